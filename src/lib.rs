@@ -1,0 +1,33 @@
+//! `pm`: a declarative process manager for one machine.
+//!
+//! A person writes down which apps should run; `pm apply` sends that to a daemon, which compares it
+//! with what does run, works out the steps, takes them, and keeps it so. The modules below are the
+//! stations of that circle, in the order in which the data walks through them. Each door (`mod.rs`)
+//! says what comes in, what goes out and what never happens there; `docs/ARCHITECTURE.md` draws it.
+
+// ---- words: data only
+pub mod model;
+
+// ---- deciding: pure, no I/O, no clock
+pub mod rules;
+pub mod ecosystem;
+pub mod plan;
+pub mod lifecycle;
+
+// ---- touching: the kernel
+pub mod os;
+pub mod anchor;
+
+// ---- running: the daemon
+pub mod store;
+pub mod logs;
+pub mod events;
+pub mod supervisor;
+pub mod reconciler;
+pub mod wire;
+pub mod api;
+pub mod daemon;
+
+// ---- the person's side
+pub mod client;
+pub mod cli;

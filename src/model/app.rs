@@ -1,0 +1,321 @@
+//! One app as declared, after every default, profile and variable has been settled.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AppId, AppName, Bytes, Digest, Millis, ProjectName};
+
+/// A declared app. No field means "default": `ecosystem` has filled all of them in.
+///
+/// The groups follow the field classes: everything in [`Run`] needs a new process when it changes;
+/// the other groups are followed while the process lives. Field names are the keys of the file.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct App {
+    /// Who owns it.
+    pub project: ProjectName,
+    /// Its name inside the project.
+    pub name: AppName,
+    /// Older names of the same app: `old` or `project:old`. Renames without a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved_from: Vec<AppId>,
+    /// A label for selecting several apps.
+    pub namespace: String,
+    /// How many copies; `None` = the file has no opinion (an operator's `pm scale` stays, else 1).
+    pub instances: Option<u32>,
+    /// Whether an apply starts it at all.
+    pub autostart: bool,
+    /// An apply never deletes it.
+    pub protect: bool,
+    /// Apps of the same project that come first.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub depends_on: BTreeMap<AppName, Condition>,
+    /// What is executed, and in which surroundings.
+    pub run: Run,
+    /// What happens when it ends by itself.
+    pub restart: RestartPolicy,
+    /// How it is stopped.
+    pub stop: StopPolicy,
+    /// Where its output goes.
+    pub logs: LogPolicy,
+}
+
+impl App {
+    /// (project, name).
+    pub fn id(&self) -> AppId {
+        AppId::new(self.project.clone(), self.name.clone())
+    }
+}
+
+/// What has to have happened to a dependency.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// Its process was started.
+    Started,
+}
+
+/// What is executed. Any change needs a new process.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Run {
+    /// One program or file: absolute, or a bare word that is looked up on PATH. Empty if `command` is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// The words of `command`, split as a shell would; with `shell` one single text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<Template>,
+    /// Run `command` by `sh -c`.
+    #[serde(default)]
+    pub shell: bool,
+    /// Arguments after the script.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<Template>,
+    /// Program that runs the script: a bare word or a path; `None` runs the file itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interpreter: Option<String>,
+    /// Arguments before the script.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interpreter_args: Vec<Template>,
+    /// Working folder, symlinks resolved when the file was read.
+    pub cwd: PathBuf,
+    /// Variables from `inherit`, env files, `env` and profile; the recorded base lies below them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Template>,
+    /// `PORT` of slot 0; slot n gets `port + n`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Name of the variable that tells an instance its slot (PM2's `NODE_APP_INSTANCE`).
+    pub instance_var: String,
+    /// A variable of `env` that grows by one per slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub increment_var: Option<String>,
+    /// User name or number to run as; `None` = the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Group name or number to run as; `None` = the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// File mode mask; `None` = 022.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
+    /// Files whose contents belong to the spec, by absolute path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub restart_on: BTreeMap<PathBuf, Digest>,
+}
+
+/// When an app that ended by itself is started again, and how patiently.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    /// After which exits.
+    pub restart: RestartWhen,
+    /// Exit codes that count as done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_exit_codes: Vec<i32>,
+    /// Unstable starts in a row before `errored`; `None` = never give up.
+    pub max_restarts: Option<u32>,
+    /// Uptime after which a start counts as stable.
+    pub min_uptime: Millis,
+    /// Fixed wait before every restart; 0 = use the backoff.
+    pub restart_delay: Millis,
+    /// First backoff step; grows ×1.5 up to 60 s. The first restart of a stable app is immediate.
+    pub exp_backoff_restart_delay: Millis,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            restart: RestartWhen::Always,
+            stop_exit_codes: Vec::new(),
+            max_restarts: None,
+            min_uptime: Millis::seconds(10),
+            restart_delay: Millis(0),
+            exp_backoff_restart_delay: Millis(100),
+        }
+    }
+}
+
+/// After which exits an app is started again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartWhen {
+    /// After every exit.
+    Always,
+    /// After a non-zero code or a signal.
+    OnFailure,
+    /// Never.
+    Never,
+}
+
+/// How an app is stopped.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StopPolicy {
+    /// Number of the signal that asks it to end.
+    pub kill_signal: i32,
+    /// Time until SIGKILL.
+    pub kill_timeout: Millis,
+    /// Who gets the signal.
+    pub stop_scope: StopScope,
+}
+
+impl Default for StopPolicy {
+    fn default() -> Self {
+        Self { kill_signal: 15, kill_timeout: Millis::seconds(10), stop_scope: StopScope::Tree }
+    }
+}
+
+/// Who gets the stop signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopScope {
+    /// The process and everything that it started.
+    Tree,
+    /// The process only; what it started is killed once it has ended.
+    Process,
+}
+
+/// Where output goes and how much of it is kept.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LogPolicy {
+    /// Standard output; a template with the slot; `None` = `logs/PROJECT/NAME-out-SLOT.log`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_file: Option<Template>,
+    /// Standard error; `None` = `logs/PROJECT/NAME-error-SLOT.log`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_file: Option<Template>,
+    /// Throw all output away.
+    #[serde(default)]
+    pub disable_logs: bool,
+    /// When a file is cut.
+    pub log_rotate: Rotation,
+    /// What happens when the disk is full.
+    pub on_log_full: OnLogFull,
+}
+
+impl Default for LogPolicy {
+    fn default() -> Self {
+        Self {
+            out_file: None,
+            error_file: None,
+            disable_logs: false,
+            log_rotate: Rotation { size: Bytes(10 << 20), keep: 5 },
+            on_log_full: OnLogFull::Drop,
+        }
+    }
+}
+
+/// Size and number of log segments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rotation {
+    /// A file that has reached this size is renamed to a numbered segment.
+    pub size: Bytes,
+    /// Old segments that are kept.
+    pub keep: u32,
+}
+
+/// What happens to lines while the disk is full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLogFull {
+    /// The app waits up to 30 s, then lines are dropped, counted and reported.
+    Drop,
+    /// The app waits for ever.
+    Block,
+}
+
+/// A text with values that only an instance knows: `${PORT}`, `${PM_INSTANCE}`.
+///
+/// Everything else was settled when the file was read. A literal dollar stands as `$$` inside.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Template(String);
+
+impl Template {
+    /// Wraps text that holds no variables at all.
+    pub fn literal(text: &str) -> Self {
+        Self(text.replace('$', "$$"))
+    }
+
+    /// Takes text in which dollars are doubled already and `${PORT}` / `${PM_INSTANCE}` may stand.
+    pub fn prepared(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text for one instance. A `${PORT}` without a port stays as written.
+    pub fn fill(&self, slot: u32, port: Option<u16>) -> String {
+        let port = port.map(|base| (u32::from(base) + slot).to_string());
+        self.walk(|name| match name {
+            "PM_INSTANCE" => Some(slot.to_string()),
+            "PORT" => port.clone(),
+            _ => None,
+        })
+    }
+
+    /// Whether the text differs between instances.
+    pub fn is_per_instance(&self) -> bool {
+        let mut found = false;
+        self.walk(|_| {
+            found = true;
+            None
+        });
+        found
+    }
+
+    /// The text as a person would write it: `$$` for a dollar, placeholders kept.
+    pub fn source(&self) -> &str {
+        &self.0
+    }
+
+    fn walk(&self, mut value: impl FnMut(&str) -> Option<String>) -> String {
+        let mut out = String::with_capacity(self.0.len());
+        let mut rest = self.0.as_str();
+        while let Some(at) = rest.find('$') {
+            out.push_str(&rest[..at]);
+            let after = &rest[at + 1..];
+            if let Some(tail) = after.strip_prefix('$') {
+                out.push('$');
+                rest = tail;
+            } else if let Some((name, tail)) = after.strip_prefix('{').and_then(|t| t.split_once('}')) {
+                match value(name) {
+                    Some(text) => out.push_str(&text),
+                    None => out.push_str(&rest[at..rest.len() - tail.len()]),
+                }
+                rest = tail;
+            } else {
+                out.push('$');
+                rest = after;
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+impl fmt::Display for Template {
+    /// Literal dollars single, placeholders as written: for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.walk(|_| None))
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_knows_its_instance_and_nothing_else() {
+        let text = Template::prepared("http://127.0.0.1:${PORT}/${PM_INSTANCE}/$$HOME/${X}".into());
+        assert_eq!(text.fill(2, Some(8080)), "http://127.0.0.1:8082/2/$HOME/${X}");
+        assert_eq!(text.to_string(), "http://127.0.0.1:${PORT}/${PM_INSTANCE}/$HOME/${X}");
+        assert!(text.is_per_instance());
+        assert!(!Template::literal("${PORT}").is_per_instance());
+        assert_eq!(Template::literal("a$b$$").fill(0, None), "a$b$$");
+    }
+}

@@ -1,0 +1,213 @@
+//! Everything that should be: projects, their apps, and what people did to them by hand.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{App, AppName, Digest, ProjectName, WallTime};
+
+/// Names and values that a process starts with.
+pub type Environment = BTreeMap<String, String>;
+
+/// All projects of this daemon.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Desired {
+    /// By name.
+    pub projects: BTreeMap<ProjectName, Project>,
+    /// Set by `pm shutdown`: the next daemon starts nothing until a person asks.
+    pub is_shut_down: bool,
+}
+
+/// One project: the apps that one set of files owns.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Project {
+    /// Where it came from.
+    pub origin: Origin,
+    /// Grows by one with every accepted change.
+    pub generation: u64,
+    /// Its apps.
+    pub apps: BTreeMap<AppName, Declared>,
+}
+
+/// Where a project was declared.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// Folder of the first file, as typed, symlinks kept.
+    pub folder: PathBuf,
+    /// The file names the project itself; a defaulted name is bound to its folder.
+    pub is_named: bool,
+    /// The complete file set of the last apply.
+    pub files: Vec<PathBuf>,
+    /// The profile used last, and again when none is named.
+    pub profile: Option<String>,
+}
+
+/// One app as last accepted, with what people did to it since.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Declared {
+    /// The last applied spec.
+    #[serde(skip, default = "Declared::no_spec")]
+    pub spec: Arc<App>,
+    /// Its name in the store.
+    pub digest: Digest,
+    /// The shell environment recorded when it was applied, below everything in the file.
+    #[serde(skip)]
+    pub base: Arc<Environment>,
+    /// The base environment's name in the store.
+    pub base_digest: Digest,
+    /// Should it run?
+    pub standing: Standing,
+    /// `pm scale`: how many copies an operator asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled: Option<u32>,
+    /// Restart counter of the whole app; a process started under a lower one is out of date.
+    pub epoch: u64,
+    /// Restart counters of single slots that are ahead of `epoch`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slot_epochs: BTreeMap<u32, u64>,
+}
+
+impl Declared {
+    /// How many copies should exist: an operator's `pm scale`, else the file, else one.
+    pub fn instances(&self) -> u32 {
+        self.scaled.or(self.spec.instances).unwrap_or(1)
+    }
+
+    /// The restart counter that a process in `slot` must have been started under.
+    pub fn epoch_of(&self, slot: u32) -> u64 {
+        self.slot_epochs.get(&slot).copied().unwrap_or(0).max(self.epoch)
+    }
+
+    /// Stands in while a record is read; the store puts the real spec in its place.
+    fn no_spec() -> Arc<App> {
+        use super::{LogPolicy, RestartPolicy, Run, StopPolicy};
+        use std::sync::LazyLock;
+        static NO_SPEC: LazyLock<Arc<App>> = LazyLock::new(|| {
+            Arc::new(App {
+                project: ProjectName::nobody(),
+                name: AppName::new("_").unwrap_or_else(|_| unreachable!("`_` is a valid name")),
+                moved_from: Vec::new(),
+                namespace: String::new(),
+                instances: None,
+                autostart: false,
+                protect: false,
+                depends_on: BTreeMap::new(),
+                run: Run::default(),
+                restart: RestartPolicy::default(),
+                stop: StopPolicy::default(),
+                logs: LogPolicy::default(),
+            })
+        });
+        Arc::clone(&NO_SPEC)
+    }
+}
+
+/// Whether an app should run, and who said otherwise.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Standing {
+    /// It should run.
+    Up,
+    /// `autostart = false`, and nobody has started it yet.
+    Parked,
+    /// A person stopped it; everything automatic respects that.
+    Stopped {
+        /// Who.
+        by: String,
+        /// When.
+        at: WallTime,
+        /// `--hold`: an apply respects it too.
+        is_held: bool,
+    },
+}
+
+/// What a person wants the project to be: the resolved files, as the client sends them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Proposed {
+    /// The project that the apps belong to.
+    pub project: ProjectName,
+    /// Where it was read.
+    pub origin: Origin,
+    /// The apps in the order of the files.
+    pub apps: Vec<App>,
+    /// The recorded shell environment: PATH, HOME, LANG, …
+    pub base: Environment,
+    /// Spec paths whose value came from the caller's shell: `api.env.DB_HOST` → `DB_HOST`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub from_shell: BTreeMap<String, String>,
+}
+
+/// One accepted change to [`Desired`]: what the store writes and replays.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    /// The project exists with this origin and generation (its apps are changes of their own).
+    Project {
+        /// Which.
+        name: ProjectName,
+        /// Where it was declared.
+        origin: Origin,
+        /// Its new generation.
+        generation: u64,
+    },
+    /// The project is gone with everything in it.
+    ProjectRemoved {
+        /// Which.
+        name: ProjectName,
+    },
+    /// The app is declared so from now on.
+    App {
+        /// Whose.
+        project: ProjectName,
+        /// Which.
+        name: AppName,
+        /// How (boxed: far larger than the other variants).
+        declared: Box<Declared>,
+    },
+    /// The app is gone.
+    AppRemoved {
+        /// Whose.
+        project: ProjectName,
+        /// Which.
+        name: AppName,
+    },
+    /// `pm shutdown` was asked for, or undone.
+    ShutDown {
+        /// Whether nothing starts until a person asks.
+        is_shut_down: bool,
+    },
+}
+
+impl Desired {
+    /// Takes one change in. Changes to unknown projects or apps create what they name, or do nothing.
+    pub fn accept(&mut self, change: Change) {
+        match change {
+            Change::Project { name, origin, generation } => {
+                let project = self.project_mut(name);
+                project.origin = origin;
+                project.generation = generation;
+            }
+            Change::ProjectRemoved { name } => {
+                self.projects.remove(&name);
+            }
+            Change::App { project, name, declared } => {
+                self.project_mut(project).apps.insert(name, *declared);
+            }
+            Change::AppRemoved { project, name } => {
+                if let Some(project) = self.projects.get_mut(&project) {
+                    project.apps.remove(&name);
+                }
+            }
+            Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,
+        }
+    }
+
+    fn project_mut(&mut self, name: ProjectName) -> &mut Project {
+        self.projects.entry(name).or_insert_with(|| Project {
+            origin: Origin::default(),
+            generation: 0,
+            apps: BTreeMap::new(),
+        })
+    }
+}

@@ -1,0 +1,211 @@
+//! Facts, told to whoever listens. Words for people are made at the edge (`cli/output`).
+
+use serde::{Deserialize, Serialize};
+
+use super::{AppName, Exit, Failure, InstanceId, Millis, ProjectName, WallTime};
+
+/// One fact, numbered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Position in the journal, from 1; a cursor for followers.
+    pub seq: u64,
+    /// When.
+    pub at: WallTime,
+    /// About what.
+    pub about: Subject,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What a fact is about.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The daemon itself.
+    Daemon,
+    /// A whole project.
+    Project(ProjectName),
+    /// An app.
+    App(ProjectName, AppName),
+    /// One instance.
+    Instance(InstanceId),
+}
+
+impl Subject {
+    /// The project, if the fact belongs to one.
+    pub fn project(&self) -> Option<&ProjectName> {
+        match self {
+            Self::Daemon => None,
+            Self::Project(project) | Self::App(project, _) => Some(project),
+            Self::Instance(id) => Some(&id.app.project),
+        }
+    }
+
+    /// The app, if the fact belongs to one.
+    pub fn app(&self) -> Option<&AppName> {
+        match self {
+            Self::Daemon | Self::Project(_) => None,
+            Self::App(_, app) => Some(app),
+            Self::Instance(id) => Some(&id.app.name),
+        }
+    }
+}
+
+/// Which output of a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Who asked: the user behind the socket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Actor {
+    /// User id, proven by the kernel.
+    pub uid: u32,
+    /// User name, or the number where there is none.
+    pub name: String,
+}
+
+/// Why something was done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "cause")]
+pub enum Cause {
+    /// An apply, by whom, to which generation.
+    Apply {
+        /// Who.
+        by: Actor,
+        /// The project's new generation.
+        generation: u64,
+    },
+    /// `pm restart`, `pm stop`, …
+    Command {
+        /// Who.
+        by: Actor,
+        /// The verb.
+        verb: String,
+    },
+    /// The process ended and its policy says again.
+    Policy,
+    /// The daemon (or the machine) started and this should run.
+    Boot,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Fact {
+    /// A project's desired state was accepted.
+    Accepted {
+        /// What asked for it.
+        #[serde(flatten)]
+        cause: Cause,
+        /// The new generation.
+        generation: u64,
+        /// One line: `1 start, 2 rolls`.
+        summary: String,
+    },
+    /// A process runs.
+    Started {
+        /// Its id.
+        pid: u32,
+        /// The how-manieth of this instance.
+        generation: u32,
+        /// Why.
+        #[serde(flatten)]
+        cause: Cause,
+    },
+    /// A process could not be started.
+    StartFailed {
+        /// Why.
+        failure: Failure,
+    },
+    /// A process ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// The how-manieth of this instance.
+        generation: u32,
+        /// How long it ran.
+        uptime: Millis,
+        /// Whether it had been asked to.
+        is_asked: bool,
+    },
+    /// It ended by itself; the next start waits.
+    BackingOff {
+        /// How long.
+        delay: Millis,
+        /// Unstable starts in a row.
+        attempt: u32,
+    },
+    /// It is not started again by itself.
+    GaveUp {
+        /// Why.
+        failure: Failure,
+    },
+    /// It ended in a way that its policy calls done.
+    Completed {
+        /// How.
+        exit: Exit,
+    },
+    /// It was asked to stop.
+    Stopping {
+        /// Why.
+        #[serde(flatten)]
+        cause: Cause,
+    },
+    /// The deadline passed; SIGKILL was sent.
+    ForceKilled {
+        /// How many processes.
+        processes: u32,
+    },
+    /// Nothing of it is left.
+    Stopped,
+    /// It is no longer declared.
+    Deleted,
+    /// New values that needed no new process.
+    Updated {
+        /// The keys.
+        fields: Vec<String>,
+    },
+    /// It bears a new name and kept its process.
+    Renamed {
+        /// The old one.
+        from: InstanceId,
+    },
+    /// Its log could not be written and output was thrown away.
+    OutputDropped {
+        /// Which output.
+        stream: Stream,
+        /// How much.
+        bytes: u64,
+    },
+    /// The log disk is full; apps that write wait.
+    LogDiskFull {
+        /// What the kernel said.
+        message: String,
+    },
+    /// A daemon took over.
+    DaemonStarted {
+        /// Its process.
+        pid: u32,
+        /// How many live instances it found.
+        found: u32,
+        /// Its version.
+        version: String,
+    },
+    /// The daemon leaves.
+    DaemonStopping {
+        /// `restart`, `shutdown`, `stop`.
+        why: String,
+    },
+    /// Something is wrong with the daemon's own state; the text says what and what was done.
+    Trouble {
+        /// The sentence.
+        message: String,
+    },
+}

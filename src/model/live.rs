@@ -1,0 +1,263 @@
+//! What is: the supervisor's published view of every instance.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{App, InstanceId, Millis, Moment, WallTime};
+
+/// A snapshot of all instances.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Live {
+    /// By instance.
+    pub instances: BTreeMap<InstanceId, LiveInstance>,
+}
+
+/// One instance as it is.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LiveInstance {
+    /// What it is doing.
+    pub phase: Phase,
+    /// How many processes this instance has had; the current one bears this number.
+    pub generation: u32,
+    /// Restarts after exits that nobody asked for.
+    pub restarts: u32,
+    /// Unstable starts in a row.
+    pub unstable: u32,
+    /// The spawn record: the spec that the current (or last) process was started with.
+    pub spec: Arc<App>,
+    /// The restart counter that it was started under.
+    pub epoch: u64,
+    /// When the current process was started.
+    pub started: Option<WallTime>,
+    /// How the last process ended.
+    pub last_exit: Option<Exit>,
+}
+
+/// What an instance is doing. Each variant carries its own data, so none can be out of place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Phase {
+    /// No process and none wanted.
+    Stopped,
+    /// A spawn is on its way.
+    Starting,
+    /// The process lives.
+    Running {
+        /// Its id.
+        pid: u32,
+        /// Since when.
+        since: Moment,
+    },
+    /// It was asked to end, or what it left behind is being cleared away.
+    Stopping {
+        /// The main process while it lives.
+        pid: Option<u32>,
+        /// When SIGKILL follows.
+        deadline: Moment,
+    },
+    /// It ended by itself and is started again later.
+    Backoff {
+        /// When.
+        until: Moment,
+        /// How long the whole wait is.
+        delay: Millis,
+        /// Which unstable start in a row that was.
+        attempt: u32,
+    },
+    /// It is given up until a person applies or starts again.
+    Errored {
+        /// Why.
+        failure: Failure,
+    },
+    /// It ended in a way that its policy calls done.
+    Done {
+        /// How.
+        exit: Exit,
+    },
+}
+
+impl Phase {
+    /// The word for tables and `--json`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running { .. } => "running",
+            Self::Stopping { .. } => "stopping",
+            Self::Backoff { .. } => "backoff",
+            Self::Errored { .. } => "errored",
+            Self::Done { .. } => "done",
+        }
+    }
+
+    /// The main process, while there is one.
+    pub fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Running { pid, .. } => Some(*pid),
+            Self::Stopping { pid, .. } => *pid,
+            Self::Stopped | Self::Starting | Self::Backoff { .. } | Self::Errored { .. } | Self::Done { .. } => None,
+        }
+    }
+
+    /// Whether a process may exist in this phase.
+    pub fn is_alive(&self) -> bool {
+        matches!(self, Self::Starting | Self::Running { .. } | Self::Stopping { .. })
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// `exit(code)`.
+    Code(i32),
+    /// Ended by this signal.
+    Signal(i32),
+    /// It ended while nobody who may know was watching.
+    Unknown,
+}
+
+impl Exit {
+    /// Code 0.
+    pub fn is_success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(number) => match signal_name(*number) {
+                Some(name) => write!(f, "signal {name}"),
+                None => write!(f, "signal {number}"),
+            },
+            Self::Unknown => f.write_str("unknown exit status"),
+        }
+    }
+}
+
+/// `SIGTERM` for 15, as `kill -l` prints it on Linux; real-time signals have no name here.
+fn signal_name(number: i32) -> Option<&'static str> {
+    Some(match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        10 => "SIGUSR1",
+        11 => "SIGSEGV",
+        12 => "SIGUSR2",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
+
+/// Why an instance was given up.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "because")]
+pub enum Failure {
+    /// It could not be started at all.
+    Spawn {
+        /// What the kernel said, and to which step.
+        error: SpawnError,
+    },
+    /// `max_restarts` unstable starts in a row.
+    TooManyRestarts {
+        /// How many.
+        starts: u32,
+        /// How the last one ended.
+        exit: Exit,
+    },
+    /// It ended in failure and its policy is never to restart.
+    Exited {
+        /// How.
+        exit: Exit,
+    },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spawn { error } => error.fmt(f),
+            Self::TooManyRestarts { starts, exit } => {
+                write!(f, "gave up after {starts} unstable starts in a row, the last one ended with {exit}")
+            }
+            Self::Exited { exit } => write!(f, "ended with {exit} and is not restarted"),
+        }
+    }
+}
+
+/// A spawn that failed: the step, the thing, and what the kernel said.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SpawnError {
+    /// The step.
+    pub stage: SpawnStage,
+    /// The file, folder or user that the step was about.
+    pub subject: String,
+    /// `errno`; 0 where the kernel was not asked.
+    pub errno: i32,
+    /// What `errno` means: `No such file or directory`.
+    pub message: String,
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} `{}`: {}", self.stage.words(), self.subject, self.message)
+    }
+}
+
+/// The step of a spawn at which it failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpawnStage {
+    /// Finding the program on PATH.
+    Find,
+    /// Looking up the user or group.
+    User,
+    /// Making or opening the pipes for its output.
+    Output,
+    /// A free row in the process table.
+    Row,
+    /// `clone(2)`.
+    Clone,
+    /// `setsid(2)`.
+    Session,
+    /// `setgroups`, `setgid`, `setuid`.
+    Identity,
+    /// `chdir(2)`.
+    Folder,
+    /// `dup2(2)` of stdin, stdout, stderr.
+    Descriptors,
+    /// `execve(2)`.
+    Exec,
+}
+
+impl SpawnStage {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Find => "find",
+            Self::User => "look up user",
+            Self::Output => "open the output of",
+            Self::Row => "find a free row for",
+            Self::Clone => "create a process for",
+            Self::Session => "create a session for",
+            Self::Identity => "become user",
+            Self::Folder => "enter folder",
+            Self::Descriptors => "connect the output of",
+            Self::Exec => "execute",
+        }
+    }
+}

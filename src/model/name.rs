@@ -1,0 +1,236 @@
+//! Names, checked once and trusted afterwards.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a valid {what}: {problem}")]
+pub struct NameError {
+    /// What the text was meant to be: `app name`, `instance`, …
+    pub what: &'static str,
+    /// The text as given.
+    pub text: String,
+    /// The rule that it breaks.
+    pub problem: &'static str,
+}
+
+/// Longest accepted name in bytes; file names are made of it.
+const NAME_BYTES_MAX: usize = 100;
+
+fn check(what: &'static str, text: &str) -> Result<(), NameError> {
+    let problem = if text.is_empty() {
+        "it is empty"
+    } else if text.len() > NAME_BYTES_MAX {
+        "it is longer than 100 bytes"
+    } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        "only letters, digits, `.`, `_` and `-` are allowed"
+    } else if text.starts_with(['.', '-']) {
+        "it must not start with `.` or `-`"
+    } else if text == "all" {
+        "`all` is the selector for every app"
+    } else {
+        return Ok(());
+    };
+    Err(NameError { what, text: text.to_owned(), problem })
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Checks `text` against the naming rules.
+            ///
+            /// # Errors
+            /// The rule that is broken.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                check($what, text)?;
+                Ok(Self(text.into()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> String {
+                name.0.to_string()
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NameError;
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::new(text)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name!(
+    /// Who owns apps: `project = "shop"`, or the folder's name.
+    ProjectName,
+    "project name"
+);
+name!(
+    /// An app inside its project.
+    AppName,
+    "app name"
+);
+
+impl ProjectName {
+    /// The project of apps that were started by hand and belong to no file.
+    pub fn nobody() -> Self {
+        Self("_".into())
+    }
+
+    /// Whether this is the project of apps started by hand.
+    pub fn is_nobody(&self) -> bool {
+        &*self.0 == "_"
+    }
+}
+
+/// The key of an app: (project, name). Printed `shop:api`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AppId {
+    /// The owner.
+    pub project: ProjectName,
+    /// The app.
+    pub name: AppName,
+}
+
+impl AppId {
+    /// Puts the two halves together.
+    pub fn new(project: ProjectName, name: AppName) -> Self {
+        Self { project, name }
+    }
+
+    /// The instance of this app in `slot`.
+    pub fn instance(&self, slot: u32) -> InstanceId {
+        InstanceId { app: self.clone(), slot }
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.project, self.name)
+    }
+}
+
+impl FromStr for AppId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let (project, name) = text.split_once(':').ok_or_else(|| NameError {
+            what: "app",
+            text: text.to_owned(),
+            problem: "it is written `project:name`",
+        })?;
+        Ok(Self { project: ProjectName::new(project)?, name: AppName::new(name)? })
+    }
+}
+
+impl TryFrom<String> for AppId {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<AppId> for String {
+    fn from(id: AppId) -> String {
+        id.to_string()
+    }
+}
+
+/// One copy of an app: the app and its slot. Printed `shop:api/0`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct InstanceId {
+    /// The app.
+    pub app: AppId,
+    /// Its number among the copies, from 0; a slot never moves.
+    pub slot: u32,
+}
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.app, self.slot)
+    }
+}
+
+impl FromStr for InstanceId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let wrong = |problem| NameError { what: "instance", text: text.to_owned(), problem };
+        let (app, slot) = text
+            .rsplit_once('/')
+            .ok_or_else(|| wrong("it is written `project:name/slot`"))?;
+        let slot = slot.parse().map_err(|_| wrong("the slot is not a number"))?;
+        Ok(Self { app: app.parse()?, slot })
+    }
+}
+
+impl TryFrom<String> for InstanceId {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<InstanceId> for String {
+    fn from(id: InstanceId) -> String {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_hold_to_the_published_alphabet() {
+        for good in ["api", "a", "my.app_2-x", "0"] {
+            assert!(AppName::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a/0", "a:b", "-x", ".x", "ü", "all", &"x".repeat(101)] {
+            assert!(AppName::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_instance_reads_back_as_it_prints() {
+        let id: InstanceId = "shop:api/3".parse().unwrap();
+        assert_eq!((id.slot, id.to_string().as_str()), (3, "shop:api/3"));
+        assert!("shop:api".parse::<InstanceId>().is_err());
+        assert!("api/0".parse::<InstanceId>().is_err());
+    }
+}

@@ -1,0 +1,313 @@
+//! How to get from what is to what should be, as a value.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AppName, ProjectName};
+
+/// Ordered operations for one project. Same inputs, same plan.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Whose.
+    pub project: ProjectName,
+    /// The generation that it was made from.
+    pub generation: u64,
+    /// What is done, in order: later operations may depend on earlier ones, never the reverse.
+    pub operations: Vec<Operation>,
+    /// What a person should know besides.
+    pub notes: Vec<Note>,
+    /// The counts of the last line.
+    pub summary: Summary,
+}
+
+impl Plan {
+    /// Whether applying it would do anything.
+    pub fn is_empty(&self) -> bool {
+        self.operations.iter().all(|operation| !operation.verb.is_change())
+    }
+}
+
+/// One step about one app.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Operation {
+    /// The app, by its new name.
+    pub app: AppName,
+    /// What is done.
+    pub verb: Verb,
+    /// Why; never empty for a change.
+    pub reasons: Vec<Reason>,
+    /// Operations (by app) that must have succeeded first.
+    pub after: Vec<AppName>,
+    /// Running processes that this ends.
+    pub interrupts: u32,
+}
+
+/// What is done with an app.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verb")]
+pub enum Verb {
+    /// Nothing runs yet: start these slots.
+    Start {
+        /// Which.
+        slots: Vec<u32>,
+    },
+    /// Processes are replaced, one slot after the other.
+    Roll {
+        /// Which.
+        slots: Vec<u32>,
+    },
+    /// Copies are added and removed; the others are not touched.
+    Scale {
+        /// How many there were.
+        from: u32,
+        /// How many there will be.
+        to: u32,
+        /// Slots that start.
+        add: Vec<u32>,
+        /// Slots that stop.
+        remove: Vec<u32>,
+    },
+    /// New values, no process touched.
+    Update,
+    /// A new name, the process kept.
+    Rename {
+        /// The old one.
+        from: AppName,
+    },
+    /// An app takes the place of one that leaves: old stopped, new started, old again if that fails.
+    Replace {
+        /// The app that leaves.
+        old: AppName,
+        /// Slots of the new app.
+        slots: Vec<u32>,
+    },
+    /// Stop these slots, keep the declaration.
+    Stop {
+        /// Which.
+        slots: Vec<u32>,
+    },
+    /// Stop everything and forget it.
+    Delete {
+        /// Slots that exist.
+        slots: Vec<u32>,
+    },
+    /// Nothing to do.
+    Keep,
+    /// Stopped or held by a person; nothing is done.
+    Hold,
+}
+
+impl Verb {
+    /// Whether carrying it out changes anything.
+    pub fn is_change(&self) -> bool {
+        !matches!(self, Self::Keep | Self::Hold)
+    }
+
+    /// The word for `--json` and tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Roll { .. } => "roll",
+            Self::Scale { .. } => "scale",
+            Self::Update => "update",
+            Self::Rename { .. } => "rename",
+            Self::Replace { .. } => "replace",
+            Self::Stop { .. } => "stop",
+            Self::Delete { .. } => "delete",
+            Self::Keep => "keep",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// Why an operation stands in the plan.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "because")]
+pub enum Reason {
+    /// The file declares an app that is not known yet.
+    New,
+    /// A field has another value.
+    Field(FieldChange),
+    /// A person asked for new processes (`pm restart`).
+    RestartAsked,
+    /// It should run and does not.
+    NotRunning,
+    /// It was given up, and a person applies again.
+    WasErrored,
+    /// It was stopped by a person; this apply starts it again.
+    WasStopped {
+        /// Who.
+        by: String,
+        /// When, milliseconds since 1970.
+        at: super::WallTime,
+    },
+    /// The process runs another spec than the last applied one (an apply was cut short).
+    OutOfDate,
+    /// An operator scaled it; the file says otherwise.
+    ScaledByHand {
+        /// What the operator had set.
+        to: u32,
+    },
+    /// No longer in the file.
+    NotInFile,
+    /// The same script and folder, or the same port, as the app that leaves.
+    LooksLikeRename {
+        /// The app that leaves.
+        old: AppName,
+    },
+    /// `moved_from` names it.
+    MovedFrom {
+        /// The old name.
+        old: AppName,
+    },
+    /// A person stopped it.
+    StoppedByHand {
+        /// Who.
+        by: String,
+        /// `--hold`.
+        is_held: bool,
+    },
+    /// The file says `autostart = false`.
+    NotAutostarted,
+    /// More slots exist than should.
+    TooMany,
+}
+
+/// One field with its two values, ready to print: secrets are masked already.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The key as in the file: `env.LOG_LEVEL`, `kill_timeout`.
+    pub field: String,
+    /// The old value; `None` = was not set.
+    pub old: Option<String>,
+    /// The new value; `None` = is not set any more.
+    pub new: Option<String>,
+    /// The values are secret and not shown.
+    pub is_sensitive: bool,
+    /// The shell variable that the new value came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_shell: Option<String>,
+}
+
+/// Something that a person should know, without an operation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "note")]
+pub enum Note {
+    /// `--no-prune`: the app left the file and stays.
+    NotPruned {
+        /// Which.
+        app: AppName,
+    },
+    /// The new value is used when the app is next started.
+    NextStart {
+        /// Which.
+        app: AppName,
+        /// The key.
+        field: String,
+    },
+    /// `moved_from = ["old"]` would keep the process.
+    WriteMovedFrom {
+        /// The app that appears.
+        app: AppName,
+        /// The app that leaves.
+        old: AppName,
+    },
+    /// The remembered profile is used.
+    Profile {
+        /// Which.
+        name: String,
+    },
+    /// An operator's `pm scale` is undone or kept; the text of the operation says which.
+    OverrideCleared {
+        /// Which.
+        app: AppName,
+    },
+}
+
+/// The last line of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Apps that start.
+    pub start: u32,
+    /// Apps whose processes are replaced.
+    pub roll: u32,
+    /// Apps that get new values only.
+    pub update: u32,
+    /// Slots added.
+    pub slots_added: u32,
+    /// Slots removed.
+    pub slots_removed: u32,
+    /// Apps renamed.
+    pub rename: u32,
+    /// Apps that take the place of another.
+    pub replace: u32,
+    /// Apps stopped.
+    pub stop: u32,
+    /// Apps deleted.
+    pub delete: u32,
+    /// Apps that differ from the file by an operator's hand.
+    pub drift: u32,
+    /// Apps with nothing to do.
+    pub unchanged: u32,
+    /// Apps held by a person.
+    pub held: u32,
+    /// Running processes that will be ended.
+    pub interrupted: u32,
+}
+
+/// What a person allows an apply to do, and who plans.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApplyOptions {
+    /// Only these apps (and nothing is pruned).
+    pub only: Vec<AppName>,
+    /// Keep apps that left the file.
+    pub no_prune: bool,
+    /// A file without apps is meant.
+    pub allow_empty: bool,
+    /// Another file set of the same project is meant.
+    pub replace_files: bool,
+    /// Deleting more than half of the project is meant.
+    pub yes: bool,
+    /// An operator's `pm scale` survives.
+    pub keep_overrides: bool,
+    /// Nobody asked: a wake-up plans what is stored against what lives.
+    pub is_wakeup: bool,
+}
+
+/// The flag that confirms a refused plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirm {
+    /// `--allow-empty`.
+    AllowEmpty,
+    /// `--replace-files`.
+    ReplaceFiles,
+    /// `--yes`.
+    Yes,
+}
+
+/// Why a plan is not made. The message names the thing and the next step.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// Decides the exit code.
+    pub kind: RefusalKind,
+    /// What is refused and why.
+    pub message: String,
+    /// What to do instead.
+    pub hint: Option<String>,
+    /// The flag that confirms it, if one does.
+    pub confirm: Option<Confirm>,
+}
+
+/// The kind of a refusal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// Somebody else's: exit 5.
+    Ownership,
+    /// A safety rule: exit 8.
+    Safety,
+    /// The call makes no sense: exit 64.
+    Usage,
+}

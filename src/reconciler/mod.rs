@@ -1,0 +1,213 @@
+//! Closes the circle: wake → read Desired and Live → plan → execute → report.
+//!
+//! In:    intents (apply, edits), wake-ups without data      Out:  orders to the supervisor, [`Progress`]
+//! Never: a second way to start or stop anything; input in a wake-up
+//! Walk:  [`crate::api`] → `intent` → [`crate::store`] → [`crate::plan`] → `execute` → [`crate::supervisor`]
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::model::{Actor, AppId, AppName, ApplyOptions, Desired, Exit, Failure, InstanceId, Millis, Plan, Proposed, Refusal};
+
+/// A change that a person makes without a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "edit")]
+pub enum Edit {
+    /// `pm start api`.
+    Start,
+    /// `pm stop api`; `is_held` survives applies.
+    Stop {
+        /// `--hold`.
+        is_held: bool,
+    },
+    /// `pm restart api`.
+    Restart,
+    /// `pm delete api`.
+    Delete,
+    /// `pm scale api 4`.
+    Scale {
+        /// Copies.
+        to: u32,
+    },
+    /// `pm hold` / `pm unhold`.
+    Unhold,
+}
+
+/// What an edit is about: whole apps, or one slot of one app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The app.
+    pub app: AppId,
+    /// One slot only (restart, start, stop).
+    pub slot: Option<u32>,
+}
+
+/// One line of progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "progress")]
+pub enum Progress {
+    /// An operation begins.
+    Began {
+        /// The app.
+        app: AppName,
+        /// The verb: `start`, `roll`, …
+        verb: String,
+    },
+    /// An operation ended.
+    Ended(OperationReport),
+    /// Everything ended.
+    Finished(Report),
+}
+
+/// How one operation ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationReport {
+    /// The app.
+    pub app: AppName,
+    /// The verb: `start`, `roll`, …
+    pub verb: String,
+    /// How.
+    pub result: OperationResult,
+    /// How long it took.
+    pub took: Millis,
+}
+
+/// The result of one operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum OperationResult {
+    /// As planned.
+    Done,
+    /// It failed.
+    Failed {
+        /// Which instance.
+        instance: InstanceId,
+        /// Why, if the instance was given up or could not be started.
+        failure: Option<Failure>,
+        /// How the process ended, if it ended.
+        exit: Option<Exit>,
+        /// The last lines that it printed.
+        last_lines: Vec<String>,
+        /// Whether the old spec runs again.
+        is_reverted: bool,
+    },
+    /// Something that it needed failed, or deletes are withheld.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+    /// A later command took over.
+    Superseded,
+}
+
+/// How the whole of it ended.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// In the order in which they ended.
+    pub operations: Vec<OperationReport>,
+    /// The project's generation afterwards.
+    pub generation: u64,
+    /// How long it took.
+    pub took: Millis,
+}
+
+/// An accepted change, being carried out.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What is done.
+    pub plan: Plan,
+    /// The project's new generation (the old one, if nothing changed).
+    pub generation: u64,
+    /// What happens, until `Finished`. Dropping it stops nothing.
+    pub progress: broadcast::Receiver<Progress>,
+}
+
+/// Why a change is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "error")]
+pub enum ReconcileError {
+    /// The planner refuses.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// There is no such app.
+    #[error("there is no app `{app}`")]
+    NoSuchApp {
+        /// As asked.
+        app: String,
+    },
+    /// The state could not be written; nothing was changed.
+    #[error("cannot write the state, nothing was changed: {message}")]
+    NotStored {
+        /// What the kernel said.
+        message: String,
+    },
+    /// The daemon is leaving.
+    #[error("the daemon is shutting down")]
+    ShuttingDown,
+}
+
+/// The way to the reconciler; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reconciler {
+    intents: mpsc::Sender<Intent>,
+}
+
+/// What reaches the reconciler's task.
+#[derive(Debug)]
+pub(crate) enum Intent {
+    Plan(Box<Proposed>, ApplyOptions, oneshot::Sender<Result<Plan, ReconcileError>>),
+    Apply(Box<Proposed>, ApplyOptions, Actor, oneshot::Sender<Result<Accepted, ReconcileError>>),
+    Edit(Vec<Target>, Edit, Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
+    ShutDown(Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
+    Desired(oneshot::Sender<Arc<Desired>>),
+}
+
+impl Reconciler {
+    /// What an apply would do. Touches nothing.
+    ///
+    /// # Errors
+    /// What the planner refuses.
+    pub async fn plan(&self, proposed: Proposed, options: ApplyOptions) -> Result<Plan, ReconcileError> {
+        self.ask(|reply| Intent::Plan(Box::new(proposed), options, reply)).await?
+    }
+
+    /// Plans, keeps the new Desired durably, then carries it out in the background.
+    ///
+    /// # Errors
+    /// What the planner refuses; a state that cannot be written.
+    pub async fn apply(&self, proposed: Proposed, options: ApplyOptions, by: Actor) -> Result<Accepted, ReconcileError> {
+        self.ask(|reply| Intent::Apply(Box::new(proposed), options, by, reply)).await?
+    }
+
+    /// Edits Desired by hand; one [`Accepted`] per touched project.
+    ///
+    /// # Errors
+    /// An unknown app; a state that cannot be written.
+    pub async fn edit(&self, targets: Vec<Target>, edit: Edit, by: Actor) -> Result<Vec<Accepted>, ReconcileError> {
+        self.ask(|reply| Intent::Edit(targets, edit, by, reply)).await?
+    }
+
+    /// Stops everything in order and remembers that nothing should start.
+    ///
+    /// # Errors
+    /// A state that cannot be written.
+    pub async fn shut_down(&self, by: Actor) -> Result<Vec<Accepted>, ReconcileError> {
+        self.ask(|reply| Intent::ShutDown(by, reply)).await?
+    }
+
+    /// What should be, now.
+    ///
+    /// # Errors
+    /// The daemon is leaving.
+    pub async fn desired(&self) -> Result<Arc<Desired>, ReconcileError> {
+        self.ask(Intent::Desired).await
+    }
+
+    async fn ask<T>(&self, intent: impl FnOnce(oneshot::Sender<T>) -> Intent) -> Result<T, ReconcileError> {
+        let (reply, answer) = oneshot::channel();
+        self.intents.send(intent(reply)).await.map_err(|_| ReconcileError::ShuttingDown)?;
+        answer.await.map_err(|_| ReconcileError::ShuttingDown)
+    }
+}

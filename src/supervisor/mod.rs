@@ -1,0 +1,104 @@
+//! Carries orders out: owns every instance, feeds its lifecycle, performs the effects.
+//!
+//! In:    [`Order`]s, exits, timers         Out:  effects performed, [`crate::model::Live`], events
+//! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
+//! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::model::{App, Cause, Digest, Environment, Failure, InstanceId, Live};
+
+/// What the reconciler wants of one instance.
+#[derive(Debug)]
+pub struct Order {
+    /// Which.
+    pub instance: InstanceId,
+    /// What.
+    pub task: Task,
+}
+
+/// The task of an order.
+#[derive(Debug)]
+pub enum Task {
+    /// Be running with this spec; if a process lives, keep it.
+    Start(Launch),
+    /// End the current process, if any, and run this spec.
+    Restart(Launch),
+    /// End the process and stay down.
+    Stop(Cause),
+    /// Follow new policies without touching the process.
+    Update(Arc<App>),
+    /// End the process and forget the instance.
+    Delete(Cause),
+    /// Bear a new name (and the spawn record that goes with it); the process is kept.
+    Rename(InstanceId, Launch),
+}
+
+/// Everything that a spawn needs to know.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The spec.
+    pub spec: Arc<App>,
+    /// Its name in the store.
+    pub digest: Digest,
+    /// The recorded shell environment.
+    pub base: Arc<Environment>,
+    /// Its name in the store.
+    pub base_digest: Digest,
+    /// The restart counter that the process is started under.
+    pub epoch: u64,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// How an order ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// As asked. Start and Restart: the process runs; Stop and Delete: nothing of it is left.
+    Done,
+    /// It could not be done.
+    Failed(Failure),
+    /// A later order for the same instance took its place.
+    Superseded,
+}
+
+/// The way to the supervisor; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    requests: mpsc::Sender<Request>,
+    revision: watch::Receiver<u64>,
+}
+
+/// What reaches the supervisor's task.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Order(Order, oneshot::Sender<Outcome>),
+    Live(oneshot::Sender<Arc<Live>>),
+}
+
+impl Supervisor {
+    /// Gives an order and waits for its end. A stopped supervisor answers `Superseded`.
+    pub async fn order(&self, order: Order) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        if self.requests.send(Request::Order(order, reply)).await.is_err() {
+            return Outcome::Superseded;
+        }
+        outcome.await.unwrap_or(Outcome::Superseded)
+    }
+
+    /// What is, now.
+    pub async fn live(&self) -> Arc<Live> {
+        let (reply, live) = oneshot::channel();
+        if self.requests.send(Request::Live(reply)).await.is_err() {
+            return Arc::default();
+        }
+        live.await.unwrap_or_default()
+    }
+
+    /// Ticks whenever [`Self::live`] would answer differently.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.revision.clone()
+    }
+}
