@@ -9,25 +9,25 @@
 pub mod model;
 
 // ---- deciding: pure, no I/O, no clock
-pub mod rules;
 pub mod ecosystem;
-pub mod plan;
 pub mod lifecycle;
+pub mod plan;
+pub mod rules;
 
 // ---- touching: the kernel
-pub mod os;
 pub mod anchor;
+pub mod os;
 
 // ---- running: the daemon
-pub mod store;
-pub mod logs;
-pub mod events;
-pub mod supervisor;
-pub mod reconciler;
-pub mod wire;
 pub mod api;
 pub mod daemon;
+pub mod events;
+pub mod logs;
+pub mod reconciler;
+pub mod store;
+pub mod supervisor;
+pub mod wire;
 
 // ---- the person's side
-pub mod client;
 pub mod cli;
+pub mod client;

@@ -25,8 +25,7 @@ mod plan;
 mod quantity;
 
 pub use app::{
-    App, Condition, LogPolicy, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run, StopPolicy,
-    StopScope, Template,
+    App, Condition, LogPolicy, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run, StopPolicy, StopScope, Template,
 };
 pub use desired::{Change, Declared, Desired, Environment, Origin, Project, Proposed, Standing};
 pub use digest::Digest;
@@ -35,7 +34,6 @@ pub use keys::{Class, KEYS, Key, key};
 pub use live::{Exit, Failure, Live, LiveInstance, Phase, SpawnError, SpawnStage};
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use plan::{
-    ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind,
-    Summary, Verb,
+    ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, Verb,
 };
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};

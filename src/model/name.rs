@@ -191,9 +191,7 @@ impl FromStr for InstanceId {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let wrong = |problem| NameError { what: "instance", text: text.to_owned(), problem };
-        let (app, slot) = text
-            .rsplit_once('/')
-            .ok_or_else(|| wrong("it is written `project:name/slot`"))?;
+        let (app, slot) = text.rsplit_once('/').ok_or_else(|| wrong("it is written `project:name/slot`"))?;
         let slot = slot.parse().map_err(|_| wrong("the slot is not a number"))?;
         Ok(Self { app: app.parse()?, slot })
     }

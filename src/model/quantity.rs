@@ -55,11 +55,8 @@ impl fmt::Display for Bytes {
             if self.0 >= size {
                 #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
                 let number = self.0 as f64 / size as f64;
-                let text = if self.0.is_multiple_of(size) {
-                    format!("{number}{unit}")
-                } else {
-                    format!("{number:.1}{unit}")
-                };
+                let text =
+                    if self.0.is_multiple_of(size) { format!("{number}{unit}") } else { format!("{number:.1}{unit}") };
                 return f.pad(&text);
             }
         }
@@ -97,8 +94,8 @@ impl Millis {
             let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
             let after = &rest[digits..];
             let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-            let (number, unit) = split(&rest[..digits + letters])
-                .map_err(|_| QuantityError::NotANumber(text.to_owned()))?;
+            let (number, unit) =
+                split(&rest[..digits + letters]).map_err(|_| QuantityError::NotANumber(text.to_owned()))?;
             let factor: u64 = match unit {
                 "" if number == 0.0 && rest.len() == digits => 1,
                 "" => return Err(QuantityError::NoUnit(text.to_owned())),
@@ -199,7 +196,9 @@ mod tests {
 
     #[test]
     fn durations_add_their_parts() {
-        for (text, ms) in [("1500ms", 1500), ("5s", 5000), ("1h30m", 5_400_000), ("1.5s", 1500), ("2d", 172_800_000), ("0", 0)] {
+        for (text, ms) in
+            [("1500ms", 1500), ("5s", 5000), ("1h30m", 5_400_000), ("1.5s", 1500), ("2d", 172_800_000), ("0", 0)]
+        {
             assert_eq!(Millis::parse(text), Ok(Millis(ms)), "{text}");
         }
         for bad in ["5", "", "s", "5x", "1h30", "-1s"] {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::model::{Actor, AppId, AppName, ApplyOptions, Desired, Exit, Failure, InstanceId, Millis, Plan, Proposed, Refusal};
+use crate::model::{
+    Actor, AppId, AppName, ApplyOptions, Desired, Exit, Failure, InstanceId, Millis, Plan, Proposed, Refusal,
+};
 
 /// A change that a person makes without a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +179,12 @@ impl Reconciler {
     ///
     /// # Errors
     /// What the planner refuses; a state that cannot be written.
-    pub async fn apply(&self, proposed: Proposed, options: ApplyOptions, by: Actor) -> Result<Accepted, ReconcileError> {
+    pub async fn apply(
+        &self,
+        proposed: Proposed,
+        options: ApplyOptions,
+        by: Actor,
+    ) -> Result<Accepted, ReconcileError> {
         self.ask(|reply| Intent::Apply(Box::new(proposed), options, by, reply)).await?
     }
 
