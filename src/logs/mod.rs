@@ -2,11 +2,24 @@
 //!
 //! In:    FIFOs of instances                Out:  log files, a side index of times, [`Line`]s
 //! Never: a second writer per file; a byte in user memory between pipe and file
-//! Walk:  children → `pump` → files → `reader` → [`crate::api`]
+//! Walk:  children → `pump` → files → `reader`, `follower` → [`crate::api`]
+//!
+//! A log is a row of files, read as one text: `NAME.1`, `NAME.2`, …, `NAME`. The pump appends to the
+//! last one only and renames it to the next number when it is full, so a line may begin in one file
+//! and end in the next. Beside each file stands `.NAME.idx`: which byte came when. Losing an index
+//! costs precision of times, nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::model::{InstanceId, OnLogFull, Rotation, Stream, WallTime};
+use crate::model::{AppName, InstanceId, OnLogFull, ProjectName, Rotation, Stream, WallTime};
+
+mod follower;
+mod pump;
+mod reader;
+
+pub use follower::Follower;
+pub use pump::Pump;
+pub use reader::{follow, read};
 
 /// One output of one table row: what the pump is told about.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -22,12 +35,49 @@ pub struct StreamKey {
 pub struct LogTarget {
     /// Whose output it is (for events and prefixes).
     pub instance: InstanceId,
-    /// The file.
+    /// The file. Several streams may share one.
     pub path: PathBuf,
-    /// When it is cut.
+    /// When it is cut; a size of 0 means never.
     pub rotation: Rotation,
     /// What happens when the disk is full.
     pub on_full: OnLogFull,
+}
+
+/// What the pump wants people to know. Told on the pump's own thread: the listener must not wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Output was thrown away because its log could not be written. The log itself holds only what
+    /// the process wrote; this is the one record of the gap.
+    Dropped {
+        /// Whose.
+        instance: InstanceId,
+        /// Which output.
+        stream: Stream,
+        /// How much since the last such notice.
+        bytes: u64,
+    },
+    /// The disk of a log is full; the process waits as soon as its pipe is full too.
+    DiskFull {
+        /// Whose.
+        instance: InstanceId,
+        /// Which output.
+        stream: Stream,
+        /// The log.
+        path: PathBuf,
+        /// What the kernel said.
+        message: String,
+    },
+    /// A log cannot be written for another reason; treated like a full disk.
+    Trouble {
+        /// Whose.
+        instance: InstanceId,
+        /// Which output.
+        stream: Stream,
+        /// The log.
+        path: PathBuf,
+        /// What was tried and what the kernel said.
+        message: String,
+    },
 }
 
 /// A file to read lines from.
@@ -59,6 +109,17 @@ pub struct Line {
     pub instance: InstanceId,
     /// Which output.
     pub stream: Stream,
-    /// The bytes as the process wrote them, without the line feed; long lines come in pieces.
+    /// The bytes as the process wrote them, without the line feed; long lines come in pieces of 64 KiB.
     pub text: Vec<u8>,
+}
+
+/// Where a log stands unless the file says otherwise: `LOGS/PROJECT/APP-out-SLOT.log`.
+///
+/// An app that is renamed leaves its old files where they are; new lines go under the new name.
+pub fn default_path(logs: &Path, project: &ProjectName, app: &AppName, slot: u32, stream: Stream) -> PathBuf {
+    let stream = match stream {
+        Stream::Stdout => "out",
+        Stream::Stderr => "error",
+    };
+    logs.join(project.as_str()).join(format!("{app}-{stream}-{slot}.log"))
 }
