@@ -99,7 +99,7 @@ fn union<'a>(old: &'a Map<String, Value>, new: &'a Map<String, Value>) -> impl I
 mod tests {
     use super::*;
     use crate::model::{Condition, Millis, Template};
-    use crate::plan::tests::app;
+    use crate::plan::tests::{Alter, app};
 
     fn paths(change: impl Fn(&mut App)) -> Vec<(String, Class)> {
         let old = app("api");
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_change_is_named_as_in_the_file_and_knows_its_cost() {
-        let cases: [(&str, Class, fn(&mut App)); 9] = [
+        let cases: [(&str, Class, Alter); 9] = [
             ("script", Class::Respawn, |app| app.run.script = Some("/srv/other.js".into())),
             ("args", Class::Respawn, |app| app.run.args.push(Template::literal("-v"))),
             ("env.LEVEL", Class::Respawn, |app| {

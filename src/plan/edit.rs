@@ -107,12 +107,11 @@ fn instances<'a>(project: &ProjectName, name: &AppName, live: &'a Live) -> BTree
 
 /// Running copies are kept; copies that wait, ended or were given up get a new process now.
 fn start(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
-    match slot {
-        Some(slot) => start_slot(declared, slot),
-        None => {
-            declared.standing = Standing::Up;
-            declared.stopped_slots.clear();
-        }
+    if let Some(slot) = slot {
+        start_slot(declared, slot);
+    } else {
+        declared.standing = Standing::Up;
+        declared.stopped_slots.clear();
     }
     for (&each, instance) in
         live.range(..declared.instances()).filter(|(each, _)| slot.is_none_or(|slot| slot == **each))
@@ -141,20 +140,17 @@ fn start_slot(declared: &mut Declared, slot: u32) {
 }
 
 fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
-    match slot {
-        Some(slot) => {
-            start_slot(declared, slot);
-            ask_restart(declared, slot, live);
-        }
-        None => {
-            let ahead = declared.slot_epochs.values().copied();
-            let ahead = ahead.chain(live.values().map(|instance| instance.epoch)).max().unwrap_or(0);
-            declared.epoch = declared.epoch.max(ahead) + 1;
-            declared.slot_epochs.clear();
-            declared.stopped_slots.clear();
-            declared.standing = Standing::Up;
-        }
+    if let Some(slot) = slot {
+        start_slot(declared, slot);
+        ask_restart(declared, slot, live);
+        return;
     }
+    let ahead = declared.slot_epochs.values().copied();
+    let ahead = ahead.chain(live.values().map(|instance| instance.epoch)).max().unwrap_or(0);
+    declared.epoch = declared.epoch.max(ahead) + 1;
+    declared.slot_epochs.clear();
+    declared.stopped_slots.clear();
+    declared.standing = Standing::Up;
 }
 
 fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {

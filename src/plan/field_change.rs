@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::model::{App, FieldChange, Template};
     use crate::plan::difference::difference;
-    use crate::plan::tests::app;
+    use crate::plan::tests::{Alter, app};
 
     fn shown(change: impl Fn(&mut App)) -> FieldChange {
         let old = app("api");
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn values_are_shown_in_the_units_of_the_file() {
-        let cases: [(fn(&mut App), Option<&str>, Option<&str>); 7] = [
+        let cases: [(Alter, Option<&str>, Option<&str>); 7] = [
             (|app| app.stop.kill_timeout = Millis(1500), Some("10s"), Some("1.5s")),
             (|app| app.stop.kill_signal = 2, Some("SIGTERM"), Some("SIGINT")),
             (|app| app.logs.log_rotate.size = Bytes(1 << 20), Some("10M"), Some("1M")),

@@ -36,7 +36,7 @@ pub(super) fn fill_after(operations: &mut [Operation], specs: &BTreeMap<&AppName
     for operation in operations {
         let depends_on = specs.get(&operation.app).map(|spec| &spec.depends_on);
         if starts(&operation.verb) {
-            let dependencies = depends_on.into_iter().flat_map(BTreeMap::keys);
+            let dependencies = depends_on.into_iter().flat_map(|all| all.keys());
             operation.after = dependencies.filter(|name| started.contains(*name)).cloned().collect();
             started.insert(operation.app.clone());
         } else if ends(&operation.verb) {

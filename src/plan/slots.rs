@@ -96,21 +96,22 @@ impl<'a> Slots<'a> {
 
 /// An instance that should run. What waits, ended well or was given up is left alone, unless it is out of date.
 fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> Need {
+    let is_followable = distance == Distance::Followable;
     match phase {
-        Phase::Stopped => Need::Start,
         Phase::Errored { .. } if is_stale || is_asked => Need::Start,
         Phase::Done { .. } if is_stale => Need::Start,
-        Phase::Errored { .. } | Phase::Done { .. } => Need::Nothing,
         Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } | Phase::Stopping { .. } if is_stale => {
             Need::Roll
         }
-        // It was asked to end and is wanted again; without a main process its own policy may still bring it back.
-        Phase::Stopping { pid: Some(_), .. } => Need::Start,
-        Phase::Stopping { pid: None, .. } => Need::Nothing,
-        Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } if distance == Distance::Followable => {
-            Need::Follow
-        }
-        Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } => Need::Nothing,
+        Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } if is_followable => Need::Follow,
+        // What was asked to end is wanted again; without a main process its own policy may still bring it back.
+        Phase::Stopped | Phase::Stopping { pid: Some(_), .. } => Need::Start,
+        Phase::Running { .. }
+        | Phase::Starting
+        | Phase::Backoff { .. }
+        | Phase::Stopping { pid: None, .. }
+        | Phase::Errored { .. }
+        | Phase::Done { .. } => Need::Nothing,
     }
 }
 

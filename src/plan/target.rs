@@ -68,7 +68,7 @@ impl Target {
             (false, true) => (Vec::new(), absent),
             (false, false) => (absent, Vec::new()),
         };
-        leaving.iter().for_each(|name| drop(apps.remove(name)));
+        apps.retain(|name, _| !leaving.contains(name));
 
         let scope: BTreeSet<_> = in_scope.iter().map(|app| &app.name).collect();
         let untouched: BTreeSet<_> = apps.keys().filter(|name| !scope.contains(name)).cloned().collect();

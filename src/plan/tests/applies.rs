@@ -40,7 +40,7 @@ fn applying_twice_does_nothing_the_second_time() {
 
 #[test]
 fn each_class_of_field_costs_what_it_says() {
-    let cases: [(&str, fn(&mut App), &[&str]); 6] = [
+    let cases: [(&str, Alter, &[&str]); 6] = [
         ("respawn", |app| app.run.port = Some(80), &["roll api [0, 1]"]),
         ("live", |app| app.stop.kill_timeout = Millis(1), &["update api"]),
         ("both", |app| (app.run.port, app.autostart, app.stop.kill_signal) = (Some(80), true, 2), &["roll api [0, 1]"]),
@@ -111,7 +111,7 @@ fn an_operators_scale_stays_without_an_opinion_in_the_file_and_gives_way_to_one(
     let fixed = |count| app_with("api", move |app| app.instances = Some(count));
     let scaled = |apps: [App; 1], to| {
         let mut world = World::with(apps);
-        world.edit("api", None, Edit::Scale { to }).unwrap();
+        world.edit("api", None, &Edit::Scale { to }).unwrap();
         world
     };
     // no opinion
@@ -187,8 +187,8 @@ fn what_left_the_file_is_deleted_last_and_dependents_first() {
 #[test]
 fn an_apply_starts_what_was_stopped_and_retries_what_was_given_up_but_respects_a_hold() {
     let mut world = World::with([app("api"), app("held"), app("bad")]);
-    world.edit("api", None, Edit::Stop { is_held: false }).unwrap();
-    world.edit("held", None, Edit::Stop { is_held: true }).unwrap();
+    world.edit("api", None, &Edit::Stop { is_held: false }).unwrap();
+    world.edit("held", None, &Edit::Stop { is_held: true }).unwrap();
     world.set_phase(&"shop:bad/0".parse().unwrap(), errored());
     assert!(world.wakeup_plan().is_empty());
 
@@ -204,7 +204,7 @@ fn an_apply_starts_what_was_stopped_and_retries_what_was_given_up_but_respects_a
 #[test]
 fn an_automatic_apply_respects_what_people_did() {
     let mut world = World::with([app("api"), app("bad")]);
-    world.edit("api", None, Edit::Stop { is_held: false }).unwrap();
+    world.edit("api", None, &Edit::Stop { is_held: false }).unwrap();
     world.set_phase(&"shop:bad/0".parse().unwrap(), errored());
     let automatic = options(|options| options.is_wakeup = true);
     assert!(world.apply_with(&proposed([app("api"), app("bad")]), &automatic).unwrap().is_empty());

@@ -16,6 +16,9 @@ use crate::model::{
     RestartPolicy, Run, StopPolicy, Verb, WallTime,
 };
 
+/// What a case does to an app.
+pub(super) type Alter = fn(&mut App);
+
 pub(super) fn app(name: &str) -> App {
     App {
         project: shop(),
@@ -25,7 +28,7 @@ pub(super) fn app(name: &str) -> App {
         instances: None,
         autostart: true,
         protect: false,
-        depends_on: BTreeMap::new(),
+        depends_on: [].into(),
         run: Run { script: Some(format!("/srv/shop/{name}.js")), cwd: "/srv/shop".into(), ..Run::default() },
         restart: RestartPolicy::default(),
         stop: StopPolicy::default(),
@@ -114,12 +117,12 @@ impl World {
         plan
     }
 
-    fn edit(&mut self, name: &str, slot: Option<u32>, edit: Edit) -> Result<Plan, Refusal> {
+    fn edit(&mut self, name: &str, slot: Option<u32>, edit: &Edit) -> Result<Plan, Refusal> {
         let project = shop();
         let request = EditRequest {
             project: &project,
             targets: &[(name.parse().unwrap(), slot)],
-            edit: &edit,
+            edit,
             by: "alice",
             at: WallTime(7),
         };
@@ -129,7 +132,9 @@ impl World {
     }
 
     fn store(&mut self, changes: Vec<Change>) {
-        changes.into_iter().for_each(|change| self.desired.accept(change));
+        for change in changes {
+            self.desired.accept(change);
+        }
     }
 
     fn execute(&mut self, operations: &[Operation]) {
@@ -139,7 +144,9 @@ impl World {
                 Verb::Start { slots } | Verb::Roll { slots } => self.run(&app, slots),
                 Verb::Scale { add, remove, .. } => {
                     self.run(&app, add);
-                    remove.iter().for_each(|slot| drop(self.live.instances.remove(&app.instance(*slot))));
+                    for slot in remove {
+                        self.live.instances.remove(&app.instance(*slot));
+                    }
                 }
                 Verb::Replace { old, slots } => {
                     self.live.instances.retain(|id, _| id.app != AppId::new(shop(), old.clone()));
@@ -147,7 +154,9 @@ impl World {
                 }
                 Verb::Delete { .. } => self.live.instances.retain(|id, _| id.app != app),
                 Verb::Stop { slots } => {
-                    slots.iter().for_each(|slot| self.set_phase(&app.instance(*slot), Phase::Stopped));
+                    for slot in slots {
+                        self.set_phase(&app.instance(*slot), Phase::Stopped);
+                    }
                 }
                 Verb::Update => self.follow(&app),
                 Verb::Rename { from } => self.rename(from, &app),

@@ -104,7 +104,7 @@ fn check_plan(world: &World, plan: &Plan) {
         let specs = world.stored().map(|stored| &stored.apps);
         let dependencies = specs.and_then(|apps| apps.get(app)).map(|declared| &declared.spec.depends_on);
         if matches!(verb, Verb::Start { .. } | Verb::Roll { .. }) {
-            for name in dependencies.into_iter().flat_map(BTreeMap::keys).filter(|name| started.contains(*name)) {
+            for name in dependencies.into_iter().flat_map(|all| all.keys()).filter(|name| started.contains(*name)) {
                 let is_started = plan.operations.iter().any(|other| {
                     other.app == *name
                         && other.verb != Verb::Update
@@ -133,7 +133,7 @@ fn check_rest(world: &World) {
         let wanted = (0..declared.instances()).filter(|slot| declared.should_run(*slot));
         let app = AppId::new(shop(), name.clone());
         wanted.for_each(|slot| {
-            assert!(world.live.instances.contains_key(&app.instance(slot)), "{name}/{slot} is missing")
+            assert!(world.live.instances.contains_key(&app.instance(slot)), "{name}/{slot} is missing");
         });
     }
 }
@@ -204,7 +204,7 @@ proptest! {
             match act {
                 Act::Apply { apps, options, done } => apply(&mut world, apps, &options, done),
                 Act::Edit(name, slot, edit) => {
-                    if world.stored().is_some() && world.edit(name, slot, edit).is_ok() {
+                    if world.stored().is_some() && world.edit(name, slot, &edit).is_ok() {
                         check_rest(&world);
                     }
                 }

@@ -73,7 +73,7 @@ fn a_shutdown_stops_dependents_first() {
         app.depends_on.insert("api".parse().unwrap(), crate::model::Condition::Started);
     });
     let mut world = World::with([app("api"), web, app("off")]);
-    world.edit("off", None, Edit::Stop { is_held: false }).unwrap();
+    world.edit("off", None, &Edit::Stop { is_held: false }).unwrap();
     let plan = plan_shutdown(&shop(), world.stored().unwrap(), &world.live, "alice");
     assert_eq!(verbs(&plan), ["stop web [0]", "stop api [0]"]);
     assert_eq!(plan.operations[1].after, ["web".parse().unwrap()]);
