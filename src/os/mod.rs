@@ -23,9 +23,10 @@ mod worker;
 mod linux;
 
 pub use clock::{now, wall};
+pub use errno::is_passing;
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
-    open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
+    open_append, open_null, open_read, read_limited, remove_if_there, walk_files, write_atomically,
 };
 pub use home::{Home, HomeError};
 pub use killpoint::{arm_killpoints, killpoint};
@@ -33,7 +34,7 @@ pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
     ExecPlan, ExitWatch, Fifo, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory,
-    SpawnFailed, Waker, boot_id, children_of, clear_fifos, cookie_of, cpu_of, leftovers, memory_of, parent_pid,
+    SpawnFailed, Waker, boot_id, children_of, clear_fifos, cookie_of, cpu_of, descendants, leftovers, memory_of, own_pid, parent_pid,
     proc_stat, queued_bytes, set_child_oom_score, spawn, splice,
 };
 pub use lock::Lock;

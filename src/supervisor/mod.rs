@@ -4,11 +4,26 @@
 //! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
+mod member;
+mod perform;
+mod recover;
+mod roster;
+mod run;
+mod spawn;
+mod world;
+
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::{App, Cause, Digest, Environment, Failure, InstanceId, Live};
+
+pub use recover::Recovered;
+pub use world::{Specs, World, log_path};
+
+/// Orders that may wait at the loop's door; the senders wait beyond that.
+const REQUESTS_MAX: usize = 1024;
 
 /// What the reconciler wants of one instance.
 #[derive(Debug)]
@@ -79,6 +94,19 @@ pub(crate) enum Request {
 }
 
 impl Supervisor {
+    /// Takes over what the last daemon left, then starts the loop. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn start(world: World, specs: &dyn Specs) -> io::Result<(Self, Recovered)> {
+        let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+        let (roster, revision) = roster::Roster::new();
+        let mut instances = run::Loop::new(Arc::new(world), roster, inbox)?;
+        let recovered = instances.recover(specs);
+        tokio::spawn(instances.run());
+        Ok((Self { requests, revision }, recovered))
+    }
+
     /// Gives an order and waits for its end. A stopped supervisor answers `Superseded`.
     pub async fn order(&self, order: Order) -> Outcome {
         let (reply, outcome) = oneshot::channel();

@@ -15,6 +15,6 @@ pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
 pub use memory::SharedMemory;
 pub use pidfd::PidFd;
 pub use poller::{Poller, Ready, Waker};
-pub use proc::{ProcStat, boot_id, children_of, cookie_of, cpu_of, memory_of, parent_pid, proc_stat};
+pub use proc::{ProcStat, boot_id, children_of, cookie_of, cpu_of, memory_of, own_pid, parent_pid, proc_stat};
 pub use spawn::{ExecPlan, Identity, Mailbox, Parent, SpawnFailed, set_child_oom_score, spawn};
-pub use tree::{Leftover, leftovers};
+pub use tree::{Leftover, descendants, leftovers};
