@@ -20,6 +20,7 @@ mod mirror;
 mod protocol;
 mod row;
 mod run;
+mod serve;
 mod start;
 mod table;
 

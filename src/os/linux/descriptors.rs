@@ -1,7 +1,8 @@
 //! Descriptors under fixed numbers, for the hand-over from the anchor to the daemon.
 
+use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::os::errno::{checked, checked_long};
 
@@ -46,4 +47,35 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     let last = libc::c_long::from(libc::c_int::MAX);
     // SAFETY: no pointers are passed.
     checked_long(unsafe { libc::syscall(libc::SYS_close_range, libc::c_long::from(first), last, flags) }).map(drop)
+}
+
+/// A copy with a number of at least `lowest`; it does not survive `exec`.
+///
+/// # Errors
+/// No descriptors left.
+pub fn copy_above(fd: BorrowedFd<'_>, lowest: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers are passed.
+    let copy = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest) })?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Takes an inherited descriptor and moves it to a number of at least `lowest`. Standard streams stay open.
+///
+/// # Errors
+/// `EBADF`: there is none.
+pub fn move_above(number: RawFd, lowest: RawFd) -> io::Result<OwnedFd> {
+    if number <= libc::STDERR_FILENO {
+        // SAFETY: standard streams are open in every process that comes here.
+        return copy_above(unsafe { BorrowedFd::borrow_raw(number) }, lowest);
+    }
+    copy_above(adopt(number)?.as_fd(), lowest)
+}
+
+/// `/dev/null`, for reading and writing.
+///
+/// # Errors
+/// There is none: a broken container.
+pub fn open_null() -> io::Result<OwnedFd> {
+    Ok(OpenOptions::new().read(true).write(true).open("/dev/null")?.into())
 }

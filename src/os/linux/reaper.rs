@@ -24,6 +24,12 @@ pub fn become_subreaper() -> io::Result<()> {
     checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
 }
 
+/// Leaves the session and terminal of our starter. A leader of a session already has its own.
+pub fn leave_session() {
+    // SAFETY: passes nothing; the only error says that there is nothing to do.
+    unsafe { libc::setsid() };
+}
+
 /// The name that `ps` and `killall` see; 15 bytes count.
 ///
 /// # Errors
