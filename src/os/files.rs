@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -103,14 +102,6 @@ pub fn append_capped(path: &Path, bytes_max: u64, mode: u32) -> io::Result<File>
         (&file).write_all(&tail[whole_lines..])?;
     }
     Ok(file)
-}
-
-/// Where output goes that nobody wants.
-///
-/// # Errors
-/// No descriptors left.
-pub fn open_null() -> io::Result<OwnedFd> {
-    File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from)
 }
 
 /// Opens a file for reading.

@@ -10,7 +10,7 @@ use super::execute::Execution;
 use super::perform::Surroundings;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target};
 use crate::model::{
-    Actor, AppName, ApplyOptions, Cause, Change, Desired, Fact, Plan, Project, ProjectName, Proposed, Subject, Verb,
+    Actor, AppName, ApplyOptions, Cause, Change, Desired, Fact, Operation, Plan, Project, ProjectName, Proposed, Subject, Verb,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -244,10 +244,9 @@ impl Loop {
 /// What is kept only after everything else has succeeded, and what is kept at once. An app that is replaced is
 /// forgotten by the replacement itself, once the new one runs.
 fn split_removals(changes: Vec<Change>, plan: &Plan) -> (Vec<Change>, Vec<Change>) {
-    let verbs = |name: &AppName| plan.operations.iter().filter(move |operation| operation.app == *name);
-    let is_deleted = |name: &AppName| verbs(name).any(|operation| matches!(operation.verb, Verb::Delete { .. }));
-    let is_replaced =
-        |name: &AppName| plan.operations.iter().any(|operation| matches!(&operation.verb, Verb::Replace { old, .. } if old == name));
+    let is_any = |wanted: &dyn Fn(&Operation) -> bool| plan.operations.iter().any(wanted);
+    let is_deleted = |name: &AppName| is_any(&|one| one.app == *name && matches!(one.verb, Verb::Delete { .. }));
+    let is_replaced = |name: &AppName| is_any(&|one| matches!(&one.verb, Verb::Replace { old, .. } if old == name));
     let kept = changes.into_iter().filter(|change| !matches!(change, Change::AppRemoved { name, .. } if is_replaced(name)));
     kept.partition(|change| match change {
         Change::AppRemoved { name, .. } => is_deleted(name),

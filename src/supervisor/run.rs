@@ -11,9 +11,9 @@ use super::roster::Roster;
 use super::spawn::{self, SpawnFailure, SpawnResult};
 use super::world::World;
 use super::{Launch, Order, Outcome, Request, Task};
-use crate::anchor::{RowState, Word};
+use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine};
-use crate::model::{Cause, Exit, Fact, InstanceId, Subject};
+use crate::model::{Exit, Fact, InstanceId, Subject};
 use crate::os::{self, ExitWatch, Leftover, PidFd};
 
 /// The supervisor's own memory. It belongs to one task; nobody else touches it.
@@ -95,8 +95,10 @@ impl Loop {
             Some(result) = self.spawned.recv() => Happening::Spawned(result),
             tokens = self.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
             word = self.world.anchor.next(), if !self.is_anchor_gone => match word {
-                Word::Exited => Happening::Harvested,
-                Word::Gone => Happening::AnchorGone,
+                Ok(AnchorWord::Exited) => Happening::Harvested,
+                // Only output is held, and that flows without being held too, as long as one of us lives.
+                Ok(AnchorWord::Refused { .. }) => Happening::Harvested,
+                Ok(AnchorWord::Gone) | Err(_) => Happening::AnchorGone,
             },
             () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => Happening::AlarmRang,
         }

@@ -60,7 +60,8 @@ impl World {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let key = StreamKey { row, stream };
             self.pump.detach(key);
-            self.anchor.release(u64::from(row), held_kind(stream));
+            // An anchor that does not listen is about to be replaced; the new one holds nothing of this row.
+            let _ = self.anchor.drop_held(u64::from(row), held_kind(stream));
         }
         // The next user of the row gets new pipes: whoever still holds these cannot write into its log.
         Fifo::remove(&self.home.fifos(), row);

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::pidfd::PidFd;
@@ -28,7 +29,9 @@ impl ExitWatch {
     /// # Errors
     /// No descriptors left; no runtime.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { epoll: AsyncFd::new(poller::epoll()?)? })
+        // SAFETY: an `OwnedFd` is a valid descriptor, and nobody closes or replaces it while the watch owns it.
+        let epoll = unsafe { AsyncFd::register_with_interest(poller::epoll()?, Interest::READABLE)? };
+        Ok(Self { epoll })
     }
 
     /// Watches `process`; its end is told once, as `token`.

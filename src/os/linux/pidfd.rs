@@ -132,8 +132,11 @@ impl AsFd for PidFd {
     }
 }
 
+/// A wait status that no process can have: how it ended is not known.
+pub const UNKNOWN_STATUS: i32 = -1;
+
 /// The meaning of a raw wait status.
-pub(in crate::os) fn exit_of(status: i32) -> Exit {
+pub fn exit_of(status: i32) -> Exit {
     if libc::WIFEXITED(status) {
         Exit::Code(libc::WEXITSTATUS(status))
     } else if libc::WIFSIGNALED(status) {
