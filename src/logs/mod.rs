@@ -13,9 +13,19 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{AppName, InstanceId, OnLogFull, ProjectName, Rotation, Stream, WallTime};
 
+mod file;
+mod flow;
 mod follower;
+mod index;
+mod pace;
 mod pump;
 mod reader;
+mod segments;
+mod sys;
+mod worker;
+
+#[cfg(test)]
+mod pump_tests;
 
 pub use follower::Follower;
 pub use pump::Pump;

@@ -1,1 +1,3 @@
 //! (not built yet)
+
+pub mod rotation;
