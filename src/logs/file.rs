@@ -81,10 +81,8 @@ pub(super) struct OpenFiles {
 
 /// What an append did.
 pub(super) struct Appended {
-    /// Bytes moved; 0 = the pipe is empty.
+    /// Bytes moved.
     pub(super) bytes: usize,
-    /// Nobody holds the writing end: nothing will ever come again.
-    pub(super) is_end: bool,
     /// A due cut did not work; the log goes on in the same file.
     pub(super) cut_error: Option<io::Error>,
 }
@@ -119,10 +117,10 @@ impl OpenFiles {
         match self.pour.pour(pipe, file.file.as_fd(), file.is_regular.then_some(file.end), max) {
             Ok(bytes) => {
                 file.end += bytes as u64;
-                Ok(Appended { bytes, is_end: bytes == 0, cut_error })
+                Ok(Appended { bytes, cut_error })
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                Ok(Appended { bytes: 0, is_end: false, cut_error })
+                Ok(Appended { bytes: 0, cut_error })
             }
             Err(error) => Err(write_error(error)),
         }

@@ -25,7 +25,7 @@ impl Default for Patience {
             drop_after: Duration::from_secs(30),
             retry_first: Duration::from_millis(100),
             retry_max: Duration::from_secs(1),
-            tell_every: Duration::from_secs(60),
+            tell_every: Duration::from_mins(1),
         }
     }
 }

@@ -83,7 +83,8 @@ impl Pump {
         self.send(Command::Attach(key, fifo, Box::new(target)));
     }
 
-    /// Moves everything from now on to another file, or by other rules. An unknown key is ignored.
+    /// Moves everything that comes from now on (give or take a millisecond) to another file, or by other rules.
+    /// An unknown key is ignored.
     pub fn retarget(&self, key: StreamKey, target: LogTarget) {
         self.send(Command::Retarget(key, Box::new(target)));
     }

@@ -211,6 +211,7 @@ fn two_streams_may_share_a_file_and_a_renamed_app_writes_under_its_new_name() {
     drained(&pump, &[OUT, ERR]);
     assert_eq!(fs::read_to_string(yard.log("all.log")).unwrap().lines().count(), 100);
     pump.retarget(OUT, yard.target("new.log"));
+    drained(&pump, &[OUT]); // so that the thread has taken note of it
     writeln!(out, "after").unwrap();
     drained(&pump, &[OUT]);
     assert_eq!(fs::read_to_string(yard.log("new.log")).unwrap(), "after\n");

@@ -43,16 +43,16 @@ impl Epoll {
         Ok(())
     }
 
-    /// Replaces `ready` by the tokens of what can be read, at most 256 of them; none after `timeout`.
+    /// Replaces `ready` by the tokens of what can be read, at most 255 of them; none after `timeout`.
     pub(super) fn wait(&self, ready: &mut Vec<u64>, timeout: Option<Duration>) -> io::Result<()> {
-        const EVENTS_MAX: usize = 256;
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
+        const EVENTS_MAX: u8 = 255;
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX as usize];
         // Rounded up: a timer that fires early would be asked for again at once.
         let ms =
             timeout.map_or(-1, |t| libc::c_int::try_from(t.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX));
         ready.clear();
         // SAFETY: the buffer holds EVENTS_MAX events and lives through the call.
-        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), EVENTS_MAX as libc::c_int, ms) };
+        let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), EVENTS_MAX.into(), ms) };
         match checked(count) {
             Ok(count) => ready.extend(events[..count.cast_unsigned() as usize].iter().map(|event| event.u64)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -106,9 +106,8 @@ impl Bell {
 ///
 /// For a kill at any moment each byte is either still in the pipe or already in the file.
 pub(super) fn splice(pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
-    let mut offset = match at.map(i64::try_from).transpose() {
-        Ok(offset) => offset,
-        Err(_) => return Err(io::Error::from_raw_os_error(libc::EFBIG)),
+    let Ok(mut offset) = at.map(i64::try_from).transpose() else {
+        return Err(io::Error::from_raw_os_error(libc::EFBIG));
     };
     let offset = offset.as_mut().map_or(std::ptr::null_mut(), |offset| &raw mut *offset);
     let flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
@@ -123,6 +122,14 @@ pub(super) fn waiting_bytes(pipe: BorrowedFd) -> u64 {
     // SAFETY: FIONREAD writes one int.
     let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) };
     if result < 0 { 0 } else { u64::try_from(count).unwrap_or(0) }
+}
+
+/// Whether nobody holds the writing end of a pipe: nothing will ever come out of it again.
+pub(super) fn is_abandoned(pipe: BorrowedFd) -> bool {
+    let mut fd = libc::pollfd { fd: pipe.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: one pollfd that lives through the call.
+    let count = unsafe { libc::poll(&raw mut fd, 1, 0) };
+    count > 0 && fd.revents & libc::POLLHUP != 0
 }
 
 /// How many bytes a pipe holds.

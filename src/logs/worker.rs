@@ -219,6 +219,10 @@ impl Worker {
     fn serve(&mut self, token: u64) -> u64 {
         let Some(flow) = self.flows.get_mut(&token) else { return 0 };
         let before = flow.moved;
+        if sys::waiting_bytes(flow.pipe()) == 0 {
+            self.empty(token); // no file is made, looked at or cut for nothing
+            return 0;
+        }
         let is_early = flow.blockage.as_ref().is_some_and(|blockage| Instant::now() < blockage.try_at);
         if is_early {
             self.discard(token);
@@ -246,22 +250,23 @@ impl Worker {
             (self.notices)(trouble(flow, message));
         }
         flow.moved += appended.bytes as u64;
-        if appended.is_end {
-            flow.ends_at = Some(flow.moved);
-        }
         if self.pace.note_batch(appended.bytes, flow.capacity) && flow.may_grow {
             flow.capacity = sys::grow_pipe(flow.fifo.as_fd(), BATCH_BYTES_MAX);
             flow.may_grow = false;
         }
-        let is_dropping = flow.blockage.as_ref().is_some_and(|blockage| blockage.is_dropping);
-        if appended.bytes == 0 && is_dropping {
-            // Nothing came, so nothing is known about the disk: look again later.
-            let on_full = flow.target.on_full;
-            self.reschedule(token, |blockage, patience| blockage.failed_again(Instant::now(), on_full, patience));
-            self.tell_dropped_when_due(token);
-        } else {
-            self.unblock(token);
+        self.unblock(token);
+    }
+
+    /// Nothing is in the pipe. Perhaps nobody can write to it any more; and of a full disk nothing is known.
+    fn empty(&mut self, token: u64) {
+        let Some(flow) = self.flows.get_mut(&token) else { return };
+        if sys::is_abandoned(flow.pipe()) {
+            flow.ends_at = Some(flow.moved);
         }
+        let on_full = flow.target.on_full;
+        self.reschedule(token, |blockage, patience| blockage.failed_again(Instant::now(), on_full, patience));
+        self.tell_dropped_when_due(token);
+        self.close_if_over(token);
     }
 
     /// The file could not be written: be patient, then (if that is the policy) let go of the output.
