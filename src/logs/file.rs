@@ -1,14 +1,15 @@
 //! The files that the pump has open: looked at before every batch, cut, and closed when there are too many.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::index::IndexWriter;
+use super::segments::identity;
 use super::{LogTarget, segments, sys};
 use crate::rules::rotation;
 
@@ -182,10 +183,6 @@ impl LogFile {
     fn is_cut_due(&self, target: &LogTarget) -> bool {
         self.is_regular && self.end >= self.cut_again_at && rotation::is_due(self.end, target.rotation)
     }
-}
-
-fn identity(found: &Metadata) -> (u64, u64) {
-    (found.dev(), found.ino())
 }
 
 /// Not `O_APPEND`: splice refuses that. `O_NONBLOCK`: a FIFO in place of a log must not hold up all others.

@@ -108,7 +108,17 @@ pub(super) struct Index {
 impl Index {
     /// Reads the index of a log file. What is missing or wrong costs precision only.
     pub(super) fn read(log: &Path, fallback: WallTime) -> Self {
-        Self { entries: entries(log).unwrap_or_default(), fallback }
+        Self { entries: entries(log, ENTRIES_MAX).unwrap_or_default(), fallback }
+    }
+
+    /// The same, for bytes from `offset` on only: mostly a glance at the newest entries.
+    pub(super) fn read_from(log: &Path, fallback: WallTime, offset: u64) -> Self {
+        const GLANCE_ENTRIES: u64 = 256;
+        let glance = entries(log, GLANCE_ENTRIES).unwrap_or_default();
+        if glance.first().is_some_and(|first| first.offset > offset) {
+            return Self::read(log, fallback);
+        }
+        Self { entries: glance, fallback }
     }
 
     /// When the byte at `offset` came; for bytes older than the index, the index's beginning.
@@ -130,12 +140,13 @@ impl Index {
     }
 }
 
-fn entries(log: &Path) -> io::Result<Vec<Entry>> {
+/// The newest entries, in order.
+fn entries(log: &Path, entries_max: u64) -> io::Result<Vec<Entry>> {
     let mut file = File::open(index_path(log))?;
     let whole = file.metadata()?.len() / ENTRY_BYTES;
-    file.seek(SeekFrom::Start(whole.saturating_sub(ENTRIES_MAX) * ENTRY_BYTES))?;
+    file.seek(SeekFrom::Start(whole.saturating_sub(entries_max) * ENTRY_BYTES))?;
     let mut bytes = Vec::new();
-    file.take(ENTRIES_MAX * ENTRY_BYTES).read_to_end(&mut bytes)?;
+    file.take(entries_max * ENTRY_BYTES).read_to_end(&mut bytes)?;
     let mut found: Vec<Entry> = bytes.chunks_exact(16).filter_map(Entry::from_bytes).collect();
     // Searching relies on growing offsets; an index that was restarted under our eyes might not have them.
     let is_ordered = found.is_sorted_by_key(|entry| entry.offset);
@@ -143,4 +154,70 @@ fn entries(log: &Path) -> io::Result<Vec<Entry>> {
         found.clear();
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(log: &Path, entries: &[(u64, u64)], log_bytes: u64) -> Index {
+        let mut writer = IndexWriter::open(log, log_bytes).unwrap();
+        let mut now = Instant::now();
+        for (offset, at) in entries {
+            writer.note(*offset, WallTime(*at), now);
+            now += Duration::from_secs(2);
+        }
+        Index::read(log, WallTime(7))
+    }
+
+    #[test]
+    fn a_byte_has_the_time_of_the_last_entry_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = written(&folder.path().join("a"), &[(0, 100), (0, 150), (50, 200), (90, 300)], 0);
+        for (offset, at) in [(0, 150), (49, 150), (50, 200), (89, 200), (90, 300), (5000, 300)] {
+            assert_eq!(index.time_of(offset), WallTime(at), "{offset}");
+        }
+        for (since, start) in [(0, 0), (150, 0), (151, 50), (300, 90), (301, u64::MAX)] {
+            assert_eq!(index.start_of(WallTime(since)), start, "{since}");
+        }
+    }
+
+    #[test]
+    fn without_an_index_lines_have_the_time_of_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::read(&folder.path().join("a"), WallTime(7));
+        assert_eq!((index.time_of(3), index.start_of(WallTime(7))), (WallTime(7), 0));
+        assert_eq!(index.start_of(WallTime(8)), u64::MAX);
+    }
+
+    #[test]
+    fn an_index_that_belongs_to_another_log_is_thrown_away_and_half_an_entry_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("a");
+        written(&log, &[(0, 100), (50, 200)], 0);
+        std::fs::OpenOptions::new().append(true).open(index_path(&log)).unwrap().write_all(b"half").unwrap();
+        assert_eq!(written(&log, &[(60, 300)], 60).time_of(60), WallTime(300), "goes on");
+        assert_eq!(Index::read(&log, WallTime(7)).time_of(50), WallTime(200));
+        written(&log, &[], 40); // shorter than the last entry
+        assert_eq!(Index::read(&log, WallTime(7)).time_of(50), WallTime(7));
+    }
+
+    #[test]
+    fn an_index_stays_small_beside_its_log() {
+        let second = Duration::from_secs(1);
+        let blink = Duration::from_millis(10);
+        for (pause, index_bytes, log_bytes, due) in [
+            (None, 0, 0, true),
+            (Some(blink / 2), 0, 0, false),
+            (Some(blink), 4096, 0, true),
+            (Some(blink), 4112, 0, false),
+            (Some(second), 4112, 0, false),
+            (Some(blink), 100_000, 10_000_000, true),
+            (Some(blink), 110_000, 10_000_000, false),
+            (Some(second), 110_000, 10_000_000, true),
+            (Some(second), 1_300_000, 10_000_000, false),
+        ] {
+            assert_eq!(is_due(pause, index_bytes, log_bytes), due, "{pause:?} {index_bytes} {log_bytes}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod file;
 mod flow;
 mod follower;
 mod index;
+mod lines;
 mod pace;
 mod pump;
 mod reader;
@@ -26,6 +27,8 @@ mod worker;
 
 #[cfg(test)]
 mod pump_tests;
+#[cfg(test)]
+mod reader_tests;
 
 pub use follower::Follower;
 pub use pump::Pump;

@@ -1,8 +1,9 @@
 //! The names of a log's files: `NAME` is written, `NAME.7` is full, `.NAME.idx` holds the times of `NAME`.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::Rotation;
@@ -45,6 +46,34 @@ pub(super) fn numbers(log: &Path) -> io::Result<Vec<u64>> {
 fn number(digits: &[u8]) -> Option<u64> {
     let is_ours = digits.iter().all(u8::is_ascii_digit) && digits.first().is_some_and(|first| *first != b'0');
     if is_ours { str::from_utf8(digits).ok()?.parse().ok() } else { None }
+}
+
+/// What tells one file from another, as long as it is open or has a name: device and inode number.
+pub(super) fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
+}
+
+/// What comes after a file of a log.
+pub(super) struct Successors {
+    /// What the file is called, if it was cut and still exists.
+    pub(super) own: Option<PathBuf>,
+    /// The later files, oldest first, each with the number of the newest segment before it (or its own).
+    pub(super) ahead: Vec<(PathBuf, u64)>,
+}
+
+/// Finds what comes after the file with this identity; after one that has no name any more comes everything
+/// above `highest_older`.
+pub(super) fn successors(log: &Path, file: (u64, u64), highest_older: u64) -> io::Result<Successors> {
+    let numbers = numbers(log)?;
+    let is_it = |path: &Path| fs::metadata(path).is_ok_and(|found| identity(&found) == file);
+    let own = numbers.iter().copied().rev().find(|number| is_it(&segment_path(log, *number)));
+    let after = own.unwrap_or(highest_older);
+    let mut ahead: Vec<(PathBuf, u64)> = Vec::new();
+    ahead.extend(numbers.iter().filter(|number| **number > after).map(|number| (segment_path(log, *number), *number)));
+    if log.exists() && !is_it(log) {
+        ahead.push((log.to_owned(), numbers.last().copied().unwrap_or(0)));
+    }
+    Ok(Successors { own: own.map(|number| segment_path(log, number)), ahead })
 }
 
 /// Makes the current file the newest full segment and deletes those that are too many.
