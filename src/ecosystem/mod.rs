@@ -15,13 +15,20 @@ mod diagnostic;
 mod document;
 mod dotenv;
 mod environment;
+mod explain;
+#[cfg(test)]
+mod fake;
 mod keys;
 mod merge;
 mod nearest;
 mod program;
+mod render;
+mod schema;
 mod shape;
 mod surroundings;
 mod syntax;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod values;
 mod variables;
@@ -34,6 +41,9 @@ use serde::Serialize;
 use crate::model::{App, Origin, ProjectName, Proposed};
 
 pub use diagnostic::{CODES, Diagnostic, Label, Place, Severity};
+pub use explain::{Explanation, explain, reference};
+pub use render::render;
+pub use schema::schema;
 pub use surroundings::{Look, Surroundings, Unreadable};
 
 use diagnostic::{Places, Report, code};
@@ -183,6 +193,13 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         from_shell: notes.from_shell,
     });
     Reading { proposed, diagnostics: report.finish(&files), sources, files }
+}
+
+/// The tree of one file as JSON, for the schema; `None` if it does not parse.
+pub fn to_json(file: &SourceFile) -> Option<serde_json::Value> {
+    let mut report = Report::default();
+    let tree = syntax::parse(&without_mark(file), 0, &mut report)?;
+    (report.errors == 0).then(|| tree.to_json())
 }
 
 /// Without the byte order mark that some editors write.

@@ -26,8 +26,10 @@ const INTERPRETERS: &[(&str, &str)] = &[
 /// Fills in the program of an app: `script` … `cwd`.
 pub(super) fn program(values: &mut Values<'_>, run: &mut Run) {
     let is_foreign = values.item("user").is_some();
-    run.cwd = folder(values, is_foreign);
+    let cwd = folder(values, is_foreign);
     run.shell = values.boolean("shell", false);
+    let is_placed = cwd.is_some();
+    run.cwd = cwd.unwrap_or_default();
     let script = values.item("script").map(|item| (item.key_span, item.node.span));
     let command = values.item("command").map(|item| item.key_span);
     match (script, command) {
@@ -41,6 +43,8 @@ pub(super) fn program(values: &mut Values<'_>, run: &mut Run) {
             let span = values.app.name_span;
             values.error(code::MISSING_KEY, span, "there is neither `script` nor `command`").hint("write what it runs");
         }
+        // Without its folder the rest would only give follow-up errors.
+        _ if !is_placed => {}
         (Some((_, span)), None) => script_program(values, run, span, is_foreign),
         (None, Some(_)) => command_program(values, run),
     }
@@ -56,7 +60,7 @@ pub(super) fn program(values: &mut Values<'_>, run: &mut Run) {
 }
 
 /// The working folder with its links resolved.
-fn folder(values: &mut Values<'_>, is_foreign: bool) -> PathBuf {
+fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
     let (path, span) = match values.node("cwd") {
         Some(node) => (values.path("cwd", &node), node.span),
         None => {
@@ -64,10 +68,10 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> PathBuf {
             (Some(values.folder_of(span).to_path_buf()), span)
         }
     };
-    let Some(path) = path else { return PathBuf::new() };
+    let path = path?;
     match values.world.look(&path) {
-        Look::Folder => values.world.resolve(&path).unwrap_or(path),
-        Look::Forbidden if is_foreign => path,
+        Look::Folder => Some(values.world.resolve(&path).unwrap_or(path)),
+        Look::Forbidden if is_foreign => Some(path),
         look => {
             let problem = match look {
                 Look::Missing => "does not exist",
@@ -75,7 +79,7 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> PathBuf {
                 _ => "is not a folder",
             };
             values.error(code::CWD, span, format!("the working folder `{}` {problem}", path.display()));
-            path
+            None
         }
     }
 }

@@ -14,7 +14,6 @@ use super::{DEPTH_MAX, NODES_MAX};
 pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
     let mut builder = Builder {
         offsets: Offsets::new(text),
-        file,
         open: Vec::new(),
         anchors: HashMap::new(),
         root: None,
@@ -63,7 +62,6 @@ enum Content {
 
 struct Builder<'a> {
     offsets: Offsets<'a>,
-    file: u32,
     open: Vec<Open>,
     /// Anchor → its value and how many values that is.
     anchors: HashMap<usize, (Node, usize)>,
