@@ -30,7 +30,8 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
 
 fn named(app: &Merged) -> Vec<(&str, Span)> {
     let Some(item) = app.get("depends_on") else { return Vec::new() };
-    let listed = item.node.as_list().unwrap_or_default().iter().filter_map(|node: &Node| Some((node.as_text()?, node.span)));
+    let listed =
+        item.node.as_list().unwrap_or_default().iter().filter_map(|node: &Node| Some((node.as_text()?, node.span)));
     let tabled = item.node.as_map().unwrap_or_default().iter().map(|entry| (entry.key.as_str(), entry.key_span));
     listed.chain(tabled).collect()
 }

@@ -81,7 +81,9 @@ fn instances(values: &mut Values<'_>) -> Option<u32> {
 
 fn check_ports(values: &mut Values<'_>, app: &App) {
     let count = app.instances.unwrap_or(1);
-    let Some(span) = values.item("port").or_else(|| values.item("instances")).map(|item| item.node.span) else { return };
+    let Some(span) = values.item("port").or_else(|| values.item("instances")).map(|item| item.node.span) else {
+        return;
+    };
     match app.run.port {
         Some(port) if u32::from(port) + count.saturating_sub(1) > 65_535 => {
             values.error(code::PORT, span, format!("`port` {port} + {count} instances runs past 65535"));
@@ -102,7 +104,10 @@ fn knows_its_slot(app: &App) -> bool {
     run.increment_var.is_some()
         || run.instance_var != "NODE_APP_INSTANCE"
         || texts.any(Template::is_per_instance)
-        || run.command.iter().any(|word| word.source().contains("NODE_APP_INSTANCE") || word.source().contains("PM_INSTANCE"))
+        || run
+            .command
+            .iter()
+            .any(|word| word.source().contains("NODE_APP_INSTANCE") || word.source().contains("PM_INSTANCE"))
 }
 
 fn account(values: &mut Values<'_>, run: &mut Run) {
@@ -219,7 +224,8 @@ fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
         values.error(code::BAD_VALUE, size.span, "`log_rotate.size` is less than 4K").hint("\"10M\" is the default");
     }
     let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
-    let keep = node.get("keep").and_then(|node| values.scalar("log_rotate.keep", &Shape::Integer(0, 10_000), node, read));
+    let keep =
+        node.get("keep").and_then(|node| values.scalar("log_rotate.keep", &Shape::Integer(0, 10_000), node, read));
     Rotation { size: bytes.unwrap_or(defaults.size), keep: keep.unwrap_or(defaults.keep) }
 }
 
@@ -228,7 +234,9 @@ fn depends_on(values: &mut Values<'_>) -> std::collections::BTreeMap<AppName, Co
     let Some(node) = values.node("depends_on") else { return needed };
     match &node.value {
         Value::List(nodes) => {
-            needed.extend(nodes.iter().filter_map(|node| Some((AppName::new(node.as_text()?).ok()?, Condition::Started))));
+            needed.extend(
+                nodes.iter().filter_map(|node| Some((AppName::new(node.as_text()?).ok()?, Condition::Started))),
+            );
         }
         Value::Map(entries) => {
             for entry in entries {
@@ -255,5 +263,9 @@ fn moved_from(values: &mut Values<'_>, project: &ProjectName) -> Vec<AppId> {
         true => text.parse().ok(),
         false => AppName::new(text).ok().map(|name| AppId::new(project.clone(), name)),
     };
-    nodes.iter().filter_map(|node| node.as_scalar().filter(|s| s.kind == Kind::Text)).filter_map(|s| old(&s.text)).collect()
+    nodes
+        .iter()
+        .filter_map(|node| node.as_scalar().filter(|s| s.kind == Kind::Text))
+        .filter_map(|s| old(&s.text))
+        .collect()
 }

@@ -136,7 +136,12 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub fn error(&mut self, code: &'static str, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Finding {
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) -> &mut Finding {
         self.errors += 1;
         self.push(code, Severity::Error, span.into(), message.into())
     }
@@ -207,7 +212,8 @@ impl<'a> Places<'a> {
     pub fn place(&self, span: Span) -> Option<Place> {
         let file = self.files.get(span.file as usize)?;
         let starts = self.line_starts[span.file as usize].get_or_init(|| {
-            let after_newline = |(at, byte): (usize, &u8)| (*byte == b'\n').then(|| u32::try_from(at + 1).ok()).flatten();
+            let after_newline =
+                |(at, byte): (usize, &u8)| (*byte == b'\n').then(|| u32::try_from(at + 1).ok()).flatten();
             std::iter::once(0).chain(file.text.iter().enumerate().filter_map(after_newline)).collect()
         });
         let line = starts.partition_point(|start| *start <= span.start).max(1);

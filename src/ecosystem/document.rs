@@ -127,9 +127,7 @@ fn apps(node: Node, report: &mut Report) -> Vec<Written> {
         Value::List(nodes) => {
             nodes.into_iter().enumerate().filter_map(|(at, node)| listed_app(at, node, trail, report)).collect()
         }
-        Value::Map(entries) => {
-            entries.into_iter().filter_map(|entry| named_app(entry, trail, report)).collect()
-        }
+        Value::Map(entries) => entries.into_iter().filter_map(|entry| named_app(entry, trail, report)).collect(),
         Value::Scalar(_) => {
             report
                 .error(code::WRONG_TYPE, span, format!("`apps` takes a list or a table of apps, found {words}"))
@@ -219,7 +217,11 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut R
                 }
             }
             name => {
-                check_value(key.shape, &entry.node, own, report);
+                match name {
+                    // An app cannot lose its name.
+                    "name" => key.shape.check(&entry.node, own, report),
+                    _ => check_value(key.shape, &entry.node, own, report),
+                }
                 if let Some(first) = keys.get(name) {
                     let message = format!("`{}` and its other spelling stand side by side in `{trail}`", entry.key);
                     let first = first.key_span;

@@ -141,12 +141,7 @@ fn read_env_file(
     Vec::new()
 }
 
-fn parse_env_file(
-    values: &mut Values<'_>,
-    files: &mut EnvFiles,
-    path: &Path,
-    text: String,
-) -> Vec<(String, String)> {
+fn parse_env_file(values: &mut Values<'_>, files: &mut EnvFiles, path: &Path, text: String) -> Vec<(String, String)> {
     let (pairs, mistakes) = dotenv::parse(&text);
     if !mistakes.is_empty() {
         let index = u32::try_from(values.folders.len() + files.texts.len()).unwrap_or(u32::MAX);
@@ -169,7 +164,8 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
         }
         let files = matching(values.world, cwd, &pattern);
         let Some(files) = files.filter(|files| found.len() + files.len() <= RESTART_ON_FILES_MAX) else {
-            let message = format!("`restart_on`: `{pattern}` matches more than {RESTART_ON_FILES_MAX} files or folders");
+            let message =
+                format!("`restart_on`: `{pattern}` matches more than {RESTART_ON_FILES_MAX} files or folders");
             values.error(code::GLOB, span, message).hint("name the files that a build writes, not the whole tree");
             continue;
         };
@@ -196,9 +192,14 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
 fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
     let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
     let fixed = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{', '!', '\\']));
-    let prefix: PathBuf = if pattern.starts_with('/') { Path::new("/").join(fixed.filter(|p| !p.is_empty()).collect::<PathBuf>()) } else { fixed.collect() };
+    let prefix: PathBuf = if pattern.starts_with('/') {
+        Path::new("/").join(fixed.filter(|p| !p.is_empty()).collect::<PathBuf>())
+    } else {
+        fixed.collect()
+    };
     let start = tidy(&cwd.join(&prefix));
-    let rest = pattern.split('/').skip_while(|part| !part.contains(['*', '?', '[', '{', '!', '\\'])).collect::<Vec<_>>();
+    let rest =
+        pattern.split('/').skip_while(|part| !part.contains(['*', '?', '[', '{', '!', '\\'])).collect::<Vec<_>>();
     // A folder stands for everything in it.
     let rest = if rest.is_empty() { "**".to_owned() } else { rest.join("/") };
     match world.look(&start) {

@@ -44,7 +44,17 @@ pub fn explain(path: &str) -> Result<Explanation, Vec<&'static str>> {
         let class = None;
         let (key, kind) = ((*name).to_owned(), (*kind).to_owned());
         let inside = Vec::new();
-        return Ok(Explanation { key, aliases: Vec::new(), class, kind, default: "none", help, example, is_built: true, inside });
+        return Ok(Explanation {
+            key,
+            aliases: Vec::new(),
+            class,
+            kind,
+            default: "none",
+            help,
+            example,
+            is_built: true,
+            inside,
+        });
     }
     let mut parts: Vec<&str> = path.split('.').collect();
     if parts.len() > 1 && matches!(parts[0], "apps" | "apps[]" | "defaults") {

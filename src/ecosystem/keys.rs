@@ -157,9 +157,9 @@ pub(super) static DURATION: Form = Form {
     words: "a duration such as \"5s\"",
     pattern: r"^\s*(0+(\.0*)?|((\d+\.?\d*|\.\d+)(ms|sec|s|min|m|h|d)\s*)+)\s*$",
     check: |text| {
-        Millis::parse(text).map(drop).map_err(|problem| quantity(&problem, "a duration", |n| {
-            format!("write \"{n}ms\" or \"{n}s\"")
-        }))
+        Millis::parse(text)
+            .map(drop)
+            .map_err(|problem| quantity(&problem, "a duration", |n| format!("write \"{n}ms\" or \"{n}s\"")))
     },
     takes_zero: true,
     takes_variables: true,
@@ -169,9 +169,9 @@ pub(super) static SIZE: Form = Form {
     words: "a size such as \"300M\"",
     pattern: r"^\s*(0+(\.0*)?|(\d+\.?\d*|\.\d+)\s*([bB]|[kKmMgGtT]([iI]?[bB])?))\s*$",
     check: |text| {
-        Bytes::parse(text).map(drop).map_err(|problem| quantity(&problem, "a size", |n| {
-            format!("write \"{n}B\" or \"{n}M\"")
-        }))
+        Bytes::parse(text)
+            .map(drop)
+            .map_err(|problem| quantity(&problem, "a size", |n| format!("write \"{n}B\" or \"{n}M\"")))
     },
     takes_zero: true,
     takes_variables: true,
@@ -206,7 +206,8 @@ static OLD_NAME: Form = Form {
     pattern: "^([A-Za-z0-9_][A-Za-z0-9._-]{0,99}:)?(?!all$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
     check: |text| {
         let (project, name) = text.split_once(':').map_or((None, text), |(project, name)| (Some(project), name));
-        project.map_or(Ok(()), |project| ProjectName::new(project).map(drop))
+        project
+            .map_or(Ok(()), |project| ProjectName::new(project).map(drop))
             .and_then(|()| AppName::new(name).map(drop))
             .map_err(|problem| Flaw::new(problem.to_string()))
     },
@@ -216,7 +217,8 @@ static OLD_NAME: Form = Form {
 
 // ---- shapes that several keys share
 
-static ARGUMENTS: Shape = Any(&[List(&Any(&[Shape::Form(&ARGUMENT), Integer(i64::MIN, i64::MAX)])), Shape::Form(&ARGUMENT)]);
+static ARGUMENTS: Shape =
+    Any(&[List(&Any(&[Shape::Form(&ARGUMENT), Integer(i64::MIN, i64::MAX)])), Shape::Form(&ARGUMENT)]);
 static TEXTS: Shape = Any(&[List(&Shape::Form(&PLAIN_TEXT)), Shape::Form(&PLAIN_TEXT)]);
 static ACCOUNT: Shape = Any(&[Shape::Form(&PLAIN_TEXT), Integer(0, u32::MAX as i64 - 1)]);
 static ENV: Shape = Table(
@@ -225,7 +227,11 @@ static ENV: Shape = Table(
         Shape::Form(&ARGUMENT),
         Integer(i64::MIN, i64::MAX),
         Boolean,
-        Record(&[required("secret", Text, "Where the value is fetched at each start: `file:`, `cmd:`, `systemd-cred:`.")]),
+        Record(&[required(
+            "secret",
+            Text,
+            "Where the value is fetched at each start: `file:`, `cmd:`, `systemd-cred:`.",
+        )]),
     ]),
 );
 static ENV_FILE_FIELDS: [Field; 2] = [
@@ -289,7 +295,8 @@ static WATCH_FIELDS: [Field; 3] = [
 /// Signals by name, as accepted with and without `SIG`.
 static SIGNALS: [&str; 24] = [
     "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGABRT", "SIGALRM", "SIGPIPE",
-    "SIGWINCH", "SIGCONT", "TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT", "ALRM", "PIPE", "WINCH", "CONT",
+    "SIGWINCH", "SIGCONT", "TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT", "ALRM", "PIPE", "WINCH",
+    "CONT",
 ];
 
 /// The keys inside a table key, for `pm explain log_rotate.size` and the reference.
@@ -316,23 +323,32 @@ fn shape(name: &str) -> Option<&'static Shape> {
         "listen" | "inherit" | "ignore_watch" | "restart_on" => &TEXTS,
         "env" | "env_NAME" => &ENV,
         "profiles" => &const { Table(&PROFILE_NAME, &Record(&[])) },
-        "env_file" => {
-            &const { Any(&[Shape::Form(&PLAIN_TEXT), List(&Any(&ENV_FILE_ONE)), Record(&ENV_FILE_FIELDS)]) }
-        }
-        "shell" | "autostart" | "autorestart" | "shutdown_with_message" | "wait_ready" | "merge_logs" | "time"
-        | "disable_logs" | "protect" => &Boolean,
+        "env_file" => &const { Any(&[Shape::Form(&PLAIN_TEXT), List(&Any(&ENV_FILE_ONE)), Record(&ENV_FILE_FIELDS)]) },
+        "shell"
+        | "autostart"
+        | "autorestart"
+        | "shutdown_with_message"
+        | "wait_ready"
+        | "merge_logs"
+        | "time"
+        | "disable_logs"
+        | "protect" => &Boolean,
         "restart" => &const { Choice(&["always", "on-failure", "never"]) },
         "stop_exit_codes" => &const { Any(&[List(&Integer(0, 255)), Integer(0, 255)]) },
         "max_restarts" => &const { Any(&[Integer(0, 1_000_000), Choice(&["unlimited"])]) },
-        "min_uptime" | "restart_delay" | "exp_backoff_restart_delay" | "kill_timeout" | "listen_timeout"
+        "min_uptime"
+        | "restart_delay"
+        | "exp_backoff_restart_delay"
+        | "kill_timeout"
+        | "listen_timeout"
         | "watch_delay" => &const { Shape::Form(&DURATION) },
         "kill_signal" => &const { Any(&[Choice(&SIGNALS), Integer(1, 31)]) },
         "stop_scope" => &const { Choice(&["tree", "process"]) },
         "ready" => &const { Record(&PROBE_FIELDS) },
         "health" => &const { Record(&HEALTH_FIELDS) },
-        "depends_on" => &const {
-            Any(&[List(&Shape::Form(&APP_NAME)), Table(&APP_NAME, &Choice(&["started", "ready", "completed"]))])
-        },
+        "depends_on" => {
+            &const { Any(&[List(&Shape::Form(&APP_NAME)), Table(&APP_NAME, &Choice(&["started", "ready", "completed"]))]) }
+        }
         "on_dependency_restart" => &const { Choice(&["ignore", "restart"]) },
         "kind" => &const { Choice(&["service", "task"]) },
         "cron_overlap" => &const { Choice(&["skip", "queue", "replace"]) },

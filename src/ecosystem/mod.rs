@@ -22,6 +22,8 @@ mod keys;
 mod merge;
 mod nearest;
 mod program;
+#[cfg(test)]
+mod properties;
 mod render;
 mod schema;
 mod shape;

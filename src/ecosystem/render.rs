@@ -108,8 +108,9 @@ mod tests {
 
     #[test]
     fn a_mistake_is_shown_like_a_compiler_shows_it() {
-        let reading =
-            read_toml("[[apps]]\nname = \"api\"\nscript = \"server.js\"\ninstnaces = 2\nnode_args = []\ninterpreter_args = []");
+        let reading = read_toml(
+            "[[apps]]\nname = \"api\"\nscript = \"server.js\"\ninstnaces = 2\nnode_args = []\ninterpreter_args = []",
+        );
         let text = render(&reading.diagnostics, &reading.files, false);
         assert_eq!(
             text,

@@ -108,7 +108,9 @@ impl Shape {
             && scalar.kind == Kind::Null
         {
             let message = format!("`{trail}` has no value");
-            report.error(code::WRONG_TYPE, node.span, message).hint(format!("give it {}, or remove the key", self.words()));
+            report
+                .error(code::WRONG_TYPE, node.span, message)
+                .hint(format!("give it {}, or remove the key", self.words()));
             return;
         }
         match self {

@@ -115,7 +115,8 @@ env_file = "b.env"
 env = { D = "${A}", N = 5, YES = true, F = { unset = true } }
 env_production = { E = "profile" }
 "#;
-    let options = ReadOptions { profile: Profile::Named("production".into()), with_sources: true, ..Default::default() };
+    let options =
+        ReadOptions { profile: Profile::Named("production".into()), with_sources: true, ..Default::default() };
     let reading = read(&[source("pm.toml", text)], &options, &world);
     let sources: BTreeMap<&str, &SourceFrom> = reading.sources.iter().map(|s| (s.path.as_str(), &s.from)).collect();
     assert_eq!(*sources["api.env.Z_X"], SourceFrom::Shell);
@@ -175,7 +176,8 @@ fn files_are_laid_over_each_other_by_name() {
 
 #[test]
 fn a_profile_must_be_defined_somewhere() {
-    let text = "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\n[apps.profiles.production]\ninstances = \"max\"\nport = 1000";
+    let text =
+        "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\n[apps.profiles.production]\ninstances = \"max\"\nport = 1000";
     let with = |profile: Profile| {
         let options = ReadOptions { profile, ..Default::default() };
         read(&[source("pm.toml", text)], &options, &World::usual())
@@ -201,22 +203,33 @@ fn apps_are_seen_together() {
     assert_eq!(errors(&three("depends_on = [\"bb\"]", "", "")), ["unknown-dependency"]);
     assert_eq!(errors(&three("", "name = \"a\"", "")).len(), 1);
     assert_eq!(three("port = 80\ninstances = 3", "port = 82", "port = 83").diagnostics.len(), 1);
-    assert_eq!(errors(&read_toml("[[apps]]\nname='a'\nscript='run.sh'\n[[apps]]\nname='a'\nscript='run.sh'")), [
-        "duplicate-app"
-    ]);
+    assert_eq!(
+        errors(&read_toml("[[apps]]\nname='a'\nscript='run.sh'\n[[apps]]\nname='a'\nscript='run.sh'")),
+        ["duplicate-app"]
+    );
 }
 
 #[test]
 fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
     for body in [
-        "watch = true", "exec_mode = \"cluster\"", "cron = \"@daily\"", "max_memory_restart = \"300M\"",
-        "depends_on = { b = \"ready\" }", "log_rotate = { compress = true }", "hooks = { pre_start = \"x\" }",
-        "env = { A = { secret = \"file:/x\" } }", "time = true", "listen = [\"80\"]", "kind = \"task\"",
+        "watch = true",
+        "exec_mode = \"cluster\"",
+        "cron = \"@daily\"",
+        "max_memory_restart = \"300M\"",
+        "depends_on = { b = \"ready\" }",
+        "log_rotate = { compress = true }",
+        "hooks = { pre_start = \"x\" }",
+        "env = { A = { secret = \"file:/x\" } }",
+        "time = true",
+        "listen = [\"80\"]",
+        "kind = \"task\"",
     ] {
         let codes = refused(&format!("script = \"run.sh\"\n{body}"));
         assert!(codes.contains(&"unsupported"), "{body}: {codes:?}");
     }
-    app("script = \"run.sh\"\nwatch = false\nexec_mode = \"fork\"\nkind = \"service\"\ntime = false\nhooks = {}\nlisten = []\nlog_rotate = { compress = false }");
+    app(
+        "script = \"run.sh\"\nwatch = false\nexec_mode = \"fork\"\nkind = \"service\"\ntime = false\nhooks = {}\nlisten = []\nlog_rotate = { compress = false }",
+    );
 }
 
 #[test]
@@ -231,9 +244,17 @@ fn policies_are_read_as_documented() {
     assert_eq!(app.moved_from.iter().map(ToString::to_string).collect::<Vec<_>>(), ["shop:x", "p:y"]);
     assert_eq!(app.run.user.as_deref(), Some("0"));
     for body in [
-        "autorestart = true\nrestart = \"never\"", "umask = \"9\"", "umask = 18", "kill_signal = \"SIGFOO\"",
-        "max_restarts = \"many\"", "instances = 1.5", "port = 0", "port = 65530\ninstances = 10",
-        "node_args = []\ninterpreter_args = []", "env = { A = 1.5 }", "log_rotate = { size = \"1B\" }",
+        "autorestart = true\nrestart = \"never\"",
+        "umask = \"9\"",
+        "umask = 18",
+        "kill_signal = \"SIGFOO\"",
+        "max_restarts = \"many\"",
+        "instances = 1.5",
+        "port = 0",
+        "port = 65530\ninstances = 10",
+        "node_args = []\ninterpreter_args = []",
+        "env = { A = 1.5 }",
+        "log_rotate = { size = \"1B\" }",
     ] {
         assert_eq!(refused(&format!("script = \"run.sh\"\n{body}")).len(), 1, "{body}");
     }
@@ -268,7 +289,8 @@ fn a_folder_through_a_link_is_recorded_by_its_target() {
 #[test]
 fn a_broken_env_file_is_shown_with_its_own_line() {
     let world = World::usual().file("/srv/shop/.env", "A=1\noops\n", false);
-    let text = "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nenv_file = [\".env\", { path = \"gone\", required = false }]";
+    let text =
+        "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nenv_file = [\".env\", { path = \"gone\", required = false }]";
     let reading = read(&[source("pm.toml", text)], &ReadOptions::default(), &world);
     assert_eq!(errors(&reading), ["env-file"]);
     let place = reading.diagnostics[0].place.clone().unwrap();

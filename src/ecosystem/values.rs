@@ -29,7 +29,12 @@ pub(super) struct Values<'a> {
 
 impl Values<'_> {
     /// Warns about, or refuses, what stands in the key.
-    pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> &mut super::diagnostic::Finding {
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut super::diagnostic::Finding {
         let message = format!("app `{}`: {}", self.app.name, message.into());
         self.report.error(code, span, message)
     }
@@ -105,11 +110,9 @@ impl Values<'_> {
     pub fn arguments(&mut self, key: &str) -> Vec<Template> {
         let Some(node) = self.node(key) else { return Vec::new() };
         match &node.value {
-            Value::List(nodes) => nodes
-                .iter()
-                .enumerate()
-                .filter_map(|(at, node)| self.template(&format!("{key}[{at}]"), node))
-                .collect(),
+            Value::List(nodes) => {
+                nodes.iter().enumerate().filter_map(|(at, node)| self.template(&format!("{key}[{at}]"), node)).collect()
+            }
             _ => self.words(key, &node),
         }
     }
@@ -298,6 +301,8 @@ pub(super) fn signal(text: &str) -> Option<i32> {
         "TERM" => 15,
         "CONT" => by_system(18, 19),
         "WINCH" => 28,
-        number => return integer(number).and_then(|number| i32::try_from(number).ok()).filter(|n| (1..=31).contains(n)),
+        number => {
+            return integer(number).and_then(|number| i32::try_from(number).ok()).filter(|n| (1..=31).contains(n));
+        }
     })
 }

@@ -87,9 +87,7 @@ impl Builder<'_> {
                 self.put(node, 1)
             }
             Event::SequenceStart(anchor, tag) => self.open(Content::List(Vec::new()), anchor, tag.as_deref(), span),
-            Event::MappingStart(anchor, tag) => {
-                self.open(Content::Map(Vec::new(), None), anchor, tag.as_deref(), span)
-            }
+            Event::MappingStart(anchor, tag) => self.open(Content::Map(Vec::new(), None), anchor, tag.as_deref(), span),
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
                 Some((mut node, size)) => {
@@ -184,10 +182,13 @@ impl Builder<'_> {
             if entry.key == "<<" { sources.push(entry.node) } else { own.push(entry) }
         }
         for source in sources {
-            let (span, tables) = (source.span, match source.value {
-                Value::List(nodes) => nodes,
-                value => vec![Node { value, span: source.span }],
-            });
+            let (span, tables) = (
+                source.span,
+                match source.value {
+                    Value::List(nodes) => nodes,
+                    value => vec![Node { value, span: source.span }],
+                },
+            );
             for table in tables {
                 let Value::Map(entries) = table.value else {
                     self.report.error(code::WRONG_TYPE, span, "`<<` takes a table or a list of tables");
