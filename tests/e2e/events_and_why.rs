@@ -1,10 +1,6 @@
 //! What happened, in order, with cause; and why an app is as it is.
 
-use crate::support::{AppEvent, SOON, Sandbox, fixture, kill, wait_until};
-
-fn events(sandbox: &Sandbox) -> Vec<AppEvent> {
-    AppEvent::all(&sandbox.pm(&["events", "--json"]).ok().stdout)
-}
+use crate::support::{SOON, Sandbox, fixture, kill, wait_until};
 
 #[test]
 fn every_start_and_exit_is_an_event_across_daemons() {
@@ -14,7 +10,7 @@ fn every_start_and_exit_is_an_event_across_daemons() {
     wait_until("it runs again", SOON, || sandbox.pid("api/0") != pid);
     sandbox.kill_daemon();
     sandbox.pm(&["stop", "api"]).ok();
-    let events = events(&sandbox);
+    let events = sandbox.events();
     let about_api: Vec<&str> =
         events.iter().filter(|event| event.about == "shop:api/0").map(|event| event.fact.as_str()).collect();
     let count = |fact: &str| about_api.iter().filter(|word| **word == fact).count();

@@ -36,6 +36,7 @@ pub fn processes_with(path: &Path) -> Vec<Process> {
     pids.filter_map(|pid| look_at(pid, path)).collect()
 }
 
+/// One process, if it carries `path`.
 fn look_at(pid: u32, path: &[u8]) -> Option<Process> {
     let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let (args, environment) = (read("cmdline"), read("environ"));
@@ -69,4 +70,10 @@ pub fn start_time(pid: u32) -> Option<u64> {
     let mut fields = after_name.split(' ');
     let is_zombie = fields.next() == Some("Z");
     if is_zombie { None } else { fields.nth(18)?.parse().ok() }
+}
+
+/// The children of a process, zombies included.
+pub fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }

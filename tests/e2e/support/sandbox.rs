@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{InstanceView, Process, SOON, kill, processes_with, wait_for, wait_until};
+use super::{AppEvent, InstanceView, Process, SOON, kill, processes_with, wait_for, wait_until};
 
 /// No command may take longer than this: it would hang in front of a person.
 const COMMAND_MAX: Duration = Duration::from_secs(90);
@@ -164,7 +164,12 @@ impl Sandbox {
         wait_until("the anchor starts another daemon", SOON, || self.daemon_pid() != old);
     }
 
-    /// The log file of an instance's standard output, whatever it is named.
+    /// Every event so far.
+    pub fn events(&self) -> Vec<AppEvent> {
+        AppEvent::all(&self.pm(&["events", "-A", "--lines", "1000000", "--json"]).ok().stdout)
+    }
+
+    /// The current log file of an instance: `out` or `error`.
     pub fn log_text(&self, app: &str, stream: &str, slot: u32) -> Vec<u8> {
         fs::read(self.home().join(format!("logs/shop/{app}-{stream}-{slot}.log"))).unwrap_or_default()
     }
