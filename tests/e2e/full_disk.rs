@@ -9,6 +9,8 @@ use std::path::Path;
 
 use crate::support::{SOON, Sandbox, wait_until};
 
+const FILE: &str = "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n";
+
 /// Puts a small tmpfs onto `folder`, for this thread and what it starts. False = not allowed here.
 fn mount_small(folder: &Path, bytes: u32) -> bool {
     fs::create_dir_all(folder).unwrap();
@@ -70,7 +72,8 @@ fn a_full_log_disk_makes_the_app_wait_and_loses_no_line() {
     let (pid, before) = (sandbox.pid("api/0"), sandbox.log_text("api", "out", 0).len());
     sandbox.kill_daemon();
     fs::remove_file(ballast).unwrap();
-    let expected: String = (1..=400_000).map(|number| format!("{number}\n")).collect();
+    let numbers: Vec<String> = (1..=400_000).map(|number: u32| number.to_string()).collect();
+    let expected = numbers.join("\n") + "\n";
     wait_until("the log goes on", SOON, || sandbox.log_text("api", "out", 0).len() > before);
     wait_until("the log is complete", SOON, || sandbox.log_text("api", "out", 0).len() >= expected.len());
     assert!(sandbox.log_text("api", "out", 0) == expected.as_bytes(), "not the lines that were written");
@@ -83,7 +86,6 @@ fn a_full_state_disk_refuses_the_change_and_keeps_what_runs() {
     if !mount_small(&sandbox.home(), 16 << 20) {
         return;
     }
-    const FILE: &str = "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n";
     sandbox.ecosystem(FILE);
     sandbox.pm(&["apply"]).ok();
     let before = sandbox.list();

@@ -64,7 +64,9 @@ fn die_at(point: &str) -> (Counts, bool) {
     sandbox.pm(&["stop", "all"]).ok();
     let events = sandbox.events();
     let mut counts = Counts::default();
-    apps.iter().for_each(|app| counts += app.check(&sandbox, &events));
+    for app in &apps {
+        counts += app.check(&sandbox, &events);
+    }
     let daemons = events.iter().filter(|event| event.fact == "daemon_started").count();
     (counts, daemons > 1)
 }
@@ -86,8 +88,8 @@ fn dying_at_places_by_chance_loses_and_doubles_nothing() {
             sandbox.pm(&["events", "-A", "--json"]).status == 0
         });
         let events = sandbox.events();
-        apps.iter().for_each(|app| {
+        for app in &apps {
             app.check(&sandbox, &events);
-        });
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::support::{SOON, Sandbox, fixture, pause_between_faults, wait_until};
 
 /// Per app; two of them write at once.
 const FLOOD_BYTES: usize = 512 << 20;
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// All segments of a log, oldest first: `x.log.2`, `x.log.1`, `x.log` or however they are numbered.
 fn size_of_logs(sandbox: &Sandbox, app: &str) -> u64 {

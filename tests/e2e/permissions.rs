@@ -58,7 +58,7 @@ fn a_home_that_cannot_be_made_is_named() {
 fn a_file_that_may_not_be_read_is_named() {
     let sandbox = Sandbox::new();
     let file = sandbox.ecosystem("");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&file).is_ok() {
         eprintln!("NOT RUN: root may read everything");
         return;

@@ -101,6 +101,11 @@ impl Sandbox {
         run(&mut self.command(args))
     }
 
+    /// Starts `pm …` without waiting; [`finish`] waits.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).spawn().unwrap()
+    }
+
     /// All instances as `pm list` shows them.
     pub fn list(&self) -> Vec<InstanceView> {
         InstanceView::all(&self.pm(&["list", "-A", "--json"]).ok().json())
@@ -164,9 +169,15 @@ impl Sandbox {
         wait_until("the anchor starts another daemon", SOON, || self.daemon_pid() != old);
     }
 
+    /// How often a process of `id` was started, as the events tell.
+    pub fn starts_of(&self, id: &str) -> usize {
+        let about = format!("shop:{id}");
+        self.events().iter().filter(|event| event.about == about && event.fact == "started").count()
+    }
+
     /// Every event so far.
     pub fn events(&self) -> Vec<AppEvent> {
-        AppEvent::all(&self.pm(&["events", "-A", "--lines", "1000000", "--json"]).ok().stdout)
+        AppEvent::all(&self.pm(&["events", "-A", "--lines", "1000000", "--json"]).ok().json())
     }
 
     /// The current log file of an instance: `out` or `error`.
