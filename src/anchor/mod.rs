@@ -23,6 +23,8 @@ mod run;
 mod serve;
 mod start;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_OUTPUT, Held};
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};

@@ -87,11 +87,10 @@ impl Anchor {
             if let Some(code) = self.bury_the_dead() {
                 return code;
             }
-            if self.daemon.is_none() && os::now() >= self.restart_at {
-                if let Err(error) = self.start_daemon() {
-                    self.note(format_args!("the daemon cannot be started: {error}"));
-                    self.put_off();
-                }
+            let is_due = self.daemon.is_none() && os::now() >= self.restart_at;
+            if is_due && let Err(error) = self.start_daemon() {
+                self.note(format_args!("the daemon cannot be started: {error}"));
+                self.put_off();
             }
         }
     }
