@@ -130,12 +130,11 @@ impl AnchorLink {
         loop {
             let mut ready = self.socket.readable().await?;
             match receive(self.socket.get_ref().as_fd())? {
-                Some(Arrived::Message(Message::Exited, _)) => return Ok(AnchorWord::Exited),
                 Some(Arrived::Message(Message::Refused { key, kind, refusal }, _)) => {
                     return Ok(AnchorWord::Refused { key, kind, refusal });
                 }
                 Some(Arrived::Closed) => return Ok(AnchorWord::Gone),
-                // A newer anchor's word: whatever it is, looking at the table again is never wrong.
+                // `Exited`, or a newer anchor's word: whatever it is, looking at the table is never wrong.
                 Some(Arrived::Message(..) | Arrived::Unknown) => return Ok(AnchorWord::Exited),
                 None => ready.clear_ready(),
             }

@@ -17,12 +17,16 @@ mod held;
 mod layout;
 mod link;
 mod mirror;
+#[cfg(test)]
+mod process_tests;
 mod protocol;
 mod row;
 mod run;
 mod serve;
 mod start;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_OUTPUT, Held};
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};

@@ -286,7 +286,7 @@ impl Record {
         [self.epoch, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
     }
 
-    fn store(&self, cells: &RecordCells) {
+    pub(super) fn store(&self, cells: &RecordCells) {
         for (cell, word) in cells.0.iter().zip(self.words()) {
             cell.store(word, Release);
         }

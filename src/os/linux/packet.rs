@@ -12,7 +12,7 @@ use crate::os::errno::{checked, checked_size, uninterrupted};
 #[repr(C, align(8))]
 struct Control([u8; 32]);
 
-const DESCRIPTOR_BYTES: libc::c_uint = size_of::<RawFd>() as libc::c_uint;
+const DESCRIPTOR_BYTES: libc::c_uint = RawFd::BITS / 8;
 
 /// Two connected ends that keep packets apart and in order; neither waits, neither survives `exec`.
 ///

@@ -22,7 +22,7 @@ struct PidFdInfo {
 }
 
 /// `_IOWR(0xFF, 11, struct pidfd_info)`: the size of the structure is part of the number.
-const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((size_of::<PidFdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
+const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((size_of::<PidFdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 0xB;
 const _: () = assert!(size_of::<PidFdInfo>() == 64);
 
 /// A process and its number. The number may be reused after the process was reaped; the descriptor never.

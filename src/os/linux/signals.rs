@@ -39,9 +39,9 @@ impl SignalFd {
         // SAFETY: an all-zero structure is valid, and is as large as the read says.
         let (count, info) = unsafe {
             let mut info: libc::signalfd_siginfo = MaybeUninit::zeroed().assume_init();
-            let into: *mut libc::signalfd_siginfo = &raw mut info;
+            let place: *mut libc::signalfd_siginfo = &raw mut info;
             let size = size_of::<libc::signalfd_siginfo>();
-            (checked_size(libc::read(self.0.as_raw_fd(), into.cast(), size)), info)
+            (checked_size(libc::read(self.0.as_raw_fd(), place.cast(), size)), info)
         };
         count.ok().filter(|count| *count == size_of::<libc::signalfd_siginfo>())?;
         i32::try_from(info.ssi_signo).ok()

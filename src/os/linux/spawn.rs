@@ -312,6 +312,9 @@ fn errno() -> c_int {
     unsafe { *libc::__errno_location() }
 }
 
+/// The highest signal number of the kernel.
+const SIGNALS: c_long = 64;
+
 /// The kernel's `struct sigaction` (not libc's) with every field zero: the default action.
 #[repr(C)]
 struct KernelSigaction {
@@ -324,9 +327,9 @@ pub(super) fn default_signals(blocked: u64) {
     static DEFAULT: KernelSigaction = KernelSigaction { words: [0; 4] };
     // SAFETY: both structures are readable; the last argument is the size of the kernel's signal set.
     unsafe {
-        for signal in 1..=64 {
+        for signal in 1..=SIGNALS {
             let nowhere: *mut c_void = ptr::null_mut();
-            libc::syscall(libc::SYS_rt_sigaction, signal as c_long, &raw const DEFAULT, nowhere, 8);
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const DEFAULT, nowhere, 8);
         }
         let nowhere: *mut c_void = ptr::null_mut();
         libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const blocked, nowhere, 8);
