@@ -1,6 +1,6 @@
 //! Everything that should be: projects, their apps, and what people did to them by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -67,9 +67,32 @@ pub struct Declared {
     /// Restart counters of single slots that are ahead of `epoch`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slot_epochs: BTreeMap<u32, u64>,
+    /// Slots that a person stopped one by one (`pm stop api/1`) while the rest of the app runs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stopped_slots: BTreeSet<u32>,
 }
 
 impl Declared {
+    /// A first declaration: nothing was done to it by hand yet.
+    pub fn new(spec: Arc<App>, base: Arc<Environment>, standing: Standing) -> Self {
+        Self {
+            digest: Digest::of_content(&*spec),
+            base_digest: Digest::of_content(&*base),
+            spec,
+            base,
+            standing,
+            scaled: None,
+            epoch: 0,
+            slot_epochs: BTreeMap::new(),
+            stopped_slots: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a process should live in `slot`.
+    pub fn should_run(&self, slot: u32) -> bool {
+        self.standing == Standing::Up && slot < self.instances() && !self.stopped_slots.contains(&slot)
+    }
+
     /// How many copies should exist: an operator's `pm scale`, else the file, else one.
     pub fn instances(&self) -> u32 {
         self.scaled.or(self.spec.instances).unwrap_or(1)

@@ -20,6 +20,11 @@ impl Digest {
         short.copy_from_slice(&full[..16]);
         Self(short)
     }
+
+    /// The digest of a value as the store writes it (JSON; the debug text of what JSON cannot say).
+    pub fn of_content<T: Serialize + fmt::Debug>(value: &T) -> Self {
+        serde_json::to_vec(value).map_or_else(|_| Self::of(format!("{value:?}").as_bytes()), |json| Self::of(&json))
+    }
 }
 
 impl fmt::Display for Digest {
