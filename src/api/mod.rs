@@ -6,11 +6,13 @@
 
 mod answer;
 mod apps;
+mod blocking;
 mod change;
 mod daemon;
 mod environment;
 mod events;
 mod logs;
+mod rows;
 mod select;
 mod serve;
 mod stream;
@@ -24,6 +26,7 @@ use crate::events::Events;
 use crate::model::{Moment, WallTime};
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
+use crate::wire::kernel::Worker;
 
 pub use serve::serve;
 
@@ -47,6 +50,8 @@ pub struct Context {
     pub daemon: DaemonFacts,
     /// The way to ask the daemon to leave.
     pub leave: mpsc::Sender<Leave>,
+    /// Threads for reading logs from the disk.
+    pub reader: Worker,
     /// Room for followers; `Followers::default()`.
     pub followers: Followers,
 }

@@ -11,6 +11,7 @@ mod daemon;
 mod environment;
 mod event;
 mod instances;
+pub(crate) mod kernel;
 mod log;
 mod problem;
 mod project;
