@@ -1,1 +1,36 @@
-//! (not built yet)
+//! One instance as a state machine: the only place that decides to spawn or to signal.
+//!
+//! In:    (state, input, now)              Out:  (state, effects)
+//! Never: I/O, clocks, knowledge of other instances or of the plan
+//! Walk:  [`crate::supervisor`] → here → effects → `supervisor/perform`
+//!
+//! The machine is total: every state answers every input. What does not belong to the state (an exit
+//! of an older generation, an alarm that is over) changes nothing. Time comes in with the input;
+//! [`Machine::alarm`] says when it wants to be asked again, so that a deadline survives the daemon:
+//! the next one recovers the state and asks at the same moment.
+//!
+//! | state ╲ input | start | restart | stop | delete | spawned | spawn failed | exited | swept | alarm |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | Unknown | – | – | – | – | – | – | – | – | – |
+//! | Resting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – |
+//! | Starting | Starting | +again | +rest | +gone | Running, or Stopping if +something | Resting(errored) or Waiting | – | – | – |
+//! | Running | Running | Stopping(again) | Stopping(rest) | Stopping(gone) | – | – | Stopping(verdict) | – | – |
+//! | Stopping | (again) | (again) | (rest) | (gone) | – | – | sweep | nothing left: Starting, Resting, Waiting or *gone* | kill |
+//! | Waiting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | Starting |
+//!
+//! `Unknown` is the state of a row that the last daemon left; [`Machine::recover`] is its only way out.
+//! A process that ended is not over until a sweep found nothing of its tree: only then is a successor
+//! started, so that there are never two copies of one instance.
+
+mod machine;
+mod recover;
+#[cfg(test)]
+pub(crate) mod samples;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use machine::{Effect, Input, Machine, OrderEnd};
+pub use recover::{Found, Standing};
+pub use state::{Rest, State, Then};

@@ -1,1 +1,43 @@
-//! (not built yet)
+//! The only room that calls the kernel: clocks, files, users, sockets, processes, pipes, threads.
+//!
+//! In:    plain values, file descriptors     Out:  plain values, file descriptors, `io::Error`
+//! Never: a decision; a word for people beyond naming the operation; state that outlives a handle
+//! Walk:  [`crate::supervisor`] → here → the kernel → back as exits, bytes and times
+//!
+//! What only Linux has stands in `linux/` and is exported from here under names that do not say so;
+//! another system gets a folder of its own with the same doors.
+
+mod clock;
+mod errno;
+mod files;
+mod home;
+mod killpoint;
+mod limits;
+mod lock;
+mod socket;
+mod surroundings;
+mod user;
+mod worker;
+
+#[cfg(target_os = "linux")]
+mod linux;
+
+pub use clock::{now, wall};
+pub use files::{
+    append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
+    open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
+};
+pub use home::{Home, HomeError};
+pub use killpoint::{arm_killpoints, killpoint};
+pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
+#[cfg(target_os = "linux")]
+pub use linux::{
+    ExecPlan, ExitWatch, Fifo, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory,
+    SpawnFailed, Waker, boot_id, children_of, clear_fifos, cookie_of, cpu_of, leftovers, memory_of, parent_pid,
+    proc_stat, queued_bytes, set_child_oom_score, spawn, splice,
+};
+pub use lock::Lock;
+pub use socket::{UnixAddress, connect, listen, peer_uid};
+pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id};
+pub use user::{User, group_id, supplementary_groups, user_by_id, user_name, user_named};
+pub use worker::{Full, Worker};

@@ -1,0 +1,136 @@
+//! The machine's memory, and what goes in and out of it.
+
+use std::sync::Arc;
+
+use super::{Rest, State};
+use crate::model::{App, Cause, Exit, Fact, Failure, Millis, Moment, Phase};
+
+/// One instance: its state and what it remembers between states.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Machine {
+    /// Where it stands.
+    pub state: State,
+    /// The policies it follows; changes at any time without touching the process.
+    pub policy: Arc<App>,
+    /// How many processes it has had; the current one bears this number.
+    pub generation: u32,
+    /// Restarts after exits that nobody asked for.
+    pub restarts: u32,
+    /// Unstable starts in a row.
+    pub unstable: u32,
+    /// The last wait; a run must be at least this long to count as stable.
+    pub last_delay: Millis,
+    /// Spreads waits; fixed per instance.
+    pub seed: u64,
+}
+
+/// What can happen to an instance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// Be running.
+    Start(Cause),
+    /// Be running in a new process.
+    Restart(Cause),
+    /// Be stopped.
+    Stop(Cause),
+    /// Be stopped and forgotten.
+    Delete(Cause),
+    /// The kernel made the process.
+    Spawned {
+        /// Its id.
+        pid: u32,
+    },
+    /// The kernel did not.
+    SpawnFailed {
+        /// Why.
+        failure: Failure,
+        /// Whether the same attempt may succeed a little later (no memory, no process slots).
+        is_passing: bool,
+    },
+    /// The main process ended.
+    Exited {
+        /// Which one; an older generation is ignored.
+        generation: u32,
+        /// How.
+        exit: Exit,
+    },
+    /// The tree was looked at.
+    Swept {
+        /// How many processes of it live, the main process not counted.
+        left: u32,
+    },
+    /// The moment that [`Machine::alarm`] named has come.
+    Alarm,
+}
+
+/// What the machine asks of the world, in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Start the process of `generation`.
+    Spawn {
+        /// Its number.
+        generation: u32,
+    },
+    /// Send the policy's stop signal to what lives.
+    Ask,
+    /// Send SIGKILL to everything that lives.
+    Kill,
+    /// Look what is left of the tree; answered by [`Input::Swept`].
+    Sweep,
+    /// State a fact.
+    Tell(Fact),
+    /// The order that is waiting has come to its end.
+    Settle(OrderEnd),
+    /// Give the row back; the machine is over.
+    Forget,
+}
+
+/// How a waiting order ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OrderEnd {
+    /// As asked.
+    Done,
+    /// Not.
+    Failed(Failure),
+}
+
+impl Machine {
+    /// A new instance that has never had a process.
+    pub fn new(policy: Arc<App>, seed: u64) -> Self {
+        Self {
+            state: State::Resting(Rest::Stopped),
+            policy,
+            generation: 0,
+            restarts: 0,
+            unstable: 0,
+            last_delay: Millis(0),
+            seed,
+        }
+    }
+
+    /// When the machine wants [`Input::Alarm`]; `None` = it waits for something else.
+    pub fn alarm(&self) -> Option<Moment> {
+        match &self.state {
+            State::Stopping { deadline, next_sweep, .. } => {
+                Some(next_sweep.map_or(*deadline, |sweep| sweep.min(*deadline)))
+            }
+            State::Waiting { until, .. } => Some(*until),
+            State::Unknown | State::Resting(_) | State::Starting { .. } | State::Running { .. } | State::Gone => None,
+        }
+    }
+
+    /// The state as observers see it. `pid` is the main process, which the machine does not know.
+    pub fn phase(&self, pid: Option<u32>) -> Phase {
+        match &self.state {
+            State::Unknown | State::Starting { .. } => Phase::Starting,
+            State::Resting(Rest::Stopped) | State::Gone => Phase::Stopped,
+            State::Resting(Rest::Done(exit)) => Phase::Done { exit: *exit },
+            State::Resting(Rest::Errored(failure)) => Phase::Errored { failure: failure.clone() },
+            State::Running { since } => Phase::Running { pid: pid.unwrap_or(0), since: *since },
+            State::Stopping { deadline, is_main_alive, .. } => {
+                Phase::Stopping { pid: pid.filter(|_| *is_main_alive), deadline: *deadline }
+            }
+            State::Waiting { until, delay } => Phase::Backoff { until: *until, delay: *delay, attempt: self.unstable },
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! How a new daemon takes over what the last one left in a row of the process table.
+
+use super::{Effect, Machine, Rest, State, Then};
+use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment};
+
+/// What a row says about an instance without a living process. Kept in the row, so it outlives the daemon.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Nothing special: down, or its end was not judged yet.
+    Down,
+    /// Started again at a moment.
+    Waiting {
+        /// The moment.
+        until: Moment,
+    },
+    /// Given up.
+    Errored(Failure),
+    /// Done.
+    Done(Exit),
+}
+
+/// What was found when a row was looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// Its process lives.
+    Alive {
+        /// Since when.
+        since: Moment,
+        /// It had been asked to end, and SIGKILL is due then.
+        stop_deadline: Option<Moment>,
+    },
+    /// Its process ended while nobody was there to judge.
+    Ended {
+        /// How.
+        exit: Exit,
+        /// Since when it had run.
+        since: Moment,
+        /// It had been asked to end.
+        was_asked: bool,
+    },
+    /// The spawn was announced and never happened: no process exists.
+    NeverSpawned,
+    /// There was none.
+    Nothing(Standing),
+}
+
+impl Machine {
+    /// Leaves the state `Unknown`. Whether the instance should exist at all is the reconciler's question,
+    /// asked right after; a stop that was under way goes on with the time that it has left.
+    pub fn recover(&mut self, found: Found, now: Moment) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if self.state != State::Unknown {
+            return effects;
+        }
+        self.state = match found {
+            Found::Alive { since, stop_deadline: None } => State::Running { since },
+            Found::Alive { since, stop_deadline: Some(deadline) } => State::Stopping {
+                deadline,
+                is_main_alive: true,
+                since,
+                are_leftovers_asked: true,
+                next_sweep: None,
+                then: Then::Rest,
+            },
+            Found::Ended { exit, since, was_asked } => {
+                let uptime = now.since(since);
+                let generation = self.generation;
+                effects.push(Effect::Tell(Fact::Exited { exit, generation, uptime, is_asked: was_asked }));
+                effects.push(Effect::Sweep);
+                State::Stopping {
+                    deadline: now.after(self.policy.stop.kill_timeout),
+                    is_main_alive: false,
+                    since,
+                    are_leftovers_asked: was_asked,
+                    next_sweep: None,
+                    then: if was_asked { Then::Rest } else { Then::Judge { exit, uptime } },
+                }
+            }
+            // The same generation again: its number was announced and no process has borne it.
+            Found::NeverSpawned => {
+                effects.push(Effect::Spawn { generation: self.generation });
+                State::Starting { cause: Cause::Boot, then: None }
+            }
+            Found::Nothing(Standing::Down) => State::Resting(Rest::Stopped),
+            Found::Nothing(Standing::Errored(failure)) => State::Resting(Rest::Errored(failure)),
+            Found::Nothing(Standing::Done(exit)) => State::Resting(Rest::Done(exit)),
+            Found::Nothing(Standing::Waiting { until }) => {
+                let delay = self.last_delay.max(Millis(1));
+                State::Waiting { until, delay }
+            }
+        };
+        effects
+    }
+
+    /// What the row has to remember of a state without a process.
+    pub fn standing(&self) -> Standing {
+        match &self.state {
+            State::Resting(Rest::Errored(failure)) => Standing::Errored(failure.clone()),
+            State::Resting(Rest::Done(exit)) => Standing::Done(*exit),
+            State::Waiting { until, .. } => Standing::Waiting { until: *until },
+            State::Resting(Rest::Stopped)
+            | State::Unknown
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Stopping { .. }
+            | State::Gone => Standing::Down,
+        }
+    }
+
+    /// The deadline of a stop that a person or a plan asked for, for the row.
+    pub fn stop_deadline(&self) -> Option<Moment> {
+        match &self.state {
+            State::Stopping { deadline, then: Then::Rest | Then::Gone | Then::Again(_), .. } => Some(*deadline),
+            State::Stopping { then: Then::Judge { .. }, .. }
+            | State::Unknown
+            | State::Resting(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Waiting { .. }
+            | State::Gone => None,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The states of an instance; each carries exactly the data that exists in it.
+
+use crate::model::{Cause, Exit, Failure, Millis, Moment};
+
+/// Where one instance stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Left by an earlier daemon and not looked at yet.
+    Unknown,
+    /// No process, and none is coming.
+    Resting(Rest),
+    /// A spawn is on its way.
+    Starting {
+        /// Why.
+        cause: Cause,
+        /// What was asked for meanwhile.
+        then: Option<Then>,
+    },
+    /// The process lives.
+    Running {
+        /// Since when.
+        since: Moment,
+    },
+    /// The process was asked to end, or ended and leaves nothing behind in a moment.
+    Stopping {
+        /// When SIGKILL follows (again).
+        deadline: Moment,
+        /// Whether the main process still lives.
+        is_main_alive: bool,
+        /// Since when it ran, for the verdict on its exit.
+        since: Moment,
+        /// Whether what it left behind has been asked to end.
+        are_leftovers_asked: bool,
+        /// When the tree is looked at again.
+        next_sweep: Option<Moment>,
+        /// What follows when nothing is left.
+        then: Then,
+    },
+    /// It ended by itself and is started again at a moment.
+    Waiting {
+        /// The moment.
+        until: Moment,
+        /// The whole wait.
+        delay: Millis,
+    },
+    /// Deleted: the supervisor forgets it.
+    Gone,
+}
+
+/// Why there is no process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rest {
+    /// Nobody wants one.
+    Stopped,
+    /// The policy calls its last exit done.
+    Done(Exit),
+    /// Given up until a person asks.
+    Errored(Failure),
+}
+
+/// What follows when nothing of the process is left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Then {
+    /// Stay down.
+    Rest,
+    /// Start again, because of this.
+    Again(Cause),
+    /// Be forgotten.
+    Gone,
+    /// It ended by itself: ask the policy.
+    Judge {
+        /// How it ended.
+        exit: Exit,
+        /// How long it ran.
+        uptime: Millis,
+    },
+}

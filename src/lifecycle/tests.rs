@@ -1,0 +1,270 @@
+//! Stories of one instance, and properties that hold for all of them.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::samples::app;
+use super::*;
+use crate::model::{Cause, Exit, Fact, Failure, Moment, RestartWhen};
+
+fn machine() -> Machine {
+    Machine::new(Arc::new(app()), 1)
+}
+
+fn command() -> Cause {
+    Cause::Command { by: crate::model::Actor { uid: 0, name: "root".into() }, verb: "start".into() }
+}
+
+fn no_program() -> Input {
+    Input::SpawnFailed { failure: Failure::Exited { exit: Exit::Code(127) }, is_passing: false }
+}
+
+/// The effects without the facts.
+fn deeds(effects: Vec<Effect>) -> Vec<Effect> {
+    effects.into_iter().filter(|effect| !matches!(effect, Effect::Tell(_))).collect()
+}
+
+fn running() -> Machine {
+    let mut machine = machine();
+    machine.step(Input::Start(command()), Moment(0));
+    machine.step(Input::Spawned { pid: 7 }, Moment(0));
+    machine
+}
+
+#[test]
+fn a_start_spawns_once_and_settles_when_the_process_runs() {
+    let mut machine = machine();
+    assert_eq!(machine.step(Input::Start(command()), Moment(0)), [Effect::Spawn { generation: 1 }]);
+    assert_eq!(deeds(machine.step(Input::Start(command()), Moment(1))), []);
+    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(machine.state, State::Running { since: Moment(2) });
+}
+
+#[test]
+fn a_crash_is_followed_by_a_new_process_at_once() {
+    let mut machine = running();
+    let crash = Input::Exited { generation: 1, exit: Exit::Code(1) };
+    assert_eq!(deeds(machine.step(crash, Moment(5))), [Effect::Sweep]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [Effect::Spawn { generation: 2 }]);
+    assert_eq!((machine.restarts, machine.unstable), (1, 1));
+}
+
+#[test]
+fn a_second_crash_waits_and_the_alarm_ends_the_wait() {
+    let mut machine = running();
+    for generation in 1..=2 {
+        machine.step(Input::Exited { generation, exit: Exit::Code(1) }, Moment(5));
+        machine.step(Input::Swept { left: 0 }, Moment(5));
+        machine.step(Input::Spawned { pid: 8 }, Moment(5));
+    }
+    let until = machine.alarm().unwrap();
+    assert!(until > Moment(90), "{until:?}");
+    assert_eq!(machine.step(Input::Alarm, Moment(20)), []);
+    assert_eq!(machine.step(Input::Alarm, until), [Effect::Spawn { generation: 3 }]);
+}
+
+#[test]
+fn nothing_starts_while_something_of_the_old_tree_is_left() {
+    let mut machine = running();
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(5));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 2 }, Moment(5))), [Effect::Ask]);
+    assert_eq!(machine.step(Input::Alarm, Moment(15)), [Effect::Sweep]);
+    assert_eq!(machine.step(Input::Swept { left: 1 }, Moment(15)), []);
+    assert_eq!(machine.step(Input::Alarm, Moment(10_005)), [Effect::Kill, Effect::Sweep]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_006))), [Effect::Spawn { generation: 2 }]);
+}
+
+#[test]
+fn a_stop_asks_then_kills_and_ends_only_when_nothing_is_left() {
+    let mut machine = running();
+    assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(100))), [Effect::Ask]);
+    assert_eq!(machine.alarm(), Some(Moment(10_100)));
+    assert_eq!(machine.step(Input::Alarm, Moment(10_100)), [Effect::Kill]);
+    let killed = Input::Exited { generation: 1, exit: Exit::Signal(9) };
+    assert_eq!(deeds(machine.step(killed, Moment(10_101))), [Effect::Sweep]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_101))), [Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(machine.state, State::Resting(Rest::Stopped));
+}
+
+#[test]
+fn a_stop_during_a_spawn_is_carried_out_right_after_it() {
+    let mut machine = machine();
+    machine.step(Input::Start(command()), Moment(0));
+    assert_eq!(machine.step(Input::Stop(command()), Moment(1)), []);
+    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::Ask]);
+}
+
+#[test]
+fn a_start_during_a_stop_starts_when_the_old_one_is_gone() {
+    let mut machine = running();
+    machine.step(Input::Stop(command()), Moment(0));
+    assert_eq!(machine.step(Input::Start(command()), Moment(1)), []);
+    machine.step(Input::Exited { generation: 1, exit: Exit::Signal(15) }, Moment(2));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(2))), [Effect::Spawn { generation: 2 }]);
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_reported_to_the_person_who_asked() {
+    let mut machine = machine();
+    machine.step(Input::Start(command()), Moment(0));
+    let effects = machine.step(no_program(), Moment(0));
+    assert!(matches!(effects.last(), Some(Effect::Settle(OrderEnd::Failed(_)))), "{effects:?}");
+    assert!(matches!(machine.state, State::Resting(Rest::Errored(_))));
+    assert_eq!(machine.step(Input::Start(command()), Moment(9)), [Effect::Spawn { generation: 2 }]);
+}
+
+#[test]
+fn a_program_that_vanished_while_nobody_watches_is_tried_again_and_again() {
+    let mut machine = running();
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(0));
+    machine.step(Input::Swept { left: 0 }, Moment(0));
+    machine.step(no_program(), Moment(0));
+    assert!(matches!(machine.state, State::Waiting { .. }), "{:?}", machine.state);
+}
+
+#[test]
+fn a_task_that_is_done_rests_and_a_failed_one_says_so() {
+    let mut spec = app();
+    spec.restart.restart = RestartWhen::Never;
+    for (exit, is_done) in [(Exit::Code(0), true), (Exit::Code(4), false)] {
+        let mut machine = running();
+        machine.policy = Arc::new(spec.clone());
+        machine.step(Input::Exited { generation: 1, exit }, Moment(5));
+        machine.step(Input::Swept { left: 0 }, Moment(5));
+        assert_eq!(machine.state == State::Resting(Rest::Done(exit)), is_done, "{:?}", machine.state);
+    }
+}
+
+#[test]
+fn an_exit_of_an_older_process_changes_nothing() {
+    let mut machine = running();
+    let before = machine.clone();
+    assert_eq!(machine.step(Input::Exited { generation: 0, exit: Exit::Code(1) }, Moment(9)), []);
+    assert_eq!(machine, before);
+}
+
+#[test]
+fn a_new_daemon_goes_on_where_the_last_one_was() {
+    let unknown = || Machine { state: State::Unknown, generation: 4, ..machine() };
+    let mut alive = unknown();
+    assert_eq!(alive.recover(Found::Alive { since: Moment(3), stop_deadline: None }, Moment(9)), []);
+    assert_eq!(alive.state, State::Running { since: Moment(3) });
+
+    let mut stopping = unknown();
+    stopping.recover(Found::Alive { since: Moment(3), stop_deadline: Some(Moment(50)) }, Moment(9));
+    assert_eq!(stopping.alarm(), Some(Moment(50)));
+
+    let mut ended = unknown();
+    let effects = ended.recover(Found::Ended { exit: Exit::Code(2), since: Moment(3), was_asked: false }, Moment(9));
+    assert_eq!(deeds(effects), [Effect::Sweep]);
+    assert_eq!(deeds(ended.step(Input::Swept { left: 0 }, Moment(9))), [Effect::Spawn { generation: 5 }]);
+
+    let mut announced = unknown();
+    assert_eq!(announced.recover(Found::NeverSpawned, Moment(9)), [Effect::Spawn { generation: 4 }]);
+
+    let mut waiting = unknown();
+    waiting.recover(Found::Nothing(Standing::Waiting { until: Moment(70) }), Moment(9));
+    assert_eq!(waiting.alarm(), Some(Moment(70)));
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let exit = prop_oneof![Just(Exit::Code(0)), Just(Exit::Code(1)), Just(Exit::Signal(9)), Just(Exit::Unknown)];
+    prop_oneof![
+        Just(Input::Start(command())),
+        Just(Input::Restart(command())),
+        Just(Input::Stop(command())),
+        Just(Input::Delete(command())),
+        Just(Input::Spawned { pid: 7 }),
+        Just(no_program()),
+        (0..6_u32, exit).prop_map(|(generation, exit)| Input::Exited { generation, exit }),
+        (0..3_u32).prop_map(|left| Input::Swept { left }),
+        Just(Input::Alarm),
+    ]
+}
+
+proptest! {
+    /// A pretend kernel answers every spawn and sweep; whatever people do in between, there is never a
+    /// second process, and a stop at the end always reaches rest.
+    #[test]
+    fn never_two_processes_and_a_stop_always_ends(orders in prop::collection::vec((any_input(), 0..400_u64), 0..60)) {
+        let mut machine = machine();
+        let mut now = 0;
+        let mut world = World::default();
+        for (input, pause) in orders {
+            now += pause;
+            // The kernel's own answers come from the pretend kernel, not from the dice.
+            if !matches!(input, Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::Swept { .. }) {
+                let effects = machine.step(input, Moment(now));
+                world.perform(&mut machine, effects, now)?;
+            } else if let Input::Exited { exit, .. } = input {
+                world.die(&mut machine, exit, now)?;
+            }
+        }
+        let effects = machine.step(Input::Stop(command()), Moment(now));
+        world.perform(&mut machine, effects, now)?;
+        for _ in 0..10 {
+            if let Some(at) = machine.alarm() {
+                now = now.max(at.0);
+                let effects = machine.step(Input::Alarm, Moment(now));
+                world.perform(&mut machine, effects, now)?;
+            }
+        }
+        prop_assert!(matches!(machine.state, State::Resting(_) | State::Gone), "{:?}", machine.state);
+        prop_assert_eq!(world.alive, None);
+    }
+
+    /// No input makes the machine panic, whatever state it is in.
+    #[test]
+    fn any_input_in_any_order_is_answered(inputs in prop::collection::vec((any_input(), 0..40_000_u64), 0..80)) {
+        let mut machine = machine();
+        let mut now = 0;
+        for (input, pause) in inputs {
+            now += pause;
+            machine.step(input, Moment(now));
+        }
+    }
+}
+
+/// A pretend kernel that ignores SIGTERM every other time.
+#[derive(Default)]
+struct World {
+    alive: Option<u32>,
+    asked: u32,
+}
+
+impl World {
+    fn perform(&mut self, machine: &mut Machine, effects: Vec<Effect>, now: u64) -> Result<(), TestCaseError> {
+        for effect in effects {
+            match effect {
+                Effect::Spawn { generation } => {
+                    prop_assert_eq!(self.alive, None, "a second process");
+                    self.alive = Some(generation);
+                    let effects = machine.step(Input::Spawned { pid: 7 }, Moment(now));
+                    self.perform(machine, effects, now)?;
+                }
+                Effect::Ask => {
+                    self.asked += 1;
+                    if self.asked.is_multiple_of(2) {
+                        self.die(machine, Exit::Signal(15), now)?;
+                    }
+                }
+                Effect::Kill => self.die(machine, Exit::Signal(9), now)?,
+                Effect::Sweep => {
+                    prop_assert_eq!(self.alive, None, "swept while the main process lives");
+                    let effects = machine.step(Input::Swept { left: 0 }, Moment(now));
+                    self.perform(machine, effects, now)?;
+                }
+                Effect::Tell(Fact::Started { generation, .. }) => prop_assert_eq!(self.alive, Some(generation)),
+                Effect::Tell(_) | Effect::Settle(_) | Effect::Forget => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn die(&mut self, machine: &mut Machine, exit: Exit, now: u64) -> Result<(), TestCaseError> {
+        let Some(generation) = self.alive.take() else { return Ok(()) };
+        let effects = machine.step(Input::Exited { generation, exit }, Moment(now));
+        self.perform(machine, effects, now)
+    }
+}

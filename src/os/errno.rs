@@ -1,0 +1,28 @@
+//! What a system call returned, as a `Result`.
+
+use std::io;
+
+/// The value, or what `errno` says if it is −1.
+pub(super) fn checked(returned: libc::c_int) -> io::Result<libc::c_int> {
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+}
+
+/// As [`checked`], for calls that return a count of bytes.
+pub(super) fn checked_size(returned: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(returned).map_err(|_| io::Error::last_os_error())
+}
+
+/// As [`checked`], for calls made by number.
+pub(super) fn checked_long(returned: libc::c_long) -> io::Result<libc::c_int> {
+    if returned == -1 { Err(io::Error::last_os_error()) } else { Ok(libc::c_int::try_from(returned).unwrap_or(0)) }
+}
+
+/// Repeats a call for as long as signals interrupt it.
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

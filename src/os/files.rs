@@ -1,0 +1,242 @@
+//! Files and folders, always with a limit, whole or not at all.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Longest first line that is looked at: what the kernel reads of a `#!` line.
+const FIRST_LINE_BYTES_MAX: u64 = 256;
+
+/// Reads a whole file of at most `bytes_max`.
+///
+/// # Errors
+/// `FileTooLarge`: it is longer. `IsADirectory`, `NotFound`, …
+pub fn read_limited(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    // Not waiting for a writer, should the path be a FIFO.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max { Err(io::Error::from(io::ErrorKind::FileTooLarge)) } else { Ok(bytes) }
+}
+
+/// Puts `bytes` in the place of a file, durably: after the return the new content survives a power cut; if anything
+/// fails or power goes before, the old file is untouched.
+///
+/// # Errors
+/// The folder cannot be written, the disk is full, …
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let mut temporary_name = name.to_owned();
+    temporary_name.push(format!(".{}.{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    let temporary = folder.join(temporary_name);
+    let written = write_synced(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _best_effort = fs::remove_file(&temporary);
+    }
+    written?;
+    File::open(folder)?.sync_all()
+}
+
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    // A leftover of a process that had our number and was killed here.
+    remove_if_there(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?; // whatever the umask says
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a folder that only we may enter (0700), and the folders above it. One that is there already is left as
+/// it is, unless it belongs to somebody else.
+///
+/// # Errors
+/// `PermissionDenied`: it belongs to somebody else. `NotADirectory`, `ReadOnlyFilesystem`, …
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(error);
+    }
+    let folder = fs::metadata(path)?;
+    if !folder.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::NotADirectory));
+    }
+    let us = super::surroundings::user_id();
+    if folder.uid() != us && us != 0 {
+        return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+    }
+    Ok(())
+}
+
+/// Opens a file for appending; makes it (with `mode`) if there is none.
+///
+/// # Errors
+/// As `open(2)`.
+pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(mode).open(path)
+}
+
+/// As [`open_append`]; a file longer than `bytes_max` is first cut down to its last half.
+///
+/// # Errors
+/// As `open(2)`, `read(2)`, `write(2)`.
+pub fn append_capped(path: &Path, bytes_max: u64, mode: u32) -> io::Result<File> {
+    let file = open_append(path, mode)?;
+    let length = file.metadata()?.len();
+    if length > bytes_max {
+        let mut reader = File::open(path)?;
+        reader.seek(io::SeekFrom::Start(length - bytes_max / 2))?;
+        let mut tail = Vec::new();
+        reader.take(bytes_max / 2).read_to_end(&mut tail)?;
+        let whole_lines = tail.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        file.set_len(0)?;
+        (&file).write_all(&tail[whole_lines..])?;
+    }
+    Ok(file)
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// As `open(2)`.
+pub fn open_read(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Removes a file; that there is none is fine.
+///
+/// # Errors
+/// As `unlink(2)`.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether anything has this path (links are followed).
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Whether it is a folder.
+pub fn is_folder(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// Whether it is a file with an executable bit.
+pub fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
+/// The first line of a file without its line feed, at most 256 bytes; `None` if it cannot be read.
+pub fn first_line(path: &Path) -> Option<String> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(FIRST_LINE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let line = bytes.split(|byte| *byte == b'\n').next()?;
+    Some(String::from_utf8_lossy(line).trim_end_matches('\r').to_owned())
+}
+
+/// The path without links, `.` and `..`.
+///
+/// # Errors
+/// As `realpath(3)`.
+pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
+}
+
+/// Finds a bare word in the folders of a `PATH` as `execvp` would: the first executable file. A word with a slash
+/// is a path already. Relative and empty entries are skipped: what they mean depends on where somebody stands.
+pub fn find_program(word: &OsStr, path_variable: &OsStr) -> Option<PathBuf> {
+    if word.as_bytes().contains(&b'/') {
+        return Some(PathBuf::from(word)).filter(|path| is_executable(path));
+    }
+    path_variable
+        .as_bytes()
+        .split(|byte| *byte == b':')
+        .filter(|folder| folder.first() == Some(&b'/'))
+        .map(|folder| Path::new(OsStr::from_bytes(folder)).join(word))
+        .find(|path| is_executable(path))
+}
+
+/// All files below a folder, sorted, at most `files_max`; links to folders are not followed, and a folder that cannot
+/// be read is as if it were empty.
+pub fn walk_files(folder: &Path, files_max: usize) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(entry.path()),
+                Ok(_) if files.len() < files_max => files.push(entry.path()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if files.len() >= files_max {
+            break;
+        }
+    }
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_with_the_mode_that_was_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state");
+        write_atomically(&path, b"one", 0o600).unwrap();
+        write_atomically(&path, b"two", 0o640).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "no temporary file stays");
+        assert!(write_atomically(&home.path().join("none/state"), b"x", 0o600).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_read() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_limited(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_limited(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read_limited(home.path(), 4).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn programs_are_found_as_a_shell_finds_them() {
+        let home = tempfile::tempdir().unwrap();
+        let plain = home.path().join("tool");
+        fs::write(&plain, b"#!/bin/sh\r\nexit 0\n").unwrap();
+        let path = std::ffi::OsString::from(format!(":relative:/nowhere:{}:/bin", home.path().display()));
+        assert_eq!(find_program(OsStr::new("tool"), &path), None, "not executable");
+        fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(find_program(OsStr::new("tool"), &path), Some(plain.clone()));
+        assert_eq!(find_program(plain.as_os_str(), OsStr::new("")), Some(plain.clone()));
+        assert_eq!(find_program(OsStr::new("sh"), &path), Some(PathBuf::from("/bin/sh")));
+        assert_eq!(first_line(&plain).as_deref(), Some("#!/bin/sh"));
+    }
+
+    #[test]
+    fn a_log_of_our_own_is_cut_to_its_newest_lines() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("daemon.log");
+        fs::write(&path, "line one\nline two\nline three\n").unwrap();
+        let mut file = append_capped(&path, 26, 0o600).unwrap();
+        file.write_all(b"more\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "line three\nmore\n");
+    }
+}

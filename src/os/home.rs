@@ -1,0 +1,152 @@
+//! Where everything of one daemon lies: the only place that knows these paths.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::files::create_private_folder;
+use super::surroundings::user_id;
+
+const ROOT_HOME: &str = "/var/lib/pm";
+const ROOT_RUN: &str = "/run/pm";
+
+/// The folders of one daemon. Two homes are two worlds: nothing is shared between them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Home {
+    /// `PM_HOME`.
+    pub root: PathBuf,
+    /// What only matters while the machine is up: lock, socket, pipes, table.
+    pub run: PathBuf,
+    /// Output of apps, and our own.
+    pub logs: PathBuf,
+    /// What should be, durably.
+    pub state: PathBuf,
+}
+
+/// Why there is no home.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// Nothing says where it is.
+    #[error("cannot tell where to keep state: neither PM_HOME nor HOME is set")]
+    Unset,
+    /// `PM_HOME=state` would mean another folder for every shell.
+    #[error("PM_HOME is `{0}`, which is not an absolute path")]
+    Relative(PathBuf),
+    /// It could not be made or used.
+    #[error("cannot use folder `{path}`")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Home {
+    /// `PM_HOME`; else root's `/var/lib/pm`; else `$XDG_STATE_HOME/pm` or `~/.local/state/pm`.
+    ///
+    /// # Errors
+    /// None of these is set, or `PM_HOME` is relative.
+    pub fn from_env() -> Result<Self, HomeError> {
+        Self::from_variables(|name| std::env::var_os(name), user_id())
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<OsString>, uid: u32) -> Result<Self, HomeError> {
+        let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let root = match folder("PM_HOME") {
+            Some(root) if root.is_relative() => return Err(HomeError::Relative(root)),
+            Some(root) => root,
+            None if uid == 0 => PathBuf::from(ROOT_HOME),
+            None => folder("XDG_STATE_HOME")
+                .filter(|state| state.is_absolute())
+                .or_else(|| Some(folder("HOME")?.join(".local/state")))
+                .ok_or(HomeError::Unset)?
+                .join("pm"),
+        };
+        Ok(Self::of_user(&root, uid))
+    }
+
+    /// The home in this folder.
+    pub fn at(root: &Path) -> Self {
+        Self::of_user(root, user_id())
+    }
+
+    fn of_user(root: &Path, uid: u32) -> Self {
+        let is_roots_default = uid == 0 && root == Path::new(ROOT_HOME);
+        Self {
+            root: root.to_owned(),
+            run: if is_roots_default { PathBuf::from(ROOT_RUN) } else { root.join("run") },
+            logs: root.join("logs"),
+            state: root.join("state"),
+        }
+    }
+
+    /// Makes all folders, for our eyes only.
+    ///
+    /// # Errors
+    /// One of them cannot be made, or belongs to somebody else.
+    pub fn create(&self) -> Result<(), HomeError> {
+        for path in [&self.root, &self.run, &self.logs, &self.state, &self.fifos()] {
+            create_private_folder(path).map_err(|source| HomeError::Folder { path: path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Held by the anchor for as long as it lives.
+    pub fn lock(&self) -> PathBuf {
+        self.run.join("lock")
+    }
+
+    /// Where commands reach the daemon.
+    pub fn socket(&self) -> PathBuf {
+        self.run.join("pm.sock")
+    }
+
+    /// The mirror of the process table.
+    pub fn table(&self) -> PathBuf {
+        self.run.join("table")
+    }
+
+    /// The folder of the apps' pipes.
+    pub fn fifos(&self) -> PathBuf {
+        self.run.join("fifo")
+    }
+
+    /// Where the daemon and the anchor complain.
+    pub fn daemon_log(&self) -> PathBuf {
+        self.logs.join("daemon.log")
+    }
+
+    /// Who owns the home; `None` if it does not exist.
+    pub fn owner(&self) -> Option<u32> {
+        std::fs::metadata(&self.root).ok().map(|found| found.uid())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_home_is_the_same_in_every_shell_of_a_user() {
+        let cases = [
+            (0, vec![], Ok(("/var/lib/pm", "/run/pm"))),
+            (0, vec![("PM_HOME", "/srv/pm")], Ok(("/srv/pm", "/srv/pm/run"))),
+            (0, vec![("XDG_STATE_HOME", "/x"), ("HOME", "/root")], Ok(("/var/lib/pm", "/run/pm"))),
+            (5, vec![("HOME", "/home/u")], Ok(("/home/u/.local/state/pm", "/home/u/.local/state/pm/run"))),
+            (5, vec![("HOME", "/h"), ("XDG_STATE_HOME", "/x")], Ok(("/x/pm", "/x/pm/run"))),
+            (5, vec![("PM_HOME", "/var/lib/pm")], Ok(("/var/lib/pm", "/var/lib/pm/run"))),
+            (5, vec![], Err("cannot tell where to keep state: neither PM_HOME nor HOME is set")),
+            (5, vec![("PM_HOME", "here")], Err("PM_HOME is `here`, which is not an absolute path")),
+        ];
+        for (uid, variables, expected) in cases {
+            let find = |name: &str| variables.iter().find(|pair| pair.0 == name).map(|pair| OsString::from(pair.1));
+            match (Home::from_variables(find, uid), expected) {
+                (Ok(home), Ok((root, run))) => assert_eq!((home.root, home.run), (root.into(), run.into())),
+                (Err(error), Err(text)) => assert_eq!(error.to_string(), text),
+                other => panic!("{variables:?}: {other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The named pipes that the output of apps goes through, and the way out of them.
+
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::model::Stream;
+use crate::os::errno::{checked, checked_size};
+
+/// One output of one table row: `run/fifo/ROW.out` or `ROW.err`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fifo {
+    path: PathBuf,
+}
+
+impl Fifo {
+    /// Makes the pipe unless it is there, and gives it to `owner` (user, group), who alone may open it.
+    ///
+    /// # Errors
+    /// Something else stands in its place, or the folder cannot be written.
+    pub fn create(folder: &Path, row: u32, stream: Stream, owner: Option<(u32, u32)>) -> io::Result<Self> {
+        let ending = match stream {
+            Stream::Stdout => "out",
+            Stream::Stderr => "err",
+        };
+        let path = folder.join(format!("{row}.{ending}"));
+        let name = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: the path is null-terminated.
+        match checked(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other.map(drop)?,
+        }
+        let there = fs::symlink_metadata(&path)?;
+        if !there.file_type().is_fifo() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        if let Some((uid, gid)) = owner.filter(|owner| *owner != (there.uid(), there.gid())) {
+            std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;
+        }
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The end that is read: it never waits, and never sees an end while anybody holds it (read *and* write).
+    ///
+    /// # Errors
+    /// It is gone; no descriptors left.
+    pub fn open_reader(&self) -> io::Result<OwnedFd> {
+        self.open(libc::O_NONBLOCK)
+    }
+
+    /// The end for one process. A new description for every spawn: some programs make theirs non-blocking, and the
+    /// next one would inherit that and lose lines. Read and write, so that no SIGPIPE can come while it lives.
+    ///
+    /// # Errors
+    /// It is gone; no descriptors left.
+    pub fn open_writer(&self) -> io::Result<OwnedFd> {
+        self.open(0)
+    }
+
+    fn open(&self, flags: i32) -> io::Result<OwnedFd> {
+        let file = OpenOptions::new().read(true).write(true).custom_flags(flags | libc::O_NOFOLLOW).open(&self.path)?;
+        Ok(file.into())
+    }
+
+    /// Makes the pipe hold `bytes` if it is allowed to; returns what it holds now.
+    ///
+    /// # Errors
+    /// `EPERM`: over the limit of this user. The pipe stays as it was.
+    pub fn grow(pipe: BorrowedFd<'_>, bytes: u32) -> io::Result<u32> {
+        // SAFETY: no pointers are passed.
+        let size = checked(unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) })?;
+        Ok(size.cast_unsigned())
+    }
+}
+
+/// Removes pipes that an earlier boot has left in `folder`. Nothing else is touched.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn clear_fifos(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_fifo() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How many bytes wait in a pipe.
+///
+/// # Errors
+/// It is no pipe.
+pub fn queued_bytes(pipe: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int.
+    checked(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// Moves up to `max` bytes from a pipe to a file at `offset`, which moves along. Never waits for bytes: an empty pipe
+/// is `WouldBlock`. The file must not be open for appending. Each byte is in the pipe or in the file, at any instant.
+///
+/// # Errors
+/// `WouldBlock`; `ENOSPC`: the bytes stay in the pipe.
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, offset: &mut u64, max: usize) -> io::Result<usize> {
+    let mut place = libc::loff_t::try_from(*offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let (source, target) = (from.as_raw_fd(), to.as_raw_fd());
+    // SAFETY: `place` is valid for reading and writing; a pipe takes no offset of its own.
+    let moved = checked_size(unsafe {
+        libc::splice(source, std::ptr::null_mut(), target, &raw mut place, max, libc::SPLICE_F_NONBLOCK)
+    })?;
+    *offset += moved as u64;
+    Ok(moved)
+}

@@ -1,0 +1,149 @@
+//! What `/proc` says about processes.
+
+use std::fs;
+use std::io::{self, Read as _};
+
+use crate::model::{Bytes, Millis};
+
+/// Longest environment that is searched for a cookie; the kernel itself allows more only by raised limits.
+const ENVIRON_BYTES_MAX: u64 = 4 << 20;
+
+/// The part of `/proc/PID/stat` that identity and trees are made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProcStat {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's number.
+    pub ppid: u32,
+    /// Its process group.
+    pub pgrp: u32,
+    /// Its session.
+    pub session: u32,
+    /// When it was started, in clock ticks since boot. Together with the pid and the boot: an identity.
+    pub start_ticks: u64,
+    /// It has ended and waits to be reaped.
+    pub is_zombie: bool,
+}
+
+/// Looks a process up.
+///
+/// # Errors
+/// `ENOENT` or `ESRCH`: there is none.
+pub fn proc_stat(pid: u32) -> io::Result<ProcStat> {
+    let mut buffer = [0; 1024];
+    let length = fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut buffer)?;
+    parse_stat(&buffer[..length]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// The name stands in parentheses and may itself hold spaces and parentheses: the last `)` ends it.
+fn parse_stat(text: &[u8]) -> Option<ProcStat> {
+    let text = String::from_utf8_lossy(text);
+    let (pid, rest) = text.split_once(" (")?;
+    let fields: Vec<&str> = rest.rsplit_once(") ")?.1.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    let small = |index: usize| number(index).and_then(|value| u32::try_from(value).ok());
+    Some(ProcStat {
+        pid: pid.parse().ok()?,
+        ppid: small(1)?,
+        pgrp: small(2)?,
+        session: small(3)?,
+        start_ticks: number(19)?,
+        is_zombie: matches!(fields.first(), Some(&"Z" | &"X")),
+    })
+}
+
+/// The value of `PM_ID` that the process was started with.
+pub fn cookie_of(pid: u32) -> Option<String> {
+    let mut text = Vec::new();
+    fs::File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRON_BYTES_MAX).read_to_end(&mut text).ok()?;
+    let value = text.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"PM_ID="))?;
+    String::from_utf8(value.to_vec()).ok()
+}
+
+/// The children of all threads of a process; one scan of `/proc` where the kernel keeps no list.
+pub fn children_of(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let mut children = Vec::new();
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(list) => children.extend(list.split_ascii_whitespace().filter_map(|word| word.parse::<u32>().ok())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => {
+                return pids().filter(|child| proc_stat(*child).is_ok_and(|stat| stat.ppid == pid)).collect();
+            }
+            Err(_) => {}
+        }
+    }
+    children
+}
+
+/// Every process of the machine.
+pub(super) fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// Names this boot of the machine. All zero where the kernel does not say.
+pub fn boot_id() -> [u8; 16] {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0);
+    }
+    id
+}
+
+/// The parent of this process.
+pub fn parent_pid() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+/// Resident memory of one process.
+///
+/// # Errors
+/// There is no such process.
+pub fn memory_of(pid: u32) -> io::Result<Bytes> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+    // SAFETY: no pointers are passed.
+    let page = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    Ok(Bytes(pages * page))
+}
+
+/// Processor time that a process has used, in user and kernel mode together.
+///
+/// # Errors
+/// There is no such process.
+pub fn cpu_of(pid: u32) -> io::Result<Millis> {
+    let text = fs::read(format!("/proc/{pid}/stat"))?;
+    let text = String::from_utf8_lossy(&text);
+    let fields = text.rsplit_once(") ").map_or("", |halves| halves.1).split_ascii_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
+    // SAFETY: no pointers are passed.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
+    Ok(Millis(ticks * 1000 / per_second))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_process_name_does_not_confuse_the_reader() {
+        let text = b"42 (a) Z 1 (b) ) S 7 42 43 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 999 1 18446744073709551615";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.pid, stat.ppid, stat.pgrp, stat.session, stat.start_ticks), (42, 7, 42, 43, 12345));
+        assert!(!stat.is_zombie);
+        assert!(parse_stat(b"42 (x").is_none());
+    }
+
+    #[test]
+    fn we_find_ourselves() {
+        let me = std::process::id();
+        let stat = proc_stat(me).unwrap();
+        assert_eq!((stat.pid, stat.ppid), (me, parent_pid()));
+        assert!(children_of(stat.ppid).contains(&me));
+        assert!(memory_of(me).unwrap().0 > 0);
+        assert_ne!(boot_id(), [0; 16]);
+        assert!(proc_stat(u32::MAX >> 1).is_err());
+    }
+}

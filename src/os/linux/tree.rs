@@ -1,0 +1,72 @@
+//! What ended or ending instances have left running.
+
+use std::collections::HashSet;
+
+use super::pidfd::PidFd;
+use super::proc::{ProcStat, children_of, cookie_of, proc_stat};
+
+/// Processes that one sweep looks at; a fork storm beyond that is met by the next sweep.
+const PROCESSES_MAX: usize = 100_000;
+
+/// A process that belongs to a row of the table and is not its main process.
+#[derive(Debug)]
+pub struct Leftover {
+    /// The row.
+    pub row: u32,
+    /// Its number.
+    pub pid: u32,
+    /// The process itself: signal it through this.
+    pub process: PidFd,
+}
+
+/// Finds everything that belongs to the rows which `belongs` names, in one sweep for all of them.
+///
+/// The anchor is the subreaper: whatever an instance started and left behind, however it daemonized, is a child of the
+/// anchor. So every child of the anchor is shown to `belongs`, with its cookie (`PM_ID`) unless it is one of
+/// `known_pids` (the main processes of rows, the daemon): these are known by their number, and reading an environment
+/// costs more than the rest. What has been named takes its descendants with it. Main processes themselves are never
+/// in the answer, only what hangs below them.
+///
+/// Guarantees: each answer was opened first and looked at afterwards, so no reused number can be among them.
+/// Caveat: a process that hops faster than the sweep walks may be missed; sweep until two answers are empty.
+pub fn leftovers(
+    anchor_pid: u32,
+    known_pids: &HashSet<u32>,
+    belongs: impl Fn(&ProcStat, Option<&str>) -> Option<u32>,
+) -> Vec<Leftover> {
+    let mut found = Vec::new();
+    let mut open: Vec<(u32, u32)> = Vec::new(); // (row, parent whose children are next)
+    let mut seen = 0;
+    for pid in children_of(anchor_pid) {
+        let is_main = known_pids.contains(&pid);
+        let Some((process, stat)) = opened_child(pid, anchor_pid) else { continue };
+        let cookie = if is_main { None } else { cookie_of(pid) };
+        let Some(row) = belongs(&stat, cookie.as_deref()) else { continue };
+        open.push((row, pid));
+        if !is_main && !stat.is_zombie {
+            found.push(Leftover { row, pid, process });
+        }
+    }
+    while let Some((row, parent)) = open.pop() {
+        for pid in children_of(parent) {
+            seen += 1;
+            if seen > PROCESSES_MAX {
+                return found;
+            }
+            let Some((process, stat)) = opened_child(pid, parent) else { continue };
+            if !stat.is_zombie {
+                open.push((row, pid));
+                found.push(Leftover { row, pid, process });
+            }
+        }
+    }
+    found
+}
+
+/// Opens a process and then makes sure that it is the child which was listed.
+fn opened_child(pid: u32, parent: u32) -> Option<(PidFd, ProcStat)> {
+    let process = PidFd::open(pid).ok()?;
+    let stat = proc_stat(pid).ok()?;
+    // Reaped and reused between the two: the descriptor would be of the former, the text of the latter.
+    (stat.ppid == parent && (stat.is_zombie || !process.has_exited())).then_some((process, stat))
+}

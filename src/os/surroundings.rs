@@ -1,0 +1,46 @@
+//! What this process finds itself in.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
+
+use crate::model::Environment;
+
+/// All variables of this process whose name and value are text.
+pub fn environment() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// How many processors we may use.
+pub fn cpu_count() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The file that this process was started from.
+///
+/// # Errors
+/// The kernel does not say.
+pub fn current_exe() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// Whether a person looks at this stream.
+pub fn is_terminal(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal()
+}
+
+/// Columns of the terminal behind this stream; `None` if it is none.
+pub fn terminal_width(stream: &impl AsFd) -> Option<u16> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes one `winsize`.
+    let returned = unsafe { libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    (returned == 0 && size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// The effective user of this process.
+pub fn user_id() -> u32 {
+    // SAFETY: cannot fail, passes nothing.
+    unsafe { libc::geteuid() }
+}

@@ -1,0 +1,144 @@
+//! What follows an exit that nobody asked for: done, again (when), or given up.
+
+use crate::model::{Exit, Failure, Millis, RestartPolicy, RestartWhen};
+
+/// The longest wait between two starts.
+const DELAY_MAX: Millis = Millis::seconds(60);
+
+/// What follows an exit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The policy calls this exit the end of the work.
+    Done,
+    /// Start again after this wait; `unstable` is the new count of unstable starts in a row.
+    Again {
+        /// The wait.
+        delay: Millis,
+        /// Unstable starts in a row, this one included.
+        unstable: u32,
+    },
+    /// Not again by itself.
+    GiveUp(Failure),
+}
+
+/// Judges one exit.
+///
+/// A start is stable when it lived for `min_uptime`, and at least as long as the wait before it (else a
+/// growing wait would reset itself). The first restart is immediate; from the second unstable start on
+/// the wait grows by half each time, up to one minute, spread by up to a tenth so that apps that fell
+/// together do not rise together. `seed` decides the spread: the same seed gives the same wait.
+pub fn after_exit(
+    policy: &RestartPolicy,
+    exit: Exit,
+    uptime: Millis,
+    last_delay: Millis,
+    unstable: u32,
+    seed: u64,
+) -> Verdict {
+    let is_listed = matches!(exit, Exit::Code(code) if policy.stop_exit_codes.contains(&code));
+    let is_wanted_again = match policy.restart {
+        RestartWhen::Always => true,
+        RestartWhen::OnFailure => !exit.is_success(),
+        RestartWhen::Never => false,
+    };
+    if is_listed || (!is_wanted_again && exit.is_success()) {
+        return Verdict::Done;
+    }
+    if !is_wanted_again {
+        return Verdict::GiveUp(Failure::Exited { exit });
+    }
+    let unstable = if uptime >= policy.min_uptime.max(last_delay) { 0 } else { unstable.saturating_add(1) };
+    match policy.max_restarts {
+        Some(limit) if unstable > 0 && unstable >= limit => {
+            Verdict::GiveUp(Failure::TooManyRestarts { starts: unstable, exit })
+        }
+        _ => Verdict::Again { delay: delay(policy, unstable, seed), unstable },
+    }
+}
+
+fn delay(policy: &RestartPolicy, unstable: u32, seed: u64) -> Millis {
+    if policy.restart_delay.0 > 0 {
+        return policy.restart_delay;
+    }
+    if unstable <= 1 {
+        return Millis(0);
+    }
+    let mut delay = policy.exp_backoff_restart_delay.0;
+    for _ in 2..unstable.min(64) {
+        delay = (delay + delay / 2).min(DELAY_MAX.0);
+    }
+    let spread = delay / 10;
+    Millis((delay - spread / 2 + if spread == 0 { 0 } else { mixed(seed) % (spread + 1) }).min(DELAY_MAX.0))
+}
+
+/// Spreads neighbouring seeds over the whole range (the finaliser of splitmix64).
+fn mixed(seed: u64) -> u64 {
+    let mut value = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RestartPolicy {
+        RestartPolicy::default()
+    }
+
+    fn again(delay: u64, unstable: u32) -> Verdict {
+        Verdict::Again { delay: Millis(delay), unstable }
+    }
+
+    #[test]
+    fn the_first_restart_is_immediate_and_a_stable_run_forgets_the_past() {
+        let soon = after_exit(&policy(), Exit::Code(1), Millis(5), Millis(0), 0, 1);
+        assert_eq!(soon, again(0, 1));
+        let stable = after_exit(&policy(), Exit::Code(1), Millis::seconds(11), Millis(0), 7, 1);
+        assert_eq!(stable, again(0, 0));
+    }
+
+    #[test]
+    fn a_wait_longer_than_min_uptime_is_not_reset_by_a_run_shorter_than_itself() {
+        let verdict = after_exit(&policy(), Exit::Code(1), Millis::seconds(20), Millis::seconds(40), 9, 1);
+        assert!(matches!(verdict, Verdict::Again { unstable: 10, .. }), "{verdict:?}");
+    }
+
+    #[test]
+    fn the_wait_grows_by_half_and_ends_at_a_minute() {
+        let mut last = 0;
+        for unstable in 1..40 {
+            let Verdict::Again { delay, .. } = after_exit(&policy(), Exit::Code(1), Millis(0), Millis(0), unstable, 3)
+            else {
+                panic!("must start again");
+            };
+            assert!(delay.0 * 10 >= last * 9, "{unstable}: {delay:?} after {last}");
+            assert!(delay <= DELAY_MAX);
+            last = delay.0;
+        }
+        assert!(last > 50_000, "{last}");
+    }
+
+    #[test]
+    fn done_given_up_or_again_is_the_policys_word() {
+        let on_failure = RestartPolicy { restart: RestartWhen::OnFailure, ..policy() };
+        let never = RestartPolicy { restart: RestartWhen::Never, ..policy() };
+        let listed = RestartPolicy { stop_exit_codes: vec![3], ..policy() };
+        let limited = RestartPolicy { max_restarts: Some(3), ..policy() };
+        let judge =
+            |policy: &RestartPolicy, exit, unstable| after_exit(policy, exit, Millis(0), Millis(0), unstable, 0);
+        assert_eq!(judge(&on_failure, Exit::Code(0), 0), Verdict::Done);
+        assert_eq!(judge(&on_failure, Exit::Code(2), 0), again(0, 1));
+        assert_eq!(judge(&on_failure, Exit::Signal(9), 0), again(0, 1));
+        assert_eq!(judge(&never, Exit::Code(0), 0), Verdict::Done);
+        assert_eq!(judge(&never, Exit::Code(1), 0), Verdict::GiveUp(Failure::Exited { exit: Exit::Code(1) }));
+        assert_eq!(judge(&listed, Exit::Code(3), 0), Verdict::Done);
+        assert_eq!(judge(&listed, Exit::Signal(3), 0), again(0, 1));
+        assert!(matches!(judge(&limited, Exit::Code(1), 1), Verdict::Again { .. }));
+        assert_eq!(
+            judge(&limited, Exit::Code(1), 2),
+            Verdict::GiveUp(Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1) })
+        );
+    }
+}
