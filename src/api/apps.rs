@@ -9,9 +9,9 @@ use super::answer::{self, Answer};
 use super::rows::Scene;
 use super::select::select;
 use crate::logs;
-use crate::model::{App, AppId, Declared, Live, Project, Stream, Template};
-use crate::wire::kernel as os;
-use crate::wire::kernel::{HIDDEN, is_secret};
+use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName, Stream, Template};
+use crate::os;
+use crate::plan::{HIDDEN, is_secret};
 use crate::wire::{
     DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Selection,
 };
@@ -23,8 +23,8 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let now = os::now();
     let scene = Scene { desired: &desired, live: &live, now };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
-    let apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
-    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps }))
+    let instances = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
+    Ok(answer::json(&ListAnswer { format: FORMAT, now, instances }))
 }
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
@@ -57,8 +57,8 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
 pub(super) async fn projects(State(context): State<Context>) -> Answer {
     let desired = context.reconciler.desired().await?;
     let live = context.supervisor.live().await;
-    let row = |(name, project): (&crate::model::ProjectName, &Project)| {
-        let alive = |id: &crate::model::InstanceId| id.app.project == *name;
+    let row = |(name, project): (&ProjectName, &Project)| {
+        let alive = |id: &InstanceId| id.app.project == *name;
         let running = live.instances.iter().filter(|(id, instance)| alive(id) && instance.phase.is_alive()).count();
         ProjectRow {
             project: name.clone(),

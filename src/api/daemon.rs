@@ -6,7 +6,7 @@ use super::answer::{self, Answer};
 use super::{Context, Leave};
 use crate::model::Live;
 use crate::reconciler::ReconcileError;
-use crate::wire::kernel as os;
+use crate::os;
 use crate::wire::{self, DaemonAnswer, Problem, ProblemCode};
 
 pub(super) async fn status(State(context): State<Context>) -> Answer {

@@ -1,12 +1,16 @@
 //! What an instance is started with.
 
+use std::path::Path;
+
 use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
 use super::select::select;
 use crate::model::{App, Environment, InstanceId};
-use crate::wire::kernel::{HIDDEN, is_secret};
+use crate::os;
+use crate::plan::{HIDDEN, is_secret};
+use crate::rules::{self, Place};
 use crate::wire::{EnvironmentAnswer, FORMAT, Problem, ProblemCode, Query, Selection};
 
 /// The environment of the selected copy (the first, where an app is selected): of its process if one lives,
@@ -50,9 +54,19 @@ fn mask(env: &mut Environment) -> Vec<String> {
     masked
 }
 
+/// What the process of this copy is started with; `PM_ID` differs with every start and is left out.
 fn effective(context: &Context, spec: &App, base: &Environment, instance: &InstanceId) -> Environment {
-    let mut env = base.clone();
-    env.extend(spec.run.env.iter().map(|(name, value)| (name.clone(), value.fill(instance.slot, spec.run.port))));
-    env.insert("PM_HOME".to_owned(), context.daemon.home.display().to_string());
+    let home = context.daemon.home.to_string_lossy();
+    let place = Place { instance, home: &home, cookie: "", identity: identity(spec) };
+    let mut env = rules::environment(spec, base, &place);
+    env.remove("PM_ID");
     env
+}
+
+/// An app of another user is at home elsewhere.
+fn identity(spec: &App) -> Option<[(&'static str, String); 4]> {
+    let user = os::user_named(spec.run.user.as_deref()?).ok()??;
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let (home, shell) = (text(&user.home), text(&user.shell));
+    Some([("HOME", home), ("USER", user.name.clone()), ("LOGNAME", user.name), ("SHELL", shell)])
 }

@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::Context;
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Failed};
 use super::select::select;
 use super::stream::Outlet;
 use crate::events::EventQuery;
@@ -69,7 +69,7 @@ fn is_about(about: &Subject, target: &Target) -> bool {
     }
 }
 
-async fn filter(context: &Context, query: &EventsQuery) -> Result<Filter, super::answer::Failed> {
+async fn filter(context: &Context, query: &EventsQuery) -> Result<Filter, Failed> {
     let scope = &query.selection.scope;
     if query.selection.selectors.is_empty() && scope.project.is_none() {
         return Ok(Filter::Everything);

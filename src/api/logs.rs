@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
@@ -13,8 +14,8 @@ use super::rows::Scene;
 use super::select::select;
 use super::stream::Outlet;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
-use crate::model::{Desired, Stream};
-use crate::wire::kernel as os;
+use crate::model::{App, AppId, Desired, InstanceId, Live, Stream};
+use crate::os;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
 
 /// Lines that one answer may hold.
@@ -57,7 +58,7 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
     let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
     for row in scene.rows(&targets) {
         let Some(slot) = row.slot else { continue };
-        let instance = crate::model::AppId::new(row.project, row.app).instance(slot);
+        let instance = AppId::new(row.project, row.app).instance(slot);
         let Some(spec) = spec_of(&desired, &live, &instance) else { continue };
         let files = files(context, &spec, slot);
         for (stream, path) in [(Stream::Stdout, files.stdout), (Stream::Stderr, files.stderr)] {
@@ -74,9 +75,9 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
 /// What the process was started with, else what it would be started with.
 fn spec_of(
     desired: &Desired,
-    live: &crate::model::Live,
-    instance: &crate::model::InstanceId,
-) -> Option<std::sync::Arc<crate::model::App>> {
+    live: &Live,
+    instance: &InstanceId,
+) -> Option<Arc<App>> {
     let declared = || desired.projects.get(&instance.app.project)?.apps.get(&instance.app.name);
     live.instances.get(instance).map(|live| &live.spec).or_else(|| declared().map(|app| &app.spec)).cloned()
 }

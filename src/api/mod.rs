@@ -26,7 +26,7 @@ use crate::events::Events;
 use crate::model::{Moment, WallTime};
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
-use crate::wire::kernel::Worker;
+use crate::os::Worker;
 
 pub use serve::serve;
 

@@ -83,6 +83,7 @@ fn base(id: &AppId, slot: Option<u32>, spec: &App, live: Option<&LiveInstance>, 
     };
     let started_at: Option<WallTime> = live.filter(|live| live.phase.is_alive()).and_then(|live| live.started);
     Row {
+        id: slot.map_or_else(|| id.to_string(), |slot| id.instance(slot).to_string()),
         project: id.project.clone(),
         app: id.name.clone(),
         slot,
@@ -93,6 +94,7 @@ fn base(id: &AppId, slot: Option<u32>, spec: &App, live: Option<&LiveInstance>, 
         standing: None,
         uptime_ms,
         started_at,
+        generation: live.map_or(0, |live| live.generation),
         restarts: live.map_or(0, |live| live.restarts),
         next_start_ms,
         last_exit: live.and_then(|live| live.last_exit),

@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{Context, answer, apps, change, daemon, environment, events, logs};
 use crate::model::Actor;
-use crate::wire::kernel as os;
+use crate::os;
 use crate::wire::{self, Problem, ProblemCode};
 
 /// Connections at a time; further ones wait in the kernel's backlog.

@@ -13,13 +13,15 @@ pub struct ListAnswer {
     pub format: u32,
     /// The clock that moments in the rows refer to.
     pub now: Moment,
-    /// Every instance, ordered by project, app and slot.
-    pub apps: Vec<Row>,
+    /// All of them, ordered by project, app and slot.
+    pub instances: Vec<Row>,
 }
 
 /// One instance, or an app that has none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
+    /// `shop:api/0`; `shop:api` for an app with 0 instances.
+    pub id: String,
     /// Whose.
     pub project: ProjectName,
     /// The app.
@@ -42,6 +44,8 @@ pub struct Row {
     pub uptime_ms: Option<Millis>,
     /// When it was started.
     pub started_at: Option<WallTime>,
+    /// How many processes it has had.
+    pub generation: u32,
     /// Restarts that nobody asked for.
     pub restarts: u32,
     /// Time until the next start, while it backs off.

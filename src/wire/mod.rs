@@ -11,7 +11,6 @@ mod daemon;
 mod environment;
 mod event;
 mod instances;
-pub(crate) mod kernel;
 mod log;
 mod problem;
 mod project;
