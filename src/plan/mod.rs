@@ -1,1 +1,130 @@
-//! (not built yet)
+//! Works out how to get from what is to what should be: a value that touches nothing.
+//!
+//! In:    stored [`Project`], [`Proposed`] or [`Edit`], [`Live`]     Out:  [`Plan`], [`Change`]s, or a [`Refusal`]
+//! Never: a process, a file, a clock; the same inputs give the same plan
+//! Walk:  [`crate::ecosystem`] → `target` → `slots` → `operations` → `order` → [`crate::store`]
+//!
+//! Three questions share one path. An apply asks "what if the files said this?", a wake-up asks "what is missing
+//! of what is stored?", an edit changes what is stored and then asks as a wake-up does.
+
+mod assemble;
+mod difference;
+mod edit;
+mod field_change;
+mod mask;
+mod operations;
+mod order;
+mod ownership;
+mod replacement;
+mod safety;
+mod slots;
+mod summary;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    AppName, ApplyOptions, Change, Live, LiveInstance, Plan, Project, ProjectName, Proposed, Refusal, RefusalKind,
+};
+
+use target::Target;
+
+pub use edit::{Edit, EditRequest, edit};
+pub use mask::{HIDDEN, is_secret};
+
+/// More copies of one app than the process table has rows for are a slip of the finger.
+pub const INSTANCES_MAX: u32 = 4096;
+
+/// A plan, and the new Desired that it stands for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Decision {
+    /// What is to be done.
+    pub plan: Plan,
+    /// What has to be stored before any of it is done; may be more than nothing although the plan is empty
+    /// (a new base environment, a moved folder).
+    pub changes: Vec<Change>,
+}
+
+/// What applying `proposed` would do, and what would be stored for it.
+///
+/// # Errors
+/// What ownership and safety rules refuse, and calls that make no sense.
+pub fn decide(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    live: &Live,
+    options: &ApplyOptions,
+) -> Result<Decision, Refusal> {
+    safety::check_call(proposed, options)?;
+    ownership::check_folder(stored, proposed)?;
+    let instances = instances_of(&proposed.project, live);
+    let target = Target::of_apply(stored, proposed, &instances, options);
+    ownership::check_files(stored, proposed, &target, options)?;
+    safety::check_deletes(stored, &target, options)?;
+    let plan = assemble::Scene {
+        name: &proposed.project,
+        stored,
+        target: &target,
+        live: &instances,
+        from_shell: &proposed.from_shell,
+        is_asked: !options.is_wakeup,
+        is_complete: true,
+    }
+    .plan();
+    Ok(Decision { plan, changes: target.changes(&proposed.project, stored) })
+}
+
+/// The plan of [`decide`] alone.
+///
+/// # Errors
+/// As [`decide`].
+pub fn plan(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    live: &Live,
+    options: &ApplyOptions,
+) -> Result<Plan, Refusal> {
+    decide(stored, proposed, live, options).map(|decision| decision.plan)
+}
+
+/// What is missing of what is stored. Respects everything that a person did by hand, and lists changes only.
+///
+/// A project that is gone is planned as an empty one: whatever still lives of it is deleted.
+pub fn plan_wakeup(name: &ProjectName, stored: &Project, live: &Live) -> Plan {
+    let instances = instances_of(name, live);
+    let target = Target::of_stored(stored, &instances);
+    let from_shell = BTreeMap::new();
+    assemble::Scene {
+        name,
+        stored: Some(stored),
+        target: &target,
+        live: &instances,
+        from_shell: &from_shell,
+        is_asked: false,
+        is_complete: false,
+    }
+    .plan()
+}
+
+/// Stops everything of a project in order, for `pm shutdown`: nothing stored is changed by it.
+pub fn plan_shutdown(name: &ProjectName, stored: &Project, live: &Live, by: &str) -> Plan {
+    assemble::shutdown(name, stored, &instances_of(name, live), by)
+}
+
+/// The live instances of one project, by app and slot.
+type Instances<'a> = BTreeMap<&'a AppName, BTreeMap<u32, &'a LiveInstance>>;
+
+fn instances_of<'a>(project: &ProjectName, live: &'a Live) -> Instances<'a> {
+    let mut instances = Instances::new();
+    for (id, instance) in live.instances.iter().filter(|(id, _)| id.app.project == *project) {
+        instances.entry(&id.app.name).or_default().insert(id.slot, instance);
+    }
+    instances
+}
+
+/// A refusal because the call makes no sense.
+fn usage(message: String, hint: Option<String>) -> Refusal {
+    Refusal { kind: RefusalKind::Usage, message, hint, confirm: None }
+}

@@ -1,0 +1,147 @@
+//! Puts the steps of all apps together: starts in dependency order, then stops and deletes in reverse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{App, AppName, Note, Operation, Plan, Project, ProjectName, Reason, Verb};
+
+use super::operations::AppScene;
+use super::replacement::{Leaving, replace};
+use super::slots::{is_up, running};
+use super::target::Target;
+use super::{Instances, order, summary};
+
+/// Everything that a plan is made from.
+pub(super) struct Scene<'a> {
+    /// The project.
+    pub name: &'a ProjectName,
+    /// As accepted last.
+    pub stored: Option<&'a Project>,
+    /// As it should be.
+    pub target: &'a Target,
+    /// What lives of it.
+    pub live: &'a Instances<'a>,
+    /// Spec paths whose value came from the caller's shell.
+    pub from_shell: &'a BTreeMap<String, String>,
+    /// A person applies: retry what was given up.
+    pub is_asked: bool,
+    /// List apps without operations, too.
+    pub is_complete: bool,
+}
+
+impl<'a> Scene<'a> {
+    /// The plan.
+    pub(super) fn plan(&self) -> Plan {
+        let specs: BTreeMap<&AppName, &App> =
+            self.target.project.apps.iter().map(|(name, declared)| (name, &*declared.spec)).collect();
+        let mut notes = self.target.not_pruned.iter().map(|app| Note::NotPruned { app: app.clone() }).collect();
+        let mut starts = Vec::new();
+        for name in order::dependencies_first(&self.target.order, &specs) {
+            if !self.target.untouched.contains(name) {
+                self.add_app(name, &mut starts, &mut notes);
+            }
+        }
+        let mut leaving = self.leaving();
+        let surviving = self.live.keys().copied().filter(|name| specs.contains_key(name)).collect();
+        replace(&mut starts, &mut notes, &mut leaving, &specs, &surviving);
+
+        let (stops, mut operations): (Vec<_>, Vec<_>) =
+            starts.into_iter().partition(|operation| matches!(operation.verb, Verb::Stop { .. }));
+        operations.extend(stops.into_iter().rev());
+        operations.extend(deletes(&leaving));
+        let left = leaving.iter().map(|(name, left)| (*name, left.spec));
+        order::fill_after(&mut operations, &specs.into_iter().chain(left).collect());
+        Plan {
+            project: self.name.clone(),
+            generation: self.stored.map_or(0, |stored| stored.generation),
+            summary: summary::count(&operations),
+            operations,
+            notes,
+        }
+    }
+
+    fn add_app(&self, name: &AppName, operations: &mut Vec<Operation>, notes: &mut Vec<Note>) {
+        let Some((name, target)) = self.target.project.apps.get_key_value(name) else { return };
+        let renamed_from = self.target.renames.get(name);
+        let known_as = |name| self.stored.and_then(|stored| stored.apps.get(name));
+        let app = AppScene {
+            name,
+            renamed_from,
+            prior: known_as(name).or_else(|| renamed_from.and_then(known_as)),
+            target,
+            live: self.live.get(renamed_from.unwrap_or(name)).cloned().unwrap_or_default(),
+            from_shell: self.from_shell,
+            is_asked: self.is_asked,
+        };
+        let steps = app.steps();
+        if steps.operations.is_empty() && self.is_complete {
+            operations.push(app.rest());
+        }
+        operations.extend(steps.operations);
+        notes.extend(steps.notes);
+    }
+
+    /// Apps that are declared no longer: stored until now, or left over from an apply that was cut short.
+    fn leaving(&self) -> BTreeMap<&'a AppName, Leaving<'a>> {
+        let renamed: BTreeSet<_> = self.target.renames.values().collect();
+        let is_leaving = |name: &AppName| {
+            !self.target.is_partial && !self.target.project.apps.contains_key(name) && !renamed.contains(name)
+        };
+        let stored = self.stored.into_iter().flat_map(|stored| &stored.apps);
+        let stored = stored.map(|(name, declared)| (name, &*declared.spec));
+        let alive = self.live.iter().filter_map(|(name, live)| Some((*name, &*live.values().next()?.spec)));
+        let mut leaving = BTreeMap::new();
+        for (name, spec) in stored.chain(alive).filter(|(name, _)| is_leaving(name)) {
+            let live = || self.live.get(name).cloned().unwrap_or_default();
+            leaving.entry(name).or_insert_with(|| Leaving { spec, live: live() });
+        }
+        leaving
+    }
+}
+
+/// Deletes, dependents first.
+fn deletes(leaving: &BTreeMap<&AppName, Leaving>) -> Vec<Operation> {
+    let specs: BTreeMap<&AppName, &App> = leaving.iter().map(|(name, left)| (*name, left.spec)).collect();
+    let mut names = order::dependencies_first(leaving.keys().copied(), &specs);
+    names.reverse();
+    let delete = |name: &AppName| {
+        let left = leaving.get(name)?;
+        let slots: Vec<_> = left.live.keys().copied().collect();
+        let interrupts = running(&left.live, &slots);
+        let (verb, reasons) = (Verb::Delete { slots }, vec![Reason::NotInFile]);
+        Some(Operation { app: name.clone(), verb, reasons, after: Vec::new(), interrupts })
+    };
+    names.into_iter().filter_map(delete).collect()
+}
+
+/// Everything alive is stopped, dependents first.
+pub(super) fn shutdown(name: &ProjectName, stored: &Project, live: &Instances, by: &str) -> Plan {
+    let declared = stored.apps.iter().map(|(name, declared)| (name, &*declared.spec));
+    let alive = live.iter().filter_map(|(name, live)| Some((*name, &*live.values().next()?.spec)));
+    // Declared specs come last and win over spawn records.
+    let specs: BTreeMap<&AppName, &App> = alive.chain(declared).collect();
+    let mut names = order::dependencies_first(specs.keys().copied(), &specs);
+    names.reverse();
+    let stop = |name: &AppName| {
+        let live = live.get(name)?;
+        let slots: Vec<_> = live.iter().filter(|(_, instance)| is_up(&instance.phase)).map(|(slot, _)| *slot).collect();
+        let interrupts = running(live, &slots);
+        let reasons = vec![Reason::StoppedByHand { by: by.to_owned(), is_held: false }];
+        let operation = Operation {
+            app: name.clone(),
+            verb: Verb::Stop { slots: slots.clone() },
+            reasons,
+            after: Vec::new(),
+            interrupts,
+        };
+        Some(operation).filter(|_| !slots.is_empty())
+    };
+    let mut operations: Vec<_> = names.into_iter().filter_map(stop).collect();
+    order::fill_after(&mut operations, &specs);
+    Plan {
+        project: name.clone(),
+        generation: stored.generation,
+        summary: summary::count(&operations),
+        operations,
+        notes: Vec::new(),
+    }
+}

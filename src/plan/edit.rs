@@ -1,0 +1,213 @@
+//! What people do without a file: edits of what is stored. A wake-up then plans the rest.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    AppId, AppName, Change, Declared, Live, LiveInstance, Phase, Project, ProjectName, Refusal, RefusalKind, Standing,
+    WallTime,
+};
+
+use super::{INSTANCES_MAX, target, usage};
+
+/// A change that a person makes without a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "edit")]
+pub enum Edit {
+    /// `pm start api`.
+    Start,
+    /// `pm stop api`; `is_held` survives applies.
+    Stop {
+        /// `--hold`.
+        is_held: bool,
+    },
+    /// `pm restart api`.
+    Restart,
+    /// `pm delete api`.
+    Delete,
+    /// `pm scale api 4`.
+    Scale {
+        /// Copies.
+        to: u32,
+    },
+    /// `pm unhold`.
+    Unhold,
+}
+
+/// One edit of some apps of one project.
+#[derive(Clone, Debug)]
+pub struct EditRequest<'a> {
+    /// The project.
+    pub project: &'a ProjectName,
+    /// Its apps, or single slots of them (start, stop, restart).
+    pub targets: &'a [(AppName, Option<u32>)],
+    /// What is to be done with each.
+    pub edit: &'a Edit,
+    /// Who asks, by name.
+    pub by: &'a str,
+    /// When.
+    pub at: WallTime,
+}
+
+/// The changes that an edit means; none if everything is so already. Without apps left, the project goes too.
+///
+/// # Errors
+/// Unknown apps and slots; starting what is held; an edit that makes no sense for one slot.
+pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<Change>, Refusal> {
+    let mut edited = stored.clone();
+    for (name, slot) in request.targets {
+        let Some(declared) = edited.apps.get_mut(name) else {
+            return Err(usage(format!("project `{}` has no app `{name}`", request.project), None));
+        };
+        if let Some(slot) = slot.filter(|slot| *slot >= declared.instances()) {
+            let hint = format!("its slots are 0 to {}", declared.instances().saturating_sub(1));
+            return Err(usage(format!("`{name}` has no slot {slot}"), Some(hint)));
+        }
+        match (request.edit, slot) {
+            (Edit::Start | Edit::Restart, _) if is_held(declared) => {
+                // Among several apps a held one is left out; asked for alone, it deserves an answer.
+                if request.targets.len() == 1 {
+                    return Err(held(name, declared));
+                }
+            }
+            (Edit::Start, slot) => start(declared, *slot, &instances(request.project, name, live)),
+            (Edit::Restart, slot) => restart(declared, *slot, &instances(request.project, name, live)),
+            (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
+            (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
+            (Edit::Delete, None) => drop(edited.apps.remove(name)),
+            (Edit::Scale { to }, None) => scale(name, declared, *to)?,
+            (Edit::Unhold, None) => unhold(declared),
+            (Edit::Stop { is_held: true } | Edit::Delete | Edit::Scale { .. } | Edit::Unhold, Some(_)) => {
+                let message = format!("only the whole app `{name}` can be held, deleted or scaled, not one slot");
+                return Err(usage(message, Some(format!("name `{name}` without a slot"))));
+            }
+        }
+    }
+    Ok(changes(stored, edited, request.project))
+}
+
+fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Change> {
+    if edited == *stored {
+        return Vec::new();
+    }
+    if edited.apps.is_empty() {
+        return vec![Change::ProjectRemoved { name: name.clone() }];
+    }
+    edited.generation += 1;
+    target::changes(name, Some(stored), &edited)
+}
+
+/// The instances of one app by slot.
+fn instances<'a>(project: &ProjectName, name: &AppName, live: &'a Live) -> BTreeMap<u32, &'a LiveInstance> {
+    let app = AppId::new(project.clone(), name.clone());
+    let all = live.instances.range(app.instance(0)..=app.instance(u32::MAX));
+    all.map(|(id, instance)| (id.slot, instance)).collect()
+}
+
+/// Running copies are kept; copies that wait, ended or were given up get a new process now.
+fn start(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
+    if let Some(slot) = slot {
+        start_slot(declared, slot);
+    } else {
+        declared.standing = Standing::Up;
+        declared.stopped_slots.clear();
+    }
+    for (&each, instance) in
+        live.range(..declared.instances()).filter(|(each, _)| slot.is_none_or(|slot| slot == **each))
+    {
+        if matches!(instance.phase, Phase::Backoff { .. } | Phase::Errored { .. } | Phase::Done { .. }) {
+            ask_restart(declared, each, live);
+        }
+    }
+}
+
+/// Puts the restart counter of one slot ahead of its process. A process may have been started under a higher one
+/// than what is declared now: deleting and declaring an app again begins at zero.
+fn ask_restart(declared: &mut Declared, slot: u32, live: &BTreeMap<u32, &LiveInstance>) {
+    let started_under = live.get(&slot).map_or(0, |instance| instance.epoch);
+    let next = declared.epoch_of(slot).max(started_under) + 1;
+    declared.slot_epochs.insert(slot, next);
+}
+
+/// One slot of an app that is down is started alone: the other slots stay down.
+fn start_slot(declared: &mut Declared, slot: u32) {
+    if declared.standing != Standing::Up {
+        declared.standing = Standing::Up;
+        declared.stopped_slots = (0..declared.instances()).collect();
+    }
+    declared.stopped_slots.remove(&slot);
+}
+
+fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
+    if let Some(slot) = slot {
+        start_slot(declared, slot);
+        ask_restart(declared, slot, live);
+        return;
+    }
+    let ahead = declared.slot_epochs.values().copied();
+    let ahead = ahead.chain(live.values().map(|instance| instance.epoch)).max().unwrap_or(0);
+    declared.epoch = declared.epoch.max(ahead) + 1;
+    declared.slot_epochs.clear();
+    declared.stopped_slots.clear();
+    declared.standing = Standing::Up;
+}
+
+fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {
+    match &mut declared.standing {
+        Standing::Stopped { is_held: was_held, .. } => *was_held |= is_held,
+        // Nothing runs of a parked app, and an apply does not start it either.
+        Standing::Parked if !is_held => {}
+        Standing::Up | Standing::Parked => {
+            declared.standing = Standing::Stopped { by: request.by.to_owned(), at: request.at, is_held };
+        }
+    }
+    declared.stopped_slots.clear();
+}
+
+fn stop_slot(declared: &mut Declared, slot: u32, request: &EditRequest) {
+    if declared.standing != Standing::Up {
+        return;
+    }
+    declared.stopped_slots.insert(slot);
+    if (0..declared.instances()).all(|slot| declared.stopped_slots.contains(&slot)) {
+        stop(declared, false, request);
+    }
+}
+
+fn scale(name: &AppName, declared: &mut Declared, to: u32) -> Result<(), Refusal> {
+    if to > INSTANCES_MAX {
+        return Err(usage(format!("`{name}` cannot have more than {INSTANCES_MAX} instances"), None));
+    }
+    let last_port = declared.spec.run.port.map(|port| u64::from(port) + u64::from(to.saturating_sub(1)));
+    if let Some(port) = last_port.filter(|port| *port > u64::from(u16::MAX)) {
+        return Err(usage(format!("slot {} of `{name}` would need port {port}", to.saturating_sub(1)), None));
+    }
+    declared.scaled = Some(to).filter(|_| declared.spec.instances != Some(to));
+    declared.stopped_slots.retain(|slot| *slot < to);
+    declared.slot_epochs.retain(|slot, _| *slot < to);
+    Ok(())
+}
+
+fn unhold(declared: &mut Declared) {
+    if let Standing::Stopped { is_held, .. } = &mut declared.standing {
+        *is_held = false;
+    }
+}
+
+fn is_held(declared: &Declared) -> bool {
+    matches!(declared.standing, Standing::Stopped { is_held: true, .. })
+}
+
+fn held(name: &AppName, declared: &Declared) -> Refusal {
+    let by = match &declared.standing {
+        Standing::Stopped { by, .. } => format!(" by {by}"),
+        Standing::Up | Standing::Parked => String::new(),
+    };
+    Refusal {
+        kind: RefusalKind::Safety,
+        message: format!("`{name}` is held{by}"),
+        hint: Some(format!("release it with `pm unhold {name}`")),
+        confirm: None,
+    }
+}

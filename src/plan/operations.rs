@@ -1,0 +1,207 @@
+//! The operations of one app: what its slots need, said as verbs with reasons.
+
+use std::collections::BTreeMap;
+
+use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reason, Standing, Verb};
+
+use super::difference::{Field, difference};
+use super::field_change::field_change;
+use super::slots::{Slots, running};
+
+/// One app before and after, and what lives of it.
+pub(super) struct AppScene<'a> {
+    /// Its (new) name.
+    pub name: &'a AppName,
+    /// Its old name, if it is renamed.
+    pub renamed_from: Option<&'a AppName>,
+    /// As it was accepted last; `None` = not known yet.
+    pub prior: Option<&'a Declared>,
+    /// As it should be.
+    pub target: &'a Declared,
+    /// Its instances, under whichever name they live.
+    pub live: BTreeMap<u32, &'a LiveInstance>,
+    /// Spec paths whose value came from the caller's shell.
+    pub from_shell: &'a BTreeMap<String, String>,
+    /// A person applies.
+    pub is_asked: bool,
+}
+
+/// What is done with one app, and what a person should know about it.
+#[derive(Default)]
+pub(super) struct AppSteps {
+    /// In order.
+    pub operations: Vec<Operation>,
+    /// Besides.
+    pub notes: Vec<Note>,
+}
+
+impl AppScene<'_> {
+    /// The steps of this app; none if nothing is to be done.
+    pub(super) fn steps(&self) -> AppSteps {
+        let slots = Slots::sort(self.target, &self.live, self.is_asked);
+        let fields = self.prior.map(|prior| difference(&prior.spec, &self.target.spec)).unwrap_or_default();
+        let (next_fields, fields): (Vec<_>, Vec<_>) = fields.into_iter().partition(|field| field.class == Class::Next);
+        let (scale_fields, mut fields): (Vec<_>, Vec<_>) =
+            fields.into_iter().partition(|field| field.class == Class::Scale);
+        let (scale, started) = self.scale(&slots, &scale_fields);
+        if scale.is_none() {
+            fields.extend(scale_fields);
+        }
+        let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
+        let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
+        let steps = [self.rename(), scale, start, roll, self.stop(&slots), self.update(&slots, untold)];
+        AppSteps { operations: steps.into_iter().flatten().collect(), notes: self.notes(&next_fields) }
+    }
+
+    /// What is said of an app without operations: kept, or held.
+    pub(super) fn rest(&self) -> Operation {
+        match &self.target.standing {
+            Standing::Stopped { .. } => {
+                let fields = self.prior.map(|prior| difference(&prior.spec, &self.target.spec)).unwrap_or_default();
+                let mut reasons = vec![self.standing_reason()];
+                reasons.extend(self.field_reasons(&fields));
+                self.operation(Verb::Hold, reasons, 0)
+            }
+            Standing::Parked => self.operation(Verb::Keep, vec![Reason::NotAutostarted], 0),
+            Standing::Up => {
+                let drift = self.target.scaled.filter(|_| self.target.spec.instances.is_some());
+                let reasons = drift.map(|to| Reason::ScaledByHand { to }).into_iter().collect();
+                self.operation(Verb::Keep, reasons, 0)
+            }
+        }
+    }
+
+    fn rename(&self) -> Option<Operation> {
+        let old = self.renamed_from?;
+        let reason = Reason::MovedFrom { old: old.clone() };
+        Some(self.operation(Verb::Rename { from: old.clone() }, vec![reason], 0))
+    }
+
+    /// Copies added or removed; and the absent slots that are a matter of starting, not of scaling.
+    fn scale<'s>(&self, slots: &'s Slots, fields: &[Field]) -> (Option<Operation>, &'s [u32]) {
+        let was_up = self.prior.is_some_and(|prior| prior.standing == Standing::Up);
+        let old_count = self.prior.map_or(0, Declared::instances);
+        let is_by_hand = !self.is_asked && self.target.scaled.is_some() && !self.live.is_empty();
+        let is_growth = !slots.absent.is_empty()
+            && was_up
+            && (old_count != self.target.instances() || is_by_hand)
+            && self.target.standing == Standing::Up;
+        if slots.extra.is_empty() && !is_growth {
+            return (None, &slots.absent);
+        }
+        let add = if is_growth { slots.absent.clone() } else { Vec::new() };
+        let from = if old_count == self.target.instances() {
+            u32::try_from(self.live.len()).unwrap_or(u32::MAX)
+        } else {
+            old_count
+        };
+        let verb = Verb::Scale { from, to: self.target.instances(), add, remove: slots.extra.clone() };
+        let operation = self.operation(verb, self.scale_reasons(fields), running(&self.live, &slots.extra));
+        (Some(operation), if is_growth { &[] } else { &slots.absent })
+    }
+
+    fn scale_reasons(&self, fields: &[Field]) -> Vec<Reason> {
+        let mut reasons: Vec<_> = self.field_reasons(fields).collect();
+        let old_scale = self.prior.and_then(|prior| prior.scaled);
+        match (old_scale, self.target.scaled) {
+            (Some(to), None) | (_, Some(to)) => reasons.push(Reason::ScaledByHand { to }),
+            (None, None) => {}
+        }
+        if reasons.is_empty() {
+            reasons.push(Reason::TooMany);
+        }
+        reasons
+    }
+
+    fn start(&self, slots: &Slots, absent: &[u32], fields: &[Field]) -> Option<Operation> {
+        let mut starting: Vec<_> = slots.down.iter().chain(absent).copied().collect();
+        starting.sort_unstable();
+        if starting.is_empty() {
+            return None;
+        }
+        let mut reasons = vec![self.start_reason(slots)];
+        reasons.extend(self.field_reasons(fields));
+        Some(self.operation(Verb::Start { slots: starting }, reasons, 0))
+    }
+
+    fn start_reason(&self, slots: &Slots) -> Reason {
+        match self.prior.map(|prior| &prior.standing) {
+            None => Reason::New,
+            Some(Standing::Stopped { by, at, .. }) => Reason::WasStopped { by: by.clone(), at: *at },
+            Some(_) if slots.has_errored => Reason::WasErrored,
+            Some(_) if slots.is_restart_asked && slots.stale.is_empty() => Reason::RestartAsked,
+            Some(_) => Reason::NotRunning,
+        }
+    }
+
+    fn roll(&self, slots: &Slots, fields: &[Field]) -> Option<Operation> {
+        if slots.stale.is_empty() {
+            return None;
+        }
+        let mut reasons = Vec::new();
+        if slots.is_restart_asked {
+            reasons.push(Reason::RestartAsked);
+        }
+        if slots.is_out_of_date && !fields.iter().any(|field| field.class == Class::Respawn) {
+            reasons.push(Reason::OutOfDate);
+        }
+        reasons.extend(self.field_reasons(fields));
+        if reasons.is_empty() {
+            reasons.push(Reason::OutOfDate);
+        }
+        let verb = Verb::Roll { slots: slots.stale.clone() };
+        Some(self.operation(verb, reasons, running(&self.live, &slots.stale)))
+    }
+
+    fn stop(&self, slots: &Slots) -> Option<Operation> {
+        if slots.unwanted.is_empty() {
+            return None;
+        }
+        let interrupts = running(&self.live, &slots.unwanted);
+        Some(self.operation(Verb::Stop { slots: slots.unwanted.clone() }, vec![self.standing_reason()], interrupts))
+    }
+
+    /// New values for processes that stay, or for an app of which nothing runs. A held app is told as held.
+    fn update(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
+        let is_held = matches!(self.target.standing, Standing::Stopped { .. });
+        let mut reasons: Vec<_> = self.field_reasons(untold).filter(|_| !is_held).collect();
+        if let (true, Some(spec)) = (reasons.is_empty(), slots.followed) {
+            let mut fields = difference(spec, &self.target.spec);
+            fields.retain(|field| field.class == Class::Live);
+            reasons.extend(self.field_reasons(&fields));
+        }
+        Some(self.operation(Verb::Update, reasons, 0)).filter(|operation| !operation.reasons.is_empty())
+    }
+
+    fn standing_reason(&self) -> Reason {
+        match &self.target.standing {
+            Standing::Stopped { by, is_held, .. } => Reason::StoppedByHand { by: by.clone(), is_held: *is_held },
+            Standing::Parked => Reason::NotAutostarted,
+            // Single slots were stopped; who did it is not kept per slot.
+            Standing::Up => Reason::StoppedByHand { by: String::new(), is_held: false },
+        }
+    }
+
+    fn field_reasons(&self, fields: &[Field]) -> impl Iterator<Item = Reason> {
+        fields.iter().map(|field| {
+            let from_shell = self.from_shell.get(&format!("{}.{}", self.name, field.path));
+            Reason::Field(field_change(field, from_shell))
+        })
+    }
+
+    fn notes(&self, next_fields: &[Field]) -> Vec<Note> {
+        let next_start = |field: &str| Note::NextStart { app: self.name.clone(), field: field.to_owned() };
+        let mut notes: Vec<_> = next_fields.iter().map(|field| next_start(&field.path)).collect();
+        if self.renamed_from.is_some() && !self.live.is_empty() {
+            notes.push(next_start("name"));
+        }
+        if self.prior.is_some_and(|prior| prior.scaled.is_some()) && self.target.scaled.is_none() {
+            notes.push(Note::OverrideCleared { app: self.name.clone() });
+        }
+        notes
+    }
+
+    fn operation(&self, verb: Verb, reasons: Vec<Reason>, interrupts: u32) -> Operation {
+        Operation { app: self.name.clone(), verb, reasons, after: Vec::new(), interrupts }
+    }
+}

@@ -1,0 +1,62 @@
+//! What an apply does not do by accident: each refusal names the flag that confirms it.
+
+use std::collections::BTreeSet;
+
+use crate::model::{AppName, ApplyOptions, Confirm, Project, Proposed, Refusal, RefusalKind};
+
+use super::target::Target;
+use super::{INSTANCES_MAX, usage};
+
+/// From so many apps on, deleting more than half of them needs a yes.
+const MANY_APPS: usize = 4;
+
+/// Refuses calls that make no sense, and an empty file that nobody meant.
+pub(super) fn check_call(proposed: &Proposed, options: &ApplyOptions) -> Result<(), Refusal> {
+    if let Some(app) = proposed.apps.iter().find(|app| app.project != proposed.project) {
+        let hint = "send one project at a time".to_owned();
+        return Err(usage(format!("app `{}` does not belong to project `{}`", app.id(), proposed.project), Some(hint)));
+    }
+    if let Some(app) = proposed.apps.iter().find(|app| app.instances.is_some_and(|count| count > INSTANCES_MAX)) {
+        return Err(usage(format!("app `{}` asks for more than {INSTANCES_MAX} instances", app.name), None));
+    }
+    let known: BTreeSet<_> = proposed.apps.iter().map(|app| &app.name).collect();
+    if let Some(unknown) = options.only.iter().find(|name| !known.contains(name)) {
+        let known: Vec<_> = known.iter().map(|name| name.as_str()).collect();
+        let hint = format!("it declares: {}", known.join(", "));
+        return Err(usage(format!("`--only {unknown}`: the file declares no such app"), Some(hint)));
+    }
+    if proposed.apps.is_empty() && !options.allow_empty {
+        return Err(Refusal {
+            kind: RefusalKind::Safety,
+            message: format!("the file declares no apps for project `{}`", proposed.project),
+            hint: Some("confirm with `--allow-empty` if that is meant".to_owned()),
+            confirm: Some(Confirm::AllowEmpty),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses to delete what is protected, and too much at once.
+pub(super) fn check_deletes(stored: Option<&Project>, target: &Target, options: &ApplyOptions) -> Result<(), Refusal> {
+    let Some(stored) = stored else { return Ok(()) };
+    let is_protected = |name: &&AppName| stored.apps.get(*name).is_some_and(|declared| declared.spec.protect);
+    let protected: Vec<_> = target.leaving.iter().filter(is_protected).map(|name| format!("`{name}`")).collect();
+    if !protected.is_empty() {
+        return Err(Refusal {
+            kind: RefusalKind::Safety,
+            message: format!("{} left the file but has `protect = true`", protected.join(", ")),
+            hint: Some("keep it with `--no-prune`, or delete it by hand with `pm delete`".to_owned()),
+            confirm: None,
+        });
+    }
+    let (leaving, all) = (target.leaving.len(), stored.apps.len());
+    if all >= MANY_APPS && leaving * 2 > all && !options.yes {
+        return Err(Refusal {
+            kind: RefusalKind::Safety,
+            message: format!("this would delete {leaving} of the {all} apps of the project"),
+            hint: Some("look at it with `pm plan`, then confirm with `--yes`".to_owned()),
+            confirm: Some(Confirm::Yes),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What every slot of one app needs, given what lives in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{App, Class, Declared, LiveInstance, Phase};
+
+use super::difference::difference;
+
+/// The slots of one app, sorted by need. A slot that needs nothing stands in no list.
+#[derive(Default)]
+pub(super) struct Slots<'a> {
+    /// Should run; no such instance exists.
+    pub absent: Vec<u32>,
+    /// Should run; the instance is down.
+    pub down: Vec<u32>,
+    /// Runs, or soon would, what is out of date.
+    pub stale: Vec<u32>,
+    /// Runs, or soon would, and should not.
+    pub unwanted: Vec<u32>,
+    /// Beyond the number of copies.
+    pub extra: Vec<u32>,
+    /// A spec that some kept instance follows and that differs in what can be followed without a new process.
+    pub followed: Option<&'a Arc<App>>,
+    /// Among `down`: a person retries what was given up.
+    pub has_errored: bool,
+    /// Among `down` and `stale`: a person asked for a new process.
+    pub is_restart_asked: bool,
+    /// Among `down` and `stale`: the spec that a process was started with differs in a field that needs a new one.
+    pub is_out_of_date: bool,
+}
+
+/// How far the spawn record of a process is from what is declared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Distance {
+    None,
+    Followable,
+    NeedsProcess,
+}
+
+/// What is to be done with one instance.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    Follow,
+    Start,
+    Roll,
+    Stop,
+}
+
+impl<'a> Slots<'a> {
+    /// Sorts the slots of one app. `is_asked`: a person applies, so what was given up is tried again.
+    pub(super) fn sort(declared: &Declared, live: &BTreeMap<u32, &'a LiveInstance>, is_asked: bool) -> Self {
+        let mut slots = Self::default();
+        let count = declared.instances();
+        let mut known: Option<(&Arc<App>, Distance)> = None;
+        for (&slot, &instance) in live {
+            if slot >= count {
+                slots.extra.push(slot);
+                continue;
+            }
+            let distance = match known {
+                Some((spec, distance)) if Arc::ptr_eq(spec, &instance.spec) => distance,
+                _ => distance(&instance.spec, &declared.spec),
+            };
+            known = Some((&instance.spec, distance));
+            slots.take(slot, instance, declared, distance, is_asked);
+        }
+        slots.absent = (0..count).filter(|slot| declared.should_run(*slot) && !live.contains_key(slot)).collect();
+        slots
+    }
+
+    fn take(&mut self, slot: u32, instance: &'a LiveInstance, declared: &Declared, distance: Distance, is_asked: bool) {
+        let is_behind = instance.epoch < declared.epoch_of(slot);
+        let is_stale = is_behind || distance == Distance::NeedsProcess;
+        let need = if declared.should_run(slot) {
+            wanted(&instance.phase, is_stale, distance, is_asked)
+        } else {
+            unwanted(&instance.phase)
+        };
+        match need {
+            Need::Nothing => return,
+            Need::Follow => {
+                self.followed.get_or_insert(&instance.spec);
+                return;
+            }
+            Need::Stop => return self.unwanted.push(slot),
+            Need::Start => self.down.push(slot),
+            Need::Roll => self.stale.push(slot),
+        }
+        self.has_errored |= is_asked && matches!(instance.phase, Phase::Errored { .. });
+        self.is_restart_asked |= is_behind;
+        self.is_out_of_date |= distance == Distance::NeedsProcess;
+    }
+}
+
+/// An instance that should run. What waits, ended well or was given up is left alone, unless it is out of date.
+fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> Need {
+    let is_followable = distance == Distance::Followable;
+    match phase {
+        Phase::Errored { .. } if is_stale || is_asked => Need::Start,
+        Phase::Done { .. } if is_stale => Need::Start,
+        Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } | Phase::Stopping { .. } if is_stale => {
+            Need::Roll
+        }
+        Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } if is_followable => Need::Follow,
+        // What was asked to end is wanted again; without a main process its own policy may still bring it back.
+        Phase::Stopped | Phase::Stopping { pid: Some(_), .. } => Need::Start,
+        Phase::Running { .. }
+        | Phase::Starting
+        | Phase::Backoff { .. }
+        | Phase::Stopping { pid: None, .. }
+        | Phase::Errored { .. }
+        | Phase::Done { .. } => Need::Nothing,
+    }
+}
+
+/// An instance that should not run.
+fn unwanted(phase: &Phase) -> Need {
+    match phase {
+        Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } => Need::Stop,
+        Phase::Stopped | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => Need::Nothing,
+    }
+}
+
+fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
+    if Arc::ptr_eq(spawned, declared) {
+        return Distance::None;
+    }
+    let fields = difference(spawned, declared);
+    if fields.iter().any(|field| field.class == Class::Respawn) {
+        Distance::NeedsProcess
+    } else if fields.iter().any(|field| field.class == Class::Live) {
+        Distance::Followable
+    } else {
+        Distance::None
+    }
+}
+
+/// Whether a process exists or would come back by itself.
+pub(super) fn is_up(phase: &Phase) -> bool {
+    phase.is_alive() || matches!(phase, Phase::Backoff { .. })
+}
+
+/// How many of these slots hold a process that an operation would end.
+pub(super) fn running(live: &BTreeMap<u32, &LiveInstance>, slots: &[u32]) -> u32 {
+    let is_running = |slot: &&u32| {
+        live.get(*slot).is_some_and(|instance| matches!(instance.phase, Phase::Running { .. } | Phase::Starting))
+    };
+    u32::try_from(slots.iter().filter(is_running).count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,217 @@
+//! What should be after an apply: the file, what was applied last, and what people did since, made one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::{
+    App, AppName, ApplyOptions, Change, Declared, Digest, Environment, Origin, Project, ProjectName, Proposed, Standing,
+};
+
+use super::{Instances, ownership};
+
+/// The project as it should be, and how its apps got there.
+pub(super) struct Target {
+    /// What will be stored.
+    pub project: Project,
+    /// Its apps in the order of the files, then the rest by name.
+    pub order: Vec<AppName>,
+    /// New name → old name.
+    pub renames: BTreeMap<AppName, AppName>,
+    /// Stored apps that are deleted.
+    pub leaving: Vec<AppName>,
+    /// Apps that left the file and stay (`--no-prune`).
+    pub not_pruned: Vec<AppName>,
+    /// Apps that this plan has no opinion about: no operation names them.
+    pub untouched: BTreeSet<AppName>,
+    /// `--only`: nothing is deleted, not even leftovers.
+    pub is_partial: bool,
+}
+
+impl Target {
+    /// What is stored is what should be.
+    pub(super) fn of_stored(stored: &Project, live: &Instances) -> Self {
+        Self {
+            renames: renames(stored.apps.values().map(|declared| &*declared.spec), Some(stored), live),
+            project: stored.clone(),
+            order: stored.apps.keys().cloned().collect(),
+            leaving: Vec::new(),
+            not_pruned: Vec::new(),
+            untouched: BTreeSet::new(),
+            is_partial: false,
+        }
+    }
+
+    /// The files laid over what is stored.
+    pub(super) fn of_apply(
+        stored: Option<&Project>,
+        proposed: &Proposed,
+        live: &Instances,
+        options: &ApplyOptions,
+    ) -> Self {
+        let is_partial = !options.only.is_empty();
+        let in_scope: Vec<_> =
+            proposed.apps.iter().filter(|app| !is_partial || options.only.contains(&app.name)).collect();
+        let mut renames = renames(proposed.apps.iter(), stored, live);
+        renames.retain(|new, _| in_scope.iter().any(|app| app.name == *new));
+
+        let mut apps = stored.map(|stored| stored.apps.clone()).unwrap_or_default();
+        let base = Base::of(stored, proposed);
+        for app in &in_scope {
+            let old = renames.get(&app.name).unwrap_or(&app.name);
+            let prior = apps.remove(&app.name).or_else(|| apps.remove(old));
+            apps.insert(app.name.clone(), declare(app, prior.as_ref(), &base, options));
+        }
+        let declared: BTreeSet<_> = proposed.apps.iter().map(|app| &app.name).collect();
+        let absent: Vec<_> = apps.keys().filter(|name| !declared.contains(name)).cloned().collect();
+        let (leaving, not_pruned) = match (is_partial, options.no_prune) {
+            (true, _) => (Vec::new(), Vec::new()),
+            (false, true) => (Vec::new(), absent),
+            (false, false) => (absent, Vec::new()),
+        };
+        apps.retain(|name, _| !leaving.contains(name));
+
+        let scope: BTreeSet<_> = in_scope.iter().map(|app| &app.name).collect();
+        let untouched: BTreeSet<_> = apps.keys().filter(|name| !scope.contains(name)).cloned().collect();
+        let order = in_scope.iter().map(|app| &app.name).chain(&untouched).cloned().collect();
+        let origin = origin(stored, proposed, is_partial || options.no_prune);
+        let mut project = Project { origin, generation: stored.map_or(0, |stored| stored.generation), apps };
+        if stored.is_none_or(|stored| is_new_generation(stored, &project)) {
+            project.generation += 1;
+        }
+        Self { project, order, renames, leaving, not_pruned, untouched, is_partial }
+    }
+
+    /// What the store has to write so that what is stored becomes this.
+    pub(super) fn changes(&self, name: &ProjectName, stored: Option<&Project>) -> Vec<Change> {
+        changes(name, stored, &self.project)
+    }
+}
+
+/// The changes that turn `stored` into `project`.
+pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, project: &Project) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let is_known = stored.is_some_and(|old| old.generation == project.generation && old.origin == project.origin);
+    if !is_known {
+        let (origin, generation) = (project.origin.clone(), project.generation);
+        changes.push(Change::Project { name: name.clone(), origin, generation });
+    }
+    let none = BTreeMap::new();
+    let old_apps = stored.map_or(&none, |stored| &stored.apps);
+    for app in old_apps.keys().filter(|app| !project.apps.contains_key(*app)) {
+        changes.push(Change::AppRemoved { project: name.clone(), name: app.clone() });
+    }
+    for (app, declared) in project.apps.iter().filter(|(app, declared)| old_apps.get(*app) != Some(*declared)) {
+        let declared = Box::new(declared.clone());
+        changes.push(Change::App { project: name.clone(), name: app.clone(), declared });
+    }
+    changes
+}
+
+/// Which apps bear a new name: `moved_from` names an app that is declared no longer.
+///
+/// The old app is either still stored, or (an apply was cut short after it had been stored) still alive.
+fn renames<'a>(
+    declared: impl Iterator<Item = &'a App> + Clone,
+    stored: Option<&Project>,
+    live: &Instances,
+) -> BTreeMap<AppName, AppName> {
+    let names: BTreeSet<_> = declared.clone().map(|app| &app.name).collect();
+    let is_stored = |name: &AppName| stored.is_some_and(|stored| stored.apps.contains_key(name));
+    let mut taken = BTreeSet::new();
+    let mut renames = BTreeMap::new();
+    for app in declared.filter(|app| !live.contains_key(&app.name)) {
+        let is_old_self = |old: &AppName| match (is_stored(old), is_stored(&app.name)) {
+            (true, is_new_stored) => !is_new_stored,
+            (false, is_new_stored) => is_new_stored && live.contains_key(old),
+        };
+        let old = app.moved_from.iter().find(|old| {
+            old.project == app.project
+                && !names.contains(&old.name)
+                && !taken.contains(&old.name)
+                && is_old_self(&old.name)
+        });
+        if let Some(old) = old {
+            taken.insert(&old.name);
+            renames.insert(app.name.clone(), old.name.clone());
+        }
+    }
+    renames
+}
+
+/// The recorded shell environment, shared by all apps that have the same.
+struct Base {
+    environment: Arc<Environment>,
+    digest: Digest,
+}
+
+impl Base {
+    fn of(stored: Option<&Project>, proposed: &Proposed) -> Self {
+        let known = stored.and_then(|stored| stored.apps.values().find(|declared| *declared.base == proposed.base));
+        match known {
+            Some(declared) => Self { environment: Arc::clone(&declared.base), digest: declared.base_digest },
+            None => Self { environment: Arc::new(proposed.base.clone()), digest: Digest::of_content(&proposed.base) },
+        }
+    }
+}
+
+/// One app of the file, laid over what was declared before.
+fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOptions) -> Declared {
+    let Some(prior) = prior else {
+        let standing = if app.autostart { Standing::Up } else { Standing::Parked };
+        return Declared::new(Arc::new(app.clone()), Arc::clone(&base.environment), standing);
+    };
+    let mut declared = prior.clone();
+    if *prior.spec != *app {
+        declared.spec = Arc::new(app.clone());
+        declared.digest = Digest::of_content(app);
+    }
+    declared.base = Arc::clone(&base.environment);
+    declared.base_digest = base.digest;
+    declared.scaled = prior.scaled.filter(|_| keeps_scale(app, prior, options));
+    if !options.is_wakeup {
+        declared.standing = standing_after_apply(app, &prior.standing);
+        declared.stopped_slots.clear();
+    }
+    declared
+}
+
+/// `pm scale` against the file: no opinion keeps it, a new opinion clears it, an old one restores the file's number.
+fn keeps_scale(app: &App, prior: &Declared, options: &ApplyOptions) -> bool {
+    match app.instances {
+        None => true,
+        Some(count) if prior.scaled == Some(count) || prior.spec.instances != Some(count) => false,
+        Some(_) => options.keep_overrides || options.is_wakeup,
+    }
+}
+
+/// An apply by a person starts what was stopped by hand, unless it is held or not meant to start by itself.
+fn standing_after_apply(app: &App, standing: &Standing) -> Standing {
+    match standing {
+        Standing::Stopped { is_held: true, .. } | Standing::Up => standing.clone(),
+        Standing::Parked | Standing::Stopped { .. } if app.autostart => Standing::Up,
+        Standing::Parked | Standing::Stopped { .. } => Standing::Parked,
+    }
+}
+
+/// A part of the project, applied from other files, does not redefine where the project comes from.
+fn origin(stored: Option<&Project>, proposed: &Proposed, is_part: bool) -> Origin {
+    match stored {
+        Some(stored) if is_part && !ownership::has_same_files(&stored.origin, &proposed.origin) => {
+            stored.origin.clone()
+        }
+        _ => proposed.origin.clone(),
+    }
+}
+
+/// Whether people would call it a change. Another shell's base environment alone is recorded, not counted.
+fn is_new_generation(old: &Project, new: &Project) -> bool {
+    let is_same_app = |(old, new): (&Declared, &Declared)| {
+        let mut old = old.clone();
+        old.base = Arc::clone(&new.base);
+        old.base_digest = new.base_digest;
+        old == *new
+    };
+    old.origin != new.origin
+        || !old.apps.keys().eq(new.apps.keys())
+        || !old.apps.values().zip(new.apps.values()).all(is_same_app)
+}

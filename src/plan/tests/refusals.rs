@@ -1,0 +1,73 @@
+//! What is not done by accident.
+
+use super::*;
+use crate::model::Confirm;
+
+fn refusal(world: &World, proposed: &Proposed, change: impl FnOnce(&mut ApplyOptions)) -> Refusal {
+    let mut options = ApplyOptions::default();
+    change(&mut options);
+    world.decide(proposed, &options).unwrap_err()
+}
+
+fn kind(refusal: &Refusal) -> (RefusalKind, Option<Confirm>) {
+    (refusal.kind, refusal.confirm)
+}
+
+#[test]
+fn a_defaulted_name_belongs_to_its_folder() {
+    let world = World::with([app("api")]);
+    let mut elsewhere = proposed([app("api")]);
+    elsewhere.origin.folder = "/home/me/shop".into();
+    elsewhere.origin.files = vec!["/home/me/shop/ecosystem.toml".into()];
+    let refused = refusal(&world, &elsewhere, |_| ());
+    assert_eq!(kind(&refused), (RefusalKind::Ownership, None));
+    assert!(refused.message.contains("`/srv/shop`") && refused.message.contains("`/home/me/shop`"), "{refused}");
+    // An explicit name may move between release folders.
+    elsewhere.origin.is_named = true;
+    assert!(world.decide(&elsewhere, &ApplyOptions::default()).is_ok());
+}
+
+#[test]
+fn another_file_set_may_not_delete_by_surprise() {
+    let world = World::with([app("api"), app("db")]);
+    let mut other = proposed([app("api")]);
+    other.origin.files = vec!["/srv/shop/other.toml".into()];
+    let refused = refusal(&world, &other, |_| ());
+    assert_eq!(kind(&refused), (RefusalKind::Safety, Some(Confirm::ReplaceFiles)));
+    assert!(refused.message.contains("delete `db`"), "{refused}");
+    let confirmed = ApplyOptions { replace_files: true, ..ApplyOptions::default() };
+    assert_eq!(verbs(&world.decide(&other, &confirmed).unwrap().plan), ["delete db [0]"]);
+    // A part of the project from another file leaves the project's files as they were.
+    let no_prune = ApplyOptions { no_prune: true, ..ApplyOptions::default() };
+    assert_eq!(world.decide(&other, &no_prune).unwrap().changes, []);
+}
+
+#[test]
+fn mass_deletes_protected_apps_and_empty_files_are_refused() {
+    let names = ["a", "b", "c", "d"];
+    let world = World::with(names.map(app));
+    assert_eq!(kind(&refusal(&world, &proposed([]), |_| ())), (RefusalKind::Safety, Some(Confirm::AllowEmpty)));
+    assert_eq!(kind(&refusal(&world, &proposed([app("a")]), |_| ())), (RefusalKind::Safety, Some(Confirm::Yes)));
+    assert!(world.decide(&proposed(["a", "b"].map(app)), &ApplyOptions::default()).is_ok());
+    let yes = ApplyOptions { yes: true, allow_empty: true, ..ApplyOptions::default() };
+    assert_eq!(world.decide(&proposed([]), &yes).unwrap().plan.summary.delete, 4);
+
+    let world = World::with([app("a"), app_with("db", |app| app.protect = true)]);
+    let refused = refusal(&world, &proposed([app("a")]), |options| options.yes = true);
+    assert_eq!(kind(&refused), (RefusalKind::Safety, None));
+    assert!(refused.message.contains("`db`"), "{refused}");
+}
+
+#[test]
+fn calls_that_make_no_sense_are_refused() {
+    let world = World::with([app("api")]);
+    let only = |name: &str| {
+        let name = name.parse().unwrap();
+        move |options: &mut ApplyOptions| options.only = vec![name]
+    };
+    assert_eq!(kind(&refusal(&world, &proposed([app("api")]), only("apj"))), (RefusalKind::Usage, None));
+    let foreign = app_with("api", |app| app.project = "other".parse().unwrap());
+    assert_eq!(kind(&refusal(&world, &proposed([foreign]), |_| ())), (RefusalKind::Usage, None));
+    let huge = app_with("api", |app| app.instances = Some(u32::MAX));
+    assert_eq!(kind(&refusal(&world, &proposed([huge]), |_| ())), (RefusalKind::Usage, None));
+}
