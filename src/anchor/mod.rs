@@ -1,1 +1,36 @@
-//! (not built yet)
+//! The process that outlives the daemon: parent of every app, holder of what must not be lost.
+//!
+//! In:    deaths of children, held descriptors     Out:  exit statuses in the table, a daemon that is always there
+//! Never: a decision about an app, parsing, an async runtime, allocation once it runs
+//! Walk:  [`crate::client`] → `start` → `run` → the daemon → `link` → [`crate::supervisor`]
+//!
+//! | who | writes |
+//! | --- | --- |
+//! | kernel | a row's pid, before the child can run |
+//! | anchor | a row's exit status and time, then its state `Exited`, then it reaps; the held descriptors |
+//! | daemon | everything else of a row |
+//!
+//! So a row in state `Spawning` or `Running` with a pid means that this pid has not been reaped, and an exit
+//! status is in the table before the kernel forgets it.
+
+mod held;
+mod layout;
+mod link;
+mod mirror;
+mod protocol;
+mod row;
+mod run;
+mod serve;
+mod start;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_OUTPUT, Held};
+pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
+pub use mirror::Mirror;
+pub use protocol::Refusal;
+pub use row::{Record, Row, RowStanding, RowState, WrongState};
+pub use run::{ALREADY_RUNNING, run};
+pub use start::{StartError, start};
+pub use table::{ROWS, Table};

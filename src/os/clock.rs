@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::model::{Moment, WallTime};
+use crate::model::{Millis, Moment, WallTime};
 
 /// The clock of every timer: it is never set back and runs on in suspend.
 pub fn now() -> Moment {
@@ -20,6 +20,11 @@ pub fn now() -> Moment {
 pub fn wall() -> WallTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Suspends this thread. For waits that nothing can end earlier.
+pub fn pause(length: Millis) {
+    std::thread::sleep(length.duration());
 }
 
 #[cfg(test)]

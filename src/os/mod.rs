@@ -22,7 +22,7 @@ mod worker;
 #[cfg(target_os = "linux")]
 mod linux;
 
-pub use clock::{now, wall};
+pub use clock::{now, pause, wall};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
     open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
@@ -32,9 +32,12 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    ExecPlan, ExitWatch, Fifo, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory,
-    SpawnFailed, Waker, boot_id, children_of, clear_fifos, cookie_of, cpu_of, leftovers, memory_of, parent_pid,
-    proc_stat, queued_bytes, set_child_oom_score, spawn, splice,
+    Dead, ExecPlan, ExitWatch, Fifo, Heir, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready,
+    SharedMemory, ShutdownSignals, SignalFd, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, boot_id,
+    children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, exit_of, keep_across_exec,
+    leave_session, leftovers, memory_of, move_above, name_process, next_dead_child, open_null, packet_pair, parent_pid,
+    place, proc_stat, queued_bytes, reap, receive_packet, send_packet, set_child_oom_score, signal_child, spawn,
+    splice, wait_readable, wait_writable,
 };
 pub use lock::Lock;
 pub use socket::{UnixAddress, connect, listen, peer_uid};

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::pidfd::PidFd;
@@ -28,7 +29,9 @@ impl ExitWatch {
     /// # Errors
     /// No descriptors left; no runtime.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { epoll: AsyncFd::new(poller::epoll()?)? })
+        // SAFETY: an `OwnedFd` is a valid descriptor, and nobody closes or replaces it while the watch owns it.
+        let epoll = unsafe { AsyncFd::register_with_interest(poller::epoll()?, Interest::READABLE)? };
+        Ok(Self { epoll })
     }
 
     /// Watches `process`; its end is told once, as `token`.
@@ -62,6 +65,37 @@ impl ExitWatch {
                 return Ok(events[..count].iter().map(|event| event.u64).collect());
             }
             ready.clear_ready();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_exit_is_told_once_and_a_removed_watch_is_silent() {
+        let mut watch = ExitWatch::new().unwrap();
+        let mut children: Vec<_> =
+            (0..3).map(|_| Command::new("/bin/cat").stdin(std::process::Stdio::piped()).spawn().unwrap()).collect();
+        let processes: Vec<_> = children.iter().map(|child| PidFd::open(child.id()).unwrap()).collect();
+        for (process, token) in processes.iter().zip(0..) {
+            watch.add(process, token).unwrap();
+        }
+        watch.remove(&processes[1]).unwrap();
+        drop(children[1].stdin.take());
+        children[1].wait().unwrap();
+        drop(children[0].stdin.take());
+        assert_eq!(watch.next().await.unwrap(), [0]);
+        assert!(processes[0].has_exited() && !processes[2].has_exited());
+        processes[2].signal(libc::SIGKILL).unwrap();
+        assert_eq!(watch.next().await.unwrap(), [2]);
+        children[2].wait().unwrap();
+        children[0].wait().unwrap();
+        if let Some(exit) = processes[2].exit_info() {
+            assert_eq!(exit, crate::model::Exit::Signal(libc::SIGKILL)); // Linux 6.15 and later
         }
     }
 }

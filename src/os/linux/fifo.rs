@@ -122,3 +122,67 @@ pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, offset: &mut u64, max: u
     *offset += moved as u64;
     Ok(moved)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn bytes_go_from_the_pipe_to_their_place_in_the_file() {
+        let home = tempfile::tempdir().unwrap();
+        let fifo = Fifo::create(home.path(), 3, Stream::Stderr, None).unwrap();
+        assert!(fifo.path().ends_with("3.err"));
+        let reader = fifo.open_reader().unwrap();
+        let mut writer = File::from(fifo.open_writer().unwrap());
+        let path = home.path().join("log");
+        fs::write(&path, "old").unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        let mut offset = 3;
+        let empty = splice(reader.as_fd(), file.as_fd(), &mut offset, 1 << 16).unwrap_err();
+        assert_eq!((empty.kind(), offset), (io::ErrorKind::WouldBlock, 3));
+        writer.write_all(b" and new").unwrap();
+        assert_eq!(queued_bytes(reader.as_fd()).unwrap(), 8);
+        assert_eq!(splice(reader.as_fd(), file.as_fd(), &mut offset, 1 << 16).unwrap(), 8);
+        assert_eq!((offset, fs::read_to_string(&path).unwrap().as_str()), (11, "old and new"));
+    }
+
+    #[test]
+    fn an_app_that_makes_its_output_non_blocking_does_not_harm_the_next_one() {
+        let home = tempfile::tempdir().unwrap();
+        let fifo = Fifo::create(home.path(), 0, Stream::Stdout, None).unwrap();
+        let (first, second) = (fifo.open_writer().unwrap(), fifo.open_writer().unwrap());
+        // SAFETY: no pointers are passed.
+        let flags = |fd: &OwnedFd| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+        // SAFETY: no pointers are passed.
+        unsafe { libc::fcntl(first.as_raw_fd(), libc::F_SETFL, libc::O_RDWR | libc::O_NONBLOCK) };
+        assert_ne!(flags(&first) & libc::O_NONBLOCK, 0);
+        assert_eq!(flags(&second) & libc::O_NONBLOCK, 0);
+    }
+
+    #[test]
+    fn last_words_wait_for_a_reader_that_comes_later() {
+        let home = tempfile::tempdir().unwrap();
+        let fifo = Fifo::create(home.path(), 0, Stream::Stdout, None).unwrap();
+        let holder = fifo.open_reader().unwrap();
+        File::from(fifo.open_writer().unwrap()).write_all(b"bye").unwrap();
+        let again = Fifo::create(home.path(), 0, Stream::Stdout, None).unwrap();
+        let mut text = [0; 8];
+        assert_eq!(File::from(again.open_reader().unwrap()).read(&mut text).unwrap(), 3);
+        drop(holder);
+    }
+
+    #[test]
+    fn only_pipes_are_cleared_and_nothing_else_is_taken_for_one() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("1.out"), "mine").unwrap();
+        assert!(Fifo::create(home.path(), 1, Stream::Stdout, None).is_err());
+        Fifo::create(home.path(), 2, Stream::Stdout, None).unwrap();
+        clear_fifos(home.path()).unwrap();
+        let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["1.out"]);
+    }
+}

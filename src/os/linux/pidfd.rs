@@ -22,7 +22,7 @@ struct PidFdInfo {
 }
 
 /// `_IOWR(0xFF, 11, struct pidfd_info)`: the size of the structure is part of the number.
-const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((size_of::<PidFdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 11;
+const PIDFD_GET_INFO: libc::c_ulong = (3 << 30) | ((size_of::<PidFdInfo>() as libc::c_ulong) << 16) | (0xFF << 8) | 0xB;
 const _: () = assert!(size_of::<PidFdInfo>() == 64);
 
 /// A process and its number. The number may be reused after the process was reaped; the descriptor never.
@@ -132,8 +132,11 @@ impl AsFd for PidFd {
     }
 }
 
+/// A wait status that no process can have: how it ended is not known.
+pub const UNKNOWN_STATUS: i32 = -1;
+
 /// The meaning of a raw wait status.
-pub(in crate::os) fn exit_of(status: i32) -> Exit {
+pub fn exit_of(status: i32) -> Exit {
     if libc::WIFEXITED(status) {
         Exit::Code(libc::WEXITSTATUS(status))
     } else if libc::WIFSIGNALED(status) {

@@ -151,10 +151,10 @@ fn number_of(stage: SpawnStage) -> i32 {
 
 /// All signals of this thread, blocked for as long as this lives: a handler of ours must not run in the child,
 /// where it would work on our memory.
-struct BlockedSignals(libc::sigset_t);
+pub(super) struct BlockedSignals(libc::sigset_t);
 
 impl BlockedSignals {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // SAFETY: both sets are valid for reading and writing; all-zero is a valid set.
         unsafe {
             let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = (std::mem::zeroed(), std::mem::zeroed());
@@ -257,7 +257,7 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
     // child existed.
     unsafe {
         step(SpawnStage::Session, libc::syscall(libc::SYS_setsid))?;
-        default_signals();
+        default_signals(0);
         if let Some(score) = &plan.oom_score {
             set_own_oom_score(score); // a wish: without the right to do so the child keeps our score
         }
@@ -312,6 +312,9 @@ fn errno() -> c_int {
     unsafe { *libc::__errno_location() }
 }
 
+/// The highest signal number of the kernel.
+const SIGNALS: c_long = 64;
+
 /// The kernel's `struct sigaction` (not libc's) with every field zero: the default action.
 #[repr(C)]
 struct KernelSigaction {
@@ -319,18 +322,17 @@ struct KernelSigaction {
 }
 
 /// Every signal back to its default (`SIGPIPE` is ignored in Rust programs, and ignored signals survive `execve`),
-/// then none blocked.
-fn default_signals() {
+/// then exactly `blocked` blocked (bit n−1 for signal n).
+pub(super) fn default_signals(blocked: u64) {
     static DEFAULT: KernelSigaction = KernelSigaction { words: [0; 4] };
-    static NONE: u64 = 0;
     // SAFETY: both structures are readable; the last argument is the size of the kernel's signal set.
     unsafe {
-        for signal in 1..=64 {
+        for signal in 1..=SIGNALS {
             let nowhere: *mut c_void = ptr::null_mut();
-            libc::syscall(libc::SYS_rt_sigaction, signal as c_long, &raw const DEFAULT, nowhere, 8);
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const DEFAULT, nowhere, 8);
         }
         let nowhere: *mut c_void = ptr::null_mut();
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const NONE, nowhere, 8);
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const blocked, nowhere, 8);
     }
 }
 

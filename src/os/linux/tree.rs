@@ -29,6 +29,7 @@ pub struct Leftover {
 ///
 /// Guarantees: each answer was opened first and looked at afterwards, so no reused number can be among them.
 /// Caveat: a process that hops faster than the sweep walks may be missed; sweep until two answers are empty.
+#[expect(clippy::implicit_hasher, reason = "there is one caller, with the usual set")]
 pub fn leftovers(
     anchor_pid: u32,
     known_pids: &HashSet<u32>,
@@ -69,4 +70,63 @@ fn opened_child(pid: u32, parent: u32) -> Option<(PidFd, ProcStat)> {
     let stat = proc_stat(pid).ok()?;
     // Reaped and reused between the two: the descriptor would be of the former, the text of the latter.
     (stat.ppid == parent && (stat.is_zombie || !process.has_exited())).then_some((process, stat))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::os::linux::reaper::{become_subreaper, reap};
+
+    /// Starts `script` in a session of its own with this cookie, and returns the pid of the shell.
+    fn start(script: &str, cookie: &str) -> std::process::Child {
+        let child =
+            Command::new("setsid").args(["sh", "-c", script]).env("PM_ID", cookie).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
+        let mut ready = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+        child
+    }
+
+    fn end(leftovers: Vec<Leftover>) {
+        for leftover in leftovers {
+            leftover.process.signal(libc::SIGKILL).unwrap();
+            while !leftover.process.has_exited() {
+                std::thread::yield_now();
+            }
+            let _not_ours = reap(leftover.pid);
+        }
+    }
+
+    fn sweep(known: &[u32], cookie: &str) -> Vec<Leftover> {
+        leftovers(std::process::id(), &known.iter().copied().collect(), |stat, found| {
+            (found == Some(cookie) || known.contains(&stat.pid)).then_some(7)
+        })
+    }
+
+    #[test]
+    fn a_process_that_ran_away_with_a_session_of_its_own_is_found_by_its_cookie() {
+        become_subreaper().unwrap();
+        let mut main = start("setsid sh -c 'sleep 1000 & echo; wait' & wait $!; exit", "tree.1");
+        let escaped = sweep(&[main.id()], "tree.1");
+        assert_eq!(escaped.len(), 2, "below the living main process: sh and sleep, but not the main process");
+        main.kill().unwrap();
+        main.wait().unwrap();
+        let left = sweep(&[], "tree.1");
+        assert_eq!(left.iter().map(|leftover| leftover.row).collect::<Vec<_>>(), [7, 7]);
+        end(left);
+        assert!(sweep(&[], "tree.1").is_empty(), "nothing is left, and the dead do not count");
+    }
+
+    #[test]
+    fn strangers_are_never_in_a_sweep() {
+        become_subreaper().unwrap();
+        let mut stranger = start("echo; exec sleep 1000", "tree.2");
+        assert!(sweep(&[], "tree.3").is_empty());
+        assert!(!stranger.try_wait().unwrap().is_some());
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
 }

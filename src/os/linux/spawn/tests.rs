@@ -1,1 +1,177 @@
-//! (below)
+//! What a child finds, and what is told when there can be none.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::*;
+use crate::os::linux::reaper::reap;
+use crate::os::linux::{PidFd, Poller, proc_stat};
+
+/// What came of one spawn.
+struct Ended {
+    result: Result<u32, SpawnFailed>,
+    pid: i32,
+    output: String,
+}
+
+fn words(texts: &[&str]) -> Vec<CString> {
+    texts.iter().map(|text| CString::new(*text).unwrap()).collect()
+}
+
+fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
+    let (reader, writer) = io::pipe().unwrap();
+    let plan = ExecPlan {
+        program: CString::new(program).unwrap(),
+        argv: words(argv),
+        envp: words(&["PATH=/usr/bin:/bin", "GREETING=hello"]),
+        cwd: c"/".to_owned(),
+        identity: None,
+        umask: 0o027,
+        stdout: writer.try_clone().unwrap().into(),
+        stderr: writer.into(),
+        open_files_soft: Some(64),
+    };
+    (plan, reader)
+}
+
+/// Spawns as a child of this process, waits for its end and reads everything that it printed.
+fn run((plan, mut reader): (ExecPlan, io::PipeReader)) -> Ended {
+    let (pid, errno, stage) = (AtomicI32::new(0), AtomicI32::new(0), AtomicI32::new(0));
+    let mailbox = Mailbox { pid: &pid, errno: &errno, stage: &stage };
+    let result = spawn(&plan, &mailbox, Parent::Caller);
+    drop(plan);
+    let mut output = String::new();
+    reader.read_to_string(&mut output).unwrap();
+    let pid = pid.into_inner();
+    if pid != 0 {
+        let child = PidFd::open(pid.cast_unsigned()).unwrap();
+        let poller = Poller::new().unwrap();
+        poller.add(child.as_fd(), 0).unwrap();
+        poller.wait(None).unwrap();
+        poller.remove(child.as_fd()).unwrap();
+        reap(child.pid()).unwrap();
+    }
+    Ended { result, pid, output }
+}
+
+fn shell(script: &str) -> Ended {
+    run(plan("/bin/sh", &["sh", "-c", script]))
+}
+
+fn executable(path: &Path, text: &str) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.set_permissions(fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_child_gets_exactly_its_environment_folder_and_mask() {
+    let ended = shell("echo $GREETING; env | grep -cv -e ^PWD= -e ^SHLVL= -e ^_=; pwd; umask; ulimit -n");
+    assert_eq!(ended.result, Ok(ended.pid.cast_unsigned()));
+    assert_eq!(ended.output, "hello\n2\n/\n0027\n64\n");
+}
+
+#[test]
+fn a_child_leads_its_own_session_and_group() {
+    let ended = shell("cat /proc/$$/stat");
+    let fields: Vec<&str> = ended.output.rsplit_once(") ").unwrap().1.split_ascii_whitespace().collect();
+    let pid = ended.pid.to_string();
+    assert_eq!((fields[2], fields[3]), (pid.as_str(), pid.as_str()));
+    assert_eq!(fields[1], std::process::id().to_string(), "we are its parent");
+}
+
+#[test]
+fn a_child_ignores_and_blocks_no_signal_although_we_ignore_sigpipe() {
+    // SAFETY: what every Rust program does at its start.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    let ended = run(plan("/bin/grep", &["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"]));
+    let zero = "0000000000000000";
+    assert_eq!(ended.output, format!("SigBlk:\t{zero}\nSigIgn:\t{zero}\n"));
+}
+
+#[test]
+fn a_child_sees_no_descriptor_but_its_own_three() {
+    let leak = File::open("/dev/null").unwrap();
+    crate::os::keep_across_exec(leak.as_fd()).unwrap(); // as a careless library would
+    let ended = run(plan("/bin/ls", &["ls", "/proc/self/fd"]));
+    assert_eq!(ended.output, "0\n1\n2\n3\n", "3 is the folder that ls reads");
+}
+
+#[test]
+fn a_child_reads_nothing_from_its_standard_input() {
+    assert_eq!(shell("readlink /proc/self/fd/0; cat").output, "/dev/null\n");
+}
+
+#[test]
+fn a_script_without_an_interpreter_line_runs_as_a_shell_would_run_it() {
+    let home = tempfile::tempdir().unwrap();
+    let script = home.path().join("script");
+    executable(&script, "echo \"script got $1\"\n");
+    let ended = run(plan(script.to_str().unwrap(), &["script", "one"]));
+    assert!(ended.result.is_ok());
+    assert_eq!(ended.output, "script got one\n");
+}
+
+#[test]
+fn a_program_that_cannot_run_is_told_with_step_and_reason() {
+    let home = tempfile::tempdir().unwrap();
+    let file = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    fs::write(file("plain"), "text").unwrap();
+    executable(Path::new(&file("orphan")), "#!/nowhere/interpreter\n");
+    let cases = [
+        (file("missing"), SpawnStage::Exec, libc::ENOENT),
+        (file("plain"), SpawnStage::Exec, libc::EACCES),
+        (file("orphan"), SpawnStage::Exec, libc::ENOENT),
+        (home.path().to_str().unwrap().to_owned(), SpawnStage::Exec, libc::EACCES),
+    ];
+    for (program, stage, errno) in cases {
+        let ended = run(plan(&program, &["x"]));
+        assert_eq!(ended.result, Err(SpawnFailed { stage, errno }), "{program}");
+        assert_ne!(ended.pid, 0, "a child existed, and its pid is known");
+    }
+    let (mut nowhere, reader) = plan("/bin/true", &["true"]);
+    nowhere.cwd = c"/nowhere".to_owned();
+    assert_eq!(run((nowhere, reader)).result, Err(SpawnFailed { stage: SpawnStage::Folder, errno: libc::ENOENT }));
+}
+
+#[test]
+fn becoming_another_user_needs_the_right_to_do_so() {
+    let (mut other, reader) = plan("/usr/bin/id", &["id", "-u", "-G"]);
+    let is_root = crate::os::user_id() == 0;
+    other.argv = words(&["sh", "-c", "id -u; id -G"]);
+    other.program = c"/bin/sh".to_owned();
+    other.identity = Some(Identity { uid: 12345, gid: 23456, groups: vec![23456, 34567] });
+    let ended = run((other, reader));
+    if is_root {
+        assert_eq!(ended.output, "12345\n23456 34567\n");
+    } else {
+        assert_eq!(ended.result, Err(SpawnFailed { stage: SpawnStage::Identity, errno: libc::EPERM }));
+    }
+}
+
+#[test]
+fn nothing_is_started_under_a_parent_that_is_not_the_anchor() {
+    let (pid, errno, stage) = (AtomicI32::new(0), AtomicI32::new(0), AtomicI32::new(0));
+    let mailbox = Mailbox { pid: &pid, errno: &errno, stage: &stage };
+    let (plan, _reader) = plan("/bin/true", &["true"]);
+    let failed = spawn(&plan, &mailbox, Parent::Anchor(std::process::id())).unwrap_err();
+    assert_eq!((failed.stage, failed.errno), (SpawnStage::Clone, libc::ESRCH));
+    assert_eq!(pid.into_inner(), 0);
+}
+
+#[test]
+fn many_threads_can_spawn_at_once() {
+    let threads: Vec<_> =
+        (0..4).map(|_| std::thread::spawn(|| (0..25).all(|_| shell("echo $$").result.is_ok()))).collect();
+    assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+}
+
+#[test]
+fn an_identity_is_pid_and_start_time() {
+    let me = std::process::id();
+    let ticks = proc_stat(me).unwrap().start_ticks;
+    assert!(PidFd::open_verified(me, ticks).is_ok());
+    assert_eq!(PidFd::open_verified(me, ticks + 1).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+}

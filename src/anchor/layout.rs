@@ -1,0 +1,145 @@
+//! The bytes of the shared table. Frozen: daemons of other versions read and write the same memory.
+//!
+//! Changing the meaning of a byte needs a new [`VERSION`]; using a reserved one (zero until then) does not.
+//!
+//! | part | offset | bytes |
+//! | --- | --- | --- |
+//! | [`Header`] | 0 | 4,096 |
+//! | [`RowCells`] × 4,096 | 4,096 | 524,288 |
+//! | [`HeldCells`] × 8,192 | 528,384 | 131,072 |
+//!
+//! Header:
+//!
+//! | offset | bytes | field |
+//! | --- | --- | --- |
+//! | 0 | 8 | magic |
+//! | 8 | 4 | version |
+//! | 12 | 4 | rows ever used: rows behind are free |
+//! | 16 | 16 | boot id |
+//! | 32 | 8 | home id |
+//! | 40 | 4 | pid of the anchor |
+//! | 44 | 4 | pid of the daemon, 0 = none |
+//! | 48 | 8 | how many daemons were started |
+//! | 56 | 8 | visits of kill points (test builds) |
+//! | 64 | 8 | soft limit of open files for apps |
+//! | 72 | 4 | score of the out-of-memory killer for apps; `i32::MAX` = the daemon's own |
+//! | 256 | 96 | the [`Redo`] record |
+//!
+//! Row:
+//!
+//! | offset | bytes | field | written by |
+//! | --- | --- | --- | --- |
+//! | 0 | 8 | word: generation in the upper 32 bits, state in the lowest 8 | daemon; anchor: → Exited |
+//! | 8 | 4 | pid | kernel (daemon: 0 before a spawn) |
+//! | 12 | 4 | exec errno | child (daemon: 0 before a spawn) |
+//! | 16 | 4 | exec stage | child (daemon: 0 before a spawn) |
+//! | 20 | 4 | raw wait status of the last exit | anchor |
+//! | 24 | 8 | start time of the process, clock ticks since boot; 0 = not known yet | daemon |
+//! | 32 | 8 | start time, wall clock ms | daemon |
+//! | 40 | 72 | the record: see [`RecordCells`] | daemon, through the [`Redo`] record |
+//! | 112 | 8 | start time, boot clock ms | daemon |
+//! | 120 | 8 | time of the last exit, boot clock ms; 0 = none yet | anchor |
+
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
+
+/// `pm-table` in ASCII.
+pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"pm-table");
+/// Of the whole layout.
+pub(super) const VERSION: u32 = 1;
+/// How many rows there are.
+pub(super) const ROW_COUNT: usize = 4096;
+/// How many descriptors can be held.
+pub(super) const HELD_COUNT: usize = 8192;
+
+/// First page.
+#[repr(C)]
+pub(super) struct Header {
+    pub magic: AtomicU64,
+    pub version: AtomicU32,
+    pub rows_used: AtomicU32,
+    pub boot_id: [AtomicU64; 2],
+    pub home_id: AtomicU64,
+    pub anchor_pid: AtomicI32,
+    pub daemon_pid: AtomicI32,
+    pub daemon_starts: AtomicU64,
+    pub killpoint_hits: AtomicU64,
+    pub open_files_soft: AtomicU64,
+    pub oom_score: AtomicI32,
+    _reserved_a: [u8; 180],
+    pub redo: Redo,
+    _reserved_b: [u8; 4096 - 256 - 96],
+}
+
+/// A change of several fields of one row, written here in full before the row is touched: a daemon that is killed
+/// in between leaves the next one a note of what to finish.
+#[repr(C)]
+pub(super) struct Redo {
+    /// 0 = none pending; else the row + 1.
+    pub row: AtomicU64,
+    /// The word that the row has before; only then it is changed.
+    pub word_from: AtomicU64,
+    /// The word that it gets.
+    pub word_to: AtomicU64,
+    pub record: RecordCells,
+}
+
+/// What the daemon knows about an instance; 9 words that change together.
+///
+/// | offset | bytes | field |
+/// | --- | --- | --- |
+/// | 40 | 8 | epoch |
+/// | 48 | 16 | digest of the spec |
+/// | 64 | 16 | digest of the base environment |
+/// | 80 | 4 | slot |
+/// | 84 | 4 | restarts |
+/// | 88 | 4 | unstable starts in a row |
+/// | 92 | 4 | standing |
+/// | 96 | 8 | next start, boot clock ms |
+/// | 104 | 8 | deadline of a stop, boot clock ms |
+#[repr(C)]
+#[derive(Default)]
+pub(super) struct RecordCells(pub [AtomicU64; 9]);
+
+/// One instance.
+#[repr(C)]
+pub(super) struct RowCells {
+    pub word: AtomicU64,
+    pub pid: AtomicI32,
+    pub exec_errno: AtomicI32,
+    pub exec_stage: AtomicI32,
+    pub exit_status: AtomicI32,
+    pub start_ticks: AtomicU64,
+    pub started_wall: AtomicU64,
+    pub record: RecordCells,
+    pub started_boot: AtomicU64,
+    pub exited_boot: AtomicU64,
+}
+
+/// One held descriptor. `kind` 0 = empty; written last, cleared first.
+#[repr(C)]
+pub(super) struct HeldCells {
+    pub key: AtomicU64,
+    pub kind: AtomicU32,
+    pub fd: AtomicI32,
+}
+
+/// All of it.
+#[repr(C)]
+pub(super) struct Layout {
+    pub header: Header,
+    pub rows: [RowCells; ROW_COUNT],
+    pub held: [HeldCells; HELD_COUNT],
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 4096 && size_of::<RowCells>() == 128 && size_of::<HeldCells>() == 16);
+    assert!(size_of::<Layout>() == 4096 + 4096 * 128 + 8192 * 16);
+    assert!(offset_of!(Header, boot_id) == 16 && offset_of!(Header, home_id) == 32);
+    assert!(offset_of!(Header, daemon_starts) == 48 && offset_of!(Header, killpoint_hits) == 56);
+    assert!(offset_of!(Header, oom_score) == 72 && offset_of!(Header, redo) == 256);
+    assert!(offset_of!(RowCells, pid) == 8 && offset_of!(RowCells, exit_status) == 20);
+    assert!(offset_of!(RowCells, record) == 40 && size_of::<RecordCells>() == 72);
+    assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
+    assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 528_384);
+};

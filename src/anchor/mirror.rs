@@ -1,0 +1,134 @@
+//! A copy of the rows in a file, for the case that anchor and daemon die both.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use super::layout::{MAGIC, RecordCells, RowCells, VERSION};
+use super::row::{Row, RowState, unpack};
+use super::table::{ROWS, Table};
+
+/// Magic, version, boot id; rows follow at 64, 128 bytes each.
+const HEAD_BYTES: usize = 64;
+const ROW_BYTES: usize = size_of::<RowCells>();
+
+/// The file; written by the daemon after every change of a row's state.
+#[derive(Debug)]
+pub struct Mirror {
+    file: File,
+}
+
+impl Mirror {
+    /// Makes the file a copy of `table`. The head comes last: until then it counts as what it was before.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn create(path: &Path, table: &Table) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mirror = Self { file };
+        let used = table.rows_used();
+        for row in (0..used).filter_map(|index| table.row(index)) {
+            mirror.write(row)?;
+        }
+        mirror.file.set_len(offset(used))?;
+        mirror.file.write_all_at(&head(table), 0)?;
+        Ok(mirror)
+    }
+
+    /// Copies one row.
+    ///
+    /// # Errors
+    /// The disk is full.
+    pub fn write(&self, row: Row) -> io::Result<()> {
+        self.file.write_all_at(&image(row.cells), offset(row.index()))
+    }
+}
+
+impl Table {
+    /// Puts the rows of a mirror of this boot into this (new) table; returns how many. Free rows and mirrors of
+    /// other boots or versions count as nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn restore(&self, mirror: &Path) -> io::Result<u32> {
+        let file = match File::open(mirror) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            opened => opened?,
+        };
+        let mut found = [0; HEAD_BYTES];
+        if file.read_exact_at(&mut found, 0).is_err() || found != head(self) {
+            return Ok(0);
+        }
+        let mut restored = 0;
+        for row in (0..ROWS).filter_map(|index| self.row(index)) {
+            let mut bytes = [0; ROW_BYTES];
+            if file.read_exact_at(&mut bytes, offset(row.index())).is_err() {
+                break;
+            }
+            if unpack(word(&bytes, 0)).1 != RowState::Free {
+                put(row.cells, &bytes);
+                self.header().rows_used.fetch_max(row.index() + 1, Relaxed);
+                restored += 1;
+            }
+        }
+        Ok(restored)
+    }
+}
+
+fn offset(row: u32) -> u64 {
+    (HEAD_BYTES + ROW_BYTES * row as usize) as u64
+}
+
+fn head(table: &Table) -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    head[..8].copy_from_slice(&MAGIC.to_ne_bytes());
+    head[8..12].copy_from_slice(&VERSION.to_ne_bytes());
+    head[16..32].copy_from_slice(&table.boot_id());
+    head
+}
+
+/// The row as sixteen words, in the order of the layout.
+fn image(cells: &RowCells) -> [u8; ROW_BYTES] {
+    let pair = |low: i32, high: i32| u64::from(low.cast_unsigned()) | u64::from(high.cast_unsigned()) << 32;
+    let mut words = [0; ROW_BYTES / 8];
+    words[0] = cells.word.load(Acquire);
+    words[1] = pair(cells.pid.load(Acquire), cells.exec_errno.load(Acquire));
+    words[2] = pair(cells.exec_stage.load(Acquire), cells.exit_status.load(Acquire));
+    words[3] = cells.start_ticks.load(Acquire);
+    words[4] = cells.started_wall.load(Acquire);
+    let RecordCells(record) = &cells.record;
+    for (word, cell) in words[5..14].iter_mut().zip(record) {
+        *word = cell.load(Acquire);
+    }
+    words[14] = cells.started_boot.load(Acquire);
+    words[15] = cells.exited_boot.load(Acquire);
+    let mut bytes = [0; ROW_BYTES];
+    for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    bytes
+}
+
+fn put(cells: &RowCells, bytes: &[u8; ROW_BYTES]) {
+    let half = |index: usize, shift: u32| {
+        u32::try_from(word(bytes, index) >> shift & u64::from(u32::MAX)).unwrap_or(0).cast_signed()
+    };
+    cells.pid.store(half(1, 0), Relaxed);
+    cells.exec_errno.store(half(1, 32), Relaxed);
+    cells.exec_stage.store(half(2, 0), Relaxed);
+    cells.exit_status.store(half(2, 32), Relaxed);
+    cells.start_ticks.store(word(bytes, 3), Relaxed);
+    cells.started_wall.store(word(bytes, 4), Relaxed);
+    for (index, cell) in (5..14).zip(&cells.record.0) {
+        cell.store(word(bytes, index), Relaxed);
+    }
+    cells.started_boot.store(word(bytes, 14), Relaxed);
+    cells.exited_boot.store(word(bytes, 15), Relaxed);
+    cells.word.store(word(bytes, 0), Relaxed);
+}
+
+fn word(bytes: &[u8], index: usize) -> u64 {
+    bytes.get(index * 8..index * 8 + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_ne_bytes)
+}

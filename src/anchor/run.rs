@@ -1,0 +1,162 @@
+//! The anchor process: boot, one loop, end.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+
+use super::link::{ANCHOR_SOCKET, LISTENER, LOCK, TABLE};
+use super::serve::Anchor;
+use super::table::Table;
+use crate::model::Digest;
+use crate::os::{self, Heir, Home, HomeError, Lock};
+
+/// Exit code of an anchor that found another one at work in the same home.
+pub const ALREADY_RUNNING: u8 = 75;
+
+/// What the anchor tells its starter, as the first and only line on the ready descriptor.
+pub(super) const READY: &str = "ok\n";
+/// Somebody else holds the lock.
+pub(super) const HELD_BY_OTHER: &str = "held\n";
+
+/// Variables that say something about the process that happened to start us, and nothing about the daemon.
+const NOT_INHERITED: [&str; 4] = ["PM_ID", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"];
+/// The daemon's log is cut to half of this whenever a daemon is started and it has grown beyond.
+pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
+
+/// Why there is no anchor.
+#[derive(Debug, thiserror::Error)]
+enum BootError {
+    #[error("another one is at work")]
+    Held,
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    #[error("cannot {step}")]
+    Step { step: &'static str, source: io::Error },
+}
+
+fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
+    move |source| BootError::Step { step, source }
+}
+
+/// Lives as the anchor of this home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
+///
+/// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
+pub fn run(home: &Path, ready_fd: Option<RawFd>) -> ExitCode {
+    let home = Home::at(home);
+    // Out of the way of the fixed numbers and of stdio.
+    let ready = ready_fd.and_then(|fd| os::move_above(fd, LOCK + 1).ok());
+    let booted = reserve_numbers().map_err(at("arrange descriptors")).and_then(|()| boot(&home, daemon(&home)?));
+    match booted {
+        Ok(mut anchor) => {
+            tell(ready, READY);
+            let code = anchor.serve();
+            // Before the lock goes with us: nobody shall connect to a socket without a daemon.
+            let _best_effort = os::remove_if_there(&home.socket());
+            code
+        }
+        Err(BootError::Held) => {
+            tell(ready, HELD_BY_OTHER);
+            ExitCode::from(ALREADY_RUNNING)
+        }
+        Err(error) => {
+            tell(ready, &with_cause(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with_cause(error: &BootError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}\n"),
+        None => format!("{error}\n"),
+    }
+}
+
+/// Says its one line and closes the descriptor. That the starter has gone is no reason to stop.
+fn tell(ready: Option<OwnedFd>, line: &str) {
+    if let Some(ready) = ready {
+        let _gone = io::Write::write_all(&mut std::fs::File::from(ready), line.as_bytes());
+    }
+}
+
+fn boot(home: &Home, heir: Heir) -> Result<Anchor, BootError> {
+    home.create()?;
+    let lock = Lock::try_exclusive(&home.lock()).map_err(at("open the lock of the home"))?.ok_or(BootError::Held)?;
+    detach(home)?;
+    os::become_subreaper().map_err(at("become the parent of orphans"))?;
+    let _cosmetic = os::name_process(c"pm-anchor");
+    let table = table(home)?;
+    let listener = os::listen(&home.socket()).map_err(at("listen on the control socket"))?;
+    fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
+    let mut anchor = Anchor::new(table, heir, home.daemon_log()).map_err(at("watch children"))?;
+    anchor.start_daemon().map_err(at("start the daemon"))?;
+    Ok(anchor)
+}
+
+/// Leaves the terminal, folder and stdio of whoever started us. Errors go to the daemon's log from now on.
+fn detach(home: &Home) -> Result<(), BootError> {
+    os::leave_session();
+    std::env::set_current_dir("/").map_err(at("enter the root folder"))?;
+    let null = os::open_null().map_err(at("open /dev/null"))?;
+    let log =
+        os::append_capped(&home.daemon_log(), DAEMON_LOG_BYTES_MAX, 0o600).map_err(at("open the daemon's log"))?;
+    for (number, fd) in [(0, null.as_fd()), (1, null.as_fd()), (2, log.as_fd())] {
+        os::place(fd, number).map_err(at("arrange stdio"))?;
+    }
+    Ok(())
+}
+
+/// The table of this boot: the mirror's rows if both of us had died, else empty.
+fn table(home: &Home) -> Result<Table, BootError> {
+    let root = os::canonicalize(&home.root).unwrap_or_else(|_| home.root.clone());
+    let digest = Digest::of(root.as_os_str().as_bytes());
+    let home_id = digest.0.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+    let table = Table::create(home_id).map_err(at("create the process table"))?;
+    if table.restore(&home.table()).map_err(at("read the mirror of the process table"))? == 0 {
+        // Another boot, or nothing: whatever lies there is nobody's.
+        os::remove_if_there(&home.table()).map_err(at("remove an old mirror of the process table"))?;
+        os::clear_fifos(&home.fifos()).map_err(at("clear the folder of pipes"))?;
+    }
+    let header = table.header();
+    if let Ok(limit) = os::raise_file_limit() {
+        header.open_files_soft.store(limit.soft, Relaxed);
+    }
+    if let Some(score) = os::lower_own_oom_score() {
+        header.oom_score.store(score, Relaxed);
+    }
+    header.anchor_pid.store(std::process::id().cast_signed(), Release);
+    Ok(table)
+}
+
+/// Fills the fixed numbers with something harmless, so that nothing that is opened later gets them.
+fn reserve_numbers() -> io::Result<()> {
+    let null = os::open_null()?;
+    let null = os::copy_above(null.as_fd(), LOCK + 1)?;
+    (ANCHOR_SOCKET..=LOCK).try_for_each(|number| os::place(null.as_fd(), number))
+}
+
+/// Puts what every daemon inherits under its fixed number. What was placed stays when the originals are closed.
+fn fixed_numbers(table: &Table, listener: BorrowedFd<'_>, lock: BorrowedFd<'_>) -> io::Result<()> {
+    os::place(table.fd(), TABLE)?;
+    os::place(listener, LISTENER)?;
+    os::place(lock, LOCK)
+}
+
+/// How a daemon is started: our own program with other words.
+fn daemon(home: &Home) -> Result<Heir, BootError> {
+    let program = os::current_exe().map_err(at("find our own program"))?;
+    let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from).map_err(at("prepare the daemon"));
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        if name != "PM_HOME" && !NOT_INHERITED.iter().any(|unwanted| name == *unwanted) {
+            variables.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
+        }
+    }
+    variables.push(text(&[b"PM_HOME=", home.root.as_os_str().as_bytes()].concat())?);
+    let words = vec![c"pm".to_owned(), c"daemon".to_owned(), c"run".to_owned(), c"--inherited".to_owned()];
+    Ok(Heir::new(text(program.as_os_str().as_bytes())?, words, variables))
+}

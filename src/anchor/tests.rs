@@ -1,0 +1,184 @@
+//! The table under every death, and the anchor with real children.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use super::protocol::{Arrived, Message, receive};
+use super::row::{pack, unpack};
+use super::*;
+use crate::model::{Digest, Exit, Moment};
+use crate::os;
+
+fn record(number: u64) -> Record {
+    Record {
+        epoch: number,
+        digest: Digest::of(&number.to_ne_bytes()),
+        base_digest: Digest::of(b"base"),
+        slot: 3,
+        restarts: u32::MAX,
+        unstable: 2,
+        standing: RowStanding::Backoff,
+        next_start: Moment(number + 1),
+        stop_deadline: Moment(number + 2),
+    }
+}
+
+/// The same memory as another process would see it.
+fn successor(table: &Table) -> Table {
+    Table::inherit(table.fd().try_clone_to_owned().unwrap()).unwrap()
+}
+
+#[test]
+fn a_row_walks_through_its_life_and_a_successor_sees_every_step() {
+    let table = Table::create(42).unwrap();
+    let row = table.claim_free_row().unwrap();
+    let seen = || {
+        let other = successor(&table).row(row.index()).unwrap();
+        (other.state(), other.generation(), other.record(), other.exit())
+    };
+    row.begin(1, &record(1)).unwrap();
+    assert_eq!(seen(), (RowState::Spawning, 1, record(1), None));
+    row.mailbox().pid.store(4711, Release);
+    row.running(99).unwrap();
+    assert_eq!((row.pid(), row.start_ticks(), seen().0), (Some(4711), Some(99), RowState::Running));
+    assert!(row.record_exit(3 << 8));
+    let (state, _, _, exit) = seen();
+    assert_eq!((state, exit.unwrap().0), (RowState::Exited, Exit::Code(3)));
+    row.idle(&record(2)).unwrap();
+    assert_eq!((seen().0, seen().1, seen().2), (RowState::Idle, 1, record(2)));
+    row.free().unwrap();
+    assert_eq!(table.rows().count(), 0);
+    assert_eq!((successor(&table).home_id(), table.boot_id()), (42, os::boot_id()));
+}
+
+#[test]
+fn moves_that_make_no_sense_are_refused() {
+    let table = Table::create(1).unwrap();
+    let row = table.claim_free_row().unwrap();
+    let none = Record::default();
+    assert!(row.running(1).is_err() && row.idle(&none).is_err() && row.abandon().is_err());
+    assert!(!row.record_exit(0), "an exit needs a process");
+    row.begin(1, &none).unwrap();
+    assert_eq!(row.begin(2, &none), Err(WrongState { row: 0, found: RowState::Spawning }));
+    assert!(row.free().is_err());
+    row.mailbox().pid.store(5, Release);
+    assert!(row.abandon().is_err(), "the kernel has made the process");
+    assert!(row.record_exit(9));
+    assert_eq!(row.running(1), Err(WrongState { row: 0, found: RowState::Exited }), "the anchor was faster");
+    assert!(!row.record_exit(0), "one exit per process");
+    assert_eq!(row.exit().unwrap().0, Exit::Signal(9));
+}
+
+#[test]
+fn an_announced_process_that_never_came_to_be_leaves_no_trace() {
+    let table = Table::create(1).unwrap();
+    let row = table.claim_free_row().unwrap();
+    row.begin(1, &record(1)).unwrap();
+    row.abandon().unwrap();
+    assert_eq!((row.state(), row.pid(), row.generation()), (RowState::Idle, None, 1));
+}
+
+#[test]
+fn a_record_is_never_half_of_the_old_and_half_of_the_new() {
+    let table = Table::create(1).unwrap();
+    let row = table.claim_free_row().unwrap();
+    row.begin(7, &record(1)).unwrap();
+    assert!(row.record_exit(0));
+    // A daemon dies after announcing a change and copying only a part of it.
+    let redo = &table.header().redo;
+    record(2).store(&redo.record);
+    redo.word_from.store(pack(7, RowState::Exited), Release);
+    redo.word_to.store(pack(7, RowState::Idle), Release);
+    redo.row.store(u64::from(row.index()) + 1, Release);
+    row.cells.record.0[1].store(0xBAD, Release);
+    let heir = successor(&table).row(row.index()).unwrap();
+    assert_eq!((heir.record(), heir.state(), heir.generation()), (record(2), RowState::Idle, 7));
+    assert_eq!(redo.row.load(Acquire), 0);
+    // It dies after the last step but one: doing it again changes nothing.
+    heir.begin(8, &record(2)).unwrap();
+    redo.row.store(u64::from(row.index()) + 1, Release);
+    assert_eq!(successor(&table).row(row.index()).unwrap().state(), RowState::Spawning);
+}
+
+#[test]
+fn generation_and_state_share_a_word() {
+    for state in [RowState::Free, RowState::Idle, RowState::Spawning, RowState::Running, RowState::Exited] {
+        assert_eq!(unpack(pack(u32::MAX, state)), (u32::MAX, state));
+    }
+    assert_eq!(unpack(0), (0, RowState::Free));
+    assert_eq!(unpack(0xFF).1, RowState::Free, "a state of a later version is nobody's");
+}
+
+#[test]
+fn the_table_is_full_at_its_last_row_and_not_before() {
+    let table = Table::create(1).unwrap();
+    for index in 0..ROWS {
+        assert_eq!(table.claim_free_row().unwrap().index(), index);
+    }
+    assert!(table.claim_free_row().is_none());
+    table.row(17).unwrap().free().unwrap();
+    assert_eq!(table.claim_free_row().unwrap().index(), 17);
+}
+
+#[test]
+fn something_else_is_not_taken_for_a_table() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(1 << 20).unwrap();
+    assert!(Table::inherit(file.try_clone().unwrap().into()).is_err());
+    file.set_len(100).unwrap();
+    assert!(Table::inherit(file.into()).is_err());
+}
+
+#[test]
+fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_boot() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("table");
+    let table = Table::create(1).unwrap();
+    let (first, second) = (table.claim_free_row().unwrap(), table.claim_free_row().unwrap());
+    first.begin(5, &record(1)).unwrap();
+    first.mailbox().pid.store(321, Release);
+    first.running(77).unwrap();
+    let mirror = Mirror::create(&path, &table).unwrap();
+    second.begin(1, &record(2)).unwrap();
+    mirror.write(second).unwrap();
+
+    let restored = Table::create(1).unwrap();
+    assert_eq!(restored.restore(&path).unwrap(), 2);
+    let row = restored.row(0).unwrap();
+    assert_eq!((row.state(), row.generation(), row.pid()), (RowState::Running, 5, Some(321)));
+    assert_eq!((row.start_ticks(), row.record(), row.started()), (Some(77), record(1), first.started()));
+    assert_eq!(restored.row(1).unwrap().record(), record(2));
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[16] ^= 1; // the boot id
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(Table::create(1).unwrap().restore(&path).unwrap(), 0);
+    assert_eq!(Table::create(1).unwrap().restore(&home.path().join("none")).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_daemon_hears_of_exits_of_refusals_and_of_the_end() {
+    let (ours, theirs) = os::packet_pair().unwrap();
+    let mut link = AnchorLink::over(ours).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    link.hold(5, HELD_OUTPUT, writer.as_fd()).unwrap();
+    drop(writer);
+    let Some(Arrived::Message(Message::Hold { key: 5, kind: HELD_OUTPUT }, Some(fd))) =
+        receive(theirs.as_fd()).unwrap()
+    else {
+        panic!("the descriptor did not arrive")
+    };
+    File::from(fd).write_all(b"kept").unwrap();
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "kept");
+    Message::Exited.send(theirs.as_fd(), None).unwrap();
+    assert_eq!(link.next().await.unwrap(), AnchorWord::Exited);
+    let refusal = Refusal::Full;
+    Message::Refused { key: 5, kind: 1, refusal }.send(theirs.as_fd(), None).unwrap();
+    assert_eq!(link.next().await.unwrap(), AnchorWord::Refused { key: 5, kind: 1, refusal });
+    drop(theirs);
+    assert_eq!(link.next().await.unwrap(), AnchorWord::Gone);
+}

@@ -1,0 +1,86 @@
+//! Being the parent of everything.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+
+use crate::os::errno::{checked, uninterrupted};
+
+/// A child that has ended and not been reaped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dead {
+    /// Its number: not reused before it is reaped.
+    pub pid: u32,
+    /// How it ended, as a raw wait status.
+    pub status: i32,
+}
+
+/// From now on orphans below us become our children.
+///
+/// # Errors
+/// Before Linux 3.4.
+pub fn become_subreaper() -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// Leaves the session and terminal of our starter. A leader of a session already has its own.
+pub fn leave_session() {
+    // SAFETY: passes nothing; the only error says that there is nothing to do.
+    unsafe { libc::setsid() };
+}
+
+/// The name that `ps` and `killall` see; 15 bytes count.
+///
+/// # Errors
+/// None that a caller could cause.
+pub fn name_process(name: &CStr) -> io::Result<()> {
+    // SAFETY: the name is null-terminated.
+    checked(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) }).map(drop)
+}
+
+/// A child that has ended, left as it is; `None` if there is none now.
+///
+/// # Errors
+/// None that a caller could cause.
+pub fn next_dead_child() -> io::Result<Option<Dead>> {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let info = match wait(libc::P_ALL, 0, flags) {
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
+        other => other?,
+    };
+    // SAFETY: these fields are what `waitid` fills in (or left zero: no child has ended).
+    let (pid, value) = unsafe { (info.si_pid(), info.si_status()) };
+    let status = match info.si_code {
+        libc::CLD_EXITED => (value & 0xFF) << 8,
+        libc::CLD_DUMPED => value & 0x7F | 0x80,
+        _killed => value & 0x7F,
+    };
+    Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0).map(|pid| Dead { pid, status }))
+}
+
+/// Lets the kernel forget a child that has ended. One that has not is left alone.
+///
+/// # Errors
+/// `ECHILD`: it is no child of ours.
+pub fn reap(pid: u32) -> io::Result<()> {
+    wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG).map(drop)
+}
+
+/// Signals a child of ours that we have not reaped.
+///
+/// # Errors
+/// `ESRCH`, `EPERM`.
+pub fn signal_child(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    // SAFETY: no pointers are passed; an unreaped child's number is nobody else's.
+    checked(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+fn wait(kind: libc::idtype_t, id: u32, flags: i32) -> io::Result<libc::siginfo_t> {
+    // SAFETY: an all-zero `siginfo_t` is valid, and means "nothing" if the kernel fills in nothing.
+    let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: `info` is valid for writing.
+    uninterrupted(|| checked(unsafe { libc::waitid(kind, id, &raw mut info, flags) }))?;
+    Ok(info)
+}
