@@ -1,1 +1,121 @@
-//! (not built yet)
+//! Typed calls over the socket: synchronous, no threads, one connection per command.
+//!
+//! In:    shapes of [`crate::wire`]         Out:  the daemon's answers, or a [`ClientError`]
+//! Never: an async runtime; a decision; text on the terminal
+//! Walk:  [`crate::cli`] → here → [`crate::api`]
+
+mod calls;
+mod connection;
+mod http;
+mod sse;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::anchor;
+use crate::os::{self, Home};
+use crate::wire::Problem;
+
+pub use sse::Messages;
+
+use connection::Connection;
+
+/// A daemon that does not answer a question within this is stuck.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("no daemon is running for `{home}`")]
+    NotRunning {
+        /// `PM_HOME`.
+        home: PathBuf,
+    },
+    /// The daemon could not be started.
+    #[error("cannot start the daemon of `{home}`")]
+    NotStarted {
+        /// `PM_HOME`.
+        home: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The socket is there and does not let us in.
+    #[error("cannot connect to the daemon at `{socket}`")]
+    NotConnected {
+        /// Its path.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection broke before the answer was complete.
+    #[error("the daemon went away before it answered")]
+    Lost {
+        /// What was seen.
+        source: io::Error,
+    },
+    /// The time given for waiting is over.
+    #[error("the daemon has not answered in time")]
+    TimedOut,
+    /// The answer is not what this version understands.
+    #[error("the daemon's answer is not understood: {problem}")]
+    NotUnderstood {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The daemon speaks another protocol.
+    #[error("the daemon is version {daemon} and this is version {client}: they cannot talk to each other")]
+    OtherProtocol {
+        /// The daemon's version.
+        daemon: String,
+        /// Ours.
+        client: &'static str,
+    },
+    /// The daemon's own answer: no.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+}
+
+/// A connection to the daemon of one home.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+}
+
+impl Client {
+    /// Connects to a daemon that runs.
+    ///
+    /// # Errors
+    /// None does, or it lets us not in.
+    pub fn connect(home: &Home) -> Result<Self, ClientError> {
+        let socket = home.socket();
+        match os::connect(&socket) {
+            Ok(stream) => Ok(Self { connection: Connection::new(stream, ANSWER_TIMEOUT)? }),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Err(ClientError::NotRunning { home: home.root.clone() })
+            }
+            Err(source) => Err(ClientError::NotConnected { socket, source }),
+        }
+    }
+
+    /// Connects; starts anchor and daemon first if nobody answers.
+    ///
+    /// # Errors
+    /// They cannot be started, or let us not in.
+    pub fn connect_or_start(home: &Home) -> Result<Self, ClientError> {
+        match Self::connect(home) {
+            Err(ClientError::NotRunning { .. }) => {}
+            other => return other,
+        }
+        let failed = |source| ClientError::NotStarted { home: home.root.clone(), source };
+        let exe = os::current_exe().map_err(|error| failed(error.into()))?;
+        anchor::start(home, &exe).map_err(|error| failed(error.into()))?;
+        Self::connect(home)
+    }
+
+    /// The daemon's version, if it is another one than ours; known after the first answer.
+    pub fn other_version(&self) -> Option<&str> {
+        self.connection.other_version()
+    }
+}

@@ -1,1 +1,44 @@
-//! (not built yet)
+//! Shapes on the socket, and of every `--json`: versioned, one file per resource.
+//!
+//! In:    words of [`crate::model`]         Out:  serde types that both ends share
+//! Never: a decision; a socket; text for people
+//! Walk:  [`crate::api`] → here → [`crate::client`] → [`crate::cli`]
+//!
+//! Every answer carries `format`. Keys are only ever added within one format.
+
+mod change;
+mod daemon;
+mod environment;
+mod event;
+mod instances;
+mod log;
+mod problem;
+mod project;
+mod query;
+mod selection;
+
+pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
+pub use daemon::{DaemonAnswer};
+pub use environment::EnvironmentAnswer;
+pub use event::{EventMessage, EventsAnswer, EventsQuery};
+pub use instances::{DescribeAnswer, DescribedApp, ListAnswer, LogFiles, Row};
+pub use log::{LogLine, LogMessage, LogsAnswer, LogsQuery};
+pub use problem::{Problem, ProblemCode};
+pub use project::{ProjectRow, ProjectsAnswer};
+pub use query::Query;
+pub use selection::{Scope, Selection};
+
+/// The number in `format` of every answer.
+pub const FORMAT: u32 = 1;
+
+/// What client and daemon must agree on; another number is an error.
+pub const PROTOCOL: u32 = 1;
+
+/// Response header with the daemon's version; another one than the client's is a warning.
+pub const VERSION_HEADER: &str = "pm-version";
+
+/// Response header with [`PROTOCOL`].
+pub const PROTOCOL_HEADER: &str = "pm-protocol";
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,127 @@
+//! What is, next to what should be: list, details, projects.
+
+use std::path::PathBuf;
+
+use axum::extract::{RawQuery, State};
+
+use super::Context;
+use super::answer::{self, Answer};
+use super::rows::Scene;
+use super::select::select;
+use crate::logs;
+use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName, Stream, Template};
+use crate::os;
+use crate::plan::{HIDDEN, is_secret};
+use crate::wire::{
+    DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Selection,
+};
+
+pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+    let selection = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
+    let desired = context.reconciler.desired().await?;
+    let live = context.supervisor.live().await;
+    let now = os::now();
+    let scene = Scene { desired: &desired, live: &live, now };
+    let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
+    let instances = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
+    Ok(answer::json(&ListAnswer { format: FORMAT, now, instances }))
+}
+
+pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+    let selection = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
+    let desired = context.reconciler.desired().await?;
+    let live = context.supervisor.live().await;
+    let now = os::now();
+    let scene = Scene { desired: &desired, live: &live, now };
+    let mut apps: Vec<DescribedApp> = Vec::new();
+    for target in select(&desired, &selection)? {
+        let Some(declared) = scene.declared(&target.app) else { continue };
+        let Some(project) = desired.projects.get(&target.app.project) else { continue };
+        let mut instances = scene.rows_of(&target.app);
+        instances.retain(|row| target.slot.is_none_or(|slot| row.slot == Some(slot)));
+        let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
+        apps.push(DescribedApp {
+            standing: declared.standing.clone(),
+            scaled: declared.scaled,
+            files: project.origin.files.clone(),
+            profile: project.origin.profile.clone(),
+            outdated_slots: outdated(&target.app, declared, &live),
+            logs: logs.collect(),
+            instances,
+            spec: masked(&declared.spec),
+        });
+    }
+    Ok(answer::json(&DescribeAnswer { format: FORMAT, now, apps }))
+}
+
+pub(super) async fn projects(State(context): State<Context>) -> Answer {
+    let desired = context.reconciler.desired().await?;
+    let live = context.supervisor.live().await;
+    let row = |(name, project): (&ProjectName, &Project)| {
+        let alive = |id: &InstanceId| id.app.project == *name;
+        let running = live.instances.iter().filter(|(id, instance)| alive(id) && instance.phase.is_alive()).count();
+        ProjectRow {
+            project: name.clone(),
+            generation: project.generation,
+            folder: project.origin.folder.clone(),
+            files: project.origin.files.clone(),
+            profile: project.origin.profile.clone(),
+            apps: u32::try_from(project.apps.len()).unwrap_or(u32::MAX),
+            running: u32::try_from(running).unwrap_or(u32::MAX),
+            wanted: project.apps.values().map(wanted).sum(),
+        }
+    };
+    Ok(answer::json(&ProjectsAnswer { format: FORMAT, projects: desired.projects.iter().map(row).collect() }))
+}
+
+fn wanted(declared: &Declared) -> u32 {
+    let slots = (0..declared.instances()).filter(|slot| declared.should_run(*slot));
+    u32::try_from(slots.count()).unwrap_or(u32::MAX)
+}
+
+/// Slots whose process runs another spec than the declared one: a value waits for the next start.
+fn outdated(id: &AppId, declared: &Declared, live: &Live) -> Vec<u32> {
+    let of_app = live.instances.iter().filter(|(instance, _)| instance.app == *id);
+    let old = of_app.filter(|(_, live)| live.phase.is_alive() && live.spec.run != declared.spec.run);
+    old.map(|(instance, _)| instance.slot).collect()
+}
+
+/// Where one copy's output goes.
+pub(super) fn files(context: &Context, spec: &App, slot: u32) -> LogFiles {
+    if spec.logs.disable_logs {
+        return LogFiles { slot, stdout: None, stderr: None };
+    }
+    let path = |file: &Option<Template>, stream| match file {
+        Some(file) => PathBuf::from(file.fill(slot, spec.run.port)),
+        None => logs::default_path(&context.logs_folder, &spec.project, &spec.name, slot, stream),
+    };
+    LogFiles {
+        slot,
+        stdout: Some(path(&spec.logs.out_file, Stream::Stdout)),
+        stderr: Some(path(&spec.logs.error_file, Stream::Stderr)),
+    }
+}
+
+/// The spec without what must not be shown.
+fn masked(spec: &App) -> App {
+    let mut spec = spec.clone();
+    for (name, value) in &mut spec.run.env {
+        if is_secret(name, &value.to_string()) {
+            *value = Template::literal(HIDDEN);
+        }
+    }
+    for list in [&mut spec.run.args, &mut spec.run.command, &mut spec.run.interpreter_args] {
+        for word in list {
+            if has_secret(&word.to_string()) {
+                *word = Template::literal(HIDDEN);
+            }
+        }
+    }
+    spec
+}
+
+/// `--db-pass=…`, a URL with a password.
+fn has_secret(word: &str) -> bool {
+    let (name, value) = word.split_once('=').unwrap_or(("", word));
+    is_secret(name, value)
+}

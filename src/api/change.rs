@@ -1,0 +1,138 @@
+//! Plans, applies, edits, shutdown: intents for the reconciler, and their progress as a stream.
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::Response;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::mpsc;
+
+use super::answer::{self, Answer, Failed};
+use super::select::select;
+use super::stream::Outlet;
+use super::{Context, Leave};
+use crate::model::{Actor, ProjectName};
+use crate::reconciler::{Accepted, Edit, Progress, Target};
+use crate::wire::{
+    AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, FORMAT, PlanAnswer, PlanRequest, Problem, ProblemCode,
+    ProjectReport,
+};
+
+/// Steps on their way from several projects into one stream.
+const STEPS_MAX: usize = 64;
+
+pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer {
+    let PlanRequest { proposed, options } = answer::read(&body)?;
+    let plan = context.reconciler.plan(proposed, options).await?;
+    Ok(answer::json(&PlanAnswer { format: FORMAT, plan }))
+}
+
+pub(super) async fn apply(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
+    let ApplyRequest { proposed, options } = answer::read(&body)?;
+    drop(body);
+    let (outlet, response) = context.followers.open()?;
+    let accepted = context.reconciler.apply(proposed, options, by).await?;
+    Ok(told(outlet, response, vec![accepted], None))
+}
+
+pub(super) async fn edit(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
+    let EditRequest { edit, selection } = answer::read(&body)?;
+    let desired = context.reconciler.desired().await?;
+    let targets = select(&desired, &selection)?;
+    check(&edit, &targets)?;
+    let (outlet, response) = context.followers.open()?;
+    let accepted = context.reconciler.edit(targets, edit, by).await?;
+    Ok(told(outlet, response, accepted, None))
+}
+
+pub(super) async fn shut_down(State(context): State<Context>, Extension(by): Extension<Actor>) -> Answer {
+    let (outlet, response) = context.followers.open()?;
+    let accepted = context.reconciler.shut_down(by).await?;
+    Ok(told(outlet, response, accepted, Some((context, Leave::ShutDown))))
+}
+
+/// An edit that makes sense for whole apps only must not name a slot; one without any target does nothing.
+fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
+    let verb = match edit {
+        Edit::Delete => "delete",
+        Edit::Scale { .. } => "scale",
+        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::Unhold => return Ok(()),
+    };
+    match targets.iter().find_map(|target| Some((target, target.slot?))) {
+        Some((target, slot)) => {
+            let message = format!("`{verb}` is for whole apps, `{}/{slot}` is one copy", target.app);
+            Err(Problem::new(ProblemCode::Usage, message).hint("change the number of copies with `pm scale`").into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Answers at once; the rest is told as it happens. Whether anybody listens changes nothing.
+fn told(outlet: Outlet, response: Response, accepted: Vec<Accepted>, then: Option<(Context, Leave)>) -> Response {
+    tokio::spawn(async move {
+        tell(outlet, accepted).await;
+        if let Some((context, leave)) = then {
+            let _ = context.leave.send(leave).await;
+        }
+    });
+    response
+}
+
+/// One step, and of which project; `None` = the project's progress ended without a report.
+type Step = (ProjectName, Option<Told>);
+
+enum Told {
+    Progress(Progress),
+    Missed(u64),
+}
+
+async fn tell(outlet: Outlet, accepted: Vec<Accepted>) {
+    let (steps, mut queue) = mpsc::channel(STEPS_MAX);
+    let mut plans = Vec::with_capacity(accepted.len());
+    for Accepted { plan, generation, progress } in accepted {
+        tokio::spawn(forward(plan.project.clone(), progress, steps.clone()));
+        plans.push(AcceptedPlan { accepted_generation: generation, plan });
+    }
+    drop(steps);
+    let mut waiting = plans.len();
+    let mut reports = Vec::with_capacity(plans.len());
+    // A reader that went away is no reason to stop listening: shutdown must still see the end.
+    outlet.send(&ChangeMessage::Accepted { plans }).await;
+    while waiting > 0 {
+        let Some((project, told)) = queue.recv().await else { break };
+        let message = match told {
+            Some(Told::Progress(Progress::Finished(report))) => {
+                waiting -= 1;
+                reports.push(ProjectReport { project, report });
+                continue;
+            }
+            Some(Told::Progress(progress)) => ChangeMessage::Progress { project, progress },
+            Some(Told::Missed(count)) => ChangeMessage::Missed { project, count },
+            None => break,
+        };
+        outlet.send(&message).await;
+    }
+    let last = if waiting == 0 { ChangeMessage::Finished { reports } } else { interrupted() };
+    outlet.send(&last).await;
+}
+
+/// Passes one project's steps on until its report.
+async fn forward(project: ProjectName, mut progress: broadcast::Receiver<Progress>, steps: mpsc::Sender<Step>) {
+    loop {
+        let told = match progress.recv().await {
+            Ok(step) => Some(Told::Progress(step)),
+            Err(RecvError::Lagged(count)) => Some(Told::Missed(count)),
+            Err(RecvError::Closed) => None,
+        };
+        let is_last = matches!(told, None | Some(Told::Progress(Progress::Finished(_))));
+        if steps.send((project.clone(), told)).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn interrupted() -> ChangeMessage {
+    let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon leaves before the change is carried out")
+        .hint("the change is kept: the next daemon carries on; `pm list` shows how far it is");
+    ChangeMessage::Interrupted { problem }
+}

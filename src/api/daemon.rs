@@ -1,0 +1,62 @@
+//! The daemon about itself, and asking it to leave.
+
+use axum::extract::State;
+
+use super::answer::{self, Answer};
+use super::{Context, Leave};
+use crate::model::Live;
+use crate::reconciler::ReconcileError;
+use crate::os;
+use crate::wire::{self, DaemonAnswer, Problem, ProblemCode};
+
+pub(super) async fn status(State(context): State<Context>) -> Answer {
+    Ok(answer::json(&about(&context).await?))
+}
+
+/// Another daemon takes over; apps are not touched.
+pub(super) async fn restart(State(context): State<Context>) -> Answer {
+    leave(&context, Leave::Restart).await
+}
+
+/// Daemon and anchor end. Refused while anything runs: it would be nobody's.
+pub(super) async fn stop(State(context): State<Context>) -> Answer {
+    let alive = alive(&*context.supervisor.live().await);
+    if alive > 0 {
+        let message = format!("{alive} processes are running, and without the daemon nobody would look after them");
+        let problem = Problem::new(ProblemCode::Refused, message);
+        return Err(problem.hint("`pm shutdown` stops them and the daemon; `pm daemon restart` keeps them").into());
+    }
+    leave(&context, Leave::Stop).await
+}
+
+async fn leave(context: &Context, how: Leave) -> Answer {
+    let about = about(context).await?;
+    let leaving = |_| Problem::new(ProblemCode::ShuttingDown, "the daemon is leaving already");
+    context.leave.try_send(how).map_err(leaving)?;
+    Ok(answer::json(&about))
+}
+
+async fn about(context: &Context) -> Result<DaemonAnswer, ReconcileError> {
+    let desired = context.reconciler.desired().await?;
+    let live = context.supervisor.live().await;
+    let facts = &context.daemon;
+    let apps: usize = desired.projects.values().map(|project| project.apps.len()).sum();
+    Ok(DaemonAnswer {
+        format: wire::FORMAT,
+        pid: facts.pid,
+        anchor_pid: facts.anchor_pid,
+        version: wire::VERSION.to_owned(),
+        protocol: wire::PROTOCOL,
+        home: facts.home.clone(),
+        started_at: facts.started_at,
+        uptime_ms: os::now().since(facts.started),
+        apps: u32::try_from(apps).unwrap_or(u32::MAX),
+        running: alive(&live),
+        is_shut_down: desired.is_shut_down,
+    })
+}
+
+fn alive(live: &Live) -> u32 {
+    let alive = live.instances.values().filter(|instance| instance.phase.is_alive()).count();
+    u32::try_from(alive).unwrap_or(u32::MAX)
+}

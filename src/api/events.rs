@@ -1,0 +1,134 @@
+//! Facts: what happened, and what happens from now on.
+
+use axum::extract::{RawQuery, State};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::Context;
+use super::answer::{self, Answer, Failed};
+use super::select::select;
+use super::stream::Outlet;
+use crate::events::EventQuery;
+use crate::model::{AppName, Event, Subject};
+use crate::reconciler::Target;
+use crate::wire::{EventMessage, EventsAnswer, EventsQuery, FORMAT, Problem, ProblemCode, Query};
+
+/// Events that one answer may hold.
+const EVENTS_MAX: usize = 10_000;
+/// Events that are answered when no number is asked for.
+const EVENTS_DEFAULT: usize = 100;
+
+pub(super) async fn events(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+    let query = EventsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
+    let filter = filter(&context, &query).await?;
+    let limit = query.limit.unwrap_or(EVENTS_DEFAULT).min(EVENTS_MAX);
+    // Listening begins before history is read, so that nothing falls between the two.
+    let bus = query.follow.then(|| context.events.subscribe());
+    let past = history(&context, &filter, query.after, limit).await;
+    let Some(bus) = bus else {
+        return Ok(answer::json(&EventsAnswer { format: FORMAT, events: past }));
+    };
+    let (outlet, response) = context.followers.open()?;
+    tokio::spawn(async move {
+        tokio::select! {
+            () = follow(&outlet, past, bus, &filter) => {}
+            () = outlet.closed() => {}
+        }
+    });
+    Ok(response)
+}
+
+/// Which events are wanted.
+enum Filter {
+    /// All of them.
+    Everything,
+    /// Those about these apps or copies, and about their projects.
+    About(Vec<Target>),
+    /// Those about an app that is no longer declared.
+    Gone(EventQuery),
+}
+
+impl Filter {
+    fn wants(&self, about: &Subject) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::About(targets) => targets.iter().any(|target| is_about(about, target)),
+            Self::Gone(query) => {
+                about.app() == query.app.as_ref()
+                    && query.project.as_ref().is_none_or(|project| about.project() == Some(project))
+            }
+        }
+    }
+}
+
+fn is_about(about: &Subject, target: &Target) -> bool {
+    match about {
+        Subject::Daemon => false,
+        Subject::Project(project) => *project == target.app.project,
+        Subject::App(project, app) => *project == target.app.project && *app == target.app.name,
+        Subject::Instance(id) => id.app == target.app && target.slot.is_none_or(|slot| slot == id.slot),
+    }
+}
+
+async fn filter(context: &Context, query: &EventsQuery) -> Result<Filter, Failed> {
+    let scope = &query.selection.scope;
+    if query.selection.selectors.is_empty() && scope.project.is_none() {
+        return Ok(Filter::Everything);
+    }
+    let desired = context.reconciler.desired().await?;
+    match select(&desired, &query.selection) {
+        Ok(targets) => Ok(Filter::About(targets)),
+        Err(problem) => gone(query, &problem).ok_or_else(|| problem.into()),
+    }
+}
+
+/// The journal may still know an app that is deleted.
+fn gone(query: &EventsQuery, problem: &Problem) -> Option<Filter> {
+    let [selector] = query.selection.selectors.as_slice() else { return None };
+    if problem.code != ProblemCode::NoSuchApp {
+        return None;
+    }
+    let (project, app) = match selector.split_once(':') {
+        Some((project, app)) => (Some(project.parse().ok()?), app),
+        None => (query.selection.scope.project.clone(), selector.as_str()),
+    };
+    let app = AppName::new(app.split('/').next().unwrap_or(app)).ok()?;
+    Some(Filter::Gone(EventQuery { project, app: Some(app), ..EventQuery::default() }))
+}
+
+async fn history(context: &Context, filter: &Filter, after: Option<u64>, limit: usize) -> Vec<Event> {
+    let query = match filter {
+        Filter::Everything => EventQuery { after, limit, ..EventQuery::default() },
+        Filter::Gone(query) => EventQuery { after, limit, ..query.clone() },
+        Filter::About(targets) => {
+            let mut projects: Vec<_> = targets.iter().map(|target| &target.app.project).collect();
+            projects.dedup();
+            let project = if let [one] = projects.as_slice() { Some((*one).clone()) } else { None };
+            EventQuery { project, app: None, after, limit: EVENTS_MAX }
+        }
+    };
+    let mut events = context.events.history(query).await;
+    events.retain(|event| filter.wants(&event.about));
+    events.drain(..events.len().saturating_sub(limit));
+    events
+}
+
+async fn follow(outlet: &Outlet, past: Vec<Event>, mut bus: broadcast::Receiver<Event>, filter: &Filter) {
+    let mut last = 0;
+    for event in past {
+        last = event.seq;
+        if !outlet.send(&EventMessage::Event { event: Box::new(event) }).await {
+            return;
+        }
+    }
+    loop {
+        let message = match bus.recv().await {
+            Ok(event) if event.seq <= last || !filter.wants(&event.about) => continue,
+            Ok(event) => EventMessage::Event { event: Box::new(event) },
+            Err(RecvError::Lagged(count)) => EventMessage::Missed { count },
+            Err(RecvError::Closed) => return,
+        };
+        if !outlet.send(&message).await {
+            return;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Lines of output: those that are there, and those that come.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+
+use super::Context;
+use super::answer::{self, Answer, Failed};
+use super::apps::files;
+use super::rows::Scene;
+use super::select::select;
+use super::stream::Outlet;
+use crate::logs::{self, Follower, Line, LogQuery, Source};
+use crate::model::{App, AppId, Desired, InstanceId, Live, Stream};
+use crate::os;
+use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
+
+/// Lines that one answer may hold.
+const LINES_MAX: usize = 10_000;
+/// Lines that are shown when no number is asked for, as PM2 does.
+const LINES_DEFAULT: usize = 15;
+/// Log files that one follower may hold open.
+const SOURCES_MAX: usize = 4096;
+/// A line without its end is shown after this.
+const HOLD: Duration = Duration::from_millis(200);
+
+pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+    let query = LogsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
+    let sources = sources(&context, &query).await?;
+    let default = if query.since.is_some() { LINES_MAX } else { LINES_DEFAULT };
+    let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since };
+    if !query.follow {
+        let lines = context.read(move || logs::read(&sources, &wanted)).await?.map_err(unreadable)?;
+        return Ok(answer::json(&LogsAnswer { format: FORMAT, lines: lines.into_iter().map(shown).collect() }));
+    }
+    let (outlet, response) = context.followers.open()?;
+    let first = sources.clone();
+    let (lines, follower) = context.read(move || logs::follow(&first, &wanted)).await?.map_err(unreadable)?;
+    let following = Following { context, query, sources, follower: Some(follower) };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = following.run(&outlet, lines) => {}
+            () = outlet.closed() => {}
+        }
+    });
+    Ok(response)
+}
+
+/// The log files of the selected copies, each file once.
+async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Failed> {
+    let desired = context.reconciler.desired().await?;
+    let targets = select(&desired, &query.selection)?;
+    let live = context.supervisor.live().await;
+    let scene = Scene { desired: &desired, live: &live, now: os::now() };
+    let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
+    for row in scene.rows(&targets) {
+        let Some(slot) = row.slot else { continue };
+        let instance = AppId::new(row.project, row.app).instance(slot);
+        let Some(spec) = spec_of(&desired, &live, &instance) else { continue };
+        let files = files(context, &spec, slot);
+        for (stream, path) in [(Stream::Stdout, files.stdout), (Stream::Stderr, files.stderr)] {
+            let is_wanted = query.stream.is_none_or(|wanted| wanted == stream);
+            if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX) {
+                let source = Source { instance: instance.clone(), stream, path: path.clone() };
+                sources.entry(path).or_insert(source);
+            }
+        }
+    }
+    Ok(sources.into_values().collect())
+}
+
+/// What the process was started with, else what it would be started with.
+fn spec_of(
+    desired: &Desired,
+    live: &Live,
+    instance: &InstanceId,
+) -> Option<Arc<App>> {
+    let declared = || desired.projects.get(&instance.app.project)?.apps.get(&instance.app.name);
+    live.instances.get(instance).map(|live| &live.spec).or_else(|| declared().map(|app| &app.spec)).cloned()
+}
+
+/// One `pm logs -f`.
+struct Following {
+    context: Context,
+    query: LogsQuery,
+    sources: Vec<Source>,
+    follower: Option<Follower>,
+}
+
+impl Following {
+    async fn run(mut self, outlet: &Outlet, lines: Vec<Line>) {
+        let mut growth = self.context.log_growth.clone();
+        let mut changes = self.context.supervisor.changes();
+        if !send(outlet, lines).await {
+            return;
+        }
+        loop {
+            // Marked before reading: what grows while we read wakes us again.
+            growth.borrow_and_update();
+            let Some((lines, skipped, is_holding)) = self.poll().await else { return };
+            let is_more = !lines.is_empty();
+            let is_told = skipped == 0 || outlet.send(&LogMessage::Missed { bytes: skipped }).await;
+            if !is_told || !send(outlet, lines).await {
+                return;
+            }
+            if is_more {
+                continue;
+            }
+            tokio::select! {
+                grown = growth.changed() => if grown.is_err() { return },
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.reselect().await;
+                }
+                () = tokio::time::sleep(HOLD), if is_holding => {}
+            }
+        }
+    }
+
+    /// What came since; `None` if the disk is not read any more.
+    async fn poll(&mut self) -> Option<(Vec<Line>, u64, bool)> {
+        let mut follower = self.follower.take()?;
+        let work = move || {
+            let lines = follower.poll();
+            let skipped = follower.take_skipped_bytes();
+            let is_holding = follower.is_holding();
+            (follower, lines, skipped, is_holding)
+        };
+        let (follower, lines, skipped, is_holding) = self.context.read(work).await.ok()?;
+        self.follower = Some(follower);
+        Some((lines, skipped, is_holding))
+    }
+
+    /// Copies come and go while we listen. An app that is deleted keeps what it has shown.
+    async fn reselect(&mut self) {
+        let Ok(now) = sources(&self.context, &self.query).await else { return };
+        let Some(follower) = &mut self.follower else { return };
+        for gone in self.sources.iter().filter(|source| !now.contains(source)) {
+            follower.remove(gone);
+        }
+        for new in now.iter().filter(|source| !self.sources.contains(source)) {
+            follower.add(new.clone());
+        }
+        self.sources = now;
+    }
+}
+
+async fn send(outlet: &Outlet, lines: Vec<Line>) -> bool {
+    for line in lines {
+        if !outlet.send(&LogMessage::Line(shown(line))).await {
+            return false;
+        }
+    }
+    true
+}
+
+fn shown(line: Line) -> LogLine {
+    LogLine::new(line.at, line.instance, line.stream, line.text)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn unreadable(error: std::io::Error) -> Problem {
+    Problem::new(ProblemCode::NotRead, format!("a log file cannot be read: {error}"))
+}

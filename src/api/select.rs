@@ -1,0 +1,186 @@
+//! Selectors → apps. Pure: everything that matters is an argument.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::model::{AppId, AppName, Desired, Project, ProjectName};
+use crate::reconciler::Target;
+use crate::wire::{Problem, ProblemCode, Scope, Selection};
+
+/// Candidates named in an error.
+const CANDIDATES_MAX: usize = 10;
+
+/// The apps (or single slots) that a selection means, in order, each once.
+///
+/// # Errors
+/// An unknown or ambiguous selector.
+pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Target>, Problem> {
+    let view = View { desired, home: home(desired, &selection.scope), scope: &selection.scope };
+    if selection.selectors.is_empty() {
+        return Ok(whole(view.everything_in_scope()));
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for selector in &selection.selectors {
+        for target in view.resolve(selector)? {
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+    }
+    Ok(targets)
+}
+
+/// The projects that a bare name means first: `--project`, else those of the caller's folder or the nearest above.
+fn home<'a>(desired: &'a Desired, scope: &Scope) -> Vec<&'a ProjectName> {
+    if let Some(project) = &scope.project {
+        return desired.projects.keys().filter(|name| *name == project).collect();
+    }
+    let at = |folder: &Path| -> Vec<&'a ProjectName> {
+        let here = desired.projects.iter().filter(|(_, project)| project.origin.folder == folder);
+        here.map(|(name, _)| name).collect()
+    };
+    let folders = scope.folder.iter().flat_map(|folder| folder.ancestors());
+    folders.map(at).find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+struct View<'a> {
+    desired: &'a Desired,
+    home: Vec<&'a ProjectName>,
+    scope: &'a Scope,
+}
+
+impl<'a> View<'a> {
+    fn resolve(&self, selector: &str) -> Result<Vec<Target>, Problem> {
+        let (project, rest) = match selector.split_once(':') {
+            Some((project, rest)) => (Some(project), rest),
+            None => (None, selector),
+        };
+        let (name, slot) = match rest.split_once('/') {
+            Some((name, slot)) => {
+                let slot = slot.parse().map_err(|_| usage(selector, "what follows `/` is a slot number"))?;
+                (name, Some(slot))
+            }
+            None => (rest, None),
+        };
+        if name == "all" {
+            let apps = self.all(project, selector)?;
+            return if slot.is_none() { Ok(whole(apps)) } else { Err(usage(selector, "`all` has no slots")) };
+        }
+        let apps = self.named(project, name, selector)?;
+        Ok(apps.into_iter().map(|app| Target { app, slot }).collect())
+    }
+
+    /// `all`, `shop:all`.
+    fn all(&self, project: Option<&str>, selector: &str) -> Result<Vec<AppId>, Problem> {
+        if let Some(wanted) = project {
+            let Some((name, project)) = self.desired.projects.iter().find(|(name, _)| name.as_str() == wanted) else {
+                return Err(self.unknown(selector));
+            };
+            return Ok(apps_of(name, project));
+        }
+        if self.scope.everywhere {
+            return Ok(self.everything_in_scope());
+        }
+        let projects: Vec<&ProjectName> =
+            if self.home.is_empty() { self.desired.projects.keys().collect() } else { self.home.clone() };
+        match projects.as_slice() {
+            [] if self.scope.project.is_some() => Err(self.unknown(selector)),
+            [] => Err(Problem::new(ProblemCode::NoSuchApp, "there are no apps").hint("declare some with `pm apply`")),
+            [one] => Ok(self.desired.projects.get(*one).map(|project| apps_of(one, project)).unwrap_or_default()),
+            several => {
+                let names = several.iter().map(|name| format!("{name}:all")).collect();
+                Err(Problem::new(ProblemCode::Ambiguous, "`all` means the apps of one project, and several exist")
+                    .hint("name the project, or take `all -A` for every project")
+                    .details(names))
+            }
+        }
+    }
+
+    /// An app, or else a namespace.
+    fn named(&self, project: Option<&str>, name: &str, selector: &str) -> Result<Vec<AppId>, Problem> {
+        let by_name = |id: &AppId| id.name.as_str() == name;
+        let by_namespace = |id: &AppId| self.namespace_of(id) == name;
+        let everything = || self.everything_in_scope().into_iter();
+        if let Some(project) = project {
+            let inside = |id: &AppId| id.project.as_str() == project;
+            let apps: Vec<AppId> = everything().filter(|id| inside(id) && by_name(id)).collect();
+            let apps =
+                if apps.is_empty() { everything().filter(|id| inside(id) && by_namespace(id)).collect() } else { apps };
+            return if apps.is_empty() { Err(self.unknown(selector)) } else { Ok(apps) };
+        }
+        let at_home = |id: &AppId| self.home.contains(&&id.project);
+        for is_it in [&by_name as &dyn Fn(&AppId) -> bool, &by_namespace] {
+            let found: Vec<AppId> = everything().filter(|id| is_it(id)).collect();
+            if self.scope.everywhere && !found.is_empty() {
+                return Ok(found);
+            }
+            let own: Vec<AppId> = found.iter().filter(|id| at_home(id)).cloned().collect();
+            let candidates = if own.is_empty() { found } else { own };
+            let projects: BTreeSet<&ProjectName> = candidates.iter().map(|id| &id.project).collect();
+            match projects.len() {
+                0 => {}
+                1 => return Ok(candidates),
+                _ => return Err(ambiguous(selector, &candidates)),
+            }
+        }
+        Err(self.unknown(selector))
+    }
+
+    fn everything_in_scope(&self) -> Vec<AppId> {
+        let wanted = |name: &&ProjectName| self.scope.project.as_ref().is_none_or(|project| project == *name);
+        let projects = self.desired.projects.iter().filter(|(name, _)| wanted(name));
+        projects.flat_map(|(name, project)| apps_of(name, project)).collect()
+    }
+
+    fn namespace_of(&self, id: &AppId) -> &'a str {
+        let project = self.desired.projects.get(&id.project);
+        project.and_then(|project| project.apps.get(&id.name)).map_or("", |app| app.spec.namespace.as_str())
+    }
+
+    fn unknown(&self, selector: &str) -> Problem {
+        let problem = Problem::new(ProblemCode::NoSuchApp, format!("there is no app `{selector}`"));
+        let names = self.everything_in_scope();
+        match nearest(selector, &names) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None if selector.bytes().all(|byte| byte.is_ascii_digit()) => {
+                problem.hint("apps are named, not numbered: `pm list` shows the names")
+            }
+            None => problem.hint("`pm list -A` shows what there is"),
+        }
+    }
+}
+
+fn apps_of(name: &ProjectName, project: &Project) -> Vec<AppId> {
+    project.apps.keys().map(|app: &AppName| AppId::new(name.clone(), app.clone())).collect()
+}
+
+fn whole(apps: Vec<AppId>) -> Vec<Target> {
+    apps.into_iter().map(|app| Target { app, slot: None }).collect()
+}
+
+fn usage(selector: &str, problem: &str) -> Problem {
+    Problem::new(ProblemCode::Usage, format!("`{selector}` is not a selector: {problem}"))
+        .hint("write `api`, `api/1`, `shop:api`, a namespace or `all`")
+}
+
+fn ambiguous(selector: &str, candidates: &[AppId]) -> Problem {
+    let names = candidates.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect();
+    Problem::new(ProblemCode::Ambiguous, format!("`{selector}` exists in several projects"))
+        .hint("name the project, or take `-A` for all of them")
+        .details(names)
+}
+
+/// The name that was probably meant, written as the caller wrote his.
+fn nearest(selector: &str, names: &[AppId]) -> Option<String> {
+    let spelled = |id: &AppId| if selector.contains(':') { id.to_string() } else { id.name.to_string() };
+    let typed = selector.split('/').next().unwrap_or(selector);
+    let rated = names.iter().map(|id| {
+        let name = spelled(id);
+        (similar::TextDiff::from_chars(typed, name.as_str()).ratio(), name)
+    });
+    let best = rated.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (best.0 >= 0.6).then_some(best.1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! The accept loop: who may talk, how many at a time, how slowly.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use axum::routing::{get, post};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::{Context, answer, apps, change, daemon, environment, events, logs};
+use crate::model::Actor;
+use crate::os;
+use crate::wire::{self, Problem, ProblemCode};
+
+/// Connections at a time; further ones wait in the kernel's backlog.
+const CONNECTIONS_MAX: usize = 256;
+/// Largest request body: a resolved file of thousands of apps.
+const BODY_BYTES_MAX: usize = 32 << 20;
+/// A request head that is not complete by then is given up.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long answers in flight may take once the daemon leaves.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers on `listener` until `stop` becomes true (or its sender is gone), then lets answers in flight end.
+///
+/// # Errors
+/// The listener cannot be used with the runtime.
+pub fn serve(
+    listener: StdListener,
+    context: Context,
+    stop: watch::Receiver<bool>,
+) -> io::Result<impl Future<Output = ()> + use<>> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    Ok(accept_loop(listener, router(context), stop))
+}
+
+pub(super) fn router(context: Context) -> Router {
+    Router::new()
+        .route("/v1/list", get(apps::list))
+        .route("/v1/apps", get(apps::describe))
+        .route("/v1/projects", get(apps::projects))
+        .route("/v1/plan", post(change::plan))
+        .route("/v1/apply", post(change::apply))
+        .route("/v1/edit", post(change::edit))
+        .route("/v1/shutdown", post(change::shut_down))
+        .route("/v1/logs", get(logs::logs))
+        .route("/v1/events", get(events::events))
+        .route("/v1/env", get(environment::environment))
+        .route("/v1/daemon", get(daemon::status))
+        .route("/v1/daemon/restart", post(daemon::restart))
+        .route("/v1/daemon/stop", post(daemon::stop))
+        .fallback(answer::no_such_route)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(context)
+}
+
+async fn accept_loop(listener: UnixListener, router: Router, mut stop: watch::Receiver<bool>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await.ok()?;
+            Some((permit, listener.accept().await))
+        };
+        tokio::select! {
+            () = asked(&mut stop) => break,
+            next = next => match next {
+                Some((permit, Ok((stream, _)))) => {
+                    tokio::spawn(converse(stream, permit, router.clone(), stop.clone()));
+                }
+                Some((_, Err(_))) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                None => break,
+            },
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(LEAVE_TIMEOUT, room.acquire_many(all)).await;
+}
+
+/// One connection from first request to last.
+async fn converse(stream: UnixStream, permit: OwnedSemaphorePermit, router: Router, mut stop: watch::Receiver<bool>) {
+    let caller = admit(&stream);
+    let inner = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let caller = caller.clone();
+        let inner = inner.clone();
+        async move {
+            let response = match caller {
+                Ok(actor) => {
+                    request.extensions_mut().insert(actor);
+                    let Ok(response) = inner.call(request).await;
+                    response
+                }
+                Err(problem) => answer::problem(&problem),
+            };
+            Ok::<_, Infallible>(introduce(response))
+        }
+    });
+    let mut connection = http1::Builder::new();
+    connection.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut connection = std::pin::pin!(connection.serve_connection(TokioIo::new(stream), service));
+    let is_over = tokio::select! {
+        _ = connection.as_mut() => true,
+        () = asked(&mut stop) => false,
+    };
+    if !is_over {
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(LEAVE_TIMEOUT, connection).await;
+    }
+    drop(permit);
+}
+
+/// Resolves when the daemon leaves.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone is a daemon that is gone.
+    let _ = stop.wait_for(|is_asked| *is_asked).await;
+}
+
+/// Says who stands behind the socket; everybody but this user and root is refused.
+fn admit(stream: &UnixStream) -> Result<Actor, Problem> {
+    let forbidden = |message: String| Problem::new(ProblemCode::Forbidden, message);
+    let uid = stream.peer_cred().map_err(|error| forbidden(format!("cannot tell who is calling: {error}")))?.uid();
+    if uid != 0 && uid != os::user_id() {
+        return Err(forbidden("this daemon belongs to another user".to_owned()));
+    }
+    Ok(Actor { uid, name: os::user_name(uid) })
+}
+
+/// Every answer says which daemon gave it.
+fn introduce(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static(wire::VERSION_HEADER), HeaderValue::from_static(wire::VERSION));
+    headers.insert(HeaderName::from_static(wire::PROTOCOL_HEADER), HeaderValue::from(wire::PROTOCOL));
+    response
+}

@@ -1,0 +1,135 @@
+//! One method per route.
+
+use super::connection::json;
+use super::{Client, ClientError, Messages};
+use crate::wire::{
+    ApplyRequest, ChangeMessage, DaemonAnswer, DescribeAnswer, EditRequest, EnvironmentAnswer, EventMessage,
+    EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest, ProjectsAnswer,
+    Selection,
+};
+
+type Answer<T> = Result<T, ClientError>;
+
+impl Client {
+    /// What is.
+    ///
+    /// # Errors
+    /// No answer, or a problem: so for every call.
+    pub fn list(&mut self, selection: &Selection) -> Answer<ListAnswer> {
+        self.connection.ask("GET", &selection.query().on("/v1/list"), None)
+    }
+
+    /// Everything about some apps.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn describe(&mut self, selection: &Selection) -> Answer<DescribeAnswer> {
+        self.connection.ask("GET", &selection.query().on("/v1/apps"), None)
+    }
+
+    /// Who owns what.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn projects(&mut self) -> Answer<ProjectsAnswer> {
+        self.connection.ask("GET", "/v1/projects", None)
+    }
+
+    /// What an apply would do.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn plan(&mut self, request: &PlanRequest) -> Answer<PlanAnswer> {
+        self.connection.ask("POST", "/v1/plan", Some(&json(request)?))
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn apply(self, request: &ApplyRequest) -> Answer<Messages<ChangeMessage>> {
+        Ok(Messages::new(self.connection.open("POST", "/v1/apply", Some(&json(request)?))?))
+    }
+
+    /// A change without a file.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn edit(self, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
+        Ok(Messages::new(self.connection.open("POST", "/v1/edit", Some(&json(request)?))?))
+    }
+
+    /// Stops everything, then the daemon.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn shut_down(self) -> Answer<Messages<ChangeMessage>> {
+        Ok(Messages::new(self.connection.open("POST", "/v1/shutdown", Some(b""))?))
+    }
+
+    /// Lines that are there.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn logs(&mut self, query: &LogsQuery) -> Answer<LogsAnswer> {
+        self.connection.ask("GET", &query.query().on("/v1/logs"), None)
+    }
+
+    /// Lines that are there, and that come.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn follow_logs(self, query: &LogsQuery) -> Answer<Messages<LogMessage>> {
+        let query = LogsQuery { follow: true, ..query.clone() };
+        Ok(Messages::new(self.connection.open("GET", &query.query().on("/v1/logs"), None)?))
+    }
+
+    /// What happened.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn events(&mut self, query: &EventsQuery) -> Answer<EventsAnswer> {
+        self.connection.ask("GET", &query.query().on("/v1/events"), None)
+    }
+
+    /// What happened, and what happens.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn follow_events(self, query: &EventsQuery) -> Answer<Messages<EventMessage>> {
+        let query = EventsQuery { follow: true, ..query.clone() };
+        Ok(Messages::new(self.connection.open("GET", &query.query().on("/v1/events"), None)?))
+    }
+
+    /// What a copy is started with.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn environment(&mut self, selection: &Selection, reveal: bool) -> Answer<EnvironmentAnswer> {
+        self.connection.ask("GET", &selection.query().with_flag("reveal", reveal).on("/v1/env"), None)
+    }
+
+    /// The daemon about itself.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn daemon(&mut self) -> Answer<DaemonAnswer> {
+        self.connection.ask("GET", "/v1/daemon", None)
+    }
+
+    /// Another daemon takes over.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn restart_daemon(&mut self) -> Answer<DaemonAnswer> {
+        self.connection.ask("POST", "/v1/daemon/restart", Some(b""))
+    }
+
+    /// Daemon and anchor end, if no app runs.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn stop_daemon(&mut self) -> Answer<DaemonAnswer> {
+        self.connection.ask("POST", "/v1/daemon/stop", Some(b""))
+    }
+}

@@ -1,0 +1,108 @@
+//! One socket: a request out, an answer in.
+
+use std::io::{self, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::ClientError;
+use super::http::{self, Body, Head};
+use crate::wire::{self, Problem};
+
+/// Answers are read in pieces of this size: a list of hundreds of apps in one.
+const READ_BYTES: usize = 64 << 10;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    from: BufReader<UnixStream>,
+    other_version: Option<String>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: UnixStream, timeout: Duration) -> Result<Self, ClientError> {
+        let lost = |source| ClientError::Lost { source };
+        stream.set_read_timeout(Some(timeout)).map_err(lost)?;
+        stream.set_write_timeout(Some(timeout)).map_err(lost)?;
+        Ok(Self { from: BufReader::with_capacity(READ_BYTES, stream), other_version: None })
+    }
+
+    pub(super) fn other_version(&self) -> Option<&str> {
+        self.other_version.as_deref()
+    }
+
+    /// Asks and reads the whole answer.
+    pub(super) fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<T, ClientError> {
+        let length = self.send(method, path, body)?.body;
+        let bytes = Body::new(&mut self.from, length).read_all().map_err(broken)?;
+        understood(&bytes)
+    }
+
+    /// Asks for a stream; gives the connection up to it.
+    pub(super) fn open(
+        mut self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<Body<BufReader<UnixStream>>, ClientError> {
+        let length = self.send(method, path, body)?.body;
+        Ok(Body::new(self.from, length))
+    }
+
+    /// Sends a request and reads the head of the answer; a problem is an error.
+    fn send(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Head, ClientError> {
+        self.from.get_mut().write_all(&http::request(method, path, body)).map_err(broken)?;
+        let head = http::read_head(&mut self.from).map_err(broken)?;
+        self.greet(&head)?;
+        if head.status >= 400 {
+            let bytes = Body::new(&mut self.from, head.body).read_all().map_err(broken)?;
+            return Err(understood::<Problem>(&bytes)?.into());
+        }
+        Ok(head)
+    }
+
+    fn greet(&mut self, head: &Head) -> Result<(), ClientError> {
+        let daemon = head.version.clone().unwrap_or_else(|| "unknown".to_owned());
+        if head.protocol != Some(wire::PROTOCOL) {
+            return Err(ClientError::OtherProtocol { daemon, client: wire::VERSION });
+        }
+        if daemon != wire::VERSION {
+            self.other_version = Some(daemon);
+        }
+        Ok(())
+    }
+}
+
+/// A value as the body of a request.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, ClientError> {
+    serde_json::to_vec(value).map_err(|error| ClientError::NotUnderstood { problem: error.to_string() })
+}
+
+pub(super) fn understood<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(bytes).map_err(|error| ClientError::NotUnderstood { problem: error.to_string() })
+}
+
+pub(super) fn broken(source: io::Error) -> ClientError {
+    match source.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut,
+        io::ErrorKind::InvalidData => ClientError::NotUnderstood { problem: source.to_string() },
+        _ => ClientError::Lost { source },
+    }
+}
+
+impl Body<BufReader<UnixStream>> {
+    /// Waits for the next byte no longer than until then; without a time, for ever.
+    pub(super) fn be_patient(&self, until: Option<Instant>) -> Result<(), ClientError> {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(ClientError::TimedOut);
+        }
+        self.source().get_ref().set_read_timeout(left).map_err(broken)
+    }
+}

@@ -1,0 +1,63 @@
+//! What only a command in the foreground needs: Ctrl-C, and becoming another program.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use super::errno::checked;
+use crate::model::Environment;
+
+/// Exit code of a command that was ended by Ctrl-C, as shells count it.
+const INTERRUPTED: i32 = 130;
+
+static MESSAGE: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+static MESSAGE_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// From now on Ctrl-C prints `message` on standard error and ends this process with 130.
+///
+/// # Errors
+/// The kernel refuses the handler.
+pub fn say_on_interrupt(message: &'static str) -> io::Result<()> {
+    MESSAGE_BYTES.store(message.len(), Ordering::SeqCst);
+    MESSAGE.store(message.as_ptr().cast_mut(), Ordering::SeqCst);
+    let handler: extern "C" fn(libc::c_int) = interrupted;
+    // SAFETY: a zeroed `sigaction` is a valid empty one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    // SAFETY: `action` is initialised; the handler calls nothing but write and _exit.
+    checked(unsafe { libc::sigaction(libc::SIGINT, &raw const action, std::ptr::null_mut()) })?;
+    Ok(())
+}
+
+extern "C" fn interrupted(_signal: libc::c_int) {
+    let (text, bytes) = (MESSAGE.load(Ordering::SeqCst), MESSAGE_BYTES.load(Ordering::SeqCst));
+    // SAFETY: the text is 'static; both calls may be made in a signal handler.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, text.cast_const().cast(), bytes);
+        libc::_exit(INTERRUPTED);
+    }
+}
+
+/// Who a program runs as, beside the caller.
+#[derive(Clone, Debug, Default)]
+pub struct RunAs {
+    /// User number.
+    pub uid: Option<u32>,
+    /// Group number.
+    pub gid: Option<u32>,
+}
+
+/// Becomes another program with exactly this environment. Comes back only to say why not.
+pub fn become_program(program: &Path, args: &[String], env: &Environment, cwd: &Path, run_as: &RunAs) -> io::Error {
+    let mut command = Command::new(program);
+    command.args(args).env_clear().envs(env).current_dir(cwd);
+    if let Some(gid) = run_as.gid {
+        command.gid(gid);
+    }
+    if let Some(uid) = run_as.uid {
+        command.uid(uid);
+    }
+    command.exec()
+}

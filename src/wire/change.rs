@@ -1,0 +1,97 @@
+//! Plans, applies and edits, and the messages of their progress.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Problem, Selection};
+use crate::model::{ApplyOptions, Plan, ProjectName, Proposed};
+use crate::reconciler::{Edit, Progress, Report};
+
+/// `POST /v1/plan`: what would an apply do?
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// The resolved files.
+    pub proposed: Proposed,
+    /// What the person allows.
+    #[serde(default)]
+    pub options: ApplyOptions,
+}
+
+/// `POST /v1/apply`: the same, done. Answered by [`ChangeMessage`]s.
+pub type ApplyRequest = PlanRequest;
+
+/// The answer to a [`PlanRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanAnswer {
+    /// Shape of this answer.
+    pub format: u32,
+    /// The plan.
+    #[serde(flatten)]
+    pub plan: Plan,
+}
+
+/// `POST /v1/edit`: a change without a file. Answered by [`ChangeMessage`]s.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditRequest {
+    /// What is asked.
+    #[serde(flatten)]
+    pub edit: Edit,
+    /// Of which apps.
+    #[serde(flatten)]
+    pub selection: Selection,
+}
+
+/// One message of the stream that answers a change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "message")]
+pub enum ChangeMessage {
+    /// The change is kept; from here on it happens whether anybody listens or not.
+    Accepted {
+        /// One plan per project.
+        plans: Vec<AcceptedPlan>,
+    },
+    /// One step.
+    Progress {
+        /// Of which project.
+        project: ProjectName,
+        /// What.
+        #[serde(flatten)]
+        progress: Progress,
+    },
+    /// The listener was too slow; so many steps are not told.
+    Missed {
+        /// Of which project.
+        project: ProjectName,
+        /// How many.
+        count: u64,
+    },
+    /// Everything ended; the last message.
+    Finished {
+        /// One report per project.
+        reports: Vec<ProjectReport>,
+    },
+    /// The daemon leaves before the end; the next one carries on. The last message.
+    Interrupted {
+        /// Why.
+        problem: Problem,
+    },
+}
+
+/// A plan that is being carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AcceptedPlan {
+    /// The project's generation from now on.
+    pub accepted_generation: u64,
+    /// What is done.
+    #[serde(flatten)]
+    pub plan: Plan,
+}
+
+/// How the change of one project ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProjectReport {
+    /// Which.
+    pub project: ProjectName,
+    /// How.
+    #[serde(flatten)]
+    pub report: Report,
+}

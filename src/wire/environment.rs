@@ -1,0 +1,28 @@
+//! `GET /v1/env`: what an instance is started with.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Environment, InstanceId};
+
+/// The answer of `GET /v1/env`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentAnswer {
+    /// Shape of this answer.
+    pub format: u32,
+    /// Whose.
+    pub instance: InstanceId,
+    /// Names and values; secret ones are masked unless they were asked for.
+    pub env: Environment,
+    /// Names whose value is masked.
+    pub masked: Vec<String>,
+    /// Working folder.
+    pub cwd: PathBuf,
+    /// User name or number; none = the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Group name or number; none = the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}

@@ -1,0 +1,111 @@
+//! `GET /v1/list` and `GET /v1/apps`: what is, next to what should be.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{App, AppName, Bytes, Exit, Millis, Moment, Phase, ProjectName, Standing, WallTime};
+
+/// The answer of `GET /v1/list`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ListAnswer {
+    /// Shape of this answer.
+    pub format: u32,
+    /// The clock that moments in the rows refer to.
+    pub now: Moment,
+    /// All of them, ordered by project, app and slot.
+    pub instances: Vec<Row>,
+}
+
+/// One instance, or an app that has none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// `shop:api/0`; `shop:api` for an app with 0 instances.
+    pub id: String,
+    /// Whose.
+    pub project: ProjectName,
+    /// The app.
+    pub app: AppName,
+    /// Which copy; none for an app with 0 instances.
+    pub slot: Option<u32>,
+    /// The app's namespace.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// `running`, `stopped`, `backoff`, …
+    pub status: String,
+    /// The same with its data.
+    pub phase: Phase,
+    /// What should be, if that is not simply "up".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// The main process.
+    pub pid: Option<u32>,
+    /// How long it has been running.
+    pub uptime_ms: Option<Millis>,
+    /// When it was started.
+    pub started_at: Option<WallTime>,
+    /// How many processes it has had.
+    pub generation: u32,
+    /// Restarts that nobody asked for.
+    pub restarts: u32,
+    /// Time until the next start, while it backs off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start_ms: Option<Millis>,
+    /// How the last process ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exit: Option<Exit>,
+    /// Memory of its tree, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<Bytes>,
+    /// CPU of its tree in percent of one core, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f32>,
+    /// The program.
+    pub script: String,
+}
+
+/// The answer of `GET /v1/apps`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DescribeAnswer {
+    /// Shape of this answer.
+    pub format: u32,
+    /// The clock that moments in the rows refer to.
+    pub now: Moment,
+    /// The selected apps.
+    pub apps: Vec<DescribedApp>,
+}
+
+/// Everything about one app. Secrets are masked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DescribedApp {
+    /// The last applied spec.
+    pub spec: App,
+    /// Should it run?
+    pub standing: Standing,
+    /// `pm scale`, if it was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled: Option<u32>,
+    /// Where the project was declared.
+    pub files: Vec<PathBuf>,
+    /// The profile in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Its instances.
+    pub instances: Vec<Row>,
+    /// Slots whose process still runs an older spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outdated_slots: Vec<u32>,
+    /// Its log files.
+    pub logs: Vec<LogFiles>,
+}
+
+/// Where the output of one instance goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFiles {
+    /// Which copy.
+    pub slot: u32,
+    /// Standard output.
+    pub stdout: Option<PathBuf>,
+    /// Standard error.
+    pub stderr: Option<PathBuf>,
+}

@@ -1,0 +1,95 @@
+//! The one shape of everything that went wrong.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a request was not answered as asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Problem {
+    /// Stable word for scripts.
+    pub code: ProblemCode,
+    /// What the command ends with.
+    pub exit_code: u8,
+    /// The sentence.
+    pub message: String,
+    /// What to do, in the imperative.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Further lines: candidates, causes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+/// The kinds of problems, by their stable word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// No app is called so.
+    NoSuchApp,
+    /// Several apps are called so.
+    Ambiguous,
+    /// The request makes no sense.
+    Usage,
+    /// Somebody else owns it.
+    Ownership,
+    /// A safety rule.
+    Refused,
+    /// The state could not be written.
+    NotStored,
+    /// A file could not be read.
+    NotRead,
+    /// The daemon is leaving.
+    ShuttingDown,
+    /// Too many followers or connections.
+    Busy,
+    /// No such route, or a body that is not what the route takes.
+    BadRequest,
+    /// The caller is somebody else.
+    Forbidden,
+}
+
+impl ProblemCode {
+    /// The exit code of a command that ends with this.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::NoSuchApp | Self::NotStored | Self::NotRead | Self::Busy | Self::BadRequest => 1,
+            Self::Ownership => 5,
+            Self::Refused => 8,
+            Self::Ambiguous | Self::Usage => 64,
+            Self::ShuttingDown | Self::Forbidden => 69,
+        }
+    }
+
+    /// The HTTP status that it travels with.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::NoSuchApp => 404,
+            Self::Ambiguous | Self::Ownership | Self::Refused => 409,
+            Self::Usage | Self::BadRequest => 400,
+            Self::NotStored | Self::NotRead => 500,
+            Self::ShuttingDown | Self::Busy => 503,
+            Self::Forbidden => 403,
+        }
+    }
+}
+
+impl Problem {
+    /// A problem without hint and details.
+    pub fn new(code: ProblemCode, message: impl Into<String>) -> Self {
+        Self { code, exit_code: code.exit_code(), message: message.into(), hint: None, details: Vec::new() }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With further lines.
+    #[must_use]
+    pub fn details(mut self, details: Vec<String>) -> Self {
+        self.details = details;
+        self
+    }
+}
