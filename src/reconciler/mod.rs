@@ -150,7 +150,8 @@ pub(crate) enum Intent {
     Plan(Box<Proposed>, ApplyOptions, oneshot::Sender<Result<Plan, ReconcileError>>),
     Apply(Box<Proposed>, ApplyOptions, Actor, oneshot::Sender<Result<Accepted, ReconcileError>>),
     Edit(Vec<Target>, Edit, Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
-    ShutDown(Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
+    /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
+    StopAll(Actor, bool, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
     /// From an execution: keep these unless somebody changed the same things since that Desired.
     Amend(Vec<Change>, Arc<Desired>, oneshot::Sender<Result<(), ReconcileError>>),
     Desired(oneshot::Sender<Arc<Desired>>),
@@ -198,7 +199,15 @@ impl Reconciler {
     /// # Errors
     /// A state that cannot be written.
     pub async fn shut_down(&self, by: Actor) -> Result<Vec<Accepted>, ReconcileError> {
-        self.ask(|reply| Intent::ShutDown(by, reply)).await?
+        self.ask(|reply| Intent::StopAll(by, true, reply)).await?
+    }
+
+    /// Stops everything in order; the next daemon starts it again.
+    ///
+    /// # Errors
+    /// The daemon is leaving already.
+    pub async fn stop_everything(&self, by: Actor) -> Result<Vec<Accepted>, ReconcileError> {
+        self.ask(|reply| Intent::StopAll(by, false, reply)).await?
     }
 
     /// What should be, now.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::OperationResult;
 use super::execute::{Execution, Gate};
 use crate::events::Events;
-use crate::logs::{self, LogQuery, Source};
+use crate::logs::{self, LogQuery, Pump, Source};
 use crate::model::{
     AppId, AppName, Change, Declared, Desired, Failure, InstanceId, Operation, Phase, Project, ProjectName, Stream, Verb,
 };
@@ -30,6 +30,8 @@ pub struct Surroundings {
     pub events: Events,
     /// Where logs are.
     pub home: Home,
+    /// Writes them.
+    pub pump: Pump,
     /// Reads them.
     pub reader: Worker,
 }

@@ -25,6 +25,8 @@ pub(super) struct Loop {
     keeper: Keeper,
     surroundings: Surroundings,
     intents: mpsc::Receiver<Intent>,
+    /// Everything was stopped for good: no wake-up starts anything any more.
+    is_leaving: bool,
     /// For executions, which have amendments of their own; weak, so that they do not keep the loop alive.
     door: mpsc::WeakSender<Intent>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
@@ -44,6 +46,7 @@ impl Loop {
             keeper,
             surroundings,
             intents,
+            is_leaving: false,
             door,
             busy: watch::Sender::new(BTreeMap::new()),
         }
@@ -83,8 +86,8 @@ impl Loop {
                 let kept = self.amend(changes, &promised).await;
                 let _ = reply.send(kept);
             }
-            Intent::ShutDown(by, reply) => {
-                let accepted = self.shut_down(&by).await;
+            Intent::StopAll(by, is_remembered, reply) => {
+                let accepted = self.stop_all(&by, is_remembered).await;
                 let _ = reply.send(accepted);
             }
         }
@@ -93,7 +96,7 @@ impl Loop {
     /// Compares what is stored with what lives. Takes no input: what happens after a crash happens every day.
     async fn wake(&mut self) {
         let desired = self.current();
-        if desired.is_shut_down {
+        if desired.is_shut_down || self.is_leaving {
             return;
         }
         let live = self.surroundings.supervisor.live().await;
@@ -164,8 +167,11 @@ impl Loop {
         Ok(accepted)
     }
 
-    async fn shut_down(&mut self, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
-        self.keep(vec![Change::ShutDown { is_shut_down: true }]).await?;
+    async fn stop_all(&mut self, by: &Actor, is_remembered: bool) -> Result<Vec<Accepted>, ReconcileError> {
+        if is_remembered {
+            self.keep(vec![Change::ShutDown { is_shut_down: true }]).await?;
+        }
+        self.is_leaving = true;
         let live = self.surroundings.supervisor.live().await;
         let cause = Cause::Command { by: by.clone(), verb: "shutdown".into() };
         let desired = self.current();

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::anchor::HeldFd;
 use crate::model::{App, Cause, Digest, Environment, Failure, InstanceId, Live};
 
 pub use recover::Recovered;
@@ -98,11 +99,11 @@ impl Supervisor {
     ///
     /// # Errors
     /// No descriptors left.
-    pub fn start(world: World, specs: &dyn Specs) -> io::Result<(Self, Recovered)> {
+    pub fn start(world: World, held: Vec<HeldFd>, specs: &dyn Specs) -> io::Result<(Self, Recovered)> {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let (roster, revision) = roster::Roster::new();
         let mut instances = run::Loop::new(Arc::new(world), roster, inbox)?;
-        let recovered = instances.recover(specs);
+        let recovered = instances.recover(held, specs);
         tokio::spawn(instances.run());
         Ok((Self { requests, revision }, recovered))
     }

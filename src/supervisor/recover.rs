@@ -1,13 +1,15 @@
 //! Boot: the rows that the last daemon left become members again.
 
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::Launch;
 use super::member::Member;
 use super::run::{Loop, seed, token};
-use super::spawn::{connect_pipes, died_before_exec};
+use super::spawn::died_before_exec;
 use super::world::Specs;
-use crate::anchor::{Row, RowStanding, RowState};
+use crate::anchor::{HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
 use crate::model::{Cause, Exit, Fact, Failure, InstanceId, RestartWhen, Subject};
 use crate::os::{self, PidFd};
@@ -24,22 +26,23 @@ pub struct Recovered {
 impl Loop {
     /// Looks at every row. Nothing is started that should not be: each machine leaves `Unknown` by what was found,
     /// and what should exist at all is the reconciler's question right afterwards.
-    pub(super) fn recover(&mut self, specs: &dyn Specs) -> Recovered {
+    pub(super) fn recover(&mut self, held: Vec<HeldFd>, specs: &dyn Specs) -> Recovered {
         let mut recovered = Recovered::default();
+        let mut pipes: BTreeMap<(u64, u32), OwnedFd> = held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
         for row in self.world.table.rows() {
             let Some(member) = known_member(row, specs) else {
                 self.world.events.tell(Subject::Daemon, Fact::Trouble { message: unknown_row(row) });
                 continue;
             };
             recovered.instances += 1;
-            self.take_over(member, &mut recovered);
+            self.take_over(member, &mut pipes, &mut recovered);
         }
         self.sweep();
         self.roster.publish();
         recovered
     }
 
-    fn take_over(&mut self, mut member: Member, recovered: &mut Recovered) {
+    fn take_over(&mut self, mut member: Member, pipes: &mut BTreeMap<(u64, u32), OwnedFd>, recovered: &mut Recovered) {
         let (row, generation) = (member.row, member.machine.generation);
         member.last_exit = row.exit().map(|(exit, _)| exit);
         let found = look_at(row, &mut member);
@@ -47,7 +50,7 @@ impl Loop {
             recovered.alive += 1;
             member.started = Some(row.started().1);
         }
-        if let Err(error) = connect_pipes(&self.world, &mut member) {
+        if let Err(error) = self.world.reconnect(&mut member, pipes) {
             let message = format!("cannot open the log pipes of {}: {error}", member.id);
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }

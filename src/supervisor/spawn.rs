@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::member::Member;
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
@@ -239,19 +238,4 @@ pub(super) fn run(world: &Arc<World>, job: SpawnJob, results: &tokio::sync::mpsc
     let outcome = spawn(world, &job);
     // The loop is gone only when the daemon leaves; the row tells the next one.
     let _ = results.send(SpawnResult { row: job.row, generation: job.generation, launch: job.launch, outcome });
-}
-
-/// Opens the pipes of an instance that an earlier daemon started, so that its output flows again.
-pub(super) fn connect_pipes(world: &World, member: &mut Member) -> io::Result<()> {
-    let policy = &member.machine.policy.logs;
-    if policy.disable_logs || member.machine.generation == 0 {
-        return Ok(());
-    }
-    for stream in [Stream::Stdout, Stream::Stderr] {
-        let row = member.row.index();
-        let fifo = Fifo::create(&world.home.fifos(), row, stream, None)?;
-        world.connect(&fifo, StreamKey { row, stream }, &member.id, policy)?;
-    }
-    member.has_pipes = true;
-    Ok(())
 }

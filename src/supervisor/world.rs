@@ -1,10 +1,12 @@
 //! What the supervisor works with: the table, the anchor, the pump, the bus.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::member::Member;
 use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Row, Table};
 use crate::events::Events;
 use crate::logs::{self, LogTarget, Pump, StreamKey};
@@ -52,6 +54,27 @@ impl World {
         let reader = fifo.open_reader()?;
         self.anchor.hold(u64::from(key.row), held_kind(key.stream), reader.as_fd())?;
         self.pump.attach(key, reader, self.target(id, key.stream, policy));
+        Ok(())
+    }
+
+    /// Opens the pipes of an instance that an earlier daemon started, so that its output flows again: what the anchor
+    /// held for it, else (after the death of both) the pipes by their names.
+    pub(super) fn reconnect(&self, member: &mut Member, held: &mut BTreeMap<(u64, u32), OwnedFd>) -> io::Result<()> {
+        let policy = &member.machine.policy.logs;
+        if policy.disable_logs || member.machine.generation == 0 {
+            return Ok(());
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let key = StreamKey { row: member.row.index(), stream };
+            match held.remove(&(u64::from(key.row), held_kind(stream))) {
+                Some(reader) => self.pump.attach(key, reader, self.target(&member.id, stream, policy)),
+                None => {
+                    let fifo = Fifo::create(&self.home.fifos(), key.row, stream, None)?;
+                    self.connect(&fifo, key, &member.id, policy)?;
+                }
+            }
+        }
+        member.has_pipes = true;
         Ok(())
     }
 
