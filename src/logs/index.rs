@@ -195,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("a");
         written(&log, &[(0, 100), (50, 200)], 0);
-        std::fs::OpenOptions::new().append(true).open(index_path(&log)).unwrap().write_all(b"half").unwrap();
+        OpenOptions::new().append(true).open(index_path(&log)).unwrap().write_all(b"half").unwrap();
         assert_eq!(written(&log, &[(60, 300)], 60).time_of(60), WallTime(300), "goes on");
         assert_eq!(Index::read(&log, WallTime(7)).time_of(50), WallTime(200));
         written(&log, &[], 40); // shorter than the last entry

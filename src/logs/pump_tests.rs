@@ -340,6 +340,17 @@ fn after_its_patience_output_is_dropped_and_counted_to_the_byte() {
     assert_eq!(dropped.unwrap() + written, 7 + lost.len() as u64 + 6 * said_after);
 }
 
+/// Has room as soon as two segments are gone.
+struct Tight(PathBuf);
+impl Pour for Tight {
+    fn pour(&self, pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
+        if segments::numbers(&self.0)?.len() > 1 {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        Splice.pour(pipe, file, at, max)
+    }
+}
+
 #[test]
 fn a_full_disk_takes_the_logs_own_old_segments_first() {
     let yard = Yard::new();
@@ -347,16 +358,6 @@ fn a_full_disk_takes_the_logs_own_old_segments_first() {
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     for number in 1..=3 {
         fs::write(segments::segment_path(&log, number), "old").unwrap();
-    }
-    /// Has room as soon as two segments are gone.
-    struct Tight(PathBuf);
-    impl Pour for Tight {
-        fn pour(&self, pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
-            if segments::numbers(&self.0)?.len() > 1 {
-                return Err(io::Error::from_raw_os_error(libc::ENOSPC));
-            }
-            Splice.pour(pipe, file, at, max)
-        }
     }
     let (told, notices) = channel();
     let tight = Box::new(Tight(log.clone()));
@@ -443,5 +444,7 @@ fn others_wait_less_than_a_second_behind_floods() {
         assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     }
     is_over.store(true, Ordering::SeqCst);
-    floods.into_iter().for_each(|flood| flood.join().unwrap());
+    for flood in floods {
+        flood.join().unwrap();
+    }
 }
