@@ -17,6 +17,8 @@ use crate::model::{Event, Fact, Subject};
 const QUEUE_EVENTS: usize = 1024;
 /// A file that has reached this size becomes the older one.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+/// How much of the end is read at boot: a few hundred events.
+const TAIL_BYTES: u64 = 64 << 10;
 /// Longer lines are none of ours.
 const LINE_BYTES_MAX: u64 = 256 << 10;
 
@@ -35,18 +37,17 @@ enum Entry {
 }
 
 impl Journal {
-    /// Finds the end of the journal, starts its thread, and answers the next number and what went wrong.
-    pub(super) fn open(folder: &Path) -> (Self, u64, Vec<String>) {
+    /// Finds the end of the journal, starts its thread, and answers the next number, the newest events and what
+    /// went wrong.
+    pub(super) fn open(folder: &Path) -> (Self, u64, Vec<Event>, Vec<String>) {
         let path = folder.join("events.jsonl");
         let mut troubles = Vec::new();
-        let last = match last_event(&path) {
-            Ok(last) => last,
-            Err(error) => {
-                troubles.push(format!("cannot read the journal `{}`: {error}", path.display()));
-                None
-            }
-        };
-        let mut pen = Pen::new(path.clone(), last.as_ref().map_or(0, |event| event.seq));
+        let tail = tail(&path).unwrap_or_else(|error| {
+            troubles.push(format!("cannot read the journal `{}`: {error}", path.display()));
+            Vec::new()
+        });
+        let last = tail.last();
+        let mut pen = Pen::new(path.clone(), last.map_or(0, |event| event.seq));
         if let Err(error) = pen.open() {
             troubles.push(format!("cannot write the journal `{}`: {error}", path.display()));
         }
@@ -60,7 +61,7 @@ impl Journal {
                 None
             }
         };
-        (Self { path, queue, left_out }, next_seq(last.as_ref()), troubles)
+        (Self { path, queue, left_out }, next_seq(last), tail, troubles)
     }
 
     /// Hands an event to the thread, or counts it as left out.
@@ -125,8 +126,8 @@ fn events(file: File) -> impl Iterator<Item = Event> {
     })
 }
 
-/// The last whole event on disk; looks at the ends of the files only.
-fn last_event(path: &Path) -> io::Result<Option<Event>> {
+/// The end of the story on disk, oldest first: looks at the end of one file only, so that boot stays short.
+fn tail(path: &Path) -> io::Result<Vec<Event>> {
     for path in [path.to_owned(), older(path)] {
         let mut file = match File::open(path) {
             Ok(file) => file,
@@ -134,12 +135,13 @@ fn last_event(path: &Path) -> io::Result<Option<Event>> {
             Err(error) => return Err(error),
         };
         let end = file.metadata()?.len();
-        file.seek(SeekFrom::Start(end.saturating_sub(2 * LINE_BYTES_MAX)))?;
-        if let Some(last) = events(file).last() {
-            return Ok(Some(last));
+        file.seek(SeekFrom::Start(end.saturating_sub(TAIL_BYTES)))?;
+        let tail: Vec<Event> = events(file).collect();
+        if !tail.is_empty() {
+            return Ok(tail);
         }
     }
-    Ok(None)
+    Ok(Vec::new())
 }
 
 /// The writing end, on its own thread.

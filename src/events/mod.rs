@@ -7,14 +7,14 @@
 //! The newest thousand events are in memory. The journal (`events.jsonl`, and one older file) is written by
 //! a thread of its own; what that thread cannot keep up with is missing there, and a line says how much.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{broadcast, oneshot};
 
-use crate::model::{AppName, Event, Fact, ProjectName, Subject, WallTime};
+use crate::model::{AppName, Event, Fact, InstanceId, ProjectName, Subject, WallTime};
+use crate::os;
 
 mod journal;
 
@@ -40,6 +40,10 @@ pub struct Events {
 struct Recent {
     next_seq: u64,
     events: VecDeque<Event>,
+    /// The newest generation of each instance whose exit was told; of what earlier daemons told, the end only.
+    exits: HashMap<InstanceId, u32>,
+    /// Before this, `exits` knows nothing.
+    exits_begin: WallTime,
 }
 
 /// Which events.
@@ -71,9 +75,12 @@ impl Events {
     /// After a daemon that was killed the numbers go on with a gap: some that were told may not be on the
     /// disk, and no number is used twice.
     pub fn open(folder: &Path) -> (Self, Vec<String>) {
-        let (journal, next_seq, troubles) = Journal::open(folder);
+        let (journal, next_seq, tail, troubles) = Journal::open(folder);
         let (bus, _) = broadcast::channel(BUS_EVENTS);
-        let recent = Arc::new(Mutex::new(Recent { next_seq, events: VecDeque::new() }));
+        let exits_begin = tail.first().map_or(WallTime(0), |event| event.at);
+        let mut recent = Recent { next_seq, events: VecDeque::new(), exits: HashMap::new(), exits_begin };
+        tail.iter().for_each(|event| recent.note_exit(event));
+        let recent = Arc::new(Mutex::new(recent));
         (Self { bus, recent, journal: Arc::new(journal) }, troubles)
     }
 
@@ -81,7 +88,8 @@ impl Events {
     pub fn tell(&self, about: Subject, fact: Fact) {
         // One lock over number, memory, bus and journal: all of them see the same order.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = Event { seq: recent.next_seq, at: wall_now(), about, fact };
+        let event = Event { seq: recent.next_seq, at: os::wall(), about, fact };
+        recent.note_exit(&event);
         recent.next_seq += 1;
         if recent.events.len() == RECENT_EVENTS {
             recent.events.pop_front();
@@ -89,6 +97,13 @@ impl Events {
         recent.events.push_back(event.clone());
         self.journal.append(event.clone());
         let _ = self.bus.send(event); // nobody may be listening
+    }
+
+    /// Whether the exit of this process, which happened at `at`, was told already, by us or by an earlier daemon.
+    /// What lies too far back to know counts as told.
+    pub fn was_exit_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= generation)
     }
 
     /// Everything from now on. A lagging receiver is told how many events it missed.
@@ -134,9 +149,19 @@ impl Events {
     }
 }
 
-fn wall_now() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+impl Recent {
+    fn note_exit(&mut self, event: &Event) {
+        match (&event.about, &event.fact) {
+            (Subject::Instance(id), Fact::Exited { generation, .. }) => {
+                self.exits.insert(id.clone(), *generation);
+            }
+            // A later instance of that name counts from one again.
+            (Subject::Instance(id), Fact::Deleted) => {
+                self.exits.remove(id);
+            }
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::spawn::died_before_exec;
 use super::world::Specs;
 use crate::anchor::{HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
-use crate::model::{Cause, Exit, Fact, Failure, InstanceId, RestartWhen, Subject};
+use crate::model::{Cause, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, Subject, WallTime};
 use crate::os::{self, PidFd};
 
 /// What recovery found, for the event that says so.
@@ -77,8 +77,11 @@ impl Loop {
             RowState::Spawning | RowState::Running => member.machine.generation.wrapping_sub(1),
             RowState::Exited | RowState::Free => return,
         };
-        if self.world.events.last_exit_of(&member.id).is_none_or(|told| told < generation) && generation > 0 {
-            let uptime = if member.row.state() == RowState::Idle { at.since(member.row.started().0) } else { at.since(at) };
+        let at_wall = WallTime(os::wall().0.saturating_sub(os::now().since(at).0));
+        if generation > 0 && !self.world.events.was_exit_told(&member.id, generation, at_wall) {
+            // The start of a process that was followed by another one is no longer in the row.
+            let is_last = member.row.state() == RowState::Idle;
+            let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
             let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
             self.world.events.tell(Subject::Instance(member.id.clone()), fact);
         }
@@ -86,8 +89,12 @@ impl Loop {
 
     /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
     fn without_told_exits(&self, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
-        let told = self.world.events.last_exit_of(id);
-        let is_told = |effect: &Effect| matches!(effect, Effect::Tell(Fact::Exited { generation, .. }) if told == Some(*generation));
+        let is_told = |effect: &Effect| match effect {
+            Effect::Tell(Fact::Exited { generation, .. }) => {
+                self.world.events.was_exit_told(id, *generation, os::wall())
+            }
+            _ => false,
+        };
         effects.into_iter().filter(|effect| !is_told(effect)).collect()
     }
 }
