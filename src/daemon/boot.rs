@@ -1,6 +1,5 @@
 //! Boot: inheritance, state, threads, instances, intents, socket. In this order.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
@@ -73,15 +72,15 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let inherited = AnchorLink::inherit().map_err(BootError::Inheritance)?.ok_or(BootError::NoAnchor)?;
     os::killpoint("boot.inherited");
     let home = Home::from_env()?;
-    let (mut store, desired, troubles) = Store::open(&home.state)?;
+    let (store, desired, troubles) = Store::open(&home.state)?;
     let (events, more_troubles) = Events::open(&home.state);
     for message in troubles.into_iter().chain(more_troubles) {
         events.tell(Subject::Daemon, Fact::Trouble { message });
     }
     let pump = Pump::start(notices(events.clone())).map_err(at("start the log pump"))?;
     let table = inherited.table;
-    forget_unused(&mut store, &table, &events);
-    let keeper = Keeper::new(store, Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?);
+    let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
+    let keeper = Keeper::new(store, storing, table.clone());
     let world = World {
         mirror: Mirror::create(&home.table(), &table).map_err(at("mirror the process table"))?,
         table,
@@ -124,19 +123,6 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     };
     let signals = ShutdownSignals::new().map_err(at("listen for signals"))?;
     Ok(Daemon { context, listener: inherited.listener, signals, leave: asked, pump, _lock: inherited.lock })
-}
-
-/// Specs that neither Desired nor a living process names make the state file long; boot is when nobody waits for it.
-fn forget_unused(store: &mut Store, table: &crate::anchor::Table, events: &Events) {
-    if !store.should_compact() {
-        return;
-    }
-    let records = table.rows().map(|row| row.record());
-    let live: BTreeSet<_> = records.flat_map(|record| [record.digest, record.base_digest]).collect();
-    if let Err(error) = store.compact(&live) {
-        let message = format!("cannot shorten the state file, it goes on growing: {}", with_causes(&error));
-        events.tell(Subject::Daemon, Fact::Trouble { message });
-    }
 }
 
 /// What the pump has to say becomes events.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::perform::Surroundings;
 use super::{Intent, OperationReport, OperationResult, Progress, Report};
-use crate::model::{AppName, Cause, Change, Desired, Millis, Operation, Plan, ProjectName, Verb};
+use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Verb};
 
 /// One plan being carried out.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub(super) struct Execution {
     /// Desired as it is by now: a later command may have taken over.
     pub desired: watch::Receiver<Arc<Desired>>,
     pub busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
+    pub failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     pub cause: Cause,
     pub generation: u64,
     pub progress: broadcast::Sender<Progress>,
@@ -113,9 +114,21 @@ impl Execution {
         let (app, verb) = (operation.app.clone(), operation.verb.word().to_owned());
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
         let result = self.perform(operation, gate).await;
+        self.remember(&app, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
         report
+    }
+
+    /// A form of an app that failed is not tried again by anything automatic; one that came up is forgiven.
+    fn remember(&self, app: &AppName, result: &OperationResult) {
+        let key = (self.project.clone(), app.clone());
+        let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(app));
+        self.failed.send_if_modified(|failed| match (result, declared) {
+            (OperationResult::Failed { .. }, Some(declared)) => failed.insert(key, declared.digest).is_none(),
+            (OperationResult::Done, _) => failed.remove(&key).is_some(),
+            (OperationResult::Failed { .. } | OperationResult::Skipped { .. } | OperationResult::Superseded, _) => false,
+        });
     }
 
     fn skip(&self, operations: Vec<Operation>, why: &str) -> Vec<OperationReport> {

@@ -10,7 +10,7 @@ use super::execute::Execution;
 use super::perform::Surroundings;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target};
 use crate::model::{
-    Actor, AppName, ApplyOptions, Cause, Change, Desired, Fact, Operation, Plan, Project, ProjectName, Proposed, Subject, Verb,
+    Actor, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName, Proposed, Subject, Verb,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -29,6 +29,8 @@ pub(super) struct Loop {
     is_leaving: bool,
     /// For executions, which have amendments of their own; weak, so that they do not keep the loop alive.
     door: mpsc::WeakSender<Intent>,
+    /// What failed in this form: nothing automatic tries it again until somebody changes it.
+    failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
     busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
 }
@@ -48,6 +50,7 @@ impl Loop {
             intents,
             is_leaving: false,
             door,
+            failed: watch::Sender::new(BTreeMap::new()),
             busy: watch::Sender::new(BTreeMap::new()),
         }
     }
@@ -106,13 +109,19 @@ impl Loop {
         for name in names {
             let project = desired.projects.get(&name).cloned().unwrap_or_else(Project::default);
             let mut plan = plan::plan_wakeup(&name, &project, &live);
-            let busy = self.busy.borrow();
-            plan.operations.retain(|operation| !busy.contains_key(&(name.clone(), operation.app.clone())));
-            drop(busy);
+            plan.operations.retain(|operation| self.may_touch(&name, &project, &operation.app));
             if !plan.is_empty() {
                 self.execute(plan, Cause::Boot, Vec::new());
             }
         }
+    }
+
+    /// Whether something automatic may work on an app: nobody else does, and it has not failed in this form.
+    fn may_touch(&self, name: &ProjectName, project: &Project, app: &AppName) -> bool {
+        let key = (name.clone(), app.clone());
+        let failed = self.failed.borrow().get(&key).copied();
+        let digest = project.apps.get(app).map(|declared| declared.digest);
+        !self.busy.borrow().contains_key(&key) && (failed.is_none() || failed != digest)
     }
 
     async fn plan(&self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
@@ -219,6 +228,7 @@ impl Loop {
             promised: self.current(),
             desired: self.desired.subscribe(),
             busy: self.busy.clone(),
+            failed: self.failed.clone(),
             cause,
             generation,
             progress,

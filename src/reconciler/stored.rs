@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::ReconcileError;
+use crate::anchor::Table;
 use crate::model::{App, Change, Digest, Environment};
 use crate::os::Worker;
 use crate::store::Store;
@@ -15,12 +16,13 @@ use crate::supervisor::Specs;
 pub struct Keeper {
     store: Arc<Mutex<Store>>,
     worker: Worker,
+    table: Table,
 }
 
 impl Keeper {
-    /// Puts the store behind `worker`, which must have one thread.
-    pub fn new(store: Store, worker: Worker) -> Self {
-        Self { store: Arc::new(Mutex::new(store)), worker }
+    /// Puts the store behind `worker`, which must have one thread. What the rows of `table` name is never forgotten.
+    pub fn new(store: Store, worker: Worker, table: Table) -> Self {
+        Self { store: Arc::new(Mutex::new(store)), worker, table }
     }
 
     /// Keeps the changes durably; when this returns they survive a power cut.
@@ -29,16 +31,29 @@ impl Keeper {
     /// They could not be written; then none of them was kept.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), ReconcileError> {
         let (reply, result) = oneshot::channel();
-        let store = Arc::clone(&self.store);
+        let keeper = self.clone();
         let work = move || {
-            let committed = store.lock().unwrap_or_else(PoisonError::into_inner).commit(&changes);
+            let committed = keeper.store.lock().unwrap_or_else(PoisonError::into_inner).commit(&changes);
             // The reconciler waits for it, unless the daemon is leaving.
             let _ = reply.send(committed);
+            keeper.forget_unused();
         };
         let full = |message: &str| ReconcileError::NotStored { message: message.to_owned() };
         self.worker.submit(Box::new(work)).map_err(|_| full("too many changes are waiting to be written"))?;
         let committed = result.await.map_err(|_| full("the writing thread ended"))?;
         committed.map_err(|error| full(&with_causes(&error)))
+    }
+}
+
+impl Keeper {
+    /// Specs that neither Desired nor a spawn record names make the state file long. A file that cannot be shortened
+    /// stays as it is, and is tried again after the next commit.
+    fn forget_unused(&self) {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if store.should_compact() {
+            let records = self.table.rows().map(|row| row.record());
+            let _ = store.compact(&records.flat_map(|record| [record.digest, record.base_digest]).collect());
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! One instance with everything that belongs to it: machine, process handle, launches, waiting orders.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::{Launch, Outcome, Task};
@@ -115,14 +117,17 @@ impl Member {
         }
     }
 
-    /// As observers see it.
+    /// As observers see it. The spec is the one that the process was really started with, except for what is
+    /// followed while it lives.
     pub fn live(&self) -> LiveInstance {
+        let (policy, record) = (&self.machine.policy, &self.record.spec);
+        let spec = if policy.run == record.run { policy } else { record };
         LiveInstance {
             phase: self.machine.phase(self.pid()),
             generation: self.machine.generation,
             restarts: self.machine.restarts,
             unstable: self.machine.unstable,
-            spec: self.record.spec.clone(),
+            spec: Arc::clone(spec),
             epoch: self.record.epoch,
             started: self.started,
             last_exit: self.last_exit,
