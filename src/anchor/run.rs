@@ -139,8 +139,10 @@ fn table(home: &Home) -> Result<Table, BootError> {
 
 /// Fills the fixed numbers with something harmless, so that nothing that is opened later gets them.
 fn reserve_numbers() -> io::Result<()> {
-    let null = os::open_null()?;
-    let null = os::copy_above(null.as_fd(), LOCK + 1)?;
+    // The first one gets such a number itself, and would take it along when it is closed at the end.
+    let low = os::open_null()?;
+    let null = os::copy_above(low.as_fd(), LOCK + 1)?;
+    drop(low);
     (ANCHOR_SOCKET..=LOCK).try_for_each(|number| os::place(null.as_fd(), number))
 }
 

@@ -19,10 +19,13 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&BootError::Runtime(error)),
     };
-    match runtime.block_on(boot::boot()) {
+    let code = match runtime.block_on(boot::boot()) {
         Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon)),
         Err(error) => failed(&error),
-    }
+    };
+    // The link to the anchor ends with the process and not before: a daemon that closed it is taken for a broken one.
+    std::mem::forget(runtime);
+    code
 }
 
 /// The anchor has connected our standard error with the daemon's log.
