@@ -314,7 +314,7 @@ fn shape(name: &str) -> Option<&'static Shape> {
     Some(match name {
         "name" => &const { Shape::Form(&APP_NAME) },
         "script" | "command" | "interpreter" | "cwd" | "namespace" | "out_file" | "error_file" | "cron_restart"
-        | "cron_timezone" | "build" | "log_date_format" => &FORM_TEXT,
+        | "cron_timezone" | "build" | "log_date_format" | "log_file" => &FORM_TEXT,
         "instance_var" | "increment_var" => &const { Shape::Form(&VARIABLE_NAME) },
         "args" | "interpreter_args" => &ARGUMENTS,
         "instances" => &const { Any(&[Integer(-4096, 4096), Choice(&["max"])]) },
@@ -358,7 +358,6 @@ fn shape(name: &str) -> Option<&'static Shape> {
         "limits" => &const { Record(&LIMIT_FIELDS) },
         "user" | "group" => &ACCOUNT,
         "umask" => &const { Shape::Form(&UMASK) },
-        "log_file" => &FORM_TEXT,
         "log_type" => &const { Choice(&["raw", "json"]) },
         "log_rotate" => &const { Record(&ROTATE_FIELDS) },
         "on_log_full" => &const { Choice(&["drop", "block"]) },

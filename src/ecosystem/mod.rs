@@ -9,6 +9,8 @@
 //!      ─values/program/environment─► App ─across─► Proposed
 //! ```
 
+#![allow(clippy::single_match_else, clippy::match_bool, reason = "both outcomes of a question stand side by side")]
+
 mod across;
 mod app;
 mod diagnostic;
@@ -52,6 +54,7 @@ use diagnostic::{Places, Report, code};
 use document::Document;
 use environment::{Collected, EnvFiles, From};
 use merge::Merged;
+use surroundings::Remembering;
 use tree::Span;
 use values::Values;
 
@@ -171,7 +174,8 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
     }
     let folders: Vec<PathBuf> =
         files.iter().map(|file| file.path.parent().unwrap_or(Path::new("/")).to_path_buf()).collect();
-    let resolver = Resolver { project: &project, options, world, folders: &folders };
+    let world = Remembering::new(world);
+    let resolver = Resolver { project: &project, options, world: &world, folders: &folders };
     let mut env_files = EnvFiles::default();
     let mut apps = Vec::with_capacity(merged.len());
     let mut notes = Notes::default();
@@ -191,7 +195,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         project,
         origin,
         apps: apps.into_iter().map(|(app, _)| app).collect(),
-        base: environment::base(world),
+        base: environment::base(&world),
         from_shell: notes.from_shell,
     });
     Reading { proposed, diagnostics: report.finish(&files), sources, files }
@@ -264,7 +268,7 @@ fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Report) {
 struct Resolver<'a> {
     project: &'a ProjectName,
     options: &'a ReadOptions,
-    world: &'a dyn Surroundings,
+    world: &'a Remembering<'a>,
     folders: &'a [PathBuf],
 }
 

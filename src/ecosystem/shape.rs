@@ -98,7 +98,7 @@ impl fmt::Display for Trail<'_> {
 
 /// Whether `${` opens a variable in the text (a doubled dollar does not).
 pub(super) fn has_variables(text: &str) -> bool {
-    text.replace("$$", "").contains("${")
+    text.contains("${") && text.replace("$$", "").contains("${")
 }
 
 impl Shape {
@@ -261,7 +261,7 @@ pub(super) fn listed(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
-        Some((last, [rest @ ..])) => format!("{} or {last}", rest.join(", ")),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
         None => String::new(),
     }
 }
