@@ -161,18 +161,18 @@ impl Shape {
 
     /// Reports by the alternative that was most likely meant: the one that takes this kind of value.
     fn check_any(&self, shapes: &[Shape], node: &Node, trail: Trail<'_>, report: &mut Report) {
-        let mut fitting = shapes.iter().filter(|shape| shape.fits_kind(node));
-        let Some(first) = fitting.next() else {
+        let fitting: Vec<&Self> = shapes.iter().filter(|shape| shape.fits_kind(node)).collect();
+        if fitting.is_empty() {
             return self.wrong_type(node, trail, report);
-        };
-        let mut best: Option<Report> = None;
-        if let (Self::Choice(words), Some(text), None) =
-            (first, node.as_text(), shapes.iter().filter(|shape| shape.fits_kind(node)).nth(1))
+        }
+        // A wrong word is answered with everything that would be taken, not with the words alone.
+        if let ([Self::Choice(words)], Some(text)) = (fitting.as_slice(), node.as_text())
             && !words.contains(&text)
         {
             return self.wrong_word(words, text, node, trail, report);
         }
-        for shape in std::iter::once(first).chain(fitting) {
+        let mut best: Option<Report> = None;
+        for shape in fitting {
             let mut attempt = Report::default();
             shape.check(node, trail, &mut attempt);
             if attempt.errors == 0 {
