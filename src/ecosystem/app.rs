@@ -1,5 +1,7 @@
 //! One merged app → [`App`]: every key read, every default filled in.
 
+use std::collections::BTreeMap;
+
 use crate::model::{
     App, AppId, AppName, Condition, LogPolicy, OnLogFull, ProjectName, RestartPolicy, RestartWhen, Rotation, Run,
     StopPolicy, StopScope, Template,
@@ -11,6 +13,7 @@ use super::environment::{Collected, EnvFiles, environment, restart_on};
 use super::keys::{SIZE, UMASK};
 use super::program::program;
 use super::shape::Shape;
+use super::surroundings::Surroundings as _;
 use super::tree::{Kind, Node, Value, integer};
 use super::values::{Values, signal, size, umask};
 
@@ -127,7 +130,7 @@ fn account(values: &mut Values<'_>, run: &mut Run) {
         values.error(code::UNKNOWN_USER, span, format!("there is no group `{group}`"));
     }
     if let Some(node) = values.node("umask") {
-        run.umask = values.scalar("umask", &Shape::Form(&UMASK), &node, umask);
+        run.umask = values.scalar("umask", &Shape::Form(&UMASK), node, umask);
     }
 }
 
@@ -164,7 +167,7 @@ fn restart(values: &mut Values<'_>) -> RestartPolicy {
             .hint("keep `restart`");
     }
     let when = restart.unwrap_or(if autorestart == Some(false) { RestartWhen::Never } else { defaults.restart });
-    let codes = values.node("stop_exit_codes").map(|node| integers(values, "stop_exit_codes", &node));
+    let codes = values.node("stop_exit_codes").map(|node| integers(values, "stop_exit_codes", node));
     RestartPolicy {
         restart: when,
         stop_exit_codes: codes.unwrap_or_default(),
@@ -229,8 +232,9 @@ fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
     Rotation { size: bytes.unwrap_or(defaults.size), keep: keep.unwrap_or(defaults.keep) }
 }
 
-fn depends_on(values: &mut Values<'_>) -> std::collections::BTreeMap<AppName, Condition> {
-    let mut needed = std::collections::BTreeMap::new();
+#[expect(clippy::zero_sized_map_values, reason = "`started` is only the first condition")]
+fn depends_on(values: &mut Values<'_>) -> BTreeMap<AppName, Condition> {
+    let mut needed = BTreeMap::new();
     let Some(node) = values.node("depends_on") else { return needed };
     match &node.value {
         Value::List(nodes) => {
@@ -257,7 +261,7 @@ fn moved_from(values: &mut Values<'_>, project: &ProjectName) -> Vec<AppId> {
     let Some(node) = values.node("moved_from") else { return Vec::new() };
     let nodes = match &node.value {
         Value::List(nodes) => nodes.as_slice(),
-        _ => std::slice::from_ref(&node),
+        _ => std::slice::from_ref(node),
     };
     let old = |text: &str| match text.contains(':') {
         true => text.parse().ok(),

@@ -48,18 +48,18 @@ pub(super) enum From {
     Shell,
 }
 
-/// inherit < defaults.env_file < env_file < env.
+/// `inherit` < `defaults.env_file` < `env_file` < `env`.
 pub(super) fn environment(values: &mut Values<'_>, files: &mut EnvFiles) -> Collected {
     let mut collected = Collected { env: BTreeMap::new(), from: BTreeMap::new() };
     inherit(values, &mut collected);
-    for node in values.app.default_env_files.clone().into_iter().chain(values.node("env_file")) {
-        env_files(values, files, &node, &mut collected);
+    for node in values.app.default_env_files.as_ref().into_iter().chain(values.node("env_file")) {
+        env_files(values, files, node, &mut collected);
     }
     let Some(node) = values.node("env") else { return collected };
     for entry in node.as_map().unwrap_or_default() {
         let path = format!("env.{}", entry.key);
         if matches!(entry.node.value, Value::Map(_)) {
-            unsupported(&format!("{}.secret", path), entry.node.span, values.report);
+            unsupported(&format!("{path}.secret"), entry.node.span, values.report);
         } else if let Some(template) = values.template(&path, &entry.node) {
             collected.env.insert(entry.key.clone(), template);
             collected.from.insert(entry.key.clone(), From::File(entry.node.span));
@@ -71,7 +71,7 @@ pub(super) fn environment(values: &mut Values<'_>, files: &mut EnvFiles) -> Coll
 fn inherit(values: &mut Values<'_>, collected: &mut Collected) {
     for (pattern, span) in values.texts("inherit") {
         if let Err(problem) = fast_glob::validate(&pattern) {
-            values.error(code::GLOB, span, format!("`inherit`: `{pattern}` is not a pattern: {:?}", problem.kind));
+            values.error(code::GLOB, span, format!("`inherit`: `{pattern}` is not a pattern: {problem}"));
             continue;
         }
         let is_plain = !pattern.contains(['*', '?', '[', '{', '!']);
@@ -96,11 +96,11 @@ fn env_files(values: &mut Values<'_>, files: &mut EnvFiles, node: &Node, collect
             Some(_) => {
                 let required = node.get("required").and_then(Node::as_scalar);
                 let is_required = required.is_none_or(|scalar| scalar.kind != Kind::Boolean || scalar.text != "false");
-                (node.get("path").cloned(), is_required)
+                (node.get("path"), is_required)
             }
-            None => (Some(node.clone()), true),
+            None => (Some(node), true),
         };
-        let Some((path, span)) = path_node.and_then(|node| Some((values.path("env_file", &node)?, node.span))) else {
+        let Some((path, span)) = path_node.and_then(|node| Some((values.path("env_file", node)?, node.span))) else {
             continue;
         };
         for (name, value) in read_env_file(values, files, &path, span, is_required) {
@@ -159,7 +159,7 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
     let mut found = BTreeMap::new();
     for (pattern, span) in values.texts("restart_on") {
         if let Err(problem) = fast_glob::validate(&pattern) {
-            values.error(code::GLOB, span, format!("`restart_on`: `{pattern}` is not a pattern: {:?}", problem.kind));
+            values.error(code::GLOB, span, format!("`restart_on`: `{pattern}` is not a pattern: {problem}"));
             continue;
         }
         let files = matching(values.world, cwd, &pattern);

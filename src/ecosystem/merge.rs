@@ -136,7 +136,9 @@ fn drop_unset(node: &mut Node) {
     match &mut node.value {
         Value::Map(entries) => {
             entries.retain(|entry: &Entry| !entry.node.is_unset());
-            entries.iter_mut().for_each(|entry| drop_unset(&mut entry.node));
+            for entry in entries {
+                drop_unset(&mut entry.node);
+            }
         }
         Value::List(nodes) => nodes.iter_mut().for_each(drop_unset),
         Value::Scalar(_) => {}

@@ -11,7 +11,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> V
             (distance <= allowed).then_some((distance, candidate))
         })
         .collect();
-    close.sort();
+    close.sort_unstable();
     close.dedup();
     close.into_iter().take(3).map(|(_, candidate)| candidate).collect()
 }

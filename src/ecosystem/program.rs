@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Run, Template};
 
 use super::diagnostic::code;
-use super::surroundings::{Look, on_path, tidy};
+use super::surroundings::{Look, Surroundings as _, tidy};
 use super::tree::Span;
 use super::values::Values;
 
@@ -62,7 +62,7 @@ pub(super) fn program(values: &mut Values<'_>, run: &mut Run) {
 /// The working folder with its links resolved.
 fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
     let (path, span) = match values.node("cwd") {
-        Some(node) => (values.path("cwd", &node), node.span),
+        Some(node) => (values.path("cwd", node), node.span),
         None => {
             let span = values.app.name_span;
             (Some(values.folder_of(span).to_path_buf()), span)
@@ -87,10 +87,10 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
 fn command_program(values: &mut Values<'_>, run: &mut Run) {
     let Some(node) = values.node("command") else { return };
     if run.shell {
-        run.command = values.template("command", &node).into_iter().collect();
+        run.command = values.template("command", node).into_iter().collect();
         return;
     }
-    run.command = values.words("command", &node);
+    run.command = values.words("command", node);
     let Some(first) = run.command.first().filter(|first| !first.is_per_instance()).map(ToString::to_string) else {
         if run.command.is_empty() && !node.as_text().unwrap_or_default().contains(['$', '"', '\'']) {
             values.error(code::BAD_VALUE, node.span, "`command` is empty");
@@ -102,7 +102,7 @@ fn command_program(values: &mut Values<'_>, run: &mut Run) {
     if first.contains('/') {
         let file = run.cwd.join(&first);
         check_runnable(values, &file, node.span, is_foreign);
-    } else if on_path(&first, values.world).is_none() {
+    } else if !values.world.has_program(&first) {
         not_on_path(values, &first, &run.cwd.clone(), node.span);
     }
 }
@@ -122,7 +122,7 @@ fn script_program(values: &mut Values<'_>, run: &mut Run, span: Span, is_foreign
     let interpreter = values.text("interpreter");
     let is_bare = !script.contains(['/', '.']);
     if is_bare && interpreter.as_deref().is_none_or(|word| word == "none") {
-        if on_path(&script, values.world).is_none() {
+        if !values.world.has_program(&script) {
             not_on_path(values, &script, &run.cwd.clone(), span);
         }
         run.script = Some(script);
@@ -175,7 +175,7 @@ fn named_interpreter(values: &mut Values<'_>, word: &str, cwd: &Path) -> Option<
         check_runnable(values, &file, span, is_foreign);
         return Some(file.to_string_lossy().into_owned());
     }
-    if on_path(&word, values.world).is_none() {
+    if !values.world.has_program(&word) {
         let message = format!("the interpreter `{word}` is not on your PATH");
         let found = values.error(code::INTERPRETER, span, message);
         if word.contains(' ') {
@@ -200,7 +200,12 @@ fn guess(
     let known = INTERPRETERS.iter().find(|(known, _)| *known == extension).map(|(_, interpreter)| *interpreter);
     // An executable file with its own `#!` line knows best (a virtual environment's Python, say),
     // unless arguments for the interpreter have to be put in between.
-    let first_line = if is_executable && known.is_none() { None } else { values.world.first_line(file) };
+    let needs_first_line = match known {
+        Some("sh" | "bash") => true,
+        Some(_) => is_executable,
+        None => !is_executable,
+    };
+    let first_line = needs_first_line.then(|| values.world.first_line(file)).flatten();
     let hashbang = first_line.as_deref().and_then(hashbang);
     if is_executable && (known.is_none() || (hashbang.is_some() && interpreter_args.is_empty())) {
         return None;
@@ -245,7 +250,7 @@ fn hashbang(line: &[u8]) -> Option<(String, Option<String>)> {
 fn check_on_path(values: &mut Values<'_>, program: &str, span: Span) {
     let is_there = match program.contains('/') {
         true => values.world.look(Path::new(program)) == Look::File { is_executable: true },
-        false => on_path(program, values.world).is_some(),
+        false => values.world.has_program(program),
     };
     if !is_there {
         let message = format!("the interpreter `{program}` of this script is not on your PATH");

@@ -6,6 +6,12 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::{SourceFile, diagnostic::Label};
 
+/// Longest piece of a file that is shown.
+const WINDOW_BYTES_MAX: usize = 64 << 10;
+
+/// A place to mark, with what is written beside it.
+type Mark<'a> = (&'a Place, Option<&'a str>);
+
 /// All diagnostics as one text, with a counting last line. Empty if there are none.
 pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], with_color: bool) -> String {
     let renderer = if with_color { Renderer::styled() } else { Renderer::plain() };
@@ -56,7 +62,7 @@ fn snippets<'a>(
     labels: &'a [Label],
     files: &'a [SourceFile],
 ) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-    let mut windows: Vec<(Vec<(&Place, Option<&str>)>, bool)> = vec![(vec![(place, None)], true)];
+    let mut windows: Vec<(Vec<Mark<'_>>, bool)> = vec![(vec![(place, None)], true)];
     for label in labels {
         let marked = (&label.place, Some(label.text.as_str()));
         match windows.iter_mut().find(|(marks, _)| marks[0].0.file == label.place.file) {
@@ -68,7 +74,7 @@ fn snippets<'a>(
 }
 
 fn snippet<'a>(
-    marks: &[(&'a Place, Option<&'a str>)],
+    marks: &[Mark<'a>],
     is_primary: bool,
     files: &'a [SourceFile],
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
@@ -80,7 +86,6 @@ fn snippet<'a>(
     let line_end = bytes[end..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| end + at);
     let line = marks.iter().map(|(place, _)| place.line as usize).min().unwrap_or(1);
     // Not UTF-8 or an overlong line: the place alone has to do.
-    const WINDOW_BYTES_MAX: usize = 64 << 10;
     let window = &bytes[line_start..line_end];
     let text = std::str::from_utf8(window).ok().filter(|text| text.len() <= WINDOW_BYTES_MAX);
     let text = text.unwrap_or("(this line cannot be shown)");
@@ -141,7 +146,8 @@ error[alias-beside-original]: `interpreter_args` and its other spelling stand si
     #[test]
     fn bytes_that_are_no_text_can_still_be_pointed_at() {
         let file = SourceFile { path: "/x/pm.toml".into(), text: b"a = 1\nb = \"\xFF\"\n".to_vec() };
-        let reading = super::super::read(&[file], &Default::default(), &super::super::fake::World::usual());
+        let reading =
+            super::super::read(&[file], &super::super::ReadOptions::default(), &super::super::fake::World::usual());
         let text = render(&reading.diagnostics, &reading.files, false);
         assert!(text.contains("error[encoding]") && text.contains("/x/pm.toml:2"), "{text}");
     }

@@ -1,6 +1,7 @@
 //! What reading a file needs to know about the machine, as questions with values for answers.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// The outside world, as far as an ecosystem file can refer to it. Implementations must not change anything.
@@ -85,11 +86,78 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
     out
 }
 
-/// Finds a bare word on the PATH of the shell.
-pub(super) fn on_path(word: &str, world: &dyn Surroundings) -> Option<PathBuf> {
-    let path = world.variables().get("PATH")?;
-    path.split(':')
-        .filter(|folder| folder.starts_with('/'))
-        .map(|folder| Path::new(folder).join(word))
-        .find(|file| world.look(file) == Look::File { is_executable: true })
+/// The outside world, asked once per question: a thousand apps share a folder and an interpreter.
+pub(super) struct Remembering<'a> {
+    world: &'a dyn Surroundings,
+    looks: RefCell<HashMap<PathBuf, Look>>,
+    targets: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    programs: RefCell<HashMap<String, bool>>,
+}
+
+impl<'a> Remembering<'a> {
+    pub fn new(world: &'a dyn Surroundings) -> Self {
+        Self { world, looks: RefCell::default(), targets: RefCell::default(), programs: RefCell::default() }
+    }
+
+    /// Whether a bare word is a program on the PATH of the shell.
+    pub fn has_program(&self, word: &str) -> bool {
+        if let Some(known) = self.programs.borrow().get(word) {
+            return *known;
+        }
+        let path = self.world.variables().get("PATH").map_or("", String::as_str);
+        let is_there = path
+            .split(':')
+            .filter(|folder| folder.starts_with('/'))
+            .any(|folder| self.world.look(&Path::new(folder).join(word)) == Look::File { is_executable: true });
+        self.programs.borrow_mut().insert(word.to_owned(), is_there);
+        is_there
+    }
+}
+
+impl Surroundings for Remembering<'_> {
+    fn look(&self, path: &Path) -> Look {
+        if let Some(known) = self.looks.borrow().get(path) {
+            return *known;
+        }
+        let look = self.world.look(path);
+        self.looks.borrow_mut().insert(path.to_path_buf(), look);
+        look
+    }
+
+    fn resolve(&self, path: &Path) -> Option<PathBuf> {
+        if let Some(known) = self.targets.borrow().get(path) {
+            return known.clone();
+        }
+        let target = self.world.resolve(path);
+        self.targets.borrow_mut().insert(path.to_path_buf(), target.clone());
+        target
+    }
+
+    fn read(&self, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
+        self.world.read(path, bytes_max)
+    }
+
+    fn first_line(&self, path: &Path) -> Option<Vec<u8>> {
+        self.world.first_line(path)
+    }
+
+    fn list(&self, folder: &Path) -> Vec<(String, bool)> {
+        self.world.list(folder)
+    }
+
+    fn variables(&self) -> &BTreeMap<String, String> {
+        self.world.variables()
+    }
+
+    fn cpus(&self) -> u32 {
+        self.world.cpus()
+    }
+
+    fn has_user(&self, user: &str) -> bool {
+        self.world.has_user(user)
+    }
+
+    fn has_group(&self, group: &str) -> bool {
+        self.world.has_group(group)
+    }
 }

@@ -9,7 +9,7 @@ use super::diagnostic::{Report, code};
 use super::document::Item;
 use super::merge::Merged;
 use super::shape::{Shape, Trail, has_variables};
-use super::surroundings::{Surroundings, tidy};
+use super::surroundings::{Remembering, Surroundings as _, tidy};
 use super::tree::{Kind, Node, Span, Value, integer};
 use super::variables::{Expanded, Found, Lookup, Trouble, expand};
 
@@ -19,7 +19,7 @@ pub(super) struct Values<'a> {
     pub project: &'a str,
     pub has_port: bool,
     pub options: &'a BTreeMap<String, String>,
-    pub world: &'a dyn Surroundings,
+    pub world: &'a Remembering<'a>,
     /// The folder of each file.
     pub folders: &'a [PathBuf],
     pub report: &'a mut Report,
@@ -27,7 +27,7 @@ pub(super) struct Values<'a> {
     pub from_shell: Vec<(String, String)>,
 }
 
-impl Values<'_> {
+impl<'a> Values<'a> {
     /// Warns about, or refuses, what stands in the key.
     pub fn error(
         &mut self,
@@ -39,12 +39,12 @@ impl Values<'_> {
         self.report.error(code, span, message)
     }
 
-    pub fn item(&self, key: &str) -> Option<&Item> {
+    pub fn item(&self, key: &str) -> Option<&'a Item> {
         self.app.get(key)
     }
 
-    pub fn node(&self, key: &str) -> Option<Node> {
-        self.item(key).map(|item| item.node.clone())
+    pub fn node(&self, key: &str) -> Option<&'a Node> {
+        self.item(key).map(|item| &item.node)
     }
 
     pub fn folder_of(&self, span: Span) -> &Path {
@@ -70,8 +70,7 @@ impl Values<'_> {
 
     fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let item = self.item(key)?;
-        let (shape, node) = (item.key.shape, item.node.clone());
-        self.scalar(key, shape, &node, parse)
+        self.scalar(key, item.key.shape, &item.node, parse)
     }
 
     /// Fills in and reads one scalar. After filling in, the shape is asked again.
@@ -113,7 +112,7 @@ impl Values<'_> {
             Value::List(nodes) => {
                 nodes.iter().enumerate().filter_map(|(at, node)| self.template(&format!("{key}[{at}]"), node)).collect()
             }
-            _ => self.words(key, &node),
+            _ => self.words(key, node),
         }
     }
 
@@ -147,7 +146,7 @@ impl Values<'_> {
         let Some(node) = self.node(key) else { return Vec::new() };
         let nodes = match &node.value {
             Value::List(nodes) => nodes.as_slice(),
-            _ => std::slice::from_ref(&node),
+            _ => std::slice::from_ref(node),
         };
         nodes.iter().filter_map(|node| Some((self.settled(key, node)?, node.span))).collect()
     }
@@ -178,7 +177,7 @@ impl Values<'_> {
     /// A log file: a path that may differ by instance.
     pub fn log_path(&mut self, key: &str) -> Option<Template> {
         let node = self.node(key)?;
-        let template = self.template(key, &node)?;
+        let template = self.template(key, node)?;
         let source = self.home(key, template.source(), node.span)?;
         let folder = self.folder_of(node.span);
         let path = if Path::new(&source).is_absolute() {
