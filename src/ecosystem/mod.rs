@@ -1,1 +1,349 @@
-//! (not built yet)
+//! Turns the texts of ecosystem files into resolved apps, or into everything that is wrong with them.
+//!
+//! In:    file texts, options, [`Surroundings`]      Out:  [`Proposed`] + [`Diagnostic`]s
+//! Never: I/O, clocks, defaults left open, a guess, a stop at the first error
+//! Walk:  [`crate::cli`] → here → [`crate::client`] → [`crate::plan`]
+//!
+//! ```text
+//! text ─syntax─► tree ─document─► keys, checked against their shapes ─merge─► one set per app
+//!      ─values/program/environment─► App ─across─► Proposed
+//! ```
+
+#![allow(clippy::single_match_else, clippy::match_bool, reason = "both outcomes of a question stand side by side")]
+
+mod across;
+mod app;
+mod diagnostic;
+mod document;
+mod dotenv;
+mod environment;
+mod explain;
+#[cfg(test)]
+mod fake;
+mod keys;
+mod merge;
+mod nearest;
+mod program;
+#[cfg(test)]
+mod properties;
+mod render;
+mod schema;
+mod shape;
+mod surroundings;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::model::{App, Origin, ProjectName, Proposed};
+
+pub use diagnostic::{CODES, Diagnostic, Label, Place, Severity};
+pub use explain::{Explanation, explain, reference};
+pub use render::render;
+pub use schema::schema;
+pub use surroundings::{Look, Surroundings, Unreadable};
+
+use diagnostic::{Places, Report, code};
+use document::Document;
+use environment::{Collected, EnvFiles, From};
+use merge::Merged;
+use surroundings::Remembering;
+use tree::Span;
+use values::Values;
+
+/// One file as it was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceFile {
+    /// Absolute, as typed: symlinks kept. The extension says the format.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub text: Vec<u8>,
+}
+
+/// What a person says beside the files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ReadOptions {
+    /// Which profile is laid over the apps.
+    pub profile: Profile,
+    /// `--var K=V`: values for `${K}`.
+    pub vars: BTreeMap<String, String>,
+    /// Whether [`Reading::sources`] is wanted.
+    pub with_sources: bool,
+}
+
+/// Which profile is laid over the apps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Profile {
+    /// None: nothing remembered, or `--profile none`.
+    #[default]
+    None,
+    /// The one used last for this project.
+    Remembered(String),
+    /// `--profile NAME`.
+    Named(String),
+}
+
+impl Profile {
+    /// From `--profile` and what is remembered; `none` is the word that clears it.
+    pub fn choose(asked: Option<&str>, remembered: Option<&str>) -> Self {
+        match (asked, remembered) {
+            (Some("none"), _) | (None, None) => Self::None,
+            (Some(name), _) => Self::Named(name.to_owned()),
+            (None, Some(name)) => Self::Remembered(name.to_owned()),
+        }
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Remembered(name) | Self::Named(name) => Some(name),
+        }
+    }
+}
+
+/// What became of the files.
+#[derive(Debug)]
+pub struct Reading {
+    /// The resolved apps; `None` exactly if there is an error among the diagnostics.
+    pub proposed: Option<Proposed>,
+    /// Everything found, in the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Where each value came from, if asked for.
+    pub sources: Vec<Source>,
+    /// The files that places refer to: those that were given, and env files.
+    pub files: Vec<SourceFile>,
+}
+
+/// Where one value came from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Source {
+    /// `api.env.DB`.
+    pub path: String,
+    /// From where.
+    #[serde(flatten)]
+    pub from: SourceFrom,
+}
+
+/// Where a value came from. What is not listed is a default.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "from")]
+pub enum SourceFrom {
+    /// Written here.
+    File {
+        /// Where.
+        place: Place,
+        /// Shell variables that were filled in.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        variables: Vec<String>,
+    },
+    /// A line of an env file.
+    EnvFile {
+        /// Which.
+        file: PathBuf,
+    },
+    /// `inherit`: the shell that applies.
+    Shell,
+}
+
+/// Reads, checks, merges and resolves a set of files. Never stops at the first error.
+pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundings) -> Reading {
+    let mut report = Report::default();
+    let mut files: Vec<SourceFile> = inputs.iter().map(without_mark).collect();
+    if files.is_empty() {
+        report.error(code::EMPTY_FILE, None, "no file is given");
+    }
+    let mut documents = Vec::new();
+    for (index, file) in (0_u32..).zip(&files) {
+        if let Some(tree) = syntax::parse(file, index, &mut report) {
+            documents.push(document::understand(tree, &mut report));
+        }
+    }
+    let is_complete = documents.len() == files.len();
+    let (project, is_named) = project(&documents, &files, &mut report);
+    let merged = merge::merge(documents, options.profile.name(), &mut report);
+    if is_complete {
+        check_profile(&options.profile, &merged, &mut report);
+        across::dependencies(&merged, &mut report);
+    }
+    let folders: Vec<PathBuf> =
+        files.iter().map(|file| file.path.parent().unwrap_or(Path::new("/")).to_path_buf()).collect();
+    let world = Remembering::new(world);
+    let resolver = Resolver { project: &project, options, world: &world, folders: &folders };
+    let mut env_files = EnvFiles::default();
+    let mut apps = Vec::with_capacity(merged.len());
+    let mut notes = Notes::default();
+    for app in merged.iter().filter(|app| app.is_sound) {
+        apps.extend(resolver.app(app, &mut env_files, &mut notes, &mut report));
+    }
+    across::ports(&apps, &mut report);
+    let origin = Origin {
+        folder: folders.first().cloned().unwrap_or_default(),
+        is_named,
+        files: files.iter().map(|file| file.path.clone()).collect(),
+        profile: options.profile.name().map(str::to_owned),
+    };
+    files.append(&mut env_files.texts);
+    let sources = if options.with_sources { notes.sources(&Places::new(&files)) } else { Vec::new() };
+    let proposed = (report.errors == 0).then(|| Proposed {
+        project,
+        origin,
+        apps: apps.into_iter().map(|(app, _)| app).collect(),
+        base: environment::base(&world),
+        from_shell: notes.from_shell,
+    });
+    Reading { proposed, diagnostics: report.finish(&files), sources, files }
+}
+
+/// The tree of one file as JSON, for the schema; `None` if it does not parse.
+pub fn to_json(file: &SourceFile) -> Option<serde_json::Value> {
+    let mut report = Report::default();
+    let tree = syntax::parse(&without_mark(file), 0, &mut report)?;
+    (report.errors == 0).then(|| tree.to_json())
+}
+
+/// Without the byte order mark that some editors write.
+fn without_mark(file: &SourceFile) -> SourceFile {
+    let text = file.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&file.text);
+    SourceFile { path: file.path.clone(), text: text.to_vec() }
+}
+
+/// The project of all files, and whether a file names it.
+fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) -> (ProjectName, bool) {
+    let mut named: Option<(&str, Span)> = None;
+    for (name, span) in documents.iter().filter_map(|document| document.project.as_ref()) {
+        match named {
+            Some((first, label)) if first != name => {
+                report
+                    .error(code::BAD_PROJECT, *span, format!("this file is of project `{name}`, another of `{first}`"))
+                    .label(label, "the other one")
+                    .hint("apply them one by one, or give them one project");
+            }
+            _ => named = Some((name, *span)),
+        }
+    }
+    if let Some((name, _)) = named {
+        return (ProjectName::new(name).unwrap_or_else(|_| ProjectName::nobody()), true);
+    }
+    let folder = files.first().and_then(|file| file.path.parent()?.file_name()).unwrap_or_default().to_string_lossy();
+    match ProjectName::new(&folder) {
+        Ok(name) if !name.is_nobody() => (name, false),
+        _ => {
+            // Without a document the file itself is the problem, and named already.
+            if !documents.is_empty() {
+                let message = format!("the folder's name `{folder}` cannot be the name of the project");
+                report
+                    .error(code::BAD_PROJECT, Span::default(), message)
+                    .hint("name it: `project = \"shop\"` (letters, digits, `.`, `_`, `-`)");
+            }
+            (ProjectName::nobody(), false)
+        }
+    }
+}
+
+fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Report) {
+    let Some(name) = profile.name() else { return };
+    let mut known: Vec<&str> = merged.iter().flat_map(|app| app.profiles.iter().map(String::as_str)).collect();
+    known.sort_unstable();
+    known.dedup();
+    if known.contains(&name) {
+        return;
+    }
+    let hint = match (profile, nearest::did_you_mean(name, known.iter().copied())) {
+        (Profile::Remembered(_), _) => "it was used last; `--profile none` forgets it".to_owned(),
+        (_, Some(hint)) => hint,
+        (_, None) if known.is_empty() => "no app has profiles: `[apps.profiles.NAME]` or `env_NAME`".to_owned(),
+        (_, None) => format!("there is {}", shape::listed(&known)),
+    };
+    report.error(code::UNKNOWN_PROFILE, None, format!("no app defines the profile `{name}`")).hint(hint);
+}
+
+/// What all apps are resolved with.
+struct Resolver<'a> {
+    project: &'a ProjectName,
+    options: &'a ReadOptions,
+    world: &'a Remembering<'a>,
+    folders: &'a [PathBuf],
+}
+
+impl Resolver<'_> {
+    fn app(
+        &self,
+        merged: &Merged,
+        env_files: &mut EnvFiles,
+        notes: &mut Notes,
+        report: &mut Report,
+    ) -> Option<(App, Span)> {
+        let mut values = Values {
+            app: merged,
+            project: self.project.as_str(),
+            has_port: merged.get("port").is_some(),
+            options: &self.options.vars,
+            world: self.world,
+            folders: self.folders,
+            report,
+            from_shell: Vec::new(),
+        };
+        let (app, collected) = app::app(&mut values, self.project, env_files)?;
+        let from_shell = values.from_shell;
+        notes.take(merged, &collected, &from_shell, self.options.with_sources);
+        let port_span = merged.get("port").map_or(merged.name_span, |item| item.node.span);
+        Some((app, port_span))
+    }
+}
+
+/// What is remembered about where values came from.
+#[derive(Default)]
+struct Notes {
+    from_shell: BTreeMap<String, String>,
+    written: Vec<(String, Span, Vec<String>)>,
+    others: Vec<Source>,
+}
+
+impl Notes {
+    fn take(&mut self, app: &Merged, collected: &Collected, from_shell: &[(String, String)], with_sources: bool) {
+        for (path, variable) in from_shell {
+            let names = self.from_shell.entry(format!("{}.{path}", app.name)).or_default();
+            if !names.split(", ").any(|name| name == variable) {
+                names.push_str(if names.is_empty() { "" } else { ", " });
+                names.push_str(variable);
+            }
+        }
+        if !with_sources {
+            return;
+        }
+        let variables = |path: &str| -> Vec<String> {
+            from_shell.iter().filter(|(known, _)| known == path).map(|(_, name)| name.clone()).collect()
+        };
+        for item in app.items.iter().filter(|item| item.key.key.name != "env") {
+            let key = item.key.key.name;
+            self.written.push((format!("{}.{key}", app.name), item.node.span, variables(key)));
+        }
+        for (name, from) in &collected.from {
+            let path = format!("{}.env.{name}", app.name);
+            match from {
+                From::File(span) => self.written.push((path, *span, variables(&format!("env.{name}")))),
+                From::EnvFile(file) => {
+                    self.others.push(Source { path, from: SourceFrom::EnvFile { file: file.clone() } });
+                }
+                From::Shell => self.others.push(Source { path, from: SourceFrom::Shell }),
+            }
+        }
+    }
+
+    fn sources(&self, places: &Places<'_>) -> Vec<Source> {
+        let written = self.written.iter().filter_map(|(path, span, variables)| {
+            let from = SourceFrom::File { place: places.place(*span)?, variables: variables.clone() };
+            Some(Source { path: path.clone(), from })
+        });
+        let mut sources: Vec<Source> = written.chain(self.others.iter().cloned()).collect();
+        sources.sort_by(|a, b| a.path.cmp(&b.path));
+        sources
+    }
+}

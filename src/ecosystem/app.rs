@@ -1,0 +1,275 @@
+//! One merged app → [`App`]: every key read, every default filled in.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    App, AppId, AppName, Condition, LogPolicy, OnLogFull, ProjectName, RestartPolicy, RestartWhen, Rotation, Run,
+    StopPolicy, StopScope, Template,
+};
+
+use super::diagnostic::code;
+use super::document::unsupported;
+use super::environment::{Collected, EnvFiles, environment, restart_on};
+use super::keys::{SIZE, UMASK};
+use super::program::program;
+use super::shape::Shape;
+use super::surroundings::Surroundings as _;
+use super::tree::{Kind, Node, Value, integer};
+use super::values::{Values, signal, size, umask};
+
+/// Reads one app. `None` if its name is wrong; other problems are in the report and read as defaults.
+pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut EnvFiles) -> Option<(App, Collected)> {
+    refuse_unbuilt(values);
+    let name = AppName::new(&values.app.name).ok()?;
+    let port = values.integer("port").and_then(|port| u16::try_from(port).ok());
+    let mut run = Run {
+        port,
+        instance_var: values.text("instance_var").unwrap_or_else(|| "NODE_APP_INSTANCE".to_owned()),
+        increment_var: values.text("increment_var"),
+        ..Run::default()
+    };
+    program(values, &mut run);
+    let collected = environment(values, files);
+    run.env.clone_from(&collected.env);
+    account(values, &mut run);
+    run.restart_on = restart_on(values, &run.cwd.clone());
+    check_increment_var(values, &run);
+    let instances = instances(values);
+    let app = App {
+        project: project.clone(),
+        name,
+        moved_from: moved_from(values, project),
+        namespace: values.text("namespace").unwrap_or_else(|| "default".to_owned()),
+        instances,
+        autostart: values.boolean("autostart", true),
+        protect: values.boolean("protect", false),
+        depends_on: depends_on(values),
+        run,
+        restart: restart(values),
+        stop: stop(values),
+        logs: logs(values),
+    };
+    check_ports(values, &app);
+    Some((app, collected))
+}
+
+/// An unbuilt key is refused unless its value asks for nothing.
+fn refuse_unbuilt(values: &mut Values<'_>) {
+    for item in values.app.items.iter().filter(|item| !item.key.key.is_built) {
+        let asks_for_nothing = match &item.node.value {
+            Value::Scalar(scalar) => item.key.idle.contains(&scalar.text.as_str()),
+            Value::List(nodes) => nodes.is_empty(),
+            Value::Map(entries) => entries.is_empty(),
+        };
+        if !asks_for_nothing {
+            let what = format!("{}.{}", values.app.name, item.key.key.name);
+            unsupported(&what, item.key_span, values.report);
+        }
+    }
+}
+
+fn instances(values: &mut Values<'_>) -> Option<u32> {
+    let cpus = values.world.cpus().max(1);
+    match values.text("instances")?.as_str() {
+        "max" => Some(cpus),
+        text => match integer(text)? {
+            count if count < 0 => {
+                let left_free = u32::try_from(-count).unwrap_or(u32::MAX);
+                Some(cpus.saturating_sub(left_free).max(1))
+            }
+            count => u32::try_from(count).ok(),
+        },
+    }
+}
+
+fn check_ports(values: &mut Values<'_>, app: &App) {
+    let count = app.instances.unwrap_or(1);
+    let Some(span) = values.item("port").or_else(|| values.item("instances")).map(|item| item.node.span) else {
+        return;
+    };
+    match app.run.port {
+        Some(port) if u32::from(port) + count.saturating_sub(1) > 65_535 => {
+            values.error(code::PORT, span, format!("`port` {port} + {count} instances runs past 65535"));
+        }
+        None if count > 1 && !knows_its_slot(app) => {
+            let message = format!("app `{}`: {count} copies, and nothing tells them apart", app.name);
+            values.report.warning(code::PORT, span, message).hint(
+                "if they listen: `port = 3000` gives each its own PORT; else `WORKER = \"${PM_INSTANCE}\"` in env says it is meant",
+            );
+        }
+        _ => {}
+    }
+}
+
+fn knows_its_slot(app: &App) -> bool {
+    let run = &app.run;
+    let mut texts = run.command.iter().chain(&run.args).chain(&run.interpreter_args).chain(run.env.values());
+    run.increment_var.is_some()
+        || run.instance_var != "NODE_APP_INSTANCE"
+        || texts.any(Template::is_per_instance)
+        || run
+            .command
+            .iter()
+            .any(|word| word.source().contains("NODE_APP_INSTANCE") || word.source().contains("PM_INSTANCE"))
+}
+
+fn account(values: &mut Values<'_>, run: &mut Run) {
+    run.user = values.text("user");
+    run.group = values.text("group");
+    let world = values.world;
+    if let (Some(user), Some(item)) = (&run.user, values.item("user"))
+        && !world.has_user(user)
+    {
+        let span = item.node.span;
+        values.error(code::UNKNOWN_USER, span, format!("there is no user `{user}`"));
+    }
+    if let (Some(group), Some(item)) = (&run.group, values.item("group"))
+        && !world.has_group(group)
+    {
+        let span = item.node.span;
+        values.error(code::UNKNOWN_USER, span, format!("there is no group `{group}`"));
+    }
+    if let Some(node) = values.node("umask") {
+        run.umask = values.scalar("umask", &Shape::Form(&UMASK), node, umask);
+    }
+}
+
+fn check_increment_var(values: &mut Values<'_>, run: &Run) {
+    let (Some(name), Some(item)) = (&run.increment_var, values.item("increment_var")) else { return };
+    let span = item.node.span;
+    match run.env.get(name).map(ToString::to_string) {
+        Some(text) if text.parse::<i64>().is_ok() => {}
+        Some(text) => {
+            values.error(code::BAD_VALUE, span, format!("`increment_var`: `env.{name}` is `{text}`, not a number"));
+        }
+        None => {
+            values.error(code::BAD_VALUE, span, format!("`increment_var`: there is no `env.{name}` to count from"));
+        }
+    }
+}
+
+fn restart(values: &mut Values<'_>) -> RestartPolicy {
+    let defaults = RestartPolicy::default();
+    let autorestart = values.item("autorestart").is_some().then(|| values.boolean("autorestart", true));
+    let restart = values.text("restart").map(|word| match word.as_str() {
+        "never" => RestartWhen::Never,
+        "on-failure" => RestartWhen::OnFailure,
+        _ => RestartWhen::Always,
+    });
+    if let (Some(autorestart), Some(restart)) = (autorestart, restart)
+        && autorestart == (restart == RestartWhen::Never)
+        && let (Some(one), Some(other)) = (values.item("autorestart"), values.item("restart"))
+    {
+        let (one, other) = (one.key_span, other.key_span);
+        values
+            .error(code::CONFLICTING_KEYS, one, "`autorestart` and `restart` contradict each other")
+            .label(other, "the other one")
+            .hint("keep `restart`");
+    }
+    let when = restart.unwrap_or(if autorestart == Some(false) { RestartWhen::Never } else { defaults.restart });
+    let codes = values.node("stop_exit_codes").map(|node| integers(values, "stop_exit_codes", node));
+    RestartPolicy {
+        restart: when,
+        stop_exit_codes: codes.unwrap_or_default(),
+        max_restarts: values.text("max_restarts").and_then(|text| text.parse().ok()).or(defaults.max_restarts),
+        min_uptime: values.millis("min_uptime", defaults.min_uptime),
+        restart_delay: values.millis("restart_delay", defaults.restart_delay),
+        exp_backoff_restart_delay: values.millis("exp_backoff_restart_delay", defaults.exp_backoff_restart_delay),
+    }
+}
+
+fn integers(values: &mut Values<'_>, key: &str, node: &Node) -> Vec<i32> {
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let read = |text: &str| integer(text).and_then(|number| i32::try_from(number).ok());
+    let mut codes: Vec<i32> =
+        nodes.iter().filter_map(|node| values.scalar(key, &Shape::Integer(0, 255), node, read)).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
+}
+
+fn stop(values: &mut Values<'_>) -> StopPolicy {
+    let defaults = StopPolicy::default();
+    StopPolicy {
+        kill_signal: values.text("kill_signal").and_then(|text| signal(&text)).unwrap_or(defaults.kill_signal),
+        kill_timeout: values.millis("kill_timeout", defaults.kill_timeout),
+        stop_scope: match values.text("stop_scope").as_deref() {
+            Some("process") => StopScope::Process,
+            _ => defaults.stop_scope,
+        },
+    }
+}
+
+fn logs(values: &mut Values<'_>) -> LogPolicy {
+    let defaults = LogPolicy::default();
+    LogPolicy {
+        out_file: values.log_path("out_file"),
+        error_file: values.log_path("error_file"),
+        disable_logs: values.boolean("disable_logs", false),
+        log_rotate: rotation(values, defaults.log_rotate),
+        on_log_full: match values.text("on_log_full").as_deref() {
+            Some("block") => OnLogFull::Block,
+            _ => defaults.on_log_full,
+        },
+    }
+}
+
+fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
+    let Some(node) = values.node("log_rotate") else { return defaults };
+    if let Some(compress) = node.get("compress").filter(|node| node.as_scalar().is_some_and(|s| s.text != "false")) {
+        unsupported(&format!("{}.log_rotate.compress", values.app.name), compress.span, values.report);
+    }
+    let bytes = node.get("size").and_then(|node| values.scalar("log_rotate.size", &Shape::Form(&SIZE), node, size));
+    if let Some(size) = node.get("size").filter(|_| bytes.is_some_and(|bytes| bytes.0 < 4096)) {
+        values.error(code::BAD_VALUE, size.span, "`log_rotate.size` is less than 4K").hint("\"10M\" is the default");
+    }
+    let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
+    let keep =
+        node.get("keep").and_then(|node| values.scalar("log_rotate.keep", &Shape::Integer(0, 10_000), node, read));
+    Rotation { size: bytes.unwrap_or(defaults.size), keep: keep.unwrap_or(defaults.keep) }
+}
+
+#[expect(clippy::zero_sized_map_values, reason = "`started` is only the first condition")]
+fn depends_on(values: &mut Values<'_>) -> BTreeMap<AppName, Condition> {
+    let mut needed = BTreeMap::new();
+    let Some(node) = values.node("depends_on") else { return needed };
+    match &node.value {
+        Value::List(nodes) => {
+            needed.extend(
+                nodes.iter().filter_map(|node| Some((AppName::new(node.as_text()?).ok()?, Condition::Started))),
+            );
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                let Ok(name) = AppName::new(&entry.key) else { continue };
+                if let Some(word @ ("ready" | "completed")) = entry.node.as_text() {
+                    let what = format!("{}.depends_on.{name} = \"{word}\"", values.app.name);
+                    unsupported(&what, entry.node.span, values.report);
+                }
+                needed.insert(name, Condition::Started);
+            }
+        }
+        Value::Scalar(_) => {}
+    }
+    needed
+}
+
+fn moved_from(values: &mut Values<'_>, project: &ProjectName) -> Vec<AppId> {
+    let Some(node) = values.node("moved_from") else { return Vec::new() };
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let old = |text: &str| match text.contains(':') {
+        true => text.parse().ok(),
+        false => AppName::new(text).ok().map(|name| AppId::new(project.clone(), name)),
+    };
+    nodes
+        .iter()
+        .filter_map(|node| node.as_scalar().filter(|s| s.kind == Kind::Text))
+        .filter_map(|s| old(&s.text))
+        .collect()
+}

@@ -1,0 +1,230 @@
+//! What is wrong with a file: code, place, message, hint; collected, never thrown.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::tree::Span;
+
+/// One thing that a person should know about the file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Diagnostic {
+    /// Stable, for scripts: one of [`CODES`].
+    pub code: &'static str,
+    /// Whether it keeps the file from being used.
+    pub severity: Severity,
+    /// One line, naming the key or the app.
+    pub message: String,
+    /// Where; `None` if it concerns no single place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// Further places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Whether a diagnostic keeps the file from being used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing is started, stopped or stored.
+    Error,
+    /// Used as it is.
+    Warning,
+}
+
+/// A place in a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+    /// First byte, from 0.
+    pub start: u32,
+    /// First byte after it.
+    pub end: u32,
+}
+
+/// A further place with a note.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Label {
+    /// Where.
+    pub place: Place,
+    /// What is there.
+    pub text: String,
+}
+
+macro_rules! codes {
+    ($($name:ident $text:literal $meaning:literal;)*) => {
+        /// The stable codes by name.
+        pub(super) mod code {
+            $(pub const $name: &str = $text;)*
+        }
+        /// Every code with its meaning, for the reference.
+        pub const CODES: &[(&str, &str)] = &[$(($text, $meaning)),*];
+    };
+}
+
+codes! {
+    SYNTAX "syntax" "The text is not TOML, YAML or JSON.";
+    ENCODING "encoding" "The file is not UTF-8.";
+    TOO_LARGE "too-large" "More than 4 MiB, 100,000 values, 64 levels, or 1 MiB in one value.";
+    EMPTY_FILE "empty-file" "There is nothing in the file.";
+    UNKNOWN_FORMAT "unknown-format" "The file name does not say which format it is.";
+    DUPLICATE_KEY "duplicate-key" "One key twice in a table.";
+    UNKNOWN_KEY "unknown-key" "No such key.";
+    WRONG_TYPE "wrong-type" "Another kind of value is expected.";
+    BAD_VALUE "bad-value" "The right kind, but not an accepted value.";
+    MISSING_UNIT "missing-unit" "A duration or size without a unit.";
+    ALIAS_BESIDE_ORIGINAL "alias-beside-original" "A key under two of its spellings.";
+    MISSING_KEY "missing-key" "A key that is needed is not there.";
+    CONFLICTING_KEYS "conflicting-keys" "Two keys that contradict each other.";
+    UNSUPPORTED "unsupported" "Parses, and is planned, but does nothing yet: refused, not ignored.";
+    UNSET_VARIABLE "unset-variable" "`${VAR}` has no value and no default.";
+    BAD_VARIABLE "bad-variable" "`${…}` is malformed, or stands where it cannot be filled in.";
+    UNKNOWN_PROFILE "unknown-profile" "No app defines the chosen profile.";
+    BAD_PROJECT "bad-project" "The project has no usable name, or the files name different ones.";
+    DUPLICATE_APP "duplicate-app" "Two apps of one name.";
+    ENV_FILE "env-file" "An env file is missing, unreadable or malformed.";
+    CWD "cwd" "The working folder does not exist.";
+    SCRIPT_MISSING "script-missing" "The script or program cannot be found.";
+    NOT_EXECUTABLE "not-executable" "The file cannot be run as it is.";
+    INTERPRETER "interpreter" "The interpreter is not known or not installed.";
+    UNKNOWN_USER "unknown-user" "No such user or group.";
+    UNKNOWN_DEPENDENCY "unknown-dependency" "`depends_on` names no app of the project.";
+    DEPENDENCY_CYCLE "dependency-cycle" "Apps wait for each other.";
+    PORT "port" "Ports collide or run past 65535.";
+    GLOB "glob" "A pattern is malformed, or matches too much.";
+    TOO_MANY "too-many" "More than 200 findings; the rest is not shown.";
+}
+
+const FINDINGS_MAX: usize = 200;
+
+/// A diagnostic whose place is still a byte range.
+pub(super) struct Finding {
+    pub code: &'static str,
+    pub severity: Severity,
+    pub message: String,
+    pub span: Option<Span>,
+    pub labels: Vec<(Span, String)>,
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn label(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
+        self.labels.push((span, text.into()));
+        self
+    }
+}
+
+/// Collects findings.
+#[derive(Default)]
+pub(super) struct Report {
+    pub findings: Vec<Finding>,
+    pub errors: usize,
+}
+
+impl Report {
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.errors += 1;
+        self.push(code, Severity::Error, span.into(), message.into())
+    }
+
+    pub fn warning(
+        &mut self,
+        code: &'static str,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.push(code, Severity::Warning, span.into(), message.into())
+    }
+
+    fn push(&mut self, code: &'static str, severity: Severity, span: Option<Span>, message: String) -> &mut Finding {
+        // Bounded: the last place is overwritten by a note once the list is full.
+        if self.findings.len() >= FINDINGS_MAX {
+            let last = FINDINGS_MAX - 1;
+            self.findings.truncate(last);
+            let message = format!("more than {FINDINGS_MAX} findings; fix these first");
+            self.findings.push(Finding {
+                code: code::TOO_MANY,
+                severity: Severity::Warning,
+                message,
+                span: None,
+                labels: Vec::new(),
+                hint: None,
+            });
+        }
+        self.findings.push(Finding { code, severity, message, span, labels: Vec::new(), hint: None });
+        let at = self.findings.len() - 1;
+        &mut self.findings[at]
+    }
+
+    /// The findings with lines and columns, in the order of the files.
+    pub fn finish(mut self, files: &[super::SourceFile]) -> Vec<Diagnostic> {
+        self.findings.truncate(FINDINGS_MAX);
+        let places = Places::new(files);
+        self.findings.sort_by_key(|finding| finding.span.map_or((u32::MAX, 0), |span| (span.file, span.start)));
+        self.findings
+            .into_iter()
+            .map(|finding| Diagnostic {
+                code: finding.code,
+                severity: finding.severity,
+                message: finding.message,
+                place: finding.span.and_then(|span| places.place(span)),
+                labels: finding
+                    .labels
+                    .into_iter()
+                    .filter_map(|(span, text)| Some(Label { place: places.place(span)?, text }))
+                    .collect(),
+                hint: finding.hint,
+            })
+            .collect()
+    }
+}
+
+/// Turns byte ranges into lines and columns; a file's lines are counted once.
+pub(super) struct Places<'a> {
+    files: &'a [super::SourceFile],
+    line_starts: Vec<std::cell::OnceCell<Vec<u32>>>,
+}
+
+impl<'a> Places<'a> {
+    pub fn new(files: &'a [super::SourceFile]) -> Self {
+        Self { files, line_starts: files.iter().map(|_| std::cell::OnceCell::new()).collect() }
+    }
+
+    pub fn place(&self, span: Span) -> Option<Place> {
+        let file = self.files.get(span.file as usize)?;
+        let starts = self.line_starts[span.file as usize].get_or_init(|| {
+            let after_newline =
+                |(at, byte): (usize, &u8)| (*byte == b'\n').then(|| u32::try_from(at + 1).ok()).flatten();
+            std::iter::once(0).chain(file.text.iter().enumerate().filter_map(after_newline)).collect()
+        });
+        let line = starts.partition_point(|start| *start <= span.start).max(1);
+        let before = file.text.get(starts[line - 1] as usize..span.start as usize).unwrap_or_default();
+        let column = String::from_utf8_lossy(before).chars().count() + 1;
+        Some(Place {
+            file: file.path.clone(),
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+            start: span.start,
+            end: span.end,
+        })
+    }
+}

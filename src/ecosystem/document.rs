@@ -1,0 +1,284 @@
+//! One file's tree → its project, defaults and apps, with every key checked against its shape.
+
+use super::diagnostic::{Report, code};
+use super::keys::{self, AppKey, NOT_IN_DEFAULTS, NOT_IN_PROFILES, PROJECT_KEYS, app_key, profile_of};
+use super::nearest::did_you_mean;
+use super::shape::{Trail, check_value};
+use super::tree::{Entry, Node, Span, Value};
+
+use crate::model::KEYS;
+
+/// What one file says.
+#[derive(Default)]
+pub(super) struct Document {
+    pub project: Option<(String, Span)>,
+    pub defaults: Keys,
+    pub apps: Vec<Written>,
+}
+
+/// One app as one file writes it.
+pub(super) struct Written {
+    pub name: String,
+    /// Where the name stands, or what it was made from.
+    pub name_span: Span,
+    pub keys: Keys,
+    /// Whether everything in it has the right shape; otherwise it is not read further.
+    pub is_sound: bool,
+}
+
+/// Keys at one level, by their main names.
+#[derive(Clone, Default)]
+pub(super) struct Keys {
+    pub own: Vec<Item>,
+    /// `env_NAME` and `profiles.NAME`, in the order in which they are laid over each other.
+    pub profiles: Vec<(String, Vec<Item>)>,
+}
+
+/// One key with its value.
+#[derive(Clone)]
+pub(super) struct Item {
+    pub key: &'static AppKey,
+    pub key_span: Span,
+    pub node: Node,
+}
+
+impl Keys {
+    pub fn get(&self, name: &str) -> Option<&Item> {
+        self.own.iter().find(|item| item.key.key.name == name)
+    }
+}
+
+/// Where keys of an app stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Defaults,
+    App,
+    Profile,
+}
+
+/// Checks a whole file. Problems go to the report; what is sound is returned.
+pub(super) fn understand(root: Node, report: &mut Report) -> Document {
+    let mut document = Document::default();
+    let Value::Map(entries) = root.value else { return document };
+    let top = Trail::root("");
+    if entries.is_empty() {
+        report.error(code::EMPTY_FILE, root.span, "there is nothing in the file").hint("declare an app under `apps`");
+    }
+    for entry in entries {
+        match entry.key.as_str() {
+            "project" => {
+                let errors = report.errors;
+                keys::PROJECT.check(&entry.node, top.then("project"), report);
+                if let (true, Some(name)) = (errors == report.errors, entry.node.as_text()) {
+                    document.project = Some((name.to_owned(), entry.node.span));
+                }
+            }
+            "defaults" => {
+                if let Some(entries) = table(entry.node, top.then("defaults"), report) {
+                    document.defaults = take_keys(entries, Level::Defaults, top.then("defaults"), report);
+                }
+            }
+            "apps" => document.apps = apps(entry.node, report),
+            "self_heal" => {
+                keys::SELF_HEAL.check(&entry.node, top.then("self_heal"), report);
+                if entry.node.as_text().is_some_and(|word| matches!(word, "config" | "full")) {
+                    unsupported("self_heal", entry.node.span, report);
+                }
+            }
+            // Editors find the schema by it.
+            "$schema" => {}
+            unknown => {
+                let message = format!("unknown key `{unknown}`");
+                let hint = top_level_hint(unknown);
+                report.error(code::UNKNOWN_KEY, entry.key_span, message).hint(hint);
+            }
+        }
+    }
+    document
+}
+
+pub(super) fn unsupported(what: &str, span: Span, report: &mut Report) {
+    report
+        .error(code::UNSUPPORTED, span, format!("`{what}` is understood, but this version cannot do it yet"))
+        .hint("remove it: it would otherwise be ignored silently");
+}
+
+fn top_level_hint(unknown: &str) -> String {
+    if app_key(unknown).is_some() {
+        return format!("`{unknown}` is a key of an app: put it under `apps`, or under `defaults` for all of them");
+    }
+    did_you_mean(unknown, PROJECT_KEYS.iter().map(|key| key.0))
+        .unwrap_or_else(|| "known here: project, defaults, apps, self_heal".to_owned())
+}
+
+fn table(node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Vec<Entry>> {
+    let (words, span) = (node.words(), node.span);
+    if let Value::Map(entries) = node.value {
+        return Some(entries);
+    }
+    report.error(code::WRONG_TYPE, span, format!("`{trail}` takes a table, found {words}"));
+    None
+}
+
+fn apps(node: Node, report: &mut Report) -> Vec<Written> {
+    let (words, span) = (node.words(), node.span);
+    let trail = Trail::root("apps");
+    match node.value {
+        Value::List(nodes) => {
+            nodes.into_iter().enumerate().filter_map(|(at, node)| listed_app(at, node, trail, report)).collect()
+        }
+        Value::Map(entries) => entries.into_iter().filter_map(|entry| named_app(entry, trail, report)).collect(),
+        Value::Scalar(_) => {
+            report
+                .error(code::WRONG_TYPE, span, format!("`apps` takes a list or a table of apps, found {words}"))
+                .hint("write `[[apps]]` for each app, or `[apps.NAME]`");
+            Vec::new()
+        }
+    }
+}
+
+/// An app of the list form: its name stands inside, or is made from the script.
+fn listed_app(at: usize, node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Written> {
+    let span = node.span;
+    let known_name = node.get("name").and_then(Node::as_text).map(str::to_owned);
+    let number = format!("[{at}]");
+    let own = trail.then(known_name.as_deref().unwrap_or(&number));
+    let entries = table(node, own, report)?;
+    let errors = report.errors;
+    let keys = take_keys(entries, Level::App, own, report);
+    let is_sound = errors == report.errors;
+    let (name, name_span) = match keys.get("name") {
+        Some(item) => (item.node.as_text()?.to_owned(), item.node.span),
+        None => name_from_script(&keys, span, report)?,
+    };
+    Some(Written { name, name_span, keys, is_sound })
+}
+
+fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(String, Span)> {
+    let Some((script, at)) = keys.get("script").and_then(|item| Some((item.node.as_text()?, item.node.span))) else {
+        report
+            .error(code::MISSING_KEY, span, "this app has no name")
+            .hint("write `name = \"…\"`; it is only made up for an app with a `script`");
+        return None;
+    };
+    let file = script.rsplit('/').next().unwrap_or(script);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| if stem.is_empty() { file } else { stem });
+    match crate::model::AppName::new(stem) {
+        Ok(_) => Some((stem.to_owned(), at)),
+        Err(problem) => {
+            let message = format!("the script gives this app no usable name: {problem}");
+            report.error(code::MISSING_KEY, at, message).hint("write `name = \"…\"`");
+            None
+        }
+    }
+}
+
+/// An app of the table form: its key is the name.
+fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Report) -> Option<Written> {
+    let errors = report.errors;
+    let own = trail.then(&entry.key);
+    if let Err(flaw) = (keys::APP_NAME.check)(&entry.key) {
+        report.error(code::BAD_VALUE, entry.key_span, flaw.message);
+    }
+    let entries = table(entry.node, own, report)?;
+    let keys = take_keys(entries, Level::App, own, report);
+    if let Some(inner) = keys.get("name")
+        && inner.node.as_text().is_some_and(|name| name != entry.key)
+    {
+        report
+            .error(code::CONFLICTING_KEYS, inner.node.span, "the app has another name here than in its table")
+            .label(entry.key_span, "the name by its table")
+            .hint("remove `name`");
+    }
+    let is_sound = errors == report.errors;
+    Some(Written { name: entry.key, name_span: entry.key_span, keys, is_sound })
+}
+
+/// Checks the keys of one level and sorts them out.
+fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut Report) -> Keys {
+    let mut keys = Keys::default();
+    let mut whole_profiles = Vec::new();
+    for entry in entries {
+        let Some(key) = app_key(&entry.key).filter(|key| is_allowed(key.key.name, level)) else {
+            unknown_key(&entry, level, trail, report);
+            continue;
+        };
+        let own = trail.then(&entry.key);
+        match key.key.name {
+            "profiles" => whole_profiles = profiles(entry.node, own, report),
+            "env_NAME" => {
+                check_value(key.shape, &entry.node, own, report);
+                let profile = profile_of(&entry.key).unwrap_or_default().to_owned();
+                if profile == "none" {
+                    report.error(code::BAD_VALUE, entry.key_span, "`none` is the word for no profile");
+                }
+                if let Some(key) = app_key("env") {
+                    keys.profiles.push((profile, vec![Item { key, key_span: entry.key_span, node: entry.node }]));
+                }
+            }
+            name => {
+                match name {
+                    // An app cannot lose its name.
+                    "name" => key.shape.check(&entry.node, own, report),
+                    _ => check_value(key.shape, &entry.node, own, report),
+                }
+                if let Some(first) = keys.get(name) {
+                    let message = format!("`{}` and its other spelling stand side by side in `{trail}`", entry.key);
+                    let first = first.key_span;
+                    report
+                        .error(code::ALIAS_BESIDE_ORIGINAL, entry.key_span, message)
+                        .label(first, "the same key")
+                        .hint(format!("keep `{name}`"));
+                    continue;
+                }
+                keys.own.push(Item { key, key_span: entry.key_span, node: entry.node });
+            }
+        }
+    }
+    // A whole profile is laid over what `env_NAME` of the same name says.
+    keys.profiles.append(&mut whole_profiles);
+    keys
+}
+
+fn is_allowed(name: &str, level: Level) -> bool {
+    match level {
+        Level::App => true,
+        Level::Defaults => !NOT_IN_DEFAULTS.contains(&name),
+        Level::Profile => !NOT_IN_PROFILES.contains(&name),
+    }
+}
+
+fn profiles(node: Node, trail: Trail<'_>, report: &mut Report) -> Vec<(String, Vec<Item>)> {
+    let Some(entries) = table(node, trail, report) else { return Vec::new() };
+    let mut profiles = Vec::new();
+    for entry in entries {
+        let own = trail.then(&entry.key);
+        if let Err(flaw) = (keys::PROFILE_NAME.check)(&entry.key) {
+            report.error(code::BAD_VALUE, entry.key_span, flaw.message);
+        }
+        if let Some(entries) = table(entry.node, own, report) {
+            let keys = take_keys(entries, Level::Profile, own, report);
+            profiles.push((entry.key, keys.own));
+        }
+    }
+    profiles
+}
+
+fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Report) {
+    let key = entry.key.as_str();
+    let known = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
+    let (message, hint) = match app_key(key) {
+        Some(_) if level == Level::Profile => (format!("`{key}` cannot stand in a profile"), None),
+        Some(_) => (format!("`{key}` cannot stand in `{trail}`"), Some("it belongs to one app".to_owned())),
+        None => {
+            let hint = match key {
+                "exec" => Some("the key is `script`, or `command` for a whole line".to_owned()),
+                "cmd" => Some("the key is `command`".to_owned()),
+                _ => did_you_mean(key, known.filter(|name| *name != "env_NAME")),
+            };
+            (format!("unknown key `{key}` in `{trail}`"), hint)
+        }
+    };
+    report.error(code::UNKNOWN_KEY, entry.key_span, message).hint =
+        hint.or_else(|| (level != Level::Profile).then(|| "`pm explain` lists all keys".to_owned()));
+}

@@ -1,0 +1,227 @@
+//! The environment of a process: inherited names, env files, `env`; and the base recorded below all of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Digest, Environment, Template};
+
+use super::SourceFile;
+use super::diagnostic::code;
+use super::document::unsupported;
+use super::dotenv;
+use super::surroundings::{Look, Surroundings, Unreadable, tidy};
+use super::tree::{Kind, Node, Span, Value};
+use super::values::Values;
+
+const ENV_FILE_BYTES_MAX: u64 = 1 << 20;
+const RESTART_ON_BYTES_MAX: u64 = 64 << 20;
+const RESTART_ON_FILES_MAX: usize = 10_000;
+const WALK_FOLDERS_MAX: usize = 20_000;
+
+/// What the shell lends to every process.
+pub(super) fn base(world: &dyn Surroundings) -> Environment {
+    const NAMES: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
+    let is_base = |name: &str| NAMES.contains(&name) || name.starts_with("LC_");
+    let kept = world.variables().iter().filter(|(name, _)| is_base(name));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Env files that were read already, and their texts for messages.
+#[derive(Default)]
+pub(super) struct EnvFiles {
+    read: BTreeMap<PathBuf, Option<Vec<(String, String)>>>,
+    /// For diagnostics: numbered behind the ecosystem files.
+    pub texts: Vec<SourceFile>,
+}
+
+/// Variables of one app, and where each came from (`None` = the file).
+pub(super) struct Collected {
+    pub env: BTreeMap<String, Template>,
+    /// Name → where its value stands.
+    pub from: BTreeMap<String, From>,
+}
+
+/// Where a variable's value stands.
+pub(super) enum From {
+    File(Span),
+    EnvFile(PathBuf),
+    Shell,
+}
+
+/// `inherit` < `defaults.env_file` < `env_file` < `env`.
+pub(super) fn environment(values: &mut Values<'_>, files: &mut EnvFiles) -> Collected {
+    let mut collected = Collected { env: BTreeMap::new(), from: BTreeMap::new() };
+    inherit(values, &mut collected);
+    for node in values.app.default_env_files.as_ref().into_iter().chain(values.node("env_file")) {
+        env_files(values, files, node, &mut collected);
+    }
+    let Some(node) = values.node("env") else { return collected };
+    for entry in node.as_map().unwrap_or_default() {
+        let path = format!("env.{}", entry.key);
+        if matches!(entry.node.value, Value::Map(_)) {
+            unsupported(&format!("{path}.secret"), entry.node.span, values.report);
+        } else if let Some(template) = values.template(&path, &entry.node) {
+            collected.env.insert(entry.key.clone(), template);
+            collected.from.insert(entry.key.clone(), From::File(entry.node.span));
+        }
+    }
+    collected
+}
+
+fn inherit(values: &mut Values<'_>, collected: &mut Collected) {
+    for (pattern, span) in values.texts("inherit") {
+        if let Err(problem) = fast_glob::validate(&pattern) {
+            values.error(code::GLOB, span, format!("`inherit`: `{pattern}` is not a pattern: {:?}", problem.kind));
+            continue;
+        }
+        let is_plain = !pattern.contains(['*', '?', '[', '{', '!']);
+        let world = values.world;
+        for (name, value) in world.variables() {
+            if if is_plain { *name == pattern } else { fast_glob::glob_match(&pattern, name) } {
+                collected.env.insert(name.clone(), Template::literal(value));
+                collected.from.insert(name.clone(), From::Shell);
+                values.from_shell.push((format!("env.{name}"), name.clone()));
+            }
+        }
+    }
+}
+
+fn env_files(values: &mut Values<'_>, files: &mut EnvFiles, node: &Node, collected: &mut Collected) {
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    for node in nodes {
+        let (path_node, is_required) = match node.as_map() {
+            Some(_) => {
+                let required = node.get("required").and_then(Node::as_scalar);
+                let is_required = required.is_none_or(|scalar| scalar.kind != Kind::Boolean || scalar.text != "false");
+                (node.get("path"), is_required)
+            }
+            None => (Some(node), true),
+        };
+        let Some((path, span)) = path_node.and_then(|node| Some((values.path("env_file", node)?, node.span))) else {
+            continue;
+        };
+        for (name, value) in read_env_file(values, files, &path, span, is_required) {
+            collected.env.insert(name.clone(), Template::literal(&value));
+            collected.from.insert(name, From::EnvFile(path.clone()));
+            // A variable of a file that lies above an inherited one no longer comes from the shell.
+        }
+    }
+    values.from_shell.retain(|(path, _)| {
+        let name = path.strip_prefix("env.");
+        !name.is_some_and(|name| matches!(collected.from.get(name), Some(From::EnvFile(_))))
+    });
+}
+
+fn read_env_file(
+    values: &mut Values<'_>,
+    files: &mut EnvFiles,
+    path: &Path,
+    span: Span,
+    is_required: bool,
+) -> Vec<(String, String)> {
+    if let Some(Some(pairs)) = files.read.get(path) {
+        return pairs.clone();
+    }
+    let problem = match values.world.read(path, ENV_FILE_BYTES_MAX) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => return parse_env_file(values, files, path, text),
+            Err(_) => "it is not UTF-8".to_owned(),
+        },
+        Err(Unreadable::Missing) if !is_required => return Vec::new(),
+        Err(problem) => problem.to_string(),
+    };
+    let message = format!("the env file `{}` cannot be read: {problem}", path.display());
+    let found = values.error(code::ENV_FILE, span, message);
+    if problem.contains("not exist") {
+        found.hint("if it may be missing: `env_file = { path = \"…\", required = false }`");
+    }
+    Vec::new()
+}
+
+fn parse_env_file(values: &mut Values<'_>, files: &mut EnvFiles, path: &Path, text: String) -> Vec<(String, String)> {
+    let (pairs, mistakes) = dotenv::parse(&text);
+    if !mistakes.is_empty() {
+        let index = u32::try_from(values.folders.len() + files.texts.len()).unwrap_or(u32::MAX);
+        for mistake in mistakes {
+            values.report.error(code::ENV_FILE, Span::new(index, mistake.start..mistake.end), mistake.message);
+        }
+        files.texts.push(SourceFile { path: path.to_path_buf(), text: text.into_bytes() });
+    }
+    files.read.insert(path.to_path_buf(), Some(pairs.clone()));
+    pairs
+}
+
+/// The files that `restart_on` names, with the digest of their contents.
+pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBuf, Digest> {
+    let mut found = BTreeMap::new();
+    for (pattern, span) in values.texts("restart_on") {
+        if let Err(problem) = fast_glob::validate(&pattern) {
+            values.error(code::GLOB, span, format!("`restart_on`: `{pattern}` is not a pattern: {:?}", problem.kind));
+            continue;
+        }
+        let files = matching(values.world, cwd, &pattern);
+        let Some(files) = files.filter(|files| found.len() + files.len() <= RESTART_ON_FILES_MAX) else {
+            let message =
+                format!("`restart_on`: `{pattern}` matches more than {RESTART_ON_FILES_MAX} files or folders");
+            values.error(code::GLOB, span, message).hint("name the files that a build writes, not the whole tree");
+            continue;
+        };
+        if files.is_empty() {
+            let message = format!("app `{}`: `restart_on`: nothing matches `{pattern}`", values.app.name);
+            values.report.warning(code::GLOB, span, message);
+        }
+        for file in files {
+            match values.world.read(&file, RESTART_ON_BYTES_MAX) {
+                Ok(bytes) => {
+                    found.insert(file, Digest::of(&bytes));
+                }
+                Err(problem) => {
+                    let message = format!("`restart_on`: `{}` cannot be read: {problem}", file.display());
+                    values.error(code::GLOB, span, message);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Files below `cwd` that match; `None` if there are too many to look at.
+fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
+    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+    let fixed = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{', '!', '\\']));
+    let prefix: PathBuf = if pattern.starts_with('/') {
+        Path::new("/").join(fixed.filter(|p| !p.is_empty()).collect::<PathBuf>())
+    } else {
+        fixed.collect()
+    };
+    let start = tidy(&cwd.join(&prefix));
+    let rest =
+        pattern.split('/').skip_while(|part| !part.contains(['*', '?', '[', '{', '!', '\\'])).collect::<Vec<_>>();
+    // A folder stands for everything in it.
+    let rest = if rest.is_empty() { "**".to_owned() } else { rest.join("/") };
+    match world.look(&start) {
+        Look::File { .. } => return Some(vec![start]),
+        Look::Folder => {}
+        _ => return Some(Vec::new()),
+    }
+    let (mut files, mut folders, mut looked_at) = (Vec::new(), vec![(start, String::new())], 0);
+    while let Some((folder, inside)) = folders.pop() {
+        looked_at += 1;
+        if looked_at > WALK_FOLDERS_MAX || files.len() > RESTART_ON_FILES_MAX {
+            return None;
+        }
+        for (name, is_folder) in world.list(&folder) {
+            let path = if inside.is_empty() { name.clone() } else { format!("{inside}/{name}") };
+            let is_usual = matches!(name.as_str(), ".git" | "node_modules") && !pattern.contains(name.as_str());
+            if is_folder && !is_usual {
+                folders.push((folder.join(&name), path));
+            } else if !is_folder && fast_glob::glob_match(&rest, &path) {
+                files.push(folder.join(&name));
+            }
+        }
+    }
+    Some(files)
+}

@@ -1,0 +1,146 @@
+//! Several files, defaults and a profile → one set of keys per app.
+
+use std::collections::HashMap;
+
+use super::diagnostic::{Report, code};
+use super::document::{Document, Item, Keys, Written};
+use super::tree::{Entry, Node, Span, Value};
+
+/// One app with all its layers laid over each other.
+pub(super) struct Merged {
+    pub name: String,
+    pub name_span: Span,
+    pub items: Vec<Item>,
+    /// `env_file` of the defaults: below the app's own, not replaced by it.
+    pub default_env_files: Option<Node>,
+    pub is_sound: bool,
+    /// Names of the profiles that it or its defaults define.
+    pub profiles: Vec<String>,
+}
+
+impl Merged {
+    pub fn get(&self, name: &str) -> Option<&Item> {
+        self.items.iter().find(|item| item.key.key.name == name)
+    }
+}
+
+/// Lays the files over each other. Maps merge, everything else is replaced; apps match by name.
+pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mut Report) -> Vec<Merged> {
+    let mut apps: Vec<(Written, Keys)> = Vec::new();
+    let mut index: HashMap<String, usize> = HashMap::new();
+    for document in documents {
+        let mut in_this_file: HashMap<String, Span> = HashMap::new();
+        for app in document.apps {
+            if let Some(first) = in_this_file.insert(app.name.clone(), app.name_span) {
+                report
+                    .error(code::DUPLICATE_APP, app.name_span, format!("a second app named `{}`", app.name))
+                    .label(first, "the first one")
+                    .hint("give it a name of its own; more copies are `instances`");
+                continue;
+            }
+            match index.get(&app.name) {
+                Some(at) => {
+                    let (below, defaults) = &mut apps[*at];
+                    below.is_sound &= app.is_sound;
+                    lay_over(&mut below.keys.own, app.keys.own);
+                    below.keys.profiles.extend(app.keys.profiles);
+                    lay_over(&mut defaults.own, document.defaults.own.clone());
+                    defaults.profiles.extend(document.defaults.profiles.iter().cloned());
+                }
+                None => {
+                    index.insert(app.name.clone(), apps.len());
+                    apps.push((app, document.defaults.clone()));
+                }
+            }
+        }
+    }
+    apps.into_iter().map(|(app, defaults)| flatten(app, defaults, profile)).collect()
+}
+
+fn flatten(app: Written, defaults: Keys, profile: Option<&str>) -> Merged {
+    let mut items = Vec::with_capacity(app.keys.own.len() + defaults.own.len());
+    lay_over(&mut items, defaults.own);
+    let is_env_file = |item: &Item| item.key.key.name == "env_file";
+    let mut default_env_files = None;
+    if let Some(at) = items.iter().position(is_env_file) {
+        let unsets = app.keys.own.iter().any(|item| is_env_file(item) && item.node.is_unset());
+        let item = items.remove(at);
+        default_env_files = (!unsets).then_some(item.node);
+    }
+    lay_over(&mut items, app.keys.own);
+    let mut profiles = Vec::new();
+    for (name, layer) in defaults.profiles.into_iter().chain(app.keys.profiles) {
+        if Some(name.as_str()) == profile {
+            lay_over(&mut items, layer);
+        }
+        profiles.push(name);
+    }
+    Merged { name: app.name, name_span: app.name_span, items, default_env_files, is_sound: app.is_sound, profiles }
+}
+
+fn lay_over(below: &mut Vec<Item>, above: Vec<Item>) {
+    for item in above {
+        let at = below.iter().position(|other| other.key.key.name == item.key.key.name);
+        match (at, item.node.is_unset()) {
+            (Some(at), true) => {
+                below.remove(at);
+            }
+            (None, true) => {}
+            (Some(at), false) => {
+                let under = std::mem::replace(&mut below[at], item);
+                let over = std::mem::replace(&mut below[at].node, under.node);
+                lay_node(&mut below[at].node, over);
+            }
+            (None, false) => {
+                let mut item = item;
+                drop_unset(&mut item.node);
+                below.push(item);
+            }
+        }
+    }
+}
+
+fn lay_node(below: &mut Node, mut above: Node) {
+    let (Value::Map(under), Value::Map(_)) = (&mut below.value, &above.value) else {
+        drop_unset(&mut above);
+        *below = above;
+        return;
+    };
+    let Value::Map(over) = above.value else { return };
+    let mut index: HashMap<String, usize> =
+        under.iter().enumerate().map(|(at, entry)| (entry.key.clone(), at)).collect();
+    let mut removed = vec![false; under.len()];
+    for mut entry in over {
+        match index.get(&entry.key) {
+            Some(at) if entry.node.is_unset() => removed[*at] = true,
+            Some(at) => {
+                under[*at].key_span = entry.key_span;
+                lay_node(&mut under[*at].node, entry.node);
+            }
+            None if entry.node.is_unset() => {}
+            None => {
+                drop_unset(&mut entry.node);
+                index.insert(entry.key.clone(), under.len());
+                removed.push(false);
+                under.push(entry);
+            }
+        }
+    }
+    let mut gone = removed.into_iter();
+    under.retain(|_| !gone.next().unwrap_or(false));
+    below.span = above.span;
+}
+
+/// `{ unset = true }` with nothing below it removes nothing, and must not stay as a value.
+fn drop_unset(node: &mut Node) {
+    match &mut node.value {
+        Value::Map(entries) => {
+            entries.retain(|entry: &Entry| !entry.node.is_unset());
+            for entry in entries {
+                drop_unset(&mut entry.node);
+            }
+        }
+        Value::List(nodes) => nodes.iter_mut().for_each(drop_unset),
+        Value::Scalar(_) => {}
+    }
+}

@@ -1,0 +1,154 @@
+//! Diagnostics as people read them: the line, a caret, a hint, as a compiler shows them.
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::diagnostic::{Diagnostic, Place, Severity};
+use super::{SourceFile, diagnostic::Label};
+
+/// Longest piece of a file that is shown.
+const WINDOW_BYTES_MAX: usize = 64 << 10;
+
+/// A place to mark, with what is written beside it.
+type Mark<'a> = (&'a Place, Option<&'a str>);
+
+/// All diagnostics as one text, with a counting last line. Empty if there are none.
+pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], with_color: bool) -> String {
+    let renderer = if with_color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        text.push_str(&one(diagnostic, files, &renderer));
+        text.push_str("\n\n");
+    }
+    if !diagnostics.is_empty() {
+        text.push_str(&summary(diagnostics));
+        text.push('\n');
+    }
+    text
+}
+
+fn summary(diagnostics: &[Diagnostic]) -> String {
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let counted = |count: usize, word: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        _ => Some(format!("{count} {word}s")),
+    };
+    let parts = [counted(errors, "error"), counted(diagnostics.len() - errors, "warning")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn one(diagnostic: &Diagnostic, files: &[SourceFile], renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    let mut group = match &diagnostic.place {
+        Some(place) => title.elements(snippets(place, &diagnostic.labels, files)),
+        None => Group::with_title(title),
+    };
+    if let Some(hint) = &diagnostic.hint {
+        group = group.element(Level::HELP.message(hint.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// One snippet per file, the diagnostic's own first. Only the lines around are handed to the renderer:
+/// it would walk a file of megabytes for every message.
+fn snippets<'a>(
+    place: &'a Place,
+    labels: &'a [Label],
+    files: &'a [SourceFile],
+) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+    let mut windows: Vec<(Vec<Mark<'_>>, bool)> = vec![(vec![(place, None)], true)];
+    for label in labels {
+        let marked = (&label.place, Some(label.text.as_str()));
+        match windows.iter_mut().find(|(marks, _)| marks[0].0.file == label.place.file) {
+            Some((marks, _)) => marks.push(marked),
+            None => windows.push((vec![marked], false)),
+        }
+    }
+    windows.into_iter().map(|(marks, is_primary)| snippet(&marks, is_primary, files)).collect()
+}
+
+fn snippet<'a>(
+    marks: &[Mark<'a>],
+    is_primary: bool,
+    files: &'a [SourceFile],
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let path = marks[0].0.file.to_string_lossy();
+    let bytes = files.iter().find(|file| file.path == marks[0].0.file).map_or(&[][..], |file| file.text.as_slice());
+    let start = marks.iter().map(|(place, _)| place.start as usize).min().unwrap_or(0).min(bytes.len());
+    let end = marks.iter().map(|(place, _)| place.end as usize).max().unwrap_or(0).clamp(start, bytes.len());
+    let line_start = bytes[..start].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let line_end = bytes[end..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| end + at);
+    let line = marks.iter().map(|(place, _)| place.line as usize).min().unwrap_or(1);
+    // Not UTF-8 or an overlong line: the place alone has to do.
+    let window = &bytes[line_start..line_end];
+    let text = std::str::from_utf8(window).ok().filter(|text| text.len() <= WINDOW_BYTES_MAX);
+    let text = text.unwrap_or("(this line cannot be shown)");
+    let inside = |at: u32| (at as usize).saturating_sub(line_start).min(text.len());
+    let annotations = marks.iter().enumerate().map(|(at, (place, label))| {
+        let kind = if at == 0 && is_primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+        let end_of_line = text[floor(text, inside(place.start))..].find('\n').map(|at| at + inside(place.start));
+        // A table over many lines is marked by its first line.
+        let end = end_of_line.map_or(inside(place.end), |end| end.min(inside(place.end)));
+        let start = floor(text, inside(place.start));
+        kind.span(start..floor(text, end).max(start)).label(*label)
+    });
+    Snippet::source(text).line_start(line).path(path).annotations(annotations)
+}
+
+/// The nearest character boundary at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::read_toml;
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_shown_like_a_compiler_shows_it() {
+        let reading = read_toml(
+            "[[apps]]\nname = \"api\"\nscript = \"server.js\"\ninstnaces = 2\nnode_args = []\ninterpreter_args = []",
+        );
+        let text = render(&reading.diagnostics, &reading.files, false);
+        assert_eq!(
+            text,
+            "\
+error[unknown-key]: unknown key `instnaces` in `apps.api`
+ --> /srv/shop/pm.toml:4:1
+  |
+4 | instnaces = 2
+  | ^^^^^^^^^
+  |
+  = help: did you mean `instances`?
+
+error[alias-beside-original]: `interpreter_args` and its other spelling stand side by side in `apps.api`
+ --> /srv/shop/pm.toml:6:1
+  |
+5 | node_args = []
+  | --------- the same key
+6 | interpreter_args = []
+  | ^^^^^^^^^^^^^^^^
+  |
+  = help: keep `interpreter_args`
+
+2 errors
+"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_can_still_be_pointed_at() {
+        let file = SourceFile { path: "/x/pm.toml".into(), text: b"a = 1\nb = \"\xFF\"\n".to_vec() };
+        let reading =
+            super::super::read(&[file], &super::super::ReadOptions::default(), &super::super::fake::World::usual());
+        let text = render(&reading.diagnostics, &reading.files, false);
+        assert!(text.contains("error[encoding]") && text.contains("/x/pm.toml:2"), "{text}");
+    }
+}

@@ -1,0 +1,303 @@
+//! What a value may look like: one description that the parser checks and the schema is made from.
+
+use std::fmt;
+
+use super::diagnostic::{Report, code};
+use super::nearest::did_you_mean;
+use super::tree::{Entry, Kind, Node, integer};
+
+/// A set of accepted values.
+pub(super) enum Shape {
+    /// Any text.
+    Text,
+    /// A text of a certain form.
+    Form(&'static Form),
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number in a range.
+    Integer(i64, i64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any number of values of one shape.
+    List(&'static Shape),
+    /// Free keys of a form, each with a value of one shape.
+    Table(&'static Form, &'static Shape),
+    /// Known keys.
+    Record(&'static [Field]),
+    /// One of several shapes.
+    Any(&'static [Shape]),
+}
+
+/// One known key of a [`Shape::Record`].
+pub(super) struct Field {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub is_required: bool,
+    pub help: &'static str,
+}
+
+/// A form of text: a parser's verdict and the same as a pattern for the schema.
+pub(super) struct Form {
+    /// With an article: `a duration such as "5s"`.
+    pub words: &'static str,
+    /// The same language as `check` accepts, for the schema.
+    pub pattern: &'static str,
+    pub check: fn(&str) -> Result<(), Flaw>,
+    /// Whether `0` as a number is accepted too.
+    pub takes_zero: bool,
+    /// Whether `${VAR}` may stand in it.
+    pub takes_variables: bool,
+}
+
+/// What is wrong with a text.
+pub(super) struct Flaw {
+    pub code: &'static str,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Flaw {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { code: code::BAD_VALUE, message: message.into(), hint: None }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Where a value stands, from the top: prints `apps.api.env.DB`.
+#[derive(Clone, Copy)]
+pub(super) struct Trail<'a> {
+    pub parent: Option<&'a Trail<'a>>,
+    pub name: &'a str,
+}
+
+impl<'a> Trail<'a> {
+    pub fn root(name: &'a str) -> Self {
+        Self { parent: None, name }
+    }
+
+    pub fn then<'b>(&'b self, name: &'b str) -> Trail<'b>
+    where
+        'a: 'b,
+    {
+        Trail { parent: Some(self), name }
+    }
+}
+
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent.filter(|parent| !parent.name.is_empty()) {
+            write!(f, "{parent}.")?;
+        }
+        f.write_str(self.name)
+    }
+}
+
+/// Whether `${` opens a variable in the text (a doubled dollar does not).
+pub(super) fn has_variables(text: &str) -> bool {
+    text.contains("${") && text.replace("$$", "").contains("${")
+}
+
+impl Shape {
+    /// Reports everything in `node` that does not fit.
+    pub fn check(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+        if let Some(scalar) = node.as_scalar()
+            && scalar.kind == Kind::Null
+        {
+            let message = format!("`{trail}` has no value");
+            report
+                .error(code::WRONG_TYPE, node.span, message)
+                .hint(format!("give it {}, or remove the key", self.words()));
+            return;
+        }
+        match self {
+            Self::Any(shapes) => self.check_any(shapes, node, trail, report),
+            Self::List(shape) => match node.as_list() {
+                Some(nodes) => nodes.iter().for_each(|node| shape.check(node, trail, report)),
+                None => self.wrong_type(node, trail, report),
+            },
+            Self::Table(keys, shape) => match node.as_map() {
+                Some(entries) => check_table(keys, shape, entries, trail, report),
+                None => self.wrong_type(node, trail, report),
+            },
+            Self::Record(fields) => match node.as_map() {
+                Some(entries) => check_record(fields, node, entries, trail, report),
+                None => self.wrong_type(node, trail, report),
+            },
+            Self::Text | Self::Form(_) | Self::Boolean | Self::Integer(..) | Self::Choice(_) => {
+                self.check_scalar(node, trail, report);
+            }
+        }
+    }
+
+    fn check_scalar(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+        let Some(scalar) = node.as_scalar().filter(|_| self.fits_kind(node)) else {
+            return self.wrong_type(node, trail, report);
+        };
+        let text = scalar.text.as_str();
+        let waits = has_variables(text) && scalar.kind == Kind::Text;
+        let flaw = match self {
+            Self::Form(form) if form.takes_variables && waits => None,
+            Self::Form(form) => (form.check)(text).err(),
+            Self::Boolean | Self::Integer(..) | Self::Choice(_) if waits => None,
+            Self::Integer(min, max) => match integer(text) {
+                Some(number) if (*min..=*max).contains(&number) => None,
+                _ => Some(Flaw::new(format!("`{text}` is not between {min} and {max}"))),
+            },
+            Self::Choice(words) if !words.contains(&text) => {
+                let hint = did_you_mean(text, words.iter().copied())
+                    .unwrap_or_else(|| format!("write one of {}", listed(words)));
+                Some(Flaw::new(format!("`{text}` is not one of {}", listed(words))).hint(hint))
+            }
+            _ => None,
+        };
+        if let Some(flaw) = flaw {
+            let found = report.error(flaw.code, node.span, format!("`{trail}`: {}", flaw.message));
+            found.hint = flaw.hint;
+        }
+    }
+
+    /// Reports by the alternative that was most likely meant: the one that takes this kind of value.
+    fn check_any(&self, shapes: &[Shape], node: &Node, trail: Trail<'_>, report: &mut Report) {
+        let mut fitting = shapes.iter().filter(|shape| shape.fits_kind(node));
+        let Some(first) = fitting.next() else {
+            return self.wrong_type(node, trail, report);
+        };
+        let mut best: Option<Report> = None;
+        for shape in std::iter::once(first).chain(fitting) {
+            let mut attempt = Report::default();
+            shape.check(node, trail, &mut attempt);
+            if attempt.errors == 0 {
+                report.findings.append(&mut attempt.findings);
+                return;
+            }
+            // Words for a text are better than the complaint of the form that was tried first.
+            if best.as_ref().is_none_or(|best| attempt.errors < best.errors) {
+                best = Some(attempt);
+            }
+        }
+        if let Some(mut best) = best {
+            report.errors += best.errors;
+            report.findings.append(&mut best.findings);
+        }
+    }
+
+    fn fits_kind(&self, node: &Node) -> bool {
+        let kind = node.as_scalar().map(|scalar| (scalar.kind, scalar.text.as_str()));
+        let waits = matches!(kind, Some((Kind::Text, text)) if has_variables(text));
+        match self {
+            Self::Text | Self::Choice(_) => matches!(kind, Some((Kind::Text, _))),
+            Self::Form(form) => match kind {
+                Some((Kind::Text, _)) => true,
+                // A bare number gets the form's own words about units.
+                Some((Kind::Integer, _)) => form.takes_zero,
+                _ => false,
+            },
+            Self::Boolean => waits || matches!(kind, Some((Kind::Boolean, _))),
+            Self::Integer(..) => waits || matches!(kind, Some((Kind::Integer, _))),
+            Self::List(_) => node.as_list().is_some(),
+            Self::Table(..) | Self::Record(_) => node.as_map().is_some(),
+            Self::Any(shapes) => shapes.iter().any(|shape| shape.fits_kind(node)),
+        }
+    }
+
+    fn wrong_type(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+        let message = format!("`{trail}` takes {}, found {}", self.words(), node.words());
+        let found = report.error(code::WRONG_TYPE, node.span, message);
+        if let Some(hint) = self.type_hint(node) {
+            found.hint(hint);
+        }
+    }
+
+    fn type_hint(&self, node: &Node) -> Option<String> {
+        let scalar = node.as_scalar()?;
+        let text = &scalar.text;
+        let takes_text = self.takes(|shape| matches!(shape, Self::Text | Self::Form(_)));
+        let takes_boolean = self.takes(|shape| matches!(shape, Self::Boolean));
+        match scalar.kind {
+            Kind::Text if takes_boolean && matches!(text.as_str(), "yes" | "on" | "y" | "True" | "TRUE") => {
+                Some("write true".to_owned())
+            }
+            Kind::Text if takes_boolean && matches!(text.as_str(), "no" | "off" | "n" | "False" | "FALSE") => {
+                Some("write false".to_owned())
+            }
+            Kind::Text if !takes_text && (integer(text).is_some() || matches!(text.as_str(), "true" | "false")) => {
+                Some("remove the quotes".to_owned())
+            }
+            Kind::Integer | Kind::Float | Kind::Boolean | Kind::Date if takes_text => {
+                Some(format!("put it in quotes: \"{text}\""))
+            }
+            _ => None,
+        }
+    }
+
+    fn takes(&self, is: fn(&Self) -> bool) -> bool {
+        is(self) || matches!(self, Self::Any(shapes) if shapes.iter().any(|shape| shape.takes(is)))
+    }
+
+    /// With an article, for messages.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Text => "a text".to_owned(),
+            Self::Form(form) => form.words.to_owned(),
+            Self::Boolean => "true or false".to_owned(),
+            Self::Integer(..) => "an integer".to_owned(),
+            Self::Choice(words) => listed(words),
+            Self::List(shape) => format!("a list ({})", shape.words()),
+            Self::Table(..) | Self::Record(_) => "a table".to_owned(),
+            Self::Any(shapes) => {
+                let words: Vec<String> = shapes.iter().map(Self::words).collect();
+                words.join(" or ")
+            }
+        }
+    }
+}
+
+/// `"a"`, `"b"` or `"c"`.
+pub(super) fn listed(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// Checks the value of a key, where `{ unset = true }` is always accepted.
+pub(super) fn check_value(shape: &Shape, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    if !node.is_unset() {
+        shape.check(node, trail, report);
+    }
+}
+
+fn check_table(keys: &Form, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
+    for entry in entries {
+        if let Err(flaw) = (keys.check)(&entry.key) {
+            report.error(flaw.code, entry.key_span, format!("`{trail}`: {}", flaw.message)).hint = flaw.hint;
+        }
+        check_value(shape, &entry.node, trail.then(&entry.key), report);
+    }
+}
+
+fn check_record(fields: &[Field], node: &Node, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
+    for entry in entries {
+        match fields.iter().find(|field| field.name == entry.key) {
+            Some(field) => check_value(&field.shape, &entry.node, trail.then(&entry.key), report),
+            None => {
+                let message = format!("unknown key `{}` in `{trail}`", entry.key);
+                let names = fields.iter().map(|field| field.name);
+                let hint = did_you_mean(&entry.key, names.clone())
+                    .unwrap_or_else(|| format!("known here: {}", names.collect::<Vec<_>>().join(", ")));
+                report.error(code::UNKNOWN_KEY, entry.key_span, message).hint(hint);
+            }
+        }
+    }
+    for field in fields.iter().filter(|field| field.is_required) {
+        if !entries.iter().any(|entry| entry.key == field.name) {
+            report.error(code::MISSING_KEY, node.span, format!("`{trail}` needs the key `{}`", field.name));
+        }
+    }
+}

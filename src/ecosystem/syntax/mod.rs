@@ -1,0 +1,98 @@
+//! Text → tree: one front end per format, with the same limits for all.
+
+mod json;
+mod toml;
+mod yaml;
+
+use std::path::Path;
+
+use super::SourceFile;
+use super::diagnostic::{Report, code};
+use super::tree::{Node, Span, Value};
+
+const FILE_BYTES_MAX: usize = 4 << 20;
+const NODES_MAX: usize = 100_000;
+const DEPTH_MAX: usize = 64;
+const SCALAR_BYTES_MAX: usize = 1 << 20;
+
+/// Reads one file; problems go to the report, the tree is whatever could be understood.
+pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Report) -> Option<Node> {
+    let start = Span::new(index, 0..0);
+    if file.text.len() > FILE_BYTES_MAX {
+        let message = format!("the file is larger than 4 MiB ({} bytes)", file.text.len());
+        report.error(code::TOO_LARGE, start, message);
+        return None;
+    }
+    let text = match std::str::from_utf8(&file.text) {
+        Ok(text) => text,
+        Err(problem) => {
+            let at = problem.valid_up_to();
+            let message = "this byte is not UTF-8";
+            report.error(code::ENCODING, Span::new(index, at..at + 1), message).hint("save the file as UTF-8");
+            return None;
+        }
+    };
+    if text.trim().is_empty() {
+        report.error(code::EMPTY_FILE, start, "the file is empty").hint("declare an app: `[[apps]]`");
+        return None;
+    }
+    let tree = match extension(&file.path) {
+        "toml" => toml::parse(text, index, report),
+        "yaml" | "yml" => yaml::parse(text, index, report),
+        "json" => json::parse(text, index, false, report),
+        "jsonc" => json::parse(text, index, true, report),
+        _ => {
+            report
+                .error(code::UNKNOWN_FORMAT, start, "the file name does not say which format it is")
+                .hint("name it .toml, .yaml, .yml, .json or .jsonc");
+            None
+        }
+    }?;
+    let mut budget = Budget::new();
+    if let Some((span, what)) = budget.measure(&tree, 0) {
+        report.error(code::TOO_LARGE, span, what);
+        return None;
+    }
+    if !matches!(tree.value, Value::Map(_)) {
+        let found = tree.words();
+        report
+            .error(code::WRONG_TYPE, tree.span, format!("the file holds {found}, not a table with `apps`"))
+            .hint("put the apps under the key `apps`");
+        return None;
+    }
+    Some(tree)
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+/// How many values a tree may hold.
+struct Budget {
+    left: usize,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Self { left: NODES_MAX }
+    }
+
+    /// The first value that breaks a limit.
+    fn measure(&mut self, node: &Node, depth: usize) -> Option<(Span, &'static str)> {
+        if depth > DEPTH_MAX {
+            return Some((node.span, "nested deeper than 64 levels"));
+        }
+        self.left = match self.left.checked_sub(1) {
+            Some(left) => left,
+            None => return Some((node.span, "more than 100,000 values")),
+        };
+        match &node.value {
+            Value::Scalar(scalar) if scalar.text.len() > SCALAR_BYTES_MAX => {
+                Some((node.span, "a single value of more than 1 MiB"))
+            }
+            Value::Scalar(_) => None,
+            Value::List(nodes) => nodes.iter().find_map(|node| self.measure(node, depth + 1)),
+            Value::Map(entries) => entries.iter().find_map(|entry| self.measure(&entry.node, depth + 1)),
+        }
+    }
+}

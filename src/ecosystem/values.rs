@@ -1,0 +1,307 @@
+//! The settled keys of one app → typed values: variables filled in, then read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Bytes, Millis, Template};
+
+use super::diagnostic::{Report, code};
+use super::document::Item;
+use super::merge::Merged;
+use super::shape::{Shape, Trail, has_variables};
+use super::surroundings::{Remembering, Surroundings as _, tidy};
+use super::tree::{Kind, Node, Span, Value, integer};
+use super::variables::{Expanded, Found, Lookup, Trouble, expand};
+
+/// Reads the keys of one app. Every problem goes to the report; a value that is wrong reads as its default.
+pub(super) struct Values<'a> {
+    pub app: &'a Merged,
+    pub project: &'a str,
+    pub has_port: bool,
+    pub options: &'a BTreeMap<String, String>,
+    pub world: &'a Remembering<'a>,
+    /// The folder of each file.
+    pub folders: &'a [PathBuf],
+    pub report: &'a mut Report,
+    /// `env.DB` → names of the shell variables in it.
+    pub from_shell: Vec<(String, String)>,
+}
+
+impl<'a> Values<'a> {
+    /// Warns about, or refuses, what stands in the key.
+    pub fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: impl Into<String>,
+    ) -> &mut super::diagnostic::Finding {
+        let message = format!("app `{}`: {}", self.app.name, message.into());
+        self.report.error(code, span, message)
+    }
+
+    pub fn item(&self, key: &str) -> Option<&'a Item> {
+        self.app.get(key)
+    }
+
+    pub fn node(&self, key: &str) -> Option<&'a Node> {
+        self.item(key).map(|item| &item.node)
+    }
+
+    pub fn folder_of(&self, span: Span) -> &Path {
+        self.folders.get(span.file as usize).map_or(Path::new("/"), PathBuf::as_path)
+    }
+
+    pub fn boolean(&mut self, key: &str, default: bool) -> bool {
+        self.read(key, |text| Some(text == "true")).unwrap_or(default)
+    }
+
+    pub fn integer(&mut self, key: &str) -> Option<i64> {
+        self.read(key, integer)
+    }
+
+    pub fn millis(&mut self, key: &str, default: Millis) -> Millis {
+        self.read(key, |text| Millis::parse(text).ok()).unwrap_or(default)
+    }
+
+    /// A text whose variables are all known now.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        self.read(key, |text| Some(text.to_owned()))
+    }
+
+    fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let item = self.item(key)?;
+        self.scalar(key, item.key.shape, &item.node, parse)
+    }
+
+    /// Fills in and reads one scalar. After filling in, the shape is asked again.
+    pub fn scalar<T>(&mut self, key: &str, shape: &Shape, node: &Node, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let scalar = node.as_scalar()?;
+        if scalar.kind != Kind::Text || !scalar.text.contains('$') {
+            return parse(&scalar.text);
+        }
+        let text = self.settled(key, node)?;
+        if has_variables(&scalar.text) {
+            let kind = match text.as_str() {
+                "true" | "false" => Kind::Boolean,
+                text if integer(text).is_some() => Kind::Integer,
+                _ => Kind::Text,
+            };
+            // Which kind was meant is decided by the shape: try the looser reading last.
+            let mut attempt = Report::default();
+            let name = self.app.name.clone();
+            let app = Trail::root(&name);
+            shape.check(&Node::scalar(kind, text.clone(), node.span), app.then(key), &mut attempt);
+            if attempt.errors > 0 {
+                attempt = Report::default();
+                shape.check(&Node::scalar(Kind::Text, text.clone(), node.span), app.then(key), &mut attempt);
+            }
+            self.report.errors += attempt.errors;
+            let is_wrong = attempt.errors > 0;
+            self.report.findings.append(&mut attempt.findings);
+            if is_wrong {
+                return None;
+            }
+        }
+        parse(&text)
+    }
+
+    /// The words of a list, or of one text split as a shell would.
+    pub fn arguments(&mut self, key: &str) -> Vec<Template> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        match &node.value {
+            Value::List(nodes) => {
+                nodes.iter().enumerate().filter_map(|(at, node)| self.template(&format!("{key}[{at}]"), node)).collect()
+            }
+            _ => self.words(key, node),
+        }
+    }
+
+    /// One text split as a shell would.
+    pub fn words(&mut self, key: &str, node: &Node) -> Vec<Template> {
+        let Some(expanded) = self.expanded(key, node) else { return Vec::new() };
+        match expanded.words() {
+            Ok(words) => {
+                self.warn_about_comment(key, node, &words);
+                words
+            }
+            Err(_) => {
+                self.error(code::BAD_VALUE, node.span, format!("`{key}` has a quote that is never closed"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A shell takes ` #` for a comment, which hardly anyone means here.
+    fn warn_about_comment(&mut self, key: &str, node: &Node, words: &[Template]) {
+        let text = node.as_text().unwrap_or_default();
+        let whole = text.contains('#').then(|| shell_words::split(&text.replace('#', "@")).ok()).flatten();
+        if whole.is_some_and(|whole| !has_variables(text) && whole.len() > words.len()) {
+            let message = format!("app `{}`: everything after ` #` in `{key}` is a comment", self.app.name);
+            self.report.warning(code::BAD_VALUE, node.span, message).hint("put the word in quotes if it is meant");
+        }
+    }
+
+    /// A list of settled texts, or one.
+    pub fn texts(&mut self, key: &str) -> Vec<(String, Span)> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let nodes = match &node.value {
+            Value::List(nodes) => nodes.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        nodes.iter().filter_map(|node| Some((self.settled(key, node)?, node.span))).collect()
+    }
+
+    /// An absolute path; relative ones lie beside the file they stand in.
+    pub fn path(&mut self, key: &str, node: &Node) -> Option<PathBuf> {
+        let text = self.settled(key, node)?;
+        let home = self.home(key, &text, node.span)?;
+        Some(tidy(&self.folder_of(node.span).join(home)))
+    }
+
+    /// `~` and `~/x` in the shell user's home.
+    pub fn home(&mut self, key: &str, text: &str, span: Span) -> Option<String> {
+        let Some(tail) = text.strip_prefix('~') else { return Some(text.to_owned()) };
+        match self.world.variables().get("HOME") {
+            _ if !(tail.is_empty() || tail.starts_with('/')) => {
+                self.error(code::BAD_VALUE, span, format!("`{key}`: only `~/` is understood, not `~USER`"));
+                None
+            }
+            Some(home) => Some(format!("{home}{tail}")),
+            None => {
+                self.error(code::UNSET_VARIABLE, span, format!("`{key}` begins with `~`, and HOME is not set"));
+                None
+            }
+        }
+    }
+
+    /// A log file: a path that may differ by instance.
+    pub fn log_path(&mut self, key: &str) -> Option<Template> {
+        let node = self.node(key)?;
+        let template = self.template(key, node)?;
+        let source = self.home(key, template.source(), node.span)?;
+        let folder = self.folder_of(node.span);
+        let path = if Path::new(&source).is_absolute() {
+            PathBuf::from(source)
+        } else {
+            let folder = Template::literal(&folder.to_string_lossy());
+            Path::new(folder.source()).join(source)
+        };
+        Some(Template::prepared(tidy(&path).to_string_lossy().into_owned()))
+    }
+
+    pub fn template(&mut self, key: &str, node: &Node) -> Option<Template> {
+        self.expanded(key, node).map(|expanded| expanded.template())
+    }
+
+    pub fn settled(&mut self, key: &str, node: &Node) -> Option<String> {
+        match self.expanded(key, node)?.settled() {
+            Ok(text) => Some(text),
+            Err(name) => {
+                let message = format!("`{key}`: `${{{name}}}` is known per instance only, and cannot stand here");
+                self.error(code::BAD_VARIABLE, node.span, message)
+                    .hint("it can stand in args, command, env, out_file and error_file");
+                None
+            }
+        }
+    }
+
+    fn expanded(&mut self, key: &str, node: &Node) -> Option<Expanded> {
+        let scalar = node.as_scalar()?;
+        if scalar.kind != Kind::Text {
+            return Some(Expanded {
+                pieces: vec![(super::variables::Piece::Settled(scalar.text.clone()), false)],
+                from_shell: Vec::new(),
+            });
+        }
+        let scope = Scope { values: self, span: node.span };
+        match expand(&scalar.text, &scope) {
+            Ok(expanded) => {
+                for name in &expanded.from_shell {
+                    self.from_shell.push((key.to_owned(), name.clone()));
+                }
+                Some(expanded)
+            }
+            Err(Trouble::Unset { name, message }) => {
+                let is_own = self.app.get("env").is_some_and(|env| env.node.get(&name).is_some());
+                let hint = match is_own {
+                    true => "values of `env` are for the process; here the shell's and `--var` count".to_owned(),
+                    false => format!("set it in the shell, pass `--var {name}=…`, or give a default: `${{{name}:-…}}`"),
+                };
+                let message = message.unwrap_or_else(|| format!("`{key}`: the variable `{name}` is not set"));
+                self.error(code::UNSET_VARIABLE, node.span, message).hint(hint);
+                None
+            }
+            Err(Trouble::Malformed(message)) => {
+                self.error(code::BAD_VARIABLE, node.span, format!("`{key}`: {message}"))
+                    .hint("a dollar that is meant as such is written `$$`");
+                None
+            }
+        }
+    }
+}
+
+/// Who answers for a variable, in this order: `--var`, the app, the file, the shell.
+struct Scope<'a, 'b> {
+    values: &'a Values<'b>,
+    span: Span,
+}
+
+impl Lookup for Scope<'_, '_> {
+    fn find(&self, name: &str) -> Found {
+        let values = self.values;
+        if let Some(value) = values.options.get(name) {
+            return Found::Value(value.clone());
+        }
+        let own_port = || {
+            let env = values.app.get("env")?;
+            env.node.get("PORT")?.as_scalar().map(|scalar| scalar.text.clone()).filter(|text| !has_variables(text))
+        };
+        match name {
+            "PORT" if values.has_port => Found::PerInstance,
+            "PM_INSTANCE" => Found::PerInstance,
+            "PM_PROJECT" => Found::Value(values.project.to_owned()),
+            "PM_APP" => Found::Value(values.app.name.clone()),
+            "PM_FILE_DIR" => Found::Value(values.folder_of(self.span).to_string_lossy().into_owned()),
+            "PORT" if let Some(port) = own_port() => Found::Value(port),
+            _ => match values.world.variables().get(name) {
+                Some(value) => Found::Shell(value.clone()),
+                None => Found::Nothing,
+            },
+        }
+    }
+}
+
+/// Reads `022`, `0o022`.
+pub(super) fn umask(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let is_octal = (1..=4).contains(&digits.len()) && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    is_octal.then(|| u32::from_str_radix(digits, 8).ok()).flatten()
+}
+
+/// Reads a size; the shape has checked it.
+pub(super) fn size(text: &str) -> Option<Bytes> {
+    Bytes::parse(text).ok()
+}
+
+/// The number of a signal, by name with or without `SIG`, or by number.
+pub(super) fn signal(text: &str) -> Option<i32> {
+    // Numbers that differ between systems: Linux first, the BSDs and macOS second.
+    let by_system = |linux, other| if cfg!(target_os = "linux") { linux } else { other };
+    Some(match text.strip_prefix("SIG").unwrap_or(text) {
+        "HUP" => 1,
+        "INT" => 2,
+        "QUIT" => 3,
+        "ABRT" => 6,
+        "KILL" => 9,
+        "USR1" => by_system(10, 30),
+        "USR2" => by_system(12, 31),
+        "PIPE" => 13,
+        "ALRM" => 14,
+        "TERM" => 15,
+        "CONT" => by_system(18, 19),
+        "WINCH" => 28,
+        number => {
+            return integer(number).and_then(|number| i32::try_from(number).ok()).filter(|n| (1..=31).contains(n));
+        }
+    })
+}
