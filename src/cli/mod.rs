@@ -1,1 +1,30 @@
-//! (not built yet)
+//! The command line: one file per command, and the only writer to the terminal.
+//!
+//! In:    arguments, the shell around us    Out:  calls to the daemon; text, JSON, an exit code
+//! Never: a decision about apps (the daemon plans); an async runtime; printing outside `output`
+//! Walk:  a person → here → [`crate::ecosystem`] → [`crate::client`] → `output` → the person
+
+mod args;
+mod change;
+mod commands;
+mod fail;
+mod file;
+mod output;
+mod session;
+mod surroundings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub use args::reference;
+
+/// Runs one command.
+pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let mut session = session::Session::new();
+    let ending = match args::parse(&argv) {
+        Ok(call) => call(&mut session),
+        Err(error) => Err(error),
+    };
+    ExitCode::from(session.end(ending))
+}

@@ -61,3 +61,16 @@ pub fn become_program(program: &Path, args: &[String], env: &Environment, cwd: &
     }
     command.exec()
 }
+
+/// The working folder, symlinks resolved.
+///
+/// # Errors
+/// It is gone, or may not be looked at.
+pub fn current_folder() -> io::Result<std::path::PathBuf> {
+    std::env::current_dir()
+}
+
+/// One variable of this process, if its value is text.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,269 @@
+//! The top level: which command is called. Only that one is built; the others cost nothing.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use super::commands::ENTRIES;
+use super::fail::{Code, CommandError, Ending};
+use super::session::Session;
+use crate::model::ProjectName;
+use crate::wire::{self, Scope, Selection};
+
+/// One command.
+pub(super) trait Verb: Args + 'static {
+    /// As typed.
+    const NAME: &'static str;
+    /// Other spellings.
+    const ALIASES: &'static [&'static str] = &[];
+    /// One line for the list of commands.
+    const ABOUT: &'static str;
+    /// Below the options.
+    const EXAMPLES: &'static str;
+
+    /// Does it.
+    fn run(self, session: &mut Session) -> Ending;
+}
+
+/// A command as the top level knows it.
+pub(super) struct Entry {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub about: &'static str,
+    pub examples: &'static str,
+    build: fn(Command) -> Command,
+    call: fn(&ArgMatches) -> Result<Call, clap::Error>,
+}
+
+/// A command with its arguments, ready to run.
+pub(super) type Call = Box<dyn FnOnce(&mut Session) -> Ending>;
+
+impl Entry {
+    pub(super) const fn of<V: Verb>() -> Self {
+        Self {
+            name: V::NAME,
+            aliases: V::ALIASES,
+            about: V::ABOUT,
+            examples: V::EXAMPLES,
+            build: build::<V>,
+            call: call::<V>,
+        }
+    }
+
+    fn command(&self) -> Command {
+        Command::new(self.name)
+            .about(self.about)
+            .visible_aliases(self.aliases.iter().copied())
+            .after_help(self.examples)
+            .defer(self.build)
+    }
+}
+
+fn build<V: Verb>(command: Command) -> Command {
+    V::augment_args(command)
+}
+
+fn call<V: Verb>(matches: &ArgMatches) -> Result<Call, clap::Error> {
+    let verb = V::from_arg_matches(matches)?;
+    Ok(Box::new(move |session| verb.run(session)))
+}
+
+const ABOUT: &str = "A declarative process manager: one file says what runs, `pm apply` makes it so and keeps it so";
+
+const EXAMPLES: &str = "Start here:
+  pm apply                    make what runs equal to the ecosystem file of this folder
+  pm list                     what runs
+  pm logs -f                  what it prints
+  pm why api                  why it is as it is
+  pm start server.js          one script, without a file
+
+Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 5 owned by somebody else, 6 not healthy,
+7 wait timed out, 8 refused by a safety rule, 64 wrong call, 65 wrong file, 69 no daemon, 130 interrupted";
+
+/// The whole command line, commands unbuilt.
+pub(super) fn top() -> Command {
+    Command::new("pm")
+        .about(ABOUT)
+        .version(wire::VERSION)
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand_value_name("COMMAND")
+        .subcommands(ENTRIES.iter().map(Entry::command))
+}
+
+/// Reads the arguments.
+///
+/// # Errors
+/// They are wrong (64), or help was asked for (0, printed already).
+pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
+    let matches = top().try_get_matches_from(argv).map_err(|error| shown(&error))?;
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(CommandError::new(Code::Usage, "no command is given"));
+    };
+    let entry = ENTRIES.iter().find(|entry| entry.name == name);
+    let entry = entry.ok_or_else(|| CommandError::new(Code::Usage, format!("there is no command `{name}`")))?;
+    (entry.call)(matches).map_err(|error| shown(&error))
+}
+
+/// Help and version go to standard output and are no failure; clap's own exit code 2 means something else here.
+fn shown(error: &clap::Error) -> CommandError {
+    let code = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Ok,
+        _ => Code::Usage,
+    };
+    // A closed terminal cannot be told that it is closed.
+    let _ = error.print();
+    CommandError::told(code as u8)
+}
+
+/// The reference page `docs/reference/cli.md`, made of the same words as `--help`.
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# The command line\n\nMade from `pm --help`; `pm COMMAND --help` prints the same.\n",
+    );
+    let help = |command: &mut Command| command.clone().term_width(100).render_long_help().to_string();
+    let mut whole = top();
+    whole.build();
+    let _ = write!(page, "\n```text\n{}```\n", trimmed(&help(&mut whole)));
+    for entry in ENTRIES {
+        let Some(command) = whole.find_subcommand_mut(entry.name) else { continue };
+        let _ = write!(page, "\n## pm {}\n\n```text\n{}```\n", entry.name, trimmed(&help(command)));
+        for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+            let name = inner.get_name().to_owned();
+            let _ = write!(page, "\n### pm {} {name}\n\n```text\n{}```\n", entry.name, trimmed(&help(inner)));
+        }
+    }
+    page
+}
+
+fn trimmed(text: &str) -> String {
+    text.lines().fold(String::new(), |mut page, line| {
+        page.push_str(line.trim_end());
+        page.push('\n');
+        page
+    })
+}
+
+/// Which projects a command looks at.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct ScopeArgs {
+    /// Look at this project only
+    #[arg(short = 'p', long, value_name = "PROJECT")]
+    pub project: Option<ProjectName>,
+    /// Look at all projects alike
+    #[arg(short = 'A', long = "all-projects", conflicts_with = "project")]
+    pub everywhere: bool,
+}
+
+impl ScopeArgs {
+    /// The selection of these apps, from the folder in which the person stands.
+    ///
+    /// # Errors
+    /// That folder is gone.
+    pub(super) fn selection(&self, selectors: Vec<String>) -> Result<Selection, CommandError> {
+        let folder = if selectors.is_empty() { None } else { Some(super::session::folder()?) };
+        let scope = Scope { project: self.project.clone(), folder, everywhere: self.everywhere };
+        Ok(Selection { selectors, scope })
+    }
+}
+
+/// Nothing but data, as JSON.
+#[derive(Args, Debug, Clone, Copy, Default)]
+pub(super) struct JsonArgs {
+    /// Print JSON (one versioned document)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Every command's shell completion needs the whole tree.
+pub(super) fn complete(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut top(), "pm", &mut script);
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_words(words: &str) -> Result<Call, CommandError> {
+        parse(&words.split(' ').map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_command_line_is_sound_and_every_command_has_an_example() {
+        let mut whole = top();
+        whole.build();
+        whole.debug_assert();
+        for entry in ENTRIES {
+            let command = whole.find_subcommand_mut(entry.name).unwrap();
+            let help = command.render_long_help().to_string();
+            assert!(help.contains(&format!("  pm {}", entry.name)), "{} has no example: {help}", entry.name);
+        }
+    }
+
+    #[test]
+    fn aliases_are_unique() {
+        let mut names: Vec<&str> =
+            ENTRIES.iter().flat_map(|entry| std::iter::once(entry.name).chain(entry.aliases.iter().copied())).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn calls_that_people_type_are_understood() {
+        for good in [
+            "pm apply",
+            "pm apply a.toml b.toml",
+            "pm apply -f a.toml --env production --only api,worker --no-prune",
+            "pm ls",
+            "pm ps -A --json",
+            "pm start app.js -n api -i 2 --env A=1 --env B=2 -- --port 80",
+            "pm stop api worker --hold",
+            "pm rm shop:api",
+            "pm scale api 4",
+            "pm kill",
+            "pm logs api -f --lines 100 --since 10m --stderr",
+            "pm exec api -- npm run migrate",
+            "pm daemon status --json",
+            "pm reload api",
+        ] {
+            assert!(parse_words(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_call_is_64_and_help_is_0() {
+        for (words, code) in [
+            ("pm aply", 64),
+            ("pm apply --no-such-flag", 64),
+            ("pm scale api", 64),
+            ("pm scale api many", 64),
+            ("pm apply --wait --detach", 64),
+            ("pm stop", 64),
+            ("pm", 64),
+            ("pm --version", 0),
+            ("pm apply --help", 0),
+        ] {
+            let error = parse_words(words).err().unwrap();
+            assert_eq!((error.exit_code, error.is_told), (code, true), "{words}");
+        }
+    }
+
+    #[test]
+    fn the_reference_of_the_command_line_is_fresh() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/cli.md");
+        let fresh = reference();
+        if std::env::var_os("UPDATE_REFERENCE").is_some() {
+            std::fs::write(path, &fresh).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == fresh, "docs/reference/cli.md is out of date: run this test with UPDATE_REFERENCE=1");
+    }
+}

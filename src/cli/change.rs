@@ -1,0 +1,216 @@
+//! Following a change to its end: apply, edits and shutdown alike.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::args::JsonArgs;
+use super::fail::{Code, CommandError, Ending};
+use super::output::{plan, progress};
+use super::session::Session;
+use crate::client::{ClientError, Messages};
+use crate::model::Millis;
+use crate::os;
+use crate::reconciler::{Edit, OperationResult, Progress};
+use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, Selection};
+
+const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
+
+/// How long a command waits for what it has caused.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct WaitArgs {
+    /// Wait until everything runs (this is what happens without any option)
+    #[arg(long, conflicts_with = "detach")]
+    pub wait: bool,
+    /// Return as soon as the change is accepted
+    #[arg(long)]
+    pub detach: bool,
+    /// Wait no longer than this (exit 7, the work goes on)
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Millis>,
+    /// Print nothing but failures
+    #[arg(short, long)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+fn duration(text: &str) -> Result<Millis, String> {
+    Millis::parse(text).map_err(|error| format!("{error}: write `30s`, `500ms`, `2m`"))
+}
+
+/// How a change ended, as `--json`.
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    exit_code: u8,
+    plans: &'a [AcceptedPlan],
+    reports: &'a [ProjectReport],
+}
+
+/// Makes a change without a file and follows it.
+pub(super) fn edit(session: &mut Session, edit: Edit, selection: Selection, wait: &WaitArgs) -> Ending {
+    session.screen.is_json = wait.json.json;
+    let client = session.client()?;
+    let messages = client.edit(&EditRequest { edit, selection })?;
+    follow(session, messages, wait)
+}
+
+/// Follows a change to its end, or as long as the person wants.
+pub(super) fn follow(session: &mut Session, messages: Messages<ChangeMessage>, wait: &WaitArgs) -> Ending {
+    session.screen.is_json = wait.json.json;
+    Follower { session, wait, plans: Vec::new(), active: Vec::new() }.run(messages)
+}
+
+/// The plan of a change, and how it goes.
+struct Follower<'a> {
+    session: &'a mut Session,
+    wait: &'a WaitArgs,
+    plans: Vec<AcceptedPlan>,
+    /// (verb, app) of what is going on.
+    active: Vec<(String, String)>,
+}
+
+impl Follower<'_> {
+    fn run(mut self, mut messages: Messages<ChangeMessage>) -> Ending {
+        let until = self.wait.timeout.and_then(|timeout| Instant::now().checked_add(timeout.duration()));
+        messages.wait_until(until.or_else(|| Instant::now().checked_add(FIRST_ANSWER)));
+        loop {
+            let message = match messages.next() {
+                Ok(Some(message)) => message,
+                Ok(None) => return Err(self.lost("the daemon ended before the change was carried out")),
+                Err(ClientError::TimedOut) if !self.plans.is_empty() => return Err(timed_out()),
+                Err(ClientError::Lost { source }) if !self.plans.is_empty() => {
+                    return Err(self.lost(&format!("the connection to the daemon broke: {source}")));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            match message {
+                ChangeMessage::Accepted { plans } => {
+                    self.accepted(plans)?;
+                    if self.wait.detach {
+                        return self.finish(&[], Code::Ok);
+                    }
+                    // Refused only by a kernel that refuses everything; then Ctrl-C just ends us.
+                    let _ = os::say_on_interrupt(GOES_ON);
+                    messages.wait_until(until);
+                }
+                ChangeMessage::Progress { progress, .. } => self.progress(progress)?,
+                ChangeMessage::Missed { count, .. } => {
+                    self.session.screen.note(&format!("  ({count} steps were too fast to be shown)"))?;
+                }
+                ChangeMessage::Finished { reports } => {
+                    let code = code_of(&reports);
+                    return self.finish(&reports, code);
+                }
+                ChangeMessage::Interrupted { problem } => {
+                    return Err(CommandError { exit_code: Code::TimedOut as u8, ..problem.into() });
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self, plans: Vec<AcceptedPlan>) -> Result<(), CommandError> {
+        if !self.wait.quiet && !self.wait.json.json {
+            for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
+                self.session.screen.note(plan::text(&accepted.plan).trim_end())?;
+            }
+        }
+        self.plans = plans;
+        Ok(())
+    }
+
+    fn progress(&mut self, progress: Progress) -> Result<(), CommandError> {
+        match progress {
+            Progress::Began { app, verb } => self.active.push((verb, app.to_string())),
+            Progress::Ended(report) => {
+                self.active.retain(|(_, app)| app != report.app.as_str());
+                let is_bad = report.result != OperationResult::Done;
+                if is_bad || (!self.wait.quiet && !self.wait.json.json) {
+                    let paint = self.session.screen.paint_notes();
+                    self.session.screen.note(&progress::ended(&report, paint))?;
+                }
+            }
+            Progress::Finished(_) => {}
+        }
+        if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
+            self.session.screen.status(&progress::going_on(verb, app, self.active.len() - 1))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, reports: &[ProjectReport], code: Code) -> Ending {
+        let Self { session, wait, plans, .. } = self;
+        if wait.json.json {
+            session.screen.json(&Document { format: FORMAT, exit_code: code as u8, plans: &plans, reports })?;
+            session.screen.is_json = false;
+        } else if !wait.quiet {
+            let last = if wait.detach { "accepted; the work goes on".to_owned() } else { progress::summary(reports) };
+            session.screen.note(&last)?;
+        }
+        Ok(code)
+    }
+
+    /// The daemon went away after it had accepted: the next one carries on.
+    fn lost(&self, message: &str) -> CommandError {
+        if self.plans.is_empty() {
+            return CommandError::new(Code::Unreachable, message)
+                .hint("nobody knows whether the change was accepted: `pm list` shows what is");
+        }
+        CommandError::new(Code::TimedOut, message)
+            .hint("the change is accepted and kept: the next daemon carries on; `pm list` shows how far it is")
+    }
+}
+
+/// The daemon accepts a change (planning and one write to the disk) within this.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
+
+fn timed_out() -> CommandError {
+    CommandError::new(Code::TimedOut, "the time is over, the work goes on").hint("`pm list` shows how far it is")
+}
+
+/// Failed before skipped.
+fn code_of(reports: &[ProjectReport]) -> Code {
+    let results = || reports.iter().flat_map(|report| &report.report.operations).map(|operation| &operation.result);
+    if results().any(|result| matches!(result, OperationResult::Failed { .. })) {
+        Code::Unhealthy
+    } else if results().any(|result| matches!(result, OperationResult::Skipped { .. })) {
+        Code::Partly
+    } else {
+        Code::Ok
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconciler::{OperationReport, Report};
+
+    #[test]
+    fn a_failure_counts_before_a_skip() {
+        let failed = || OperationResult::Failed {
+            instance: "shop:api/0".parse().unwrap(),
+            failure: None,
+            exit: None,
+            last_lines: Vec::new(),
+            is_reverted: false,
+        };
+        let skipped = || OperationResult::Skipped { why: "x".to_owned() };
+        let code = |results: Vec<OperationResult>| {
+            let operation = |result| OperationReport {
+                app: "api".parse().unwrap(),
+                verb: "start".to_owned(),
+                result,
+                took: Millis(1),
+            };
+            let operations = results.into_iter().map(operation).collect();
+            let report = Report { operations, ..Report::default() };
+            code_of(&[ProjectReport { project: "shop".parse().unwrap(), report }]) as u8
+        };
+        assert_eq!(code(vec![]), 0);
+        assert_eq!(code(vec![OperationResult::Done, OperationResult::Superseded]), 0);
+        assert_eq!(code(vec![OperationResult::Done, skipped()]), 3);
+        assert_eq!(code(vec![skipped(), failed()]), 6);
+    }
+}

@@ -1,0 +1,173 @@
+//! How a command ends: exit codes, and errors in words.
+
+use std::error::Error;
+use std::io;
+
+use crate::client::ClientError;
+use crate::os::HomeError;
+use crate::wire::Problem;
+
+/// Exit codes: stable, documented, the same in `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Code {
+    /// Done.
+    Ok = 0,
+    /// Something went wrong.
+    Error = 1,
+    /// `plan --detailed-exitcode`: there is something to do.
+    Pending = 2,
+    /// Part of an apply was skipped.
+    Partly = 3,
+    /// An app is not healthy.
+    Unhealthy = 6,
+    /// The waiting is over, the work is not.
+    TimedOut = 7,
+    /// The call is wrong.
+    Usage = 64,
+    /// The file is wrong.
+    File = 65,
+    /// The daemon cannot be reached.
+    Unreachable = 69,
+}
+
+/// What a command gives back.
+pub(super) type Ending = Result<Code, CommandError>;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(super) struct CommandError {
+    /// What the process ends with.
+    pub exit_code: u8,
+    /// Already told, or nobody left to tell: nothing more is printed.
+    pub is_told: bool,
+    /// The sentence.
+    pub message: String,
+    /// What led to it, outermost first.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Further lines.
+    pub details: Vec<String>,
+}
+
+impl CommandError {
+    /// An error with this exit code.
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            exit_code: code as u8,
+            is_told: false,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            details: Vec::new(),
+        }
+    }
+
+    /// An error that has been printed.
+    pub(super) fn told(exit_code: u8) -> Self {
+        Self { exit_code, is_told: true, ..Self::new(Code::Error, "") }
+    }
+
+    /// An error of the system.
+    pub(super) fn system(message: impl Into<String>, source: &dyn Error) -> Self {
+        Self { causes: chain(source), ..Self::new(Code::Error, message) }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// An error and what led to it.
+fn chain(error: &dyn Error) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+}
+
+impl From<ClientError> for CommandError {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        let causes = error.source().map(chain).unwrap_or_default();
+        let known = |code| Self { causes: causes.clone(), ..Self::new(code, message.clone()) };
+        match error {
+            ClientError::Problem(problem) => problem.into(),
+            ClientError::NotRunning { .. } => known(Code::Unreachable).hint("`pm apply` or `pm list` starts one"),
+            ClientError::NotStarted { .. } => known(Code::Unreachable),
+            ClientError::NotConnected { .. } => known(Code::Unreachable),
+            ClientError::Lost { .. } => {
+                known(Code::Unreachable).hint("it is started again within moments: `pm list` shows what is")
+            }
+            ClientError::TimedOut => known(Code::TimedOut),
+            ClientError::NotUnderstood { .. } => known(Code::Error).hint("run `pm daemon restart`"),
+            ClientError::OtherProtocol { .. } => {
+                known(Code::Unreachable).hint("run `pm daemon restart`: apps are not touched by it")
+            }
+        }
+    }
+}
+
+impl From<Problem> for CommandError {
+    fn from(problem: Problem) -> Self {
+        Self {
+            exit_code: problem.exit_code,
+            is_told: false,
+            message: problem.message,
+            causes: Vec::new(),
+            hint: problem.hint,
+            details: problem.details,
+        }
+    }
+}
+
+impl From<HomeError> for CommandError {
+    fn from(error: HomeError) -> Self {
+        let causes = error.source().map(chain).unwrap_or_default();
+        Self { causes, ..Self::new(Code::Unreachable, error.to_string()) }
+    }
+}
+
+/// Writing failed. A reader that has seen enough (`pm list | head`) is no error.
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::told(Code::Ok as u8),
+            _ => Self::system("cannot write the output", &error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ProblemCode;
+
+    #[test]
+    fn every_kind_of_problem_has_its_published_exit_code() {
+        let cases = [
+            (ProblemCode::NoSuchApp, 1),
+            (ProblemCode::NotStored, 1),
+            (ProblemCode::Ownership, 5),
+            (ProblemCode::Refused, 8),
+            (ProblemCode::Usage, 64),
+            (ProblemCode::Ambiguous, 64),
+            (ProblemCode::ShuttingDown, 69),
+            (ProblemCode::Forbidden, 69),
+        ];
+        for (code, expected) in cases {
+            let error = CommandError::from(ClientError::from(Problem::new(code, "x")));
+            assert_eq!(error.exit_code, expected, "{code:?}");
+        }
+        let lost = ClientError::Lost { source: io::ErrorKind::UnexpectedEof.into() };
+        assert_eq!(CommandError::from(lost).exit_code, 69);
+        assert_eq!(CommandError::from(ClientError::TimedOut).exit_code, 7);
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_error() {
+        let error = CommandError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((error.exit_code, error.is_told), (0, true));
+    }
+}

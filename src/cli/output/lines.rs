@@ -1,0 +1,147 @@
+//! Lines of output with coloured prefixes.
+
+use std::collections::BTreeMap;
+
+use super::time::Clock;
+use super::{Paint, Screen};
+use crate::cli::fail::CommandError;
+use crate::model::{InstanceId, Stream};
+use crate::wire::LogLine;
+
+/// How lines are shown.
+#[derive(Debug)]
+pub(in crate::cli) struct LineFormat {
+    /// Nothing but the bytes as the process wrote them.
+    pub is_raw: bool,
+    /// With times.
+    pub clock: Option<Clock>,
+    /// Prefixes seen so far: width and colour.
+    seen: BTreeMap<InstanceId, usize>,
+    width: usize,
+}
+
+impl LineFormat {
+    pub(in crate::cli) fn new(is_raw: bool, with_times: bool) -> Self {
+        let clock = with_times.then(Clock::local);
+        Self { is_raw, clock, seen: BTreeMap::new(), width: 0 }
+    }
+
+    /// Makes room for the prefixes of lines to come.
+    pub(in crate::cli) fn expect(&mut self, lines: &[LogLine]) {
+        for line in lines {
+            self.colour(&line.instance);
+        }
+    }
+
+    /// Prints one line.
+    pub(in crate::cli) fn print(&mut self, screen: &mut Screen, line: &LogLine) -> Result<(), CommandError> {
+        if self.is_raw {
+            let mut bytes = line.bytes();
+            bytes.push(b'\n');
+            return Ok(screen.data(&bytes)?);
+        }
+        let bytes = self.format(line, screen.paint(), screen.is_out_terminal);
+        Ok(screen.data(&bytes)?)
+    }
+
+    fn format(&mut self, line: &LogLine, paint: Paint, is_terminal: bool) -> Vec<u8> {
+        let colour = self.colour(&line.instance);
+        let name = short(&line.instance);
+        let mut bytes = Vec::new();
+        if let Some(clock) = &self.clock {
+            bytes.extend(paint.faint(&clock.text(line.at)).bytes());
+            bytes.push(b' ');
+        }
+        let mark = if line.stream == Stream::Stderr { paint.bad("!") } else { paint.nth(colour, "|") };
+        bytes.extend(paint.nth(colour, &format!("{name:width$}", width = self.width)).bytes());
+        bytes.push(b' ');
+        bytes.extend(mark.bytes());
+        bytes.push(b' ');
+        // What a program prints must not steer the terminal of whoever looks at its log.
+        if is_terminal {
+            bytes.extend(harmless(&line.text).bytes());
+        } else {
+            bytes.extend(line.bytes());
+        }
+        bytes.push(b'\n');
+        bytes
+    }
+
+    fn colour(&mut self, instance: &InstanceId) -> usize {
+        let next = self.seen.len();
+        self.width = self.width.max(short(instance).len());
+        *self.seen.entry(instance.clone()).or_insert(next)
+    }
+}
+
+fn short(instance: &InstanceId) -> String {
+    format!("{}/{}", instance.app.name, instance.slot)
+}
+
+/// Control characters as text; colours (`ESC [ … m`) may stay, they only paint.
+pub(in crate::cli) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut is_painted = false;
+    while let Some(at) = rest.find(|char: char| char.is_control() && char != '\t') {
+        out.push_str(&rest[..at]);
+        let from = &rest[at..];
+        if let Some(colour) = colour_at(from) {
+            out.push_str(&from[..colour]);
+            is_painted = true;
+            rest = &from[colour..];
+            continue;
+        }
+        let char = from.chars().next().unwrap_or_default();
+        out.extend(char.escape_default());
+        rest = &from[char.len_utf8()..];
+    }
+    out.push_str(rest);
+    if is_painted {
+        out.push_str("\x1b[0m");
+    }
+    out
+}
+
+/// The length of a colour sequence at the beginning of a text.
+fn colour_at(text: &str) -> Option<usize> {
+    let inner = text.strip_prefix("\x1b[")?;
+    let end = inner.find(|char: char| !(char.is_ascii_digit() || char == ';'))?;
+    inner[end..].starts_with('m').then_some(2 + end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::WallTime;
+
+    fn line(instance: &str, stream: Stream, text: &[u8]) -> LogLine {
+        LogLine::new(WallTime(0), instance.parse().unwrap(), stream, text.to_vec())
+    }
+
+    #[test]
+    fn prefixes_line_up_and_stderr_is_marked() {
+        let mut format = LineFormat::new(false, false);
+        let lines = [line("shop:api/0", Stream::Stdout, b"up"), line("shop:worker/10", Stream::Stderr, b"oh")];
+        format.expect(&lines);
+        let text: Vec<u8> = lines.iter().flat_map(|line| format.format(line, Paint::default(), true)).collect();
+        assert_eq!(String::from_utf8(text).unwrap(), "api/0     | up\nworker/10 ! oh\n");
+    }
+
+    #[test]
+    fn a_log_cannot_steer_the_terminal_but_files_get_every_byte() {
+        for (text, shown) in [
+            ("plain\ttab", "plain\ttab"),
+            ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m\x1b[0m"),
+            ("\x1b]0;title\x07", "\\u{1b}]0;title\\u{7}"),
+            ("\x1b[2J", "\\u{1b}[2J"),
+            ("a\rb", "a\\rb"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+        ] {
+            assert_eq!(harmless(text), shown, "{text:?}");
+        }
+        let mut format = LineFormat::new(false, false);
+        let bytes = format.format(&line("a:b/0", Stream::Stdout, b"x\xff\x1b[2J"), Paint::default(), false);
+        assert_eq!(bytes, b"b/0 | x\xff\x1b[2J\n");
+    }
+}

@@ -1,0 +1,122 @@
+//! How a change goes: one line per finished action, and on a terminal one for what is going on.
+
+use crate::model::Millis;
+use crate::reconciler::{OperationReport, OperationResult};
+use crate::wire::ProjectReport;
+
+use super::Paint;
+use super::lines::harmless;
+
+/// Longest wall of output shown for one failure.
+const LINES_MAX: usize = 15;
+
+/// One finished action.
+pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
+    let app = report.app.as_str();
+    let took = report.took;
+    match &report.result {
+        OperationResult::Done => {
+            format!("  {} {app}: {} in {took}", paint.good("ok     "), past(&report.verb))
+        }
+        OperationResult::Superseded => {
+            format!("  {} {app}: {}, a later command took over", paint.warn("left   "), report.verb)
+        }
+        OperationResult::Skipped { why } => format!("  {} {app}: {}: {why}", paint.warn("skipped"), report.verb),
+        OperationResult::Failed { instance, failure, exit, last_lines, is_reverted } => {
+            let why = match (failure, exit) {
+                (Some(failure), _) => failure.to_string(),
+                (None, Some(exit)) => format!("ended with {exit}"),
+                (None, None) => "did not come up".to_owned(),
+            };
+            let slot = instance.slot;
+            let mut text = format!("  {} {app}: {} failed: {app}/{slot} {why}", paint.bad("FAILED "), report.verb);
+            if *is_reverted {
+                text.push_str("; the old process runs again");
+            }
+            let skipped = last_lines.len().saturating_sub(LINES_MAX);
+            for line in &last_lines[skipped..] {
+                text.push_str("\n          | ");
+                text.push_str(&harmless(line));
+            }
+            text
+        }
+    }
+}
+
+/// The last line.
+pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
+    let operations = || reports.iter().flat_map(|report| &report.report.operations);
+    let count = |is_it: fn(&OperationResult) -> bool| operations().filter(|operation| is_it(&operation.result)).count();
+    let took = reports.iter().map(|report| report.report.took).max().unwrap_or(Millis(0));
+    if operations().next().is_none() {
+        return "nothing to do".to_owned();
+    }
+    let mut parts = Vec::new();
+    for (number, word) in [
+        (count(|result| matches!(result, OperationResult::Done)), "done"),
+        (count(|result| matches!(result, OperationResult::Failed { .. })), "failed"),
+        (count(|result| matches!(result, OperationResult::Skipped { .. })), "skipped"),
+        (count(|result| matches!(result, OperationResult::Superseded)), "taken over by a later command"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {word}"));
+        }
+    }
+    format!("{} in {took}", parts.join(", "))
+}
+
+/// What is going on, for the line that is overwritten.
+pub(in crate::cli) fn going_on(verb: &str, app: &str, others: usize) -> String {
+    let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+    format!("  ... {verb} {app}{more}")
+}
+
+fn past(verb: &str) -> String {
+    match verb {
+        "start" => "started".to_owned(),
+        "stop" => "stopped".to_owned(),
+        "roll" => "replaced".to_owned(),
+        "scale" | "update" | "rename" | "replace" | "delete" => format!("{verb}d"),
+        "restart" => "restarted".to_owned(),
+        other => format!("{other} done"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Exit;
+
+    fn report(verb: &str, result: OperationResult) -> OperationReport {
+        OperationReport { app: "api".parse().unwrap(), verb: verb.to_owned(), result, took: Millis(312) }
+    }
+
+    #[test]
+    fn a_failure_is_told_with_its_exit_and_its_last_words() {
+        let failed = OperationResult::Failed {
+            instance: "shop:api/1".parse().unwrap(),
+            failure: None,
+            exit: Some(Exit::Code(3)),
+            last_lines: vec!["no database".to_owned(), "\x1b[2Jbye".to_owned()],
+            is_reverted: true,
+        };
+        assert_eq!(
+            ended(&report("roll", failed), Paint::default()),
+            "  FAILED  api: roll failed: api/1 ended with exit code 3; the old process runs again\n          | no database\n          | \\u{1b}[2Jbye"
+        );
+        assert_eq!(ended(&report("scale", OperationResult::Done), Paint::default()), "  ok      api: scaled in 312ms");
+    }
+
+    #[test]
+    fn the_summary_counts_what_became_of_the_actions() {
+        let operations = vec![
+            report("start", OperationResult::Done),
+            report("start", OperationResult::Done),
+            report("delete", OperationResult::Skipped { why: "x".to_owned() }),
+        ];
+        let report = crate::reconciler::Report { operations, generation: 1, took: Millis(1500) };
+        let project = ProjectReport { project: "shop".parse().unwrap(), report };
+        assert_eq!(summary(&[project]), "2 done, 1 skipped in 1.5s");
+        assert_eq!(summary(&[]), "nothing to do");
+    }
+}

@@ -1,0 +1,58 @@
+//! Points in time for people: local clock, and how long ago.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::model::{Millis, WallTime};
+
+/// Prints times in the zone of this machine, which is looked up once.
+#[derive(Debug)]
+pub(in crate::cli) struct Clock {
+    zone: TimeZone,
+}
+
+impl Clock {
+    pub(in crate::cli) fn local() -> Self {
+        Self { zone: TimeZone::system() }
+    }
+
+    /// `2026-11-22 16:03:05.123`.
+    pub(in crate::cli) fn text(&self, at: WallTime) -> String {
+        let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
+        match Timestamp::from_millisecond(ms) {
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
+            Err(_) => at.0.to_string(),
+        }
+    }
+}
+
+/// `--since`: `10m`, `2h30m` ago, a date, or a date and a time.
+pub(in crate::cli) fn since(text: &str, now: WallTime) -> Result<WallTime, String> {
+    if let Ok(ago) = Millis::parse(text) {
+        return Ok(WallTime(now.0.saturating_sub(ago.0)));
+    }
+    let instant = text.parse::<Timestamp>().or_else(|_| {
+        let local = text.parse::<jiff::civil::DateTime>()?;
+        local.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp())
+    });
+    let wrong = || format!("`{text}` is no time: write `10m`, `2h`, `2026-11-22` or `2026-11-22T14:30`");
+    let ms = instant.map_err(|_| wrong())?.as_millisecond();
+    u64::try_from(ms).map(WallTime).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_takes_a_duration_or_a_date() {
+        let now = WallTime(1_000_000_000);
+        assert_eq!(since("10m", now), Ok(WallTime(1_000_000_000 - 600_000)));
+        assert_eq!(since("2026-11-22T14:30:00Z", now), Ok(WallTime(1_795_357_800_000)));
+        assert!(since("2026-11-22", now).is_ok());
+        assert!(since("2026-11-22T14:30", now).is_ok());
+        for wrong in ["soon", "10", ""] {
+            assert!(since(wrong, now).unwrap_err().contains("10m"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What every command needs: the screen, the home, a client, where the person stands.
+
+use std::path::PathBuf;
+
+use super::fail::{CommandError, Ending};
+use super::output::Screen;
+use crate::client::{Client, ClientError};
+use crate::os::{self, Home};
+use crate::wire;
+
+/// One run of the program.
+pub(super) struct Session {
+    /// The only way to the terminal.
+    pub screen: Screen,
+}
+
+impl Session {
+    pub(super) fn new() -> Self {
+        Self { screen: Screen::new() }
+    }
+
+    /// Where this user's daemon lives.
+    ///
+    /// # Errors
+    /// Nothing says where.
+    pub(super) fn home(&self) -> Result<Home, CommandError> {
+        Ok(Home::from_env()?)
+    }
+
+    /// A connection; the daemon is started if none runs.
+    ///
+    /// # Errors
+    /// It cannot be started or reached.
+    pub(super) fn client(&self) -> Result<Client, CommandError> {
+        Ok(Client::connect_or_start(&self.home()?)?)
+    }
+
+    /// A connection to a daemon that runs already; `None` if none does.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub(super) fn client_if_running(&self) -> Result<Option<Client>, CommandError> {
+        match Client::connect(&self.home()?) {
+            Ok(client) => Ok(Some(client)),
+            Err(ClientError::NotRunning { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says so if the daemon is of another version.
+    ///
+    /// # Errors
+    /// Standard error cannot be written.
+    pub(super) fn compare_versions(&mut self, client: &Client) -> Result<(), CommandError> {
+        if let Some(daemon) = client.other_version() {
+            let ours = wire::VERSION;
+            self.screen.note(&format!(
+                "warning: the daemon is version {daemon}, this is {ours}; `pm daemon restart` changes that, apps run on"
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left to write and says how the process ends.
+    pub(super) fn end(mut self, ending: Ending) -> u8 {
+        let ending = ending.and_then(|code| self.screen.flush().map(|()| code).map_err(CommandError::from));
+        match ending {
+            Ok(code) => code as u8,
+            Err(error) => {
+                // What was printed before the error belongs before it; if that cannot be written, nothing can.
+                let _ = self.screen.flush();
+                let _ = self.screen.fail(&error);
+                error.exit_code
+            }
+        }
+    }
+}
+
+/// The folder in which the person stands, as typed: symlinks are kept if the shell says so truthfully.
+pub(super) fn folder() -> Result<PathBuf, CommandError> {
+    let real = os::current_folder()
+        .map_err(|error| CommandError::system("cannot tell which folder this is", &error).hint("`cd` to another one"))?;
+    let typed = os::environment().get("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
+    Ok(typed.filter(|path| os::canonicalize(path).is_ok_and(|path| path == real)).unwrap_or(real))
+}
