@@ -24,14 +24,14 @@ fn declare(place: &Place, count: usize, command: &[String]) {
     place.write("c.ini", &text);
 }
 
-fn verbs(place: &Place, verb: Verb) -> Option<Vec<String>> {
+fn verbs(place: &Place, verb: Verb) -> Vec<String> {
     let ctl = format!("!circusctl --endpoint ipc://{}/ctl", place.root.display());
-    Some(words(&match verb {
+    words(&match verb {
         Verb::Boot => format!("--daemon --pidfile {0}/c.pid --log-output {0}/c.log c.ini", place.root.display()),
         Verb::Apply | Verb::Again => format!("{ctl} reloadconfig --waiting"),
         Verb::List => format!("{ctl} status"),
         Verb::Restart(number) => format!("{ctl} restart {} --waiting", app(number)),
         Verb::Stop => format!("{ctl} stop --waiting"),
         Verb::ShutDown => format!("{ctl} quit --waiting"),
-    }))
+    })
 }

@@ -17,13 +17,13 @@ fn declare(place: &Place, count: usize, command: &[String]) {
     place.write("decompose.yaml", &text);
 }
 
-fn verbs(_: &Place, verb: Verb) -> Option<Vec<String>> {
-    Some(words(&match verb {
+fn verbs(_: &Place, verb: Verb) -> Vec<String> {
+    words(&match verb {
         Verb::Boot | Verb::Apply | Verb::Again => "up -d --wait".to_owned(),
         Verb::List => "ps".to_owned(),
         Verb::Restart(number) => format!("restart {}", app(number)),
         Verb::Stop | Verb::ShutDown => "down".to_owned(),
-    }))
+    })
 }
 
 fn env(place: &Place) -> Vec<(&'static str, String)> {

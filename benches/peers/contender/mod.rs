@@ -42,8 +42,8 @@ pub struct Contender {
     pub program: &'static str,
     /// Writes the file that declares so many apps, all with this command.
     pub declare: fn(&Place, usize, &[String]),
-    /// The arguments (and program, where it has several) of a verb; `None` = it has no such thing.
-    pub words: fn(&Place, Verb) -> Option<Vec<String>>,
+    /// The arguments (and program, where it has several) of a verb; none = it has no such thing.
+    pub words: fn(&Place, Verb) -> Vec<String>,
     /// Variables besides PATH and HOME.
     pub env: fn(&Place) -> Vec<(&'static str, String)>,
 }
@@ -156,11 +156,12 @@ impl<'a> Stage<'a> {
     }
 
     fn command(&self, verb: Verb) -> Option<Command> {
-        let words = (self.contender.words)(&self.place, verb)?;
+        let words = (self.contender.words)(&self.place, verb);
         // A contender with several programs names the other one with a bang: `!supervisorctl`.
-        let (program, args) = match words.split_first() {
-            Some((first, rest)) if first.starts_with('!') => (&first[1..], rest),
-            _ => (self.contender.program, words.as_slice()),
+        let (first, rest) = words.split_first()?;
+        let (program, args) = match first.strip_prefix('!') {
+            Some(other) => (other, rest),
+            None => (self.contender.program, words.as_slice()),
         };
         let mut command = Command::new(program);
         command.args(args).current_dir(&self.place.project).env_clear();

@@ -18,14 +18,14 @@ fn declare(place: &Place, count: usize, command: &[String]) {
     place.write("oxfile.toml", &text);
 }
 
-fn verbs(_: &Place, verb: Verb) -> Option<Vec<String>> {
-    Some(words(&match verb {
+fn verbs(_: &Place, verb: Verb) -> Vec<String> {
+    words(&match verb {
         Verb::Boot | Verb::List => "list".to_owned(),
         Verb::Apply | Verb::Again => "apply oxfile.toml".to_owned(),
         Verb::Restart(number) => format!("restart {}", app(number)),
         Verb::Stop => "stop all".to_owned(),
         Verb::ShutDown => "daemon stop".to_owned(),
-    }))
+    })
 }
 
 fn env(place: &Place) -> Vec<(&'static str, String)> {

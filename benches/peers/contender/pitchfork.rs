@@ -17,15 +17,15 @@ fn declare(place: &Place, count: usize, command: &[String]) {
     place.write("pitchfork.toml", &text);
 }
 
-fn verbs(_: &Place, verb: Verb) -> Option<Vec<String>> {
-    Some(words(&match verb {
+fn verbs(_: &Place, verb: Verb) -> Vec<String> {
+    words(&match verb {
         Verb::Boot => "supervisor start".to_owned(),
         Verb::Apply | Verb::Again => "start -l -q".to_owned(),
         Verb::List => "list".to_owned(),
         Verb::Restart(number) => format!("restart {}", app(number)),
         Verb::Stop => "stop -l".to_owned(),
         Verb::ShutDown => "supervisor stop".to_owned(),
-    }))
+    })
 }
 
 fn env(place: &Place) -> Vec<(&'static str, String)> {

@@ -19,16 +19,16 @@ fn declare(place: &Place, count: usize, command: &[String]) {
     place.write("ecosystem.json", &format!("{{\"apps\": [{}]}}", apps.join(",\n")));
 }
 
-fn verbs(_: &Place, verb: Verb) -> Option<Vec<String>> {
-    Some(words(&match verb {
+fn verbs(_: &Place, verb: Verb) -> Vec<String> {
+    words(&match verb {
         Verb::Boot => "ping".to_owned(),
         Verb::Apply => "start ecosystem.json".to_owned(),
-        Verb::Again => return None,
+        Verb::Again => return Vec::new(),
         Verb::List => "list".to_owned(),
         Verb::Restart(number) => format!("restart {}", app(number)),
         Verb::Stop => "stop all".to_owned(),
         Verb::ShutDown => "kill".to_owned(),
-    }))
+    })
 }
 
 fn env(place: &Place) -> Vec<(&'static str, String)> {

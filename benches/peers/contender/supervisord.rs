@@ -26,13 +26,13 @@ fn declare(place: &Place, count: usize, command: &[String]) {
     place.write("s.conf", &text);
 }
 
-fn verbs(_: &Place, verb: Verb) -> Option<Vec<String>> {
-    Some(words(&match verb {
+fn verbs(_: &Place, verb: Verb) -> Vec<String> {
+    words(&match verb {
         Verb::Boot => "-c s.conf".to_owned(),
         Verb::Apply | Verb::Again => "!supervisorctl -c s.conf update".to_owned(),
         Verb::List => "!supervisorctl -c s.conf status all".to_owned(),
         Verb::Restart(number) => format!("!supervisorctl -c s.conf restart {}", app(number)),
         Verb::Stop => "!supervisorctl -c s.conf stop all".to_owned(),
         Verb::ShutDown => "!supervisorctl -c s.conf shutdown".to_owned(),
-    }))
+    })
 }
