@@ -40,7 +40,7 @@ fn two_hundred_kills_lose_and_double_nothing() {
     for app in &apps {
         counts += app.check(&sandbox, &events);
         let shown = sandbox.instance(&format!("{}/0", app.name)).unwrap();
-        assert_eq!(shown.restarts as usize + 1, app.starts(&sandbox).len(), "{}: restarts counted by pm", app.name);
+        assert_eq!(shown.restarts + 1, app.starts(&sandbox).len() as u64, "{}: restarts counted by pm", app.name);
     }
     back_after.sort_unstable();
     eprintln!(
