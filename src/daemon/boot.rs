@@ -63,7 +63,7 @@ pub(super) struct Daemon {
     pub leave: mpsc::Receiver<Leave>,
     pub pump: Pump,
     /// Held for as long as we live: exactly one daemon per home.
-    pub _lock: OwnedFd,
+    pub lock: OwnedFd,
 }
 
 /// Puts everything together. Instances are looked at before the first intent is taken.
@@ -122,7 +122,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         followers: Followers::default(),
     };
     let signals = ShutdownSignals::new().map_err(at("listen for signals"))?;
-    Ok(Daemon { context, listener: inherited.listener, signals, leave: asked, pump, _lock: inherited.lock })
+    Ok(Daemon { context, listener: inherited.listener, signals, leave: asked, pump, lock: inherited.lock })
 }
 
 /// What the pump has to say becomes events.

@@ -1,11 +1,14 @@
 //! Leaving: why, what happens to the apps, and what the anchor is told.
 
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::boot::Daemon;
+use crate::anchor;
 use crate::api::{self, Context, Leave};
 use crate::model::{Actor, Fact, Subject};
 use crate::os;
@@ -22,6 +25,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 enum Why {
     Asked(Leave),
     Signal,
+    AnchorGone,
 }
 
 /// Answers until somebody asks us to leave, then leaves in order: no new questions, last facts, last lines.
@@ -37,7 +41,9 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> ExitCode {
     let why = tokio::select! {
         asked = daemon.leave.recv() => Why::Asked(asked.unwrap_or(Leave::Restart)),
         _signal = daemon.signals.next() => Why::Signal,
+        () = daemon.context.supervisor.anchor_gone() => Why::AnchorGone,
     };
+    let needs_anchor = matches!(why, Why::AnchorGone);
     let (word, code) = match why {
         Why::Asked(Leave::Restart) => ("restart", NEXT_DAEMON),
         Why::Asked(Leave::Stop) => ("stop", 0),
@@ -46,13 +52,28 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> ExitCode {
             stop_everything(&daemon.context).await;
             ("signal", 0)
         }
+        Why::AnchorGone => ("anchor", NEXT_DAEMON),
     };
     daemon.context.events.tell(Subject::Daemon, Fact::DaemonStopping { why: word.to_owned() });
     stop.send_replace(true);
     let _ = serving.await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.pump.shutdown()).await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.context.events.flush()).await;
+    if needs_anchor {
+        start_anchor(daemon.lock, &daemon.context.daemon.home);
+    }
     ExitCode::from(code)
+}
+
+/// Nobody restarts us any more, so a new anchor does: it reads the mirror of the table, and its daemon adopts the apps.
+fn start_anchor(lock: OwnedFd, home: &Path) {
+    drop(lock);
+    let started = os::current_exe().map_err(|error| error.to_string()).and_then(|exe| {
+        anchor::start(home, &exe).map_err(|error| error.to_string())
+    });
+    if let Err(error) = started {
+        os::write_stderr(&format!("pm daemon: cannot start a new anchor, the next command will: {error}\n"));
+    }
 }
 
 /// The machine goes down, or somebody ended the anchor: apps are stopped in order, and start again with the next boot.

@@ -85,6 +85,7 @@ pub enum Outcome {
 pub struct Supervisor {
     requests: mpsc::Sender<Request>,
     revision: watch::Receiver<u64>,
+    is_anchor_gone: watch::Receiver<bool>,
 }
 
 /// What reaches the supervisor's task.
@@ -102,10 +103,11 @@ impl Supervisor {
     pub fn start(world: World, held: Vec<HeldFd>, specs: &dyn Specs) -> io::Result<(Self, Recovered)> {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let (roster, revision) = roster::Roster::new();
-        let mut instances = run::Loop::new(Arc::new(world), roster, inbox)?;
+        let (anchor_gone, is_anchor_gone) = watch::channel(false);
+        let mut instances = run::Loop::new(Arc::new(world), roster, inbox, anchor_gone)?;
         let recovered = instances.recover(held, specs);
         tokio::spawn(instances.run());
-        Ok((Self { requests, revision }, recovered))
+        Ok((Self { requests, revision, is_anchor_gone }, recovered))
     }
 
     /// Gives an order and waits for its end. A stopped supervisor answers `Superseded`.
@@ -124,6 +126,15 @@ impl Supervisor {
             return Arc::default();
         }
         live.await.unwrap_or_default()
+    }
+
+    /// Resolves when the anchor has died: apps run on, but new ones cannot be started until there is another one.
+    pub async fn anchor_gone(&self) {
+        let mut is_gone = self.is_anchor_gone.clone();
+        // A loop that has ended will not tell any more.
+        if is_gone.wait_for(|is_gone| *is_gone).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Ticks whenever [`Self::live`] would answer differently.

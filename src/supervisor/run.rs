@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::member::Member;
 use super::roster::Roster;
@@ -34,7 +34,7 @@ pub(super) struct Loop {
     pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
     spawned: mpsc::UnboundedReceiver<SpawnResult>,
     requests: mpsc::Receiver<Request>,
-    is_anchor_gone: bool,
+    anchor_gone: watch::Sender<bool>,
 }
 
 /// One thing that can happen.
@@ -49,7 +49,7 @@ enum Happening {
 }
 
 impl Loop {
-    pub fn new(world: Arc<World>, roster: Roster, requests: mpsc::Receiver<Request>) -> std::io::Result<Self> {
+    pub fn new(world: Arc<World>, roster: Roster, requests: mpsc::Receiver<Request>, anchor_gone: watch::Sender<bool>) -> std::io::Result<Self> {
         // Bounded by the number of rows: every instance has at most one spawn under way.
         let (spawned_in, spawned) = mpsc::unbounded_channel();
         Ok(Self {
@@ -63,7 +63,7 @@ impl Loop {
             spawned_in,
             spawned,
             requests,
-            is_anchor_gone: false,
+            anchor_gone,
         })
     }
 
@@ -89,12 +89,13 @@ impl Loop {
     }
 
     async fn next(&mut self) -> Happening {
+        let is_anchor_gone = *self.anchor_gone.borrow();
         let alarm = self.roster.next_alarm().map(|at| at.since(os::now()).duration());
         tokio::select! {
             request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
             Some(result) = self.spawned.recv() => Happening::Spawned(result),
             tokens = self.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
-            word = self.world.anchor.next(), if !self.is_anchor_gone => match word {
+            word = self.world.anchor.next(), if !is_anchor_gone => match word {
                 Ok(AnchorWord::Exited) => Happening::Harvested,
                 // Only output is held, and that flows without being held too, as long as one of us lives.
                 Ok(AnchorWord::Refused { .. }) => Happening::Harvested,
@@ -261,7 +262,7 @@ impl Loop {
 
     /// A process whose anchor died is no child of the present one, which will never hear of its end.
     fn is_orphan(&self, row: u32) -> bool {
-        self.is_anchor_gone || self.orphans.contains(&row)
+        *self.anchor_gone.borrow() || self.orphans.contains(&row)
     }
 
     /// Nobody reaps an orphan for us: the kernel's own word, where it can be had.
@@ -274,10 +275,8 @@ impl Loop {
     }
 
     fn anchor_gone(&mut self) {
-        self.is_anchor_gone = true;
-        let message = "the anchor process is gone: running apps are watched on, new ones cannot be started; \
-                       `pm daemon restart` starts a new anchor"
-            .to_owned();
+        self.anchor_gone.send_replace(true);
+        let message = "the anchor process is gone; a new one takes over, apps are not touched".to_owned();
         self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         self.harvest();
     }
