@@ -110,7 +110,7 @@ impl Client {
         }
         let failed = |source| ClientError::NotStarted { home: home.root.clone(), source };
         let exe = os::current_exe().map_err(|error| failed(error.into()))?;
-        anchor::start(home, &exe).map_err(|error| failed(error.into()))?;
+        anchor::start(&home.root, &exe).map_err(|error| failed(error.into()))?;
         Self::connect(home)
     }
 
