@@ -29,5 +29,5 @@ pub mod supervisor;
 pub mod wire;
 
 // ---- the person's side
-//pub mod cli;
+pub mod cli;
 pub mod client;

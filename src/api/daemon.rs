@@ -5,8 +5,8 @@ use axum::extract::State;
 use super::answer::{self, Answer};
 use super::{Context, Leave};
 use crate::model::Live;
-use crate::reconciler::ReconcileError;
 use crate::os;
+use crate::reconciler::ReconcileError;
 use crate::wire::{self, DaemonAnswer, Problem, ProblemCode};
 
 pub(super) async fn status(State(context): State<Context>) -> Answer {

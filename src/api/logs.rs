@@ -73,11 +73,7 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
 }
 
 /// What the process was started with, else what it would be started with.
-fn spec_of(
-    desired: &Desired,
-    live: &Live,
-    instance: &InstanceId,
-) -> Option<Arc<App>> {
+fn spec_of(desired: &Desired, live: &Live, instance: &InstanceId) -> Option<Arc<App>> {
     let declared = || desired.projects.get(&instance.app.project)?.apps.get(&instance.app.name);
     live.instances.get(instance).map(|live| &live.spec).or_else(|| declared().map(|app| &app.spec)).cloned()
 }

@@ -24,9 +24,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::events::Events;
 use crate::model::{Moment, WallTime};
+use crate::os::Worker;
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
-use crate::os::Worker;
 
 pub use serve::serve;
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{ArgMatches, Args, Command};
 
 use super::commands::ENTRIES;
 use super::fail::{Code, CommandError, Ending};
@@ -122,9 +122,7 @@ fn shown(error: &clap::Error) -> CommandError {
 
 /// The reference page `docs/reference/cli.md`, made of the same words as `--help`.
 pub fn reference() -> String {
-    let mut page = String::from(
-        "# The command line\n\nMade from `pm --help`; `pm COMMAND --help` prints the same.\n",
-    );
+    let mut page = String::from("# The command line\n\nMade from `pm --help`; `pm COMMAND --help` prints the same.\n");
     let help = |command: &mut Command| command.clone().term_width(100).render_long_help().to_string();
     let mut whole = top();
     whole.build();
@@ -198,7 +196,7 @@ mod tests {
     fn the_command_line_is_sound_and_every_command_has_an_example() {
         let mut whole = top();
         whole.build();
-        whole.debug_assert();
+        whole.clone().debug_assert();
         for entry in ENTRIES {
             let command = whole.find_subcommand_mut(entry.name).unwrap();
             let help = command.render_long_help().to_string();

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::args::JsonArgs;
 use super::fail::{Code, CommandError, Ending};
-use super::output::{plan, progress};
+use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::Millis;
+use crate::model::{Millis, Origin};
 use crate::os;
 use crate::reconciler::{Edit, OperationResult, Progress};
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, Selection};
@@ -54,19 +54,27 @@ pub(super) fn edit(session: &mut Session, edit: Edit, selection: Selection, wait
     session.screen.is_json = wait.json.json;
     let client = session.client()?;
     let messages = client.edit(&EditRequest { edit, selection })?;
-    follow(session, messages, wait)
+    follow(session, messages, wait, None)
 }
 
 /// Follows a change to its end, or as long as the person wants.
-pub(super) fn follow(session: &mut Session, messages: Messages<ChangeMessage>, wait: &WaitArgs) -> Ending {
+///
+/// `origin`: the files that the change comes from, for the heading of its plan.
+pub(super) fn follow(
+    session: &mut Session,
+    messages: Messages<ChangeMessage>,
+    wait: &WaitArgs,
+    origin: Option<&Origin>,
+) -> Ending {
     session.screen.is_json = wait.json.json;
-    Follower { session, wait, plans: Vec::new(), active: Vec::new() }.run(messages)
+    Follower { session, wait, origin, plans: Vec::new(), active: Vec::new() }.run(messages)
 }
 
 /// The plan of a change, and how it goes.
 struct Follower<'a> {
     session: &'a mut Session,
     wait: &'a WaitArgs,
+    origin: Option<&'a Origin>,
     plans: Vec<AcceptedPlan>,
     /// (verb, app) of what is going on.
     active: Vec<(String, String)>,
@@ -114,7 +122,8 @@ impl Follower<'_> {
     fn accepted(&mut self, plans: Vec<AcceptedPlan>) -> Result<(), CommandError> {
         if !self.wait.quiet && !self.wait.json.json {
             for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
-                self.session.screen.note(plan::text(&accepted.plan).trim_end())?;
+                let text = plan_text(&accepted.plan, self.origin, self.session.screen.paint_notes());
+                self.session.screen.note(text.trim_end())?;
             }
         }
         self.plans = plans;

@@ -78,8 +78,9 @@ impl Session {
 
 /// The folder in which the person stands, as typed: symlinks are kept if the shell says so truthfully.
 pub(super) fn folder() -> Result<PathBuf, CommandError> {
-    let real = os::current_folder()
-        .map_err(|error| CommandError::system("cannot tell which folder this is", &error).hint("`cd` to another one"))?;
+    let real = os::current_folder().map_err(|error| {
+        CommandError::system("cannot tell which folder this is", &error).hint("`cd` to another one")
+    })?;
     let typed = os::environment().get("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
     Ok(typed.filter(|path| os::canonicalize(path).is_ok_and(|path| path == real)).unwrap_or(real))
 }

@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_the_same_however_it_is_split() {
-        let plain = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nPM-Version: 9.9\r\npm-protocol: 7\r\n\r\nhello".to_vec();
+        let plain =
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nPM-Version: 9.9\r\npm-protocol: 7\r\n\r\nhello".to_vec();
         let chunked =
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\ntrailer: x\r\n\r\n";
         let open = b"HTTP/1.1 200 OK\r\n\r\nhello";

@@ -32,6 +32,11 @@ impl<T: DeserializeOwned> Messages<T> {
         self.until = until;
     }
 
+    /// Whether something waits to be read already.
+    pub fn has_more(&self) -> bool {
+        !self.lines.buffer().is_empty()
+    }
+
     /// The next message; `None` at the end of the stream.
     ///
     /// # Errors

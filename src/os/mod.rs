@@ -14,6 +14,7 @@ mod home;
 mod killpoint;
 mod limits;
 mod lock;
+mod look;
 mod socket;
 mod surroundings;
 mod terminal;
@@ -42,6 +43,7 @@ pub use linux::{
     splice, wait_readable, wait_writable,
 };
 pub use lock::Lock;
+pub use look::{FileKind, file_kind, list_folder};
 pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use terminal::{RunAs, become_program, current_folder, say_on_interrupt, variable};

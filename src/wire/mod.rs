@@ -18,7 +18,7 @@ mod query;
 mod selection;
 
 pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
-pub use daemon::{DaemonAnswer};
+pub use daemon::DaemonAnswer;
 pub use environment::EnvironmentAnswer;
 pub use event::{EventMessage, EventsAnswer, EventsQuery};
 pub use instances::{DescribeAnswer, DescribedApp, ListAnswer, LogFiles, Row};

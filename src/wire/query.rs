@@ -110,7 +110,10 @@ mod tests {
             let url = Query::default().with("x", Some(value)).with_flag("y", true).on("/v1/list");
             let (path, query) = url.split_once('?').unwrap();
             let query = Query::parse(query);
-            assert_eq!((path, query.text("x"), query.flag("y"), query.flag("z")), ("/v1/list", Some(value), true, false));
+            assert_eq!(
+                (path, query.text("x"), query.flag("y"), query.flag("z")),
+                ("/v1/list", Some(value), true, false)
+            );
         }
     }
 

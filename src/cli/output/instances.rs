@@ -128,7 +128,9 @@ d/0    stopped, held                                        -    -       0      
 e      no instances                                         -    -       0         server.js
 ";
         let text = table(&rows, Paint::default(), None);
-        let squeeze = |text: &str| text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>();
+        let squeeze = |text: &str| {
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+        };
         assert_eq!(squeeze(&text), squeeze(expected));
     }
 

@@ -10,5 +10,20 @@ mod screen;
 mod table;
 pub(super) mod time;
 
+use crate::model::{Origin, Plan};
+use crate::os;
+
+pub(super) use lines::harmless;
 pub(super) use screen::{Paint, Screen};
 pub(super) use table::{Table, Tone};
+
+/// A plan as text; with its files and profile, where it comes from files.
+pub(super) fn plan_text(plan: &Plan, origin: Option<&Origin>, paint: Paint) -> String {
+    let files: Vec<String> =
+        origin.iter().flat_map(|origin| &origin.files).map(|file| file.display().to_string()).collect();
+    let profile = origin.and_then(|origin| origin.profile.as_deref());
+    let view = plan::View { files: &files, profile, now: os::wall(), is_coloured: paint.is_on };
+    let mut text = String::new();
+    plan::write_plan(&mut text, plan, &view);
+    text
+}

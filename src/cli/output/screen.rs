@@ -69,9 +69,33 @@ impl Screen {
 
     /// A value as JSON: readable on a terminal, on one line elsewhere.
     pub(in crate::cli) fn json<T: Serialize>(&mut self, value: &T) -> Result<(), CommandError> {
-        let text = if self.is_out_terminal { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+        let text =
+            if self.is_out_terminal { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
         let text = text.map_err(|error| CommandError::system("cannot write the answer as JSON", &error))?;
         Ok(self.line(&text)?)
+    }
+
+    /// A value as JSON on one line: one document of many.
+    pub(in crate::cli) fn compact<T: Serialize>(&mut self, value: &T) -> Result<(), CommandError> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| CommandError::system("cannot write the answer as JSON", &error))?;
+        Ok(self.line(&text)?)
+    }
+
+    /// Whether a person can be asked.
+    pub(in crate::cli) fn is_in_terminal(&self) -> bool {
+        self.is_err_terminal && os::is_terminal(&io::stdin())
+    }
+
+    /// Asks a question; anything but yes is no.
+    pub(in crate::cli) fn ask(&mut self, question: &str) -> io::Result<bool> {
+        self.flush()?;
+        let mut err = io::stderr().lock();
+        err.write_all(question.as_bytes())?;
+        err.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// Writes what was collected: before waiting, and at the end.
@@ -171,14 +195,8 @@ impl Paint {
 
     /// One of a few colours that tell things apart.
     pub(in crate::cli) fn nth(self, number: usize, text: &str) -> String {
-        const COLOURS: [AnsiColor; 6] = [
-            AnsiColor::Cyan,
-            AnsiColor::Magenta,
-            AnsiColor::Green,
-            AnsiColor::Yellow,
-            AnsiColor::Blue,
-            AnsiColor::Red,
-        ];
+        const COLOURS: [AnsiColor; 6] =
+            [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Green, AnsiColor::Yellow, AnsiColor::Blue, AnsiColor::Red];
         self.with(text, COLOURS[number % COLOURS.len()].on_default())
     }
 

@@ -1,0 +1,123 @@
+//! `pm apply`: make what runs equal to the file.
+
+use clap::Args;
+
+use super::plan;
+use crate::cli::args::Verb;
+use crate::cli::change::{self, WaitArgs};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::file::{self, Daemon, FileArgs};
+use crate::cli::output;
+use crate::cli::session::Session;
+use crate::model::{AppName, ApplyOptions};
+use crate::wire::ApplyRequest;
+
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct Apply {
+    #[command(flatten)]
+    pub file: FileArgs,
+    #[command(flatten)]
+    pub options: OptionArgs,
+    /// Show the plan and do nothing (the same as `pm plan`)
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show the plan and ask before doing it (on a terminal)
+    #[arg(long)]
+    pub ask: bool,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// What the person allows.
+#[derive(Args, Debug, Default, Clone)]
+pub(in crate::cli) struct OptionArgs {
+    /// Only these apps; nothing is deleted
+    #[arg(long, value_name = "APP", value_delimiter = ',')]
+    pub only: Vec<AppName>,
+    /// Keep apps that left the file
+    #[arg(long)]
+    pub no_prune: bool,
+    /// A file without apps is meant: all apps of the project are deleted
+    #[arg(long)]
+    pub allow_empty: bool,
+    /// Another set of files for the same project is meant
+    #[arg(long)]
+    pub replace_files: bool,
+    /// Deleting more than half of the project is meant
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Keep what was set by `pm scale`
+    #[arg(long)]
+    pub keep_overrides: bool,
+}
+
+impl OptionArgs {
+    pub(in crate::cli) fn options(&self) -> ApplyOptions {
+        ApplyOptions {
+            only: self.only.clone(),
+            no_prune: self.no_prune,
+            allow_empty: self.allow_empty,
+            replace_files: self.replace_files,
+            yes: self.yes,
+            keep_overrides: self.keep_overrides,
+            is_wakeup: false,
+        }
+    }
+}
+
+impl Verb for Apply {
+    const NAME: &'static str = "apply";
+    const ABOUT: &'static str = "Make what runs equal to the ecosystem file";
+    const EXAMPLES: &'static str = "Examples:
+  pm apply                                the file of this folder
+  pm apply deploy/ecosystem.toml --env production
+  pm apply base.toml extra.toml           several files, merged
+  pm apply --only api --timeout 30s       one app, wait at most 30 seconds
+  pm apply --dry-run                      what would happen
+
+An app that left the file is deleted; --no-prune keeps it. Applying twice changes nothing.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        if self.dry_run {
+            return plan::Plan {
+                file: self.file,
+                options: self.options,
+                json: self.wait.json,
+                ..plan::Plan::default()
+            }
+            .run(session);
+        }
+        run(self, session)
+    }
+}
+
+/// Reads, sends, follows.
+pub(in crate::cli) fn run(apply: Apply, session: &mut Session) -> Ending {
+    session.screen.is_json = apply.wait.json.json;
+    let resolved = file::resolve(session, &apply.file, false, Daemon::MayStart)?;
+    let proposed = file::accept(session, resolved.reading)?;
+    let mut client = resolved.client.map_or_else(|| session.client(), Ok)?;
+    let request = ApplyRequest { proposed, options: apply.options.options() };
+    if apply.ask {
+        let plan = client.plan(&request)?.plan;
+        let text = output::plan_text(&plan, Some(&request.proposed.origin), session.screen.paint_notes());
+        session.screen.note(text.trim_end())?;
+        if !plan.is_empty() && !agreed(session)? {
+            return Err(CommandError::new(Code::Error, "nothing was done"));
+        }
+    }
+    session.compare_versions(&client)?;
+    let origin = request.proposed.origin.clone();
+    let messages = client.apply(&request)?;
+    let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait };
+    change::follow(session, messages, &wait, Some(&origin))
+}
+
+/// Asks on the terminal; without one there is nobody to ask.
+fn agreed(session: &mut Session) -> Result<bool, CommandError> {
+    if !session.screen.is_in_terminal() {
+        let error = CommandError::new(Code::Usage, "`--ask` needs a terminal, and there is none");
+        return Err(error.hint("leave it out, or look first: `pm plan`"));
+    }
+    Ok(session.screen.ask("Do it? [y/N] ")?)
+}

@@ -1,0 +1,48 @@
+//! `pm check`: is the file right?
+
+use clap::Args;
+
+use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::file::{self, Daemon, FileArgs, Findings};
+use crate::cli::session::Session;
+use crate::wire::FORMAT;
+
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct Check {
+    #[command(flatten)]
+    pub file: FileArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for Check {
+    const NAME: &'static str = "check";
+    const ALIASES: &'static [&'static str] = &["validate"];
+    const ABOUT: &'static str = "Check the ecosystem file; touch nothing, start nothing";
+    const EXAMPLES: &'static str = "Examples:
+  pm check
+  pm check deploy/ecosystem.toml --env production
+  pm check --json
+
+All errors are shown at once. Exit 0 if the file can be applied, 65 if not.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let resolved = file::resolve(session, &self.file, false, Daemon::IfRunning)?;
+        let reading = resolved.reading;
+        let code = if reading.proposed.is_some() { Code::Ok } else { Code::File };
+        if self.json.json {
+            let diagnostics = &reading.diagnostics;
+            session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics })?;
+        } else {
+            file::show(session, &reading.diagnostics, &reading.files)?;
+            if let Some(proposed) = &reading.proposed {
+                let profile = resolved.profile.map(|name| format!(", profile {name}")).unwrap_or_default();
+                let (project, apps) = (&proposed.project, proposed.apps.len());
+                session.screen.note(&format!("ok: project {project}, {apps} apps{profile}"))?;
+            }
+        }
+        if code == Code::Ok { Ok(code) } else { Err(CommandError::told(code as u8)) }
+    }
+}

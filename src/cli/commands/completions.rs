@@ -1,0 +1,27 @@
+//! `pm completions`: for the shell.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use crate::cli::args::{self, Verb};
+use crate::cli::fail::{Code, Ending};
+use crate::cli::session::Session;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Completions {
+    /// For this shell
+    pub shell: Shell,
+}
+
+impl Verb for Completions {
+    const NAME: &'static str = "completions";
+    const ABOUT: &'static str = "Print a completion script for a shell";
+    const EXAMPLES: &'static str = "Examples:
+  pm completions bash > ~/.local/share/bash-completion/completions/pm
+  pm completions fish > ~/.config/fish/completions/pm.fish";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.data(&args::complete(self.shell))?;
+        Ok(Code::Ok)
+    }
+}

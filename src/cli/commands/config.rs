@@ -1,0 +1,98 @@
+//! `pm config`: the file as it is understood.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::fail::{Code, Ending};
+use crate::cli::file::{self, Daemon, FileArgs};
+use crate::cli::output::{Table, Tone};
+use crate::cli::session::Session;
+use crate::ecosystem::{Source, SourceFrom};
+use crate::model::{App, Origin, ProjectName, Template};
+use crate::plan::{HIDDEN, is_secret};
+use crate::wire::FORMAT;
+
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct Config {
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Show where each value came from
+    #[arg(long)]
+    pub sources: bool,
+    /// Show secret values
+    #[arg(long)]
+    pub reveal: bool,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    project: &'a ProjectName,
+    origin: &'a Origin,
+    apps: &'a [App],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sources: Option<&'a [Source]>,
+}
+
+impl Verb for Config {
+    const NAME: &'static str = "config";
+    const ABOUT: &'static str = "Show the ecosystem file fully resolved: merged, with defaults, profile and variables";
+    const EXAMPLES: &'static str = "Examples:
+  pm config
+  pm config --env production | jq '.apps[].run.env'
+  pm config --sources     which line, env file or shell variable each value came from";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let resolved = file::resolve(session, &self.file, self.sources, Daemon::IfRunning)?;
+        let sources = resolved.reading.sources.clone();
+        let mut proposed = file::accept(session, resolved.reading)?;
+        if !self.reveal {
+            mask(&mut proposed.apps);
+        }
+        if self.sources && !self.json.json {
+            let text = table(&sources).render(session.screen.paint(), session.screen.width());
+            session.screen.data(text.as_bytes())?;
+            return Ok(Code::Ok);
+        }
+        session.screen.json(&Document {
+            format: FORMAT,
+            project: &proposed.project,
+            origin: &proposed.origin,
+            apps: &proposed.apps,
+            sources: self.sources.then_some(sources.as_slice()),
+        })?;
+        Ok(Code::Ok)
+    }
+}
+
+fn mask(apps: &mut [App]) {
+    for (name, value) in apps.iter_mut().flat_map(|app| &mut app.run.env) {
+        if is_secret(name, &value.to_string()) {
+            *value = Template::literal(HIDDEN);
+        }
+    }
+}
+
+fn table(sources: &[Source]) -> Table {
+    let mut table = Table::new(&["value", "from"]);
+    for source in sources {
+        let from = match &source.from {
+            SourceFrom::File { place, variables } => {
+                let shell = if variables.is_empty() {
+                    String::new()
+                } else {
+                    format!(", {} from the shell", variables.join(", "))
+                };
+                format!("{}:{}:{}{shell}", place.file.display(), place.line, place.column)
+            }
+            SourceFrom::EnvFile { file } => file.display().to_string(),
+            SourceFrom::Shell => "the shell (inherit)".to_owned(),
+        };
+        table.row().cell(source.path.as_str()).toned(from, Tone::Faint);
+    }
+    table
+}

@@ -1,0 +1,127 @@
+//! `pm daemon`: the process that looks after the apps.
+
+use clap::{Args, Subcommand};
+
+use super::shutdown::wait_for_end;
+use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::session::Session;
+use crate::client::Client;
+use crate::model::Millis;
+use crate::os;
+use crate::wire::DaemonAnswer;
+
+/// A new daemon answers within this.
+const PATIENCE: Millis = Millis::seconds(10);
+/// How often is looked whether it does.
+const LOOK_EVERY: Millis = Millis(2);
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Daemon {
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum Action {
+    /// Run the daemon in the foreground
+    Run,
+    /// Show whether it runs, since when, where
+    Status(JsonArgs),
+    /// Replace the daemon by a new one of this version; apps are not touched
+    Restart(JsonArgs),
+    /// End daemon and anchor; refused while apps run
+    Stop(JsonArgs),
+}
+
+impl Verb for Daemon {
+    const NAME: &'static str = "daemon";
+    const ABOUT: &'static str = "Look at the daemon, replace it, end it";
+    const EXAMPLES: &'static str = "Examples:
+  pm daemon status --json
+  pm daemon restart       after an update; apps run on
+  pm daemon stop
+
+The first command that needs the daemon starts it.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        match self.action {
+            // The thin binary hands this over before any argument is looked at.
+            Action::Run => Err(CommandError::new(Code::Usage, "`pm daemon run` takes no further arguments")),
+            Action::Status(json) => status(session, json),
+            Action::Restart(json) => restart(session, json),
+            Action::Stop(json) => stop(session, json),
+        }
+    }
+}
+
+fn status(session: &mut Session, json: JsonArgs) -> Ending {
+    session.screen.is_json = json.json;
+    let home = session.home()?;
+    let Some(mut client) = session.client_if_running()? else {
+        return Err(CommandError::new(
+            Code::Unreachable,
+            format!("no daemon is running for `{}`", home.root.display()),
+        ));
+    };
+    let answer = client.daemon()?;
+    session.compare_versions(&client)?;
+    show(session, json, &answer)
+}
+
+fn show(session: &mut Session, json: JsonArgs, answer: &DaemonAnswer) -> Ending {
+    if json.json {
+        session.screen.json(answer)?;
+        return Ok(Code::Ok);
+    }
+    let standing = if answer.is_shut_down { "; shut down: nothing starts until a person asks" } else { "" };
+    for (name, value) in [
+        ("daemon", format!("running for {}{standing}", answer.uptime_ms)),
+        ("version", answer.version.clone()),
+        ("pid", answer.pid.to_string()),
+        ("anchor", answer.anchor_pid.to_string()),
+        ("home", answer.home.display().to_string()),
+        ("apps", format!("{}, {} processes", answer.apps, answer.running)),
+    ] {
+        session.screen.line(&format!("{name:8} {value}"))?;
+    }
+    Ok(Code::Ok)
+}
+
+fn restart(session: &mut Session, json: JsonArgs) -> Ending {
+    session.screen.is_json = json.json;
+    let home = session.home()?;
+    let Some(mut client) = session.client_if_running()? else {
+        let answer = session.client()?.daemon()?;
+        return show(session, json, &answer);
+    };
+    let old = client.restart_daemon()?;
+    let give_up = os::now().after(PATIENCE);
+    while os::now() < give_up {
+        // Refused or broken in between: the old one has left, the new one is not there yet.
+        match Client::connect(&home).and_then(|mut client| client.daemon()) {
+            Ok(answer) if answer.pid != old.pid => return show(session, json, &answer),
+            Ok(_) | Err(_) => os::pause(LOOK_EVERY),
+        }
+    }
+    Err(CommandError::new(Code::TimedOut, format!("no new daemon has answered within {PATIENCE}"))
+        .hint(format!("`{}` says why", home.daemon_log().display())))
+}
+
+fn stop(session: &mut Session, json: JsonArgs) -> Ending {
+    session.screen.is_json = json.json;
+    let home = session.home()?;
+    let Some(mut client) = session.client_if_running()? else {
+        session.screen.note("no daemon is running")?;
+        return Ok(Code::Ok);
+    };
+    let answer = client.stop_daemon()?;
+    drop(client);
+    wait_for_end(&home)?;
+    if json.json {
+        session.screen.json(&answer)?;
+    } else {
+        session.screen.note("the daemon has ended")?;
+    }
+    Ok(Code::Ok)
+}

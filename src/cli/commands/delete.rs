@@ -1,0 +1,36 @@
+//! `pm delete`: stop and forget.
+
+use clap::Args;
+
+use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::change::{self, WaitArgs};
+use crate::cli::fail::Ending;
+use crate::cli::session::Session;
+use crate::reconciler::Edit;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Delete {
+    /// `api`, `shop:api`, a namespace, `all`
+    #[arg(value_name = "APP", required = true)]
+    pub apps: Vec<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+impl Verb for Delete {
+    const NAME: &'static str = "delete";
+    const ALIASES: &'static [&'static str] = &["rm", "del"];
+    const ABOUT: &'static str = "Stop apps and forget them; their logs stay";
+    const EXAMPLES: &'static str = "Examples:
+  pm delete api
+  pm rm shop:api worker
+  pm rm all -p _          everything that was started by hand
+
+An app that is still in the file comes back with the next apply.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        change::edit(session, Edit::Delete, self.scope.selection(self.apps)?, &self.wait)
+    }
+}

@@ -1,0 +1,44 @@
+//! `pm describe`: everything about an app.
+
+use clap::Args;
+
+use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::fail::{Code, Ending};
+use crate::cli::output::details;
+use crate::cli::session::Session;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Describe {
+    /// `api`, `api/1`, `shop:api`, a namespace, `all`
+    #[arg(value_name = "APP", required = true)]
+    pub apps: Vec<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for Describe {
+    const NAME: &'static str = "describe";
+    const ALIASES: &'static [&'static str] = &["show", "info", "desc"];
+    const ABOUT: &'static str = "Show everything about an app: declaration, instances, log files";
+    const EXAMPLES: &'static str = "Examples:
+  pm describe api
+  pm show shop:api --json";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let mut client = session.client()?;
+        let answer = client.describe(&self.scope.selection(self.apps)?)?;
+        session.compare_versions(&client)?;
+        if self.json.json {
+            session.screen.json(&answer)?;
+            return Ok(Code::Ok);
+        }
+        for app in &answer.apps {
+            let text = details::text(app, session.screen.paint());
+            session.screen.data(text.as_bytes())?;
+        }
+        Ok(Code::Ok)
+    }
+}

@@ -1,0 +1,46 @@
+//! `pm diff`: does what runs differ from the file?
+
+use clap::Args;
+
+use super::apply::OptionArgs;
+use super::plan;
+use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::file::FileArgs;
+use crate::cli::output;
+use crate::cli::session::Session;
+
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct Diff {
+    #[command(flatten)]
+    pub file: FileArgs,
+    #[command(flatten)]
+    pub options: OptionArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for Diff {
+    const NAME: &'static str = "diff";
+    const ABOUT: &'static str = "Show how what runs differs from the ecosystem file, for scripts";
+    const EXAMPLES: &'static str = "Examples:
+  pm diff
+  pm diff --json | jq .summary
+
+Prints nothing and exits 0 if nothing differs; prints the differences and exits 1 if something does;
+exits above 1 if it cannot tell.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let above_one = |error: CommandError| CommandError { exit_code: error.exit_code.max(2), ..error };
+        let (answer, origin) = plan::make(session, &self.file, &self.options).map_err(above_one)?;
+        let is_same = answer.plan.is_empty();
+        if self.json.json {
+            session.screen.json(&answer)?;
+        } else if !is_same {
+            let text = output::plan_text(&answer.plan, Some(&origin), session.screen.paint());
+            session.screen.data(text.as_bytes())?;
+        }
+        Ok(if is_same { Code::Ok } else { Code::Error })
+    }
+}

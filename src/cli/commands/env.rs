@@ -1,0 +1,45 @@
+//! `pm env`: what a process is started with.
+
+use clap::Args;
+
+use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::fail::{Code, Ending};
+use crate::cli::output::harmless;
+use crate::cli::session::Session;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Env {
+    /// `api`, `api/1`, `shop:api`
+    pub app: String,
+    /// Show secret values
+    #[arg(long)]
+    pub reveal: bool,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for Env {
+    const NAME: &'static str = "env";
+    const ABOUT: &'static str = "Show the environment of an app's process";
+    const EXAMPLES: &'static str = "Examples:
+  pm env api
+  pm env api/1 --json
+  pm env api --reveal     secrets in clear";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let selection = self.scope.selection(vec![self.app])?;
+        let answer = session.client()?.environment(&selection, self.reveal)?;
+        if self.json.json {
+            session.screen.json(&answer)?;
+            return Ok(Code::Ok);
+        }
+        for (name, value) in &answer.env {
+            let value = if session.screen.is_out_terminal { harmless(value) } else { value.clone() };
+            session.screen.line(&format!("{name}={value}"))?;
+        }
+        Ok(Code::Ok)
+    }
+}

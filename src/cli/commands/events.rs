@@ -1,0 +1,82 @@
+//! `pm events`: what happened.
+
+use clap::Args;
+
+use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::output::event;
+use crate::cli::output::time::Clock;
+use crate::cli::session::Session;
+use crate::model::Event;
+use crate::wire::{EventMessage, EventsQuery};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Events {
+    /// `api`, `api/1`, `shop:api`, a namespace; a deleted app may still be named
+    #[arg(value_name = "APP")]
+    pub apps: Vec<String>,
+    /// Go on with what happens
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The newest so many
+    #[arg(short = 'n', long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Only those after this number
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for Events {
+    const NAME: &'static str = "events";
+    const ABOUT: &'static str = "Show what happened: starts, exits, changes, each with its cause";
+    const EXAMPLES: &'static str = "Examples:
+  pm events
+  pm events api -n 50
+  pm events --follow --json | jq -r .event.event
+
+With --follow and --json every line is one document.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let selection = self.scope.selection(self.apps)?;
+        let query = EventsQuery { selection, after: self.after, limit: self.limit, follow: self.follow };
+        if self.follow {
+            return follow(session, &query, self.json);
+        }
+        let answer = session.client()?.events(&query)?;
+        if self.json.json {
+            session.screen.json(&answer)?;
+            return Ok(Code::Ok);
+        }
+        let clock = Clock::local();
+        for event in &answer.events {
+            print(session, &clock, event)?;
+        }
+        Ok(Code::Ok)
+    }
+}
+
+fn print(session: &mut Session, clock: &Clock, event: &Event) -> Result<(), CommandError> {
+    let time = session.screen.paint().faint(&clock.text(event.at));
+    Ok(session.screen.line(&format!("{time}  {}", event::sentence(event)))?)
+}
+
+fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending {
+    let mut messages = session.client()?.follow_events(query)?;
+    let clock = Clock::local();
+    while let Some(message) = messages.next()? {
+        match message {
+            message if json.json => session.screen.compact(&message)?,
+            EventMessage::Event { event } => print(session, &clock, &event)?,
+            EventMessage::Missed { count } => {
+                session.screen.note(&format!("({count} events were too fast to be shown; the journal holds them)"))?;
+            }
+        }
+        session.screen.flush()?;
+    }
+    Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))
+}

@@ -1,0 +1,45 @@
+//! `pm list`: what runs.
+
+use clap::Args;
+
+use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::fail::{Code, Ending};
+use crate::cli::output::instances;
+use crate::cli::session::Session;
+
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct List {
+    /// Only these apps: `api`, `api/1`, `shop:api`, a namespace
+    #[arg(value_name = "APP")]
+    pub apps: Vec<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for List {
+    const NAME: &'static str = "list";
+    const ALIASES: &'static [&'static str] = &["ls", "ps", "status"];
+    const ABOUT: &'static str = "Show every instance: status, pid, uptime, restarts";
+    const EXAMPLES: &'static str = "Examples:
+  pm ls
+  pm list api worker
+  pm list -p shop --json";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let mut client = session.client()?;
+        let answer = client.list(&self.scope.selection(self.apps)?)?;
+        session.compare_versions(&client)?;
+        if self.json.json {
+            session.screen.json(&answer)?;
+        } else if answer.instances.is_empty() {
+            session.screen.note("no apps yet: `pm apply` in a folder with an ecosystem file, or `pm start SCRIPT`")?;
+        } else {
+            let text = instances::table(&answer.instances, session.screen.paint(), session.screen.width());
+            session.screen.data(text.as_bytes())?;
+        }
+        Ok(Code::Ok)
+    }
+}

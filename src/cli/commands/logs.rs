@@ -1,0 +1,102 @@
+//! `pm logs`: what apps print.
+
+use clap::Args;
+
+use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::output::lines::LineFormat;
+use crate::cli::output::time;
+use crate::cli::session::Session;
+use crate::model::Stream;
+use crate::os;
+use crate::wire::{LogMessage, LogsQuery};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Logs {
+    /// `api`, `api/1`, `shop:api`, a namespace; without one every app of this project (`-A`: of all)
+    #[arg(value_name = "APP")]
+    pub apps: Vec<String>,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// The newest so many lines of all (15; with --since all)
+    #[arg(short = 'n', long)]
+    pub lines: Option<usize>,
+    /// None older than this: `10m`, `2h`, `2026-11-22T14:30`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Standard output only
+    #[arg(long, visible_alias = "out", conflicts_with = "stderr")]
+    pub stdout: bool,
+    /// Standard error only
+    #[arg(long, visible_alias = "err")]
+    pub stderr: bool,
+    /// The bytes as they were written, without prefixes
+    #[arg(long, conflicts_with_all = ["json", "timestamps"])]
+    pub raw: bool,
+    /// With the time of each line
+    #[arg(short, long)]
+    pub timestamps: bool,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for Logs {
+    const NAME: &'static str = "logs";
+    const ALIASES: &'static [&'static str] = &["log"];
+    const ABOUT: &'static str = "Show what apps print, several merged in time order";
+    const EXAMPLES: &'static str = "Examples:
+  pm logs                 the last lines of this project
+  pm logs -f api worker   and what comes
+  pm logs api --since 10m --stderr
+  pm logs api/0 --raw -n 1000 > api.log";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let now = os::wall();
+        let usage = |message: String| CommandError::new(Code::Usage, message);
+        let since = self.since.as_deref().map(|text| time::since(text, now)).transpose().map_err(usage)?;
+        let stream = match (self.stdout, self.stderr) {
+            (true, _) => Some(Stream::Stdout),
+            (_, true) => Some(Stream::Stderr),
+            (false, false) => None,
+        };
+        let selection = self.scope.selection(self.apps)?;
+        let query = LogsQuery { selection, lines: self.lines, since, stream, follow: self.follow };
+        let format = LineFormat::new(self.raw, self.timestamps);
+        if self.follow { follow(session, &query, format, self.json) } else { show(session, &query, format, self.json) }
+    }
+}
+
+fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {
+    let answer = session.client()?.logs(query)?;
+    if json.json {
+        session.screen.json(&answer)?;
+        return Ok(Code::Ok);
+    }
+    format.expect(&answer.lines);
+    for line in &answer.lines {
+        format.print(&mut session.screen, line)?;
+    }
+    Ok(Code::Ok)
+}
+
+fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {
+    let mut messages = session.client()?.follow_logs(query)?;
+    while let Some(message) = messages.next()? {
+        match message {
+            message if json.json => session.screen.compact(&message)?,
+            LogMessage::Line(line) => format.print(&mut session.screen, &line)?,
+            LogMessage::Missed { bytes } => {
+                session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"))?;
+            }
+        }
+        // Nothing more waits in our buffer: the person sees what there is.
+        if !messages.has_more() {
+            session.screen.flush()?;
+        }
+    }
+    Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))
+}

@@ -1,0 +1,64 @@
+//! One file per command.
+
+mod apply;
+mod check;
+mod completions;
+mod config;
+mod daemon;
+mod delete;
+mod describe;
+mod diff;
+mod down;
+mod env;
+mod events;
+mod exec;
+mod explain;
+mod list;
+mod logs;
+mod plan;
+mod projects;
+mod reload;
+mod restart;
+mod save;
+mod scale;
+mod schema;
+mod shutdown;
+mod start;
+mod stop;
+mod unhold;
+mod version;
+mod why;
+
+use super::args::Entry;
+
+/// All commands, in the order of `pm --help`.
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry::of::<apply::Apply>(),
+    Entry::of::<plan::Plan>(),
+    Entry::of::<diff::Diff>(),
+    Entry::of::<check::Check>(),
+    Entry::of::<list::List>(),
+    Entry::of::<describe::Describe>(),
+    Entry::of::<why::Why>(),
+    Entry::of::<logs::Logs>(),
+    Entry::of::<events::Events>(),
+    Entry::of::<start::Start>(),
+    Entry::of::<stop::Stop>(),
+    Entry::of::<unhold::Unhold>(),
+    Entry::of::<restart::Restart>(),
+    Entry::of::<reload::Reload>(),
+    Entry::of::<scale::Scale>(),
+    Entry::of::<delete::Delete>(),
+    Entry::of::<down::Down>(),
+    Entry::of::<shutdown::Shutdown>(),
+    Entry::of::<projects::Projects>(),
+    Entry::of::<config::Config>(),
+    Entry::of::<env::Env>(),
+    Entry::of::<exec::Exec>(),
+    Entry::of::<explain::Explain>(),
+    Entry::of::<schema::Schema>(),
+    Entry::of::<daemon::Daemon>(),
+    Entry::of::<save::Save>(),
+    Entry::of::<completions::Completions>(),
+    Entry::of::<version::Version>(),
+];

@@ -1,0 +1,37 @@
+//! `pm scale`: more or fewer copies.
+
+use clap::Args;
+
+use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::change::{self, WaitArgs};
+use crate::cli::fail::Ending;
+use crate::cli::session::Session;
+use crate::reconciler::Edit;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Scale {
+    /// `api`, `shop:api`
+    pub app: String,
+    /// How many copies
+    pub instances: u32,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+impl Verb for Scale {
+    const NAME: &'static str = "scale";
+    const ABOUT: &'static str = "Change the number of copies of an app";
+    const EXAMPLES: &'static str = "Examples:
+  pm scale api 4
+  pm scale api 0
+
+Copies that stay keep their process. Where the file names a number, the next apply restores it
+(`pm apply --keep-overrides` does not).";
+
+    fn run(self, session: &mut Session) -> Ending {
+        let selection = self.scope.selection(vec![self.app])?;
+        change::edit(session, Edit::Scale { to: self.instances }, selection, &self.wait)
+    }
+}

@@ -1,0 +1,60 @@
+//! `pm shutdown`: everything ends, and stays ended.
+
+use clap::Args;
+
+use crate::cli::args::Verb;
+use crate::cli::change::{self, WaitArgs};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::session::Session;
+use crate::model::Millis;
+use crate::os::{self, Home, Lock};
+
+/// Daemon and anchor end within this once no app is left.
+const PATIENCE: Millis = Millis::seconds(10);
+/// How often is looked whether they have.
+const LOOK_EVERY: Millis = Millis(2);
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Shutdown {
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+impl Verb for Shutdown {
+    const NAME: &'static str = "shutdown";
+    const ALIASES: &'static [&'static str] = &["kill"];
+    const ABOUT: &'static str = "Stop every app of every project, then the daemon";
+    const EXAMPLES: &'static str = "Examples:
+  pm shutdown
+
+It is remembered: the next `pm list` starts a daemon, but no app. `pm start all -A` or `pm apply` brings them back.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.wait.json.json;
+        let home = session.home()?;
+        let Some(client) = session.client_if_running()? else {
+            session.screen.note("no daemon is running: nothing to stop")?;
+            return Ok(Code::Ok);
+        };
+        let messages = client.shut_down()?;
+        let code = change::follow(session, messages, &self.wait, None)?;
+        if !self.wait.detach {
+            wait_for_end(&home)?;
+        }
+        Ok(code)
+    }
+}
+
+/// The anchor holds the lock of the home for as long as it lives.
+pub(super) fn wait_for_end(home: &Home) -> Result<(), CommandError> {
+    let give_up = os::now().after(PATIENCE);
+    while os::now() < give_up {
+        match Lock::try_exclusive(&home.lock()) {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => os::pause(LOOK_EVERY),
+            // Without a run folder nobody runs there.
+            Err(_) => return Ok(()),
+        }
+    }
+    Err(CommandError::new(Code::TimedOut, format!("the apps are stopped, but the daemon has not ended in {PATIENCE}")))
+}

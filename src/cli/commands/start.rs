@@ -1,0 +1,213 @@
+//! `pm start`: an app that is declared, a file, or a script.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::apply::{self, Apply, OptionArgs};
+use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::change::{self, WaitArgs};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::file::{self, FileArgs};
+use crate::cli::session::{self, Session};
+use crate::client::ClientError;
+use crate::model::ApplyOptions;
+use crate::os;
+use crate::reconciler::Edit;
+use crate::wire::{ApplyRequest, EditRequest, ProblemCode};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Start {
+    /// Declared apps (`api`, `api/1`, `all`), an ecosystem file, or a script
+    #[arg(value_name = "APP|FILE|SCRIPT", required = true)]
+    pub what: Vec<String>,
+    #[command(flatten)]
+    pub script: ScriptArgs,
+    /// Arguments of the script, after `--`
+    #[arg(last = true, value_name = "ARG")]
+    pub args: Vec<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// What a file would say about a script.
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct ScriptArgs {
+    /// The app's name (else the script's, without extension)
+    #[arg(short, long)]
+    pub name: Option<String>,
+    /// How many copies (a number, `max`, or `-1` for all CPUs but one)
+    #[arg(short, long, allow_hyphen_values = true)]
+    pub instances: Option<String>,
+    /// What runs the script (`none`: the script itself)
+    #[arg(long)]
+    pub interpreter: Option<String>,
+    /// A variable of its environment; repeatable
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = file::pair)]
+    pub env: Vec<(String, String)>,
+    /// Working folder
+    #[arg(long, value_name = "FOLDER")]
+    pub cwd: Option<PathBuf>,
+    /// (not built yet) Restart when files change
+    #[arg(long)]
+    pub watch: bool,
+}
+
+impl ScriptArgs {
+    fn is_given(&self) -> bool {
+        let Self { name, instances, interpreter, env, cwd, watch } = self;
+        name.is_some() || instances.is_some() || interpreter.is_some() || !env.is_empty() || cwd.is_some() || *watch
+    }
+}
+
+impl Verb for Start {
+    const NAME: &'static str = "start";
+    const ABOUT: &'static str = "Start a declared app, the apps of a file, or a script";
+    const EXAMPLES: &'static str = "Examples:
+  pm start api                            an app that was stopped
+  pm start all
+  pm start ecosystem.toml                 the same as `pm apply --no-prune ecosystem.toml`
+  pm start server.js -n api -i 2 -- --port 8080
+  pm start worker.py --env QUEUE=mail
+
+A script that is started without a file belongs to the project `_`.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.wait.json.json;
+        if self.script.watch {
+            return Err(CommandError::new(
+                Code::Error,
+                "restarting on file changes is not built yet; nothing was done",
+            )
+            .hint("leave `--watch` out"));
+        }
+        let folder = session::folder()?;
+        let is_script_only = self.script.is_given() || !self.args.is_empty();
+        if !is_script_only && self.what.iter().all(|word| is_ecosystem_file(&folder, word)) {
+            return self.apply(session);
+        }
+        if !is_script_only {
+            match self.edit(session) {
+                Err(StartError::NotDeclared(error)) if self.what.iter().any(|word| !could_be_script(&folder, word)) => {
+                    return Err(error);
+                }
+                Err(StartError::NotDeclared(_)) => {}
+                Err(StartError::Other(error)) => return Err(error),
+                Ok(code) => return Ok(code),
+            }
+        }
+        self.start_scripts(session, &folder)
+    }
+}
+
+enum StartError {
+    /// No app is called so.
+    NotDeclared(CommandError),
+    Other(CommandError),
+}
+
+impl Start {
+    fn apply(self, session: &mut Session) -> Ending {
+        let files = self.what.into_iter().map(PathBuf::from).collect();
+        let apply = Apply {
+            file: FileArgs { files, ..FileArgs::default() },
+            options: OptionArgs { no_prune: true, ..OptionArgs::default() },
+            wait: self.wait,
+            ..Apply::default()
+        };
+        apply::run(apply, session)
+    }
+
+    fn edit(&self, session: &mut Session) -> Result<Code, StartError> {
+        let selection = self.scope.selection(self.what.clone()).map_err(StartError::Other)?;
+        let client = session.client().map_err(StartError::Other)?;
+        match client.edit(&EditRequest { edit: Edit::Start, selection }) {
+            Ok(messages) => change::follow(session, messages, &self.wait, None).map_err(StartError::Other),
+            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::NoSuchApp => {
+                Err(StartError::NotDeclared(problem.into()))
+            }
+            Err(error) => Err(StartError::Other(error.into())),
+        }
+    }
+
+    fn start_scripts(self, session: &mut Session, folder: &Path) -> Ending {
+        if self.what.len() > 1 && self.script.name.is_some() {
+            return Err(CommandError::new(Code::Usage, "`--name` is for one script, and several are given"));
+        }
+        let apps: Vec<Value> = self.what.iter().map(|script| self.app(script)).collect();
+        let reading = file::from_words(folder, &json!({ "project": "_", "apps": apps }));
+        let proposed = file::accept(session, reading)?;
+        let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
+        let options = ApplyOptions { only, replace_files: true, ..ApplyOptions::default() };
+        let messages = session.client()?.apply(&ApplyRequest { proposed, options })?;
+        change::follow(session, messages, &self.wait, None)
+    }
+
+    /// One app as an ecosystem file would declare it.
+    fn app(&self, script: &str) -> Value {
+        let ScriptArgs { name, instances, interpreter, env, cwd, watch: _ } = &self.script;
+        let literal = |text: &str| Value::from(text.replace('$', "$$"));
+        let mut app = json!({ "script": literal(script) });
+        if let Some(name) = name {
+            app["name"] = name.as_str().into();
+        }
+        if let Some(instances) = instances {
+            app["instances"] = instances.parse::<i64>().map_or_else(|_| instances.as_str().into(), Value::from);
+        }
+        if let Some(interpreter) = interpreter {
+            app["interpreter"] = literal(interpreter);
+        }
+        if let Some(cwd) = cwd {
+            app["cwd"] = literal(&cwd.to_string_lossy());
+        }
+        if !self.args.is_empty() {
+            app["args"] = self.args.iter().map(|arg| literal(arg)).collect();
+        }
+        if !env.is_empty() {
+            app["env"] = env.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
+        }
+        app
+    }
+}
+
+fn is_ecosystem_file(folder: &Path, word: &str) -> bool {
+    let path = folder.join(word);
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("toml" | "yaml" | "yml" | "json" | "jsonc")) && os::exists(&path)
+}
+
+/// A file that is there, or a program on the PATH.
+fn could_be_script(folder: &Path, word: &str) -> bool {
+    let path = os::variable("PATH").unwrap_or_default();
+    let is_file = os::file_kind(&folder.join(word)).is_ok_and(|kind| kind == os::FileKind::File);
+    is_file || os::find_program(word.as_ref(), path.as_ref()).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+
+    use super::*;
+
+    fn app(words: &str) -> Value {
+        let command = Start::augment_args(Command::new("start"));
+        let matches = command.try_get_matches_from(std::iter::once("start").chain(words.split(' '))).unwrap();
+        let start = Start::from_arg_matches(&matches).unwrap();
+        start.app(&start.what[0])
+    }
+
+    #[test]
+    fn a_script_on_the_command_line_becomes_an_app_of_a_file() {
+        assert_eq!(
+            app("server.js -n api -i max --env A=$x --cwd /srv -- --port 80"),
+            json!({
+                "script": "server.js", "name": "api", "instances": "max",
+                "env": { "A": "$$x" }, "cwd": "/srv", "args": ["--port", "80"],
+            })
+        );
+        assert_eq!(app("worker.py -i -1"), json!({ "script": "worker.py", "instances": -1 }));
+    }
+}

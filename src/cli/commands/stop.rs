@@ -1,0 +1,41 @@
+//! `pm stop`: end processes, and keep them down.
+
+use clap::Args;
+
+use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::change::{self, WaitArgs};
+use crate::cli::fail::Ending;
+use crate::cli::session::Session;
+use crate::reconciler::Edit;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Stop {
+    /// `api`, `api/1`, `shop:api`, a namespace, `all`
+    #[arg(value_name = "APP", required = true)]
+    pub apps: Vec<String>,
+    /// Stay stopped even when a person applies, until `pm unhold` or `pm start`
+    #[arg(long)]
+    pub hold: bool,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+impl Verb for Stop {
+    const NAME: &'static str = "stop";
+    const ABOUT: &'static str = "Stop apps; nothing automatic starts them again";
+    const EXAMPLES: &'static str = "Examples:
+  pm stop api
+  pm stop api/1           one copy
+  pm stop all             every app of this project
+  pm stop all -A          every app of every project
+  pm stop api --hold      the next apply leaves it stopped, too
+
+Returns when the whole process tree is gone. Stopping what is stopped is no error.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        let selection = self.scope.selection(self.apps)?;
+        change::edit(session, Edit::Stop { is_held: self.hold }, selection, &self.wait)
+    }
+}

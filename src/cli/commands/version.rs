@@ -1,0 +1,39 @@
+//! `pm version`: ours and the daemon's.
+
+use clap::Args;
+
+use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::fail::{Code, Ending};
+use crate::cli::session::Session;
+use crate::wire::{FORMAT, PROTOCOL, VERSION};
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Version {
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+impl Verb for Version {
+    const NAME: &'static str = "version";
+    const ABOUT: &'static str = "Show the version of this command and of the running daemon";
+    const EXAMPLES: &'static str = "Examples:
+  pm version
+  pm version --json";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let daemon = match session.client_if_running() {
+            Ok(Some(mut client)) => client.daemon().ok().map(|answer| answer.version),
+            Ok(None) | Err(_) => None,
+        };
+        if self.json.json {
+            let document =
+                serde_json::json!({ "format": FORMAT, "version": VERSION, "protocol": PROTOCOL, "daemon": daemon });
+            session.screen.json(&document)?;
+        } else {
+            session.screen.line(&format!("pm {VERSION}"))?;
+            session.screen.line(&format!("daemon {}", daemon.as_deref().unwrap_or("not running")))?;
+        }
+        Ok(Code::Ok)
+    }
+}

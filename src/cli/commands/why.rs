@@ -1,0 +1,114 @@
+//! `pm why`: the chain of causes behind the state of an app, and what comes next.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::output::time::Clock;
+use crate::cli::output::{Paint, details, event, harmless, instances};
+use crate::cli::session::Session;
+use crate::model::{Event, Subject};
+use crate::wire::{DescribedApp, EventsQuery, FORMAT, LogLine, LogsQuery, Row};
+
+/// Events that are looked at per app.
+const EVENTS_MAX: usize = 200;
+/// Events that are shown per copy.
+const EVENTS_SHOWN: usize = 8;
+/// Last lines of output.
+const LINES_SHOWN: usize = 5;
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct Why {
+    /// `api`, `api/1`, `shop:api`
+    pub app: String,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub json: JsonArgs,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    apps: &'a [DescribedApp],
+    events: &'a [Event],
+    last_lines: &'a [LogLine],
+}
+
+impl Verb for Why {
+    const NAME: &'static str = "why";
+    const ABOUT: &'static str = "Explain why an app is as it is, and what happens next";
+    const EXAMPLES: &'static str = "Examples:
+  pm why api
+  pm why api/1 --json";
+
+    fn run(self, session: &mut Session) -> Ending {
+        session.screen.is_json = self.json.json;
+        let selection = self.scope.selection(vec![self.app])?;
+        let mut client = session.client()?;
+        let apps = client.describe(&selection)?.apps;
+        let events = EventsQuery { selection: selection.clone(), limit: Some(EVENTS_MAX), ..EventsQuery::default() };
+        let events = client.events(&events)?.events;
+        let lines = LogsQuery { selection, lines: Some(LINES_SHOWN), ..LogsQuery::default() };
+        let last_lines = client.logs(&lines)?.lines;
+        if self.json.json {
+            session.screen.json(&Document { format: FORMAT, apps: &apps, events: &events, last_lines: &last_lines })?;
+            return Ok(Code::Ok);
+        }
+        let clock = Clock::local();
+        for (app, row) in apps.iter().flat_map(|app| app.instances.iter().map(move |row| (app, row))) {
+            let told = Told { app, row, events: &events, clock: &clock, paint: session.screen.paint() };
+            session.screen.data(told.text().as_bytes())?;
+        }
+        last(session, &last_lines)?;
+        Ok(Code::Ok)
+    }
+}
+
+/// The story of one copy.
+struct Told<'a> {
+    app: &'a DescribedApp,
+    row: &'a Row,
+    events: &'a [Event],
+    clock: &'a Clock,
+    paint: Paint,
+}
+
+impl Told<'_> {
+    fn text(&self) -> String {
+        let (status, _) = instances::status(self.row);
+        let mut text = format!("{} is {status}\n", self.paint.strong(&self.row.id));
+        for cause in details::causes(self.app, self.row) {
+            text.push_str(&format!("  because {cause}\n"));
+        }
+        text.push_str(&format!("  next: {}\n", details::next(self.app, self.row)));
+        let about: Vec<&Event> = self.events.iter().filter(|event| self.is_about(event)).collect();
+        for event in &about[about.len().saturating_sub(EVENTS_SHOWN)..] {
+            let time = self.paint.faint(&self.clock.text(event.at));
+            text.push_str(&format!("  {time}  {}\n", event::sentence(event)));
+        }
+        text
+    }
+
+    fn is_about(&self, event: &Event) -> bool {
+        match &event.about {
+            Subject::Instance(id) => id.to_string() == self.row.id,
+            Subject::App(project, app) => *project == self.row.project && *app == self.row.app,
+            Subject::Project(project) => *project == self.row.project,
+            Subject::Daemon => false,
+        }
+    }
+}
+
+fn last(session: &mut Session, lines: &[LogLine]) -> Result<(), CommandError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    session.screen.line("last output:")?;
+    for line in lines {
+        let slot = line.instance.slot;
+        session.screen.line(&format!("  {}/{slot} | {}", line.instance.app.name, harmless(&line.text)))?;
+    }
+    Ok(())
+}

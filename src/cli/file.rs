@@ -1,0 +1,199 @@
+//! Finding and reading the ecosystem file.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::fail::{Code, CommandError};
+use super::session::{self, Session};
+use super::surroundings::{self, Machine};
+use crate::client::Client;
+use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile, Surroundings};
+use crate::model::Proposed;
+use crate::os;
+use crate::wire::{FORMAT, ProjectRow};
+
+/// Largest file that is read; `ecosystem` says the same with more words.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+/// What is looked for when no file is named.
+const NAMES: [&str; 4] = ["ecosystem.toml", "ecosystem.yaml", "ecosystem.yml", "ecosystem.json"];
+
+/// Which files, and what is laid over them.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct FileArgs {
+    /// Files to read, merged in this order; else ecosystem.{toml,yaml,yml,json} of this folder or the nearest above
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The same as FILE
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub more_files: Vec<PathBuf>,
+    /// Lay this profile over the apps; remembered until another is named (`none` forgets it)
+    #[arg(long, visible_alias = "env", value_name = "NAME")]
+    pub profile: Option<String>,
+    /// A value for `${NAME}` in the file
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
+    pub vars: Vec<(String, String)>,
+}
+
+/// `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+/// A file that was read, right or wrong.
+pub(super) struct Resolved {
+    pub reading: Reading,
+    /// The connection that was needed to know the remembered profile.
+    pub client: Option<Client>,
+    /// The profile in use.
+    pub profile: Option<String>,
+}
+
+/// Whether reading may start a daemon (which alone knows the remembered profile).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Daemon {
+    MayStart,
+    IfRunning,
+}
+
+/// Finds and reads the files; findings are kept, not shown.
+///
+/// # Errors
+/// There is no file, or it cannot be read.
+pub(super) fn resolve(
+    session: &mut Session,
+    args: &FileArgs,
+    with_sources: bool,
+    daemon: Daemon,
+) -> Result<Resolved, CommandError> {
+    let folder = session::folder()?;
+    let named: Vec<PathBuf> = args.files.iter().chain(&args.more_files).map(|path| absolute(&folder, path)).collect();
+    let paths = if named.is_empty() {
+        let found = find(&folder)?;
+        session.screen.note(&format!("file {}", found.display()))?;
+        vec![found]
+    } else {
+        named
+    };
+    let files = paths.iter().map(|path| load(path)).collect::<Result<Vec<_>, _>>()?;
+    let machine = Machine::new();
+    let mut options = ReadOptions {
+        profile: Profile::choose(args.profile.as_deref(), None),
+        vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
+        with_sources,
+    };
+    let reading = ecosystem::read(&files, &options, &machine);
+    if args.profile.is_some() {
+        let profile = args.profile.clone().filter(|name| name != "none");
+        return Ok(Resolved { reading, client: None, profile });
+    }
+    let mut client = match daemon {
+        Daemon::MayStart if reading.proposed.is_some() => Some(session.client()?),
+        Daemon::MayStart | Daemon::IfRunning => session.client_if_running().unwrap_or(None),
+    };
+    let projects = client.as_mut().map(Client::projects).transpose()?.map(|answer| answer.projects);
+    let Some(profile) = remembered(&projects.unwrap_or_default(), &reading, &paths) else {
+        return Ok(Resolved { reading, client, profile: None });
+    };
+    options.profile = Profile::Remembered(profile.clone());
+    let reading = ecosystem::read(&files, &options, &machine);
+    Ok(Resolved { reading, client, profile: Some(profile) })
+}
+
+/// The profile used last: of the project that the files name, or, if they are broken, of the one they were.
+fn remembered(projects: &[ProjectRow], reading: &Reading, paths: &[PathBuf]) -> Option<String> {
+    let of = |project: &&ProjectRow| match &reading.proposed {
+        Some(proposed) => project.project == proposed.project,
+        None => project.files == paths,
+    };
+    projects.iter().find(of)?.profile.clone()
+}
+
+/// Shows what is to be said about the file, and gives back what it proposes.
+///
+/// # Errors
+/// The file is wrong; it has been said.
+pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed, CommandError> {
+    let Reading { proposed, diagnostics, files, .. } = reading;
+    show(session, &diagnostics, &files)?;
+    if proposed.is_none() && session.screen.is_json {
+        session.screen.json(&Findings { format: FORMAT, exit_code: Code::File as u8, diagnostics: &diagnostics })?;
+    }
+    proposed.ok_or_else(|| CommandError::told(Code::File as u8))
+}
+
+/// What is wrong with a file, as `--json`.
+#[derive(Serialize)]
+pub(super) struct Findings<'a> {
+    pub format: u32,
+    pub exit_code: u8,
+    pub diagnostics: &'a [Diagnostic],
+}
+
+/// Diagnostics as a compiler shows them.
+pub(super) fn show(
+    session: &mut Session,
+    diagnostics: &[Diagnostic],
+    files: &[SourceFile],
+) -> Result<(), CommandError> {
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    let text = ecosystem::render(diagnostics, files, session.screen.paint_notes().is_on);
+    Ok(session.screen.note(text.trim_end())?)
+}
+
+fn load(path: &Path) -> Result<SourceFile, CommandError> {
+    match surroundings::read(path, FILE_BYTES_MAX) {
+        Ok(text) => Ok(SourceFile { path: path.to_owned(), text }),
+        Err(why) => Err(CommandError::new(Code::File, format!("cannot read `{}`: {why}", path.display()))),
+    }
+}
+
+/// The file of this folder, or of the nearest one above that has one.
+fn find(folder: &Path) -> Result<PathBuf, CommandError> {
+    for folder in folder.ancestors() {
+        let found: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).filter(|path| os::exists(path)).collect();
+        match found.as_slice() {
+            [] => {}
+            [one] => return Ok(one.clone()),
+            several => {
+                let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+                let message = format!("there are several ecosystem files in `{}`", folder.display());
+                return Err(CommandError { details: names, ..CommandError::new(Code::File, message) }
+                    .hint("name the one you mean: `pm apply FILE`"));
+            }
+        }
+    }
+    let message = format!("there is no ecosystem file (`{}`, …) in `{}` or above", NAMES[0], folder.display());
+    let is_pm2 = ["ecosystem.config.js", "ecosystem.config.cjs"].iter().any(|name| os::exists(&folder.join(name)));
+    let hint = if is_pm2 {
+        "PM2's ecosystem.config.js is not read yet: write its apps into ecosystem.toml"
+    } else {
+        "write one, or name it: `pm apply FILE`; `pm start SCRIPT` needs none"
+    };
+    Err(CommandError::new(Code::File, message).hint(hint))
+}
+
+/// Absolute, as typed: symlinks are kept. Only `..` is resolved, which symlinks would make ambiguous.
+pub(super) fn absolute(folder: &Path, path: &Path) -> PathBuf {
+    let path: PathBuf = folder.join(path).components().collect();
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return path };
+    os::canonicalize(parent).map_or_else(|_| path.clone(), |parent| parent.join(name))
+}
+
+/// A proposal that stands in no file: apps given on the command line.
+pub(super) fn from_words(folder: &Path, document: &serde_json::Value) -> Reading {
+    let path = folder.join("command-line.json");
+    let text = serde_json::to_vec_pretty(document).unwrap_or_default();
+    let world: &dyn Surroundings = &Machine::new();
+    ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), world)
+}
