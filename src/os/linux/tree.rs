@@ -106,35 +106,33 @@ mod tests {
             while !leftover.process.has_exited() {
                 std::thread::yield_now();
             }
-            let _not_ours = reap(leftover.pid);
+            let _not_ours = reap(leftover.process.pid());
         }
     }
 
-    fn sweep(known: &[u32], cookie: &str) -> Vec<Leftover> {
-        leftovers(std::process::id(), &known.iter().copied().collect(), |stat, found| {
-            (found == Some(cookie) || known.contains(&stat.pid)).then_some(7)
-        })
+    fn sweep(cookie: &str) -> Vec<Leftover> {
+        leftovers(std::process::id(), &HashSet::new(), |_, found| (found == Some(cookie)).then_some(7))
     }
 
     #[test]
     fn a_process_that_ran_away_with_a_session_of_its_own_is_found_by_its_cookie() {
         become_subreaper().unwrap();
         let mut main = start("setsid sh -c 'sleep 1000 & echo; wait' & wait $!; exit", "tree.1");
-        let escaped = sweep(&[main.id()], "tree.1");
+        let escaped = descendants(7, main.id());
         assert_eq!(escaped.len(), 2, "below the living main process: sh and sleep, but not the main process");
         main.kill().unwrap();
         main.wait().unwrap();
-        let left = sweep(&[], "tree.1");
+        let left = sweep("tree.1");
         assert_eq!(left.iter().map(|leftover| leftover.row).collect::<Vec<_>>(), [7, 7]);
         end(left);
-        assert!(sweep(&[], "tree.1").is_empty(), "nothing is left, and the dead do not count");
+        assert!(sweep("tree.1").is_empty(), "nothing is left, and the dead do not count");
     }
 
     #[test]
     fn strangers_are_never_in_a_sweep() {
         become_subreaper().unwrap();
         let mut stranger = start("echo; exec sleep 1000", "tree.2");
-        assert!(sweep(&[], "tree.3").is_empty());
+        assert!(sweep("tree.3").is_empty());
         assert!(!stranger.try_wait().unwrap().is_some());
         stranger.kill().unwrap();
         stranger.wait().unwrap();
