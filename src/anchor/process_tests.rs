@@ -105,6 +105,8 @@ fn kill(pid: u32) {
 fn a_killed_daemon_is_back_with_the_same_inheritance() {
     let running = anchor("ls -l /proc/$$/fd | sed -n 's/.* \\([0-9]* -> .*\\)/\\1/p' > $H/$$; exec sleep 1000");
     assert_eq!(running.word, "ok\n");
+    // Were the place of the socket empty, the next descriptor that is held would get it.
+    assert_eq!(fs::read_link(format!("/proc/{}/fd/3", running.pid)).unwrap(), std::path::Path::new("/dev/null"));
     let mut seen = Vec::new();
     for _ in 0..3 {
         let pid = running.daemon_pid();

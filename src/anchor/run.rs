@@ -139,8 +139,8 @@ fn table(home: &Home) -> Result<Table, BootError> {
 
 /// Fills the fixed numbers with something harmless, so that nothing that is opened later gets them.
 fn reserve_numbers() -> io::Result<()> {
-    let null = os::open_null()?;
-    let null = os::copy_above(null.as_fd(), LOCK + 1)?;
+    // The first one opened may have one of these numbers itself: it must be closed before they are placed.
+    let null = os::copy_above(os::open_null()?.as_fd(), LOCK + 1)?;
     (ANCHOR_SOCKET..=LOCK).try_for_each(|number| os::place(null.as_fd(), number))
 }
 
