@@ -139,10 +139,8 @@ fn table(home: &Home) -> Result<Table, BootError> {
 
 /// Fills the fixed numbers with something harmless, so that nothing that is opened later gets them.
 fn reserve_numbers() -> io::Result<()> {
-    // The first one gets such a number itself, and would take it along when it is closed at the end.
-    let low = os::open_null()?;
-    let null = os::copy_above(low.as_fd(), LOCK + 1)?;
-    drop(low);
+    // The first one opened may have one of these numbers itself: it must be closed before they are placed.
+    let null = os::copy_above(os::open_null()?.as_fd(), LOCK + 1)?;
     (ANCHOR_SOCKET..=LOCK).try_for_each(|number| os::place(null.as_fd(), number))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
@@ -47,7 +47,8 @@ pub(super) struct Anchor {
 /// The daemon of now.
 struct Daemon {
     pid: u32,
-    socket: OwnedFd,
+    /// `None`: it has closed its end.
+    socket: Option<OwnedFd>,
     since: Moment,
 }
 
@@ -75,8 +76,8 @@ impl Anchor {
     pub(super) fn serve(&mut self) {
         while !self.is_over {
             let timeout = if self.daemon.is_some() { None } else { Some(self.restart_at.since(os::now())) };
-            let socket = self.daemon.as_ref().map(|daemon| daemon.socket.as_fd());
-            let Ok([_signal, has_message]) = os::wait_readable([Some(self.signals.as_fd()), socket], timeout) else {
+            let watched = [Some(self.signals.as_fd()), self.socket()];
+            let Ok([_signal, has_message]) = os::wait_readable(watched, timeout) else {
                 continue;
             };
             while let Some(signal) = self.signals.take() {
@@ -102,7 +103,7 @@ impl Anchor {
         let header = self.table.header();
         header.daemon_pid.store(pid.cast_signed(), Release);
         header.daemon_starts.fetch_add(1, Relaxed);
-        self.daemon = Some(Daemon { pid, socket: ours, since: os::now() });
+        self.daemon = Some(Daemon { pid, socket: Some(ours), since: os::now() });
         if self.is_leaving {
             self.last_starts += 1;
             let _dies_anyway = os::signal_child(pid, libc::SIGTERM);
@@ -135,9 +136,9 @@ impl Anchor {
                 break;
             }
         }
-        if has_news && let Some(daemon) = &self.daemon {
+        if has_news {
             // A full buffer means that a wake-up waits there already; a dead daemon's successor looks anyway.
-            let _pending = Message::Exited.send(daemon.socket.as_fd(), None);
+            self.say(Message::Exited);
         }
     }
 
@@ -163,7 +164,12 @@ impl Anchor {
         if lived >= STABLE {
             self.wait = Millis(0);
         }
-        self.put_off();
+        if exit == Exit::Signal(libc::SIGKILL) {
+            // Not its own fault, so it is not punished; the pause keeps a killer from making us spin.
+            self.restart_at = os::now().after(if lived >= FIRST_WAIT { Millis(0) } else { FIRST_WAIT });
+        } else {
+            self.put_off();
+        }
     }
 
     /// The first restart is immediate, the following ones are ever more patient.
@@ -173,21 +179,17 @@ impl Anchor {
     }
 
     fn take_messages(&mut self) {
-        while let Some(daemon) = &self.daemon {
-            match receive(daemon.socket.as_fd()) {
+        while let Some(socket) = self.socket() {
+            match receive(socket) {
                 Ok(Some(Arrived::Message(message, passed))) => self.follow(message, passed),
                 Ok(Some(Arrived::Unknown)) => self.refuse(0, 0, Refusal::Unknown),
-                // It has closed its end or died. Either way its death tells; until then there is nothing to read.
-                Ok(Some(Arrived::Closed)) => return self.end_daemon(),
-                Ok(None) | Err(_) => return,
+                Ok(None) => return,
+                // It is leaving or dead. Its death tells; until then there is nothing to read.
+                Ok(Some(Arrived::Closed)) | Err(_) => break,
             }
         }
-    }
-
-    /// A daemon without a link can do nothing but harm.
-    fn end_daemon(&self) {
-        if let Some(daemon) = &self.daemon {
-            let _dead_already = os::signal_child(daemon.pid, libc::SIGKILL);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.socket = None;
         }
     }
 
@@ -230,9 +232,18 @@ impl Anchor {
     }
 
     fn refuse(&self, key: u64, kind: u32, refusal: Refusal) {
-        if let Some(daemon) = &self.daemon {
-            let _best_effort = Message::Refused { key, kind, refusal }.send(daemon.socket.as_fd(), None);
+        self.say(Message::Refused { key, kind, refusal });
+    }
+
+    /// Never waits for the daemon.
+    fn say(&self, message: Message) {
+        if let Some(socket) = self.socket() {
+            let _best_effort = message.send(socket, None);
         }
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.daemon.as_ref()?.socket.as_ref().map(AsFd::as_fd)
     }
 
     /// A daemon that dies again and again must not fill the disk with its last words.
