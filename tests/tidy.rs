@@ -246,7 +246,7 @@ fn no_test_sleeps_for_luck() {
             text.find("#[cfg(test)]\nmod ").unwrap_or(text.len())
         };
         let first = text[..from].lines().count() + 1;
-        for (at, line) in text[from..].lines().enumerate().filter(|(_, line)| strip_comment(line).contains("sleep(")) {
+        for (at, line) in text[from..].lines().enumerate().filter(|(_, line)| calls_sleep(line)) {
             let _ = writeln!(
                 wrong,
                 "{name}:{}: `{}`: a test waits for what it wants to see, with a deadline (`wait_until`), never for a time.",
@@ -256,6 +256,13 @@ fn no_test_sleeps_for_luck() {
         }
     }
     assert_clean(&wrong);
+}
+
+/// `sleep(…)`, and not a longer name that ends in it.
+fn calls_sleep(line: &str) -> bool {
+    let line = strip_comment(line);
+    let is_call = |at: usize| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+    line.match_indices("sleep(").any(|(at, _)| is_call(at))
 }
 
 // ---- the table in the document
