@@ -177,7 +177,7 @@ impl Sandbox {
 
     /// Every event so far.
     pub fn events(&self) -> Vec<AppEvent> {
-        AppEvent::all(&self.pm(&["events", "-A", "--lines", "1000000", "--json"]).ok().json())
+        AppEvent::all(&self.pm(&["events", "-A", "--limit", "1000000", "--json"]).ok().json())
     }
 
     /// The current log file of an instance: `out` or `error`.
