@@ -64,9 +64,9 @@ impl Arena {
         Some(Message { pid: u32::try_from(number(0)).unwrap(), nanoseconds: number(8) })
     }
 
-    /// `count` reports within a minute each; fewer if no more come.
+    /// `count` reports within half a minute each; fewer if no more come.
     pub fn messages(&mut self, count: usize) -> Vec<Message> {
-        (0..count).map_while(|_| self.message(Duration::from_mins(1))).collect()
+        (0..count).map_while(|_| self.message(Duration::from_secs(30))).collect()
     }
 
     /// Throws away what has been reported so far.

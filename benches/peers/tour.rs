@@ -10,7 +10,7 @@ use super::measure::{cpu_seconds, cpu_seconds_at_rest, memory_mb, milliseconds_o
 use super::table::Table;
 
 /// Bytes that an app writes in the log rows.
-pub const LOG_BYTES: u64 = 512 << 20;
+pub const LOG_BYTES: u64 = 256 << 20;
 /// How it writes them.
 pub const LOG_SIZES: &[(&str, usize)] = &[("100 B", 100), ("64 KiB", 65_536)];
 
@@ -137,7 +137,7 @@ pub fn logs(contender: &Contender, programs: &Programs, table: &mut Table) {
         let words = [programs.path("writer"), arena.fifo(), LOG_BYTES.to_string().into(), chunk.to_string().into()];
         stage.declare(1, &words.map(|word| word.display().to_string()));
         let mut apply = stage.apply().spawn().unwrap();
-        if let Some(message) = arena.message(Duration::from_mins(10)) {
+        if let Some(message) = arena.message(Duration::from_mins(4)) {
             let seconds = message.nanoseconds as f64 / 1e9;
             table.add(&intake_row(name), contender.name, LOG_BYTES as f64 / 1e6 / seconds);
             let managers = arena.managers();

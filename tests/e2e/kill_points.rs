@@ -62,12 +62,11 @@ fn die_at(point: &str) -> (Counts, bool) {
         || apps.iter().all(|app| sandbox.instance(&format!("{}/0", app.name)).is_some_and(|i| i.phase == "errored"));
     wait_until(&format!("{point}: both apps are given up"), SOON, is_at_rest);
     sandbox.pm(&["stop", "all"]).ok();
-    let events = sandbox.events();
     let mut counts = Counts::default();
     for app in &apps {
-        counts += app.check(&sandbox, &events);
+        counts += app.check(&sandbox);
     }
-    let daemons = events.iter().filter(|event| event.fact == "daemon_started").count();
+    let daemons = sandbox.events().iter().filter(|event| event.fact == "daemon_started").count();
     (counts, daemons > 1)
 }
 
@@ -87,9 +86,8 @@ fn dying_at_places_by_chance_loses_and_doubles_nothing() {
         wait_until("the events can be read and all is well", SOON, || {
             sandbox.pm(&["events", "-A", "--json"]).status == 0
         });
-        let events = sandbox.events();
         for app in &apps {
-            app.check(&sandbox, &events);
+            app.check(&sandbox);
         }
     }
 }

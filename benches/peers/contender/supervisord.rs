@@ -11,7 +11,7 @@ pub fn contender() -> Contender {
 fn declare(place: &Place, count: usize, command: &[String]) {
     let root = place.root.display();
     let mut text = format!(
-        "[unix_http_server]\nfile={root}/s.sock\n[supervisord]\nlogfile={root}/s.log\npidfile={root}/s.pid\nchildlogdir={root}\nminfds=65536\n\
+        "[unix_http_server]\nfile={root}/s.sock\n[supervisord]\nlogfile={root}/s.log\npidfile={root}/s.pid\nchildlogdir={root}\nminfds=8192\n\
          [rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n\
          [supervisorctl]\nserverurl=unix://{root}/s.sock\n"
     );

@@ -171,13 +171,18 @@ impl Sandbox {
 
     /// How often a process of `id` was started, as the events tell.
     pub fn starts_of(&self, id: &str) -> usize {
-        let about = format!("shop:{id}");
-        self.events().iter().filter(|event| event.about == about && event.fact == "started").count()
+        let (app, about) = (id.split('/').next().unwrap_or(id), format!("shop:{id}"));
+        self.events_of(app).iter().filter(|event| event.about == about && event.fact == "started").count()
     }
 
-    /// Every event so far.
+    /// Every event of one app so far.
+    pub fn events_of(&self, app: &str) -> Vec<AppEvent> {
+        AppEvent::all(&self.pm(&["events", app, "--limit", "1000000", "--json"]).ok().json())
+    }
+
+    /// The newest events of all (the daemon has a limit for one answer).
     pub fn events(&self) -> Vec<AppEvent> {
-        AppEvent::all(&self.pm(&["events", "-A", "--lines", "1000000", "--json"]).ok().json())
+        AppEvent::all(&self.pm(&["events", "-A", "--limit", "1000000", "--json"]).ok().json())
     }
 
     /// The current log file of an instance: `out` or `error`.

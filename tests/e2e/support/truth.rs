@@ -60,7 +60,7 @@ impl Numbered {
 
     /// Compares everything. The app must be at rest: stopped or given up.
     #[track_caller]
-    pub fn check(&self, sandbox: &Sandbox, events: &[AppEvent]) -> Counts {
+    pub fn check(&self, sandbox: &Sandbox) -> Counts {
         let name = &self.name;
         let starts = self.starts(sandbox);
         let last = starts.len();
@@ -72,6 +72,7 @@ impl Numbered {
         // The last generation may have been stopped in the middle: what there is of it must be its beginning.
         assert!(self.text_of(last).starts_with(rest), "{name}: the last generation wrote {rest:?}");
 
+        let events = sandbox.events_of(name);
         let about = format!("shop:{name}/0");
         let told = |fact: &str, generation: usize| -> Vec<Option<i64>> {
             let is_it = |event: &&AppEvent| {
