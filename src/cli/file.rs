@@ -93,8 +93,8 @@ pub(super) fn resolve(
         return Ok(Resolved { reading, client: None, profile });
     }
     let mut client = match daemon {
-        Daemon::MayStart if reading.proposed.is_some() => Some(session.client()?),
-        Daemon::MayStart | Daemon::IfRunning => session.client_if_running().unwrap_or(None),
+        Daemon::MayStart if reading.proposed.is_some() => Some(Session::client()?),
+        Daemon::MayStart | Daemon::IfRunning => Session::client_if_running().unwrap_or(None),
     };
     let projects = client.as_mut().map(Client::projects).transpose()?.map(|answer| answer.projects);
     let Some(profile) = remembered(&projects.unwrap_or_default(), &reading, &paths) else {

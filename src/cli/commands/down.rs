@@ -30,7 +30,7 @@ The opposite of `pm apply`. Logs stay.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
-        let projects = session.client()?.projects()?.projects;
+        let projects = Session::client()?.projects()?.projects;
         let project = match self.project {
             Some(project) => project,
             None => own(&projects)?,

@@ -47,7 +47,7 @@ With --follow and --json every line is one document.";
         if self.follow {
             return follow(session, &query, self.json);
         }
-        let answer = session.client()?.events(&query)?;
+        let answer = Session::client()?.events(&query)?;
         if self.json.json {
             session.screen.json(&answer)?;
             return Ok(Code::Ok);
@@ -66,9 +66,9 @@ fn print(session: &mut Session, clock: &Clock, event: &Event) -> Result<(), Comm
 }
 
 fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending {
-    let mut messages = session.client()?.follow_events(query)?;
+    let mut messages = Session::client()?.follow_events(query)?;
     let clock = Clock::local();
-    while let Some(message) = messages.next()? {
+    while let Some(message) = messages.read()? {
         match message {
             message if json.json => session.screen.compact(&message)?,
             EventMessage::Event { event } => print(session, &clock, &event)?,

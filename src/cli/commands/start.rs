@@ -118,12 +118,12 @@ impl Start {
             wait: self.wait,
             ..Apply::default()
         };
-        apply::run(apply, session)
+        apply::run(&apply, session)
     }
 
     fn edit(&self, session: &mut Session) -> Result<Code, StartError> {
         let selection = self.scope.selection(self.what.clone()).map_err(StartError::Other)?;
-        let client = session.client().map_err(StartError::Other)?;
+        let client = Session::client().map_err(StartError::Other)?;
         match client.edit(&EditRequest { edit: Edit::Start, selection }) {
             Ok(messages) => change::follow(session, messages, &self.wait, None).map_err(StartError::Other),
             Err(ClientError::Problem(problem)) if problem.code == ProblemCode::NoSuchApp => {
@@ -142,7 +142,7 @@ impl Start {
         let proposed = file::accept(session, reading)?;
         let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
         let options = ApplyOptions { only, replace_files: true, ..ApplyOptions::default() };
-        let messages = session.client()?.apply(&ApplyRequest { proposed, options })?;
+        let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
         change::follow(session, messages, &self.wait, None)
     }
 

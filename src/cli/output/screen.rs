@@ -1,5 +1,6 @@
 //! Standard output for data, standard error for everything else.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -143,13 +144,13 @@ impl Screen {
         let paint = self.paint_notes();
         let mut text = format!("{}: {}", paint.bad("error"), error.message);
         for cause in &error.causes {
-            text.push_str(&format!("\n  because: {cause}"));
+            let _ = write!(text, "\n  because: {cause}");
         }
         for detail in &error.details {
-            text.push_str(&format!("\n  {detail}"));
+            let _ = write!(text, "\n  {detail}");
         }
         if let Some(hint) = &error.hint {
-            text.push_str(&format!("\n  {}: {hint}", paint.strong("hint")));
+            let _ = write!(text, "\n  {}: {hint}", paint.strong("hint"));
         }
         self.note(&text)?;
         if self.is_json {
