@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     // Anchor and daemon must not pay for a command line that they do not have.
     match argv.get(1).and_then(|word| word.to_str()) {
         Some("anchor") => anchor(&argv[2..]),
-        Some("daemon") if argv.get(2).is_some_and(|word| word == "run") => pm::daemon::run(&argv[3..]),
+        Some("daemon") if argv.get(2).is_some_and(|word| word == "run") => pm::daemon::run(),
         _ => pm::cli::run(argv),
     }
 }

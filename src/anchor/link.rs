@@ -126,7 +126,7 @@ impl AnchorLink {
     ///
     /// # Errors
     /// The runtime is gone.
-    pub async fn next(&mut self) -> io::Result<AnchorWord> {
+    pub async fn next(&self) -> io::Result<AnchorWord> {
         loop {
             let mut ready = self.socket.readable().await?;
             match receive(self.socket.get_ref().as_fd())? {

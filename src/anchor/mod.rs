@@ -17,6 +17,8 @@ mod held;
 mod layout;
 mod link;
 mod mirror;
+#[cfg(test)]
+mod process_tests;
 mod protocol;
 mod row;
 mod run;

@@ -29,7 +29,7 @@ pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 
 /// Why there is no anchor.
 #[derive(Debug, thiserror::Error)]
-enum BootError {
+pub(super) enum BootError {
     #[error("another one is at work")]
     Held,
     #[error(transparent)]
@@ -47,24 +47,29 @@ fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
 pub fn run(home: &Path, ready_fd: Option<RawFd>) -> ExitCode {
     let home = Home::at(home);
+    ExitCode::from(live(&home, ready_fd, daemon(&home)))
+}
+
+/// As [`run`], with any program in the daemon's place.
+pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, BootError>) -> u8 {
     // Out of the way of the fixed numbers and of stdio.
     let ready = ready_fd.and_then(|fd| os::move_above(fd, LOCK + 1).ok());
-    let booted = reserve_numbers().map_err(at("arrange descriptors")).and_then(|()| boot(&home, daemon(&home)?));
-    match booted {
+    let reserved = reserve_numbers().map_err(at("arrange descriptors"));
+    match reserved.and(daemon).and_then(|daemon| boot(home, daemon)) {
         Ok(mut anchor) => {
             tell(ready, READY);
-            let code = anchor.serve();
+            anchor.serve();
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.
             let _best_effort = os::remove_if_there(&home.socket());
-            code
+            0
         }
         Err(BootError::Held) => {
             tell(ready, HELD_BY_OTHER);
-            ExitCode::from(ALREADY_RUNNING)
+            ALREADY_RUNNING
         }
         Err(error) => {
             tell(ready, &with_cause(&error));
-            ExitCode::FAILURE
+            1
         }
     }
 }
@@ -134,8 +139,10 @@ fn table(home: &Home) -> Result<Table, BootError> {
 
 /// Fills the fixed numbers with something harmless, so that nothing that is opened later gets them.
 fn reserve_numbers() -> io::Result<()> {
-    let null = os::open_null()?;
-    let null = os::copy_above(null.as_fd(), LOCK + 1)?;
+    // The first one gets such a number itself, and would take it along when it is closed at the end.
+    let low = os::open_null()?;
+    let null = os::copy_above(low.as_fd(), LOCK + 1)?;
+    drop(low);
     (ANCHOR_SOCKET..=LOCK).try_for_each(|number| os::place(null.as_fd(), number))
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::held::Held;
@@ -42,6 +41,7 @@ pub(super) struct Anchor {
     /// The daemon said that its end, whatever it is, shall be ours.
     ends_with_daemon: bool,
     last_starts: u32,
+    is_over: bool,
 }
 
 /// The daemon of now.
@@ -67,12 +67,13 @@ impl Anchor {
             is_leaving: false,
             ends_with_daemon: false,
             last_starts: 0,
+            is_over: false,
         })
     }
 
     /// Runs until the daemon has left for good.
-    pub(super) fn serve(&mut self) -> ExitCode {
-        loop {
+    pub(super) fn serve(&mut self) {
+        while !self.is_over {
             let timeout = if self.daemon.is_some() { None } else { Some(self.restart_at.since(os::now())) };
             let socket = self.daemon.as_ref().map(|daemon| daemon.socket.as_fd());
             let Ok([_signal, has_message]) = os::wait_readable([Some(self.signals.as_fd()), socket], timeout) else {
@@ -84,10 +85,8 @@ impl Anchor {
             if has_message {
                 self.take_messages();
             }
-            if let Some(code) = self.bury_the_dead() {
-                return code;
-            }
-            let is_due = self.daemon.is_none() && os::now() >= self.restart_at;
+            self.bury_the_dead();
+            let is_due = self.daemon.is_none() && !self.is_over && os::now() >= self.restart_at;
             if is_due && let Err(error) = self.start_daemon() {
                 self.note(format_args!("the daemon cannot be started: {error}"));
                 self.put_off();
@@ -121,13 +120,12 @@ impl Anchor {
         }
     }
 
-    /// Records and reaps every child that has ended. An exit code if that is our end, too.
-    fn bury_the_dead(&mut self) -> Option<ExitCode> {
+    /// Records and reaps every child that has ended.
+    fn bury_the_dead(&mut self) {
         let mut has_news = false;
-        let mut code = None;
         while let Ok(Some(dead)) = os::next_dead_child() {
             if self.daemon.as_ref().is_some_and(|daemon| daemon.pid == dead.pid) {
-                code = self.on_daemon_end(dead);
+                self.on_daemon_end(dead);
             } else {
                 // First the table, then the kernel may forget: killed in between we would have told it twice, never
                 // not at all.
@@ -141,7 +139,6 @@ impl Anchor {
             // A full buffer means that a wake-up waits there already; a dead daemon's successor looks anyway.
             let _pending = Message::Exited.send(daemon.socket.as_fd(), None);
         }
-        code
     }
 
     /// Escapees and helpers stand in no row: they are reaped and that is all.
@@ -151,7 +148,7 @@ impl Anchor {
         self.table.rows().find(is_theirs).is_some_and(|row| row.record_exit(dead.status))
     }
 
-    fn on_daemon_end(&mut self, dead: Dead) -> Option<ExitCode> {
+    fn on_daemon_end(&mut self, dead: Dead) {
         // What it sent before it died counts.
         self.take_messages();
         let lived = self.daemon.take().map_or(Millis(0), |daemon| os::now().since(daemon.since));
@@ -159,14 +156,14 @@ impl Anchor {
         let exit = os::exit_of(dead.status);
         let is_last = self.is_leaving && self.last_starts >= LAST_STARTS_MAX;
         if exit == Exit::Code(0) || self.ends_with_daemon || is_last {
-            return Some(ExitCode::SUCCESS);
+            self.is_over = true;
+            return;
         }
         self.note(format_args!("the daemon ended with {exit}; starting it again"));
         if lived >= STABLE {
             self.wait = Millis(0);
         }
         self.put_off();
-        None
     }
 
     /// The first restart is immediate, the following ones are ever more patient.

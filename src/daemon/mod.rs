@@ -1,1 +1,35 @@
-//! (not built yet)
+//! Puts the rooms together: the order of boot and the order of leaving, as two readable lists.
+//!
+//! In:    what the anchor hands over        Out:  a running daemon; an exit code for the anchor
+//! Never: decisions about apps; anything that one of the rooms could do itself
+//! Walk:  [`crate::anchor`] → here → every room that runs
+
+mod boot;
+mod leave;
+
+use std::process::ExitCode;
+
+pub use boot::BootError;
+
+/// Runs the daemon until it is asked to leave. Started by the anchor only, with its inheritance in place.
+///
+/// The exit code is the anchor's instruction: 0 = leave too, anything else = start the next daemon.
+pub fn run() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&BootError::Runtime(error)),
+    };
+    let code = match runtime.block_on(boot::boot()) {
+        Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon)),
+        Err(error) => failed(&error),
+    };
+    // The link to the anchor ends with the process and not before: a daemon that closed it is taken for a broken one.
+    std::mem::forget(runtime);
+    code
+}
+
+/// The anchor has connected our standard error with the daemon's log.
+fn failed(error: &BootError) -> ExitCode {
+    crate::os::write_stderr(&format!("pm daemon: {}\n", boot::with_causes(error)));
+    ExitCode::FAILURE
+}

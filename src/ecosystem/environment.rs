@@ -71,7 +71,7 @@ pub(super) fn environment(values: &mut Values<'_>, files: &mut EnvFiles) -> Coll
 fn inherit(values: &mut Values<'_>, collected: &mut Collected) {
     for (pattern, span) in values.texts("inherit") {
         if let Err(problem) = fast_glob::validate(&pattern) {
-            values.error(code::GLOB, span, format!("`inherit`: `{pattern}` is not a pattern: {:?}", problem.kind));
+            values.error(code::GLOB, span, format!("`inherit`: `{pattern}` is not a pattern: {problem}"));
             continue;
         }
         let is_plain = !pattern.contains(['*', '?', '[', '{', '!']);
@@ -159,7 +159,7 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
     let mut found = BTreeMap::new();
     for (pattern, span) in values.texts("restart_on") {
         if let Err(problem) = fast_glob::validate(&pattern) {
-            values.error(code::GLOB, span, format!("`restart_on`: `{pattern}` is not a pattern: {:?}", problem.kind));
+            values.error(code::GLOB, span, format!("`restart_on`: `{pattern}` is not a pattern: {problem}"));
             continue;
         }
         let files = matching(values.world, cwd, &pattern);

@@ -87,7 +87,7 @@ const fn required(name: &'static str, shape: Shape, help: &'static str) -> Field
 const NAME_PATTERN: &str = "^(?!all$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
 
 pub(super) static APP_NAME: Form = Form {
-    words: "a name (letters, digits, `.`, `_`, `-`)",
+    words: "an app name",
     pattern: NAME_PATTERN,
     check: |text| AppName::new(text).map(drop).map_err(|problem| Flaw::new(problem.to_string())),
     takes_zero: false,
@@ -179,15 +179,18 @@ pub(super) static SIZE: Form = Form {
 
 fn quantity(problem: &QuantityError, what: &str, both: fn(&str) -> String) -> Flaw {
     match problem {
-        QuantityError::NoUnit(number) => Flaw {
+        QuantityError::NoUnit(number) if number.trim().parse::<f64>().is_ok() => Flaw {
             code: code::MISSING_UNIT,
             message: format!("`{number}` has no unit: {what} needs one"),
             hint: Some(both(number)),
         },
-        QuantityError::UnknownUnit(..) | QuantityError::NotANumber(_) | QuantityError::TooLarge(_) => {
-            Flaw::new(problem.to_string()).hint(format!("{what} looks like {}", both("5").trim_start_matches("write ")))
-        }
+        QuantityError::NoUnit(text) => Flaw::new(format!("`{text}` is not {what}")).hint(looks_like(what, both)),
+        _ => Flaw::new(problem.to_string()).hint(looks_like(what, both)),
     }
+}
+
+fn looks_like(what: &str, both: fn(&str) -> String) -> String {
+    format!("{what} looks like {}", both("5").trim_start_matches("write "))
 }
 
 pub(super) static UMASK: Form = Form {

@@ -29,6 +29,7 @@ mod properties;
 mod render;
 mod schema;
 mod shape;
+mod sources;
 mod surroundings;
 mod syntax;
 #[cfg(test)]
@@ -40,20 +41,20 @@ mod variables;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 use crate::model::{App, Origin, ProjectName, Proposed};
 
 pub use diagnostic::{CODES, Diagnostic, Label, Place, Severity};
 pub use explain::{Explanation, explain, reference};
 pub use render::render;
 pub use schema::schema;
+pub use sources::{Source, SourceFrom};
 pub use surroundings::{Look, Surroundings, Unreadable};
 
 use diagnostic::{Places, Report, code};
 use document::Document;
-use environment::{Collected, EnvFiles, From};
+use environment::EnvFiles;
 use merge::Merged;
+use sources::Notes;
 use surroundings::Remembering;
 use tree::Span;
 use values::Values;
@@ -119,37 +120,6 @@ pub struct Reading {
     pub sources: Vec<Source>,
     /// The files that places refer to: those that were given, and env files.
     pub files: Vec<SourceFile>,
-}
-
-/// Where one value came from.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Source {
-    /// `api.env.DB`.
-    pub path: String,
-    /// From where.
-    #[serde(flatten)]
-    pub from: SourceFrom,
-}
-
-/// Where a value came from. What is not listed is a default.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case", tag = "from")]
-pub enum SourceFrom {
-    /// Written here.
-    File {
-        /// Where.
-        place: Place,
-        /// Shell variables that were filled in.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        variables: Vec<String>,
-    },
-    /// A line of an env file.
-    EnvFile {
-        /// Which.
-        file: PathBuf,
-    },
-    /// `inherit`: the shell that applies.
-    Shell,
 }
 
 /// Reads, checks, merges and resolves a set of files. Never stops at the first error.
@@ -295,55 +265,5 @@ impl Resolver<'_> {
         notes.take(merged, &collected, &from_shell, self.options.with_sources);
         let port_span = merged.get("port").map_or(merged.name_span, |item| item.node.span);
         Some((app, port_span))
-    }
-}
-
-/// What is remembered about where values came from.
-#[derive(Default)]
-struct Notes {
-    from_shell: BTreeMap<String, String>,
-    written: Vec<(String, Span, Vec<String>)>,
-    others: Vec<Source>,
-}
-
-impl Notes {
-    fn take(&mut self, app: &Merged, collected: &Collected, from_shell: &[(String, String)], with_sources: bool) {
-        for (path, variable) in from_shell {
-            let names = self.from_shell.entry(format!("{}.{path}", app.name)).or_default();
-            if !names.split(", ").any(|name| name == variable) {
-                names.push_str(if names.is_empty() { "" } else { ", " });
-                names.push_str(variable);
-            }
-        }
-        if !with_sources {
-            return;
-        }
-        let variables = |path: &str| -> Vec<String> {
-            from_shell.iter().filter(|(known, _)| known == path).map(|(_, name)| name.clone()).collect()
-        };
-        for item in app.items.iter().filter(|item| item.key.key.name != "env") {
-            let key = item.key.key.name;
-            self.written.push((format!("{}.{key}", app.name), item.node.span, variables(key)));
-        }
-        for (name, from) in &collected.from {
-            let path = format!("{}.env.{name}", app.name);
-            match from {
-                From::File(span) => self.written.push((path, *span, variables(&format!("env.{name}")))),
-                From::EnvFile(file) => {
-                    self.others.push(Source { path, from: SourceFrom::EnvFile { file: file.clone() } });
-                }
-                From::Shell => self.others.push(Source { path, from: SourceFrom::Shell }),
-            }
-        }
-    }
-
-    fn sources(&self, places: &Places<'_>) -> Vec<Source> {
-        let written = self.written.iter().filter_map(|(path, span, variables)| {
-            let from = SourceFrom::File { place: places.place(*span)?, variables: variables.clone() };
-            Some(Source { path: path.clone(), from })
-        });
-        let mut sources: Vec<Source> = written.chain(self.others.iter().cloned()).collect();
-        sources.sort_by(|a, b| a.path.cmp(&b.path));
-        sources
     }
 }

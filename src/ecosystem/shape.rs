@@ -90,7 +90,8 @@ impl<'a> Trail<'a> {
 impl fmt::Display for Trail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(parent) = self.parent.filter(|parent| !parent.name.is_empty()) {
-            write!(f, "{parent}.")?;
+            let dot = if self.name.starts_with('[') { "" } else { "." };
+            write!(f, "{parent}{dot}")?;
         }
         f.write_str(self.name)
     }
@@ -148,9 +149,7 @@ impl Shape {
                 _ => Some(Flaw::new(format!("`{text}` is not between {min} and {max}"))),
             },
             Self::Choice(words) if !words.contains(&text) => {
-                let hint = did_you_mean(text, words.iter().copied())
-                    .unwrap_or_else(|| format!("write one of {}", listed(words)));
-                Some(Flaw::new(format!("`{text}` is not one of {}", listed(words))).hint(hint))
+                return self.wrong_word(words, text, node, trail, report);
             }
             _ => None,
         };
@@ -162,19 +161,24 @@ impl Shape {
 
     /// Reports by the alternative that was most likely meant: the one that takes this kind of value.
     fn check_any(&self, shapes: &[Shape], node: &Node, trail: Trail<'_>, report: &mut Report) {
-        let mut fitting = shapes.iter().filter(|shape| shape.fits_kind(node));
-        let Some(first) = fitting.next() else {
+        let fitting: Vec<&Self> = shapes.iter().filter(|shape| shape.fits_kind(node)).collect();
+        if fitting.is_empty() {
             return self.wrong_type(node, trail, report);
-        };
+        }
+        // A wrong word is answered with everything that would be taken, not with the words alone.
+        if let ([Self::Choice(words)], Some(text)) = (fitting.as_slice(), node.as_text())
+            && !words.contains(&text)
+        {
+            return self.wrong_word(words, text, node, trail, report);
+        }
         let mut best: Option<Report> = None;
-        for shape in std::iter::once(first).chain(fitting) {
+        for shape in fitting {
             let mut attempt = Report::default();
             shape.check(node, trail, &mut attempt);
             if attempt.errors == 0 {
                 report.findings.append(&mut attempt.findings);
                 return;
             }
-            // Words for a text are better than the complaint of the form that was tried first.
             if best.as_ref().is_none_or(|best| attempt.errors < best.errors) {
                 best = Some(attempt);
             }
@@ -183,6 +187,23 @@ impl Shape {
             report.errors += best.errors;
             report.findings.append(&mut best.findings);
         }
+    }
+
+    /// A word that is not known; `self` says what else would be taken.
+    fn wrong_word(&self, words: &[&str], text: &str, node: &Node, trail: Trail<'_>, report: &mut Report) {
+        let message = format!("`{trail}` takes {}, found `{text}`", self.words());
+        // compose's words for the same ideas
+        let meant = match text {
+            "service_started" => "started",
+            "service_healthy" => "ready",
+            "service_completed_successfully" => "completed",
+            _ => "",
+        };
+        let hint = match words.contains(&meant) {
+            true => Some(format!("the word for it is \"{meant}\"")),
+            false => did_you_mean(text, words.iter().copied()),
+        };
+        report.error(code::BAD_VALUE, node.span, message).hint = hint;
     }
 
     fn fits_kind(&self, node: &Node) -> bool {
@@ -227,10 +248,19 @@ impl Shape {
             Kind::Text if !takes_text && (integer(text).is_some() || matches!(text.as_str(), "true" | "false")) => {
                 Some("remove the quotes".to_owned())
             }
-            Kind::Integer | Kind::Float | Kind::Boolean | Kind::Date if takes_text => {
+            Kind::Integer | Kind::Float | Kind::Boolean | Kind::Date if takes_text && self.accepts_text(text) => {
                 Some(format!("put it in quotes: \"{text}\""))
             }
             _ => None,
+        }
+    }
+
+    fn accepts_text(&self, text: &str) -> bool {
+        match self {
+            Self::Text => true,
+            Self::Form(form) => (form.check)(text).is_ok(),
+            Self::Any(shapes) => shapes.iter().any(|shape| shape.accepts_text(text)),
+            _ => false,
         }
     }
 
@@ -245,7 +275,8 @@ impl Shape {
             Self::Form(form) => form.words.to_owned(),
             Self::Boolean => "true or false".to_owned(),
             Self::Integer(..) => "an integer".to_owned(),
-            Self::Choice(words) => listed(words),
+            // The first ones of a long list are its main spellings.
+            Self::Choice(words) => listed(&words[..words.len().min(12)]),
             Self::List(shape) => format!("a list ({})", shape.words()),
             Self::Table(..) | Self::Record(_) => "a table".to_owned(),
             Self::Any(shapes) => {

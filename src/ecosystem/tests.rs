@@ -141,15 +141,18 @@ name = "api"
 script = "server.js"
 instances = "${N}"
 port = 8000
-args = ["--url=http://x:${PORT}/${PM_INSTANCE}", "$$5", "${PM_PROJECT}:${PM_APP}", "${PM_FILE_DIR}"]
+args = ["--url=http://x:${PORT}/${PM_INSTANCE}", "$$5", "${PM_PROJECT}:${PM_APP}", "${PM_FILE_DIR}", "${DB}"]
 env = { DB = "${DB:-none}", V = "${GIVEN}" }
 out_file = "logs/${PM_INSTANCE}.log"
 kill_timeout = "${T:-5s}"
 "#;
     let options = ReadOptions { vars: BTreeMap::from([("GIVEN".into(), "yes".into())]), ..Default::default() };
-    let app = only_app(read(&[source("pm.toml", text)], &options, &world));
+    let reading = read(&[source("pm.toml", text)], &options, &world);
+    let from: Vec<&str> = reading.proposed.as_ref().unwrap().from_shell.keys().map(String::as_str).collect();
+    assert_eq!(from, ["api.args", "api.env.DB", "api.instances"]);
+    let app = only_app(reading);
     let args: Vec<String> = app.run.args.iter().map(|arg| arg.fill(1, app.run.port)).collect();
-    assert_eq!(args, ["--url=http://x:8001/1", "$5", "store:api", "/srv/shop"]);
+    assert_eq!(args, ["--url=http://x:8001/1", "$5", "store:api", "/srv/shop", "db1"]);
     assert_eq!(app.logs.out_file.unwrap().fill(2, None), "/srv/shop/logs/2.log");
     assert_eq!((app.instances, app.stop.kill_timeout.0), (Some(3), 5000));
     for body in ["cwd = \"${GONE}\"", "cwd = \"${PM_INSTANCE}\"", "args = [\"${\"]", "args = [\"${X:?say it}\"]"] {

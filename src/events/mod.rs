@@ -3,17 +3,47 @@
 //! In:    (subject, fact)                   Out:  numbered [`Event`]s, live and from the journal
 //! Never: fsync, waiting, losing the order; an observer that lags is told how much it missed
 //! Walk:  [`crate::supervisor`] and [`crate::reconciler`] → here → [`crate::api`]
+//!
+//! The newest thousand events are in memory. The journal (`events.jsonl`, and one older file) is written by
+//! a thread of its own; what that thread cannot keep up with is missing there, and a line says how much.
 
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
-use crate::model::{AppName, Event, Fact, ProjectName, Subject};
+use crate::model::{AppName, Event, Fact, InstanceId, ProjectName, Subject, WallTime};
+use crate::os;
+
+mod journal;
+
+use journal::Journal;
+
+/// Events that a subscriber may lag behind before it misses some.
+const BUS_EVENTS: usize = 1024;
+/// Events that are kept in memory.
+const RECENT_EVENTS: usize = 1000;
+/// One answer holds no more.
+const HISTORY_EVENTS_MAX: usize = 10_000;
 
 /// The way to tell and to listen; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events {
     bus: broadcast::Sender<Event>,
+    recent: Arc<Mutex<Recent>>,
+    journal: Arc<Journal>,
+}
+
+/// The end of the story, and its next number.
+#[derive(Debug)]
+struct Recent {
+    next_seq: u64,
+    events: VecDeque<Event>,
+    /// The newest generation of each instance whose exit was told; of what earlier daemons told, the end only.
+    exits: HashMap<InstanceId, u32>,
+    /// Before this, `exits` knows nothing.
+    exits_begin: WallTime,
 }
 
 /// Which events.
@@ -29,16 +59,51 @@ pub struct EventQuery {
     pub limit: usize,
 }
 
+impl EventQuery {
+    fn matches(&self, event: &Event) -> bool {
+        let is_after = self.after.is_none_or(|after| event.seq > after);
+        let is_of_project = self.project.as_ref().is_none_or(|project| event.about.project() == Some(project));
+        let is_of_app = self.app.as_ref().is_none_or(|app| event.about.app() == Some(app));
+        is_after && is_of_project && is_of_app
+    }
+}
+
 impl Events {
     /// Opens the journal `events.jsonl` in `folder` and continues its numbers. Never fails: what does not
-    /// work is said in the second value, and events are then kept in memory only.
-    pub fn open(_folder: &Path) -> (Self, Vec<String>) {
-        unimplemented!()
+    /// work is said in the second value, and the journal is tried again with every event.
+    ///
+    /// After a daemon that was killed the numbers go on with a gap: some that were told may not be on the
+    /// disk, and no number is used twice.
+    pub fn open(folder: &Path) -> (Self, Vec<String>) {
+        let (journal, next_seq, tail, troubles) = Journal::open(folder);
+        let (bus, _) = broadcast::channel(BUS_EVENTS);
+        let exits_begin = tail.first().map_or(WallTime(0), |event| event.at);
+        let mut recent = Recent { next_seq, events: VecDeque::new(), exits: HashMap::new(), exits_begin };
+        tail.iter().for_each(|event| recent.note_exit(event));
+        let recent = Arc::new(Mutex::new(recent));
+        (Self { bus, recent, journal: Arc::new(journal) }, troubles)
     }
 
-    /// States a fact. Never waits, never fails.
-    pub fn tell(&self, _about: Subject, _fact: Fact) {
-        unimplemented!()
+    /// States a fact. Never waits for anyone, never fails.
+    pub fn tell(&self, about: Subject, fact: Fact) {
+        // One lock over number, memory, bus and journal: all of them see the same order.
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = Event { seq: recent.next_seq, at: os::wall(), about, fact };
+        recent.note_exit(&event);
+        recent.next_seq += 1;
+        if recent.events.len() == RECENT_EVENTS {
+            recent.events.pop_front();
+        }
+        recent.events.push_back(event.clone());
+        self.journal.append(event.clone());
+        let _ = self.bus.send(event); // nobody may be listening
+    }
+
+    /// Whether the exit of this process, which happened at `at`, was told already, by us or by an earlier daemon.
+    /// What lies too far back to know counts as told.
+    pub fn was_exit_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= generation)
     }
 
     /// Everything from now on. A lagging receiver is told how many events it missed.
@@ -46,13 +111,58 @@ impl Events {
         self.bus.subscribe()
     }
 
-    /// What happened, oldest first; at most 10,000 events.
-    pub async fn history(&self, _query: EventQuery) -> Vec<Event> {
-        unimplemented!()
+    /// What happened, oldest first; at most 10,000 events. Looks into the journal (on a thread that may
+    /// block) only if memory does not reach back far enough.
+    pub async fn history(&self, query: EventQuery) -> Vec<Event> {
+        let limit = query.limit.min(HISTORY_EVENTS_MAX);
+        let (mut found, begins_at) = self.remembered(&query, limit);
+        let reaches_back = query.after.is_some_and(|after| after.saturating_add(1) >= begins_at) || begins_at <= 1;
+        if found.len() < limit && !reaches_back {
+            self.flush().await;
+            let journal = self.journal.clone();
+            let missing = limit - found.len();
+            let read = tokio::task::spawn_blocking(move || {
+                journal.read(missing, |event| event.seq < begins_at && query.matches(event))
+            });
+            let mut older = read.await.unwrap_or_default();
+            older.append(&mut found);
+            found = older;
+        }
+        found
     }
 
-    /// Resolves when everything told so far stands in the journal: before the daemon leaves.
+    /// Resolves when everything told so far stands in the journal (or was given up): before the daemon leaves.
     pub async fn flush(&self) {
-        unimplemented!()
+        let (done, flushed) = oneshot::channel();
+        if self.journal.flush(done) {
+            let _ = flushed.await;
+        }
+    }
+
+    /// The newest matching events in memory, and the number at which memory begins.
+    fn remembered(&self, query: &EventQuery, limit: usize) -> (Vec<Event>, u64) {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = recent.events.iter().rev().filter(|event| query.matches(event));
+        let mut found: Vec<Event> = newest.take(limit).cloned().collect();
+        found.reverse();
+        (found, recent.events.front().map_or(recent.next_seq, |event| event.seq))
     }
 }
+
+impl Recent {
+    fn note_exit(&mut self, event: &Event) {
+        match (&event.about, &event.fact) {
+            (Subject::Instance(id), Fact::Exited { generation, .. }) => {
+                self.exits.insert(id.clone(), *generation);
+            }
+            // A later instance of that name counts from one again.
+            (Subject::Instance(id), Fact::Deleted) => {
+                self.exits.remove(id);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,22 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{AppName, InstanceId, OnLogFull, ProjectName, Rotation, Stream, WallTime};
 
+mod file;
+mod flow;
 mod follower;
+mod index;
+mod lines;
+mod pace;
 mod pump;
 mod reader;
+mod segments;
+mod sys;
+mod worker;
+
+#[cfg(test)]
+mod pump_tests;
+#[cfg(test)]
+mod reader_tests;
 
 pub use follower::Follower;
 pub use pump::Pump;

@@ -1,16 +1,57 @@
 //! The way to the pump: commands for the thread that moves bytes from pipes to files.
 
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::{oneshot, watch};
 
+use super::file::{OpenFiles, Pour, Splice};
+use super::flow::Patience;
+use super::sys::Bell;
+use super::worker::Worker;
 use super::{LogTarget, Notice, StreamKey};
 
-/// The way to the thread that writes all logs; cheap to clone. It ends when the last clone is gone.
-#[derive(Clone, Debug)]
+/// Commands that may wait. Only a disk that hangs lets them pile up so far, and then the caller waits.
+const COMMANDS_MAX: usize = 2048;
+/// Logs that are open at a time, each with its index.
+const FILES_MAX: usize = 256;
+
+/// What the thread is asked to do.
+pub(super) enum Command {
+    Attach(StreamKey, OwnedFd, Box<LogTarget>),
+    Retarget(StreamKey, Box<LogTarget>),
+    Detach(StreamKey),
+    Drain(Vec<StreamKey>, oneshot::Sender<()>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// The way to the thread that writes all logs; cheap to clone. The thread ends when the last clone is gone.
+#[derive(Clone)]
 pub struct Pump {
-    grown: watch::Receiver<u64>,
+    door: Arc<Door>,
+    grown: Arc<watch::Sender<u64>>,
+}
+
+impl fmt::Debug for Pump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pump")
+    }
+}
+
+/// The sending end; its drop lets the thread see that nobody is left.
+struct Door {
+    commands: Option<SyncSender<Command>>,
+    bell: Arc<Bell>,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.commands = None; // before the bell, so that the thread finds the queue closed
+        self.bell.ring();
+    }
 }
 
 impl Pump {
@@ -19,39 +60,66 @@ impl Pump {
     /// # Errors
     /// The kernel refuses a thread, an epoll or an eventfd.
     pub fn start(notices: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
-        let _ = notices;
-        unimplemented!()
+        Self::start_with(Patience::default(), Box::new(Splice), notices)
+    }
+
+    pub(super) fn start_with(
+        patience: Patience,
+        pour: Box<dyn Pour>,
+        notices: impl Fn(Notice) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (commands, inbox) = sync_channel(COMMANDS_MAX);
+        let bell = Arc::new(Bell::new()?);
+        let grown = Arc::new(watch::Sender::new(0));
+        let files = OpenFiles::new(pour, FILES_MAX);
+        let worker = Worker::new(inbox, bell.clone(), grown.clone(), files, patience, Box::new(notices))?;
+        std::thread::Builder::new().name("pm-logs".into()).stack_size(256 << 10).spawn(move || worker.run())?;
+        Ok(Self { door: Arc::new(Door { commands: Some(commands), bell }), grown })
     }
 
     /// Moves what comes out of `fifo` (open for reading and writing, so that it never ends) to the target.
     /// A stream that bore the same key is drained and closed.
-    pub fn attach(&self, _key: StreamKey, _fifo: OwnedFd, _target: LogTarget) {
-        unimplemented!()
+    pub fn attach(&self, key: StreamKey, fifo: OwnedFd, target: LogTarget) {
+        self.send(Command::Attach(key, fifo, Box::new(target)));
     }
 
-    /// Moves everything from now on to another file, or by other rules. An unknown key is ignored.
-    pub fn retarget(&self, _key: StreamKey, _target: LogTarget) {
-        unimplemented!()
+    /// Moves everything that comes from now on (give or take a millisecond) to another file, or by other rules.
+    /// An unknown key is ignored.
+    pub fn retarget(&self, key: StreamKey, target: LogTarget) {
+        self.send(Command::Retarget(key, Box::new(target)));
     }
 
     /// Moves what is in the pipe now, then closes it.
-    pub fn detach(&self, _key: StreamKey) {
-        unimplemented!()
+    pub fn detach(&self, key: StreamKey) {
+        self.send(Command::Detach(key));
     }
 
     /// Resolves when everything that is in these pipes now stands in the files (or was dropped by policy).
-    /// On a full disk that can take for ever: wait with a deadline.
-    pub fn drain(&self, _keys: Vec<StreamKey>) -> oneshot::Receiver<()> {
-        unimplemented!()
+    /// On a full disk that can take for ever: wait with a deadline. An error means that the pump has ended.
+    pub fn drain(&self, keys: Vec<StreamKey>) -> oneshot::Receiver<()> {
+        let (done, drained) = oneshot::channel();
+        self.send(Command::Drain(keys, done));
+        drained
     }
 
     /// Ticks when any file grew.
     pub fn advanced(&self) -> watch::Receiver<u64> {
-        self.grown.clone()
+        self.grown.subscribe()
     }
 
     /// Ends the thread after the batch in hand and resolves when it is gone. What is in the pipes stays there.
     pub fn shutdown(&self) -> oneshot::Receiver<()> {
-        unimplemented!()
+        let (done, gone) = oneshot::channel();
+        self.send(Command::Stop(done));
+        gone
+    }
+
+    /// A pump that has ended drops the command, and with it the pipe and whatever waits for an answer.
+    fn send(&self, command: Command) {
+        if let Some(commands) = &self.door.commands
+            && commands.send(command).is_ok()
+        {
+            self.door.bell.ring();
+        }
     }
 }

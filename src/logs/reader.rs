@@ -1,21 +1,253 @@
 //! The last lines of several logs, merged in time order.
 
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
 
-use super::{Follower, Line, LogQuery, Source};
+use super::follower::{Follower, Place};
+use super::index::Index;
+use super::lines::{LINE_BYTES_MAX, Splitter};
+use super::segments::identity;
+use super::{Line, LogQuery, Source, segments};
+use crate::model::WallTime;
+
+/// More lines are never answered.
+const LINES_MAX: usize = 100_000;
+/// More text is never answered, nor read from one log.
+const BYTES_MAX: usize = 16 << 20;
+const BLOCK_BYTES: u64 = 64 << 10;
 
 /// The newest lines over all sources in time order, an unfinished last line included. Blocks on the disk.
 ///
+/// At most 100,000 lines and 16 MiB.
+///
 /// # Errors
 /// A file exists and cannot be read. A file that does not exist has no lines.
-pub fn read(_sources: &[Source], _query: &LogQuery) -> io::Result<Vec<Line>> {
-    unimplemented!()
+pub fn read(sources: &[Source], query: &LogQuery) -> io::Result<Vec<Line>> {
+    let mut newest = Newest::new(query.lines);
+    for source in sources {
+        let mut tail = Tail::read(&source.path, query)?;
+        let mut lines = tail.lines();
+        lines.extend(tail.splitter.finish());
+        newest.take(source, lines);
+    }
+    Ok(newest.into_lines())
 }
 
-/// The same, and a follower that continues exactly behind the last of them. Blocks on the disk.
+/// The same without unfinished lines, and a follower that continues exactly behind. Blocks on the disk.
 ///
 /// # Errors
 /// A file exists and cannot be read.
-pub fn follow(_sources: &[Source], _query: &LogQuery) -> io::Result<(Vec<Line>, Follower)> {
-    unimplemented!()
+pub fn follow(sources: &[Source], query: &LogQuery) -> io::Result<(Vec<Line>, Follower)> {
+    let mut newest = Newest::new(query.lines);
+    let mut follower = Follower::default();
+    for source in sources {
+        let mut tail = Tail::read(&source.path, query)?;
+        newest.take(source, tail.lines());
+        follower.add_at(source.clone(), tail.place, tail.splitter);
+    }
+    Ok((newest.into_lines(), follower))
+}
+
+/// The newest lines so far, each with the time that it is sorted by.
+struct Newest {
+    lines: Vec<(WallTime, Line)>,
+    lines_max: usize,
+}
+
+impl Newest {
+    fn new(lines: usize) -> Self {
+        Self { lines: Vec::new(), lines_max: lines.min(LINES_MAX) }
+    }
+
+    fn take(&mut self, source: &Source, lines: Vec<(WallTime, Vec<u8>)>) {
+        // Where the clock was set back, a log keeps its own order: no line sorts before the one above it.
+        let mut latest = WallTime(0);
+        let surplus = lines.len().saturating_sub(self.lines_max);
+        for (at, text) in lines.into_iter().skip(surplus) {
+            latest = latest.max(at);
+            self.lines.push((latest, Line { at, instance: source.instance.clone(), stream: source.stream, text }));
+        }
+        if self.lines.len() > 2 * self.lines_max + 1000 || self.text_bytes() > 2 * BYTES_MAX {
+            self.settle();
+        }
+    }
+
+    fn text_bytes(&self) -> usize {
+        self.lines.iter().map(|(_, line)| line.text.len()).sum()
+    }
+
+    /// Puts them in order and lets go of the oldest.
+    fn settle(&mut self) {
+        self.lines.sort_by_key(|(at, _)| *at);
+        let mut room = BYTES_MAX;
+        let fitting = self.lines.iter().rev().take(self.lines_max).take_while(|(_, line)| {
+            let fits = line.text.len() <= room;
+            room = room.saturating_sub(line.text.len());
+            fits
+        });
+        let surplus = self.lines.len() - fitting.count();
+        self.lines.drain(..surplus);
+    }
+
+    fn into_lines(mut self) -> Vec<Line> {
+        self.settle();
+        self.lines.into_iter().map(|(_, line)| line).collect()
+    }
+}
+
+/// The end of one log.
+struct Tail {
+    /// In the order of the log.
+    spans: Vec<Span>,
+    /// Behind the last of them.
+    place: Place,
+    splitter: Splitter,
+}
+
+/// Neighbouring bytes of one file.
+struct Span {
+    index: Index,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    /// Reads backwards until there are enough lines, or time, or bytes.
+    fn read(log: &Path, query: &LogQuery) -> io::Result<Self> {
+        let mut tail = Self { spans: Vec::new(), place: Place::default(), splitter: Splitter::default() };
+        let (current, older) = pieces(log)?;
+        let mut wanted = Wanted::new(query);
+        tail.place.highest_older = current.as_ref().map_or(older.last().copied().unwrap_or(0), |(_, number)| *number);
+        if let Some((file, _)) = current {
+            let end = file.metadata()?.len();
+            tail.take(log, &file, end, query, &mut wanted)?;
+            tail.place.stand_in(file, end)?;
+        }
+        for number in older.into_iter().rev() {
+            if wanted.is_enough {
+                break;
+            }
+            let path = segments::segment_path(log, number);
+            match File::open(&path) {
+                Ok(file) => {
+                    let end = file.metadata()?.len();
+                    tail.take(&path, &file, end, query, &mut wanted)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break, // deleted by a cut just now
+                Err(error) => return Err(error),
+            }
+        }
+        tail.spans.reverse();
+        if wanted.is_enough && !wanted.is_one_long_line() {
+            tail.splitter.skip_to_next_line(); // reading stopped somewhere in a line, or on the byte before one
+        }
+        Ok(tail)
+    }
+
+    fn take(&mut self, path: &Path, file: &File, end: u64, query: &LogQuery, wanted: &mut Wanted) -> io::Result<()> {
+        let index = Index::read(path, written(file)?);
+        // One byte before the first that counts, to see whether a line begins there.
+        let first = query.since.map_or(0, |since| index.start_of(since).min(end));
+        let floor = first.saturating_sub(1);
+        let (mut start, mut blocks) = (end, Vec::new());
+        while start > floor && !wanted.is_enough {
+            let bytes = (start - floor).min(BLOCK_BYTES);
+            let mut block = vec![0; usize::try_from(bytes).unwrap_or(0)];
+            let read = read_up_to(file, &mut block, start - bytes)?;
+            block.truncate(read); // cut short by somebody just now
+            start -= bytes;
+            wanted.note(&block);
+            blocks.push(block);
+        }
+        wanted.is_enough |= first > 0;
+        blocks.reverse();
+        self.spans.push(Span { index, start, bytes: blocks.concat() });
+        Ok(())
+    }
+
+    /// The lines that have an end. What has none stays in the splitter.
+    fn lines(&mut self) -> Vec<(WallTime, Vec<u8>)> {
+        let mut lines = Vec::new();
+        for Span { index, start, bytes } in &self.spans {
+            let time_of = |at: usize| index.time_of(start + at as u64);
+            self.splitter.feed(bytes, time_of, |at, text| lines.push((at, text)));
+        }
+        self.spans.clear();
+        lines
+    }
+}
+
+/// How much is still wanted of one log.
+struct Wanted {
+    lines: usize,
+    line_feeds: usize,
+    bytes: usize,
+    is_enough: bool,
+}
+
+impl Wanted {
+    fn new(query: &LogQuery) -> Self {
+        let lines = query.lines.min(LINES_MAX);
+        let bytes = BYTES_MAX.min((lines + 1) * LINE_BYTES_MAX);
+        Self { lines, line_feeds: 0, bytes, is_enough: false }
+    }
+
+    /// All that was read belongs to one line, whose beginning is out of reach.
+    fn is_one_long_line(&self) -> bool {
+        self.bytes == 0 && self.line_feeds == 0
+    }
+
+    fn note(&mut self, block: &[u8]) {
+        #[expect(clippy::naive_bytecount, reason = "64 KiB at a time, and the disk is slower")]
+        let line_feeds = block.iter().filter(|byte| **byte == b'\n').count();
+        self.line_feeds += line_feeds;
+        self.bytes = self.bytes.saturating_sub(block.len());
+        // One more than lines: the first one found ends a line that is not wanted.
+        self.is_enough = self.line_feeds > self.lines || self.bytes == 0;
+    }
+}
+
+/// The current file of a log, opened, with the number of the newest segment; and the numbers of the older files.
+type Pieces = (Option<(File, u64)>, Vec<u64>);
+
+fn pieces(log: &Path) -> io::Result<Pieces> {
+    let current = match File::open(log) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let mut older = segments::numbers(log)?;
+    let newest = older.last().copied().unwrap_or(0);
+    let Some(current) = current else { return Ok((None, older)) };
+    // Cut between the two looks: what was opened bears the newest number now.
+    let opened = current.metadata()?;
+    let is_cut =
+        fs::metadata(segments::segment_path(log, newest)).is_ok_and(|found| identity(&found) == identity(&opened));
+    if is_cut {
+        older.pop();
+    }
+    Ok((Some((current, newest)), older))
+}
+
+/// When a file was last written: the time of lines that have no better one.
+pub(super) fn written(file: &File) -> io::Result<WallTime> {
+    let since = file.metadata()?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// Fills `block` from `at` on as far as the file goes.
+pub(super) fn read_up_to(file: &File, block: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < block.len() {
+        match file.read_at(&mut block[read..], at + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
 }

@@ -21,7 +21,7 @@ pub struct Desired {
 }
 
 /// One project: the apps that one set of files owns.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Project {
     /// Where it came from.
     pub origin: Origin,
@@ -227,10 +227,6 @@ impl Desired {
     }
 
     fn project_mut(&mut self, name: ProjectName) -> &mut Project {
-        self.projects.entry(name).or_insert_with(|| Project {
-            origin: Origin::default(),
-            generation: 0,
-            apps: BTreeMap::new(),
-        })
+        self.projects.entry(name).or_default()
     }
 }

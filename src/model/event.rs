@@ -80,6 +80,7 @@ pub enum Cause {
         /// Who.
         by: Actor,
         /// The project's new generation.
+        #[serde(rename = "project_generation")]
         generation: u64,
     },
     /// `pm restart`, `pm stop`, …

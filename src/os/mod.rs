@@ -25,6 +25,7 @@ mod worker;
 mod linux;
 
 pub use clock::{now, pause, wall};
+pub use errno::is_passing;
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
     open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
@@ -37,14 +38,14 @@ pub use linux::{
     Dead, ExecPlan, ExitWatch, Fifo, Heir, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready,
     SharedMemory, ShutdownSignals, SignalFd, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, boot_id,
     children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, exit_of, keep_across_exec,
-    leave_session, leftovers, memory_of, move_above, name_process, next_dead_child, open_null, packet_pair, parent_pid,
+    leave_session, leftovers, descendants, memory_of, move_above, name_process, next_dead_child, open_null, own_pid, packet_pair, parent_pid,
     place, proc_stat, queued_bytes, reap, receive_packet, send_packet, set_child_oom_score, signal_child, spawn,
     splice, wait_readable, wait_writable,
 };
 pub use lock::Lock;
 pub use look::{FileKind, file_kind, list_folder};
 pub use socket::{UnixAddress, connect, listen, peer_uid};
-pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id};
+pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use terminal::{RunAs, become_program, current_folder, say_on_interrupt, variable};
 pub use user::{User, group_id, supplementary_groups, user_by_id, user_name, user_named};
 pub use worker::{Full, Worker};

@@ -13,6 +13,11 @@ pub fn environment() -> Environment {
         .collect()
 }
 
+/// Writes a line for whoever reads our standard error; a closed one is no reason to fail.
+pub fn write_stderr(text: &str) {
+    let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
+}
+
 /// How many processors we may use.
 pub fn cpu_count() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

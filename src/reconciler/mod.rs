@@ -4,38 +4,23 @@
 //! Never: a second way to start or stop anything; input in a wake-up
 //! Walk:  [`crate::api`] → `intent` → [`crate::store`] → [`crate::plan`] → `execute` → [`crate::supervisor`]
 
+mod execute;
+mod perform;
+mod run;
+mod stored;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Desired, Exit, Failure, InstanceId, Millis, Plan, Proposed, Refusal,
-};
+pub use crate::plan::Edit;
+pub use perform::Surroundings;
+pub use stored::Keeper;
 
-/// A change that a person makes without a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "edit")]
-pub enum Edit {
-    /// `pm start api`.
-    Start,
-    /// `pm stop api`; `is_held` survives applies.
-    Stop {
-        /// `--hold`.
-        is_held: bool,
-    },
-    /// `pm restart api`.
-    Restart,
-    /// `pm delete api`.
-    Delete,
-    /// `pm scale api 4`.
-    Scale {
-        /// Copies.
-        to: u32,
-    },
-    /// `pm hold` / `pm unhold`.
-    Unhold,
-}
+use crate::model::{
+    Actor, AppId, AppName, ApplyOptions, Change, Desired, Exit, Failure, InstanceId, Millis, Plan, Proposed, Refusal,
+};
 
 /// What an edit is about: whole apps, or one slot of one app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,17 +141,30 @@ pub struct Reconciler {
     intents: mpsc::Sender<Intent>,
 }
 
+/// Intents that may wait at the door; the senders wait beyond that.
+const INTENTS_MAX: usize = 256;
+
 /// What reaches the reconciler's task.
 #[derive(Debug)]
 pub(crate) enum Intent {
     Plan(Box<Proposed>, ApplyOptions, oneshot::Sender<Result<Plan, ReconcileError>>),
     Apply(Box<Proposed>, ApplyOptions, Actor, oneshot::Sender<Result<Accepted, ReconcileError>>),
     Edit(Vec<Target>, Edit, Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
-    ShutDown(Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
+    /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
+    StopAll(Actor, bool, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
+    /// From an execution: keep these unless somebody changed the same things since that Desired.
+    Amend(Vec<Change>, Arc<Desired>, oneshot::Sender<Result<(), ReconcileError>>),
     Desired(oneshot::Sender<Arc<Desired>>),
 }
 
 impl Reconciler {
+    /// Starts the loop; its first wake-up brings up what should run and does not.
+    pub fn start(desired: Desired, keeper: Keeper, surroundings: Surroundings) -> Self {
+        let (intents, inbox) = mpsc::channel(INTENTS_MAX);
+        tokio::spawn(run::Loop::new(desired, keeper, surroundings, inbox, intents.downgrade()).run());
+        Self { intents }
+    }
+
     /// What an apply would do. Touches nothing.
     ///
     /// # Errors
@@ -201,7 +199,15 @@ impl Reconciler {
     /// # Errors
     /// A state that cannot be written.
     pub async fn shut_down(&self, by: Actor) -> Result<Vec<Accepted>, ReconcileError> {
-        self.ask(|reply| Intent::ShutDown(by, reply)).await?
+        self.ask(|reply| Intent::StopAll(by, true, reply)).await?
+    }
+
+    /// Stops everything in order; the next daemon starts it again.
+    ///
+    /// # Errors
+    /// The daemon is leaving already.
+    pub async fn stop_everything(&self, by: Actor) -> Result<Vec<Accepted>, ReconcileError> {
+        self.ask(|reply| Intent::StopAll(by, false, reply)).await?
     }
 
     /// What should be, now.

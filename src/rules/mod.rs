@@ -7,6 +7,7 @@
 mod backoff;
 mod environment;
 mod program;
+pub mod rotation;
 
 pub use backoff::{Verdict, after_exit};
 pub use environment::{Place, environment};

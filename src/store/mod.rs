@@ -1,1 +1,197 @@
-//! (not built yet)
+//! Keeps Desired on disk: every accepted change is durable before anything is done about it.
+//!
+//! In:    [`Change`]s                        Out:  [`Desired`], and the specs and environments of spawn records
+//! Never: a decision; a half-written state; an older or empty state without saying so
+//! Walk:  [`crate::plan`] → [`crate::reconciler`] → here → `journal` → `disk`
+//!
+//! One file, `desired.journal`: a header line, then one line per record, in batches that end with a commit record.
+//! A batch counts as a whole or not at all. Specs and environments are written once and named by their digest.
+
+mod checksum;
+mod disk;
+mod journal;
+mod record;
+mod recovery;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::{App, Change, Desired, Digest, Environment};
+
+use disk::{JournalFile, Keep};
+use record::{Contents, Record};
+
+/// The current file.
+const JOURNAL: &str = "desired.journal";
+/// The file before the last compaction.
+const PREVIOUS: &str = "desired.journal.prev";
+/// A file that is being written.
+const NEW: &str = "desired.journal.new";
+
+/// A file below this size is not worth compacting.
+const COMPACTION_BYTES_MIN: u64 = 256 << 10;
+/// A file is compacted when it has grown to so many times its last compacted size.
+const COMPACTION_GROWTH: u64 = 4;
+
+/// Why the state cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or the file cannot be made, opened or read.
+    #[error("cannot open the state in `{}`", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A change could not be written; the state is as it was.
+    #[error("cannot write the state to `{}`", path.display())]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A spec holds what JSON cannot say (a path that is not Unicode).
+    #[error("cannot write down a change of the state")]
+    Encode {
+        /// What cannot be said.
+        source: serde_json::Error,
+    },
+    /// A newer version wrote it; this one must not touch it.
+    #[error("`{}` is of format {found}, this version knows format {known} only", path.display())]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest known format.
+        known: u32,
+    },
+    /// It is not readable as a state, and there is no earlier one to fall back to.
+    #[error("`{}` is damaged from its first line on, and there is no earlier state; move it away to start empty", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// The state on disk, open for writing. One per state folder: the daemon's lock sees to that.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    file: JournalFile,
+    /// Length of the file after its first batch, about what a compaction would leave.
+    compacted_bytes: u64,
+    seq: u64,
+    desired: Desired,
+    contents: Contents,
+}
+
+impl Store {
+    /// Opens the state in `folder`, which is made if it is missing. Besides the state it returns what a person should
+    /// be told: what was cut off, what was set aside, what was fallen back to.
+    ///
+    /// # Errors
+    /// What cannot be read or repaired; a newer format. Nothing is changed then.
+    pub fn open(folder: &Path) -> Result<(Self, Desired, Vec<String>), StoreError> {
+        disk::create_folder(folder).map_err(|source| StoreError::Open { path: folder.to_owned(), source })?;
+        let (replay, finding) = recovery::recover(folder)?;
+        let path = folder.join(JOURNAL);
+        let (seq, file) = if finding.needs_new_file() {
+            let seq = replay.seq + 1;
+            let bytes = journal::snapshot(&replay.desired, &replay.contents, seq)?;
+            (seq, disk::replace(folder, &bytes, Keep::Previous).map_err(|source| StoreError::Write { path, source })?)
+        } else {
+            let file = disk::open(&path, replay.good_bytes);
+            (replay.seq, file.map_err(|source| StoreError::Open { path, source })?)
+        };
+        let desired = replay.desired.clone();
+        let store = Self {
+            folder: folder.to_owned(),
+            compacted_bytes: if finding.needs_new_file() { file.bytes() } else { replay.first_batch_bytes },
+            file,
+            seq,
+            desired: replay.desired,
+            contents: replay.contents,
+        };
+        Ok((store, desired, finding.sentence().into_iter().collect()))
+    }
+
+    /// Writes changes as one batch; they are durable when it returns. Blocks for the disk.
+    ///
+    /// # Errors
+    /// The disk is full or broken: nothing of the batch counts, and the next one may succeed.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut fresh = Contents::default();
+        let mut bytes = Vec::new();
+        for change in changes {
+            self.encode_contents(change, &mut fresh, &mut bytes)?;
+            journal::append(&mut bytes, &Record::of_change(change))?;
+        }
+        journal::append(&mut bytes, &Record::Commit { seq: self.seq + 1 })?;
+        let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
+        self.file.append(&bytes).map_err(writing)?;
+
+        self.seq += 1;
+        self.contents.take(fresh);
+        for change in changes {
+            self.desired.accept(change.clone());
+        }
+        Ok(())
+    }
+
+    /// The spec of this digest: of a declared app, or of a process that was started with it.
+    pub fn spec(&self, digest: &Digest) -> Option<Arc<App>> {
+        self.contents.specs.get(digest).cloned()
+    }
+
+    /// The recorded shell environment of this digest.
+    pub fn base(&self, digest: &Digest) -> Option<Arc<Environment>> {
+        self.contents.bases.get(digest).cloned()
+    }
+
+    /// Whether most of the file is history that nobody needs any more.
+    pub fn should_compact(&self) -> bool {
+        let growth_max = self.compacted_bytes.saturating_mul(COMPACTION_GROWTH);
+        self.file.bytes() > growth_max.max(COMPACTION_BYTES_MIN)
+    }
+
+    /// Rewrites the file with what Desired needs and what `live` names: the digests of all spawn records. The file as
+    /// it was is kept beside it. Blocks for the disk.
+    ///
+    /// # Errors
+    /// The disk is full or broken: the state is as it was.
+    pub fn compact(&mut self, live: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        let needed = self.contents.needed(&self.desired, live);
+        let bytes = journal::snapshot(&self.desired, &needed, self.seq + 1)?;
+        let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
+        self.file = disk::replace(&self.folder, &bytes, Keep::Current).map_err(writing)?;
+        self.seq += 1;
+        self.compacted_bytes = self.file.bytes();
+        self.contents = needed;
+        Ok(())
+    }
+
+    /// Writes down the spec and the environment of a declared app, unless they are written already.
+    fn encode_contents(&self, change: &Change, fresh: &mut Contents, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+        let Change::App { declared, .. } = change else { return Ok(()) };
+        let (digest, base_digest) = (declared.digest, declared.base_digest);
+        if !self.contents.bases.contains_key(&base_digest) && !fresh.bases.contains_key(&base_digest) {
+            journal::append(bytes, &Record::Base { digest: base_digest, base: Arc::clone(&declared.base) })?;
+            fresh.bases.insert(base_digest, Arc::clone(&declared.base));
+        }
+        if !self.contents.specs.contains_key(&digest) && !fresh.specs.contains_key(&digest) {
+            journal::append(bytes, &Record::Spec { digest, app: Arc::clone(&declared.spec) })?;
+            fresh.specs.insert(digest, Arc::clone(&declared.spec));
+        }
+        Ok(())
+    }
+}

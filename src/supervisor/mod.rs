@@ -4,11 +4,27 @@
 //! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
+mod member;
+mod perform;
+mod recover;
+mod roster;
+mod run;
+mod spawn;
+mod world;
+
+use std::io;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::anchor::HeldFd;
 use crate::model::{App, Cause, Digest, Environment, Failure, InstanceId, Live};
+
+pub use recover::Recovered;
+pub use world::{Specs, World, log_path};
+
+/// Orders that may wait at the loop's door; the senders wait beyond that.
+const REQUESTS_MAX: usize = 1024;
 
 /// What the reconciler wants of one instance.
 #[derive(Debug)]
@@ -69,6 +85,7 @@ pub enum Outcome {
 pub struct Supervisor {
     requests: mpsc::Sender<Request>,
     revision: watch::Receiver<u64>,
+    is_anchor_gone: watch::Receiver<bool>,
 }
 
 /// What reaches the supervisor's task.
@@ -79,6 +96,20 @@ pub(crate) enum Request {
 }
 
 impl Supervisor {
+    /// Takes over what the last daemon left, then starts the loop. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn start(world: World, held: Vec<HeldFd>, specs: &dyn Specs) -> io::Result<(Self, Recovered)> {
+        let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
+        let (roster, revision) = roster::Roster::new();
+        let (anchor_gone, is_anchor_gone) = watch::channel(false);
+        let mut instances = run::Loop::new(Arc::new(world), roster, inbox, anchor_gone)?;
+        let recovered = instances.recover(held, specs);
+        tokio::spawn(instances.run());
+        Ok((Self { requests, revision, is_anchor_gone }, recovered))
+    }
+
     /// Gives an order and waits for its end. A stopped supervisor answers `Superseded`.
     pub async fn order(&self, order: Order) -> Outcome {
         let (reply, outcome) = oneshot::channel();
@@ -95,6 +126,15 @@ impl Supervisor {
             return Arc::default();
         }
         live.await.unwrap_or_default()
+    }
+
+    /// Resolves when the anchor has died: apps run on, but new ones cannot be started until there is another one.
+    pub async fn anchor_gone(&self) {
+        let mut is_gone = self.is_anchor_gone.clone();
+        // A loop that has ended will not tell any more.
+        if is_gone.wait_for(|is_gone| *is_gone).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Ticks whenever [`Self::live`] would answer differently.

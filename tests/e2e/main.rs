@@ -1,1 +1,57 @@
-fn main() {}
+//! End-to-end tests: the real binary, a real daemon, real children. One file per thing that a user would notice.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may fail loudly and say what it counted"
+)]
+
+mod support;
+
+// ---- one file says what runs
+mod apply;
+mod bad_files;
+mod delete_and_prune;
+mod dependency_order;
+mod examples;
+mod exit_codes;
+mod live_change_keeps_pid;
+mod reapply_is_noop;
+mod rename;
+mod scale;
+
+// ---- by hand
+mod start_stop_restart;
+mod stop_tree;
+
+// ---- what happened
+mod crash_loop;
+mod events_and_why;
+mod log_flood;
+mod log_rotation;
+mod logs;
+
+// ---- faults
+mod both_killed;
+mod ctrl_c;
+mod daemon_killed;
+mod first_commands;
+mod full_disk;
+mod kill_points;
+mod many_commands;
+mod permissions;
+mod socket_left_over;
+mod state_truncated;
+
+/// A file that is not in the list above would be a test that never runs.
+#[test]
+fn no_file_is_forgotten() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e");
+    let list = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(name == "main" || list.contains(&format!("\nmod {name};\n")), "tests/e2e/{name} is not in main.rs");
+    }
+}

@@ -10,11 +10,13 @@ pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> 
     let (table, problems) = DeTable::parse_recoverable(text);
     for problem in &problems {
         let span = problem.span().unwrap_or(0..0);
-        let message = problem.message().lines().next().unwrap_or("this is not TOML").to_owned();
-        let code = if message.contains("duplicate key") { code::DUPLICATE_KEY } else { code::SYNTAX };
-        let found = report.error(code, Span::new(file, span), message);
-        if code == code::DUPLICATE_KEY {
-            found.hint("a key stands once; one of them has to go");
+        let message = problem.message().lines().next().unwrap_or("this is not TOML");
+        if message.contains("duplicate key") {
+            let key = text.get(span.clone()).unwrap_or_default();
+            let message = format!("the key `{key}` stands here twice");
+            report.error(code::DUPLICATE_KEY, Span::new(file, span), message).hint("one of them has to go");
+        } else {
+            report.error(code::SYNTAX, Span::new(file, span), message);
         }
     }
     // The recovered rest of a broken file would only give follow-up errors.

@@ -44,6 +44,14 @@ impl Fifo {
         Ok(Self { path })
     }
 
+    /// Removes the pipes of a row; who holds them open keeps them to itself.
+    pub fn remove(folder: &Path, row: u32) {
+        for ending in ["out", "err"] {
+            // Not there is as good as gone.
+            let _ = fs::remove_file(folder.join(format!("{row}.{ending}")));
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

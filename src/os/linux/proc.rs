@@ -92,6 +92,11 @@ pub fn boot_id() -> [u8; 16] {
     id
 }
 
+/// This process.
+pub fn own_pid() -> u32 {
+    std::process::id()
+}
+
 /// The parent of this process.
 pub fn parent_pid() -> u32 {
     std::os::unix::process::parent_id()

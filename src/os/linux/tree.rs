@@ -13,55 +13,65 @@ const PROCESSES_MAX: usize = 100_000;
 pub struct Leftover {
     /// The row.
     pub row: u32,
-    /// Its number.
-    pub pid: u32,
+    /// Its process group.
+    pub group: u32,
     /// The process itself: signal it through this.
     pub process: PidFd,
 }
 
 /// Finds everything that belongs to the rows which `belongs` names, in one sweep for all of them.
 ///
-/// The anchor is the subreaper: whatever an instance started and left behind, however it daemonized, is a child of the
-/// anchor. So every child of the anchor is shown to `belongs`, with its cookie (`PM_ID`) unless it is one of
-/// `known_pids` (the main processes of rows, the daemon): these are known by their number, and reading an environment
-/// costs more than the rest. What has been named takes its descendants with it. Main processes themselves are never
-/// in the answer, only what hangs below them.
+/// The anchor is the subreaper: whatever an ended instance started and left behind, however it daemonized, is a child
+/// of the anchor. So every child of the anchor but the `known` ones (living main processes, the daemon) is shown to
+/// `belongs`, with its cookie (`PM_ID`). What has been named takes its descendants with it.
 ///
 /// Guarantees: each answer was opened first and looked at afterwards, so no reused number can be among them.
 /// Caveat: a process that hops faster than the sweep walks may be missed; sweep until two answers are empty.
 #[expect(clippy::implicit_hasher, reason = "there is one caller, with the usual set")]
 pub fn leftovers(
     anchor_pid: u32,
-    known_pids: &HashSet<u32>,
+    known: &HashSet<u32>,
     belongs: impl Fn(&ProcStat, Option<&str>) -> Option<u32>,
 ) -> Vec<Leftover> {
     let mut found = Vec::new();
-    let mut open: Vec<(u32, u32)> = Vec::new(); // (row, parent whose children are next)
-    let mut seen = 0;
+    let mut open = Vec::new();
     for pid in children_of(anchor_pid) {
-        let is_main = known_pids.contains(&pid);
+        if known.contains(&pid) {
+            continue;
+        }
         let Some((process, stat)) = opened_child(pid, anchor_pid) else { continue };
-        let cookie = if is_main { None } else { cookie_of(pid) };
-        let Some(row) = belongs(&stat, cookie.as_deref()) else { continue };
+        let Some(row) = belongs(&stat, cookie_of(pid).as_deref()) else { continue };
         open.push((row, pid));
-        if !is_main && !stat.is_zombie {
-            found.push(Leftover { row, pid, process });
+        if !stat.is_zombie {
+            found.push(Leftover { row, group: stat.pgrp, process });
         }
     }
+    below(open, &mut found);
+    found
+}
+
+/// Everything below a living process of `row`, wherever it put itself (another group, another session).
+pub fn descendants(row: u32, pid: u32) -> Vec<Leftover> {
+    let mut found = Vec::new();
+    below(vec![(row, pid)], &mut found);
+    found
+}
+
+fn below(mut open: Vec<(u32, u32)>, found: &mut Vec<Leftover>) {
+    let mut seen = 0;
     while let Some((row, parent)) = open.pop() {
         for pid in children_of(parent) {
             seen += 1;
             if seen > PROCESSES_MAX {
-                return found;
+                return;
             }
             let Some((process, stat)) = opened_child(pid, parent) else { continue };
             if !stat.is_zombie {
                 open.push((row, pid));
-                found.push(Leftover { row, pid, process });
+                found.push(Leftover { row, group: stat.pgrp, process });
             }
         }
     }
-    found
 }
 
 /// Opens a process and then makes sure that it is the child which was listed.

@@ -1,0 +1,115 @@
+//! What a bare C program needs for the same system calls: the number that a manager can only come near.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::Options;
+use super::arena::{Arena, kill};
+use super::measure::{cpu_seconds_at_rest, milliseconds_of};
+use super::table::{FLOOR, Table};
+use super::tour::{self, LOG_SIZES, apply_row, cpu_row, intake_row, list_row};
+
+/// The compiled programs of `benches/floor/`.
+pub struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// One of them.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+/// Compiles everything in `benches/floor/`, statically where that can be had.
+pub fn build() -> Programs {
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/floor");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("floor");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["child", "writer", "hello", "spawn", "rename"] {
+        let compile = |kind: &str| {
+            let mut command = Command::new("cc");
+            command.args(["-O2", "-w", kind, "-o"]).arg(folder.join(name)).arg(source.join(format!("{name}.c")));
+            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        assert!(compile("-static") || compile("-O2"), "cannot compile benches/floor/{name}.c");
+    }
+    Programs { folder }
+}
+
+/// Fills the first column.
+pub fn measure(programs: &Programs, options: &Options, table: &mut Table) {
+    if options.wants(&[&list_row(100)]) {
+        round_trips(programs, table);
+    }
+    for count in [100, 500, 1000] {
+        if options.wants(&[&apply_row(count)]) {
+            (0..options.runs).for_each(|_| spawns(programs, table, count));
+        }
+    }
+    if options.wants(tour::ROWS_LOGS) {
+        for (name, chunk) in LOG_SIZES {
+            into_cat(programs, table, name, *chunk);
+        }
+    }
+}
+
+/// A static program, one round trip to a server that answers at once.
+fn round_trips(programs: &Programs, table: &mut Table) {
+    let arena = Arena::new();
+    let socket = arena.path().join("echo");
+    let listener = UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        let answer = vec![b'x'; 20_000]; // about what a list of 100 takes
+        for mut stream in listener.incoming().flatten() {
+            let mut question = [0];
+            let _ = stream.read_exact(&mut question).and_then(|()| stream.write_all(&answer));
+        }
+    });
+    for _ in 0..50 {
+        if let Some(took) = milliseconds_of(Command::new(programs.path("hello")).arg(&socket)) {
+            table.add(&list_row(100), FLOOR, took);
+        }
+    }
+}
+
+/// vfork and exec of the same child, and one durable change of a file.
+fn spawns(programs: &Programs, table: &mut Table, count: usize) {
+    let mut arena = Arena::new();
+    let began = Instant::now();
+    let status = Command::new(programs.path("rename")).arg(arena.path()).status().unwrap();
+    assert!(status.success(), "rename.c: {status}");
+    let mut spawn = Command::new(programs.path("spawn"));
+    spawn.arg(count.to_string()).arg(programs.path("child")).arg(arena.fifo());
+    let mut spawner = spawn.spawn().unwrap();
+    let started = arena.messages(count);
+    table.add(&apply_row(count), FLOOR, began.elapsed().as_secs_f64() * 1000.0);
+    spawner.wait().unwrap();
+    assert_eq!(started.len(), count, "children of the floor");
+    for child in &started {
+        kill(child.pid);
+    }
+}
+
+/// The same app writing into `cat > file`.
+fn into_cat(programs: &Programs, table: &mut Table, name: &str, chunk: usize) {
+    let mut arena = Arena::new();
+    let file = std::fs::File::create(arena.path().join("cat.log")).unwrap();
+    let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(file).spawn().unwrap();
+    let pipe = cat.stdin.take().unwrap();
+    let mut writer = Command::new(programs.path("writer"));
+    writer.arg(arena.fifo()).arg(tour::LOG_BYTES.to_string()).arg(chunk.to_string()).stdout(pipe);
+    let mut writer = writer.spawn().unwrap();
+    let message = arena.messages(1)[0];
+    // The writer holds the pipe open until it is killed: so long, cat can be asked what it has used.
+    let cpu = cpu_seconds_at_rest(&[cat.id()]);
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    cat.kill().unwrap();
+    cat.wait().unwrap();
+    table.add(&intake_row(name), FLOOR, tour::LOG_BYTES as f64 / 1e6 / (message.nanoseconds as f64 / 1e9));
+    table.add(&cpu_row(name), FLOOR, cpu / (tour::LOG_BYTES as f64 / 1e9));
+}

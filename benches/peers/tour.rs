@@ -1,0 +1,181 @@
+//! The rows: what is done with a contender, in which order, and what is timed.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::arena::{Arena, kill, lives};
+use super::contender::{Contender, Stage};
+use super::floor::Programs;
+use super::measure::{cpu_seconds, cpu_seconds_at_rest, memory_mb, milliseconds_of};
+use super::table::Table;
+
+/// Bytes that an app writes in the log rows.
+pub const LOG_BYTES: u64 = 512 << 20;
+/// How it writes them.
+pub const LOG_SIZES: &[(&str, usize)] = &[("100 B", 100), ("64 KiB", 65_536)];
+
+const IDLE_TIME: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Rows of [`hundred`].
+pub const ROWS_100: &[&str] = &[
+    "boot, ms",
+    "apply 100, ms",
+    "apply again 100, ms",
+    "list 100, ms",
+    "crash → running, ms",
+    "restart → running, ms",
+    "memory empty, MB",
+    "memory 100, MB",
+    "idle CPU 100, %",
+    "stop 100, ms",
+    "stop 100, left alive",
+];
+/// Rows of [`logs`].
+pub const ROWS_LOGS: &[&str] =
+    &["log intake 100 B, MB/s", "log CPU 100 B, s/GB", "log intake 64 KiB, MB/s", "log CPU 64 KiB, s/GB"];
+
+/// Until the last one runs.
+pub fn apply_row(count: usize) -> String {
+    format!("apply {count}, ms")
+}
+
+/// The whole process.
+pub fn list_row(count: usize) -> String {
+    format!("list {count}, ms")
+}
+
+/// All processes of the manager.
+pub fn memory_row(count: usize) -> String {
+    format!("memory {count}, MB")
+}
+
+/// The app's own time.
+pub fn intake_row(name: &str) -> String {
+    format!("log intake {name}, MB/s")
+}
+
+/// The manager's CPU time.
+pub fn cpu_row(name: &str) -> String {
+    format!("log CPU {name}, s/GB")
+}
+
+/// Everything that is measured with 100 apps. `is_last`: also what takes long.
+pub fn hundred(contender: &Contender, programs: &Programs, table: &mut Table, is_last: bool) {
+    let name = contender.name;
+    let mut arena = Arena::new();
+    let stage = Stage::new(contender, &arena);
+    stage.declare(0, &[]);
+    let Some(boot) = stage.boot() else { return };
+    table.add("boot, ms", name, boot);
+    table.add("memory empty, MB", name, memory_mb(&arena.managers()));
+    let Some(pids) = apply(&stage, &mut arena, programs, table, 100) else { return };
+    for _ in 0..5 {
+        add_time(table, "apply again 100, ms", name, stage.again());
+    }
+    for _ in 0..20 {
+        add_time(table, &list_row(100), name, Some(stage.list()));
+    }
+    table.add(&memory_row(100), name, memory_mb(&arena.managers()));
+    if is_last {
+        table.add("idle CPU 100, %", name, idle_percent(&arena));
+    }
+    arena.forget();
+    for pid in pids.iter().take(5) {
+        let began = Instant::now();
+        kill(*pid);
+        if arena.message(PATIENCE).is_some() {
+            table.add("crash → running, ms", name, began.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    for number in 50..55 {
+        arena.forget();
+        let Some(mut restart) = stage.restart(number) else { break };
+        let began = Instant::now();
+        let mut command = restart.spawn().unwrap();
+        if arena.message(PATIENCE).is_some() {
+            table.add("restart → running, ms", name, began.elapsed().as_secs_f64() * 1000.0);
+        }
+        command.wait().unwrap();
+    }
+    let apps: Vec<u32> =
+        arena.processes().into_iter().filter(|(_, exe)| exe.ends_with("child")).map(|(pid, _)| pid).collect();
+    if let Some(took) = milliseconds_of(&mut stage.stop()) {
+        let left = apps.iter().filter(|pid| lives(**pid)).count();
+        table.add("stop 100, ms", name, took);
+        table.add("stop 100, left alive", name, left as f64);
+    }
+    stage.shut_down();
+}
+
+/// Boot, apply, list and memory with many apps.
+pub fn many(contender: &Contender, programs: &Programs, table: &mut Table, count: usize) {
+    let mut arena = Arena::new();
+    let stage = Stage::new(contender, &arena);
+    stage.declare(0, &[]);
+    if stage.boot().is_none() || apply(&stage, &mut arena, programs, table, count).is_none() {
+        return;
+    }
+    for _ in 0..10 {
+        add_time(table, &list_row(count), contender.name, Some(stage.list()));
+    }
+    table.add(&memory_row(count), contender.name, memory_mb(&arena.managers()));
+    stage.shut_down();
+}
+
+/// One app that writes as fast as it is allowed to.
+pub fn logs(contender: &Contender, programs: &Programs, table: &mut Table) {
+    for (name, chunk) in LOG_SIZES {
+        let mut arena = Arena::new();
+        let stage = Stage::new(contender, &arena);
+        stage.declare(0, &[]);
+        if stage.boot().is_none() {
+            return;
+        }
+        let managers = arena.managers();
+        let before = cpu_seconds(&managers);
+        let words = [programs.path("writer"), arena.fifo(), LOG_BYTES.to_string().into(), chunk.to_string().into()];
+        stage.declare(1, &words.map(|word| word.display().to_string()));
+        let mut apply = stage.apply().spawn().unwrap();
+        if let Some(message) = arena.message(Duration::from_mins(10)) {
+            let seconds = message.nanoseconds as f64 / 1e9;
+            table.add(&intake_row(name), contender.name, LOG_BYTES as f64 / 1e6 / seconds);
+            let managers = arena.managers();
+            let cpu = cpu_seconds_at_rest(&managers) - before;
+            table.add(&cpu_row(name), contender.name, cpu / (LOG_BYTES as f64 / 1e9));
+        }
+        apply.wait().unwrap();
+        stage.shut_down();
+    }
+}
+
+/// Declares `count` apps and waits until the last one runs; their pids.
+fn apply(stage: &Stage, arena: &mut Arena, programs: &Programs, table: &mut Table, count: usize) -> Option<Vec<u32>> {
+    stage.declare(count, &[programs.path("child"), arena.fifo()].map(|word| word.display().to_string()));
+    let began = Instant::now();
+    let mut command = stage.apply().spawn().unwrap();
+    let started = arena.messages(count);
+    let took = began.elapsed();
+    command.wait().unwrap();
+    if started.len() < count {
+        eprintln!("   {}: only {} of {count} started", stage.contender.name, started.len());
+        return None;
+    }
+    table.add(&apply_row(count), stage.contender.name, took.as_secs_f64() * 1000.0);
+    Some(started.iter().map(|message| message.pid).collect())
+}
+
+/// The time of a command, if there is one and it succeeds.
+fn add_time(table: &mut Table, row: &str, name: &str, command: Option<Command>) {
+    if let Some(took) = command.and_then(|mut command| milliseconds_of(&mut command)) {
+        table.add(row, name, took);
+    }
+}
+
+fn idle_percent(arena: &Arena) -> f64 {
+    std::thread::sleep(Duration::from_secs(1));
+    let managers = arena.managers();
+    let before = cpu_seconds(&managers);
+    std::thread::sleep(IDLE_TIME);
+    (cpu_seconds(&managers) - before) / IDLE_TIME.as_secs_f64() * 100.0
+}

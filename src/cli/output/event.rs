@@ -1,0 +1,131 @@
+//! Events in words: one sentence each, with its subject first.
+
+use crate::model::{Cause, Event, Fact, Stream, Subject};
+
+/// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
+pub fn sentence(event: &Event) -> String {
+    format!("{} {}", subject(&event.about), predicate(&event.fact))
+}
+
+fn subject(about: &Subject) -> String {
+    match about {
+        Subject::Daemon => "the daemon".to_owned(),
+        Subject::Project(project) => format!("project {project}"),
+        Subject::App(project, app) => format!("{project}:{app}"),
+        Subject::Instance(id) => id.to_string(),
+    }
+}
+
+fn predicate(fact: &Fact) -> String {
+    match fact {
+        Fact::Accepted { cause, generation, summary } => {
+            format!("is at generation {generation}: {summary} ({})", because(cause))
+        }
+        Fact::Started { pid, generation: 1, cause } => format!("started as process {pid} ({})", because(cause)),
+        Fact::Started { pid, generation, cause } => {
+            format!("started as process {pid}, the {} of its slot ({})", ordinal(*generation), because(cause))
+        }
+        Fact::StartFailed { failure } => format!("could not be started: {failure}"),
+        Fact::Exited { exit, uptime, is_asked: true, .. } => format!("ended as asked with {exit} after {uptime}"),
+        Fact::Exited { exit, uptime, is_asked: false, .. } => format!("ended by itself with {exit} after {uptime}"),
+        Fact::BackingOff { delay, attempt } => {
+            format!("waits {delay} before it is started again (unstable start {attempt} in a row)")
+        }
+        Fact::GaveUp { failure } => format!("is not started again by itself: {failure}"),
+        Fact::Completed { exit } => format!("is done: {exit}"),
+        Fact::Stopping { cause } => format!("is asked to stop ({})", because(cause)),
+        Fact::ForceKilled { processes: 1 } => "did not stop in time: 1 process was killed".to_owned(),
+        Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
+        Fact::Stopped => "is stopped, nothing of it is left".to_owned(),
+        Fact::Deleted => "is deleted".to_owned(),
+        Fact::Updated { fields } => format!("follows new values of {} without a restart", list(fields)),
+        Fact::Renamed { from } => format!("is the new name of {from}; its process was kept"),
+        Fact::OutputDropped { stream, bytes } => format!(
+            "lost {bytes} {} of {}: its log could not be written",
+            if *bytes == 1 { "byte" } else { "bytes" },
+            output(*stream)
+        ),
+        Fact::LogDiskFull { message } => format!("waits because its log cannot be written: {message}"),
+        Fact::DaemonStarted { pid, found, version } => {
+            format!("({version}) started as process {pid} and found {found} running")
+        }
+        Fact::DaemonStopping { why } => format!("leaves ({why})"),
+        Fact::Trouble { message } => format!("has trouble: {message}"),
+    }
+}
+
+fn because(cause: &Cause) -> String {
+    match cause {
+        Cause::Apply { by, generation } => format!("apply by {}, generation {generation}", by.name),
+        Cause::Command { by, verb } => format!("{verb} by {}", by.name),
+        Cause::Policy => "its restart policy".to_owned(),
+        Cause::Boot => "it should run when the daemon starts".to_owned(),
+    }
+}
+
+fn output(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "standard output",
+        Stream::Stderr => "standard error",
+    }
+}
+
+fn list(keys: &[String]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    quoted.join(", ")
+}
+
+/// `1st`, `2nd`, `3rd`, `11th`.
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, tens) if tens != 11 => "st",
+        (2, tens) if tens != 12 => "nd",
+        (3, tens) if tens != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Actor, Exit, Failure, Millis, WallTime};
+
+    fn check(fact: Fact, expected: &str) {
+        let about = Subject::Instance("shop:api/0".parse().unwrap());
+        assert_eq!(sentence(&Event { seq: 1, at: WallTime(0), about, fact }), format!("shop:api/0 {expected}"));
+    }
+
+    #[test]
+    fn every_sentence_names_the_subject_and_the_cause() {
+        let alice = || Actor { uid: 1000, name: "alice".into() };
+        check(
+            Fact::Started { pid: 4711, generation: 1, cause: Cause::Apply { by: alice(), generation: 3 } },
+            "started as process 4711 (apply by alice, generation 3)",
+        );
+        check(
+            Fact::Started { pid: 9, generation: 22, cause: Cause::Policy },
+            "started as process 9, the 22nd of its slot (its restart policy)",
+        );
+        check(
+            Fact::Exited { exit: Exit::Signal(9), generation: 1, uptime: Millis(1500), is_asked: false },
+            "ended by itself with signal SIGKILL after 1.5s",
+        );
+        check(
+            Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1) } },
+            "is not started again by itself: gave up after 3 unstable starts in a row, the last one ended with exit code 1",
+        );
+        check(
+            Fact::Stopping { cause: Cause::Command { by: alice(), verb: "stop".into() } },
+            "is asked to stop (stop by alice)",
+        );
+        check(
+            Fact::OutputDropped { stream: Stream::Stdout, bytes: 1 },
+            "lost 1 byte of standard output: its log could not be written",
+        );
+        check(
+            Fact::Updated { fields: vec!["kill_timeout".into(), "log_rotate".into()] },
+            "follows new values of `kill_timeout`, `log_rotate` without a restart",
+        );
+    }
+}

@@ -1,0 +1,409 @@
+//! A plan as text: one line per operation with its sign and causes, what to know besides, and the counts.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Effects, Style};
+use unicode_width::UnicodeWidthStr;
+
+use crate::model::{FieldChange, Millis, Note, Operation, Plan, Reason, Summary, Verb, WallTime};
+
+/// Longer values are cut: a plan is read, not parsed.
+const VALUE_COLUMNS_MAX: usize = 48;
+
+/// What surrounds a plan on the terminal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View<'a> {
+    /// The files, as a person would name them.
+    pub files: &'a [String],
+    /// The profile in use.
+    pub profile: Option<&'a str>,
+    /// Now, for "2h ago".
+    pub now: WallTime,
+    /// Whether the terminal shows colours.
+    pub is_coloured: bool,
+}
+
+/// Appends the whole plan to `out`.
+pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
+    write_heading(out, plan, view);
+    let rows: Vec<Row> = plan.operations.iter().filter_map(|operation| row(operation, view.now)).collect();
+    let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
+    let (name_columns, deed_columns) = (width(|row| &row.name), width(|row| &row.deed));
+    for row in &rows {
+        let Row { sign, name, deed, why } = row;
+        let mut line = format!("{}{}  {}{}  {why}", name, pad(name, name_columns), deed, pad(deed, deed_columns));
+        line.truncate(line.trim_end().len());
+        let _ = writeln!(out, "  {} {line}", painted(&format!("{:<3}", sign.text()), sign.style(), view));
+    }
+    if let Some(rest) = rest(plan) {
+        let _ = writeln!(out, "  {} {rest}", painted(".  ", Style::new().effects(Effects::DIMMED), view));
+    }
+    for note in plan.notes.iter().filter_map(note) {
+        let _ = writeln!(out, "  {}", painted(&format!("note: {note}"), Style::new().effects(Effects::DIMMED), view));
+    }
+    out.push_str(&last_line(plan));
+    out.push('\n');
+}
+
+/// The counts: `1 roll, 1 start, +2 slots`; empty if nothing is to be done.
+pub fn counts(summary: &Summary) -> String {
+    let plural = |count: u32, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    let Summary { start, roll, update, slots_added, slots_removed, rename, replace, stop, delete, drift, .. } =
+        *summary;
+    let parts = [
+        (roll, plural(roll, "roll", "rolls")),
+        (replace, plural(replace, "replacement", "replacements")),
+        (update, format!("{update} live")),
+        (start, plural(start, "start", "starts")),
+        (slots_added, format!("+{}", plural(slots_added, "slot", "slots"))),
+        (slots_removed, format!("-{}", plural(slots_removed, "slot", "slots"))),
+        (rename, plural(rename, "rename", "renames")),
+        (stop, plural(stop, "stop", "stops")),
+        (delete, plural(delete, "delete", "deletes")),
+        (drift, format!("{drift} drift")),
+    ];
+    let parts: Vec<_> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
+    parts.join(", ")
+}
+
+fn last_line(plan: &Plan) -> String {
+    if plan.is_empty() {
+        return "Plan: nothing to do.".to_owned();
+    }
+    format!("Plan: {}. Processes interrupted: {}", counts(&plan.summary), plan.summary.interrupted)
+}
+
+fn write_heading(out: &mut String, plan: &Plan, view: &View) {
+    let mut parts = vec![format!("project {}", plan.project)];
+    parts.extend(Some(view.files.join(", ")).filter(|files| !files.is_empty()));
+    parts.extend(view.profile.map(|profile| format!("profile {profile}")));
+    parts.push(if plan.generation == 0 { "new".to_owned() } else { format!("generation {}", plan.generation) });
+    let _ = writeln!(out, "{}", painted(&clean(&parts.join("   ")), Style::new().effects(Effects::BOLD), view));
+}
+
+/// One line of the table.
+struct Row {
+    sign: Sign,
+    name: String,
+    deed: String,
+    why: String,
+}
+
+/// What a line is about, at a glance.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Appears,
+    Leaves,
+    IsReplaced,
+    Follows,
+    Scales,
+    IsRenamed,
+    Drifted,
+}
+
+impl Sign {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Appears => "+",
+            Self::Leaves => "-",
+            Self::IsReplaced => "-/+",
+            Self::Follows => "~",
+            Self::Scales => "^",
+            Self::IsRenamed => ">",
+            Self::Drifted => "!",
+        }
+    }
+
+    fn style(self) -> Style {
+        let colour = match self {
+            Self::Appears => AnsiColor::Green,
+            Self::Leaves => AnsiColor::Red,
+            Self::IsReplaced | Self::Follows => AnsiColor::Yellow,
+            Self::Scales | Self::IsRenamed => AnsiColor::Cyan,
+            Self::Drifted => AnsiColor::Magenta,
+        };
+        colour.on_default()
+    }
+}
+
+/// The line of an operation; none for what is only counted.
+fn row(operation: &Operation, now: WallTime) -> Option<Row> {
+    let was_stopped = operation.reasons.iter().any(|reason| matches!(reason, Reason::WasStopped { .. }));
+    let is_kept_drift = operation.verb == Verb::Keep && operation.reasons.iter().any(is_scaled_by_hand);
+    let (sign, deed) = match &operation.verb {
+        Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
+        Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
+        Verb::Roll { slots } if slots.len() == 1 => (Sign::IsReplaced, "roll 1".to_owned()),
+        Verb::Roll { slots } => (Sign::IsReplaced, format!("roll {}, 1 at a time", slots.len())),
+        Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
+        Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
+        Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
+        Verb::Replace { old, .. } => (Sign::IsReplaced, format!("replaces {old}")),
+        Verb::Stop { slots } => (Sign::Leaves, format!("stop {}", slots.len())),
+        Verb::Delete { slots } => (Sign::Leaves, format!("delete {}", slots.len())),
+        Verb::Keep if is_kept_drift => (Sign::Drifted, "kept".to_owned()),
+        Verb::Keep | Verb::Hold => return None,
+    };
+    let mut causes = slot_texts(&operation.verb);
+    causes.extend(operation.reasons.iter().filter_map(|reason| cause(&operation.verb, reason)));
+    Some(Row { sign, name: operation.app.to_string(), deed: clean(&deed), why: clean(&causes.join(", ")) })
+}
+
+fn is_scaled_by_hand(reason: &Reason) -> bool {
+    matches!(reason, Reason::ScaledByHand { .. })
+}
+
+/// `stopped by alice 2h ago -> start`.
+fn stopped_before(operation: &Operation, now: WallTime) -> String {
+    let when = operation.reasons.iter().find_map(|reason| match reason {
+        Reason::WasStopped { by, at } => Some(format!("stopped by {by} {}", ago(*at, now))),
+        _ => None,
+    });
+    format!("{} -> start", when.unwrap_or_else(|| "stopped".to_owned()))
+}
+
+fn ago(at: WallTime, now: WallTime) -> String {
+    let text = Millis(now.0.saturating_sub(at.0)).to_string();
+    format!("{} ago", text.split(' ').next().unwrap_or_default())
+}
+
+/// What happens to which slots, where the deed alone does not say it.
+fn slot_texts(verb: &Verb) -> Vec<String> {
+    match verb {
+        Verb::Scale { add, remove, .. } => {
+            [slots_text(add, "start"), slots_text(remove, "stop")].into_iter().flatten().collect()
+        }
+        Verb::Rename { .. } => vec!["pid kept".to_owned()],
+        _ => Vec::new(),
+    }
+}
+
+fn slots_text(slots: &[u32], deed: &str) -> Option<String> {
+    match slots {
+        [] => None,
+        [slot] => Some(format!("slot {slot} {deed}s")),
+        [first, .., last] if slots.len() > 3 => Some(format!("slots {first} to {last} {deed}")),
+        _ => {
+            let slots: Vec<_> = slots.iter().map(ToString::to_string).collect();
+            Some(format!("slots {} {deed}", slots.join(", ")))
+        }
+    }
+}
+
+/// A cause in words; none where the sign and the deed have said it already.
+fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
+    Some(match reason {
+        Reason::New | Reason::WasStopped { .. } | Reason::MovedFrom { .. } => return None,
+        Reason::Field(change) if matches!(verb, Verb::Scale { .. }) && change.field == "instances" => return None,
+        Reason::Field(change) => field(change),
+        Reason::RestartAsked => "restart asked for".to_owned(),
+        Reason::NotRunning => "not running".to_owned(),
+        Reason::WasErrored => "was given up, is tried again".to_owned(),
+        Reason::OutOfDate => "runs an older spec".to_owned(),
+        Reason::ScaledByHand { to } => format!("scaled to {to} by hand"),
+        Reason::NotInFile => "no longer in the file".to_owned(),
+        Reason::LooksLikeRename { old } => format!("looks like {old} under a new name"),
+        Reason::StoppedByHand { by, is_held } => {
+            let deed = if *is_held { "held" } else { "stopped" };
+            if by.is_empty() { format!("{deed} by hand") } else { format!("{deed} by {by}") }
+        }
+        Reason::NotAutostarted => "autostart = false".to_owned(),
+        Reason::TooMany => "more copies than declared".to_owned(),
+    })
+}
+
+/// `env.LOG_LEVEL "info" -> "debug"`; of a secret only that it changed.
+fn field(change: &FieldChange) -> String {
+    let FieldChange { field, old, new, is_sensitive, from_shell } = change;
+    let mut text = match (old, new, is_sensitive) {
+        (Some(_), Some(_), true) => format!("{field} (sensitive) changed"),
+        (None, Some(_), true) => format!("{field} (sensitive) set"),
+        (Some(_), None, _) => format!("{field} removed"),
+        (old, new, _) => format!("{field} {} -> {}", value(old.as_deref()), value(new.as_deref())),
+    };
+    if let Some(variable) = from_shell {
+        let _ = write!(text, " (from ${variable} of your shell)");
+    }
+    text
+}
+
+fn value(value: Option<&str>) -> String {
+    let Some(value) = value else { return "(not set)".to_owned() };
+    if value.width() <= VALUE_COLUMNS_MAX {
+        return value.to_owned();
+    }
+    let mut short = String::new();
+    for letter in value.chars() {
+        if short.width() + 2 > VALUE_COLUMNS_MAX {
+            break;
+        }
+        short.push(letter);
+    }
+    short + "…"
+}
+
+/// `4 unchanged, 1 held (billing)`.
+fn rest(plan: &Plan) -> Option<String> {
+    let held: Vec<_> = plan.operations.iter().filter(|operation| operation.verb == Verb::Hold).collect();
+    let mut parts = Vec::new();
+    if plan.summary.unchanged > 0 {
+        parts.push(format!("{} unchanged", plan.summary.unchanged));
+    }
+    if !held.is_empty() {
+        let names: Vec<_> = held.iter().map(|operation| operation.app.as_str()).collect();
+        parts.push(format!("{} held ({})", held.len(), names.join(", ")));
+    }
+    Some(parts.join(", ")).filter(|text| !text.is_empty())
+}
+
+fn note(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::NotPruned { app } => format!("{app} left the file and stays (--no-prune)"),
+        Note::NextStart { app, field } if field == "name" => format!("{app} sees its new name when it is next started"),
+        Note::NextStart { app, field } => format!("{field} of {app} counts when it is next started"),
+        Note::WriteMovedFrom { app, old } => {
+            format!("if {app} is {old} under a new name, `moved_from = [\"{old}\"]` keeps its process")
+        }
+        // Stands in the heading.
+        Note::Profile { .. } => return None,
+        Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
+    })
+}
+
+fn painted(text: &str, style: Style, view: &View) -> String {
+    if view.is_coloured { format!("{style}{text}{style:#}") } else { text.to_owned() }
+}
+
+fn pad(text: &str, columns: usize) -> String {
+    " ".repeat(columns.saturating_sub(text.width()))
+}
+
+/// Names and values come from files: they must not move the cursor.
+fn clean(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(app: &str, verb: Verb, reasons: Vec<Reason>) -> Operation {
+        Operation { app: app.parse().unwrap(), verb, reasons, after: Vec::new(), interrupts: 0 }
+    }
+
+    fn changed(name: &str, old: Option<&str>, new: Option<&str>, is_sensitive: bool) -> Reason {
+        let (old, new) = (old.map(Into::into), new.map(Into::into));
+        Reason::Field(FieldChange { field: name.into(), old, new, is_sensitive, from_shell: None })
+    }
+
+    fn example() -> Plan {
+        let held = Reason::StoppedByHand { by: "bob".into(), is_held: true };
+        let hours = WallTime(3_600_000);
+        Plan {
+            project: "shop".parse().unwrap(),
+            generation: 41,
+            operations: vec![
+                operation(
+                    "api",
+                    Verb::Roll { slots: vec![0, 1, 2] },
+                    vec![
+                        changed("env.LOG_LEVEL", Some("\"info\""), Some("\"debug\""), false),
+                        changed("env.DB_PASS", Some("(sensitive)"), Some("(sensitive)"), true),
+                    ],
+                ),
+                operation("worker", Verb::Update, vec![changed("kill_timeout", Some("10s"), Some("5s"), false)]),
+                operation("mailer", Verb::Start { slots: vec![0] }, vec![Reason::New]),
+                operation(
+                    "queue",
+                    Verb::Scale { from: 2, to: 4, add: vec![2, 3], remove: Vec::new() },
+                    vec![changed("instances", Some("2"), Some("4"), false)],
+                ),
+                operation(
+                    "api2",
+                    Verb::Rename { from: "old-api".parse().unwrap() },
+                    vec![Reason::MovedFrom { old: "old-api".parse().unwrap() }],
+                ),
+                operation(
+                    "sync",
+                    Verb::Start { slots: vec![0] },
+                    vec![Reason::WasStopped { by: "alice".into(), at: hours }],
+                ),
+                operation("a", Verb::Keep, Vec::new()),
+                operation("billing", Verb::Hold, vec![held]),
+                operation("legacy", Verb::Delete { slots: vec![0] }, vec![Reason::NotInFile]),
+            ],
+            notes: vec![Note::NextStart { app: "a".parse().unwrap(), field: "autostart".into() }],
+            summary: Summary {
+                start: 1,
+                roll: 1,
+                update: 1,
+                slots_added: 2,
+                rename: 1,
+                delete: 1,
+                drift: 1,
+                unchanged: 1,
+                held: 1,
+                interrupted: 4,
+                ..Summary::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_as_in_the_manual() {
+        let files = ["deploy/ecosystem.toml".to_owned()];
+        let now = WallTime(3 * 3_600_000 + 60_000);
+        let mut out = String::new();
+        write_plan(&mut out, &example(), &View { files: &files, profile: Some("production"), now, is_coloured: false });
+        let expected = r#"project shop   deploy/ecosystem.toml   profile production   generation 41
+  -/+ api     roll 3, 1 at a time               env.LOG_LEVEL "info" -> "debug", env.DB_PASS (sensitive) changed
+  ~   worker  live, 0 restarts                  kill_timeout 10s -> 5s
+  +   mailer  start 1
+  ^   queue   scale 2 -> 4                      slots 2, 3 start
+  >   api2    renamed from old-api              pid kept
+  !   sync    stopped by alice 2h ago -> start
+  -   legacy  delete 1                          no longer in the file
+  .   1 unchanged, 1 held (billing)
+  note: autostart of a counts when it is next started
+Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes interrupted: 4
+"#;
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let (mut plain, mut coloured) = (String::new(), String::new());
+        write_plan(&mut plain, &example(), &View::default());
+        write_plan(&mut coloured, &example(), &View { is_coloured: true, ..View::default() });
+        let mut pieces = coloured.split('\u{1b}');
+        let mut stripped = pieces.next().unwrap().to_owned();
+        pieces.for_each(|piece| stripped.push_str(piece.split_once('m').unwrap().1));
+        assert_ne!(plain, coloured);
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn nothing_to_do_is_one_clear_line() {
+        let plan = Plan { operations: vec![operation("a", Verb::Keep, Vec::new())], notes: Vec::new(), ..example() };
+        let mut out = String::new();
+        write_plan(&mut out, &plan, &View::default());
+        assert!(out.ends_with("Plan: nothing to do.\n"), "{out}");
+    }
+
+    #[test]
+    fn values_are_cut_and_cannot_move_the_cursor() {
+        let long = format!("\"{}\"", "x".repeat(200));
+        let plan = Plan {
+            operations: vec![operation(
+                "a",
+                Verb::Update,
+                vec![changed("env.A\u{1b}[2J", Some("1"), Some(&long), false), changed("b", Some("1"), None, true)],
+            )],
+            ..example()
+        };
+        let mut out = String::new();
+        write_plan(&mut out, &plan, &View::default());
+        assert!(out.contains('…') && !out.contains('\u{1b}') && !out.contains(&"x".repeat(60)), "{out}");
+        assert!(out.contains("b removed"), "{out}");
+    }
+}

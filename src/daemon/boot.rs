@@ -1,0 +1,154 @@
+//! Boot: inheritance, state, threads, instances, intents, socket. In this order.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+
+use tokio::sync::mpsc;
+
+use crate::anchor::{AnchorLink, Mirror};
+use crate::api::{Context, DaemonFacts, Followers, Leave};
+use crate::events::Events;
+use crate::logs::{Notice, Pump};
+use crate::model::{Fact, Subject};
+use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
+use crate::reconciler::{Keeper, Reconciler, Surroundings};
+use crate::store::{Store, StoreError};
+use crate::supervisor::{Supervisor, World};
+
+/// Threads that start processes: a script on a hung folder holds up one of them.
+const SPAWNERS: usize = 2;
+/// Spawns that may wait; every row of the table at most once.
+const SPAWNS_MAX: usize = crate::anchor::ROWS as usize;
+/// Threads that read logs for people.
+const READERS: usize = 2;
+/// Reads that may wait.
+const READS_MAX: usize = 256;
+/// Commits that may wait; the reconciler has one under way at most.
+const COMMITS_MAX: usize = 4;
+
+/// Why there is no daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// Started by hand.
+    #[error("`pm daemon run` is started by the anchor process; any other command starts both when needed")]
+    NoAnchor,
+    /// The kernel refuses the runtime.
+    #[error("cannot create the event loop")]
+    Runtime(#[source] io::Error),
+    /// The inheritance is broken.
+    #[error("cannot take over from the last daemon")]
+    Inheritance(#[source] io::Error),
+    /// There is no home.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The state cannot be read; it is left as it is.
+    #[error("cannot read the state")]
+    Store(#[from] StoreError),
+    /// A thread, a descriptor, a file.
+    #[error("cannot {step}")]
+    Step {
+        /// What was tried.
+        step: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A daemon that is ready to answer.
+pub(super) struct Daemon {
+    pub context: Context,
+    pub listener: UnixListener,
+    pub signals: ShutdownSignals,
+    pub leave: mpsc::Receiver<Leave>,
+    pub pump: Pump,
+    /// Held for as long as we live: exactly one daemon per home.
+    pub lock: OwnedFd,
+}
+
+/// Puts everything together. Instances are looked at before the first intent is taken.
+pub(super) async fn boot() -> Result<Daemon, BootError> {
+    let at = |step| move |source| BootError::Step { step, source };
+    let inherited = AnchorLink::inherit().map_err(BootError::Inheritance)?.ok_or(BootError::NoAnchor)?;
+    os::killpoint("boot.inherited");
+    let home = Home::from_env()?;
+    let (store, desired, troubles) = Store::open(&home.state)?;
+    let (events, more_troubles) = Events::open(&home.state);
+    for message in troubles.into_iter().chain(more_troubles) {
+        events.tell(Subject::Daemon, Fact::Trouble { message });
+    }
+    let pump = Pump::start(notices(events.clone())).map_err(at("start the log pump"))?;
+    let table = inherited.table;
+    let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
+    let keeper = Keeper::new(store, storing, table.clone());
+    let world = World {
+        mirror: Mirror::create(&home.table(), &table).map_err(at("mirror the process table"))?,
+        table,
+        anchor: inherited.link,
+        pump: pump.clone(),
+        events: events.clone(),
+        spawners: Worker::start("pm-spawn", SPAWNERS, SPAWNS_MAX).map_err(at("start the spawning threads"))?,
+        home: home.clone(),
+    };
+    let (supervisor, recovered) = Supervisor::start(world, inherited.held, &keeper).map_err(at("watch processes"))?;
+    os::killpoint("boot.recovered");
+    let started = Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
+    events.tell(Subject::Daemon, started);
+    let reader = Worker::start("pm-read", READERS, READS_MAX).map_err(at("start the reading threads"))?;
+    let surroundings = Surroundings {
+        supervisor: supervisor.clone(),
+        events: events.clone(),
+        home: home.clone(),
+        pump: pump.clone(),
+        reader: reader.clone(),
+    };
+    let reconciler = Reconciler::start(desired, keeper, surroundings);
+    let (leave, asked) = mpsc::channel(1);
+    let context = Context {
+        reconciler,
+        supervisor,
+        events,
+        log_growth: pump.advanced(),
+        logs_folder: home.logs.clone(),
+        daemon: DaemonFacts {
+            pid: os::own_pid(),
+            anchor_pid: os::parent_pid(),
+            home: home.root,
+            started_at: os::wall(),
+            started: os::now(),
+        },
+        leave,
+        reader,
+        followers: Followers::default(),
+    };
+    let signals = ShutdownSignals::new().map_err(at("listen for signals"))?;
+    Ok(Daemon { context, listener: inherited.listener, signals, leave: asked, pump, lock: inherited.lock })
+}
+
+/// What the pump has to say becomes events.
+fn notices(events: Events) -> impl Fn(Notice) + Send + 'static {
+    move |notice| {
+        let (instance, fact) = match notice {
+            Notice::Dropped { instance, stream, bytes } => (instance, Fact::OutputDropped { stream, bytes }),
+            Notice::DiskFull { instance, path, message, .. } => {
+                let message = format!("{}: {message}", path.display());
+                (instance, Fact::LogDiskFull { message })
+            }
+            Notice::Trouble { instance, path, message, .. } => {
+                (instance, Fact::Trouble { message: format!("{}: {message}", path.display()) })
+            }
+        };
+        events.tell(Subject::Instance(instance), fact);
+    }
+}
+
+/// An error with everything that led to it, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

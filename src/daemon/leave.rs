@@ -1,0 +1,93 @@
+//! Leaving: why, what happens to the apps, and what the anchor is told.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::boot::Daemon;
+use crate::anchor;
+use crate::api::{self, Context, Leave};
+use crate::model::{Actor, Fact, Subject};
+use crate::os;
+use crate::reconciler::Progress;
+
+/// The anchor starts another daemon after this code (and after any other but 0).
+const NEXT_DAEMON: u8 = 75;
+/// How long everything may take to stop when the machine goes down; after that the kernel does it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the journal may take to get its last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why the daemon leaves.
+enum Why {
+    Asked(Leave),
+    Signal,
+    AnchorGone,
+}
+
+/// Answers until somebody asks us to leave, then leaves in order: no new questions, last facts, last lines.
+pub(super) async fn serve_until_asked(mut daemon: Daemon) -> ExitCode {
+    let (stop, stopping) = watch::channel(false);
+    let serving = match api::serve(daemon.listener, daemon.context.clone(), stopping) {
+        Ok(serving) => tokio::spawn(serving),
+        Err(error) => {
+            os::write_stderr(&format!("pm daemon: cannot listen: {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let why = tokio::select! {
+        asked = daemon.leave.recv() => Why::Asked(asked.unwrap_or(Leave::Restart)),
+        _signal = daemon.signals.next() => Why::Signal,
+        () = daemon.context.supervisor.anchor_gone() => Why::AnchorGone,
+    };
+    let needs_anchor = matches!(why, Why::AnchorGone);
+    let (word, code) = match why {
+        Why::Asked(Leave::Restart) => ("restart", NEXT_DAEMON),
+        Why::Asked(Leave::Stop) => ("stop", 0),
+        Why::Asked(Leave::ShutDown) => ("shutdown", 0),
+        Why::Signal => {
+            stop_everything(&daemon.context).await;
+            ("signal", 0)
+        }
+        Why::AnchorGone => ("anchor", NEXT_DAEMON),
+    };
+    daemon.context.events.tell(Subject::Daemon, Fact::DaemonStopping { why: word.to_owned() });
+    stop.send_replace(true);
+    let _ = serving.await;
+    let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.pump.shutdown()).await;
+    let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.context.events.flush()).await;
+    if needs_anchor {
+        start_anchor(daemon.lock, &daemon.context.daemon.home);
+    }
+    ExitCode::from(code)
+}
+
+/// Nobody restarts us any more, so a new anchor does: it reads the mirror of the table, and its daemon adopts the apps.
+fn start_anchor(lock: OwnedFd, home: &Path) {
+    drop(lock);
+    let started = os::current_exe().map_err(|error| error.to_string()).and_then(|exe| {
+        anchor::start(home, &exe).map_err(|error| error.to_string())
+    });
+    if let Err(error) = started {
+        os::write_stderr(&format!("pm daemon: cannot start a new anchor, the next command will: {error}\n"));
+    }
+}
+
+/// The machine goes down, or somebody ended the anchor: apps are stopped in order, and start again with the next boot.
+async fn stop_everything(context: &Context) {
+    let by = Actor { uid: os::user_id(), name: "SIGTERM".into() };
+    let stopped = async {
+        let Ok(accepted) = context.reconciler.stop_everything(by).await else { return };
+        for mut project in accepted {
+            while let Ok(progress) = project.progress.recv().await {
+                if matches!(progress, Progress::Finished(_)) {
+                    break;
+                }
+            }
+        }
+    };
+    let _ = tokio::time::timeout(STOP_TIMEOUT, stopped).await;
+}

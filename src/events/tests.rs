@@ -1,0 +1,112 @@
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+
+use super::*;
+use crate::model::Exit;
+
+fn instance(name: &str) -> Subject {
+    Subject::Instance(format!("shop:{name}/0").parse().unwrap())
+}
+
+fn all() -> EventQuery {
+    EventQuery { limit: 10_000, ..EventQuery::default() }
+}
+
+fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+fn numbers(events: &[Event]) -> Vec<u64> {
+    events.iter().map(|event| event.seq).collect()
+}
+
+#[test]
+fn facts_are_numbered_and_heard_by_those_who_listen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, troubles) = Events::open(folder.path());
+    assert_eq!(troubles, [""; 0]);
+    let mut heard = events.subscribe();
+    events.tell(instance("api"), Fact::Stopped);
+    events.tell(instance("web"), Fact::Deleted);
+    assert_eq!((heard.try_recv().unwrap().seq, heard.try_recv().unwrap().fact), (1, Fact::Deleted));
+    let api = EventQuery { app: Some(AppName::new("api").unwrap()), ..all() };
+    assert_eq!(numbers(&on_a_runtime(events.history(api))), [1]);
+    let late = EventQuery { after: Some(1), ..all() };
+    assert_eq!(numbers(&on_a_runtime(events.history(late))), [2]);
+    let newest = EventQuery { limit: 1, ..all() };
+    assert_eq!(numbers(&on_a_runtime(events.history(newest))), [2]);
+}
+
+#[test]
+fn a_restarted_daemon_remembers_and_counts_on_even_behind_a_torn_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let stopping = || Fact::DaemonStopping { why: "restart".into() };
+    on_a_runtime(async {
+        let (events, _) = Events::open(folder.path());
+        events.tell(instance("api"), Fact::Stopped);
+        events.tell(Subject::Daemon, stopping());
+        events.flush().await;
+    });
+    on_a_runtime(async {
+        let (events, _) = Events::open(folder.path());
+        events.tell(instance("api"), Fact::Deleted);
+        assert_eq!(numbers(&events.history(all()).await), [1, 2, 3], "an orderly end leaves no gap");
+        events.flush().await;
+    });
+    let mut file = OpenOptions::new().append(true).open(folder.path().join("events.jsonl")).unwrap();
+    file.write_all(b"{\"seq\":4,\"at\":12").unwrap();
+    on_a_runtime(async {
+        let (events, troubles) = Events::open(folder.path());
+        assert_eq!(troubles, [""; 0]);
+        events.tell(instance("api"), Fact::Stopped);
+        let history = events.history(all()).await;
+        assert_eq!(history.len(), 4);
+        assert!(history[3].seq > 4, "a number that a killed daemon may have told is not told again");
+    });
+}
+
+#[test]
+fn ten_thousand_crashes_leave_memory_and_journal_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, _) = Events::open(folder.path());
+    let mut slow = events.subscribe();
+    let exited = Fact::Exited { exit: Exit::Code(1), generation: 1, uptime: crate::model::Millis(1), is_asked: false };
+    on_a_runtime(async {
+        for round in 0..60_000 {
+            events.tell(instance("crash"), exited.clone());
+            if round % 500 == 0 {
+                events.flush().await;
+            }
+        }
+        events.flush().await;
+        assert!(matches!(slow.try_recv(), Err(broadcast::error::TryRecvError::Lagged(missed)) if missed > 58_000));
+        let history = events.history(all()).await;
+        assert_eq!(history.len(), 10_000);
+        assert_eq!(history[9_999].seq, 60_000);
+        assert!(numbers(&history).is_sorted());
+    });
+    let bytes = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
+    assert!(bytes("events.jsonl") < 5 << 20 && bytes("events.jsonl.1") < 5 << 20);
+    assert_eq!(events.recent.lock().unwrap().events.len(), RECENT_EVENTS);
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_stops_nobody_and_admits_its_gap_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let (events, troubles) = Events::open(&home);
+    assert!(troubles.len() == 1 && troubles[0].contains("events.jsonl"), "{troubles:?}");
+    on_a_runtime(async {
+        events.tell(instance("api"), Fact::Stopped);
+        events.tell(instance("api"), Fact::Stopped);
+        events.flush().await;
+        fs::create_dir(&home).unwrap();
+        events.tell(instance("api"), Fact::Deleted);
+        events.flush().await;
+        assert_eq!(events.history(all()).await.len(), 3);
+    });
+    drop(events);
+    let text = fs::read_to_string(home.join("events.jsonl")).unwrap();
+    assert!(text.starts_with("{\"seq\":1,") && text.contains("2 events could not be written"), "{text}");
+    assert_eq!(text.lines().count(), 2);
+}

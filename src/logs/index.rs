@@ -1,0 +1,223 @@
+//! Which byte of a log came when: 16 bytes per entry, beside the log, best effort.
+//!
+//! An entry is written *before* its batch, so a reader never sees a byte that would be given an older time.
+//! An entry whose batch failed says nothing: the next one has the same offset, and the last of equals counts.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::segments::index_path;
+use crate::model::WallTime;
+
+const ENTRY_BYTES: u64 = 16;
+/// Reading looks at no more than this many of the newest entries (16 MiB).
+const ENTRIES_MAX: u64 = 1 << 20;
+
+/// "From this byte on, until the next entry, bytes came at this time."
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Entry {
+    offset: u64,
+    at: WallTime,
+}
+
+impl Entry {
+    fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.at.0.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (offset, at) = bytes.split_first_chunk::<8>()?;
+        Some(Self { offset: u64::from_le_bytes(*offset), at: WallTime(u64::from_le_bytes(at.try_into().ok()?)) })
+    }
+}
+
+/// Whether the pause since the last entry is worth 16 more bytes: exact times while that stays near 1 % of
+/// the log, to the second beyond that, and never more than an eighth of it.
+fn is_due(pause: Option<Duration>, index_bytes: u64, log_bytes: u64) -> bool {
+    const GRACE_BYTES: u64 = 4096;
+    match pause {
+        None => true,
+        Some(pause) if pause >= Duration::from_secs(1) => index_bytes <= log_bytes / 8 + GRACE_BYTES,
+        Some(pause) => pause >= Duration::from_millis(10) && index_bytes <= log_bytes / 100 + GRACE_BYTES,
+    }
+}
+
+/// Appends times of one log file.
+#[derive(Debug)]
+pub(super) struct IndexWriter {
+    file: File,
+    bytes: u64,
+    last: Option<Instant>,
+}
+
+impl IndexWriter {
+    /// Opens the index of a log that is `log_bytes` long. What cannot be true of such a log is thrown away.
+    pub(super) fn open(log: &Path, log_bytes: u64) -> io::Result<Self> {
+        let path = index_path(log);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        let bytes = file.metadata()?.len();
+        let whole = bytes / ENTRY_BYTES * ENTRY_BYTES;
+        let mut writer_bytes = whole;
+        if whole > 0 {
+            let mut last = [0; 16];
+            file.seek(SeekFrom::Start(whole - ENTRY_BYTES))?;
+            file.read_exact(&mut last)?;
+            let is_of_this_log = log_bytes > 0 && Entry::from_bytes(&last).is_some_and(|e| e.offset <= log_bytes);
+            writer_bytes = if is_of_this_log { whole } else { 0 };
+        }
+        if writer_bytes != bytes {
+            file.set_len(writer_bytes)?;
+        }
+        Ok(Self { file, bytes: writer_bytes, last: None })
+    }
+
+    /// The log was emptied or cut short by somebody: its times are not known any more.
+    pub(super) fn restart(&mut self) {
+        if self.file.set_len(0).is_ok() {
+            self.bytes = 0;
+            self.last = None;
+        }
+    }
+
+    /// Notes that what is appended at `offset` came now.
+    pub(super) fn note(&mut self, offset: u64, at: WallTime, now: Instant) {
+        if is_due(self.last.map(|last| now.duration_since(last)), self.bytes, offset) {
+            // A full disk loses times only; half an entry is cut off when the index is next opened.
+            if matches!(self.file.write(&Entry { offset, at }.to_bytes()), Ok(16)) {
+                self.bytes += ENTRY_BYTES;
+            }
+            self.last = Some(now);
+        }
+    }
+}
+
+/// The times of one log file, for looking up.
+#[derive(Debug)]
+pub(super) struct Index {
+    entries: Vec<Entry>,
+    /// For a log without entries: when it was last written.
+    fallback: WallTime,
+}
+
+impl Index {
+    /// Reads the index of a log file. What is missing or wrong costs precision only.
+    pub(super) fn read(log: &Path, fallback: WallTime) -> Self {
+        Self { entries: entries(log, ENTRIES_MAX).unwrap_or_default(), fallback }
+    }
+
+    /// The same, for bytes from `offset` on only: mostly a glance at the newest entries.
+    pub(super) fn read_from(log: &Path, fallback: WallTime, offset: u64) -> Self {
+        const GLANCE_ENTRIES: u64 = 256;
+        let glance = entries(log, GLANCE_ENTRIES).unwrap_or_default();
+        if glance.first().is_some_and(|first| first.offset > offset) {
+            return Self::read(log, fallback);
+        }
+        Self { entries: glance, fallback }
+    }
+
+    /// When the byte at `offset` came; for bytes older than the index, the index's beginning.
+    pub(super) fn time_of(&self, offset: u64) -> WallTime {
+        let after = self.entries.partition_point(|entry| entry.offset <= offset);
+        self.entries.get(after.saturating_sub(1)).map_or(self.fallback, |entry| entry.at)
+    }
+
+    /// The first byte whose time is `since` or later; `u64::MAX` where there is none. The clock may have
+    /// been set back in between, so this looks from the end for the last entry that is too old.
+    pub(super) fn start_of(&self, since: WallTime) -> u64 {
+        if self.entries.is_empty() && self.fallback < since {
+            return u64::MAX;
+        }
+        match self.entries.iter().rposition(|entry| entry.at < since) {
+            Some(at) => self.entries.get(at + 1).map_or(u64::MAX, |entry| entry.offset),
+            None => 0,
+        }
+    }
+}
+
+/// The newest entries, in order.
+fn entries(log: &Path, entries_max: u64) -> io::Result<Vec<Entry>> {
+    let mut file = File::open(index_path(log))?;
+    let whole = file.metadata()?.len() / ENTRY_BYTES;
+    file.seek(SeekFrom::Start(whole.saturating_sub(entries_max) * ENTRY_BYTES))?;
+    let mut bytes = Vec::new();
+    file.take(entries_max * ENTRY_BYTES).read_to_end(&mut bytes)?;
+    let mut found: Vec<Entry> = bytes.chunks_exact(16).filter_map(Entry::from_bytes).collect();
+    // Searching relies on growing offsets; an index that was restarted under our eyes might not have them.
+    let is_ordered = found.is_sorted_by_key(|entry| entry.offset);
+    if !is_ordered {
+        found.clear();
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(log: &Path, entries: &[(u64, u64)], log_bytes: u64) -> Index {
+        let mut writer = IndexWriter::open(log, log_bytes).unwrap();
+        let mut now = Instant::now();
+        for (offset, at) in entries {
+            writer.note(*offset, WallTime(*at), now);
+            now += Duration::from_secs(2);
+        }
+        Index::read(log, WallTime(7))
+    }
+
+    #[test]
+    fn a_byte_has_the_time_of_the_last_entry_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = written(&folder.path().join("a"), &[(0, 100), (0, 150), (50, 200), (90, 300)], 0);
+        for (offset, at) in [(0, 150), (49, 150), (50, 200), (89, 200), (90, 300), (5000, 300)] {
+            assert_eq!(index.time_of(offset), WallTime(at), "{offset}");
+        }
+        for (since, start) in [(0, 0), (150, 0), (151, 50), (300, 90), (301, u64::MAX)] {
+            assert_eq!(index.start_of(WallTime(since)), start, "{since}");
+        }
+    }
+
+    #[test]
+    fn without_an_index_lines_have_the_time_of_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::read(&folder.path().join("a"), WallTime(7));
+        assert_eq!((index.time_of(3), index.start_of(WallTime(7))), (WallTime(7), 0));
+        assert_eq!(index.start_of(WallTime(8)), u64::MAX);
+    }
+
+    #[test]
+    fn an_index_that_belongs_to_another_log_is_thrown_away_and_half_an_entry_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("a");
+        written(&log, &[(0, 100), (50, 200)], 0);
+        OpenOptions::new().append(true).open(index_path(&log)).unwrap().write_all(b"half").unwrap();
+        assert_eq!(written(&log, &[(60, 300)], 60).time_of(60), WallTime(300), "goes on");
+        assert_eq!(Index::read(&log, WallTime(7)).time_of(50), WallTime(200));
+        written(&log, &[], 40); // shorter than the last entry
+        assert_eq!(Index::read(&log, WallTime(7)).time_of(50), WallTime(7));
+    }
+
+    #[test]
+    fn an_index_stays_small_beside_its_log() {
+        let second = Duration::from_secs(1);
+        let blink = Duration::from_millis(10);
+        for (pause, index_bytes, log_bytes, due) in [
+            (None, 0, 0, true),
+            (Some(blink / 2), 0, 0, false),
+            (Some(blink), 4096, 0, true),
+            (Some(blink), 4112, 0, false),
+            (Some(second), 4112, 0, false),
+            (Some(blink), 100_000, 10_000_000, true),
+            (Some(blink), 110_000, 10_000_000, false),
+            (Some(second), 110_000, 10_000_000, true),
+            (Some(second), 1_300_000, 10_000_000, false),
+        ] {
+            assert_eq!(is_due(pause, index_bytes, log_bytes), due, "{pause:?} {index_bytes} {log_bytes}");
+        }
+    }
+}

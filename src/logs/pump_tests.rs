@@ -1,0 +1,450 @@
+//! What must never happen to a line on its way from a pipe to a file.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::file::{Pour, Splice};
+use super::flow::Patience;
+use super::*;
+use crate::model::{Bytes, Rotation};
+
+const OUT: StreamKey = StreamKey { row: 0, stream: Stream::Stdout };
+const ERR: StreamKey = StreamKey { row: 0, stream: Stream::Stderr };
+
+/// A folder with FIFOs and logs.
+struct Yard {
+    folder: TempDir,
+}
+
+impl Yard {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.folder.path().join("logs").join(name)
+    }
+
+    /// The FIFO of that name as an app or the pump holds it: a description of its own.
+    fn fifo(&self, name: &str) -> OwnedFd {
+        let path = self.folder.path().join(name);
+        if !path.exists() {
+            let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+            // SAFETY: a terminated path.
+            assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+        }
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path).unwrap().into()
+    }
+
+    /// The same, blocking, for writing.
+    fn writer(&self, name: &str) -> File {
+        drop(self.fifo(name));
+        OpenOptions::new().read(true).write(true).open(self.folder.path().join(name)).unwrap()
+    }
+
+    fn target(&self, name: &str) -> LogTarget {
+        LogTarget {
+            instance: "shop:api/0".parse().unwrap(),
+            path: self.log(name),
+            rotation: Rotation { size: Bytes(0), keep: 5 },
+            on_full: OnLogFull::Drop,
+        }
+    }
+}
+
+/// The whole log: full segments in order, then the current file.
+fn whole(log: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    for number in segments::numbers(log).unwrap() {
+        text.extend(fs::read(segments::segment_path(log, number)).unwrap());
+    }
+    text.extend(fs::read(log).unwrap_or_default());
+    text
+}
+
+fn drained(pump: &Pump, keys: &[StreamKey]) {
+    pump.drain(keys.to_vec()).blocking_recv().unwrap();
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn numbered(lines: usize) -> Vec<u8> {
+    (0..lines).flat_map(|n| format!("line {n:09} {}\n", "x".repeat(n % 90)).into_bytes()).collect()
+}
+
+/// No `assert_eq!`: it would print megabytes.
+fn assert_same(found: &[u8], expected: &[u8]) {
+    let differs = found.iter().zip(expected).position(|(a, b)| a != b);
+    assert!(found == expected, "{} bytes for {}, first difference at {differs:?}", found.len(), expected.len());
+}
+
+#[test]
+fn a_flood_from_a_shell_arrives_whole_and_an_app_that_is_silent_gets_no_file() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    pump.attach(ERR, yard.fifo("err"), yard.target("err.log"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "seq 1 3000000"]).stdin(Stdio::null()).stdout(yard.writer("out")).stderr(yard.writer("err"));
+    assert!(shell.status().unwrap().success());
+    drained(&pump, &[OUT, ERR]);
+    let expected: Vec<u8> = (1..=3_000_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    assert_same(&whole(&yard.log("out.log")), &expected);
+    assert!(!yard.log("err.log").exists());
+}
+
+#[test]
+fn bytes_pass_unchanged_whatever_they_are() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let mut bytes: Vec<u8> = vec![0, 0xff, 0xfe, b'\n', 0xc3, 0x28, b'\r', b'\n', 0];
+    bytes.extend(std::iter::repeat_n(b'y', 10 << 20)); // one line of 10 MB
+    bytes.extend(b"\nno end");
+    yard.writer("out").write_all(&bytes).unwrap();
+    drained(&pump, &[OUT]);
+    assert_same(&whole(&yard.log("out.log")), &bytes);
+}
+
+#[test]
+fn pumps_that_come_and_go_lose_and_double_nothing() {
+    let yard = Yard::new();
+    let expected = numbered(200_000);
+    let keeper = yard.fifo("out"); // as the anchor holds it
+    let mut writer = yard.writer("out");
+    let text = expected.clone();
+    let app = std::thread::spawn(move || text.chunks(777).for_each(|part| writer.write_all(part).unwrap()));
+    let mut rounds = 0;
+    while !app.is_finished() || sys::waiting_bytes(keeper.as_fd()) > 0 {
+        let pump = Pump::start(|_| {}).unwrap();
+        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+        std::thread::sleep(Duration::from_millis(1 + rounds % 4));
+        if rounds % 2 == 0 {
+            let _ = pump.shutdown().blocking_recv();
+        } else {
+            let grown = pump.advanced();
+            drop(pump);
+            wait_until("the thread of a dropped pump ends", || grown.has_changed().is_err());
+        }
+        rounds += 1;
+    }
+    app.join().unwrap();
+    assert!(rounds > 2);
+    assert_same(&whole(&yard.log("out.log")), &expected);
+}
+
+#[test]
+fn cutting_under_a_writer_loses_nothing_and_holds_the_limit_by_one_batch() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    let mut target = yard.target("out.log");
+    target.rotation = Rotation { size: Bytes(100_000), keep: 1000 };
+    pump.attach(OUT, yard.fifo("out"), target);
+    let expected = numbered(100_000);
+    let mut writer = yard.writer("out");
+    expected.chunks(1000).for_each(|part| writer.write_all(part).unwrap());
+    drained(&pump, &[OUT]);
+    assert_same(&whole(&yard.log("out.log")), &expected);
+    let numbers = segments::numbers(&yard.log("out.log")).unwrap();
+    assert!(numbers.len() > 3, "{numbers:?}");
+    for number in numbers {
+        let bytes = fs::metadata(segments::segment_path(&yard.log("out.log"), number)).unwrap().len();
+        assert!((100_000..100_000 + (1 << 20)).contains(&bytes), "{bytes}");
+    }
+}
+
+#[test]
+fn a_log_that_is_deleted_moved_or_emptied_is_continued_where_people_look() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    let log = yard.log("out.log");
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let mut writer = yard.writer("out");
+    let mut say = |text: &str| {
+        writer.write_all(text.as_bytes()).unwrap();
+        drained(&pump, &[OUT]);
+    };
+    say("one\n");
+    fs::remove_file(&log).unwrap();
+    say("two\n");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "two\n");
+    fs::rename(&log, yard.log("elsewhere")).unwrap();
+    say("three\n");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "three\n");
+    OpenOptions::new().write(true).truncate(true).open(&log).unwrap();
+    say("four\n");
+    assert_eq!(fs::read(&log).unwrap(), b"four\n", "no hole where the old text was");
+    fs::remove_dir_all(log.parent().unwrap()).unwrap();
+    say("five\n");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "five\n");
+}
+
+#[test]
+fn two_streams_may_share_a_file_and_a_renamed_app_writes_under_its_new_name() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("all.log"));
+    pump.attach(ERR, yard.fifo("err"), yard.target("all.log"));
+    let (mut out, mut err) = (yard.writer("out"), yard.writer("err"));
+    for round in 0..50 {
+        writeln!(out, "out {round}").unwrap();
+        writeln!(err, "err {round}").unwrap();
+    }
+    drained(&pump, &[OUT, ERR]);
+    assert_eq!(fs::read_to_string(yard.log("all.log")).unwrap().lines().count(), 100);
+    pump.retarget(OUT, yard.target("new.log"));
+    drained(&pump, &[OUT]); // so that the thread has taken note of it
+    writeln!(out, "after").unwrap();
+    drained(&pump, &[OUT]);
+    assert_eq!(fs::read_to_string(yard.log("new.log")).unwrap(), "after\n");
+}
+
+#[test]
+fn detaching_takes_along_what_is_in_the_pipe() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    yard.writer("out"); // an app that is gone; the pipe is kept by the next line
+    let keeper = yard.fifo("out");
+    yard.writer("out").write_all(b"last words").unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    pump.detach(OUT);
+    wait_until("the pipe is empty", || sys::waiting_bytes(keeper.as_fd()) == 0);
+    drained(&pump, &[OUT]);
+    assert_eq!(fs::read(yard.log("out.log")).unwrap(), b"last words");
+}
+
+#[test]
+fn a_pipe_without_writers_is_closed_and_does_not_spin() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    let (reader, mut writer) = io::pipe().unwrap();
+    let watched = reader.try_clone().unwrap();
+    pump.attach(OUT, reader.into(), yard.target("out.log"));
+    writer.write_all(b"bye\n").unwrap();
+    drop(writer);
+    wait_until("the log is there", || fs::read(yard.log("out.log")).is_ok_and(|text| text == b"bye\n"));
+    drained(&pump, &[OUT]);
+    drop(watched);
+}
+
+/// A disk whose state the test decides.
+#[derive(Clone, Default)]
+struct FullDisk {
+    is_full: Arc<AtomicBool>,
+    /// Logs that are never full.
+    spared: Arc<Mutex<Option<u64>>>,
+}
+
+impl Pour for FullDisk {
+    fn pour(&self, pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
+        use std::os::unix::fs::MetadataExt;
+        let inode = File::from(file.try_clone_to_owned()?).metadata()?.ino();
+        let is_spared = *self.spared.lock().unwrap() == Some(inode);
+        if self.is_full.load(Ordering::SeqCst) && !is_spared {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        Splice.pour(pipe, file, at, max)
+    }
+}
+
+fn pump_on(disk: &FullDisk, drop_after_ms: u64) -> (Pump, Receiver<Notice>) {
+    let patience = Patience {
+        drop_after: Duration::from_millis(drop_after_ms),
+        retry_first: Duration::from_millis(5),
+        retry_max: Duration::from_millis(20),
+        ..Patience::default()
+    };
+    let (told, notices) = channel();
+    let pump = Pump::start_with(patience, Box::new(disk.clone()), move |notice| told.send(notice).unwrap()).unwrap();
+    (pump, notices)
+}
+
+#[test]
+fn on_a_full_disk_the_app_waits_and_no_line_is_lost() {
+    let yard = Yard::new();
+    let disk = FullDisk::default();
+    let (pump, notices) = pump_on(&disk, 60_000);
+    let mut target = yard.target("out.log");
+    target.on_full = OnLogFull::Block;
+    pump.attach(OUT, yard.fifo("out"), target);
+    pump.attach(ERR, yard.fifo("err"), yard.target("err.log"));
+    let (mut out, mut err) = (yard.writer("out"), yard.writer("err"));
+    err.write_all(b"here\n").unwrap();
+    drained(&pump, &[ERR]);
+    *disk.spared.lock().unwrap() =
+        Some(std::os::unix::fs::MetadataExt::ino(&fs::metadata(yard.log("err.log")).unwrap()));
+    disk.is_full.store(true, Ordering::SeqCst);
+    let expected = numbered(20_000);
+    let text = expected.clone();
+    let app = std::thread::spawn(move || out.write_all(&text).unwrap());
+    let first = notices.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(matches!(&first, Notice::DiskFull { message, .. } if message.contains("out.log")), "{first:?}");
+    err.write_all(b"others do not suffer\n").unwrap();
+    drained(&pump, &[ERR]);
+    assert!(!app.is_finished(), "a pipe cannot hold that much");
+    disk.is_full.store(false, Ordering::SeqCst);
+    app.join().unwrap();
+    drained(&pump, &[OUT]);
+    assert_same(&whole(&yard.log("out.log")), &expected);
+    assert_eq!(fs::read(yard.log("err.log")).unwrap(), b"here\nothers do not suffer\n");
+    assert!(notices.try_recv().is_err(), "told once");
+}
+
+#[test]
+fn after_its_patience_output_is_dropped_and_counted_to_the_byte() {
+    let yard = Yard::new();
+    let disk = FullDisk::default();
+    let (pump, notices) = pump_on(&disk, 30);
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let mut out = yard.writer("out");
+    out.write_all(b"before\n").unwrap();
+    drained(&pump, &[OUT]);
+    disk.is_full.store(true, Ordering::SeqCst);
+    let lost = numbered(50_000);
+    out.write_all(&lost).unwrap(); // ends only because bytes are thrown away
+    drained(&pump, &[OUT]);
+    disk.is_full.store(false, Ordering::SeqCst);
+    // Until the next try of the file, output still goes into nothing: it counts as dropped too.
+    let (mut dropped, mut said_after) = (None, 0);
+    wait_until("the dropped bytes are told", || {
+        out.write_all(b"after\n").unwrap();
+        said_after += 1;
+        dropped = notices.try_iter().find_map(|notice| match notice {
+            Notice::Dropped { bytes, .. } => Some(bytes),
+            _ => None,
+        });
+        dropped.is_some()
+    });
+    drained(&pump, &[OUT]);
+    let text = fs::read(yard.log("out.log")).unwrap();
+    assert!(text.starts_with(b"before\nafter\n"));
+    let written = text.len() as u64;
+    assert_eq!(dropped.unwrap() + written, 7 + lost.len() as u64 + 6 * said_after);
+}
+
+/// Has room as soon as two segments are gone.
+struct Tight(PathBuf);
+impl Pour for Tight {
+    fn pour(&self, pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
+        if segments::numbers(&self.0)?.len() > 1 {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
+        Splice.pour(pipe, file, at, max)
+    }
+}
+
+#[test]
+fn a_full_disk_takes_the_logs_own_old_segments_first() {
+    let yard = Yard::new();
+    let log = yard.log("out.log");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    for number in 1..=3 {
+        fs::write(segments::segment_path(&log, number), "old").unwrap();
+    }
+    let (told, notices) = channel();
+    let tight = Box::new(Tight(log.clone()));
+    let pump = Pump::start_with(Patience::default(), tight, move |notice| told.send(notice).unwrap()).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    yard.writer("out").write_all(b"new\n").unwrap();
+    drained(&pump, &[OUT]);
+    assert_eq!(segments::numbers(&log).unwrap(), [3]);
+    assert_eq!(fs::read(&log).unwrap(), b"new\n");
+    assert!(notices.try_recv().is_err(), "nobody had to wait");
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
+    let yard = Yard::new();
+    let (told, notices) = channel();
+    let pump = Pump::start(move |notice| told.send(notice).unwrap()).unwrap();
+    let mut target = yard.target("out.log");
+    fs::create_dir_all(&target.path).unwrap(); // a folder
+    pump.attach(OUT, yard.fifo("out"), target.clone());
+    let mut out = yard.writer("out");
+    out.write_all(b"lost?\n").unwrap();
+    let first = notices.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(matches!(&first, Notice::Trouble { message, .. } if message.contains("cannot open")), "{first:?}");
+    target.path = yard.log("other.log");
+    pump.retarget(OUT, target.clone());
+    drained(&pump, &[OUT]);
+    assert_eq!(fs::read(yard.log("other.log")).unwrap(), b"lost?\n");
+    target.path = "/dev/null".into();
+    pump.retarget(OUT, target);
+    out.write_all(b"into nothing\n").unwrap();
+    drained(&pump, &[OUT]);
+    assert!(notices.try_recv().is_err());
+}
+
+#[test]
+fn more_logs_than_may_be_open_are_all_written() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    let keys: Vec<StreamKey> = (0..300).map(|row| StreamKey { row, stream: Stream::Stdout }).collect();
+    let mut writers = Vec::new();
+    for key in &keys {
+        let name = format!("{}", key.row);
+        pump.attach(*key, yard.fifo(&name), yard.target(&name));
+        writers.push(yard.writer(&name));
+    }
+    for round in 0..3 {
+        for writer in &mut writers {
+            writeln!(writer, "{round}").unwrap();
+        }
+        drained(&pump, &keys);
+    }
+    for key in &keys {
+        assert_eq!(fs::read(yard.log(&key.row.to_string())).unwrap(), b"0\n1\n2\n");
+    }
+}
+
+#[test]
+fn others_wait_less_than_a_second_behind_floods() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let floods: Vec<_> = (1..=3)
+        .map(|row| {
+            let name = format!("flood{row}");
+            let mut target = yard.target(&name);
+            target.rotation = Rotation { size: Bytes(4 << 20), keep: 1 };
+            pump.attach(StreamKey { row, stream: Stream::Stdout }, yard.fifo(&name), target);
+            let (mut writer, is_over) = (yard.writer(&name), is_over.clone());
+            std::thread::spawn(move || {
+                let text = numbered(1000);
+                while !is_over.load(Ordering::SeqCst) {
+                    writer.write_all(&text).unwrap();
+                }
+            })
+        })
+        .collect();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let mut out = yard.writer("out");
+    for round in 1..=20u64 {
+        let asked = Instant::now();
+        out.write_all(b"x\n").unwrap();
+        wait_until("the line is in the log", || fs::metadata(yard.log("out.log")).is_ok_and(|m| m.len() == 2 * round));
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    }
+    is_over.store(true, Ordering::SeqCst);
+    for flood in floods {
+        flood.join().unwrap();
+    }
+}

@@ -1,0 +1,366 @@
+//! The pump's thread: wakes, moves one batch per pipe that has something, pauses, again.
+//!
+//! The pause (1 ms, less where pipes fill faster) is what makes it cheap: a process that writes line by line
+//! is served a thousand times a second, not a million times. No process can delay the others by more than
+//! one batch per turn.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
+
+use super::file::{Appended, LogError, OpenFiles};
+use super::flow::{Blockage, Flow, Patience};
+use super::pace::{BATCH_BYTES_MAX, Pace};
+use super::pump::Command;
+use super::sys::{self, Bell, Epoll};
+use super::{LogTarget, Notice, StreamKey, segments};
+
+/// The bell's token; those of flows count from 1 and are never used twice.
+const BELL: u64 = 0;
+
+/// Everything that the thread knows.
+pub(super) struct Worker {
+    inbox: Receiver<Command>,
+    bell: Arc<Bell>,
+    grown: Arc<watch::Sender<u64>>,
+    files: OpenFiles,
+    patience: Patience,
+    notices: Box<dyn Fn(Notice) + Send>,
+    epoll: Epoll,
+    nowhere: File,
+    flows: HashMap<u64, Flow>,
+    tokens: HashMap<StreamKey, u64>,
+    last_token: u64,
+    /// One entry per flow that has a blockage: when it is tried again.
+    retries: BTreeSet<(Instant, u64)>,
+    drains: Vec<Drain>,
+    pace: Pace,
+}
+
+/// Somebody waits until these flows have moved so many bytes.
+struct Drain {
+    goals: Vec<(u64, u64)>,
+    done: oneshot::Sender<()>,
+}
+
+/// Whether the thread goes on.
+enum Orders {
+    Continue,
+    Leave(Option<oneshot::Sender<()>>),
+}
+
+impl Worker {
+    pub(super) fn new(
+        inbox: Receiver<Command>,
+        bell: Arc<Bell>,
+        grown: Arc<watch::Sender<u64>>,
+        files: OpenFiles,
+        patience: Patience,
+        notices: Box<dyn Fn(Notice) + Send>,
+    ) -> io::Result<Self> {
+        let epoll = Epoll::new()?;
+        epoll.add(bell.fd(), BELL)?;
+        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+        Ok(Self {
+            inbox,
+            bell,
+            grown,
+            files,
+            patience,
+            notices,
+            epoll,
+            nowhere,
+            flows: HashMap::new(),
+            tokens: HashMap::new(),
+            last_token: BELL,
+            retries: BTreeSet::new(),
+            drains: Vec::new(),
+            pace: Pace::default(),
+        })
+    }
+
+    /// Until told to stop, or nobody is left to tell.
+    pub(super) fn run(mut self) {
+        let mut ready = Vec::new();
+        let done = loop {
+            self.wait(&mut ready);
+            // Before the pipes: what an app prints after a command was given falls under the command.
+            if let Orders::Leave(done) = self.obey() {
+                break done;
+            }
+            self.turn(&ready);
+        };
+        for flow in self.flows.values_mut() {
+            if let Some(blockage) = &mut flow.blockage {
+                tell_dropped(&self.notices, &flow.target, flow.key, std::mem::take(&mut blockage.dropped_bytes));
+            }
+        }
+        drop(self); // every pipe and file is closed before anyone is told
+        if let Some(done) = done {
+            let _ = done.send(());
+        }
+    }
+
+    /// Waits for pipes, commands and retries.
+    fn wait(&mut self, ready: &mut Vec<u64>) {
+        let until_retry = self.retries.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        if self.epoll.wait(ready, until_retry).is_err() {
+            ready.clear();
+            self.bell.sleep(self.patience.retry_max); // out of kernel memory: do not spin
+        }
+        if ready.contains(&BELL) {
+            self.bell.silence();
+        }
+    }
+
+    /// Serves every pipe that has something, and every retry that is due, once; pauses if anything moved.
+    fn turn(&mut self, ready: &[u64]) {
+        self.pace.begin(ready.len());
+        let now = Instant::now();
+        let retries = self.retries.iter().take_while(|(at, _)| *at <= now).map(|(_, token)| *token);
+        let due: Vec<u64> = ready.iter().copied().filter(|token| *token != BELL).chain(retries).collect();
+        let mut moved = 0;
+        for token in due {
+            moved += self.serve(token);
+        }
+        self.settle();
+        if moved > 0 {
+            if self.grown.receiver_count() > 0 {
+                self.grown.send_modify(|turns| *turns += 1);
+            }
+            self.bell.sleep(self.pace.pause());
+        }
+    }
+
+    /// Carries out the commands that wait.
+    fn obey(&mut self) -> Orders {
+        let orders = loop {
+            match self.inbox.try_recv() {
+                Ok(Command::Attach(key, fifo, target)) => self.attach(key, fifo, *target),
+                Ok(Command::Retarget(key, target)) => self.retarget(key, *target),
+                Ok(Command::Detach(key)) => self.detach(key),
+                Ok(Command::Drain(keys, done)) => self.drain(&keys, done),
+                Ok(Command::Stop(done)) => break Orders::Leave(Some(done)),
+                Err(TryRecvError::Empty) => break Orders::Continue,
+                Err(TryRecvError::Disconnected) => break Orders::Leave(None),
+            }
+        };
+        self.settle();
+        orders
+    }
+
+    fn attach(&mut self, key: StreamKey, fifo: OwnedFd, target: LogTarget) {
+        self.detach(key);
+        self.last_token += 1;
+        let token = self.last_token;
+        let flow = Flow::new(key, fifo, target);
+        if let Err(error) = self.epoll.add(flow.pipe(), token) {
+            let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.path.display());
+            (self.notices)(trouble(&flow, message));
+            return;
+        }
+        self.flows.insert(token, flow);
+        self.tokens.insert(key, token);
+    }
+
+    fn retarget(&mut self, key: StreamKey, target: LogTarget) {
+        let Some(&token) = self.tokens.get(&key) else { return };
+        if let Some(flow) = self.flows.get_mut(&token) {
+            flow.target = target;
+        }
+        // Perhaps the new file can be written: try at the next turn.
+        self.reschedule(token, |blockage, _| blockage.try_at = Instant::now());
+    }
+
+    fn detach(&mut self, key: StreamKey) {
+        let Some(token) = self.tokens.remove(&key) else { return };
+        if let Some(flow) = self.flows.get_mut(&token) {
+            let goal = flow.goal();
+            flow.ends_at = Some(goal);
+            if goal > flow.moved {
+                self.serve(token); // not for an empty pipe: a process that says nothing has no file
+            }
+        }
+        self.close_if_over(token);
+    }
+
+    fn drain(&mut self, keys: &[StreamKey], done: oneshot::Sender<()>) {
+        let mut goals = Vec::new();
+        for key in keys {
+            let Some(&token) = self.tokens.get(key) else { continue };
+            let Some(flow) = self.flows.get(&token) else { continue };
+            let goal = flow.goal();
+            if goal > flow.moved {
+                goals.push((token, goal));
+                self.serve(token); // at once: somebody waits for the last words of a process
+            }
+        }
+        self.drains.push(Drain { goals, done });
+    }
+
+    /// Answers the drains that have reached their goals. A flow that is gone had reached its own.
+    fn settle(&mut self) {
+        let flows = &self.flows;
+        for drain in &mut self.drains {
+            drain.goals.retain(|(token, goal)| flows.get(token).is_some_and(|flow| flow.moved < *goal));
+        }
+        for drain in self.drains.extract_if(.., |drain| drain.goals.is_empty() || drain.done.is_closed()) {
+            let _ = drain.done.send(());
+        }
+    }
+
+    /// Moves one batch out of a pipe: into its file, or into nothing while its output is being dropped.
+    fn serve(&mut self, token: u64) -> u64 {
+        let Some(flow) = self.flows.get_mut(&token) else { return 0 };
+        let before = flow.moved;
+        if sys::waiting_bytes(flow.pipe()) == 0 {
+            self.empty(token); // no file is made, looked at or cut for nothing
+            return 0;
+        }
+        let is_early = flow.blockage.as_ref().is_some_and(|blockage| Instant::now() < blockage.try_at);
+        if is_early {
+            self.discard(token);
+        } else {
+            let max = self.pace.batch_bytes();
+            let mut result = self.files.append(flow.fifo.as_fd(), &flow.target, max);
+            // The oldest of its own segments go first, one by one, until there is room.
+            while result.as_ref().is_err_and(LogError::is_disk_full) && segments::remove_oldest(&flow.target.path) {
+                result = self.files.append(flow.fifo.as_fd(), &flow.target, max);
+            }
+            match result {
+                Ok(appended) => self.appended(token, &appended),
+                Err(error) => self.blocked(token, &error),
+            }
+        }
+        let moved = self.flows.get(&token).map_or(0, |flow| flow.moved - before);
+        self.close_if_over(token);
+        moved
+    }
+
+    fn appended(&mut self, token: u64, appended: &Appended) {
+        let Some(flow) = self.flows.get_mut(&token) else { return };
+        if let Some(error) = &appended.cut_error {
+            let message = format!("cannot cut `{}`, it goes on growing: {error}", flow.target.path.display());
+            (self.notices)(trouble(flow, message));
+        }
+        flow.moved += appended.bytes as u64;
+        if self.pace.note_batch(appended.bytes, flow.capacity) && flow.may_grow {
+            flow.capacity = sys::grow_pipe(flow.fifo.as_fd(), BATCH_BYTES_MAX);
+            flow.may_grow = false;
+        }
+        self.unblock(token);
+    }
+
+    /// Nothing is in the pipe. Perhaps nobody can write to it any more; and of a full disk nothing is known.
+    fn empty(&mut self, token: u64) {
+        let Some(flow) = self.flows.get_mut(&token) else { return };
+        if sys::is_abandoned(flow.pipe()) {
+            flow.ends_at = Some(flow.moved);
+        }
+        let on_full = flow.target.on_full;
+        self.reschedule(token, |blockage, patience| blockage.failed_again(Instant::now(), on_full, patience));
+        self.tell_dropped_when_due(token);
+        self.close_if_over(token);
+    }
+
+    /// The file could not be written: be patient, then (if that is the policy) let go of the output.
+    fn blocked(&mut self, token: u64, error: &LogError) {
+        let now = Instant::now();
+        let patience = self.patience;
+        let Some(flow) = self.flows.get_mut(&token) else { return };
+        if flow.may_complain(now, patience) {
+            let message = error.sentence();
+            let notice = if error.is_disk_full() { disk_full(flow, message) } else { trouble(flow, message) };
+            (self.notices)(notice);
+        }
+        if flow.blockage.is_none() {
+            let blockage = Blockage::begin(now, patience);
+            self.retries.insert((blockage.try_at, token));
+            flow.blockage = Some(blockage);
+        } else {
+            let on_full = flow.target.on_full;
+            self.reschedule(token, |blockage, patience| blockage.failed_again(now, on_full, patience));
+        }
+        self.discard(token);
+        self.listen(token);
+    }
+
+    fn unblock(&mut self, token: u64) {
+        let Some(flow) = self.flows.get_mut(&token) else { return };
+        if let Some(blockage) = flow.blockage.take() {
+            self.retries.remove(&(blockage.try_at, token));
+            tell_dropped(&self.notices, &flow.target, flow.key, blockage.dropped_bytes);
+            self.listen(token);
+        }
+    }
+
+    /// Throws away what is in the pipe, if that is what the time of the blockage has come to.
+    fn discard(&mut self, token: u64) {
+        let Some(flow) = self.flows.get_mut(&token) else { return };
+        if let Some(blockage) = flow.blockage.as_mut().filter(|blockage| blockage.is_dropping) {
+            let max = self.pace.batch_bytes();
+            let bytes = sys::splice(flow.fifo.as_fd(), self.nowhere.as_fd(), None, max).unwrap_or(0) as u64;
+            flow.moved += bytes;
+            blockage.dropped_bytes += bytes;
+            self.tell_dropped_when_due(token);
+        }
+    }
+
+    /// A pipe whose bytes can go nowhere must not wake the thread.
+    fn listen(&self, token: u64) {
+        if let Some(flow) = self.flows.get(&token) {
+            let is_deaf = flow.blockage.as_ref().is_some_and(|blockage| !blockage.is_dropping);
+            let _ = self.epoll.set_deaf(flow.pipe(), token, is_deaf);
+        }
+    }
+
+    fn reschedule(&mut self, token: u64, change: impl FnOnce(&mut Blockage, Patience)) {
+        if let Some(blockage) = self.flows.get_mut(&token).and_then(|flow| flow.blockage.as_mut()) {
+            self.retries.remove(&(blockage.try_at, token));
+            change(blockage, self.patience);
+            self.retries.insert((blockage.try_at, token));
+        }
+    }
+
+    fn tell_dropped_when_due(&mut self, token: u64) {
+        let Some(flow) = self.flows.get_mut(&token) else { return };
+        if let Some(bytes) = flow.blockage.as_mut().and_then(|b| b.due_count(Instant::now(), self.patience)) {
+            tell_dropped(&self.notices, &flow.target, flow.key, bytes);
+        }
+    }
+
+    fn close_if_over(&mut self, token: u64) {
+        if !self.flows.get(&token).is_some_and(Flow::is_over) {
+            return;
+        }
+        self.unblock(token);
+        if let Some(flow) = self.flows.remove(&token) {
+            let _ = self.epoll.remove(flow.pipe());
+            if self.tokens.get(&flow.key) == Some(&token) {
+                self.tokens.remove(&flow.key);
+            }
+        }
+    }
+}
+
+fn trouble(flow: &Flow, message: String) -> Notice {
+    let LogTarget { instance, path, .. } = flow.target.clone();
+    Notice::Trouble { instance, stream: flow.key.stream, path, message }
+}
+
+fn disk_full(flow: &Flow, message: String) -> Notice {
+    let LogTarget { instance, path, .. } = flow.target.clone();
+    Notice::DiskFull { instance, stream: flow.key.stream, path, message }
+}
+
+fn tell_dropped(notices: &dyn Fn(Notice), target: &LogTarget, key: StreamKey, bytes: u64) {
+    if bytes > 0 {
+        notices(Notice::Dropped { instance: target.instance.clone(), stream: key.stream, bytes });
+    }
+}

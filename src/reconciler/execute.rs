@@ -1,0 +1,211 @@
+//! Carries a plan out: every operation after those it needs, deletes last, and a truthful report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::perform::Surroundings;
+use super::{Intent, OperationReport, OperationResult, Progress, Report};
+use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Verb};
+
+/// One plan being carried out.
+#[derive(Debug)]
+pub(super) struct Execution {
+    pub surroundings: Surroundings,
+    pub project: ProjectName,
+    /// Desired as this plan wants it.
+    pub promised: Arc<Desired>,
+    /// Desired as it is by now: a later command may have taken over.
+    pub desired: watch::Receiver<Arc<Desired>>,
+    pub busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
+    pub failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
+    pub cause: Cause,
+    pub generation: u64,
+    pub progress: broadcast::Sender<Progress>,
+    pub door: mpsc::WeakSender<Intent>,
+}
+
+/// What those who wait for an app may know of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gate {
+    Closed,
+    /// Its processes were started, or there was nothing to do.
+    Open,
+    /// It failed or was skipped: whoever needs it is skipped too.
+    Barred,
+}
+
+/// The operations of one app, in order, and the gate that opens when they are through.
+struct Line {
+    app: AppName,
+    operations: Vec<Operation>,
+    gate: watch::Sender<Gate>,
+    needs: Vec<watch::Receiver<Gate>>,
+}
+
+impl Execution {
+    /// Everything but deletes first; these only if nothing failed, and what is deleted is forgotten only then.
+    pub async fn run(self: Arc<Self>, plan: Plan, removals: Vec<Change>) {
+        let began = Instant::now();
+        let apps = touched(&plan);
+        self.mark_busy(&apps, true);
+        let changes = plan.operations.into_iter().filter(|operation| operation.verb.is_change());
+        let (deletes, others): (Vec<_>, Vec<_>) =
+            changes.partition(|operation| matches!(operation.verb, Verb::Delete { .. }));
+        let mut reports = Arc::clone(&self).phase(others).await;
+        let is_clean = reports.iter().all(|report| report.result == OperationResult::Done);
+        if is_clean {
+            match self.amend(removals).await {
+                Ok(()) => reports.extend(Arc::clone(&self).phase(deletes).await),
+                Err(why) => reports.extend(self.skip(deletes, &why)),
+            }
+        } else {
+            reports.extend(self.skip(deletes, "deletes are withheld because another operation did not succeed"));
+        }
+        self.mark_busy(&apps, false);
+        let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
+        // Nobody may be listening any more: the work was done all the same.
+        let _ = self.progress.send(Progress::Finished(report));
+    }
+
+    /// Runs operations side by side as far as their dependencies allow.
+    async fn phase(self: Arc<Self>, operations: Vec<Operation>) -> Vec<OperationReport> {
+        let mut running = JoinSet::new();
+        for line in lines(operations) {
+            let execution = Arc::clone(&self);
+            running.spawn(async move { execution.walk(line).await });
+        }
+        let mut reports = Vec::new();
+        while let Some(joined) = running.join_next().await {
+            reports.extend(joined.unwrap_or_default());
+        }
+        reports
+    }
+
+    async fn walk(&self, line: Line) -> Vec<OperationReport> {
+        let mut reports = Vec::new();
+        let mut barred_by = None;
+        for mut need in line.needs {
+            let gate = need.wait_for(|gate| *gate != Gate::Closed).await.map_or(Gate::Barred, |gate| *gate);
+            if gate == Gate::Barred {
+                barred_by = Some("an app that it depends on did not start");
+            }
+        }
+        for operation in line.operations {
+            if let Some(why) = barred_by {
+                reports.extend(self.skip(vec![operation], why));
+                continue;
+            }
+            let report = self.operate(&operation, &line.gate).await;
+            if report.result != OperationResult::Done {
+                barred_by = Some("an earlier step for this app did not succeed");
+            }
+            reports.push(report);
+        }
+        line.gate.send_replace(if barred_by.is_some() { Gate::Barred } else { Gate::Open });
+        reports
+    }
+
+    async fn operate(&self, operation: &Operation, gate: &watch::Sender<Gate>) -> OperationReport {
+        let began = Instant::now();
+        let (app, verb) = (operation.app.clone(), operation.verb.word().to_owned());
+        let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
+        let result = self.perform(operation, gate).await;
+        self.remember(&app, &result);
+        let report = OperationReport { app, verb, result, took: elapsed(began) };
+        let _ = self.progress.send(Progress::Ended(report.clone()));
+        report
+    }
+
+    /// A form of an app that failed is not tried again by anything automatic; one that came up is forgiven.
+    fn remember(&self, app: &AppName, result: &OperationResult) {
+        let key = (self.project.clone(), app.clone());
+        let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(app));
+        self.failed.send_if_modified(|failed| match (result, declared) {
+            (OperationResult::Failed { .. }, Some(declared)) => failed.insert(key, declared.digest).is_none(),
+            (OperationResult::Done, _) => failed.remove(&key).is_some(),
+            (OperationResult::Failed { .. } | OperationResult::Skipped { .. } | OperationResult::Superseded, _) => false,
+        });
+    }
+
+    fn skip(&self, operations: Vec<Operation>, why: &str) -> Vec<OperationReport> {
+        let skipped = operations.into_iter().map(|operation| OperationReport {
+            app: operation.app,
+            verb: operation.verb.word().to_owned(),
+            result: OperationResult::Skipped { why: why.to_owned() },
+            took: Millis(0),
+        });
+        let reports: Vec<_> = skipped.collect();
+        for report in &reports {
+            let _ = self.progress.send(Progress::Ended(report.clone()));
+        }
+        reports
+    }
+
+    /// Changes Desired on behalf of this plan, unless somebody else did meanwhile.
+    pub(super) async fn amend(&self, changes: Vec<Change>) -> Result<(), String> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let leaving = || "the daemon is shutting down".to_owned();
+        let door = self.door.upgrade().ok_or_else(leaving)?;
+        let (reply, kept) = oneshot::channel();
+        let amend = Intent::Amend(changes, Arc::clone(&self.promised), reply);
+        door.send(amend).await.map_err(|_| leaving())?;
+        kept.await.map_err(|_| leaving())?.map_err(|error| error.to_string())
+    }
+
+    fn mark_busy(&self, apps: &[AppName], is_busy: bool) {
+        self.busy.send_modify(|busy| {
+            for app in apps {
+                let key = (self.project.clone(), app.clone());
+                let count = busy.get(&key).copied().unwrap_or(0);
+                match if is_busy { count + 1 } else { count.saturating_sub(1) } {
+                    0 => busy.remove(&key),
+                    count => busy.insert(key, count),
+                };
+            }
+        });
+    }
+}
+
+/// Groups operations by app and ties each group to the gates of what it comes after.
+fn lines(operations: Vec<Operation>) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for operation in operations {
+        match lines.iter_mut().find(|line| line.app == operation.app) {
+            Some(line) => line.operations.push(operation),
+            None => lines.push(Line {
+                app: operation.app.clone(),
+                operations: vec![operation],
+                gate: watch::Sender::new(Gate::Closed),
+                needs: Vec::new(),
+            }),
+        }
+    }
+    let gates: BTreeMap<AppName, watch::Sender<Gate>> =
+        lines.iter().map(|line| (line.app.clone(), line.gate.clone())).collect();
+    for line in &mut lines {
+        let after = line.operations.iter().flat_map(|operation| &operation.after);
+        let others = after.filter(|app| **app != line.app);
+        line.needs = others.filter_map(|app| gates.get(app)).map(watch::Sender::subscribe).collect();
+    }
+    lines
+}
+
+/// Every app that a plan touches, by its old and by its new name.
+fn touched(plan: &Plan) -> Vec<AppName> {
+    let changes = plan.operations.iter().filter(|operation| operation.verb.is_change());
+    let names = changes.flat_map(|operation| match &operation.verb {
+        Verb::Rename { from: old } | Verb::Replace { old, .. } => vec![operation.app.clone(), old.clone()],
+        _ => vec![operation.app.clone()],
+    });
+    names.collect()
+}
+
+fn elapsed(since: Instant) -> Millis {
+    Millis(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX))
+}

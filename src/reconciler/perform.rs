@@ -1,0 +1,224 @@
+//! One operation → orders for the supervisor. No choices: the plan made them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::OperationResult;
+use super::execute::{Execution, Gate};
+use crate::events::Events;
+use crate::logs::{self, LogQuery, Pump, Source};
+use crate::model::{
+    AppId, AppName, Change, Declared, Desired, Failure, InstanceId, Operation, Phase, Project, ProjectName, Stream, Verb,
+};
+use crate::os::{Home, Worker};
+use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};
+
+/// How long a new process must live to count as started, where nothing better is declared.
+const ALIVE_FOR: Duration = Duration::from_millis(300);
+/// Lines of output that a failure report carries.
+const LAST_LINES: usize = 5;
+
+/// Whom an execution works with.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Takes the orders.
+    pub supervisor: Supervisor,
+    /// Is told what was accepted.
+    pub events: Events,
+    /// Where logs are.
+    pub home: Home,
+    /// Writes them.
+    pub pump: Pump,
+    /// Reads them.
+    pub reader: Worker,
+}
+
+impl Execution {
+    /// Does one operation. `gate` opens as soon as dependents may go on.
+    pub(super) async fn perform(&self, operation: &Operation, gate: &watch::Sender<Gate>) -> OperationResult {
+        let app = &operation.app;
+        match &operation.verb {
+            Verb::Start { slots } => self.start(app, slots, gate).await,
+            Verb::Roll { slots } => self.roll(app, slots).await,
+            Verb::Scale { add, remove, .. } => {
+                let removed = self.all(app, remove, |_| Some(Task::Delete(self.cause.clone()))).await;
+                if removed == OperationResult::Done { self.start(app, add, gate).await } else { removed }
+            }
+            Verb::Update => self.update(app).await,
+            Verb::Rename { from } => self.rename(from, app).await,
+            Verb::Replace { old, slots } => self.replace(old, app, slots, gate).await,
+            Verb::Stop { slots } => self.all(app, slots, |_| Some(Task::Stop(self.cause.clone()))).await,
+            Verb::Delete { slots } => self.all(app, slots, |_| Some(Task::Delete(self.cause.clone()))).await,
+            Verb::Keep | Verb::Hold => OperationResult::Done,
+        }
+    }
+
+    async fn start(&self, app: &AppName, slots: &[u32], gate: &watch::Sender<Gate>) -> OperationResult {
+        let started = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Start)).await;
+        if started == OperationResult::Done {
+            gate.send_replace(Gate::Open);
+            return self.stays_alive(app, slots).await;
+        }
+        started
+    }
+
+    /// One slot after the other; the next one only when this one lives.
+    async fn roll(&self, app: &AppName, slots: &[u32]) -> OperationResult {
+        for slot in slots {
+            let one = [*slot];
+            let restarted = self.all(app, &one, |slot| self.launch(app, slot).map(Task::Restart)).await;
+            if restarted != OperationResult::Done {
+                return restarted;
+            }
+            let alive = self.stays_alive(app, &one).await;
+            if alive != OperationResult::Done {
+                return alive;
+            }
+        }
+        OperationResult::Done
+    }
+
+    async fn update(&self, app: &AppName) -> OperationResult {
+        let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
+        let slots = self.live_slots(app).await;
+        self.all(app, &slots, |_| Some(Task::Update(Arc::clone(&declared.spec)))).await
+    }
+
+    async fn rename(&self, from: &AppName, to: &AppName) -> OperationResult {
+        let slots = self.live_slots(from).await;
+        let old = AppId::new(self.project.clone(), from.clone());
+        self.all(to, &slots, |slot| Some(Task::Rename(old.instance(slot), self.launch(to, slot)?))).await
+    }
+
+    /// Old stopped, new started; if that fails the old one runs again and stays declared.
+    async fn replace(&self, old: &AppName, new: &AppName, slots: &[u32], gate: &watch::Sender<Gate>) -> OperationResult {
+        let old_slots = self.live_slots(old).await;
+        let stopped = self.all(old, &old_slots, |_| Some(Task::Stop(self.cause.clone()))).await;
+        if stopped != OperationResult::Done {
+            return stopped;
+        }
+        let started = self.start(new, slots, gate).await;
+        if let OperationResult::Failed { instance, failure, exit, last_lines, .. } = started {
+            let again = self.all(old, &old_slots, |slot| self.launch(old, slot).map(Task::Start)).await;
+            let is_reverted = again == OperationResult::Done;
+            return OperationResult::Failed { instance, failure, exit, last_lines, is_reverted };
+        }
+        let forgotten = Change::AppRemoved { project: self.project.clone(), name: old.clone() };
+        if let Err(why) = self.amend(vec![forgotten]).await {
+            return OperationResult::Skipped { why };
+        }
+        self.all(old, &old_slots, |_| Some(Task::Delete(self.cause.clone()))).await
+    }
+
+    /// Gives one order per slot, all at once, and waits for all of them. `task` is `None` where a later command has
+    /// changed what the plan was made from.
+    async fn all(&self, app: &AppName, slots: &[u32], task: impl Fn(u32) -> Option<Task>) -> OperationResult {
+        let id = AppId::new(self.project.clone(), app.clone());
+        let mut orders = JoinSet::new();
+        for slot in slots {
+            let Some(task) = task(*slot) else { return OperationResult::Superseded };
+            let (supervisor, instance) = (self.surroundings.supervisor.clone(), id.instance(*slot));
+            orders.spawn(async move { (instance.clone(), supervisor.order(Order { instance, task }).await) });
+        }
+        let mut worst = OperationResult::Done;
+        while let Some(joined) = orders.join_next().await {
+            match joined {
+                Ok((_, Outcome::Done)) => {}
+                Ok((instance, Outcome::Failed(failure))) => worst = self.failed(instance, Some(failure)).await,
+                Ok((_, Outcome::Superseded)) | Err(_) => {
+                    if worst == OperationResult::Done {
+                        worst = OperationResult::Superseded;
+                    }
+                }
+            }
+        }
+        worst
+    }
+
+    /// A service that ends within its first moments has failed, unless its policy calls that exit done.
+    async fn stays_alive(&self, app: &AppName, slots: &[u32]) -> OperationResult {
+        let id = AppId::new(self.project.clone(), app.clone());
+        let before = self.surroundings.supervisor.live().await;
+        let generation = |live: &crate::model::Live, slot| {
+            live.instances.get(&id.instance(slot)).map(|instance| (instance.generation, instance.restarts))
+        };
+        tokio::time::sleep(ALIVE_FOR).await;
+        let after = self.surroundings.supervisor.live().await;
+        for slot in slots {
+            let Some(instance) = after.instances.get(&id.instance(*slot)) else { return OperationResult::Superseded };
+            let is_well = match &instance.phase {
+                Phase::Done { .. } => true,
+                Phase::Running { .. } => generation(&before, *slot) == generation(&after, *slot),
+                Phase::Stopped | Phase::Stopping { .. } => return OperationResult::Superseded,
+                Phase::Starting | Phase::Backoff { .. } | Phase::Errored { .. } => false,
+            };
+            if !is_well {
+                let failure = match &instance.phase {
+                    Phase::Errored { failure } => Some(failure.clone()),
+                    _ => None,
+                };
+                return self.failed(id.instance(*slot), failure).await;
+            }
+        }
+        OperationResult::Done
+    }
+
+    async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
+        let live = self.surroundings.supervisor.live().await;
+        let exit = live.instances.get(&instance).and_then(|live| live.last_exit);
+        let last_lines = self.last_lines(&instance).await;
+        OperationResult::Failed { instance, failure, exit, last_lines, is_reverted: false }
+    }
+
+    async fn last_lines(&self, instance: &InstanceId) -> Vec<String> {
+        let Some(declared) = self.declared(&instance.app.name) else { return Vec::new() };
+        let source = |stream| Source {
+            instance: instance.clone(),
+            stream,
+            path: log_path(&self.surroundings.home, instance, stream, &declared.spec.logs),
+        };
+        let sources = [source(Stream::Stdout), source(Stream::Stderr)];
+        let (reply, lines) = oneshot::channel();
+        let read = move || {
+            let lines = logs::read(&sources, &LogQuery { lines: LAST_LINES, since: None }).unwrap_or_default();
+            let _ = reply.send(lines);
+        };
+        if self.surroundings.reader.submit(Box::new(read)).is_err() {
+            return Vec::new();
+        }
+        let lines = lines.await.unwrap_or_default();
+        lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect()
+    }
+
+    /// What this plan wants of an app, unless a later command wants something else by now.
+    fn declared(&self, app: &AppName) -> Option<Declared> {
+        let promised = declared_in(&self.promised, &self.project, app)?;
+        let current = self.desired.borrow();
+        (declared_in(&current, &self.project, app) == Some(promised)).then(|| promised.clone())
+    }
+
+    fn launch(&self, app: &AppName, slot: u32) -> Option<Launch> {
+        let declared = self.declared(app)?;
+        Some(Launch {
+            epoch: declared.epoch_of(slot),
+            spec: declared.spec,
+            digest: declared.digest,
+            base: declared.base,
+            base_digest: declared.base_digest,
+            cause: self.cause.clone(),
+        })
+    }
+
+    async fn live_slots(&self, app: &AppName) -> Vec<u32> {
+        let live = self.surroundings.supervisor.live().await;
+        let ids = live.instances.keys().filter(|id| id.app.project == self.project && id.app.name == *app);
+        ids.map(|id| id.slot).collect()
+    }
+}
+
+fn declared_in<'a>(desired: &'a Desired, project: &ProjectName, app: &AppName) -> Option<&'a Declared> {
+    desired.projects.get(project).map(|project: &Project| &project.apps).and_then(|apps| apps.get(app))
+}

@@ -1,0 +1,283 @@
+//! The one loop that changes Desired: intents come in one after the other, each is planned, kept, then carried out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::execute::Execution;
+use super::perform::Surroundings;
+use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target};
+use crate::model::{
+    Actor, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName, Proposed, Subject, Verb,
+};
+use crate::os;
+use crate::plan::{self, EditRequest};
+
+/// How often Desired and Live are compared although nobody woke the loop.
+const SLOW_TIMER: Duration = Duration::from_secs(30);
+
+/// The reconciler's own memory; it belongs to one task.
+#[derive(Debug)]
+pub(super) struct Loop {
+    desired: watch::Sender<Arc<Desired>>,
+    keeper: Keeper,
+    surroundings: Surroundings,
+    intents: mpsc::Receiver<Intent>,
+    /// Everything was stopped for good: no wake-up starts anything any more.
+    is_leaving: bool,
+    /// For executions, which have amendments of their own; weak, so that they do not keep the loop alive.
+    door: mpsc::WeakSender<Intent>,
+    /// What failed in this form: nothing automatic tries it again until somebody changes it.
+    failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
+    /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
+    busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
+}
+
+impl Loop {
+    pub fn new(
+        desired: Desired,
+        keeper: Keeper,
+        surroundings: Surroundings,
+        intents: mpsc::Receiver<Intent>,
+        door: mpsc::WeakSender<Intent>,
+    ) -> Self {
+        Self {
+            desired: watch::Sender::new(Arc::new(desired)),
+            keeper,
+            surroundings,
+            intents,
+            is_leaving: false,
+            door,
+            failed: watch::Sender::new(BTreeMap::new()),
+            busy: watch::Sender::new(BTreeMap::new()),
+        }
+    }
+
+    /// Runs until every handle is gone.
+    pub async fn run(mut self) {
+        self.wake().await;
+        let mut timer = tokio::time::interval(SLOW_TIMER);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        timer.tick().await;
+        loop {
+            tokio::select! {
+                intent = self.intents.recv() => match intent {
+                    Some(intent) => self.take(intent).await,
+                    None => return,
+                },
+                _ = timer.tick() => self.wake().await,
+            }
+        }
+    }
+
+    /// Who asked and went away does not want the answer: sending into the void is fine everywhere here.
+    async fn take(&mut self, intent: Intent) {
+        match intent {
+            Intent::Desired(reply) => drop(reply.send(self.current())),
+            Intent::Plan(proposed, options, reply) => drop(reply.send(self.plan(&proposed, &options).await)),
+            Intent::Apply(proposed, options, by, reply) => {
+                let accepted = self.apply(&proposed, &options, by).await;
+                let _ = reply.send(accepted);
+            }
+            Intent::Edit(targets, edit, by, reply) => {
+                let accepted = self.edit(&targets, &edit, &by).await;
+                let _ = reply.send(accepted);
+            }
+            Intent::Amend(changes, promised, reply) => {
+                let kept = self.amend(changes, &promised).await;
+                let _ = reply.send(kept);
+            }
+            Intent::StopAll(by, is_remembered, reply) => {
+                let accepted = self.stop_all(&by, is_remembered).await;
+                let _ = reply.send(accepted);
+            }
+        }
+    }
+
+    /// Compares what is stored with what lives. Takes no input: what happens after a crash happens every day.
+    async fn wake(&mut self) {
+        let desired = self.current();
+        if desired.is_shut_down || self.is_leaving {
+            return;
+        }
+        let live = self.surroundings.supervisor.live().await;
+        let mut names: Vec<ProjectName> = desired.projects.keys().cloned().collect();
+        names.extend(live.instances.keys().map(|id| id.app.project.clone()).filter(|name| !desired.projects.contains_key(name)));
+        names.dedup();
+        for name in names {
+            let project = desired.projects.get(&name).cloned().unwrap_or_else(Project::default);
+            let mut plan = plan::plan_wakeup(&name, &project, &live);
+            plan.operations.retain(|operation| self.may_touch(&name, &project, &operation.app));
+            if !plan.is_empty() {
+                self.execute(plan, Cause::Boot, Vec::new());
+            }
+        }
+    }
+
+    /// Whether something automatic may work on an app: nobody else does, and it has not failed in this form.
+    fn may_touch(&self, name: &ProjectName, project: &Project, app: &AppName) -> bool {
+        let key = (name.clone(), app.clone());
+        let failed = self.failed.borrow().get(&key).copied();
+        let digest = project.apps.get(app).map(|declared| declared.digest);
+        !self.busy.borrow().contains_key(&key) && (failed.is_none() || failed != digest)
+    }
+
+    async fn plan(&self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
+        let live = self.surroundings.supervisor.live().await;
+        let desired = self.current();
+        plan::plan(desired.projects.get(&proposed.project), proposed, &live, options).map_err(ReconcileError::Refused)
+    }
+
+    async fn apply(&mut self, proposed: &Proposed, options: &ApplyOptions, by: Actor) -> Result<Accepted, ReconcileError> {
+        let live = self.surroundings.supervisor.live().await;
+        let desired = self.current();
+        let stored = desired.projects.get(&proposed.project);
+        let decision = plan::decide(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
+        // Deletes come last, and only if nothing failed: until then what is to be deleted stays declared.
+        let (removals, mut changes) = split_removals(decision.changes, &decision.plan);
+        if desired.is_shut_down {
+            changes.push(Change::ShutDown { is_shut_down: false });
+        }
+        self.keep(changes).await?;
+        let generation = self.generation_of(&proposed.project);
+        let cause = Cause::Apply { by, generation };
+        self.tell_accepted(&decision.plan, generation, &cause);
+        Ok(self.execute(decision.plan, cause, removals))
+    }
+
+    async fn edit(&mut self, targets: &[Target], edit: &Edit, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
+        let mut by_project: BTreeMap<ProjectName, Vec<(AppName, Option<u32>)>> = BTreeMap::new();
+        for target in targets {
+            by_project.entry(target.app.project.clone()).or_default().push((target.app.name.clone(), target.slot));
+        }
+        let live = self.surroundings.supervisor.live().await;
+        let mut changes = Vec::new();
+        let desired = self.current();
+        for (project, targets) in &by_project {
+            let stored = desired.projects.get(project).ok_or_else(|| ReconcileError::NoSuchApp { app: project.to_string() })?;
+            let request = EditRequest { project, targets, edit, by: &by.name, at: os::wall() };
+            changes.extend(plan::edit(stored, &live, &request).map_err(ReconcileError::Refused)?);
+        }
+        if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart) {
+            changes.push(Change::ShutDown { is_shut_down: false });
+        }
+        self.keep(changes).await?;
+        let cause = Cause::Command { by: by.clone(), verb: verb(edit).to_owned() };
+        let mut accepted = Vec::new();
+        for (name, targets) in by_project {
+            let project = self.current().projects.get(&name).cloned().unwrap_or_else(Project::default);
+            let mut plan = plan::plan_wakeup(&name, &project, &live);
+            plan.operations.retain(|operation| targets.iter().any(|(app, _)| *app == operation.app));
+            self.tell_accepted(&plan, project.generation, &cause);
+            accepted.push(self.execute(plan, cause.clone(), Vec::new()));
+        }
+        Ok(accepted)
+    }
+
+    async fn stop_all(&mut self, by: &Actor, is_remembered: bool) -> Result<Vec<Accepted>, ReconcileError> {
+        if is_remembered {
+            self.keep(vec![Change::ShutDown { is_shut_down: true }]).await?;
+        }
+        self.is_leaving = true;
+        let live = self.surroundings.supervisor.live().await;
+        let cause = Cause::Command { by: by.clone(), verb: "shutdown".into() };
+        let desired = self.current();
+        let plans = desired.projects.iter().map(|(name, project)| plan::plan_shutdown(name, project, &live, &by.name));
+        Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new())).collect())
+    }
+
+    /// Durable first, then in memory: what people are told was accepted survives everything.
+    async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.keeper.commit(changes.clone()).await?;
+        os::killpoint("desired.kept");
+        self.desired.send_modify(|desired| {
+            let desired = Arc::make_mut(desired);
+            changes.into_iter().for_each(|change| desired.accept(change));
+        });
+        Ok(())
+    }
+
+    /// What an execution has to change at its end. Whatever somebody else changed meanwhile stays as they wanted it.
+    async fn amend(&mut self, changes: Vec<Change>, promised: &Desired) -> Result<(), ReconcileError> {
+        let desired = self.current();
+        let is_as_promised = |change: &Change| match change {
+            Change::AppRemoved { project, name } | Change::App { project, name, .. } => {
+                let of = |desired: &Desired| desired.projects.get(project).and_then(|project| project.apps.get(name).cloned());
+                of(&desired) == of(promised)
+            }
+            Change::ProjectRemoved { name } => {
+                let generation = |desired: &Desired| desired.projects.get(name).map(|project| project.generation);
+                generation(&desired) == generation(promised)
+            }
+            Change::Project { .. } | Change::ShutDown { .. } => false,
+        };
+        self.keep(changes.into_iter().filter(is_as_promised).collect()).await
+    }
+
+    fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>) -> Accepted {
+        let (progress, receiver) = broadcast::channel(plan.operations.len() * 2 + 16);
+        let generation = self.generation_of(&plan.project);
+        let execution = Execution {
+            surroundings: self.surroundings.clone(),
+            project: plan.project.clone(),
+            promised: self.current(),
+            desired: self.desired.subscribe(),
+            busy: self.busy.clone(),
+            failed: self.failed.clone(),
+            cause,
+            generation,
+            progress,
+            door: self.door.clone(),
+        };
+        tokio::spawn(Arc::new(execution).run(plan.clone(), removals));
+        Accepted { plan, generation, progress: receiver }
+    }
+
+    fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
+        if plan.is_empty() {
+            return;
+        }
+        let changed = plan.operations.iter().filter(|operation| operation.verb.is_change());
+        let summary: Vec<String> = changed.map(|operation| format!("{} {}", operation.verb.word(), operation.app)).collect();
+        let fact = Fact::Accepted { cause: cause.clone(), generation, summary: summary.join(", ") };
+        self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
+    }
+
+    fn current(&self) -> Arc<Desired> {
+        Arc::clone(&self.desired.borrow())
+    }
+
+    fn generation_of(&self, project: &ProjectName) -> u64 {
+        self.desired.borrow().projects.get(project).map_or(0, |project| project.generation)
+    }
+}
+
+/// What is kept only after everything else has succeeded, and what is kept at once. An app that is replaced is
+/// forgotten by the replacement itself, once the new one runs.
+fn split_removals(changes: Vec<Change>, plan: &Plan) -> (Vec<Change>, Vec<Change>) {
+    let is_any = |wanted: &dyn Fn(&Operation) -> bool| plan.operations.iter().any(wanted);
+    let is_deleted = |name: &AppName| is_any(&|one| one.app == *name && matches!(one.verb, Verb::Delete { .. }));
+    let is_replaced = |name: &AppName| is_any(&|one| matches!(&one.verb, Verb::Replace { old, .. } if old == name));
+    let kept = changes.into_iter().filter(|change| !matches!(change, Change::AppRemoved { name, .. } if is_replaced(name)));
+    kept.partition(|change| match change {
+        Change::AppRemoved { name, .. } => is_deleted(name),
+        Change::ProjectRemoved { .. } => true,
+        Change::Project { .. } | Change::App { .. } | Change::ShutDown { .. } => false,
+    })
+}
+
+fn verb(edit: &Edit) -> &'static str {
+    match edit {
+        Edit::Start => "start",
+        Edit::Stop { .. } => "stop",
+        Edit::Restart => "restart",
+        Edit::Delete => "delete",
+        Edit::Scale { .. } => "scale",
+        Edit::Unhold => "unhold",
+    }
+}

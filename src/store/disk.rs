@@ -1,0 +1,167 @@
+//! The few file operations that the store needs: the only place of this room that touches the disk.
+//!
+//! Guarantees: what `append` and `replace` have returned `Ok` for survives a power cut; what they failed to write is
+//! not there. Assumes: one writer per folder, and a file system on which `rename` is atomic.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{JOURNAL, NEW, PREVIOUS};
+
+/// Files that were set aside are numbered up to this; the last one is overwritten.
+const ASIDE_MAX: u32 = 9;
+
+/// The current file, open for appending whole batches.
+#[derive(Debug)]
+pub(super) struct JournalFile {
+    file: File,
+    good_bytes: u64,
+    /// A failed batch may have left bytes behind the good ones.
+    has_torn_tail: bool,
+    /// The folder that does not durably name this file yet: until it does, a power cut brings the old file back.
+    unsynced_folder: Option<PathBuf>,
+    /// Pretended free space, so that tests can fill the disk.
+    #[cfg(test)]
+    pub(super) room_bytes: Option<usize>,
+}
+
+/// Which file stays beside a new one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Keep {
+    /// The one that is replaced.
+    Current,
+    /// The one before it: what is replaced is no good, or there is none.
+    Previous,
+}
+
+impl JournalFile {
+    fn new(file: File, good_bytes: u64) -> Self {
+        Self {
+            file,
+            good_bytes,
+            has_torn_tail: false,
+            unsynced_folder: None,
+            #[cfg(test)]
+            room_bytes: None,
+        }
+    }
+
+    /// Length of what counts.
+    pub(super) fn bytes(&self) -> u64 {
+        self.good_bytes
+    }
+
+    /// Writes a batch behind the good bytes, durably. After an error the batch is cut off again.
+    pub(super) fn append(&mut self, batch: &[u8]) -> io::Result<()> {
+        if self.has_torn_tail {
+            self.cut()?;
+        }
+        self.sync_folder()?;
+        self.has_torn_tail = true;
+        let written = self.write(batch).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            // If even this fails, the next append tries again before it writes.
+            let _ = self.cut();
+            return Err(error);
+        }
+        self.has_torn_tail = false;
+        self.good_bytes += batch.len() as u64;
+        Ok(())
+    }
+
+    fn write(&self, batch: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(room) = self.room_bytes.filter(|room| *room < batch.len()) {
+            self.file.write_all_at(&batch[..room], self.good_bytes)?;
+            return Err(ErrorKind::StorageFull.into());
+        }
+        self.file.write_all_at(batch, self.good_bytes)
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        if let Some(folder) = &self.unsynced_folder {
+            File::open(folder)?.sync_all()?;
+        }
+        self.unsynced_folder = None;
+        Ok(())
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.good_bytes)?;
+        self.file.sync_data()?;
+        self.has_torn_tail = false;
+        Ok(())
+    }
+}
+
+/// Makes the folder, for its owner only.
+pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The whole file; `None` if there is none.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the current file and cuts off what stands behind the good bytes.
+pub(super) fn open(path: &Path, good_bytes: u64) -> io::Result<JournalFile> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut journal = JournalFile::new(file, good_bytes);
+    if journal.file.metadata()?.len() != good_bytes {
+        journal.cut()?;
+    }
+    Ok(journal)
+}
+
+/// Puts a new file in the place of the current one. There is a whole current file at every instant.
+pub(super) fn replace(folder: &Path, bytes: &[u8], keep: Keep) -> io::Result<JournalFile> {
+    let (current, previous, new) = (folder.join(JOURNAL), folder.join(PREVIOUS), folder.join(NEW));
+    remove(&new)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
+    let publish = || {
+        file.write_all_at(bytes, 0)?;
+        file.sync_all()?;
+        if keep == Keep::Current {
+            remove(&previous)?;
+            fs::hard_link(&current, &previous)?;
+        }
+        fs::rename(&new, &current)
+    };
+    if let Err(error) = publish() {
+        // A full disk needs the space; what cannot be removed is removed by the next attempt.
+        let _ = remove(&new);
+        return Err(error);
+    }
+    let mut journal = JournalFile::new(file, bytes.len() as u64);
+    journal.unsynced_folder = Some(folder.to_owned());
+    // The old and the new file say the same; only the next append depends on it, and tries again.
+    let _ = journal.sync_folder();
+    Ok(journal)
+}
+
+/// Gives a damaged file a second name, so that a person can look at it. Returns that name.
+pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let name = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".broken-{number}"));
+        PathBuf::from(name)
+    };
+    let free = (1..=ASIDE_MAX).map(name).find(|name| !name.exists()).unwrap_or_else(|| name(ASIDE_MAX));
+    remove(&free)?;
+    fs::hard_link(path, &free)?;
+    Ok(free)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

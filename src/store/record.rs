@@ -1,0 +1,99 @@
+//! What one line of the file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{App, AppName, Change, Declared, Desired, Digest, Environment, Origin, ProjectName};
+
+/// One line. Field names are the format: they change only with its number.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "record")]
+pub(super) enum Record {
+    /// A spec, before the first record that names its digest.
+    Spec { digest: Digest, app: Arc<App> },
+    /// A recorded shell environment, likewise.
+    Base { digest: Digest, base: Arc<Environment> },
+    /// [`Change::Project`].
+    Project { name: ProjectName, origin: Origin, generation: u64 },
+    /// [`Change::ProjectRemoved`].
+    ProjectRemoved { name: ProjectName },
+    /// [`Change::App`]; spec and environment by digest.
+    App { project: ProjectName, name: AppName, declared: Box<Declared> },
+    /// [`Change::AppRemoved`].
+    AppRemoved { project: ProjectName, name: AppName },
+    /// [`Change::ShutDown`].
+    ShutDown { is_shut_down: bool },
+    /// Everything since the last one counts from here on.
+    Commit { seq: u64 },
+}
+
+impl Record {
+    /// The line for a change.
+    pub(super) fn of_change(change: &Change) -> Self {
+        match change.clone() {
+            Change::Project { name, origin, generation } => Self::Project { name, origin, generation },
+            Change::ProjectRemoved { name } => Self::ProjectRemoved { name },
+            Change::App { project, name, declared } => Self::App { project, name, declared },
+            Change::AppRemoved { project, name } => Self::AppRemoved { project, name },
+            Change::ShutDown { is_shut_down } => Self::ShutDown { is_shut_down },
+        }
+    }
+}
+
+/// Specs and environments by the digest of their content; each is held once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contents {
+    pub specs: BTreeMap<Digest, Arc<App>>,
+    pub bases: BTreeMap<Digest, Arc<Environment>>,
+}
+
+impl Contents {
+    /// What is declared, or named by `live`.
+    pub(super) fn needed(&self, desired: &Desired, live: &BTreeSet<Digest>) -> Self {
+        let declared = || desired.projects.values().flat_map(|project| project.apps.values());
+        let named: BTreeSet<Digest> = declared().flat_map(|app| [app.digest, app.base_digest]).collect();
+        let is_needed = |digest: &Digest| named.contains(digest) || live.contains(digest);
+        let mut needed = self.clone();
+        needed.specs.retain(|digest, _| is_needed(digest));
+        needed.bases.retain(|digest, _| is_needed(digest));
+        needed
+    }
+
+    /// Puts the real spec and environment, from here or from `fresh`, into a declaration that was read; `None` if they
+    /// were never written.
+    pub(super) fn complete(&self, fresh: &Self, mut declared: Box<Declared>) -> Option<Box<Declared>> {
+        let spec = self.specs.get(&declared.digest).or_else(|| fresh.specs.get(&declared.digest))?;
+        let base = self.bases.get(&declared.base_digest).or_else(|| fresh.bases.get(&declared.base_digest))?;
+        declared.spec = Arc::clone(spec);
+        declared.base = Arc::clone(base);
+        Some(declared)
+    }
+
+    /// Adds what has become durable.
+    pub(super) fn take(&mut self, mut fresh: Self) {
+        self.specs.append(&mut fresh.specs);
+        self.bases.append(&mut fresh.bases);
+    }
+}
+
+/// The records that lead from nothing to this state.
+pub(super) fn snapshot(desired: &Desired, contents: &Contents) -> Vec<Record> {
+    let specs = contents.specs.iter().map(|(digest, app)| Record::Spec { digest: *digest, app: Arc::clone(app) });
+    let bases = contents.bases.iter().map(|(digest, base)| Record::Base { digest: *digest, base: Arc::clone(base) });
+    let mut records: Vec<_> = specs.chain(bases).collect();
+    if desired.is_shut_down {
+        records.push(Record::ShutDown { is_shut_down: true });
+    }
+    for (name, project) in &desired.projects {
+        let (origin, generation) = (project.origin.clone(), project.generation);
+        records.push(Record::Project { name: name.clone(), origin, generation });
+        records.extend(project.apps.iter().map(|(app, declared)| Record::App {
+            project: name.clone(),
+            name: app.clone(),
+            declared: Box::new(declared.clone()),
+        }));
+    }
+    records
+}

@@ -1,0 +1,259 @@
+//! Power cuts, decay and full disks: the state is the last acknowledged one or newer, or somebody is told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::model::{AppName, Declared, LogPolicy, Origin, ProjectName, RestartPolicy, Run, Standing, StopPolicy};
+
+fn shop() -> ProjectName {
+    "shop".parse().unwrap()
+}
+
+fn declared(name: &str, port: u16) -> Declared {
+    let app = App {
+        project: shop(),
+        name: name.parse().unwrap(),
+        moved_from: Vec::new(),
+        namespace: "default".into(),
+        instances: Some(2),
+        autostart: true,
+        protect: false,
+        depends_on: [].into(),
+        run: Run { script: Some("/srv/api.js".into()), cwd: "/srv".into(), port: Some(port), ..Run::default() },
+        restart: RestartPolicy::default(),
+        stop: StopPolicy::default(),
+        logs: LogPolicy::default(),
+    };
+    let base = Environment::from([("PATH".to_owned(), "/usr/bin".to_owned())]);
+    Declared::new(Arc::new(app), Arc::new(base), Standing::Up)
+}
+
+fn app(name: &str, port: u16) -> Change {
+    Change::App { project: shop(), name: name.parse().unwrap(), declared: Box::new(declared(name, port)) }
+}
+
+fn project(generation: u64) -> Change {
+    let origin = Origin { folder: "/srv".into(), is_named: true, files: vec!["/srv/e.toml".into()], profile: None };
+    Change::Project { name: shop(), origin, generation }
+}
+
+/// Batches that use every kind of change.
+fn history() -> Vec<Vec<Change>> {
+    let name: AppName = "api".parse().unwrap();
+    vec![
+        vec![project(1), app("api", 80), app("db", 1)],
+        vec![project(2), app("api", 81)],
+        vec![Change::ShutDown { is_shut_down: true }],
+        vec![project(3), Change::AppRemoved { project: shop(), name }],
+        vec![Change::ProjectRemoved { name: shop() }, Change::ShutDown { is_shut_down: false }],
+        vec![project(1), app("api", 80)],
+    ]
+}
+
+fn open(folder: &TempDir) -> (Store, Desired, Vec<String>) {
+    Store::open(folder.path()).unwrap()
+}
+
+/// A journal with the whole history, every state that it went through, and the lengths at which they were reached.
+fn written() -> (TempDir, Vec<Desired>, Vec<usize>) {
+    let folder = TempDir::new().unwrap();
+    let (mut store, desired, _) = open(&folder);
+    let (mut states, mut lengths) = (vec![desired], vec![length(&folder)]);
+    for batch in history() {
+        store.commit(&batch).unwrap();
+        states.push(store.desired.clone());
+        lengths.push(length(&folder));
+    }
+    (folder, states, lengths)
+}
+
+fn length(folder: &TempDir) -> usize {
+    usize::try_from(fs::metadata(folder.path().join(JOURNAL)).unwrap().len()).unwrap()
+}
+
+fn write(folder: &TempDir, name: &str, bytes: &[u8]) {
+    fs::write(folder.path().join(name), bytes).unwrap();
+}
+
+fn journal(folder: &TempDir) -> Vec<u8> {
+    fs::read(folder.path().join(JOURNAL)).unwrap()
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_start() {
+    let (folder, states, _) = written();
+    let (store, desired, troubles) = open(&folder);
+    assert_eq!((Some(&desired), &store.desired), (states.last(), &desired));
+    assert_eq!(troubles, [""; 0]);
+    let api = &desired.projects[&shop()].apps[&"api".parse().unwrap()];
+    assert_eq!((api.spec.run.port, api.base["PATH"].as_str()), (Some(80), "/usr/bin"));
+    // An old process may still run the spec of a removed declaration.
+    assert_eq!(store.spec(&declared("api", 81).digest).unwrap().run.port, Some(81));
+    assert!(store.base(&api.base_digest).is_some());
+}
+
+#[test]
+fn only_the_owner_can_read_the_state() {
+    let folder = TempDir::new().unwrap();
+    let home = folder.path().join("new/state");
+    let (mut store, ..) = Store::open(&home).unwrap();
+    store.commit(&history()[0]).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&home), mode(&home.join(JOURNAL))), (0o700, 0o600));
+    store.compact(&BTreeSet::new()).unwrap();
+    assert_eq!((mode(&home.join(JOURNAL)), mode(&home.join(PREVIOUS))), (0o600, 0o600));
+}
+
+/// The state that counts when everything from `at` on is lost.
+fn state_at<'a>(at: usize, lengths: &[usize], states: &'a [Desired]) -> &'a Desired {
+    &states[lengths.iter().rposition(|length| *length <= at).unwrap()]
+}
+
+#[test]
+fn a_power_cut_at_any_byte_leaves_the_last_whole_change() {
+    let (folder, states, lengths) = written();
+    let whole = journal(&folder);
+    for cut in lengths[0]..=whole.len() {
+        let expected = state_at(cut, &lengths, &states);
+        let replay = journal::replay(&whole[..cut]).unwrap();
+        assert_eq!(&replay.desired, expected, "cut at {cut}");
+        assert_eq!(replay.rest == journal::Rest::Nothing, lengths.contains(&cut), "cut at {cut}");
+    }
+    for cut in (lengths[0]..=whole.len()).step_by(97).chain(lengths.iter().copied()) {
+        let folder = TempDir::new().unwrap();
+        write(&folder, JOURNAL, &whole[..cut]);
+        let (mut store, desired, troubles) = open(&folder);
+        assert_eq!(&desired, state_at(cut, &lengths, &states), "cut at {cut}");
+        assert_eq!(troubles.is_empty(), lengths.contains(&cut), "cut at {cut}: {troubles:?}");
+        store.commit(&[app("new", 9)]).unwrap();
+        let expected = store.desired.clone();
+        let (_, desired, troubles) = open(&folder);
+        assert_eq!((desired, troubles), (expected, Vec::new()), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_and_the_damaged_file_is_kept() {
+    let (original, states, lengths) = written();
+    let whole = journal(&original);
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for at in 0..lengths[0] {
+        assert!(journal::replay(&flipped(at)).is_err(), "bit at {at}");
+    }
+    let last_line = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap();
+    for at in lengths[0]..whole.len() {
+        let replay = journal::replay(&flipped(at)).unwrap();
+        assert_eq!(&replay.desired, state_at(at, &lengths, &states), "bit at {at}");
+        // Without its last line, a file looks as if that change had never been completed.
+        assert_eq!(replay.rest == journal::Rest::Damaged, at < last_line, "bit at {at}");
+        assert_ne!(replay.rest, journal::Rest::Nothing, "bit at {at}");
+    }
+    for at in (lengths[0]..last_line).step_by(97) {
+        let folder = TempDir::new().unwrap();
+        write(&folder, JOURNAL, &flipped(at));
+        let (_, desired, troubles) = open(&folder);
+        assert_eq!(&desired, state_at(at, &lengths, &states), "bit at {at}");
+        assert_eq!(troubles.len(), 1, "bit at {at}");
+        assert_eq!(fs::read(folder.path().join("desired.journal.broken-1")).unwrap(), flipped(at));
+        let (_, again, troubles) = open(&folder);
+        assert_eq!((again, troubles), (desired, Vec::new()), "a second start finds a whole file");
+    }
+}
+
+#[test]
+fn a_file_without_a_beginning_falls_back_to_the_one_before_and_never_to_nothing() {
+    let (folder, states, lengths) = written();
+    let (mut store, ..) = open(&folder);
+    store.compact(&BTreeSet::new()).unwrap();
+    let (compacted, previous) = (journal(&folder), fs::read(folder.path().join(PREVIOUS)).unwrap());
+    assert_eq!(previous.len(), *lengths.last().unwrap());
+    let first_line = compacted.iter().position(|byte| *byte == b'\n').unwrap();
+    for broken in [&b""[..], b"garbage", &compacted[..first_line + 20], &compacted[..compacted.len() - 1]] {
+        let folder = TempDir::new().unwrap();
+        write(&folder, JOURNAL, broken);
+        assert!(matches!(Store::open(folder.path()), Err(StoreError::Damaged { .. })));
+        assert_eq!(journal(&folder), broken, "nothing is touched");
+        write(&folder, PREVIOUS, &previous);
+        let (_, desired, troubles) = open(&folder);
+        assert_eq!((Some(&desired), troubles.len()), (states.last(), 1));
+        assert_eq!(fs::read(folder.path().join("desired.journal.broken-1")).unwrap(), broken);
+        assert_eq!(open(&folder).2, [""; 0]);
+    }
+    fs::remove_file(folder.path().join(JOURNAL)).unwrap();
+    let (_, desired, troubles) = open(&folder);
+    assert_eq!((Some(&desired), troubles.len()), (states.last(), 1));
+}
+
+#[test]
+fn a_newer_format_is_refused_and_not_touched() {
+    let (folder, ..) = written();
+    let newer = String::from_utf8(journal(&folder)).unwrap().replacen("pm-desired 1", "pm-desired 2", 1);
+    write(&folder, JOURNAL, newer.as_bytes());
+    let error = Store::open(folder.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert_eq!(journal(&folder), newer.as_bytes());
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_the_next_change_succeeds() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, ..) = open(&folder);
+    store.commit(&history()[0]).unwrap();
+    let (before, bytes) = (store.desired.clone(), journal(&folder));
+    for room in [0, 1, 40, 200] {
+        store.file.room_bytes = Some(room);
+        assert!(matches!(store.commit(&[project(2), app("api", 81)]), Err(StoreError::Write { .. })));
+        assert_eq!((&store.desired, journal(&folder)), (&before, bytes.clone()));
+        assert!(store.spec(&declared("api", 81).digest).is_none());
+    }
+    store.file.room_bytes = None;
+    store.commit(&[project(2), app("api", 81)]).unwrap();
+    let (_, desired, troubles) = open(&folder);
+    assert_eq!((desired, troubles), (store.desired.clone(), Vec::new()));
+}
+
+#[test]
+fn compaction_keeps_what_is_declared_and_what_still_runs() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, ..) = open(&folder);
+    for port in 1..=400 {
+        store.commit(&[project(u64::from(port)), app("api", port)]).unwrap();
+    }
+    assert!(store.should_compact());
+    let bytes = length(&folder);
+    store.compact(&BTreeSet::from([declared("api", 7).digest])).unwrap();
+    assert!(!store.should_compact() && length(&folder) < bytes / 100);
+    store.commit(&[app("db", 1)]).unwrap();
+
+    let (reopened, desired, troubles) = open(&folder);
+    assert_eq!((&desired, troubles), (&store.desired, Vec::new()));
+    let known = |port| reopened.spec(&declared("api", port).digest).is_some();
+    assert_eq!((known(7), known(400), known(399)), (true, true, false));
+}
+
+#[test]
+fn contents_are_written_once_and_small_edits_are_small() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, ..) = open(&folder);
+    let apps: Vec<_> = (0..1000).map(|number| app(&format!("app{number}"), 80)).collect();
+    store.commit(&apps).unwrap();
+    let text = String::from_utf8(journal(&folder)).unwrap();
+    assert_eq!(text.matches("\"record\":\"base\"").count(), 1);
+    assert_eq!(text.matches("\"record\":\"commit\"").count(), 2);
+
+    let before = length(&folder);
+    let mut restarted = declared("app7", 80);
+    restarted.epoch += 1;
+    let change = Change::App { project: shop(), name: "app7".parse().unwrap(), declared: Box::new(restarted) };
+    store.commit(&[change]).unwrap();
+    assert!(length(&folder) - before < 400);
+    store.commit(&[]).unwrap();
+    assert_eq!(open(&folder).1, store.desired);
+}

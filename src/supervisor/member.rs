@@ -1,0 +1,136 @@
+//! One instance with everything that belongs to it: machine, process handle, launches, waiting orders.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Launch, Outcome, Task};
+use crate::anchor::{Record, Row, RowStanding};
+use crate::lifecycle::{Machine, OrderEnd, Standing, State};
+use crate::model::{Exit, InstanceId, LiveInstance, Moment, WallTime};
+use crate::os::PidFd;
+
+/// One instance.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// Which.
+    pub id: InstanceId,
+    /// Its row of the process table, for as long as it exists.
+    pub row: Row,
+    /// What it does; decides everything.
+    pub machine: Machine,
+    /// What the next process is started with.
+    pub next: Launch,
+    /// What the current (or last) process was started with: the spawn record.
+    pub record: Launch,
+    /// The main process, while it lives and is ours.
+    pub process: Option<PidFd>,
+    /// When it was started.
+    pub started: Option<WallTime>,
+    /// How the last one ended.
+    pub last_exit: Option<Exit>,
+    /// Whether its pipes are open and pumped.
+    pub has_pipes: bool,
+    waiting: Vec<(Goal, oneshot::Sender<Outcome>)>,
+}
+
+/// What an order is after. Orders with one goal are content with one end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Goal {
+    Up,
+    Down,
+    Gone,
+}
+
+impl Member {
+    pub fn new(id: InstanceId, row: Row, machine: Machine, launch: Launch) -> Self {
+        Self {
+            id,
+            row,
+            machine,
+            record: launch.clone(),
+            next: launch,
+            process: None,
+            started: None,
+            last_exit: None,
+            has_pipes: false,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The main process, while there is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(PidFd::pid)
+    }
+
+    /// Takes an order's reply in. Who waits for something else is told that this one took its place.
+    pub fn await_order(&mut self, task: &Task, reply: oneshot::Sender<Outcome>) {
+        let goal = match task {
+            Task::Start(_) | Task::Restart(_) => Goal::Up,
+            Task::Stop(_) => Goal::Down,
+            Task::Delete(_) => Goal::Gone,
+            Task::Update(_) | Task::Rename(..) => return drop(reply.send(Outcome::Done)),
+        };
+        for (other, waiter) in std::mem::take(&mut self.waiting) {
+            if other == goal {
+                self.waiting.push((other, waiter));
+            } else {
+                // Whoever stopped listening does not want to know.
+                let _ = waiter.send(Outcome::Superseded);
+            }
+        }
+        self.waiting.push((goal, reply));
+    }
+
+    /// Tells everyone who waits how it ended.
+    pub fn settle(&mut self, end: &OrderEnd) {
+        let outcome = match end {
+            OrderEnd::Done => Outcome::Done,
+            OrderEnd::Failed(failure) => Outcome::Failed(failure.clone()),
+        };
+        for (_, waiter) in self.waiting.drain(..) {
+            let _ = waiter.send(outcome.clone());
+        }
+    }
+
+    /// What the next daemon has to know. While a process lives (or is on its way) that is its own launch.
+    pub fn row_record(&self) -> Record {
+        let launch = if matches!(self.machine.state, State::Starting { .. }) { &self.next } else { &self.record };
+        let machine = &self.machine;
+        let (standing, next_start) = match machine.standing() {
+            Standing::Down if machine.stop_deadline().is_some() => (RowStanding::StopAsked, Moment(0)),
+            Standing::Down => (RowStanding::None, Moment(0)),
+            Standing::Waiting { until } => (RowStanding::Backoff, until),
+            Standing::Errored(_) => (RowStanding::Errored, Moment(0)),
+            Standing::Done(_) => (RowStanding::Done, Moment(0)),
+        };
+        Record {
+            epoch: launch.epoch,
+            digest: launch.digest,
+            base_digest: launch.base_digest,
+            slot: self.id.slot,
+            restarts: machine.restarts,
+            unstable: machine.unstable,
+            standing,
+            next_start,
+            stop_deadline: machine.stop_deadline().unwrap_or_default(),
+        }
+    }
+
+    /// As observers see it. The spec is the one that the process was really started with, except for what is
+    /// followed while it lives.
+    pub fn live(&self) -> LiveInstance {
+        let (policy, record) = (&self.machine.policy, &self.record.spec);
+        let spec = if policy.run == record.run { policy } else { record };
+        LiveInstance {
+            phase: self.machine.phase(self.pid()),
+            generation: self.machine.generation,
+            restarts: self.machine.restarts,
+            unstable: self.machine.unstable,
+            spec: Arc::clone(spec),
+            epoch: self.record.epoch,
+            started: self.started,
+            last_exit: self.last_exit,
+        }
+    }
+}

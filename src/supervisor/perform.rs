@@ -1,0 +1,201 @@
+//! Effects of the lifecycle, done. No decision is taken here.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::run::Loop;
+use super::spawn::{self, SpawnJob, SpawnResult};
+use crate::lifecycle::{Effect, Input, State};
+use crate::logs::StreamKey;
+use crate::model::{Fact, StopScope, Stream, Subject};
+use crate::os;
+
+const SIGKILL: i32 = 9;
+
+impl Loop {
+    /// Gives one input to a machine, records the new state in its row, and does what it asks for.
+    pub(super) fn step(&mut self, row: u32, input: Input) {
+        let Some(member) = self.roster.get_mut(row) else { return };
+        let alarm = member.machine.alarm();
+        let effects = member.machine.step(input, os::now());
+        self.roster.touched(row, alarm);
+        self.follow(row, effects);
+    }
+
+    /// Records the state that a machine has moved to, then performs what it asks for.
+    pub(super) fn follow(&mut self, row: u32, effects: Vec<Effect>) {
+        self.record(row);
+        for effect in effects {
+            self.perform(row, effect);
+        }
+    }
+
+    /// Everything that the next daemon must know stands in the row before anything is done.
+    fn record(&mut self, row: u32) {
+        let Some(member) = self.roster.get(row) else { return };
+        let record = member.row_record();
+        let is_judged = match member.machine.state {
+            State::Resting(_) | State::Waiting { .. } | State::Starting { .. } | State::Gone => true,
+            State::Unknown | State::Running { .. } | State::Stopping { .. } => false,
+        };
+        // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.
+        if !is_judged || member.row.idle(&record).is_err() {
+            member.row.set_record(&record);
+        }
+        self.world.mirror(member.row);
+        os::killpoint("state.recorded");
+    }
+
+    fn perform(&mut self, row: u32, effect: Effect) {
+        match effect {
+            Effect::Spawn { generation } => self.spawn(row, generation),
+            Effect::Ask => self.ask(row),
+            Effect::Kill => self.kill(row),
+            Effect::Sweep => {
+                self.sweeps.insert(row);
+            }
+            Effect::Tell(fact) => self.tell(row, fact),
+            Effect::Settle(end) => {
+                if let Some(member) = self.roster.get_mut(row) {
+                    member.settle(&end);
+                }
+            }
+            Effect::Forget => self.forget(row),
+        }
+    }
+
+    fn spawn(&mut self, row: u32, generation: u32) {
+        let Some(member) = self.roster.get(row) else { return };
+        let job = SpawnJob {
+            row: member.row,
+            record: member.row_record(),
+            id: member.id.clone(),
+            generation,
+            launch: member.next.clone(),
+            logs: member.machine.policy.logs.clone(),
+            has_pipes: member.has_pipes,
+        };
+        let (id, launch, row) = (job.id.clone(), job.launch.clone(), job.row);
+        let (world, results) = (Arc::clone(&self.world), self.spawned_in.clone());
+        let work = Box::new(move || spawn::run(&world, job, &results));
+        if self.world.spawners.submit(work).is_err() {
+            let outcome = Err(spawn::queue_full(&id));
+            // Through the same channel, so that it arrives after this step and not inside of it.
+            let _ = self.spawned_in.send(SpawnResult { row, generation, launch, outcome });
+        }
+    }
+
+    /// The policy's signal: to the process and, if its scope is the tree, to everything below it.
+    fn ask(&mut self, row: u32) {
+        let Some(member) = self.roster.get(row) else { return };
+        let signal = member.machine.policy.stop.kill_signal;
+        match member.machine.policy.stop.stop_scope {
+            StopScope::Tree => {
+                self.signal_tree(row, signal);
+            }
+            StopScope::Process => {
+                if let Some(process) = &member.process {
+                    // It may have ended this very moment; then its exit is on its way.
+                    let _ = process.signal(signal);
+                }
+            }
+        }
+    }
+
+    fn kill(&mut self, row: u32) {
+        let processes = self.signal_tree(row, SIGKILL);
+        self.tell(row, Fact::ForceKilled { processes });
+    }
+
+    /// Signals the main process with its group, what left the group, and what the last sweep found.
+    /// Returns how many processes were reached one by one.
+    fn signal_tree(&mut self, row: u32, signal: i32) -> u32 {
+        let mut reached = 0;
+        if let Some(process) = self.roster.get(row).and_then(|member| member.process.as_ref()) {
+            let below = os::descendants(row, process.pid());
+            let has_group = process.signal_group(signal).is_ok();
+            if !has_group {
+                let _ = process.signal(signal);
+            }
+            reached += 1;
+            for other in below {
+                if !has_group || other.group != process.pid() {
+                    let _ = other.process.signal(signal);
+                }
+                reached += 1;
+            }
+        }
+        for leftover in self.leftovers.get(&row).into_iter().flatten() {
+            let _ = leftover.process.signal(signal);
+            reached += 1;
+        }
+        reached
+    }
+
+    /// One look at the children of the anchor for all instances that have just ended.
+    pub(super) fn sweep(&mut self) {
+        while !self.sweeps.is_empty() {
+            let rows = std::mem::take(&mut self.sweeps);
+            let mut found = self.look(&rows);
+            // A process that hops from parent to parent can slip through one look; what was seen once is looked for twice.
+            if rows.iter().any(|row| self.leftovers.contains_key(row) && !found.contains_key(row)) {
+                found = self.look(&rows);
+            }
+            for row in rows {
+                let leftovers = found.remove(&row).unwrap_or_default();
+                let left = u32::try_from(leftovers.len()).unwrap_or(u32::MAX);
+                if leftovers.is_empty() {
+                    self.leftovers.remove(&row);
+                } else {
+                    self.leftovers.insert(row, leftovers);
+                }
+                self.step(row, Input::Swept { left });
+            }
+        }
+    }
+
+    fn look(&self, rows: &std::collections::BTreeSet<u32>) -> BTreeMap<u32, Vec<os::Leftover>> {
+        let sessions: HashMap<u32, u32> =
+            rows.iter().filter_map(|row| Some((self.roster.get(*row)?.row.pid()?, *row))).collect();
+        let mut known: HashSet<u32> = self.roster.iter().filter_map(|(_, member)| member.pid()).collect();
+        known.insert(os::own_pid());
+        let all = os::leftovers(self.world.table.anchor_pid(), &known, |stat, cookie| {
+            let by_session = sessions.get(&stat.session).copied();
+            by_session.or_else(|| self.world.row_of_cookie(cookie?).filter(|row| rows.contains(row)))
+        });
+        let mut by_row: BTreeMap<u32, Vec<os::Leftover>> = BTreeMap::new();
+        for leftover in all {
+            by_row.entry(leftover.row).or_default().push(leftover);
+        }
+        by_row
+    }
+
+    fn tell(&self, row: u32, fact: Fact) {
+        if let Some(member) = self.roster.get(row) {
+            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+        }
+    }
+
+    fn forget(&mut self, row: u32) {
+        self.leftovers.remove(&row);
+        let Some(member) = self.roster.remove(row) else { return };
+        self.world.disconnect(row);
+        if let Err(error) = member.row.free() {
+            let message = format!("cannot give back the row of {}: {error}", member.id);
+            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        }
+        self.world.mirror(member.row);
+    }
+
+    /// New log settings reach the pump at once.
+    pub(super) fn retarget(&self, row: u32) {
+        let Some(member) = self.roster.get(row) else { return };
+        if !member.has_pipes {
+            return;
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let target = self.world.target(&member.id, stream, &member.machine.policy.logs);
+            self.world.pump.retarget(StreamKey { row, stream }, target);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Boot: the rows that the last daemon left become members again.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::Launch;
+use super::member::Member;
+use super::run::{Loop, seed, token};
+use super::spawn::died_before_exec;
+use super::world::Specs;
+use crate::anchor::{HeldFd, Row, RowStanding, RowState};
+use crate::lifecycle::{Effect, Found, Machine, Standing, State};
+use crate::model::{Cause, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, Subject, WallTime};
+use crate::os::{self, PidFd};
+
+/// What recovery found, for the event that says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovered {
+    /// Instances whose process lives.
+    pub alive: u32,
+    /// Instances in all.
+    pub instances: u32,
+}
+
+impl Loop {
+    /// Looks at every row. Nothing is started that should not be: each machine leaves `Unknown` by what was found,
+    /// and what should exist at all is the reconciler's question right afterwards.
+    pub(super) fn recover(&mut self, held: Vec<HeldFd>, specs: &dyn Specs) -> Recovered {
+        let mut recovered = Recovered::default();
+        let mut pipes: BTreeMap<(u64, u32), OwnedFd> = held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
+        for row in self.world.table.rows() {
+            let Some(member) = known_member(row, specs) else {
+                self.world.events.tell(Subject::Daemon, Fact::Trouble { message: unknown_row(row) });
+                continue;
+            };
+            recovered.instances += 1;
+            self.take_over(member, &mut pipes, &mut recovered);
+        }
+        self.sweep();
+        self.roster.publish();
+        recovered
+    }
+
+    fn take_over(&mut self, mut member: Member, pipes: &mut BTreeMap<(u64, u32), OwnedFd>, recovered: &mut Recovered) {
+        let (row, generation) = (member.row, member.machine.generation);
+        member.last_exit = row.exit().map(|(exit, _)| exit);
+        let found = look_at(row, &mut member);
+        if let Found::Alive { .. } = found {
+            recovered.alive += 1;
+            member.started = Some(row.started().1);
+        }
+        if let Err(error) = self.world.reconnect(&mut member, pipes) {
+            let message = format!("cannot open the log pipes of {}: {error}", member.id);
+            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        }
+        self.tell_missed_exit(&member);
+        let effects = member.machine.recover(found, os::now());
+        let effects = self.without_told_exits(&member.id, effects);
+        let process = member.process.as_ref();
+        let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
+        if process.is_some_and(|process| !is_child_of(process.pid(), self.world.table.anchor_pid())) {
+            self.orphans.insert(row.index());
+        }
+        self.roster.insert(row.index(), member);
+        self.follow(row.index(), effects);
+        if is_watched == Some(false) {
+            self.ended(token(row.index(), generation));
+        }
+    }
+
+    /// The last daemon acted on an exit and died before the journal had it: the row still knows.
+    fn tell_missed_exit(&self, member: &Member) {
+        let Some((exit, at)) = member.row.exit() else { return };
+        let generation = match member.row.state() {
+            RowState::Idle => member.machine.generation,
+            RowState::Spawning | RowState::Running => member.machine.generation.wrapping_sub(1),
+            RowState::Exited | RowState::Free => return,
+        };
+        let at_wall = WallTime(os::wall().0.saturating_sub(os::now().since(at).0));
+        if generation > 0 && !self.world.events.was_exit_told(&member.id, generation, at_wall) {
+            // The start of a process that was followed by another one is no longer in the row.
+            let is_last = member.row.state() == RowState::Idle;
+            let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
+            let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
+            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+        }
+    }
+
+    /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
+    fn without_told_exits(&self, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
+        let is_told = |effect: &Effect| match effect {
+            Effect::Tell(Fact::Exited { generation, .. }) => {
+                self.world.events.was_exit_told(id, *generation, os::wall())
+            }
+            _ => false,
+        };
+        effects.into_iter().filter(|effect| !is_told(effect)).collect()
+    }
+}
+
+/// The instance that a row names, with the spec that its process was really started with.
+fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
+    let record = row.record();
+    let spec = specs.spec(&record.digest)?;
+    let base = specs.base(&record.base_digest)?;
+    let id = InstanceId { app: spec.id(), slot: record.slot };
+    let machine = Machine {
+        state: State::Unknown,
+        generation: row.generation(),
+        restarts: record.restarts,
+        unstable: record.unstable,
+        ..Machine::new(Arc::clone(&spec), seed(&id))
+    };
+    let launch = Launch {
+        spec,
+        digest: record.digest,
+        base,
+        base_digest: record.base_digest,
+        epoch: record.epoch,
+        cause: Cause::Boot,
+    };
+    Some(Member::new(id, row, machine, launch))
+}
+
+/// What became of the process of a row while no daemon looked.
+fn look_at(row: Row, member: &mut Member) -> Found {
+    let record = row.record();
+    let since = row.started().0;
+    let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
+    let ended = || Found::Ended {
+        exit: row.exit().map_or(Exit::Unknown, |(exit, _)| exit),
+        since,
+        was_asked: stop_deadline.is_some(),
+    };
+    match row.state() {
+        RowState::Free | RowState::Idle => Found::Nothing(standing(row, member)),
+        RowState::Exited => ended(),
+        RowState::Spawning if row.pid().is_none() && row.abandon().is_ok() => Found::NeverSpawned,
+        RowState::Spawning | RowState::Running => {
+            member.process = verified(row);
+            match &member.process {
+                Some(_) => Found::Alive { since, stop_deadline },
+                None => {
+                    // Neither our anchor nor we saw it end.
+                    let _ = row.exited_unseen(Exit::Unknown);
+                    ended()
+                }
+            }
+        }
+    }
+}
+
+/// The process of a row, if it is provably the one that was started: either our anchor's child which has not been
+/// reaped (else the row would be Exited), or, if the anchor died too, one with the recorded start time.
+fn verified(row: Row) -> Option<PidFd> {
+    let pid = row.pid()?;
+    let process = PidFd::open(pid).ok()?;
+    let stat = os::proc_stat(pid).ok()?;
+    let is_ours = row.start_ticks().map_or(stat.ppid == os::parent_pid(), |ticks| stat.start_ticks == ticks);
+    if !is_ours || row.state() == RowState::Exited {
+        return None;
+    }
+    // Until now it may have been announced only: the last daemon died right after the clone.
+    let _ = row.running(stat.start_ticks);
+    Some(process)
+}
+
+fn is_child_of(pid: u32, parent: u32) -> bool {
+    os::proc_stat(pid).is_ok_and(|stat| stat.ppid == parent)
+}
+
+/// What the last daemon had decided about an instance without a process.
+fn standing(row: Row, member: &Member) -> Standing {
+    let record = row.record();
+    let exit = row.exit().map_or(Exit::Unknown, |(exit, _)| exit);
+    match record.standing {
+        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked => Standing::Down,
+        RowStanding::Backoff => Standing::Waiting { until: record.next_start },
+        RowStanding::Done => Standing::Done(exit),
+        RowStanding::Errored => Standing::Errored(match died_before_exec(row, &member.next) {
+            Some(failure) => failure,
+            None if member.machine.policy.restart.restart == RestartWhen::Always => {
+                Failure::TooManyRestarts { starts: record.unstable, exit }
+            }
+            None => Failure::Exited { exit },
+        }),
+    }
+}
+
+fn unknown_row(row: Row) -> String {
+    let what = row.pid().map_or_else(|| format!("row {}", row.index()), |pid| format!("process {pid} (row {})", row.index()));
+    format!("{what} of the process table was started from a spec that the state does not hold; it is left alone")
+}

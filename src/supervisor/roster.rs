@@ -1,0 +1,115 @@
+//! All instances: found by row and by name, with their alarms, and published as `Live`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::member::Member;
+use crate::model::{InstanceId, Live, Moment};
+
+/// Owns every member. A row of the process table is an instance's number for as long as it exists.
+#[derive(Debug)]
+pub(super) struct Roster {
+    members: BTreeMap<u32, Member>,
+    rows: BTreeMap<InstanceId, u32>,
+    alarms: BTreeSet<(Moment, u32)>,
+    published: Option<Arc<Live>>,
+    revision: watch::Sender<u64>,
+}
+
+impl Roster {
+    /// An empty roster, and the counter that ticks when it changes.
+    pub fn new() -> (Self, watch::Receiver<u64>) {
+        let (revision, changes) = watch::channel(0);
+        let empty =
+            Self { members: BTreeMap::new(), rows: BTreeMap::new(), alarms: BTreeSet::new(), published: None, revision };
+        (empty, changes)
+    }
+
+    /// Takes a member in.
+    pub fn insert(&mut self, row: u32, member: Member) {
+        self.rows.insert(member.id.clone(), row);
+        self.members.insert(row, member);
+        self.touched(row, None);
+    }
+
+    /// Forgets the member of a row.
+    pub fn remove(&mut self, row: u32) -> Option<Member> {
+        let member = self.members.remove(&row)?;
+        self.rows.remove(&member.id);
+        self.touched(row, member.machine.alarm());
+        Some(member)
+    }
+
+    /// The row of an instance.
+    pub fn row_of(&self, id: &InstanceId) -> Option<u32> {
+        self.rows.get(id).copied()
+    }
+
+    /// The member in a row.
+    pub fn get(&self, row: u32) -> Option<&Member> {
+        self.members.get(&row)
+    }
+
+    /// The member in a row, to work with. Say [`Self::touched`] afterwards if its machine moved.
+    pub fn get_mut(&mut self, row: u32) -> Option<&mut Member> {
+        self.members.get_mut(&row)
+    }
+
+    /// All rows with their members.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Member)> {
+        self.members.iter().map(|(row, member)| (*row, member))
+    }
+
+    /// Gives the member of a row another name.
+    pub fn rename(&mut self, row: u32, id: InstanceId) {
+        if let Some(member) = self.members.get_mut(&row) {
+            self.rows.remove(&member.id);
+            self.rows.insert(id.clone(), row);
+            member.id = id;
+            self.published = None;
+        }
+    }
+
+    /// The member of `row` changed; `alarm` is the one it had before.
+    pub fn touched(&mut self, row: u32, alarm: Option<Moment>) {
+        let now = self.members.get(&row).and_then(|member| member.machine.alarm());
+        if alarm != now {
+            if let Some(old) = alarm {
+                self.alarms.remove(&(old, row));
+            }
+        }
+        if let Some(new) = now {
+            self.alarms.insert((new, row));
+        }
+        self.published = None;
+    }
+
+    /// When the next member wants to be woken.
+    pub fn next_alarm(&self) -> Option<Moment> {
+        self.alarms.first().map(|(at, _)| *at)
+    }
+
+    /// Members whose alarm has come.
+    pub fn due(&self, now: Moment) -> Vec<u32> {
+        self.alarms.iter().take_while(|(at, _)| *at <= now).map(|(_, row)| *row).collect()
+    }
+
+    /// Ticks the counter if anything changed since the last time.
+    pub fn publish(&mut self) {
+        if self.published.is_none() {
+            self.revision.send_modify(|revision| *revision += 1);
+        }
+    }
+
+    /// What is, built once per change.
+    pub fn live(&mut self) -> Arc<Live> {
+        let members = &self.members;
+        let build = || {
+            let instances = members.values().map(|member| (member.id.clone(), member.live())).collect();
+            Arc::new(Live { instances })
+        };
+        Arc::clone(self.published.get_or_insert_with(build))
+    }
+}

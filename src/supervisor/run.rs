@@ -1,0 +1,299 @@
+//! The one loop in which everything happens to instances, in one order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::member::Member;
+use super::roster::Roster;
+use super::spawn::{self, SpawnFailure, SpawnResult};
+use super::world::World;
+use super::{Launch, Order, Outcome, Request, Task};
+use crate::anchor::{AnchorWord, RowState};
+use crate::lifecycle::{Input, Machine};
+use crate::model::{Exit, Fact, InstanceId, Subject};
+use crate::os::{self, ExitWatch, Leftover, PidFd};
+
+/// The supervisor's own memory. It belongs to one task; nobody else touches it.
+#[derive(Debug)]
+pub(super) struct Loop {
+    pub(super) world: Arc<World>,
+    pub(super) roster: Roster,
+    pub(super) exits: ExitWatch,
+    /// Processes that ended and whose status the anchor has not written yet; with a failure, if they never
+    /// executed their program.
+    pub(super) unharvested: BTreeMap<u32, Option<SpawnFailure>>,
+    /// Rows whose process is the child of an anchor that died.
+    pub(super) orphans: BTreeSet<u32>,
+    /// Rows whose trees are to be looked at, in one sweep for all.
+    pub(super) sweeps: BTreeSet<u32>,
+    /// What the last sweep found, by row.
+    pub(super) leftovers: BTreeMap<u32, Vec<Leftover>>,
+    pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
+    spawned: mpsc::UnboundedReceiver<SpawnResult>,
+    requests: mpsc::Receiver<Request>,
+    anchor_gone: watch::Sender<bool>,
+}
+
+/// One thing that can happen.
+enum Happening {
+    Asked(Request),
+    Spawned(SpawnResult),
+    Ended(Vec<u64>),
+    Harvested,
+    AnchorGone,
+    AlarmRang,
+    NobodyLeft,
+}
+
+impl Loop {
+    pub fn new(world: Arc<World>, roster: Roster, requests: mpsc::Receiver<Request>, anchor_gone: watch::Sender<bool>) -> std::io::Result<Self> {
+        // Bounded by the number of rows: every instance has at most one spawn under way.
+        let (spawned_in, spawned) = mpsc::unbounded_channel();
+        Ok(Self {
+            world,
+            roster,
+            exits: ExitWatch::new()?,
+            unharvested: BTreeMap::new(),
+            orphans: BTreeSet::new(),
+            sweeps: BTreeSet::new(),
+            leftovers: BTreeMap::new(),
+            spawned_in,
+            spawned,
+            requests,
+            anchor_gone,
+        })
+    }
+
+    /// Runs until every handle of the supervisor is gone.
+    pub async fn run(mut self) {
+        loop {
+            match self.next().await {
+                Happening::Asked(request) => self.asked(request),
+                Happening::Spawned(result) => self.spawned(result),
+                Happening::Ended(tokens) => tokens.into_iter().for_each(|token| self.ended(token)),
+                Happening::Harvested => self.harvest(),
+                Happening::AnchorGone => self.anchor_gone(),
+                Happening::AlarmRang => {
+                    for row in self.roster.due(os::now()) {
+                        self.step(row, Input::Alarm);
+                    }
+                }
+                Happening::NobodyLeft => return,
+            }
+            self.sweep();
+            self.roster.publish();
+        }
+    }
+
+    async fn next(&mut self) -> Happening {
+        let is_anchor_gone = *self.anchor_gone.borrow();
+        let alarm = self.roster.next_alarm().map(|at| at.since(os::now()).duration());
+        tokio::select! {
+            request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
+            Some(result) = self.spawned.recv() => Happening::Spawned(result),
+            tokens = self.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
+            word = self.world.anchor.next(), if !is_anchor_gone => match word {
+                Ok(AnchorWord::Exited) => Happening::Harvested,
+                // Only output is held, and that flows without being held too, as long as one of us lives.
+                Ok(AnchorWord::Refused { .. }) => Happening::Harvested,
+                Ok(AnchorWord::Gone) | Err(_) => Happening::AnchorGone,
+            },
+            () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => Happening::AlarmRang,
+        }
+    }
+
+    fn asked(&mut self, request: Request) {
+        match request {
+            Request::Order(order, reply) => self.order(order, reply),
+            // Who asked and went away does not want to know.
+            Request::Live(reply) => drop(reply.send(self.roster.live())),
+        }
+    }
+
+    fn order(&mut self, order: Order, reply: oneshot::Sender<Outcome>) {
+        let Order { instance, task } = order;
+        let row = match (self.roster.row_of(&instance), &task) {
+            (Some(row), _) => row,
+            (None, Task::Start(launch) | Task::Restart(launch)) => match self.enter(&instance, launch) {
+                Some(row) => row,
+                None => return drop(reply.send(Outcome::Failed(spawn::no_row(&instance)))),
+            },
+            (None, Task::Rename(old, _)) => match self.roster.row_of(old) {
+                Some(row) => row,
+                None => return drop(reply.send(Outcome::Done)),
+            },
+            (None, Task::Stop(_) | Task::Delete(_) | Task::Update(_)) => return drop(reply.send(Outcome::Done)),
+        };
+        if let Some(member) = self.roster.get_mut(row) {
+            member.await_order(&task, reply);
+        }
+        self.carry_out(row, instance, task);
+    }
+
+    fn carry_out(&mut self, row: u32, instance: InstanceId, task: Task) {
+        match task {
+            Task::Start(launch) => {
+                let cause = launch.cause.clone();
+                self.launch(row, launch, false);
+                self.step(row, Input::Start(cause));
+            }
+            Task::Restart(launch) => {
+                let cause = launch.cause.clone();
+                self.launch(row, launch, true);
+                self.step(row, Input::Restart(cause));
+            }
+            Task::Stop(cause) => self.step(row, Input::Stop(cause)),
+            Task::Delete(cause) => self.step(row, Input::Delete(cause)),
+            Task::Update(spec) => {
+                if let Some(member) = self.roster.get_mut(row) {
+                    member.machine.policy = spec;
+                    self.retarget(row);
+                }
+            }
+            Task::Rename(old, launch) => self.rename(row, old, instance, launch),
+        }
+    }
+
+    /// A new instance takes a free row.
+    fn enter(&mut self, id: &InstanceId, launch: &Launch) -> Option<u32> {
+        let row = self.world.table.claim_free_row()?;
+        let machine = Machine::new(Arc::clone(&launch.spec), seed(id));
+        self.roster.insert(row.index(), Member::new(id.clone(), row, machine, launch.clone()));
+        Some(row.index())
+    }
+
+    /// Notes what the next process is started with. A living process that is kept keeps its spawn record too.
+    fn launch(&mut self, row: u32, launch: Launch, is_new_process: bool) {
+        let Some(member) = self.roster.get_mut(row) else { return };
+        member.machine.policy = Arc::clone(&launch.spec);
+        if is_new_process || member.process.is_none() {
+            member.next = launch;
+        }
+        self.retarget(row);
+    }
+
+    fn rename(&mut self, row: u32, old: InstanceId, new: InstanceId, launch: Launch) {
+        self.roster.rename(row, new.clone());
+        if let Some(member) = self.roster.get_mut(row) {
+            member.machine.policy = Arc::clone(&launch.spec);
+            member.record = launch.clone();
+            member.next = launch;
+            member.row.set_record(&member.row_record());
+            self.world.mirror(member.row);
+        }
+        self.retarget(row);
+        self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+    }
+
+    fn spawned(&mut self, result: SpawnResult) {
+        let SpawnResult { row, generation, launch, outcome } = result;
+        let (entry, row) = (row, row.index());
+        let Some(member) = self.roster.get_mut(row) else { return };
+        match outcome {
+            Ok(spawned) => {
+                member.record = launch;
+                member.started = Some(os::wall());
+                member.has_pipes = !member.machine.policy.logs.disable_logs || member.has_pipes;
+                member.process = spawned.process;
+                let is_watched = match &member.process {
+                    Some(process) => self.exits.add(process, token(row, generation)).is_ok(),
+                    None => false,
+                };
+                self.step(row, Input::Spawned { pid: spawned.pid });
+                if !is_watched {
+                    self.ended(token(row, generation));
+                }
+            }
+            // The child came to be; its row is free for the next one only when the anchor has reaped it.
+            Err(failure) if entry.state() == RowState::Spawning => {
+                self.unharvested.insert(row, Some(failure));
+                self.harvest();
+            }
+            Err(failure) => self.spawn_failed(row, failure),
+        }
+    }
+
+    fn spawn_failed(&mut self, row: u32, failure: SpawnFailure) {
+        self.step(row, Input::SpawnFailed { failure: failure.failure, is_passing: failure.is_passing });
+    }
+
+    /// A process ended. Its status stands in the row as soon as the anchor has reaped it.
+    pub(super) fn ended(&mut self, token: u64) {
+        let (row, generation) = row_and_generation(token);
+        let Some(member) = self.roster.get(row).filter(|member| member.machine.generation == generation) else { return };
+        match member.row.state() {
+            RowState::Exited => self.exited(row, member.row.exit().map_or(Exit::Unknown, |(exit, _)| exit)),
+            RowState::Spawning | RowState::Running if self.is_orphan(row) => self.orphan_ended(row),
+            RowState::Spawning | RowState::Running => {
+                self.unharvested.insert(row, None);
+            }
+            RowState::Free | RowState::Idle => {}
+        }
+    }
+
+    fn harvest(&mut self) {
+        for (row, failure) in std::mem::take(&mut self.unharvested) {
+            let Some(member) = self.roster.get(row) else { continue };
+            match failure {
+                None => self.ended(token(row, member.machine.generation)),
+                Some(failure) if member.row.state() == RowState::Exited => self.spawn_failed(row, failure),
+                Some(failure) => {
+                    self.unharvested.insert(row, Some(failure));
+                }
+            }
+        }
+    }
+
+    fn exited(&mut self, row: u32, exit: Exit) {
+        self.unharvested.remove(&row);
+        let Some(member) = self.roster.get_mut(row) else { return };
+        if let Some(process) = member.process.take() {
+            // Before the pidfd is closed: a child between clone and exec may still hold a copy of it.
+            let _ = self.exits.remove(&process);
+        }
+        member.last_exit = Some(exit);
+        let generation = member.machine.generation;
+        os::killpoint("exit.known");
+        self.step(row, Input::Exited { generation, exit });
+    }
+
+    /// A process whose anchor died is no child of the present one, which will never hear of its end.
+    fn is_orphan(&self, row: u32) -> bool {
+        *self.anchor_gone.borrow() || self.orphans.contains(&row)
+    }
+
+    /// Nobody reaps an orphan for us: the kernel's own word, where it can be had.
+    fn orphan_ended(&mut self, row: u32) {
+        let Some(member) = self.roster.get(row) else { return };
+        let exit = member.process.as_ref().and_then(PidFd::exit_info).unwrap_or(Exit::Unknown);
+        let _ = member.row.exited_unseen(exit);
+        self.orphans.remove(&row);
+        self.exited(row, exit);
+    }
+
+    fn anchor_gone(&mut self) {
+        self.anchor_gone.send_replace(true);
+        let message = "the anchor process is gone; a new one takes over, apps are not touched".to_owned();
+        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        self.harvest();
+    }
+}
+
+/// Names a process to the exit watch: row and generation.
+pub(super) fn token(row: u32, generation: u32) -> u64 {
+    u64::from(row) << 32 | u64::from(generation)
+}
+
+fn row_and_generation(token: u64) -> (u32, u32) {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the word")]
+    (((token >> 32) as u32), (token as u32))
+}
+
+/// The same instance always spreads its waits alike; different ones do not.
+pub(super) fn seed(id: &InstanceId) -> u64 {
+    let digest = crate::model::Digest::of(id.to_string().as_bytes());
+    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}

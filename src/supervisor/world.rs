@@ -1,0 +1,135 @@
+//! What the supervisor works with: the table, the anchor, the pump, the bus.
+
+use std::io;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::member::Member;
+use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Row, Table};
+use crate::events::Events;
+use crate::logs::{self, LogTarget, Pump, StreamKey};
+use crate::model::{App, Digest, Environment, InstanceId, LogPolicy, Stream};
+use crate::os::{Fifo, Home, Worker};
+
+/// Shared by the loop and the spawning threads; nothing in it is changed but through its own atomics and locks.
+#[derive(Debug)]
+pub struct World {
+    /// Where everything lies.
+    pub home: Home,
+    /// The shared table.
+    pub table: Table,
+    /// Its copy for the case that both processes die.
+    pub mirror: Mirror,
+    /// The way to the anchor, the parent of every app.
+    pub anchor: AnchorLink,
+    /// Writes the logs.
+    pub pump: Pump,
+    /// Where facts are told.
+    pub events: Events,
+    /// Threads that spawn.
+    pub spawners: Worker,
+}
+
+impl World {
+    /// `PM_ID` of one process: home, row, generation.
+    pub fn cookie(&self, row: u32, generation: u32) -> String {
+        format!("{:016x}.{row}.{generation}", self.table.home_id())
+    }
+
+    /// The row that a cookie names, if it is one of this home.
+    pub fn row_of_cookie(&self, cookie: &str) -> Option<u32> {
+        let mut parts = cookie.split('.');
+        let home = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let row = parts.next()?.parse().ok()?;
+        (home == self.table.home_id() && row < ROWS).then_some(row)
+    }
+
+    /// Opens the reading end of a pipe: one for the anchor, which outlives us, one for the pump.
+    ///
+    /// # Errors
+    /// No descriptors left; the anchor is gone.
+    pub fn connect(&self, fifo: &Fifo, key: StreamKey, id: &InstanceId, policy: &LogPolicy) -> io::Result<()> {
+        let reader = fifo.open_reader()?;
+        self.anchor.hold(u64::from(key.row), held_kind(key.stream), reader.as_fd())?;
+        self.pump.attach(key, reader, self.target(id, key.stream, policy));
+        Ok(())
+    }
+
+    /// Opens the pipes of an instance that an earlier daemon started, so that its output flows again: what the anchor
+    /// held for it, else (after the death of both) the pipes by their names.
+    pub(super) fn reconnect(&self, member: &mut Member, held: &mut BTreeMap<(u64, u32), OwnedFd>) -> io::Result<()> {
+        let policy = &member.machine.policy.logs;
+        if policy.disable_logs || member.machine.generation == 0 {
+            return Ok(());
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let key = StreamKey { row: member.row.index(), stream };
+            match held.remove(&(u64::from(key.row), held_kind(stream))) {
+                Some(reader) => self.pump.attach(key, reader, self.target(&member.id, stream, policy)),
+                None => {
+                    let fifo = Fifo::create(&self.home.fifos(), key.row, stream, None)?;
+                    self.connect(&fifo, key, &member.id, policy)?;
+                }
+            }
+        }
+        member.has_pipes = true;
+        Ok(())
+    }
+
+    /// Closes the pipes of a row and forgets them, after what is in them has been written.
+    pub fn disconnect(&self, row: u32) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let key = StreamKey { row, stream };
+            self.pump.detach(key);
+            // An anchor that does not listen is about to be replaced; the new one holds nothing of this row.
+            let _ = self.anchor.drop_held(u64::from(row), held_kind(stream));
+        }
+        // The next user of the row gets new pipes: whoever still holds these cannot write into its log.
+        Fifo::remove(&self.home.fifos(), row);
+    }
+
+    /// Where a stream goes under a policy.
+    pub fn target(&self, id: &InstanceId, stream: Stream, policy: &LogPolicy) -> LogTarget {
+        LogTarget {
+            instance: id.clone(),
+            path: log_path(&self.home, id, stream, policy),
+            rotation: policy.log_rotate,
+            on_full: policy.on_log_full,
+        }
+    }
+
+    /// Copies a row to the file that is read when both processes died. On a full disk that file is out of date and
+    /// nothing else suffers.
+    pub fn mirror(&self, row: Row) {
+        let _ = self.mirror.write(row);
+    }
+}
+
+/// The file of one output of one instance.
+pub fn log_path(home: &Home, id: &InstanceId, stream: Stream, policy: &LogPolicy) -> PathBuf {
+    let named = match stream {
+        Stream::Stdout => &policy.out_file,
+        Stream::Stderr => &policy.error_file,
+    };
+    match named {
+        Some(path) => PathBuf::from(path.fill(id.slot, None)),
+        None => logs::default_path(&home.logs, &id.app.project, &id.app.name, id.slot, stream),
+    }
+}
+
+fn held_kind(stream: Stream) -> u32 {
+    match stream {
+        Stream::Stdout => HELD_OUTPUT,
+        Stream::Stderr => HELD_ERRORS,
+    }
+}
+
+/// Where specs and base environments of living processes are found by their digest.
+pub trait Specs: std::fmt::Debug {
+    /// The spec of that digest.
+    fn spec(&self, digest: &Digest) -> Option<Arc<App>>;
+    /// The recorded environment of that digest.
+    fn base(&self, digest: &Digest) -> Option<Arc<Environment>>;
+}

@@ -1,0 +1,53 @@
+//! An app that keeps ending is started again, ever more patiently, and given up only if its file says so.
+
+use crate::support::{SOON, Sandbox, fixture, kill, wait_until};
+
+fn file(rest: &str) -> String {
+    format!("[[apps]]\nname = \"api\"\nscript = {:?}\nargs = [\"3\"]\n{rest}\n", fixture("exits.sh"))
+}
+
+#[test]
+fn a_killed_app_is_back_at_once() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
+    let pid = sandbox.pid("api/0");
+    kill(pid, libc::SIGKILL);
+    wait_until("another process runs", SOON, || sandbox.pid("api/0") != pid);
+    assert_eq!(sandbox.instance("api/0").unwrap().restarts, 1);
+}
+
+#[test]
+fn a_crash_loop_slows_down() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&file(""));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let waiting = sandbox.wait_phase("api/0", "backoff");
+    wait_until("it is tried again", SOON, || sandbox.instance("api/0").unwrap().restarts > waiting.restarts + 1);
+    sandbox.pm(&["list"]).ok().says(&["backoff"]);
+    sandbox.pm(&["why", "api"]).ok().says(&["exit code 3"]);
+    sandbox.pm(&["stop", "api"]).ok();
+    assert_eq!(sandbox.instance("api/0").unwrap().phase, "stopped", "a stop ends the waiting, too");
+}
+
+#[test]
+fn after_max_restarts_it_is_errored_until_a_person_asks() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&file("max_restarts = 3\nexp_backoff_restart_delay = \"10ms\""));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    sandbox.wait_phase("api/0", "errored");
+    let starts = sandbox.starts_of("api/0");
+    assert_eq!(starts, 3);
+    sandbox.kill_daemon();
+    assert_eq!(sandbox.instance("api/0").unwrap().phase, "errored");
+    assert_eq!(sandbox.starts_of("api/0"), starts, "a new daemon does not try");
+    sandbox.pm(&["apply"]).code(6).says(&["api"]);
+    assert!(sandbox.starts_of("api/0") > starts, "an apply by a person does");
+}
+
+#[test]
+fn exits_that_count_as_done_are_not_restarted() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&file("stop_exit_codes = [3]"));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.wait_phase("api/0", "done");
+    assert_eq!(sandbox.starts_of("api/0"), 1);
+}

@@ -1,0 +1,35 @@
+//! What happened, in order, with cause; and why an app is as it is.
+
+use crate::support::{SOON, Sandbox, fixture, kill, wait_until};
+
+#[test]
+fn every_start_and_exit_is_an_event_across_daemons() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
+    let pid = sandbox.pid("api/0");
+    kill(pid, libc::SIGKILL);
+    wait_until("it runs again", SOON, || sandbox.pid("api/0") != pid);
+    sandbox.kill_daemon();
+    sandbox.pm(&["stop", "api"]).ok();
+    let events = sandbox.events();
+    let about_api: Vec<&str> =
+        events.iter().filter(|event| event.about == "shop:api/0").map(|event| event.fact.as_str()).collect();
+    let count = |fact: &str| about_api.iter().filter(|word| **word == fact).count();
+    assert_eq!((count("started"), count("exited"), count("stopped")), (2, 2, 1), "{about_api:?}");
+    assert_eq!(events.iter().filter(|event| event.fact == "daemon_started").count(), 2);
+    assert!(events.is_sorted_by(|a, b| a.seq < b.seq), "numbers grow, across daemons too");
+}
+
+#[test]
+fn why_tells_the_chain_from_the_exit_to_the_next_attempt() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"api\"\nscript = {:?}\nargs = [\"3\"]\nrestart_delay = \"60s\"\n",
+        fixture("exits.sh")
+    ));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    sandbox.wait_phase("api/0", "backoff");
+    sandbox.pm(&["why", "api"]).ok().says(&["exit code 3", "last words"]);
+    sandbox.pm(&["why", "api", "--json"]).ok().json();
+    sandbox.pm(&["stop", "api"]).ok();
+    sandbox.pm(&["why", "api"]).ok().says(&["stopped by"]);
+}

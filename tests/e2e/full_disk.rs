@@ -1,0 +1,105 @@
+//! A full disk is said, survived, and forgotten once there is room.
+//!
+//! Only a real small file system gives ENOSPC, and mounting one needs root: as anybody else these tests say that
+//! they did not run, and pass. Each mounts in a namespace of its own, which ends with the test's thread.
+
+use std::ffi::CString;
+use std::fs;
+use std::path::Path;
+
+use crate::support::{SOON, Sandbox, wait_until};
+
+const FILE: &str = "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n";
+
+/// Puts a small tmpfs onto `folder`, for this thread and what it starts. False = not allowed here.
+fn mount_small(folder: &Path, bytes: u32) -> bool {
+    fs::create_dir_all(folder).unwrap();
+    let text = |text: &str| CString::new(text).unwrap();
+    let (root, tmpfs, options) = (text("/"), text("tmpfs"), text(&format!("size={bytes},mode=0700")));
+    let folder = text(folder.to_str().unwrap());
+    // SAFETY: all pointers are to live C strings or null where mount(2) allows it; unshare(2) takes a number.
+    let is_mounted = unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                std::ptr::null(),
+                root.as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ) == 0
+            && libc::mount(tmpfs.as_ptr(), folder.as_ptr(), tmpfs.as_ptr(), 0, options.as_ptr().cast()) == 0
+    };
+    if !is_mounted {
+        eprintln!("NOT RUN: mounting a small file system needs root; ENOSPC was not tried");
+    }
+    is_mounted
+}
+
+/// Fills the rest of the file system that `folder` is on, and returns the file that does.
+fn fill(folder: &Path, but_for: u64) -> std::path::PathBuf {
+    let ballast = folder.join("ballast");
+    let mut chunk = 1 << 20;
+    let mut text = Vec::new();
+    while chunk >= 4096 {
+        let longer = [text.as_slice(), &vec![b'x'; chunk]].concat();
+        if fs::write(&ballast, &longer).is_ok() {
+            text = longer;
+        } else {
+            chunk /= 2;
+        }
+    }
+    let room = usize::try_from(but_for).unwrap();
+    text.truncate(text.len().saturating_sub(room));
+    fs::write(&ballast, &text).unwrap();
+    ballast
+}
+
+#[test]
+fn a_full_log_disk_makes_the_app_wait_and_loses_no_line() {
+    let sandbox = Sandbox::new();
+    let logs = sandbox.home().join("logs");
+    if !mount_small(&logs, 8 << 20) {
+        return;
+    }
+    let ballast = fill(&logs, 1 << 20);
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"api\"\ncommand = \"sh -c 'seq 400000; exec sleep 1000'\"\non_log_full = \"block\"\nlog_rotate = { size = \"64M\", keep = 1 }\n",
+    );
+    sandbox.pm(&["apply"]).ok();
+    wait_until("the full disk is an event", SOON, || {
+        sandbox.events().iter().any(|event| event.fact == "log_disk_full")
+    });
+    let (pid, before) = (sandbox.pid("api/0"), sandbox.log_text("api", "out", 0).len());
+    sandbox.kill_daemon();
+    fs::remove_file(ballast).unwrap();
+    let numbers: Vec<String> = (1..=400_000).map(|number: u32| number.to_string()).collect();
+    let expected = numbers.join("\n") + "\n";
+    wait_until("the log goes on", SOON, || sandbox.log_text("api", "out", 0).len() > before);
+    wait_until("the log is complete", SOON, || sandbox.log_text("api", "out", 0).len() >= expected.len());
+    assert!(sandbox.log_text("api", "out", 0) == expected.as_bytes(), "not the lines that were written");
+    assert_eq!(sandbox.pid("api/0"), pid, "the app never noticed");
+}
+
+#[test]
+fn a_full_state_disk_refuses_the_change_and_keeps_what_runs() {
+    let sandbox = Sandbox::new();
+    if !mount_small(&sandbox.home(), 16 << 20) {
+        return;
+    }
+    sandbox.ecosystem(FILE);
+    sandbox.pm(&["apply"]).ok();
+    let before = sandbox.list();
+    let ballast = fill(&sandbox.home(), 0);
+    let changed = format!(
+        "{FILE}env = {{ BIG = {:?} }}\n[[apps]]\nname = \"new\"\ncommand = \"sleep 2000\"\n",
+        "x".repeat(20_000)
+    );
+    sandbox.ecosystem(&changed);
+    sandbox.pm(&["apply"]).code(1).says(&["nothing was changed", "No space left"]);
+    assert_eq!(sandbox.list(), before);
+    sandbox.kill_daemon();
+    assert_eq!(sandbox.list(), before, "a daemon can start while the disk is full");
+    fs::remove_file(ballast).unwrap();
+    sandbox.pm(&["apply"]).ok();
+    sandbox.pid("new/0");
+}

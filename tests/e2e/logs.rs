@@ -1,0 +1,84 @@
+//! What an app prints is kept, byte for byte.
+
+use crate::support::{SOON, Sandbox, fixture, wait_until};
+
+fn file(script: &str) -> String {
+    format!("[[apps]]\nname = \"api\"\nscript = {:?}\n", fixture(script))
+}
+
+fn wait_for_end(sandbox: &Sandbox, end: &str) -> Vec<u8> {
+    wait_until(&format!("the log ends with {end:?}"), SOON, || {
+        sandbox.log_text("api", "out", 0).ends_with(end.as_bytes())
+    });
+    sandbox.log_text("api", "out", 0)
+}
+
+#[test]
+fn logs_shows_the_last_lines_of_both_outputs() {
+    let sandbox = Sandbox::applied(
+        "[[apps]]\nname = \"api\"\ncommand = '''sh -c \"seq 50; echo problem >&2; exec sleep 1000\"'''\n",
+    );
+    wait_for_end(&sandbox, "50\n");
+    let all = sandbox.pm(&["logs", "api", "--lines", "10"]).ok().says(&["50", "problem"]);
+    assert!(!all.stdout.contains("12"), "more than ten lines: {all}");
+    let out = sandbox.pm(&["logs", "api", "--stdout", "--lines", "3"]).ok();
+    let last: Vec<&str> = out.stdout.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    assert_eq!(last, ["48", "49", "50"]);
+    sandbox.pm(&["logs", "api", "--stderr"]).ok().says(&["problem"]);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_kept_and_the_app_lives() {
+    let sandbox = Sandbox::applied(&file("invalid_utf8.sh"));
+    assert_eq!(wait_for_end(&sandbox, "after\n"), b"before\nbad \xff\xfe bytes\nafter\n");
+    sandbox.pm(&["logs", "api"]).ok().says(&["before", "bad ", " bytes", "after"]);
+    assert_eq!(sandbox.instance("api/0").unwrap().restarts, 0);
+}
+
+#[test]
+fn a_line_of_ten_megabytes_is_kept_whole() {
+    let sandbox = Sandbox::applied(&format!("{}log_rotate = {{ size = \"64M\", keep = 1 }}\n", file("long_line.sh")));
+    let log = wait_for_end(&sandbox, "short\n");
+    assert_eq!(log.len(), 10_485_760 + "\nshort\n".len());
+    sandbox.pm(&["logs", "api", "--lines", "1"]).ok().says(&["short"]);
+}
+
+#[test]
+fn an_app_that_closes_its_outputs_lives_on() {
+    let sandbox = Sandbox::applied(&file("closes_output.sh"));
+    assert_eq!(wait_for_end(&sandbox, "before\n"), b"before\n");
+    let pid = sandbox.pid("api/0");
+    sandbox.kill_daemon();
+    assert_eq!(sandbox.pid("api/0"), pid);
+}
+
+#[test]
+fn following_shows_lines_as_they_come() {
+    let sandbox = Sandbox::new();
+    sandbox.file("said.sh", "tail -n +1 -f said");
+    sandbox.file("said", "first\n");
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh said.sh\"\n");
+    sandbox.pm(&["apply"]).ok();
+    wait_for_end(&sandbox, "first\n");
+    let shown = sandbox.path("shown");
+    let out = std::fs::File::create(&shown).unwrap();
+    let mut follower = sandbox.command(&["logs", "-f", "api"]).stdout(out).spawn().unwrap();
+    wait_until("the follower shows the first line", SOON, || sandbox.read("shown").contains("first"));
+    sandbox.file("said", "first\nsecond\n");
+    wait_until("the follower shows the second line", SOON, || sandbox.read("shown").contains("second"));
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    assert_eq!(sandbox.read("shown").matches("first").count(), 1);
+}
+
+#[test]
+fn two_apps_are_shown_with_prefixes() {
+    let sandbox = Sandbox::applied(
+        "[[apps]]\nname = \"one\"\ncommand = \"sh -c 'echo from-one; exec sleep 1000'\"\n[[apps]]\nname = \"two\"\ncommand = \"sh -c 'echo from-two; exec sleep 1000'\"\n",
+    );
+    wait_until("both have spoken", SOON, || {
+        let shown = sandbox.pm(&["logs"]).ok().stdout;
+        let has = |app: &str| shown.lines().any(|line| line.contains(app) && line.ends_with(&format!("from-{app}")));
+        has("one") && has("two")
+    });
+}
