@@ -10,7 +10,7 @@ use super::fail::{Code, CommandError, Ending};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{Millis, Origin};
+use crate::model::{Millis, Origin, Plan};
 use crate::os;
 use crate::reconciler::{Edit, OperationResult, Progress};
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, Selection};
@@ -122,7 +122,8 @@ impl Follower<'_> {
 
     fn accepted(&mut self, plans: Vec<AcceptedPlan>) -> Result<(), CommandError> {
         if !self.wait.quiet && !self.wait.json.json {
-            for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
+            let is_worth_telling = |plan: &Plan| !plan.is_empty() || !plan.notes.is_empty() || plan.summary.held > 0;
+            for accepted in plans.iter().filter(|accepted| is_worth_telling(&accepted.plan)) {
                 let text = plan_text(&accepted.plan, self.origin, self.session.screen.paint_notes());
                 self.session.screen.note(text.trim_end())?;
             }

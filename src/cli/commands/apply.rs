@@ -94,6 +94,7 @@ An app that left the file is deleted; --no-prune keeps it. Applying twice change
 /// Reads, sends, follows.
 pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     session.screen.is_json = apply.wait.json.json;
+    session.screen.is_quiet = apply.wait.quiet;
     let resolved = file::resolve(session, &apply.file, false, Daemon::MayStart)?;
     let proposed = file::accept(session, resolved.reading)?;
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;

@@ -77,6 +77,7 @@ A script that is started without a file belongs to the project `_`.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
+        session.screen.is_quiet = self.wait.quiet;
         if self.script.watch {
             return Err(CommandError::new(
                 Code::Error,
@@ -138,7 +139,7 @@ impl Start {
             return Err(CommandError::new(Code::Usage, "`--name` is for one script, and several are given"));
         }
         let apps: Vec<Value> = self.what.iter().map(|script| self.app(script)).collect();
-        let reading = file::from_words(folder, &json!({ "project": "_", "apps": apps }));
+        let reading = file::from_words(folder, &apps);
         let proposed = file::accept(session, reading)?;
         let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
         let options = ApplyOptions { only, replace_files: true, ..ApplyOptions::default() };

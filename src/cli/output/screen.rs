@@ -22,6 +22,8 @@ pub(in crate::cli) struct Screen {
     has_colour: bool,
     /// `--json` was asked for: an error is also told as data.
     pub is_json: bool,
+    /// `-q` was asked for: nothing but failures.
+    pub is_quiet: bool,
     /// A line that is going to be overwritten stands on standard error.
     has_status: bool,
 }
@@ -37,6 +39,7 @@ impl Screen {
             is_err_terminal: os::is_terminal(&io::stderr()),
             has_colour: !colour_is_unwanted,
             is_json: false,
+            is_quiet: false,
             has_status: false,
         }
     }
