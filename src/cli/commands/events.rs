@@ -19,8 +19,8 @@ pub(in crate::cli) struct Events {
     #[arg(short, long)]
     pub follow: bool,
     /// The newest so many
-    #[arg(short = 'n', long, value_name = "N")]
-    pub limit: Option<usize>,
+    #[arg(short = 'n', long, visible_alias = "limit", value_name = "N")]
+    pub lines: Option<usize>,
     /// Only those after this number
     #[arg(long, value_name = "SEQ")]
     pub after: Option<u64>,
@@ -43,7 +43,7 @@ With --follow and --json every line is one document.";
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let selection = self.scope.selection(self.apps)?;
-        let query = EventsQuery { selection, after: self.after, limit: self.limit, follow: self.follow };
+        let query = EventsQuery { selection, after: self.after, limit: self.lines, follow: self.follow };
         if self.follow {
             return follow(session, &query, self.json);
         }

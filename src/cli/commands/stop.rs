@@ -13,7 +13,7 @@ pub(in crate::cli) struct Stop {
     /// `api`, `api/1`, `shop:api`, a namespace, `all`
     #[arg(value_name = "APP", required = true)]
     pub apps: Vec<String>,
-    /// Stay stopped even when a person applies, until `pm unhold` or `pm start`
+    /// Stay stopped even when a person applies or starts it, until `pm unhold`
     #[arg(long)]
     pub hold: bool,
     #[command(flatten)]

@@ -21,7 +21,7 @@ pub(in crate::cli) struct Unhold {
 
 impl Verb for Unhold {
     const NAME: &'static str = "unhold";
-    const ABOUT: &'static str = "Let the next apply start apps that `pm stop --hold` keeps down";
+    const ABOUT: &'static str = "End the hold of `pm stop --hold`: an apply or `pm start` may start the apps again";
     const EXAMPLES: &'static str = "Examples:
   pm unhold billing
   pm unhold all";

@@ -140,7 +140,7 @@ pub(in crate::cli) fn next(app: &DescribedApp, row: &Row) -> String {
         Phase::Errored { .. } => "nothing by itself; `pm apply`, `pm start` or `pm restart` tries again".to_owned(),
         Phase::Done { .. } => "nothing; `pm restart` runs it again".to_owned(),
         Phase::Stopped => match &app.standing {
-            Standing::Stopped { is_held: true, .. } => "nothing; `pm start` or `pm unhold` ends the hold".to_owned(),
+            Standing::Stopped { is_held: true, .. } => "nothing, until `pm unhold` ends the hold".to_owned(),
             _ => "nothing by itself; `pm start` or an apply by a person starts it".to_owned(),
         },
     }
