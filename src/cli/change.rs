@@ -12,8 +12,8 @@ use super::session::Session;
 use crate::client::{ClientError, Messages};
 use crate::model::{Millis, Origin, Plan};
 use crate::os;
-use crate::reconciler::{Edit, OperationResult, Progress};
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, Selection};
+use crate::wire::{Edit, OperationResult, Progress};
 
 const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
 
@@ -196,7 +196,7 @@ fn code_of(reports: &[ProjectReport]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconciler::{OperationReport, Report};
+    use crate::wire::{OperationReport, Report};
 
     #[test]
     fn a_failure_counts_before_a_skip() {

@@ -1,3 +1,5 @@
+//! Selectors against three projects: whose `api` is meant.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::{self, Session};
 use crate::model::ProjectName;
-use crate::reconciler::Edit;
+use crate::wire::Edit;
 use crate::wire::{ProjectRow, Scope, Selection};
 
 #[derive(Args, Debug)]

@@ -14,7 +14,7 @@ use crate::cli::session::{self, Session};
 use crate::client::ClientError;
 use crate::model::ApplyOptions;
 use crate::os;
-use crate::reconciler::Edit;
+use crate::wire::Edit;
 use crate::wire::{ApplyRequest, EditRequest, ProblemCode};
 
 #[derive(Args, Debug)]
