@@ -8,7 +8,7 @@ use std::process::ExitCode;
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let argv: Vec<OsString> = std::env::args_os().collect();
+    let argv = pm::os::arguments();
     // Anchor and daemon must not pay for a command line that they do not have.
     match argv.get(1).and_then(|word| word.to_str()) {
         Some("anchor") => anchor(&argv[2..]),

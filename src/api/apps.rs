@@ -23,8 +23,8 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let now = os::now();
     let scene = Scene { desired: &desired, live: &live, now };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
-    let instances = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
-    Ok(answer::json(&ListAnswer { format: FORMAT, now, instances }))
+    let apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
+    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps }))
 }
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {

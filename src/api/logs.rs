@@ -60,8 +60,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
         let Some(slot) = row.slot else { continue };
         let instance = AppId::new(row.project, row.app).instance(slot);
         let Some(spec) = spec_of(&desired, &live, &instance) else { continue };
-        let files = files(context, &spec, slot);
-        for (stream, path) in [(Stream::Stdout, files.stdout), (Stream::Stderr, files.stderr)] {
+        let paths = files(context, &spec, slot);
+        for (stream, path) in [(Stream::Stdout, paths.stdout), (Stream::Stderr, paths.stderr)] {
             let is_wanted = query.stream.is_none_or(|wanted| wanted == stream);
             if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX) {
                 let source = Source { instance: instance.clone(), stream, path: path.clone() };
@@ -107,8 +107,8 @@ impl Following {
             }
             tokio::select! {
                 grown = growth.changed() => if grown.is_err() { return },
-                changed = changes.changed() => {
-                    if changed.is_err() {
+                revision = changes.changed() => {
+                    if revision.is_err() {
                         return;
                     }
                     self.reselect().await;

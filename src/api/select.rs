@@ -15,6 +15,11 @@ const CANDIDATES_MAX: usize = 10;
 /// # Errors
 /// An unknown or ambiguous selector.
 pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Target>, Problem> {
+    if let Some(project) = selection.scope.project.as_ref().filter(|name| !desired.projects.contains_key(*name)) {
+        // Never widened to other projects: the next word may be `delete all`.
+        return Err(Problem::new(ProblemCode::NoSuchApp, format!("there is no project `{project}`"))
+            .hint("`pm projects` lists them"));
+    }
     let view = View { desired, home: home(desired, &selection.scope), scope: &selection.scope };
     if selection.selectors.is_empty() {
         return Ok(whole(view.everything_in_scope()));
@@ -84,7 +89,6 @@ impl<'a> View<'a> {
         let projects: Vec<&ProjectName> =
             if self.home.is_empty() { self.desired.projects.keys().collect() } else { self.home.clone() };
         match projects.as_slice() {
-            [] if self.scope.project.is_some() => Err(self.unknown(selector)),
             [] => Err(Problem::new(ProblemCode::NoSuchApp, "there are no apps").hint("declare some with `pm apply`")),
             [one] => Ok(self.desired.projects.get(*one).map(|project| apps_of(one, project)).unwrap_or_default()),
             several => {

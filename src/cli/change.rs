@@ -10,10 +10,10 @@ use super::fail::{Code, CommandError, Ending};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{Millis, Origin};
+use crate::model::{Millis, Origin, Plan};
 use crate::os;
-use crate::reconciler::{Edit, OperationResult, Progress};
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, Selection};
+use crate::wire::{Edit, OperationResult, Progress};
 
 const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
 
@@ -52,7 +52,7 @@ struct Document<'a> {
 /// Makes a change without a file and follows it.
 pub(super) fn edit(session: &mut Session, edit: Edit, selection: Selection, wait: &WaitArgs) -> Ending {
     session.screen.is_json = wait.json.json;
-    let client = session.client()?;
+    let client = Session::client()?;
     let messages = client.edit(&EditRequest { edit, selection })?;
     follow(session, messages, wait, None)
 }
@@ -85,10 +85,11 @@ impl Follower<'_> {
         let until = self.wait.timeout.and_then(|timeout| Instant::now().checked_add(timeout.duration()));
         messages.wait_until(until.or_else(|| Instant::now().checked_add(FIRST_ANSWER)));
         loop {
-            let message = match messages.next() {
+            let message = match messages.read() {
                 Ok(Some(message)) => message,
                 Ok(None) => return Err(self.lost("the daemon ended before the change was carried out")),
-                Err(ClientError::TimedOut) if !self.plans.is_empty() => return Err(timed_out()),
+                // The answer has begun, so the change is kept already.
+                Err(ClientError::TimedOut) => return Err(timed_out()),
                 Err(ClientError::Lost { source }) if !self.plans.is_empty() => {
                     return Err(self.lost(&format!("the connection to the daemon broke: {source}")));
                 }
@@ -121,7 +122,8 @@ impl Follower<'_> {
 
     fn accepted(&mut self, plans: Vec<AcceptedPlan>) -> Result<(), CommandError> {
         if !self.wait.quiet && !self.wait.json.json {
-            for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
+            let is_worth_telling = |plan: &Plan| !plan.is_empty() || !plan.notes.is_empty() || plan.summary.held > 0;
+            for accepted in plans.iter().filter(|accepted| is_worth_telling(&accepted.plan)) {
                 let text = plan_text(&accepted.plan, self.origin, self.session.screen.paint_notes());
                 self.session.screen.note(text.trim_end())?;
             }
@@ -173,7 +175,7 @@ impl Follower<'_> {
 }
 
 /// The daemon accepts a change (planning and one write to the disk) within this.
-const FIRST_ANSWER: Duration = Duration::from_secs(60);
+const FIRST_ANSWER: Duration = Duration::from_mins(1);
 
 fn timed_out() -> CommandError {
     CommandError::new(Code::TimedOut, "the time is over, the work goes on").hint("`pm list` shows how far it is")
@@ -194,7 +196,7 @@ fn code_of(reports: &[ProjectReport]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconciler::{OperationReport, Report};
+    use crate::wire::{OperationReport, Report};
 
     #[test]
     fn a_failure_counts_before_a_skip() {

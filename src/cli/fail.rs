@@ -101,12 +101,12 @@ impl From<ClientError> for CommandError {
         match error {
             ClientError::Problem(problem) => problem.into(),
             ClientError::NotRunning { .. } => known(Code::Unreachable).hint("`pm apply` or `pm list` starts one"),
-            ClientError::NotStarted { .. } => known(Code::Unreachable),
-            ClientError::NotConnected { .. } => known(Code::Unreachable),
+            ClientError::NotStarted { .. } | ClientError::NotConnected { .. } => known(Code::Unreachable),
             ClientError::Lost { .. } => {
                 known(Code::Unreachable).hint("it is started again within moments: `pm list` shows what is")
             }
-            ClientError::TimedOut => known(Code::TimedOut),
+            ClientError::TimedOut => known(Code::Unreachable)
+                .hint("`pm daemon status` asks again; `pm daemon restart` replaces it, apps run on"),
             ClientError::NotUnderstood { .. } => known(Code::Error).hint("run `pm daemon restart`"),
             ClientError::OtherProtocol { .. } => {
                 known(Code::Unreachable).hint("run `pm daemon restart`: apps are not touched by it")
@@ -168,7 +168,7 @@ mod tests {
         }
         let lost = ClientError::Lost { source: io::ErrorKind::UnexpectedEof.into() };
         assert_eq!(CommandError::from(lost).exit_code, 69);
-        assert_eq!(CommandError::from(ClientError::TimedOut).exit_code, 7);
+        assert_eq!(CommandError::from(ClientError::TimedOut).exit_code, 69);
     }
 
     #[test]

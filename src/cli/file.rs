@@ -10,8 +10,8 @@ use super::fail::{Code, CommandError};
 use super::session::{self, Session};
 use super::surroundings::{self, Machine};
 use crate::client::Client;
-use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile, Surroundings};
-use crate::model::Proposed;
+use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile};
+use crate::model::{Origin, ProjectName, Proposed};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
 
@@ -75,7 +75,9 @@ pub(super) fn resolve(
     let named: Vec<PathBuf> = args.files.iter().chain(&args.more_files).map(|path| absolute(&folder, path)).collect();
     let paths = if named.is_empty() {
         let found = find(&folder)?;
-        session.screen.note(&format!("file {}", found.display()))?;
+        if !session.screen.is_quiet {
+            session.screen.note(&format!("file {}", found.display()))?;
+        }
         vec![found]
     } else {
         named
@@ -93,8 +95,8 @@ pub(super) fn resolve(
         return Ok(Resolved { reading, client: None, profile });
     }
     let mut client = match daemon {
-        Daemon::MayStart if reading.proposed.is_some() => Some(session.client()?),
-        Daemon::MayStart | Daemon::IfRunning => session.client_if_running().unwrap_or(None),
+        Daemon::MayStart if reading.proposed.is_some() => Some(Session::client()?),
+        Daemon::MayStart | Daemon::IfRunning => Session::client_if_running().unwrap_or(None),
     };
     let projects = client.as_mut().map(Client::projects).transpose()?.map(|answer| answer.projects);
     let Some(profile) = remembered(&projects.unwrap_or_default(), &reading, &paths) else {
@@ -120,7 +122,9 @@ fn remembered(projects: &[ProjectRow], reading: &Reading, paths: &[PathBuf]) -> 
 /// The file is wrong; it has been said.
 pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed, CommandError> {
     let Reading { proposed, diagnostics, files, .. } = reading;
-    show(session, &diagnostics, &files)?;
+    if proposed.is_none() || !session.screen.is_quiet {
+        show(session, &diagnostics, &files)?;
+    }
     if proposed.is_none() && session.screen.is_json {
         session.screen.json(&Findings { format: FORMAT, exit_code: Code::File as u8, diagnostics: &diagnostics })?;
     }
@@ -190,10 +194,19 @@ pub(super) fn absolute(folder: &Path, path: &Path) -> PathBuf {
     os::canonicalize(parent).map_or_else(|_| path.clone(), |parent| parent.join(name))
 }
 
-/// A proposal that stands in no file: apps given on the command line.
-pub(super) fn from_words(folder: &Path, document: &serde_json::Value) -> Reading {
+/// Apps given on the command line: read as a file would be, but owned by nobody's project and bound to no folder.
+pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value]) -> Reading {
+    // A file may not name the project of apps started by hand, so another name stands in for it.
+    let document = serde_json::json!({ "project": "by-hand", "apps": apps });
     let path = folder.join("command-line.json");
-    let text = serde_json::to_vec_pretty(document).unwrap_or_default();
-    let world: &dyn Surroundings = &Machine::new();
-    ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), world)
+    let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
+    let mut reading = ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &Machine::new());
+    if let Some(proposed) = &mut reading.proposed {
+        proposed.project = ProjectName::nobody();
+        proposed.origin = Origin { is_named: true, ..Origin::default() };
+        for app in &mut proposed.apps {
+            app.project = ProjectName::nobody();
+        }
+    }
+    reading
 }

@@ -23,7 +23,7 @@ impl Session {
     ///
     /// # Errors
     /// Nothing says where.
-    pub(super) fn home(&self) -> Result<Home, CommandError> {
+    pub(super) fn home() -> Result<Home, CommandError> {
         Ok(Home::from_env()?)
     }
 
@@ -31,16 +31,16 @@ impl Session {
     ///
     /// # Errors
     /// It cannot be started or reached.
-    pub(super) fn client(&self) -> Result<Client, CommandError> {
-        Ok(Client::connect_or_start(&self.home()?)?)
+    pub(super) fn client() -> Result<Client, CommandError> {
+        Ok(Client::connect_or_start(&Self::home()?)?)
     }
 
     /// A connection to a daemon that runs already; `None` if none does.
     ///
     /// # Errors
     /// It cannot be reached.
-    pub(super) fn client_if_running(&self) -> Result<Option<Client>, CommandError> {
-        match Client::connect(&self.home()?) {
+    pub(super) fn client_if_running() -> Result<Option<Client>, CommandError> {
+        match Client::connect(&Self::home()?) {
             Ok(client) => Ok(Some(client)),
             Err(ClientError::NotRunning { .. }) => Ok(None),
             Err(error) => Err(error.into()),

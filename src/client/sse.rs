@@ -41,7 +41,7 @@ impl<T: DeserializeOwned> Messages<T> {
     ///
     /// # Errors
     /// The connection broke, the time is over, or the message is not understood.
-    pub fn next(&mut self) -> Result<Option<T>, ClientError> {
+    pub fn read(&mut self) -> Result<Option<T>, ClientError> {
         let until = self.until;
         match read_event(&mut self.lines, |lines| lines.get_ref().be_patient(until))? {
             Some(data) => understood(&data).map(Some),

@@ -46,6 +46,6 @@ pub use lock::Lock;
 pub use look::{FileKind, file_kind, list_folder};
 pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
-pub use terminal::{RunAs, become_program, current_folder, say_on_interrupt, variable};
+pub use terminal::{RunAs, arguments, become_program, current_folder, say_on_interrupt, variable};
 pub use user::{User, group_id, supplementary_groups, user_by_id, user_name, user_named};
 pub use worker::{Full, Worker};

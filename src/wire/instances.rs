@@ -13,8 +13,8 @@ pub struct ListAnswer {
     pub format: u32,
     /// The clock that moments in the rows refer to.
     pub now: Moment,
-    /// All of them, ordered by project, app and slot.
-    pub instances: Vec<Row>,
+    /// Every instance (and every app without one), ordered by project, app and slot.
+    pub apps: Vec<Row>,
 }
 
 /// One instance, or an app that has none.

@@ -1,5 +1,7 @@
 //! `GET /v1/logs`: lines of output, as one answer or as a stream.
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, ProblemCode, Query, Selection};
@@ -101,7 +103,10 @@ impl LogLine {
             Ok(text) => Self { at, instance, stream, text, hex: None },
             Err(wrong) => {
                 let text = String::from_utf8_lossy(wrong.as_bytes()).into_owned();
-                let hex = wrong.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex = wrong.as_bytes().iter().fold(String::new(), |mut hex, byte| {
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                });
                 Self { at, instance, stream, text, hex: Some(hex) }
             }
         }

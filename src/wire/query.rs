@@ -86,15 +86,12 @@ fn decode(text: &str) -> String {
     while let Some((&first, tail)) = rest.split_first() {
         let escaped = (first == b'%').then(|| tail.get(..2)).flatten();
         let value = escaped.and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
-        match value {
-            Some(value) => {
-                bytes.push(value);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(if first == b'+' { b' ' } else { first });
-                rest = tail;
-            }
+        if let Some(value) = value {
+            bytes.push(value);
+            rest = &tail[2..];
+        } else {
+            bytes.push(if first == b'+' { b' ' } else { first });
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

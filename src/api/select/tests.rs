@@ -1,3 +1,6 @@
+//! Selectors against three projects: whose `api` is meant.
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -12,7 +15,7 @@ fn declared(project: &str, name: &str, namespace: &str) -> Declared {
         instances: None,
         autostart: true,
         protect: false,
-        depends_on: std::collections::BTreeMap::new(),
+        depends_on: BTreeMap::default(),
         run: Run::default(),
         restart: RestartPolicy::default(),
         stop: StopPolicy::default(),

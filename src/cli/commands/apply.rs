@@ -87,16 +87,17 @@ An app that left the file is deleted; --no-prune keeps it. Applying twice change
             }
             .run(session);
         }
-        run(self, session)
+        run(&self, session)
     }
 }
 
 /// Reads, sends, follows.
-pub(in crate::cli) fn run(apply: Apply, session: &mut Session) -> Ending {
+pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     session.screen.is_json = apply.wait.json.json;
+    session.screen.is_quiet = apply.wait.quiet;
     let resolved = file::resolve(session, &apply.file, false, Daemon::MayStart)?;
     let proposed = file::accept(session, resolved.reading)?;
-    let mut client = resolved.client.map_or_else(|| session.client(), Ok)?;
+    let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let request = ApplyRequest { proposed, options: apply.options.options() };
     if apply.ask {
         let plan = client.plan(&request)?.plan;
@@ -109,7 +110,7 @@ pub(in crate::cli) fn run(apply: Apply, session: &mut Session) -> Ending {
     session.compare_versions(&client)?;
     let origin = request.proposed.origin.clone();
     let messages = client.apply(&request)?;
-    let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait };
+    let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait.clone() };
     change::follow(session, messages, &wait, Some(&origin))
 }
 

@@ -57,8 +57,8 @@ The first command that needs the daemon starts it.";
 
 fn status(session: &mut Session, json: JsonArgs) -> Ending {
     session.screen.is_json = json.json;
-    let home = session.home()?;
-    let Some(mut client) = session.client_if_running()? else {
+    let home = Session::home()?;
+    let Some(mut client) = Session::client_if_running()? else {
         return Err(CommandError::new(
             Code::Unreachable,
             format!("no daemon is running for `{}`", home.root.display()),
@@ -90,9 +90,9 @@ fn show(session: &mut Session, json: JsonArgs, answer: &DaemonAnswer) -> Ending 
 
 fn restart(session: &mut Session, json: JsonArgs) -> Ending {
     session.screen.is_json = json.json;
-    let home = session.home()?;
-    let Some(mut client) = session.client_if_running()? else {
-        let answer = session.client()?.daemon()?;
+    let home = Session::home()?;
+    let Some(mut client) = Session::client_if_running()? else {
+        let answer = Session::client()?.daemon()?;
         return show(session, json, &answer);
     };
     let old = client.restart_daemon()?;
@@ -110,8 +110,8 @@ fn restart(session: &mut Session, json: JsonArgs) -> Ending {
 
 fn stop(session: &mut Session, json: JsonArgs) -> Ending {
     session.screen.is_json = json.json;
-    let home = session.home()?;
-    let Some(mut client) = session.client_if_running()? else {
+    let home = Session::home()?;
+    let Some(mut client) = Session::client_if_running()? else {
         session.screen.note("no daemon is running")?;
         return Ok(Code::Ok);
     };

@@ -28,7 +28,7 @@ impl Verb for Describe {
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
-        let mut client = session.client()?;
+        let mut client = Session::client()?;
         let answer = client.describe(&self.scope.selection(self.apps)?)?;
         session.compare_versions(&client)?;
         if self.json.json {

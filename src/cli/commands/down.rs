@@ -7,7 +7,7 @@ use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::{self, Session};
 use crate::model::ProjectName;
-use crate::reconciler::Edit;
+use crate::wire::Edit;
 use crate::wire::{ProjectRow, Scope, Selection};
 
 #[derive(Args, Debug)]
@@ -30,7 +30,7 @@ The opposite of `pm apply`. Logs stay.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
-        let projects = session.client()?.projects()?.projects;
+        let projects = Session::client()?.projects()?.projects;
         let project = match self.project {
             Some(project) => project,
             None => own(&projects)?,

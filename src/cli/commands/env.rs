@@ -31,7 +31,7 @@ impl Verb for Env {
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let selection = self.scope.selection(vec![self.app])?;
-        let answer = session.client()?.environment(&selection, self.reveal)?;
+        let answer = Session::client()?.environment(&selection, self.reveal)?;
         if self.json.json {
             session.screen.json(&answer)?;
             return Ok(Code::Ok);

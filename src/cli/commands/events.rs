@@ -19,8 +19,8 @@ pub(in crate::cli) struct Events {
     #[arg(short, long)]
     pub follow: bool,
     /// The newest so many
-    #[arg(short = 'n', long, value_name = "N")]
-    pub limit: Option<usize>,
+    #[arg(short = 'n', long, visible_alias = "limit", value_name = "N")]
+    pub lines: Option<usize>,
     /// Only those after this number
     #[arg(long, value_name = "SEQ")]
     pub after: Option<u64>,
@@ -43,11 +43,11 @@ With --follow and --json every line is one document.";
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let selection = self.scope.selection(self.apps)?;
-        let query = EventsQuery { selection, after: self.after, limit: self.limit, follow: self.follow };
+        let query = EventsQuery { selection, after: self.after, limit: self.lines, follow: self.follow };
         if self.follow {
             return follow(session, &query, self.json);
         }
-        let answer = session.client()?.events(&query)?;
+        let answer = Session::client()?.events(&query)?;
         if self.json.json {
             session.screen.json(&answer)?;
             return Ok(Code::Ok);
@@ -66,9 +66,9 @@ fn print(session: &mut Session, clock: &Clock, event: &Event) -> Result<(), Comm
 }
 
 fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending {
-    let mut messages = session.client()?.follow_events(query)?;
+    let mut messages = Session::client()?.follow_events(query)?;
     let clock = Clock::local();
-    while let Some(message) = messages.next()? {
+    while let Some(message) = messages.read()? {
         match message {
             message if json.json => session.screen.compact(&message)?,
             EventMessage::Event { event } => print(session, &clock, &event)?,

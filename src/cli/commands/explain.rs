@@ -1,5 +1,7 @@
 //! `pm explain`: what a key means.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -74,17 +76,17 @@ fn text(explanation: &Explanation) -> String {
     let Explanation { key, aliases, class, kind, default, help, example, is_built, inside } = explanation;
     let mut text = format!("{key}\n\n  {help}\n\n  takes         {kind}\n  default       {default}\n");
     if let Some(class) = class {
-        text.push_str(&format!("  a change      {class}\n"));
+        let _ = writeln!(text, "  a change      {class}");
     }
     if !aliases.is_empty() {
-        text.push_str(&format!("  also spelled  {}\n", aliases.join(", ")));
+        let _ = writeln!(text, "  also spelled  {}", aliases.join(", "));
     }
     if !is_built {
         text.push_str("  not built yet: a file that uses it is refused\n");
     }
     for (name, help) in inside {
-        text.push_str(&format!("    .{name}  {help}\n"));
+        let _ = writeln!(text, "    .{name}  {help}");
     }
-    text.push_str(&format!("\n  {example}\n"));
+    let _ = writeln!(text, "\n  {example}");
     text
 }

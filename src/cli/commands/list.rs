@@ -29,15 +29,15 @@ impl Verb for List {
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
-        let mut client = session.client()?;
+        let mut client = Session::client()?;
         let answer = client.list(&self.scope.selection(self.apps)?)?;
         session.compare_versions(&client)?;
         if self.json.json {
             session.screen.json(&answer)?;
-        } else if answer.instances.is_empty() {
+        } else if answer.apps.is_empty() {
             session.screen.note("no apps yet: `pm apply` in a folder with an ecosystem file, or `pm start SCRIPT`")?;
         } else {
-            let text = instances::table(&answer.instances, session.screen.paint(), session.screen.width());
+            let text = instances::table(&answer.apps, session.screen.paint(), session.screen.width());
             session.screen.data(text.as_bytes())?;
         }
         Ok(Code::Ok)

@@ -71,7 +71,7 @@ impl Verb for Logs {
 }
 
 fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {
-    let answer = session.client()?.logs(query)?;
+    let answer = Session::client()?.logs(query)?;
     if json.json {
         session.screen.json(&answer)?;
         return Ok(Code::Ok);
@@ -84,8 +84,8 @@ fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: 
 }
 
 fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {
-    let mut messages = session.client()?.follow_logs(query)?;
-    while let Some(message) = messages.next()? {
+    let mut messages = Session::client()?.follow_logs(query)?;
+    while let Some(message) = messages.read()? {
         match message {
             message if json.json => session.screen.compact(&message)?,
             LogMessage::Line(line) => format.print(&mut session.screen, &line)?,

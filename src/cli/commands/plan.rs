@@ -54,7 +54,7 @@ pub(super) fn make(
 ) -> Result<(PlanAnswer, crate::model::Origin), CommandError> {
     let resolved = file::resolve(session, file, false, Daemon::MayStart)?;
     let proposed = file::accept(session, resolved.reading)?;
-    let mut client = resolved.client.map_or_else(|| session.client(), Ok)?;
+    let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let origin = proposed.origin.clone();
     let answer = client.plan(&PlanRequest { proposed, options: options.options() })?;
     session.compare_versions(&client)?;

@@ -24,7 +24,7 @@ Apps that were started by hand belong to the project `_`.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
-        let answer = session.client()?.projects()?;
+        let answer = Session::client()?.projects()?;
         if self.json.json {
             session.screen.json(&answer)?;
             return Ok(Code::Ok);

@@ -6,7 +6,7 @@ use crate::cli::args::{ScopeArgs, Verb};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
-use crate::reconciler::Edit;
+use crate::wire::Edit;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Scale {

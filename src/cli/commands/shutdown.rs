@@ -31,8 +31,8 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
-        let home = session.home()?;
-        let Some(client) = session.client_if_running()? else {
+        let home = Session::home()?;
+        let Some(client) = Session::client_if_running()? else {
             session.screen.note("no daemon is running: nothing to stop")?;
             return Ok(Code::Ok);
         };
@@ -50,10 +50,9 @@ pub(super) fn wait_for_end(home: &Home) -> Result<(), CommandError> {
     let give_up = os::now().after(PATIENCE);
     while os::now() < give_up {
         match Lock::try_exclusive(&home.lock()) {
-            Ok(Some(_)) => return Ok(()),
             Ok(None) => os::pause(LOOK_EVERY),
-            // Without a run folder nobody runs there.
-            Err(_) => return Ok(()),
+            // Ours now, or no run folder at all: nobody runs there.
+            Ok(Some(_)) | Err(_) => return Ok(()),
         }
     }
     Err(CommandError::new(Code::TimedOut, format!("the apps are stopped, but the daemon has not ended in {PATIENCE}")))

@@ -14,7 +14,7 @@ use crate::cli::session::{self, Session};
 use crate::client::ClientError;
 use crate::model::ApplyOptions;
 use crate::os;
-use crate::reconciler::Edit;
+use crate::wire::Edit;
 use crate::wire::{ApplyRequest, EditRequest, ProblemCode};
 
 #[derive(Args, Debug)]
@@ -77,6 +77,7 @@ A script that is started without a file belongs to the project `_`.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
+        session.screen.is_quiet = self.wait.quiet;
         if self.script.watch {
             return Err(CommandError::new(
                 Code::Error,
@@ -118,12 +119,12 @@ impl Start {
             wait: self.wait,
             ..Apply::default()
         };
-        apply::run(apply, session)
+        apply::run(&apply, session)
     }
 
     fn edit(&self, session: &mut Session) -> Result<Code, StartError> {
         let selection = self.scope.selection(self.what.clone()).map_err(StartError::Other)?;
-        let client = session.client().map_err(StartError::Other)?;
+        let client = Session::client().map_err(StartError::Other)?;
         match client.edit(&EditRequest { edit: Edit::Start, selection }) {
             Ok(messages) => change::follow(session, messages, &self.wait, None).map_err(StartError::Other),
             Err(ClientError::Problem(problem)) if problem.code == ProblemCode::NoSuchApp => {
@@ -138,11 +139,11 @@ impl Start {
             return Err(CommandError::new(Code::Usage, "`--name` is for one script, and several are given"));
         }
         let apps: Vec<Value> = self.what.iter().map(|script| self.app(script)).collect();
-        let reading = file::from_words(folder, &json!({ "project": "_", "apps": apps }));
+        let reading = file::from_words(folder, &apps);
         let proposed = file::accept(session, reading)?;
         let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
         let options = ApplyOptions { only, replace_files: true, ..ApplyOptions::default() };
-        let messages = session.client()?.apply(&ApplyRequest { proposed, options })?;
+        let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
         change::follow(session, messages, &self.wait, None)
     }
 

@@ -6,14 +6,14 @@ use crate::cli::args::{ScopeArgs, Verb};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
-use crate::reconciler::Edit;
+use crate::wire::Edit;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Stop {
     /// `api`, `api/1`, `shop:api`, a namespace, `all`
     #[arg(value_name = "APP", required = true)]
     pub apps: Vec<String>,
-    /// Stay stopped even when a person applies, until `pm unhold` or `pm start`
+    /// Stay stopped even when a person applies or starts it, until `pm unhold`
     #[arg(long)]
     pub hold: bool,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use crate::cli::args::{ScopeArgs, Verb};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
-use crate::reconciler::Edit;
+use crate::wire::Edit;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Unhold {
@@ -21,7 +21,7 @@ pub(in crate::cli) struct Unhold {
 
 impl Verb for Unhold {
     const NAME: &'static str = "unhold";
-    const ABOUT: &'static str = "Let the next apply start apps that `pm stop --hold` keeps down";
+    const ABOUT: &'static str = "End the hold of `pm stop --hold`: an apply or `pm start` may start the apps again";
     const EXAMPLES: &'static str = "Examples:
   pm unhold billing
   pm unhold all";

@@ -22,7 +22,7 @@ impl Verb for Version {
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
-        let daemon = match session.client_if_running() {
+        let daemon = match Session::client_if_running() {
             Ok(Some(mut client)) => client.daemon().ok().map(|answer| answer.version),
             Ok(None) | Err(_) => None,
         };

@@ -1,5 +1,7 @@
 //! `pm why`: the chain of causes behind the state of an app, and what comes next.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -46,7 +48,7 @@ impl Verb for Why {
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let selection = self.scope.selection(vec![self.app])?;
-        let mut client = session.client()?;
+        let mut client = Session::client()?;
         let apps = client.describe(&selection)?.apps;
         let events = EventsQuery { selection: selection.clone(), limit: Some(EVENTS_MAX), ..EventsQuery::default() };
         let events = client.events(&events)?.events;
@@ -80,13 +82,13 @@ impl Told<'_> {
         let (status, _) = instances::status(self.row);
         let mut text = format!("{} is {status}\n", self.paint.strong(&self.row.id));
         for cause in details::causes(self.app, self.row) {
-            text.push_str(&format!("  because {cause}\n"));
+            let _ = writeln!(text, "  because {cause}");
         }
-        text.push_str(&format!("  next: {}\n", details::next(self.app, self.row)));
+        let _ = writeln!(text, "  next: {}", details::next(self.app, self.row));
         let about: Vec<&Event> = self.events.iter().filter(|event| self.is_about(event)).collect();
         for event in &about[about.len().saturating_sub(EVENTS_SHOWN)..] {
             let time = self.paint.faint(&self.clock.text(event.at));
-            text.push_str(&format!("  {time}  {}\n", event::sentence(event)));
+            let _ = writeln!(text, "  {time}  {}", event::sentence(event));
         }
         text
     }

@@ -1,5 +1,7 @@
 //! One app in full, and why it is as it is.
 
+use std::fmt::Write as _;
+
 use crate::model::{App, Exit, Failure, Phase, RestartWhen, Standing};
 use crate::wire::{DescribedApp, Row};
 
@@ -13,7 +15,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     let mut text = format!("{}\n", paint.strong(&spec.id().to_string()));
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
-            text.push_str(&format!("  {name:12}  {}\n", harmless(&value)));
+            let _ = writeln!(text, "  {name:12}  {}", harmless(&value));
         }
     };
     field("standing", standing(&app.standing));
@@ -138,7 +140,7 @@ pub(in crate::cli) fn next(app: &DescribedApp, row: &Row) -> String {
         Phase::Errored { .. } => "nothing by itself; `pm apply`, `pm start` or `pm restart` tries again".to_owned(),
         Phase::Done { .. } => "nothing; `pm restart` runs it again".to_owned(),
         Phase::Stopped => match &app.standing {
-            Standing::Stopped { is_held: true, .. } => "nothing; `pm start` or `pm unhold` ends the hold".to_owned(),
+            Standing::Stopped { is_held: true, .. } => "nothing, until `pm unhold` ends the hold".to_owned(),
             _ => "nothing by itself; `pm start` or an apply by a person starts it".to_owned(),
         },
     }

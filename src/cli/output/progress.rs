@@ -1,8 +1,8 @@
 //! How a change goes: one line per finished action, and on a terminal one for what is going on.
 
 use crate::model::Millis;
-use crate::reconciler::{OperationReport, OperationResult};
 use crate::wire::ProjectReport;
+use crate::wire::{OperationReport, OperationResult};
 
 use super::Paint;
 use super::lines::harmless;
@@ -114,7 +114,7 @@ mod tests {
             report("start", OperationResult::Done),
             report("delete", OperationResult::Skipped { why: "x".to_owned() }),
         ];
-        let report = crate::reconciler::Report { operations, generation: 1, took: Millis(1500) };
+        let report = crate::wire::Report { operations, generation: 1, took: Millis(1500) };
         let project = ProjectReport { project: "shop".parse().unwrap(), report };
         assert_eq!(summary(&[project]), "2 done, 1 skipped in 1.5s");
         assert_eq!(summary(&[]), "nothing to do");

@@ -1,5 +1,6 @@
 //! Standard output for data, standard error for everything else.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -21,6 +22,8 @@ pub(in crate::cli) struct Screen {
     has_colour: bool,
     /// `--json` was asked for: an error is also told as data.
     pub is_json: bool,
+    /// `-q` was asked for: nothing but failures.
+    pub is_quiet: bool,
     /// A line that is going to be overwritten stands on standard error.
     has_status: bool,
 }
@@ -36,6 +39,7 @@ impl Screen {
             is_err_terminal: os::is_terminal(&io::stderr()),
             has_colour: !colour_is_unwanted,
             is_json: false,
+            is_quiet: false,
             has_status: false,
         }
     }
@@ -143,13 +147,13 @@ impl Screen {
         let paint = self.paint_notes();
         let mut text = format!("{}: {}", paint.bad("error"), error.message);
         for cause in &error.causes {
-            text.push_str(&format!("\n  because: {cause}"));
+            let _ = write!(text, "\n  because: {cause}");
         }
         for detail in &error.details {
-            text.push_str(&format!("\n  {detail}"));
+            let _ = write!(text, "\n  {detail}");
         }
         if let Some(hint) = &error.hint {
-            text.push_str(&format!("\n  {}: {hint}", paint.strong("hint")));
+            let _ = write!(text, "\n  {}: {hint}", paint.strong("hint"));
         }
         self.note(&text)?;
         if self.is_json {
