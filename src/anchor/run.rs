@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
@@ -34,6 +34,8 @@ pub(super) enum BootError {
     Held,
     #[error(transparent)]
     Home(#[from] HomeError),
+    #[error("cannot listen on `{path}`")]
+    Socket { path: PathBuf, source: io::Error },
     #[error("cannot {step}")]
     Step { step: &'static str, source: io::Error },
 }
@@ -95,7 +97,8 @@ fn boot(home: &Home, heir: Heir) -> Result<Anchor, BootError> {
     os::become_subreaper().map_err(at("become the parent of orphans"))?;
     let _cosmetic = os::name_process(c"pm-anchor");
     let table = table(home)?;
-    let listener = os::listen(&home.socket()).map_err(at("listen on the control socket"))?;
+    let path = home.socket();
+    let listener = os::listen(&path).map_err(|source| BootError::Socket { path, source })?;
     fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
     let mut anchor = Anchor::new(table, heir, home.daemon_log()).map_err(at("watch children"))?;
     anchor.start_daemon().map_err(at("start the daemon"))?;

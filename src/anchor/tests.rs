@@ -161,7 +161,7 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
 #[tokio::test]
 async fn a_daemon_hears_of_exits_of_refusals_and_of_the_end() {
     let (ours, theirs) = os::packet_pair().unwrap();
-    let mut link = AnchorLink::over(ours).unwrap();
+    let link = AnchorLink::over(ours).unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     link.hold(5, HELD_OUTPUT, writer.as_fd()).unwrap();
     drop(writer);

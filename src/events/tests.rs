@@ -1,3 +1,5 @@
+//! The bus, the memory and the journal: order, bounds, and what a torn file does.
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 

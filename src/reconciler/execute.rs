@@ -32,7 +32,7 @@ pub(super) struct Execution {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Gate {
     Closed,
-    /// Its processes were started, or there was nothing to do.
+    /// Its processes live, or there was nothing to do.
     Open,
     /// It failed or was skipped: whoever needs it is skipped too.
     Barred,
@@ -99,7 +99,7 @@ impl Execution {
                 reports.extend(self.skip(vec![operation], why));
                 continue;
             }
-            let report = self.operate(&operation, &line.gate).await;
+            let report = self.operate(&operation).await;
             if report.result != OperationResult::Done {
                 barred_by = Some("an earlier step for this app did not succeed");
             }
@@ -109,11 +109,11 @@ impl Execution {
         reports
     }
 
-    async fn operate(&self, operation: &Operation, gate: &watch::Sender<Gate>) -> OperationReport {
+    async fn operate(&self, operation: &Operation) -> OperationReport {
         let began = Instant::now();
         let (app, verb) = (operation.app.clone(), operation.verb.word().to_owned());
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
-        let result = self.perform(operation, gate).await;
+        let result = self.perform(operation).await;
         self.remember(&app, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::OperationResult;
-use super::execute::{Execution, Gate};
+use super::execute::Execution;
 use crate::events::Events;
 use crate::logs::{self, LogQuery, Pump, Source};
 use crate::model::{
-    AppId, AppName, Change, Declared, Desired, Failure, InstanceId, Operation, Phase, Project, ProjectName, Stream, Verb,
+    AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project, ProjectName, Stream, Verb,
 };
 use crate::os::{Home, Worker};
 use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};
@@ -37,32 +37,28 @@ pub struct Surroundings {
 }
 
 impl Execution {
-    /// Does one operation. `gate` opens as soon as dependents may go on.
-    pub(super) async fn perform(&self, operation: &Operation, gate: &watch::Sender<Gate>) -> OperationResult {
+    /// Does one operation.
+    pub(super) async fn perform(&self, operation: &Operation) -> OperationResult {
         let app = &operation.app;
         match &operation.verb {
-            Verb::Start { slots } => self.start(app, slots, gate).await,
+            Verb::Start { slots } => self.start(app, slots).await,
             Verb::Roll { slots } => self.roll(app, slots).await,
             Verb::Scale { add, remove, .. } => {
                 let removed = self.all(app, remove, |_| Some(Task::Delete(self.cause.clone()))).await;
-                if removed == OperationResult::Done { self.start(app, add, gate).await } else { removed }
+                if removed == OperationResult::Done { self.start(app, add).await } else { removed }
             }
             Verb::Update => self.update(app).await,
             Verb::Rename { from } => self.rename(from, app).await,
-            Verb::Replace { old, slots } => self.replace(old, app, slots, gate).await,
+            Verb::Replace { old, slots } => self.replace(old, app, slots).await,
             Verb::Stop { slots } => self.all(app, slots, |_| Some(Task::Stop(self.cause.clone()))).await,
             Verb::Delete { slots } => self.all(app, slots, |_| Some(Task::Delete(self.cause.clone()))).await,
             Verb::Keep | Verb::Hold => OperationResult::Done,
         }
     }
 
-    async fn start(&self, app: &AppName, slots: &[u32], gate: &watch::Sender<Gate>) -> OperationResult {
+    async fn start(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let started = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Start)).await;
-        if started == OperationResult::Done {
-            gate.send_replace(Gate::Open);
-            return self.stays_alive(app, slots).await;
-        }
-        started
+        if started == OperationResult::Done { self.stays_alive(app, slots).await } else { started }
     }
 
     /// One slot after the other; the next one only when this one lives.
@@ -94,13 +90,13 @@ impl Execution {
     }
 
     /// Old stopped, new started; if that fails the old one runs again and stays declared.
-    async fn replace(&self, old: &AppName, new: &AppName, slots: &[u32], gate: &watch::Sender<Gate>) -> OperationResult {
+    async fn replace(&self, old: &AppName, new: &AppName, slots: &[u32]) -> OperationResult {
         let old_slots = self.live_slots(old).await;
         let stopped = self.all(old, &old_slots, |_| Some(Task::Stop(self.cause.clone()))).await;
         if stopped != OperationResult::Done {
             return stopped;
         }
-        let started = self.start(new, slots, gate).await;
+        let started = self.start(new, slots).await;
         if let OperationResult::Failed { instance, failure, exit, last_lines, .. } = started {
             let again = self.all(old, &old_slots, |slot| self.launch(old, slot).map(Task::Start)).await;
             let is_reverted = again == OperationResult::Done;
@@ -142,25 +138,17 @@ impl Execution {
     async fn stays_alive(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let id = AppId::new(self.project.clone(), app.clone());
         let before = self.surroundings.supervisor.live().await;
-        let generation = |live: &crate::model::Live, slot| {
-            live.instances.get(&id.instance(slot)).map(|instance| (instance.generation, instance.restarts))
-        };
         tokio::time::sleep(ALIVE_FOR).await;
         let after = self.surroundings.supervisor.live().await;
         for slot in slots {
-            let Some(instance) = after.instances.get(&id.instance(*slot)) else { return OperationResult::Superseded };
-            let is_well = match &instance.phase {
-                Phase::Done { .. } => true,
-                Phase::Running { .. } => generation(&before, *slot) == generation(&after, *slot),
-                Phase::Stopped | Phase::Stopping { .. } => return OperationResult::Superseded,
-                Phase::Starting | Phase::Backoff { .. } | Phase::Errored { .. } => false,
+            let instance = id.instance(*slot);
+            let (Some(before), Some(after)) = (before.instances.get(&instance), after.instances.get(&instance)) else {
+                return OperationResult::Superseded;
             };
-            if !is_well {
-                let failure = match &instance.phase {
-                    Phase::Errored { failure } => Some(failure.clone()),
-                    _ => None,
-                };
-                return self.failed(id.instance(*slot), failure).await;
+            match first_moments(before, after) {
+                FirstMoments::Lived => {}
+                FirstMoments::Overtaken => return OperationResult::Superseded,
+                FirstMoments::Failed(failure) => return self.failed(instance, failure).await,
             }
         }
         OperationResult::Done
@@ -216,6 +204,26 @@ impl Execution {
         let live = self.surroundings.supervisor.live().await;
         let ids = live.instances.keys().filter(|id| id.app.project == self.project && id.app.name == *app);
         ids.map(|id| id.slot).collect()
+    }
+}
+
+/// What became of a process in its first moments.
+enum FirstMoments {
+    Lived,
+    /// Somebody else stopped or replaced it meanwhile.
+    Overtaken,
+    Failed(Option<Failure>),
+}
+
+fn first_moments(before: &LiveInstance, after: &LiveInstance) -> FirstMoments {
+    let ended_by_itself = after.restarts != before.restarts;
+    match &after.phase {
+        Phase::Done { .. } => FirstMoments::Lived,
+        Phase::Errored { failure } => FirstMoments::Failed(Some(failure.clone())),
+        Phase::Backoff { .. } => FirstMoments::Failed(None),
+        _ if ended_by_itself => FirstMoments::Failed(None),
+        Phase::Running { .. } if before.generation == after.generation => FirstMoments::Lived,
+        Phase::Running { .. } | Phase::Starting | Phase::Stopping { .. } | Phase::Stopped => FirstMoments::Overtaken,
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Finding {
     Damaged { aside: PathBuf, seq: u64 },
     /// The current file says nothing; the one before it is used.
     FellBack { aside: PathBuf },
+    /// Neither file says anything.
+    Lost { aside: PathBuf },
     /// The current file is gone; the one before it is used.
     Gone { path: PathBuf },
 }
@@ -49,6 +51,11 @@ impl Finding {
                  kept as `{}`; look at `pm plan` and apply again",
                 aside.display()
             )),
+            Self::Lost { aside } => Some(format!(
+                "the state file was damaged beyond reading and there is no older one: nothing is declared, what runs \
+                 is left alone, and the damaged file is kept as `{}`; apply again",
+                aside.display()
+            )),
             Self::Gone { path } => Some(format!(
                 "the state file `{}` was gone: an older state is used, later changes are lost; look at `pm plan` and \
                  apply again",
@@ -74,8 +81,12 @@ pub(super) fn recover(folder: &Path) -> Result<(Replay, Finding), StoreError> {
         }
         Err(Unreadable::Newer { found }) => Err(StoreError::Newer { path, found, known: FORMAT }),
         Err(Unreadable::Broken) => {
-            let previous = previous(folder)?.ok_or_else(|| StoreError::Damaged { path: path.clone() })?;
-            Ok((previous, Finding::FellBack { aside: set_aside(&path)? }))
+            let previous = previous(folder)?;
+            let aside = set_aside(&path)?;
+            Ok(previous.map_or_else(
+                || (nothing(), Finding::Lost { aside: aside.clone() }),
+                |previous| (previous, Finding::FellBack { aside: aside.clone() }),
+            ))
         }
     }
 }

@@ -168,7 +168,7 @@ fn a_flipped_bit_is_noticed_and_the_damaged_file_is_kept() {
 }
 
 #[test]
-fn a_file_without_a_beginning_falls_back_to_the_one_before_and_never_to_nothing() {
+fn a_file_without_a_beginning_falls_back_to_the_one_before_and_never_silently_to_nothing() {
     let (folder, states, lengths) = written();
     let (mut store, ..) = open(&folder);
     store.compact(&BTreeSet::new()).unwrap();
@@ -178,8 +178,11 @@ fn a_file_without_a_beginning_falls_back_to_the_one_before_and_never_to_nothing(
     for broken in [&b""[..], b"garbage", &compacted[..first_line + 20], &compacted[..compacted.len() - 1]] {
         let folder = TempDir::new().unwrap();
         write(&folder, JOURNAL, broken);
-        assert!(matches!(Store::open(folder.path()), Err(StoreError::Damaged { .. })));
-        assert_eq!(journal(&folder), broken, "nothing is touched");
+        let alone = TempDir::new().unwrap();
+        write(&alone, JOURNAL, broken);
+        let (_, desired, troubles) = open(&alone);
+        assert_eq!((desired, troubles.len()), (Desired::default(), 1), "without an older one it is said aloud");
+        assert_eq!(fs::read(alone.path().join("desired.journal.broken-1")).unwrap(), broken);
         write(&folder, PREVIOUS, &previous);
         let (_, desired, troubles) = open(&folder);
         assert_eq!((Some(&desired), troubles.len()), (states.last(), 1));

@@ -86,6 +86,11 @@ impl Roster {
         self.published = None;
     }
 
+    /// Something changed that observers see, and no alarm with it.
+    pub fn changed(&mut self) {
+        self.published = None;
+    }
+
     /// When the next member wants to be woken.
     pub fn next_alarm(&self) -> Option<Moment> {
         self.alarms.first().map(|(at, _)| *at)

@@ -150,6 +150,7 @@ impl Loop {
             Task::Update(spec) => {
                 if let Some(member) = self.roster.get_mut(row) {
                     member.machine.policy = spec;
+                    self.roster.changed();
                     self.retarget(row);
                 }
             }

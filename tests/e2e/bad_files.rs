@@ -22,7 +22,7 @@ const BROKEN: &[Broken] = &[
     Broken { name: "a syntax error", code: "syntax", text: "[[apps]\nname = \"api\"\n", line: 1, words: &["]"] },
     Broken {
         name: "a wrong type",
-        code: "wrong-type",
+        code: "bad-value",
         text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\ninstances = \"two\"\n",
         line: 4,
         words: &["instances", "two"],

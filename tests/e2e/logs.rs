@@ -64,7 +64,8 @@ fn following_shows_lines_as_they_come() {
     let out = std::fs::File::create(&shown).unwrap();
     let mut follower = sandbox.command(&["logs", "-f", "api"]).stdout(out).spawn().unwrap();
     wait_until("the follower shows the first line", SOON, || sandbox.read("shown").contains("first"));
-    sandbox.file("said", "first\nsecond\n");
+    let mut said = std::fs::OpenOptions::new().append(true).open(sandbox.path("said")).unwrap();
+    std::io::Write::write_all(&mut said, b"second\n").unwrap();
     wait_until("the follower shows the second line", SOON, || sandbox.read("shown").contains("second"));
     follower.kill().unwrap();
     follower.wait().unwrap();

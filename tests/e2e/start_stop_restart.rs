@@ -24,6 +24,8 @@ fn a_held_app_survives_applies() {
     sandbox.pm(&["stop", "api", "--hold"]).ok();
     sandbox.pm(&["apply"]).ok().says(&["held"]);
     assert_eq!(sandbox.instance("api/0").unwrap().phase, "stopped");
+    sandbox.pm(&["start", "api"]).code(8).says(&["unhold"]);
+    sandbox.pm(&["unhold", "api"]).ok();
     sandbox.pm(&["start", "api"]).ok();
     sandbox.pid("api/0");
 }
