@@ -1,9 +1,9 @@
 //! One method per route.
 
-use super::connection::json;
+use super::connection::{Repeat, json};
 use super::{Client, ClientError, Messages};
 use crate::wire::{
-    ApplyRequest, ChangeMessage, DaemonAnswer, DescribeAnswer, EditRequest, EnvironmentAnswer, EventMessage,
+    ApplyRequest, ChangeMessage, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer, EventMessage,
     EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest, ProjectsAnswer,
     Selection,
 };
@@ -48,7 +48,7 @@ impl Client {
     /// # Errors
     /// No answer, or a problem.
     pub fn apply(self, request: &ApplyRequest) -> Answer<Messages<ChangeMessage>> {
-        Ok(Messages::new(self.connection.open("POST", "/v1/apply", Some(&json(request)?))?))
+        Ok(Messages::new(self.connection.open("POST", "/v1/apply", Some(&json(request)?), Repeat::Harmless)?))
     }
 
     /// A change without a file.
@@ -56,7 +56,8 @@ impl Client {
     /// # Errors
     /// No answer, or a problem.
     pub fn edit(self, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
-        Ok(Messages::new(self.connection.open("POST", "/v1/edit", Some(&json(request)?))?))
+        let repeat = if request.edit == Edit::Restart { Repeat::Never } else { Repeat::Harmless };
+        Ok(Messages::new(self.connection.open("POST", "/v1/edit", Some(&json(request)?), repeat)?))
     }
 
     /// Stops everything, then the daemon.
@@ -64,7 +65,7 @@ impl Client {
     /// # Errors
     /// No answer, or a problem.
     pub fn shut_down(self) -> Answer<Messages<ChangeMessage>> {
-        Ok(Messages::new(self.connection.open("POST", "/v1/shutdown", Some(b""))?))
+        Ok(Messages::new(self.connection.open("POST", "/v1/shutdown", Some(b""), Repeat::Harmless)?))
     }
 
     /// Lines that are there.
@@ -81,7 +82,7 @@ impl Client {
     /// No answer, or a problem.
     pub fn follow_logs(self, query: &LogsQuery) -> Answer<Messages<LogMessage>> {
         let query = LogsQuery { follow: true, ..query.clone() };
-        Ok(Messages::new(self.connection.open("GET", &query.query().on("/v1/logs"), None)?))
+        Ok(Messages::new(self.connection.open("GET", &query.query().on("/v1/logs"), None, Repeat::Harmless)?))
     }
 
     /// What happened.
@@ -98,7 +99,7 @@ impl Client {
     /// No answer, or a problem.
     pub fn follow_events(self, query: &EventsQuery) -> Answer<Messages<EventMessage>> {
         let query = EventsQuery { follow: true, ..query.clone() };
-        Ok(Messages::new(self.connection.open("GET", &query.query().on("/v1/events"), None)?))
+        Ok(Messages::new(self.connection.open("GET", &query.query().on("/v1/events"), None, Repeat::Harmless)?))
     }
 
     /// What a copy is started with.

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -9,23 +10,37 @@ use serde::de::DeserializeOwned;
 
 use super::ClientError;
 use super::http::{self, Body, Head};
+use crate::os;
 use crate::wire::{self, Problem};
 
 /// Answers are read in pieces of this size: a list of hundreds of apps in one.
 const READ_BYTES: usize = 64 << 10;
 
+/// How often a question is asked again when the daemon died before it answered: the anchor keeps the socket, and the
+/// next daemon is there within milliseconds.
+const REPEATS_MAX: usize = 3;
+
+/// Whether a request may be sent again when nobody answered: it may have been carried out already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Repeat {
+    /// Asking twice is as good as asking once.
+    Harmless,
+    /// The second time would be another restart.
+    Never,
+}
+
 #[derive(Debug)]
 pub(super) struct Connection {
+    socket: PathBuf,
+    timeout: Duration,
     from: BufReader<UnixStream>,
     other_version: Option<String>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: UnixStream, timeout: Duration) -> Result<Self, ClientError> {
-        let lost = |source| ClientError::Lost { source };
-        stream.set_read_timeout(Some(timeout)).map_err(lost)?;
-        stream.set_write_timeout(Some(timeout)).map_err(lost)?;
-        Ok(Self { from: BufReader::with_capacity(READ_BYTES, stream), other_version: None })
+    pub(super) fn new(socket: PathBuf, stream: UnixStream, timeout: Duration) -> Result<Self, ClientError> {
+        let from = with_timeout(stream, timeout).map_err(|source| ClientError::Lost { source })?;
+        Ok(Self { socket, timeout, from, other_version: None })
     }
 
     pub(super) fn other_version(&self) -> Option<&str> {
@@ -39,7 +54,7 @@ impl Connection {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<T, ClientError> {
-        let length = self.send(method, path, body)?.body;
+        let length = self.send(method, path, body, Repeat::Harmless)?.body;
         let bytes = Body::new(&mut self.from, length).read_all().map_err(broken)?;
         understood(&bytes)
     }
@@ -50,21 +65,35 @@ impl Connection {
         method: &str,
         path: &str,
         body: Option<&[u8]>,
+        repeat: Repeat,
     ) -> Result<Body<BufReader<UnixStream>>, ClientError> {
-        let length = self.send(method, path, body)?.body;
+        let length = self.send(method, path, body, repeat)?.body;
         Ok(Body::new(self.from, length))
     }
 
     /// Sends a request and reads the head of the answer; a problem is an error.
-    fn send(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Head, ClientError> {
-        self.from.get_mut().write_all(&http::request(method, path, body)).map_err(broken)?;
-        let head = http::read_head(&mut self.from).map_err(broken)?;
+    fn send(&mut self, method: &str, path: &str, body: Option<&[u8]>, repeat: Repeat) -> Result<Head, ClientError> {
+        let mut exchanged = self.exchange(method, path, body);
+        for _ in 0..REPEATS_MAX {
+            if repeat == Repeat::Never || !matches!(exchanged, Err(ClientError::Lost { .. })) {
+                break;
+            }
+            let stream = os::connect(&self.socket).and_then(|stream| with_timeout(stream, self.timeout));
+            self.from = stream.map_err(|source| ClientError::Lost { source })?;
+            exchanged = self.exchange(method, path, body);
+        }
+        let head = exchanged?;
         self.greet(&head)?;
         if head.status >= 400 {
             let bytes = Body::new(&mut self.from, head.body).read_all().map_err(broken)?;
             return Err(understood::<Problem>(&bytes)?.into());
         }
         Ok(head)
+    }
+
+    fn exchange(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Head, ClientError> {
+        self.from.get_mut().write_all(&http::request(method, path, body)).map_err(broken)?;
+        http::read_head(&mut self.from).map_err(broken)
     }
 
     fn greet(&mut self, head: &Head) -> Result<(), ClientError> {
@@ -77,6 +106,12 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+fn with_timeout(stream: UnixStream, timeout: Duration) -> io::Result<BufReader<UnixStream>> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    Ok(BufReader::with_capacity(READ_BYTES, stream))
 }
 
 /// A value as the body of a request.

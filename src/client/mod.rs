@@ -91,7 +91,7 @@ impl Client {
     pub fn connect(home: &Home) -> Result<Self, ClientError> {
         let socket = home.socket();
         match os::connect(&socket) {
-            Ok(stream) => Ok(Self { connection: Connection::new(stream, ANSWER_TIMEOUT)? }),
+            Ok(stream) => Ok(Self { connection: Connection::new(socket, stream, ANSWER_TIMEOUT)? }),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Err(ClientError::NotRunning { home: home.root.clone() })
             }

@@ -42,6 +42,8 @@ struct Recent {
     events: VecDeque<Event>,
     /// The newest generation of each instance whose exit was told; of what earlier daemons told, the end only.
     exits: HashMap<InstanceId, u32>,
+    /// The newest generation of each instance whose start was told.
+    starts: HashMap<InstanceId, u32>,
     /// Before this, `exits` knows nothing.
     exits_begin: WallTime,
 }
@@ -78,8 +80,8 @@ impl Events {
         let (journal, next_seq, tail, troubles) = Journal::open(folder);
         let (bus, _) = broadcast::channel(BUS_EVENTS);
         let exits_begin = tail.first().map_or(WallTime(0), |event| event.at);
-        let mut recent = Recent { next_seq, events: VecDeque::new(), exits: HashMap::new(), exits_begin };
-        tail.iter().for_each(|event| recent.note_exit(event));
+        let mut recent = Recent { next_seq, events: VecDeque::new(), exits: HashMap::new(), starts: HashMap::new(), exits_begin };
+        tail.iter().for_each(|event| recent.note(event));
         let recent = Arc::new(Mutex::new(recent));
         (Self { bus, recent, journal: Arc::new(journal) }, troubles)
     }
@@ -89,7 +91,7 @@ impl Events {
         // One lock over number, memory, bus and journal: all of them see the same order.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Event { seq: recent.next_seq, at: os::wall(), about, fact };
-        recent.note_exit(&event);
+        recent.note(&event);
         recent.next_seq += 1;
         if recent.events.len() == RECENT_EVENTS {
             recent.events.pop_front();
@@ -104,6 +106,12 @@ impl Events {
     pub fn was_exit_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= generation)
+    }
+
+    /// The same for its start.
+    pub fn was_start_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| *told >= generation)
     }
 
     /// Everything from now on. A lagging receiver is told how many events it missed.
@@ -150,14 +158,18 @@ impl Events {
 }
 
 impl Recent {
-    fn note_exit(&mut self, event: &Event) {
+    fn note(&mut self, event: &Event) {
         match (&event.about, &event.fact) {
             (Subject::Instance(id), Fact::Exited { generation, .. }) => {
                 self.exits.insert(id.clone(), *generation);
             }
+            (Subject::Instance(id), Fact::Started { generation, .. }) => {
+                self.starts.insert(id.clone(), *generation);
+            }
             // A later instance of that name counts from one again.
             (Subject::Instance(id), Fact::Deleted) => {
                 self.exits.remove(id);
+                self.starts.remove(id);
             }
             _ => {}
         }

@@ -217,7 +217,6 @@ impl Machine {
             Verdict::Again { delay, unstable } => {
                 self.unstable = unstable;
                 self.last_delay = delay;
-                self.restarts = self.restarts.saturating_add(1);
                 if delay.0 == 0 {
                     return self.spawn(Cause::Policy, effects);
                 }
@@ -238,6 +237,9 @@ impl Machine {
 
     fn spawn(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         self.generation = self.generation.wrapping_add(1);
+        if cause == Cause::Policy {
+            self.restarts = self.restarts.saturating_add(1);
+        }
         self.state = State::Starting { cause, then: None };
         effects.push(Effect::Spawn { generation: self.generation });
     }

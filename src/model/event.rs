@@ -112,7 +112,7 @@ pub enum Fact {
     },
     /// A process runs.
     Started {
-        /// Its id.
+        /// Its id; 0 = a daemon died before it could tell, and the next one no longer knew.
         pid: u32,
         /// The how-manieth of this instance.
         generation: u32,

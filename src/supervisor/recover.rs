@@ -45,6 +45,7 @@ impl Loop {
     fn take_over(&mut self, mut member: Member, pipes: &mut BTreeMap<(u64, u32), OwnedFd>, recovered: &mut Recovered) {
         let (row, generation) = (member.row, member.machine.generation);
         member.last_exit = row.exit().map(|(exit, _)| exit);
+        self.tell_missed(&member);
         let found = look_at(row, &mut member);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
@@ -54,7 +55,6 @@ impl Loop {
             let message = format!("cannot open the log pipes of {}: {error}", member.id);
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
-        self.tell_missed_exit(&member);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id, effects);
         let process = member.process.as_ref();
@@ -69,7 +69,28 @@ impl Loop {
         }
     }
 
-    /// The last daemon acted on an exit and died before the journal had it: the row still knows.
+    /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
+    /// before this one, then the start of this one.
+    fn tell_missed(&self, member: &Member) {
+        if died_before_exec(member.row, &member.next).is_some() {
+            return;
+        }
+        self.tell_missed_exit(member);
+        if member.row.state() != RowState::Idle || member.row.exit().is_some() {
+            let pid = member.row.pid().unwrap_or(0);
+            self.tell_missed_start(member, member.machine.generation, pid, member.row.started().1);
+        }
+    }
+
+    fn tell_missed_start(&self, member: &Member, generation: u32, pid: u32, at: WallTime) {
+        let never_was = pid == 0 && member.row.state() == RowState::Spawning;
+        if generation > 0 && !never_was && !self.world.events.was_start_told(&member.id, generation, at) {
+            let fact = Fact::Started { pid, generation, cause: Cause::Policy };
+            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+        }
+    }
+
+    /// The last daemon acted on an exit and died before the journal had it.
     fn tell_missed_exit(&self, member: &Member) {
         let Some((exit, at)) = member.row.exit() else { return };
         let generation = match member.row.state() {
@@ -81,6 +102,7 @@ impl Loop {
         if generation > 0 && !self.world.events.was_exit_told(&member.id, generation, at_wall) {
             // The start of a process that was followed by another one is no longer in the row.
             let is_last = member.row.state() == RowState::Idle;
+            self.tell_missed_start(member, generation, if is_last { member.row.pid().unwrap_or(0) } else { 0 }, at_wall);
             let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
             let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
             self.world.events.tell(Subject::Instance(member.id.clone()), fact);
@@ -105,9 +127,11 @@ fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
     let spec = specs.spec(&record.digest)?;
     let base = specs.base(&record.base_digest)?;
     let id = InstanceId { app: spec.id(), slot: record.slot };
+    // A process that was announced and never made leaves its number to the next one.
+    let was_never_made = row.state() == RowState::Idle && row.pid().is_none();
     let machine = Machine {
         state: State::Unknown,
-        generation: row.generation(),
+        generation: row.generation() - u32::from(was_never_made && row.generation() > 0),
         restarts: record.restarts,
         unstable: record.unstable,
         ..Machine::new(Arc::clone(&spec), seed(&id))

@@ -52,7 +52,7 @@ const BROKEN: &[Broken] = &[
         name: "dependencies in a ring",
         code: "dependency-cycle",
         text: "[[apps]]\nname = \"a\"\ncommand = \"sleep 1\"\ndepends_on = [\"b\"]\n[[apps]]\nname = \"b\"\ncommand = \"sleep 1\"\ndepends_on = [\"a\"]\n",
-        line: 4,
+        line: 8,
         words: &["a", "b"],
     },
     Broken {
@@ -73,14 +73,14 @@ const BROKEN: &[Broken] = &[
         name: "nothing to run",
         code: "missing-key",
         text: "[[apps]]\nname = \"api\"\nport = 8080\n",
-        line: 1,
+        line: 2,
         words: &["script", "command"],
     },
     Broken {
         name: "script and command",
         code: "conflicting-keys",
         text: "[[apps]]\nname = \"api\"\nscript = \"/bin/true\"\ncommand = \"sleep 1\"\n",
-        line: 4,
+        line: 3,
         words: &["script", "command"],
     },
     Broken {

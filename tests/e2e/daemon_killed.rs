@@ -39,7 +39,9 @@ fn two_hundred_kills_lose_and_double_nothing() {
     for app in &apps {
         counts += app.check(&sandbox);
         let shown = sandbox.instance(&format!("{}/0", app.name)).unwrap();
-        assert_eq!(shown.restarts + 1, app.starts(&sandbox).len() as u64, "{}: restarts counted by pm", app.name);
+        let (starts, counted) = (app.starts(&sandbox).len() as u64, shown.restarts + 1);
+        // The last process may have been stopped before it could write its start down.
+        assert!(counted == starts || counted == starts + 1, "{}: {starts} starts, {counted} by pm", app.name);
     }
     back_after.sort_unstable();
     eprintln!(
