@@ -92,7 +92,8 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     };
     let (supervisor, recovered) = Supervisor::start(world, inherited.held, &keeper).map_err(at("watch processes"))?;
     os::killpoint("boot.recovered");
-    let started = Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
+    let started =
+        Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
     events.tell(Subject::Daemon, started);
     let reader = Worker::start("pm-read", READERS, READS_MAX).map_err(at("start the reading threads"))?;
     let surroundings = Surroundings {

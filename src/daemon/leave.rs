@@ -68,9 +68,9 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> ExitCode {
 /// Nobody restarts us any more, so a new anchor does: it reads the mirror of the table, and its daemon adopts the apps.
 fn start_anchor(lock: OwnedFd, home: &Path) {
     drop(lock);
-    let started = os::current_exe().map_err(|error| error.to_string()).and_then(|exe| {
-        anchor::start(home, &exe).map_err(|error| error.to_string())
-    });
+    let started = os::current_exe()
+        .map_err(|error| error.to_string())
+        .and_then(|exe| anchor::start(home, &exe).map_err(|error| error.to_string()));
     if let Err(error) = started {
         os::write_stderr(&format!("pm daemon: cannot start a new anchor, the next command will: {error}\n"));
     }

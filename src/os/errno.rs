@@ -29,5 +29,8 @@ pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
 
 /// Whether a call that failed so may succeed a little later without anybody doing anything.
 pub fn is_passing(errno: i32) -> bool {
-    matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ETXTBSY | libc::ENOSPC | libc::EINTR)
+    matches!(
+        errno,
+        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ETXTBSY | libc::ENOSPC | libc::EINTR
+    )
 }

@@ -127,7 +127,9 @@ impl Execution {
         self.failed.send_if_modified(|failed| match (result, declared) {
             (OperationResult::Failed { .. }, Some(declared)) => failed.insert(key, declared.digest).is_none(),
             (OperationResult::Done, _) => failed.remove(&key).is_some(),
-            (OperationResult::Failed { .. } | OperationResult::Skipped { .. } | OperationResult::Superseded, _) => false,
+            (OperationResult::Failed { .. } | OperationResult::Skipped { .. } | OperationResult::Superseded, _) => {
+                false
+            }
         });
     }
 

@@ -11,7 +11,8 @@ use super::execute::Execution;
 use crate::events::Events;
 use crate::logs::{self, LogQuery, Pump, Source};
 use crate::model::{
-    AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project, ProjectName, Stream, Verb,
+    AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project,
+    ProjectName, Stream, Verb,
 };
 use crate::os::{Home, Worker};
 use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};

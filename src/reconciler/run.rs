@@ -10,7 +10,8 @@ use super::execute::Execution;
 use super::perform::Surroundings;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target};
 use crate::model::{
-    Actor, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName, Proposed, Subject, Verb,
+    Actor, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName,
+    Proposed, Subject, Verb,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -104,7 +105,9 @@ impl Loop {
         }
         let live = self.surroundings.supervisor.live().await;
         let mut names: Vec<ProjectName> = desired.projects.keys().cloned().collect();
-        names.extend(live.instances.keys().map(|id| id.app.project.clone()).filter(|name| !desired.projects.contains_key(name)));
+        names.extend(
+            live.instances.keys().map(|id| id.app.project.clone()).filter(|name| !desired.projects.contains_key(name)),
+        );
         names.dedup();
         for name in names {
             let project = desired.projects.get(&name).cloned().unwrap_or_else(Project::default);
@@ -130,7 +133,12 @@ impl Loop {
         plan::plan(desired.projects.get(&proposed.project), proposed, &live, options).map_err(ReconcileError::Refused)
     }
 
-    async fn apply(&mut self, proposed: &Proposed, options: &ApplyOptions, by: Actor) -> Result<Accepted, ReconcileError> {
+    async fn apply(
+        &mut self,
+        proposed: &Proposed,
+        options: &ApplyOptions,
+        by: Actor,
+    ) -> Result<Accepted, ReconcileError> {
         let live = self.surroundings.supervisor.live().await;
         let desired = self.current();
         let stored = desired.projects.get(&proposed.project);
@@ -156,7 +164,8 @@ impl Loop {
         let mut changes = Vec::new();
         let desired = self.current();
         for (project, targets) in &by_project {
-            let stored = desired.projects.get(project).ok_or_else(|| ReconcileError::NoSuchApp { app: project.to_string() })?;
+            let stored =
+                desired.projects.get(project).ok_or_else(|| ReconcileError::NoSuchApp { app: project.to_string() })?;
             let request = EditRequest { project, targets, edit, by: &by.name, at: os::wall() };
             changes.extend(plan::edit(stored, &live, &request).map_err(ReconcileError::Refused)?);
         }
@@ -207,7 +216,9 @@ impl Loop {
         let desired = self.current();
         let is_as_promised = |change: &Change| match change {
             Change::AppRemoved { project, name } | Change::App { project, name, .. } => {
-                let of = |desired: &Desired| desired.projects.get(project).and_then(|project| project.apps.get(name).cloned());
+                let of = |desired: &Desired| {
+                    desired.projects.get(project).and_then(|project| project.apps.get(name).cloned())
+                };
                 of(&desired) == of(promised)
             }
             Change::ProjectRemoved { name } => {
@@ -243,7 +254,8 @@ impl Loop {
             return;
         }
         let changed = plan.operations.iter().filter(|operation| operation.verb.is_change());
-        let summary: Vec<String> = changed.map(|operation| format!("{} {}", operation.verb.word(), operation.app)).collect();
+        let summary: Vec<String> =
+            changed.map(|operation| format!("{} {}", operation.verb.word(), operation.app)).collect();
         let fact = Fact::Accepted { cause: cause.clone(), generation, summary: summary.join(", ") };
         self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
     }
@@ -263,7 +275,8 @@ fn split_removals(changes: Vec<Change>, plan: &Plan) -> (Vec<Change>, Vec<Change
     let is_any = |wanted: &dyn Fn(&Operation) -> bool| plan.operations.iter().any(wanted);
     let is_deleted = |name: &AppName| is_any(&|one| one.app == *name && matches!(one.verb, Verb::Delete { .. }));
     let is_replaced = |name: &AppName| is_any(&|one| matches!(&one.verb, Verb::Replace { old, .. } if old == name));
-    let kept = changes.into_iter().filter(|change| !matches!(change, Change::AppRemoved { name, .. } if is_replaced(name)));
+    let kept =
+        changes.into_iter().filter(|change| !matches!(change, Change::AppRemoved { name, .. } if is_replaced(name)));
     kept.partition(|change| match change {
         Change::AppRemoved { name, .. } => is_deleted(name),
         Change::ProjectRemoved { .. } => true,

@@ -28,7 +28,8 @@ impl Loop {
     /// and what should exist at all is the reconciler's question right afterwards.
     pub(super) fn recover(&mut self, held: Vec<HeldFd>, specs: &dyn Specs) -> Recovered {
         let mut recovered = Recovered::default();
-        let mut pipes: BTreeMap<(u64, u32), OwnedFd> = held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
+        let mut pipes: BTreeMap<(u64, u32), OwnedFd> =
+            held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
         for row in self.world.table.rows() {
             let Some(member) = known_member(row, specs) else {
                 self.world.events.tell(Subject::Daemon, Fact::Trouble { message: unknown_row(row) });
@@ -59,7 +60,7 @@ impl Loop {
         let effects = self.without_told_exits(&member.id, effects);
         let process = member.process.as_ref();
         let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
-        if process.is_some_and(|process| !is_child_of(process.pid(), self.world.table.anchor_pid())) {
+        if process.is_some_and(|process| is_orphan(process.pid(), self.world.table.anchor_pid())) {
             self.orphans.insert(row.index());
         }
         self.roster.insert(row.index(), member);
@@ -102,7 +103,12 @@ impl Loop {
         if generation > 0 && !self.world.events.was_exit_told(&member.id, generation, at_wall) {
             // The start of a process that was followed by another one is no longer in the row.
             let is_last = member.row.state() == RowState::Idle;
-            self.tell_missed_start(member, generation, if is_last { member.row.pid().unwrap_or(0) } else { 0 }, at_wall);
+            self.tell_missed_start(
+                member,
+                generation,
+                if is_last { member.row.pid().unwrap_or(0) } else { 0 },
+                at_wall,
+            );
             let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
             let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
             self.world.events.tell(Subject::Instance(member.id.clone()), fact);
@@ -190,8 +196,9 @@ fn verified(row: Row) -> Option<PidFd> {
     Some(process)
 }
 
-fn is_child_of(pid: u32, parent: u32) -> bool {
-    os::proc_stat(pid).is_ok_and(|stat| stat.ppid == parent)
+/// Whether it is somebody else's child. One that is gone by now was reaped, and so was the anchor's.
+fn is_orphan(pid: u32, anchor: u32) -> bool {
+    os::proc_stat(pid).is_ok_and(|stat| stat.ppid != anchor)
 }
 
 /// What the last daemon had decided about an instance without a process.
@@ -213,6 +220,7 @@ fn standing(row: Row, member: &Member) -> Standing {
 }
 
 fn unknown_row(row: Row) -> String {
-    let what = row.pid().map_or_else(|| format!("row {}", row.index()), |pid| format!("process {pid} (row {})", row.index()));
+    let what =
+        row.pid().map_or_else(|| format!("row {}", row.index()), |pid| format!("process {pid} (row {})", row.index()));
     format!("{what} of the process table was started from a spec that the state does not hold; it is left alone")
 }

@@ -22,8 +22,13 @@ impl Roster {
     /// An empty roster, and the counter that ticks when it changes.
     pub fn new() -> (Self, watch::Receiver<u64>) {
         let (revision, changes) = watch::channel(0);
-        let empty =
-            Self { members: BTreeMap::new(), rows: BTreeMap::new(), alarms: BTreeSet::new(), published: None, revision };
+        let empty = Self {
+            members: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            alarms: BTreeSet::new(),
+            published: None,
+            revision,
+        };
         (empty, changes)
     }
 

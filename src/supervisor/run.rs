@@ -49,7 +49,12 @@ enum Happening {
 }
 
 impl Loop {
-    pub fn new(world: Arc<World>, roster: Roster, requests: mpsc::Receiver<Request>, anchor_gone: watch::Sender<bool>) -> std::io::Result<Self> {
+    pub fn new(
+        world: Arc<World>,
+        roster: Roster,
+        requests: mpsc::Receiver<Request>,
+        anchor_gone: watch::Sender<bool>,
+    ) -> std::io::Result<Self> {
         // Bounded by the number of rows: every instance has at most one spawn under way.
         let (spawned_in, spawned) = mpsc::unbounded_channel();
         Ok(Self {
@@ -224,7 +229,9 @@ impl Loop {
     /// A process ended. Its status stands in the row as soon as the anchor has reaped it.
     pub(super) fn ended(&mut self, token: u64) {
         let (row, generation) = row_and_generation(token);
-        let Some(member) = self.roster.get(row).filter(|member| member.machine.generation == generation) else { return };
+        let Some(member) = self.roster.get(row).filter(|member| member.machine.generation == generation) else {
+            return;
+        };
         match member.row.state() {
             RowState::Exited => self.exited(row, member.row.exit().map_or(Exit::Unknown, |(exit, _)| exit)),
             RowState::Spawning | RowState::Running if self.is_orphan(row) => self.orphan_ended(row),
@@ -250,6 +257,7 @@ impl Loop {
 
     fn exited(&mut self, row: u32, exit: Exit) {
         self.unharvested.remove(&row);
+        self.orphans.remove(&row);
         let Some(member) = self.roster.get_mut(row) else { return };
         if let Some(process) = member.process.take() {
             // Before the pidfd is closed: a child between clone and exec may still hold a copy of it.
@@ -271,7 +279,6 @@ impl Loop {
         let Some(member) = self.roster.get(row) else { return };
         let exit = member.process.as_ref().and_then(PidFd::exit_info).unwrap_or(Exit::Unknown);
         let _ = member.row.exited_unseen(exit);
-        self.orphans.remove(&row);
         self.exited(row, exit);
     }
 

@@ -87,7 +87,8 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
 /// The window that matters: from the announcement in the row to the record that the process runs.
 fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Result<Spawned, SpawnFailure> {
     let row = job.row;
-    row.begin(job.generation, &job.record).map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
+    row.begin(job.generation, &job.record)
+        .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
     os::killpoint("spawn.announced");
     let created = os::spawn(plan, &row.mailbox(), os::Parent::Anchor(world.table.anchor_pid()));
     os::killpoint("spawn.created");
@@ -104,7 +105,11 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
         Err(error) => {
             // A child that came to be and could not execute its program has a pid; its row follows when it is reaped.
             let _ = row.abandon();
-            Err(failed(error.stage, &subject_of(error.stage, &job.launch, program), &io::Error::from_raw_os_error(error.errno)))
+            Err(failed(
+                error.stage,
+                &subject_of(error.stage, &job.launch, program),
+                &io::Error::from_raw_os_error(error.errno),
+            ))
         }
     }
 }

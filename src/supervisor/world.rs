@@ -1,7 +1,7 @@
 //! What the supervisor works with: the table, the anchor, the pump, the bus.
 
-use std::io;
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -55,12 +55,14 @@ fn two_hundred_kills_lose_and_double_nothing() {
     assert!(counts.starts > 10 * APPS, "the apps hardly ran: {counts:?}");
 }
 
-/// The anchor's child that is a `pm daemon` and not the old one.
+/// The anchor's child that is a `pm daemon` and not the old one. An app that has not executed its program yet still
+/// bears the daemon's name, but never has threads.
 fn next_daemon(anchor: u32, old: u32) -> Option<u32> {
     children(anchor).into_iter().find(|pid| {
         let args = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let is_daemon = args.split(|byte| *byte == 0).nth(1) == Some(b"daemon");
-        *pid != old && is_daemon && start_time(*pid).is_some()
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        *pid != old && is_daemon && threads > 1 && start_time(*pid).is_some()
     })
 }
 

@@ -22,7 +22,8 @@ fn there_are_never_more_copies_than_allowed() {
         let verbs: [&[&str]; 5] =
             [&["restart", "api"], &["stop", "api"], &["start", "api"], &["apply"], &["restart", "api/1"]];
         let children: Vec<_> = (0..30).map(|number| (number, sandbox.start(verbs[number % verbs.len()]))).collect();
-        let finished = children.into_iter().map(|(number, child)| finish(child, &verbs[number % verbs.len()].join(" ")));
+        let finished =
+            children.into_iter().map(|(number, child)| finish(child, &verbs[number % verbs.len()].join(" ")));
         let outputs: Vec<_> = finished.collect();
         is_over.store(true, Ordering::Relaxed);
         let most = watcher.join().unwrap();
