@@ -15,6 +15,7 @@ pub use boot::BootError;
 ///
 /// The exit code is the anchor's instruction: 0 = leave too, anything else = start the next daemon.
 pub fn run() -> ExitCode {
+    crate::os::keep_memory_small();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&BootError::Runtime(error)),

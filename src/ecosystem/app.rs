@@ -69,13 +69,15 @@ fn refuse_unbuilt(values: &mut Values<'_>) {
 }
 
 fn instances(values: &mut Values<'_>) -> Option<u32> {
-    let cpus = values.world.cpus().max(1);
+    // Asked only where it matters: the answer means reading control groups.
+    let world = values.world;
+    let cpus = || world.cpus().max(1);
     match values.text("instances")?.as_str() {
-        "max" => Some(cpus),
+        "max" => Some(cpus()),
         text => match integer(text)? {
             count if count < 0 => {
                 let left_free = u32::try_from(-count).unwrap_or(u32::MAX);
-                Some(cpus.saturating_sub(left_free).max(1))
+                Some(cpus().saturating_sub(left_free).max(1))
             }
             count => u32::try_from(count).ok(),
         },

@@ -7,6 +7,7 @@
 //! What only Linux has stands in `linux/` and is exported from here under names that do not say so;
 //! another system gets a folder of its own with the same doors.
 
+mod allocator;
 mod clock;
 mod errno;
 mod files;
@@ -24,6 +25,7 @@ mod worker;
 #[cfg(target_os = "linux")]
 mod linux;
 
+pub use allocator::{give_memory_back, keep_memory_small};
 pub use clock::{now, pause, wall};
 pub use errno::is_passing;
 pub use files::{

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::perform::Surroundings;
 use super::{Intent, OperationReport, OperationResult, Progress, Report};
 use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Verb};
+use crate::os;
 
 /// One plan being carried out.
 #[derive(Debug)]
@@ -66,6 +67,9 @@ impl Execution {
             reports.extend(self.skip(deletes, "deletes are withheld because another operation did not succeed"));
         }
         self.mark_busy(&apps, false);
+        if !apps.is_empty() {
+            os::give_memory_back();
+        }
         let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
         // Nobody may be listening any more: the work was done all the same.
         let _ = self.progress.send(Progress::Finished(report));

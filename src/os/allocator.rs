@@ -1,0 +1,24 @@
+//! The allocator's manners: a daemon that was busy once should not look so for ever.
+
+/// Keeps what threads have set aside small. To be called once, before there are threads.
+///
+/// One arena for all threads (ours allocate little, and seldom at the same time), and large buffers straight from the
+/// kernel, so that they go back to it.
+pub fn keep_memory_small() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: plain settings, made before there is a second thread.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 10);
+    }
+}
+
+/// Gives unused memory back to the kernel; after a burst of work, for it walks the whole heap.
+pub fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes the allocator's own locks and passes no pointers.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
