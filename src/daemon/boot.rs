@@ -67,6 +67,7 @@ pub(super) struct Daemon {
 }
 
 /// Puts everything together. Instances are looked at before the first intent is taken.
+#[expect(clippy::unused_async, reason = "much of it needs the runtime around it")]
 pub(super) async fn boot() -> Result<Daemon, BootError> {
     let at = |step| move |source| BootError::Step { step, source };
     let inherited = AnchorLink::inherit().map_err(BootError::Inheritance)?.ok_or(BootError::NoAnchor)?;
@@ -80,7 +81,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let pump = Pump::start(notices(events.clone())).map_err(at("start the log pump"))?;
     let table = inherited.table;
     let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
-    let keeper = Keeper::new(store, storing, table.clone());
+    let keeper = Keeper::new(store, storing, table);
     let world = World {
         mirror: Mirror::create(&home.table(), &table).map_err(at("mirror the process table"))?,
         table,

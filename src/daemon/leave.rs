@@ -17,7 +17,7 @@ use crate::reconciler::Progress;
 /// The anchor starts another daemon after this code (and after any other but 0).
 const NEXT_DAEMON: u8 = 75;
 /// How long everything may take to stop when the machine goes down; after that the kernel does it.
-const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long the journal may take to get its last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -82,7 +82,9 @@ impl Events {
         let exits_begin = tail.first().map_or(WallTime(0), |event| event.at);
         let mut recent =
             Recent { next_seq, events: VecDeque::new(), exits: HashMap::new(), starts: HashMap::new(), exits_begin };
-        tail.iter().for_each(|event| recent.note(event));
+        for event in &tail {
+            recent.note(event);
+        }
         let recent = Arc::new(Mutex::new(recent));
         (Self { bus, recent, journal: Arc::new(journal) }, troubles)
     }

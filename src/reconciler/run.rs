@@ -206,7 +206,9 @@ impl Loop {
         os::killpoint("desired.kept");
         self.desired.send_modify(|desired| {
             let desired = Arc::make_mut(desired);
-            changes.into_iter().for_each(|change| desired.accept(change));
+            for change in changes {
+                desired.accept(change);
+            }
         });
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 
 use super::ReconcileError;
-use crate::anchor::Table;
+use crate::anchor::{Row, Table};
 use crate::model::{App, Change, Digest, Environment};
 use crate::os::Worker;
 use crate::store::Store;
@@ -51,7 +51,7 @@ impl Keeper {
     fn forget_unused(&self) {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         if store.should_compact() {
-            let records = self.table.rows().map(|row| row.record());
+            let records = self.table.rows().map(Row::record);
             let _ = store.compact(&records.flat_map(|record| [record.digest, record.base_digest]).collect());
         }
     }

@@ -29,10 +29,10 @@ pub fn environment(app: &App, base: &Environment, place: &Place<'_>) -> Environm
     if let Some(port) = run.port {
         all.insert("PORT".into(), (u32::from(port) + slot).to_string());
     }
-    if let Some(name) = &run.increment_var {
-        if let Some(start) = all.get(name).and_then(|value| value.parse::<i64>().ok()) {
-            all.insert(name.clone(), start.saturating_add(i64::from(slot)).to_string());
-        }
+    if let Some(name) = &run.increment_var
+        && let Some(start) = all.get(name).and_then(|value| value.parse::<i64>().ok())
+    {
+        all.insert(name.clone(), start.saturating_add(i64::from(slot)).to_string());
     }
     let own: [(&str, String); 5] = [
         ("PM_HOME", place.home.to_owned()),

@@ -169,14 +169,12 @@ fn look_at(row: Row, member: &mut Member) -> Found {
         RowState::Spawning if row.pid().is_none() && row.abandon().is_ok() => Found::NeverSpawned,
         RowState::Spawning | RowState::Running => {
             member.process = verified(row);
-            match &member.process {
-                Some(_) => Found::Alive { since, stop_deadline },
-                None => {
-                    // Neither our anchor nor we saw it end.
-                    let _ = row.exited_unseen(Exit::Unknown);
-                    ended()
-                }
+            if member.process.is_some() {
+                return Found::Alive { since, stop_deadline };
             }
+            // Neither our anchor nor we saw it end.
+            let _ = row.exited_unseen(Exit::Unknown);
+            ended()
         }
     }
 }

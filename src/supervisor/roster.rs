@@ -80,10 +80,10 @@ impl Roster {
     /// The member of `row` changed; `alarm` is the one it had before.
     pub fn touched(&mut self, row: u32, alarm: Option<Moment>) {
         let now = self.members.get(&row).and_then(|member| member.machine.alarm());
-        if alarm != now {
-            if let Some(old) = alarm {
-                self.alarms.remove(&(old, row));
-            }
+        if alarm != now
+            && let Some(old) = alarm
+        {
+            self.alarms.remove(&(old, row));
         }
         if let Some(new) = now {
             self.alarms.insert((new, row));

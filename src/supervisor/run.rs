@@ -101,9 +101,8 @@ impl Loop {
             Some(result) = self.spawned.recv() => Happening::Spawned(result),
             tokens = self.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
             word = self.world.anchor.next(), if !is_anchor_gone => match word {
-                Ok(AnchorWord::Exited) => Happening::Harvested,
-                // Only output is held, and that flows without being held too, as long as one of us lives.
-                Ok(AnchorWord::Refused { .. }) => Happening::Harvested,
+                // What it refuses to hold is output, and that flows without being held as long as one of us lives.
+                Ok(AnchorWord::Exited | AnchorWord::Refused { .. }) => Happening::Harvested,
                 Ok(AnchorWord::Gone) | Err(_) => Happening::AnchorGone,
             },
             () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => Happening::AlarmRang,

@@ -66,12 +66,11 @@ impl World {
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
             let key = StreamKey { row: member.row.index(), stream };
-            match held.remove(&(u64::from(key.row), held_kind(stream))) {
-                Some(reader) => self.pump.attach(key, reader, self.target(&member.id, stream, policy)),
-                None => {
-                    let fifo = Fifo::create(&self.home.fifos(), key.row, stream, None)?;
-                    self.connect(&fifo, key, &member.id, policy)?;
-                }
+            if let Some(reader) = held.remove(&(u64::from(key.row), held_kind(stream))) {
+                self.pump.attach(key, reader, self.target(&member.id, stream, policy));
+            } else {
+                let fifo = Fifo::create(&self.home.fifos(), key.row, stream, None)?;
+                self.connect(&fifo, key, &member.id, policy)?;
             }
         }
         member.has_pipes = true;

@@ -133,7 +133,7 @@ mod tests {
         become_subreaper().unwrap();
         let mut stranger = start("echo; exec sleep 1000", "tree.2");
         assert!(sweep("tree.3").is_empty());
-        assert!(!stranger.try_wait().unwrap().is_some());
+        assert!(stranger.try_wait().unwrap().is_none());
         stranger.kill().unwrap();
         stranger.wait().unwrap();
     }
