@@ -169,6 +169,14 @@ impl Recent {
             (Subject::Instance(id), Fact::Started { generation, .. }) => {
                 self.starts.insert(id.clone(), *generation);
             }
+            // The process is the same under its new name.
+            (Subject::Instance(id), Fact::Renamed { from }) => {
+                for told in [&mut self.starts, &mut self.exits] {
+                    if let Some(generation) = told.remove(from) {
+                        told.insert(id.clone(), generation);
+                    }
+                }
+            }
             // A later instance of that name counts from one again.
             (Subject::Instance(id), Fact::Deleted) => {
                 self.exits.remove(id);

@@ -58,7 +58,7 @@ impl Machine {
                 deadline,
                 is_main_alive: true,
                 since,
-                are_leftovers_asked: true,
+                are_leftovers_asked: false,
                 next_sweep: None,
                 then: Then::Rest,
             },
@@ -71,7 +71,7 @@ impl Machine {
                     deadline: now.after(self.policy.stop.kill_timeout),
                     is_main_alive: false,
                     since,
-                    are_leftovers_asked: was_asked,
+                    are_leftovers_asked: false,
                     next_sweep: None,
                     then: if was_asked { Then::Rest } else { Then::Judge { exit, uptime } },
                 }

@@ -54,7 +54,7 @@ impl Machine {
                     deadline: now.after(self.policy.stop.kill_timeout),
                     is_main_alive: true,
                     since,
-                    are_leftovers_asked: true,
+                    are_leftovers_asked: false,
                     next_sweep: None,
                     then: next,
                 };

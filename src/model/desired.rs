@@ -65,7 +65,7 @@ pub struct Declared {
     /// Restart counter of the whole app; a process started under a lower one is out of date.
     pub epoch: u64,
     /// Restart counters of single slots that are ahead of `epoch`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "as_pairs")]
     pub slot_epochs: BTreeMap<u32, u64>,
     /// Slots that a person stopped one by one (`pm stop api/1`) while the rest of the app runs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -124,6 +124,21 @@ impl Declared {
             })
         });
         Arc::clone(&NO_SPEC)
+    }
+}
+
+/// A map with numbers for keys as a list of pairs: JSON has no such keys, and a tagged record cannot turn texts back.
+mod as_pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(map: &BTreeMap<u32, u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, u64>, D::Error> {
+        Vec::<(u32, u64)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! How to get from what is to what should be, as a value.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AppName, ProjectName};
@@ -20,6 +22,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Leaves out what is none of this command's business.
+    pub fn keep_only(&mut self, is_meant: impl Fn(&AppName) -> bool) {
+        self.operations.retain(|operation| is_meant(&operation.app));
+        self.summary = Summary::of(&self.operations);
+    }
+
     /// Whether applying it would do anything.
     pub fn is_empty(&self) -> bool {
         self.operations.iter().all(|operation| !operation.verb.is_change())
@@ -149,6 +157,8 @@ pub enum Reason {
     },
     /// No longer in the file.
     NotInFile,
+    /// A person deleted it.
+    DeletedByHand,
     /// The same script and folder, or the same port, as the app that leaves.
     LooksLikeRename {
         /// The app that leaves.
@@ -252,6 +262,38 @@ pub struct Summary {
     pub held: u32,
     /// Running processes that will be ended.
     pub interrupted: u32,
+}
+
+impl Summary {
+    /// Counts operations. An app that an operator changed counts as drift, not as a start.
+    pub fn of(operations: &[Operation]) -> Self {
+        let mut summary = Self::default();
+        let mut drifted = BTreeSet::new();
+        for operation in operations {
+            summary.interrupted += operation.interrupts;
+            let was_stopped = operation.reasons.iter().any(|reason| matches!(reason, Reason::WasStopped { .. }));
+            if was_stopped || operation.reasons.iter().any(|reason| matches!(reason, Reason::ScaledByHand { .. })) {
+                drifted.insert(&operation.app);
+            }
+            match &operation.verb {
+                Verb::Start { .. } => summary.start += u32::from(!was_stopped),
+                Verb::Roll { .. } => summary.roll += 1,
+                Verb::Update => summary.update += 1,
+                Verb::Scale { add, remove, .. } => {
+                    summary.slots_added += u32::try_from(add.len()).unwrap_or(u32::MAX);
+                    summary.slots_removed += u32::try_from(remove.len()).unwrap_or(u32::MAX);
+                }
+                Verb::Rename { .. } => summary.rename += 1,
+                Verb::Replace { .. } => summary.replace += 1,
+                Verb::Stop { .. } => summary.stop += 1,
+                Verb::Delete { .. } => summary.delete += 1,
+                Verb::Keep => summary.unchanged += 1,
+                Verb::Hold => summary.held += 1,
+            }
+        }
+        summary.drift = u32::try_from(drifted.len()).unwrap_or(u32::MAX);
+        summary
+    }
 }
 
 /// What a person allows an apply to do, and who plans.

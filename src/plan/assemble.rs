@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{App, AppName, Note, Operation, Plan, Project, ProjectName, Reason, Verb};
+use crate::model::{App, AppName, Note, Operation, Plan, Project, ProjectName, Reason, Summary, Verb};
 
 use super::operations::AppScene;
 use super::replacement::{Leaving, replace};
 use super::slots::{is_up, running};
 use super::target::Target;
-use super::{Instances, order, summary};
+use super::{Instances, order};
 
 /// Everything that a plan is made from.
 pub(super) struct Scene<'a> {
@@ -47,13 +47,14 @@ impl<'a> Scene<'a> {
         let (stops, mut operations): (Vec<_>, Vec<_>) =
             starts.into_iter().partition(|operation| matches!(operation.verb, Verb::Stop { .. }));
         operations.extend(stops.into_iter().rev());
-        operations.extend(deletes(&leaving));
+        let why = if self.is_complete { Reason::NotInFile } else { Reason::DeletedByHand };
+        operations.extend(deletes(&leaving, &why));
         let left = leaving.iter().map(|(name, left)| (*name, left.spec));
         order::fill_after(&mut operations, &specs.into_iter().chain(left).collect());
         Plan {
             project: self.name.clone(),
             generation: self.stored.map_or(0, |stored| stored.generation),
-            summary: summary::count(&operations),
+            summary: Summary::of(&operations),
             operations,
             notes,
         }
@@ -99,7 +100,7 @@ impl<'a> Scene<'a> {
 }
 
 /// Deletes, dependents first.
-fn deletes(leaving: &BTreeMap<&AppName, Leaving>) -> Vec<Operation> {
+fn deletes(leaving: &BTreeMap<&AppName, Leaving>, why: &Reason) -> Vec<Operation> {
     let specs: BTreeMap<&AppName, &App> = leaving.iter().map(|(name, left)| (*name, left.spec)).collect();
     let mut names = order::dependencies_first(leaving.keys().copied(), &specs);
     names.reverse();
@@ -107,7 +108,7 @@ fn deletes(leaving: &BTreeMap<&AppName, Leaving>) -> Vec<Operation> {
         let left = leaving.get(name)?;
         let slots: Vec<_> = left.live.keys().copied().collect();
         let interrupts = running(&left.live, &slots);
-        let (verb, reasons) = (Verb::Delete { slots }, vec![Reason::NotInFile]);
+        let (verb, reasons) = (Verb::Delete { slots }, vec![why.clone()]);
         Some(Operation { app: name.clone(), verb, reasons, after: Vec::new(), interrupts })
     };
     names.into_iter().filter_map(delete).collect()
@@ -140,7 +141,7 @@ pub(super) fn shutdown(name: &ProjectName, stored: &Project, live: &Instances, b
     Plan {
         project: name.clone(),
         generation: stored.generation,
-        summary: summary::count(&operations),
+        summary: Summary::of(&operations),
         operations,
         notes: Vec::new(),
     }

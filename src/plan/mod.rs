@@ -18,7 +18,6 @@ mod ownership;
 mod replacement;
 mod safety;
 mod slots;
-mod summary;
 mod target;
 #[cfg(test)]
 mod tests;

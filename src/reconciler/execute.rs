@@ -124,16 +124,17 @@ impl Execution {
         report
     }
 
-    /// A form of an app that failed is not tried again by anything automatic; one that came up is forgiven.
+    /// A form of an app that failed or was skipped is not tried again by anything automatic; one that came up is
+    /// forgiven.
     fn remember(&self, app: &AppName, result: &OperationResult) {
         let key = (self.project.clone(), app.clone());
         let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(app));
         self.failed.send_if_modified(|failed| match (result, declared) {
-            (OperationResult::Failed { .. }, Some(declared)) => failed.insert(key, declared.digest).is_none(),
-            (OperationResult::Done, _) => failed.remove(&key).is_some(),
-            (OperationResult::Failed { .. } | OperationResult::Skipped { .. } | OperationResult::Superseded, _) => {
-                false
+            (OperationResult::Failed { .. } | OperationResult::Skipped { .. }, Some(declared)) => {
+                failed.insert(key, declared.digest).is_none()
             }
+            (OperationResult::Done, _) => failed.remove(&key).is_some(),
+            (_, None) | (OperationResult::Superseded, _) => false,
         });
     }
 
@@ -146,6 +147,7 @@ impl Execution {
         });
         let reports: Vec<_> = skipped.collect();
         for report in &reports {
+            self.remember(&report.app, &report.result);
             let _ = self.progress.send(Progress::Ended(report.clone()));
         }
         reports

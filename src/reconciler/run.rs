@@ -112,7 +112,7 @@ impl Loop {
         for name in names {
             let project = desired.projects.get(&name).cloned().unwrap_or_else(Project::default);
             let mut plan = plan::plan_wakeup(&name, &project, &live);
-            plan.operations.retain(|operation| self.may_touch(&name, &project, &operation.app));
+            plan.keep_only(|app| self.may_touch(&name, &project, app));
             if !plan.is_empty() {
                 self.execute(plan, Cause::Boot, Vec::new());
             }
@@ -178,7 +178,7 @@ impl Loop {
         for (name, targets) in by_project {
             let project = self.current().projects.get(&name).cloned().unwrap_or_else(Project::default);
             let mut plan = plan::plan_wakeup(&name, &project, &live);
-            plan.operations.retain(|operation| targets.iter().any(|(app, _)| *app == operation.app));
+            plan.keep_only(|name| targets.iter().any(|(app, _)| app == name));
             self.tell_accepted(&plan, project.generation, &cause);
             accepted.push(self.execute(plan, cause.clone(), Vec::new()));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::run::Loop;
 use super::spawn::{self, SpawnJob, SpawnResult};
-use crate::lifecycle::{Effect, Input, State};
+use crate::lifecycle::{Effect, Input, State, Then};
 use crate::logs::StreamKey;
 use crate::model::{Fact, StopScope, Stream, Subject};
 use crate::os;
@@ -94,9 +94,10 @@ impl Loop {
                 self.signal_tree(row, signal);
             }
             StopScope::Process => {
-                if let Some(process) = &member.process {
+                match &member.process {
                     // It may have ended this very moment; then its exit is on its way.
-                    let _ = process.signal(signal);
+                    Some(process) => drop(process.signal(signal)),
+                    None => drop(self.signal_tree(row, SIGKILL)),
                 }
             }
         }
@@ -125,11 +126,22 @@ impl Loop {
                 reached += 1;
             }
         }
+        // What stayed in the group of a process that was asked to end has got the signal together with it.
+        let asked_group = self.asked_group(row).filter(|_| signal != SIGKILL);
         for leftover in self.leftovers.get(&row).into_iter().flatten() {
-            let _ = leftover.process.signal(signal);
-            reached += 1;
+            if asked_group != Some(leftover.group) {
+                let _ = leftover.process.signal(signal);
+                reached += 1;
+            }
         }
         reached
+    }
+
+    /// The group of a main process that was signalled, and not one that ended by itself.
+    fn asked_group(&self, row: u32) -> Option<u32> {
+        let member = self.roster.get(row)?;
+        let ended_by_itself = matches!(member.machine.state, State::Stopping { then: Then::Judge { .. }, .. });
+        if ended_by_itself { None } else { member.row.pid() }
     }
 
     /// One look at the children of the anchor for all instances that have just ended.

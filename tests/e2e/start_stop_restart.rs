@@ -37,6 +37,10 @@ fn restart_replaces_every_process_or_just_one() {
     sandbox.pm(&["restart", "api/1"]).ok();
     assert_eq!(sandbox.pid("api/0"), first);
     assert_ne!(sandbox.pid("api/1"), second);
+    let second = sandbox.pid("api/1");
+    sandbox.kill_daemon();
+    assert_eq!((sandbox.pid("api/0"), sandbox.pid("api/1")), (first, second), "the next daemon knows of it");
+    assert!(!sandbox.pm(&["events", "-A"]).ok().stdout.contains("damaged"), "the state can be read back");
     sandbox.pm(&["restart", "api"]).ok();
     assert_ne!(sandbox.pid("api/0"), first);
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();

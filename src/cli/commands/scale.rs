@@ -12,12 +12,21 @@ use crate::wire::Edit;
 pub(in crate::cli) struct Scale {
     /// `api`, `shop:api`
     pub app: String,
-    /// How many copies
+    /// How many copies there should be in all
+    #[arg(value_parser = count)]
     pub instances: u32,
     #[command(flatten)]
     pub scope: ScopeArgs,
     #[command(flatten)]
     pub wait: WaitArgs,
+}
+
+/// `+1` would be read as 1, and 1 is seldom what was meant.
+fn count(text: &str) -> Result<u32, String> {
+    if text.starts_with(['+', '-']) {
+        return Err("write how many copies there should be in all".into());
+    }
+    text.parse().map_err(|_| "it is not a number of copies".into())
 }
 
 impl Verb for Scale {

@@ -202,6 +202,7 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         Reason::OutOfDate => "runs an older spec".to_owned(),
         Reason::ScaledByHand { to } => format!("scaled to {to} by hand"),
         Reason::NotInFile => "no longer in the file".to_owned(),
+        Reason::DeletedByHand => "deleted by hand; an apply of a file that names it brings it back".to_owned(),
         Reason::LooksLikeRename { old } => format!("looks like {old} under a new name"),
         Reason::StoppedByHand { by, is_held } => {
             let deed = if *is_held { "held" } else { "stopped" };
