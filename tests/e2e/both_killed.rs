@@ -3,11 +3,25 @@
 use crate::support::{Process, SOON, Sandbox, kill, start_time, wait_until};
 
 fn kill_both(sandbox: &Sandbox) {
-    // The anchor first: it would start another daemon.
-    for pid in [sandbox.anchor_pid(), sandbox.daemon_pid()] {
-        kill(pid, libc::SIGKILL);
-    }
+    // Each would start the other one again: the daemon must not move while the anchor dies.
+    let (anchor, daemon) = (sandbox.anchor_pid(), sandbox.daemon_pid());
+    kill(daemon, libc::SIGSTOP);
+    kill(anchor, libc::SIGKILL);
+    kill(daemon, libc::SIGKILL);
     wait_until("both are gone", SOON, || !sandbox.processes().iter().any(|process| process.is_pm));
+}
+
+#[test]
+fn a_dead_anchor_alone_is_replaced_and_touches_no_app() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ninstances = 3\n");
+    let (before, anchor) = (sandbox.list(), sandbox.anchor_pid());
+    kill(anchor, libc::SIGKILL);
+    wait_until("there is another anchor", SOON, || {
+        sandbox.processes().iter().any(|process| process.is_pm && process.pid != anchor && process.args[1] == "anchor")
+    });
+    assert_eq!(sandbox.list(), before);
+    sandbox.pm(&["restart", "api/0"]).ok();
+    assert_ne!(sandbox.list()[0].pid, before[0].pid, "the new anchor is the parent of new processes");
 }
 
 #[test]
