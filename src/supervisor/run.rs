@@ -16,6 +16,9 @@ use crate::lifecycle::{Input, Machine};
 use crate::model::{Exit, Fact, InstanceId, Subject};
 use crate::os::{self, ExitWatch, Leftover, PidFd};
 
+/// How often rows are looked at although nothing happened.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// The supervisor's own memory. It belongs to one task; nobody else touches it.
 #[derive(Debug)]
 pub(super) struct Loop {
@@ -45,6 +48,7 @@ enum Happening {
     Harvested,
     AnchorGone,
     AlarmRang,
+    TimeToLook,
     NobodyLeft,
 }
 
@@ -86,6 +90,7 @@ impl Loop {
                         self.step(row, Input::Alarm);
                     }
                 }
+                Happening::TimeToLook => self.look_at_rows(),
                 Happening::NobodyLeft => return,
             }
             self.sweep();
@@ -105,6 +110,7 @@ impl Loop {
                 Ok(AnchorWord::Exited | AnchorWord::Refused { .. }) => Happening::Harvested,
                 Ok(AnchorWord::Gone) | Err(_) => Happening::AnchorGone,
             },
+            () = tokio::time::sleep(LOOK_EVERY) => Happening::TimeToLook,
             () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => Happening::AlarmRang,
         }
     }
@@ -252,6 +258,17 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// Wake-ups are hints, the table is the truth: an exit that nobody was woken for is found here.
+    fn look_at_rows(&mut self) {
+        let is_over = |member: &Member| member.row.state() == RowState::Exited && member.process.is_some();
+        let over = self.roster.iter().filter(|(_, member)| is_over(member));
+        let tokens: Vec<u64> = over.map(|(row, member)| token(row, member.machine.generation)).collect();
+        for token in tokens {
+            self.ended(token);
+        }
+        self.harvest();
     }
 
     fn exited(&mut self, row: u32, exit: Exit) {
