@@ -84,6 +84,8 @@ pub enum RowStanding {
     Stopped = 4,
     /// The living process was asked to end.
     StopAsked = 5,
+    /// The living process is not good yet; it has failed at `next_start`.
+    Unready = 6,
 }
 
 /// One row; a cheap handle.
@@ -312,7 +314,7 @@ impl Record {
 
 impl RowStanding {
     fn of(number: u32) -> Self {
-        [Self::Backoff, Self::Errored, Self::Done, Self::Stopped, Self::StopAsked]
+        [Self::Backoff, Self::Errored, Self::Done, Self::Stopped, Self::StopAsked, Self::Unready]
             .into_iter()
             .find(|standing| *standing as u32 == number)
             .unwrap_or(Self::None)

@@ -143,7 +143,7 @@ impl Follower<'_> {
                     self.session.screen.note(&progress::ended(&report, paint))?;
                 }
             }
-            Progress::Finished(_) => {}
+            Progress::Waits { .. } | Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
             self.session.screen.status(&progress::going_on(verb, app, self.active.len() - 1))?;

@@ -13,6 +13,7 @@ use crate::logs::{Notice, Pump};
 use crate::model::{Fact, Subject};
 use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
 use crate::reconciler::{Keeper, Reconciler, Surroundings};
+use crate::sensors;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Supervisor, World};
 
@@ -105,6 +106,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         reader: reader.clone(),
     };
     let reconciler = Reconciler::start(desired, keeper, surroundings);
+    sensors::start(sensors::Surroundings { reconciler: reconciler.clone(), supervisor: supervisor.clone() });
     let (leave, asked) = mpsc::channel(1);
     let context = Context {
         reconciler,

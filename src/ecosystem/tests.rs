@@ -219,13 +219,11 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
         "exec_mode = \"cluster\"",
         "cron = \"@daily\"",
         "max_memory_restart = \"300M\"",
-        "depends_on = { b = \"ready\" }",
         "log_rotate = { compress = true }",
         "hooks = { pre_start = \"x\" }",
         "env = { A = { secret = \"file:/x\" } }",
         "time = true",
         "listen = [\"80\"]",
-        "kind = \"task\"",
     ] {
         let codes = refused(&format!("script = \"run.sh\"\n{body}"));
         assert!(codes.contains(&"unsupported"), "{body}: {codes:?}");

@@ -105,7 +105,10 @@ impl Declared {
 
     /// Stands in while a record is read; the store puts the real spec in its place.
     fn no_spec() -> Arc<App> {
-        use super::{LogPolicy, RestartPolicy, Run, StopPolicy};
+        use super::{
+            CronPolicy, Hooks, Kind, LogPolicy, OnDependencyRestart, RestartPolicy, Run, StopPolicy, UpdatePolicy,
+            WatchPolicy,
+        };
         use std::sync::LazyLock;
         static NO_SPEC: LazyLock<Arc<App>> = LazyLock::new(|| {
             Arc::new(App {
@@ -116,11 +119,20 @@ impl Declared {
                 instances: None,
                 autostart: false,
                 protect: false,
+                kind: Kind::Service,
                 depends_on: BTreeMap::new(),
+                on_dependency_restart: OnDependencyRestart::Ignore,
                 run: Run::default(),
                 restart: RestartPolicy::default(),
                 stop: StopPolicy::default(),
                 logs: LogPolicy::default(),
+                ready: None,
+                health: None,
+                update: UpdatePolicy::default(),
+                watching: WatchPolicy::default(),
+                schedule: CronPolicy::default(),
+                max_memory_restart: None,
+                hooks: Hooks::default(),
             })
         });
         Arc::clone(&NO_SPEC)

@@ -24,6 +24,9 @@ pub enum Edit {
     },
     /// `pm restart api`.
     Restart,
+    /// New processes for what runs, has ended or was given up, because something automatic asks: what a person stopped
+    /// stays stopped.
+    Recycle,
     /// `pm delete api`.
     Delete,
     /// `pm scale api 4`.
@@ -73,6 +76,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             }
             (Edit::Start, slot) => start(declared, *slot, &instances(request.project, name, live)),
             (Edit::Restart, slot) => restart(declared, *slot, &instances(request.project, name, live)),
+            (Edit::Recycle, _) => recycle(declared, &instances(request.project, name, live)),
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
             (Edit::Delete, None) => drop(edited.apps.remove(name)),
@@ -151,6 +155,13 @@ fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
     declared.slot_epochs.clear();
     declared.stopped_slots.clear();
     declared.standing = Standing::Up;
+}
+
+fn recycle(declared: &mut Declared, live: &BTreeMap<u32, &LiveInstance>) {
+    let slots: Vec<u32> = live.keys().copied().filter(|slot| declared.should_run(*slot)).collect();
+    for slot in slots {
+        ask_restart(declared, slot, live);
+    }
 }
 
 fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {

@@ -59,7 +59,10 @@ impl Execution {
 
     async fn start(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let started = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Start)).await;
-        if started == OperationResult::Done { self.stays_alive(app, slots).await } else { started }
+        if started == OperationResult::Done && !self.has_said_ready(app) {
+            return self.stays_alive(app, slots).await;
+        }
+        started
     }
 
     /// One slot after the other; the next one only when this one lives.
@@ -70,12 +73,20 @@ impl Execution {
             if restarted != OperationResult::Done {
                 return restarted;
             }
+            if self.has_said_ready(app) {
+                continue;
+            }
             let alive = self.stays_alive(app, &one).await;
             if alive != OperationResult::Done {
                 return alive;
             }
         }
         OperationResult::Done
+    }
+
+    /// Whether the end of an order means that the app itself has said it is good.
+    fn has_said_ready(&self, app: &AppName) -> bool {
+        self.declared(app).is_some_and(|declared| declared.spec.ready.is_some())
     }
 
     async fn update(&self, app: &AppName) -> OperationResult {
@@ -183,7 +194,7 @@ impl Execution {
     }
 
     /// What this plan wants of an app, unless a later command wants something else by now.
-    fn declared(&self, app: &AppName) -> Option<Declared> {
+    pub(super) fn declared(&self, app: &AppName) -> Option<Declared> {
         let promised = declared_in(&self.promised, &self.project, app)?;
         let current = self.desired.borrow();
         (declared_in(&current, &self.project, app) == Some(promised)).then(|| promised.clone())

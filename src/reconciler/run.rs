@@ -8,9 +8,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::execute::Execution;
 use super::perform::Surroundings;
-use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target};
+use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
-    Actor, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName,
     Proposed, Subject, Verb,
 };
 use crate::os;
@@ -24,16 +24,20 @@ const SLOW_TIMER: Duration = Duration::from_secs(30);
 pub(super) struct Loop {
     desired: watch::Sender<Arc<Desired>>,
     keeper: Keeper,
-    surroundings: Surroundings,
+    pub(super) surroundings: Surroundings,
     intents: mpsc::Receiver<Intent>,
     /// Everything was stopped for good: no wake-up starts anything any more.
-    is_leaving: bool,
+    pub(super) is_leaving: bool,
     /// For executions, which have amendments of their own; weak, so that they do not keep the loop alive.
     door: mpsc::WeakSender<Intent>,
     /// What failed in this form: nothing automatic tries it again until somebody changes it.
-    failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
+    pub(super) failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
+    /// Apps whose start waits for another app.
+    waiting: watch::Sender<Arc<Waiting>>,
+    /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
+    pub(super) triggered: BTreeMap<AppId, Cause>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
-    busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
+    pub(super) busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
 }
 
 impl Loop {
@@ -52,8 +56,18 @@ impl Loop {
             is_leaving: false,
             door,
             failed: watch::Sender::new(BTreeMap::new()),
+            waiting: watch::Sender::default(),
+            triggered: BTreeMap::new(),
             busy: watch::Sender::new(BTreeMap::new()),
         }
+    }
+
+    pub fn desired_changes(&self) -> watch::Receiver<Arc<Desired>> {
+        self.desired.subscribe()
+    }
+
+    pub fn waiting_changes(&self) -> watch::Receiver<Arc<Waiting>> {
+        self.waiting.subscribe()
     }
 
     /// Runs until every handle is gone.
@@ -62,6 +76,7 @@ impl Loop {
         let mut timer = tokio::time::interval(SLOW_TIMER);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         timer.tick().await;
+        let mut freed = self.busy.subscribe();
         loop {
             tokio::select! {
                 intent = self.intents.recv() => match intent {
@@ -69,6 +84,7 @@ impl Loop {
                     None => return,
                 },
                 _ = timer.tick() => self.wake().await,
+                Ok(()) = freed.changed(), if !self.triggered.is_empty() => self.take_waiting_triggers().await,
             }
         }
     }
@@ -76,6 +92,8 @@ impl Loop {
     /// Who asked and went away does not want the answer: sending into the void is fine everywhere here.
     async fn take(&mut self, intent: Intent) {
         match intent {
+            Intent::Trigger(app, cause) => self.trigger(app, cause).await,
+            Intent::Wake => self.wake().await,
             Intent::Desired(reply) => drop(reply.send(self.current())),
             Intent::Plan(proposed, options, reply) => drop(reply.send(self.plan(&proposed, &options).await)),
             Intent::Apply(proposed, options, by, reply) => {
@@ -198,7 +216,7 @@ impl Loop {
     }
 
     /// Durable first, then in memory: what people are told was accepted survives everything.
-    async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
+    pub(super) async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -232,7 +250,7 @@ impl Loop {
         self.keep(changes.into_iter().filter(is_as_promised).collect()).await
     }
 
-    fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>) -> Accepted {
+    pub(super) fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>) -> Accepted {
         let (progress, receiver) = broadcast::channel(plan.operations.len() * 2 + 16);
         let generation = self.generation_of(&plan.project);
         let execution = Execution {
@@ -242,6 +260,7 @@ impl Loop {
             desired: self.desired.subscribe(),
             busy: self.busy.clone(),
             failed: self.failed.clone(),
+            waiting: self.waiting.clone(),
             cause,
             generation,
             progress,
@@ -251,7 +270,7 @@ impl Loop {
         Accepted { plan, generation, progress: receiver }
     }
 
-    fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
+    pub(super) fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
         if plan.is_empty() {
             return;
         }
@@ -262,7 +281,7 @@ impl Loop {
         self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
     }
 
-    fn current(&self) -> Arc<Desired> {
+    pub(super) fn current(&self) -> Arc<Desired> {
         Arc::clone(&self.desired.borrow())
     }
 
@@ -290,7 +309,7 @@ fn verb(edit: &Edit) -> &'static str {
     match edit {
         Edit::Start => "start",
         Edit::Stop { .. } => "stop",
-        Edit::Restart => "restart",
+        Edit::Restart | Edit::Recycle => "restart",
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Unhold => "unhold",

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{AppName, Declared, LogPolicy, Origin, ProjectName, RestartPolicy, Run, Standing, StopPolicy};
+use crate::model::{AppName, Declared, Origin, ProjectName, Run, Standing};
 
 fn shop() -> ProjectName {
     "shop".parse().unwrap()
@@ -23,9 +23,7 @@ fn declared(name: &str, port: u16) -> Declared {
         protect: false,
         depends_on: [].into(),
         run: Run { script: Some("/srv/api.js".into()), cwd: "/srv".into(), port: Some(port), ..Run::default() },
-        restart: RestartPolicy::default(),
-        stop: StopPolicy::default(),
-        logs: LogPolicy::default(),
+        ..crate::lifecycle::samples::app()
     };
     let base = Environment::from([("PATH".to_owned(), "/usr/bin".to_owned())]);
     Declared::new(Arc::new(app), Arc::new(base), Standing::Up)

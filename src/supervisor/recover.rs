@@ -170,7 +170,8 @@ fn look_at(row: Row, member: &mut Member) -> Found {
         RowState::Spawning | RowState::Running => {
             member.process = verified(row);
             if member.process.is_some() {
-                return Found::Alive { since, stop_deadline };
+                let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
+                return Found::Alive { since, stop_deadline, ready_deadline };
             }
             // Neither our anchor nor we saw it end.
             let _ = row.exited_unseen(Exit::Unknown);
@@ -204,7 +205,7 @@ fn standing(row: Row, member: &Member) -> Standing {
     let record = row.record();
     let exit = row.exit().map_or(Exit::Unknown, |(exit, _)| exit);
     match record.standing {
-        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked => Standing::Down,
+        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked | RowStanding::Unready => Standing::Down,
         RowStanding::Backoff => Standing::Waiting { until: record.next_start },
         RowStanding::Done => Standing::Done(exit),
         RowStanding::Errored => Standing::Errored(match died_before_exec(row, &member.next) {

@@ -10,7 +10,7 @@ use super::member::Member;
 use super::roster::Roster;
 use super::spawn::{self, SpawnFailure, SpawnResult};
 use super::world::World;
-use super::{Launch, Order, Outcome, Request, Task};
+use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine};
 use crate::model::{Exit, Fact, InstanceId, Subject};
@@ -118,9 +118,20 @@ impl Loop {
     fn asked(&mut self, request: Request) {
         match request {
             Request::Order(order, reply) => self.order(order, reply),
+            Request::Observed(observation) => self.observed(observation),
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
         }
+    }
+
+    fn observed(&mut self, observation: Observation) {
+        let Observation { instance, generation, seen } = observation;
+        let Some(row) = self.roster.row_of(&instance) else { return };
+        let input = match seen {
+            Seen::Probed(result) => Input::Probed { generation, result },
+            Seen::OverMemory { used, limit } => Input::OverMemory { generation, used, limit },
+        };
+        self.step(row, input);
     }
 
     fn order(&mut self, order: Order, reply: oneshot::Sender<Outcome>) {

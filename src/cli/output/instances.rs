@@ -74,7 +74,7 @@ fn or_dash<T: ToString>(value: Option<T>) -> String {
 #[cfg(test)]
 pub(in crate::cli) mod tests {
     use super::*;
-    use crate::model::{Exit, Failure, Millis, Moment, WallTime};
+    use crate::model::{Exit, Failure, Millis, Moment, Readiness, WallTime};
 
     pub(in crate::cli) fn row(app: &str, phase: Phase) -> Row {
         Row {
@@ -104,7 +104,7 @@ pub(in crate::cli) mod tests {
         let running = Row {
             uptime_ms: Some(Millis(125_000)),
             restarts: 2,
-            ..row("api", Phase::Running { pid: 42, since: Moment(0) })
+            ..row("api", Phase::Running { pid: 42, since: Moment(0), readiness: Readiness::Ready })
         };
         let waiting = Row {
             next_start_ms: Some(Millis(1500)),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    App, AppId, Declared, Desired, Exit, Failure, InstanceId, LogPolicy, Moment, Operation, Origin, Phase, Reason,
-    RestartPolicy, Run, StopPolicy, Verb, WallTime,
+    App, AppId, Declared, Desired, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase, Readiness, Reason, Run,
+    Verb, WallTime,
 };
 
 /// What a case does to an app.
@@ -30,9 +30,7 @@ pub(super) fn app(name: &str) -> App {
         protect: false,
         depends_on: [].into(),
         run: Run { script: Some(format!("/srv/shop/{name}.js")), cwd: "/srv/shop".into(), ..Run::default() },
-        restart: RestartPolicy::default(),
-        stop: StopPolicy::default(),
-        logs: LogPolicy::default(),
+        ..crate::lifecycle::samples::app()
     }
 }
 
@@ -170,7 +168,7 @@ impl World {
         for slot in slots {
             self.last_pid += 1;
             let instance = LiveInstance {
-                phase: Phase::Running { pid: self.last_pid, since: Moment(0) },
+                phase: Phase::Running { pid: self.last_pid, since: Moment(0), readiness: Readiness::Ready },
                 generation: 1,
                 restarts: 0,
                 unstable: 0,
