@@ -55,7 +55,17 @@ impl<'a> Scene<'a> {
                 (None, None) => None,
             }
         };
-        slots.into_iter().filter_map(row_of).collect()
+        let successors = self.live.instances.range(id.instance(0)..).take_while(|(other, _)| other.app == *id);
+        let successors = successors.filter(|(id, _)| id.is_successor).map(|(successor, live)| Row {
+            id: successor.to_string(),
+            ..declared.map_or_else(
+                || leaving(id, successor.slot, live, self.now),
+                |declared| row(id, Some(successor.slot), declared, Some(live), self.now),
+            )
+        });
+        let mut rows: Vec<Row> = slots.into_iter().filter_map(row_of).chain(successors).collect();
+        rows.sort_by_key(|row| row.slot);
+        rows
     }
 
     pub(super) fn declared(self, id: &AppId) -> Option<&'a Declared> {

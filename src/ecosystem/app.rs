@@ -13,6 +13,7 @@ use super::program::program;
 use super::shape::Shape;
 use super::surroundings::Surroundings as _;
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
+use super::update::update;
 use super::upkeep::{depends_on, upkeep};
 use super::values::{Values, signal, size, umask};
 
@@ -58,6 +59,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
         hooks: Hooks::default(),
     };
     upkeep(values, &mut app);
+    update(values, &mut app);
     check_ports(values, &app);
     Some((app, collected))
 }

@@ -35,6 +35,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod update;
 mod upkeep;
 mod values;
 mod variables;

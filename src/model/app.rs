@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AppId, AppName, Bytes, CronPolicy, Digest, Exit, Health, Hooks, Limits, ListenAddress, Millis, ProjectName, Ready,
-    UpdatePolicy, WatchPolicy,
+    UpdatePolicy, UpdateStrategy, WatchPolicy,
 };
 
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
@@ -76,6 +76,16 @@ impl App {
     /// (project, name).
     pub fn id(&self) -> AppId {
         AppId::new(self.project.clone(), self.name.clone())
+    }
+
+    /// Which process comes first when one takes the place of another. A new process beside the old one is possible
+    /// where nothing is fought over: with sockets that both inherit, or where the file says so.
+    pub fn update_strategy(&self) -> UpdateStrategy {
+        match self.update.strategy {
+            Some(strategy) => strategy,
+            None if self.run.listen.is_empty() => UpdateStrategy::Restart,
+            None => UpdateStrategy::Rolling,
+        }
     }
 
     /// Whether it runs at its times only: nothing else starts it by itself.

@@ -264,7 +264,7 @@ keys! {
     on_log_full Live built "\"drop\" or \"block\"", "\"drop\"",
         "On a full disk: wait up to 30 s, then drop, count and report lines; or wait for ever.",
         "on_log_full = \"block\"";
-    update Live later "{ strategy, max_surge, max_unavailable, min_healthy_time, healthy_deadline, auto_revert }", "by capability",
+    update Live built "{ strategy, max_surge, max_unavailable, min_healthy_time, healthy_deadline, auto_revert }", "by capability",
         "How processes are replaced one after the other.",
         "update = { min_healthy_time = \"10s\" }";
     hooks Live later "{ pre_start, post_ready, pre_stop, on_crash, on_give_up }", "none",

@@ -24,6 +24,8 @@ pub enum Edit {
     },
     /// `pm restart api`.
     Restart,
+    /// `pm reload api`: new processes for what runs, one after the other and without a gap where that is possible.
+    Reload,
     /// New processes for what runs, has ended or was given up, because something automatic asks: what a person stopped
     /// stays stopped.
     Recycle,
@@ -76,7 +78,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             }
             (Edit::Start, slot) => start(declared, *slot, &instances(request.project, name, live)),
             (Edit::Restart, slot) => restart(declared, *slot, &instances(request.project, name, live)),
-            (Edit::Recycle, _) => recycle(declared, &instances(request.project, name, live)),
+            (Edit::Recycle | Edit::Reload, _) => recycle(declared, &instances(request.project, name, live)),
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
             (Edit::Delete, None) => drop(edited.apps.remove(name)),
@@ -106,7 +108,7 @@ fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Cha
 fn instances<'a>(project: &ProjectName, name: &AppName, live: &'a Live) -> BTreeMap<u32, &'a LiveInstance> {
     let app = AppId::new(project.clone(), name.clone());
     let all = live.instances.range(app.instance(0)..=app.instance(u32::MAX));
-    all.map(|(id, instance)| (id.slot, instance)).collect()
+    all.filter(|(id, _)| !id.is_successor).map(|(id, instance)| (id.slot, instance)).collect()
 }
 
 /// Running copies are kept; copies that wait, ended or were given up get a new process now.

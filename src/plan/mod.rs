@@ -118,7 +118,11 @@ type Instances<'a> = BTreeMap<&'a AppName, BTreeMap<u32, &'a LiveInstance>>;
 fn instances_of<'a>(project: &ProjectName, live: &'a Live) -> Instances<'a> {
     let mut instances = Instances::new();
     for (id, instance) in live.instances.iter().filter(|(id, _)| id.app.project == *project) {
-        instances.entry(&id.app.name).or_default().insert(id.slot, instance);
+        let slots = instances.entry(&id.app.name).or_default();
+        // A successor alone stands for its slot: the one that it replaces is gone already.
+        if !id.is_successor || !live.instances.contains_key(&id.clone().settled()) {
+            slots.insert(id.slot, instance);
+        }
     }
     instances
 }

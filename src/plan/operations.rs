@@ -149,7 +149,7 @@ impl AppScene<'_> {
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);
         }
-        let verb = Verb::Roll { slots: slots.stale.clone() };
+        let verb = Verb::Roll { slots: slots.stale.clone(), manner: self.target.spec.update_strategy() };
         Some(self.operation(verb, reasons, running(&self.live, &slots.stale)))
     }
 

@@ -86,7 +86,7 @@ impl Execution {
 /// Whether carrying it out brings new processes, which need what the app depends on.
 pub(super) fn needs_dependencies(verb: &Verb) -> bool {
     match verb {
-        Verb::Start { .. } | Verb::Roll { .. } | Verb::Replace { .. } => true,
+        Verb::Start { .. } | Verb::Roll { .. } | Verb::Restart { .. } | Verb::Replace { .. } => true,
         Verb::Scale { add, .. } => !add.is_empty(),
         Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => false,
     }

@@ -18,6 +18,8 @@ use crate::os;
 pub(super) struct Execution {
     pub surroundings: Surroundings,
     pub project: ProjectName,
+    /// Desired as it was until then.
+    pub before: Arc<Desired>,
     /// Desired as this plan wants it.
     pub promised: Arc<Desired>,
     /// Desired as it is by now: a later command may have taken over.

@@ -7,6 +7,7 @@
 mod conditions;
 mod execute;
 mod perform;
+mod rollout;
 mod run;
 mod stored;
 mod trigger;

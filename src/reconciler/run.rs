@@ -8,13 +8,15 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::execute::Execution;
 use super::perform::Surroundings;
+use super::rollout::strays;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName,
-    Proposed, Subject, Verb,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, Operation, Plan, Project,
+    ProjectName, Proposed, Subject, Verb,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
+use crate::supervisor::{Order, Task};
 
 /// How often Desired and Live are compared although nobody woke the loop.
 const SLOW_TIMER: Duration = Duration::from_secs(30);
@@ -131,8 +133,21 @@ impl Loop {
             let project = desired.projects.get(&name).cloned().unwrap_or_else(Project::default);
             let mut plan = plan::plan_wakeup(&name, &project, &live);
             plan.keep_only(|app| self.may_touch(&name, &project, app));
+            self.discard_strays(&name, &plan, &live);
             if !plan.is_empty() {
-                self.execute(plan, Cause::Boot, Vec::new());
+                self.execute(plan, Cause::Boot, Vec::new(), Arc::clone(&desired));
+            }
+        }
+    }
+
+    /// New processes of a rolling update that nobody wants any more: the daemon that had started them is gone.
+    fn discard_strays(&self, project: &ProjectName, plan: &Plan, live: &Live) {
+        let busy = self.busy.borrow();
+        for instance in strays(project, plan, live) {
+            if !busy.contains_key(&(project.clone(), instance.app.name.clone())) {
+                let supervisor = self.surroundings.supervisor.clone();
+                let order = Order { instance, task: Task::Delete(Cause::Boot) };
+                tokio::spawn(async move { supervisor.order(order).await });
             }
         }
     }
@@ -170,7 +185,7 @@ impl Loop {
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
         self.tell_accepted(&decision.plan, generation, &cause);
-        Ok(self.execute(decision.plan, cause, removals))
+        Ok(self.execute(decision.plan, cause, removals, desired))
     }
 
     async fn edit(&mut self, targets: &[Target], edit: &Edit, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
@@ -197,8 +212,11 @@ impl Loop {
             let project = self.current().projects.get(&name).cloned().unwrap_or_else(Project::default);
             let mut plan = plan::plan_wakeup(&name, &project, &live);
             plan.keep_only(|name| targets.iter().any(|(app, _)| app == name));
+            if *edit != Edit::Reload {
+                plan.restart_at_once();
+            }
             self.tell_accepted(&plan, project.generation, &cause);
-            accepted.push(self.execute(plan, cause.clone(), Vec::new()));
+            accepted.push(self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired)));
         }
         Ok(accepted)
     }
@@ -212,7 +230,7 @@ impl Loop {
         let cause = Cause::Command { by: by.clone(), verb: "shutdown".into() };
         let desired = self.current();
         let plans = desired.projects.iter().map(|(name, project)| plan::plan_shutdown(name, project, &live, &by.name));
-        Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new())).collect())
+        Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired))).collect())
     }
 
     /// Durable first, then in memory: what people are told was accepted survives everything.
@@ -250,12 +268,14 @@ impl Loop {
         self.keep(changes.into_iter().filter(is_as_promised).collect()).await
     }
 
-    pub(super) fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>) -> Accepted {
+    /// `before`: Desired as it was until now, to which an app goes back if its new form fails.
+    pub(super) fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>, before: Arc<Desired>) -> Accepted {
         let (progress, receiver) = broadcast::channel(plan.operations.len() * 2 + 16);
         let generation = self.generation_of(&plan.project);
         let execution = Execution {
             surroundings: self.surroundings.clone(),
             project: plan.project.clone(),
+            before,
             promised: self.current(),
             desired: self.desired.subscribe(),
             busy: self.busy.clone(),
@@ -310,6 +330,7 @@ fn verb(edit: &Edit) -> &'static str {
         Edit::Start => "start",
         Edit::Stop { .. } => "stop",
         Edit::Restart | Edit::Recycle => "restart",
+        Edit::Reload => "reload",
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Unhold => "unhold",

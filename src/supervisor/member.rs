@@ -110,6 +110,7 @@ impl Member {
             digest: launch.digest,
             base_digest: launch.base_digest,
             slot: self.id.slot,
+            is_successor: self.id.is_successor,
             restarts: machine.restarts,
             unstable: machine.unstable,
             standing,

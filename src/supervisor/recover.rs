@@ -57,7 +57,7 @@ impl Loop {
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
         let effects = member.machine.recover(found, os::now());
-        let effects = self.without_told_exits(&member.id, effects);
+        let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let process = member.process.as_ref();
         let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
         if process.is_some_and(|process| is_orphan(process.pid(), self.world.table.anchor_pid())) {
@@ -85,9 +85,12 @@ impl Loop {
 
     fn tell_missed_start(&self, member: &Member, generation: u32, pid: u32, at: WallTime) {
         let never_was = pid == 0 && member.row.state() == RowState::Spawning;
-        if generation > 0 && !never_was && !self.world.events.was_start_told(&member.id, generation, at) {
+        if generation > 0
+            && !never_was
+            && !self.world.events.was_start_told(&member.id.clone().settled(), generation, at)
+        {
             let fact = Fact::Started { pid, generation, cause: Cause::Policy };
-            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
@@ -100,7 +103,7 @@ impl Loop {
             RowState::Exited | RowState::Free => return,
         };
         let at_wall = WallTime(os::wall().0.saturating_sub(os::now().since(at).0));
-        if generation > 0 && !self.world.events.was_exit_told(&member.id, generation, at_wall) {
+        if generation > 0 && !self.world.events.was_exit_told(&member.id.clone().settled(), generation, at_wall) {
             // The start of a process that was followed by another one is no longer in the row.
             let is_last = member.row.state() == RowState::Idle;
             self.tell_missed_start(
@@ -111,7 +114,7 @@ impl Loop {
             );
             let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
             let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
-            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
@@ -132,7 +135,7 @@ fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
     let record = row.record();
     let spec = specs.spec(&record.digest)?;
     let base = specs.base(&record.base_digest)?;
-    let id = InstanceId { app: spec.id(), slot: record.slot };
+    let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
     // A process that was announced and never made leaves its number to the next one.
     let was_never_made = row.state() == RowState::Idle && row.pid().is_none();
     let machine = Machine {

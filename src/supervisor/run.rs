@@ -182,7 +182,12 @@ impl Loop {
     /// A new instance takes a free row.
     fn enter(&mut self, id: &InstanceId, launch: &Launch) -> Option<u32> {
         let row = self.world.table.claim_free_row()?;
-        let machine = Machine::new(Arc::clone(&launch.spec), seed(id));
+        let mut machine = Machine::new(Arc::clone(&launch.spec), seed(id));
+        if id.is_successor {
+            // The processes of a slot are counted in one row of numbers.
+            let settled = self.roster.row_of(&id.clone().settled()).and_then(|row| self.roster.get(row));
+            machine.generation = settled.map_or(0, |settled| settled.machine.generation);
+        }
         self.roster.insert(row.index(), Member::new(id.clone(), row, machine, launch.clone()));
         Some(row.index())
     }
@@ -207,7 +212,9 @@ impl Loop {
             self.world.mirror(member.row);
         }
         self.retarget(row);
-        self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        if old.clone().settled() != new {
+            self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        }
     }
 
     fn spawned(&mut self, result: SpawnResult) {

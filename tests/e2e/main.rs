@@ -19,6 +19,7 @@ mod exit_codes;
 mod live_change_keeps_pid;
 mod reapply_is_noop;
 mod rename;
+mod rolling;
 mod scale;
 
 // ---- by hand

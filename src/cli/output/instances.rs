@@ -41,7 +41,7 @@ pub(in crate::cli) fn table(rows: &[Row], paint: Paint, width: Option<usize>) ->
 /// `api/0`.
 pub(in crate::cli) fn name(row: &Row) -> String {
     match row.slot {
-        Some(slot) => format!("{}/{slot}", row.app),
+        Some(slot) => format!("{}/{slot}{}", row.app, if row.id.ends_with('+') { "+" } else { "" }),
         None => row.app.to_string(),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::{FieldChange, Millis, Note, Operation, Plan, Reason, Summary, Verb, WallTime};
+use crate::model::{FieldChange, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime};
 
 /// Longer values are cut: a plan is read, not parsed.
 const VALUE_COLUMNS_MAX: usize = 48;
@@ -133,8 +133,8 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     let (sign, deed) = match &operation.verb {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
-        Verb::Roll { slots } if slots.len() == 1 => (Sign::IsReplaced, "roll 1".to_owned()),
-        Verb::Roll { slots } => (Sign::IsReplaced, format!("roll {}, 1 at a time", slots.len())),
+        Verb::Roll { slots, manner } => (Sign::IsReplaced, roll(slots.len(), *manner)),
+        Verb::Restart { slots } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
         Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
@@ -165,6 +165,15 @@ fn stopped_before(operation: &Operation, now: WallTime) -> String {
 fn ago(at: WallTime, now: WallTime) -> String {
     let text = Millis(now.0.saturating_sub(at.0)).to_string();
     format!("{} ago", text.split(' ').next().unwrap_or_default())
+}
+
+/// `roll 3, 1 at a time, new before old`.
+fn roll(count: usize, manner: UpdateStrategy) -> String {
+    let steps = if count == 1 { "roll 1".to_owned() } else { format!("roll {count}, 1 at a time") };
+    match manner {
+        UpdateStrategy::Rolling => format!("{steps}, new before old"),
+        UpdateStrategy::Restart => format!("{steps}, brief gap"),
+    }
 }
 
 /// What happens to which slots, where the deed alone does not say it.
@@ -306,7 +315,7 @@ mod tests {
             operations: vec![
                 operation(
                     "api",
-                    Verb::Roll { slots: vec![0, 1, 2] },
+                    Verb::Roll { slots: vec![0, 1, 2], manner: UpdateStrategy::Rolling },
                     vec![
                         changed("env.LOG_LEVEL", Some("\"info\""), Some("\"debug\""), false),
                         changed("env.DB_PASS", Some("(sensitive)"), Some("(sensitive)"), true),

@@ -139,7 +139,7 @@ impl World {
         for operation in operations {
             let app = AppId::new(shop(), operation.app.clone());
             match &operation.verb {
-                Verb::Start { slots } | Verb::Roll { slots } => self.run(&app, slots),
+                Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots } => self.run(&app, slots),
                 Verb::Scale { add, remove, .. } => {
                     self.run(&app, add);
                     for slot in remove {
@@ -218,7 +218,11 @@ fn verbs(plan: &Plan) -> Vec<String> {
     let changes = plan.operations.iter().filter(|operation| operation.verb.is_change());
     changes
         .map(|Operation { app, verb, .. }| match verb {
-            Verb::Start { slots } | Verb::Roll { slots } | Verb::Stop { slots } | Verb::Delete { slots } => {
+            Verb::Start { slots }
+            | Verb::Roll { slots, .. }
+            | Verb::Restart { slots }
+            | Verb::Stop { slots }
+            | Verb::Delete { slots } => {
                 format!("{} {app} {slots:?}", verb.word())
             }
             Verb::Scale { from, to, add, remove } => format!("scale {app} {from}->{to} +{add:?} -{remove:?}"),
