@@ -33,7 +33,7 @@ pub use code::forget_first_steps;
 pub use errno::is_passing;
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
-    open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
+    missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
 };
 pub use home::{Home, HomeError};
 pub use killpoint::{arm_killpoints, killpoint};
