@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use crate::support::Sandbox;
 
@@ -62,6 +63,22 @@ fn a_shutdown_counts_instead_of_naming_every_app() {
     let output = sandbox.pm(&["shutdown"]).ok();
     assert_eq!(output.stderr.lines().count(), 1, "{output}");
     output.says(&["2 done"]);
+}
+
+#[test]
+fn a_reader_that_left_and_a_closed_stream_harm_nobody() {
+    let sandbox = Sandbox::applied(FILE);
+    let pm = sandbox.command(&[]);
+    let variables: Vec<_> = pm.get_envs().filter_map(|(name, value)| Some((name, value?))).collect();
+    for line in ["\"$0\" list | true", "\"$0\" list >&-", "\"$0\" list <&- >&- 2>&-", "\"$0\" list --json 2>&- | true"]
+    {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]).arg(pm.get_program()).envs(variables.clone()).current_dir(sandbox.path(""));
+        let output = shell.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code().is_some() && !told.contains("panicked"), "{line}: {:?} {told}", output.status);
+    }
+    sandbox.pid("api/0");
 }
 
 #[test]
