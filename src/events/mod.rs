@@ -30,7 +30,7 @@ const HISTORY_EVENTS_MAX: usize = 10_000;
 /// The way to tell and to listen; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events {
-    bus: broadcast::Sender<Event>,
+    bus: broadcast::Sender<Arc<Event>>,
     recent: Arc<Mutex<Recent>>,
     journal: Arc<Journal>,
 }
@@ -39,7 +39,7 @@ pub struct Events {
 #[derive(Debug)]
 struct Recent {
     next_seq: u64,
-    events: VecDeque<Event>,
+    events: VecDeque<Arc<Event>>,
     /// The newest generation of each instance whose exit was told; of what earlier daemons told, the end only.
     exits: HashMap<InstanceId, u32>,
     /// The newest generation of each instance whose start was told.
@@ -93,14 +93,14 @@ impl Events {
     pub fn tell(&self, about: Subject, fact: Fact) {
         // One lock over number, memory, bus and journal: all of them see the same order.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = Event { seq: recent.next_seq, at: os::wall(), about, fact };
+        let event = Arc::new(Event { seq: recent.next_seq, at: os::wall(), about, fact });
         recent.note(&event);
         recent.next_seq += 1;
         if recent.events.len() == RECENT_EVENTS {
             recent.events.pop_front();
         }
-        recent.events.push_back(event.clone());
-        self.journal.append(event.clone());
+        recent.events.push_back(Arc::clone(&event));
+        self.journal.append(Arc::clone(&event));
         let _ = self.bus.send(event); // nobody may be listening
     }
 
@@ -118,7 +118,7 @@ impl Events {
     }
 
     /// Everything from now on. A lagging receiver is told how many events it missed.
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.bus.subscribe()
     }
 
@@ -154,7 +154,7 @@ impl Events {
     fn remembered(&self, query: &EventQuery, limit: usize) -> (Vec<Event>, u64) {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = recent.events.iter().rev().filter(|event| query.matches(event));
-        let mut found: Vec<Event> = newest.take(limit).cloned().collect();
+        let mut found: Vec<Event> = newest.take(limit).map(|event| Event::clone(event)).collect();
         found.reverse();
         (found, recent.events.front().map_or(recent.next_seq, |event| event.seq))
     }

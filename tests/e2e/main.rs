@@ -16,6 +16,7 @@ mod delete_and_prune;
 mod dependency_order;
 mod examples;
 mod exit_codes;
+mod last_words;
 mod live_change_keeps_pid;
 mod reapply_is_noop;
 mod rename;
