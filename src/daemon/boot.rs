@@ -93,6 +93,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     };
     let (supervisor, recovered) = Supervisor::start(world, inherited.held, &keeper).map_err(at("watch processes"))?;
     os::killpoint("boot.recovered");
+    keeper.copy_soon();
     let started =
         Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
     events.tell(Subject::Daemon, started);
@@ -142,15 +143,4 @@ fn notices(events: Events) -> impl Fn(Notice) + Send + 'static {
         };
         events.tell(Subject::Instance(instance), fact);
     }
-}
-
-/// An error with everything that led to it, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -31,6 +31,6 @@ pub fn run() -> ExitCode {
 
 /// The anchor has connected our standard error with the daemon's log.
 fn failed(error: &BootError) -> ExitCode {
-    crate::os::write_stderr(&format!("pm daemon: {}\n", boot::with_causes(error)));
+    crate::os::write_stderr(&format!("pm daemon: {}\n", crate::model::with_causes(error)));
     ExitCode::FAILURE
 }
