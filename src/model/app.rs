@@ -47,6 +47,30 @@ impl App {
     pub fn id(&self) -> AppId {
         AppId::new(self.project.clone(), self.name.clone())
     }
+
+    /// Stands in for the spec of a process that lives although the state which held its spec was lost. Such an app is
+    /// never started again by itself: nobody knows what to start.
+    pub fn with_lost_spec(id: AppId) -> Self {
+        Self {
+            project: id.project,
+            name: id.name,
+            moved_from: Vec::new(),
+            namespace: String::new(),
+            instances: None,
+            autostart: false,
+            protect: false,
+            depends_on: BTreeMap::new(),
+            run: Run::default(),
+            restart: RestartPolicy { restart: RestartWhen::Never, ..RestartPolicy::default() },
+            stop: StopPolicy::default(),
+            logs: LogPolicy::default(),
+        }
+    }
+
+    /// Whether this only stands in for a spec that was lost: every declared app has something to execute.
+    pub fn is_spec_lost(&self) -> bool {
+        self.run.script.is_none() && self.run.command.is_empty()
+    }
 }
 
 /// What has to have happened to a dependency.
