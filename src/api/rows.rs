@@ -1,10 +1,30 @@
 //! Desired beside Live, as rows. Pure.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::model::{App, AppId, Declared, Desired, Live, LiveInstance, Millis, Moment, Phase, Run, Standing, WallTime};
+use crate::plan;
 use crate::reconciler::Target;
 use crate::wire::Row;
+
+/// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
+pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
+    let is_declared =
+        |id: &AppId| desired.projects.get(&id.project).is_some_and(|project| project.apps.contains_key(&id.name));
+    let forgotten: BTreeSet<&AppId> = plan::with_lost_spec(live).filter(|id| !is_declared(id)).collect();
+    if forgotten.is_empty() {
+        return desired;
+    }
+    let mut all = Desired::clone(&desired);
+    for id in forgotten {
+        let spec = Arc::new(App::with_lost_spec(id.clone()));
+        // No copy is declared; those that live are shown all the same.
+        let declared = Declared { scaled: Some(0), ..Declared::new(spec, Arc::default(), Standing::Up) };
+        all.projects.entry(id.project.clone()).or_default().apps.insert(id.name.clone(), declared);
+    }
+    Arc::new(all)
+}
 
 /// What the rows are made of.
 #[derive(Clone, Copy)]
@@ -91,6 +111,7 @@ fn base(id: &AppId, slot: Option<u32>, spec: &App, live: Option<&LiveInstance>, 
         status: phase.word().to_owned(),
         pid: phase.pid(),
         phase,
+        is_spec_lost: live.is_some_and(|live| live.spec.is_spec_lost()),
         standing: None,
         uptime_ms,
         started_at,
@@ -108,6 +129,7 @@ fn base(id: &AppId, slot: Option<u32>, spec: &App, live: Option<&LiveInstance>, 
 fn program(run: &Run) -> String {
     match &run.script {
         Some(script) => script.clone(),
+        None if run.command.is_empty() => "?".to_owned(),
         None => run.command.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     }
 }

@@ -96,7 +96,8 @@ impl Follower<'_> {
                 Err(error) => return Err(error.into()),
             };
             match message {
-                ChangeMessage::Accepted { plans } => {
+                ChangeMessage::Accepted { plans, warnings } => {
+                    self.session.warn(&warnings)?;
                     self.accepted(plans)?;
                     if self.wait.detach {
                         return self.finish(&[], Code::Ok);

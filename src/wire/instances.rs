@@ -15,6 +15,9 @@ pub struct ListAnswer {
     pub now: Moment,
     /// Every instance (and every app without one), ordered by project, app and slot.
     pub apps: Vec<Row>,
+    /// What the daemon found when it started and has told nobody yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One instance, or an app that has none.
@@ -35,6 +38,9 @@ pub struct Row {
     pub status: String,
     /// The same with its data.
     pub phase: Phase,
+    /// It runs what nobody knows: the state that held its spec was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_spec_lost: bool,
     /// What should be, if that is not simply "up".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,

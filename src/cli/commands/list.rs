@@ -32,6 +32,7 @@ impl Verb for List {
         let mut client = Session::client()?;
         let answer = client.list(&self.scope.selection(self.apps)?)?;
         session.compare_versions(&client)?;
+        session.warn(&answer.warnings)?;
         if self.json.json {
             session.screen.json(&answer)?;
         } else if answer.apps.is_empty() {

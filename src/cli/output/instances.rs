@@ -50,6 +50,7 @@ pub(in crate::cli) fn name(row: &Row) -> String {
 pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
     match &row.phase {
         _ if row.slot.is_none() => ("no instances".to_owned(), Tone::Faint),
+        Phase::Running { .. } if row.is_spec_lost => ("running, spec lost".to_owned(), Tone::Warn),
         Phase::Running { .. } => ("running".to_owned(), Tone::Good),
         Phase::Starting => ("starting".to_owned(), Tone::Warn),
         Phase::Stopping { .. } => ("stopping".to_owned(), Tone::Warn),
@@ -86,6 +87,7 @@ pub(in crate::cli) mod tests {
             status: phase.word().to_owned(),
             pid: phase.pid(),
             phase,
+            is_spec_lost: false,
             standing: None,
             uptime_ms: None,
             started_at: None,
