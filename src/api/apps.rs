@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
-use super::rows::Scene;
+use super::rows::{Scene, with_forgotten};
 use super::select::select;
 use crate::logs;
 use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName, Stream, Template};
@@ -20,24 +20,25 @@ use crate::wire::{
 pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let selection = Selection::from_query(&query)?;
-    let desired = context.reconciler.desired().await?;
     let live = context.supervisor.live().await;
+    let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let scene = Scene { desired: &desired, live: &live };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
+    let warnings = context.warnings.take();
     if query.flag("brief") {
         let apps = pairs.iter().map(|pair| pair.brief(now)).collect();
-        return Ok(answer::json(&BriefAnswer { format: FORMAT, apps }));
+        return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
     }
     let apps = pairs.iter().map(|pair| pair.row(now)).collect();
-    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps }))
+    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps, warnings }))
 }
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let selection = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
-    let desired = context.reconciler.desired().await?;
     let live = context.supervisor.live().await;
+    let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let scene = Scene { desired: &desired, live: &live };
     let mut apps: Vec<DescribedApp> = Vec::new();
@@ -50,7 +51,8 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
         let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
         apps.push(DescribedApp {
             standing: declared.standing.clone(),
-            scaled: declared.scaled,
+            // Of what is lost no number was ever set.
+            scaled: declared.scaled.filter(|_| !declared.spec.is_spec_lost()),
             files: project.origin.files.clone(),
             profile: project.origin.profile.clone(),
             outdated_slots: outdated(&target.app, declared, &live),

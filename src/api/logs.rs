@@ -10,7 +10,7 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer, Failed};
 use super::apps::files;
-use super::rows::Scene;
+use super::rows::{Scene, with_forgotten};
 use super::select::select;
 use super::stream::Outlet;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
@@ -50,9 +50,9 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
 
 /// The log files of the selected copies, each file once.
 async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Failed> {
-    let desired = context.reconciler.desired().await?;
-    let targets = select(&desired, &query.selection)?;
     let live = context.supervisor.live().await;
+    let desired = with_forgotten(context.reconciler.desired().await?, &live);
+    let targets = select(&desired, &query.selection)?;
     let scene = Scene { desired: &desired, live: &live };
     let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
     for pair in scene.selected(&targets) {

@@ -1,14 +1,34 @@
 //! Desired beside Live, as rows. Pure.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::{
     App, AppId, AppName, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
     Readiness, Run, Standing, WallTime,
 };
+use crate::plan;
 use crate::reconciler::Target;
 use crate::wire::{BriefRow, Row};
+
+/// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
+pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
+    let is_declared =
+        |id: &AppId| desired.projects.get(&id.project).is_some_and(|project| project.apps.contains_key(&id.name));
+    let forgotten: BTreeSet<&AppId> = plan::with_lost_spec(live).filter(|id| !is_declared(id)).collect();
+    if forgotten.is_empty() {
+        return desired;
+    }
+    let mut all = Desired::clone(&desired);
+    for id in forgotten {
+        let spec = Arc::new(App::with_lost_spec(id.clone()));
+        // No copy is declared; those that live are shown all the same.
+        let declared = Declared { scaled: Some(0), ..Declared::new(spec, Arc::default(), Standing::Up) };
+        all.projects.entry(id.project.clone()).or_default().apps.insert(id.name.clone(), declared);
+    }
+    Arc::new(all)
+}
 
 /// What the rows are made of.
 #[derive(Clone, Copy)]
@@ -134,6 +154,7 @@ impl<'a> Pair<'a> {
             status: phase.word().to_owned(),
             pid: phase.pid(),
             phase,
+            is_spec_lost: self.is_spec_lost(),
             standing: self.standing(),
             uptime_ms,
             started_at,
@@ -157,6 +178,7 @@ impl<'a> Pair<'a> {
             slot: self.slot,
             is_successor: self.is_successor,
             phase: (!matches!(phase, Phase::Running { readiness: Readiness::Ready, .. })).then(|| phase.clone()),
+            is_spec_lost: self.is_spec_lost(),
             standing: self.standing(),
             pid: phase.pid(),
             uptime_ms,
@@ -172,6 +194,10 @@ impl<'a> Pair<'a> {
         self.declared.map(|declared| &declared.standing).filter(|standing| **standing != Standing::Up).cloned()
     }
 
+    fn is_spec_lost(self) -> bool {
+        self.live.is_some_and(|live| live.spec.is_spec_lost())
+    }
+
     /// What runs; else what would.
     fn spec(self) -> Option<&'a App> {
         self.live.map(|live| &*live.spec).or_else(|| self.declared.map(|declared| &*declared.spec))
@@ -182,6 +208,7 @@ impl<'a> Pair<'a> {
         let Some(Run { script, command, .. }) = self.spec().map(|spec| &spec.run) else { return Cow::default() };
         match script {
             Some(script) => Cow::Borrowed(script),
+            None if command.is_empty() => Cow::Borrowed("?"),
             None => Cow::Owned(command.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
         }
     }

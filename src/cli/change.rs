@@ -138,7 +138,8 @@ impl<'a> Follower<'a> {
                 Err(error) => return Err(error.into()),
             };
             match message {
-                ChangeMessage::Accepted { plans } => {
+                ChangeMessage::Accepted { plans, warnings } => {
+                    self.session.warn(&warnings)?;
                     self.accepted(plans)?;
                     if self.wait.detach {
                         return self.finish(&[], Code::Ok);

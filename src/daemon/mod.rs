@@ -34,6 +34,6 @@ pub fn run() -> u8 {
 
 /// The anchor has connected our standard error with the daemon's log.
 fn failed(error: &BootError) -> u8 {
-    crate::os::write_stderr(&format!("pm daemon: {}\n", boot::with_causes(error)));
+    crate::os::write_stderr(&format!("pm daemon: {}\n", crate::model::with_causes(error)));
     FAILED
 }

@@ -235,7 +235,12 @@ impl Machine {
                 effects.push(Effect::Tell(Fact::Completed { exit }));
                 effects.push(Effect::Settle(OrderEnd::Done));
             }
-            Verdict::GiveUp(failure) => self.give_up(spawn_failure.unwrap_or(failure), effects),
+            Verdict::GiveUp(failure) => {
+                if let Failure::TooManyRestarts { starts, .. } = failure {
+                    self.unstable = starts;
+                }
+                self.give_up(spawn_failure.unwrap_or(failure), effects);
+            }
             Verdict::Again { delay, unstable } => {
                 self.unstable = unstable;
                 self.last_delay = delay;

@@ -67,6 +67,17 @@ fn a_second_crash_waits_and_the_alarm_ends_the_wait() {
 }
 
 #[test]
+fn the_count_of_unstable_starts_is_the_one_that_it_was_given_up_for() {
+    let mut machine = running();
+    Arc::make_mut(&mut machine.policy).restart.max_restarts = Some(1);
+    let exit = Exit::Code(1);
+    machine.step(Input::Exited { generation: 1, exit }, Moment(5));
+    machine.step(Input::Swept { left: 0 }, Moment(5));
+    assert_eq!(machine.state, State::Resting(Rest::Errored(Failure::TooManyRestarts { starts: 1, exit })));
+    assert_eq!(machine.unstable, 1, "the next daemon tells the failure by it");
+}
+
+#[test]
 fn nothing_starts_while_something_of_the_old_tree_is_left() {
     let mut machine = running();
     machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(5));

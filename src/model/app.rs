@@ -92,6 +92,39 @@ impl App {
     pub fn is_timed_task(&self) -> bool {
         self.kind == Kind::Task && self.schedule.cron_restart.is_some()
     }
+
+    /// Stands in for the spec of a process that lives although the state which held its spec was lost. Such an app is
+    /// never started again by itself: nobody knows what to start.
+    pub fn with_lost_spec(id: AppId) -> Self {
+        Self {
+            project: id.project,
+            name: id.name,
+            moved_from: Vec::new(),
+            namespace: String::new(),
+            instances: None,
+            autostart: false,
+            protect: false,
+            kind: Kind::Service,
+            depends_on: BTreeMap::new(),
+            on_dependency_restart: OnDependencyRestart::Ignore,
+            run: Run::default(),
+            restart: RestartPolicy { restart: RestartWhen::Never, ..RestartPolicy::default() },
+            stop: StopPolicy::default(),
+            logs: LogPolicy::default(),
+            ready: None,
+            health: None,
+            update: UpdatePolicy::default(),
+            watching: WatchPolicy::default(),
+            schedule: CronPolicy::default(),
+            max_memory_restart: None,
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// Whether this only stands in for a spec that was lost: every declared app has something to execute.
+    pub fn is_spec_lost(&self) -> bool {
+        self.run.script.is_none() && self.run.command.is_empty()
+    }
 }
 
 /// Whether an app is meant to stay or to end.

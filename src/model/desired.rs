@@ -105,35 +105,10 @@ impl Declared {
 
     /// Stands in while a record is read; the store puts the real spec in its place.
     fn no_spec() -> Arc<App> {
-        use super::{
-            CronPolicy, Hooks, Kind, LogPolicy, OnDependencyRestart, RestartPolicy, Run, StopPolicy, UpdatePolicy,
-            WatchPolicy,
-        };
         use std::sync::LazyLock;
         static NO_SPEC: LazyLock<Arc<App>> = LazyLock::new(|| {
-            Arc::new(App {
-                project: ProjectName::nobody(),
-                name: AppName::new("_").unwrap_or_else(|_| unreachable!("`_` is a valid name")),
-                moved_from: Vec::new(),
-                namespace: String::new(),
-                instances: None,
-                autostart: false,
-                protect: false,
-                kind: Kind::Service,
-                depends_on: BTreeMap::new(),
-                on_dependency_restart: OnDependencyRestart::Ignore,
-                run: Run::default(),
-                restart: RestartPolicy::default(),
-                stop: StopPolicy::default(),
-                logs: LogPolicy::default(),
-                ready: None,
-                health: None,
-                update: UpdatePolicy::default(),
-                watching: WatchPolicy::default(),
-                schedule: CronPolicy::default(),
-                max_memory_restart: None,
-                hooks: Hooks::default(),
-            })
+            let name = AppName::new("_").unwrap_or_else(|_| unreachable!("`_` is a valid name"));
+            Arc::new(App::with_lost_spec(super::AppId::new(ProjectName::nobody(), name)))
         });
         Arc::clone(&NO_SPEC)
     }

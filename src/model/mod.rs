@@ -17,6 +17,7 @@
 mod app;
 mod desired;
 mod digest;
+mod error;
 mod event;
 mod keys;
 mod live;
@@ -33,6 +34,7 @@ pub use app::{
 };
 pub use desired::{Change, Declared, Desired, Environment, Origin, Project, Proposed, Standing};
 pub use digest::Digest;
+pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
 pub use keys::{Class, KEYS, Key, key};
 pub use live::{Exit, Failure, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};

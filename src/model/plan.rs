@@ -158,6 +158,10 @@ pub enum Reason {
     NotRunning,
     /// It was given up, and a person applies again.
     WasErrored,
+    /// It waited for its next start, and a person applies again.
+    WasInBackoff,
+    /// It runs what nobody knows: the state that held its spec was lost.
+    SpecLost,
     /// It was stopped by a person; this apply starts it again.
     WasStopped {
         /// Who.
@@ -242,6 +246,11 @@ pub enum Note {
     Profile {
         /// Which.
         name: String,
+    },
+    /// It runs and nothing declares it, because the state that held its spec was lost: it is left alone.
+    SpecLost {
+        /// Which.
+        app: AppName,
     },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {

@@ -9,7 +9,7 @@ use crate::model::{
     WallTime,
 };
 
-use super::{INSTANCES_MAX, target, usage};
+use super::{INSTANCES_MAX, forgotten, target, usage};
 
 /// A change that a person makes without a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,10 @@ pub struct EditRequest<'a> {
 pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<Change>, Refusal> {
     let mut edited = stored.clone();
     for (name, slot) in request.targets {
+        if forgotten::is_forgotten(stored, name, live, request) {
+            forgotten::check(name, request)?;
+            continue;
+        }
         let Some(declared) = edited.apps.get_mut(name) else {
             return Err(usage(format!("project `{}` has no app `{name}`", request.project), None));
         };
@@ -105,7 +109,7 @@ fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Cha
 }
 
 /// The instances of one app by slot.
-fn instances<'a>(project: &ProjectName, name: &AppName, live: &'a Live) -> BTreeMap<u32, &'a LiveInstance> {
+pub(super) fn instances<'a>(project: &ProjectName, name: &AppName, live: &'a Live) -> BTreeMap<u32, &'a LiveInstance> {
     let app = AppId::new(project.clone(), name.clone());
     let all = live.instances.range(app.instance(0)..=app.instance(u32::MAX));
     all.filter(|(id, _)| !id.is_successor).map(|(id, instance)| (id.slot, instance)).collect()

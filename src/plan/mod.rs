@@ -11,6 +11,7 @@ mod assemble;
 mod difference;
 mod edit;
 mod field_change;
+mod forgotten;
 mod mask;
 mod operations;
 mod order;
@@ -31,6 +32,7 @@ use crate::model::{
 use target::Target;
 
 pub use edit::{Edit, EditRequest, edit};
+pub use forgotten::{add_forgotten, with_lost_spec};
 pub use mask::{HIDDEN, is_secret};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.

@@ -1,6 +1,6 @@
 //! The one loop that changes Desired: intents come in one after the other, each is planned, kept, then carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,13 +124,8 @@ impl Loop {
             return;
         }
         let live = self.surroundings.supervisor.live().await;
-        let mut names: Vec<ProjectName> = desired.projects.keys().cloned().collect();
-        names.extend(
-            live.instances.keys().map(|id| id.app.project.clone()).filter(|name| !desired.projects.contains_key(name)),
-        );
-        names.dedup();
-        for name in names {
-            let project = desired.projects.get(&name).cloned().unwrap_or_else(Project::default);
+        for name in every_project(&desired, &live) {
+            let project = desired.projects.get(&name).cloned().unwrap_or_default();
             let mut plan = plan::plan_wakeup(&name, &project, &live);
             plan.keep_only(|app| self.may_touch(&name, &project, app));
             self.discard_strays(&name, &plan, &live);
@@ -196,11 +191,14 @@ impl Loop {
         let live = self.surroundings.supervisor.live().await;
         let mut changes = Vec::new();
         let desired = self.current();
+        let (at, known) = (os::wall(), every_project(&desired, &live));
         for (project, targets) in &by_project {
-            let stored =
-                desired.projects.get(project).ok_or_else(|| ReconcileError::NoSuchApp { app: project.to_string() })?;
-            let request = EditRequest { project, targets, edit, by: &by.name, at: os::wall() };
-            changes.extend(plan::edit(stored, &live, &request).map_err(ReconcileError::Refused)?);
+            if !known.contains(project) {
+                return Err(ReconcileError::NoSuchApp { app: project.to_string() });
+            }
+            let stored = desired.projects.get(project).cloned().unwrap_or_default();
+            let request = EditRequest { project, targets, edit, by: &by.name, at };
+            changes.extend(plan::edit(&stored, &live, &request).map_err(ReconcileError::Refused)?);
         }
         if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart) {
             changes.push(Change::ShutDown { is_shut_down: false });
@@ -209,12 +207,14 @@ impl Loop {
         let cause = Cause::Command { by: by.clone(), verb: verb(edit).to_owned() };
         let mut accepted = Vec::new();
         for (name, targets) in by_project {
-            let project = self.current().projects.get(&name).cloned().unwrap_or_else(Project::default);
+            let project = self.current().projects.get(&name).cloned().unwrap_or_default();
             let mut plan = plan::plan_wakeup(&name, &project, &live);
             plan.keep_only(|name| targets.iter().any(|(app, _)| app == name));
             if *edit != Edit::Reload {
                 plan.restart_at_once();
             }
+            let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
+            plan::add_forgotten(&mut plan, &project, &live, &request);
             self.tell_accepted(&plan, project.generation, &cause);
             accepted.push(self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired)));
         }
@@ -229,7 +229,10 @@ impl Loop {
         let live = self.surroundings.supervisor.live().await;
         let cause = Cause::Command { by: by.clone(), verb: "shutdown".into() };
         let desired = self.current();
-        let plans = desired.projects.iter().map(|(name, project)| plan::plan_shutdown(name, project, &live, &by.name));
+        let plans = every_project(&desired, &live).into_iter().map(|name| {
+            let project = desired.projects.get(&name).cloned().unwrap_or_default();
+            plan::plan_shutdown(&name, &project, &live, &by.name)
+        });
         Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired))).collect())
     }
 
@@ -308,6 +311,12 @@ impl Loop {
     fn generation_of(&self, project: &ProjectName) -> u64 {
         self.desired.borrow().projects.get(project).map_or(0, |project| project.generation)
     }
+}
+
+/// Every project that is declared, or of which something lives.
+fn every_project(desired: &Desired, live: &Live) -> BTreeSet<ProjectName> {
+    let alive = live.instances.keys().map(|id| &id.app.project);
+    desired.projects.keys().chain(alive).cloned().collect()
 }
 
 /// What is kept only after everything else has succeeded, and what is kept at once. An app that is replaced is

@@ -193,6 +193,41 @@ fn a_file_without_a_beginning_falls_back_to_the_one_before_and_never_silently_to
 }
 
 #[test]
+fn a_copy_that_knows_more_than_a_damaged_file_is_used() {
+    let (folder, states, lengths) = written();
+    let (mut store, ..) = open(&folder);
+    store.keep_copy().unwrap();
+    let (whole, copied) = (journal(&folder), fs::read(folder.path().join(PREVIOUS)).unwrap());
+    assert_eq!(whole, copied);
+    store.commit(&[app("later", 1)]).unwrap();
+    assert_eq!(fs::read(folder.path().join(PREVIOUS)).unwrap(), copied, "a file of its own");
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for broken in [Vec::new(), flipped(3), flipped(lengths[1] + 9), whole[..lengths[2] + 9].to_vec()] {
+        let folder = TempDir::new().unwrap();
+        write(&folder, JOURNAL, &broken);
+        write(&folder, PREVIOUS, &copied);
+        let (_, desired, troubles) = open(&folder);
+        assert_eq!((Some(&desired), troubles.len()), (states.last(), 1), "{troubles:?}");
+        assert_eq!(fs::read(folder.path().join("desired.journal.broken-1")).unwrap(), broken);
+    }
+}
+
+#[test]
+fn a_copy_that_is_broken_too_is_kept_and_said() {
+    let folder = TempDir::new().unwrap();
+    write(&folder, JOURNAL, b"garbage");
+    write(&folder, PREVIOUS, b"rubbish");
+    let (_, desired, troubles) = open(&folder);
+    assert_eq!((desired, troubles.len()), (Desired::default(), 1));
+    assert_eq!(fs::read(folder.path().join("desired.journal.prev.broken-1")).unwrap(), b"rubbish");
+    assert_eq!(open(&folder).2, [""; 0]);
+}
+
+#[test]
 fn a_newer_format_is_refused_and_not_touched() {
     let (folder, ..) = written();
     let newer = String::from_utf8(journal(&folder)).unwrap().replacen("pm-desired 1", "pm-desired 2", 1);

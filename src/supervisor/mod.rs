@@ -4,6 +4,7 @@
 //! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
+mod lost;
 mod member;
 mod perform;
 mod recover;

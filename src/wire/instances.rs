@@ -16,6 +16,9 @@ pub struct ListAnswer {
     pub now: Moment,
     /// Every instance (and every app without one), ordered by project, app and slot.
     pub apps: Vec<Row>,
+    /// What the daemon found when it started and has told nobody yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One instance, or an app that has none.
@@ -39,6 +42,9 @@ pub struct Row {
     pub status: String,
     /// The same with its data.
     pub phase: Phase,
+    /// It runs what nobody knows: the state that held its spec was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_spec_lost: bool,
     /// What should be, if that is not simply "up".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
@@ -76,6 +82,9 @@ pub struct BriefAnswer<'a> {
     /// As in [`ListAnswer`].
     #[serde(borrow)]
     pub apps: Vec<BriefRow<'a>>,
+    /// What a person should know of the daemon's own state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A [`Row`] without what no table shows; what goes without saying is left out.
@@ -93,6 +102,9 @@ pub struct BriefRow<'a> {
     /// It is to take the slot over from the one that has it, in a rolling update.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_successor: bool,
+    /// It runs, and the state that held its spec was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_spec_lost: bool,
     /// What it does, unless it simply runs: then it has a `pid` and no phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,

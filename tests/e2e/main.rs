@@ -41,6 +41,7 @@ mod daemon_killed;
 mod first_commands;
 mod full_disk;
 mod kill_points;
+mod lost_state;
 mod many_commands;
 mod permissions;
 mod socket_left_over;

@@ -40,12 +40,14 @@ impl Verb for List {
         if self.json.json {
             let answer = client.list(&selection)?;
             session.compare_versions(&client)?;
+            session.warn(&answer.warnings)?;
             session.screen.json(&answer)?;
             return Ok(Code::Ok);
         }
         let text = client.brief_list(&selection)?;
         session.compare_versions(&client)?;
         let answer: BriefAnswer<'_> = client::understood(&text)?;
+        session.warn(&answer.warnings)?;
         if answer.apps.is_empty() {
             session.screen.note("no apps yet: `pm apply` in a folder with an ecosystem file, or `pm start SCRIPT`")?;
         } else {

@@ -29,7 +29,11 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
         if is_many_projects {
             table.cell(&*row.project);
         }
-        let (status, tone) = words(row.slot, row.phase.as_ref(), row.next_start_ms, row.standing.as_ref());
+        let (status, tone) = if row.is_spec_lost && row.phase.is_none() {
+            (Cow::Borrowed("running, spec lost"), Tone::Warn)
+        } else {
+            words(row.slot, row.phase.as_ref(), row.next_start_ms, row.standing.as_ref())
+        };
         table.toned(status, tone);
         table.cell(or_dash(row.pid));
         table.cell(or_dash(row.uptime_ms));
@@ -53,7 +57,10 @@ pub(in crate::cli) fn name(row: &Row) -> String {
 
 /// The word for the state, with what is most worth knowing about it.
 pub(in crate::cli) fn status(row: &Row) -> (Cow<'static, str>, Tone) {
-    words(row.slot, Some(&row.phase), row.next_start_ms, row.standing.as_ref())
+    match row.phase {
+        Phase::Running { .. } if row.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
+        _ => words(row.slot, Some(&row.phase), row.next_start_ms, row.standing.as_ref()),
+    }
 }
 
 /// No phase: it simply runs.
@@ -105,6 +112,7 @@ mod tests {
             slot: Some(0),
             is_successor: false,
             phase,
+            is_spec_lost: false,
             standing: None,
             pid: None,
             uptime_ms: None,

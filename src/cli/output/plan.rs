@@ -208,6 +208,8 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         Reason::RestartAsked => "restart asked for".to_owned(),
         Reason::NotRunning => "not running".to_owned(),
         Reason::WasErrored => "was given up, is tried again".to_owned(),
+        Reason::WasInBackoff => "was in backoff, is tried again".to_owned(),
+        Reason::SpecLost => "its spec was lost".to_owned(),
         Reason::OutOfDate => "runs an older spec".to_owned(),
         Reason::ScaledByHand { to } => format!("scaled to {to} by hand"),
         Reason::NotInFile => "no longer in the file".to_owned(),
@@ -276,6 +278,9 @@ fn note(note: &Note) -> Option<String> {
         }
         // Stands in the heading.
         Note::Profile { .. } => return None,
+        Note::SpecLost { app } => format!(
+            "{app} runs, its spec was lost, and nothing here declares it: it is left alone; `pm delete {app}` ends it"
+        ),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })
 }

@@ -2,6 +2,7 @@
 
 mod applies;
 mod edits;
+mod lost;
 mod properties;
 mod refusals;
 mod wakeups;
