@@ -371,13 +371,13 @@ mod tests {
         let mut out = String::new();
         write_plan(&mut out, &example(), &View { files: &files, profile: Some("production"), now, is_coloured: false });
         let expected = r#"project shop   deploy/ecosystem.toml   profile production   generation 41
-  -/+ api     roll 3, 1 at a time               env.LOG_LEVEL "info" -> "debug", env.DB_PASS (sensitive) changed
-  ~   worker  live, 0 restarts                  kill_timeout 10s -> 5s
+  -/+ api     roll 3, 1 at a time, new before old  env.LOG_LEVEL "info" -> "debug", env.DB_PASS (sensitive) changed
+  ~   worker  live, 0 restarts                     kill_timeout 10s -> 5s
   +   mailer  start 1
-  ^   queue   scale 2 -> 4                      slots 2, 3 start
-  >   api2    renamed from old-api              pid kept
+  ^   queue   scale 2 -> 4                         slots 2, 3 start
+  >   api2    renamed from old-api                 pid kept
   !   sync    stopped by alice 2h ago -> start
-  -   legacy  delete 1                          no longer in the file
+  -   legacy  delete 1                             no longer in the file
   .   1 unchanged, 1 held (billing)
   note: autostart of a counts when it is next started
 Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes interrupted: 4
