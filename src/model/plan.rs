@@ -169,6 +169,11 @@ pub enum Reason {
         /// When, milliseconds since 1970.
         at: super::WallTime,
     },
+    /// Something that it depends on has had a new process since.
+    DependencyRestarted {
+        /// Which app.
+        app: AppName,
+    },
     /// The process runs another spec than the last applied one (an apply was cut short).
     OutOfDate,
     /// An operator scaled it; the file says otherwise.

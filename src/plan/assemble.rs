@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{App, AppName, Note, Operation, Plan, Project, ProjectName, Reason, Summary, Verb};
 
 use super::operations::AppScene;
+use super::renewal::renewal;
 use super::replacement::{Leaving, replace};
 use super::slots::{has_lost_spec, is_up, running};
 use super::target::Target;
@@ -74,6 +75,7 @@ impl<'a> Scene<'a> {
             target,
             live: self.live.get(renamed_from.unwrap_or(name)).cloned().unwrap_or_default(),
             from_shell: self.from_shell,
+            renewal: renewal(target, self.live),
             is_asked: self.is_asked,
         };
         let steps = app.steps();

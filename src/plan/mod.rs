@@ -16,6 +16,7 @@ mod mask;
 mod operations;
 mod order;
 mod ownership;
+mod renewal;
 mod replacement;
 mod safety;
 mod slots;

@@ -6,6 +6,7 @@ use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reas
 
 use super::difference::{Field, difference};
 use super::field_change::field_change;
+use super::renewal::Renewal;
 use super::slots::{Slots, running};
 
 /// One app before and after, and what lives of it.
@@ -22,6 +23,8 @@ pub(super) struct AppScene<'a> {
     pub live: BTreeMap<u32, &'a LiveInstance>,
     /// Spec paths whose value came from the caller's shell.
     pub from_shell: &'a BTreeMap<String, String>,
+    /// A dependency that has had a new process, and whose renewals this app follows.
+    pub renewal: Option<Renewal<'a>>,
     /// A person applies.
     pub is_asked: bool,
 }
@@ -38,7 +41,7 @@ pub(super) struct AppSteps {
 impl AppScene<'_> {
     /// The steps of this app; none if nothing is to be done.
     pub(super) fn steps(&self) -> AppSteps {
-        let slots = Slots::sort(self.target, &self.live, self.is_asked);
+        let slots = Slots::sort(self.target, &self.live, self.renewal, self.is_asked);
         let fields = self.prior.map(|prior| difference(&prior.spec, &self.target.spec)).unwrap_or_default();
         let (next_fields, fields): (Vec<_>, Vec<_>) = fields.into_iter().partition(|field| field.class == Class::Next);
         let (scale_fields, mut fields): (Vec<_>, Vec<_>) =
@@ -143,6 +146,9 @@ impl AppScene<'_> {
         let mut reasons = Vec::new();
         if slots.is_restart_asked {
             reasons.push(Reason::RestartAsked);
+        }
+        if let Some(renewal) = self.renewal.filter(|_| slots.is_outlived) {
+            reasons.push(Reason::DependencyRestarted { app: renewal.app.clone() });
         }
         if slots.is_out_of_date && !fields.iter().any(|field| field.class == Class::Respawn) {
             reasons.push(Reason::OutOfDate);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::{App, Class, Declared, LiveInstance, Phase};
 
 use super::difference::difference;
+use super::renewal::Renewal;
 
 /// The slots of one app, sorted by need. A slot that needs nothing stands in no list.
 #[derive(Default)]
@@ -30,6 +31,8 @@ pub(super) struct Slots<'a> {
     pub has_lost_spec: bool,
     /// Among `down` and `stale`: a person asked for a new process.
     pub is_restart_asked: bool,
+    /// Among `stale`: something that it depends on has had a new process since.
+    pub is_outlived: bool,
     /// Among `down` and `stale`: the spec that a process was started with differs in a field that needs a new one.
     pub is_out_of_date: bool,
 }
@@ -56,7 +59,13 @@ enum Need {
 
 impl<'a> Slots<'a> {
     /// Sorts the slots of one app. `is_asked`: a person applies, so what was given up is tried again.
-    pub(super) fn sort(declared: &Declared, live: &BTreeMap<u32, &'a LiveInstance>, is_asked: bool) -> Self {
+    /// `renewal`: processes that are older than this one are out of date.
+    pub(super) fn sort(
+        declared: &Declared,
+        live: &BTreeMap<u32, &'a LiveInstance>,
+        renewal: Option<Renewal<'_>>,
+        is_asked: bool,
+    ) -> Self {
         let mut slots = Self::default();
         let count = declared.instances();
         let mut known: Option<(&Arc<App>, Distance)> = None;
@@ -70,17 +79,25 @@ impl<'a> Slots<'a> {
                 _ => distance(&instance.spec, &declared.spec),
             };
             known = Some((&instance.spec, distance));
-            slots.take(slot, instance, declared, distance, is_asked);
+            let is_outlived = renewal.is_some_and(|renewal| renewal.outdates(instance));
+            slots.take(slot, instance, declared, distance, (is_outlived, is_asked));
         }
         slots.absent = (0..count).filter(|slot| declared.should_run(*slot) && !live.contains_key(slot)).collect();
         slots
     }
 
-    fn take(&mut self, slot: u32, instance: &'a LiveInstance, declared: &Declared, distance: Distance, is_asked: bool) {
+    fn take(
+        &mut self,
+        slot: u32,
+        instance: &'a LiveInstance,
+        declared: &Declared,
+        distance: Distance,
+        (is_outlived, is_asked): (bool, bool),
+    ) {
         let is_behind = instance.epoch < declared.epoch_of(slot);
         // What runs is better than what an older state may say: only a person has it replaced.
         let is_lost = distance == Distance::Unknown;
-        let is_stale = is_behind || distance == Distance::NeedsProcess || (is_lost && is_asked);
+        let is_stale = is_behind || is_outlived || distance == Distance::NeedsProcess || (is_lost && is_asked);
         let need = if declared.should_run(slot) {
             wanted(&instance.phase, is_stale, distance, is_asked)
         } else {
@@ -100,6 +117,7 @@ impl<'a> Slots<'a> {
         self.has_backoff |= need == Need::Start && matches!(instance.phase, Phase::Backoff { .. });
         self.has_lost_spec |= is_lost;
         self.is_restart_asked |= is_behind;
+        self.is_outlived |= is_outlived;
         self.is_out_of_date |= distance == Distance::NeedsProcess;
     }
 }

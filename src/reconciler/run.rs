@@ -11,8 +11,8 @@ use super::perform::Surroundings;
 use super::rollout::strays;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, Operation, Plan, Project,
-    ProjectName, Proposed, Subject, Verb,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
+    Plan, Project, ProjectName, Proposed, Reason, Subject, Verb,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -20,6 +20,9 @@ use crate::supervisor::{Order, Task};
 
 /// How often Desired and Live are compared although nobody woke the loop.
 const SLOW_TIMER: Duration = Duration::from_secs(30);
+
+/// Between two looks at what lives, while an app follows the renewals of what it depends on.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// The reconciler's own memory; it belongs to one task.
 #[derive(Debug)]
@@ -79,13 +82,19 @@ impl Loop {
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         timer.tick().await;
         let mut freed = self.busy.subscribe();
+        let mut lives = self.surroundings.supervisor.changes();
         loop {
+            let has_followers = follows_renewals(&self.current());
             tokio::select! {
                 intent = self.intents.recv() => match intent {
                     Some(intent) => self.take(intent).await,
                     None => return,
                 },
                 _ = timer.tick() => self.wake().await,
+                Ok(()) = lives.changed(), if has_followers => {
+                    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+                    self.wake().await;
+                }
                 Ok(()) = freed.changed(), if !self.triggered.is_empty() => self.take_waiting_triggers().await,
             }
         }
@@ -129,8 +138,8 @@ impl Loop {
             let mut plan = plan::plan_wakeup(&name, &project, &live);
             plan.keep_only(|app| self.may_touch(&name, &project, app));
             self.discard_strays(&name, &plan, &live);
-            if !plan.is_empty() {
-                self.execute(plan, Cause::Boot, Vec::new(), Arc::clone(&desired));
+            for (plan, cause) in by_cause(plan).into_iter().filter(|(plan, _)| !plan.is_empty()) {
+                self.execute(plan, cause, Vec::new(), Arc::clone(&desired));
             }
         }
     }
@@ -332,6 +341,35 @@ fn split_removals(changes: Vec<Change>, plan: &Plan) -> (Vec<Change>, Vec<Change
         Change::ProjectRemoved { .. } => true,
         Change::Project { .. } | Change::App { .. } | Change::ShutDown { .. } => false,
     })
+}
+
+/// Whether some app is restarted together with what it depends on.
+fn follows_renewals(desired: &Desired) -> bool {
+    let apps = desired.projects.values().flat_map(|project| project.apps.values());
+    apps.map(|declared| declared.spec.on_dependency_restart).any(|policy| policy == OnDependencyRestart::Restart)
+}
+
+/// What a wake-up found, by the reason that people are told.
+fn by_cause(plan: Plan) -> Vec<(Plan, Cause)> {
+    let renewed = |operation: &Operation| {
+        operation.reasons.iter().find_map(|reason| match reason {
+            Reason::DependencyRestarted { app } => Some(app.clone()),
+            _ => None,
+        })
+    };
+    let followed: BTreeMap<AppName, AppName> =
+        plan.operations.iter().filter_map(|operation| Some((operation.app.clone(), renewed(operation)?))).collect();
+    let mut parts = Vec::new();
+    for dependency in followed.values().collect::<BTreeSet<_>>() {
+        let mut part = plan.clone();
+        part.keep_only(|app| followed.get(app) == Some(dependency));
+        part.restart_at_once();
+        parts.push((part, Cause::Dependency { app: dependency.clone() }));
+    }
+    let mut rest = plan;
+    rest.keep_only(|app| !followed.contains_key(app));
+    parts.push((rest, Cause::Boot));
+    parts
 }
 
 fn verb(edit: &Edit) -> &'static str {

@@ -1,6 +1,6 @@
 //! Apps start after what they depend on, and stop before it.
 
-use crate::support::{SOON, Sandbox, wait_until};
+use crate::support::{SOON, Sandbox, kill, wait_until};
 
 /// Three apps that write their start and their end into one file; the order in the file is the reverse.
 fn file(sandbox: &Sandbox) -> String {
@@ -60,4 +60,25 @@ fn what_depends_on_a_failed_start_is_skipped() {
     sandbox.pm(&["apply"]).code(6).says(&["db", "skipped"]);
     sandbox.pid("alone/0");
     assert_eq!(sandbox.instance("api/0").and_then(|api| api.pid), None);
+}
+
+#[test]
+fn an_app_follows_the_restarts_of_what_it_depends_on_if_it_says_so() {
+    let sandbox = Sandbox::applied(
+        "[[apps]]\nname = \"db\"\ncommand = \"sleep 1000\"\n\
+         [[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ndepends_on = [\"db\"]\non_dependency_restart = \"restart\"\n\
+         [[apps]]\nname = \"other\"\ncommand = \"sleep 1000\"\ndepends_on = [\"db\"]\n",
+    );
+    let (api, other) = (sandbox.pid("api/0"), sandbox.pid("other/0"));
+    kill(sandbox.pid("db/0"), libc::SIGKILL);
+    wait_until("api has a new process", SOON, || {
+        sandbox.instance("api/0").and_then(|row| row.pid).is_some_and(|pid| pid != api)
+    });
+    sandbox.pm(&["why", "api"]).ok().says(&["db got a new process"]);
+    assert_eq!(sandbox.pid("other/0"), other, "it did not ask for that");
+    // Once is enough, for the next daemon too.
+    let api = sandbox.pid("api/0");
+    sandbox.kill_daemon();
+    sandbox.pm(&["apply"]).ok();
+    assert_eq!(sandbox.pid("api/0"), api);
 }
