@@ -138,11 +138,11 @@ impl Execution {
     /// A service that ends within its first moments has failed, unless its policy calls that exit done.
     async fn stays_alive(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let id = AppId::new(self.project.clone(), app.clone());
-        let before = self.surroundings.supervisor.live().await;
+        let instances: Vec<InstanceId> = slots.iter().map(|slot| id.instance(*slot)).collect();
+        let before = self.surroundings.supervisor.look(instances.clone()).await;
         tokio::time::sleep(ALIVE_FOR).await;
-        let after = self.surroundings.supervisor.live().await;
-        for slot in slots {
-            let instance = id.instance(*slot);
+        let after = self.surroundings.supervisor.look(instances.clone()).await;
+        for instance in instances {
             let (Some(before), Some(after)) = (before.instances.get(&instance), after.instances.get(&instance)) else {
                 return OperationResult::Superseded;
             };
@@ -156,7 +156,7 @@ impl Execution {
     }
 
     async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
-        let live = self.surroundings.supervisor.live().await;
+        let live = self.surroundings.supervisor.look(vec![instance.clone()]).await;
         let exit = live.instances.get(&instance).and_then(|live| live.last_exit);
         let last_lines = self.last_lines(&instance).await;
         OperationResult::Failed { instance, failure, exit, last_lines, is_reverted: false }

@@ -39,6 +39,7 @@ impl Loop {
             self.take_over(member, &mut pipes, &mut recovered);
         }
         self.sweep();
+        self.mirror();
         self.roster.publish();
         recovered
     }

@@ -18,6 +18,8 @@ use crate::os::{self, ExitWatch, Leftover, PidFd};
 
 /// How often rows are looked at although nothing happened.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Things that happen in one turn, at most.
+const TURN_MAX: usize = 64;
 
 /// The supervisor's own memory. It belongs to one task; nobody else touches it.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(super) struct Loop {
     pub(super) orphans: BTreeSet<u32>,
     /// Rows whose trees are to be looked at, in one sweep for all.
     pub(super) sweeps: BTreeSet<u32>,
+    /// Rows that have changed in this turn.
+    pub(super) unmirrored: BTreeSet<u32>,
     /// What the last sweep found, by row.
     pub(super) leftovers: BTreeMap<u32, Vec<Leftover>>,
     pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
@@ -68,6 +72,7 @@ impl Loop {
             unharvested: BTreeMap::new(),
             orphans: BTreeSet::new(),
             sweeps: BTreeSet::new(),
+            unmirrored: BTreeSet::new(),
             leftovers: BTreeMap::new(),
             spawned_in,
             spawned,
@@ -80,21 +85,47 @@ impl Loop {
     pub async fn run(mut self) {
         loop {
             match self.next().await {
-                Happening::Asked(request) => self.asked(request),
-                Happening::Spawned(result) => self.spawned(result),
-                Happening::Ended(tokens) => tokens.into_iter().for_each(|token| self.ended(token)),
-                Happening::Harvested => self.harvest(),
-                Happening::AnchorGone => self.anchor_gone(),
-                Happening::AlarmRang => {
-                    for row in self.roster.due(os::now()) {
-                        self.step(row, Input::Alarm);
-                    }
-                }
-                Happening::TimeToLook => self.look_at_rows(),
                 Happening::NobodyLeft => return,
+                first => self.happened(first),
+            }
+            for _ in 1..TURN_MAX {
+                let Some(another) = self.waiting() else { break };
+                self.happened(another);
             }
             self.sweep();
+            self.mirror();
             self.roster.publish();
+        }
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Asked(request) => self.asked(request),
+            Happening::Spawned(result) => self.spawned(result),
+            Happening::Ended(tokens) => tokens.into_iter().for_each(|token| self.ended(token)),
+            Happening::Harvested => self.harvest(),
+            Happening::AnchorGone => self.anchor_gone(),
+            Happening::AlarmRang => {
+                for row in self.roster.due(os::now()) {
+                    self.step(row, Input::Alarm);
+                }
+            }
+            Happening::TimeToLook => self.look_at_rows(),
+            Happening::NobodyLeft => {}
+        }
+    }
+
+    /// What has happened already, of the two things that come in bursts: it needs no waiting, and shares the end of
+    /// the turn with others.
+    fn waiting(&mut self) -> Option<Happening> {
+        let spawned = self.spawned.try_recv().ok().map(Happening::Spawned);
+        spawned.or_else(|| self.requests.try_recv().ok().map(Happening::Asked))
+    }
+
+    /// Copies the rows that this turn has changed to the file that is read when both processes died.
+    pub(super) fn mirror(&mut self) {
+        if !self.unmirrored.is_empty() {
+            self.world.mirror(std::mem::take(&mut self.unmirrored));
         }
     }
 
@@ -120,6 +151,7 @@ impl Loop {
             Request::Order(order, reply) => self.order(order, reply),
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
+            Request::Look(instances, reply) => drop(reply.send(self.roster.look(instances))),
         }
     }
 
@@ -193,7 +225,7 @@ impl Loop {
             member.record = launch.clone();
             member.next = launch;
             member.row.set_record(&member.row_record());
-            self.world.mirror(member.row);
+            self.unmirrored.insert(row);
         }
         self.retarget(row);
         self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
