@@ -1,8 +1,10 @@
 //! Descriptors that the anchor holds for the daemon, so that they survive it.
 
+use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use super::layout::HeldCells;
+use super::table::ROWS;
 
 /// Standard output of a row; the key is the row.
 pub const HELD_OUTPUT: u32 = 1;
@@ -22,6 +24,67 @@ pub struct Held {
     pub kind: u32,
     /// Its number, in the anchor and in a daemon that was just started.
     pub fd: i32,
+}
+
+/// Kinds that are found without a search, if their key is a row.
+const KINDS: usize = HELD_CHANNEL as usize;
+
+/// The anchor's view of what it holds. Allocates once, at its start.
+pub(super) struct Store {
+    cells: &'static [HeldCells],
+    /// By row and kind: the number of the cell, plus one.
+    places: Box<[u16]>,
+    /// No cell before this one is free.
+    first_free: usize,
+    /// No cell from this one on was ever used.
+    used: usize,
+}
+
+impl Store {
+    /// Over the (empty) cells of a new table.
+    pub(super) fn new(cells: &'static [HeldCells]) -> Self {
+        Self { cells, places: vec![0; ROWS as usize * KINDS].into(), first_free: 0, used: 0 }
+    }
+
+    /// Keeps a descriptor that survives `exec` for all daemons to come. False if there is no place.
+    pub(super) fn hold(&mut self, key: u64, kind: u32, fd: OwnedFd) -> bool {
+        self.release(key, kind);
+        let is_free = |cells: &HeldCells| cells.get().is_none();
+        let free = self.cells.iter().skip(self.first_free).position(is_free).map(|at| at + self.first_free);
+        let Some((free, cells)) = free.and_then(|free| Some((free, self.cells.get(free)?))).filter(|_| kind != 0)
+        else {
+            return false;
+        };
+        cells.put(Held { key, kind, fd: fd.into_raw_fd() });
+        self.first_free = free + 1;
+        self.used = self.used.max(free + 1);
+        if let Some(place) = self.place(key, kind) {
+            *place = u16::try_from(free + 1).unwrap_or(0);
+        }
+        true
+    }
+
+    /// Closes what is held under (key, kind), if anything is.
+    pub(super) fn release(&mut self, key: u64, kind: u32) {
+        let number = match self.place(key, kind) {
+            Some(place) => usize::from(std::mem::take(place)).checked_sub(1),
+            None => self.cells[..self.used]
+                .iter()
+                .position(|cells| cells.get().is_some_and(|held| held.key == key && held.kind == kind)),
+        };
+        let Some(number) = number else { return };
+        let Some(held) = self.cells.get(number).and_then(HeldCells::get) else { return };
+        self.cells[number].clear();
+        self.first_free = self.first_free.min(number);
+        // SAFETY: it came here through `hold` and has left the store just now, so it is closed once.
+        drop(unsafe { OwnedFd::from_raw_fd(held.fd) });
+    }
+
+    fn place(&mut self, key: u64, kind: u32) -> Option<&mut u16> {
+        let row = usize::try_from(key).ok().filter(|row| *row < ROWS as usize)?;
+        let kind = usize::try_from(kind).ok()?.checked_sub(1).filter(|kind| *kind < KINDS)?;
+        self.places.get_mut(row * KINDS + kind)
+    }
 }
 
 impl HeldCells {

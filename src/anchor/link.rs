@@ -103,7 +103,15 @@ impl AnchorLink {
     /// # Errors
     /// The anchor is gone, or does not read: then nothing is held.
     pub fn hold(&self, key: u64, kind: u32, fd: BorrowedFd<'_>) -> io::Result<()> {
-        self.send(Message::Hold { key, kind }, Some(fd))
+        self.send(Message::Hold { key, kind }, &[fd])
+    }
+
+    /// The same for two descriptors, the second one under the next kind.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub fn hold_two(&self, key: u64, kind: u32, fds: [BorrowedFd<'_>; 2]) -> io::Result<()> {
+        self.send(Message::HoldTwo { key, kind }, &fds)
     }
 
     /// Lets the anchor close what it holds under (key, kind).
@@ -111,7 +119,7 @@ impl AnchorLink {
     /// # Errors
     /// The anchor is gone, or does not read.
     pub fn drop_held(&self, key: u64, kind: u32) -> io::Result<()> {
-        self.send(Message::Drop { key, kind }, None)
+        self.send(Message::Drop { key, kind }, &[])
     }
 
     /// Tells the anchor to end once we have ended.
@@ -119,7 +127,7 @@ impl AnchorLink {
     /// # Errors
     /// The anchor is gone, or does not read.
     pub fn quit(&self) -> io::Result<()> {
-        self.send(Message::Quit, None)
+        self.send(Message::Quit, &[])
     }
 
     /// Waits for what the anchor says. Cancel-safe.
@@ -143,7 +151,7 @@ impl AnchorLink {
 
     /// The socket's buffer holds about two hundred messages. A burst (a thousand apps at once) fills it for the
     /// microseconds that the anchor needs, so it is worth waiting a little.
-    fn send(&self, message: Message, passed: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    fn send(&self, message: Message, passed: &[BorrowedFd<'_>]) -> io::Result<()> {
         let socket = self.socket.get_ref().as_fd();
         for _ in 0..SEND_TRIES {
             match message.send(socket, passed) {

@@ -1,10 +1,12 @@
 //! A copy of the rows in a file, for the case that anchor and daemon die both.
 
 use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use super::layout::{MAGIC, RecordCells, RowCells, VERSION};
 use super::row::{Row, RowState, unpack};
@@ -18,6 +20,9 @@ const ROW_BYTES: usize = size_of::<RowCells>();
 #[derive(Debug)]
 pub struct Mirror {
     file: File,
+    /// What stands in the file: the digest of each row's bytes; 0 = not known. One row, one writer at a time: an older
+    /// state never overwrites a newer one.
+    written: Mutex<Box<[u64]>>,
 }
 
 impl Mirror {
@@ -27,22 +32,40 @@ impl Mirror {
     /// The file cannot be written.
     pub fn create(path: &Path, table: &Table) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let mirror = Self { file };
+        let mirror = Self { file, written: Mutex::new(vec![0; ROWS as usize].into()) };
         let used = table.rows_used();
-        for row in (0..used).filter_map(|index| table.row(index)) {
-            mirror.write(row)?;
-        }
+        mirror.write((0..used).filter_map(|index| table.row(index)))?;
         mirror.file.set_len(offset(used))?;
         mirror.file.write_all_at(&head(table), 0)?;
         Ok(mirror)
     }
 
-    /// Copies one row.
+    /// Copies those of these rows that differ from what the file holds; neighbours in one go.
     ///
     /// # Errors
     /// The disk is full.
-    pub fn write(&self, row: Row) -> io::Result<()> {
-        self.file.write_all_at(&image(row.cells), offset(row.index()))
+    pub fn write(&self, rows: impl IntoIterator<Item = Row>) -> io::Result<()> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_changed(&mut written, rows).inspect_err(|_| written.fill(0))
+    }
+
+    fn write_changed(&self, written: &mut [u64], rows: impl IntoIterator<Item = Row>) -> io::Result<()> {
+        let (mut run, mut begin) = (Vec::new(), 0);
+        for row in rows {
+            let Some(known) = written.get_mut(row.index() as usize) else { continue };
+            let image = image(row.cells);
+            let digest = digest(&image);
+            if std::mem::replace(known, digest) == digest {
+                continue;
+            }
+            if offset(row.index()) != begin + run.len() as u64 {
+                self.file.write_all_at(&run, begin)?;
+                run.clear();
+                begin = offset(row.index());
+            }
+            run.extend_from_slice(&image);
+        }
+        self.file.write_all_at(&run, begin)
     }
 }
 
@@ -75,6 +98,13 @@ impl Table {
         }
         Ok(restored)
     }
+}
+
+/// Never 0.
+fn digest(image: &[u8; ROW_BYTES]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(image);
+    hasher.finish() | 1
 }
 
 fn offset(row: u32) -> u64 {

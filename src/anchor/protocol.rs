@@ -1,6 +1,6 @@
 //! What anchor and daemon say to each other. Frozen: they may be of different versions.
 //!
-//! A message is 32 bytes in native byte order, over a packet socket, with at most one descriptor:
+//! A message is 32 bytes in native byte order, over a packet socket, with at most two descriptors:
 //!
 //! | offset | bytes | field |
 //! | --- | --- | --- |
@@ -18,6 +18,7 @@
 //! | Exited | 3 | anchor | rows are Exited: look. Carries no data, and one stands for many |
 //! | Quit | 4 | daemon | when I have ended, end too |
 //! | Refused | 5 | anchor | kind, key and the reason of a message that was not followed |
+//! | HoldTwo | 6 | daemon | keep two descriptors under (key, kind) and (key, kind + 1), in the place of older ones |
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -41,7 +42,12 @@ pub(super) enum Message {
     Quit,
     /// A message was not followed.
     Refused { key: u64, kind: u32, refusal: Refusal },
+    /// Keep both descriptors that come along, the second one under the next kind.
+    HoldTwo { key: u64, kind: u32 },
 }
+
+/// Descriptors that came along.
+pub(super) type Passed = [Option<OwnedFd>; os::PASSED_MAX];
 
 /// Why a message was not followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +70,7 @@ impl Message {
             Self::Exited => (3, 0, 0, 0),
             Self::Quit => (4, 0, 0, 0),
             Self::Refused { key, kind, refusal } => (5, kind, key, refusal as u64),
+            Self::HoldTwo { key, kind } => (6, kind, key, 0),
         };
         let mut bytes = [0; BYTES];
         bytes[0..2].copy_from_slice(&VERSION.to_ne_bytes());
@@ -92,12 +99,13 @@ impl Message {
             3 => Self::Exited,
             4 => Self::Quit,
             5 => Self::Refused { key, kind, refusal: Refusal::of(u64::from_ne_bytes(*detail)) },
+            6 => Self::HoldTwo { key, kind },
             _ => return None,
         })
     }
 
-    /// Sends it, with a descriptor if it needs one.
-    pub(super) fn send(self, socket: BorrowedFd<'_>, passed: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    /// Sends it, with the descriptors that it needs.
+    pub(super) fn send(self, socket: BorrowedFd<'_>, passed: &[BorrowedFd<'_>]) -> io::Result<()> {
         os::send_packet(socket, &self.encode(), passed)
     }
 }
@@ -111,8 +119,8 @@ impl Refusal {
 /// What arrived.
 #[derive(Debug)]
 pub(super) enum Arrived {
-    /// A message, with the descriptor that came along.
-    Message(Message, Option<OwnedFd>),
+    /// A message, with the descriptors that came along.
+    Message(Message, Passed),
     /// Something that this version does not know.
     Unknown,
     /// The other end is gone.
@@ -146,6 +154,7 @@ mod tests {
         let refused = |refusal| Message::Refused { key: 9, kind: 1, refusal };
         for message in [
             Message::Hold { key: u64::MAX, kind: 2 },
+            Message::HoldTwo { key: 8, kind: 1 },
             Message::Drop { key: 7, kind: u32::MAX },
             Message::Exited,
             Message::Quit,
@@ -175,11 +184,11 @@ mod tests {
     fn a_descriptor_arrives_with_its_message() {
         let (ours, theirs) = os::packet_pair().unwrap();
         let (mut reader, writer) = io::pipe().unwrap();
-        Message::Hold { key: 1, kind: 1 }.send(ours.as_fd(), Some(writer.as_fd())).unwrap();
+        Message::Hold { key: 1, kind: 1 }.send(ours.as_fd(), &[writer.as_fd()]).unwrap();
         drop(writer);
-        os::send_packet(ours.as_fd(), b"what", None).unwrap();
+        os::send_packet(ours.as_fd(), b"what", &[]).unwrap();
         drop(ours); // what was sent before the death arrives all the same
-        let Some(Arrived::Message(_, Some(passed))) = receive(theirs.as_fd()).unwrap() else { panic!() };
+        let Some(Arrived::Message(_, [Some(passed), None])) = receive(theirs.as_fd()).unwrap() else { panic!() };
         std::fs::File::from(passed).write_all(b"through").unwrap();
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::held::Held;
+use super::held::Store;
 use super::link::ANCHOR_SOCKET;
-use super::protocol::{Arrived, Message, Refusal, receive};
+use super::protocol::{Arrived, Message, Passed, Refusal, receive};
 use super::row::{Row, RowState};
 use super::run::DAEMON_LOG_BYTES_MAX;
 use super::table::Table;
@@ -34,8 +34,9 @@ pub(super) struct Anchor {
     /// When the next daemon is started, while there is none.
     restart_at: Moment,
     wait: Millis,
-    /// How many entries at the start of the held region have ever been used.
-    held_used: usize,
+    held: Store,
+    /// A child may have died since the dead were last looked for. Looking costs time with every living child.
+    may_have_dead: bool,
     /// We were told to end: the daemon takes the apps down, then both of us leave.
     is_leaving: bool,
     /// The daemon said that its end, whatever it is, shall be ours.
@@ -64,7 +65,8 @@ impl Anchor {
             daemon: None,
             restart_at: Moment(0),
             wait: Millis(0),
-            held_used: 0,
+            held: Store::new(table.held_cells()),
+            may_have_dead: true,
             is_leaving: false,
             ends_with_daemon: false,
             last_starts: 0,
@@ -86,7 +88,9 @@ impl Anchor {
             if has_message {
                 self.take_messages();
             }
-            self.bury_the_dead();
+            if self.may_have_dead {
+                self.bury_the_dead();
+            }
             let is_due = self.daemon.is_none() && !self.is_over && os::now() >= self.restart_at;
             if is_due && let Err(error) = self.start_daemon() {
                 self.note(format_args!("the daemon cannot be started: {error}"));
@@ -111,8 +115,9 @@ impl Anchor {
         Ok(())
     }
 
-    /// SIGCHLD needs nothing: the dead are looked for after every wake-up.
     fn on_signal(&mut self, signal: i32) {
+        // One SIGCHLD may stand for many.
+        self.may_have_dead |= signal == libc::SIGCHLD;
         if signal == libc::SIGTERM || signal == libc::SIGINT {
             self.is_leaving = true;
             if let Some(daemon) = &self.daemon {
@@ -124,6 +129,7 @@ impl Anchor {
     /// Records and reaps every child that has ended.
     fn bury_the_dead(&mut self) {
         let mut has_news = false;
+        self.may_have_dead = false;
         while let Ok(Some(dead)) = os::next_dead_child() {
             if self.daemon.as_ref().is_some_and(|daemon| daemon.pid == dead.pid) {
                 self.on_daemon_end(dead);
@@ -133,6 +139,7 @@ impl Anchor {
                 has_news |= self.record_exit(dead);
             }
             if os::reap(dead.pid).is_err() {
+                self.may_have_dead = true;
                 break;
             }
         }
@@ -193,41 +200,25 @@ impl Anchor {
         }
     }
 
-    fn follow(&mut self, message: Message, passed: Option<OwnedFd>) {
+    fn follow(&mut self, message: Message, passed: Passed) {
         match (message, passed) {
-            (Message::Hold { key, kind }, Some(fd)) => {
-                if !self.hold(key, kind, fd) {
-                    self.refuse(key, kind, Refusal::Full);
-                }
+            (Message::Hold { key, kind }, [Some(fd), None]) => self.hold(key, kind, fd),
+            (Message::HoldTwo { key, kind }, [Some(first), Some(second)]) => {
+                self.hold(key, kind, first);
+                self.hold(key, kind + 1, second);
             }
-            (Message::Hold { key, kind }, None) => self.refuse(key, kind, Refusal::NoDescriptor),
-            (Message::Drop { key, kind }, _) => self.release(key, kind),
+            (Message::Hold { key, kind } | Message::HoldTwo { key, kind }, _) => {
+                self.refuse(key, kind, Refusal::NoDescriptor);
+            }
+            (Message::Drop { key, kind }, _) => self.held.release(key, kind),
             (Message::Quit, _) => self.ends_with_daemon = true,
             (Message::Exited | Message::Refused { .. }, _) => self.refuse(0, 0, Refusal::Unknown),
         }
     }
 
-    /// Keeps a descriptor for all daemons to come. False if there is no place.
-    fn hold(&mut self, key: u64, kind: u32, fd: OwnedFd) -> bool {
-        self.release(key, kind);
-        let cells = self.table.held_cells();
-        let Some(free) = cells.iter().position(|cells| cells.get().is_none()) else { return false };
-        if kind == 0 || os::keep_across_exec(fd.as_fd()).is_err() {
-            return false;
-        }
-        cells[free].put(Held { key, kind, fd: fd.into_raw_fd() });
-        self.held_used = self.held_used.max(free + 1);
-        true
-    }
-
-    fn release(&self, key: u64, kind: u32) {
-        let is_it = |held: &Held| held.key == key && held.kind == kind;
-        for cells in &self.table.held_cells()[..self.held_used] {
-            if let Some(held) = cells.get().filter(is_it) {
-                cells.clear();
-                // SAFETY: it came here through `hold` and has left the store just now, so it is closed once.
-                drop(unsafe { OwnedFd::from_raw_fd(held.fd) });
-            }
+    fn hold(&mut self, key: u64, kind: u32, fd: OwnedFd) {
+        if !self.held.hold(key, kind, fd) {
+            self.refuse(key, kind, Refusal::Full);
         }
     }
 
@@ -238,7 +229,7 @@ impl Anchor {
     /// Never waits for the daemon.
     fn say(&self, message: Message) {
         if let Some(socket) = self.socket() {
-            let _best_effort = message.send(socket, None);
+            let _best_effort = message.send(socket, &[]);
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicI32;
 
 use super::run::{HELD_BY_OTHER, READY};
 use crate::model::{Millis, Moment};
-use crate::os::{self, ExecPlan, Home, Mailbox, Parent};
+use crate::os::{self, ExecPlan, Home, Mailbox, Output, Parent};
 
 /// How long a first command waits for its daemon. Far beyond any honest boot.
 const PATIENCE: Millis = Millis(10_000);
@@ -128,8 +128,7 @@ fn plan(home: &Path, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result
         cwd: c"/".to_owned(),
         identity: None,
         umask: 0o077,
-        stdout,
-        stderr,
+        output: Output::Opened([stdout, stderr]),
         open_files_soft: None,
     })
 }

@@ -143,7 +143,7 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     first.running(77).unwrap();
     let mirror = Mirror::create(&path, &table).unwrap();
     second.begin(1, &record(2)).unwrap();
-    mirror.write(second).unwrap();
+    mirror.write([second]).unwrap();
 
     let restored = Table::create(1).unwrap();
     assert_eq!(restored.restore(&path).unwrap(), 2);
@@ -166,7 +166,7 @@ async fn a_daemon_hears_of_exits_of_refusals_and_of_the_end() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     link.hold(5, HELD_OUTPUT, writer.as_fd()).unwrap();
     drop(writer);
-    let Some(Arrived::Message(Message::Hold { key: 5, kind: HELD_OUTPUT }, Some(fd))) =
+    let Some(Arrived::Message(Message::Hold { key: 5, kind: HELD_OUTPUT }, [Some(fd), None])) =
         receive(theirs.as_fd()).unwrap()
     else {
         panic!("the descriptor did not arrive")
@@ -175,10 +175,10 @@ async fn a_daemon_hears_of_exits_of_refusals_and_of_the_end() {
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(text, "kept");
-    Message::Exited.send(theirs.as_fd(), None).unwrap();
+    Message::Exited.send(theirs.as_fd(), &[]).unwrap();
     assert_eq!(link.next().await.unwrap(), AnchorWord::Exited);
     let refusal = Refusal::Full;
-    Message::Refused { key: 5, kind: 1, refusal }.send(theirs.as_fd(), None).unwrap();
+    Message::Refused { key: 5, kind: 1, refusal }.send(theirs.as_fd(), &[]).unwrap();
     assert_eq!(link.next().await.unwrap(), AnchorWord::Refused { key: 5, kind: 1, refusal });
     drop(theirs);
     assert_eq!(link.next().await.unwrap(), AnchorWord::Gone);

@@ -10,7 +10,9 @@ pub fn keep_memory_small() {
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 10);
+        // Well above what is taken at once, or every burst would give and take the same pages all the time.
+        libc::mallopt(libc::M_TOP_PAD, 64 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 512 << 10);
     }
 }
 

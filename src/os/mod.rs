@@ -40,12 +40,13 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Dead, ExecPlan, ExitWatch, Fifo, Heir, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready,
-    SharedMemory, ShutdownSignals, SignalFd, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, boot_id,
-    children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, descendants, exit_of, exit_of_zombie,
-    keep_across_exec, leave_session, leftovers, memory_of, move_above, name_process, next_dead_child, open_null,
-    own_pid, packet_pair, parent_pid, place, proc_stat, queued_bytes, reap, receive_packet, send_packet,
-    set_child_oom_score, signal_child, spawn, splice, variables_of, wait_readable, wait_writable,
+    Dead, ExecPlan, ExitWatch, Fifo, Heir, Identity, Leftover, Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller,
+    ProcStat, Ready, SharedMemory, ShutdownSignals, SignalFd, SpawnFailed, UNKNOWN_STATUS, Waker, adopt,
+    become_subreaper, boot_id, children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of,
+    descendants, exit_of, exit_of_zombie, keep_across_exec, leave_session, leftovers, memory_of, move_above,
+    name_process, next_dead_child, open_null, own_pid, packet_pair, parent_pid, place, proc_stat, queued_bytes, reap,
+    receive_packet, send_packet, set_child_oom_score, signal_child, spawn, splice, start_ticks, ticks_now,
+    variables_of, wait_readable, wait_writable,
 };
 pub use lock::Lock;
 pub use look::{FileKind, file_kind, list_folder};

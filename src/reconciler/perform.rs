@@ -148,9 +148,9 @@ impl Execution {
 
     /// Looks twice: what was up at first must still be the same process, and good.
     pub(super) async fn stay_good(&self, instances: &[InstanceId], time: Duration) -> OperationResult {
-        let before = self.surroundings.supervisor.live().await;
+        let before = self.surroundings.supervisor.look(instances.to_vec()).await;
         tokio::time::sleep(time).await;
-        let after = self.surroundings.supervisor.live().await;
+        let after = self.surroundings.supervisor.look(instances.to_vec()).await;
         for instance in instances {
             let (Some(before), Some(after)) = (before.instances.get(instance), after.instances.get(instance)) else {
                 return OperationResult::Superseded;
@@ -165,7 +165,7 @@ impl Execution {
     }
 
     pub(super) async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
-        let live = self.surroundings.supervisor.live().await;
+        let live = self.surroundings.supervisor.look(vec![instance.clone()]).await;
         let exit = live.instances.get(&instance).and_then(|live| live.last_exit);
         let last_lines = self.last_lines(&instance).await;
         OperationResult::Failed { instance, failure, exit, last_lines, is_reverted: false }

@@ -46,7 +46,7 @@ impl Loop {
     }
 
     /// Nothing lives in it and nothing of it could be started again.
-    fn forget_row(&self, row: Row) {
+    fn forget_row(&mut self, row: Row) {
         if row.abandon().is_err() {
             let _ = row.exited_unseen(Exit::Unknown);
             let _ = row.idle(&row.record());
@@ -55,7 +55,7 @@ impl Loop {
         self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         self.world.disconnect(row.index());
         if row.free().is_ok() {
-            self.world.mirror(row);
+            self.unmirrored.insert(row.index());
         }
     }
 }

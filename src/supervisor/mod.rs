@@ -120,6 +120,7 @@ pub(crate) enum Request {
     Order(Order, oneshot::Sender<Outcome>),
     Observed(Observation),
     Live(oneshot::Sender<Arc<Live>>),
+    Look(Vec<InstanceId>, oneshot::Sender<Live>),
 }
 
 impl Supervisor {
@@ -156,6 +157,15 @@ impl Supervisor {
         let (reply, live) = oneshot::channel();
         if self.requests.send(Request::Live(reply)).await.is_err() {
             return Arc::default();
+        }
+        live.await.unwrap_or_default()
+    }
+
+    /// What is, of these instances only: what it costs does not depend on how many others there are.
+    pub async fn look(&self, instances: Vec<InstanceId>) -> Live {
+        let (reply, live) = oneshot::channel();
+        if self.requests.send(Request::Look(instances, reply)).await.is_err() {
+            return Live::default();
         }
         live.await.unwrap_or_default()
     }

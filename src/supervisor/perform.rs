@@ -42,7 +42,7 @@ impl Loop {
         if !is_judged || member.row.idle(&record).is_err() {
             member.row.set_record(&record);
         }
-        self.world.mirror(member.row);
+        self.unmirrored.insert(row);
         os::killpoint("state.recorded");
     }
 
@@ -196,7 +196,7 @@ impl Loop {
             let message = format!("cannot give back the row of {}: {error}", member.id);
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
-        self.world.mirror(member.row);
+        self.unmirrored.insert(row);
     }
 
     /// New log settings reach the pump at once.

@@ -52,6 +52,7 @@ impl Loop {
         }
         recovered.warnings.extend(lost::warning(&lost));
         self.sweep();
+        self.mirror();
         self.roster.publish();
         recovered
     }

@@ -113,6 +113,12 @@ impl Roster {
         }
     }
 
+    /// What is of these instances.
+    pub fn look(&self, instances: Vec<InstanceId>) -> Live {
+        let members = instances.into_iter().filter_map(|id| Some((self.members.get(self.rows.get(&id)?)?, id)));
+        Live { instances: members.map(|(member, id)| (id, member.live())).collect() }
+    }
+
     /// What is, built once per change.
     pub fn live(&mut self) -> Arc<Live> {
         let members = &self.members;

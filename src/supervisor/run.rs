@@ -20,6 +20,8 @@ use crate::os::{self, ExitWatch, Leftover};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long the exit status of an orphan is waited for: until whoever has inherited it reaps it.
 const REAPING_MAX: Millis = Millis(1000);
+/// Things that happen in one turn, at most.
+const TURN_MAX: usize = 64;
 
 /// The supervisor's own memory. It belongs to one task; nobody else touches it.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub(super) struct Loop {
     unreaped: BTreeMap<u32, Moment>,
     /// Rows whose trees are to be looked at, in one sweep for all.
     pub(super) sweeps: BTreeSet<u32>,
+    /// Rows that have changed in this turn.
+    pub(super) unmirrored: BTreeSet<u32>,
     /// What the last sweep found, by row.
     pub(super) leftovers: BTreeMap<u32, Vec<Leftover>>,
     pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
@@ -73,6 +77,7 @@ impl Loop {
             orphans: BTreeSet::new(),
             unreaped: BTreeMap::new(),
             sweeps: BTreeSet::new(),
+            unmirrored: BTreeSet::new(),
             leftovers: BTreeMap::new(),
             spawned_in,
             spawned,
@@ -85,22 +90,48 @@ impl Loop {
     pub async fn run(mut self) {
         loop {
             match self.next().await {
-                Happening::Asked(request) => self.asked(request),
-                Happening::Spawned(result) => self.spawned(result),
-                Happening::Ended(tokens) => tokens.into_iter().for_each(|token| self.ended(token)),
-                Happening::Harvested => self.harvest(),
-                Happening::AnchorGone => self.anchor_gone(),
-                Happening::AlarmRang => {
-                    for row in self.roster.due(os::now()) {
-                        self.step(row, Input::Alarm);
-                    }
-                    self.give_up_on_reaping();
-                }
-                Happening::TimeToLook => self.look_at_rows(),
                 Happening::NobodyLeft => return,
+                first => self.happened(first),
+            }
+            for _ in 1..TURN_MAX {
+                let Some(another) = self.waiting() else { break };
+                self.happened(another);
             }
             self.sweep();
+            self.mirror();
             self.roster.publish();
+        }
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Asked(request) => self.asked(request),
+            Happening::Spawned(result) => self.spawned(result),
+            Happening::Ended(tokens) => tokens.into_iter().for_each(|token| self.ended(token)),
+            Happening::Harvested => self.harvest(),
+            Happening::AnchorGone => self.anchor_gone(),
+            Happening::AlarmRang => {
+                for row in self.roster.due(os::now()) {
+                    self.step(row, Input::Alarm);
+                }
+                self.give_up_on_reaping();
+            }
+            Happening::TimeToLook => self.look_at_rows(),
+            Happening::NobodyLeft => {}
+        }
+    }
+
+    /// What has happened already, of the two things that come in bursts: it needs no waiting, and shares the end of
+    /// the turn with others.
+    fn waiting(&mut self) -> Option<Happening> {
+        let spawned = self.spawned.try_recv().ok().map(Happening::Spawned);
+        spawned.or_else(|| self.requests.try_recv().ok().map(Happening::Asked))
+    }
+
+    /// Copies the rows that this turn has changed to the file that is read when both processes died.
+    pub(super) fn mirror(&mut self) {
+        if !self.unmirrored.is_empty() {
+            self.world.mirror(std::mem::take(&mut self.unmirrored));
         }
     }
 
@@ -128,6 +159,7 @@ impl Loop {
             Request::Observed(observation) => self.observed(observation),
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
+            Request::Look(instances, reply) => drop(reply.send(self.roster.look(instances))),
         }
     }
 
@@ -219,7 +251,7 @@ impl Loop {
             }
             member.next = launch;
             member.row.set_record(&member.row_record());
-            self.world.mirror(member.row);
+            self.unmirrored.insert(row);
         }
         self.retarget(row);
         if old.clone().settled() != new {

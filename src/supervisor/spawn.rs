@@ -2,15 +2,13 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
-use crate::logs::StreamKey;
 use crate::model::{Environment, Failure, InstanceId, LogPolicy, SpawnError, SpawnStage, Stream};
-use crate::os::{self, ExecPlan, Fifo, Identity, PidFd, User};
+use crate::os::{self, ExecPlan, Fifo, Identity, Output, PidFd, User};
 use crate::rules::{self, Place};
 
 /// What a spawning thread is told.
@@ -66,7 +64,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
     let program = find(&argv.words[0], cwd, &env)?;
-    let [stdout, stderr] = outputs(world, job, user.as_ref())?;
+    let output = outputs(world, job, user.as_ref())?;
     let plan = ExecPlan {
         program: c_string(SpawnStage::Exec, &program)?,
         argv: argv.words.iter().map(|word| c_string(SpawnStage::Exec, word)).collect::<Result<_, _>>()?,
@@ -77,8 +75,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
         cwd: c_string(SpawnStage::Folder, &cwd.to_string_lossy())?,
         identity: user.as_ref().map(|user| user.identity.clone()),
         umask: job.launch.spec.run.umask.unwrap_or(0o022),
-        stdout,
-        stderr,
+        output,
         open_files_soft: world.table.open_files_soft(),
     };
     create(world, job, &plan, &program)
@@ -90,16 +87,16 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
     row.begin(job.generation, &job.record)
         .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
     os::killpoint("spawn.announced");
+    let earliest = os::ticks_now();
     let created = os::spawn(plan, &row.mailbox(), os::Parent::Anchor(world.table.anchor_pid()));
     os::killpoint("spawn.created");
     match created {
         Ok(pid) => {
             // The anchor may have reaped it by now; then the row is Exited and there is nothing to open.
             let process = PidFd::open(pid).ok();
-            let start_ticks = os::proc_stat(pid).map_or(0, |stat| stat.start_ticks);
-            let _ = row.running(start_ticks);
+            let _ = row.running(os::start_ticks(pid, earliest).unwrap_or(0));
             os::killpoint("spawn.running");
-            world.mirror(row);
+            world.mirror([row.index()]);
             Ok(Spawned { pid, process })
         }
         Err(error) => {
@@ -193,21 +190,22 @@ fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailur
     }
 }
 
-/// The writing ends for one process; the reading ends are handed to the anchor and to the pump the first time.
-fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result<[OwnedFd; 2], SpawnFailure> {
+/// The pipes that the process is to open; their reading ends are handed to the anchor and to the pump the first time.
+fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result<Output, SpawnFailure> {
+    if job.logs.disable_logs {
+        return Ok(Output::Paths([c"/dev/null".to_owned(), c"/dev/null".to_owned()]));
+    }
     let owner = wanted.map(|wanted| (wanted.identity.uid, wanted.identity.gid));
-    let open = |stream| -> io::Result<OwnedFd> {
-        if job.logs.disable_logs {
-            return os::open_null();
-        }
-        let fifo = Fifo::create(&world.home.fifos(), job.row.index(), stream, owner)?;
+    let pipes = || -> io::Result<[Fifo; 2]> {
+        let create = |stream| Fifo::create(&world.home.fifos(), job.row.index(), stream, owner);
+        let pipes = [create(Stream::Stdout)?, create(Stream::Stderr)?];
         if !job.has_pipes {
-            world.connect(&fifo, StreamKey { row: job.row.index(), stream }, &job.id, &job.logs)?;
+            world.connect(&pipes, job.row.index(), &job.id, &job.logs)?;
         }
-        fifo.open_writer()
+        Ok(pipes)
     };
-    let open = |stream| open(stream).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error));
-    Ok([open(Stream::Stdout)?, open(Stream::Stderr)?])
+    let pipes = pipes().map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
+    Ok(Output::Paths(pipes.map(|pipe| pipe.c_path())))
 }
 
 fn c_string(stage: SpawnStage, text: &str) -> Result<CString, SpawnFailure> {

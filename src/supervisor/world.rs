@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::member::Member;
-use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Row, Table};
+use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Table};
 use crate::events::Events;
 use crate::logs::{self, LogTarget, Pump, StreamKey};
 use crate::model::{App, Digest, Environment, InstanceId, LogPolicy, Stream};
@@ -46,14 +46,16 @@ impl World {
         (home == self.table.home_id() && row < ROWS).then_some(row)
     }
 
-    /// Opens the reading end of a pipe: one for the anchor, which outlives us, one for the pump.
+    /// Opens the reading ends of both pipes of a row: for the anchor, which outlives us, and for the pump.
     ///
     /// # Errors
     /// No descriptors left; the anchor is gone.
-    pub fn connect(&self, fifo: &Fifo, key: StreamKey, id: &InstanceId, policy: &LogPolicy) -> io::Result<()> {
-        let reader = fifo.open_reader()?;
-        self.anchor.hold(u64::from(key.row), held_kind(key.stream), reader.as_fd())?;
-        self.pump.attach(key, reader, self.target(id, key.stream, policy));
+    pub fn connect(&self, pipes: &[Fifo; 2], row: u32, id: &InstanceId, policy: &LogPolicy) -> io::Result<()> {
+        let readers = [pipes[0].open_reader()?, pipes[1].open_reader()?];
+        self.anchor.hold_two(u64::from(row), HELD_OUTPUT, [readers[0].as_fd(), readers[1].as_fd()])?;
+        for (reader, stream) in readers.into_iter().zip([Stream::Stdout, Stream::Stderr]) {
+            self.pump.attach(StreamKey { row, stream }, reader, self.target(id, stream, policy));
+        }
         Ok(())
     }
 
@@ -69,8 +71,9 @@ impl World {
             if let Some(reader) = held.remove(&(u64::from(key.row), held_kind(stream))) {
                 self.pump.attach(key, reader, self.target(&member.id, stream, policy));
             } else {
-                let fifo = Fifo::create(&self.home.fifos(), key.row, stream, None)?;
-                self.connect(&fifo, key, &member.id, policy)?;
+                let reader = Fifo::create(&self.home.fifos(), key.row, stream, None)?.open_reader()?;
+                self.anchor.hold(u64::from(key.row), held_kind(stream), reader.as_fd())?;
+                self.pump.attach(key, reader, self.target(&member.id, stream, policy));
             }
         }
         member.has_pipes = true;
@@ -99,10 +102,10 @@ impl World {
         }
     }
 
-    /// Copies a row to the file that is read when both processes died. On a full disk that file is out of date and
+    /// Copies rows to the file that is read when both processes died. On a full disk that file is out of date and
     /// nothing else suffers.
-    pub fn mirror(&self, row: Row) {
-        let _ = self.mirror.write(row);
+    pub fn mirror(&self, rows: impl IntoIterator<Item = u32>) {
+        let _ = self.mirror.write(rows.into_iter().filter_map(|row| self.table.row(row)));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::os::errno::{checked, checked_size};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fifo {
     path: PathBuf,
+    name: CString,
 }
 
 impl Fifo {
@@ -31,8 +32,11 @@ impl Fifo {
         let name = CString::new(path.as_os_str().as_bytes())?;
         // SAFETY: the path is null-terminated.
         match checked(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }) {
+            // Ours and new: nothing about it needs a look.
+            Ok(_) if owner.is_none() => return Ok(Self { path, name }),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other.map(drop)?,
+            Err(error) => return Err(error),
         }
         let there = fs::symlink_metadata(&path)?;
         if !there.file_type().is_fifo() {
@@ -41,7 +45,7 @@ impl Fifo {
         if let Some((uid, gid)) = owner.filter(|owner| *owner != (there.uid(), there.gid())) {
             std::os::unix::fs::lchown(&path, Some(uid), Some(gid))?;
         }
-        Ok(Self { path })
+        Ok(Self { path, name })
     }
 
     /// Removes the pipes of a row; who holds them open keeps them to itself.
@@ -57,6 +61,13 @@ impl Fifo {
         &self.path
     }
 
+    /// The same, for the process that is to write into it. It opens its own end, read and write, so that no SIGPIPE can
+    /// come while it lives; and a new one for every spawn: some programs make theirs non-blocking, and the next one
+    /// would inherit that and lose lines.
+    pub fn c_path(&self) -> CString {
+        self.name.clone()
+    }
+
     /// The end that is read: it never waits, and never sees an end while anybody holds it (read *and* write).
     ///
     /// # Errors
@@ -65,11 +76,11 @@ impl Fifo {
         self.open(libc::O_NONBLOCK)
     }
 
-    /// The end for one process. A new description for every spawn: some programs make theirs non-blocking, and the
-    /// next one would inherit that and lose lines. Read and write, so that no SIGPIPE can come while it lives.
+    /// The end for one process, as it opens it itself.
     ///
     /// # Errors
     /// It is gone; no descriptors left.
+    #[cfg(test)]
     pub fn open_writer(&self) -> io::Result<OwnedFd> {
         self.open(0)
     }

@@ -48,6 +48,30 @@ pub fn exit_of_zombie(pid: u32, start_ticks: u64) -> Option<Exit> {
     (stat.status != 0 || may_know()).then(|| exit_of(stat.status))
 }
 
+/// When a process was started that came to be at `earliest` or later ([`ticks_now`], read before it was created). Nobody
+/// needs to be asked if that is still now.
+///
+/// # Errors
+/// `ENOENT` or `ESRCH`: there is none any more.
+pub fn start_ticks(pid: u32, earliest: u64) -> io::Result<u64> {
+    if ticks_now() == earliest { Ok(earliest) } else { Ok(proc_stat(pid)?.start_ticks) }
+}
+
+/// Clock ticks since boot. The kernel notes this as the start time of a process that is created now.
+pub fn ticks_now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for writing; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds * ticks_per_second() + nanoseconds / (1_000_000_000 / ticks_per_second())
+}
+
+fn ticks_per_second() -> u64 {
+    // SAFETY: no pointers are passed.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
+}
+
 /// The name stands in parentheses and may itself hold spaces and parentheses: the last `)` ends it.
 fn parse_stat(text: &[u8]) -> Option<ProcStat> {
     let text = String::from_utf8_lossy(text);
@@ -149,9 +173,7 @@ pub fn cpu_of(pid: u32) -> io::Result<Millis> {
     let text = String::from_utf8_lossy(&text);
     let fields = text.rsplit_once(") ").map_or("", |halves| halves.1).split_ascii_whitespace();
     let ticks: u64 = fields.skip(11).take(2).filter_map(|word| word.parse::<u64>().ok()).sum();
-    // SAFETY: no pointers are passed.
-    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1);
-    Ok(Millis(ticks * 1000 / per_second))
+    Ok(Millis(ticks * 1000 / ticks_per_second()))
 }
 
 #[cfg(test)]

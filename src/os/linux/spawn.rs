@@ -6,6 +6,10 @@
 //!
 //! Guarantees: the kernel stores the pid into the mailbox before the child can run; a SIGKILL of this process at any
 //! instant leaves either no child and no pid, or both.
+//!
+//! A child whose outputs are [`Output::Paths`] shares our descriptors at first (`CLONE_FILES`) and then gets an empty
+//! table of its own. Copying ours and closing each copy again would be most of what a start costs when we hold three
+//! descriptors for each of a thousand apps.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::fs::OpenOptions;
@@ -35,12 +39,20 @@ pub struct ExecPlan {
     pub identity: Option<Identity>,
     /// File mode mask.
     pub umask: u32,
-    /// Its standard output.
-    pub stdout: OwnedFd,
-    /// Its standard error.
-    pub stderr: OwnedFd,
+    /// Its standard output and standard error.
+    pub output: Output,
     /// The soft limit of open files that it starts with; `None` = ours.
     pub open_files_soft: Option<u64>,
+}
+
+/// Where the standard output and the standard error of a child go, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// Copies of these descriptors.
+    Opened([OwnedFd; 2]),
+    /// These files (absolute paths), which the child opens for reading and writing before it changes its user. Costs
+    /// the same however many descriptors we hold.
+    Paths([CString; 2]),
 }
 
 /// User, group and supplementary groups, as numbers.
@@ -108,6 +120,10 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
     };
     let prepared = Prepared::of(plan, mailbox).map_err(|error| failed(SpawnStage::Descriptors, &error))?;
     let blocked = BlockedSignals::new();
+    let flags = match prepared.standard {
+        Standard::Copied(_) => flags,
+        Standard::OpenedByChild(_) => flags | libc::CLONE_FILES,
+    };
     let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     let created = with_stack(|stack| {
         let argument: *const Prepared<'_> = &raw const prepared;
@@ -182,18 +198,24 @@ struct Prepared<'a> {
     cwd: &'a CStr,
     identity: Option<&'a Identity>,
     umask: u32,
-    /// stdin, stdout, stderr; none of them below 3.
-    standard: [OwnedFd; 3],
+    standard: Standard<'a>,
     open_files: Option<libc::rlimit>,
     oom_score: Option<String>,
     mailbox: Mailbox<'a>,
 }
 
+/// stdin, stdout, stderr.
+enum Standard<'a> {
+    /// None of them below 3.
+    Copied([OwnedFd; 3]),
+    OpenedByChild([(&'a CStr, c_int); 3]),
+}
+
 const SHELL: &CStr = c"/bin/sh";
+const NOTHING: &CStr = c"/dev/null";
 
 impl<'a> Prepared<'a> {
     fn of(plan: &'a ExecPlan, mailbox: &Mailbox<'a>) -> io::Result<Self> {
-        let stdin = OpenOptions::new().read(true).open("/dev/null")?;
         let mut shell_argv = vec![SHELL.as_ptr(), plan.program.as_ptr()];
         shell_argv.extend(plan.argv.iter().skip(1).map(|word| word.as_ptr()));
         shell_argv.push(ptr::null());
@@ -205,16 +227,32 @@ impl<'a> Prepared<'a> {
             cwd: &plan.cwd,
             identity: plan.identity.as_ref(),
             umask: plan.umask,
-            standard: [
-                above_standard(stdin.as_fd())?,
-                above_standard(plan.stdout.as_fd())?,
-                above_standard(plan.stderr.as_fd())?,
-            ],
+            standard: Standard::of(&plan.output)?,
             open_files: plan.open_files_soft.map(limit_with_soft),
             oom_score: Some(CHILD_OOM_SCORE.load(Ordering::Relaxed))
                 .filter(|score| *score != i32::MAX)
                 .map(|score| score.to_string()),
             mailbox: *mailbox,
+        })
+    }
+}
+
+impl<'a> Standard<'a> {
+    fn of(output: &'a Output) -> io::Result<Self> {
+        Ok(match output {
+            Output::Opened([stdout, stderr]) => {
+                let stdin = OpenOptions::new().read(true).open("/dev/null")?;
+                Self::Copied([
+                    above_standard(stdin.as_fd())?,
+                    above_standard(stdout.as_fd())?,
+                    above_standard(stderr.as_fd())?,
+                ])
+            }
+            Output::Paths([stdout, stderr]) => Self::OpenedByChild([
+                (NOTHING, libc::O_RDONLY),
+                (stdout.as_c_str(), libc::O_RDWR),
+                (stderr.as_c_str(), libc::O_RDWR),
+            ]),
         })
     }
 }
@@ -257,6 +295,7 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
     // child existed.
     unsafe {
         step(SpawnStage::Session, libc::syscall(libc::SYS_setsid))?;
+        arrange_descriptors(&plan.standard)?;
         default_signals(0);
         if let Some(score) = &plan.oom_score {
             set_own_oom_score(score); // a wish: without the right to do so the child keeps our score
@@ -268,15 +307,45 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
         if let Some(identity) = plan.identity {
             become_user(identity)?;
         }
-        step(SpawnStage::Folder, libc::syscall(libc::SYS_chdir, plan.cwd.as_ptr()))?;
-        for (fd, target) in plan.standard.iter().zip(0..) {
-            let copied = libc::syscall(libc::SYS_dup3, c_long::from(fd.as_raw_fd()), c_long::from(target), 0);
-            step(SpawnStage::Descriptors, copied)?;
+        step(SpawnStage::Folder, libc::syscall(libc::SYS_chdir, plan.cwd.as_ptr()))
+    }
+}
+
+/// Three standard descriptors and no other.
+fn arrange_descriptors(standard: &Standard<'_>) -> Result<(), (SpawnStage, c_int)> {
+    let is_done = |returned| step(SpawnStage::Descriptors, returned);
+    // SAFETY: raw system calls; every path is null-terminated and was complete before the child existed.
+    unsafe {
+        match standard {
+            Standard::Copied(fds) => {
+                for (fd, target) in fds.iter().zip(0..) {
+                    is_done(libc::syscall(libc::SYS_dup3, c_long::from(fd.as_raw_fd()), c_long::from(target), 0))?;
+                }
+                // All of ours are CLOEXEC anyway; this is for what some library has opened without.
+                close_from(3, libc::CLOSE_RANGE_CLOEXEC);
+            }
+            Standard::OpenedByChild(files) => {
+                // Until here the table is shared with our parent: nothing may be closed in it.
+                if close_from(0, libc::CLOSE_RANGE_UNSHARE) < 0 {
+                    is_done(libc::syscall(libc::SYS_unshare, libc::CLONE_FILES))?; // before Linux 5.9
+                    for number in 0..3 {
+                        libc::syscall(libc::SYS_close, c_long::from(number));
+                    }
+                }
+                for (path, flags) in files {
+                    // The lowest number that is free: 0, 1, 2.
+                    is_done(libc::syscall(libc::SYS_openat, c_long::from(libc::AT_FDCWD), path.as_ptr(), *flags, 0))?;
+                }
+            }
         }
-        // All of ours are CLOEXEC anyway; this is for what some library has opened without.
-        libc::syscall(libc::SYS_close_range, 3, c_long::from(c_int::MAX), c_long::from(libc::CLOSE_RANGE_CLOEXEC));
     }
     Ok(())
+}
+
+/// `close_range(2)` from `first` to the end.
+fn close_from(first: c_int, flags: libc::c_uint) -> c_long {
+    // SAFETY: no pointers are passed.
+    unsafe { libc::syscall(libc::SYS_close_range, c_long::from(first), c_long::from(c_int::MAX), c_long::from(flags)) }
 }
 
 /// Order matters: groups and group while we still may, the user last.

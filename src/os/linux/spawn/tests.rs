@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::*;
+use crate::model::Stream;
 use crate::os::linux::reaper::reap;
-use crate::os::linux::{PidFd, Poller, proc_stat};
+use crate::os::linux::{Fifo, PidFd, Poller, proc_stat, start_ticks, ticks_now};
 
 /// What came of one spawn.
 struct Ended {
@@ -29,8 +30,7 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         cwd: c"/".to_owned(),
         identity: None,
         umask: 0o027,
-        stdout: writer.try_clone().unwrap().into(),
-        stderr: writer.into(),
+        output: Output::Opened([writer.try_clone().unwrap().into(), writer.into()]),
         open_files_soft: Some(64),
     };
     (plan, reader)
@@ -97,6 +97,46 @@ fn a_child_sees_no_descriptor_but_its_own_three() {
     crate::os::keep_across_exec(leak.as_fd()).unwrap(); // as a careless library would
     let ended = run(plan("/bin/ls", &["ls", "/proc/self/fd"]));
     assert_eq!(ended.output, "0\n1\n2\n3\n", "3 is the folder that ls reads");
+}
+
+#[test]
+fn a_child_that_opens_its_outputs_itself_gets_them_and_leaves_ours_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let leak = File::open("/dev/null").unwrap();
+    crate::os::keep_across_exec(leak.as_fd()).unwrap();
+    let [out, err] = [Stream::Stdout, Stream::Stderr].map(|stream| Fifo::create(home.path(), 0, stream, None).unwrap());
+    let [mut printed, mut complained] = [&out, &err].map(|fifo| File::from(fifo.open_reader().unwrap()));
+    let (mut plan, reader) = plan("/bin/sh", &["sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0 >&2"]);
+    plan.output = Output::Paths([out.c_path(), err.c_path()]);
+    let ended = run((plan, reader));
+    assert_eq!(ended.result, Ok(ended.pid.cast_unsigned()));
+    let mut text = [0; 64];
+    let length = printed.read(&mut text).unwrap();
+    assert_eq!(&text[..length], b"0\n1\n2\n3\n", "3 is the folder that ls reads");
+    let length = complained.read(&mut text).unwrap();
+    assert_eq!(&text[..length], b"/dev/null\n");
+    assert!(leak.metadata().is_ok(), "ours are still open");
+}
+
+#[test]
+fn an_output_that_cannot_be_opened_is_told_and_closes_nothing_of_ours() {
+    let (mut plan, reader) = plan("/bin/true", &["true"]);
+    plan.output = Output::Paths([c"/nowhere/out".to_owned(), c"/nowhere/err".to_owned()]);
+    let kept = File::open("/dev/null").unwrap();
+    let ended = run((plan, reader));
+    assert_eq!(ended.result, Err(SpawnFailed { stage: SpawnStage::Descriptors, errno: libc::ENOENT }));
+    assert!(kept.metadata().is_ok());
+}
+
+#[test]
+fn the_start_time_is_known_without_asking_the_kernel() {
+    for _ in 0..50 {
+        let before = ticks_now();
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let told = start_ticks(child.id(), before).unwrap();
+        assert_eq!(told, proc_stat(child.id()).unwrap().start_ticks);
+        child.wait().unwrap();
+    }
 }
 
 #[test]
