@@ -17,7 +17,7 @@ const UNNAMED: &str = "it is left running, and an apply may start a second one b
 impl Loop {
     /// The instance behind a living process, by what the process itself was told when it was started. `None` after
     /// saying so, if it cannot be known, or is known by another row already.
-    pub(super) fn lost_member(&self, row: Row) -> Option<Member> {
+    pub(super) fn lost_member(&mut self, row: Row) -> Option<Member> {
         if !is_alive(row) {
             self.forget_row(row);
             return None;
