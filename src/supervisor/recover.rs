@@ -8,8 +8,9 @@ use super::Launch;
 use super::member::Member;
 use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
+use super::voices::{self, Voices};
 use super::world::Specs;
-use crate::anchor::{HeldFd, Row, RowStanding, RowState};
+use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY, HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
 use crate::model::{Cause, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, Subject, WallTime};
 use crate::os::{self, PidFd};
@@ -38,6 +39,7 @@ impl Loop {
             recovered.instances += 1;
             self.take_over(member, &mut pipes, &mut recovered);
         }
+        self.release_voices(&pipes);
         self.sweep();
         self.roster.publish();
         recovered
@@ -56,6 +58,7 @@ impl Loop {
             let message = format!("cannot open the log pipes of {}: {error}", member.id);
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
+        let voices = Voices::recover(&self.world, row.index(), generation, &member.record.spec, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id, effects);
         let process = member.process.as_ref();
@@ -64,9 +67,21 @@ impl Loop {
             self.orphans.insert(row.index());
         }
         self.roster.insert(row.index(), member);
+        if is_watched.is_some() {
+            self.listen_to(row.index(), voices);
+        } else if let Some(member) = self.roster.get(row.index()) {
+            voices::release(&self.world, row.index(), generation, &member.record.spec);
+        }
         self.follow(row.index(), effects);
         if is_watched == Some(false) {
             self.ended(token(row.index(), generation));
+        }
+    }
+
+    /// Nobody is left who could speak there.
+    fn release_voices(&self, held: &BTreeMap<(u64, u32), OwnedFd>) {
+        for (key, kind) in held.keys().filter(|(_, kind)| [HELD_NOTIFY, HELD_CHANNEL].contains(kind)) {
+            let _ = self.world.anchor.drop_held(*key, *kind);
         }
     }
 

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::model::SpawnStage;
 use crate::os::errno::checked;
 
+use super::descriptors::copy_above;
 use super::proc::parent_pid;
 use super::stack::with_stack;
 
@@ -39,6 +40,8 @@ pub struct ExecPlan {
     pub stdout: OwnedFd,
     /// Its standard error.
     pub stderr: OwnedFd,
+    /// What it gets besides, as descriptors from 3 on.
+    pub handed: Vec<OwnedFd>,
     /// The soft limit of open files that it starts with; `None` = ours.
     pub open_files_soft: Option<u64>,
 }
@@ -182,8 +185,9 @@ struct Prepared<'a> {
     cwd: &'a CStr,
     identity: Option<&'a Identity>,
     umask: u32,
-    /// stdin, stdout, stderr; none of them below 3.
-    standard: [OwnedFd; 3],
+    /// stdin, stdout, stderr and what is handed over: the child's descriptors 0, 1, 2, … None of them stands at a
+    /// number that another one goes to.
+    descriptors: Vec<OwnedFd>,
     open_files: Option<libc::rlimit>,
     oom_score: Option<String>,
     mailbox: Mailbox<'a>,
@@ -205,11 +209,7 @@ impl<'a> Prepared<'a> {
             cwd: &plan.cwd,
             identity: plan.identity.as_ref(),
             umask: plan.umask,
-            standard: [
-                above_standard(stdin.as_fd())?,
-                above_standard(plan.stdout.as_fd())?,
-                above_standard(plan.stderr.as_fd())?,
-            ],
+            descriptors: descriptors(stdin.as_fd(), plan)?,
             open_files: plan.open_files_soft.map(limit_with_soft),
             oom_score: Some(CHILD_OOM_SCORE.load(Ordering::Relaxed))
                 .filter(|score| *score != i32::MAX)
@@ -219,9 +219,11 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// A copy that no `dup2` onto 0, 1 or 2 can overwrite (`F_DUPFD_CLOEXEC` starts at 3).
-fn above_standard(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    fd.try_clone_to_owned()
+/// Copies that no `dup2` onto a number of the child can overwrite.
+fn descriptors(stdin: BorrowedFd<'_>, plan: &ExecPlan) -> io::Result<Vec<OwnedFd>> {
+    let lowest = c_int::try_from(3 + plan.handed.len()).unwrap_or(c_int::MAX);
+    let standard = [stdin, plan.stdout.as_fd(), plan.stderr.as_fd()];
+    standard.into_iter().chain(plan.handed.iter().map(AsFd::as_fd)).map(|fd| copy_above(fd, lowest)).collect()
 }
 
 fn pointers(texts: &[CString]) -> Vec<*const c_char> {
@@ -269,12 +271,13 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
             become_user(identity)?;
         }
         step(SpawnStage::Folder, libc::syscall(libc::SYS_chdir, plan.cwd.as_ptr()))?;
-        for (fd, target) in plan.standard.iter().zip(0..) {
+        for (fd, target) in plan.descriptors.iter().zip(0..) {
             let copied = libc::syscall(libc::SYS_dup3, c_long::from(fd.as_raw_fd()), c_long::from(target), 0);
             step(SpawnStage::Descriptors, copied)?;
         }
         // All of ours are CLOEXEC anyway; this is for what some library has opened without.
-        libc::syscall(libc::SYS_close_range, 3, c_long::from(c_int::MAX), c_long::from(libc::CLOSE_RANGE_CLOEXEC));
+        let first = plan.descriptors.len();
+        libc::syscall(libc::SYS_close_range, first, c_long::from(c_int::MAX), c_long::from(libc::CLOSE_RANGE_CLOEXEC));
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         umask: 0o027,
         stdout: writer.try_clone().unwrap().into(),
         stderr: writer.into(),
+        handed: Vec::new(),
         open_files_soft: Some(64),
     };
     (plan, reader)
