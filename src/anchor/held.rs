@@ -12,8 +12,11 @@ pub const HELD_OUTPUT: u32 = 1;
 pub const HELD_ERRORS: u32 = 2;
 /// A listening socket.
 pub const HELD_LISTENER: u32 = 3;
-/// A channel to a Node process; the key is the row.
+/// Our end of a channel to a Node process; the key is row and generation.
 pub const HELD_CHANNEL: u32 = 4;
+
+/// The socket that a process notifies us by; the key is row and generation.
+pub const HELD_NOTIFY: u32 = 5;
 
 /// One held descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

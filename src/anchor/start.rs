@@ -122,6 +122,7 @@ fn plan(home: &Path, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result
         envp.push(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?);
     }
     Ok(ExecPlan {
+        handed: Vec::new(),
         program: CString::new(exe.as_os_str().as_bytes())?,
         argv,
         envp,

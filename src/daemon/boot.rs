@@ -109,7 +109,13 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         reader: reader.clone(),
     };
     let reconciler = Reconciler::start(desired, keeper, surroundings);
-    sensors::start(sensors::Surroundings { reconciler: reconciler.clone(), supervisor: supervisor.clone() });
+    sensors::start(sensors::Surroundings {
+        reconciler: reconciler.clone(),
+        supervisor: supervisor.clone(),
+        home: home.clone(),
+        log_growth: pump.advanced(),
+        reader: reader.clone(),
+    });
     let (leave, asked) = mpsc::channel(1);
     let context = Context {
         reconciler,

@@ -35,6 +35,13 @@ impl Machine {
         }
     }
 
+    /// A deadline that is further away already stays.
+    pub(super) fn extended(&mut self, by: Millis, now: Moment) {
+        if let State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } = &mut self.state {
+            *deadline = (*deadline).max(now.after(by));
+        }
+    }
+
     fn unhealthy(&mut self, since: Moment, why: String, failures: u32, now: Moment, effects: &mut Vec<Effect>) {
         let Some(health) = &self.policy.health else { return };
         let (limit, action) = (health.failures, health.action);

@@ -66,6 +66,13 @@ pub enum Input {
         /// Good, or what was found instead.
         result: Result<(), String>,
     },
+    /// A process that is not good yet asks for more time.
+    Extended {
+        /// Which process; an older generation is ignored.
+        generation: u32,
+        /// From now on.
+        by: Millis,
+    },
     /// The tree has used more memory than it may, for several looks in a row.
     OverMemory {
         /// Of which process; an older generation is ignored.

@@ -9,7 +9,7 @@
 //! [`Machine::alarm`] says when it wants to be asked again, so that a deadline survives the daemon:
 //! the next one recovers the state and asks at the same moment.
 //!
-//! | state ╲ input | start | restart | stop | delete | spawned | spawn failed | exited | swept | probed, over memory | alarm |
+//! | state ╲ input | start | restart | stop | delete | spawned | spawn failed | exited | swept | probed, extended, over memory | alarm |
 //! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 //! | Unknown | – | – | – | – | – | – | – | – | – | – |
 //! | Resting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – | – |

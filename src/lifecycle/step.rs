@@ -24,10 +24,11 @@ impl Machine {
             Input::Probed { generation, result } if generation == self.generation => {
                 self.probed(result, now, &mut effects);
             }
+            Input::Extended { generation, by } if generation == self.generation => self.extended(by, now),
             Input::OverMemory { generation, used, limit } if generation == self.generation => {
                 self.over_memory(used, limit, now, &mut effects);
             }
-            Input::Exited { .. } | Input::Probed { .. } | Input::OverMemory { .. } => {}
+            Input::Exited { .. } | Input::Probed { .. } | Input::Extended { .. } | Input::OverMemory { .. } => {}
             Input::Swept { left } => self.swept(left, now, &mut effects),
             Input::Alarm => self.alarm_rang(now, &mut effects),
         }

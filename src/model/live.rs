@@ -34,6 +34,8 @@ pub struct LiveInstance {
     pub started: Option<WallTime>,
     /// How the last process ended.
     pub last_exit: Option<Exit>,
+    /// What the process says about itself (`STATUS=` of `sd_notify`).
+    pub status: Option<String>,
 }
 
 /// What an instance is doing. Each variant carries its own data, so none can be out of place.

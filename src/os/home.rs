@@ -87,7 +87,7 @@ impl Home {
     /// # Errors
     /// One of them cannot be made, or belongs to somebody else.
     pub fn create(&self) -> Result<(), HomeError> {
-        for path in [&self.root, &self.run, &self.logs, &self.state, &self.fifos()] {
+        for path in [&self.root, &self.run, &self.logs, &self.state, &self.fifos(), &self.notify()] {
             create_private_folder(path).map_err(|source| HomeError::Folder { path: path.clone(), source })?;
         }
         Ok(())
@@ -111,6 +111,11 @@ impl Home {
     /// The folder of the apps' pipes.
     pub fn fifos(&self) -> PathBuf {
         self.run.join("fifo")
+    }
+
+    /// The folder of the sockets that apps notify us by.
+    pub fn notify(&self) -> PathBuf {
+        self.run.join("notify")
     }
 
     /// Where the daemon and the anchor complain.

@@ -40,13 +40,15 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Dead, ExecPlan, ExitWatch, Fifo, Heir, Identity, Leftover, Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller,
-    ProcStat, Ready, SharedMemory, ShutdownSignals, SignalFd, SpawnFailed, UNKNOWN_STATUS, Waker, adopt,
-    become_subreaper, boot_id, children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of,
-    descendants, exit_of, exit_of_zombie, keep_across_exec, leave_session, leftovers, memory_of, move_above,
-    name_process, next_dead_child, open_null, own_pid, packet_pair, parent_pid, place, proc_stat, queued_bytes, reap,
-    receive_packet, send_packet, set_child_oom_score, signal_child, spawn, splice, start_ticks, ticks_now,
-    variables_of, wait_readable, wait_writable,
+    Datagram, Dead, ExecPlan, ExitWatch, Fifo, Heir, HeldAt, Helper, Identity, InputWatch, Leftover, ListenerLookup,
+    Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory, ShutdownSignals, SignalFd,
+    SocketHolder, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, belongs_to_tree, boot_id, children_of,
+    clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, descendants, drop_datagram, exit_of,
+    exit_of_zombie, helper_output, keep_across_exec, leave_session, leftovers, listener_inodes, memory_of, move_above,
+    name_process, next_dead_child, open_channel, open_notify_socket, open_null, own_pid, packet_pair, parent_pid,
+    peek_channel, peek_datagram, place, proc_stat, process_name, queued_bytes, reap, receive_packet, say_on_channel,
+    send_packet, set_child_oom_score, signal_child, socket_holder, spawn, splice, start_ticks, take_from_channel,
+    ticks_now, variables_of, wait_readable, wait_writable,
 };
 pub use lock::Lock;
 pub use look::{FileKind, file_kind, list_folder};

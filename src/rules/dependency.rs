@@ -91,6 +91,7 @@ mod tests {
             epoch: 0,
             started: None,
             last_exit: Some(Exit::Code(1)),
+            status: None,
         }
     }
 

@@ -7,10 +7,14 @@
 mod backoff;
 mod dependency;
 mod environment;
+mod notification;
+mod probing;
 mod program;
 pub mod rotation;
 
 pub use backoff::{Verdict, after_exit, after_trouble};
 pub use dependency::{Standpoint, dependency};
 pub use environment::{Place, environment};
+pub use notification::{CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification, channel_lines, notifications};
+pub use probing::{next_try, offset_in_interval};
 pub use program::{Argv, argv};

@@ -7,6 +7,16 @@
 //! Each sensor is one task that lives as long as the daemon. It keeps nothing that the next daemon could not see
 //! again by itself.
 
+mod address;
+mod command;
+mod http;
+mod log_line;
+mod probe;
+mod probes;
+
+use tokio::sync::watch;
+
+use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
 
@@ -17,9 +27,15 @@ pub struct Surroundings {
     pub reconciler: Reconciler,
     /// Knows what lives; is told what concerns one process.
     pub supervisor: Supervisor,
+    /// Where logs are.
+    pub home: Home,
+    /// Ticks when any log grew.
+    pub log_growth: watch::Receiver<u64>,
+    /// Reads them.
+    pub reader: Worker,
 }
 
 /// Starts all sensors. Must be called inside the runtime.
 pub fn start(surroundings: Surroundings) {
-    drop(surroundings);
+    tokio::spawn(probes::follow(surroundings));
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::voices::Voices;
 use super::{Launch, Outcome, Task};
 use crate::anchor::{Record, Row, RowStanding};
 use crate::lifecycle::{Machine, OrderEnd, Standing, State};
@@ -31,6 +32,14 @@ pub(super) struct Member {
     pub last_exit: Option<Exit>,
     /// Whether its pipes are open and pumped.
     pub has_pipes: bool,
+    /// What it can tell us by itself.
+    pub voices: Voices,
+    /// What it has said about itself (`STATUS=`).
+    pub status: Option<String>,
+    /// When it last said `WATCHDOG=1`.
+    pub beat: Option<Moment>,
+    /// The user that its process runs as, if another one than ours.
+    pub user_id: Option<u32>,
     waiting: Vec<(Goal, oneshot::Sender<Outcome>)>,
 }
 
@@ -54,6 +63,10 @@ impl Member {
             started: None,
             last_exit: None,
             has_pipes: false,
+            voices: Voices::default(),
+            status: None,
+            beat: None,
+            user_id: None,
             waiting: Vec::new(),
         }
     }
@@ -133,6 +146,7 @@ impl Member {
             epoch: self.record.epoch,
             started: self.started,
             last_exit: self.last_exit,
+            status: self.status.clone(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
+mod beside;
 mod lost;
 mod member;
 mod perform;
@@ -11,6 +12,7 @@ mod recover;
 mod roster;
 mod run;
 mod spawn;
+mod voices;
 mod world;
 
 use std::io;
@@ -19,7 +21,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Live};
+use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Live, Moment};
+use crate::os::Helper;
 
 pub use recover::Recovered;
 pub use world::{Specs, World, log_path};
@@ -119,6 +122,8 @@ pub struct Supervisor {
 pub(crate) enum Request {
     Order(Order, oneshot::Sender<Outcome>),
     Observed(Observation),
+    Beside(InstanceId, u32, String, oneshot::Sender<Result<Helper, String>>),
+    LastBeat(InstanceId, u32, oneshot::Sender<Option<Moment>>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Live>),
 }
@@ -150,6 +155,29 @@ impl Supervisor {
     /// Tells what a sensor saw. A stopped supervisor does not want to know.
     pub async fn observed(&self, observation: Observation) {
         let _ = self.requests.send(Request::Observed(observation)).await;
+    }
+
+    /// Starts a command by `sh -c` beside a living process: in its folder, with its environment, as its user.
+    /// `None`: that process is gone.
+    ///
+    /// # Errors
+    /// Why it could not be started, in words.
+    pub async fn run_beside(
+        &self,
+        instance: InstanceId,
+        generation: u32,
+        command: String,
+    ) -> Option<Result<Helper, String>> {
+        let (reply, helper) = oneshot::channel();
+        self.requests.send(Request::Beside(instance, generation, command, reply)).await.ok()?;
+        helper.await.ok()
+    }
+
+    /// When a process last said `WATCHDOG=1`.
+    pub async fn last_beat(&self, instance: InstanceId, generation: u32) -> Option<Moment> {
+        let (reply, beat) = oneshot::channel();
+        self.requests.send(Request::LastBeat(instance, generation, reply)).await.ok()?;
+        beat.await.ok()?
     }
 
     /// What is, now.

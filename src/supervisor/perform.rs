@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::run::Loop;
 use super::spawn::{self, SpawnJob, SpawnResult};
+use crate::anchor::RowStanding;
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::logs::StreamKey;
 use crate::model::{Fact, StopScope, Stream, Subject};
@@ -66,9 +67,15 @@ impl Loop {
 
     fn spawn(&mut self, row: u32, generation: u32) {
         let Some(member) = self.roster.get(row) else { return };
+        let mut record = member.row_record();
+        if let Some(ready) = &member.next.spec.ready {
+            // Until we have seen it live, nobody else may take it for good either.
+            record.standing = RowStanding::Unready;
+            record.next_start = os::now().after(ready.timeout);
+        }
         let job = SpawnJob {
             row: member.row,
-            record: member.row_record(),
+            record,
             id: member.id.clone(),
             generation,
             launch: member.next.clone(),
@@ -88,7 +95,11 @@ impl Loop {
     /// The policy's signal: to the process and, if its scope is the tree, to everything below it.
     fn ask(&mut self, row: u32) {
         let Some(member) = self.roster.get(row) else { return };
-        let signal = member.machine.policy.stop.kill_signal;
+        let stop = &member.machine.policy.stop;
+        let signal = stop.kill_signal;
+        if stop.shutdown_with_message && member.process.is_some() && member.voices.say("\"shutdown\"\n") {
+            return;
+        }
         match member.machine.policy.stop.stop_scope {
             StopScope::Tree => {
                 self.signal_tree(row, signal);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::member::Member;
 use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
+use super::voices::{self, Voices};
 use super::world::Specs;
 use super::{Launch, lost};
-use crate::anchor::{HeldFd, Row, RowStanding, RowState};
+use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY, HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
 use crate::model::{
     App, Cause, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage, Subject,
@@ -51,6 +52,7 @@ impl Loop {
             }
         }
         recovered.warnings.extend(lost::warning(&lost));
+        self.release_voices(&pipes);
         self.sweep();
         self.mirror();
         self.roster.publish();
@@ -72,6 +74,7 @@ impl Loop {
             let message = format!("cannot open the log pipes of {}: {error}", member.id);
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
+        let voices = Voices::recover(&self.world, row.index(), generation, &member.record.spec, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let process = member.process.as_ref();
@@ -81,9 +84,21 @@ impl Loop {
             self.orphans.insert(row.index());
         }
         self.roster.insert(row.index(), member);
+        if is_watched.is_some() {
+            self.listen_to(row.index(), voices);
+        } else if let Some(member) = self.roster.get(row.index()) {
+            voices::release(&self.world, row.index(), generation, &member.record.spec);
+        }
         self.follow(row.index(), effects);
         if has_ended || is_watched == Some(false) {
             self.ended(token(row.index(), generation));
+        }
+    }
+
+    /// Nobody is left who could speak there.
+    fn release_voices(&self, held: &BTreeMap<(u64, u32), OwnedFd>) {
+        for (key, kind) in held.keys().filter(|(_, kind)| [HELD_NOTIFY, HELD_CHANNEL].contains(kind)) {
+            let _ = self.world.anchor.drop_held(*key, *kind);
         }
     }
 

@@ -14,7 +14,7 @@ use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine};
 use crate::model::{Exit, Fact, InstanceId, Millis, Moment, Subject};
-use crate::os::{self, ExitWatch, Leftover};
+use crate::os::{self, ExitWatch, InputWatch, Leftover};
 
 /// How often rows are looked at although nothing happened.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -29,6 +29,8 @@ pub(super) struct Loop {
     pub(super) world: Arc<World>,
     pub(super) roster: Roster,
     pub(super) exits: ExitWatch,
+    /// Sockets on which processes speak.
+    pub(super) inputs: InputWatch,
     /// Processes that ended and whose status the anchor has not written yet; with a failure, if they never
     /// executed their program.
     pub(super) unharvested: BTreeMap<u32, Option<SpawnFailure>>,
@@ -53,6 +55,7 @@ enum Happening {
     Asked(Request),
     Spawned(SpawnResult),
     Ended(Vec<u64>),
+    Heard(Vec<u64>),
     Harvested,
     AnchorGone,
     AlarmRang,
@@ -73,6 +76,7 @@ impl Loop {
             world,
             roster,
             exits: ExitWatch::new()?,
+            inputs: InputWatch::new()?,
             unharvested: BTreeMap::new(),
             orphans: BTreeSet::new(),
             unreaped: BTreeMap::new(),
@@ -108,6 +112,7 @@ impl Loop {
             Happening::Asked(request) => self.asked(request),
             Happening::Spawned(result) => self.spawned(result),
             Happening::Ended(tokens) => tokens.into_iter().for_each(|token| self.ended(token)),
+            Happening::Heard(tokens) => tokens.into_iter().for_each(|token| self.heard(token)),
             Happening::Harvested => self.harvest(),
             Happening::AnchorGone => self.anchor_gone(),
             Happening::AlarmRang => {
@@ -143,6 +148,7 @@ impl Loop {
             request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
             Some(result) = self.spawned.recv() => Happening::Spawned(result),
             tokens = self.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
+            tokens = self.inputs.next() => Happening::Heard(tokens.unwrap_or_default()),
             word = self.world.anchor.next(), if !is_anchor_gone => match word {
                 // What it refuses to hold is output, and that flows without being held as long as one of us lives.
                 Ok(AnchorWord::Exited | AnchorWord::Refused { .. }) => Happening::Harvested,
@@ -157,6 +163,15 @@ impl Loop {
         match request {
             Request::Order(order, reply) => self.order(order, reply),
             Request::Observed(observation) => self.observed(observation),
+            Request::Beside(instance, generation, command, reply) => {
+                self.run_beside(&instance, generation, command, reply);
+            }
+            Request::LastBeat(instance, generation, reply) => {
+                let member = self.roster.row_of(&instance).and_then(|row| self.roster.get(row));
+                let beat =
+                    member.filter(|member| member.machine.generation == generation).and_then(|member| member.beat);
+                let _ = reply.send(beat);
+            }
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
             Request::Look(instances, reply) => drop(reply.send(self.roster.look(instances))),
@@ -273,6 +288,8 @@ impl Loop {
                     Some(process) => self.exits.add(process, token(row, generation)).is_ok(),
                     None => false,
                 };
+                member.user_id = spawned.user_id;
+                self.listen_to(row, spawned.voices);
                 self.step(row, Input::Spawned { pid: spawned.pid });
                 if !is_watched {
                     self.ended(token(row, generation));
@@ -342,6 +359,7 @@ impl Loop {
         }
         member.last_exit = Some(exit);
         let generation = member.machine.generation;
+        self.listen_no_more(row);
         os::killpoint("exit.known");
         self.step(row, Input::Exited { generation, exit });
     }

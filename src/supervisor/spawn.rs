@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::model::{Environment, Failure, InstanceId, LogPolicy, SpawnError, SpawnStage, Stream};
@@ -45,6 +46,10 @@ pub(super) struct Spawned {
     pub pid: u32,
     /// `None` if it has already ended and was reaped: its status stands in the row.
     pub process: Option<PidFd>,
+    /// What it can tell us by itself.
+    pub voices: Voices,
+    /// The user that it runs as, if another one than ours.
+    pub user_id: Option<u32>,
 }
 
 /// A process that was not.
@@ -59,30 +64,41 @@ pub(super) struct SpawnFailure {
 pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailure> {
     os::killpoint("spawn.begin");
     let user = wanted_user(job)?;
-    let env = environment(world, job, user.as_ref());
+    let mut env = environment(world, job, user.as_ref());
     let cwd = &job.launch.spec.run.cwd;
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
     let program = find(&argv.words[0], cwd, &env)?;
     let output = outputs(world, job, user.as_ref())?;
+    let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec)
+        .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
+    env.extend(handover.variables);
     let plan = ExecPlan {
         program: c_string(SpawnStage::Exec, &program)?,
         argv: argv.words.iter().map(|word| c_string(SpawnStage::Exec, word)).collect::<Result<_, _>>()?,
-        envp: env
-            .iter()
-            .map(|(name, value)| c_string(SpawnStage::Exec, &format!("{name}={value}")))
-            .collect::<Result<_, _>>()?,
+        envp: env_words(&env)?,
         cwd: c_string(SpawnStage::Folder, &cwd.to_string_lossy())?,
         identity: user.as_ref().map(|user| user.identity.clone()),
         umask: job.launch.spec.run.umask.unwrap_or(0o022),
         output,
+        handed: handover.descriptors,
         open_files_soft: world.table.open_files_soft(),
     };
-    create(world, job, &plan, &program)
+    let created = create(world, job, &plan, &program);
+    if created.is_err() {
+        voices::release(world, job.row.index(), job.generation, &job.launch.spec);
+    }
+    let user_id = user.map(|user| user.identity.uid);
+    created.map(|(pid, process)| Spawned { pid, process, voices, user_id })
+}
+
+/// `NAME=value` of every variable.
+pub(super) fn env_words(env: &Environment) -> Result<Vec<CString>, SpawnFailure> {
+    env.iter().map(|(name, value)| c_string(SpawnStage::Exec, &format!("{name}={value}"))).collect()
 }
 
 /// The window that matters: from the announcement in the row to the record that the process runs.
-fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Result<Spawned, SpawnFailure> {
+fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Result<(u32, Option<PidFd>), SpawnFailure> {
     let row = job.row;
     row.begin(job.generation, &job.record)
         .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
@@ -97,7 +113,7 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
             let _ = row.running(os::start_ticks(pid, earliest).unwrap_or(0));
             os::killpoint("spawn.running");
             world.mirror([row.index()]);
-            Ok(Spawned { pid, process })
+            Ok((pid, process))
         }
         Err(error) => {
             // A child that came to be and could not execute its program has a pid; its row follows when it is reaped.
@@ -112,7 +128,7 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
 }
 
 /// What a failed step was about.
-fn subject_of(stage: SpawnStage, launch: &Launch, program: &str) -> String {
+pub(super) fn subject_of(stage: SpawnStage, launch: &Launch, program: &str) -> String {
     let run = &launch.spec.run;
     match stage {
         SpawnStage::Folder => run.cwd.to_string_lossy().into_owned(),
@@ -137,12 +153,12 @@ pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
 }
 
 /// The user that an app runs as, when it is not the daemon's own.
-struct WantedUser {
+pub(super) struct WantedUser {
     user: User,
-    identity: Identity,
+    pub identity: Identity,
 }
 
-fn wanted_user(job: &SpawnJob) -> Result<Option<WantedUser>, SpawnFailure> {
+pub(super) fn wanted_user(job: &SpawnJob) -> Result<Option<WantedUser>, SpawnFailure> {
     let run = &job.launch.spec.run;
     let Some(name) = &run.user else {
         if run.group.is_some() {
@@ -162,7 +178,7 @@ fn wanted_user(job: &SpawnJob) -> Result<Option<WantedUser>, SpawnFailure> {
     Ok(Some(WantedUser { identity: Identity { uid: user.uid, gid, groups }, user }))
 }
 
-fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Environment {
+pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Environment {
     let cookie = world.cookie(job.row.index(), job.generation);
     let identity = wanted.map(|wanted| {
         let user = &wanted.user;
@@ -208,7 +224,7 @@ fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result
     Ok(Output::Paths(pipes.map(|pipe| pipe.c_path())))
 }
 
-fn c_string(stage: SpawnStage, text: &str) -> Result<CString, SpawnFailure> {
+pub(super) fn c_string(stage: SpawnStage, text: &str) -> Result<CString, SpawnFailure> {
     CString::new(text).map_err(|_| refused(stage, text, "it contains a NUL byte"))
 }
 
@@ -218,7 +234,7 @@ fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
     SpawnFailure { failure: Failure::Spawn { error }, is_passing: false }
 }
 
-fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> SpawnFailure {
+pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> SpawnFailure {
     let errno = error.raw_os_error().unwrap_or(0);
     // The text of an `io::Error` ends with the number, which the record holds by itself.
     let mut message = error.to_string().split(" (os error").next().unwrap_or_default().to_owned();

@@ -1,7 +1,7 @@
 //! All watched processes behind one descriptor of the runtime.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -77,6 +77,55 @@ impl ExitWatch {
             }
             ready.clear_ready();
         }
+    }
+}
+
+/// Tells which of the watched descriptors have something to read, again and again until it was read.
+#[derive(Debug)]
+pub struct InputWatch {
+    watch: ExitWatch,
+}
+
+impl InputWatch {
+    /// Watches nothing yet. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// No descriptors left; no runtime.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { watch: ExitWatch::new()? })
+    }
+
+    /// Watches a descriptor; that it can be read is told as `token`.
+    ///
+    /// # Errors
+    /// `EEXIST`: it is watched already.
+    pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        poller::control(self.watch.epoll.get_ref().as_fd(), libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN, token)
+    }
+
+    /// Watches a descriptor for more than is there already: told once per arrival, whether it was read or not.
+    ///
+    /// # Errors
+    /// `EEXIST`: it is watched already.
+    pub fn add_news(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let events = libc::EPOLLIN | libc::EPOLLET;
+        poller::control(self.watch.epoll.get_ref().as_fd(), libc::EPOLL_CTL_ADD, fd, events, token)
+    }
+
+    /// Ends the watch. Always before the descriptor is closed.
+    ///
+    /// # Errors
+    /// `ENOENT`: it was not watched.
+    pub fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        poller::control(self.watch.epoll.get_ref().as_fd(), libc::EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
+    /// Waits until something can be read and names the tokens. Cancel-safe.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub async fn next(&mut self) -> io::Result<Vec<u64>> {
+        self.watch.next().await
     }
 }
 

@@ -4,7 +4,10 @@ mod descriptors;
 mod exit_watch;
 mod fifo;
 mod heir;
+mod helper;
+mod listeners;
 mod memory;
+mod messages;
 mod packet;
 mod pidfd;
 mod poller;
@@ -16,10 +19,18 @@ mod stack;
 mod tree;
 
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
-pub use exit_watch::ExitWatch;
+pub use exit_watch::{ExitWatch, InputWatch};
 pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
 pub use heir::Heir;
+pub use helper::{Helper, helper_output};
+pub use listeners::{
+    HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
+};
 pub use memory::SharedMemory;
+pub use messages::{
+    Datagram, drop_datagram, open_channel, open_notify_socket, peek_channel, peek_datagram, say_on_channel,
+    take_from_channel,
+};
 pub use packet::{PASSED_MAX, packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
 pub use poller::{Poller, Ready, Waker};

@@ -4,6 +4,8 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 
+use super::pidfd::exit_of;
+use crate::model::Exit;
 use crate::os::errno::{checked, uninterrupted};
 
 /// A child that has ended and not been reaped.
@@ -49,6 +51,11 @@ pub fn next_dead_child() -> io::Result<Option<Dead>> {
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
         other => other?,
     };
+    Ok(dead(&info))
+}
+
+/// Who ended and how, if anybody did.
+fn dead(info: &libc::siginfo_t) -> Option<Dead> {
     // SAFETY: these fields are what `waitid` fills in (or left zero: no child has ended).
     let (pid, value) = unsafe { (info.si_pid(), info.si_status()) };
     let status = match info.si_code {
@@ -56,7 +63,16 @@ pub fn next_dead_child() -> io::Result<Option<Dead>> {
         libc::CLD_DUMPED => value & 0x7F | 0x80,
         _killed => value & 0x7F,
     };
-    Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0).map(|pid| Dead { pid, status }))
+    u32::try_from(pid).ok().filter(|pid| *pid != 0).map(|pid| Dead { pid, status })
+}
+
+/// Lets the kernel forget a child and says how it ended; `None` if it has not ended. With `waits` it is waited for.
+///
+/// # Errors
+/// `ECHILD`: it is no child of ours.
+pub fn reap_exit(pid: u32, waits: bool) -> io::Result<Option<Exit>> {
+    let flags = if waits { libc::WEXITED } else { libc::WEXITED | libc::WNOHANG };
+    Ok(dead(&wait(libc::P_PID, pid, flags)?).map(|dead| exit_of(dead.status)))
 }
 
 /// Lets the kernel forget a child that has ended. One that has not is left alone.

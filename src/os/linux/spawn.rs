@@ -15,12 +15,14 @@ use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::model::SpawnStage;
 use crate::os::errno::checked;
 
+use super::descriptors::copy_above;
 use super::proc::parent_pid;
 use super::stack::with_stack;
 
@@ -41,6 +43,8 @@ pub struct ExecPlan {
     pub umask: u32,
     /// Its standard output and standard error.
     pub output: Output,
+    /// What it gets besides, as descriptors from 3 on.
+    pub handed: Vec<OwnedFd>,
     /// The soft limit of open files that it starts with; `None` = ours.
     pub open_files_soft: Option<u64>,
 }
@@ -204,10 +208,10 @@ struct Prepared<'a> {
     mailbox: Mailbox<'a>,
 }
 
-/// stdin, stdout, stderr.
+/// The descriptors of the child: stdin, stdout, stderr.
 enum Standard<'a> {
-    /// None of them below 3.
-    Copied([OwnedFd; 3]),
+    /// And what is handed over: 0, 1, 2, 3, … None of them stands at a number that another one goes to.
+    Copied(Vec<OwnedFd>),
     OpenedByChild([(&'a CStr, c_int); 3]),
 }
 
@@ -227,7 +231,7 @@ impl<'a> Prepared<'a> {
             cwd: &plan.cwd,
             identity: plan.identity.as_ref(),
             umask: plan.umask,
-            standard: Standard::of(&plan.output)?,
+            standard: Standard::of(&plan.output, &plan.handed)?,
             open_files: plan.open_files_soft.map(limit_with_soft),
             oom_score: Some(CHILD_OOM_SCORE.load(Ordering::Relaxed))
                 .filter(|score| *score != i32::MAX)
@@ -238,28 +242,33 @@ impl<'a> Prepared<'a> {
 }
 
 impl<'a> Standard<'a> {
-    fn of(output: &'a Output) -> io::Result<Self> {
-        Ok(match output {
-            Output::Opened([stdout, stderr]) => {
-                let stdin = OpenOptions::new().read(true).open("/dev/null")?;
-                Self::Copied([
-                    above_standard(stdin.as_fd())?,
-                    above_standard(stdout.as_fd())?,
-                    above_standard(stderr.as_fd())?,
-                ])
-            }
-            Output::Paths([stdout, stderr]) => Self::OpenedByChild([
+    fn of(output: &'a Output, handed: &[OwnedFd]) -> io::Result<Self> {
+        let open = |path: &CStr| {
+            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+            OpenOptions::new().read(true).write(true).open(path).map(OwnedFd::from)
+        };
+        match output {
+            Output::Opened([stdout, stderr]) => Self::copied([stdout.as_fd(), stderr.as_fd()], handed),
+            Output::Paths([stdout, stderr]) if handed.is_empty() => Ok(Self::OpenedByChild([
                 (NOTHING, libc::O_RDONLY),
                 (stdout.as_c_str(), libc::O_RDWR),
                 (stderr.as_c_str(), libc::O_RDWR),
-            ]),
-        })
+            ])),
+            // An empty table could not be filled from ours.
+            Output::Paths([stdout, stderr]) => {
+                let (stdout, stderr) = (open(stdout)?, open(stderr)?);
+                Self::copied([stdout.as_fd(), stderr.as_fd()], handed)
+            }
+        }
     }
-}
 
-/// A copy that no `dup2` onto 0, 1 or 2 can overwrite (`F_DUPFD_CLOEXEC` starts at 3).
-fn above_standard(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    fd.try_clone_to_owned()
+    /// Copies that no `dup2` onto a number of the child can overwrite.
+    fn copied(output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
+        let stdin = OpenOptions::new().read(true).open("/dev/null")?;
+        let lowest = c_int::try_from(3 + handed.len()).unwrap_or(c_int::MAX);
+        let all = [stdin.as_fd()].into_iter().chain(output).chain(handed.iter().map(AsFd::as_fd));
+        Ok(Self::Copied(all.map(|fd| copy_above(fd, lowest)).collect::<io::Result<_>>()?))
+    }
 }
 
 fn pointers(texts: &[CString]) -> Vec<*const c_char> {
@@ -311,7 +320,7 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
     }
 }
 
-/// Three standard descriptors and no other.
+/// The standard descriptors, what is handed over, and no other.
 fn arrange_descriptors(standard: &Standard<'_>) -> Result<(), (SpawnStage, c_int)> {
     let is_done = |returned| step(SpawnStage::Descriptors, returned);
     // SAFETY: raw system calls; every path is null-terminated and was complete before the child existed.
@@ -322,7 +331,7 @@ fn arrange_descriptors(standard: &Standard<'_>) -> Result<(), (SpawnStage, c_int
                     is_done(libc::syscall(libc::SYS_dup3, c_long::from(fd.as_raw_fd()), c_long::from(target), 0))?;
                 }
                 // All of ours are CLOEXEC anyway; this is for what some library has opened without.
-                close_from(3, libc::CLOSE_RANGE_CLOEXEC);
+                close_from(c_int::try_from(fds.len()).unwrap_or(c_int::MAX), libc::CLOSE_RANGE_CLOEXEC);
             }
             Standard::OpenedByChild(files) => {
                 // Until here the table is shared with our parent: nothing may be closed in it.

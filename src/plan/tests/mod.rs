@@ -177,6 +177,7 @@ impl World {
                 epoch: declared.epoch_of(*slot),
                 started: None,
                 last_exit: None,
+                status: None,
             };
             self.live.instances.insert(app.instance(*slot), instance);
         }

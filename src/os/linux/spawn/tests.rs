@@ -31,6 +31,7 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         identity: None,
         umask: 0o027,
         output: Output::Opened([writer.try_clone().unwrap().into(), writer.into()]),
+        handed: Vec::new(),
         open_files_soft: Some(64),
     };
     (plan, reader)

@@ -1,0 +1,196 @@
+//! What an app says about itself: datagrams (`sd_notify`) and lines on a channel (Node).
+//!
+//! Both are looked at first and taken afterwards, so that what the daemon was told and had not acted on yet when it
+//! was killed is read again by the next one.
+
+use std::fs;
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::path::Path;
+use std::ptr;
+
+use crate::os::errno::{checked, checked_size, uninterrupted};
+
+/// Longest message that is looked at; what is behind that is not seen.
+const DATAGRAM_BYTES_MAX: usize = 4096;
+/// Longest path that every client library can address.
+const PATH_BYTES_MAX: usize = 100;
+
+/// Room for exactly one `ucred`: descriptors that somebody sends along do not fit and are closed by the kernel.
+#[repr(C, align(8))]
+struct Control([u8; 32]);
+
+/// One message, with who sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Its bytes.
+    pub text: Vec<u8>,
+    /// The sender's process, 0 if it cannot be seen from here.
+    pub pid: u32,
+    /// The sender's user.
+    pub uid: u32,
+}
+
+/// Opens a socket for `sd_notify` messages and returns it with the value for `NOTIFY_SOCKET`. At `path`, for our own
+/// user; with `is_for_others`, or if the path is too long for an address, under an abstract name.
+///
+/// # Errors
+/// The folder cannot be written; no descriptors left.
+pub fn open_notify_socket(path: &Path, is_for_others: bool) -> io::Result<(OwnedFd, String)> {
+    let text = path.to_string_lossy().into_owned();
+    let is_abstract = is_for_others || text.len() > PATH_BYTES_MAX;
+    let (socket, name) = if is_abstract {
+        let name = &text[text.len().saturating_sub(PATH_BYTES_MAX)..];
+        (UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?, format!("@{name}"))
+    } else {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => (UnixDatagram::bind(path)?, text),
+        }
+    };
+    let on: libc::c_int = 1;
+    let (value, length) = (ptr::from_ref(&on).cast(), libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4));
+    // SAFETY: `value` is readable for `length` bytes.
+    checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED, value, length) })?;
+    socket.set_nonblocking(true)?;
+    Ok((socket.into(), name))
+}
+
+/// The first message that waits, which goes on waiting; `None` if there is none.
+///
+/// # Errors
+/// It is no such socket.
+pub fn peek_datagram(socket: BorrowedFd<'_>) -> io::Result<Option<Datagram>> {
+    let mut text = vec![0; DATAGRAM_BYTES_MAX];
+    let mut control = Control([0; 32]);
+    let mut vector = libc::iovec { iov_base: text.as_mut_ptr().cast(), iov_len: text.len() };
+    // SAFETY: an all-zero `msghdr` is valid; what is put into it lives until the call has returned; the heading is
+    // inside `control`, and the credentials are read only if the kernel says that they are there.
+    let (length, sender) = unsafe {
+        let mut message: libc::msghdr = MaybeUninit::zeroed().assume_init();
+        message.msg_iov = &raw mut vector;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = size_of::<Control>() as _;
+        let flags = libc::MSG_PEEK | libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+        let got = uninterrupted(|| checked_size(libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags)));
+        let length = match got {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            other => other?,
+        };
+        let heading = libc::CMSG_FIRSTHDR(&raw const message);
+        let has_sender = !heading.is_null()
+            && (*heading).cmsg_level == libc::SOL_SOCKET
+            && (*heading).cmsg_type == libc::SCM_CREDENTIALS;
+        let sender = has_sender.then(|| ptr::read_unaligned(libc::CMSG_DATA(heading).cast::<libc::ucred>()));
+        (length, sender)
+    };
+    text.truncate(length);
+    let (pid, uid) = sender.map_or((0, u32::MAX), |sender| (sender.pid.cast_unsigned(), sender.uid));
+    Ok(Some(Datagram { text, pid, uid }))
+}
+
+/// Takes the first message away.
+pub fn drop_datagram(socket: BorrowedFd<'_>) {
+    let mut nothing = [0_u8; 1];
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    // SAFETY: `nothing` is writable for its length. If there is no message, nothing is to be done.
+    unsafe { libc::recv(socket.as_raw_fd(), nothing.as_mut_ptr().cast(), nothing.len(), flags) };
+}
+
+/// A channel to a Node process: our end, which never waits, and the end for the process.
+///
+/// # Errors
+/// No descriptors left.
+pub fn open_channel() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((ours.into(), theirs.into()))
+}
+
+/// Bytes that wait on a channel, as many as fit into `into`; they go on waiting. `Some(0)`: the other end is closed.
+///
+/// # Errors
+/// It is no such channel.
+pub fn peek_channel(channel: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<Option<usize>> {
+    receive(channel, into, libc::MSG_PEEK)
+}
+
+/// Takes bytes off a channel.
+///
+/// # Errors
+/// It is no such channel.
+pub fn take_from_channel(channel: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<Option<usize>> {
+    receive(channel, into, 0)
+}
+
+fn receive(channel: BorrowedFd<'_>, into: &mut [u8], flags: libc::c_int) -> io::Result<Option<usize>> {
+    let flags = flags | libc::MSG_DONTWAIT;
+    // SAFETY: `into` is writable for its length.
+    let call =
+        || checked_size(unsafe { libc::recv(channel.as_raw_fd(), into.as_ptr().cast_mut().cast(), into.len(), flags) });
+    match uninterrupted(call) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Says one line on a channel; never waits.
+///
+/// # Errors
+/// `WouldBlock`: the process does not read. `BrokenPipe`: it has closed its end.
+pub fn say_on_channel(channel: &impl AsFd, line: &str) -> io::Result<()> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let fd = channel.as_fd().as_raw_fd();
+    // SAFETY: `line` is readable for its length.
+    let sent = uninterrupted(|| checked_size(unsafe { libc::send(fd, line.as_ptr().cast(), line.len(), flags) }))?;
+    if sent == line.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_waits_until_it_is_taken_and_names_its_sender() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, is_for_others) in [
+            (folder.path().join("7.1"), false),
+            (folder.path().join("7.1"), false),
+            (folder.path().join("x".repeat(120)), false),
+            (folder.path().join("7.2"), true),
+        ] {
+            let (socket, name) = open_notify_socket(&path, is_for_others).unwrap();
+            let client = UnixDatagram::unbound().unwrap();
+            match name.strip_prefix('@') {
+                None => drop(client.send_to(b"READY=1", &name).unwrap()),
+                Some(name) => {
+                    let address = SocketAddr::from_abstract_name(name).unwrap();
+                    client.send_to_addr(b"READY=1", &address).unwrap();
+                }
+            }
+            for _ in 0..2 {
+                let seen = peek_datagram(socket.as_fd()).unwrap().unwrap();
+                assert_eq!((seen.text.as_slice(), seen.pid), (b"READY=1".as_slice(), std::process::id()));
+            }
+            drop_datagram(socket.as_fd());
+            assert_eq!(peek_datagram(socket.as_fd()).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_channel_keeps_its_bytes_until_they_are_taken_and_tells_its_end() {
+        let (ours, theirs) = open_channel().unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(peek_channel(ours.as_fd(), &mut buffer).unwrap(), None);
+        say_on_channel(&theirs, "\"ready\"\n").unwrap();
+        assert_eq!(peek_channel(ours.as_fd(), &mut buffer).unwrap(), Some(8));
+        assert_eq!(take_from_channel(ours.as_fd(), &mut buffer).unwrap(), Some(8));
+        drop(theirs);
+        assert_eq!(peek_channel(ours.as_fd(), &mut buffer).unwrap(), Some(0));
+        assert_eq!(say_on_channel(&ours, "x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,163 @@
+//! Connects to an address, and makes sure that the app's own process answers there.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::probe::Subject;
+use crate::os::{self, HeldAt, ListenerLookup, SocketHolder};
+
+/// Answers that are remembered; beyond that all of them are forgotten.
+const KNOWN_MAX: usize = 10_000;
+
+/// Who listens where, with what was found out before.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    lookup: ListenerLookup,
+    known: Mutex<BTreeMap<(u64, u32), Holder>>,
+}
+
+/// What is known about one socket and one tree.
+#[derive(Clone, Debug)]
+enum Holder {
+    Own(HeldAt),
+    Stranger(u32, String),
+}
+
+/// A connection to a port or to a socket file.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// A probe that only wants to be let in: `8080`, `127.0.0.1:8080`, `unix:/run/app.sock`.
+pub(super) async fn ask(listeners: &Listeners, subject: &Subject, address: &str) -> Result<(), String> {
+    match address.strip_prefix("unix:") {
+        Some(path) => connect_unix(subject, path).await,
+        None => match address.rsplit_once(':') {
+            None => connect(listeners, subject, "localhost", port(address)?).await.map(drop),
+            Some((host, text)) => connect(listeners, subject, host, port(text)?).await.map(drop),
+        },
+    }
+}
+
+/// A number of a port, which may have come from a variable.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a port"))
+}
+
+/// A connection to a process of the app's own tree; on another machine, to whoever answers.
+pub(super) async fn connect(
+    listeners: &Listeners,
+    subject: &Subject,
+    host: &str,
+    port: u16,
+) -> Result<TcpStream, String> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connected = match host {
+        // What a name service says about it is of no interest, and asking costs a thread.
+        "localhost" => match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+            Err(_) => match TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await {
+                // Where there is no IPv6 at all, that is not the news.
+                Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+                other => other,
+            },
+            connected => connected,
+        },
+        _ => TcpStream::connect((host, port)).await,
+    };
+    let stream = connected.map_err(|error| words(&error))?;
+    let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) else { return Err("connection lost".into()) };
+    // A connection of a machine to itself has one address at both ends.
+    if peer.ip().is_loopback() || peer.ip() == own.ip() {
+        listeners.check(mapped(peer), subject.pid)?;
+    }
+    Ok(stream)
+}
+
+fn mapped(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V6(ip) => SocketAddr::new(ip.to_canonical(), address.port()),
+        IpAddr::V4(_) => address,
+    }
+}
+
+async fn connect_unix(subject: &Subject, path: &str) -> Result<(), String> {
+    let path = subject.spec.run.cwd.join(path);
+    let address = os::UnixAddress::of(&path).map_err(|error| words(&error))?;
+    let stream = UnixStream::connect(address.path()).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => "there is no such socket yet".to_owned(),
+        _ => words(&error),
+    })?;
+    // The process that called listen(2); it may be gone, and its children answer.
+    let listener = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
+    match listener.filter(|pid| os::belongs_to_tree(*pid, subject.pid) == Some(false)) {
+        Some(pid) => Err(format!("the socket belongs to process {pid} ({})", os::process_name(pid))),
+        None => Ok(()),
+    }
+}
+
+impl Listeners {
+    /// Whether the socket behind `address` is held by the tree of `main`.
+    fn check(&self, address: SocketAddr, main: u32) -> Result<(), String> {
+        // Nothing to be found out is nothing to complain about: another network namespace, a closed /proc.
+        let Some(inode) = self.lookup.inode_at(address) else { return Ok(()) };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (inode, main);
+        match known.get(&key) {
+            Some(Holder::Own(held)) if held.holds(inode) => return Ok(()),
+            Some(Holder::Stranger(pid, name)) if os::process_name(*pid) == *name => {
+                return Err(belongs(address.port(), Some((*pid, name.as_str()))));
+            }
+            _ => {}
+        }
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        let mut stranger = None;
+        // Several sockets may share a port (SO_REUSEPORT); the kernel named one of them.
+        let others = os::listener_inodes(address.port()).into_iter().filter(|other| *other != inode);
+        for socket in std::iter::once(inode).chain(others) {
+            match os::socket_holder(socket, main) {
+                SocketHolder::Tree(held) => {
+                    if socket == inode {
+                        known.insert(key, Holder::Own(held));
+                    }
+                    return Ok(());
+                }
+                SocketHolder::Hidden => return Ok(()),
+                SocketHolder::Other(other) => stranger = stranger.or(other),
+            }
+        }
+        if let Some((pid, name)) = &stranger {
+            known.insert(key, Holder::Stranger(*pid, name.clone()));
+        }
+        Err(belongs(address.port(), stranger.as_ref().map(|(pid, name)| (*pid, name.as_str()))))
+    }
+}
+
+fn belongs(port: u16, holder: Option<(u32, &str)>) -> String {
+    match holder {
+        Some((pid, name)) => format!("port {port} belongs to process {pid} ({name})"),
+        None => format!("port {port} belongs to a process outside of this app"),
+    }
+}
+
+/// What went wrong, as a person would say it: `connection refused`.
+pub(super) fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "connection reset".to_owned(),
+        io::ErrorKind::UnexpectedEof => "connection closed without an answer".to_owned(),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            let mut letters = text.chars();
+            letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Asks by a command line that runs beside the app.
+
+use super::probe::{Subject, timed_out};
+use crate::model::{Exit, Millis};
+use crate::supervisor::Supervisor;
+
+/// Runs it once; at the time limit it is killed with everything that it started.
+pub(super) async fn ask(supervisor: &Supervisor, subject: &Subject, line: String, limit: Millis) -> Result<(), String> {
+    let started = supervisor.run_beside(subject.instance.clone(), subject.generation, line).await;
+    let mut helper = started.ok_or_else(|| "the process is gone".to_owned())??;
+    match helper.end(limit.duration()).await {
+        Ok(Some(Exit::Code(0))) => Ok(()),
+        Ok(Some(exit)) => Err(match helper.last_line() {
+            Some(line) => format!("{exit}: {line}"),
+            None => exit.to_string(),
+        }),
+        Ok(None) => Err(timed_out(limit)),
+        Err(error) => Err(format!("cannot wait for the command: {error}")),
+    }
+}

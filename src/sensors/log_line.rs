@@ -1,0 +1,69 @@
+//! Waits for a line of the app's output.
+
+use regex_lite::Regex;
+use tokio::sync::oneshot;
+use tokio::time::{Duration, sleep};
+
+use super::Surroundings;
+use super::probe::Subject;
+use crate::logs::{self, Follower, Line, LogQuery, Source};
+use crate::model::Stream;
+use crate::supervisor::log_path;
+
+/// Lines since the start of the process that are looked at when the looking begins later.
+const LINES_MAX: usize = 10_000;
+/// A line without its end is shown to followers after a moment, although no file grows.
+const HOLD: Duration = Duration::from_millis(220);
+/// While many apps print, no more often than this.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
+
+/// Resolves when the process has printed a line that matches: also one that it printed before we looked. False if
+/// that cannot be found out.
+pub(super) async fn appears(surroundings: &Surroundings, subject: &Subject, pattern: &str) -> bool {
+    let Ok(pattern) = Regex::new(pattern) else { return false };
+    let matches = |lines: &[Line]| lines.iter().any(|line| pattern.is_match(&String::from_utf8_lossy(&line.text)));
+    let sources = [Stream::Stdout, Stream::Stderr].map(|stream| Source {
+        instance: subject.instance.clone(),
+        stream,
+        path: log_path(&surroundings.home, &subject.instance, stream, &subject.spec.logs),
+    });
+    let mut growth = surroundings.log_growth.clone();
+    growth.borrow_and_update();
+    let query = LogQuery { lines: LINES_MAX, since: Some(subject.started) };
+    let begun = blocking(surroundings, move || logs::follow(&sources, &query)).await;
+    let Some(Ok((lines, mut follower))) = begun else { return false };
+    if matches(&lines) {
+        return true;
+    }
+    loop {
+        let polled = blocking(surroundings, move || {
+            let lines = follower.poll();
+            (lines, follower)
+        });
+        let Some((lines, back)): Option<(Vec<Line>, Follower)> = polled.await else { return false };
+        follower = back;
+        if matches(&lines) {
+            return true;
+        }
+        if !lines.is_empty() {
+            continue;
+        }
+        let is_holding = follower.is_holding();
+        tokio::select! {
+            changed = growth.changed() => if changed.is_err() { return false },
+            () = sleep(HOLD), if is_holding => {}
+        }
+        growth.borrow_and_update();
+        sleep(LOOK_AGAIN_AFTER).await;
+    }
+}
+
+/// Does something that waits for the disk on the reading threads. `None`: they have too much to do for too long.
+async fn blocking<T: Send + 'static>(
+    surroundings: &Surroundings,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    surroundings.reader.submit(Box::new(move || drop(reply.send(work())))).ok()?;
+    answer.await.ok()
+}

@@ -1,0 +1,153 @@
+//! One process and its probe: when it is asked, and what of the answers is told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::probes::Tools;
+use super::{address, command, http, log_line};
+use crate::model::{App, Health, InstanceId, Millis, Moment, Probe, Ready, WallTime};
+use crate::os;
+use crate::rules;
+use crate::supervisor::{Observation, Seen};
+
+/// How long one try may take while a process is not ready.
+const TRY_MAX: Millis = Millis::seconds(5);
+/// Health is asked at least this long after the last answer, however long the answers take.
+const BREATH: Duration = Duration::from_millis(1);
+
+/// The process that is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub instance: InstanceId,
+    pub generation: u32,
+    pub pid: u32,
+    /// Since when it runs, by the clock of deadlines.
+    pub since: Moment,
+    /// The same by the clock of logs.
+    pub started: WallTime,
+    pub spec: Arc<App>,
+}
+
+impl Subject {
+    /// A text of the spec, for this instance.
+    pub fn fill(&self, text: &crate::model::Template) -> String {
+        text.fill(self.instance.slot, self.spec.run.port)
+    }
+}
+
+/// Everything that one probe needs.
+pub(super) struct Task {
+    pub tools: Arc<Tools>,
+    pub subject: Subject,
+}
+
+impl Task {
+    /// Asks until the answer is good. Only news are told: the same trouble again is none.
+    pub async fn until_ready(self, ready: Ready) {
+        let limit = TRY_MAX.min(ready.timeout);
+        match &ready.probe {
+            Probe::Notify(_) => return self.tell(Err("has not said READY=1 yet".into())).await,
+            Probe::Message(_) => return self.tell(Err("has not sent the message `ready` yet".into())).await,
+            Probe::Log(pattern) => {
+                self.tell(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
+                if log_line::appears(&self.tools.surroundings, &self.subject, pattern).await {
+                    self.tell(Ok(())).await;
+                }
+                return;
+            }
+            Probe::Http(_) | Probe::Tcp(_) | Probe::Exec(_) => {}
+        }
+        let is_command = matches!(ready.probe, Probe::Exec(_));
+        let mut last = None;
+        loop {
+            match self.ask(&ready.probe, limit).await {
+                Ok(()) => return self.tell(Ok(())).await,
+                Err(why) if last.as_ref() == Some(&why) => {}
+                Err(why) => {
+                    self.tell(Err(why.clone())).await;
+                    last = Some(why);
+                }
+            }
+            let waiting = self.tools.waiting.load(Ordering::Relaxed);
+            let elapsed = os::now().since(self.subject.since);
+            sleep(rules::next_try(elapsed, ready.interval, is_command, waiting).duration()).await;
+        }
+    }
+
+    /// Asks at every interval. Trouble is always told, since it counts; good answers only after trouble.
+    pub async fn watch_health(self, health: Health, good_since: Moment, mut is_failing: bool) {
+        let offset = rules::offset_in_interval(&self.subject.instance, health.interval);
+        let first = good_since.after(health.start_period).since(os::now());
+        if let Probe::Notify(_) = health.probe {
+            return self.watch_beats(&health, good_since).await;
+        }
+        sleep(first.duration() + offset.duration()).await;
+        let mut pace = tokio::time::interval(health.interval.duration().max(BREATH));
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            pace.tick().await;
+            let result = self.ask(&health.probe, health.timeout).await;
+            if result.is_err() || is_failing {
+                is_failing = result.is_err();
+                self.tell(result).await;
+            }
+        }
+    }
+
+    /// A process that is to say `WATCHDOG=1` by itself, at least once per interval.
+    async fn watch_beats(&self, health: &Health, good_since: Moment) {
+        let mut last = good_since.after(health.start_period).max(os::now());
+        let mut is_failing = false;
+        loop {
+            sleep(last.after(health.interval).since(os::now()).duration().max(BREATH)).await;
+            let supervisor = &self.tools.surroundings.supervisor;
+            let beat = supervisor.last_beat(self.subject.instance.clone(), self.subject.generation).await;
+            let result = match beat {
+                Some(beat) if beat >= last => {
+                    last = beat.after(Millis(1));
+                    Ok(())
+                }
+                _ => {
+                    last = os::now();
+                    Err(format!("has not said WATCHDOG=1 for {}", health.interval))
+                }
+            };
+            if result.is_err() || is_failing {
+                is_failing = result.is_err();
+                self.tell(result).await;
+            }
+        }
+    }
+
+    async fn ask(&self, probe: &Probe, limit: Millis) -> Result<(), String> {
+        let (tools, subject) = (&self.tools, &self.subject);
+        // Closed only with the daemon.
+        let _turn = tools.turns.acquire().await.map_err(|_| "the daemon leaves".to_owned())?;
+        let answer = async {
+            match probe {
+                Probe::Http(http) => http::ask(&tools.listeners, subject, http).await,
+                Probe::Tcp(address) => address::ask(&tools.listeners, subject, &subject.fill(address)).await,
+                Probe::Exec(line) => {
+                    command::ask(&tools.surroundings.supervisor, subject, subject.fill(line), limit).await
+                }
+                Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) => Ok(()),
+            }
+        };
+        timeout(limit.duration(), answer).await.unwrap_or_else(|_| Err(timed_out(limit)))
+    }
+
+    async fn tell(&self, result: Result<(), String>) {
+        let Subject { instance, generation, .. } = &self.subject;
+        let observation =
+            Observation { instance: instance.clone(), generation: *generation, seen: Seen::Probed(result) };
+        self.tools.surroundings.supervisor.observed(observation).await;
+    }
+}
+
+/// What is said of an answer that did not come.
+pub(super) fn timed_out(limit: Millis) -> String {
+    format!("timed out after {limit}")
+}

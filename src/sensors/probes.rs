@@ -1,0 +1,140 @@
+//! Follows what lives, and keeps one task for every process that has a probe.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+
+use super::Surroundings;
+use super::address::Listeners;
+use super::probe::{Subject, Task};
+use crate::model::{App, InstanceId, LiveInstance, Moment, Phase, Readiness};
+use crate::os;
+
+/// Probes under way at one time; the others wait for their turn.
+const AT_ONCE_MAX: usize = 64;
+/// The shortest time between two looks at what lives: a thousand apps that start tick a thousand times.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(3);
+
+/// What all probes share.
+pub(super) struct Tools {
+    pub surroundings: Surroundings,
+    /// Who listens where.
+    pub listeners: Listeners,
+    /// Turns.
+    pub turns: Semaphore,
+    /// How many processes are being tried because they are not ready yet.
+    pub waiting: AtomicUsize,
+}
+
+/// One process that is asked.
+struct Asked {
+    generation: u32,
+    stage: Stage,
+    spec: Arc<App>,
+    task: AbortHandle,
+}
+
+/// What its probe is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Ready,
+    Health,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Runs until the supervisor is gone. Nothing happens here while nothing changes.
+pub(super) async fn follow(surroundings: Surroundings) {
+    let mut changes = surroundings.supervisor.changes();
+    let tools = Arc::new(Tools {
+        surroundings,
+        listeners: Listeners::default(),
+        turns: Semaphore::new(AT_ONCE_MAX),
+        waiting: AtomicUsize::new(0),
+    });
+    let mut asked: BTreeMap<InstanceId, Asked> = BTreeMap::new();
+    loop {
+        changes.borrow_and_update();
+        let live = tools.surroundings.supervisor.live().await;
+        asked.retain(|id, _| live.instances.get(id).is_some_and(|live| stage(live).is_some()));
+        for (id, live) in &live.instances {
+            let Some((stage, process)) = stage(live) else { continue };
+            let known = asked.get(id);
+            if known.is_some_and(|known| known.asks(stage, live)) {
+                continue;
+            }
+            let was_waiting =
+                known.is_some_and(|known| known.stage == Stage::Ready && known.generation == live.generation);
+            let task = start(&tools, id, live, stage, process, was_waiting);
+            let (generation, spec) = (live.generation, Arc::clone(&live.spec));
+            asked.insert(id.clone(), Asked { generation, stage, spec, task });
+        }
+        let waiting = asked.values().filter(|asked| asked.stage == Stage::Ready).count();
+        tools.waiting.store(waiting, Ordering::Relaxed);
+        if changes.changed().await.is_err() {
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+}
+
+impl Asked {
+    /// Whether this is what an instance needs now.
+    fn asks(&self, stage: Stage, live: &LiveInstance) -> bool {
+        let is_same_spec = Arc::ptr_eq(&self.spec, &live.spec)
+            || match stage {
+                Stage::Ready => self.spec.ready == live.spec.ready,
+                Stage::Health => self.spec.health == live.spec.health,
+            };
+        self.generation == live.generation && self.stage == stage && is_same_spec
+    }
+}
+
+/// What an instance is asked now, and which process: its number and since when it runs.
+fn stage(live: &LiveInstance) -> Option<(Stage, (u32, Moment))> {
+    let Phase::Running { pid, since, readiness } = &live.phase else { return None };
+    let stage = match readiness {
+        Readiness::Waiting { .. } if live.spec.ready.is_some() => Stage::Ready,
+        Readiness::Ready | Readiness::Failing { .. } if live.spec.health.is_some() => Stage::Health,
+        Readiness::Waiting { .. } | Readiness::Ready | Readiness::Failing { .. } => return None,
+    };
+    Some((stage, (*pid, *since)))
+}
+
+fn start(
+    tools: &Arc<Tools>,
+    id: &InstanceId,
+    live: &LiveInstance,
+    stage: Stage,
+    (pid, since): (u32, Moment),
+    was_waiting: bool,
+) -> AbortHandle {
+    let spec = &live.spec;
+    let subject = Subject {
+        instance: id.clone(),
+        generation: live.generation,
+        pid,
+        since,
+        started: live.started.unwrap_or_default(),
+        spec: Arc::clone(spec),
+    };
+    let task = Task { tools: Arc::clone(tools), subject };
+    match (stage, spec.ready.clone(), spec.health.clone()) {
+        (Stage::Ready, Some(ready), _) => tokio::spawn(task.until_ready(ready)).abort_handle(),
+        (Stage::Health, _, Some(health)) => {
+            // One that an earlier daemon saw becoming ready: that was at its start at the earliest.
+            let good_since = if was_waiting || spec.ready.is_none() { os::now().max(since) } else { since };
+            let is_failing = matches!(&live.phase, Phase::Running { readiness: Readiness::Failing { .. }, .. });
+            tokio::spawn(task.watch_health(health, good_since, is_failing)).abort_handle()
+        }
+        (Stage::Ready | Stage::Health, ..) => tokio::spawn(async {}).abort_handle(),
+    }
+}

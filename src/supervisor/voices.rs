@@ -1,0 +1,289 @@
+//! What a process can tell us by itself: the socket of `sd_notify` and the channel of Node, each of one process only.
+//!
+//! Both are opened before the process exists and held by the anchor too, so that nothing is lost while no daemon
+//! lives. What is said is taken off only after it was acted on.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use super::World;
+use super::run::{Loop, token};
+use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY};
+use crate::lifecycle::Input;
+use crate::model::{App, Fact, Health, Millis, Probe, Ready, Subject};
+use crate::os;
+use crate::rules::{self, CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification};
+
+/// Messages of one process that are heard in one go; the others have to wait for their turn.
+const MESSAGES_MAX: usize = 64;
+/// Marks the tokens of channels; rows are far below it.
+const CHANNEL_BIT: u64 = 1 << 63;
+
+/// Our ends, for one process.
+#[derive(Debug, Default)]
+pub(super) struct Voices {
+    notify: Option<OwnedFd>,
+    channel: Option<OwnedFd>,
+    is_suspect_told: bool,
+}
+
+/// What the process gets of it.
+#[derive(Debug, Default)]
+pub(super) struct Handover {
+    /// Variables of its environment.
+    pub variables: Vec<(String, String)>,
+    /// Descriptors, from 3 on.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// Whether an app talks by `sd_notify`.
+fn uses_notify(spec: &App) -> bool {
+    let is_notify = |probe: &Probe| matches!(probe, Probe::Notify(_));
+    spec.ready.as_ref().is_some_and(|ready| is_notify(&ready.probe)) || watchdog(spec).is_some()
+}
+
+/// The time within which it has to say that it is alive.
+fn watchdog(spec: &App) -> Option<Millis> {
+    spec.health
+        .as_ref()
+        .filter(|health| matches!(health.probe, Probe::Notify(_)))
+        .map(|health: &Health| health.interval)
+}
+
+fn uses_channel(spec: &App) -> bool {
+    let is_message = |ready: &Ready| matches!(ready.probe, Probe::Message(_));
+    spec.stop.shutdown_with_message || spec.ready.as_ref().is_some_and(is_message)
+}
+
+impl Voices {
+    /// Opens what the app uses, for the process `generation` of a row.
+    pub(super) fn open(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<(Self, Handover)> {
+        let (mut voices, mut handover) = (Self::default(), Handover::default());
+        let key = token(row, generation);
+        if uses_notify(spec) {
+            let (socket, name) = notify_socket(world, row, generation, spec)?;
+            world.anchor.hold(key, HELD_NOTIFY, socket.as_fd())?;
+            voices.notify = Some(socket);
+            handover.variables.push(("NOTIFY_SOCKET".into(), name));
+            if let Some(interval) = watchdog(spec) {
+                let micros = interval.0.saturating_mul(1000);
+                handover.variables.push(("WATCHDOG_USEC".into(), micros.to_string()));
+            }
+        }
+        if uses_channel(spec) {
+            let (ours, theirs) = os::open_channel()?;
+            world.anchor.hold(key, HELD_CHANNEL, ours.as_fd())?;
+            voices.channel = Some(ours);
+            handover.variables.push(("NODE_CHANNEL_FD".into(), (3 + handover.descriptors.len()).to_string()));
+            handover.variables.push(("NODE_CHANNEL_SERIALIZATION_MODE".into(), "json".into()));
+            handover.descriptors.push(theirs);
+        }
+        Ok((voices, handover))
+    }
+
+    /// Those of a process that an earlier daemon started: what the anchor held for it. A notify socket that went down
+    /// with the anchor is opened again in its place; a channel cannot be.
+    pub(super) fn recover(
+        world: &World,
+        row: u32,
+        generation: u32,
+        spec: &App,
+        held: &mut BTreeMap<(u64, u32), OwnedFd>,
+    ) -> Self {
+        let key = token(row, generation);
+        let mut notify = held.remove(&(key, HELD_NOTIFY));
+        if notify.is_none()
+            && uses_notify(spec)
+            && let Ok((socket, _)) = notify_socket(world, row, generation, spec)
+        {
+            // Not held = lost with us; the next daemon opens it once more.
+            let _ = world.anchor.hold(key, HELD_NOTIFY, socket.as_fd());
+            notify = Some(socket);
+        }
+        Self { notify, channel: held.remove(&(key, HELD_CHANNEL)), is_suspect_told: false }
+    }
+
+    /// Says one line to the process. False if it cannot hear.
+    pub(super) fn say(&self, line: &str) -> bool {
+        self.channel.as_ref().is_some_and(|channel| os::say_on_channel(channel, line).is_ok())
+    }
+}
+
+fn notify_socket(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<(OwnedFd, String)> {
+    let path = world.home.notify().join(format!("{row}.{generation}"));
+    os::open_notify_socket(&path, spec.run.user.is_some())
+}
+
+/// Lets go of everything that was held for one process.
+pub(super) fn release(world: &World, row: u32, generation: u32, spec: &App) {
+    let key = token(row, generation);
+    // An anchor that does not listen is about to be replaced; the new one holds nothing of this process.
+    if uses_notify(spec) {
+        let _ = world.anchor.drop_held(key, HELD_NOTIFY);
+        os::remove_if_there(&world.home.notify().join(format!("{row}.{generation}"))).unwrap_or_default();
+    }
+    if uses_channel(spec) {
+        let _ = world.anchor.drop_held(key, HELD_CHANNEL);
+    }
+}
+
+impl Loop {
+    /// From now on what the process says is heard.
+    pub(super) fn listen_to(&mut self, row: u32, voices: Voices) {
+        let Some(member) = self.roster.get_mut(row) else { return };
+        let key = token(row, member.machine.generation);
+        if let Some(socket) = &voices.notify {
+            let _ = self.inputs.add(socket.as_fd(), key);
+        }
+        if let Some(channel) = &voices.channel {
+            let _ = self.inputs.add(channel.as_fd(), key | CHANNEL_BIT);
+        }
+        member.voices = voices;
+    }
+
+    /// The process is over: its last words, then silence.
+    pub(super) fn listen_no_more(&mut self, row: u32) {
+        self.hear_notifications(row);
+        self.hear_channel(row);
+        let Some(member) = self.roster.get_mut(row) else { return };
+        let Voices { notify, channel, .. } = std::mem::take(&mut member.voices);
+        member.status = None;
+        member.beat = None;
+        if notify.is_none() && channel.is_none() {
+            return;
+        }
+        for fd in [&notify, &channel].into_iter().flatten() {
+            // Before it is closed: a child between clone and exec may still hold a copy of it.
+            let _ = self.inputs.remove(fd.as_fd());
+        }
+        release(&self.world, row, member.machine.generation, &member.record.spec);
+    }
+
+    /// Something was said.
+    pub(super) fn heard(&mut self, token: u64) {
+        let row = u32::try_from((token & !CHANNEL_BIT) >> 32).unwrap_or(u32::MAX);
+        if token & CHANNEL_BIT == 0 {
+            self.hear_notifications(row);
+        } else {
+            self.hear_channel(row);
+        }
+    }
+
+    fn hear_notifications(&mut self, row: u32) {
+        for _ in 0..MESSAGES_MAX {
+            let Some(socket) = self.roster.get(row).and_then(|member| member.voices.notify.as_ref()) else { return };
+            let Ok(Some(datagram)) = os::peek_datagram(socket.as_fd()) else { return };
+            if self.is_trusted(row, &datagram) {
+                for said in rules::notifications(&datagram.text) {
+                    self.notified(row, said);
+                }
+            }
+            if let Some(socket) = self.roster.get(row).and_then(|member| member.voices.notify.as_ref()) {
+                os::drop_datagram(socket.as_fd());
+            }
+        }
+    }
+
+    /// The socket is one process's own, so whoever knows it is most likely its tree; a living stranger is not.
+    fn is_trusted(&mut self, row: u32, datagram: &os::Datagram) -> bool {
+        let own = [os::user_id(), 0];
+        let Some(member) = self.roster.get_mut(row) else { return false };
+        let Some(main) = member.row.pid() else { return false };
+        let is_known_user = own.contains(&datagram.uid) || member.user_id == Some(datagram.uid);
+        let is_of_tree = datagram.pid == 0 || os::belongs_to_tree(datagram.pid, main).unwrap_or(true);
+        if is_known_user && is_of_tree {
+            return true;
+        }
+        if !std::mem::replace(&mut member.voices.is_suspect_told, true) {
+            let name = os::process_name(datagram.pid);
+            let message = format!(
+                "process {} ({name}), which is none of its own, speaks on its NOTIFY_SOCKET: not heard",
+                datagram.pid
+            );
+            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+        }
+        false
+    }
+
+    fn notified(&mut self, row: u32, said: Notification) {
+        let Some(member) = self.roster.get_mut(row) else { return };
+        let generation = member.machine.generation;
+        let waits_for_notify =
+            member.machine.policy.ready.as_ref().is_some_and(|ready| matches!(ready.probe, Probe::Notify(_)));
+        match said {
+            Notification::Ready if waits_for_notify => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            Notification::Ready => {}
+            Notification::Status(text) => {
+                member.status = Some(text).filter(|text| !text.is_empty());
+                self.roster.changed();
+            }
+            Notification::Beat => member.beat = Some(os::now()),
+            Notification::Unwell => {
+                let result = Err("it said WATCHDOG=trigger".to_owned());
+                self.step(row, Input::Probed { generation, result });
+            }
+            Notification::Extend(by) => self.step(row, Input::Extended { generation, by }),
+            Notification::MainPid(pid) => {
+                let main = member.row.pid().unwrap_or(0);
+                if os::belongs_to_tree(pid, main) != Some(true) {
+                    let message = format!("said MAINPID={pid}, which is no process of its own: refused");
+                    self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+                }
+            }
+        }
+    }
+
+    fn hear_channel(&mut self, row: u32) {
+        let mut waiting = vec![0; CHANNEL_LINE_BYTES_MAX];
+        for _ in 0..MESSAGES_MAX {
+            let Some(member) = self.roster.get(row) else { return };
+            let Some(channel) = &member.voices.channel else { return };
+            let length = match os::peek_channel(channel.as_fd(), &mut waiting) {
+                Ok(Some(0)) | Err(_) => return self.channel_closed(row),
+                Ok(None) => return,
+                Ok(Some(length)) => length,
+            };
+            let (lines, taken) = rules::channel_lines(&waiting[..length]);
+            if taken == 0 {
+                return self.wait_for_whole_line(row);
+            }
+            for line in lines {
+                self.said_on_channel(row, line);
+            }
+            if let Some(channel) = self.roster.get(row).and_then(|member| member.voices.channel.as_ref()) {
+                let _ = os::take_from_channel(channel.as_fd(), &mut waiting[..taken]);
+            }
+        }
+    }
+
+    fn said_on_channel(&mut self, row: u32, line: ChannelLine) {
+        let Some(member) = self.roster.get(row) else { return };
+        let generation = member.machine.generation;
+        let waits = member.machine.policy.ready.as_ref().is_some_and(|ready| matches!(ready.probe, Probe::Message(_)));
+        match line {
+            ChannelLine::Ready if waits => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            ChannelLine::Handle => {
+                // Unanswered, the process would never send anything again.
+                member.voices.say("{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+            }
+            ChannelLine::Ready | ChannelLine::Other => {}
+        }
+    }
+
+    /// It has closed its end (`process.disconnect()`); we keep ours open without looking at it.
+    fn channel_closed(&mut self, row: u32) {
+        if let Some(channel) = self.roster.get(row).and_then(|member| member.voices.channel.as_ref()) {
+            let _ = self.inputs.remove(channel.as_fd());
+        }
+    }
+
+    /// Half a line goes on waiting in the kernel; looking at it again and again would be a busy loop.
+    fn wait_for_whole_line(&mut self, row: u32) {
+        let Some(member) = self.roster.get(row) else { return };
+        let Some(channel) = &member.voices.channel else { return };
+        let key = token(row, member.machine.generation) | CHANNEL_BIT;
+        let _ = self.inputs.remove(channel.as_fd());
+        let _ = self.inputs.add_news(channel.as_fd(), key);
+    }
+}
