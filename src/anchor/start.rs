@@ -123,6 +123,7 @@ fn plan(home: &Path, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result
     }
     Ok(ExecPlan {
         handed: Vec::new(),
+        is_told_its_pid: false,
         program: CString::new(exe.as_os_str().as_bytes())?,
         argv,
         envp,

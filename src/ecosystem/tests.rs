@@ -247,7 +247,6 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
         "hooks = { pre_start = \"x\" }",
         "env = { A = { secret = \"file:/x\" } }",
         "time = true",
-        "listen = [\"80\"]",
     ] {
         let codes = refused(&format!("script = \"run.sh\"\n{body}"));
         assert!(codes.contains(&"unsupported"), "{body}: {codes:?}");

@@ -108,7 +108,7 @@ keys! {
     port Respawn built "1 to 65535", "none",
         "`PORT` of slot 0; slot n gets port + n.",
         "port = 8080";
-    listen Respawn later "list of \"8080\", \"127.0.0.1:8080\", \"unix:/run/x.sock\"", "none",
+    listen Respawn built "list of \"8080\", \"127.0.0.1:8080\", \"unix:/run/x.sock\"", "none",
         "Sockets that `pm` opens, keeps open across restarts, and hands over (`LISTEN_FDS`).",
         "listen = [\"127.0.0.1:8080\"]";
     env Respawn built "table of texts, integers, booleans", "empty",

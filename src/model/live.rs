@@ -291,6 +291,8 @@ pub enum SpawnStage {
     User,
     /// Making or opening the pipes for its output.
     Output,
+    /// Listening at an address for it.
+    Listen,
     /// A free row in the process table.
     Row,
     /// `clone(2)`.
@@ -313,6 +315,7 @@ impl SpawnStage {
             Self::Find => "find",
             Self::User => "look up user",
             Self::Output => "open the output of",
+            Self::Listen => "listen at",
             Self::Row => "find a free row for",
             Self::Clone => "create a process for",
             Self::Session => "create a session for",

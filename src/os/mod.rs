@@ -15,6 +15,7 @@ mod files;
 mod home;
 mod killpoint;
 mod limits;
+mod listen;
 mod lock;
 mod look;
 mod process;
@@ -50,6 +51,7 @@ pub use linux::{
     send_packet, set_child_oom_score, signal_child, socket_holder, spawn, splice, start_ticks, take_from_channel,
     ticks_now, variables_of, wait_readable, wait_writable,
 };
+pub use listen::listen_at;
 pub use lock::Lock;
 pub use look::{FileKind, file_kind, list_folder};
 pub use process::set_up_process;

@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 use super::conditions::{Waited, needs_dependencies};
 use super::perform::Surroundings;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
-use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Verb};
+use crate::model::{
+    AppName, Cause, Change, Desired, Digest, ListenAddress, Millis, Operation, Plan, ProjectName, Standing, Verb,
+};
 use crate::os;
 
 /// One plan being carried out.
@@ -74,10 +76,19 @@ impl Execution {
         if !apps.is_empty() {
             os::give_memory_back();
         }
+        self.surroundings.supervisor.keep_listeners(self.listeners()).await;
         self.wake_dependents(&reports).await;
         let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
         // Nobody may be listening any more: the work was done all the same.
         let _ = self.progress.send(Progress::Finished(report));
+    }
+
+    /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do.
+    fn listeners(&self) -> Vec<ListenAddress> {
+        let desired = self.desired.borrow();
+        let apps = desired.projects.values().flat_map(|project| project.apps.values());
+        let up = apps.filter(|declared| declared.standing == Standing::Up);
+        up.flat_map(|declared| &declared.spec.run.listen).cloned().collect()
     }
 
     /// Something came up that others may have been skipped for.

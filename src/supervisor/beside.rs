@@ -60,6 +60,7 @@ fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnFa
         umask: run.umask.unwrap_or(0o022),
         output: Output::Opened([stdout, stderr]),
         handed: Vec::new(),
+        is_told_its_pid: false,
         open_files_soft: world.table.open_files_soft(),
     };
     Helper::start(plan, output).map_err(|error| {

@@ -5,6 +5,7 @@
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
 mod beside;
+mod listeners;
 mod lost;
 mod member;
 mod perform;
@@ -21,9 +22,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Live, Moment};
+use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, ListenAddress, Live, Moment};
 use crate::os::Helper;
 
+pub use listeners::Listeners;
 pub use recover::Recovered;
 pub use world::{Specs, World, log_path};
 
@@ -124,6 +126,7 @@ pub(crate) enum Request {
     Observed(Observation),
     Beside(InstanceId, u32, String, oneshot::Sender<Result<Helper, String>>),
     LastBeat(InstanceId, u32, oneshot::Sender<Option<Moment>>),
+    KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Live>),
 }
@@ -178,6 +181,12 @@ impl Supervisor {
         let (reply, beat) = oneshot::channel();
         self.requests.send(Request::LastBeat(instance, generation, reply)).await.ok()?;
         beat.await.ok()?
+    }
+
+    /// Closes the sockets that are held open for apps at other addresses than these.
+    pub async fn keep_listeners(&self, wanted: Vec<ListenAddress>) {
+        // A stopped supervisor holds nothing any more.
+        let _ = self.requests.send(Request::KeepListeners(wanted)).await;
     }
 
     /// What is, now.

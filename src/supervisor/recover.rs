@@ -10,7 +10,7 @@ use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
 use super::world::Specs;
 use super::{Launch, lost};
-use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY, HeldFd, Row, RowStanding, RowState};
+use crate::anchor::{HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
 use crate::model::{
     App, Cause, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage, Subject,
@@ -52,6 +52,9 @@ impl Loop {
             }
         }
         recovered.warnings.extend(lost::warning(&lost));
+        for (key, socket) in take_listeners(&mut pipes) {
+            self.world.listeners.take_over(key, socket);
+        }
         self.release_voices(&pipes);
         self.sweep();
         self.mirror();
@@ -160,6 +163,12 @@ impl Loop {
         };
         effects.into_iter().filter(|effect| !is_told(effect)).collect()
     }
+}
+
+/// The listening sockets among what the anchor held.
+fn take_listeners(held: &mut BTreeMap<(u64, u32), OwnedFd>) -> Vec<(u64, OwnedFd)> {
+    let keys: Vec<_> = held.keys().filter(|(_, kind)| *kind == HELD_LISTENER).copied().collect();
+    keys.into_iter().filter_map(|key| Some((key.0, held.remove(&key)?))).collect()
 }
 
 /// The instance that a row names, with the spec that its process was really started with.

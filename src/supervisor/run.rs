@@ -162,6 +162,7 @@ impl Loop {
     fn asked(&mut self, request: Request) {
         match request {
             Request::Order(order, reply) => self.order(order, reply),
+            Request::KeepListeners(wanted) => self.world.listeners.keep_only(&self.world.anchor, &wanted),
             Request::Observed(observation) => self.observed(observation),
             Request::Beside(instance, generation, command, reply) => {
                 self.run_beside(&instance, generation, command, reply);

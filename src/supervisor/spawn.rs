@@ -70,7 +70,12 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
     let program = find(&argv.words[0], cwd, &env)?;
     let output = outputs(world, job, user.as_ref())?;
-    let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec)
+    let listen = &job.launch.spec.run.listen;
+    let handover = world
+        .listeners
+        .hand_over(&world.anchor, listen)
+        .map_err(|(address, error)| failed(SpawnStage::Listen, &address.to_string(), &error))?;
+    let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     env.extend(handover.variables);
     let plan = ExecPlan {
@@ -82,6 +87,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
         umask: job.launch.spec.run.umask.unwrap_or(0o022),
         output,
         handed: handover.descriptors,
+        is_told_its_pid: !listen.is_empty(),
         open_files_soft: world.table.open_files_soft(),
     };
     let created = create(world, job, &plan, &program);
@@ -137,6 +143,7 @@ pub(super) fn subject_of(stage: SpawnStage, launch: &Launch, program: &str) -> S
         | SpawnStage::User
         | SpawnStage::Output
         | SpawnStage::Row
+        | SpawnStage::Listen
         | SpawnStage::Clone
         | SpawnStage::Session
         | SpawnStage::Descriptors

@@ -57,9 +57,15 @@ fn uses_channel(spec: &App) -> bool {
 }
 
 impl Voices {
-    /// Opens what the app uses, for the process `generation` of a row.
-    pub(super) fn open(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<(Self, Handover)> {
-        let (mut voices, mut handover) = (Self::default(), Handover::default());
+    /// Opens what the app uses, for the process `generation` of a row, and adds it to what the process gets.
+    pub(super) fn open(
+        world: &World,
+        row: u32,
+        generation: u32,
+        spec: &App,
+        mut handover: Handover,
+    ) -> io::Result<(Self, Handover)> {
+        let mut voices = Self::default();
         let key = token(row, generation);
         if uses_notify(spec) {
             let (socket, name) = notify_socket(world, row, generation, spec)?;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::listeners::Listeners;
 use super::member::Member;
 use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Table};
 use crate::events::Events;
@@ -28,6 +29,8 @@ pub struct World {
     pub pump: Pump,
     /// Where facts are told.
     pub events: Events,
+    /// Sockets that are held open for apps.
+    pub listeners: Listeners,
     /// Threads that spawn.
     pub spawners: Worker,
 }

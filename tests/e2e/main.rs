@@ -17,6 +17,7 @@ mod dependency_order;
 mod examples;
 mod exit_codes;
 mod last_words;
+mod listen;
 mod live_change_keeps_pid;
 mod reapply_is_noop;
 mod rename;

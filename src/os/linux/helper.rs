@@ -171,6 +171,7 @@ mod tests {
             umask: 0o022,
             output: Output::Opened([stdout, stderr]),
             handed: Vec::new(),
+            is_told_its_pid: false,
             open_files_soft: None,
         };
         Helper::start(plan, reader).unwrap()

@@ -11,6 +11,7 @@
 //! table of its own. Copying ours and closing each copy again would be most of what a start costs when we hold three
 //! descriptors for each of a thousand apps.
 
+use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::fs::OpenOptions;
 use std::io;
@@ -45,6 +46,8 @@ pub struct ExecPlan {
     pub output: Output,
     /// What it gets besides, as descriptors from 3 on.
     pub handed: Vec<OwnedFd>,
+    /// It finds its own number in `LISTEN_PID` (`sd_listen_fds(3)`), which nobody else can know in time.
+    pub is_told_its_pid: bool,
     /// The soft limit of open files that it starts with; `None` = ours.
     pub open_files_soft: Option<u64>,
 }
@@ -205,8 +208,14 @@ struct Prepared<'a> {
     standard: Standard<'a>,
     open_files: Option<libc::rlimit>,
     oom_score: Option<String>,
+    /// `LISTEN_PID=` and its digits, which the child fills in; `envp` points here.
+    own_pid: Option<Box<UnsafeCell<[u8; OWN_PID_BYTES]>>>,
     mailbox: Mailbox<'a>,
 }
+
+/// `LISTEN_PID=`, ten digits and the end.
+const OWN_PID_BYTES: usize = OWN_PID.len() + 11;
+const OWN_PID: &[u8] = b"LISTEN_PID=";
 
 /// The descriptors of the child: stdin, stdout, stderr.
 enum Standard<'a> {
@@ -223,11 +232,16 @@ impl<'a> Prepared<'a> {
         let mut shell_argv = vec![SHELL.as_ptr(), plan.program.as_ptr()];
         shell_argv.extend(plan.argv.iter().skip(1).map(|word| word.as_ptr()));
         shell_argv.push(ptr::null());
+        let own_pid = plan.is_told_its_pid.then(|| Box::new(UnsafeCell::new([0; OWN_PID_BYTES])));
+        let mut envp = pointers(&plan.envp);
+        if let Some(own_pid) = &own_pid {
+            envp.insert(0, own_pid.get().cast());
+        }
         Ok(Self {
             program: &plan.program,
             argv: pointers(&plan.argv),
             shell_argv,
-            envp: pointers(&plan.envp),
+            envp,
             cwd: &plan.cwd,
             identity: plan.identity.as_ref(),
             umask: plan.umask,
@@ -236,6 +250,7 @@ impl<'a> Prepared<'a> {
             oom_score: Some(CHILD_OOM_SCORE.load(Ordering::Relaxed))
                 .filter(|score| *score != i32::MAX)
                 .map(|score| score.to_string()),
+            own_pid,
             mailbox: *mailbox,
         })
     }
@@ -303,6 +318,9 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
     // SAFETY (this function): raw system calls; every pointer leads into `plan`, which was complete before the
     // child existed.
     unsafe {
+        if let Some(own_pid) = &plan.own_pid {
+            write_own_pid(own_pid, libc::syscall(libc::SYS_getpid));
+        }
         step(SpawnStage::Session, libc::syscall(libc::SYS_setsid))?;
         arrange_descriptors(&plan.standard)?;
         default_signals(0);
@@ -317,6 +335,24 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
             become_user(identity)?;
         }
         step(SpawnStage::Folder, libc::syscall(libc::SYS_chdir, plan.cwd.as_ptr()))
+    }
+}
+
+/// Writes `LISTEN_PID=` and the number, in memory that nobody else looks at while we run.
+fn write_own_pid(into: &UnsafeCell<[u8; OWN_PID_BYTES]>, pid: c_long) {
+    // SAFETY: the thread that made it is suspended, and no reference into it exists.
+    let bytes = unsafe { &mut *into.get() };
+    let mut digits = [0_u8; 10];
+    let mut rest = pid.unsigned_abs();
+    let mut first = digits.len();
+    while first > 0 && (rest > 0 || first == digits.len()) {
+        first -= 1;
+        digits[first] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    let text = OWN_PID.iter().chain(digits.iter().skip(first)).chain(&[0]);
+    for (byte, value) in bytes.iter_mut().zip(text) {
+        *byte = *value;
     }
 }
 

@@ -32,6 +32,7 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         umask: 0o027,
         output: Output::Opened([writer.try_clone().unwrap().into(), writer.into()]),
         handed: Vec::new(),
+        is_told_its_pid: false,
         open_files_soft: Some(64),
     };
     (plan, reader)

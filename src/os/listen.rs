@@ -1,0 +1,82 @@
+//! Listening sockets for apps: opened here, handed over to them.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use super::errno::checked;
+use super::socket::UnixAddress;
+use crate::model::ListenAddress;
+
+/// Who may connect to a Unix socket of an app: its user and group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// Connections that wait while no process accepts; the kernel's own limit (`somaxconn`) cuts it.
+const QUEUE_MAX: i32 = 4096;
+
+/// Listens at an address. The socket is blocking, as `sd_listen_fds(3)` has it, and stays ours (close-on-exec).
+///
+/// # Errors
+/// `AddrInUse`: somebody listens there; other errors as the kernel says them.
+pub fn listen_at(address: &ListenAddress) -> io::Result<OwnedFd> {
+    match address {
+        ListenAddress::Tcp(address) => listen_tcp(*address),
+        ListenAddress::Unix(path) => listen_unix(path),
+    }
+}
+
+/// With `SO_REUSEADDR`, which the standard library sets: connections of a predecessor in `TIME_WAIT` do not matter.
+fn listen_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = OwnedFd::from(TcpListener::bind(address)?);
+    // SAFETY: no pointers are passed. Listening again only changes the length of the queue.
+    checked(unsafe { libc::listen(socket.as_raw_fd(), QUEUE_MAX) })?;
+    Ok(socket)
+}
+
+/// A socket file that nobody listens behind is left over, and replaced.
+fn listen_unix(path: &Path) -> io::Result<OwnedFd> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => match UnixStream::connect(UnixAddress::of(path)?.path()) {
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+            Err(error) => return Err(error),
+        },
+        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(UnixAddress::of(path)?.path())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+    Ok(listener.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_taken_is_said_to_be_taken() {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = ListenAddress::Tcp(other.local_addr().unwrap());
+        assert_eq!(listen_at(&taken).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(other);
+        listen_at(&taken).unwrap();
+    }
+
+    #[test]
+    fn a_socket_file_is_replaced_only_if_nobody_is_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = ListenAddress::Unix(folder.path().join("app.sock"));
+        let first = listen_at(&address).unwrap();
+        assert_eq!(listen_at(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        listen_at(&address).unwrap();
+        fs::write(folder.path().join("file"), b"mine").unwrap();
+        let file = ListenAddress::Unix(folder.path().join("file"));
+        assert_eq!(listen_at(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+}

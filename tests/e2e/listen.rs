@@ -1,0 +1,135 @@
+//! Sockets that stay open whatever the processes behind them do.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::support::{SOON, Sandbox, kill, wait_for, wait_until};
+
+/// Answers each connection with `VERSION pid`. Asked to end, it finishes what it has accepted.
+const SERVER: &str = r#"
+import os, select, signal, socket, sys, threading, time
+assert os.environ["LISTEN_PID"] == str(os.getpid()), os.environ["LISTEN_PID"]
+assert os.environ["LISTEN_FDS"] == "1"
+time.sleep(float(os.environ.get("SLOW_START", "0")))
+listener = socket.socket(fileno=3)
+ending, wake = socket.socketpair()
+signal.signal(signal.SIGTERM, lambda *_: wake.send(b"x"))
+def answer(connection):
+    connection.recv(4)
+    time.sleep(float(os.environ.get("SLOW_ANSWER", "0")))
+    connection.sendall(f"{os.environ['VERSION']} {os.getpid()}".encode())
+    connection.close()
+threads = []
+listener.setblocking(False)
+print("up", flush=True)
+while True:
+    ready, _, _ = select.select([listener, ending], [], [])
+    if ending in ready:
+        break
+    try:
+        connection, _ = listener.accept()
+    except BlockingIOError:
+        continue
+    connection.setblocking(True)
+    threads.append(threading.Thread(target=answer, args=(connection,)))
+    threads[-1].start()
+for thread in threads:
+    thread.join()
+"#;
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn ecosystem(sandbox: &Sandbox, address: SocketAddr, version: u32, rest: &str) {
+    sandbox.file("server.py", SERVER);
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"web\"\nscript = \"server.py\"\nlisten = [\"{address}\"]\ninstances = 2\n\
+         ready = {{ log = \"^up$\" }}\nupdate = {{ min_healthy_time = \"0s\" }}\n{rest}\n\
+         [apps.env]\nVERSION = \"{version}\"\nSLOW_ANSWER = \"0.2\"\nSLOW_START = \"0.1\"\n"
+    ));
+}
+
+fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect_timeout(&address, SOON)?;
+    connection.set_read_timeout(Some(SOON))?;
+    connection.write_all(b"ping")?;
+    let mut text = String::new();
+    connection.read_to_string(&mut text)?;
+    if text.is_empty() { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(text) }
+}
+
+#[test]
+fn no_request_fails_while_processes_are_replaced_again_and_again() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    ecosystem(&sandbox, address, 0, "");
+    sandbox.pm(&["apply"]).ok();
+    let (is_over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (is_over, answered) = (Arc::clone(&is_over), Arc::clone(&answered));
+            std::thread::spawn(move || -> Result<(), String> {
+                while !is_over.load(Ordering::Relaxed) {
+                    ask(address).map_err(|error| error.to_string())?;
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for version in 1..=3 {
+        sandbox.pm(&["reload", "web"]).ok();
+        ecosystem(&sandbox, address, version, "");
+        sandbox.pm(&["apply"]).ok();
+        assert!(ask(address).unwrap().starts_with(&version.to_string()));
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for client in clients {
+        assert_eq!(client.join().unwrap(), Ok(()), "after {} answers", answered.load(Ordering::Relaxed));
+    }
+    assert!(answered.load(Ordering::Relaxed) > 50, "{answered:?}");
+}
+
+#[test]
+fn who_connects_while_nobody_is_there_is_answered_by_the_next_process() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    ecosystem(&sandbox, address, 1, "");
+    sandbox.pm(&["apply"]).ok();
+    for slot in ["web/0", "web/1"] {
+        kill(sandbox.pid(slot), libc::SIGKILL);
+    }
+    assert!(ask(address).unwrap().starts_with('1'));
+    // Nor does the death of the daemon close it, with or without processes behind it.
+    kill(sandbox.pid("web/0"), libc::SIGKILL);
+    sandbox.kill_daemon();
+    assert!(ask(address).unwrap().starts_with('1'));
+}
+
+#[test]
+fn a_stopped_app_is_not_listened_for() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    ecosystem(&sandbox, address, 1, "");
+    sandbox.pm(&["apply"]).ok();
+    sandbox.pm(&["stop", "web"]).ok();
+    wait_until("connections are refused", SOON, || {
+        ask(address).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+    });
+    sandbox.pm(&["start", "web"]).ok();
+    assert!(ask(address).unwrap().starts_with('1'));
+}
+
+#[test]
+fn an_address_that_somebody_else_has_is_named() {
+    let (sandbox, other) = (Sandbox::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = other.local_addr().unwrap();
+    ecosystem(&sandbox, address, 1, "");
+    sandbox.pm(&["apply"]).code(6).says(&[&format!("cannot listen at `{address}`"), "Address already in use"]);
+    drop(other);
+    sandbox.pm(&["apply"]).ok();
+    let answer = wait_for("an answer", Duration::from_secs(10), || ask(address).ok());
+    assert!(answer.starts_with('1'));
+}
