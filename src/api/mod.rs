@@ -12,6 +12,7 @@ mod daemon;
 mod environment;
 mod events;
 mod logs;
+mod rollouts;
 mod rows;
 mod select;
 mod serve;

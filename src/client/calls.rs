@@ -5,7 +5,7 @@ use super::{Client, ClientError, Messages};
 use crate::wire::{
     ApplyRequest, ChangeMessage, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer, EventMessage,
     EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest, ProjectsAnswer,
-    Selection,
+    RolloutRequest, RolloutsAnswer, Selection,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -64,8 +64,25 @@ impl Client {
     /// # Errors
     /// No answer, or a problem.
     pub fn edit(self, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
-        let repeat = if request.edit == Edit::Restart { Repeat::Never } else { Repeat::Harmless };
+        let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::Recycle);
+        let repeat = if is_new_each_time { Repeat::Never } else { Repeat::Harmless };
         Ok(Messages::new(self.connection.open("POST", "/v1/edit", Some(&json(request)?), repeat)?))
+    }
+
+    /// Rolling updates that are under way.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn rollouts(&mut self) -> Answer<RolloutsAnswer> {
+        self.connection.ask("GET", "/v1/rollouts", None)
+    }
+
+    /// Pauses, resumes or aborts some.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn want_rollout(&mut self, request: &RolloutRequest) -> Answer<RolloutsAnswer> {
+        self.connection.ask("POST", "/v1/rollouts", Some(&json(request)?))
     }
 
     /// Stops everything, then the daemon.

@@ -231,6 +231,8 @@ pub enum Failure {
         /// How.
         exit: Exit,
     },
+    /// A person ended the rolling update.
+    Aborted,
     /// Its health probes failed, and its policy is never to restart.
     Unhealthy {
         /// What the last probe found.
@@ -256,6 +258,7 @@ impl fmt::Display for Failure {
             Self::NotReady { after, last: None } => write!(f, "was not ready after {after}"),
             Self::NotReady { after, last: Some(last) } => write!(f, "was not ready after {after}: {last}"),
             Self::EndedUnready { exit } => write!(f, "ended with {exit} before it was ready"),
+            Self::Aborted => f.write_str("the rolling update was aborted"),
             Self::Unhealthy { why } => write!(f, "is unhealthy: {why}"),
             Self::OverMemory { used, limit } => write!(f, "used {used} of memory, more than {limit}"),
         }

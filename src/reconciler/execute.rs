@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::conditions::{Waited, needs_dependencies};
 use super::perform::Surroundings;
+use super::rollouts::Rollouts;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
 use crate::model::{
     AppName, Cause, Change, Desired, Digest, ListenAddress, Millis, Operation, Plan, ProjectName, Standing, Verb,
@@ -29,6 +30,7 @@ pub(super) struct Execution {
     pub busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
     pub failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     pub waiting: watch::Sender<Arc<Waiting>>,
+    pub rollouts: Rollouts,
     pub cause: Cause,
     pub generation: u64,
     pub progress: broadcast::Sender<Progress>,

@@ -8,6 +8,7 @@ mod conditions;
 mod execute;
 mod perform;
 mod rollout;
+mod rollouts;
 mod run;
 mod stored;
 mod trigger;
@@ -18,8 +19,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use rollouts::Rollouts;
+
 pub use crate::plan::Edit;
 pub use perform::Surroundings;
+pub use rollouts::{Rollout, RolloutWill};
 pub use stored::Keeper;
 
 use crate::model::{
@@ -153,6 +157,7 @@ pub struct Reconciler {
     intents: mpsc::Sender<Intent>,
     desired: watch::Receiver<Arc<Desired>>,
     waiting: watch::Receiver<Arc<Waiting>>,
+    rollouts: Rollouts,
 }
 
 /// Apps whose start waits for another app, with what they wait for.
@@ -197,8 +202,9 @@ impl Reconciler {
         let (intents, inbox) = mpsc::channel(INTENTS_MAX);
         let instances = run::Loop::new(desired, keeper, surroundings, inbox, intents.downgrade());
         let (desired, waiting) = (instances.desired_changes(), instances.waiting_changes());
+        let rollouts = instances.rollouts.clone();
         tokio::spawn(instances.run());
-        Self { intents, desired, waiting }
+        Self { intents, desired, waiting, rollouts }
     }
 
     /// What an apply would do. Touches nothing.
@@ -251,6 +257,17 @@ impl Reconciler {
     pub async fn trigger(&self, app: AppId, cause: Cause) {
         // A reconciler that is gone leaves with the daemon.
         let _ = self.intents.send(Intent::Trigger(app, cause)).await;
+    }
+
+    /// The rolling updates that are under way.
+    pub fn rollouts(&self) -> Vec<Rollout> {
+        self.rollouts.all()
+    }
+
+    /// Pauses, resumes or aborts a rolling update. False: the app has none. A daemon that takes over goes on with a
+    /// paused one.
+    pub fn want_rollout(&self, app: &AppId, will: RolloutWill) -> bool {
+        self.rollouts.want(app, will)
     }
 
     /// What should be, as it changes.

@@ -30,7 +30,12 @@ impl Execution {
 
     async fn roll_all(&self, app: &AppName, slots: &[u32], manner: UpdateStrategy, spec: &App) -> Result<(), Failed> {
         let mut replaced = Vec::new();
+        let rollout = self.rollouts.begin(self.id(app), slots, manner);
         for some in slots.chunks(at_once(spec, manner)) {
+            if !rollout.may_go_on().await {
+                let why = self.failed(self.id(app).instance(some[0]), Some(Failure::Aborted)).await;
+                return Err(Failed { replaced, why });
+            }
             let result = match manner {
                 UpdateStrategy::Rolling => self.overlap(app, some, spec).await,
                 UpdateStrategy::Restart => {
@@ -45,6 +50,7 @@ impl Execution {
             if manner == UpdateStrategy::Restart || result == OperationResult::Done {
                 replaced.extend_from_slice(some);
             }
+            rollout.replaced(some);
             if result != OperationResult::Done {
                 return Err(Failed { replaced, why: result });
             }

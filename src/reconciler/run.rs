@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::execute::Execution;
 use super::perform::Surroundings;
 use super::rollout::strays;
+use super::rollouts::Rollouts;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
@@ -39,6 +40,8 @@ pub(super) struct Loop {
     pub(super) failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     /// Apps whose start waits for another app.
     waiting: watch::Sender<Arc<Waiting>>,
+    /// Rolling updates that are under way.
+    pub(super) rollouts: Rollouts,
     /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
     pub(super) triggered: BTreeMap<AppId, Cause>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
@@ -62,6 +65,7 @@ impl Loop {
             door,
             failed: watch::Sender::new(BTreeMap::new()),
             waiting: watch::Sender::default(),
+            rollouts: Rollouts::default(),
             triggered: BTreeMap::new(),
             busy: watch::Sender::new(BTreeMap::new()),
         }
@@ -293,6 +297,7 @@ impl Loop {
             busy: self.busy.clone(),
             failed: self.failed.clone(),
             waiting: self.waiting.clone(),
+            rollouts: self.rollouts.clone(),
             cause,
             generation,
             progress,

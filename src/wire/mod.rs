@@ -15,6 +15,7 @@ mod log;
 mod problem;
 mod project;
 mod query;
+mod rollout;
 mod selection;
 
 pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
@@ -26,10 +27,11 @@ pub use log::{LogLine, LogMessage, LogsAnswer, LogsQuery};
 pub use problem::{Problem, ProblemCode};
 pub use project::{ProjectRow, ProjectsAnswer};
 pub use query::Query;
+pub use rollout::{RolloutRequest, RolloutsAnswer};
 pub use selection::{Scope, Selection};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
-pub use crate::reconciler::{Edit, OperationReport, OperationResult, Progress, Report};
+pub use crate::reconciler::{Edit, OperationReport, OperationResult, Progress, Report, Rollout, RolloutWill, WaitsFor};
 
 /// The number in `format` of every answer.
 pub const FORMAT: u32 = 1;

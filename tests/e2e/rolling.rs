@@ -116,3 +116,22 @@ fn a_reload_replaces_what_runs_and_starts_nothing_that_was_stopped() {
     sandbox.pm(&["reload", "api"]).ok();
     assert!(sandbox.app_processes().is_empty());
 }
+
+#[test]
+fn a_roll_can_be_held_up_and_called_off() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"300ms\" }";
+    let sandbox = Sandbox::applied(&app("1", 3, slow));
+    sandbox.pm(&["rollout", "pause", "api"]).code(1).says(&["none of these apps is being updated"]);
+    sandbox.ecosystem(&app("2", 3, slow));
+    let applying = sandbox.start(&["apply"]);
+    wait_until("it has begun", SOON, || sandbox.pm(&["rollout", "status"]).ok().stdout.contains("rolling"));
+    sandbox.pm(&["rollout", "pause", "api"]).ok().says(&["paused"]);
+    // The slot that is under way is finished; then nothing goes on.
+    wait_until("no successor is left", SOON, || sandbox.list().len() == 3);
+    assert!(versions(&sandbox).contains(&"1".to_owned()));
+    sandbox.pm(&["rollout", "resume", "api"]).ok();
+    wait_until("it goes on", SOON, || sandbox.list().len() == 4);
+    sandbox.pm(&["rollout", "abort", "api"]).ok();
+    crate::support::finish(applying, "pm apply").code(6).says(&["aborted"]);
+    assert_eq!(versions(&sandbox), ["1", "1", "1"]);
+}

@@ -19,6 +19,7 @@ mod plan;
 mod projects;
 mod reload;
 mod restart;
+mod rollout;
 mod save;
 mod scale;
 mod schema;
@@ -45,6 +46,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<events::Events>(),
     Entry::of::<start::Start>(),
     Entry::of::<stop::Stop>(),
+    Entry::of::<rollout::Rollout>(),
     Entry::of::<unhold::Unhold>(),
     Entry::of::<restart::Restart>(),
     Entry::of::<reload::Reload>(),

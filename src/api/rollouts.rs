@@ -1,0 +1,28 @@
+//! Rolling updates: shown, paused, resumed, aborted.
+
+use axum::body::Bytes;
+use axum::extract::State;
+
+use super::Context;
+use super::answer::{self, Answer};
+use super::select::select;
+use crate::wire::{FORMAT, Problem, ProblemCode, RolloutRequest, RolloutsAnswer};
+
+pub(super) async fn list(State(context): State<Context>) -> Answer {
+    Ok(answer::json(&RolloutsAnswer { format: FORMAT, rollouts: context.reconciler.rollouts() }))
+}
+
+pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer {
+    let RolloutRequest { will, selection } = answer::read(&body)?;
+    let desired = context.reconciler.desired().await?;
+    let targets = select(&desired, &selection)?;
+    let followed: Vec<_> =
+        targets.into_iter().map(|target| target.app).filter(|app| context.reconciler.want_rollout(app, will)).collect();
+    if followed.is_empty() {
+        let problem = Problem::new(ProblemCode::NoSuchApp, "none of these apps is being updated now");
+        return Err(problem.hint("`pm rollout status` lists what is under way").into());
+    }
+    let rollouts =
+        context.reconciler.rollouts().into_iter().filter(|rollout| followed.contains(&rollout.app)).collect();
+    Ok(answer::json(&RolloutsAnswer { format: FORMAT, rollouts }))
+}

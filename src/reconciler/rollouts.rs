@@ -1,0 +1,98 @@
+//! The rolling updates that are under way, and what people want of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::model::{AppId, UpdateStrategy};
+
+/// One rolling update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The app.
+    pub app: AppId,
+    /// Slots that have been replaced.
+    pub done: Vec<u32>,
+    /// Slots that have not, those that are being replaced now included.
+    pub left: Vec<u32>,
+    /// Which process comes first.
+    pub manner: UpdateStrategy,
+    /// Whether it goes on.
+    pub will: RolloutWill,
+}
+
+/// What is wanted of a rolling update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RolloutWill {
+    /// Go on.
+    Go,
+    /// Begin no further slot.
+    Pause,
+    /// Go back.
+    Abort,
+}
+
+/// All of them, shared by the loop and the executions; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rollouts(watch::Sender<BTreeMap<AppId, Rollout>>);
+
+impl Rollouts {
+    /// What is under way, by app.
+    pub fn all(&self) -> Vec<Rollout> {
+        self.0.borrow().values().cloned().collect()
+    }
+
+    /// Says what is wanted of one. False: there is none, or it is going back already.
+    pub fn want(&self, app: &AppId, will: RolloutWill) -> bool {
+        self.0.send_if_modified(|all| match all.get_mut(app) {
+            Some(rollout) if rollout.will != RolloutWill::Abort => {
+                rollout.will = will;
+                true
+            }
+            Some(_) | None => false,
+        })
+    }
+
+    /// Enters one; it is forgotten with the handle.
+    pub fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy) -> Entered {
+        let rollout =
+            Rollout { app: app.clone(), done: Vec::new(), left: slots.to_vec(), manner, will: RolloutWill::Go };
+        self.0.send_modify(|all| drop(all.insert(app.clone(), rollout)));
+        Entered { rollouts: Arc::new(self.0.clone()), app }
+    }
+}
+
+/// A rolling update that is entered in the list.
+pub(super) struct Entered {
+    rollouts: Arc<watch::Sender<BTreeMap<AppId, Rollout>>>,
+    app: AppId,
+}
+
+impl Entered {
+    /// Waits as long as it is paused. False: it is to go back.
+    pub async fn may_go_on(&self) -> bool {
+        let will = |all: &BTreeMap<AppId, Rollout>| all.get(&self.app).map_or(RolloutWill::Go, |rollout| rollout.will);
+        let mut changes = self.rollouts.subscribe();
+        let settled = changes.wait_for(|all| will(all) != RolloutWill::Pause).await;
+        settled.map_or(RolloutWill::Go, |all| will(&all)) == RolloutWill::Go
+    }
+
+    /// Some slots were replaced.
+    pub fn replaced(&self, slots: &[u32]) {
+        self.rollouts.send_modify(|all| {
+            if let Some(rollout) = all.get_mut(&self.app) {
+                rollout.left.retain(|slot| !slots.contains(slot));
+                rollout.done.extend_from_slice(slots);
+            }
+        });
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.rollouts.send_modify(|all| drop(all.remove(&self.app)));
+    }
+}

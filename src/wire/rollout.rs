@@ -1,0 +1,23 @@
+//! `GET` and `POST /v1/rollouts`: rolling updates that are under way.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Rollout, RolloutWill, Selection};
+
+/// The answer to both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutsAnswer {
+    /// Shape of this answer.
+    pub format: u32,
+    /// Those that are under way; of a request, those that follow it.
+    pub rollouts: Vec<Rollout>,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RolloutRequest {
+    /// What is wanted.
+    pub will: RolloutWill,
+    /// Of which apps.
+    pub selection: Selection,
+}
