@@ -21,7 +21,8 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let desired = context.reconciler.desired().await?;
     let live = context.supervisor.live().await;
     let now = os::now();
-    let scene = Scene { desired: &desired, live: &live, now };
+    let waiting = context.reconciler.waiting();
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, now };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
     Ok(answer::json(&ListAnswer { format: FORMAT, now, apps }))
@@ -32,7 +33,8 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let desired = context.reconciler.desired().await?;
     let live = context.supervisor.live().await;
     let now = os::now();
-    let scene = Scene { desired: &desired, live: &live, now };
+    let waiting = context.reconciler.waiting();
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, now };
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in select(&desired, &selection)? {
         let Some(declared) = scene.declared(&target.app) else { continue };

@@ -54,7 +54,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
     let desired = context.reconciler.desired().await?;
     let targets = select(&desired, &query.selection)?;
     let live = context.supervisor.live().await;
-    let scene = Scene { desired: &desired, live: &live, now: os::now() };
+    let waiting = context.reconciler.waiting();
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, now: os::now() };
     let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
     for row in scene.rows(&targets) {
         let Some(slot) = row.slot else { continue };

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{App, AppId, Declared, Desired, Live, LiveInstance, Millis, Moment, Phase, Run, Standing, WallTime};
-use crate::reconciler::Target;
+use crate::model::{
+    App, AppId, Declared, Desired, Live, LiveInstance, Millis, Moment, Phase, Readiness, Run, Standing, WallTime,
+};
+use crate::reconciler::{Target, Waiting};
 use crate::wire::Row;
 
 /// What the rows are made of.
@@ -11,6 +13,7 @@ use crate::wire::Row;
 pub(super) struct Scene<'a> {
     pub desired: &'a Desired,
     pub live: &'a Live,
+    pub waiting: &'a Waiting,
     pub now: Moment,
 }
 
@@ -50,12 +53,25 @@ impl<'a> Scene<'a> {
         let row_of = |slot| {
             let live = self.live.instances.get(&id.instance(slot));
             match (live, declared) {
-                (_, Some(declared)) => Some(row(id, Some(slot), declared, live, self.now)),
+                (_, Some(declared)) => Some(self.with_wait(id, row(id, Some(slot), declared, live, self.now))),
                 (Some(live), None) => Some(leaving(id, slot, live, self.now)),
                 (None, None) => None,
             }
         };
         slots.into_iter().filter_map(row_of).collect()
+    }
+
+    /// A copy that does not run because its app waits for another one says so.
+    fn with_wait(self, id: &AppId, row: Row) -> Row {
+        match self.waiting.get(id) {
+            Some(waits_for) if row.phase == Phase::Stopped => Row {
+                status: "waiting".to_owned(),
+                waits_ms: Some(self.now.since(waits_for.since)),
+                waits_for: Some(waits_for.clone()),
+                ..row
+            },
+            _ => row,
+        }
     }
 
     pub(super) fn declared(self, id: &AppId) -> Option<&'a Declared> {
@@ -81,6 +97,10 @@ fn base(id: &AppId, slot: Option<u32>, spec: &App, live: Option<&LiveInstance>, 
         Phase::Backoff { until, .. } => (None, Some(until.since(now))),
         _ => (None::<Millis>, None),
     };
+    let ready_within_ms = match &phase {
+        Phase::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => Some(deadline.since(now)),
+        _ => None,
+    };
     let started_at: Option<WallTime> = live.filter(|live| live.phase.is_alive()).and_then(|live| live.started);
     Row {
         id: slot.map_or_else(|| id.to_string(), |slot| id.instance(slot).to_string()),
@@ -97,6 +117,10 @@ fn base(id: &AppId, slot: Option<u32>, spec: &App, live: Option<&LiveInstance>, 
         generation: live.map_or(0, |live| live.generation),
         restarts: live.map_or(0, |live| live.restarts),
         next_start_ms,
+        waits_for: None,
+        waits_ms: None,
+        ready_within_ms,
+        says: live.and_then(|live| live.status.clone()),
         last_exit: live.and_then(|live| live.last_exit),
         memory_bytes: None,
         cpu_percent: None,

@@ -10,10 +10,10 @@ use super::fail::{Code, CommandError, Ending};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{Millis, Origin, Plan};
+use crate::model::{AppName, Millis, Origin, Plan};
 use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, Selection};
-use crate::wire::{Edit, OperationResult, Progress};
+use crate::wire::{Edit, OperationResult, Progress, WaitsFor};
 
 const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
 
@@ -67,7 +67,7 @@ pub(super) fn follow(
     origin: Option<&Origin>,
 ) -> Ending {
     session.screen.is_json = wait.json.json;
-    Follower { session, wait, origin, plans: Vec::new(), active: Vec::new() }.run(messages)
+    Follower { session, wait, origin, plans: Vec::new(), active: Vec::new(), told_waits: Vec::new() }.run(messages)
 }
 
 /// The plan of a change, and how it goes.
@@ -78,6 +78,8 @@ struct Follower<'a> {
     plans: Vec<AcceptedPlan>,
     /// (verb, app) of what is going on.
     active: Vec<(String, String)>,
+    /// Who waits for whom, as far as it was told in a line of its own.
+    told_waits: Vec<(AppName, AppName)>,
 }
 
 impl Follower<'_> {
@@ -143,10 +145,28 @@ impl Follower<'_> {
                     self.session.screen.note(&progress::ended(&report, paint))?;
                 }
             }
-            Progress::Waits { .. } | Progress::Finished(_) => {}
+            Progress::Waits { app, waits_for } => return self.waits(&app, &waits_for),
+            Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
             self.session.screen.status(&progress::going_on(verb, app, self.active.len() - 1))?;
+        }
+        Ok(())
+    }
+
+    /// On a terminal the line follows what it waits for; elsewhere each wait is told once.
+    fn waits(&mut self, app: &AppName, waits_for: &WaitsFor) -> Result<(), CommandError> {
+        if self.wait.quiet || self.wait.json.json {
+            return Ok(());
+        }
+        let text = progress::waits(app, waits_for);
+        if self.session.screen.is_err_terminal() {
+            return Ok(self.session.screen.status(&text)?);
+        }
+        let wait = (app.clone(), waits_for.app.clone());
+        if !self.told_waits.contains(&wait) {
+            self.told_waits.push(wait);
+            self.session.screen.note(&text)?;
         }
         Ok(())
     }

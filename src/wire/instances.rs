@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reconciler::WaitsFor;
 use crate::model::{App, AppName, Bytes, Exit, Millis, Moment, Phase, ProjectName, Standing, WallTime};
 
 /// The answer of `GET /v1/list`.
@@ -51,6 +52,18 @@ pub struct Row {
     /// Time until the next start, while it backs off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<Millis>,
+    /// What its start waits for; the status is `waiting` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// For how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_ms: Option<Millis>,
+    /// Time until it has failed, while it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_within_ms: Option<Millis>,
+    /// What the process says about itself (`STATUS=` of `sd_notify`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// How the last process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<Exit>,

@@ -29,7 +29,7 @@ pub use query::Query;
 pub use selection::{Scope, Selection};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
-pub use crate::reconciler::{Edit, OperationReport, OperationResult, Progress, Report};
+pub use crate::reconciler::{Edit, OperationReport, OperationResult, Progress, Report, WaitsFor};
 
 /// The number in `format` of every answer.
 pub const FORMAT: u32 = 1;

@@ -1,8 +1,9 @@
 //! The table of `pm list`.
 
-use crate::model::{Phase, Standing};
+use crate::model::{Phase, Readiness, Standing};
 use crate::wire::Row;
 
+use super::lines::harmless;
 use super::{Paint, Table, Tone};
 
 /// All rows as a table.
@@ -50,7 +51,11 @@ pub(in crate::cli) fn name(row: &Row) -> String {
 pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
     match &row.phase {
         _ if row.slot.is_none() => ("no instances".to_owned(), Tone::Faint),
-        Phase::Running { .. } => ("running".to_owned(), Tone::Good),
+        Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => (with("starting", last.as_ref()), Tone::Warn),
+        Phase::Running { readiness: Readiness::Failing { last, failures }, .. } => {
+            (format!("unhealthy, {failures} in a row: {last}"), Tone::Bad)
+        }
+        Phase::Running { readiness: Readiness::Ready, .. } => (with("running", row.says.as_ref()), Tone::Good),
         Phase::Starting => ("starting".to_owned(), Tone::Warn),
         Phase::Stopping { .. } => ("stopping".to_owned(), Tone::Warn),
         Phase::Backoff { attempt, .. } => {
@@ -59,12 +64,24 @@ pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
         }
         Phase::Errored { failure } => (format!("errored: {failure}"), Tone::Bad),
         Phase::Done { exit } => (format!("done, {exit}"), Tone::Good),
+        Phase::Stopped if row.waits_for.is_some() => (waits(row), Tone::Warn),
         Phase::Stopped => match &row.standing {
             Some(Standing::Stopped { is_held: true, .. }) => ("stopped, held".to_owned(), Tone::Faint),
             Some(Standing::Parked) => ("stopped, no autostart".to_owned(), Tone::Faint),
             _ => ("stopped".to_owned(), Tone::Faint),
         },
     }
+}
+
+fn with(word: &str, more: Option<&String>) -> String {
+    more.map_or_else(|| word.to_owned(), |more| format!("{word}: {}", harmless(more)))
+}
+
+/// `waits 12s for db to be ready: connection refused`.
+fn waits(row: &Row) -> String {
+    let Some(waits_for) = &row.waits_for else { return String::new() };
+    let since = row.waits_ms.unwrap_or_default();
+    format!("waits {since} for {} to be {}: {}", waits_for.app, waits_for.condition.word(), waits_for.why)
 }
 
 fn or_dash<T: ToString>(value: Option<T>) -> String {
@@ -74,7 +91,8 @@ fn or_dash<T: ToString>(value: Option<T>) -> String {
 #[cfg(test)]
 pub(in crate::cli) mod tests {
     use super::*;
-    use crate::model::{Exit, Failure, Millis, Moment, Readiness, WallTime};
+    use crate::model::{Condition, Exit, Failure, Millis, Moment, WallTime};
+    use crate::wire::WaitsFor;
 
     pub(in crate::cli) fn row(app: &str, phase: Phase) -> Row {
         Row {
@@ -92,6 +110,10 @@ pub(in crate::cli) mod tests {
             generation: 1,
             restarts: 0,
             next_start_ms: None,
+            waits_for: None,
+            waits_ms: None,
+            ready_within_ms: None,
+            says: None,
             last_exit: None,
             memory_bytes: None,
             cpu_percent: None,
@@ -132,6 +154,33 @@ e      no instances                                         -    -       0      
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
         };
         assert_eq!(squeeze(&text), squeeze(expected));
+    }
+
+    #[test]
+    fn what_is_not_good_yet_says_why() {
+        let running = |readiness| Phase::Running { pid: 1, since: Moment(0), readiness };
+        let last = |text: &str| Some(text.to_owned());
+        let waits_for =
+            WaitsFor { app: "db".parse().unwrap(), condition: Condition::Ready, why: "HTTP 503".into(), since: Moment(0) };
+        let waits_ms = Some(Millis(12_000));
+        for (row, expected) in [
+            (row("a", running(Readiness::Waiting { deadline: Moment(9), last: None })), "starting"),
+            (
+                row("a", running(Readiness::Waiting { deadline: Moment(9), last: last("connection refused") })),
+                "starting: connection refused",
+            ),
+            (
+                row("a", running(Readiness::Failing { last: "HTTP 503".into(), failures: 2 })),
+                "unhealthy, 2 in a row: HTTP 503",
+            ),
+            (Row { says: last("3 users"), ..row("a", running(Readiness::Ready)) }, "running: 3 users"),
+            (
+                Row { waits_for: Some(waits_for), waits_ms, ..row("a", Phase::Stopped) },
+                "waits 12s for db to be ready: HTTP 503",
+            ),
+        ] {
+            assert_eq!(status(&row).0, expected);
+        }
     }
 
     #[test]
