@@ -88,8 +88,11 @@ pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut 
             let declared = merged.iter().find(|merged| merged.name == app.name.as_str());
             let spans = declared.map(named).unwrap_or_default();
             let Some((_, span)) = spans.into_iter().find(|(other, _)| *other == name.as_str()) else { continue };
-            let message = format!("app `{}` waits until `{name}` has ended, and `{name}` is always started again", app.name);
-            report.error(code::CONFLICTING_KEYS, span, message).hint(format!("`kind = \"task\"` in `{name}` runs it once"));
+            let message =
+                format!("app `{}` waits until `{name}` has ended, and `{name}` is always started again", app.name);
+            report
+                .error(code::CONFLICTING_KEYS, span, message)
+                .hint(format!("`kind = \"task\"` in `{name}` runs it once"));
         }
     }
 }

@@ -116,7 +116,11 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
     if timeout > interval && !matches!(probe, Probe::Notify(_)) && timeout.0 > 0 {
         let span = node.get("timeout").or_else(|| node.get("interval")).map_or(node.span, |node| node.span);
         values
-            .error(code::BAD_VALUE, span, format!("`health`: one probe may take {timeout}, and the next is due after {interval}"))
+            .error(
+                code::BAD_VALUE,
+                span,
+                format!("`health`: one probe may take {timeout}, and the next is due after {interval}"),
+            )
             .hint("`timeout` must not be longer than `interval`");
     }
     let failures = node.get("failures").and_then(|node| {
@@ -148,13 +152,19 @@ fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Pro
     };
     let is_shared = !values.texts("listen").is_empty() || values.text("exec_mode").as_deref() == Some("cluster");
     if is_shared {
-        let message = format!("`{key}.{}` cannot tell the copies apart: all of them answer on one shared socket", probe.word());
-        values.error(code::CONFLICTING_KEYS, span, message).hint("let each say it by itself: `notify`, `message`, `log`, or ask by `exec`");
+        let message =
+            format!("`{key}.{}` cannot tell the copies apart: all of them answer on one shared socket", probe.word());
+        values
+            .error(code::CONFLICTING_KEYS, span, message)
+            .hint("let each say it by itself: `notify`, `message`, `log`, or ask by `exec`");
         return;
     }
     let count = app.instances.unwrap_or(1);
     if count > 1 && !address.is_per_instance() && is_local(&address.to_string()) {
-        let message = format!("`{key}.{}` asks one address for all {count} copies, and only one of them can listen there", probe.word());
+        let message = format!(
+            "`{key}.{}` asks one address for all {count} copies, and only one of them can listen there",
+            probe.word()
+        );
         values.error(code::PORT, span, message).hint("`${PORT}` is the port of each copy (`port` + its slot)");
     }
 }

@@ -37,12 +37,14 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Datagram, Dead, ExecPlan, ExitWatch, Fifo, HeldAt, Heir, Helper, Identity, InputWatch, Leftover, ListenerLookup, Mailbox, Parent, PidFd, Poller, ProcStat, Ready,
-    SharedMemory, ShutdownSignals, SignalFd, SocketHolder, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, belongs_to_tree, boot_id,
-    children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, descendants, drop_datagram, exit_of, helper_output,
-    keep_across_exec, leave_session, leftovers, listener_inodes, memory_of, move_above, name_process, next_dead_child, open_channel, open_notify_socket, open_null,
-    own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, place, proc_stat, process_name, queued_bytes, reap, receive_packet, say_on_channel, send_packet,
-    set_child_oom_score, signal_child, socket_holder, spawn, splice, take_from_channel, wait_readable, wait_writable,
+    Datagram, Dead, ExecPlan, ExitWatch, Fifo, Heir, HeldAt, Helper, Identity, InputWatch, Leftover, ListenerLookup,
+    Mailbox, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory, ShutdownSignals, SignalFd, SocketHolder,
+    SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, belongs_to_tree, boot_id, children_of, clear_fifos,
+    close_on_exec_from, cookie_of, copy_above, cpu_of, descendants, drop_datagram, exit_of, helper_output,
+    keep_across_exec, leave_session, leftovers, listener_inodes, memory_of, move_above, name_process, next_dead_child,
+    open_channel, open_notify_socket, open_null, own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, place,
+    proc_stat, process_name, queued_bytes, reap, receive_packet, say_on_channel, send_packet, set_child_oom_score,
+    signal_child, socket_holder, spawn, splice, take_from_channel, wait_readable, wait_writable,
 };
 pub use lock::Lock;
 pub use look::{FileKind, file_kind, list_folder};

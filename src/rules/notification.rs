@@ -103,7 +103,10 @@ mod tests {
     fn each_assignment_of_a_message_is_read_and_the_rest_is_no_trouble() {
         let cases: [(&[u8], &[Notification]); 12] = [
             (b"READY=1", &[Notification::Ready]),
-            (b"READY=1\nSTATUS= loading \x07cache\n", &[Notification::Ready, Notification::Status("loading cache".into())]),
+            (
+                b"READY=1\nSTATUS= loading \x07cache\n",
+                &[Notification::Ready, Notification::Status("loading cache".into())],
+            ),
             (b"READY=0", &[]),
             (b"WATCHDOG=1", &[Notification::Beat]),
             (b"WATCHDOG=trigger", &[Notification::Unwell]),

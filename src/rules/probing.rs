@@ -43,7 +43,11 @@ mod tests {
             (1500, hundred, true, 1, 75),
             (60_000, Millis::seconds(5), true, 1, 3000),
         ] {
-            assert_eq!(next_try(Millis(elapsed), interval, is_command, waiting), Millis(expected), "{elapsed} {waiting}");
+            assert_eq!(
+                next_try(Millis(elapsed), interval, is_command, waiting),
+                Millis(expected),
+                "{elapsed} {waiting}"
+            );
         }
     }
 

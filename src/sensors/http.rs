@@ -53,7 +53,11 @@ pub(super) async fn ask(listeners: &Listeners, subject: &Subject, probe: &HttpPr
     let body = if head.is_chunked { unchunked(&body) } else { body };
     let text = String::from_utf8_lossy(&body[..body.len().min(BODY_BYTES_MAX)]);
     let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
-    if regex.is_match(&text) { Ok(()) } else { Err(format!("HTTP {}, but the body does not match `{pattern}`", head.status)) }
+    if regex.is_match(&text) {
+        Ok(())
+    } else {
+        Err(format!("HTTP {}, but the body does not match `{pattern}`", head.status))
+    }
 }
 
 /// The parts of a URL that a request needs.
@@ -166,7 +170,10 @@ mod tests {
         let url = Url::parse("http://a:1/x").unwrap();
         let text = request(&url, [("host", "b\r\nevil: 1".to_owned()), ("X-Key", "1".to_owned())].into_iter());
         assert!(text.starts_with("GET /x HTTP/1.1\r\n") && text.ends_with("\r\n\r\n"), "{text}");
-        assert!(text.contains("host: bevil: 1\r\n") && !text.contains("Host: a") && text.contains("X-Key: 1"), "{text}");
+        assert!(
+            text.contains("host: bevil: 1\r\n") && !text.contains("Host: a") && text.contains("X-Key: 1"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -71,7 +71,8 @@ pub(super) async fn follow(surroundings: Surroundings) {
             if known.is_some_and(|known| known.asks(stage, live)) {
                 continue;
             }
-            let was_waiting = known.is_some_and(|known| known.stage == Stage::Ready && known.generation == live.generation);
+            let was_waiting =
+                known.is_some_and(|known| known.stage == Stage::Ready && known.generation == live.generation);
             let task = start(&tools, id, live, stage, process, was_waiting);
             let (generation, spec) = (live.generation, Arc::clone(&live.spec));
             asked.insert(id.clone(), Asked { generation, stage, spec, task });

@@ -130,7 +130,8 @@ impl Loop {
             }
             Request::LastBeat(instance, generation, reply) => {
                 let member = self.roster.row_of(&instance).and_then(|row| self.roster.get(row));
-                let beat = member.filter(|member| member.machine.generation == generation).and_then(|member| member.beat);
+                let beat =
+                    member.filter(|member| member.machine.generation == generation).and_then(|member| member.beat);
                 let _ = reply.send(beat);
             }
             // Who asked and went away does not want to know.

@@ -101,12 +101,7 @@ pub(super) fn env_words(env: &Environment) -> Result<Vec<CString>, SpawnFailure>
 }
 
 /// The window that matters: from the announcement in the row to the record that the process runs.
-fn create(
-    world: &World,
-    job: &SpawnJob,
-    plan: &ExecPlan,
-    program: &str,
-) -> Result<(u32, Option<PidFd>), SpawnFailure> {
+fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Result<(u32, Option<PidFd>), SpawnFailure> {
     let row = job.row;
     row.begin(job.generation, &job.record)
         .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;

@@ -45,7 +45,10 @@ fn uses_notify(spec: &App) -> bool {
 
 /// The time within which it has to say that it is alive.
 fn watchdog(spec: &App) -> Option<Millis> {
-    spec.health.as_ref().filter(|health| matches!(health.probe, Probe::Notify(_))).map(|health: &Health| health.interval)
+    spec.health
+        .as_ref()
+        .filter(|health| matches!(health.probe, Probe::Notify(_)))
+        .map(|health: &Health| health.interval)
 }
 
 fn uses_channel(spec: &App) -> bool {
@@ -194,8 +197,10 @@ impl Loop {
         }
         if !std::mem::replace(&mut member.voices.is_suspect_told, true) {
             let name = os::process_name(datagram.pid);
-            let message =
-                format!("process {} ({name}), which is none of its own, speaks on its NOTIFY_SOCKET: not heard", datagram.pid);
+            let message = format!(
+                "process {} ({name}), which is none of its own, speaks on its NOTIFY_SOCKET: not heard",
+                datagram.pid
+            );
             self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
         }
         false

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::reconciler::WaitsFor;
 use crate::model::{App, AppName, Bytes, Exit, Millis, Moment, Phase, ProjectName, Standing, WallTime};
+use crate::reconciler::WaitsFor;
 
 /// The answer of `GET /v1/list`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -21,6 +21,12 @@ mod reapply_is_noop;
 mod rename;
 mod scale;
 
+// ---- ready, healthy, in order
+mod depends_on;
+mod health;
+mod notify;
+mod ready;
+
 // ---- by hand
 mod start_stop_restart;
 mod stop_tree;

@@ -33,7 +33,10 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
         field("ready", format!("{}, within {}", probe(&ready.probe), ready.timeout));
     }
     if let Some(health) = &spec.health {
-        field("health", format!("{} every {}, {} failures count", probe(&health.probe), health.interval, health.failures));
+        field(
+            "health",
+            format!("{} every {}, {} failures count", probe(&health.probe), health.interval, health.failures),
+        );
     }
     field("files", app.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "));
     field("profile", app.profile.clone().unwrap_or_default());

@@ -51,7 +51,9 @@ pub(in crate::cli) fn name(row: &Row) -> String {
 pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
     match &row.phase {
         _ if row.slot.is_none() => ("no instances".to_owned(), Tone::Faint),
-        Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => (with("starting", last.as_ref()), Tone::Warn),
+        Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => {
+            (with("starting", last.as_ref()), Tone::Warn)
+        }
         Phase::Running { readiness: Readiness::Failing { last, failures }, .. } => {
             (format!("unhealthy, {failures} in a row: {last}"), Tone::Bad)
         }
@@ -160,8 +162,12 @@ e      no instances                                         -    -       0      
     fn what_is_not_good_yet_says_why() {
         let running = |readiness| Phase::Running { pid: 1, since: Moment(0), readiness };
         let last = |text: &str| Some(text.to_owned());
-        let waits_for =
-            WaitsFor { app: "db".parse().unwrap(), condition: Condition::Ready, why: "HTTP 503".into(), since: Moment(0) };
+        let waits_for = WaitsFor {
+            app: "db".parse().unwrap(),
+            condition: Condition::Ready,
+            why: "HTTP 503".into(),
+            since: Moment(0),
+        };
         let waits_ms = Some(Millis(12_000));
         for (row, expected) in [
             (row("a", running(Readiness::Waiting { deadline: Moment(9), last: None })), "starting"),

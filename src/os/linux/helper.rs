@@ -73,7 +73,8 @@ impl Helper {
     pub async fn end(&mut self, limit: Duration) -> io::Result<Option<Exit>> {
         let watched = self.process.try_clone()?;
         // SAFETY (both): the descriptors are valid and stay open for as long as the registration.
-        let ended = unsafe { AsyncFd::register_with_interest(watched.as_fd().try_clone_to_owned()?, Interest::READABLE)? };
+        let ended =
+            unsafe { AsyncFd::register_with_interest(watched.as_fd().try_clone_to_owned()?, Interest::READABLE)? };
         let reader = self.output.as_ref().map(|output| output.as_fd().try_clone_to_owned()).transpose()?;
         let reader = match reader {
             Some(reader) => Some(unsafe { AsyncFd::register_with_interest(reader, Interest::READABLE)? }),
@@ -138,7 +139,9 @@ impl Drop for Helper {
         }
         let _ = self.process.signal_group(libc::SIGKILL);
         let _ = self.process.signal(libc::SIGKILL);
-        let (Ok(process), Ok(runtime)) = (self.process.try_clone(), tokio::runtime::Handle::try_current()) else { return };
+        let (Ok(process), Ok(runtime)) = (self.process.try_clone(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
         // Ending takes the kernel a moment, and nobody here may wait for it.
         runtime.spawn(async move {
             let Ok(fd) = process.as_fd().try_clone_to_owned() else { return };
@@ -175,7 +178,9 @@ mod tests {
 
     #[tokio::test]
     async fn its_end_and_its_last_words_are_known_even_after_a_flood() {
-        let mut helper = start("i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done; echo no database >&2; exit 3");
+        let mut helper = start(
+            "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done; echo no database >&2; exit 3",
+        );
         assert_eq!(helper.end(Duration::from_secs(20)).await.unwrap(), Some(Exit::Code(3)));
         assert_eq!(helper.last_line().as_deref(), Some("no database"));
         assert!(helper.printed.len() <= OUTPUT_BYTES_MAX);

@@ -130,7 +130,8 @@ pub fn take_from_channel(channel: BorrowedFd<'_>, into: &mut [u8]) -> io::Result
 fn receive(channel: BorrowedFd<'_>, into: &mut [u8], flags: libc::c_int) -> io::Result<Option<usize>> {
     let flags = flags | libc::MSG_DONTWAIT;
     // SAFETY: `into` is writable for its length.
-    let call = || checked_size(unsafe { libc::recv(channel.as_raw_fd(), into.as_ptr().cast_mut().cast(), into.len(), flags) });
+    let call =
+        || checked_size(unsafe { libc::recv(channel.as_raw_fd(), into.as_ptr().cast_mut().cast(), into.len(), flags) });
     match uninterrupted(call) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         other => other.map(Some),

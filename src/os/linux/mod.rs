@@ -23,10 +23,13 @@ pub use exit_watch::{ExitWatch, InputWatch};
 pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
 pub use heir::Heir;
 pub use helper::{Helper, helper_output};
-pub use listeners::{HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder};
+pub use listeners::{
+    HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
+};
 pub use memory::SharedMemory;
 pub use messages::{
-    Datagram, drop_datagram, open_channel, open_notify_socket, peek_channel, peek_datagram, say_on_channel, take_from_channel,
+    Datagram, drop_datagram, open_channel, open_notify_socket, peek_channel, peek_datagram, say_on_channel,
+    take_from_channel,
 };
 pub use packet::{packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
