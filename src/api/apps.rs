@@ -23,7 +23,8 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
-    let scene = Scene { desired: &desired, live: &live };
+    let waiting = context.reconciler.waiting();
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
     let warnings = context.warnings.take();
@@ -40,7 +41,8 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
-    let scene = Scene { desired: &desired, live: &live };
+    let waiting = context.reconciler.waiting();
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting };
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in select(&desired, &selection)? {
         let Some(declared) = scene.declared(&target.app) else { continue };

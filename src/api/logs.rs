@@ -53,7 +53,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let targets = select(&desired, &query.selection)?;
-    let scene = Scene { desired: &desired, live: &live };
+    let waiting = context.reconciler.waiting();
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting };
     let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
     for pair in scene.selected(&targets) {
         let Some(slot) = pair.slot else { continue };

@@ -9,7 +9,7 @@ use crate::model::{
     Readiness, Run, Standing, WallTime,
 };
 use crate::plan;
-use crate::reconciler::Target;
+use crate::reconciler::{Target, Waiting, WaitsFor};
 use crate::wire::{BriefRow, Row};
 
 /// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
@@ -35,6 +35,7 @@ pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired>
 pub(super) struct Scene<'a> {
     pub desired: &'a Desired,
     pub live: &'a Live,
+    pub waiting: &'a Waiting,
 }
 
 /// One copy of an app (or an app without any): what should be beside what is. At least one of the two is there.
@@ -47,6 +48,7 @@ pub(super) struct Pair<'a> {
     is_successor: bool,
     declared: Option<&'a Declared>,
     live: Option<&'a LiveInstance>,
+    waits_for: Option<&'a WaitsFor>,
 }
 
 impl<'a> Scene<'a> {
@@ -100,8 +102,14 @@ impl<'a> Scene<'a> {
         pairs: &mut Vec<Pair<'a>>,
     ) {
         let before = pairs.len();
-        let pair = |slot, is_successor, live| Pair { project, app, slot, is_successor, declared: Some(declared), live };
         let id = AppId::new(project.clone(), app.clone());
+        let app_waits_for = self.waiting.get(&id);
+        let pair = |slot, is_successor, live: Option<&'a LiveInstance>| {
+            // A copy that does not run because its app waits for another one says so.
+            let is_down = live.is_none_or(|live| live.phase == Phase::Stopped);
+            let waits_for = app_waits_for.filter(|_| is_down);
+            Pair { project, app, slot, is_successor, declared: Some(declared), live, waits_for }
+        };
         let mut lives = self.lives(&id).peekable();
         for slot in 0..declared.instances() {
             let live = lives.next_if(|(id, _)| id.slot == slot && !id.is_successor).map(|(_, live)| live);
@@ -130,13 +138,25 @@ impl<'a> Pair<'a> {
     /// A copy of an app that is not declared any more.
     fn leaving(id: &'a InstanceId, live: &'a LiveInstance) -> Self {
         let (project, app) = (&id.app.project, &id.app.name);
-        Self { project, app, slot: Some(id.slot), is_successor: id.is_successor, declared: None, live: Some(live) }
+        Self {
+            project,
+            app,
+            slot: Some(id.slot),
+            is_successor: id.is_successor,
+            declared: None,
+            live: Some(live),
+            waits_for: None,
+        }
     }
 
     /// Everything about it.
     pub(super) fn row(self, now: Moment) -> Row {
         let id = AppId::new(self.project.clone(), self.app.clone());
         let phase = self.live.map_or(Phase::Stopped, |live| live.phase.clone());
+        let ready_within_ms = match &phase {
+            Phase::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => Some(deadline.since(now)),
+            _ => None,
+        };
         let (uptime_ms, next_start_ms) = times(&phase, now);
         let started_at: Option<WallTime> = self.live.filter(|live| live.phase.is_alive()).and_then(|live| live.started);
         let namespace = self.declared.map_or_else(|| self.spec(), |declared| Some(&*declared.spec));
@@ -151,7 +171,7 @@ impl<'a> Pair<'a> {
             slot: self.slot,
             is_successor: self.is_successor,
             namespace: namespace.map(|spec| spec.namespace.clone()).unwrap_or_default(),
-            status: phase.word().to_owned(),
+            status: if self.waits_for.is_some() { "waiting" } else { phase.word() }.to_owned(),
             pid: phase.pid(),
             phase,
             is_spec_lost: self.is_spec_lost(),
@@ -161,6 +181,10 @@ impl<'a> Pair<'a> {
             generation: self.live.map_or(0, |live| live.generation),
             restarts: self.live.map_or(0, |live| live.restarts),
             next_start_ms,
+            waits_for: self.waits_for.cloned(),
+            waits_ms: self.waits_ms(now),
+            ready_within_ms,
+            says: self.live.and_then(|live| live.status.clone()),
             last_exit: self.live.and_then(|live| live.last_exit),
             memory_bytes: None,
             cpu_percent: None,
@@ -184,10 +208,17 @@ impl<'a> Pair<'a> {
             uptime_ms,
             restarts: self.live.map_or(0, |live| live.restarts),
             next_start_ms,
+            waits_for: self.waits_for.cloned(),
+            waits_ms: self.waits_ms(now),
+            says: self.live.and_then(|live| live.status.as_deref()).map(Cow::Borrowed),
             memory_bytes: None,
             cpu_percent: None,
             script: self.program(),
         }
+    }
+
+    fn waits_ms(self, now: Moment) -> Option<Millis> {
+        self.waits_for.map(|waits_for| now.since(waits_for.since))
     }
 
     fn standing(self) -> Option<Standing> {

@@ -10,10 +10,10 @@ use super::fail::{Code, CommandError, Ending};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{Millis, Origin, Plan};
+use crate::model::{AppName, Millis, Origin, Plan};
 use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
-use crate::wire::{Edit, OperationResult, Progress};
+use crate::wire::{Edit, OperationResult, Progress, WaitsFor};
 
 const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
 
@@ -116,11 +116,14 @@ struct Follower<'a> {
     plans: Vec<AcceptedPlan>,
     /// (verb, app) of what is going on.
     active: Vec<(String, String)>,
+    /// Who waits for whom, as far as it was told in a line of its own.
+    told_waits: Vec<(AppName, AppName)>,
 }
 
 impl<'a> Follower<'a> {
     fn new(session: &'a mut Session, wait: &'a WaitArgs, origin: Option<&'a Origin>, closing: Closing) -> Self {
-        Self { session, wait, origin, closing, projects: Vec::new(), plans: Vec::new(), active: Vec::new() }
+        let (projects, plans, active, told_waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { session, wait, origin, closing, projects, plans, active, told_waits }
     }
 
     fn run(mut self, mut messages: Messages<ChangeMessage>) -> Ending {
@@ -187,10 +190,28 @@ impl<'a> Follower<'a> {
                     self.session.screen.note(&progress::ended(&report, paint))?;
                 }
             }
-            Progress::Waits { .. } | Progress::Finished(_) => {}
+            Progress::Waits { app, waits_for } => return self.waits(&app, &waits_for),
+            Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
             self.session.screen.status(&progress::going_on(verb, app, self.active.len() - 1))?;
+        }
+        Ok(())
+    }
+
+    /// On a terminal the line follows what it waits for; elsewhere each wait is told once.
+    fn waits(&mut self, app: &AppName, waits_for: &WaitsFor) -> Result<(), CommandError> {
+        if self.wait.quiet || self.wait.json.json {
+            return Ok(());
+        }
+        let text = progress::waits(app, waits_for);
+        if self.session.screen.is_err_terminal() {
+            return Ok(self.session.screen.status(&text)?);
+        }
+        let wait = (app.clone(), waits_for.app.clone());
+        if !self.told_waits.contains(&wait) {
+            self.told_waits.push(wait);
+            self.session.screen.note(&text)?;
         }
         Ok(())
     }

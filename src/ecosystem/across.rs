@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::App;
+use crate::model::{App, Condition, Kind, RestartWhen};
 
 use super::diagnostic::{Report, code};
 use super::merge::Merged;
@@ -73,6 +73,26 @@ fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Report) 
                     report.error(code::DEPENDENCY_CYCLE, span, message).hint("one of these dependencies has to go");
                 }
             }
+        }
+    }
+}
+
+/// Whoever waits for the end of an app that never ends waits for ever.
+pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut Report) {
+    for (app, _) in apps {
+        for (name, _) in app.depends_on.iter().filter(|(_, condition)| **condition == Condition::Completed) {
+            let Some((needed, _)) = apps.iter().find(|(other, _)| other.name == *name) else { continue };
+            if needed.kind == Kind::Task || needed.restart.restart != RestartWhen::Always {
+                continue;
+            }
+            let declared = merged.iter().find(|merged| merged.name == app.name.as_str());
+            let spans = declared.map(named).unwrap_or_default();
+            let Some((_, span)) = spans.into_iter().find(|(other, _)| *other == name.as_str()) else { continue };
+            let message =
+                format!("app `{}` waits until `{name}` has ended, and `{name}` is always started again", app.name);
+            report
+                .error(code::CONFLICTING_KEYS, span, message)
+                .hint(format!("`kind = \"task\"` in `{name}` runs it once"));
         }
     }
 }

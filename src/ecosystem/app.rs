@@ -213,7 +213,7 @@ fn stop(values: &mut Values<'_>) -> StopPolicy {
             Some("process") => StopScope::Process,
             _ => defaults.stop_scope,
         },
-        shutdown_with_message: false,
+        shutdown_with_message: values.boolean("shutdown_with_message", false),
     }
 }
 

@@ -384,7 +384,7 @@ fn idle(name: &str) -> &'static [&'static str] {
     match name {
         "exec_mode" => &["fork"],
         "kind" => &["service"],
-        "watch" | "time" | "merge_logs" | "wait_ready" | "shutdown_with_message" => &["false"],
+        "watch" | "time" | "merge_logs" | "wait_ready" => &["false"],
         "on_dependency_restart" => &["ignore"],
         "cron_overlap" => &["skip"],
         "watch_delay" => &["200ms"],

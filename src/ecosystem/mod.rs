@@ -162,6 +162,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         apps.extend(resolver.app(app, &mut env_files, &mut notes, &mut report));
     }
     across::ports(&apps, &mut report);
+    across::completions(&merged, &apps, &mut report);
     let origin = Origin {
         folder: folders.first().cloned().unwrap_or_default(),
         is_named,

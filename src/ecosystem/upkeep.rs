@@ -8,6 +8,7 @@ use crate::model::{
 };
 
 use super::diagnostic::code;
+use super::document::unsupported;
 use super::keys::DURATION;
 use super::shape::Shape;
 use super::tree::{Node, Span, Value, integer};
@@ -38,6 +39,14 @@ pub(super) fn upkeep(values: &mut Values<'_>, app: &mut App) {
     };
     app.ready = ready(values);
     app.health = health(values);
+    for (key, probe) in [
+        ("ready", app.ready.as_ref().map(|ready| &ready.probe)),
+        ("health", app.health.as_ref().map(|health| &health.probe)),
+    ] {
+        if let Some(probe) = probe {
+            check_surroundings(values, app, key, probe);
+        }
+    }
 }
 
 /// Apps that come first.
@@ -82,8 +91,14 @@ fn ready(values: &mut Values<'_>) -> Option<Ready> {
     }
     let probe = probe(values, "ready", node)?;
     let timeout = duration(values, "ready", node, "timeout").or(listen_timeout).unwrap_or(Ready::TIMEOUT);
-    let interval = duration(values, "ready", node, "interval").unwrap_or(Ready::INTERVAL);
+    let interval = duration(values, "ready", node, "interval").unwrap_or(Ready::INTERVAL.min(Millis(timeout.0 / 2)));
     check_above_zero(values, "ready", node, &[("timeout", timeout), ("interval", interval)]);
+    if !probe.is_told() && interval >= timeout && interval.0 > 0 {
+        let span = node.get("interval").or_else(|| node.get("timeout")).map_or(node.span, |node| node.span);
+        values
+            .error(code::BAD_VALUE, span, format!("`ready`: asked every {interval}, it has failed after {timeout}"))
+            .hint("`interval` has to be shorter than `timeout`");
+    }
     Some(Ready { probe, timeout, interval })
 }
 
@@ -95,9 +110,19 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
         values.error(code::BAD_VALUE, node.span, message).hint("http, tcp, exec and notify (watchdog) can");
     }
     let interval = duration(values, "health", node, "interval").unwrap_or(Health::INTERVAL);
-    let timeout = duration(values, "health", node, "timeout").unwrap_or(Health::TIMEOUT);
+    let timeout = duration(values, "health", node, "timeout").unwrap_or(Health::TIMEOUT.min(interval));
     let start_period = duration(values, "health", node, "start_period").unwrap_or_default();
     check_above_zero(values, "health", node, &[("timeout", timeout), ("interval", interval)]);
+    if timeout > interval && !matches!(probe, Probe::Notify(_)) && timeout.0 > 0 {
+        let span = node.get("timeout").or_else(|| node.get("interval")).map_or(node.span, |node| node.span);
+        values
+            .error(
+                code::BAD_VALUE,
+                span,
+                format!("`health`: one probe may take {timeout}, and the next is due after {interval}"),
+            )
+            .hint("`timeout` must not be longer than `interval`");
+    }
     let failures = node.get("failures").and_then(|node| {
         let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
         values.scalar("health.failures", &Shape::Integer(1, 1000), node, read)
@@ -107,6 +132,49 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
         _ => HealthAction::Restart,
     };
     Some(Health { probe, interval, timeout, start_period, failures: failures.unwrap_or(Health::FAILURES), action })
+}
+
+/// What a probe needs of the rest of the app.
+fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Probe) {
+    let Some(span) = values.node(key).map(|node| node.span) else {
+        return; // `wait_ready`: a message comes from one process, whatever else is declared
+    };
+    let address = match probe {
+        Probe::Http(http) => &http.url,
+        Probe::Tcp(address) => address,
+        Probe::Log(_) if app.logs.disable_logs => {
+            values
+                .error(code::CONFLICTING_KEYS, span, format!("`{key}.log` reads what `disable_logs` throws away"))
+                .hint("`notify`, `exec`, `http` and `tcp` need no log");
+            return;
+        }
+        Probe::Exec(_) | Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) => return,
+    };
+    let is_shared = !values.texts("listen").is_empty() || values.text("exec_mode").as_deref() == Some("cluster");
+    if is_shared {
+        let message =
+            format!("`{key}.{}` cannot tell the copies apart: all of them answer on one shared socket", probe.word());
+        values
+            .error(code::CONFLICTING_KEYS, span, message)
+            .hint("let each say it by itself: `notify`, `message`, `log`, or ask by `exec`");
+        return;
+    }
+    let count = app.instances.unwrap_or(1);
+    if count > 1 && !address.is_per_instance() && is_local(&address.to_string()) {
+        let message = format!(
+            "`{key}.{}` asks one address for all {count} copies, and only one of them can listen there",
+            probe.word()
+        );
+        values.error(code::PORT, span, message).hint("`${PORT}` is the port of each copy (`port` + its slot)");
+    }
+}
+
+/// Whether an address or a URL is on this machine for sure.
+fn is_local(address: &str) -> bool {
+    let rest = address.strip_prefix("http://").unwrap_or(address);
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let is_port = host.parse::<u16>().is_ok();
+    is_port || rest.starts_with("unix:") || ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local))
 }
 
 fn duration(values: &mut Values<'_>, key: &str, node: &Node, name: &str) -> Option<Millis> {
@@ -191,6 +259,9 @@ fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
     let text = url.to_string();
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    if text.starts_with("https://") {
+        unsupported(&format!("{path} over https"), span, values.report);
+    }
     if host.is_none_or(str::is_empty) {
         values
             .error(code::BAD_VALUE, span, format!("`{path}`: `{text}` is not a URL"))

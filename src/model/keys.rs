@@ -168,7 +168,7 @@ keys! {
     stop_scope Live built "\"tree\" or \"process\"", "\"tree\"",
         "Who gets the signal: everything the app started, or its first process only.",
         "stop_scope = \"process\"";
-    shutdown_with_message Live later "true or false", "false",
+    shutdown_with_message Live built "true or false", "false",
         "Ask a Node app to end by the message `shutdown` instead of a signal.",
         "shutdown_with_message = true";
     ready Live built "{ http, tcp, exec, log, notify or message; timeout, interval }", "none",

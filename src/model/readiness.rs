@@ -46,7 +46,7 @@ pub struct Health {
 impl Health {
     /// 10 s.
     pub const INTERVAL: Millis = Millis::seconds(10);
-    /// 5 s.
+    /// 5 s, or the interval if that is shorter.
     pub const TIMEOUT: Millis = Millis::seconds(5);
     /// 3.
     pub const FAILURES: u32 = 3;

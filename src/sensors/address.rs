@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::probe::Subject;
@@ -27,10 +26,6 @@ enum Holder {
     Own(HeldAt),
     Stranger(u32, String),
 }
-
-/// A connection to a port or to a socket file.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// A probe that only wants to be let in: `8080`, `127.0.0.1:8080`, `unix:/run/app.sock`.
 pub(super) async fn ask(listeners: &Listeners, subject: &Subject, address: &str) -> Result<(), String> {

@@ -282,7 +282,8 @@ impl Loop {
         match outcome {
             Ok(spawned) => {
                 member.record = launch;
-                member.started = Some(os::wall());
+                // Before its first instruction: what it prints is younger.
+                member.started = Some(member.row.started().1);
                 member.has_pipes = !member.machine.policy.logs.disable_logs || member.has_pipes;
                 member.process = spawned.process;
                 let is_watched = match &member.process {

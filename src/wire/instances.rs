@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{App, AppName, Bytes, Exit, Millis, Moment, Phase, ProjectName, Standing, WallTime};
+use crate::reconciler::WaitsFor;
 
 /// The answer of `GET /v1/list`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +62,18 @@ pub struct Row {
     /// Time until the next start, while it backs off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<Millis>,
+    /// What its start waits for; the status is `waiting` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// For how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_ms: Option<Millis>,
+    /// Time until it has failed, while it is not ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_within_ms: Option<Millis>,
+    /// What the process says about itself (`STATUS=` of `sd_notify`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// How the last process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<Exit>,
@@ -123,6 +136,15 @@ pub struct BriefRow<'a> {
     /// Time until the next start, while it backs off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<Millis>,
+    /// What its start waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// For how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_ms: Option<Millis>,
+    /// What the process says about itself.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub says: Option<Cow<'a, str>>,
     /// Memory of its tree, where that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<Bytes>,

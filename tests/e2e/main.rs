@@ -24,6 +24,12 @@ mod rename;
 mod rolling;
 mod scale;
 
+// ---- ready, healthy, in order
+mod depends_on;
+mod health;
+mod notify;
+mod ready;
+
 // ---- by hand
 mod start_stop_restart;
 mod stop_tree;

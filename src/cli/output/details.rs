@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, Exit, Failure, Phase, RestartWhen, Standing};
+use crate::model::{App, Exit, Failure, HealthAction, Phase, Probe, Readiness, RestartWhen, Standing};
 use crate::wire::{DescribedApp, Row};
 
 use super::instances::{name, status};
@@ -27,7 +27,17 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     field("port", spec.run.port.map(|port| port.to_string()).unwrap_or_default());
     field("restart", restart(spec));
     field("stop", format!("signal {}, SIGKILL after {}", spec.stop.kill_signal, spec.stop.kill_timeout));
-    field("depends on", spec.depends_on.keys().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    let depends_on = spec.depends_on.iter().map(|(app, condition)| format!("{app} ({})", condition.word()));
+    field("depends on", depends_on.collect::<Vec<_>>().join(", "));
+    if let Some(ready) = &spec.ready {
+        field("ready", format!("{}, within {}", probe(&ready.probe), ready.timeout));
+    }
+    if let Some(health) = &spec.health {
+        field(
+            "health",
+            format!("{} every {}, {} failures count", probe(&health.probe), health.interval, health.failures),
+        );
+    }
     field("files", app.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "));
     field("profile", app.profile.clone().unwrap_or_default());
     for (name, value) in &spec.run.env {
@@ -68,6 +78,17 @@ fn command(spec: &App) -> String {
     words.chain(run.args.iter().map(ToString::to_string)).collect::<Vec<_>>().join(" ")
 }
 
+fn probe(probe: &Probe) -> String {
+    match probe {
+        Probe::Http(http) => format!("http {}", http.url),
+        Probe::Tcp(address) => format!("tcp {address}"),
+        Probe::Exec(line) => format!("exec {line}"),
+        Probe::Log(pattern) => format!("log line `{pattern}`"),
+        Probe::Notify(_) => "sd_notify".to_owned(),
+        Probe::Message(_) => "message `ready`".to_owned(),
+    }
+}
+
 fn instances(app: &DescribedApp) -> String {
     let declared = app.spec.instances;
     match (app.scaled, declared) {
@@ -97,6 +118,15 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
         causes.push("what it was started with was lost; an apply that declares it replaces it".to_owned());
     }
     match &row.phase {
+        Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => {
+            causes.push(match last {
+                Some(last) => format!("it is not ready yet: {last}"),
+                None => "it is not ready yet".to_owned(),
+            });
+        }
+        Phase::Running { readiness: Readiness::Failing { last, failures }, .. } => {
+            causes.push(format!("its health probe failed {failures} times in a row: {last}"));
+        }
         Phase::Running { .. } if row.restarts > 0 => {
             causes.push(format!("it was started again, {} times since its declaration", row.restarts));
         }
@@ -108,6 +138,7 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
         }
         Phase::Errored { failure } => causes.push(failure.to_string()),
         Phase::Done { exit } => causes.push(format!("it ended with {exit}, which its policy calls done")),
+        Phase::Stopped if row.waits_for.is_some() => causes.push(format!("it {}", status(row).0)),
         Phase::Stopped => causes.push(match (&app.standing, row.slot) {
             (_, None) => "it is declared with 0 instances".to_owned(),
             (Standing::Up, _) => "nothing has started it yet, or only this copy was stopped".to_owned(),
@@ -131,6 +162,16 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
 /// What happens next, by itself or by a person.
 pub(in crate::cli) fn next(app: &DescribedApp, row: &Row) -> String {
     match &row.phase {
+        Phase::Running { readiness: Readiness::Waiting { .. }, .. } => {
+            let left = row.ready_within_ms.unwrap_or_default();
+            format!("it is asked again; if it is not ready in {left}, it has failed")
+        }
+        Phase::Running { readiness: Readiness::Failing { failures, .. }, .. } => match &app.spec.health {
+            Some(health) if health.action == HealthAction::Restart => {
+                format!("it is restarted after {} more failures", health.failures.saturating_sub(*failures))
+            }
+            _ => "nothing; a failing health probe is only told (action = \"none\")".to_owned(),
+        },
         Phase::Running { .. } => match app.spec.restart.restart {
             RestartWhen::Never => "nothing; if it ends, it stays ended".to_owned(),
             RestartWhen::OnFailure => "nothing; if it ends in failure, it is started again".to_owned(),
@@ -143,6 +184,7 @@ pub(in crate::cli) fn next(app: &DescribedApp, row: &Row) -> String {
         Phase::Backoff { .. } => format!("it is started again in {}", row.next_start_ms.unwrap_or_default()),
         Phase::Errored { .. } => "nothing by itself; `pm apply`, `pm start` or `pm restart` tries again".to_owned(),
         Phase::Done { .. } => "nothing; `pm restart` runs it again".to_owned(),
+        Phase::Stopped if row.waits_for.is_some() => "it is started as soon as that has come".to_owned(),
         Phase::Stopped => match &app.standing {
             Standing::Stopped { is_held: true, .. } => "nothing, until `pm unhold` ends the hold".to_owned(),
             _ => "nothing by itself; `pm start` or an apply by a person starts it".to_owned(),

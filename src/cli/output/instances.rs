@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use crate::model::{Millis, Phase, Readiness, Standing};
-use crate::wire::{BriefRow, Row};
+use crate::wire::{BriefRow, Row, WaitsFor};
 
+use super::lines::harmless;
 use super::{Paint, Table, Tone};
 
 /// All rows as a table.
@@ -29,11 +30,17 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
         if is_many_projects {
             table.cell(&*row.project);
         }
-        let (status, tone) = if row.is_spec_lost && row.phase.is_none() {
-            (Cow::Borrowed("running, spec lost"), Tone::Warn)
-        } else {
-            words(row.slot, row.phase.as_ref(), row.next_start_ms, row.standing.as_ref())
+        let state = State {
+            slot: row.slot,
+            phase: row.phase.as_ref(),
+            is_spec_lost: row.is_spec_lost,
+            next_start: row.next_start_ms,
+            standing: row.standing.as_ref(),
+            waits_for: row.waits_for.as_ref(),
+            waits: row.waits_ms,
+            says: row.says.as_deref(),
         };
+        let (status, tone) = state.words();
         table.toned(status, tone);
         table.cell(or_dash(row.pid));
         table.cell(or_dash(row.uptime_ms));
@@ -57,43 +64,73 @@ pub(in crate::cli) fn name(row: &Row) -> String {
 
 /// The word for the state, with what is most worth knowing about it.
 pub(in crate::cli) fn status(row: &Row) -> (Cow<'static, str>, Tone) {
-    match row.phase {
-        Phase::Running { .. } if row.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
-        _ => words(row.slot, Some(&row.phase), row.next_start_ms, row.standing.as_ref()),
+    let state = State {
+        slot: row.slot,
+        phase: Some(&row.phase),
+        is_spec_lost: row.is_spec_lost,
+        next_start: row.next_start_ms,
+        standing: row.standing.as_ref(),
+        waits_for: row.waits_for.as_ref(),
+        waits: row.waits_ms,
+        says: row.says.as_deref(),
+    };
+    state.words()
+}
+
+/// What a status is made of.
+struct State<'a> {
+    slot: Option<u32>,
+    /// None: it simply runs.
+    phase: Option<&'a Phase>,
+    is_spec_lost: bool,
+    next_start: Option<Millis>,
+    standing: Option<&'a Standing>,
+    waits_for: Option<&'a WaitsFor>,
+    waits: Option<Millis>,
+    says: Option<&'a str>,
+}
+
+impl State<'_> {
+    fn words(&self) -> (Cow<'static, str>, Tone) {
+        match self.phase {
+            _ if self.slot.is_none() => ("no instances".into(), Tone::Faint),
+            None | Some(Phase::Running { .. }) if self.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
+            Some(Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }) => {
+                (with("starting", last.as_deref()), Tone::Warn)
+            }
+            Some(Phase::Running { readiness: Readiness::Failing { last, failures }, .. }) => {
+                (format!("unhealthy, {failures} in a row: {}", harmless(last)).into(), Tone::Bad)
+            }
+            None | Some(Phase::Running { readiness: Readiness::Ready, .. }) => (with("running", self.says), Tone::Good),
+            Some(Phase::Starting) => ("starting".into(), Tone::Warn),
+            Some(Phase::Stopping { .. }) => ("stopping".into(), Tone::Warn),
+            Some(Phase::Backoff { attempt, .. }) => {
+                let next = self.next_start.unwrap_or_default();
+                (format!("backoff, try {} in {next}", attempt.saturating_add(1)).into(), Tone::Warn)
+            }
+            Some(Phase::Errored { failure }) => (format!("errored: {failure}").into(), Tone::Bad),
+            Some(Phase::Done { exit }) => (format!("done, {exit}").into(), Tone::Good),
+            Some(Phase::Stopped) => self.words_at_rest(),
+        }
+    }
+
+    fn words_at_rest(&self) -> (Cow<'static, str>, Tone) {
+        match (self.waits_for, self.standing) {
+            // `waits 12s for db to be ready: connection refused`
+            (Some(WaitsFor { app, condition, why, .. }), _) => {
+                let since = self.waits.unwrap_or_default();
+                let text = format!("waits {since} for {app} to be {}: {}", condition.word(), harmless(why));
+                (text.into(), Tone::Warn)
+            }
+            (None, Some(Standing::Stopped { is_held: true, .. })) => ("stopped, held".into(), Tone::Faint),
+            (None, Some(Standing::Parked)) => ("stopped, no autostart".into(), Tone::Faint),
+            (None, _) => ("stopped".into(), Tone::Faint),
+        }
     }
 }
 
-/// No phase: it simply runs.
-fn words(
-    slot: Option<u32>,
-    phase: Option<&Phase>,
-    next_start: Option<Millis>,
-    standing: Option<&Standing>,
-) -> (Cow<'static, str>, Tone) {
-    match phase {
-        _ if slot.is_none() => ("no instances".into(), Tone::Faint),
-        Some(Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }) => match last {
-            Some(last) => (format!("starting: {last}").into(), Tone::Warn),
-            None => ("starting, not ready yet".into(), Tone::Warn),
-        },
-        Some(Phase::Running { readiness: Readiness::Failing { last, failures }, .. }) => {
-            (format!("running, {failures} failed health probes: {last}").into(), Tone::Bad)
-        }
-        None | Some(Phase::Running { .. }) => ("running".into(), Tone::Good),
-        Some(Phase::Starting) => ("starting".into(), Tone::Warn),
-        Some(Phase::Stopping { .. }) => ("stopping".into(), Tone::Warn),
-        Some(Phase::Backoff { attempt, .. }) => {
-            let next = next_start.unwrap_or_default();
-            (format!("backoff, try {} in {next}", attempt.saturating_add(1)).into(), Tone::Warn)
-        }
-        Some(Phase::Errored { failure }) => (format!("errored: {failure}").into(), Tone::Bad),
-        Some(Phase::Done { exit }) => (format!("done, {exit}").into(), Tone::Good),
-        Some(Phase::Stopped) => match standing {
-            Some(Standing::Stopped { is_held: true, .. }) => ("stopped, held".into(), Tone::Faint),
-            Some(Standing::Parked) => ("stopped, no autostart".into(), Tone::Faint),
-            _ => ("stopped".into(), Tone::Faint),
-        },
-    }
+fn with(word: &'static str, more: Option<&str>) -> Cow<'static, str> {
+    more.map_or(Cow::Borrowed(word), |more| format!("{word}: {}", harmless(more)).into())
 }
 
 fn or_dash<T: ToString>(value: Option<T>) -> Cow<'static, str> {
@@ -103,7 +140,7 @@ fn or_dash<T: ToString>(value: Option<T>) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Exit, Failure, Moment, WallTime};
+    use crate::model::{Condition, Exit, Failure, Moment, WallTime};
 
     fn brief(app: &'static str, phase: Option<Phase>) -> BriefRow<'static> {
         BriefRow {
@@ -118,6 +155,9 @@ mod tests {
             uptime_ms: None,
             restarts: 0,
             next_start_ms: None,
+            waits_for: None,
+            waits_ms: None,
+            says: None,
             memory_bytes: None,
             cpu_percent: None,
             script: "server.js".into(),
@@ -151,6 +191,38 @@ e      no instances                                         -    -       0      
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
         };
         assert_eq!(squeeze(&text), squeeze(expected));
+    }
+
+    #[test]
+    fn what_is_not_good_yet_says_why() {
+        let running = |readiness| Phase::Running { pid: 1, since: Moment(0), readiness };
+        let last = |text: &str| Some(text.to_owned());
+        let waits_for = WaitsFor {
+            app: "db".parse().unwrap(),
+            condition: Condition::Ready,
+            why: "HTTP 503".into(),
+            since: Moment(0),
+        };
+        let waits_ms = Some(Millis(12_000));
+        for (row, expected) in [
+            (brief("a", Some(running(Readiness::Waiting { deadline: Moment(9), last: None }))), "starting"),
+            (
+                brief("a", Some(running(Readiness::Waiting { deadline: Moment(9), last: last("connection refused") }))),
+                "starting: connection refused",
+            ),
+            (
+                brief("a", Some(running(Readiness::Failing { last: "HTTP 503".into(), failures: 2 }))),
+                "unhealthy, 2 in a row: HTTP 503",
+            ),
+            (BriefRow { says: Some("3 users".into()), ..brief("a", None) }, "running: 3 users"),
+            (
+                BriefRow { waits_for: Some(waits_for), waits_ms, ..brief("a", Some(Phase::Stopped)) },
+                "waits 12s for db to be ready: HTTP 503",
+            ),
+        ] {
+            let text = table(&[row], Paint::default(), None);
+            assert!(text.contains(expected), "{text}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! How a change goes: one line per finished action, and on a terminal one for what is going on.
 
-use crate::model::Millis;
+use crate::model::{AppName, Millis};
 use crate::wire::ProjectReport;
-use crate::wire::{OperationReport, OperationResult};
+use crate::wire::{OperationReport, OperationResult, WaitsFor};
 
 use super::Paint;
 use super::lines::harmless;
@@ -69,6 +69,12 @@ pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
 pub(in crate::cli) fn going_on(verb: &str, app: &str, others: usize) -> String {
     let more = if others > 0 { format!(" and {others} more") } else { String::new() };
     format!("  ... {verb} {app}{more}")
+}
+
+/// What a start waits for: `  ... api waits for db to be ready: connection refused`.
+pub(in crate::cli) fn waits(app: &AppName, waits_for: &WaitsFor) -> String {
+    let WaitsFor { app: other, condition, why, .. } = waits_for;
+    format!("  ... {app} waits for {other} to be {}: {}", condition.word(), harmless(why))
 }
 
 fn past(verb: &str) -> String {

@@ -91,6 +91,11 @@ impl Screen {
         self.is_err_terminal && os::is_terminal(&io::stdin())
     }
 
+    /// Whether lines can be overwritten.
+    pub(in crate::cli) fn is_err_terminal(&self) -> bool {
+        self.is_err_terminal
+    }
+
     /// Asks a question; anything but yes is no.
     pub(in crate::cli) fn ask(&mut self, question: &str) -> io::Result<bool> {
         self.flush()?;

@@ -16,3 +16,8 @@ use std::time::Duration;
 
 /// Long enough for a loaded machine, short enough to notice a hang.
 pub const SOON: Duration = Duration::from_secs(20);
+
+/// A port that nobody listens on now, for an app that has to declare one.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}

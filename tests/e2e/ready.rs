@@ -1,0 +1,197 @@
+//! A process counts as up when it says so, or when its probe says so: not before, and not because of a stranger.
+
+use std::fs;
+use std::net::TcpListener;
+
+use crate::support::{SOON, Sandbox, finish, free_port, kill, wait_until};
+
+/// A server that listens after `seconds` and then answers `GET /` with 200, or with what stands in the file `status`.
+pub fn server(sandbox: &Sandbox, seconds: &str) -> String {
+    let script = sandbox.file(
+        "server.py",
+        r#"
+import os, sys, time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+time.sleep(float(sys.argv[1]))
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(int(open("status").read()) if os.path.exists("status") else 200)
+        self.end_headers()
+        self.wfile.write(b"all is well")
+    def log_message(self, *words):
+        pass
+server = HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
+print("listening", flush=True)
+server.serve_forever()
+"#,
+    );
+    format!("command = \"python3 {} {seconds}\"\nport = {}\n", script.display(), free_port())
+}
+
+#[test]
+fn apply_returns_when_every_kind_of_probe_is_content() {
+    let sandbox = Sandbox::new();
+    let (http, tcp, unix) = (server(&sandbox, "0.3"), server(&sandbox, "0.2"), sandbox.path("app.sock"));
+    let bind =
+        "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('app.sock'); s.listen(); time.sleep(1000)";
+    sandbox.file("bind.py", bind);
+    sandbox.ecosystem(&format!(
+        r#"
+        [[apps]]
+        name = "http"
+        {http}
+        ready = {{ http = {{ url = "http://localhost:${{PORT}}/", status = 200, body = "all .* well" }} }}
+        [[apps]]
+        name = "tcp"
+        {tcp}
+        ready = {{ tcp = "${{PORT}}" }}
+        [[apps]]
+        name = "unix"
+        command = "python3 bind.py"
+        ready = {{ tcp = "unix:{}" }}
+        [[apps]]
+        name = "exec"
+        command = "sh -c 'sleep 0.2; touch made; exec sleep 1000'"
+        ready = {{ exec = "test -e made" }}
+        [[apps]]
+        name = "log"
+        command = "sh -c 'echo early; sleep 0.2; echo now serving 3; exec sleep 1000'"
+        ready = {{ log = "serving \\d" }}
+        "#,
+        unix.display()
+    ));
+    sandbox.pm(&["apply"]).ok();
+    for app in ["http", "tcp", "unix", "exec", "log"] {
+        let facts: Vec<String> = sandbox.events_of(app).into_iter().map(|event| event.fact).collect();
+        assert!(facts.contains(&"ready".to_owned()), "{app}: {facts:?}");
+        assert_eq!(sandbox.instance(&format!("{app}/0")).unwrap().phase, "running");
+    }
+}
+
+#[test]
+fn a_process_that_is_never_ready_fails_the_apply_with_the_words_of_its_probe() {
+    let sandbox = Sandbox::new();
+    let port = free_port();
+    sandbox.ecosystem(&format!(
+        r#"
+        [[apps]]
+        name = "deaf"
+        command = "sleep 1000"
+        restart = "never"
+        ready = {{ tcp = "127.0.0.1:{port}", timeout = "700ms" }}
+        [[apps]]
+        name = "asked"
+        command = "sleep 1000"
+        restart = "never"
+        ready = {{ exec = "echo the cache is cold; exit 4", timeout = "700ms" }}
+        [[apps]]
+        name = "slow"
+        command = "sleep 1000"
+        restart = "never"
+        ready = {{ exec = "sleep 1000", timeout = "700ms" }}
+        "#
+    ));
+    let failed = sandbox.pm(&["apply"]).code(6);
+    failed.says(&["connection refused", "exit code 4: the cache is cold", "timed out after"]);
+    sandbox.pm(&["why", "deaf"]).ok().says(&["was not ready after", "connection refused"]);
+    wait_until("no probe lives on", SOON, || sandbox.app_processes().is_empty());
+}
+
+#[test]
+fn somebody_else_on_the_port_is_named_and_is_no_success() {
+    let sandbox = Sandbox::new();
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    sandbox.ecosystem(&format!(
+        r#"
+        [[apps]]
+        name = "late"
+        command = "sleep 1000"
+        restart = "never"
+        ready = {{ tcp = "127.0.0.1:{port}", timeout = "1s" }}
+        "#
+    ));
+    let belongs = format!("port {port} belongs to process {}", std::process::id());
+    sandbox.pm(&["apply"]).code(6).says(&[&belongs]);
+}
+
+#[test]
+fn a_crash_before_it_is_ready_fails_the_apply_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        r#"
+        [[apps]]
+        name = "fragile"
+        command = "sh -c 'echo no database; exit 7'"
+        restart = "never"
+        ready = { log = "never printed", timeout = "1m" }
+        "#,
+    );
+    sandbox.pm(&["apply"]).code(6).says(&["exit code 7", "no database"]);
+}
+
+#[test]
+fn a_daemon_that_dies_while_waiting_does_not_give_more_time() {
+    let sandbox = Sandbox::new();
+    let port = free_port();
+    sandbox.ecosystem(&format!(
+        r#"
+        [[apps]]
+        name = "deaf"
+        command = "sleep 1000"
+        restart = "never"
+        ready = {{ tcp = "127.0.0.1:{port}", timeout = "4s" }}
+        "#
+    ));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let pid = sandbox.wait_phase("deaf/0", "starting").pid.unwrap();
+    let daemon = sandbox.daemon_pid();
+    kill(daemon, libc::SIGKILL);
+    assert_eq!(sandbox.wait_phase("deaf/0", "starting").pid, Some(pid), "it goes on waiting for the same process");
+    sandbox.wait_phase("deaf/0", "errored");
+    let told = sandbox.pm(&["events", "deaf", "--json"]).ok().json();
+    let events = told["events"].as_array().unwrap();
+    let not_ready = events.iter().find(|event| event["event"] == "not_ready").expect("it says why");
+    let after = not_ready["after"].as_u64().unwrap();
+    assert!((4000..6000).contains(&after), "{after} ms: the deadline is that of the first daemon");
+}
+
+#[test]
+fn what_was_ready_once_is_not_asked_again_by_the_next_daemon() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        r#"
+        [[apps]]
+        name = "once"
+        command = "sleep 1000"
+        ready = { exec = "echo asked >>asked", timeout = "10s" }
+        "#,
+    );
+    sandbox.pm(&["apply"]).ok();
+    let asked = sandbox.read("asked");
+    sandbox.kill_daemon();
+    assert_eq!(sandbox.instance("once/0").unwrap().phase, "running");
+    assert_eq!(sandbox.read("asked"), asked);
+}
+
+#[test]
+fn a_line_that_was_printed_while_no_daemon_lived_counts() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        r#"
+        [[apps]]
+        name = "log"
+        command = "sh -c 'while ! test -e go; do sleep 0.01; done; echo open for business; exec sleep 1000'"
+        ready = { log = "open for business" }
+        "#,
+    );
+    let apply = sandbox.start(&["apply", "--detach"]);
+    finish(apply, "pm apply --detach").ok();
+    sandbox.wait_phase("log/0", "starting");
+    let daemon = sandbox.daemon_pid();
+    kill(daemon, libc::SIGSTOP);
+    sandbox.file("go", "");
+    kill(daemon, libc::SIGKILL);
+    sandbox.wait_phase("log/0", "running");
+    assert_eq!(fs::read(sandbox.path("go")).unwrap(), b"");
+}
