@@ -6,6 +6,7 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
+use super::cron;
 use super::rows::Scene;
 use super::select::select;
 use crate::logs;
@@ -23,7 +24,8 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let now = os::now();
     let scene = Scene { desired: &desired, live: &live, now };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
-    let apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
+    let mut apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
+    cron::mark(&mut apps, &desired);
     Ok(answer::json(&ListAnswer { format: FORMAT, now, apps }))
 }
 
@@ -39,6 +41,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
         let Some(project) = desired.projects.get(&target.app.project) else { continue };
         let mut instances = scene.rows_of(&target.app);
         instances.retain(|row| target.slot.is_none_or(|slot| row.slot == Some(slot)));
+        cron::mark(&mut instances, &desired);
         let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
         apps.push(DescribedApp {
             standing: declared.standing.clone(),

@@ -16,6 +16,7 @@ mod operations;
 mod order;
 mod ownership;
 mod replacement;
+mod runs;
 mod safety;
 mod slots;
 mod target;
@@ -32,6 +33,7 @@ use target::Target;
 
 pub use edit::{Edit, EditRequest, edit};
 pub use mask::{HIDDEN, is_secret};
+pub use runs::{is_going, plan_edited, plan_run};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;

@@ -11,7 +11,7 @@ use super::perform::Surroundings;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName,
-    Proposed, Subject, Verb,
+    Proposed, Subject, Verb, WallTime,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -33,9 +33,11 @@ pub(super) struct Loop {
     /// What failed in this form: nothing automatic tries it again until somebody changes it.
     pub(super) failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     /// Apps whose start waits for another app.
-    waiting: watch::Sender<Arc<Waiting>>,
+    pub(super) waiting: watch::Sender<Arc<Waiting>>,
     /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
     pub(super) triggered: BTreeMap<AppId, Cause>,
+    /// Timed tasks with a run that was due while the last one went on: it follows.
+    pub(super) queued: BTreeMap<AppId, WallTime>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
     pub(super) busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
 }
@@ -58,6 +60,7 @@ impl Loop {
             failed: watch::Sender::new(BTreeMap::new()),
             waiting: watch::Sender::default(),
             triggered: BTreeMap::new(),
+            queued: BTreeMap::new(),
             busy: watch::Sender::new(BTreeMap::new()),
         }
     }
@@ -77,6 +80,7 @@ impl Loop {
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         timer.tick().await;
         let mut freed = self.busy.subscribe();
+        let mut lives = self.surroundings.supervisor.changes();
         loop {
             tokio::select! {
                 intent = self.intents.recv() => match intent {
@@ -85,6 +89,7 @@ impl Loop {
                 },
                 _ = timer.tick() => self.wake().await,
                 Ok(()) = freed.changed(), if !self.triggered.is_empty() => self.take_waiting_triggers().await,
+                Ok(()) = lives.changed(), if !self.queued.is_empty() => self.take_queued_runs().await,
             }
         }
     }
@@ -187,7 +192,7 @@ impl Loop {
             let request = EditRequest { project, targets, edit, by: &by.name, at: os::wall() };
             changes.extend(plan::edit(stored, &live, &request).map_err(ReconcileError::Refused)?);
         }
-        if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart) {
+        if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
             changes.push(Change::ShutDown { is_shut_down: false });
         }
         self.keep(changes).await?;
@@ -195,8 +200,7 @@ impl Loop {
         let mut accepted = Vec::new();
         for (name, targets) in by_project {
             let project = self.current().projects.get(&name).cloned().unwrap_or_else(Project::default);
-            let mut plan = plan::plan_wakeup(&name, &project, &live);
-            plan.keep_only(|name| targets.iter().any(|(app, _)| app == name));
+            let plan = plan::plan_edited(&name, &project, &live, &targets, edit);
             self.tell_accepted(&plan, project.generation, &cause);
             accepted.push(self.execute(plan, cause.clone(), Vec::new()));
         }
@@ -310,6 +314,7 @@ fn verb(edit: &Edit) -> &'static str {
         Edit::Start => "start",
         Edit::Stop { .. } => "stop",
         Edit::Restart | Edit::Recycle => "restart",
+        Edit::Run => "run",
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Unhold => "unhold",

@@ -1,16 +1,20 @@
 //! Small verdicts that several rooms share.
 //!
-//! In:    a policy and what was seen        Out:  a delay, a command line, an environment, a yes or no
-//! Never: I/O, clocks, chance: time, surroundings and seeds are arguments
+//! In:    a policy and what was seen        Out:  a delay, a command line, an environment, a time, a yes or no
+//! Never: I/O, clocks, chance: time, zones, surroundings and seeds are arguments
 //! Walk:  [`crate::lifecycle`] and [`crate::supervisor`] ask; nobody is told
 
 mod backoff;
+mod cron;
 mod dependency;
 mod environment;
+mod overlap;
 mod program;
 pub mod rotation;
 
 pub use backoff::{Verdict, after_exit, after_trouble};
+pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{Standpoint, dependency};
 pub use environment::{Place, environment};
+pub use overlap::{Turn, overlap};
 pub use program::{Argv, argv};

@@ -7,6 +7,9 @@
 //! Each sensor is one task that lives as long as the daemon. It keeps nothing that the next daemon could not see
 //! again by itself.
 
+mod clock;
+
+use crate::events::Events;
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
 
@@ -17,9 +20,11 @@ pub struct Surroundings {
     pub reconciler: Reconciler,
     /// Knows what lives; is told what concerns one process.
     pub supervisor: Supervisor,
+    /// Is told what nobody else would tell.
+    pub events: Events,
 }
 
 /// Starts all sensors. Must be called inside the runtime.
 pub fn start(surroundings: Surroundings) {
-    drop(surroundings);
+    tokio::spawn(clock::run(surroundings));
 }

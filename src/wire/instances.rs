@@ -31,7 +31,7 @@ pub struct Row {
     /// The app's namespace.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// `running`, `stopped`, `backoff`, …
+    /// `running`, `stopped`, `backoff`, …; `waiting`: a task that waits for its time
     pub status: String,
     /// The same with its data.
     pub phase: Phase,
@@ -51,6 +51,9 @@ pub struct Row {
     /// Time until the next start, while it backs off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<Millis>,
+    /// The next time of its schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<WallTime>,
     /// How the last process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<Exit>,

@@ -3,6 +3,7 @@
 use crate::model::{Phase, Standing};
 use crate::wire::Row;
 
+use super::time::Clock;
 use super::{Paint, Table, Tone};
 
 /// All rows as a table.
@@ -50,6 +51,7 @@ pub(in crate::cli) fn name(row: &Row) -> String {
 pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
     match &row.phase {
         _ if row.slot.is_none() => ("no instances".to_owned(), Tone::Faint),
+        _ if row.status == "waiting" => (waiting(row), Tone::Faint),
         Phase::Running { .. } => ("running".to_owned(), Tone::Good),
         Phase::Starting => ("starting".to_owned(), Tone::Warn),
         Phase::Stopping { .. } => ("stopping".to_owned(), Tone::Warn),
@@ -64,6 +66,14 @@ pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
             Some(Standing::Parked) => ("stopped, no autostart".to_owned(), Tone::Faint),
             _ => ("stopped".to_owned(), Tone::Faint),
         },
+    }
+}
+
+/// A task between two runs.
+fn waiting(row: &Row) -> String {
+    match row.next_due {
+        Some(due) => format!("waiting until {}", Clock::local().second(due)),
+        None => "waiting".to_owned(),
     }
 }
 
@@ -92,6 +102,7 @@ pub(in crate::cli) mod tests {
             generation: 1,
             restarts: 0,
             next_start_ms: None,
+            next_due: None,
             last_exit: None,
             memory_bytes: None,
             cpu_percent: None,

@@ -4,6 +4,7 @@ mod applies;
 mod edits;
 mod properties;
 mod refusals;
+mod runs;
 mod wakeups;
 
 use std::collections::BTreeMap;
