@@ -21,6 +21,9 @@ mod reapply_is_noop;
 mod rename;
 mod scale;
 
+// ---- at its times
+mod cron;
+
 // ---- by hand
 mod start_stop_restart;
 mod stop_tree;
