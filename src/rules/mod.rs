@@ -2,7 +2,7 @@
 //!
 //! In:    a policy and what was seen        Out:  a delay, a command line, an environment, a time, a yes or no
 //! Never: I/O, clocks, chance: time, zones, surroundings and seeds are arguments
-//! Walk:  [`crate::lifecycle`] and [`crate::supervisor`] ask; nobody is told
+//! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] ask; nobody is told
 
 mod backoff;
 mod cron;

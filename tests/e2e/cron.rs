@@ -74,6 +74,20 @@ fn one_run_waits_for_the_last_one_and_never_more() {
 }
 
 #[test]
+fn a_run_waits_for_what_its_task_depends_on() {
+    let sandbox = Sandbox::new();
+    let first = "[[apps]]\nname = \"first\"\ncommand = \"while [ ! -e go ]; do sleep 0.02; done\"\nshell = true\nkind = \"task\"\n";
+    let keys = "depends_on = { first = \"completed\" }";
+    sandbox.ecosystem(&(first.to_owned() + &task("second", "echo ran >> second", keys)));
+    sandbox.pm(&["apply"]).ok();
+    wait_until("a time was left out", SOON, || facts(&sandbox, "second", "cron_skipped") >= 1);
+    assert_eq!(lines(&sandbox, "second"), 0);
+    sandbox.pm(&["events", "second"]).ok().says(&["still waits for what it depends on"]);
+    sandbox.file("go", "");
+    wait_until("it runs at its times", SOON, || lines(&sandbox, "second") >= 2);
+}
+
+#[test]
 fn a_run_takes_the_place_of_the_last_one() {
     let sandbox = Sandbox::new();
     let keys = "cron_overlap = \"replace\"";
@@ -171,6 +185,10 @@ fn a_daemon_that_is_killed_again_and_again_repeats_no_time() {
         let dues: Vec<u64> = started.filter_map(|event| event["due"].as_u64()).collect();
         (dues.len() > 2).then_some(dues)
     });
+    sandbox.pm(&["stop", "tick"]).ok();
+    let (starts, runs) = (sandbox.starts_of("tick/0"), lines(&sandbox, "tick"));
+    // The last one may have been stopped before it wrote anything.
+    assert!(runs == starts || runs + 1 == starts, "{runs} runs, {starts} starts told");
     let mut distinct = dues.clone();
     distinct.dedup();
     assert_eq!(distinct, dues, "a time came twice, or out of order");

@@ -59,7 +59,10 @@ pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
             let next = row.next_start_ms.unwrap_or_default();
             (format!("backoff, try {} in {next}", attempt.saturating_add(1)), Tone::Warn)
         }
-        Phase::Errored { failure } => (format!("errored: {failure}"), Tone::Bad),
+        Phase::Errored { failure } => {
+            let again = row.next_due.map(|due| format!("; again at {}", Clock::local().second(due)));
+            (format!("errored: {failure}{}", again.unwrap_or_default()), Tone::Bad)
+        }
         Phase::Done { exit } => (format!("done, {exit}"), Tone::Good),
         Phase::Stopped => match &row.standing {
             Some(Standing::Stopped { is_held: true, .. }) => ("stopped, held".to_owned(), Tone::Faint),
@@ -122,6 +125,7 @@ pub(in crate::cli) mod tests {
             ..row("b", Phase::Backoff { until: Moment(0), delay: Millis(0), attempt: 3 })
         };
         let failure = Failure::Exited { exit: Exit::Code(3) };
+        let between_runs = Row { status: "waiting".into(), next_due: None, ..row("f", Phase::Stopped) };
         let held = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: true };
         let rows = [
             running,
@@ -129,6 +133,7 @@ pub(in crate::cli) mod tests {
             row("c", Phase::Errored { failure }),
             Row { standing: Some(held), ..row("d", Phase::Stopped) },
             Row { slot: None, ..row("e", Phase::Stopped) },
+            between_runs,
         ];
         let expected = "\
 app    status                                               pid  uptime  restarts  script
@@ -137,6 +142,7 @@ b/0    backoff, try 4 in 1.5s                               -    -       0      
 c/0    errored: ended with exit code 3 and is not restarted  -    -       0         server.js
 d/0    stopped, held                                        -    -       0         server.js
 e      no instances                                         -    -       0         server.js
+f/0    waiting                                              -    -       0         server.js
 ";
         let text = table(&rows, Paint::default(), None);
         let squeeze = |text: &str| {
