@@ -37,9 +37,8 @@ fn a_task_runs_at_its_times_and_not_before() {
     let yearly = "[[apps]]\nname = \"yearly\"\ncommand = \"echo ran >> yearly\"\nshell = true\nkind = \"task\"\ncron = \"@yearly\"\n";
     sandbox.ecosystem(&format!("{yearly}{}", task("tick", "echo ran >> tick", "")));
     sandbox.pm(&["apply"]).ok().says(&["scheduled"]);
-    wait_until("it has run three times", SOON, || lines(&sandbox, "tick") >= 3);
+    wait_until("it has run three times", SOON, || lines(&sandbox, "tick") >= 3 && sandbox.starts_of("tick/0") >= 3);
     let runs = sandbox.starts_of("tick/0");
-    assert!(runs >= 3);
     // Neither the apply, nor another one, nor the next daemon start what waits for its time.
     sandbox.pm(&["apply"]).ok();
     sandbox.kill_daemon();
