@@ -294,6 +294,15 @@ fn a_schedule_is_checked_when_it_is_read() {
 }
 
 #[test]
+fn who_depends_on_a_timed_task_is_warned() {
+    let text = "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nkind = \"task\"\ncron = \"@daily\"\n[[apps]]\nname = \"b\"\nscript = \"run.sh\"\ndepends_on = { a = \"completed\" }";
+    let reading = read_toml(text);
+    let found: Vec<_> = reading.diagnostics.iter().map(|found| (found.code, found.severity)).collect();
+    assert_eq!(found, [("cron", Severity::Warning)]);
+    assert!(reading.proposed.is_some());
+}
+
+#[test]
 fn contents_of_restart_on_belong_to_the_app() {
     let text = "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nrestart_on = [\"dist/**/*.js\", \"lock\"]";
     let digests = |content: &str| {

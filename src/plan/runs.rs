@@ -20,17 +20,19 @@ pub fn plan_run(name: &ProjectName, stored: &Project, app: &AppName, live: &Live
     plan_of(name, stored, operations)
 }
 
-/// What an edit of some apps asks for: what is missing of them now, and runs of those which wait for their time.
+/// What an edit of some apps asks for: what is missing of them now, and runs of those which wait for their time. A
+/// task that is not named alone is only woken: `pm start all` is no wish for a backup now.
 pub fn plan_edited(
     name: &ProjectName,
     stored: &Project,
     live: &Live,
     targets: &[(AppName, Option<u32>)],
     edit: &Edit,
+    is_alone: bool,
 ) -> Plan {
     let mut plan = plan_wakeup(name, stored, live);
     plan.keep_only(|app| targets.iter().any(|(target, _)| target == app));
-    if !matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
+    if *edit != Edit::Run && !(is_alone && matches!(edit, Edit::Start | Edit::Restart)) {
         return plan;
     }
     let instances = instances_of(name, live);

@@ -197,10 +197,11 @@ impl Loop {
         }
         self.keep(changes).await?;
         let cause = Cause::Command { by: by.clone(), verb: verb(edit).to_owned() };
+        let is_alone = targets.len() == 1;
         let mut accepted = Vec::new();
         for (name, targets) in by_project {
             let project = self.current().projects.get(&name).cloned().unwrap_or_else(Project::default);
-            let plan = plan::plan_edited(&name, &project, &live, &targets, edit);
+            let plan = plan::plan_edited(&name, &project, &live, &targets, edit, is_alone);
             self.tell_accepted(&plan, project.generation, &cause);
             accepted.push(self.execute(plan, cause.clone(), Vec::new()));
         }

@@ -28,7 +28,7 @@ impl World {
         let request = EditRequest { project: &project, targets: &targets, edit, by: "alice", at: WallTime(7) };
         let changes = super::super::edit(self.stored().unwrap(), &self.live, &request)?;
         self.store(changes);
-        let plan = plan_edited(&project, self.stored().unwrap(), &self.live, &targets, edit);
+        let plan = plan_edited(&project, self.stored().unwrap(), &self.live, &targets, edit, true);
         self.execute(&plan.operations);
         Ok(plan)
     }
@@ -92,6 +92,21 @@ fn a_person_runs_it_now() {
     assert!(world.by_hand("backup", &Edit::Run).unwrap_err().hint.unwrap().contains("pm start backup"));
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Start).unwrap()), ["start backup [0]"]);
     assert_eq!(world.declared("backup").standing, Standing::Up);
+}
+
+#[test]
+fn a_task_that_is_not_named_alone_is_woken_and_not_run() {
+    let mut world = World::with([backup(), app("api")]);
+    world.by_hand("backup", &Edit::Stop { is_held: false }).unwrap();
+    let (project, targets) = (shop(), [("backup".parse().unwrap(), None), ("api".parse().unwrap(), None)]);
+    for edit in [Edit::Start, Edit::Restart] {
+        let request = EditRequest { project: &project, targets: &targets, edit: &edit, by: "alice", at: WallTime(7) };
+        let changes = super::super::edit(world.stored().unwrap(), &world.live, &request).unwrap();
+        world.store(changes);
+        let plan = plan_edited(&project, world.stored().unwrap(), &world.live, &targets, &edit, false);
+        assert!(reasons(&plan, "backup").is_empty(), "{edit:?}");
+        assert_eq!(world.declared("backup").standing, Standing::Up);
+    }
 }
 
 #[test]
