@@ -162,6 +162,24 @@ fn a_wrong_schedule_is_shown_with_its_place() {
     sandbox.pm(&["check"]).code(65).says(&["error[cron]", "never comes", "ecosystem.toml:5", "Mars/Olympus"]);
 }
 
+#[test]
+fn a_run_outlives_the_daemon_and_is_known_to_the_next() {
+    let sandbox = Sandbox::applied(&task("slow", "echo ran >> slow; exec sleep 1000", ""));
+    let pid = sandbox.pid("slow/0");
+    sandbox.kill_daemon();
+    let left_out = facts(&sandbox, "slow", "cron_skipped");
+    wait_until("the next daemon leaves times out", SOON, || facts(&sandbox, "slow", "cron_skipped") > left_out);
+    assert_eq!((sandbox.pid("slow/0"), lines(&sandbox, "slow")), (pid, 1));
+    let before = schedule(&sandbox, "slow")["last_start"].as_u64();
+    assert!(before.is_some());
+    sandbox.pm(&["restart", "slow"]).ok();
+    assert_ne!(sandbox.pid("slow/0"), pid, "a person may replace a run");
+    sandbox.pm(&["stop", "slow"]).ok();
+    assert_eq!(sandbox.app_processes().len(), 0);
+    sandbox.kill_daemon();
+    assert!(schedule(&sandbox, "slow")["last_start"].as_u64() > before, "how it last ran is known to a later daemon");
+}
+
 /// Kills at any moment: each time of the schedule is seen at most once.
 #[test]
 fn a_daemon_that_is_killed_again_and_again_repeats_no_time() {
