@@ -79,13 +79,13 @@ fn instances(app: &DescribedApp) -> String {
     }
 }
 
-/// `0 3 * * * (Europe/Berlin), next 2026-11-23 03:00:00`.
+/// `0 3 * * * (Europe/Berlin), next 2026-11-23 02:00:00 +00:00`, in the zone of this machine.
 fn schedule(app: &DescribedApp) -> String {
     let policy = &app.spec.schedule;
     let Some(pattern) = &policy.cron_restart else { return String::new() };
     let zone = policy.cron_timezone.as_ref().map(|zone| format!(" ({zone})")).unwrap_or_default();
     match app.instances.iter().find_map(|row| row.next_due) {
-        Some(due) => format!("{pattern}{zone}, next {}", Clock::local().second(due)),
+        Some(due) => format!("{pattern}{zone}, next {}", Clock::local().second_with_offset(due)),
         None => format!("{pattern}{zone}, asleep"),
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::{CronAnswer, ScheduleRow};
 use super::time::Clock;
 use super::{Paint, Table, Tone, harmless};
 
-/// All schedules as a table; each next time in the schedule's own zone.
+/// All schedules as a table; times are those of the schedule's own zone.
 pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usize>) -> String {
     let is_many_projects = answer.schedules.windows(2).any(|pair| pair[0].project != pair[1].project);
     let mut heading = vec!["app"];
@@ -18,7 +18,6 @@ pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usi
     }
     heading.extend(["does", "pattern", "zone", "next", "in", "last start", "last exit"]);
     let mut table = Table::new(&heading);
-    let local = Clock::local();
     for row in &answer.schedules {
         table.row().cell(row.app.as_str());
         if is_many_projects {
@@ -26,16 +25,17 @@ pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usi
         }
         table.cell(if row.kind == Kind::Task { "run" } else { "restart" });
         table.cell(harmless(&row.pattern)).cell(harmless(&row.zone));
+        let clock = clock(row);
         match row.next.first() {
             Some(next) => {
-                table.cell(clock(row).second(*next)).cell(until(*next, answer.now));
+                table.cell(clock.second(*next)).cell(until(*next, answer.now));
             }
             None => {
                 table.toned(asleep(row), Tone::Faint).cell("-");
             }
         }
         let dash = || "-".to_owned();
-        table.cell(row.last_start.map_or_else(dash, |at| local.second(at)));
+        table.cell(row.last_start.map_or_else(dash, |at| clock.second(at)));
         let result = match (row.status.as_str(), row.last_exit) {
             (status @ ("running" | "starting" | "stopping" | "backoff"), _) => status.to_owned(),
             (_, exit) => exit.map_or_else(dash, |exit| exit.to_string()),
