@@ -54,6 +54,9 @@ impl Surroundings for Everything {
     fn has_group(&self, _group: &str) -> bool {
         true
     }
+    fn has_zone(&self, zone: &str) -> bool {
+        zone == "Europe/Berlin"
+    }
 }
 
 /// All samples of a folder, at paths of a made-up project.

@@ -6,6 +6,7 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
+use super::cron;
 use super::rows::{Scene, with_forgotten};
 use super::select::select;
 use crate::logs;
@@ -23,8 +24,8 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
-    let waiting = context.reconciler.waiting();
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting };
+    let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
     let warnings = context.warnings.take();
@@ -41,8 +42,8 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
-    let waiting = context.reconciler.waiting();
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting };
+    let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in select(&desired, &selection)? {
         let Some(declared) = scene.declared(&target.app) else { continue };

@@ -59,6 +59,7 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
     let verb = match edit {
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
+        Edit::Run => "cron run",
         Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::Recycle | Edit::Reload | Edit::Unhold => return Ok(()),
     };
     match targets.iter().find_map(|target| Some((target, target.slot?))) {

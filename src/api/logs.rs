@@ -10,11 +10,12 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer, Failed};
 use super::apps::files;
-use super::rows::{Scene, with_forgotten};
+use super::rows::{Due, Scene, with_forgotten};
 use super::select::select;
 use super::stream::Outlet;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
 use crate::model::{App, AppId, Desired, InstanceId, Live, Stream};
+use crate::reconciler::Waiting;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
 
 /// Lines that one answer may hold.
@@ -53,8 +54,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let targets = select(&desired, &query.selection)?;
-    let waiting = context.reconciler.waiting();
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting };
+    let (waiting, due) = (Waiting::default(), Due::default());
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
     let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
     for pair in scene.selected(&targets) {
         let Some(slot) = pair.slot else { continue };

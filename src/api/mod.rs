@@ -8,6 +8,7 @@ mod answer;
 mod apps;
 mod blocking;
 mod change;
+mod cron;
 mod daemon;
 mod environment;
 mod events;

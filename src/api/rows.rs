@@ -36,7 +36,11 @@ pub(super) struct Scene<'a> {
     pub desired: &'a Desired,
     pub live: &'a Live,
     pub waiting: &'a Waiting,
+    pub due: &'a Due,
 }
+
+/// When apps with a schedule are due next.
+pub(super) type Due = BTreeMap<AppId, WallTime>;
 
 /// One copy of an app (or an app without any): what should be beside what is. At least one of the two is there.
 #[derive(Clone, Copy)]
@@ -49,6 +53,7 @@ pub(super) struct Pair<'a> {
     declared: Option<&'a Declared>,
     live: Option<&'a LiveInstance>,
     waits_for: Option<&'a WaitsFor>,
+    next_due: Option<WallTime>,
 }
 
 impl<'a> Scene<'a> {
@@ -103,12 +108,13 @@ impl<'a> Scene<'a> {
     ) {
         let before = pairs.len();
         let id = AppId::new(project.clone(), app.clone());
-        let app_waits_for = self.waiting.get(&id);
-        let pair = |slot, is_successor, live: Option<&'a LiveInstance>| {
+        let (app_waits_for, app_due) = (self.waiting.get(&id), self.due.get(&id).copied());
+        let pair = |slot: Option<u32>, is_successor, live: Option<&'a LiveInstance>| {
             // A copy that does not run because its app waits for another one says so.
             let is_down = live.is_none_or(|live| live.phase == Phase::Stopped);
             let waits_for = app_waits_for.filter(|_| is_down);
-            Pair { project, app, slot, is_successor, declared: Some(declared), live, waits_for }
+            let next_due = app_due.filter(|_| slot.is_some_and(|slot| declared.may_run(slot)));
+            Pair { project, app, slot, is_successor, declared: Some(declared), live, waits_for, next_due }
         };
         let mut lives = self.lives(&id).peekable();
         for slot in 0..declared.instances() {
@@ -146,6 +152,7 @@ impl<'a> Pair<'a> {
             declared: None,
             live: Some(live),
             waits_for: None,
+            next_due: None,
         }
     }
 
@@ -171,7 +178,8 @@ impl<'a> Pair<'a> {
             slot: self.slot,
             is_successor: self.is_successor,
             namespace: namespace.map(|spec| spec.namespace.clone()).unwrap_or_default(),
-            status: if self.waits_for.is_some() { "waiting" } else { phase.word() }.to_owned(),
+            status: if self.waits_for.is_some() || self.is_between_runs() { "waiting" } else { phase.word() }
+                .to_owned(),
             pid: phase.pid(),
             phase,
             is_spec_lost: self.is_spec_lost(),
@@ -185,6 +193,7 @@ impl<'a> Pair<'a> {
             waits_ms: self.waits_ms(now),
             ready_within_ms,
             says: self.live.and_then(|live| live.status.clone()),
+            next_due: self.next_due,
             last_exit: self.live.and_then(|live| live.last_exit),
             memory_bytes: None,
             cpu_percent: None,
@@ -211,10 +220,20 @@ impl<'a> Pair<'a> {
             waits_for: self.waits_for.cloned(),
             waits_ms: self.waits_ms(now),
             says: self.live.and_then(|live| live.status.as_deref()).map(Cow::Borrowed),
+            next_due: self.next_due,
+            is_between_runs: self.is_between_runs(),
             memory_bytes: None,
             cpu_percent: None,
             script: self.program(),
         }
+    }
+
+    /// A timed task whose time has not come.
+    fn is_between_runs(self) -> bool {
+        let is_at_rest = self.live.is_none_or(|live| matches!(live.phase, Phase::Stopped | Phase::Done { .. }));
+        let is_timed =
+            |declared: &Declared| declared.spec.is_timed_task() && self.slot.is_some_and(|slot| declared.may_run(slot));
+        is_at_rest && self.declared.is_some_and(is_timed)
     }
 
     fn waits_ms(self, now: Moment) -> Option<Millis> {

@@ -20,7 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::{Context, answer, apps, change, daemon, environment, events, logs, rollouts};
+use super::{Context, answer, apps, change, cron, daemon, environment, events, logs, rollouts};
 use crate::model::Actor;
 use crate::os;
 use crate::wire::{self, Problem, ProblemCode};
@@ -60,6 +60,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/edit", post(change::edit))
         .route("/v1/rollouts", get(rollouts::list).post(rollouts::want))
         .route("/v1/shutdown", post(change::shut_down))
+        .route("/v1/cron", get(cron::schedules))
         .route("/v1/logs", get(logs::logs))
         .route("/v1/events", get(events::events))
         .route("/v1/env", get(environment::environment))

@@ -60,6 +60,10 @@ impl Surroundings for Machine {
     fn has_group(&self, group: &str) -> bool {
         os::group_id(group).is_ok_and(|found| found.is_some())
     }
+
+    fn has_zone(&self, zone: &str) -> bool {
+        os::zone_named(zone).is_some()
+    }
 }
 
 /// A file of at most `bytes_max` bytes.

@@ -3,9 +3,9 @@
 use super::connection::{Repeat, json};
 use super::{Client, ClientError, Messages};
 use crate::wire::{
-    ApplyRequest, ChangeMessage, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer, EventMessage,
-    EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest, ProjectsAnswer,
-    RolloutRequest, RolloutsAnswer, Selection,
+    ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer,
+    EventMessage, EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest,
+    ProjectsAnswer, RolloutRequest, RolloutsAnswer, Selection,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -64,7 +64,7 @@ impl Client {
     /// # Errors
     /// No answer, or a problem.
     pub fn edit(self, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
-        let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::Recycle);
+        let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::Recycle | Edit::Run);
         let repeat = if is_new_each_time { Repeat::Never } else { Repeat::Harmless };
         Ok(Messages::new(self.connection.open("POST", "/v1/edit", Some(&json(request)?), repeat)?))
     }
@@ -133,6 +133,14 @@ impl Client {
     /// No answer, or a problem.
     pub fn environment(&mut self, selection: &Selection, reveal: bool) -> Answer<EnvironmentAnswer> {
         self.connection.ask("GET", &selection.query().with_flag("reveal", reveal).on("/v1/env"), None)
+    }
+
+    /// Which times come next, `count` of them for each app.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn schedules(&mut self, selection: &Selection, count: u32) -> Answer<CronAnswer> {
+        self.connection.ask("GET", &selection.query().with("count", Some(count)).on("/v1/cron"), None)
     }
 
     /// The daemon about itself.

@@ -113,6 +113,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     sensors::start(sensors::Surroundings {
         reconciler: reconciler.clone(),
         supervisor: supervisor.clone(),
+        events: events.clone(),
         home: home.clone(),
         log_growth: pump.advanced(),
         reader: reader.clone(),

@@ -16,7 +16,10 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
     for (at, app) in merged.iter().enumerate() {
         for (name, span) in named(app) {
             match index.get(name) {
-                Some(needed) => edges[at].push((*needed, span)),
+                Some(needed) => {
+                    edges[at].push((*needed, span));
+                    warn_of_timed(app, &merged[*needed], span, report);
+                }
                 None => {
                     let message = format!("app `{}` depends on `{name}`, which is no app of this project", app.name);
                     let hint = did_you_mean(name, merged.iter().map(|app| app.name.as_str()));
@@ -26,6 +29,15 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
         }
     }
     cycles(merged, &edges, report);
+}
+
+/// It may be meant; whoever did not mean it wonders for a day why nothing starts.
+fn warn_of_timed(app: &Merged, needed: &Merged, span: Span, report: &mut Report) {
+    let is_task = needed.get("kind").is_some_and(|item| item.node.as_text() == Some("task"));
+    if is_task && needed.get("cron_restart").is_some() {
+        let message = format!("app `{}` depends on `{}`, which runs at its times only", app.name, needed.name);
+        report.warning(code::CRON, span, message).hint("it does not start before the first run");
+    }
 }
 
 fn named(app: &Merged) -> Vec<(&str, Span)> {

@@ -1,8 +1,8 @@
 //! One merged app → [`App`]: every key read, every default filled in.
 
 use crate::model::{
-    App, AppId, AppName, CronPolicy, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName,
-    RestartPolicy, RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy, WatchPolicy,
+    App, AppId, AppName, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName, RestartPolicy,
+    RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy, WatchPolicy,
 };
 
 use super::diagnostic::code;
@@ -10,6 +10,7 @@ use super::document::unsupported;
 use super::environment::{Collected, EnvFiles, environment, restart_on};
 use super::keys::{SIZE, UMASK};
 use super::program::program;
+use super::schedule::schedule;
 use super::shape::Shape;
 use super::surroundings::Surroundings as _;
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
@@ -54,7 +55,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
         health: None,
         update: UpdatePolicy::default(),
         watching: WatchPolicy::default(),
-        schedule: CronPolicy::default(),
+        schedule: schedule(values),
         max_memory_restart: None,
         hooks: Hooks::default(),
     };

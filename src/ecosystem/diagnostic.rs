@@ -101,6 +101,7 @@ codes! {
     UNKNOWN_DEPENDENCY "unknown-dependency" "`depends_on` names no app of the project.";
     DEPENDENCY_CYCLE "dependency-cycle" "Apps wait for each other.";
     PORT "port" "Ports collide or run past 65535.";
+    CRON "cron" "A schedule is malformed, never comes, or names no time zone.";
     GLOB "glob" "A pattern is malformed, or matches too much.";
     TOO_MANY "too-many" "More than 200 findings; the rest is not shown.";
 }

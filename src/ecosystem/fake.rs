@@ -95,6 +95,10 @@ impl Surroundings for World {
     fn has_group(&self, group: &str) -> bool {
         self.has_user(group)
     }
+
+    fn has_zone(&self, zone: &str) -> bool {
+        matches!(zone, "UTC" | "Europe/Berlin")
+    }
 }
 
 /// One file at `/srv/shop/NAME`.

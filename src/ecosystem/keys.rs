@@ -386,7 +386,6 @@ fn idle(name: &str) -> &'static [&'static str] {
         "kind" => &["service"],
         "watch" | "time" | "merge_logs" | "wait_ready" => &["false"],
         "on_dependency_restart" => &["ignore"],
-        "cron_overlap" => &["skip"],
         "watch_delay" => &["200ms"],
         "listen_timeout" => &["30s"],
         "log_type" => &["raw"],

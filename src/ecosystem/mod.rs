@@ -27,6 +27,7 @@ mod program;
 #[cfg(test)]
 mod properties;
 mod render;
+mod schedule;
 mod schema;
 mod shape;
 mod sources;

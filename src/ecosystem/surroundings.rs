@@ -35,6 +35,9 @@ pub trait Surroundings {
 
     /// Whether this group (name or number) exists.
     fn has_group(&self, group: &str) -> bool;
+
+    /// Whether this time zone (`Europe/Berlin`) exists.
+    fn has_zone(&self, zone: &str) -> bool;
 }
 
 /// What stands at a path.
@@ -159,5 +162,9 @@ impl Surroundings for Remembering<'_> {
 
     fn has_group(&self, group: &str) -> bool {
         self.world.has_group(group)
+    }
+
+    fn has_zone(&self, zone: &str) -> bool {
+        self.world.has_zone(zone)
     }
 }

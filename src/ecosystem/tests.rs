@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{App, RestartWhen, Template};
+use crate::model::{App, CronOverlap, RestartWhen, Template};
 
 use super::fake::{World, read_toml, source};
 use super::{Profile, ReadOptions, Reading, Severity, SourceFrom, read};
@@ -241,7 +241,6 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
     for body in [
         "watch = true",
         "exec_mode = \"cluster\"",
-        "cron = \"@daily\"",
         "max_memory_restart = \"300M\"",
         "log_rotate = { compress = true }",
         "hooks = { pre_start = \"x\" }",
@@ -282,6 +281,48 @@ fn policies_are_read_as_documented() {
     ] {
         assert_eq!(refused(&format!("script = \"run.sh\"\n{body}")).len(), 1, "{body}");
     }
+}
+
+#[test]
+fn a_schedule_is_checked_when_it_is_read() {
+    let timed = app(
+        "script = \"run.sh\"\nkind = \"task\"\ncron = \"*/5 * * * *\"\ncron_timezone = \"Europe/Berlin\"\ncron_overlap = \"replace\"",
+    );
+    assert!(timed.is_timed_task());
+    assert_eq!(timed.schedule.cron_restart.as_deref(), Some("*/5 * * * *"));
+    assert_eq!(
+        (timed.schedule.cron_timezone.as_deref(), timed.schedule.cron_overlap),
+        (Some("Europe/Berlin"), CronOverlap::Replace)
+    );
+    for (body, words) in [
+        (
+            "cron_restart = \"61 * * * *\"",
+            "app `a`: `cron_restart`: `61` is not within 0 to 59 in the field for the minute",
+        ),
+        (
+            "cron_restart = \"0 0 30 2 *\"",
+            "app `a`: `cron_restart`: `0 0 30 2 *` never comes: no such day exists in its months",
+        ),
+        (
+            "cron = \"@daily\"\ncron_timezone = \"Mars/Olympus\"",
+            "app `a`: `cron_timezone`: there is no time zone `Mars/Olympus`",
+        ),
+    ] {
+        let reading = read_toml(&format!("[[apps]]\nname = \"a\"\nscript = \"run.sh\"\n{body}"));
+        assert_eq!(errors(&reading), ["cron"], "{body}");
+        let found = &reading.diagnostics[0];
+        assert_eq!(found.message, words);
+        assert!(found.hint.is_some() && found.place.as_ref().is_some_and(|place| place.line >= 4), "{found:?}");
+    }
+}
+
+#[test]
+fn who_depends_on_a_timed_task_is_warned() {
+    let text = "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nkind = \"task\"\ncron = \"@daily\"\n[[apps]]\nname = \"b\"\nscript = \"run.sh\"\ndepends_on = { a = \"completed\" }";
+    let reading = read_toml(text);
+    let found: Vec<_> = reading.diagnostics.iter().map(|found| (found.code, found.severity)).collect();
+    assert_eq!(found, [("cron", Severity::Warning)]);
+    assert!(reading.proposed.is_some());
 }
 
 #[test]

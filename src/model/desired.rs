@@ -88,8 +88,13 @@ impl Declared {
         }
     }
 
-    /// Whether a process should live in `slot`.
+    /// Whether a process should live in `slot`. Of a timed task none has to: the clock starts it.
     pub fn should_run(&self, slot: u32) -> bool {
+        self.may_run(slot) && !self.spec.is_timed_task()
+    }
+
+    /// Whether a process in `slot` is as people want it.
+    pub fn may_run(&self, slot: u32) -> bool {
         self.standing == Standing::Up && slot < self.instances() && !self.stopped_slots.contains(&slot)
     }
 

@@ -192,14 +192,14 @@ keys! {
     kind Respawn built "\"service\" or \"task\"", "\"service\"",
         "A `task` runs once to completion; exit 0 = done.",
         "kind = \"task\"";
-    cron_restart [cron] Live later "5 or 6 fields, or \"@daily\" etc.", "none",
-        "Restart (or run a task) at these times.",
+    cron_restart [cron] Live built "5 or 6 fields, or \"@daily\" etc.", "none",
+        "Restart at these times; a `task` runs at these times and at no others. Minute, hour, day, month, weekday, with seconds before them if there are six.",
         "cron_restart = \"0 3 * * *\"";
-    cron_timezone Live later "time zone name", "the machine's",
-        "The zone in which `cron_restart` is meant.",
+    cron_timezone Live built "time zone name", "the machine's",
+        "The zone in which `cron_restart` is meant. A time that is skipped in spring comes right after the gap, one that is there twice in autumn comes once.",
         "cron_timezone = \"Europe/Berlin\"";
-    cron_overlap Live later "\"skip\", \"queue\" or \"replace\"", "\"skip\"",
-        "What happens when a run is due while the last one still runs.",
+    cron_overlap Live built "\"skip\", \"queue\" or \"replace\"", "\"skip\"",
+        "What happens when a run of a task is due while the last one still runs: it is left out, waits for its end (never more than one), or takes its place.",
         "cron_overlap = \"queue\"";
     watch Live later "true, false, or list of globs", "false",
         "Restart when files change; relative to `cwd`.",

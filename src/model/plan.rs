@@ -206,6 +206,12 @@ pub enum Reason {
     NotAutostarted,
     /// More slots exist than should.
     TooMany,
+    /// A task with a schedule: it runs at its times.
+    RunsOnTime,
+    /// A time of its schedule has come.
+    Due,
+    /// A person wants a run of it now.
+    RunAsked,
 }
 
 /// One field with its two values, ready to print: secrets are masked already.

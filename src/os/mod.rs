@@ -24,6 +24,7 @@ mod surroundings;
 mod terminal;
 mod user;
 mod worker;
+mod zone;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -60,3 +61,4 @@ pub use surroundings::{cpu_count, current_exe, environment, is_terminal, termina
 pub use terminal::{RunAs, become_program, current_folder, say_on_interrupt, variable};
 pub use user::{User, group_id, supplementary_groups, user_by_id, user_name, user_named};
 pub use worker::{Full, Worker};
+pub use zone::{local_zone, zone_named};

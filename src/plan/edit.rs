@@ -9,6 +9,7 @@ use crate::model::{
     WallTime,
 };
 
+use super::slots::is_up;
 use super::{INSTANCES_MAX, forgotten, target, usage};
 
 /// A change that a person makes without a file.
@@ -29,6 +30,8 @@ pub enum Edit {
     /// New processes for what runs, has ended or was given up, because something automatic asks: what a person stopped
     /// stays stopped.
     Recycle,
+    /// `pm cron run api`: what the clock would do, now.
+    Run,
     /// `pm delete api`.
     Delete,
     /// `pm scale api 4`.
@@ -82,14 +85,15 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             }
             (Edit::Start, slot) => start(declared, *slot, &instances(request.project, name, live)),
             (Edit::Restart, slot) => restart(declared, *slot, &instances(request.project, name, live)),
+            (Edit::Run, None) => run(name, declared, &instances(request.project, name, live))?,
             (Edit::Recycle | Edit::Reload, _) => recycle(declared, &instances(request.project, name, live)),
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
             (Edit::Delete, None) => drop(edited.apps.remove(name)),
             (Edit::Scale { to }, None) => scale(name, declared, *to)?,
             (Edit::Unhold, None) => unhold(declared),
-            (Edit::Stop { is_held: true } | Edit::Delete | Edit::Scale { .. } | Edit::Unhold, Some(_)) => {
-                let message = format!("only the whole app `{name}` can be held, deleted or scaled, not one slot");
+            (Edit::Stop { is_held: true } | Edit::Delete | Edit::Scale { .. } | Edit::Unhold | Edit::Run, Some(_)) => {
+                let message = format!("only the whole app `{name}` can be held, deleted, scaled or run, not one slot");
                 return Err(usage(message, Some(format!("name `{name}` without a slot"))));
             }
         }
@@ -123,6 +127,9 @@ fn start(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveI
         declared.standing = Standing::Up;
         declared.stopped_slots.clear();
     }
+    if declared.spec.is_timed_task() {
+        return;
+    }
     for (&each, instance) in
         live.range(..declared.instances()).filter(|(each, _)| slot.is_none_or(|slot| slot == **each))
     {
@@ -150,6 +157,10 @@ fn start_slot(declared: &mut Declared, slot: u32) {
 }
 
 fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
+    if declared.spec.is_timed_task() {
+        // A run is no standing wish: it needs no counter, and is not made up for.
+        return start(declared, slot, live);
+    }
     if let Some(slot) = slot {
         start_slot(declared, slot);
         ask_restart(declared, slot, live);
@@ -168,6 +179,30 @@ fn recycle(declared: &mut Declared, live: &BTreeMap<u32, &LiveInstance>) {
     for slot in slots {
         ask_restart(declared, slot, live);
     }
+}
+
+/// What the clock would do. A person is told where the clock would do nothing.
+fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstance>) -> Result<(), Refusal> {
+    let refused = |message: String, hint: String| {
+        Err(Refusal { kind: RefusalKind::Safety, message, hint: Some(hint), confirm: None })
+    };
+    if declared.spec.schedule.cron_restart.is_none() {
+        let hint = format!("`cron_restart` gives it one; `pm restart {name}` restarts it now");
+        return Err(usage(format!("`{name}` has no schedule"), Some(hint)));
+    }
+    if declared.standing != Standing::Up {
+        let message = format!("`{name}` is stopped, and its schedule sleeps");
+        return refused(message, format!("`pm start {name}` wakes it, and runs a task at once"));
+    }
+    if !declared.spec.is_timed_task() {
+        recycle(declared, live);
+    } else if live.values().any(|instance| is_up(&instance.phase)) {
+        return refused(
+            format!("`{name}` runs at present"),
+            format!("`pm restart {name}` takes the place of that run"),
+        );
+    }
+    Ok(())
 }
 
 fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {

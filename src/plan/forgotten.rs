@@ -47,7 +47,8 @@ pub fn add_forgotten(plan: &mut Plan, stored: &Project, live: &Live, request: &E
             | Edit::Reload
             | Edit::Recycle
             | Edit::Scale { .. }
-            | Edit::Unhold => continue,
+            | Edit::Unhold
+            | Edit::Run => continue,
         };
         let slots: Vec<u32> = instances.keys().copied().collect();
         let interrupts = running(&instances, &slots);

@@ -18,6 +18,7 @@ mod order;
 mod ownership;
 mod renewal;
 mod replacement;
+mod runs;
 mod safety;
 mod slots;
 mod target;
@@ -35,6 +36,7 @@ use target::Target;
 pub use edit::{Edit, EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
 pub use mask::{HIDDEN, is_secret};
+pub use runs::{is_going, plan_edited, plan_run};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;

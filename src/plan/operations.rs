@@ -52,7 +52,7 @@ impl AppScene<'_> {
         }
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
-        let steps = [self.rename(), scale, start, roll, self.stop(&slots), self.update(&slots, untold)];
+        let steps = [self.rename(), scale, start, roll, self.stop(&slots), self.update(&slots, untold), self.appear()];
         AppSteps { operations: steps.into_iter().flatten().collect(), notes: self.notes(&next_fields) }
     }
 
@@ -68,7 +68,8 @@ impl AppScene<'_> {
             Standing::Parked => self.operation(Verb::Keep, vec![Reason::NotAutostarted], 0),
             Standing::Up => {
                 let drift = self.target.scaled.filter(|_| self.target.spec.instances.is_some());
-                let reasons = drift.map(|to| Reason::ScaledByHand { to }).into_iter().collect();
+                let on_time = self.target.spec.is_timed_task().then_some(Reason::RunsOnTime);
+                let reasons = drift.map(|to| Reason::ScaledByHand { to }).into_iter().chain(on_time).collect();
                 self.operation(Verb::Keep, reasons, 0)
             }
         }
@@ -184,8 +185,17 @@ impl AppScene<'_> {
         Some(self.operation(Verb::Update, reasons, 0)).filter(|operation| !operation.reasons.is_empty())
     }
 
+    /// A new task of which nothing is started now: the clock does that.
+    fn appear(&self) -> Option<Operation> {
+        let is_new = self.prior.is_none() && self.target.standing == Standing::Up && self.target.spec.is_timed_task();
+        is_new.then(|| self.operation(Verb::Update, vec![Reason::New, Reason::RunsOnTime], 0))
+    }
+
     fn standing_reason(&self) -> Reason {
         match &self.target.standing {
+            Standing::Up if self.target.spec.is_timed_task() && self.target.stopped_slots.is_empty() => {
+                Reason::RunsOnTime
+            }
             Standing::Stopped { by, is_held, .. } => Reason::StoppedByHand { by: by.clone(), is_held: *is_held },
             Standing::Parked => Reason::NotAutostarted,
             // Single slots were stopped; who did it is not kept per slot.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{App, Class, Declared, LiveInstance, Phase};
+use crate::model::{App, Class, Declared, Kind, LiveInstance, Phase};
 
 use super::difference::difference;
 use super::renewal::Renewal;
@@ -98,10 +98,12 @@ impl<'a> Slots<'a> {
         // What runs is better than what an older state may say: only a person has it replaced.
         let is_lost = distance == Distance::Unknown;
         let is_stale = is_behind || is_outlived || distance == Distance::NeedsProcess || (is_lost && is_asked);
-        let need = if declared.should_run(slot) {
-            wanted(&instance.phase, is_stale, distance, is_asked)
-        } else {
+        let need = if !declared.may_run(slot) {
             unwanted(&instance.phase)
+        } else if declared.spec.is_timed_task() {
+            timed(instance, distance)
+        } else {
+            wanted(&instance.phase, is_stale, distance, is_asked)
         };
         match need {
             Need::Nothing => return,
@@ -142,6 +144,18 @@ fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> 
         | Phase::Stopping { pid: None, .. }
         | Phase::Errored { .. }
         | Phase::Done { .. } => Need::Nothing,
+    }
+}
+
+/// An instance of a timed task: a run goes on as it was started, and the next one follows what is declared by then.
+fn timed(instance: &LiveInstance, distance: Distance) -> Need {
+    match &instance.phase {
+        // It was started when the app was no task: it would never end.
+        phase if instance.spec.kind == Kind::Service => unwanted(phase),
+        Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } if distance == Distance::Followable => {
+            Need::Follow
+        }
+        _ => Need::Nothing,
     }
 }
 

@@ -13,7 +13,7 @@ use super::rollouts::Rollouts;
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
-    Plan, Project, ProjectName, Proposed, Reason, Subject, Verb,
+    Plan, Project, ProjectName, Proposed, Reason, Subject, Verb, WallTime,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -39,11 +39,13 @@ pub(super) struct Loop {
     /// What failed in this form: nothing automatic tries it again until somebody changes it.
     pub(super) failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     /// Apps whose start waits for another app.
-    waiting: watch::Sender<Arc<Waiting>>,
+    pub(super) waiting: watch::Sender<Arc<Waiting>>,
     /// Rolling updates that are under way.
     pub(super) rollouts: Rollouts,
     /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
     pub(super) triggered: BTreeMap<AppId, Cause>,
+    /// Timed tasks with a run that was due while the last one went on: it follows.
+    pub(super) queued: BTreeMap<AppId, WallTime>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
     pub(super) busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
 }
@@ -67,6 +69,7 @@ impl Loop {
             waiting: watch::Sender::default(),
             rollouts: Rollouts::default(),
             triggered: BTreeMap::new(),
+            queued: BTreeMap::new(),
             busy: watch::Sender::new(BTreeMap::new()),
         }
     }
@@ -95,9 +98,12 @@ impl Loop {
                     None => return,
                 },
                 _ = timer.tick() => self.wake().await,
-                Ok(()) = lives.changed(), if has_followers => {
-                    tokio::time::sleep(LOOK_AGAIN_AFTER).await;
-                    self.wake().await;
+                Ok(()) = lives.changed(), if has_followers || !self.queued.is_empty() => {
+                    self.take_queued_runs().await;
+                    if has_followers {
+                        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+                        self.wake().await;
+                    }
                 }
                 Ok(()) = freed.changed(), if !self.triggered.is_empty() => self.take_waiting_triggers().await,
             }
@@ -213,16 +219,16 @@ impl Loop {
             let request = EditRequest { project, targets, edit, by: &by.name, at };
             changes.extend(plan::edit(&stored, &live, &request).map_err(ReconcileError::Refused)?);
         }
-        if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart) {
+        if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
             changes.push(Change::ShutDown { is_shut_down: false });
         }
         self.keep(changes).await?;
         let cause = Cause::Command { by: by.clone(), verb: verb(edit).to_owned() };
+        let is_alone = targets.len() == 1;
         let mut accepted = Vec::new();
         for (name, targets) in by_project {
             let project = self.current().projects.get(&name).cloned().unwrap_or_default();
-            let mut plan = plan::plan_wakeup(&name, &project, &live);
-            plan.keep_only(|name| targets.iter().any(|(app, _)| app == name));
+            let mut plan = plan::plan_edited(&name, &project, &live, &targets, edit, is_alone);
             if *edit != Edit::Reload {
                 plan.restart_at_once();
             }
@@ -383,6 +389,7 @@ fn verb(edit: &Edit) -> &'static str {
         Edit::Stop { .. } => "stop",
         Edit::Restart | Edit::Recycle => "restart",
         Edit::Reload => "reload",
+        Edit::Run => "run",
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Unhold => "unhold",

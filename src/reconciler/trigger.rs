@@ -1,24 +1,40 @@
 //! What a sensor saw becomes new processes, on the road that every command takes.
 
 use super::run::Loop;
-use crate::model::{AppId, Cause};
+use crate::model::{AppId, Cause, Declared, Fact, Project, Standing, Subject, WallTime};
 use crate::os;
 use crate::plan::{self, Edit, EditRequest};
+use crate::rules::{self, Turn};
 
 impl Loop {
     /// One trigger for one app. While the app is being worked on, the newest one waits; it is then one more time.
     pub(super) async fn trigger(&mut self, app: AppId, cause: Cause) {
-        let key = (app.project.clone(), app.name.clone());
-        if self.busy.borrow().contains_key(&key) {
-            self.triggered.insert(app, cause);
-            return;
-        }
         let desired = self.current();
         let Some(project) = desired.projects.get(&app.project).filter(|_| !desired.is_shut_down && !self.is_leaving)
         else {
             return;
         };
-        let live = self.surroundings.supervisor.live().await;
+        let task = project.apps.get(&app.name).filter(|declared| declared.spec.is_timed_task());
+        if self.is_busy(&app) {
+            match (task, &cause) {
+                // That may take for ever, and must not become a late run of its own.
+                (Some(_), Cause::Cron { due }) if self.waiting.borrow().contains_key(&app) => {
+                    self.leave_out(&app, *due, "the last run still waits for what it depends on");
+                }
+                _ => drop(self.triggered.insert(app, cause)),
+            }
+            return;
+        }
+        match (task, cause) {
+            (None, cause) => self.recycle(app, project, cause).await,
+            (Some(task), Cause::Cron { due }) => self.run_on_time(&app, project, task, due).await,
+            // The next run sees whatever has changed.
+            (Some(_), _) => {}
+        }
+    }
+
+    async fn recycle(&mut self, app: AppId, project: &Project, cause: Cause) {
+        let (live, before) = (self.surroundings.supervisor.live().await, self.current());
         let edit = Edit::Recycle;
         let targets = [(app.name.clone(), None)];
         let request = EditRequest { project: &app.project, targets: &targets, edit: &edit, by: "", at: os::wall() };
@@ -31,19 +47,62 @@ impl Loop {
         let mut plan = plan::plan_wakeup(&app.project, &project, &live);
         plan.keep_only(|name| *name == app.name);
         plan.restart_at_once();
-        self.failed.send_if_modified(|failed| failed.remove(&key).is_some());
+        self.failed.send_if_modified(|failed| failed.remove(&(app.project, app.name)).is_some());
         self.tell_accepted(&plan, project.generation, &cause);
-        self.execute(plan, cause, Vec::new(), desired);
+        self.execute(plan, cause, Vec::new(), before);
+    }
+
+    /// A timed task is due. Nothing is kept of that: a run that is lost with its daemon is not made up for.
+    async fn run_on_time(&mut self, app: &AppId, project: &Project, task: &Declared, due: WallTime) {
+        if task.standing != Standing::Up {
+            return;
+        }
+        let live = self.surroundings.supervisor.live().await;
+        let is_going = plan::is_going(app, &live);
+        let policy = task.spec.schedule.cron_overlap;
+        let is_replacing = match rules::overlap(policy, is_going, self.queued.contains_key(app)) {
+            Turn::Run => false,
+            Turn::Replace => true,
+            Turn::Wait => {
+                self.queued.insert(app.clone(), due);
+                return;
+            }
+            Turn::Skip(why) => return self.leave_out(app, due, why),
+        };
+        let plan = plan::plan_run(&app.project, project, &app.name, &live, is_replacing);
+        if !plan.is_empty() {
+            self.failed.send_if_modified(|failed| failed.remove(&(app.project.clone(), app.name.clone())).is_some());
+            self.execute(plan, Cause::Cron { due }, Vec::new(), self.current());
+        }
     }
 
     /// Triggers whose app is free again.
     pub(super) async fn take_waiting_triggers(&mut self) {
-        let is_free = |app: &AppId| !self.busy.borrow().contains_key(&(app.project.clone(), app.name.clone()));
-        let free: Vec<AppId> = self.triggered.keys().filter(|app| is_free(app)).cloned().collect();
+        let free: Vec<AppId> = self.triggered.keys().filter(|app| !self.is_busy(app)).cloned().collect();
         for app in free {
             if let Some(cause) = self.triggered.remove(&app) {
                 self.trigger(app, cause).await;
             }
         }
+    }
+
+    /// Runs that waited for the end of the last one. What was stopped or deleted meanwhile finds nothing to run.
+    pub(super) async fn take_queued_runs(&mut self) {
+        let live = self.surroundings.supervisor.live().await;
+        let free: Vec<AppId> = self.queued.keys().filter(|app| !plan::is_going(app, &live)).cloned().collect();
+        for app in free {
+            if let Some(due) = self.queued.remove(&app) {
+                self.trigger(app, Cause::Cron { due }).await;
+            }
+        }
+    }
+
+    fn leave_out(&self, app: &AppId, due: WallTime, why: &str) {
+        let fact = Fact::CronSkipped { due, why: why.to_owned() };
+        self.surroundings.events.tell(Subject::App(app.project.clone(), app.name.clone()), fact);
+    }
+
+    fn is_busy(&self, app: &AppId) -> bool {
+        self.busy.borrow().contains_key(&(app.project.clone(), app.name.clone()))
     }
 }

@@ -39,6 +39,7 @@ pub fn dependency<'a>(
 
 fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> Standpoint {
     let not_started = || match declared.standing {
+        Standing::Up if declared.spec.is_timed_task() => Standpoint::NotYet("it waits for its time".into()),
         Standing::Parked => Standpoint::Never("it is not started (autostart = false)".into()),
         Standing::Up | Standing::Stopped { .. } => Standpoint::NotYet("it has not been started yet".into()),
     };

@@ -1,20 +1,24 @@
 //! Small verdicts that several rooms share.
 //!
-//! In:    a policy and what was seen        Out:  a delay, a command line, an environment, a yes or no
-//! Never: I/O, clocks, chance: time, surroundings and seeds are arguments
-//! Walk:  [`crate::lifecycle`] and [`crate::supervisor`] ask; nobody is told
+//! In:    a policy and what was seen        Out:  a delay, a command line, an environment, a time, a yes or no
+//! Never: I/O, clocks, chance: time, zones, surroundings and seeds are arguments
+//! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] ask; nobody is told
 
 mod backoff;
+mod cron;
 mod dependency;
 mod environment;
 mod notification;
+mod overlap;
 mod probing;
 mod program;
 pub mod rotation;
 
 pub use backoff::{Verdict, after_exit, after_trouble};
+pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{Standpoint, dependency};
 pub use environment::{Place, environment};
 pub use notification::{CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification, channel_lines, notifications};
+pub use overlap::{Turn, overlap};
 pub use probing::{next_try, offset_in_interval};
 pub use program::{Argv, argv};

@@ -8,6 +8,7 @@
 //! again by itself.
 
 mod address;
+mod clock;
 mod command;
 mod http;
 mod log_line;
@@ -16,6 +17,7 @@ mod probes;
 
 use tokio::sync::watch;
 
+use crate::events::Events;
 use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
@@ -33,9 +35,12 @@ pub struct Surroundings {
     pub log_growth: watch::Receiver<u64>,
     /// Reads them.
     pub reader: Worker,
+    /// Is told what nobody else would tell.
+    pub events: Events,
 }
 
 /// Starts all sensors. Must be called inside the runtime.
 pub fn start(surroundings: Surroundings) {
+    tokio::spawn(clock::run(surroundings.clone()));
     tokio::spawn(probes::follow(surroundings));
 }

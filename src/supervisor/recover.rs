@@ -71,8 +71,9 @@ impl Loop {
         let found = look_at(row, &mut member, given_up);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
-            member.started = Some(row.started().1);
         }
+        // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
+        member.started = row.pid().map(|_| row.started().1);
         if let Err(error) = self.world.reconnect(&mut member, pipes) {
             let message = format!("cannot open the log pipes of {}: {error}", member.id);
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });

@@ -39,7 +39,7 @@ pub struct Row {
     /// The app's namespace.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// `running`, `stopped`, `backoff`, …
+    /// `running`, `stopped`, `backoff`, …; `waiting`: a task that waits for its time
     pub status: String,
     /// The same with its data.
     pub phase: Phase,
@@ -74,6 +74,9 @@ pub struct Row {
     /// What the process says about itself (`STATUS=` of `sd_notify`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
+    /// The next time of its schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<WallTime>,
     /// How the last process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<Exit>,
@@ -145,6 +148,12 @@ pub struct BriefRow<'a> {
     /// What the process says about itself.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub says: Option<Cow<'a, str>>,
+    /// The next time of its schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<WallTime>,
+    /// A timed task whose time has not come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_between_runs: bool,
     /// Memory of its tree, where that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<Bytes>,

@@ -7,6 +7,7 @@
 //! Every answer carries `format`. Keys are only ever added within one format.
 
 mod change;
+mod cron;
 mod daemon;
 mod environment;
 mod event;
@@ -19,6 +20,7 @@ mod rollout;
 mod selection;
 
 pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
+pub use cron::{CronAnswer, ScheduleRow};
 pub use daemon::DaemonAnswer;
 pub use environment::EnvironmentAnswer;
 pub use event::{EventMessage, EventsAnswer, EventsQuery};

@@ -24,7 +24,8 @@ mod rename;
 mod rolling;
 mod scale;
 
-// ---- ready, healthy, in order
+// ---- ready, healthy, in order, on time
+mod cron;
 mod depends_on;
 mod health;
 mod notify;

@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod completions;
 mod config;
+mod cron;
 mod daemon;
 mod delete;
 mod describe;
@@ -51,6 +52,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<restart::Restart>(),
     Entry::of::<reload::Reload>(),
     Entry::of::<scale::Scale>(),
+    Entry::of::<cron::Cron>(),
     Entry::of::<delete::Delete>(),
     Entry::of::<down::Down>(),
     Entry::of::<shutdown::Shutdown>(),

@@ -7,6 +7,7 @@ use crate::wire::{DescribedApp, Row};
 
 use super::instances::{name, status};
 use super::lines::harmless;
+use super::time::Clock;
 use super::{Paint, Table};
 
 /// Everything about one app.
@@ -26,6 +27,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     field("user", spec.run.user.clone().unwrap_or_default());
     field("port", spec.run.port.map(|port| port.to_string()).unwrap_or_default());
     field("restart", restart(spec));
+    field("schedule", schedule(app));
     field("stop", format!("signal {}, SIGKILL after {}", spec.stop.kill_signal, spec.stop.kill_timeout));
     let depends_on = spec.depends_on.iter().map(|(app, condition)| format!("{app} ({})", condition.word()));
     field("depends on", depends_on.collect::<Vec<_>>().join(", "));
@@ -98,6 +100,17 @@ fn instances(app: &DescribedApp) -> String {
     }
 }
 
+/// `0 3 * * * (Europe/Berlin), next 2026-11-23 02:00:00 +00:00`, in the zone of this machine.
+fn schedule(app: &DescribedApp) -> String {
+    let policy = &app.spec.schedule;
+    let Some(pattern) = &policy.cron_restart else { return String::new() };
+    let zone = policy.cron_timezone.as_ref().map(|zone| format!(" ({zone})")).unwrap_or_default();
+    match app.instances.iter().find_map(|row| row.next_due) {
+        Some(due) => format!("{pattern}{zone}, next {}", Clock::local().second_with_offset(due)),
+        None => format!("{pattern}{zone}, asleep"),
+    }
+}
+
 fn restart(spec: &App) -> String {
     let policy = &spec.restart;
     let when = match policy.restart {
@@ -139,6 +152,7 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
         Phase::Errored { failure } => causes.push(failure.to_string()),
         Phase::Done { exit } => causes.push(format!("it ended with {exit}, which its policy calls done")),
         Phase::Stopped if row.waits_for.is_some() => causes.push(format!("it {}", status(row).0)),
+        Phase::Stopped if row.status == "waiting" => causes.push("its time has not come yet".to_owned()),
         Phase::Stopped => causes.push(match (&app.standing, row.slot) {
             (_, None) => "it is declared with 0 instances".to_owned(),
             (Standing::Up, _) => "nothing has started it yet, or only this copy was stopped".to_owned(),
@@ -161,6 +175,16 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
 
 /// What happens next, by itself or by a person.
 pub(in crate::cli) fn next(app: &DescribedApp, row: &Row) -> String {
+    let due = row.next_due.map(|due| Clock::local().second(due));
+    match (due, app.spec.is_timed_task(), row.phase.is_alive()) {
+        (Some(due), true, false) => format!("it runs at {due}; `pm cron run` runs it now"),
+        (Some(due), true, true) => format!("{}; the next run is due at {due}", next_by_phase(app, row)),
+        (Some(due), false, _) => format!("{}; a restart is due at {due}", next_by_phase(app, row)),
+        (None, ..) => next_by_phase(app, row),
+    }
+}
+
+fn next_by_phase(app: &DescribedApp, row: &Row) -> String {
     match &row.phase {
         Phase::Running { readiness: Readiness::Waiting { .. }, .. } => {
             let left = row.ready_within_ms.unwrap_or_default();

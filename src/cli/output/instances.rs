@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::model::{Millis, Phase, Readiness, Standing};
+use crate::model::{Millis, Phase, Readiness, Standing, WallTime};
 use crate::wire::{BriefRow, Row, WaitsFor};
 
 use super::lines::harmless;
+use super::time::Clock;
 use super::{Paint, Table, Tone};
 
 /// All rows as a table.
@@ -39,6 +40,8 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
             waits_for: row.waits_for.as_ref(),
             waits: row.waits_ms,
             says: row.says.as_deref(),
+            next_due: row.next_due,
+            is_between_runs: row.is_between_runs,
         };
         let (status, tone) = state.words();
         table.toned(status, tone);
@@ -73,6 +76,8 @@ pub(in crate::cli) fn status(row: &Row) -> (Cow<'static, str>, Tone) {
         waits_for: row.waits_for.as_ref(),
         waits: row.waits_ms,
         says: row.says.as_deref(),
+        next_due: row.next_due,
+        is_between_runs: row.status == "waiting" && row.waits_for.is_none(),
     };
     state.words()
 }
@@ -88,12 +93,16 @@ struct State<'a> {
     waits_for: Option<&'a WaitsFor>,
     waits: Option<Millis>,
     says: Option<&'a str>,
+    next_due: Option<WallTime>,
+    /// A timed task whose time has not come.
+    is_between_runs: bool,
 }
 
 impl State<'_> {
     fn words(&self) -> (Cow<'static, str>, Tone) {
         match self.phase {
             _ if self.slot.is_none() => ("no instances".into(), Tone::Faint),
+            _ if self.is_between_runs => (self.between_runs().into(), Tone::Faint),
             None | Some(Phase::Running { .. }) if self.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
             Some(Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }) => {
                 (with("starting", last.as_deref()), Tone::Warn)
@@ -108,9 +117,19 @@ impl State<'_> {
                 let next = self.next_start.unwrap_or_default();
                 (format!("backoff, try {} in {next}", attempt.saturating_add(1)).into(), Tone::Warn)
             }
-            Some(Phase::Errored { failure }) => (format!("errored: {failure}").into(), Tone::Bad),
+            Some(Phase::Errored { failure }) => {
+                let again = self.next_due.map(|due| format!("; again at {}", Clock::local().second(due)));
+                (format!("errored: {failure}{}", again.unwrap_or_default()).into(), Tone::Bad)
+            }
             Some(Phase::Done { exit }) => (format!("done, {exit}").into(), Tone::Good),
             Some(Phase::Stopped) => self.words_at_rest(),
+        }
+    }
+
+    fn between_runs(&self) -> String {
+        match self.next_due {
+            Some(due) => format!("waiting until {}", Clock::local().second(due)),
+            None => "waiting".to_owned(),
         }
     }
 
@@ -158,6 +177,8 @@ mod tests {
             waits_for: None,
             waits_ms: None,
             says: None,
+            next_due: None,
+            is_between_runs: false,
             memory_bytes: None,
             cpu_percent: None,
             script: "server.js".into(),
@@ -170,6 +191,7 @@ mod tests {
         let backoff = Phase::Backoff { until: Moment(0), delay: Millis(0), attempt: 3 };
         let waiting = BriefRow { next_start_ms: Some(Millis(1500)), ..brief("b", Some(backoff)) };
         let failure = Failure::Exited { exit: Exit::Code(3) };
+        let between_runs = BriefRow { is_between_runs: true, ..brief("f", Some(Phase::Stopped)) };
         let held = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: true };
         let rows = [
             running,
@@ -177,6 +199,7 @@ mod tests {
             brief("c", Some(Phase::Errored { failure })),
             BriefRow { standing: Some(held), ..brief("d", Some(Phase::Stopped)) },
             BriefRow { slot: None, ..brief("e", Some(Phase::Stopped)) },
+            between_runs,
         ];
         let expected = "\
 app    status                                               pid  uptime  restarts  script
@@ -185,6 +208,7 @@ b/0    backoff, try 4 in 1.5s                               -    -       0      
 c/0    errored: ended with exit code 3 and is not restarted  -    -       0         server.js
 d/0    stopped, held                                        -    -       0         server.js
 e      no instances                                         -    -       0         server.js
+f/0    waiting                                              -    -       0         server.js
 ";
         let text = table(&rows, Paint::default(), None);
         let squeeze = |text: &str| {

@@ -6,6 +6,7 @@ pub(super) mod instances;
 pub(super) mod lines;
 pub(super) mod plan;
 pub(super) mod progress;
+pub(super) mod schedules;
 mod screen;
 mod table;
 pub(super) mod time;

@@ -136,6 +136,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
         Verb::Roll { slots, manner } => (Sign::IsReplaced, roll(slots.len(), *manner)),
         Verb::Restart { slots } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
+        Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
         Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
         Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
         Verb::Replace { old, .. } => (Sign::IsReplaced, format!("replaces {old}")),
@@ -222,6 +223,9 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         }
         Reason::NotAutostarted => "autostart = false".to_owned(),
         Reason::TooMany => "more copies than declared".to_owned(),
+        Reason::RunsOnTime => "runs at its times".to_owned(),
+        Reason::Due => "its time has come".to_owned(),
+        Reason::RunAsked => "a run asked for".to_owned(),
     })
 }
 

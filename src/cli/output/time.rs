@@ -16,11 +16,30 @@ impl Clock {
         Self { zone: TimeZone::system() }
     }
 
+    /// In another zone.
+    pub(in crate::cli) fn of(zone: TimeZone) -> Self {
+        Self { zone }
+    }
+
     /// `2026-11-22 16:03:05.123`.
     pub(in crate::cli) fn text(&self, at: WallTime) -> String {
+        self.format(at, "%Y-%m-%d %H:%M:%S.%3f")
+    }
+
+    /// `2026-11-22 16:03:05`.
+    pub(in crate::cli) fn second(&self, at: WallTime) -> String {
+        self.format(at, "%Y-%m-%d %H:%M:%S")
+    }
+
+    /// `2026-11-22 16:03:05 +01:00`.
+    pub(in crate::cli) fn second_with_offset(&self, at: WallTime) -> String {
+        self.format(at, "%Y-%m-%d %H:%M:%S %:z")
+    }
+
+    fn format(&self, at: WallTime, form: &str) -> String {
         let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
         match Timestamp::from_millisecond(ms) {
-            Ok(time) => time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime(form).to_string(),
             Err(_) => at.0.to_string(),
         }
     }

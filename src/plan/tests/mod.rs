@@ -5,6 +5,7 @@ mod edits;
 mod lost;
 mod properties;
 mod refusals;
+mod runs;
 mod wakeups;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,3 @@
+#!/bin/sh
+# One run: says when, and ends.
+echo "report of $(date)"

@@ -1,0 +1,78 @@
+//! The schedules of apps: which times come next.
+
+use axum::extract::{RawQuery, State};
+
+use super::Context;
+use super::answer::{self, Answer};
+use super::rows::{Due, Scene};
+use super::select::select;
+use crate::model::{AppId, Declared, Desired, Live, Standing, WallTime};
+use crate::os;
+use crate::rules::Cron;
+use crate::wire::{CronAnswer, FORMAT, Query, Row, ScheduleRow, Selection};
+
+/// More times than anybody reads.
+const TIMES_MAX: usize = 1000;
+
+pub(super) async fn schedules(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    let selection = Selection::from_query(&query)?;
+    let count = query.value("count")?.unwrap_or(1).min(TIMES_MAX);
+    let desired = context.reconciler.desired().await?;
+    let live = context.supervisor.live().await;
+    let now = os::wall();
+    let mut ids: Vec<AppId> = select(&desired, &selection)?.into_iter().map(|target| target.app).collect();
+    ids.sort();
+    ids.dedup();
+    let (waiting, due) = (context.reconciler.waiting(), due(&desired));
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let schedule = |id: &AppId| {
+        let declared = scene.declared(id)?;
+        declared.spec.schedule.cron_restart.as_ref()?;
+        let first = scene.of_app(id).first().map(|pair| pair.row(os::now()));
+        Some(row(id, declared, &live, first.as_ref(), upcoming(declared, now, count)))
+    };
+    Ok(answer::json(&CronAnswer { format: FORMAT, now, schedules: ids.iter().filter_map(schedule).collect() }))
+}
+
+fn row(id: &AppId, declared: &Declared, live: &Live, first: Option<&Row>, next: Vec<WallTime>) -> ScheduleRow {
+    let policy = &declared.spec.schedule;
+    let of_app = live.instances.range(id.instance(0)..=id.instance(u32::MAX)).map(|(_, instance)| instance);
+    let newest = of_app.max_by_key(|instance| instance.started);
+    ScheduleRow {
+        project: id.project.clone(),
+        app: id.name.clone(),
+        kind: declared.spec.kind,
+        pattern: policy.cron_restart.clone().unwrap_or_default(),
+        zone: policy.cron_timezone.clone().unwrap_or_else(local_zone_name),
+        overlap: policy.cron_overlap,
+        status: first.map(|row| row.status.clone()).unwrap_or_default(),
+        standing: (declared.standing != Standing::Up).then(|| declared.standing.clone()),
+        next,
+        last_start: newest.and_then(|instance| instance.started),
+        last_exit: newest.and_then(|instance| instance.last_exit),
+    }
+}
+
+fn local_zone_name() -> String {
+    os::local_zone().iana_name().unwrap_or("local").to_owned()
+}
+
+/// When the apps with a schedule are due next.
+pub(super) fn due(desired: &Desired) -> Due {
+    let now = os::wall();
+    let apps = desired.projects.values().flat_map(|project| project.apps.values());
+    let timed = apps.filter(|declared| declared.spec.schedule.cron_restart.is_some());
+    timed.filter_map(|declared| Some((declared.spec.id(), upcoming(declared, now, 1).first().copied()?))).collect()
+}
+
+/// The next times of an app; none while its schedule sleeps.
+fn upcoming(declared: &Declared, now: WallTime, count: usize) -> Vec<WallTime> {
+    let policy = &declared.spec.schedule;
+    let pattern = policy.cron_restart.as_deref().filter(|_| declared.standing == Standing::Up);
+    let zone = policy.cron_timezone.as_deref().map_or_else(|| Some(os::local_zone()), os::zone_named);
+    match (pattern.map(Cron::parse), zone) {
+        (Some(Ok(cron)), Some(zone)) => cron.upcoming(now, &zone, count),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,116 @@
+//! The table of `pm cron list`, and the times of `pm cron next`.
+
+use std::fmt::Write as _;
+
+use crate::model::{Kind, Millis, Standing, WallTime};
+use crate::os;
+use crate::wire::{CronAnswer, ScheduleRow};
+
+use super::time::Clock;
+use super::{Paint, Table, Tone, harmless};
+
+/// All schedules as a table; times are those of the schedule's own zone.
+pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usize>) -> String {
+    let is_many_projects = answer.schedules.windows(2).any(|pair| pair[0].project != pair[1].project);
+    let mut heading = vec!["app"];
+    if is_many_projects {
+        heading.push("project");
+    }
+    heading.extend(["does", "pattern", "zone", "next", "in", "last start", "last exit"]);
+    let mut table = Table::new(&heading);
+    for row in &answer.schedules {
+        table.row().cell(row.app.as_str());
+        if is_many_projects {
+            table.cell(row.project.as_str());
+        }
+        table.cell(if row.kind == Kind::Task { "run" } else { "restart" });
+        table.cell(harmless(&row.pattern)).cell(harmless(&row.zone));
+        let clock = clock(row);
+        match row.next.first() {
+            Some(next) => {
+                table.cell(clock.second(*next)).cell(until(*next, answer.now));
+            }
+            None => {
+                table.toned(asleep(row), Tone::Faint).cell("-");
+            }
+        }
+        let dash = || "-".to_owned();
+        table.cell(row.last_start.map_or_else(dash, |at| clock.second(at)));
+        let result = match (row.status.as_str(), row.last_exit) {
+            (status @ ("running" | "starting" | "stopping" | "backoff"), _) => status.to_owned(),
+            (_, exit) => exit.map_or_else(dash, |exit| exit.to_string()),
+        };
+        let is_bad = row.kind == Kind::Task && row.status == "errored";
+        table.toned(result, if is_bad { Tone::Bad } else { Tone::Plain });
+    }
+    table.render(paint, width)
+}
+
+/// The next times of one app, one a line.
+pub(in crate::cli) fn next(row: &ScheduleRow, now: WallTime) -> String {
+    let mut text = String::new();
+    let clock = clock(row);
+    for at in &row.next {
+        let _ = writeln!(text, "{}  in {}", clock.second_with_offset(*at), until(*at, now));
+    }
+    if row.next.is_empty() {
+        let _ = writeln!(text, "{}: {}", row.app, asleep(row));
+    }
+    text
+}
+
+fn clock(row: &ScheduleRow) -> Clock {
+    os::zone_named(&row.zone).map_or_else(Clock::local, Clock::of)
+}
+
+fn until(at: WallTime, now: WallTime) -> String {
+    Millis(at.0.saturating_sub(now.0)).to_string()
+}
+
+fn asleep(row: &ScheduleRow) -> &'static str {
+    match &row.standing {
+        Some(Standing::Stopped { is_held: true, .. }) => "asleep, held",
+        Some(Standing::Parked) => "asleep until `pm start`",
+        Some(_) => "asleep, stopped",
+        None => "never",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CronOverlap, Exit};
+
+    fn row(app: &str) -> ScheduleRow {
+        ScheduleRow {
+            project: "shop".parse().unwrap(),
+            app: app.parse().unwrap(),
+            kind: Kind::Task,
+            pattern: "0 3 * * *".into(),
+            zone: "Europe/Berlin".into(),
+            overlap: CronOverlap::Skip,
+            status: "waiting".into(),
+            standing: None,
+            next: vec![WallTime(1_795_399_200_000), WallTime(1_795_485_600_000)],
+            last_start: None,
+            last_exit: Some(Exit::Code(0)),
+        }
+    }
+
+    #[test]
+    fn schedules_are_shown_in_their_own_zone() {
+        let stopped = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
+        let asleep = ScheduleRow { next: Vec::new(), standing: Some(stopped), kind: Kind::Service, ..row("web") };
+        let now = WallTime(1_795_348_800_000);
+        let answer = CronAnswer { format: 1, now, schedules: vec![row("backup"), asleep] };
+        let text = table(&answer, Paint::default(), None);
+        let lines: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(lines[1], "backup run 0 3 * * * Europe/Berlin 2026-11-23 03:00:00 14h - exit code 0");
+        assert_eq!(lines[2], "web restart 0 3 * * * Europe/Berlin asleep, stopped - - exit code 0");
+        assert_eq!(
+            next(&row("backup"), now),
+            "2026-11-23 03:00:00 +01:00  in 14h\n2026-11-24 03:00:00 +01:00  in 1d 14h\n"
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! Runs of timed tasks: started by the clock or by a person, never because something is missing.
+
+use crate::model::{AppId, AppName, Declared, Live, Operation, Plan, Project, ProjectName, Reason, Summary, Verb};
+
+use super::slots::{is_up, running};
+use super::{Edit, Instances, instances_of, plan_wakeup};
+
+/// Whether a run of an app goes on, or is tried again in a moment.
+pub fn is_going(app: &AppId, live: &Live) -> bool {
+    live.instances.range(app.instance(0)..=app.instance(u32::MAX)).any(|(_, instance)| is_up(&instance.phase))
+}
+
+/// A run of a timed task now, in all slots that may run. What runs is kept, unless it is to be replaced.
+pub fn plan_run(name: &ProjectName, stored: &Project, app: &AppName, live: &Live, is_replacing: bool) -> Plan {
+    let instances = instances_of(name, live);
+    let operations = match stored.apps.get(app) {
+        Some(declared) => run(app, declared, &instances, None, is_replacing, &Reason::Due),
+        None => Vec::new(),
+    };
+    plan_of(name, stored, operations)
+}
+
+/// What an edit of some apps asks for: what is missing of them now, and runs of those which wait for their time. A
+/// task that is not named alone is only woken: `pm start all` is no wish for a backup now.
+pub fn plan_edited(
+    name: &ProjectName,
+    stored: &Project,
+    live: &Live,
+    targets: &[(AppName, Option<u32>)],
+    edit: &Edit,
+    is_alone: bool,
+) -> Plan {
+    let mut plan = plan_wakeup(name, stored, live);
+    plan.keep_only(|app| targets.iter().any(|(target, _)| target == app));
+    if *edit != Edit::Run && !(is_alone && matches!(edit, Edit::Start | Edit::Restart)) {
+        return plan;
+    }
+    let instances = instances_of(name, live);
+    for (app, slot) in targets {
+        if let Some(declared) = stored.apps.get(app).filter(|declared| declared.spec.is_timed_task()) {
+            let is_replacing = *edit == Edit::Restart;
+            plan.operations.extend(run(app, declared, &instances, *slot, is_replacing, &Reason::RunAsked));
+        }
+    }
+    plan.summary = Summary::of(&plan.operations);
+    plan
+}
+
+fn run(
+    app: &AppName,
+    declared: &Declared,
+    instances: &Instances,
+    slot: Option<u32>,
+    is_replacing: bool,
+    why: &Reason,
+) -> Vec<Operation> {
+    let live = instances.get(app).cloned().unwrap_or_default();
+    let is_meant = |each: &u32| slot.is_none_or(|slot| slot == *each) && declared.may_run(*each);
+    let is_alive = |slot: &u32| live.get(slot).is_some_and(|instance| instance.phase.is_alive());
+    let (alive, free): (Vec<u32>, Vec<u32>) = (0..declared.instances()).filter(is_meant).partition(is_alive);
+    let operation = |verb, interrupts| Operation {
+        app: app.clone(),
+        verb,
+        reasons: vec![why.clone()],
+        after: Vec::new(),
+        interrupts,
+    };
+    let mut operations = Vec::new();
+    if is_replacing && !alive.is_empty() {
+        let interrupts = running(&live, &alive);
+        operations.push(operation(Verb::Restart { slots: alive }, interrupts));
+    }
+    if !free.is_empty() {
+        operations.push(operation(Verb::Start { slots: free }, 0));
+    }
+    operations
+}
+
+fn plan_of(name: &ProjectName, stored: &Project, operations: Vec<Operation>) -> Plan {
+    Plan {
+        project: name.clone(),
+        generation: stored.generation,
+        summary: Summary::of(&operations),
+        operations,
+        notes: Vec::new(),
+    }
+}
