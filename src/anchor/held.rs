@@ -109,3 +109,40 @@ impl HeldCells {
         self.kind.store(0, Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use super::super::table::Table;
+    use super::*;
+
+    fn descriptor() -> OwnedFd {
+        crate::os::open_null().unwrap()
+    }
+
+    #[test]
+    fn a_descriptor_replaces_the_older_one_and_a_freed_place_is_used_again() {
+        let table = Table::create(1).unwrap();
+        let mut store = Store::new(table.held_cells());
+        let listed = || table.held().map(|held| (held.key, held.kind, held.fd)).collect::<Vec<_>>();
+        let far = u64::from(ROWS) + 7; // no row: found by search
+        for (key, kind) in [(3, HELD_OUTPUT), (3, HELD_ERRORS), (far, HELD_LISTENER)] {
+            assert!(store.hold(key, kind, descriptor()));
+        }
+        let newer = descriptor();
+        let number = newer.as_raw_fd();
+        assert!(store.hold(far, HELD_LISTENER, newer));
+        assert_eq!(listed().iter().filter(|held| held.0 == far).collect::<Vec<_>>(), [&(far, HELD_LISTENER, number)]);
+        store.release(3, HELD_OUTPUT);
+        store.release(3, HELD_OUTPUT); // nothing there any more
+        assert_eq!(listed().len(), 2);
+        assert!(store.hold(9, 77, descriptor()), "a kind of a newer daemon");
+        assert_eq!(listed()[0].0, 9, "the first free place");
+        for (key, kind) in [(9, 77), (3, HELD_ERRORS), (far, HELD_LISTENER)] {
+            store.release(key, kind);
+        }
+        assert_eq!(listed(), []);
+        assert!(!store.hold(1, 0, descriptor()), "kind 0 means nothing");
+    }
+}

@@ -152,7 +152,15 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     assert_eq!((row.start_ticks(), row.record(), row.started()), (Some(77), record(1), first.started()));
     assert_eq!(restored.row(1).unwrap().record(), record(2));
 
+    let before = std::fs::read(&path).unwrap();
+    first.set_record(&record(3)); // the neighbour has not changed and is not written
+    mirror.write([first, second]).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
+    assert_eq!(bytes.len(), before.len());
+    let again = Table::create(1).unwrap();
+    assert_eq!(again.restore(&path).unwrap(), 2);
+    assert_eq!((again.row(0).unwrap().record(), again.row(1).unwrap().record()), (record(3), record(2)));
+
     bytes[16] ^= 1; // the boot id
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(Table::create(1).unwrap().restore(&path).unwrap(), 0);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -34,6 +35,7 @@ pub(super) struct Journal {
 enum Entry {
     Event(Arc<Event>),
     Flush(oneshot::Sender<()>),
+    Settle(SyncSender<()>),
 }
 
 impl Journal {
@@ -75,6 +77,15 @@ impl Journal {
     /// Answers `done` when everything before it is written. `false`: nobody writes, or the queue is full.
     pub(super) fn flush(&self, done: oneshot::Sender<()>) -> bool {
         self.queue.as_ref().is_some_and(|queue| queue.try_send(Entry::Flush(done)).is_ok())
+    }
+
+    /// The same for a thread that may block: waits for the answer, at most for `limit`.
+    pub(super) fn settle(&self, limit: Duration) {
+        let (done, settled) = sync_channel(1);
+        if self.queue.as_ref().is_some_and(|queue| queue.try_send(Entry::Settle(done)).is_ok()) {
+            // Best effort: a disk that hangs must not hold up whoever asks.
+            let _ = settled.recv_timeout(limit);
+        }
     }
 
     /// The newest events that match, oldest first. Blocks on the disk; reads at most two files.
@@ -170,6 +181,7 @@ impl Pen {
                     }
                 }
                 Entry::Flush(done) => drop(done.send(())),
+                Entry::Settle(done) => drop(done.try_send(())),
             }
         }
     }

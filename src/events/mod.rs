@@ -10,6 +10,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 
@@ -162,6 +163,11 @@ impl Events {
         if self.journal.flush(done) {
             let _ = flushed.await;
         }
+    }
+
+    /// The same for a thread that may block: waits for it, at most for `limit`.
+    pub fn settle(&self, limit: Duration) {
+        self.journal.settle(limit);
     }
 
     /// The newest matching events in memory, and the number at which memory begins.

@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::voices::{self, Voices};
 use super::{Launch, World};
@@ -11,6 +12,9 @@ use crate::anchor::{Record, Row};
 use crate::model::{Environment, Failure, InstanceId, LogPolicy, SpawnError, SpawnStage, Stream};
 use crate::os::{self, ExecPlan, Fifo, Identity, Output, PidFd, User};
 use crate::rules::{self, Place};
+
+/// How long a restart waits for the journal; only a disk that hangs takes longer.
+const JOURNAL_WAIT: Duration = Duration::from_millis(50);
 
 /// What a spawning thread is told.
 #[derive(Debug)]
@@ -106,6 +110,11 @@ pub(super) fn env_words(env: &Environment) -> Result<Vec<CString>, SpawnFailure>
 /// The window that matters: from the announcement in the row to the record that the process runs.
 fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Result<(u32, Option<PidFd>), SpawnFailure> {
     let row = job.row;
+    if job.generation > 1 {
+        // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
+        // we be killed, nothing else knows it.
+        world.events.settle(JOURNAL_WAIT);
+    }
     row.begin(job.generation, &job.record)
         .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
     os::killpoint("spawn.announced");
