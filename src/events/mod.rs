@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{broadcast, oneshot};
 
-use crate::model::{AppName, Event, Fact, InstanceId, ProjectName, Subject, WallTime};
+use crate::model::{AppName, Event, Fact, Failure, InstanceId, ProjectName, Subject, WallTime};
 use crate::os;
 
 mod journal;
@@ -44,6 +44,8 @@ struct Recent {
     exits: HashMap<InstanceId, u32>,
     /// The newest generation of each instance whose start was told.
     starts: HashMap<InstanceId, u32>,
+    /// Why instances were given up that nobody has started since.
+    given_up: HashMap<InstanceId, Failure>,
     /// Before this, `exits` knows nothing.
     exits_begin: WallTime,
 }
@@ -80,8 +82,14 @@ impl Events {
         let (journal, next_seq, tail, troubles) = Journal::open(folder);
         let (bus, _) = broadcast::channel(BUS_EVENTS);
         let exits_begin = tail.first().map_or(WallTime(0), |event| event.at);
-        let mut recent =
-            Recent { next_seq, events: VecDeque::new(), exits: HashMap::new(), starts: HashMap::new(), exits_begin };
+        let mut recent = Recent {
+            next_seq,
+            events: VecDeque::new(),
+            exits: HashMap::new(),
+            starts: HashMap::new(),
+            given_up: HashMap::new(),
+            exits_begin,
+        };
         for event in &tail {
             recent.note(event);
         }
@@ -115,6 +123,11 @@ impl Events {
     pub fn was_start_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| *told >= generation)
+    }
+
+    /// Why an instance was given up, as far back as we know.
+    pub fn given_up_for(&self, instance: &InstanceId) -> Option<Failure> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).given_up.get(instance).cloned()
     }
 
     /// Everything from now on. A lagging receiver is told how many events it missed.
@@ -168,6 +181,10 @@ impl Recent {
             }
             (Subject::Instance(id), Fact::Started { generation, .. }) => {
                 self.starts.insert(id.clone(), *generation);
+                self.given_up.remove(id);
+            }
+            (Subject::Instance(id), Fact::GaveUp { failure }) => {
+                self.given_up.insert(id.clone(), failure.clone());
             }
             // The process is the same under its new name.
             (Subject::Instance(id), Fact::Renamed { from }) => {
@@ -176,11 +193,15 @@ impl Recent {
                         told.insert(id.clone(), generation);
                     }
                 }
+                if let Some(failure) = self.given_up.remove(from) {
+                    self.given_up.insert(id.clone(), failure);
+                }
             }
             // A later instance of that name counts from one again.
             (Subject::Instance(id), Fact::Deleted) => {
                 self.exits.remove(id);
                 self.starts.remove(id);
+                self.given_up.remove(id);
             }
             _ => {}
         }

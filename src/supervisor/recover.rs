@@ -49,7 +49,8 @@ impl Loop {
         let (row, generation) = (member.row, member.machine.generation);
         member.last_exit = row.exit().map(|(exit, _)| exit);
         self.tell_missed(&member);
-        let found = look_at(row, &mut member);
+        let given_up_for = self.world.events.given_up_for(&member.id);
+        let found = look_at(row, &mut member, given_up_for);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
             member.started = Some(row.started().1);
@@ -169,7 +170,7 @@ fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
 }
 
 /// What became of the process of a row while no daemon looked.
-fn look_at(row: Row, member: &mut Member) -> Found {
+fn look_at(row: Row, member: &mut Member, given_up_for: Option<Failure>) -> Found {
     let record = row.record();
     let since = row.started().0;
     let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
@@ -179,7 +180,7 @@ fn look_at(row: Row, member: &mut Member) -> Found {
         was_asked: stop_deadline.is_some(),
     };
     match row.state() {
-        RowState::Free | RowState::Idle => Found::Nothing(standing(row, member)),
+        RowState::Free | RowState::Idle => Found::Nothing(standing(row, member, given_up_for)),
         RowState::Exited => ended(),
         RowState::Spawning if row.pid().is_none() && row.abandon().is_ok() => Found::NeverSpawned,
         RowState::Spawning | RowState::Running => {
@@ -216,7 +217,7 @@ fn is_orphan(pid: u32, anchor: u32) -> bool {
 }
 
 /// What the last daemon had decided about an instance without a process.
-fn standing(row: Row, member: &Member) -> Standing {
+fn standing(row: Row, member: &Member, given_up_for: Option<Failure>) -> Standing {
     let record = row.record();
     let exit = row.exit().map_or(Exit::Unknown, |(exit, _)| exit);
     match record.standing {
@@ -225,6 +226,8 @@ fn standing(row: Row, member: &Member) -> Standing {
         RowStanding::Done => Standing::Done(exit),
         RowStanding::Errored => Standing::Errored(match died_before_exec(row, &member.next) {
             Some(failure) => failure,
+            // The row knows the exit only; the reason was told.
+            None if given_up_for.is_some() => given_up_for.unwrap_or(Failure::Exited { exit }),
             None if member.machine.policy.restart.restart == RestartWhen::Always => {
                 Failure::TooManyRestarts { starts: record.unstable, exit }
             }
