@@ -94,7 +94,7 @@ fn request<'a>(url: &Url<'_>, headers: impl Iterator<Item = (&'a str, String)>) 
     for (name, value) in own.into_iter().chain(given) {
         // A line end in a value would be another header.
         let value: String = value.chars().filter(|letter| !letter.is_control()).collect();
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", &value, "\r\n"]);
     }
     text.push_str("\r\n");
     text
