@@ -111,18 +111,19 @@ impl Listeners {
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        let mut stranger = None;
-        // Several sockets may share a port (SO_REUSEPORT); the kernel named one of them.
-        let others = os::listener_inodes(address.port()).into_iter().filter(|other| *other != inode);
-        for socket in std::iter::once(inode).chain(others) {
-            match os::socket_holder(socket, main) {
-                SocketHolder::Tree(held) => {
-                    if socket == inode {
-                        known.insert(key, Holder::Own(held));
-                    }
-                    return Ok(());
-                }
-                SocketHolder::Hidden => return Ok(()),
+        let mut stranger = match os::socket_holder(inode, main) {
+            SocketHolder::Tree(held) => {
+                known.insert(key, Holder::Own(held));
+                return Ok(());
+            }
+            SocketHolder::Hidden => return Ok(()),
+            SocketHolder::Other(other) => other,
+        };
+        // Several sockets may share a port (SO_REUSEPORT), and the kernel named one of them. Listing all takes tens of
+        // milliseconds, so only now.
+        for other in os::listener_inodes(address.port()).into_iter().filter(|other| *other != inode) {
+            match os::socket_holder(other, main) {
+                SocketHolder::Tree(_) | SocketHolder::Hidden => return Ok(()),
                 SocketHolder::Other(other) => stranger = stranger.or(other),
             }
         }
