@@ -81,7 +81,7 @@ fn ready(values: &mut Values<'_>) -> Option<Ready> {
         values.item("listen_timeout").is_some().then(|| values.millis("listen_timeout", Ready::TIMEOUT));
     let Some(node) = values.node("ready") else {
         let timeout = listen_timeout.unwrap_or(Ready::TIMEOUT);
-        return waits_for_message.then(|| Ready { probe: Probe::Message(true), timeout, interval: Ready::INTERVAL });
+        return waits_for_message.then_some(Ready { probe: Probe::Message(true), timeout, interval: Ready::INTERVAL });
     };
     if waits_for_message && let Some(item) = values.item("wait_ready") {
         let span = item.key_span;

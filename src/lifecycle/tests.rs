@@ -384,3 +384,17 @@ impl World {
         self.perform(machine, effects, now)
     }
 }
+
+#[test]
+fn a_process_that_asks_for_more_time_gets_it_and_never_less() {
+    let mut machine = probed();
+    let extend = |machine: &mut Machine, generation, by| {
+        assert_eq!(machine.step(Input::Extended { generation, by: Millis::seconds(by) }, Moment(10_000)), []);
+        machine.alarm()
+    };
+    assert_eq!(extend(&mut machine, 1, 5), Some(Moment(30_000)), "it has that much already");
+    assert_eq!(extend(&mut machine, 0, 60), Some(Moment(30_000)), "an older process");
+    assert_eq!(extend(&mut machine, 1, 60), Some(Moment(70_000)));
+    answer(&mut machine, Ok(()), 11_000);
+    assert_eq!(extend(&mut machine, 1, 90), None, "it is good: there is no deadline");
+}

@@ -14,6 +14,9 @@ use crate::rules::{self, Standpoint};
 /// The shortest time between two looks: a thousand apps that start tick a thousand times.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
+/// A wait for operations of the same plan is shown when it lasts longer than this.
+const SHOW_AFTER: Duration = Duration::from_millis(250);
+
 /// How a wait ended.
 pub(super) enum Waited {
     /// Everything is as the app needs it.
@@ -58,19 +61,56 @@ impl Execution {
                 }
                 Standpoint::NotYet(why) => why,
             };
-            if shown.show(dependency, condition, &why) {
-                let waits_for = WaitsFor { app: dependency.clone(), condition, why: why.clone(), since: os::now() };
-                let _ = self.progress.send(Progress::Waits { app: app.clone(), waits_for });
-            }
-            if !std::mem::replace(&mut is_told, true) {
-                let fact = Fact::WaitsFor { app: dependency.clone(), condition, why };
-                self.surroundings.events.tell(Subject::App(self.project.clone(), app.clone()), fact);
-            }
+            self.tell_wait(&mut shown, dependency, condition, why, &mut is_told);
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return Waited::Superseded },
-                changed = desired.changed() => if changed.is_err() { return Waited::Superseded },
+                tick = changes.changed() => if tick.is_err() { return Waited::Superseded },
+                tick = desired.changed() => if tick.is_err() { return Waited::Superseded },
             }
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Shows what an app waits for while the operations on its dependencies are carried out. Never ends by itself; at
+    /// its end nothing is shown any more.
+    pub(super) async fn show_dependencies(&self, app: &AppName) {
+        // Most dependencies are met before anybody could read it.
+        tokio::time::sleep(SHOW_AFTER).await;
+        let mut changes = self.surroundings.supervisor.changes();
+        let mut shown = Shown { waiting: &self.waiting, app: AppId::new(self.project.clone(), app.clone()) };
+        let mut is_told = false;
+        loop {
+            changes.borrow_and_update();
+            for (dependency, condition) in
+                self.declared(app).map(|declared| declared.spec.depends_on.clone()).unwrap_or_default()
+            {
+                if let Standpoint::NotYet(why) = self.standpoint(&dependency, condition).await {
+                    self.tell_wait(&mut shown, &dependency, condition, why, &mut is_told);
+                    break;
+                }
+            }
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    fn tell_wait(
+        &self,
+        shown: &mut Shown<'_>,
+        dependency: &AppName,
+        condition: Condition,
+        why: String,
+        is_told: &mut bool,
+    ) {
+        let app = shown.app.name.clone();
+        if shown.show(dependency, condition, &why) {
+            let waits_for = WaitsFor { app: dependency.clone(), condition, why: why.clone(), since: os::now() };
+            let _ = self.progress.send(Progress::Waits { app: app.clone(), waits_for });
+        }
+        if !std::mem::replace(is_told, true) {
+            let fact = Fact::WaitsFor { app: dependency.clone(), condition, why };
+            self.surroundings.events.tell(Subject::App(self.project.clone(), app), fact);
         }
     }
 

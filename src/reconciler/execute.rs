@@ -125,11 +125,13 @@ impl Execution {
     async fn walk(&self, line: Line) -> Vec<OperationReport> {
         let mut reports = Vec::new();
         let mut barred_by: Option<String> = None;
-        for mut need in line.needs {
-            let gate = need.wait_for(|gate| *gate != Gate::Closed).await.map_or(Gate::Barred, |gate| *gate);
-            if gate == Gate::Barred {
-                barred_by = Some("an app that it depends on did not start".to_owned());
-            }
+        let starts = line.operations.iter().any(|operation| needs_dependencies(&operation.verb));
+        let is_barred = tokio::select! {
+            is_barred = any_is_barred(line.needs) => is_barred,
+            () = self.show_dependencies(&line.app), if starts => false, // goes on for ever
+        };
+        if is_barred {
+            barred_by = Some("an app that it depends on did not start".to_owned());
         }
         for operation in line.operations {
             if barred_by.is_none() && needs_dependencies(&operation.verb) {
@@ -215,6 +217,16 @@ impl Execution {
             }
         });
     }
+}
+
+/// Waits for all gates.
+async fn any_is_barred(needs: Vec<watch::Receiver<Gate>>) -> bool {
+    let mut is_barred = false;
+    for mut need in needs {
+        let gate = need.wait_for(|gate| *gate != Gate::Closed).await.map_or(Gate::Barred, |gate| *gate);
+        is_barred |= gate == Gate::Barred;
+    }
+    is_barred
 }
 
 /// Groups operations by app and ties each group to the gates of what it comes after.

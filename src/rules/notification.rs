@@ -128,7 +128,7 @@ mod tests {
         let cases: [(&[u8], &[ChannelLine], usize); 6] = [
             (b"\"ready\"\n", &[ChannelLine::Ready], 8),
             (b"\"rea", &[], 0),
-            (b"{\"cmd\":\"NODE_HANDLE\",\"msg\":1}\n\"ready\"\n\"x", &[ChannelLine::Handle, ChannelLine::Ready], 39),
+            (b"{\"cmd\":\"NODE_HANDLE\",\"msg\":1}\n\"ready\"\n\"x", &[ChannelLine::Handle, ChannelLine::Ready], 38),
             (b"\x02nonsense\n", &[ChannelLine::Other], 10),
             (b"{\"type\":\"ready\"}\n", &[ChannelLine::Other], 17),
             (b"\n", &[ChannelLine::Other], 1),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::net::{TcpStream, UnixStream};
@@ -53,8 +53,8 @@ pub(super) async fn connect(
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let connected = match host {
         // What a name service says about it is of no interest, and asking costs a thread.
-        "localhost" => match TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
-            Err(_) => match TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await {
+        "localhost" => match TcpStream::connect(("127.0.0.1", port)).await {
+            Err(_) => match TcpStream::connect(("::1", port)).await {
                 // Where there is no IPv6 at all, that is not the news.
                 Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => {
                     Err(io::ErrorKind::ConnectionRefused.into())
@@ -74,11 +74,9 @@ pub(super) async fn connect(
     Ok(stream)
 }
 
+/// An IPv4 address in IPv6 clothes, undressed.
 fn mapped(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V6(ip) => SocketAddr::new(ip.to_canonical(), address.port()),
-        IpAddr::V4(_) => address,
-    }
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 async fn connect_unix(subject: &Subject, path: &str) -> Result<(), String> {
@@ -113,18 +111,19 @@ impl Listeners {
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        let mut stranger = None;
-        // Several sockets may share a port (SO_REUSEPORT); the kernel named one of them.
-        let others = os::listener_inodes(address.port()).into_iter().filter(|other| *other != inode);
-        for socket in std::iter::once(inode).chain(others) {
-            match os::socket_holder(socket, main) {
-                SocketHolder::Tree(held) => {
-                    if socket == inode {
-                        known.insert(key, Holder::Own(held));
-                    }
-                    return Ok(());
-                }
-                SocketHolder::Hidden => return Ok(()),
+        let mut stranger = match os::socket_holder(inode, main) {
+            SocketHolder::Tree(held) => {
+                known.insert(key, Holder::Own(held));
+                return Ok(());
+            }
+            SocketHolder::Hidden => return Ok(()),
+            SocketHolder::Other(other) => other,
+        };
+        // Several sockets may share a port (SO_REUSEPORT), and the kernel named one of them. Listing all takes tens of
+        // milliseconds, so only now.
+        for other in os::listener_inodes(address.port()).into_iter().filter(|other| *other != inode) {
+            match os::socket_holder(other, main) {
+                SocketHolder::Tree(_) | SocketHolder::Hidden => return Ok(()),
                 SocketHolder::Other(other) => stranger = stranger.or(other),
             }
         }

@@ -94,7 +94,7 @@ fn request<'a>(url: &Url<'_>, headers: impl Iterator<Item = (&'a str, String)>) 
     for (name, value) in own.into_iter().chain(given) {
         // A line end in a value would be another header.
         let value: String = value.chars().filter(|letter| !letter.is_control()).collect();
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([name, ": ", &value, "\r\n"]);
     }
     text.push_str("\r\n");
     text
@@ -180,7 +180,7 @@ mod tests {
     fn heads_and_chunks_are_read_as_they_come() {
         assert_eq!(Head::parse(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap(), None);
         let head = Head::parse(b"HTTP/1.1 503 No\r\ntransfer-encoding: gzip, Chunked\r\n\r\nabc").unwrap().unwrap();
-        assert_eq!(head, Head { status: 503, bytes: 52, length: None, is_chunked: true });
+        assert_eq!(head, Head { status: 503, bytes: 53, length: None, is_chunked: true });
         assert!(Head::parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
         assert_eq!(unchunked(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"), b"abcde");
         assert_eq!(unchunked(b"5\r\nab"), b"ab");

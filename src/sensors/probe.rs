@@ -47,7 +47,8 @@ pub(super) struct Task {
 impl Task {
     /// Asks until the answer is good. Only news are told: the same trouble again is none.
     pub async fn until_ready(self, ready: Ready) {
-        let limit = TRY_MAX.min(ready.timeout);
+        // The last answer has to come before the deadline, since it says why.
+        let limit = TRY_MAX.min(Millis(ready.timeout.0 * 9 / 10));
         match &ready.probe {
             Probe::Notify(_) => return self.tell(Err("has not said READY=1 yet".into())).await,
             Probe::Message(_) => return self.tell(Err("has not sent the message `ready` yet".into())).await,

@@ -7,15 +7,15 @@ fn sayer(sandbox: &Sandbox, messages: &[&str]) -> String {
     let script = sandbox.file(
         "say.py",
         r#"
-import os, socket, sys, time
+import os, socket, sys, threading
 name = os.environ["NOTIFY_SOCKET"]
 socket_ = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 socket_.connect("\0" + name[1:] if name[0] == "@" else name)
 for number, message in enumerate(sys.argv[1:], 1):
     while not os.path.exists(str(number)):
-        time.sleep(0.005)
+        threading.Event().wait(0.005)
     socket_.send(message.replace("|", "\n").encode())
-time.sleep(1000)
+threading.Event().wait()
 "#,
     );
     format!("command = \"python3 {} '{}'\"\n", script.display(), messages.join("' '"))

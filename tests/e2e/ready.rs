@@ -10,9 +10,9 @@ pub fn server(sandbox: &Sandbox, seconds: &str) -> String {
     let script = sandbox.file(
         "server.py",
         r#"
-import os, sys, time
+import os, sys, threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-time.sleep(float(sys.argv[1]))
+threading.Event().wait(float(sys.argv[1]))
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(int(open("status").read()) if os.path.exists("status") else 200)
@@ -32,8 +32,7 @@ server.serve_forever()
 fn apply_returns_when_every_kind_of_probe_is_content() {
     let sandbox = Sandbox::new();
     let (http, tcp, unix) = (server(&sandbox, "0.3"), server(&sandbox, "0.2"), sandbox.path("app.sock"));
-    let bind =
-        "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('app.sock'); s.listen(); time.sleep(1000)";
+    let bind = "import socket, threading; s = socket.socket(socket.AF_UNIX); s.bind('app.sock'); s.listen(); threading.Event().wait()";
     sandbox.file("bind.py", bind);
     sandbox.ecosystem(&format!(
         r#"

@@ -4,7 +4,6 @@ mod descriptors;
 mod exit_watch;
 mod fifo;
 mod heir;
-mod helper;
 mod listeners;
 mod memory;
 mod messages;
@@ -13,6 +12,7 @@ mod pidfd;
 mod poller;
 mod proc;
 mod reaper;
+mod side_command;
 mod signals;
 mod spawn;
 mod stack;
@@ -22,7 +22,6 @@ pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, m
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
 pub use heir::Heir;
-pub use helper::{Helper, helper_output};
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
 };
@@ -39,6 +38,7 @@ pub use proc::{
     start_ticks, ticks_now, variables_of,
 };
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, signal_child};
+pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{ExecPlan, Identity, Mailbox, Output, Parent, SpawnFailed, set_child_oom_score, spawn};
 pub use tree::{Leftover, descendants, leftovers};
