@@ -13,7 +13,7 @@ use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName,
 use crate::os;
 use crate::plan::{HIDDEN, is_secret};
 use crate::wire::{
-    DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Selection,
+    DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Row, Selection,
 };
 
 pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
@@ -23,8 +23,19 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let now = os::now();
     let scene = Scene { desired: &desired, live: &live, now };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
-    let apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
+    let mut apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
+    fill(&mut apps, &context, &live);
     Ok(answer::json(&ListAnswer { format: FORMAT, now, apps }))
+}
+
+/// What the processes use at present.
+fn fill(rows: &mut [Row], context: &Context, live: &Live) {
+    let used = context.usage.of(live);
+    for row in rows {
+        let usage = row.pid.and_then(|pid| used.get(&pid));
+        row.memory_bytes = usage.map(|usage| usage.memory);
+        row.cpu_percent = usage.map(|usage| usage.cpu_percent);
+    }
 }
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
@@ -38,6 +49,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
         let Some(declared) = scene.declared(&target.app) else { continue };
         let Some(project) = desired.projects.get(&target.app.project) else { continue };
         let mut instances = scene.rows_of(&target.app);
+        fill(&mut instances, &context, &live);
         instances.retain(|row| target.slot.is_none_or(|slot| row.slot == Some(slot)));
         let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
         apps.push(DescribedApp {
@@ -46,6 +58,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             files: project.origin.files.clone(),
             profile: project.origin.profile.clone(),
             outdated_slots: outdated(&target.app, declared, &live),
+            missing_limits: context.supervisor.missing_limits(&declared.spec.run.limits).unwrap_or_default(),
             logs: logs.collect(),
             instances,
             spec: masked(&declared.spec),

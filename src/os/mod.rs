@@ -37,12 +37,12 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Dead, ExecPlan, ExitWatch, Fifo, Heir, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready,
+    Dead, ExecPlan, ExitWatch, Fifo, Groups, Heir, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready,
     SharedMemory, ShutdownSignals, SignalFd, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, boot_id,
-    children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, descendants, exit_of,
-    keep_across_exec, leave_session, leftovers, memory_of, move_above, name_process, next_dead_child, open_null,
-    own_pid, packet_pair, parent_pid, place, proc_stat, queued_bytes, reap, receive_packet, send_packet,
-    set_child_oom_score, signal_child, spawn, splice, wait_readable, wait_writable,
+    children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants, exit_of,
+    harvest, keep_across_exec, leave_session, leftovers, memory_of, memory_of_all, move_above, name_process,
+    next_dead_child, oom_kills, open_null, own_pid, packet_pair, parent_pid, place, proc_stat, queued_bytes, reap,
+    receive_packet, send_packet, set_child_oom_score, signal_child, spawn, splice, trees, wait_readable, wait_writable,
 };
 pub use lock::Lock;
 pub use look::{FileKind, file_kind, list_folder};
@@ -50,4 +50,4 @@ pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use terminal::{RunAs, arguments, become_program, current_folder, say_on_interrupt, variable};
 pub use user::{User, group_id, supplementary_groups, user_by_id, user_name, user_named};
-pub use worker::{Full, Worker};
+pub use worker::{Crew, Full, Worker};

@@ -7,6 +7,11 @@
 //! Each sensor is one task that lives as long as the daemon. It keeps nothing that the next daemon could not see
 //! again by itself.
 
+mod memory;
+mod usage;
+
+pub use usage::{Usage, Used};
+
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
 
@@ -21,5 +26,5 @@ pub struct Surroundings {
 
 /// Starts all sensors. Must be called inside the runtime.
 pub fn start(surroundings: Surroundings) {
-    drop(surroundings);
+    tokio::spawn(memory::watch(surroundings.supervisor));
 }

@@ -4,6 +4,7 @@
 //! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
+mod hooks;
 mod member;
 mod perform;
 mod recover;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Live};
+use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, Live};
 
 pub use recover::Recovered;
 pub use world::{Specs, World, log_path};
@@ -108,6 +109,7 @@ pub enum Outcome {
 /// The way to the supervisor; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
+    world: Arc<World>,
     requests: mpsc::Sender<Request>,
     revision: watch::Receiver<u64>,
     is_anchor_gone: watch::Receiver<bool>,
@@ -130,10 +132,11 @@ impl Supervisor {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let (roster, revision) = roster::Roster::new();
         let (anchor_gone, is_anchor_gone) = watch::channel(false);
-        let mut instances = run::Loop::new(Arc::new(world), roster, inbox, anchor_gone)?;
+        let world = Arc::new(world);
+        let mut instances = run::Loop::new(Arc::clone(&world), roster, inbox, anchor_gone)?;
         let recovered = instances.recover(held, specs);
         tokio::spawn(instances.run());
-        Ok((Self { requests, revision, is_anchor_gone }, recovered))
+        Ok((Self { world, requests, revision, is_anchor_gone }, recovered))
     }
 
     /// Gives an order and waits for its end. A stopped supervisor answers `Superseded`.
@@ -148,6 +151,11 @@ impl Supervisor {
     /// Tells what a sensor saw. A stopped supervisor does not want to know.
     pub async fn observed(&self, observation: Observation) {
         let _ = self.requests.send(Request::Observed(observation)).await;
+    }
+
+    /// Which of these limits cannot be had on this machine, and why.
+    pub fn missing_limits(&self, limits: &Limits) -> Option<String> {
+        self.world.missing_limits(limits)
     }
 
     /// What is, now.

@@ -38,6 +38,7 @@ impl Loop {
             recovered.instances += 1;
             self.take_over(member, &mut pipes, &mut recovered);
         }
+        self.end_orphaned_hooks();
         self.sweep();
         self.roster.publish();
         recovered
@@ -140,6 +141,7 @@ fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
         generation: row.generation() - u32::from(was_never_made && row.generation() > 0),
         restarts: record.restarts,
         unstable: record.unstable,
+        force_kills: record.force_kills,
         ..Machine::new(Arc::clone(&spec), seed(&id))
     };
     let launch = Launch {

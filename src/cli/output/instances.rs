@@ -91,6 +91,7 @@ pub(in crate::cli) mod tests {
             started_at: None,
             generation: 1,
             restarts: 0,
+            force_kills: 0,
             next_start_ms: None,
             last_exit: None,
             memory_bytes: None,

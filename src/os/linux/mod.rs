@@ -1,5 +1,6 @@
 //! What only Linux has: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
 
+mod cgroup;
 mod descriptors;
 mod exit_watch;
 mod fifo;
@@ -14,7 +15,9 @@ mod signals;
 mod spawn;
 mod stack;
 mod tree;
+mod usage;
 
+pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::ExitWatch;
 pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
@@ -23,8 +26,11 @@ pub use memory::SharedMemory;
 pub use packet::{packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
 pub use poller::{Poller, Ready, Waker};
-pub use proc::{ProcStat, boot_id, children_of, cookie_of, cpu_of, memory_of, own_pid, parent_pid, proc_stat};
-pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, signal_child};
+pub use proc::{
+    ProcStat, boot_id, children_of, cookie_of, cpu_of, memory_of, oom_kills, own_pid, parent_pid, proc_stat,
+};
+pub use reaper::{Dead, become_subreaper, harvest, leave_session, name_process, next_dead_child, reap, signal_child};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{ExecPlan, Identity, Mailbox, Parent, SpawnFailed, set_child_oom_score, spawn};
 pub use tree::{Leftover, descendants, leftovers};
+pub use usage::{cpu_of_all, memory_of_all, trees};

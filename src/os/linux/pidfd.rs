@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::model::Exit;
+use crate::model::{Exit, Millis};
 use crate::os::errno::{checked, checked_long};
 
 use super::proc::{pids, proc_stat};
@@ -82,9 +82,15 @@ impl PidFd {
 
     /// Whether the process has ended (reaped or not).
     pub fn has_exited(&self) -> bool {
+        self.exits_within(Millis(0))
+    }
+
+    /// Suspends this thread until the process has ended, for at most `time`; a signal may end the wait early.
+    pub fn exits_within(&self, time: Millis) -> bool {
         let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one valid pollfd; returns at once.
-        (unsafe { libc::poll(&raw mut poll, 1, 0) }) == 1 && poll.revents & (libc::POLLIN | libc::POLLHUP) != 0
+        let time = libc::c_int::try_from(time.0).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one valid pollfd.
+        (unsafe { libc::poll(&raw mut poll, 1, time) }) == 1 && poll.revents & (libc::POLLIN | libc::POLLHUP) != 0
     }
 
     /// How it ended, from the kernel's memory: only after it was reaped by whoever is its parent, and only

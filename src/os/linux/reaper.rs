@@ -4,6 +4,8 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 
+use super::pidfd::exit_of;
+use crate::model::Exit;
 use crate::os::errno::{checked, uninterrupted};
 
 /// A child that has ended and not been reaped.
@@ -49,14 +51,31 @@ pub fn next_dead_child() -> io::Result<Option<Dead>> {
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
         other => other?,
     };
-    // SAFETY: these fields are what `waitid` fills in (or left zero: no child has ended).
-    let (pid, value) = unsafe { (info.si_pid(), info.si_status()) };
-    let status = match info.si_code {
+    // SAFETY: this field is what `waitid` fills in (or left zero: no child has ended).
+    let pid = unsafe { info.si_pid() };
+    Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0).map(|pid| Dead { pid, status: status_of(&info) }))
+}
+
+/// What `waitid` found, as a raw wait status.
+fn status_of(info: &libc::siginfo_t) -> i32 {
+    // SAFETY: `waitid` has filled this field in.
+    let value = unsafe { info.si_status() };
+    match info.si_code {
         libc::CLD_EXITED => (value & 0xFF) << 8,
         libc::CLD_DUMPED => value & 0x7F | 0x80,
         _killed => value & 0x7F,
-    };
-    Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0).map(|pid| Dead { pid, status }))
+    }
+}
+
+/// Reaps a child that has ended, and says how; `None` if it has not.
+///
+/// # Errors
+/// `ECHILD`: it is no child of ours.
+pub fn harvest(pid: u32) -> io::Result<Option<Exit>> {
+    let info = wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG)?;
+    // SAFETY: left zero where no child has ended.
+    let has_ended = unsafe { info.si_pid() } != 0;
+    Ok(has_ended.then(|| exit_of(status_of(&info))))
 }
 
 /// Lets the kernel forget a child that has ended. One that has not is left alone.

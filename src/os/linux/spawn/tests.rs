@@ -32,6 +32,9 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         stdout: writer.try_clone().unwrap().into(),
         stderr: writer.into(),
         open_files_soft: Some(64),
+        limits: Limits::default(),
+        group: None,
+        dies_with_caller: false,
     };
     (plan, reader)
 }
