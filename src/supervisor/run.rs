@@ -43,6 +43,8 @@ pub(super) struct Loop {
     pub(super) oom_kills: u64,
     /// What was said about limits that cannot be had.
     pub(super) told_limits: BTreeMap<AppId, String>,
+    /// However much happens meanwhile: rows are looked at then.
+    next_look: tokio::time::Instant,
     requests: mpsc::Receiver<Request>,
     anchor_gone: watch::Sender<bool>,
 }
@@ -85,6 +87,7 @@ impl Loop {
             hook_ends,
             oom_kills: os::oom_kills(),
             told_limits: BTreeMap::new(),
+            next_look: tokio::time::Instant::now() + LOOK_EVERY,
             requests,
             anchor_gone,
         })
@@ -126,7 +129,7 @@ impl Loop {
                 Ok(AnchorWord::Exited | AnchorWord::Refused { .. }) => Happening::Harvested,
                 Ok(AnchorWord::Gone) | Err(_) => Happening::AnchorGone,
             },
-            () = tokio::time::sleep(LOOK_EVERY) => Happening::TimeToLook,
+            () = tokio::time::sleep_until(self.next_look) => Happening::TimeToLook,
             () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => Happening::AlarmRang,
         }
     }
@@ -289,6 +292,7 @@ impl Loop {
 
     /// Wake-ups are hints, the table is the truth: an exit that nobody was woken for is found here.
     fn look_at_rows(&mut self) {
+        self.next_look = tokio::time::Instant::now() + LOOK_EVERY;
         self.oom_kills = os::oom_kills();
         let is_over = |member: &Member| member.row.state() == RowState::Exited && member.process.is_some();
         let over = self.roster.iter().filter(|(_, member)| is_over(member));

@@ -150,13 +150,29 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
         Err(error) => {
             // A child that came to be and could not execute its program has a pid; its row follows when it is reaped.
             let _ = row.abandon();
-            Err(failed(
-                error.stage,
-                &subject_of(error, &job.launch, program),
-                &io::Error::from_raw_os_error(error.errno),
-            ))
+            let cause = io::Error::from_raw_os_error(error.errno);
+            if let Some(message) = missing_interpreter(error.stage, &cause, program) {
+                let error = SpawnError { stage: error.stage, subject: program.to_owned(), errno: error.errno, message };
+                return Err(SpawnFailure { failure: Failure::Spawn { error }, is_passing: false });
+            }
+            Err(failed(error.stage, &subject_of(error, &job.launch, program), &cause))
         }
     }
+}
+
+/// "No such file" about a file that is there means the program of its `#!` line.
+fn missing_interpreter(stage: SpawnStage, error: &io::Error, program: &str) -> Option<String> {
+    if stage != SpawnStage::Exec || error.kind() != io::ErrorKind::NotFound || !os::exists(Path::new(program)) {
+        return None;
+    }
+    let line = os::first_line(Path::new(program))?;
+    let interpreter = line.strip_prefix("#!")?.split_whitespace().next().unwrap_or_default();
+    // The kernel takes the whole line; a carriage return at its end is seen by nobody else.
+    Some(if os::exists(Path::new(interpreter)) {
+        "its first line ends with a carriage return: save it with the line ends of this system".to_owned()
+    } else {
+        format!("the interpreter `{interpreter}` of its first line does not exist")
+    })
 }
 
 /// What a failed step was about.
