@@ -17,7 +17,7 @@ use crate::lifecycle::{Input, Machine, State};
 use crate::model::{AppId, Exit, Fact, InstanceId, Subject};
 use crate::os::{self, ExitWatch, Leftover, PidFd};
 
-/// How often rows are looked at although nothing happened.
+/// How often rows are looked at, whatever happens meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The supervisor's own memory. It belongs to one task; nobody else touches it.

@@ -24,7 +24,7 @@ fn a_slow_app_is_never_there_twice_and_no_command_hangs() {
             let mut most = 0;
             while !is_over.load(Ordering::Relaxed) {
                 most = most.max(copies(&sandbox));
-                thread::sleep(Duration::from_millis(3));
+                crate::support::pause_between_faults(Duration::from_millis(3));
             }
             most
         });

@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_mins(1);
 fn a_child_that_grows_restarts_the_whole_app_once_and_gracefully() {
     let sandbox = Sandbox::new();
     // The child grows in the first run only; the app itself stays small.
-    let child = "import os, time\nblock = bytearray(80 << 20) if not os.path.exists('grown') else b''\nopen('grown', 'w').close()\nprint('grown', flush=True)\ntime.sleep(1000)\n";
+    let child = "import os, signal\nblock = bytearray(80 << 20) if not os.path.exists('grown') else b''\nopen('grown', 'w').close()\nprint('grown', flush=True)\nsignal.pause()\n";
     sandbox.file("child.py", child);
     sandbox.file("app.sh", "trap 'echo bye; exit 0' TERM\npython3 child.py &\nwait $!\n");
     sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh app.sh\"\nmax_memory_restart = \"60M\"\n");
