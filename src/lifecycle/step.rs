@@ -46,10 +46,12 @@ impl Machine {
             }
             State::Starting { then, .. } => *then = None,
             // Whoever waits for a process that is not good yet goes on waiting.
-            State::Preparing { .. } | State::Running { readiness: Readiness::Waiting { .. }, .. } => {}
+            State::Preparing { .. }
+            | State::Running { readiness: Readiness::Waiting { .. }, .. }
+            | State::Unknown
+            | State::Gone => {}
             State::Running { .. } => effects.push(Effect::Settle(OrderEnd::Done)),
             State::Leaving { then, .. } | State::Stopping { then, .. } => *then = Then::Again(cause),
-            State::Unknown | State::Gone => {}
         }
     }
 
