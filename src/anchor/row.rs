@@ -61,6 +61,8 @@ pub struct Record {
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
+    /// Processes that had to be killed; the table counts to 65,535.
+    pub force_kills: u32,
     /// What is to become of it.
     pub standing: RowStanding,
     /// When it is started again (standing `Backoff`).
@@ -283,6 +285,9 @@ impl Row {
 
 /// Stands beside the slot, whose number never comes near it.
 const SUCCESSOR: u32 = 1 << 31;
+/// The standing and the count of kills share a word.
+const STANDING_BITS: u32 = 16;
+const KILLS_MAX: u32 = (1 << (32 - STANDING_BITS)) - 1;
 
 impl Record {
     fn words(&self) -> [u64; 9] {
@@ -290,7 +295,8 @@ impl Record {
         let [b0, b1] = halves(self.base_digest);
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let slot = self.slot & !SUCCESSOR | if self.is_successor { SUCCESSOR } else { 0 };
-        let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.standing as u32));
+        let kills = self.force_kills.min(KILLS_MAX) << STANDING_BITS;
+        let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.standing as u32 | kills));
         [self.epoch, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
     }
 
@@ -312,7 +318,8 @@ impl Record {
             is_successor: low(5) & SUCCESSOR != 0,
             restarts: high(5),
             unstable: low(6),
-            standing: RowStanding::of(high(6)),
+            force_kills: high(6) >> STANDING_BITS,
+            standing: RowStanding::of(high(6) & ((1 << STANDING_BITS) - 1)),
             next_start: Moment(word(7)),
             stop_deadline: Moment(word(8)),
         }

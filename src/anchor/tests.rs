@@ -20,6 +20,7 @@ fn record(number: u64) -> Record {
         slot: 3,
         restarts: u32::MAX,
         unstable: 2,
+        force_kills: 7,
         standing: RowStanding::Backoff,
         next_start: Moment(number + 1),
         stop_deadline: Moment(number + 2),

@@ -29,11 +29,12 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
     let warnings = context.warnings.take();
+    let used = context.usage.of(&live);
     if query.flag("brief") {
-        let apps = pairs.iter().map(|pair| pair.brief(now)).collect();
+        let apps = pairs.iter().map(|pair| pair.brief(now, &used)).collect();
         return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
     }
-    let apps = pairs.iter().map(|pair| pair.row(now)).collect();
+    let apps = pairs.iter().map(|pair| pair.row(now, &used)).collect();
     Ok(answer::json(&ListAnswer { format: FORMAT, now, apps, warnings }))
 }
 
@@ -44,13 +45,14 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
     let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let used = context.usage.of(&live);
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in select(&desired, &selection)? {
         let Some(declared) = scene.declared(&target.app) else { continue };
         let Some(project) = desired.projects.get(&target.app.project) else { continue };
         let pairs = scene.of_app(&target.app);
         let chosen = pairs.iter().filter(|pair| target.slot.is_none_or(|slot| pair.slot == Some(slot)));
-        let instances: Vec<Row> = chosen.map(|pair| pair.row(now)).collect();
+        let instances: Vec<Row> = chosen.map(|pair| pair.row(now, &used)).collect();
         let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
         apps.push(DescribedApp {
             standing: declared.standing.clone(),
@@ -59,6 +61,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             files: project.origin.files.clone(),
             profile: project.origin.profile.clone(),
             outdated_slots: outdated(&target.app, declared, &live),
+            missing_limits: context.supervisor.missing_limits(&declared.spec.run.limits).unwrap_or_default(),
             logs: logs.collect(),
             instances,
             spec: masked(&declared.spec),

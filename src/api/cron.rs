@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
-use super::rows::{Due, Scene};
+use super::rows::{Due, Scene, UsedBy};
 use super::select::select;
 use crate::model::{AppId, Declared, Desired, Live, Standing, WallTime};
 use crate::os;
@@ -29,7 +29,7 @@ pub(super) async fn schedules(State(context): State<Context>, RawQuery(query): R
     let schedule = |id: &AppId| {
         let declared = scene.declared(id)?;
         declared.spec.schedule.cron_restart.as_ref()?;
-        let first = scene.of_app(id).first().map(|pair| pair.row(os::now()));
+        let first = scene.of_app(id).first().map(|pair| pair.row(os::now(), &UsedBy::default()));
         Some(row(id, declared, &live, first.as_ref(), upcoming(declared, now, count)))
     };
     Ok(answer::json(&CronAnswer { format: FORMAT, now, schedules: ids.iter().filter_map(schedule).collect() }))

@@ -28,6 +28,7 @@ use crate::events::Events;
 use crate::model::{Moment, WallTime};
 use crate::os::Worker;
 use crate::reconciler::Reconciler;
+use crate::sensors::Usage;
 use crate::supervisor::Supervisor;
 
 pub use serve::serve;
@@ -42,6 +43,8 @@ pub struct Context {
     pub reconciler: Reconciler,
     /// What is.
     pub supervisor: Supervisor,
+    /// What the apps use.
+    pub usage: Usage,
     /// What happened.
     pub events: Events,
     /// Ticks when a log file grew (`Pump::advanced`).

@@ -10,6 +10,7 @@ use crate::model::{
 };
 use crate::plan;
 use crate::reconciler::{Target, Waiting, WaitsFor};
+use crate::sensors::Used;
 use crate::wire::{BriefRow, Row};
 
 /// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
@@ -38,6 +39,9 @@ pub(super) struct Scene<'a> {
     pub waiting: &'a Waiting,
     pub due: &'a Due,
 }
+
+/// What main processes use, with everything below them.
+pub(super) type UsedBy = BTreeMap<u32, Used>;
 
 /// When apps with a schedule are due next.
 pub(super) type Due = BTreeMap<AppId, WallTime>;
@@ -157,7 +161,8 @@ impl<'a> Pair<'a> {
     }
 
     /// Everything about it.
-    pub(super) fn row(self, now: Moment) -> Row {
+    pub(super) fn row(self, now: Moment, used: &UsedBy) -> Row {
+        let usage = self.usage(used);
         let id = AppId::new(self.project.clone(), self.app.clone());
         let phase = self.live.map_or(Phase::Stopped, |live| live.phase.clone());
         let ready_within_ms = match &phase {
@@ -188,6 +193,7 @@ impl<'a> Pair<'a> {
             started_at,
             generation: self.live.map_or(0, |live| live.generation),
             restarts: self.live.map_or(0, |live| live.restarts),
+            force_kills: self.live.map_or(0, |live| live.force_kills),
             next_start_ms,
             waits_for: self.waits_for.cloned(),
             waits_ms: self.waits_ms(now),
@@ -195,14 +201,15 @@ impl<'a> Pair<'a> {
             says: self.live.and_then(|live| live.status.clone()),
             next_due: self.next_due,
             last_exit: self.live.and_then(|live| live.last_exit),
-            memory_bytes: None,
-            cpu_percent: None,
+            memory_bytes: usage.map(|usage| usage.memory),
+            cpu_percent: usage.map(|usage| usage.cpu_percent),
             script: self.program().into_owned(),
         }
     }
 
     /// What a table shows of it.
-    pub(super) fn brief(self, now: Moment) -> BriefRow<'a> {
+    pub(super) fn brief(self, now: Moment, used: &UsedBy) -> BriefRow<'a> {
+        let usage = self.usage(used);
         let phase = self.live.map_or(&Phase::Stopped, |live| &live.phase);
         let (uptime_ms, next_start_ms) = times(phase, now);
         BriefRow {
@@ -222,10 +229,14 @@ impl<'a> Pair<'a> {
             says: self.live.and_then(|live| live.status.as_deref()).map(Cow::Borrowed),
             next_due: self.next_due,
             is_between_runs: self.is_between_runs(),
-            memory_bytes: None,
-            cpu_percent: None,
+            memory_bytes: usage.map(|usage| usage.memory),
+            cpu_percent: usage.map(|usage| usage.cpu_percent),
             script: self.program(),
         }
+    }
+
+    fn usage(self, used: &UsedBy) -> Option<&Used> {
+        used.get(&self.live?.phase.pid()?)
     }
 
     /// A timed task whose time has not come.

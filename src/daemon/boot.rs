@@ -92,6 +92,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         events: events.clone(),
         listeners: Listeners::default(),
         spawners: Worker::start("pm-spawn", SPAWNERS, SPAWNS_MAX).map_err(at("start the spawning threads"))?,
+        groups: std::sync::OnceLock::new(),
         home: home.clone(),
     };
     let (supervisor, recovered) = Supervisor::start(world, inherited.held, &keeper).map_err(at("watch processes"))?;
@@ -122,6 +123,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let context = Context {
         reconciler,
         supervisor,
+        usage: sensors::Usage::default(),
         events,
         log_growth: pump.advanced(),
         logs_folder: home.logs.clone(),

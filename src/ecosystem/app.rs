@@ -9,6 +9,7 @@ use super::diagnostic::code;
 use super::document::unsupported;
 use super::environment::{Collected, EnvFiles, environment, restart_on};
 use super::keys::{SIZE, UMASK};
+use super::limits::limits;
 use super::program::program;
 use super::schedule::schedule;
 use super::shape::Shape;
@@ -61,6 +62,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     };
     upkeep(values, &mut app);
     update(values, &mut app);
+    limits(values, &mut app);
     check_ports(values, &app);
     Some((app, collected))
 }

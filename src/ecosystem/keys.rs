@@ -177,6 +177,17 @@ pub(super) static SIZE: Form = Form {
     takes_variables: true,
 };
 
+static CPU_SHARE: Form = Form {
+    words: "a share of one CPU such as \"50%\"",
+    pattern: r"^[1-9][0-9]{0,5}%$",
+    check: |text| match super::limits::percent(text) {
+        Some(_) => Ok(()),
+        None => Err(Flaw::new(format!("`{text}` is not a share of a CPU")).hint("write 2 for two CPUs, or \"50%\"")),
+    },
+    takes_zero: false,
+    takes_variables: true,
+};
+
 fn quantity(problem: &QuantityError, what: &str, both: fn(&str) -> String) -> Flaw {
     match problem {
         QuantityError::NoUnit(number) if number.trim().parse::<f64>().is_ok() => Flaw {
@@ -271,7 +282,7 @@ static HEALTH_FIELDS: [Field; 9] = [
 ];
 static LIMIT_FIELDS: [Field; 6] = [
     field("memory", Shape::Form(&SIZE), "Memory of the whole tree."),
-    field("cpu", Any(&[Integer(1, 1024), Text]), "CPUs, or a share such as \"50%\"."),
+    field("cpu", Any(&[Integer(1, 1024), Shape::Form(&CPU_SHARE)]), "CPUs, or a share of one such as \"50%\"."),
     field("nofile", Integer(0, 1 << 40), "Open files."),
     field("nproc", Integer(0, 1 << 40), "Processes of the user."),
     field("nice", Integer(-20, 19), "Scheduling priority."),
@@ -290,12 +301,13 @@ static UPDATE_FIELDS: [Field; 6] = [
     field("healthy_deadline", Shape::Form(&DURATION), "When a new process that is not good has failed."),
     field("auto_revert", Boolean, "Go back to the old app after a failure."),
 ];
-static HOOK_FIELDS: [Field; 5] = [
-    field("pre_start", Text, "Before every start."),
-    field("post_ready", Text, "When the app is good."),
-    field("pre_stop", Text, "Before every stop."),
-    field("on_crash", Text, "After an unexpected end."),
-    field("on_give_up", Text, "When it is not started again."),
+static HOOK_FIELDS: [Field; 6] = [
+    field("pre_start", Shape::Form(&PLAIN_TEXT), "Before every start; its failure is a failed start."),
+    field("post_ready", Shape::Form(&PLAIN_TEXT), "When the app is good."),
+    field("pre_stop", Shape::Form(&PLAIN_TEXT), "Before the app is asked to end; then the stop goes on in any case."),
+    field("on_crash", Shape::Form(&PLAIN_TEXT), "After an unexpected end."),
+    field("on_give_up", Shape::Form(&PLAIN_TEXT), "When it is not started again."),
+    field("timeout", Shape::Form(&DURATION), "How long one of them may take; 30 s."),
 ];
 static WATCH_FIELDS: [Field; 3] = [
     field("poll", Boolean, "Look at the files instead of being told."),

@@ -21,6 +21,7 @@ mod explain;
 #[cfg(test)]
 mod fake;
 mod keys;
+mod limits;
 mod merge;
 mod nearest;
 mod program;

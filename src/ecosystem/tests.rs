@@ -241,9 +241,7 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
     for body in [
         "watch = true",
         "exec_mode = \"cluster\"",
-        "max_memory_restart = \"300M\"",
         "log_rotate = { compress = true }",
-        "hooks = { pre_start = \"x\" }",
         "env = { A = { secret = \"file:/x\" } }",
         "time = true",
     ] {

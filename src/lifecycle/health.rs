@@ -1,7 +1,7 @@
 //! Whether a living process is good: what probes and samples say about it, and what follows.
 
 use super::{Effect, End, Machine, OrderEnd, State, Then};
-use crate::model::{Bytes, Cause, Exit, Fact, Failure, HealthAction, Millis, Moment, Readiness};
+use crate::model::{Bytes, Cause, Exit, Fact, Failure, HealthAction, Hook, Millis, Moment, Readiness};
 
 impl Machine {
     /// What a process that has just been made is.
@@ -19,6 +19,7 @@ impl Machine {
             (Readiness::Waiting { .. }, Ok(())) => {
                 *readiness = Readiness::Ready;
                 effects.push(Effect::Tell(Fact::Ready { after: now.since(since) }));
+                self.run_hook(Hook::PostReady, effects);
                 effects.push(Effect::Settle(OrderEnd::Done));
             }
             (Readiness::Waiting { last, .. }, Err(why)) => *last = Some(why),

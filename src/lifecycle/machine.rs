@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Rest, State};
-use crate::model::{App, Bytes, Cause, Exit, Fact, Failure, Millis, Moment, Phase, Readiness};
+use crate::model::{App, Bytes, Cause, Exit, Fact, Failure, Hook, Millis, Moment, Phase, Readiness};
 
 /// One instance: its state and what it remembers between states.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,6 +18,8 @@ pub struct Machine {
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
+    /// Processes that did not end in time and were killed.
+    pub force_kills: u32,
     /// The last wait; a run must be at least this long to count as stable.
     pub last_delay: Millis,
     /// Spreads waits; fixed per instance.
@@ -82,6 +84,15 @@ pub enum Input {
         /// What it may use.
         limit: Bytes,
     },
+    /// A hook has ended, or its time was over.
+    HookEnded {
+        /// Beside which process; nothing follows for an older generation.
+        generation: u32,
+        /// Which.
+        hook: Hook,
+        /// Well, or why not.
+        result: Result<(), String>,
+    },
     /// The moment that [`Machine::alarm`] named has come.
     Alarm,
 }
@@ -97,7 +108,14 @@ pub enum Effect {
     /// Send the policy's stop signal to what lives.
     Ask,
     /// Send SIGKILL to everything that lives.
-    Kill,
+    Kill {
+        /// Later ones follow only while something is left.
+        is_first: bool,
+    },
+    /// Run a hook for at most the policy's time; answered by [`Input::HookEnded`].
+    Hook(Hook),
+    /// Kill a hook that may be running; not answered.
+    EndHook(Hook),
     /// Look what is left of the tree; answered by [`Input::Swept`].
     Sweep,
     /// State a fact.
@@ -126,6 +144,7 @@ impl Machine {
             generation: 0,
             restarts: 0,
             unstable: 0,
+            force_kills: 0,
             last_delay: Millis(0),
             seed,
         }
@@ -137,7 +156,9 @@ impl Machine {
             State::Stopping { deadline, next_sweep, .. } => {
                 Some(next_sweep.map_or(*deadline, |sweep| sweep.min(*deadline)))
             }
-            State::Waiting { until, .. } => Some(*until),
+            State::Preparing { until, .. } | State::Leaving { until, .. } | State::Waiting { until, .. } => {
+                Some(*until)
+            }
             State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => Some(*deadline),
             State::Unknown | State::Resting(_) | State::Starting { .. } | State::Running { .. } | State::Gone => None,
         }
@@ -146,12 +167,15 @@ impl Machine {
     /// The state as observers see it. `pid` is the main process, which the machine does not know.
     pub fn phase(&self, pid: Option<u32>) -> Phase {
         match &self.state {
-            State::Unknown | State::Starting { .. } => Phase::Starting,
+            State::Unknown | State::Preparing { .. } | State::Starting { .. } => Phase::Starting,
             State::Resting(Rest::Stopped) | State::Gone => Phase::Stopped,
             State::Resting(Rest::Done(exit)) => Phase::Done { exit: *exit },
             State::Resting(Rest::Errored(failure)) => Phase::Errored { failure: failure.clone() },
             State::Running { since, readiness } => {
                 Phase::Running { pid: pid.unwrap_or(0), since: *since, readiness: readiness.clone() }
+            }
+            State::Leaving { until, .. } => {
+                Phase::Stopping { pid, deadline: until.after(self.policy.stop.kill_timeout) }
             }
             State::Stopping { deadline, is_main_alive, .. } => {
                 Phase::Stopping { pid: pid.filter(|_| *is_main_alive), deadline: *deadline }

@@ -9,12 +9,17 @@
 //! [`Machine::alarm`] says when it wants to be asked again, so that a deadline survives the daemon:
 //! the next one recovers the state and asks at the same moment.
 //!
+//! A hook that stands before a start or a stop is a state of its own (Preparing, Leaving): it ends by
+//! [`Input::HookEnded`], by its alarm, or (before a start) by any order that wants something else.
+//!
 //! | state ╲ input | start | restart | stop | delete | spawned | spawn failed | exited | swept | probed, extended, over memory | alarm |
 //! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 //! | Unknown | – | – | – | – | – | – | – | – | – | – |
 //! | Resting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – | – |
+//! | Preparing | Preparing | Preparing | Resting(stopped) | *gone* | – | – | – | – | – | Resting(errored) or Waiting |
 //! | Starting | Starting | +again | +rest | +gone | Running, or Stopping if +something | Resting(errored) or Waiting | – | – | – | – |
 //! | Running | Running | Stopping(again) | Stopping(rest) | Stopping(gone) | – | – | Stopping(verdict) | – | ready, failing, or Stopping(verdict) | not ready in time: Stopping(verdict) |
+//! | Leaving | (again) | (again) | (rest) | (gone) | – | – | sweep | – | – | Stopping |
 //! | Stopping | (again) | (again) | (rest) | (gone) | – | – | sweep | nothing left: Starting, Resting, Waiting or *gone* | – | kill |
 //! | Waiting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – | Starting |
 //!
@@ -23,6 +28,7 @@
 //! started, so that there are never two copies of one instance.
 
 mod health;
+mod hooks;
 mod machine;
 mod recover;
 #[cfg(test)]

@@ -70,6 +70,7 @@ impl Machine {
                 since,
                 are_leftovers_asked: false,
                 next_sweep: None,
+                is_killed: false,
                 then: Then::Rest,
             },
             Found::Ended { exit, since, was_asked } => {
@@ -83,6 +84,7 @@ impl Machine {
                     since,
                     are_leftovers_asked: false,
                     next_sweep: None,
+                    is_killed: false,
                     then: if was_asked { Then::Rest } else { Then::Judge { end: End::Exited(exit), uptime } },
                 }
             }
@@ -113,8 +115,10 @@ impl Machine {
             }
             State::Resting(Rest::Stopped)
             | State::Unknown
+            | State::Preparing { .. }
             | State::Starting { .. }
             | State::Running { .. }
+            | State::Leaving { .. }
             | State::Stopping { .. }
             | State::Gone => Standing::Down,
         }
@@ -131,8 +135,10 @@ impl Machine {
             State::Stopping { then: Then::Judge { .. }, .. }
             | State::Unknown
             | State::Resting(_)
+            | State::Preparing { .. }
             | State::Starting { .. }
             | State::Running { .. }
+            | State::Leaving { .. }
             | State::Waiting { .. }
             | State::Gone => None,
         }

@@ -9,6 +9,13 @@ pub enum State {
     Unknown,
     /// No process, and none is coming.
     Resting(Rest),
+    /// Its `pre_start` hook runs; there is no process yet.
+    Preparing {
+        /// Why.
+        cause: Cause,
+        /// When a hook that was not heard of has failed.
+        until: Moment,
+    },
     /// A spawn is on its way.
     Starting {
         /// Why.
@@ -23,6 +30,15 @@ pub enum State {
         /// Whether it is good.
         readiness: Readiness,
     },
+    /// The process lives on while its `pre_stop` hook runs; then it is asked to end.
+    Leaving {
+        /// Since when it runs.
+        since: Moment,
+        /// When it is asked even if the hook was not heard of.
+        until: Moment,
+        /// What follows when nothing is left.
+        then: Then,
+    },
     /// The process was asked to end, or ended and leaves nothing behind in a moment.
     Stopping {
         /// When SIGKILL follows (again).
@@ -35,6 +51,8 @@ pub enum State {
         are_leftovers_asked: bool,
         /// When the tree is looked at again.
         next_sweep: Option<Moment>,
+        /// Whether SIGKILL was sent.
+        is_killed: bool,
         /// What follows when nothing is left.
         then: Then,
     },

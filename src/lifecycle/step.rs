@@ -1,7 +1,7 @@
 //! The transition function: every state answers every input.
 
 use super::{Effect, End, Input, Machine, OrderEnd, Rest, State, Then};
-use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment, Readiness};
+use crate::model::{Cause, Exit, Fact, Failure, Hook, Millis, Moment, Readiness};
 use crate::rules::{Verdict, after_exit, after_trouble};
 
 /// How often a tree that does not go away is looked at.
@@ -14,7 +14,7 @@ impl Machine {
     pub fn step(&mut self, input: Input, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Start(cause) => self.start(cause, &mut effects),
+            Input::Start(cause) => self.start(cause, now, &mut effects),
             Input::Restart(cause) => self.end(Then::Again(cause.clone()), cause, now, &mut effects),
             Input::Stop(cause) => self.end(Then::Rest, cause, now, &mut effects),
             Input::Delete(cause) => self.end(Then::Gone, cause, now, &mut effects),
@@ -29,25 +29,30 @@ impl Machine {
                 self.over_memory(used, limit, now, &mut effects);
             }
             Input::Exited { .. } | Input::Probed { .. } | Input::Extended { .. } | Input::OverMemory { .. } => {}
+            Input::HookEnded { generation, hook, result } => {
+                self.hook_ended(generation, hook, result, now, &mut effects);
+            }
             Input::Swept { left } => self.swept(left, now, &mut effects),
             Input::Alarm => self.alarm_rang(now, &mut effects),
         }
         effects
     }
 
-    fn start(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+    fn start(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
         match &mut self.state {
             State::Resting(_) | State::Waiting { .. } => {
                 self.unstable = 0;
                 self.last_delay = Millis(0);
-                self.spawn(cause, effects);
+                self.spawn(cause, now, effects);
             }
             State::Starting { then, .. } => *then = None,
             // Whoever waits for a process that is not good yet goes on waiting.
-            State::Running { readiness: Readiness::Waiting { .. }, .. } => {}
+            State::Preparing { .. }
+            | State::Running { readiness: Readiness::Waiting { .. }, .. }
+            | State::Unknown
+            | State::Gone => {}
             State::Running { .. } => effects.push(Effect::Settle(OrderEnd::Done)),
-            State::Stopping { then, .. } => *then = Then::Again(cause),
-            State::Unknown | State::Gone => {}
+            State::Leaving { then, .. } | State::Stopping { then, .. } => *then = Then::Again(cause),
         }
     }
 
@@ -55,28 +60,47 @@ impl Machine {
     fn end(&mut self, next: Then, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
         match &mut self.state {
             State::Resting(_) | State::Waiting { .. } => self.follow(next, now, effects),
+            State::Preparing { .. } => {
+                effects.push(Effect::EndHook(Hook::PreStart));
+                self.follow(next, now, effects);
+            }
             State::Starting { then, .. } => *then = Some(next),
             State::Running { since, .. } => {
                 let since = *since;
                 self.stop(since, next, cause, now, effects);
             }
-            State::Stopping { then, .. } => *then = next,
+            State::Leaving { then, .. } | State::Stopping { then, .. } => *then = next,
             State::Unknown | State::Gone => {}
         }
     }
 
-    /// Asks the living process to end.
+    /// Ends the living process: its hook first, if it has one.
     pub(super) fn stop(&mut self, since: Moment, next: Then, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
         effects.push(Effect::Tell(Fact::Stopping { cause }));
-        self.state = State::Stopping {
+        self.end_hook(Hook::PostReady, effects);
+        if self.run_hook(Hook::PreStop, effects) {
+            self.state = State::Leaving { since, until: self.hook_deadline(now), then: next };
+        } else {
+            self.ask(since, next, now, effects);
+        }
+    }
+
+    /// Asks the living process to end.
+    pub(super) fn ask(&mut self, since: Moment, next: Then, now: Moment, effects: &mut Vec<Effect>) {
+        self.state = self.stopping(since, true, next, now);
+        effects.push(Effect::Ask);
+    }
+
+    fn stopping(&self, since: Moment, is_main_alive: bool, then: Then, now: Moment) -> State {
+        State::Stopping {
             deadline: now.after(self.policy.stop.kill_timeout),
-            is_main_alive: true,
+            is_main_alive,
             since,
             are_leftovers_asked: false,
             next_sweep: None,
-            then: next,
-        };
-        effects.push(Effect::Ask);
+            is_killed: false,
+            then,
+        }
     }
 
     fn spawned(&mut self, pid: u32, now: Moment, effects: &mut Vec<Effect>) {
@@ -86,7 +110,10 @@ impl Machine {
         effects.push(Effect::Tell(started));
         self.state = State::Running { since: now, readiness: self.first_readiness(now) };
         match then {
-            None if self.policy.ready.is_none() => effects.push(Effect::Settle(OrderEnd::Done)),
+            None if self.policy.ready.is_none() => {
+                self.run_hook(Hook::PostReady, effects);
+                effects.push(Effect::Settle(OrderEnd::Done));
+            }
             None => {}
             Some(then) => self.end(then, cause, now, effects),
         }
@@ -95,16 +122,31 @@ impl Machine {
     fn spawn_failed(&mut self, failure: Failure, is_passing: bool, now: Moment, effects: &mut Vec<Effect>) {
         let State::Starting { cause, then } = &self.state else { return };
         let (cause, then) = (cause.clone(), then.clone());
-        effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
-        if let Some(then) = then {
-            return self.follow(then, now, effects);
+        match then {
+            None => self.not_started(&cause, failure, is_passing, now, effects),
+            Some(then) => {
+                effects.push(Effect::Tell(Fact::StartFailed { failure }));
+                self.follow(then, now, effects);
+            }
         }
+    }
+
+    /// There is no process, and the one that was wanted will not come.
+    pub(super) fn not_started(
+        &mut self,
+        cause: &Cause,
+        failure: Failure,
+        is_passing: bool,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
         // A person hears of it at once and can mend it; what nobody watches keeps trying.
         let is_asked = matches!(cause, Cause::Apply { .. } | Cause::Command { .. });
         if is_asked && !is_passing {
             self.give_up(failure, effects);
         } else {
-            self.judge(End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
+            self.judge(&End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
         }
     }
 
@@ -115,28 +157,29 @@ impl Machine {
                 let uptime = now.since(since);
                 let end = if readiness.is_up() { End::Exited(exit) } else { End::ExitedUnready(exit) };
                 self.tell_exit(exit, uptime, false, effects);
-                self.state = State::Stopping {
-                    deadline: now.after(self.policy.stop.kill_timeout),
-                    is_main_alive: false,
-                    since,
-                    are_leftovers_asked: false,
-                    next_sweep: None,
-                    then: Then::Judge { end, uptime },
-                };
+                self.end_hook(Hook::PostReady, effects);
+                self.state = self.stopping(since, false, Then::Judge { end, uptime }, now);
+                effects.push(Effect::Sweep);
+            }
+            State::Leaving { since, then, .. } => {
+                let (since, mut then) = (*since, then.clone());
+                then.learn(exit);
+                self.tell_exit(exit, now.since(since), true, effects);
+                effects.push(Effect::EndHook(Hook::PreStop));
+                self.state = self.stopping(since, false, then, now);
                 effects.push(Effect::Sweep);
             }
             State::Stopping { is_main_alive, since, then, .. } if *is_main_alive => {
                 *is_main_alive = false;
                 let uptime = now.since(*since);
-                if let Then::Judge { end: End::Ended { exit: known, .. }, .. } = then {
-                    *known = exit;
-                }
+                then.learn(exit);
                 self.tell_exit(exit, uptime, true, effects);
                 effects.push(Effect::Sweep);
             }
             State::Stopping { .. }
             | State::Unknown
             | State::Resting(_)
+            | State::Preparing { .. }
             | State::Starting { .. }
             | State::Waiting { .. }
             | State::Gone => {}
@@ -168,10 +211,12 @@ impl Machine {
 
     fn alarm_rang(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match &mut self.state {
-            State::Stopping { deadline, next_sweep, is_main_alive, .. } => {
+            State::Stopping { deadline, next_sweep, is_main_alive, is_killed, .. } => {
                 if now >= *deadline {
                     *deadline = now.after(KILL_EVERY);
-                    effects.push(Effect::Kill);
+                    let is_first = !std::mem::replace(is_killed, true);
+                    self.force_kills = self.force_kills.saturating_add(u32::from(is_first));
+                    effects.push(Effect::Kill { is_first });
                 }
                 if next_sweep.is_some_and(|at| now >= at) {
                     *next_sweep = None;
@@ -180,7 +225,10 @@ impl Machine {
                     }
                 }
             }
-            State::Waiting { until, .. } if now >= *until => self.spawn(Cause::Policy, effects),
+            State::Waiting { until, .. } if now >= *until => self.spawn(Cause::Policy, now, effects),
+            State::Preparing { until, .. } | State::Leaving { until, .. } if now >= *until => {
+                self.hook_lost(now, effects);
+            }
             State::Running { since, readiness: Readiness::Waiting { deadline, last } } if now >= *deadline => {
                 let (since, last) = (*since, last.clone());
                 self.not_ready(since, last, now, effects);
@@ -188,8 +236,10 @@ impl Machine {
             State::Waiting { .. }
             | State::Unknown
             | State::Resting(_)
+            | State::Preparing { .. }
             | State::Starting { .. }
             | State::Running { .. }
+            | State::Leaving { .. }
             | State::Gone => {}
         }
     }
@@ -208,7 +258,7 @@ impl Machine {
             Then::Again(cause) => {
                 self.unstable = 0;
                 self.last_delay = Millis(0);
-                self.spawn(cause, effects);
+                self.spawn(cause, now, effects);
             }
             Then::Gone => {
                 self.state = State::Gone;
@@ -216,21 +266,25 @@ impl Machine {
                 effects.push(Effect::Settle(OrderEnd::Done));
                 effects.push(Effect::Forget);
             }
-            Then::Judge { end, uptime } => self.judge(end, uptime, None, now, effects),
+            Then::Judge { end, uptime } => self.judge(&end, uptime, None, now, effects),
         }
     }
 
     /// Asks the policy. `spawn_failure` stands in for the exit of a process that never was.
     fn judge(
         &mut self,
-        end: End,
+        end: &End,
         uptime: Millis,
         spawn_failure: Option<Failure>,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
         let exit = end.exit();
-        match self.verdict(&end, uptime) {
+        let verdict = self.verdict(end, uptime);
+        if spawn_failure.is_none() && !matches!(verdict, Verdict::Done) {
+            self.run_hook(Hook::OnCrash, effects);
+        }
+        match verdict {
             Verdict::Done => {
                 self.state = State::Resting(Rest::Done(exit));
                 effects.push(Effect::Tell(Fact::Completed { exit }));
@@ -249,7 +303,7 @@ impl Machine {
                     effects.push(Effect::Settle(OrderEnd::Failed(failure)));
                 }
                 if delay.0 == 0 {
-                    return self.spawn(end.cause(), effects);
+                    return self.spawn(end.cause(), now, effects);
                 }
                 self.state = State::Waiting { until: now.after(delay), delay };
                 effects.push(Effect::Tell(Fact::BackingOff { delay, attempt: unstable }));
@@ -273,14 +327,24 @@ impl Machine {
     fn give_up(&mut self, failure: Failure, effects: &mut Vec<Effect>) {
         self.state = State::Resting(Rest::Errored(failure.clone()));
         effects.push(Effect::Tell(Fact::GaveUp { failure: failure.clone() }));
+        self.run_hook(Hook::OnGiveUp, effects);
         effects.push(Effect::Settle(OrderEnd::Failed(failure)));
     }
 
-    fn spawn(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
+    fn spawn(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
         self.generation = self.generation.wrapping_add(1);
         if cause.is_trouble() {
             self.restarts = self.restarts.saturating_add(1);
         }
+        if self.run_hook(Hook::PreStart, effects) {
+            self.state = State::Preparing { cause, until: self.hook_deadline(now) };
+        } else {
+            self.create(cause, effects);
+        }
+    }
+
+    /// Everything that comes first is done: asks for the process.
+    pub(super) fn create(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         self.state = State::Starting { cause, then: None };
         effects.push(Effect::Spawn { generation: self.generation });
     }

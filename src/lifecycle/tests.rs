@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::samples::app;
 use super::*;
 use crate::model::{
-    Bytes, Cause, Exit, Fact, Failure, Health, HealthAction, Millis, Moment, Probe, Readiness, Ready, RestartWhen,
+    Bytes, Cause, Exit, Fact, Failure, Health, HealthAction, Hook, Millis, Moment, Probe, Readiness, Ready, RestartWhen,
 };
 
 fn machine() -> Machine {
@@ -84,7 +84,7 @@ fn nothing_starts_while_something_of_the_old_tree_is_left() {
     assert_eq!(deeds(machine.step(Input::Swept { left: 2 }, Moment(5))), [Effect::Ask]);
     assert_eq!(machine.step(Input::Alarm, Moment(15)), [Effect::Sweep]);
     assert_eq!(machine.step(Input::Swept { left: 1 }, Moment(15)), []);
-    assert_eq!(machine.step(Input::Alarm, Moment(10_005)), [Effect::Kill, Effect::Sweep]);
+    assert_eq!(machine.step(Input::Alarm, Moment(10_005)), [Effect::Kill { is_first: true }, Effect::Sweep]);
     assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_006))), [Effect::Spawn { generation: 2 }]);
 }
 
@@ -93,7 +93,7 @@ fn a_stop_asks_then_kills_and_ends_only_when_nothing_is_left() {
     let mut machine = running();
     assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(100))), [Effect::Ask]);
     assert_eq!(machine.alarm(), Some(Moment(10_100)));
-    assert_eq!(machine.step(Input::Alarm, Moment(10_100)), [Effect::Kill]);
+    assert_eq!(machine.step(Input::Alarm, Moment(10_100)), [Effect::Kill { is_first: true }]);
     let killed = Input::Exited { generation: 1, exit: Exit::Signal(9) };
     assert_eq!(deeds(machine.step(killed, Moment(10_101))), [Effect::Sweep]);
     assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_101))), [Effect::Settle(OrderEnd::Done)]);
@@ -202,7 +202,97 @@ fn any_input() -> impl Strategy<Value = Input> {
             result: if is_good { Ok(()) } else { Err("refused".into()) }
         }),
         (0..6_u32).prop_map(|generation| Input::OverMemory { generation, used: Bytes(2), limit: Bytes(1) }),
+        (0..6_u32, any_hook(), any::<bool>()).prop_map(|(generation, hook, is_well)| Input::HookEnded {
+            generation,
+            hook,
+            result: if is_well { Ok(()) } else { Err("no".into()) }
+        }),
     ]
+}
+
+fn any_hook() -> impl Strategy<Value = Hook> {
+    prop_oneof![
+        Just(Hook::PreStart),
+        Just(Hook::PostReady),
+        Just(Hook::PreStop),
+        Just(Hook::OnCrash),
+        Just(Hook::OnGiveUp),
+    ]
+}
+
+/// An instance with every hook, or with none.
+fn hooked(has_hooks: bool) -> Machine {
+    let mut spec = app();
+    if has_hooks {
+        let command = || Some("true".to_owned());
+        spec.hooks.pre_start = command();
+        spec.hooks.post_ready = command();
+        spec.hooks.pre_stop = command();
+        spec.hooks.on_crash = command();
+        spec.hooks.on_give_up = command();
+    }
+    Machine::new(Arc::new(spec), 1)
+}
+
+fn hook_ended(machine: &mut Machine, hook: Hook, result: Result<(), &str>, at: u64) -> Vec<Effect> {
+    let generation = machine.generation;
+    deeds(machine.step(Input::HookEnded { generation, hook, result: result.map_err(str::to_owned) }, Moment(at)))
+}
+
+#[test]
+fn a_hook_comes_before_the_start_and_its_failure_is_a_failed_start() {
+    let mut machine = hooked(true);
+    assert_eq!(machine.step(Input::Start(command()), Moment(0)), [Effect::Hook(Hook::PreStart)]);
+    assert_eq!(hook_ended(&mut machine, Hook::PreStart, Ok(()), 5), [Effect::Spawn { generation: 1 }]);
+    let mut failing = hooked(true);
+    failing.step(Input::Start(command()), Moment(0));
+    let failure = Failure::Hook { hook: Hook::PreStart, message: "exit code 1".into() };
+    let effects = hook_ended(&mut failing, Hook::PreStart, Err("exit code 1"), 5);
+    assert_eq!(effects, [Effect::Hook(Hook::OnGiveUp), Effect::Settle(OrderEnd::Failed(failure.clone()))]);
+    assert_eq!(failing.state, State::Resting(Rest::Errored(failure)));
+}
+
+#[test]
+fn a_stop_during_the_first_hook_ends_it_and_nothing_is_started() {
+    let mut machine = hooked(true);
+    machine.step(Input::Start(command()), Moment(0));
+    let effects = deeds(machine.step(Input::Stop(command()), Moment(1)));
+    assert_eq!(effects, [Effect::EndHook(Hook::PreStart), Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(hook_ended(&mut machine, Hook::PreStart, Ok(()), 2), []);
+    assert_eq!(machine.state, State::Resting(Rest::Stopped));
+}
+
+#[test]
+fn a_stop_waits_for_its_hook_and_goes_on_whatever_it_said() {
+    for result in [Ok(()), Err("exit code 1")] {
+        let mut machine = hooked(true);
+        machine.step(Input::Start(command()), Moment(0));
+        hook_ended(&mut machine, Hook::PreStart, Ok(()), 0);
+        let up = deeds(machine.step(Input::Spawned { pid: 7 }, Moment(0)));
+        assert_eq!(up, [Effect::Hook(Hook::PostReady), Effect::Settle(OrderEnd::Done)]);
+        let stop = deeds(machine.step(Input::Stop(command()), Moment(9)));
+        assert_eq!(stop, [Effect::EndHook(Hook::PostReady), Effect::Hook(Hook::PreStop)]);
+        assert_eq!(hook_ended(&mut machine, Hook::PreStop, result, 10), [Effect::Ask]);
+    }
+}
+
+#[test]
+fn a_hook_that_is_never_heard_of_again_holds_nothing_up() {
+    let mut machine = hooked(true);
+    machine.step(Input::Start(command()), Moment(0));
+    let until = machine.alarm().unwrap();
+    let effects = deeds(machine.step(Input::Alarm, until));
+    assert_eq!(effects[0], Effect::EndHook(Hook::PreStart));
+    assert!(matches!(machine.state, State::Resting(Rest::Errored(Failure::Hook { .. }))), "{:?}", machine.state);
+}
+
+#[test]
+fn a_process_that_has_to_be_killed_is_counted_once() {
+    let mut machine = running();
+    machine.step(Input::Stop(command()), Moment(0));
+    assert_eq!(machine.step(Input::Alarm, Moment(10_000)), [Effect::Kill { is_first: true }]);
+    assert_eq!(machine.step(Input::Alarm, Moment(10_250)), [Effect::Kill { is_first: false }]);
+    assert_eq!(machine.force_kills, 1);
 }
 
 /// A process that has to become good, and stay good.
@@ -303,14 +393,19 @@ proptest! {
     /// A pretend kernel answers every spawn and sweep; whatever people do in between, there is never a
     /// second process, and a stop at the end always reaches rest.
     #[test]
-    fn never_two_processes_and_a_stop_always_ends(orders in prop::collection::vec((any_input(), 0..400_u64), 0..60)) {
-        let mut machine = machine();
+    fn never_two_processes_and_a_stop_always_ends(
+        orders in prop::collection::vec((any_input(), 0..400_u64), 0..60),
+        has_hooks: bool,
+    ) {
+        let mut machine = hooked(has_hooks);
         let mut now = 0;
         let mut world = World::default();
         for (input, pause) in orders {
             now += pause;
             // The kernel's own answers come from the pretend kernel, not from the dice.
-            if !matches!(input, Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::Swept { .. }) {
+            if let Input::HookEnded { result, .. } = input {
+                world.end_a_hook(&mut machine, result.is_ok(), now)?;
+            } else if !matches!(input, Input::Spawned { .. } | Input::SpawnFailed { .. } | Input::Exited { .. } | Input::Swept { .. }) {
                 let effects = machine.step(input, Moment(now));
                 world.perform(&mut machine, effects, now)?;
             } else if let Input::Exited { exit, .. } = input {
@@ -332,8 +427,8 @@ proptest! {
 
     /// No input makes the machine panic, whatever state it is in.
     #[test]
-    fn any_input_in_any_order_is_answered(inputs in prop::collection::vec((any_input(), 0..40_000_u64), 0..80)) {
-        let mut machine = machine();
+    fn any_input_in_any_order_is_answered(inputs in prop::collection::vec((any_input(), 0..40_000_u64), 0..80), has_hooks: bool) {
+        let mut machine = hooked(has_hooks);
         let mut now = 0;
         for (input, pause) in inputs {
             now += pause;
@@ -347,9 +442,21 @@ proptest! {
 struct World {
     alive: Option<u32>,
     asked: u32,
+    hooks: Vec<(u32, Hook)>,
 }
 
 impl World {
+    /// The oldest hook ends, well or not.
+    fn end_a_hook(&mut self, machine: &mut Machine, is_well: bool, now: u64) -> Result<(), TestCaseError> {
+        if self.hooks.is_empty() {
+            return Ok(());
+        }
+        let (generation, hook) = self.hooks.remove(0);
+        let result = if is_well { Ok(()) } else { Err("no".to_owned()) };
+        let effects = machine.step(Input::HookEnded { generation, hook, result }, Moment(now));
+        self.perform(machine, effects, now)
+    }
+
     fn perform(&mut self, machine: &mut Machine, effects: Vec<Effect>, now: u64) -> Result<(), TestCaseError> {
         for effect in effects {
             match effect {
@@ -365,13 +472,18 @@ impl World {
                         self.die(machine, Exit::Signal(15), now)?;
                     }
                 }
-                Effect::Kill => self.die(machine, Exit::Signal(9), now)?,
+                Effect::Kill { .. } => self.die(machine, Exit::Signal(9), now)?,
                 Effect::Sweep => {
                     prop_assert_eq!(self.alive, None, "swept while the main process lives");
                     let effects = machine.step(Input::Swept { left: 0 }, Moment(now));
                     self.perform(machine, effects, now)?;
                 }
                 Effect::Tell(Fact::Started { generation, .. }) => prop_assert_eq!(self.alive, Some(generation)),
+                Effect::Hook(hook) => {
+                    prop_assert!(hook != Hook::PreStart || self.alive.is_none(), "prepared beside a living process");
+                    self.hooks.push((machine.generation, hook));
+                }
+                Effect::EndHook(hook) => self.hooks.retain(|(_, running)| *running != hook),
                 Effect::Tell(_) | Effect::Settle(_) | Effect::Forget => {}
             }
         }

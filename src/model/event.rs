@@ -246,7 +246,16 @@ pub enum Fact {
         why: String,
     },
     /// The kernel's out-of-memory killer ended it.
-    OutOfMemory,
+    OutOfMemory {
+        /// The kernel names it; otherwise memory ran out at that moment, and nobody here sent the signal.
+        #[serde(default)]
+        is_certain: bool,
+    },
+    /// Limits that cannot be had on this machine.
+    LimitsUnavailable {
+        /// Which, why, and what would help.
+        message: String,
+    },
     /// A hook failed or took too long.
     HookFailed {
         /// Which: `pre_stop`.

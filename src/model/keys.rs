@@ -219,11 +219,11 @@ keys! {
     restart_on Respawn built "list of globs", "none",
         "Files whose contents belong to the app: an apply after they changed starts new processes. Relative to `cwd`.",
         "restart_on = [\"dist/**\", \"package-lock.json\"]";
-    max_memory_restart Live later "size", "none",
-        "Restart when the whole tree uses more memory than this.",
+    max_memory_restart Live built "size", "none",
+        "Restart when the whole tree uses more memory than this, three looks in a row (2 s apart): private memory of all processes plus the largest shared part.",
         "max_memory_restart = \"300M\"";
-    limits Respawn later "{ memory, cpu, nofile, nproc, nice, oom_score_adj }", "none",
-        "What the process may use.",
+    limits Respawn built "{ memory, cpu, nofile, nproc, nice, oom_score_adj }", "none",
+        "What the process may use. `memory` and `cpu` need a control group; where there is none, `pm` says so and goes on.",
         "limits = { nofile = 65536 }";
     user [uid] Respawn built "name or number", "the daemon's",
         "Run as this user; needs root. Supplementary groups, HOME and USER follow.",
@@ -267,8 +267,8 @@ keys! {
     update Live built "{ strategy, max_surge, max_unavailable, min_healthy_time, healthy_deadline, auto_revert }", "by capability",
         "How processes are replaced one after the other.",
         "update = { min_healthy_time = \"10s\" }";
-    hooks Live later "{ pre_start, post_ready, pre_stop, on_crash, on_give_up }", "none",
-        "Commands run at these points, in bounded time; their output goes to the app's log.",
+    hooks Live built "{ pre_start, post_ready, pre_stop, on_crash, on_give_up, timeout }", "none",
+        "Commands run by `sh -c` at these points with the app's user, folder and environment, for at most `timeout` (30 s); their output goes to the app's error log.",
         "hooks = { pre_start = \"./migrate\" }";
     protect Live built "true or false", "false",
         "An apply never deletes this app.",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, Bytes, InstanceId, Millis, Moment, WallTime};
+use super::{App, Bytes, Hook, InstanceId, Millis, Moment, WallTime};
 
 /// A snapshot of all instances.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct LiveInstance {
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
+    /// Processes that did not end in time and were killed.
+    pub force_kills: u32,
     /// The spawn record: the spec that the current (or last) process was started with.
     pub spec: Arc<App>,
     /// The restart counter that it was started under.
@@ -238,6 +240,13 @@ pub enum Failure {
         /// What the last probe found.
         why: String,
     },
+    /// What has to run before it did not end well.
+    Hook {
+        /// Which hook.
+        hook: Hook,
+        /// Why: how it ended, or that it took too long.
+        message: String,
+    },
     /// It used too much memory, and its policy is never to restart.
     OverMemory {
         /// What its tree used.
@@ -260,6 +269,7 @@ impl fmt::Display for Failure {
             Self::EndedUnready { exit } => write!(f, "ended with {exit} before it was ready"),
             Self::Aborted => f.write_str("the rolling update was aborted"),
             Self::Unhealthy { why } => write!(f, "is unhealthy: {why}"),
+            Self::Hook { hook, message } => write!(f, "its hook `{}` failed: {message}", hook.word()),
             Self::OverMemory { used, limit } => write!(f, "used {used} of memory, more than {limit}"),
         }
     }
@@ -308,6 +318,8 @@ pub enum SpawnStage {
     Folder,
     /// `dup2(2)` of stdin, stdout, stderr.
     Descriptors,
+    /// `setrlimit(2)`, `setpriority(2)`, the score of the out-of-memory killer.
+    Limits,
     /// `execve(2)`.
     Exec,
 }
@@ -325,6 +337,7 @@ impl SpawnStage {
             Self::Identity => "become user",
             Self::Folder => "enter folder",
             Self::Descriptors => "connect the output of",
+            Self::Limits => "set the limits of",
             Self::Exec => "execute",
         }
     }

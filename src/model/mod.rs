@@ -45,4 +45,4 @@ pub use plan::{
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
-pub use update::{Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
+pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};

@@ -94,9 +94,61 @@ pub struct Hooks {
     /// When it is not started again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_give_up: Option<String>,
+    /// How long one of them may take; `None` = [`Hooks::TIMEOUT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
+}
+
+/// A point of an instance's life at which a command may run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// Before a start.
+    PreStart,
+    /// The process is good.
+    PostReady,
+    /// Before the process is asked to end.
+    PreStop,
+    /// After an end that nobody asked for.
+    OnCrash,
+    /// It is not started again by itself.
+    OnGiveUp,
+}
+
+impl Hook {
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::PreStart => "pre_start",
+            Self::PostReady => "post_ready",
+            Self::PreStop => "pre_stop",
+            Self::OnCrash => "on_crash",
+            Self::OnGiveUp => "on_give_up",
+        }
+    }
 }
 
 impl Hooks {
+    /// How long a hook may take where the file says nothing.
+    pub const TIMEOUT: Millis = Millis::seconds(30);
+
+    /// The command of a point, if there is one.
+    pub fn command(&self, hook: Hook) -> Option<&str> {
+        match hook {
+            Hook::PreStart => &self.pre_start,
+            Hook::PostReady => &self.post_ready,
+            Hook::PreStop => &self.pre_stop,
+            Hook::OnCrash => &self.on_crash,
+            Hook::OnGiveUp => &self.on_give_up,
+        }
+        .as_deref()
+    }
+
+    /// How long one of them may take.
+    pub fn limit(&self) -> Millis {
+        self.timeout.unwrap_or(Self::TIMEOUT)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

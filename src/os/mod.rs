@@ -42,15 +42,16 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Datagram, Dead, ExecPlan, ExitWatch, Fifo, Heir, HeldAt, Helper, Identity, InputWatch, Leftover, ListenerLookup,
-    Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory, ShutdownSignals, SignalFd,
-    SocketHolder, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, belongs_to_tree, boot_id, children_of,
-    clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, descendants, drop_datagram, exit_of,
-    exit_of_zombie, helper_output, keep_across_exec, leave_session, leftovers, listener_inodes, memory_of, move_above,
-    name_process, next_dead_child, open_channel, open_notify_socket, open_null, own_pid, packet_pair, parent_pid,
-    peek_channel, peek_datagram, place, proc_stat, process_name, queued_bytes, reap, receive_packet, say_on_channel,
-    send_packet, set_child_oom_score, signal_child, socket_holder, spawn, splice, start_ticks, take_from_channel,
-    ticks_now, variables_of, wait_readable, wait_writable,
+    Datagram, Dead, ExecPlan, ExitWatch, Fifo, Groups, Heir, HeldAt, Helper, Identity, InputWatch, Leftover,
+    ListenerLookup, Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory, ShutdownSignals,
+    SignalFd, SocketHolder, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, belongs_to_tree, boot_id,
+    children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants,
+    drop_datagram, exit_of, exit_of_zombie, helper_output, keep_across_exec, leave_session, leftovers, listener_inodes,
+    memory_of, memory_of_all, move_above, name_process, next_dead_child, oom_kills, open_channel, open_notify_socket,
+    open_null, own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, place, proc_stat, process_name,
+    queued_bytes, reap, reap_exit, receive_packet, say_on_channel, send_packet, set_child_oom_score, signal_child,
+    socket_holder, spawn, splice, start_ticks, take_from_channel, ticks_now, trees, variables_of, wait_readable,
+    wait_writable,
 };
 pub use listen::listen_at;
 pub use lock::Lock;
@@ -60,5 +61,5 @@ pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use terminal::{RunAs, become_program, current_folder, say_on_interrupt, variable};
 pub use user::{User, group_id, supplementary_groups, user_by_id, user_name, user_named};
-pub use worker::{Full, Worker};
+pub use worker::{Crew, Full, Worker};
 pub use zone::{local_zone, zone_named};

@@ -1,6 +1,7 @@
 //! Threads for work that may block: spawning, storing, reading files.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -48,6 +49,80 @@ impl Worker {
     }
 }
 
+/// Threads that exist only while there is work for them; cheap to clone. For work that is rare and may take long.
+#[derive(Clone)]
+pub struct Crew(Arc<CrewShared>);
+
+struct CrewShared {
+    name: &'static str,
+    threads_max: usize,
+    queue_max: usize,
+    state: Mutex<CrewState>,
+}
+
+#[derive(Default)]
+struct CrewState {
+    queue: VecDeque<Work>,
+    threads: usize,
+}
+
+impl std::fmt::Debug for Crew {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "crew {} of {} threads", self.0.name, self.0.threads_max)
+    }
+}
+
+impl Crew {
+    /// No thread yet; `threads_max` at a time, and `queue_max` pieces of work that wait beyond that.
+    pub fn new(name: &'static str, threads_max: usize, queue_max: usize) -> Self {
+        Self(Arc::new(CrewShared { name, threads_max, queue_max, state: Mutex::default() }))
+    }
+
+    /// Queues a piece of work. Never waits.
+    ///
+    /// # Errors
+    /// The queue is full, or the kernel refuses the first thread.
+    pub fn submit(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), Full> {
+        let mut state = self.0.state();
+        if state.queue.len() >= self.0.queue_max {
+            return Err(Full);
+        }
+        state.queue.push_back(work);
+        if state.threads < self.0.threads_max {
+            let crew = self.clone();
+            let name = self.0.name.to_owned();
+            match Builder::new().name(name).stack_size(256 << 10).spawn(move || crew.run()) {
+                Ok(_) => state.threads += 1,
+                Err(_) if state.threads == 0 => {
+                    state.queue.pop_back();
+                    return Err(Full);
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self) {
+        loop {
+            let next = {
+                let mut state = self.0.state();
+                let next = state.queue.pop_front();
+                state.threads -= usize::from(next.is_none());
+                next
+            };
+            let Some(work) = next else { return };
+            let _told: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+}
+
+impl CrewShared {
+    fn state(&self) -> std::sync::MutexGuard<'_, CrewState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 fn run(queue: &Mutex<Receiver<Work>>) {
     loop {
         // The lock is held while waiting: the next thread waits for the lock instead of the queue, no work is lost.
@@ -75,6 +150,29 @@ mod tests {
         }
         drop((worker, done));
         assert_eq!(results.iter().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_crew_does_all_work_and_leaves_no_thread_behind() {
+        let crew = Crew::new("test", 2, 8);
+        let (done, results) = channel();
+        for number in 0..8 {
+            let done = done.clone();
+            while crew
+                .submit(Box::new({
+                    let done = done.clone();
+                    move || done.send(number).unwrap()
+                }))
+                .is_err()
+            {}
+        }
+        drop(done);
+        let mut all: Vec<i32> = results.iter().collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..8).collect::<Vec<_>>());
+        while crew.0.state().threads > 0 {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

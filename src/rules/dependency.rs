@@ -88,6 +88,7 @@ mod tests {
             generation: 1,
             restarts: 0,
             unstable: 0,
+            force_kills: 0,
             spec: Arc::new(app()),
             epoch: 0,
             started: None,

@@ -12,10 +12,14 @@ mod clock;
 mod command;
 mod http;
 mod log_line;
+mod memory;
 mod probe;
 mod probes;
+mod usage;
 
 use tokio::sync::watch;
+
+pub use usage::{Usage, Used};
 
 use crate::events::Events;
 use crate::os::{Home, Worker};
@@ -42,5 +46,6 @@ pub struct Surroundings {
 /// Starts all sensors. Must be called inside the runtime.
 pub fn start(surroundings: Surroundings) {
     tokio::spawn(clock::run(surroundings.clone()));
+    tokio::spawn(memory::watch(surroundings.supervisor.clone()));
     tokio::spawn(probes::follow(surroundings));
 }

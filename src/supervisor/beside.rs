@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::World;
 use super::run::Loop;
 use super::spawn::{self, SpawnFailure, SpawnJob};
-use crate::model::{InstanceId, SpawnStage};
+use crate::model::{InstanceId, Limits, SpawnStage};
 use crate::os::{self, ExecPlan, Helper, Output};
 
 impl Loop {
@@ -46,7 +46,7 @@ impl Loop {
 fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnFailure> {
     let run = &job.launch.spec.run;
     let user = spawn::wanted_user(job)?;
-    let env = spawn::environment(world, job, user.as_ref());
+    let env = spawn::environment(world, job, user.as_ref(), &world.cookie(job.row.index(), job.generation));
     let pipe = os::helper_output();
     let (output, [stdout, stderr]) =
         pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
@@ -61,10 +61,13 @@ fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnFa
         output: Output::Opened([stdout, stderr]),
         handed: Vec::new(),
         is_told_its_pid: false,
+        limits: Limits::default(),
+        group: None,
+        dies_with_caller: true,
         open_files_soft: world.table.open_files_soft(),
     };
     Helper::start(plan, output).map_err(|error| {
-        let subject = spawn::subject_of(error.stage, &job.launch, "/bin/sh");
+        let subject = spawn::subject_of(error, &job.launch, "/bin/sh");
         spawn::failed(error.stage, &subject, &std::io::Error::from_raw_os_error(error.errno))
     })
 }

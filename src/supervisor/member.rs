@@ -108,7 +108,8 @@ impl Member {
 
     /// What the next daemon has to know. While a process lives (or is on its way) that is its own launch.
     pub fn row_record(&self) -> Record {
-        let launch = if matches!(self.machine.state, State::Starting { .. }) { &self.next } else { &self.record };
+        let is_coming = matches!(self.machine.state, State::Preparing { .. } | State::Starting { .. });
+        let launch = if is_coming { &self.next } else { &self.record };
         let machine = &self.machine;
         let (standing, next_start) = match machine.standing() {
             Standing::Down if machine.stop_deadline().is_some() => (RowStanding::StopAsked, Moment(0)),
@@ -126,6 +127,7 @@ impl Member {
             is_successor: self.id.is_successor,
             restarts: machine.restarts,
             unstable: machine.unstable,
+            force_kills: machine.force_kills,
             standing,
             next_start,
             stop_deadline: machine.stop_deadline().unwrap_or_default(),
@@ -142,6 +144,7 @@ impl Member {
             generation: self.machine.generation,
             restarts: self.machine.restarts,
             unstable: self.machine.unstable,
+            force_kills: self.machine.force_kills,
             spec: Arc::clone(spec),
             epoch: self.record.epoch,
             started: self.started,

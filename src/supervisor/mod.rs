@@ -5,6 +5,7 @@
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
 mod beside;
+mod hooks;
 mod listeners;
 mod lost;
 mod member;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, ListenAddress, Live, Moment};
+use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, Moment};
 use crate::os::Helper;
 
 pub use listeners::Listeners;
@@ -114,6 +115,7 @@ pub enum Outcome {
 /// The way to the supervisor; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
+    world: Arc<World>,
     requests: mpsc::Sender<Request>,
     revision: watch::Receiver<u64>,
     is_anchor_gone: watch::Receiver<bool>,
@@ -140,10 +142,11 @@ impl Supervisor {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
         let (roster, revision) = roster::Roster::new();
         let (anchor_gone, is_anchor_gone) = watch::channel(false);
-        let mut instances = run::Loop::new(Arc::new(world), roster, inbox, anchor_gone)?;
+        let world = Arc::new(world);
+        let mut instances = run::Loop::new(Arc::clone(&world), roster, inbox, anchor_gone)?;
         let recovered = instances.recover(held, specs);
         tokio::spawn(instances.run());
-        Ok((Self { requests, revision, is_anchor_gone }, recovered))
+        Ok((Self { world, requests, revision, is_anchor_gone }, recovered))
     }
 
     /// Gives an order and waits for its end. A stopped supervisor answers `Superseded`.
@@ -187,6 +190,11 @@ impl Supervisor {
     pub async fn keep_listeners(&self, wanted: Vec<ListenAddress>) {
         // A stopped supervisor holds nothing any more.
         let _ = self.requests.send(Request::KeepListeners(wanted)).await;
+    }
+
+    /// Which of these limits cannot be had on this machine, and why.
+    pub fn missing_limits(&self, limits: &Limits) -> Option<String> {
+        self.world.missing_limits(limits)
     }
 
     /// What is, now.

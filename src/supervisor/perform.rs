@@ -36,8 +36,12 @@ impl Loop {
         let Some(member) = self.roster.get(row) else { return };
         let record = member.row_record();
         let is_judged = match member.machine.state {
-            State::Resting(_) | State::Waiting { .. } | State::Starting { .. } | State::Gone => true,
-            State::Unknown | State::Running { .. } | State::Stopping { .. } => false,
+            State::Resting(_)
+            | State::Waiting { .. }
+            | State::Preparing { .. }
+            | State::Starting { .. }
+            | State::Gone => true,
+            State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => false,
         };
         // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.
         if !is_judged || member.row.idle(&record).is_err() {
@@ -51,7 +55,9 @@ impl Loop {
         match effect {
             Effect::Spawn { generation } => self.spawn(row, generation),
             Effect::Ask => self.ask(row),
-            Effect::Kill => self.kill(row),
+            Effect::Kill { is_first } => self.kill(row, is_first),
+            Effect::Hook(hook) => self.run_hook(row, hook),
+            Effect::EndHook(hook) => self.hooks.end(row, hook),
             Effect::Sweep => {
                 self.sweeps.insert(row);
             }
@@ -66,6 +72,7 @@ impl Loop {
     }
 
     fn spawn(&mut self, row: u32, generation: u32) {
+        self.tell_missing_limits(row);
         let Some(member) = self.roster.get(row) else { return };
         let mut record = member.row_record();
         if let Some(ready) = &member.next.spec.ready {
@@ -114,9 +121,17 @@ impl Loop {
         }
     }
 
-    fn kill(&mut self, row: u32) {
-        let processes = self.signal_tree(row, SIGKILL);
-        self.tell(row, Fact::ForceKilled { processes });
+    fn kill(&mut self, row: u32, is_first: bool) {
+        let groups = self.groups_of(row);
+        let in_group = groups.map(|groups| (groups.members(row).len(), groups.kill(row)));
+        let mut processes = self.signal_tree(row, SIGKILL);
+        if let Some((members, true)) = in_group {
+            processes = processes.max(u32::try_from(members).unwrap_or(u32::MAX));
+        }
+        // Told once: what cannot die is tried again and again, and must not fill the journal.
+        if is_first {
+            self.tell(row, Fact::ForceKilled { processes });
+        }
     }
 
     /// Signals the main process with its group, what left the group, and what the last sweep found.
@@ -161,7 +176,7 @@ impl Loop {
             let rows = std::mem::take(&mut self.sweeps);
             let mut found = self.look(&rows);
             // A process that hops from parent to parent can slip through one look; what was seen once is looked for twice.
-            if rows.iter().any(|row| self.leftovers.contains_key(row) && !found.contains_key(row)) {
+            if rows.iter().any(|row| self.leftovers.contains_key(row) && found.get(row).is_none_or(Vec::is_empty)) {
                 found = self.look(&rows);
             }
             for row in rows {
@@ -169,12 +184,20 @@ impl Loop {
                 let left = u32::try_from(leftovers.len()).unwrap_or(u32::MAX);
                 if leftovers.is_empty() {
                     self.leftovers.remove(&row);
+                    if let Some(groups) = self.groups_of(row) {
+                        groups.remove(row);
+                    }
                 } else {
                     self.leftovers.insert(row, leftovers);
                 }
                 self.step(row, Input::Swept { left });
             }
         }
+    }
+
+    /// Control groups, if the last process of a row was put into one.
+    pub(super) fn groups_of(&self, row: u32) -> Option<&os::Groups> {
+        self.world.groups_for(&self.roster.get(row)?.record.spec.run.limits)
     }
 
     fn look(&self, rows: &std::collections::BTreeSet<u32>) -> BTreeMap<u32, Vec<os::Leftover>> {
@@ -190,10 +213,26 @@ impl Loop {
         for leftover in all {
             by_row.entry(leftover.row).or_default().push(leftover);
         }
+        for row in rows {
+            let members = self.groups_of(*row).map(|groups| groups.members(*row)).unwrap_or_default();
+            let found = by_row.entry(*row).or_default();
+            let seen: HashSet<u32> = found.iter().map(|leftover| leftover.process.pid()).collect();
+            found.extend(members.into_iter().filter(|member| !seen.contains(&member.process.pid())));
+        }
         by_row
     }
 
-    fn tell(&self, row: u32, fact: Fact) {
+    /// Said once for every app, and again when it is something else.
+    fn tell_missing_limits(&mut self, row: u32) {
+        let Some(member) = self.roster.get(row) else { return };
+        let Some(message) = self.world.missing_limits(&member.next.spec.run.limits) else { return };
+        if self.told_limits.get(&member.id.app) != Some(&message) {
+            self.told_limits.insert(member.id.app.clone(), message.clone());
+            self.tell(row, Fact::LimitsUnavailable { message });
+        }
+    }
+
+    pub(super) fn tell(&self, row: u32, fact: Fact) {
         if let Some(member) = self.roster.get(row) {
             self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }

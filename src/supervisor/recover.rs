@@ -56,6 +56,7 @@ impl Loop {
             self.world.listeners.take_over(key, socket);
         }
         self.release_voices(&pipes);
+        self.end_orphaned_hooks();
         self.sweep();
         self.mirror();
         self.roster.publish();
@@ -189,6 +190,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
         generation: row.generation() - u32::from(was_never_made && row.generation() > 0),
         restarts: record.restarts,
         unstable: record.unstable,
+        force_kills: record.force_kills,
         ..Machine::new(Arc::clone(&spec), seed(&id))
     };
     let launch = Launch {

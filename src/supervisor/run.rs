@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::hooks::{HookResult, Hooks};
 use super::member::Member;
 use super::roster::Roster;
 use super::spawn::{self, SpawnFailure, SpawnResult};
 use super::world::World;
 use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
 use crate::anchor::{AnchorWord, RowState};
-use crate::lifecycle::{Input, Machine};
-use crate::model::{Exit, Fact, InstanceId, Millis, Moment, Subject};
+use crate::lifecycle::{Input, Machine, State};
+use crate::model::{AppId, Exit, Fact, InstanceId, Millis, Moment, Subject};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
 
-/// How often rows are looked at although nothing happened.
+/// How often rows are looked at, whatever happens meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How long the exit status of an orphan is waited for: until whoever has inherited it reaps it.
 const REAPING_MAX: Millis = Millis(1000);
@@ -46,6 +47,14 @@ pub(super) struct Loop {
     pub(super) leftovers: BTreeMap<u32, Vec<Leftover>>,
     pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
     spawned: mpsc::UnboundedReceiver<SpawnResult>,
+    pub(super) hooks: Hooks,
+    hook_ends: mpsc::UnboundedReceiver<HookResult>,
+    /// What the kernel's out-of-memory killer had done when it was last asked.
+    pub(super) oom_kills: u64,
+    /// What was said about limits that cannot be had.
+    pub(super) told_limits: BTreeMap<AppId, String>,
+    /// However much happens meanwhile: rows are looked at then.
+    next_look: tokio::time::Instant,
     requests: mpsc::Receiver<Request>,
     anchor_gone: watch::Sender<bool>,
 }
@@ -54,6 +63,7 @@ pub(super) struct Loop {
 enum Happening {
     Asked(Request),
     Spawned(SpawnResult),
+    HookEnded(HookResult),
     Ended(Vec<u64>),
     Heard(Vec<u64>),
     Harvested,
@@ -72,6 +82,8 @@ impl Loop {
     ) -> std::io::Result<Self> {
         // Bounded by the number of rows: every instance has at most one spawn under way.
         let (spawned_in, spawned) = mpsc::unbounded_channel();
+        // Bounded likewise: an instance has at most one of each hook.
+        let (hook_ended_in, hook_ends) = mpsc::unbounded_channel();
         Ok(Self {
             world,
             roster,
@@ -85,6 +97,11 @@ impl Loop {
             leftovers: BTreeMap::new(),
             spawned_in,
             spawned,
+            hooks: Hooks::new(hook_ended_in),
+            hook_ends,
+            oom_kills: os::oom_kills(),
+            told_limits: BTreeMap::new(),
+            next_look: tokio::time::Instant::now() + LOOK_EVERY,
             requests,
             anchor_gone,
         })
@@ -111,6 +128,7 @@ impl Loop {
         match happening {
             Happening::Asked(request) => self.asked(request),
             Happening::Spawned(result) => self.spawned(result),
+            Happening::HookEnded(result) => self.hook_ended(result),
             Happening::Ended(tokens) => tokens.into_iter().for_each(|token| self.ended(token)),
             Happening::Heard(tokens) => tokens.into_iter().for_each(|token| self.heard(token)),
             Happening::Harvested => self.harvest(),
@@ -147,6 +165,7 @@ impl Loop {
         tokio::select! {
             request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
             Some(result) = self.spawned.recv() => Happening::Spawned(result),
+            Some(result) = self.hook_ends.recv() => Happening::HookEnded(result),
             tokens = self.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
             tokens = self.inputs.next() => Happening::Heard(tokens.unwrap_or_default()),
             word = self.world.anchor.next(), if !is_anchor_gone => match word {
@@ -154,7 +173,7 @@ impl Loop {
                 Ok(AnchorWord::Exited | AnchorWord::Refused { .. }) => Happening::Harvested,
                 Ok(AnchorWord::Gone) | Err(_) => Happening::AnchorGone,
             },
-            () = tokio::time::sleep(LOOK_EVERY) => Happening::TimeToLook,
+            () = tokio::time::sleep_until(self.next_look) => Happening::TimeToLook,
             () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => Happening::AlarmRang,
         }
     }
@@ -341,6 +360,8 @@ impl Loop {
 
     /// Wake-ups are hints, the table is the truth: an exit that nobody was woken for is found here.
     fn look_at_rows(&mut self) {
+        self.next_look = tokio::time::Instant::now() + LOOK_EVERY;
+        self.oom_kills = os::oom_kills();
         let is_over = |member: &Member| member.row.state() == RowState::Exited && member.process.is_some();
         let over = self.roster.iter().filter(|(_, member)| is_over(member));
         let tokens: Vec<u64> = over.map(|(row, member)| token(row, member.machine.generation)).collect();
@@ -362,8 +383,25 @@ impl Loop {
         member.last_exit = Some(exit);
         let generation = member.machine.generation;
         self.listen_no_more(row);
+        self.tell_if_out_of_memory(row, exit);
         os::killpoint("exit.known");
         self.step(row, Input::Exited { generation, exit });
+    }
+
+    /// A SIGKILL that nobody here sent, while the kernel's killer was at work: that was it.
+    fn tell_if_out_of_memory(&mut self, row: u32, exit: Exit) {
+        const SIGKILL: i32 = 9;
+        let is_ours = |member: &Member| matches!(member.machine.state, State::Stopping { is_killed: true, .. });
+        if exit != Exit::Signal(SIGKILL) || self.roster.get(row).is_none_or(is_ours) {
+            return;
+        }
+        if self.groups_of(row).is_some_and(|groups| groups.oom_kills(row) > 0) {
+            return self.tell(row, Fact::OutOfMemory { is_certain: true });
+        }
+        let before = std::mem::replace(&mut self.oom_kills, os::oom_kills());
+        if self.oom_kills > before {
+            self.tell(row, Fact::OutOfMemory { is_certain: false });
+        }
     }
 
     /// A process whose anchor died is no child of the present one, which will never hear of its end.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
-use crate::model::{Environment, Failure, InstanceId, LogPolicy, SpawnError, SpawnStage, Stream};
-use crate::os::{self, ExecPlan, Fifo, Identity, Output, PidFd, User};
+use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, SpawnError, SpawnStage, Stream};
+use crate::os::{self, ExecPlan, Fifo, Identity, Output, PidFd, SpawnFailed, User};
 use crate::rules::{self, Place};
 
 /// How long a restart waits for the journal; only a disk that hangs takes longer.
@@ -68,7 +68,7 @@ pub(super) struct SpawnFailure {
 pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailure> {
     os::killpoint("spawn.begin");
     let user = wanted_user(job)?;
-    let mut env = environment(world, job, user.as_ref());
+    let mut env = environment(world, job, user.as_ref(), &world.cookie(job.row.index(), job.generation));
     let cwd = &job.launch.spec.run.cwd;
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
@@ -93,6 +93,9 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
         handed: handover.descriptors,
         is_told_its_pid: !listen.is_empty(),
         open_files_soft: world.table.open_files_soft(),
+        limits: job.launch.spec.run.limits.clone(),
+        group: group(world, job)?,
+        dies_with_caller: false,
     };
     let created = create(world, job, &plan, &program);
     if created.is_err() {
@@ -106,6 +109,51 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
 pub(super) fn env_words(env: &Environment) -> Result<Vec<CString>, SpawnFailure> {
     env.iter().map(|(name, value)| c_string(SpawnStage::Exec, &format!("{name}={value}"))).collect()
 }
+
+/// The control group of an instance whose tree is limited, where groups can be had.
+fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnFailure> {
+    let limits = &job.launch.spec.run.limits;
+    match world.groups_for(limits) {
+        Some(groups) => groups
+            .create(job.row.index(), limits)
+            .map(Some)
+            .map_err(|error| failed(SpawnStage::Limits, "control group", &error)),
+        None => Ok(None),
+    }
+}
+
+/// What a hook is started as: the app's user, folder, environment and log, but its own command.
+pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Environment) -> Result<ExecPlan, Failure> {
+    let plan = || -> Result<ExecPlan, SpawnFailure> {
+        let user = wanted_user(job)?;
+        let cookie = format!("{}.{HOOK_MARK}", world.cookie(job.row.index(), job.generation));
+        let mut env = environment(world, job, user.as_ref(), &cookie);
+        env.extend(more.clone());
+        let Output::Paths([_, log]) = outputs(world, job, user.as_ref())? else {
+            return Err(refused(SpawnStage::Output, command, "it has no log"));
+        };
+        let text = |text: &str| c_string(SpawnStage::Exec, text);
+        Ok(ExecPlan {
+            program: text("/bin/sh")?,
+            argv: vec![text("sh")?, text("-c")?, text(command)?],
+            envp: env_words(&env)?,
+            cwd: c_string(SpawnStage::Folder, &job.launch.spec.run.cwd.to_string_lossy())?,
+            identity: user.map(|user| user.identity),
+            umask: job.launch.spec.run.umask.unwrap_or(0o022),
+            output: Output::Paths([log.clone(), log]),
+            handed: Vec::new(),
+            is_told_its_pid: false,
+            open_files_soft: world.table.open_files_soft(),
+            limits: Limits::default(),
+            group: None,
+            dies_with_caller: true,
+        })
+    };
+    plan().map_err(|failure| failure.failure)
+}
+
+/// The end of a hook's cookie: by it a hook that outlived its daemon is told from what the app itself has started.
+pub(super) const HOOK_MARK: &str = "hook";
 
 /// The window that matters: from the announcement in the row to the record that the process runs.
 fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Result<(u32, Option<PidFd>), SpawnFailure> {
@@ -133,19 +181,17 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
         Err(error) => {
             // A child that came to be and could not execute its program has a pid; its row follows when it is reaped.
             let _ = row.abandon();
-            Err(failed(
-                error.stage,
-                &subject_of(error.stage, &job.launch, program),
-                &io::Error::from_raw_os_error(error.errno),
-            ))
+            let cause = io::Error::from_raw_os_error(error.errno);
+            Err(failed(error.stage, &subject_of(error, &job.launch, program), &cause))
         }
     }
 }
 
 /// What a failed step was about.
-pub(super) fn subject_of(stage: SpawnStage, launch: &Launch, program: &str) -> String {
+pub(super) fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
     let run = &launch.spec.run;
-    match stage {
+    match error.stage {
+        SpawnStage::Limits => refused_limits(&run.limits, error.errno),
         SpawnStage::Folder => run.cwd.to_string_lossy().into_owned(),
         SpawnStage::Identity => run.user.clone().unwrap_or_default(),
         SpawnStage::Find
@@ -160,11 +206,28 @@ pub(super) fn subject_of(stage: SpawnStage, launch: &Launch, program: &str) -> S
     }
 }
 
+/// Which limits the kernel can have meant: `EPERM` is its word for resource limits, `EACCES` for priorities.
+fn refused_limits(limits: &Limits, errno: i32) -> String {
+    const NOT_PERMITTED: i32 = 1;
+    let shown = |name: &str, value: Option<String>| value.map(|value| format!("{name} = {value}"));
+    let resources = [
+        shown("nofile", limits.nofile.map(|value| value.to_string())),
+        shown("nproc", limits.nproc.map(|value| value.to_string())),
+    ];
+    let priorities = [
+        shown("nice", limits.nice.map(|value| value.to_string())),
+        shown("oom_score_adj", limits.oom_score_adj.map(|value| value.to_string())),
+    ];
+    let group = (limits.memory.is_some() || limits.cpu.is_some()).then(|| "control group".to_owned());
+    let suspects = if errno == NOT_PERMITTED { resources } else { priorities };
+    suspects.into_iter().chain([group]).flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// Why the last process of a row never executed its program, if that is how it ended.
 pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
-    let error = os::SpawnFailed::of(&row.mailbox())?;
+    let error = SpawnFailed::of(&row.mailbox())?;
     let script = launch.spec.run.script.clone().unwrap_or_else(|| "its command".into());
-    let subject = subject_of(error.stage, launch, &script);
+    let subject = subject_of(error, launch, &script);
     Some(failed(error.stage, &subject, &io::Error::from_raw_os_error(error.errno)).failure)
 }
 
@@ -194,8 +257,7 @@ pub(super) fn wanted_user(job: &SpawnJob) -> Result<Option<WantedUser>, SpawnFai
     Ok(Some(WantedUser { identity: Identity { uid: user.uid, gid, groups }, user }))
 }
 
-pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Environment {
-    let cookie = world.cookie(job.row.index(), job.generation);
+pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>, cookie: &str) -> Environment {
     let identity = wanted.map(|wanted| {
         let user = &wanted.user;
         [
@@ -206,7 +268,7 @@ pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedU
         ]
     });
     let home = world.home.root.to_string_lossy();
-    let place = Place { instance: &job.id, home: &home, cookie: &cookie, identity };
+    let place = Place { instance: &job.id, home: &home, cookie, identity };
     rules::environment(&job.launch.spec, &job.launch.base, &place)
 }
 

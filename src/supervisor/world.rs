@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::listeners::Listeners;
 use super::member::Member;
 use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Table};
 use crate::events::Events;
 use crate::logs::{self, LogTarget, Pump, StreamKey};
-use crate::model::{App, Digest, Environment, InstanceId, LogPolicy, Stream};
-use crate::os::{Fifo, Home, Worker};
+use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Stream};
+use crate::os::{Fifo, Groups, Home, Worker};
 
 /// Shared by the loop and the spawning threads; nothing in it is changed but through its own atomics and locks.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct World {
     pub events: Events,
     /// Sockets that are held open for apps.
     pub listeners: Listeners,
+    /// Where control groups are made; looked for when the first app needs one, with the reason if there are none.
+    pub groups: OnceLock<Result<Groups, String>>,
     /// Threads that spawn.
     pub spawners: Worker,
 }
@@ -39,6 +41,27 @@ impl World {
     /// `PM_ID` of one process: home, row, generation.
     pub fn cookie(&self, row: u32, generation: u32) -> String {
         format!("{:016x}.{row}.{generation}", self.table.home_id())
+    }
+
+    /// Control groups, if these limits need one and there are any.
+    pub(super) fn groups_for(&self, limits: &Limits) -> Option<&Groups> {
+        let needs_one = limits.memory.is_some() || limits.cpu.is_some();
+        if needs_one { self.groups().as_ref().ok() } else { None }
+    }
+
+    /// Which of these limits cannot be had on this machine, and why.
+    pub fn missing_limits(&self, limits: &Limits) -> Option<String> {
+        if limits.memory.is_none() && limits.cpu.is_none() {
+            return None;
+        }
+        match self.groups() {
+            Ok(groups) => groups.missing(limits),
+            Err(why) => Some(format!("`limits.memory` and `limits.cpu`: {why}")),
+        }
+    }
+
+    fn groups(&self) -> &Result<Groups, String> {
+        self.groups.get_or_init(|| Groups::find(&format!("{:016x}", self.table.home_id())))
     }
 
     /// The row that a cookie names, if it is one of this home.

@@ -59,6 +59,9 @@ pub struct Row {
     pub generation: u32,
     /// Restarts that nobody asked for.
     pub restarts: u32,
+    /// Processes that did not end in time and were killed.
+    #[serde(default)]
+    pub force_kills: u32,
     /// Time until the next start, while it backs off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start_ms: Option<Millis>,
@@ -201,6 +204,9 @@ pub struct DescribedApp {
     /// Slots whose process still runs an older spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outdated_slots: Vec<u32>,
+    /// Which of its limits cannot be had on this machine, and why; empty = all can.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub missing_limits: String,
     /// Its log files.
     pub logs: Vec<LogFiles>,
 }

@@ -1,6 +1,10 @@
 //! An app that keeps ending is started again, ever more patiently, and given up only if its file says so.
 
+use std::time::Duration;
+
 use crate::support::{SOON, Sandbox, fixture, kill, wait_until};
+
+const LONG: Duration = Duration::from_mins(2);
 
 fn file(rest: &str) -> String {
     format!("[[apps]]\nname = \"api\"\nscript = {:?}\nargs = [\"3\"]\n{rest}\n", fixture("exits.sh"))
@@ -88,4 +92,27 @@ fn exits_that_count_as_done_are_not_restarted() {
     sandbox.pm(&["apply"]).ok();
     sandbox.wait_phase("api/0", "done");
     assert_eq!(sandbox.starts_of("api/0"), 1);
+}
+
+#[test]
+fn a_thousand_crashes_leave_memory_and_journal_bounded() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"false\"\nexp_backoff_restart_delay = \"0s\"\n");
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let restarts = || sandbox.instance("api/0").map_or(0, |instance| instance.restarts);
+    wait_until("it is warm", LONG, || restarts() > 200);
+    let before = resident(sandbox.daemon_pid());
+    wait_until("it has crashed very often", LONG, || restarts() > 1200);
+    let grown = resident(sandbox.daemon_pid()).saturating_sub(before);
+    sandbox.pm(&["stop", "api"]).ok();
+    assert!(grown < 1 << 20, "the daemon has grown by {grown} bytes");
+    let state = std::fs::read_dir(sandbox.home().join("state")).unwrap().flatten();
+    let largest = state.map(|entry| entry.metadata().map_or(0, |meta| meta.len())).max().unwrap_or(0);
+    assert!(largest <= 5 << 20, "a file of {largest} bytes");
+}
+
+/// Resident memory in bytes.
+fn resident(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }

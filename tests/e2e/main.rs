@@ -32,8 +32,13 @@ mod notify;
 mod ready;
 
 // ---- by hand
+mod commands_at_once;
+mod hooks;
+mod limits;
+mod memory;
 mod start_stop_restart;
 mod stop_tree;
+mod stop_trees;
 
 // ---- what happened
 mod crash_loop;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, Exit, Failure, HealthAction, Phase, Probe, Readiness, RestartWhen, Standing};
+use crate::model::{App, Exit, Failure, HealthAction, Hook, Limits, Phase, Probe, Readiness, RestartWhen, Standing};
 use crate::wire::{DescribedApp, Row};
 
 use super::instances::{name, status};
@@ -29,6 +29,13 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     field("restart", restart(spec));
     field("schedule", schedule(app));
     field("stop", format!("signal {}, SIGKILL after {}", spec.stop.kill_signal, spec.stop.kill_timeout));
+    field("memory", spec.max_memory_restart.map(|most| format!("restarted above {most}")).unwrap_or_default());
+    field("limits", limits(&spec.run.limits));
+    field("limits", app.missing_limits.clone());
+    for hook in [Hook::PreStart, Hook::PostReady, Hook::PreStop, Hook::OnCrash, Hook::OnGiveUp] {
+        let command = spec.hooks.command(hook);
+        field("hook", command.map(|command| format!("{}: {command}", hook.word())).unwrap_or_default());
+    }
     let depends_on = spec.depends_on.iter().map(|(app, condition)| format!("{app} ({})", condition.word()));
     field("depends on", depends_on.collect::<Vec<_>>().join(", "));
     if let Some(ready) = &spec.ready {
@@ -50,7 +57,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
             field(&format!("log /{}", files.slot), path.display().to_string());
         }
     }
-    let mut table = Table::new(&["  instance", "status", "pid", "uptime", "starts", "restarts", "last exit"]);
+    let mut table = Table::new(&["  instance", "status", "pid", "uptime", "starts", "restarts", "killed", "last exit"]);
     for row in &app.instances {
         let (status, tone) = status(row);
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
@@ -58,6 +65,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
         table.cell(or_dash(row.pid.map(|pid| pid.to_string())));
         table.cell(or_dash(row.uptime_ms.map(|uptime| uptime.to_string())));
         table.cell(row.generation.to_string()).cell(row.restarts.to_string());
+        table.cell(row.force_kills.to_string());
         table.cell(or_dash(row.last_exit.map(|exit| exit.to_string())));
     }
     text.push_str(&table.render(paint, None));
@@ -71,6 +79,19 @@ fn standing(standing: &Standing) -> String {
         Standing::Stopped { by, is_held: true, .. } => format!("stopped by {by}, held"),
         Standing::Stopped { by, .. } => format!("stopped by {by}"),
     }
+}
+
+fn limits(limits: &Limits) -> String {
+    let shown = |name: &str, value: Option<String>| value.map(|value| format!("{name} {value}"));
+    let all = [
+        shown("memory", limits.memory.map(|value| value.to_string())),
+        shown("cpu", limits.cpu.map(|value| format!("{value}%"))),
+        shown("nofile", limits.nofile.map(|value| value.to_string())),
+        shown("nproc", limits.nproc.map(|value| value.to_string())),
+        shown("nice", limits.nice.map(|value| value.to_string())),
+        shown("oom_score_adj", limits.oom_score_adj.map(|value| value.to_string())),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn command(spec: &App) -> String {

@@ -1,5 +1,6 @@
 //! What only Linux has: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
 
+mod cgroup;
 mod descriptors;
 mod exit_watch;
 mod fifo;
@@ -17,7 +18,9 @@ mod signals;
 mod spawn;
 mod stack;
 mod tree;
+mod usage;
 
+pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
@@ -34,11 +37,12 @@ pub use packet::{PASSED_MAX, packet_pair, receive_packet, send_packet, wait_read
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
 pub use poller::{Poller, Ready, Waker};
 pub use proc::{
-    ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, own_pid, parent_pid, proc_stat,
-    start_ticks, ticks_now, variables_of,
+    ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, oom_kills, own_pid, parent_pid,
+    proc_stat, start_ticks, ticks_now, variables_of,
 };
-pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, signal_child};
+pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{ExecPlan, Identity, Mailbox, Output, Parent, SpawnFailed, set_child_oom_score, spawn};
 pub use tree::{Leftover, descendants, leftovers};
+pub use usage::{cpu_of_all, memory_of_all, trees};

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::model::Exit;
+use crate::model::{Exit, Millis};
 use crate::os::errno::{checked, checked_long};
 
 use super::proc::{pids, proc_stat};
@@ -82,12 +82,17 @@ impl PidFd {
 
     /// Whether the process has ended (reaped or not).
     pub fn has_exited(&self) -> bool {
-        self.poll() & (libc::POLLIN | libc::POLLHUP) != 0
+        self.exits_within(Millis(0))
+    }
+
+    /// Suspends this thread until the process has ended, for at most `time`; a signal may end the wait early.
+    pub fn exits_within(&self, time: Millis) -> bool {
+        self.poll(time) & (libc::POLLIN | libc::POLLHUP) != 0
     }
 
     /// Whether the process has ended and was reaped. Kernels before 6.9 do not tell.
     pub fn is_reaped(&self) -> bool {
-        self.poll() & libc::POLLHUP != 0
+        self.poll(Millis(0)) & libc::POLLHUP != 0
     }
 
     /// How it ended, from the kernel's memory: only after it was reaped by whoever is its parent, and only
@@ -107,10 +112,11 @@ impl PidFd {
         Ok(Self { fd: self.fd.try_clone()?, pid: self.pid })
     }
 
-    fn poll(&self) -> libc::c_short {
+    fn poll(&self, time: Millis) -> libc::c_short {
+        let time = libc::c_int::try_from(time.0).unwrap_or(libc::c_int::MAX);
         let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one valid pollfd; returns at once.
-        let count = unsafe { libc::poll(&raw mut poll, 1, 0) };
+        // SAFETY: one valid pollfd.
+        let count = unsafe { libc::poll(&raw mut poll, 1, time) };
         if count == 1 { poll.revents } else { 0 }
     }
 

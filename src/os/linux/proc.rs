@@ -152,6 +152,12 @@ pub fn parent_pid() -> u32 {
     std::os::unix::process::parent_id()
 }
 
+/// How many processes the kernel's out-of-memory killer has ended since boot; 0 where it does not say.
+pub fn oom_kills() -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
 /// Resident memory of one process.
 ///
 /// # Errors

@@ -158,6 +158,7 @@ impl Drop for Helper {
 mod tests {
     use super::super::spawn::Output;
     use super::*;
+    use crate::model::Limits;
     use crate::os::linux::proc_stat;
 
     fn start(script: &str) -> Helper {
@@ -172,6 +173,9 @@ mod tests {
             output: Output::Opened([stdout, stderr]),
             handed: Vec::new(),
             is_told_its_pid: false,
+            limits: Limits::default(),
+            group: None,
+            dies_with_caller: true,
             open_files_soft: None,
         };
         Helper::start(plan, reader).unwrap()

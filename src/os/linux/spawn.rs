@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use crate::model::SpawnStage;
+use crate::model::{Limits, SpawnStage};
 use crate::os::errno::checked;
 
 use super::descriptors::copy_above;
@@ -50,6 +50,12 @@ pub struct ExecPlan {
     pub is_told_its_pid: bool,
     /// The soft limit of open files that it starts with; `None` = ours.
     pub open_files_soft: Option<u64>,
+    /// What it may use, as far as that is set on the process itself.
+    pub limits: Limits,
+    /// The file through which it enters its control group.
+    pub group: Option<CString>,
+    /// The kernel kills it when the thread that started it ends: for helpers of ours, never for apps.
+    pub dies_with_caller: bool,
 }
 
 /// Where the standard output and the standard error of a child go, in this order.
@@ -147,13 +153,14 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
 }
 
 /// The steps by their numbers in the mailbox. The numbers are part of the table's layout and never change.
-const STAGES: [(i32, SpawnStage); 6] = [
+const STAGES: [(i32, SpawnStage); 7] = [
     (1, SpawnStage::Clone),
     (2, SpawnStage::Session),
     (3, SpawnStage::Identity),
     (4, SpawnStage::Folder),
     (5, SpawnStage::Descriptors),
     (6, SpawnStage::Exec),
+    (7, SpawnStage::Limits),
 ];
 
 impl SpawnFailed {
@@ -210,6 +217,9 @@ struct Prepared<'a> {
     oom_score: Option<String>,
     /// `LISTEN_PID=` and its digits, which the child fills in; `envp` points here.
     own_pid: Option<Box<UnsafeCell<[u8; OWN_PID_BYTES]>>>,
+    limits: PreparedLimits,
+    group: Option<&'a CStr>,
+    dies_with_caller: bool,
     mailbox: Mailbox<'a>,
 }
 
@@ -251,8 +261,33 @@ impl<'a> Prepared<'a> {
                 .filter(|score| *score != i32::MAX)
                 .map(|score| score.to_string()),
             own_pid,
+            limits: PreparedLimits::of(&plan.limits),
+            group: plan.group.as_deref(),
+            dies_with_caller: plan.dies_with_caller,
             mailbox: *mailbox,
         })
+    }
+}
+
+/// The limits of a plan; unlike the wishes above, each of them must be granted.
+struct PreparedLimits {
+    rlimits: [Option<(c_int, libc::rlimit)>; 2],
+    nice: Option<i32>,
+    oom_score: Option<String>,
+}
+
+impl PreparedLimits {
+    #[expect(clippy::cast_possible_wrap, reason = "the numbers of resources are small; libc gives them another type")]
+    fn of(limits: &Limits) -> Self {
+        let both = |value: u64| libc::rlimit { rlim_cur: value, rlim_max: value };
+        Self {
+            rlimits: [
+                limits.nofile.map(|value| (libc::RLIMIT_NOFILE as c_int, both(value))),
+                limits.nproc.map(|value| (libc::RLIMIT_NPROC as c_int, both(value))),
+            ],
+            nice: limits.nice,
+            oom_score: limits.oom_score_adj.map(|score| score.to_string()),
+        }
     }
 }
 
@@ -325,10 +360,17 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
         arrange_descriptors(&plan.standard)?;
         default_signals(0);
         if let Some(score) = &plan.oom_score {
-            set_own_oom_score(score); // a wish: without the right to do so the child keeps our score
+            let _wish = set_own_oom_score(score); // without the right to do so the child keeps our score
         }
         if let Some(limit) = &plan.open_files {
             libc::syscall(libc::SYS_setrlimit, libc::RLIMIT_NOFILE, ptr::from_ref(limit));
+        }
+        if let Some(file) = plan.group {
+            step(SpawnStage::Limits, write_word(file, "0"))?; // 0 = the writer
+        }
+        limit(&plan.limits)?;
+        if plan.dies_with_caller {
+            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
         }
         libc::syscall(libc::SYS_umask, c_long::from(plan.umask));
         if let Some(identity) = plan.identity {
@@ -393,6 +435,24 @@ fn close_from(first: c_int, flags: libc::c_uint) -> c_long {
     unsafe { libc::syscall(libc::SYS_close_range, c_long::from(first), c_long::from(c_int::MAX), c_long::from(flags)) }
 }
 
+/// While we still may: raising a limit or a priority needs the rights that `become_user` gives up.
+fn limit(limits: &PreparedLimits) -> Result<(), (SpawnStage, c_int)> {
+    for (resource, value) in limits.rlimits.iter().flatten() {
+        // SAFETY: `value` is readable.
+        let set = unsafe { libc::syscall(libc::SYS_setrlimit, c_long::from(*resource), ptr::from_ref(value)) };
+        step(SpawnStage::Limits, set)?;
+    }
+    if let Some(nice) = limits.nice {
+        // SAFETY: passes no pointers.
+        let set = unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, c_long::from(nice)) };
+        step(SpawnStage::Limits, set)?;
+    }
+    match &limits.oom_score {
+        Some(score) => step(SpawnStage::Limits, set_own_oom_score(score)),
+        None => Ok(()),
+    }
+}
+
 /// Order matters: groups and group while we still may, the user last.
 fn become_user(identity: &Identity) -> Result<(), (SpawnStage, c_int)> {
     // SAFETY: `groups` is readable for its length.
@@ -450,16 +510,20 @@ pub(super) fn default_signals(blocked: u64) {
     }
 }
 
-fn set_own_oom_score(score: &str) {
-    // SAFETY: the path is null-terminated, the digits are readable.
+fn set_own_oom_score(score: &str) -> c_long {
+    write_word(c"/proc/self/oom_score_adj", score)
+}
+
+fn write_word(path: &CStr, word: &str) -> c_long {
+    // SAFETY: the path is null-terminated, the word is readable.
     unsafe {
-        let path = c"/proc/self/oom_score_adj";
         let flags = libc::O_WRONLY | libc::O_CLOEXEC;
         let fd = libc::syscall(libc::SYS_openat, c_long::from(libc::AT_FDCWD), path.as_ptr(), flags, 0);
-        if fd >= 0 {
-            libc::syscall(libc::SYS_write, fd, score.as_ptr(), score.len());
-            libc::syscall(libc::SYS_close, fd);
+        if fd < 0 {
+            return fd;
         }
+        // Not closed: `close` would overwrite `errno`, and `execve` closes it.
+        libc::syscall(libc::SYS_write, fd, word.as_ptr(), word.len())
     }
 }
 

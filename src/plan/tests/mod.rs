@@ -174,6 +174,7 @@ impl World {
                 generation: 1,
                 restarts: 0,
                 unstable: 0,
+                force_kills: 0,
                 spec: Arc::clone(&declared.spec),
                 epoch: declared.epoch_of(*slot),
                 started: None,

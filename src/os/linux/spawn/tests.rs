@@ -34,6 +34,9 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         handed: Vec::new(),
         is_told_its_pid: false,
         open_files_soft: Some(64),
+        limits: Limits::default(),
+        group: None,
+        dies_with_caller: false,
     };
     (plan, reader)
 }

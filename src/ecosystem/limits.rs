@@ -1,0 +1,158 @@
+//! Keys about what an app may use, and commands at points of its life: limits, memory, hooks.
+
+use crate::model::{App, Bytes, Hooks, Limits, Millis};
+
+use super::diagnostic::code;
+use super::keys::{DURATION, SIZE};
+use super::shape::Shape;
+use super::tree::{Node, integer};
+use super::values::{Values, size};
+
+/// A process tree with less than this cannot even start.
+const MEMORY_MIN: Bytes = Bytes(1 << 20);
+
+/// Reads all of them into the app.
+pub(super) fn limits(values: &mut Values<'_>, app: &mut App) {
+    app.run.limits = resources(values);
+    app.max_memory_restart =
+        values.node("max_memory_restart").and_then(|node| memory(values, "max_memory_restart", node));
+    app.hooks = hooks(values);
+    if let (Some(restart), Some(limit)) = (app.max_memory_restart, app.run.limits.memory)
+        && restart >= limit
+        && let Some(item) = values.item("max_memory_restart")
+    {
+        let span = item.node.span;
+        let message = format!(
+            "app `{}`: at `limits.memory` {limit} the kernel kills before `max_memory_restart` {restart} restarts",
+            app.name
+        );
+        values.report.warning(code::BAD_VALUE, span, message).hint("make `max_memory_restart` the smaller one");
+    }
+}
+
+fn resources(values: &mut Values<'_>) -> Limits {
+    let Some(node) = values.node("limits") else { return Limits::default() };
+    Limits {
+        memory: node.get("memory").and_then(|node| memory(values, "limits.memory", node)),
+        cpu: node.get("cpu").and_then(|node| {
+            let shape = Shape::Any(&[]);
+            let shape = if node.as_text().is_some() { &shape } else { &Shape::Integer(1, 1024) };
+            values.scalar("limits.cpu", shape, node, percent)
+        }),
+        nofile: count(values, node, "nofile"),
+        nproc: count(values, node, "nproc"),
+        nice: number(values, node, "nice", -20, 19),
+        oom_score_adj: number(values, node, "oom_score_adj", -1000, 1000),
+    }
+}
+
+/// `2` = two CPUs = 200 percent; `50%` = half a CPU.
+pub(super) fn percent(text: &str) -> Option<u32> {
+    match text.strip_suffix('%') {
+        Some(share) => share.parse().ok().filter(|share| (1..=102_400).contains(share)),
+        None => text.parse::<u32>().ok().filter(|cpus| (1..=1024).contains(cpus)).map(|cpus| cpus * 100),
+    }
+}
+
+fn memory(values: &mut Values<'_>, key: &str, node: &Node) -> Option<Bytes> {
+    let bytes = values.scalar(key, &Shape::Form(&SIZE), node, size)?;
+    if bytes < MEMORY_MIN {
+        values
+            .error(code::BAD_VALUE, node.span, format!("`{key}` is {bytes}: nothing runs in so little"))
+            .hint("write \"300M\" for 300 megabytes");
+        return None;
+    }
+    Some(bytes)
+}
+
+fn count(values: &mut Values<'_>, node: &Node, name: &str) -> Option<u64> {
+    let read = |text: &str| integer(text).and_then(|number| u64::try_from(number).ok());
+    values.scalar(&format!("limits.{name}"), &Shape::Integer(0, 1 << 40), node.get(name)?, read)
+}
+
+fn number(values: &mut Values<'_>, node: &Node, name: &str, least: i64, most: i64) -> Option<i32> {
+    let read = |text: &str| integer(text).and_then(|number| i32::try_from(number).ok());
+    values.scalar(&format!("limits.{name}"), &Shape::Integer(least, most), node.get(name)?, read)
+}
+
+fn hooks(values: &mut Values<'_>) -> Hooks {
+    let Some(node) = values.node("hooks") else { return Hooks::default() };
+    let mut command = |name: &str| values.settled(&format!("hooks.{name}"), node.get(name)?);
+    let mut hooks = Hooks {
+        pre_start: command("pre_start"),
+        post_ready: command("post_ready"),
+        pre_stop: command("pre_stop"),
+        on_crash: command("on_crash"),
+        on_give_up: command("on_give_up"),
+        timeout: None,
+    };
+    if let Some(node) = node.get("timeout") {
+        let read = |text: &str| Millis::parse(text).ok();
+        hooks.timeout = values.scalar("hooks.timeout", &Shape::Form(&DURATION), node, read);
+        if hooks.timeout == Some(Millis(0)) {
+            values.error(code::BAD_VALUE, node.span, "`hooks.timeout` is 0: no hook could ever be in time");
+        }
+    }
+    hooks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::read_toml;
+    use super::*;
+
+    fn app(body: &str) -> App {
+        let reading = read_toml(&format!("[[apps]]\nname = \"api\"\nscript = \"run.sh\"\n{body}"));
+        assert_eq!(reading.diagnostics, []);
+        reading.proposed.unwrap().apps.remove(0)
+    }
+
+    fn errors(body: &str) -> usize {
+        read_toml(&format!("[[apps]]\nname = \"api\"\nscript = \"run.sh\"\n{body}")).diagnostics.len()
+    }
+
+    #[test]
+    fn limits_are_read_as_documented() {
+        let limits = app(
+            "limits = { memory = \"1G\", cpu = \"50%\", nofile = 65536, nproc = 10, nice = -5, oom_score_adj = 100 }",
+        )
+        .run
+        .limits;
+        assert_eq!((limits.memory, limits.cpu), (Some(Bytes(1 << 30)), Some(50)));
+        assert_eq!((limits.nofile, limits.nproc), (Some(65536), Some(10)));
+        assert_eq!((limits.nice, limits.oom_score_adj), (Some(-5), Some(100)));
+        assert_eq!(app("limits = { cpu = 2 }").run.limits.cpu, Some(200));
+        assert!(app("limits = {}").run.limits.is_empty());
+        assert_eq!(app("max_memory_restart = \"300M\"").max_memory_restart, Some(Bytes(300 << 20)));
+    }
+
+    #[test]
+    fn limits_that_make_no_sense_are_refused() {
+        for body in [
+            "max_memory_restart = \"300K\"",
+            "max_memory_restart = \"300\"",
+            "limits = { memory = \"1K\" }",
+            "limits = { cpu = \"half\" }",
+            "limits = { cpu = \"0%\" }",
+            "limits = { cpu = 0 }",
+            "limits = { nice = 20 }",
+            "limits = { files = 3 }",
+            "limits = { memory = \"100M\" }\nmax_memory_restart = \"200M\"",
+            "hooks = { pre_start = \"\" }",
+            "hooks = { timeout = \"0s\" }",
+            "hooks = { before = \"x\" }",
+        ] {
+            assert_eq!(errors(body), 1, "{body}");
+        }
+    }
+
+    #[test]
+    fn hooks_are_commands_with_a_time() {
+        let hooks =
+            app("hooks = { pre_start = \"./migrate\", on_crash = \"./tell $PM_EXIT\", timeout = \"5m\" }").hooks;
+        assert_eq!(hooks.pre_start.as_deref(), Some("./migrate"));
+        assert_eq!(hooks.on_crash.as_deref(), Some("./tell $PM_EXIT"));
+        assert_eq!(hooks.limit(), Millis::seconds(300));
+        assert_eq!(app("hooks = { pre_stop = \"x\" }").hooks.limit(), Hooks::TIMEOUT);
+    }
+}

@@ -1,0 +1,81 @@
+//! Hooks: what runs beside or before a process, and what waits for it.
+
+use super::{Effect, End, Machine, State, Then};
+use crate::model::{Exit, Fact, Failure, Hook, Millis, Moment};
+
+/// Hooks end themselves at their limit, but may have to wait for a thread; one that is not heard of this much later
+/// never will be.
+const SILENCE_MAX: Millis = Millis::seconds(60);
+
+impl Machine {
+    /// Asks for a hook if the policy has one; says whether it does.
+    pub(super) fn run_hook(&self, hook: Hook, effects: &mut Vec<Effect>) -> bool {
+        let has_one = self.policy.hooks.command(hook).is_some();
+        if has_one {
+            effects.push(Effect::Hook(hook));
+        }
+        has_one
+    }
+
+    /// What a hook is about is over.
+    pub(super) fn end_hook(&self, hook: Hook, effects: &mut Vec<Effect>) {
+        if self.policy.hooks.command(hook).is_some() {
+            effects.push(Effect::EndHook(hook));
+        }
+    }
+
+    pub(super) fn hook_deadline(&self, now: Moment) -> Moment {
+        now.after(self.policy.hooks.limit()).after(SILENCE_MAX)
+    }
+
+    pub(super) fn hook_ended(
+        &mut self,
+        generation: u32,
+        hook: Hook,
+        result: Result<(), String>,
+        now: Moment,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Err(message) = &result {
+            effects.push(Effect::Tell(Fact::HookFailed { hook: hook.word().to_owned(), message: message.clone() }));
+        }
+        match (&self.state, hook) {
+            _ if generation != self.generation => {}
+            (State::Preparing { cause, .. }, Hook::PreStart) => {
+                let cause = cause.clone();
+                match result {
+                    Ok(()) => self.create(cause, effects),
+                    Err(message) => {
+                        self.not_started(&cause, Failure::Hook { hook, message }, false, now, effects);
+                    }
+                }
+            }
+            // Whatever the hook said: the stop goes on.
+            (State::Leaving { since, then, .. }, Hook::PreStop) => {
+                let (since, then) = (*since, then.clone());
+                self.ask(since, then, now, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// The hook that this state waits for has neither ended nor been ended in time.
+    pub(super) fn hook_lost(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let hook = if matches!(self.state, State::Preparing { .. }) { Hook::PreStart } else { Hook::PreStop };
+        effects.push(Effect::EndHook(hook));
+        let message = format!(
+            "nothing was heard of it within {}",
+            Millis(self.policy.hooks.limit().0.saturating_add(SILENCE_MAX.0))
+        );
+        self.hook_ended(self.generation, hook, Err(message), now, effects);
+    }
+}
+
+impl Then {
+    /// The process that was ended for a reason has told how it ended.
+    pub(super) fn learn(&mut self, found: Exit) {
+        if let Self::Judge { end: End::Ended { exit, .. }, .. } = self {
+            *exit = found;
+        }
+    }
+}

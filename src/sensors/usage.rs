@@ -1,0 +1,80 @@
+//! What the apps use, for those who ask. Nobody asks, nothing is measured.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::{Bytes, Live, Millis, Moment, Phase};
+use crate::os;
+
+/// An answer is good for this long: many lists in a row measure once.
+const FRESH: Millis = Millis::seconds(1);
+/// The same where a measurement takes several milliseconds.
+const FRESH_MANY: Millis = Millis::seconds(5);
+/// From how many processes on that is so.
+const MANY: usize = 200;
+
+/// What one tree uses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Used {
+    /// Memory of the whole tree.
+    pub memory: Bytes,
+    /// Processor time in percent of one core: since the last measurement, or since the start for the first one.
+    pub cpu_percent: f32,
+    cpu: Millis,
+}
+
+/// Measures trees on demand; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Usage(Arc<Mutex<Last>>);
+
+#[derive(Debug, Default)]
+struct Last {
+    at: Moment,
+    used: Arc<BTreeMap<u32, Used>>,
+}
+
+impl Usage {
+    /// What every living tree uses, by main process. Reads `/proc` (some 20 µs per process), at most once a second.
+    pub fn of(&self, live: &Live) -> Arc<BTreeMap<u32, Used>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = os::now();
+        let mains: BTreeMap<u32, Option<Moment>> =
+            live.instances.values().filter_map(|instance| main_of(&instance.phase)).collect();
+        let fresh = if mains.len() > MANY { FRESH_MANY } else { FRESH };
+        let is_known = mains.keys().all(|pid| last.used.contains_key(pid));
+        let age = now.since(last.at);
+        if age >= fresh || (!is_known && mains.len() <= MANY) {
+            let used = measure(&mains, &last, now);
+            *last = Last { at: now, used: Arc::new(used) };
+        }
+        Arc::clone(&last.used)
+    }
+}
+
+fn measure(mains: &BTreeMap<u32, Option<Moment>>, last: &Last, now: Moment) -> BTreeMap<u32, Used> {
+    let pids: Vec<u32> = mains.keys().copied().collect();
+    let trees = os::trees(os::parent_pid(), &pids);
+    let used = |(pid, tree): (u32, Vec<u32>)| {
+        let cpu = os::cpu_of_all(&tree);
+        let since = mains.get(&pid).copied().flatten().unwrap_or(now);
+        // A number that was reused, or a tree that lost a branch, has used less than before: then from the start.
+        let before = last.used.get(&pid).filter(|before| before.cpu <= cpu && since < last.at);
+        let (spent, time) = match before {
+            Some(before) => (cpu.0 - before.cpu.0, now.since(last.at)),
+            None => (cpu.0, now.since(since)),
+        };
+        (pid, Used { memory: os::memory_of_all(&tree), cpu_percent: percent(spent, time), cpu })
+    };
+    trees.into_iter().map(used).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
+fn percent(spent_ms: u64, time: Millis) -> f32 {
+    if time.0 == 0 { 0.0 } else { spent_ms as f32 * 100.0 / time.0 as f32 }
+}
+
+/// The main process of an instance that lives, and since when it runs.
+fn main_of(phase: &Phase) -> Option<(u32, Option<Moment>)> {
+    let since = if let Phase::Running { since, .. } = phase { Some(*since) } else { None };
+    phase.pid().filter(|pid| *pid != 0).map(|pid| (pid, since))
+}

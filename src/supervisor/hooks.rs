@@ -1,0 +1,244 @@
+//! Hooks: commands beside an instance, each on a thread for as long as it runs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::run::Loop;
+use super::spawn::{HOOK_MARK, SpawnJob, hook_plan};
+use super::world::World;
+use crate::lifecycle::Input;
+use crate::model::{Environment, Exit, Hook, Millis, Phase};
+use crate::os::{self, Crew, Mailbox, Parent, PidFd};
+
+/// Hooks that run at a time; more wait.
+const HOOKS_MAX: usize = 64;
+const SIGKILL: i32 = 9;
+
+/// All hooks on their way.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    crew: Crew,
+    leashes: BTreeMap<(u32, Hook), Arc<Leash>>,
+    ended_in: UnboundedSender<HookResult>,
+}
+
+/// How a hook ended.
+#[derive(Debug)]
+pub(super) struct HookResult {
+    pub row: u32,
+    pub generation: u32,
+    pub hook: Hook,
+    /// Its output opened the pipes of the instance.
+    pub has_pipes: bool,
+    pub result: Result<(), String>,
+}
+
+/// Holds a hook, so that it can be killed from outside of its thread.
+#[derive(Debug, Default)]
+struct Leash {
+    is_ended: AtomicBool,
+    is_over: AtomicBool,
+    process: OnceLock<PidFd>,
+}
+
+/// What a thread needs to run one.
+struct HookJob {
+    spawn: SpawnJob,
+    hook: Hook,
+    command: String,
+    limit: Millis,
+    more: Environment,
+}
+
+impl Hooks {
+    pub fn new(ended_in: UnboundedSender<HookResult>) -> Self {
+        let crew = Crew::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
+        Self { crew, leashes: BTreeMap::new(), ended_in }
+    }
+
+    fn start(&mut self, world: &Arc<World>, job: HookJob) {
+        let key = (job.spawn.row.index(), job.hook);
+        let answer = HookResult {
+            row: key.0,
+            generation: job.spawn.generation,
+            hook: job.hook,
+            has_pipes: job.spawn.has_pipes,
+            result: Ok(()),
+        };
+        self.leashes.retain(|_, leash| !leash.is_over.load(Ordering::Acquire));
+        if self.leashes.contains_key(&key) && matches!(job.hook, Hook::OnCrash | Hook::OnGiveUp) {
+            let result = Err("left out, the one before still runs".to_owned());
+            // Through the same channel, so that it arrives after this step and not inside of it.
+            return drop(self.ended_in.send(HookResult { result, ..answer }));
+        }
+        self.end(key.0, key.1);
+        let leash = Arc::new(Leash::default());
+        self.leashes.insert(key, Arc::clone(&leash));
+        let (world, ended_in) = (Arc::clone(world), self.ended_in.clone());
+        let work = Box::new(move || {
+            let ended = run(&world, &job, &leash);
+            leash.is_over.store(true, Ordering::Release);
+            let Some((has_pipes, result)) = ended else { return };
+            let (row, generation) = (job.spawn.row.index(), job.spawn.generation);
+            // The loop is gone only when the daemon leaves.
+            let _ = ended_in.send(HookResult { row, generation, hook: job.hook, has_pipes, result });
+        });
+        if self.crew.submit(work).is_err() {
+            let result = Err("too many hooks are waiting".to_owned());
+            let _ = self.ended_in.send(HookResult { result, ..answer });
+        }
+    }
+
+    /// Kills a hook and what it has started, if it runs. It gives no answer.
+    pub fn end(&mut self, row: u32, hook: Hook) {
+        if let Some(leash) = self.leashes.remove(&(row, hook)) {
+            leash.end();
+        }
+    }
+}
+
+impl Drop for Hooks {
+    /// A daemon that leaves leaves no hook behind.
+    fn drop(&mut self) {
+        for leash in self.leashes.values() {
+            leash.end();
+        }
+    }
+}
+
+impl Leash {
+    fn end(&self) {
+        self.is_ended.store(true, Ordering::Release);
+        if let Some(process) = self.process.get().filter(|_| !self.is_over.load(Ordering::Acquire)) {
+            kill_tree(process);
+        }
+    }
+}
+
+/// What is below is listed before it loses its parent.
+fn kill_tree(process: &PidFd) {
+    let below = os::descendants(0, process.pid());
+    let _ = process.signal_group(SIGKILL);
+    let _ = process.signal(SIGKILL);
+    for other in below {
+        let _ = other.process.signal(SIGKILL);
+    }
+}
+
+/// Runs a hook to its end or its limit. `None` = it was ended from outside, and nobody wants to know.
+fn run(world: &World, job: &HookJob, leash: &Leash) -> Option<(bool, Result<(), String>)> {
+    if leash.is_ended.load(Ordering::Acquire) {
+        return None;
+    }
+    let plan = match hook_plan(world, &job.spawn, &job.command, &job.more) {
+        Ok(plan) => plan,
+        Err(failure) => return Some((job.spawn.has_pipes, Err(failure.to_string()))),
+    };
+    let has_pipes = job.spawn.has_pipes || !job.spawn.logs.disable_logs;
+    let (pid, errno, stage) = Default::default();
+    let mailbox = Mailbox { pid: &pid, errno: &errno, stage: &stage };
+    let pid = match os::spawn(&plan, &mailbox, Parent::Caller) {
+        Ok(pid) => pid,
+        Err(error) => {
+            // Where the child came to be, it has ended by now or does so at once.
+            if let Ok(child) = u32::try_from(pid.load(Ordering::Acquire))
+                && let Ok(process) = PidFd::open(child)
+            {
+                process.exits_within(Millis::seconds(1));
+                let _ = os::reap_exit(child, false);
+            }
+            return Some((has_pipes, Err(error.to_string())));
+        }
+    };
+    drop(plan);
+    let process = match PidFd::open(pid) {
+        Ok(process) => leash.process.get_or_init(|| process),
+        Err(error) => return Some((has_pipes, Err(error.to_string()))),
+    };
+    let exit = wait(job.limit, leash, process, pid);
+    if leash.is_ended.load(Ordering::Acquire) {
+        return None;
+    }
+    let result = match exit {
+        Some(exit) if exit.is_success() => Ok(()),
+        Some(exit) => Err(exit.to_string()),
+        None => Err(format!("took longer than {} and was killed", job.limit)),
+    };
+    Some((has_pipes, result))
+}
+
+/// Waits until the hook has ended and was reaped; `None` = its time was over, and it was killed.
+fn wait(limit: Millis, leash: &Leash, process: &PidFd, pid: u32) -> Option<Exit> {
+    let deadline = os::now().after(limit);
+    let mut is_late = false;
+    loop {
+        let left = deadline.since(os::now());
+        is_late = is_late || left.0 == 0;
+        if is_late || leash.is_ended.load(Ordering::Acquire) {
+            kill_tree(process);
+        }
+        // Once killed it is looked at often: a fork storm may outrun the first SIGKILL.
+        if process.exits_within(if is_late { Millis(10) } else { left.min(Millis::seconds(60)) }) {
+            let exit = os::reap_exit(pid, false).ok().flatten().unwrap_or(Exit::Unknown);
+            return (!is_late).then_some(exit);
+        }
+    }
+}
+
+impl Loop {
+    /// Starts a hook of the policy that is followed now, in the surroundings of the process that it is about.
+    pub(super) fn run_hook(&mut self, row: u32, hook: Hook) {
+        let Some(member) = self.roster.get(row) else { return };
+        let policy = &member.machine.policy;
+        let Some(command) = policy.hooks.command(hook) else { return };
+        let has_process = matches!(hook, Hook::PostReady | Hook::PreStop | Hook::OnCrash);
+        let spawn = SpawnJob {
+            row: member.row,
+            record: member.row_record(),
+            id: member.id.clone(),
+            generation: member.machine.generation,
+            launch: if has_process { member.record.clone() } else { member.next.clone() },
+            logs: policy.logs.clone(),
+            has_pipes: member.has_pipes,
+        };
+        let mut more = Environment::from([("PM_HOOK".to_owned(), hook.word().to_owned())]);
+        if let Some(exit) = member.last_exit {
+            more.insert("PM_EXIT".to_owned(), exit.to_string());
+        }
+        if let Phase::Errored { failure } = member.machine.phase(None) {
+            more.insert("PM_REASON".to_owned(), failure.to_string());
+        }
+        if let Some(pid) = member.pid() {
+            more.insert("PM_PID".to_owned(), pid.to_string());
+        }
+        let job = HookJob { command: command.to_owned(), limit: policy.hooks.limit(), hook, spawn, more };
+        self.hooks.start(&self.world, job);
+    }
+
+    pub(super) fn hook_ended(&mut self, ended: HookResult) {
+        let HookResult { row, generation, hook, has_pipes, result } = ended;
+        if let Some(member) = self.roster.get_mut(row) {
+            member.has_pipes |= has_pipes;
+            self.step(row, Input::HookEnded { generation, hook, result });
+        }
+    }
+
+    /// Hooks that the last daemon was running when it died: whatever they were for is asked for again.
+    pub(super) fn end_orphaned_hooks(&self) {
+        let has_hooks = self.roster.iter().any(|(_, member)| !member.machine.policy.hooks.is_empty());
+        if !has_hooks {
+            return;
+        }
+        let known = self.roster.iter().filter_map(|(_, member)| member.pid()).chain([os::own_pid()]).collect();
+        let orphans = os::leftovers(self.world.table.anchor_pid(), &known, |_, cookie| {
+            let cookie = cookie?.strip_suffix(HOOK_MARK)?;
+            self.world.row_of_cookie(cookie)
+        });
+        for orphan in orphans {
+            let _ = orphan.process.signal(SIGKILL);
+        }
+    }
+}
