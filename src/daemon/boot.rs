@@ -106,7 +106,12 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         reader: reader.clone(),
     };
     let reconciler = Reconciler::start(desired, keeper, surroundings);
-    sensors::start(sensors::Surroundings { reconciler: reconciler.clone(), supervisor: supervisor.clone() });
+    sensors::start(sensors::Surroundings {
+        reconciler: reconciler.clone(),
+        supervisor: supervisor.clone(),
+        events: events.clone(),
+        home: home.clone(),
+    });
     let (leave, asked) = mpsc::channel(1);
     let context = Context {
         reconciler,

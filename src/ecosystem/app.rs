@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppId, AppName, CronPolicy, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName,
-    RestartPolicy, RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy, WatchPolicy,
+    RestartPolicy, RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy,
 };
 
 use super::diagnostic::code;
@@ -15,6 +15,7 @@ use super::surroundings::Surroundings as _;
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
 use super::upkeep::{depends_on, upkeep};
 use super::values::{Values, signal, size, umask};
+use super::watching::watching;
 
 /// Reads one app. `None` if its name is wrong; other problems are in the report and read as defaults.
 pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut EnvFiles) -> Option<(App, Collected)> {
@@ -34,6 +35,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     run.restart_on = restart_on(values, &run.cwd.clone());
     check_increment_var(values, &run);
     let instances = instances(values);
+    let cwd = run.cwd.clone();
     let mut app = App {
         project: project.clone(),
         name,
@@ -52,7 +54,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
         ready: None,
         health: None,
         update: UpdatePolicy::default(),
-        watching: WatchPolicy::default(),
+        watching: watching(values, &cwd),
         schedule: CronPolicy::default(),
         max_memory_restart: None,
         hooks: Hooks::default(),

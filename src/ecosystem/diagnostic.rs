@@ -101,6 +101,7 @@ codes! {
     DEPENDENCY_CYCLE "dependency-cycle" "Apps wait for each other.";
     PORT "port" "Ports collide or run past 65535.";
     GLOB "glob" "A pattern is malformed, or matches too much.";
+    WATCH "watch" "A watched path does not exist.";
     TOO_MANY "too-many" "More than 200 findings; the rest is not shown.";
 }
 

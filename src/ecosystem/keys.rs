@@ -384,10 +384,9 @@ fn idle(name: &str) -> &'static [&'static str] {
     match name {
         "exec_mode" => &["fork"],
         "kind" => &["service"],
-        "watch" | "time" | "merge_logs" | "wait_ready" | "shutdown_with_message" => &["false"],
+        "time" | "merge_logs" | "wait_ready" | "shutdown_with_message" => &["false"],
         "on_dependency_restart" => &["ignore"],
         "cron_overlap" => &["skip"],
-        "watch_delay" => &["200ms"],
         "listen_timeout" => &["30s"],
         "log_type" => &["raw"],
         _ => &[],

@@ -215,7 +215,6 @@ fn apps_are_seen_together() {
 #[test]
 fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
     for body in [
-        "watch = true",
         "exec_mode = \"cluster\"",
         "cron = \"@daily\"",
         "max_memory_restart = \"300M\"",

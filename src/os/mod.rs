@@ -9,6 +9,8 @@
 
 mod allocator;
 mod clock;
+#[cfg(target_os = "linux")]
+mod command;
 mod errno;
 mod files;
 mod home;
@@ -27,6 +29,8 @@ mod linux;
 
 pub use allocator::{give_memory_back, keep_memory_small};
 pub use clock::{now, pause, wall};
+#[cfg(target_os = "linux")]
+pub use command::{CommandEnd, CommandLine, run_command};
 pub use errno::is_passing;
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
@@ -37,15 +41,16 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Dead, ExecPlan, ExitWatch, Fifo, Heir, Identity, Leftover, Mailbox, Parent, PidFd, Poller, ProcStat, Ready,
-    SharedMemory, ShutdownSignals, SignalFd, SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, boot_id,
-    children_of, clear_fifos, close_on_exec_from, cookie_of, copy_above, cpu_of, descendants, exit_of,
-    keep_across_exec, leave_session, leftovers, memory_of, move_above, name_process, next_dead_child, open_null,
-    own_pid, packet_pair, parent_pid, place, proc_stat, queued_bytes, reap, receive_packet, send_packet,
-    set_child_oom_score, signal_child, spawn, splice, wait_readable, wait_writable,
+    Dead, ExecPlan, ExitWatch, Fifo, FolderChange, FolderEvent, FolderSignal, FolderWatch, Heir, Identity, Leftover,
+    Mailbox, Parent, PidFd, Poller, ProcStat, Ready, SharedMemory, ShutdownSignals, SignalFd, SpawnFailed,
+    UNKNOWN_STATUS, Waker, adopt, become_subreaper, boot_id, children_of, clear_fifos, close_on_exec_from, cookie_of,
+    copy_above, cpu_of, descendants, exit_of, is_remote, keep_across_exec, leave_session, leftovers, memory_of,
+    move_above, name_process, next_dead_child, open_null, own_pid, packet_pair, parent_pid, place, proc_stat,
+    queued_bytes, reap, receive_packet, send_packet, set_child_oom_score, signal_child, spawn, splice, wait_readable,
+    wait_writable, watch_limit,
 };
 pub use lock::Lock;
-pub use look::{FileKind, file_kind, list_folder};
+pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
 pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use terminal::{RunAs, arguments, become_program, current_folder, say_on_interrupt, variable};

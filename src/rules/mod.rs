@@ -7,10 +7,14 @@
 mod backoff;
 mod dependency;
 mod environment;
+mod ignore;
 mod program;
 pub mod rotation;
+mod watch;
 
 pub use backoff::{Verdict, after_exit, after_trouble};
 pub use dependency::{Standpoint, dependency};
 pub use environment::{Place, environment};
+pub use ignore::IgnoreRules;
 pub use program::{Argv, argv};
+pub use watch::{Burst, OwnFiles, WatchRoot, WatchRules};

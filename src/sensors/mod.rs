@@ -7,6 +7,11 @@
 //! Each sensor is one task that lives as long as the daemon. It keeps nothing that the next daemon could not see
 //! again by itself.
 
+#[cfg(target_os = "linux")]
+mod watch;
+
+use crate::events::Events;
+use crate::os::Home;
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
 
@@ -17,9 +22,16 @@ pub struct Surroundings {
     pub reconciler: Reconciler,
     /// Knows what lives; is told what concerns one process.
     pub supervisor: Supervisor,
+    /// Told what a person should know.
+    pub events: Events,
+    /// Where the daemon keeps its own files, which are nobody's change.
+    pub home: Home,
 }
 
 /// Starts all sensors. Must be called inside the runtime.
 pub fn start(surroundings: Surroundings) {
+    #[cfg(target_os = "linux")]
+    tokio::spawn(watch::run(surroundings));
+    #[cfg(not(target_os = "linux"))]
     drop(surroundings);
 }

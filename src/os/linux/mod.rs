@@ -4,6 +4,7 @@ mod descriptors;
 mod exit_watch;
 mod fifo;
 mod heir;
+mod inotify;
 mod memory;
 mod packet;
 mod pidfd;
@@ -19,6 +20,7 @@ pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, m
 pub use exit_watch::ExitWatch;
 pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
 pub use heir::Heir;
+pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use memory::SharedMemory;
 pub use packet::{packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
