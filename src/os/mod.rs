@@ -13,6 +13,7 @@ mod clock;
 mod command;
 mod errno;
 mod files;
+mod foreground;
 mod home;
 mod killpoint;
 mod limits;
@@ -36,6 +37,7 @@ pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
     open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
 };
+pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError};
 pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};

@@ -25,6 +25,10 @@ mod scale;
 mod start_stop_restart;
 mod stop_tree;
 
+// ---- by itself
+mod dev;
+mod watch;
+
 // ---- what happened
 mod crash_loop;
 mod events_and_why;

@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod delete;
 mod describe;
+mod dev;
 mod diff;
 mod down;
 mod env;
@@ -37,6 +38,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<plan::Plan>(),
     Entry::of::<diff::Diff>(),
     Entry::of::<check::Check>(),
+    Entry::of::<dev::Dev>(),
     Entry::of::<list::List>(),
     Entry::of::<describe::Describe>(),
     Entry::of::<why::Why>(),
