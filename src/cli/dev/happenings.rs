@@ -110,9 +110,11 @@ impl Happenings {
         self.spawn(move || {
             while !is_over.load(Ordering::SeqCst) {
                 if let Some(mut messages) = connected().and_then(|client| client.follow_logs(&query).ok()) {
-                    // What was shown once is not shown again by the next daemon.
-                    (query.since, query.lines) = (None, Some(0));
                     while let Ok(Some(message)) = messages.read() {
+                        // The next daemon is asked for what came after what was shown.
+                        if let LogMessage::Line(line) = &message {
+                            query.since = Some(WallTime(line.at.0 + 1));
+                        }
                         if sender.send(Happening::Log(message)).is_err() {
                             return;
                         }

@@ -78,8 +78,7 @@ impl Dev<'_> {
         let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
             match self.happenings.next(next_look.saturating_duration_since(Instant::now())) {
-                Ok(Happening::Interrupt) => return Ok(()),
-                Ok(Happening::Key(b'q')) => return Ok(()),
+                Ok(Happening::Interrupt | Happening::Key(b'q')) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(Happening::Key(b'r')) => self.restart()?,
                 Ok(Happening::Key(_)) => {}
                 Ok(Happening::Log(message)) => self.log(message)?,
@@ -87,7 +86,6 @@ impl Dev<'_> {
                 Ok(Happening::Change(message)) => self.change(message)?,
                 Ok(Happening::Broken(error)) => self.session.screen.fail(&error)?,
                 Err(RecvTimeoutError::Timeout) => self.session.screen.flush()?,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             if Instant::now() >= next_look {
                 next_look = Instant::now() + LOOK_EVERY;

@@ -34,7 +34,8 @@ impl SavedFiles {
 
     /// Looks once. A file counts when it has looked the same twice, exists, and holds other bytes than before.
     pub(super) fn were_saved(&mut self) -> bool {
-        self.0.iter_mut().fold(false, |was_saved, file| file.was_saved() || was_saved)
+        // Each of them is looked at, whatever the others say.
+        self.0.iter_mut().filter_map(|file| file.was_saved().then_some(())).count() > 0
     }
 }
 

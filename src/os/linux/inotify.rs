@@ -29,7 +29,7 @@ const READ_BYTES: usize = 64 << 10;
 const HEADER_BYTES: usize = size_of::<libc::inotify_event>();
 
 /// File systems whose other users' changes this kernel is not told of: NFS, SMB, 9P, FUSE, AFS, Ceph, Coda, shares
-/// of VirtualBox and VMware.
+/// of virtual machines.
 const REMOTE_FILE_SYSTEMS: [u64; 12] = [
     0x6969,
     0x517B,

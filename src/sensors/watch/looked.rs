@@ -63,7 +63,9 @@ fn look(walk: &Walk<'_>) -> HashMap<PathBuf, Stamp> {
         }
         let enter = |_: &std::path::Path| Ok::<_, Infallible>(Some(0));
         let _never_fails = walk.run(&root.path, &above_root(&root.path), enter, |entered, files| {
-            files.into_iter().for_each(|file| take(file, entered.above));
+            for file in files {
+                take(file, entered.above);
+            }
         });
     }
     seen

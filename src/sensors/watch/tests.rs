@@ -23,7 +23,9 @@ impl Project {
         let folder = tempfile::tempdir().unwrap();
         let project = Self { folder, watch: vec![""], options: WatchOptions::default() };
         fs::create_dir(project.root()).unwrap();
-        files.iter().for_each(|file| project.write(file, "old"));
+        for file in files {
+            project.write(file, "old");
+        }
         project
     }
 
@@ -50,7 +52,7 @@ impl Project {
         let policy = WatchPolicy { watch, watch_options: self.options, ..WatchPolicy::default() };
         let own = OwnFiles::in_folders(vec![self.path("home")]);
         // What was written just now would not be known: nobody can tell whether that was before or after.
-        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         for file in os::walk_files(&self.root(), 10_000) {
             if let Ok(file) = fs::File::options().write(true).open(file) {
                 file.set_modified(long_ago).unwrap();
@@ -279,7 +281,9 @@ fn links_to_folders_are_followed_when_asked_for() {
 fn a_flood_of_changes_is_one_verdict_even_if_the_kernel_lost_some() {
     let project = project();
     let mut tree = project.open();
-    (0..3000).for_each(|number| project.write(&format!("src/many/{number}.js"), "new"));
+    for number in 0..3000 {
+        project.write(&format!("src/many/{number}.js"), "new");
+    }
     assert!(matches!(judged(&mut tree), Settled::Changed { others: 2999, .. }));
     let queue: usize = os::read_limited(Path::new("/proc/sys/fs/inotify/max_queued_events"), 64)
         .ok()

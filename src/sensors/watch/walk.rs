@@ -38,9 +38,7 @@ fn with(above: &Above, folder: &Path, file: &Path) -> Above {
 
 /// The rules that hold at a root before its own: those of the repository around it, from its top downwards.
 pub(super) fn above_root(root: &Path) -> Above {
-    let Some(top) = root.ancestors().take(LEVELS_UP_MAX).find(|folder| os::exists(&folder.join(".git"))) else {
-        return None;
-    };
+    let top = root.ancestors().take(LEVELS_UP_MAX).find(|folder| os::exists(&folder.join(".git")))?;
     let mut above = with(&None, top, &top.join(".git/info/exclude"));
     let mut between: Vec<&Path> = root.ancestors().skip(1).take_while(|folder| folder.starts_with(top)).collect();
     while let Some(folder) = between.pop() {

@@ -8,10 +8,13 @@ use tokio::sync::oneshot;
 use super::Tools;
 use super::build::Build;
 use super::tree::{Settled, Tree, Watched};
-use crate::model::{AppId, Cause, Declared, Fact, Millis, Standing, Subject};
+use crate::model::{AppId, Cause, Declared, Fact, Millis, Moment, Standing, Subject};
 use crate::os::{self, FolderSignal, Worker};
 use crate::rules::Burst;
 
+/// A change that comes so soon after the last one, and so often, may be the app's own doing.
+const SOON_AFTER: Millis = Millis::seconds(3);
+const CIRCLE_TIMES: u32 = 5;
 /// A thread that is not free is asked again after this.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -27,6 +30,15 @@ struct Watcher {
     burst: Option<Burst>,
     build: Option<Build>,
     has_more_to_learn: bool,
+    repeated: Repeated,
+}
+
+/// A file that changes soon after each restart.
+#[derive(Default)]
+struct Repeated {
+    path: String,
+    times: u32,
+    last: Moment,
 }
 
 /// What woke the watcher.
@@ -46,7 +58,7 @@ pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
     });
     let tree = opened.await;
     let interval = tree.interval();
-    let watcher = Watcher {
+    let one = Watcher {
         app,
         tools,
         delay,
@@ -56,8 +68,9 @@ pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
         burst: None,
         build: None,
         has_more_to_learn: true,
+        repeated: Repeated::default(),
     };
-    watcher.run().await;
+    one.run().await;
 }
 
 impl Watcher {
@@ -76,7 +89,10 @@ impl Watcher {
                     self.burst = None;
                     match self.with_tree(Tree::settle).await {
                         Settled::Nothing | Settled::Gone => {}
-                        Settled::Changed { path, others } => self.changed(Cause::Watch { path, others }).await,
+                        Settled::Changed { path, others } => {
+                            self.warn_of_circle(&path);
+                            self.changed(Cause::Watch { path, others }).await;
+                        }
                     }
                 }
                 Wake::Idle => self.has_more_to_learn = self.with_tree(Tree::learn).await,
@@ -106,6 +122,22 @@ impl Watcher {
         match Build::start(&self.tools.builders, &self.tools.home, &declared, cause.clone()) {
             Some(build) => self.build = Some(build),
             None => self.tools.reconciler.trigger(self.app.clone(), cause).await,
+        }
+    }
+
+    /// An app that writes what it watches restarts for ever; it is not stopped from that, but told on.
+    fn warn_of_circle(&mut self, path: &str) {
+        let (now, seen) = (os::now(), &mut self.repeated);
+        let is_again = seen.path == path && now.since(seen.last) < Millis(SOON_AFTER.0.saturating_add(self.delay.0));
+        seen.times = if is_again { seen.times.saturating_add(1) } else { 1 };
+        (seen.last, seen.path) = (now, path.to_owned());
+        if seen.times == CIRCLE_TIMES {
+            self.tell(Fact::WatchTrouble {
+                message: format!(
+                    "{path} has changed {CIRCLE_TIMES} times, each time soon after a restart; if the app writes it \
+                     itself, `ignore_watch = [\"{path}\"]` ends the circle"
+                ),
+            });
         }
     }
 
