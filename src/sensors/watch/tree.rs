@@ -14,6 +14,8 @@ use crate::rules::{OwnFiles, WatchRules};
 
 /// How often files are looked at when nothing else is said.
 const LOOK_EVERY: Millis = Millis::seconds(1);
+/// A look that takes long is followed by a rest of so many times its length, unless an interval is asked for.
+const REST_FACTOR: u64 = 20;
 /// Files that are learned at once: changes wait no longer than that.
 const LEARNED_AT_ONCE: usize = 200;
 
@@ -36,6 +38,8 @@ pub(super) struct Tree {
     unlearned: Vec<PathBuf>,
     began: WallTime,
     touched: Touched,
+    /// How long the last look took.
+    look: Millis,
     /// What a person should know, each said once.
     pub troubles: Vec<String>,
 }
@@ -95,7 +99,7 @@ impl Tree {
         let (known, touched) = (Known::default(), Touched::default());
         // Learned from the end.
         files.reverse();
-        Self { rules, watched, way, known, unlearned: files, began, touched, troubles }
+        Self { rules, watched, way, known, unlearned: files, began, touched, look: Millis(0), troubles }
     }
 
     /// Where changes are told; `None` if they are looked for.
@@ -106,14 +110,16 @@ impl Tree {
         }
     }
 
-    /// How often they are looked for.
+    /// How long to wait before the next look. A tree that takes long to look through must not cost a whole processor.
     pub(super) fn interval(&self) -> Millis {
-        interval(&self.watched.policy)
+        let rest = Millis(self.look.0.saturating_mul(REST_FACTOR));
+        let is_asked_for = self.watched.policy.watch_options.interval.is_some();
+        if is_asked_for { interval(&self.watched.policy) } else { interval(&self.watched.policy).max(rest) }
     }
 
     /// Takes in what has happened. Whether any of it may count.
     pub(super) fn absorb(&mut self) -> bool {
-        let before = self.touched.notes;
+        let (before, began) = (self.touched.notes, os::now());
         let walk = Walk { rules: &self.rules, follows_links: self.watched.policy.watch_options.follow_symlinks };
         match &mut self.way {
             Way::Told(told) => {
@@ -124,6 +130,7 @@ impl Tree {
             }
             Way::Looked(looked) => looked.absorb(&walk, &mut self.touched),
         }
+        self.look = os::now().since(began);
         self.touched.notes > before
     }
 

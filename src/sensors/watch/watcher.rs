@@ -159,6 +159,7 @@ impl Watcher {
     fn follow_tree(&mut self) {
         let (troubles, folder_watch) = {
             let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+            self.interval = tree.interval();
             (std::mem::take(&mut tree.troubles), tree.folder_watch())
         };
         for message in troubles {
