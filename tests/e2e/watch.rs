@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::{SOON, Sandbox, has_any, kill, pause_between_faults, wait_for, wait_until};
+use serde_json::Value;
+
+use crate::support::{SOON, Sandbox, has_any, kill, pause_between_faults, wait_until};
 
 const FILE: &str = r#"
 [[apps]]
@@ -25,18 +27,12 @@ fn watching(more: &str) -> Sandbox {
     sandbox
 }
 
+/// Longer than the quiet period, so that what comes after it is a burst of its own.
+const APART: Duration = Duration::from_millis(300);
+
 /// Waits until the watcher has registered: a change is answered.
 #[track_caller]
 fn is_watched(sandbox: &Sandbox) {
-    let mut round = 0;
-    let before = sandbox.pid("api/0");
-    wait_until("changes are noticed", SOON, || {
-        round += 1;
-        sandbox.file("app/first", format!("{round}"));
-        // Longer than the quiet period: writing without a pause would be one long burst.
-        pause_between_faults(Duration::from_millis(200));
-        is_replaced(sandbox, before)
-    });
     settle(sandbox);
 }
 
@@ -44,26 +40,40 @@ fn is_replaced(sandbox: &Sandbox, before: u32) -> bool {
     sandbox.instance("api/0").is_some_and(|api| api.phase == "running" && api.pid != Some(before))
 }
 
-/// Waits until what was written before cannot cause anything any more: a change that counts comes through after it.
-#[track_caller]
-fn settle(sandbox: &Sandbox) -> u32 {
-    let before = sandbox.pid("api/0");
-    let starts = sandbox.starts_of("api/0");
-    sandbox.file("app/mark", format!("{starts}-{before}"));
-    wait_until("the mark is noticed", SOON, || is_replaced(sandbox, before));
-    wait_until("the mark is told", SOON, || sandbox.starts_of("api/0") > starts);
-    sandbox.pid("api/0")
+/// The starts of `api/0` so far: number of the event, and the file that caused it.
+fn starts(sandbox: &Sandbox) -> Vec<(u64, String)> {
+    let document = sandbox.pm(&["events", "api", "--limit", "1000000", "--json"]).ok().json();
+    let events = document["events"].as_array().unwrap().clone();
+    let is_start = |event: &Value| event["event"] == "started" && event["about"]["instance"] == "shop:api/0";
+    let start = |event: Value| (event["seq"].as_u64().unwrap(), event["path"].as_str().unwrap_or_default().to_owned());
+    events.into_iter().filter(is_start).map(start).collect()
 }
 
-/// How often the app was started by what `act` does, besides the one start of the mark that follows.
+/// Waits until nothing that was done before can cause anything any more: a mark that is written now has come through.
+/// Of what waits while the app is busy only the newest is kept, so nothing is behind the mark.
+#[track_caller]
+fn settle(sandbox: &Sandbox) {
+    let last = starts(sandbox).last().map_or(0, |start| start.0);
+    let mut round = 0;
+    wait_until("the mark is noticed", SOON, || {
+        pause_between_faults(APART);
+        if round % 5 == 0 {
+            sandbox.file("app/mark", format!("{last} {round}"));
+        }
+        round += 1;
+        starts(sandbox).last().is_some_and(|(seq, path)| *seq > last && path == "mark")
+    });
+}
+
+/// How often the app was started by what `act` does; marks do not count.
 #[track_caller]
 fn restarts_by(sandbox: &Sandbox, act: impl FnOnce()) -> usize {
-    let before = sandbox.starts_of("api/0");
-    act();
-    // Longer than the quiet period, so that the mark is a burst of its own.
-    pause_between_faults(Duration::from_millis(400));
+    let count = || starts(sandbox).iter().filter(|(_, path)| path != "mark").count();
     settle(sandbox);
-    sandbox.starts_of("api/0") - before - 1
+    let before = count();
+    act();
+    settle(sandbox);
+    count() - before
 }
 
 #[test]
@@ -91,7 +101,7 @@ fn what_does_not_count_restarts_nothing() {
     sandbox.pm(&["apply"]).ok();
     is_watched(&sandbox);
     for (what, file, text) in [
-        ("the same bytes", "app/first", sandbox.read("app/first")),
+        ("the same bytes", "app/src/server.js", "one".to_owned()),
         ("a folder of packages", "app/node_modules/x/index.js", "two".into()),
         ("a path of .gitignore", "app/dist/bundle.js", "two".into()),
         ("a path of ignore_watch", "app/notes", "two".into()),
@@ -152,7 +162,7 @@ fn an_apply_changes_what_is_watched_without_touching_a_process() {
     sandbox.ecosystem(&FILE.replace("watch = true", "watch = false"));
     let before = sandbox.pid("api/0");
     sandbox.pm(&["apply"]).ok();
-    sandbox.file("app/first", "changed");
+    sandbox.file("app/src/server.js", "changed");
     pause_between_faults(Duration::from_millis(500));
     assert_eq!(sandbox.pid("api/0"), before, "nothing is watched any more");
 }
@@ -197,8 +207,7 @@ fn a_failed_build_keeps_what_runs_and_the_next_good_one_replaces_it() {
 fn a_folder_that_is_gone_ends_nothing_until_it_is_back() {
     let sandbox = Sandbox::new();
     sandbox.file("app/src/server.js", "one");
-    sandbox.ecosystem(&FILE.replace("watch = true", "watch = [\"src\", \"first\", \"mark\"]"));
-    sandbox.file("app/first", "0");
+    sandbox.ecosystem(&FILE.replace("watch = true", "watch = [\"src\", \"mark\"]"));
     sandbox.file("app/mark", "0");
     sandbox.pm(&["apply"]).ok();
     is_watched(&sandbox);
@@ -226,9 +235,9 @@ fn changes_while_the_app_is_slow_to_stop_are_one_more_restart() {
         sandbox.file("app/src/server.js", format!("three {round}"));
         pause_between_faults(Duration::from_millis(20));
     }
-    let starts = || sandbox.starts_of("api/0") - before;
-    wait_for("two replacements", SOON, || (starts() >= 2).then_some(()));
+    wait_until("two replacements", SOON, || sandbox.starts_of("api/0") >= before + 2);
     settle(&sandbox);
-    assert_eq!(starts(), 3, "two by the changes, one by the mark");
+    let named = starts(&sandbox).iter().filter(|(_, path)| path == "src/server.js").count();
+    assert_eq!(named, 2, "one for the first change, one for all that came while it was slow");
     kill(sandbox.pid("api/0"), libc::SIGKILL);
 }
