@@ -100,8 +100,9 @@ fn what_does_not_count_restarts_nothing() {
     sandbox.ecosystem(&format!("{talks}{logs}"));
     sandbox.pm(&["apply"]).ok();
     is_watched(&sandbox);
+    assert_eq!(restarts_by(&sandbox, || drop(sandbox.file("app/src/server.js", "two"))), 1);
     for (what, file, text) in [
-        ("the same bytes", "app/src/server.js", "one".to_owned()),
+        ("the same bytes", "app/src/server.js", "two".to_owned()),
         ("a folder of packages", "app/node_modules/x/index.js", "two".into()),
         ("a path of .gitignore", "app/dist/bundle.js", "two".into()),
         ("a path of ignore_watch", "app/notes", "two".into()),

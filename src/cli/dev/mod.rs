@@ -16,7 +16,7 @@ use super::file::{self, Daemon, FileArgs};
 use super::output::lines::LineFormat;
 use super::output::{event, plan_text, progress};
 use super::session::Session;
-use crate::model::{AppName, ApplyOptions, Event, Fact, ProjectName, Proposed};
+use crate::model::{App, AppName, ApplyOptions, Event, Fact, ProjectName, Proposed};
 use crate::os;
 use crate::wire::{
     ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
@@ -122,6 +122,9 @@ impl Dev<'_> {
         if !self.has_watch {
             proposed.apps.iter_mut().for_each(|app| app.watching.watch = None);
         }
+        let copies =
+            |app: &App| (0..app.instances.unwrap_or(1)).map(|slot| app.id().instance(slot)).collect::<Vec<_>>();
+        self.lines.expect_copies(proposed.apps.iter().flat_map(copies));
         // Apps come and go while a file is written: that is what this command is for.
         let options = ApplyOptions { yes: true, ..ApplyOptions::default() };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
