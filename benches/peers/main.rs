@@ -89,6 +89,9 @@ fn run(contender: &Contender, programs: &floor::Programs, options: &Options, tab
             }
         }
     }
+    if contender.name == "pm" && options.wants(tour::ROWS_WATCH) {
+        tour::watch(contender, programs, table);
+    }
     if options.wants(tour::ROWS_LOGS) {
         tour::logs(contender, programs, table);
     }

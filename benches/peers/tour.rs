@@ -1,5 +1,6 @@
 //! The rows: what is done with a contender, in which order, and what is timed.
 
+use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,13 @@ pub const ROWS_100: &[&str] = &[
 /// Rows of [`logs`].
 pub const ROWS_LOGS: &[&str] =
     &["log intake 100 B, MB/s", "log CPU 100 B, s/GB", "log intake 64 KiB, MB/s", "log CPU 64 KiB, s/GB"];
+
+/// Rows of [`watch`].
+pub const ROWS_WATCH: &[&str] = &["watch 50,000 files, CPU s", "saved → running, above quiet, ms"];
+/// The quiet period of the watch rows: what `pm` takes when nothing is said.
+const QUIET: Duration = Duration::from_millis(200);
+/// Folders with twenty files each.
+const WATCHED_FOLDERS: usize = 2500;
 
 /// Until the last one runs.
 pub fn apply_row(count: usize) -> String {
@@ -147,6 +155,45 @@ pub fn logs(contender: &Contender, programs: &Programs, table: &mut Table) {
         apply.wait().unwrap();
         stage.shut_down();
     }
+}
+
+/// Registers a large tree and restarts on save. Only of `pm`: the others are told about watching in other places.
+pub fn watch(contender: &Contender, programs: &Programs, table: &mut Table) {
+    let mut arena = Arena::new();
+    let stage = Stage::new(contender, &arena);
+    let source = arena.path().join("project/source");
+    for folder in 0..WATCHED_FOLDERS {
+        let folder = source.join(format!("{}/{folder}", folder / 50));
+        fs::create_dir_all(&folder).unwrap();
+        (0..20).for_each(|file| fs::write(folder.join(format!("{file}.js")), "old").unwrap());
+    }
+    stage.declare(0, &[]);
+    if stage.boot().is_none() {
+        return;
+    }
+    let before = cpu_seconds(&arena.managers());
+    stage.declare(1, &[programs.path("child"), arena.fifo()].map(|word| word.display().to_string()));
+    let file = arena.path().join("project/ecosystem.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}watch = [\"source\"]\n")).unwrap();
+    stage.apply().status().unwrap();
+    if arena.message(PATIENCE).is_none() {
+        return;
+    }
+    let cpu = cpu_seconds_at_rest(&arena.managers()) - before;
+    table.add(ROWS_WATCH[0], contender.name, cpu);
+    for round in 0..15 {
+        // A replacement is judged for 300 ms; a change within them waits for the verdict.
+        std::thread::sleep(Duration::from_millis(500));
+        arena.forget();
+        fs::write(source.join("7/357/3.js"), format!("new {round}")).unwrap();
+        let began = Instant::now();
+        if arena.message(PATIENCE).is_some() {
+            let above = began.elapsed().saturating_sub(QUIET);
+            table.add(ROWS_WATCH[1], contender.name, above.as_secs_f64() * 1000.0);
+        }
+    }
+    stage.shut_down();
 }
 
 /// Declares `count` apps and waits until the last one runs; their pids.

@@ -35,6 +35,9 @@ pub(super) struct FileArgs {
     /// A value for `${NAME}` in the file
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
     pub vars: Vec<(String, String)>,
+    /// `pm dev`: an app without the key `watch` watches its folder.
+    #[arg(skip)]
+    pub watches_by_default: bool,
 }
 
 /// `NAME=VALUE`.
@@ -88,6 +91,7 @@ pub(super) fn resolve(
         profile: Profile::choose(args.profile.as_deref(), None),
         vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
         with_sources,
+        watches_by_default: args.watches_by_default,
     };
     let reading = ecosystem::read(&files, &options, &machine);
     if args.profile.is_some() {

@@ -7,6 +7,7 @@
 mod args;
 mod change;
 mod commands;
+mod dev;
 mod fail;
 mod file;
 mod output;

@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppId, AppName, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName, RestartPolicy,
-    RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy, WatchPolicy,
+    RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy,
 };
 
 use super::diagnostic::code;
@@ -18,6 +18,7 @@ use super::tree::{Kind as ScalarKind, Node, Value, integer};
 use super::update::update;
 use super::upkeep::{depends_on, upkeep};
 use super::values::{Values, signal, size, umask};
+use super::watching::watching;
 
 /// Reads one app. `None` if its name is wrong; other problems are in the report and read as defaults.
 pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut EnvFiles) -> Option<(App, Collected)> {
@@ -37,6 +38,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     run.restart_on = restart_on(values, &run.cwd.clone());
     check_increment_var(values, &run);
     let instances = instances(values);
+    let cwd = run.cwd.clone();
     let mut app = App {
         project: project.clone(),
         name,
@@ -55,7 +57,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
         ready: None,
         health: None,
         update: UpdatePolicy::default(),
-        watching: WatchPolicy::default(),
+        watching: watching(values, &cwd),
         schedule: schedule(values),
         max_memory_restart: None,
         hooks: Hooks::default(),

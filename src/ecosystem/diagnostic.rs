@@ -103,6 +103,7 @@ codes! {
     PORT "port" "Ports collide or run past 65535.";
     CRON "cron" "A schedule is malformed, never comes, or names no time zone.";
     GLOB "glob" "A pattern is malformed, or matches too much.";
+    WATCH "watch" "A watched path does not exist.";
     TOO_MANY "too-many" "More than 200 findings; the rest is not shown.";
 }
 

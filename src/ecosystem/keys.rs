@@ -396,9 +396,8 @@ fn idle(name: &str) -> &'static [&'static str] {
     match name {
         "exec_mode" => &["fork"],
         "kind" => &["service"],
-        "watch" | "time" | "merge_logs" | "wait_ready" => &["false"],
+        "time" | "merge_logs" | "wait_ready" => &["false"],
         "on_dependency_restart" => &["ignore"],
-        "watch_delay" => &["200ms"],
         "listen_timeout" => &["30s"],
         "log_type" => &["raw"],
         _ => &[],

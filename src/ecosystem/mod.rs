@@ -41,6 +41,7 @@ mod update;
 mod upkeep;
 mod values;
 mod variables;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,6 +82,8 @@ pub struct ReadOptions {
     pub vars: BTreeMap<String, String>,
     /// Whether [`Reading::sources`] is wanted.
     pub with_sources: bool,
+    /// Whether an app without the key `watch` watches its `cwd` (`pm dev`).
+    pub watches_by_default: bool,
 }
 
 /// Which profile is laid over the apps.
@@ -271,6 +274,7 @@ impl Resolver<'_> {
             project: self.project.as_str(),
             has_port: merged.get("port").is_some(),
             options: &self.options.vars,
+            watches_by_default: self.options.watches_by_default,
             world: self.world,
             folders: self.folders,
             report,

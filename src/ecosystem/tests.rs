@@ -239,7 +239,6 @@ fn apps_are_seen_together() {
 #[test]
 fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
     for body in [
-        "watch = true",
         "exec_mode = \"cluster\"",
         "log_rotate = { compress = true }",
         "env = { A = { secret = \"file:/x\" } }",

@@ -19,6 +19,7 @@ pub(super) struct Values<'a> {
     pub project: &'a str,
     pub has_port: bool,
     pub options: &'a BTreeMap<String, String>,
+    pub watches_by_default: bool,
     pub world: &'a Remembering<'a>,
     /// The folder of each file.
     pub folders: &'a [PathBuf],

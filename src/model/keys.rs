@@ -201,20 +201,20 @@ keys! {
     cron_overlap Live built "\"skip\", \"queue\" or \"replace\"", "\"skip\"",
         "What happens when a run of a task is due while the last one still runs: it is left out, waits for its end (never more than one), or takes its place.",
         "cron_overlap = \"queue\"";
-    watch Live later "true, false, or list of globs", "false",
-        "Restart when files change; relative to `cwd`.",
+    watch Live built "true, false, or list of globs", "false",
+        "Restart when files change: `true` = everything in `cwd`, else folders, files or globs relative to it. What `.gitignore` names, the usual folders of tools, editor backups and `pm`'s own files never count.",
         "watch = [\"src\"]";
-    ignore_watch Live later "list of globs", "`.gitignore` and the usual folders",
-        "Files whose changes do not count.",
+    ignore_watch Live built "list of globs", "`.gitignore` and the usual folders",
+        "Files whose changes do not count, besides those that never do: written as in `.gitignore`, relative to `cwd`. `!dist` lets something count again.",
         "ignore_watch = [\"tmp\"]";
-    watch_delay Live later "duration", "\"200ms\"",
-        "How long it must be quiet before a change counts.",
+    watch_delay Live built "duration", "\"200ms\"",
+        "How long no watched file may change before the app is restarted. Without such a pause it is restarted every ten seconds.",
         "watch_delay = \"1s\"";
-    watch_options Live later "{ poll, interval, follow_symlinks }", "none",
-        "How files are watched.",
+    watch_options Live built "{ poll, interval, follow_symlinks }", "none",
+        "How files are watched. `poll` looks at them every `interval` (1 s), for file systems that tell nothing.",
         "watch_options = { poll = true }";
-    build Live later "text", "none",
-        "A command that dev mode runs before it swaps processes.",
+    build Live built "text", "none",
+        "A command line (`sh -c`) that is run when watched files have changed, before processes are replaced. If it fails, what runs is kept.",
         "build = \"npm run build\"";
     restart_on Respawn built "list of globs", "none",
         "Files whose contents belong to the app: an apply after they changed starts new processes. Relative to `cwd`.",

@@ -1,5 +1,7 @@
 //! What makes an app restart although it runs well: changed files, the clock, too much memory.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 use super::Millis;
@@ -7,7 +9,7 @@ use super::Millis;
 /// Which changed files restart an app. Field names are the keys of the file.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct WatchPolicy {
-    /// Absolute folders, files or globs; `None` = nothing is watched.
+    /// Absolute globs, where a folder stands for everything in it; `None` = nothing is watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Vec<String>>,
     /// Globs of paths (relative to the app's folder) whose changes do not count.
@@ -33,6 +35,51 @@ impl Default for WatchPolicy {
             build: None,
         }
     }
+}
+
+/// Characters that make a glob of a path.
+const GLOB_CHARACTERS: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
+
+impl WatchPolicy {
+    /// A path as a glob that matches nothing but it.
+    pub fn literal(path: &Path) -> String {
+        let mut glob = String::new();
+        for letter in path.to_string_lossy().chars() {
+            if GLOB_CHARACTERS.contains(&letter) {
+                glob.push('\\');
+            }
+            glob.push(letter);
+        }
+        glob
+    }
+
+    /// Takes an absolute glob apart: the folder or file where it begins, and what has to match below it.
+    pub fn split(glob: &str) -> (PathBuf, Option<String>) {
+        let mut base = PathBuf::from("/");
+        let mut parts = glob.split('/').filter(|part| !part.is_empty());
+        while let Some(part) = parts.next() {
+            let Some(plain) = unescaped(part) else {
+                let rest: Vec<&str> = std::iter::once(part).chain(parts).collect();
+                return (base, Some(rest.join("/")));
+            };
+            base.push(plain);
+        }
+        (base, None)
+    }
+}
+
+/// A part of a path without its escapes; `None` if it is a glob.
+fn unescaped(part: &str) -> Option<String> {
+    let mut plain = String::new();
+    let mut letters = part.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => plain.push(letters.next()?),
+            letter if GLOB_CHARACTERS.contains(&letter) => return None,
+            letter => plain.push(letter),
+        }
+    }
+    Some(plain)
 }
 
 /// How files are watched.
@@ -80,4 +127,23 @@ pub enum CronOverlap {
     Queue,
     /// The last one is stopped.
     Replace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_begins_at_its_last_plain_folder() {
+        for (glob, base, rest) in [
+            ("/srv/shop", "/srv/shop", None),
+            ("/srv/shop/src/**/*.js", "/srv/shop/src", Some("**/*.js")),
+            ("/srv/\\[id\\]/x", "/srv/[id]/x", None),
+            ("/", "/", None),
+        ] {
+            assert_eq!(WatchPolicy::split(glob), (base.into(), rest.map(str::to_owned)), "{glob}");
+        }
+        let odd = Path::new("/srv/{a}/[b]*");
+        assert_eq!(WatchPolicy::split(&WatchPolicy::literal(odd)), (odd.to_owned(), None));
+    }
 }

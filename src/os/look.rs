@@ -1,7 +1,9 @@
 //! What stands at a path.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Kinds of things that have a path.
@@ -36,4 +38,48 @@ pub fn list_folder(folder: &Path) -> Vec<(String, bool)> {
         Some((entry.file_name().into_string().ok()?, is_folder))
     };
     entries.filter_map(named).collect()
+}
+
+/// One name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, text or not.
+    pub name: OsString,
+    /// Whether it is a folder (a link to one is not).
+    pub is_folder: bool,
+    /// Whether it is a symbolic link.
+    pub is_link: bool,
+}
+
+/// Everything in a folder, whatever its name; links are not followed. Empty if it cannot be read.
+pub fn list_entries(folder: &Path) -> Vec<Entry> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let entry = |entry: fs::DirEntry| {
+        let kind = entry.file_type().ok()?;
+        Some(Entry { name: entry.file_name(), is_folder: kind.is_dir(), is_link: kind.is_symlink() })
+    };
+    entries.filter_map(entry).collect()
+}
+
+/// What tells two states of a file apart without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last change of its contents, in nanoseconds since 1970.
+    pub modified: i128,
+    /// Number of the file in its file system.
+    pub inode: u64,
+    /// Whether it is a regular file.
+    pub is_file: bool,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+}
+
+/// The present state of what stands at a path, links followed; `None` if nothing can be seen there.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+    let (is_file, is_folder) = (found.is_file(), found.is_dir());
+    Some(Stamp { size: found.size(), modified, inode: found.ino(), is_file, is_folder })
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::errno::checked;
+use super::foreground::restore_terminal;
 use crate::model::Environment;
 
 /// Exit code of a command that was ended by Ctrl-C, as shells count it.
@@ -20,8 +21,7 @@ static MESSAGE_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// # Errors
 /// The kernel refuses the handler.
 pub fn say_on_interrupt(message: &'static str) -> io::Result<()> {
-    MESSAGE_BYTES.store(message.len(), Ordering::SeqCst);
-    MESSAGE.store(message.as_ptr().cast_mut(), Ordering::SeqCst);
+    set_interrupt_message(message);
     let handler: extern "C" fn(libc::c_int) = interrupted;
     // SAFETY: a zeroed `sigaction` is a valid empty one.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -31,7 +31,15 @@ pub fn say_on_interrupt(message: &'static str) -> io::Result<()> {
     Ok(())
 }
 
-extern "C" fn interrupted(_signal: libc::c_int) {
+/// What [`interrupted`] says.
+pub(super) fn set_interrupt_message(message: &'static str) {
+    MESSAGE_BYTES.store(message.len(), Ordering::SeqCst);
+    MESSAGE.store(message.as_ptr().cast_mut(), Ordering::SeqCst);
+}
+
+/// A signal handler: says the message and ends this process.
+pub(super) extern "C" fn interrupted(_signal: libc::c_int) {
+    restore_terminal();
     let (text, bytes) = (MESSAGE.load(Ordering::SeqCst), MESSAGE_BYTES.load(Ordering::SeqCst));
     // SAFETY: the text is 'static; both calls may be made in a signal handler.
     unsafe {

@@ -16,8 +16,8 @@ mod memory;
 mod probe;
 mod probes;
 mod usage;
-
-use tokio::sync::watch;
+#[cfg(target_os = "linux")]
+mod watch;
 
 pub use usage::{Usage, Used};
 
@@ -33,10 +33,10 @@ pub struct Surroundings {
     pub reconciler: Reconciler,
     /// Knows what lives; is told what concerns one process.
     pub supervisor: Supervisor,
-    /// Where logs are.
+    /// Where logs and the daemon's own files are.
     pub home: Home,
     /// Ticks when any log grew.
-    pub log_growth: watch::Receiver<u64>,
+    pub log_growth: tokio::sync::watch::Receiver<u64>,
     /// Reads them.
     pub reader: Worker,
     /// Is told what nobody else would tell.
@@ -45,6 +45,8 @@ pub struct Surroundings {
 
 /// Starts all sensors. Must be called inside the runtime.
 pub fn start(surroundings: Surroundings) {
+    #[cfg(target_os = "linux")]
+    tokio::spawn(watch::run(surroundings.clone()));
     tokio::spawn(clock::run(surroundings.clone()));
     tokio::spawn(memory::watch(surroundings.supervisor.clone()));
     tokio::spawn(probes::follow(surroundings));

@@ -86,9 +86,16 @@ const BROKEN: &[Broken] = &[
     Broken {
         name: "a key whose behaviour is not built",
         code: "unsupported",
-        text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\nwatch = [\"src\"]\n",
+        text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\nexec_mode = \"cluster\"\n",
         line: 4,
-        words: &["watch"],
+        words: &["exec_mode"],
+    },
+    Broken {
+        name: "a watched folder that does not exist",
+        code: "watch",
+        text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\nwatch = [\"sources\"]\n",
+        line: 4,
+        words: &["sources", "relative to"],
     },
     Broken {
         name: "a missing env file",

@@ -40,6 +40,10 @@ mod start_stop_restart;
 mod stop_tree;
 mod stop_trees;
 
+// ---- by itself
+mod dev;
+mod watch;
+
 // ---- what happened
 mod crash_loop;
 mod events_and_why;

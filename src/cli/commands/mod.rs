@@ -8,6 +8,7 @@ mod cron;
 mod daemon;
 mod delete;
 mod describe;
+mod dev;
 mod diff;
 mod down;
 mod env;
@@ -40,6 +41,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<plan::Plan>(),
     Entry::of::<diff::Diff>(),
     Entry::of::<check::Check>(),
+    Entry::of::<dev::Dev>(),
     Entry::of::<List>(),
     Entry::of::<describe::Describe>(),
     Entry::of::<why::Why>(),

@@ -51,7 +51,7 @@ pub(in crate::cli) struct ScriptArgs {
     /// Working folder
     #[arg(long, value_name = "FOLDER")]
     pub cwd: Option<PathBuf>,
-    /// (not built yet) Restart when files change
+    /// Restart when files in its folder change
     #[arg(long)]
     pub watch: bool,
 }
@@ -78,13 +78,6 @@ A script that is started without a file belongs to the project `_`.";
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
         session.screen.is_quiet = self.wait.quiet;
-        if self.script.watch {
-            return Err(CommandError::new(
-                Code::Error,
-                "restarting on file changes is not built yet; nothing was done",
-            )
-            .hint("leave `--watch` out"));
-        }
         let folder = session::folder()?;
         let is_script_only = self.script.is_given() || !self.args.is_empty();
         if !is_script_only && self.what.iter().all(|word| is_ecosystem_file(&folder, word)) {
@@ -150,7 +143,7 @@ impl Start {
 
     /// One app as an ecosystem file would declare it.
     fn app(&self, script: &str) -> Value {
-        let ScriptArgs { name, instances, interpreter, env, cwd, watch: _ } = &self.script;
+        let ScriptArgs { name, instances, interpreter, env, cwd, watch } = &self.script;
         let literal = |text: &str| Value::from(text.replace('$', "$$"));
         let mut app = json!({ "script": literal(script) });
         if let Some(name) = name {
@@ -164,6 +157,9 @@ impl Start {
         }
         if let Some(cwd) = cwd {
             app["cwd"] = literal(&cwd.to_string_lossy());
+        }
+        if *watch {
+            app["watch"] = true.into();
         }
         if !self.args.is_empty() {
             app["args"] = self.args.iter().map(|arg| literal(arg)).collect();
@@ -222,5 +218,6 @@ mod tests {
             })
         );
         assert_eq!(app("worker.py -i -1"), json!({ "script": "worker.py", "instances": -1 }));
+        assert_eq!(app("worker.py --watch"), json!({ "script": "worker.py", "watch": true }));
     }
 }

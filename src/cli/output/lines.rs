@@ -33,6 +33,13 @@ impl LineFormat {
         }
     }
 
+    /// The same for copies that are known by name only.
+    pub(in crate::cli) fn expect_copies(&mut self, copies: impl IntoIterator<Item = InstanceId>) {
+        for copy in copies {
+            self.colour(&copy);
+        }
+    }
+
     /// Prints one line.
     pub(in crate::cli) fn print(&mut self, screen: &mut Screen, line: &LogLine) -> Result<(), CommandError> {
         if self.is_raw {

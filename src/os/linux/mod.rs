@@ -5,6 +5,7 @@ mod descriptors;
 mod exit_watch;
 mod fifo;
 mod heir;
+mod inotify;
 mod listeners;
 mod memory;
 mod messages;
@@ -25,6 +26,7 @@ pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, m
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
 pub use heir::Heir;
+pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
 };

@@ -1,0 +1,174 @@
+//! Everything that can happen while `pm dev` runs, in one channel.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::cli::fail::CommandError;
+use crate::cli::session::Session;
+use crate::client::{Client, Messages};
+use crate::model::{Millis, ProjectName, WallTime};
+use crate::os::{self, Interrupts, Keys, Worker};
+use crate::wire::{ChangeMessage, EventMessage, EventsQuery, LogMessage, LogsQuery};
+
+/// Happenings that may wait for the screen; those who tell them wait beyond that.
+const WAITING_MAX: usize = 1024;
+/// Readers: lines, events, keys, interrupts, and a few changes at a time.
+const THREADS: usize = 8;
+/// Changes that may wait for a reader.
+const READS_MAX: usize = 64;
+/// A daemon that has died has a successor after this.
+const CONNECT_AGAIN_AFTER: Millis = Millis(100);
+
+/// One thing that happened.
+pub(super) enum Happening {
+    Log(LogMessage),
+    Event(EventMessage),
+    Change(ChangeMessage),
+    /// A change whose progress is not told to its end.
+    Broken(CommandError),
+    Key(u8),
+    Interrupt,
+}
+
+/// The channel and the threads that fill it.
+pub(super) struct Happenings {
+    sender: SyncSender<Happening>,
+    receiver: Receiver<Happening>,
+    threads: Worker,
+    project: ProjectName,
+    began: WallTime,
+    has_logs: bool,
+    is_over: Arc<AtomicBool>,
+    waiting: Option<Happening>,
+}
+
+impl Happenings {
+    pub(super) fn start(project: &ProjectName, interrupts: Interrupts, has_keys: bool) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(WAITING_MAX);
+        let threads = Worker::start("pm-dev", THREADS, READS_MAX)?;
+        let (project, began, is_over) = (project.clone(), os::wall(), Arc::new(AtomicBool::new(false)));
+        let happenings = Self { sender, receiver, threads, project, began, has_logs: false, is_over, waiting: None };
+        happenings.read_interrupts(interrupts);
+        happenings.read_events();
+        if has_keys {
+            happenings.read_keys();
+        }
+        Ok(happenings)
+    }
+
+    /// The next one, if there is one in time.
+    pub(super) fn next(&mut self, patience: Duration) -> Result<Happening, RecvTimeoutError> {
+        match self.waiting.take() {
+            Some(happening) => Ok(happening),
+            None => self.receiver.recv_timeout(patience),
+        }
+    }
+
+    /// Whether nothing waits at this moment.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        if self.waiting.is_none() {
+            self.waiting = self.receiver.try_recv().ok();
+        }
+        self.waiting.is_none()
+    }
+
+    /// Nobody listens any more: whoever wants to tell something ends.
+    pub(super) fn end(self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    /// Tells the steps of a change.
+    pub(super) fn follow_change(&self, mut messages: Messages<ChangeMessage>) {
+        let sender = self.sender.clone();
+        self.spawn(move || {
+            loop {
+                let happening = match messages.read() {
+                    Ok(Some(message)) => Happening::Change(message),
+                    // The daemon died; its successor goes on, and the events tell how.
+                    Ok(None) => return,
+                    Err(error) => Happening::Broken(error.into()),
+                };
+                let is_last = matches!(happening, Happening::Broken(_));
+                if sender.send(happening).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tells the lines of all apps since the beginning; the project exists from now on.
+    pub(super) fn follow_logs(&mut self) {
+        if std::mem::replace(&mut self.has_logs, true) {
+            return;
+        }
+        let (sender, is_over, selection) =
+            (self.sender.clone(), Arc::clone(&self.is_over), super::all_of(&self.project));
+        let mut query = LogsQuery { selection, since: Some(self.began), follow: true, ..LogsQuery::default() };
+        self.spawn(move || {
+            while !is_over.load(Ordering::SeqCst) {
+                if let Some(mut messages) = connected().and_then(|client| client.follow_logs(&query).ok()) {
+                    while let Ok(Some(message)) = messages.read() {
+                        // The next daemon is asked for what came after what was shown.
+                        if let LogMessage::Line(line) = &message {
+                            query.since = Some(WallTime(line.at.0 + 1));
+                        }
+                        if sender.send(Happening::Log(message)).is_err() {
+                            return;
+                        }
+                    }
+                }
+                os::pause(CONNECT_AGAIN_AFTER);
+            }
+        });
+    }
+
+    fn read_events(&self) {
+        let (sender, is_over) = (self.sender.clone(), Arc::clone(&self.is_over));
+        let query = EventsQuery { limit: Some(0), follow: true, ..EventsQuery::default() };
+        self.spawn(move || {
+            while !is_over.load(Ordering::SeqCst) {
+                if let Some(mut messages) = connected().and_then(|client| client.follow_events(&query).ok()) {
+                    while let Ok(Some(message)) = messages.read() {
+                        if sender.send(Happening::Event(message)).is_err() {
+                            return;
+                        }
+                    }
+                }
+                os::pause(CONNECT_AGAIN_AFTER);
+            }
+        });
+    }
+
+    fn read_interrupts(&self, mut interrupts: Interrupts) {
+        let sender = self.sender.clone();
+        self.spawn(move || {
+            // Whatever ends the waiting: without it nobody could end this command in good order.
+            let _ = interrupts.wait();
+            let _ = sender.send(Happening::Interrupt);
+        });
+    }
+
+    fn read_keys(&self) {
+        let sender = self.sender.clone();
+        self.spawn(move || {
+            while let Ok(Some(key)) = Keys::read() {
+                if sender.send(Happening::Key(key)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        // Full only if 64 changes are under way at once; then their steps are not shown.
+        let _ = self.threads.submit(Box::new(work));
+    }
+}
+
+/// A reader starts no daemon: at the end it would bring back what has just been cleared away.
+fn connected() -> Option<Client> {
+    Session::client_if_running().ok().flatten()
+}

@@ -1,0 +1,242 @@
+//! `pm dev` at work: apply, show, apply again when the file is saved, clear away.
+//!
+//! One loop owns the screen. Everything that can happen (lines, events, steps of a change, keys, Ctrl-C) waits for it
+//! in one channel, filled by threads that only read.
+
+mod happenings;
+mod saved;
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use super::change::{self, WaitArgs};
+use super::fail::{Code, CommandError, Ending};
+use super::file::{self, Daemon, FileArgs};
+use super::output::lines::LineFormat;
+use super::output::{event, plan_text, progress};
+use super::session::Session;
+use crate::model::{App, AppName, ApplyOptions, Event, Fact, ProjectName, Proposed};
+use crate::os;
+use crate::wire::{
+    ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
+    Selection,
+};
+use happenings::{Happening, Happenings};
+use saved::SavedFiles;
+
+/// How often the file is looked at. Few files, any file system.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const AT_ONCE: &str = "\nleft at once: what still runs is stopped without this command; `pm list` shows it\n";
+
+/// One run of `pm dev`.
+struct Dev<'a> {
+    session: &'a mut Session,
+    file: FileArgs,
+    has_watch: bool,
+    project: ProjectName,
+    files: SavedFiles,
+    lines: LineFormat,
+    happenings: Happenings,
+}
+
+/// Runs until it is interrupted.
+pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timestamps: bool) -> Ending {
+    let was_running = Session::client_if_running()?.is_some();
+    // Before anything is declared: from here on an interrupt means that it is cleared away again.
+    let interrupts =
+        os::Interrupts::listen(AT_ONCE).map_err(|error| CommandError::system("cannot listen for Ctrl-C", &error))?;
+    let resolved = file::resolve(session, &file, false, Daemon::MayStart)?;
+    let files = SavedFiles::of(&resolved.reading.files);
+    let proposed = file::accept(session, resolved.reading)?;
+    let project = proposed.project.clone();
+    let file = FileArgs { files: proposed.origin.files.clone(), more_files: Vec::new(), ..file };
+    let before = apps_of(&project)?;
+    let keys = os::Keys::open().map_err(|error| CommandError::system("cannot read keys", &error))?;
+    let happenings = Happenings::start(&project, interrupts, keys.is_some())
+        .map_err(|error| CommandError::system("cannot start a thread", &error))?;
+    let lines = LineFormat::new(false, timestamps);
+    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, happenings };
+    let begun = dev.begin(proposed, keys.is_some());
+    let has_begun = begun.is_ok();
+    let ran = begun.and_then(|()| dev.follow());
+    drop(keys);
+    let cleared = dev.clear_away(&before, has_begun, was_running);
+    ran.and(cleared)
+}
+
+impl Dev<'_> {
+    fn begin(&mut self, proposed: Proposed, has_keys: bool) -> Result<(), CommandError> {
+        let what = if has_keys { "r restarts all, q or Ctrl-C ends" } else { "Ctrl-C ends" };
+        self.session.screen.note(&format!("dev: project {}; {what}", self.project))?;
+        // What cannot be applied at all is an error of this command; later ones wait for the next save.
+        self.apply(proposed)
+    }
+
+    /// Shows what happens until the person has enough.
+    fn follow(&mut self) -> Result<(), CommandError> {
+        let mut next_look = Instant::now() + LOOK_EVERY;
+        loop {
+            match self.happenings.next(next_look.saturating_duration_since(Instant::now())) {
+                Ok(Happening::Interrupt | Happening::Key(b'q')) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok(Happening::Key(b'r')) => self.restart()?,
+                Ok(Happening::Key(_)) => {}
+                Ok(Happening::Log(message)) => self.log(message)?,
+                Ok(Happening::Event(message)) => self.event(message)?,
+                Ok(Happening::Change(message)) => self.change(message)?,
+                Ok(Happening::Broken(error)) => self.session.screen.fail(&error)?,
+                Err(RecvTimeoutError::Timeout) => self.session.screen.flush()?,
+            }
+            if Instant::now() >= next_look {
+                next_look = Instant::now() + LOOK_EVERY;
+                if self.files.were_saved() {
+                    self.apply_again()?;
+                }
+            }
+        }
+    }
+
+    /// The file was saved: an error in it is shown and changes nothing.
+    fn apply_again(&mut self) -> Result<(), CommandError> {
+        self.session.screen.note("dev: the file was saved")?;
+        let read = file::resolve(self.session, &self.file, false, Daemon::MayStart).and_then(|resolved| {
+            self.files = SavedFiles::of(&resolved.reading.files);
+            file::accept(self.session, resolved.reading)
+        });
+        let applied = read.and_then(|proposed| {
+            if proposed.project == self.project {
+                return self.apply(proposed);
+            }
+            let message =
+                format!("the file is of project `{}` now, this command of `{}`", proposed.project, self.project);
+            Err(CommandError::new(Code::File, message).hint("end this command and start it again"))
+        });
+        if let Err(error) = applied {
+            self.session.screen.fail(&error)?;
+            self.session.screen.note("dev: nothing was changed")?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, mut proposed: Proposed) -> Result<(), CommandError> {
+        if !self.has_watch {
+            proposed.apps.iter_mut().for_each(|app| app.watching.watch = None);
+        }
+        let copies =
+            |app: &App| (0..app.instances.unwrap_or(1)).map(|slot| app.id().instance(slot)).collect::<Vec<_>>();
+        self.lines.expect_copies(proposed.apps.iter().flat_map(copies));
+        // Apps come and go while a file is written: that is what this command is for.
+        let options = ApplyOptions { yes: true, ..ApplyOptions::default() };
+        let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
+        self.happenings.follow_change(messages);
+        Ok(())
+    }
+
+    fn restart(&mut self) -> Result<(), CommandError> {
+        let request = EditRequest { edit: Edit::Restart, selection: all_of(&self.project) };
+        match Session::client()?.edit(&request) {
+            Ok(messages) => self.happenings.follow_change(messages),
+            Err(error) => self.session.screen.fail(&error.into())?,
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, message: LogMessage) -> Result<(), CommandError> {
+        match message {
+            LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line)?,
+            LogMessage::Missed { bytes } => {
+                self.session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"))?;
+            }
+        }
+        if self.happenings.is_quiet() { Ok(self.session.screen.flush()?) } else { Ok(()) }
+    }
+
+    fn event(&mut self, message: EventMessage) -> Result<(), CommandError> {
+        let EventMessage::Event { event } = message else { return Ok(()) };
+        if event.about.project() == Some(&self.project) && is_worth_telling(&event) {
+            let paint = self.session.screen.paint_notes();
+            self.session.screen.note(&paint.faint(&format!("dev: {}", event::sentence(&event))))?;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, message: ChangeMessage) -> Result<(), CommandError> {
+        let paint = self.session.screen.paint_notes();
+        let screen = &mut self.session.screen;
+        match message {
+            ChangeMessage::Accepted { plans, .. } => {
+                for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
+                    screen.note(plan_text(&accepted.plan, None, paint).trim_end())?;
+                }
+                self.happenings.follow_logs();
+            }
+            ChangeMessage::Progress { progress: Progress::Ended(report), .. }
+                if report.result != OperationResult::Done =>
+            {
+                screen.note(&progress::ended(&report, paint))?;
+            }
+            ChangeMessage::Finished { reports } => screen.note(&format!("dev: {}", progress::summary(&reports)))?,
+            ChangeMessage::Progress { .. } | ChangeMessage::Missed { .. } | ChangeMessage::Interrupted { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Everything stops; what was declared here is deleted, and a daemon that was started for it ends.
+    /// A command that could not even begin leaves alone what others had declared.
+    fn clear_away(self, before: &BTreeSet<AppName>, has_begun: bool, was_running: bool) -> Ending {
+        let Self { session, project, happenings, .. } = self;
+        happenings.end();
+        if has_begun {
+            session.screen.note("dev: stops all apps")?;
+        }
+        let wait = WaitArgs { quiet: true, ..WaitArgs::default() };
+        let (old, new): (Vec<AppName>, Vec<AppName>) =
+            apps_of(&project)?.into_iter().partition(|app| before.contains(app));
+        let mut code = Code::Ok;
+        for (edit, apps) in [(Edit::Delete, new), (Edit::Stop { is_held: false }, old)] {
+            if has_begun && !apps.is_empty() {
+                let selectors = apps.iter().map(AppName::to_string).collect();
+                let scope = Scope { project: Some(project.clone()), ..Scope::default() };
+                code = change::edit(session, edit, Selection { selectors, scope }, &wait)?;
+            }
+        }
+        if !was_running && let Ok(Some(mut client)) = Session::client_if_running() {
+            // Refused if somebody else's apps run by now, which is right.
+            let _ = client.stop_daemon();
+        }
+        if has_begun {
+            session.screen.note("dev: everything is cleared away")?;
+        }
+        Ok(code)
+    }
+}
+
+/// What a person in front of the logs would not see otherwise.
+fn is_worth_telling(event: &Event) -> bool {
+    match &event.fact {
+        Fact::Started { generation, .. } => *generation > 1,
+        Fact::Exited { is_asked, .. } => !is_asked,
+        Fact::StartFailed { .. }
+        | Fact::GaveUp { .. }
+        | Fact::BackingOff { .. }
+        | Fact::ForceKilled { .. }
+        | Fact::NotReady { .. }
+        | Fact::HealthFailed { .. }
+        | Fact::HookFailed { .. }
+        | Fact::WatchTrouble { .. }
+        | Fact::BuildFailed { .. } => true,
+        _ => false,
+    }
+}
+
+fn all_of(project: &ProjectName) -> Selection {
+    let scope = Scope { project: Some(project.clone()), ..Scope::default() };
+    Selection { selectors: vec!["all".to_owned()], scope }
+}
+
+/// The apps of a project that exist; none if it does not.
+fn apps_of(project: &ProjectName) -> Result<BTreeSet<AppName>, CommandError> {
+    let selection = Selection { selectors: Vec::new(), scope: Scope { everywhere: true, ..Scope::default() } };
+    let rows = Session::client()?.list(&selection)?.apps;
+    Ok(rows.into_iter().filter(|row| row.project == *project).map(|row| row.app).collect())
+}

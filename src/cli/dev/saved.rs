@@ -1,0 +1,61 @@
+//! Whether one of the files that were read has been saved with other contents.
+
+use std::path::PathBuf;
+
+use crate::cli::surroundings;
+use crate::ecosystem::SourceFile;
+use crate::os::{self, Stamp};
+
+/// Largest file that is read.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The files, as they were read.
+#[derive(Debug)]
+pub(super) struct SavedFiles(Vec<SavedFile>);
+
+#[derive(Debug)]
+struct SavedFile {
+    path: PathBuf,
+    text: Vec<u8>,
+    stamp: Option<Stamp>,
+    /// It looked different at the last look: when it still looks the same, it is read.
+    is_moving: bool,
+}
+
+impl SavedFiles {
+    pub(super) fn of(files: &[SourceFile]) -> Self {
+        let saved = |file: &SourceFile| {
+            // Another stamp than that of the moment of reading only means one look more.
+            let (path, text, stamp) = (file.path.clone(), file.text.clone(), None);
+            SavedFile { path, text, stamp, is_moving: false }
+        };
+        Self(files.iter().map(saved).collect())
+    }
+
+    /// Looks once. A file counts when it has looked the same twice, exists, and holds other bytes than before.
+    pub(super) fn were_saved(&mut self) -> bool {
+        // Each of them is looked at, whatever the others say.
+        self.0.iter_mut().filter_map(|file| file.was_saved().then_some(())).count() > 0
+    }
+}
+
+impl SavedFile {
+    fn was_saved(&mut self) -> bool {
+        let stamp = os::stamp(&self.path);
+        if stamp != self.stamp {
+            (self.stamp, self.is_moving) = (stamp, true);
+            return false;
+        }
+        // A file that is being replaced is not there for a moment.
+        if stamp.is_none() || !std::mem::take(&mut self.is_moving) {
+            return false;
+        }
+        match surroundings::read(&self.path, FILE_BYTES_MAX) {
+            Ok(text) if text != self.text => {
+                self.text = text;
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `watch`, `ignore_watch`, `watch_delay`, `watch_options`, `build` → [`WatchPolicy`], checked against the disk.
+
+use std::path::Path;
+
+use crate::model::{Millis, WatchOptions, WatchPolicy};
+
+use super::diagnostic::code;
+use super::keys::DURATION;
+use super::shape::Shape;
+use super::surroundings::{Look, Surroundings as _, tidy};
+use super::tree::{Node, Span, Value};
+use super::values::Values;
+
+/// What must not be in a part of a path that is meant literally.
+const GLOB_CHARACTERS: [char; 5] = ['*', '?', '[', '{', '\\'];
+
+/// Reads all of them.
+pub(super) fn watching(values: &mut Values<'_>, cwd: &Path) -> WatchPolicy {
+    WatchPolicy {
+        watch: watch(values, cwd),
+        ignore_watch: ignored(values),
+        watch_delay: values.millis("watch_delay", WatchPolicy::default().watch_delay),
+        watch_options: options(values),
+        build: values.text("build"),
+    }
+}
+
+fn watch(values: &mut Values<'_>, cwd: &Path) -> Option<Vec<String>> {
+    let whole_folder = || Some(vec![WatchPolicy::literal(cwd)]);
+    let Some(node) = values.node("watch") else {
+        return if values.watches_by_default { whole_folder() } else { None };
+    };
+    if !matches!(node.value, Value::List(_)) {
+        return if values.boolean("watch", false) { whole_folder() } else { None };
+    }
+    let texts = values.texts("watch");
+    let globs: Vec<String> = texts.iter().filter_map(|(text, span)| one(values, cwd, text, *span)).collect();
+    (!globs.is_empty()).then_some(globs)
+}
+
+/// One folder, file or glob, made absolute; what it begins with must exist.
+fn one(values: &mut Values<'_>, cwd: &Path, text: &str, span: Span) -> Option<String> {
+    // Without its folder, which is an error of its own, nothing can be found.
+    if cwd.as_os_str().is_empty() {
+        return None;
+    }
+    let text = values.home("watch", text, span)?;
+    let literal = tidy(&cwd.join(&text));
+    // A folder may bear a name that looks like a glob: `pages/[id]`.
+    if values.world.look(&literal) != Look::Missing {
+        return Some(WatchPolicy::literal(&literal));
+    }
+    if !text.contains(GLOB_CHARACTERS) {
+        missing(values, &text, &literal, cwd, span);
+        return None;
+    }
+    if let Err(problem) = fast_glob::validate(&text) {
+        values.error(code::GLOB, span, format!("`watch`: `{text}` is not a pattern: {problem}"));
+        return None;
+    }
+    let glob = if text.starts_with('/') { text.clone() } else { format!("{}/{text}", WatchPolicy::literal(cwd)) };
+    let glob = tidy(Path::new(&glob)).to_string_lossy().into_owned();
+    let (base, _) = WatchPolicy::split(&glob);
+    if values.world.look(&base) == Look::Missing {
+        missing(values, &text, &base, cwd, span);
+        return None;
+    }
+    Some(glob)
+}
+
+fn missing(values: &mut Values<'_>, text: &str, path: &Path, cwd: &Path, span: Span) {
+    let message = format!("`watch`: `{text}` names nothing: `{}` does not exist", path.display());
+    values.error(code::WATCH, span, message).hint(format!("paths are relative to `cwd`, here `{}`", cwd.display()));
+}
+
+fn ignored(values: &mut Values<'_>) -> Vec<String> {
+    let mut good = Vec::new();
+    for (pattern, span) in values.texts("ignore_watch") {
+        match fast_glob::validate(pattern.trim_start_matches('!')) {
+            Ok(()) => good.push(pattern),
+            Err(problem) => {
+                values.error(code::GLOB, span, format!("`ignore_watch`: `{pattern}` is not a pattern: {problem}"));
+            }
+        }
+    }
+    good
+}
+
+fn options(values: &mut Values<'_>) -> WatchOptions {
+    let Some(node) = values.node("watch_options") else { return WatchOptions::default() };
+    let is_on = |name: &str| node.get(name).and_then(Node::as_scalar).is_some_and(|scalar| scalar.text == "true");
+    let interval = node.get("interval").and_then(|node| {
+        let read = |text: &str| Millis::parse(text).ok();
+        let interval = values.scalar("watch_options.interval", &Shape::Form(&DURATION), node, read)?;
+        if interval.0 == 0 {
+            values
+                .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: looking would never end")
+                .hint("write \"1s\"");
+        }
+        Some(interval)
+    });
+    WatchOptions { poll: is_on("poll"), interval, follow_symlinks: is_on("follow_symlinks") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{World, read_toml, source};
+    use super::super::{ReadOptions, Reading, read};
+
+    fn read_app(body: &str, options: &ReadOptions) -> Reading {
+        let world = World::usual()
+            .file("/srv/shop/src/a.js", "", false)
+            .file("/srv/shop/pages/[id]/b.js", "", false)
+            .file("/srv/shop/conf.json", "", false);
+        let text = format!("[[apps]]\nname = \"api\"\nscript = \"/bin/sleep\"\n{body}\n");
+        read(&[source("pm.toml", &text)], options, &world)
+    }
+
+    fn watched(body: &str) -> Option<Vec<String>> {
+        let reading = read_app(body, &ReadOptions::default());
+        let proposed = reading.proposed.unwrap_or_else(|| panic!("{body}: {:#?}", reading.diagnostics));
+        proposed.apps[0].watching.watch.clone()
+    }
+
+    #[test]
+    fn folders_files_and_globs_become_absolute() {
+        for (body, expected) in [
+            ("", None),
+            ("watch = false", None),
+            ("watch = []", None),
+            ("watch = true", Some(vec!["/srv/shop"])),
+            ("watch = [\"src\", \"./conf.json\"]", Some(vec!["/srv/shop/src", "/srv/shop/conf.json"])),
+            ("watch = [\"src/**/*.{js,ts}\"]", Some(vec!["/srv/shop/src/**/*.{js,ts}"])),
+            ("watch = [\"/srv/shop/*.json\"]", Some(vec!["/srv/shop/*.json"])),
+            ("watch = [\"../shop/src\"]", Some(vec!["/srv/shop/src"])),
+            ("watch = [\"pages/[id]\"]", Some(vec!["/srv/shop/pages/\\[id\\]"])),
+            ("watch = true\ncwd = \"src\"", Some(vec!["/srv/shop/src"])),
+        ] {
+            let expected = expected.map(|globs| globs.into_iter().map(str::to_owned).collect());
+            assert_eq!(watched(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_watched_is_said_at_check() {
+        for (body, code) in [
+            ("watch = [\"lib\"]", "watch"),
+            ("watch = [\"lib/**/*.js\"]", "watch"),
+            ("watch = [\"src/[\"]", "glob"),
+            ("ignore_watch = [\"a[\"]", "glob"),
+            ("watch_options = { interval = \"0s\" }", "bad-value"),
+        ] {
+            let diagnostics = read_app(body, &ReadOptions::default()).diagnostics;
+            assert_eq!(diagnostics.iter().map(|found| found.code).collect::<Vec<_>>(), [code], "{body}");
+            assert_eq!(diagnostics[0].place.as_ref().map(|place| place.line), Some(4), "{body}");
+        }
+        assert!(read_toml("[[apps]]\nname=\"a\"\nscript=\"run.sh\"\nbuild=\"make\"").proposed.is_some());
+    }
+
+    #[test]
+    fn in_dev_mode_an_app_watches_unless_its_file_says_otherwise() {
+        let options = ReadOptions { watches_by_default: true, ..ReadOptions::default() };
+        for (body, is_watched) in [("", true), ("watch = false", false), ("watch = [\"src\"]", true)] {
+            let app = read_app(body, &options).proposed.unwrap().apps.remove(0);
+            assert_eq!(app.watching.watch.is_some(), is_watched, "{body}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a command that stays in the foreground needs: keys one by one, and Ctrl-C as something to wait for.
+
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, IntoRawFd as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+
+use super::errno::checked;
+use super::terminal::{interrupted, set_interrupt_message};
+
+/// The writing end of the pipe that the handler writes to; −1 = none.
+static PIPE: AtomicI32 = AtomicI32::new(-1);
+static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+/// How the terminal was before keys were read one by one. Never freed: a signal handler may be reading it.
+static TERMINAL: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
+static LISTENING: Mutex<()> = Mutex::new(());
+
+/// SIGINT, SIGTERM and SIGHUP of this process.
+#[derive(Debug)]
+pub struct Interrupts(io::PipeReader);
+
+impl Interrupts {
+    /// From now on the first of them is told by [`Self::wait`]; the next one says `message` and ends this process with
+    /// 130 at once.
+    ///
+    /// # Errors
+    /// The kernel refuses a pipe or the handler.
+    pub fn listen(message: &'static str) -> io::Result<Self> {
+        let _one_at_a_time = LISTENING.lock();
+        let (reader, writer) = io::pipe()?;
+        set_interrupt_message(message);
+        // Never closed: the handler may write at any time.
+        PIPE.store(writer.into_raw_fd(), Ordering::SeqCst);
+        let handler: extern "C" fn(libc::c_int) = noted;
+        // SAFETY: a zeroed `sigaction` is a valid empty one.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            // SAFETY: `action` is initialised; the handler calls only what a handler may.
+            checked(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })?;
+        }
+        Ok(Self(reader))
+    }
+
+    /// Waits for the first of them.
+    ///
+    /// # Errors
+    /// As `read(2)`.
+    pub fn wait(&mut self) -> io::Result<()> {
+        self.0.read_exact(&mut [0])
+    }
+}
+
+extern "C" fn noted(signal: libc::c_int) {
+    if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
+        interrupted(signal);
+    }
+    // SAFETY: one readable byte; write may be called in a signal handler.
+    unsafe { libc::write(PIPE.load(Ordering::SeqCst), [0_u8].as_ptr().cast(), 1) };
+}
+
+/// Standard input without line editing and echo; as it was before once this is dropped or the process is interrupted.
+#[derive(Debug)]
+pub struct Keys(());
+
+impl Keys {
+    /// Reads keys from now on; `None` if standard input is no terminal.
+    ///
+    /// # Errors
+    /// The terminal refuses.
+    pub fn open() -> io::Result<Option<Self>> {
+        let input = io::stdin().as_raw_fd();
+        // SAFETY: isatty takes a number; `before` is valid for writing, and all-zero is a valid termios.
+        let before = unsafe {
+            if libc::isatty(input) == 0 {
+                return Ok(None);
+            }
+            let mut before: libc::termios = std::mem::zeroed();
+            checked(libc::tcgetattr(input, &raw mut before))?;
+            before
+        };
+        let mut single = before;
+        single.c_lflag &= !(libc::ICANON | libc::ECHO);
+        TERMINAL.store(Box::into_raw(Box::new(before)), Ordering::SeqCst);
+        // SAFETY: an initialised structure.
+        checked(unsafe { libc::tcsetattr(input, libc::TCSANOW, &raw const single) })?;
+        Ok(Some(Self(())))
+    }
+
+    /// Waits for the next key; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// As `read(2)`.
+    pub fn read() -> io::Result<Option<u8>> {
+        let mut key = [0];
+        Ok((io::stdin().lock().read(&mut key)? > 0).then_some(key[0]))
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        restore_terminal();
+    }
+}
+
+/// The terminal as it was. May be called in a signal handler.
+pub(super) fn restore_terminal() {
+    let before = TERMINAL.load(Ordering::SeqCst);
+    if !before.is_null() {
+        // SAFETY: set once by `Keys::open`, never freed; tcsetattr may be called in a signal handler.
+        unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, before) };
+    }
+}

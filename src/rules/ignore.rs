@@ -1,0 +1,119 @@
+//! Patterns as git reads them → whether a path is left out.
+
+use std::path::{Path, PathBuf};
+
+/// Lines of one file that are read.
+const PATTERNS_MAX: usize = 10_000;
+
+/// The patterns of one `.gitignore`, valid in its folder and below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoreRules {
+    folder: PathBuf,
+    rules: Vec<IgnoreRule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct IgnoreRule {
+    glob: String,
+    /// `!pattern`: what it matches is not left out after all.
+    is_negated: bool,
+    /// `pattern/`: only folders.
+    is_folder_only: bool,
+    /// A slash in it binds it to the folder; otherwise any name below matches.
+    is_bound: bool,
+}
+
+impl IgnoreRules {
+    /// From the text of a file in `folder`.
+    pub fn parse(folder: &Path, text: &str) -> Self {
+        Self::new(folder, text.lines())
+    }
+
+    /// From single patterns that are meant relative to `folder`.
+    pub fn new<'a>(folder: &Path, patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let rules = patterns.into_iter().take(PATTERNS_MAX).filter_map(rule).collect();
+        Self { folder: folder.to_owned(), rules }
+    }
+
+    /// Whether nothing is said at all.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What the last matching pattern says: `true` = left out. `None`: no pattern matches.
+    pub fn verdict(&self, path: &Path, is_folder: bool) -> Option<bool> {
+        let inside = path.strip_prefix(&self.folder).ok().filter(|inside| !inside.as_os_str().is_empty())?;
+        let inside = inside.as_os_str().as_encoded_bytes();
+        let name = path.file_name()?.as_encoded_bytes();
+        let matches = |rule: &&IgnoreRule| {
+            (is_folder || !rule.is_folder_only)
+                && fast_glob::glob_match(&rule.glob, if rule.is_bound { inside } else { name })
+        };
+        self.rules.iter().rev().find(matches).map(|rule| !rule.is_negated)
+    }
+}
+
+fn rule(line: &str) -> Option<IgnoreRule> {
+    let line = without_trailing_blanks(line.trim_end_matches(['\r', '\n']));
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let (is_negated, pattern) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest));
+    let (is_folder_only, pattern) = pattern.strip_suffix('/').map_or((false, pattern), |rest| (true, rest));
+    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+    let is_bound = pattern.contains('/');
+    let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
+    // Braces mean nothing to git, and a negation inside is a letter.
+    let mut glob = pattern.replace('{', "\\{").replace('}', "\\}");
+    if glob.starts_with('!') {
+        glob.insert(0, '\\');
+    }
+    (!glob.is_empty()).then_some(IgnoreRule { glob, is_negated, is_folder_only, is_bound })
+}
+
+/// Blanks at the end do not count unless the first of them is escaped.
+fn without_trailing_blanks(line: &str) -> &str {
+    let short = line.trim_end_matches(' ');
+    if short.len() < line.len() && short.ends_with('\\') { &line[..=short.len()] } else { short }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_mean_what_they_mean_to_git() {
+        const LEFT_OUT: Option<bool> = Some(true);
+        for (text, path, is_folder, expected) in [
+            ("*.log", "a.log", false, LEFT_OUT),
+            ("*.log", "x/y/a.log", false, LEFT_OUT),
+            ("/*.log", "x/a.log", false, None),
+            ("x/*.log", "x/a.log", false, LEFT_OUT),
+            ("x/*.log", "y/x/a.log", false, None),
+            ("**/x/*.log", "y/x/a.log", false, LEFT_OUT),
+            ("x/**", "x/y/z", false, LEFT_OUT),
+            ("x/**/z", "x/z", false, LEFT_OUT),
+            ("tmp/", "tmp", true, LEFT_OUT),
+            ("tmp/", "tmp", false, None),
+            ("tmp/", "a/tmp", true, LEFT_OUT),
+            ("*.log\n!keep.log", "keep.log", false, Some(false)),
+            ("!keep.log\n*.log", "keep.log", false, LEFT_OUT),
+            ("# a comment\n\n", "# a comment", false, None),
+            ("\\#x", "#x", false, LEFT_OUT),
+            ("\\!x", "!x", false, LEFT_OUT),
+            ("a[0-9]", "a5", false, LEFT_OUT),
+            ("a[!0-9]", "a5", false, None),
+            ("{a,b}", "a", false, None),
+            ("{a,b}", "{a,b}", false, LEFT_OUT),
+            ("x   ", "x", false, LEFT_OUT),
+            ("x\\ ", "x ", false, LEFT_OUT),
+            ("x\r\n", "x", false, LEFT_OUT),
+            ("./x", "x", false, LEFT_OUT),
+        ] {
+            let rules = IgnoreRules::parse(Path::new("/srv"), text);
+            assert_eq!(rules.verdict(&Path::new("/srv").join(path), is_folder), expected, "{text:?} on {path}");
+        }
+        let rules = IgnoreRules::parse(Path::new("/srv/a"), "*");
+        assert_eq!(rules.verdict(Path::new("/srv/b"), false), None, "outside of its folder it says nothing");
+    }
+}

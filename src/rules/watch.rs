@@ -1,0 +1,325 @@
+//! Which changed paths count, and when a burst of changes is over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ignore::IgnoreRules;
+use crate::model::{LogPolicy, Millis, Moment, Template, WatchPolicy};
+
+/// Folders in which tools keep what they make or fetch: version control, packages, builds, caches, editors.
+const USUAL_FOLDERS: [&str; 30] = [
+    ".git",
+    ".hg",
+    ".svn",
+    ".jj",
+    ".bzr",
+    "node_modules",
+    "bower_components",
+    "target",
+    "__pycache__",
+    ".venv",
+    "venv",
+    ".tox",
+    ".nox",
+    ".eggs",
+    ".cache",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".parcel-cache",
+    ".turbo",
+    ".next",
+    ".nuxt",
+    ".svelte-kit",
+    ".angular",
+    ".gradle",
+    ".terraform",
+    ".bundle",
+    ".idea",
+    ".vscode",
+    ".direnv",
+];
+
+/// Files that come and go around the real ones: what editors, programs and systems leave beside them.
+const PASSING_FILES: [&str; 25] = [
+    "*~",
+    ".#*",
+    "\\#*#",
+    "4913",
+    "*.sw[a-z]",
+    ".*.sw[a-z]",
+    ".*.un~",
+    "*.bak",
+    "*.orig",
+    "*.tmp",
+    "*.part",
+    "*.crswap",
+    "*___jb_tmp___",
+    "*___jb_old___",
+    ".goutputstream-*",
+    "*.kate-swp",
+    ".DS_Store",
+    "Thumbs.db",
+    "*.pyc",
+    "*.log",
+    "*.pid",
+    "*.sock",
+    "*-journal",
+    "*-wal",
+    "*-shm",
+];
+
+/// A burst that does not end is cut after this, or after ten quiet periods if that is longer.
+const BURST_MAX: Millis = Millis::seconds(10);
+
+/// Where watching begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchRoot {
+    /// A folder or a file.
+    pub path: PathBuf,
+    /// What has to match below it; `None` = everything counts.
+    glob: Option<String>,
+}
+
+/// What `pm` itself writes: it must never make an app restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnFiles {
+    /// Whole folders.
+    folders: Vec<PathBuf>,
+    /// Globs of log files that lie elsewhere.
+    globs: Vec<String>,
+}
+
+impl OwnFiles {
+    /// Everything in these folders.
+    pub fn in_folders(folders: Vec<PathBuf>) -> Self {
+        Self { folders, globs: Vec::new() }
+    }
+
+    /// Adds the log files of an app: whatever the slot, with their older segments and indexes.
+    pub fn add_logs(&mut self, policy: &LogPolicy) {
+        for template in [&policy.out_file, &policy.error_file].into_iter().flatten() {
+            let glob = glob_of(template);
+            let (folder, name) = glob.rsplit_once('/').unwrap_or(("", &glob));
+            for glob in [glob.clone(), format!("{glob}.*"), format!("{folder}/.{name}*.idx")] {
+                if !self.globs.contains(&glob) {
+                    self.globs.push(glob);
+                }
+            }
+        }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.folders.iter().any(|folder| path.starts_with(folder))
+            || self.globs.iter().any(|glob| fast_glob::glob_match(glob, path.as_os_str().as_encoded_bytes()))
+    }
+}
+
+/// A path with `*` where instances differ.
+fn glob_of(template: &Template) -> String {
+    let mut glob = String::new();
+    let mut rest = template.source();
+    while let Some(at) = rest.find('$') {
+        glob.push_str(&WatchPolicy::literal(Path::new(&rest[..at])));
+        rest = &rest[at + 1..];
+        if let Some(tail) = rest.strip_prefix('$') {
+            glob.push('$');
+            rest = tail;
+        } else if let Some((_, tail)) = rest.strip_prefix('{').and_then(|tail| tail.split_once('}')) {
+            glob.push('*');
+            rest = tail;
+        }
+    }
+    glob + &WatchPolicy::literal(Path::new(rest))
+}
+
+/// Which paths count for one app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchRules {
+    roots: Vec<WatchRoot>,
+    asked: IgnoreRules,
+    usual_folders: IgnoreRules,
+    passing_files: IgnoreRules,
+    own: Arc<OwnFiles>,
+}
+
+impl WatchRules {
+    /// The rules of a policy. `cwd` is what `ignore_watch` is relative to.
+    pub fn new(policy: &WatchPolicy, cwd: &Path, own: Arc<OwnFiles>) -> Self {
+        let root = |glob: &String| {
+            let (path, glob) = WatchPolicy::split(glob);
+            WatchRoot { path, glob }
+        };
+        let everywhere = Path::new("/");
+        Self {
+            roots: policy.watch.iter().flatten().map(root).collect(),
+            asked: IgnoreRules::new(cwd, policy.ignore_watch.iter().map(String::as_str)),
+            usual_folders: IgnoreRules::new(everywhere, USUAL_FOLDERS),
+            passing_files: IgnoreRules::new(everywhere, PASSING_FILES),
+            own,
+        }
+    }
+
+    /// Where watching begins.
+    pub fn roots(&self) -> &[WatchRoot] {
+        &self.roots
+    }
+
+    /// Whether a path is left out, and with a folder everything in it. `files` are the `.gitignore` rules that
+    /// hold there, the nearest first. The first word that is said counts: `pm`'s own files, `ignore_watch`,
+    /// `.gitignore`, what is usual. A folder or file that is watched by name is never left out.
+    pub fn is_ignored<'a>(
+        &self,
+        path: &Path,
+        is_folder: bool,
+        files: impl IntoIterator<Item = &'a IgnoreRules>,
+    ) -> bool {
+        if self.own.has(path) {
+            return true;
+        }
+        if self.roots.iter().any(|root| root.path == path) {
+            return false;
+        }
+        let usual = if is_folder { &self.usual_folders } else { &self.passing_files };
+        self.asked
+            .verdict(path, is_folder)
+            .or_else(|| files.into_iter().find_map(|rules| rules.verdict(path, is_folder)).filter(|is_out| *is_out))
+            .or_else(|| usual.verdict(path, is_folder))
+            .unwrap_or(false)
+    }
+
+    /// Whether a file that is not left out belongs to what is watched.
+    pub fn is_wanted(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| match (&root.glob, path.strip_prefix(&root.path)) {
+            (None, Ok(_)) => true,
+            (Some(glob), Ok(inside)) => fast_glob::glob_match(glob, inside.as_os_str().as_encoded_bytes()),
+            (_, Err(_)) => false,
+        })
+    }
+}
+
+/// Changes that belong together: an editor writes three files to save one, a checkout three thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    first: Moment,
+    last: Moment,
+}
+
+impl Burst {
+    /// The first change.
+    pub fn begin(at: Moment) -> Self {
+        Self { first: at, last: at }
+    }
+
+    /// One more change.
+    pub fn note(&mut self, at: Moment) {
+        self.last = self.last.max(at);
+    }
+
+    /// When it counts as over: after a quiet period; a burst that goes on and on is cut, so that endless writing
+    /// means a restart now and then instead of none at all.
+    pub fn ends(&self, quiet: Millis) -> Moment {
+        let longest = BURST_MAX.0.max(quiet.0.saturating_mul(10));
+        let (quiet_end, cut) = (self.last.0.saturating_add(quiet.0), self.first.0.saturating_add(longest));
+        Moment(quiet_end.min(cut))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(watch: &[&str], ignore: &[&str]) -> WatchRules {
+        let policy = WatchPolicy {
+            watch: Some(watch.iter().map(|text| (*text).to_owned()).collect()),
+            ignore_watch: ignore.iter().map(|text| (*text).to_owned()).collect(),
+            ..WatchPolicy::default()
+        };
+        let mut own = OwnFiles::in_folders(vec!["/srv/shop/.pm".into()]);
+        let logs = LogPolicy {
+            out_file: Some(Template::prepared("/srv/shop/out/api-${PM_INSTANCE}.txt".into())),
+            ..LogPolicy::default()
+        };
+        own.add_logs(&logs);
+        WatchRules::new(&policy, Path::new("/srv/shop"), Arc::new(own))
+    }
+
+    #[test]
+    fn what_never_counts_is_known_without_being_told() {
+        let rules = rules(&["/srv/shop"], &[]);
+        for (path, is_folder, is_out) in [
+            ("src", true, false),
+            ("src/server.js", false, false),
+            (".env", false, false),
+            ("Makefile", false, false),
+            ("node_modules", true, true),
+            ("packages/a/node_modules", true, true),
+            ("target", true, true),
+            ("target", false, false),
+            (".git", true, true),
+            ("src/__pycache__", true, true),
+            ("src/server.js~", false, true),
+            ("src/.server.js.swp", false, true),
+            ("src/.#server.js", false, true),
+            ("src/#server.js#", false, true),
+            ("src/4913", false, true),
+            ("debug.log", false, true),
+            ("shop.db-wal", false, true),
+            (".pm", true, true),
+            (".pm/logs/api-out-0.txt", false, true),
+            ("out/api-3.txt", false, true),
+            ("out/api-3.txt.12", false, true),
+            ("out/.api-3.txt.idx", false, true),
+            ("out/apis.txt", false, false),
+        ] {
+            assert_eq!(rules.is_ignored(&Path::new("/srv/shop").join(path), is_folder, []), is_out, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_person_is_heard_before_git_and_git_before_habit() {
+        let rules = rules(&["/srv/shop", "/srv/shop/dist"], &["tmp", "/public/*.js", "!vendor", "!node_modules"]);
+        let git = IgnoreRules::parse(Path::new("/srv/shop"), "dist\nvendor\ncoverage\n!target\n");
+        for (path, is_folder, is_out) in [
+            ("tmp", true, true),
+            ("public/a.js", false, true),
+            ("public/a.css", false, false),
+            ("vendor", true, false),
+            ("node_modules", true, false),
+            ("coverage", true, true),
+            ("dist", true, false),
+            ("target", true, true),
+        ] {
+            assert_eq!(rules.is_ignored(&Path::new("/srv/shop").join(path), is_folder, [&git]), is_out, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_glob_names_is_wanted() {
+        let rules = rules(&["/srv/shop/src/**/*.{js,ts}", "/srv/shop/conf.json"], &[]);
+        for (path, is_wanted) in [
+            ("src/a.js", true),
+            ("src/x/y/a.ts", true),
+            ("src/a.css", false),
+            ("conf.json", true),
+            ("other.json", false),
+            ("a.js", false),
+        ] {
+            assert_eq!(rules.is_wanted(&Path::new("/srv/shop").join(path)), is_wanted, "{path}");
+        }
+        assert_eq!(rules.roots()[0].path, Path::new("/srv/shop/src"));
+    }
+
+    #[test]
+    fn a_burst_ends_with_quiet_and_an_endless_one_is_cut() {
+        let mut burst = Burst::begin(Moment(1_000));
+        assert_eq!(burst.ends(Millis(200)), Moment(1_200));
+        for at in (1_000..3_000).step_by(50) {
+            burst.note(Moment(at));
+        }
+        assert_eq!(burst.ends(Millis(200)), Moment(3_150), "a checkout of two seconds is one burst");
+        burst.note(Moment(10_990));
+        assert_eq!(burst.ends(Millis(200)), Moment(11_000), "endless writing is cut");
+        assert_eq!(burst.ends(Millis(5_000)), Moment(15_990), "a long quiet period gets a longer limit");
+    }
+}

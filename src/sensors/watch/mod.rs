@@ -1,0 +1,138 @@
+//! Changed files: one watcher per app that wants one, following Desired.
+//!
+//! ```text
+//! Desired ─► one task per app ──► tree: told (by the kernel) or looked (at every so often)
+//!                │                   │ changed paths, without those that `rules` leaves out
+//!                │◄── burst over ────┘
+//!                ├─ same bytes as before: nothing
+//!                ├─ `build` fails: an event, what runs is kept
+//!                └─► reconciler: one trigger with the file that caused it
+//! ```
+
+mod build;
+mod known;
+mod looked;
+#[cfg(test)]
+mod tests;
+mod told;
+mod touched;
+mod tree;
+mod walk;
+mod watcher;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::Surroundings;
+use crate::events::Events;
+use crate::model::{AppId, Declared, Desired, Fact, Standing, Subject};
+use crate::os::{Home, Worker};
+use crate::reconciler::Reconciler;
+use crate::rules::OwnFiles;
+use tree::Watched;
+
+/// Threads that walk and read: one that hangs on a dead network folder leaves another.
+const READERS: usize = 2;
+/// Looks that may wait; every watched app has one at most.
+const READS_MAX: usize = 4096;
+/// Builds that run at the same time.
+const BUILDERS: usize = 2;
+/// Builds that may wait.
+const BUILDS_MAX: usize = 256;
+
+/// What a watcher works with.
+#[derive(Clone, Debug)]
+struct Tools {
+    reconciler: Reconciler,
+    desired: watch::Receiver<Arc<Desired>>,
+    events: Events,
+    home: Home,
+    readers: Worker,
+    builders: Worker,
+}
+
+/// A running watcher.
+struct Running {
+    watched: Watched,
+    task: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Keeps exactly the watchers running that Desired asks for, for as long as the daemon lives.
+pub(super) async fn run(surroundings: Surroundings) {
+    let mut desired = surroundings.reconciler.desired_changes();
+    let mut tools: Option<Tools> = None;
+    let mut running: BTreeMap<AppId, Running> = BTreeMap::new();
+    loop {
+        let now = Arc::clone(&desired.borrow_and_update());
+        let mut wanted = wanted(&now, &surroundings.home);
+        // What is watched as it should be is not touched: an apply that changes nothing here costs nothing.
+        running.retain(|app, running| wanted.get(app) == Some(&running.watched));
+        wanted.retain(|app, _| !running.contains_key(app));
+        if !wanted.is_empty() && tools.is_none() {
+            tools = start_threads(&surroundings);
+        }
+        if let Some(tools) = &tools {
+            for (app, watched) in wanted {
+                let task = tokio::spawn(watcher::watch(app.clone(), watched.clone(), tools.clone()));
+                running.insert(app, Running { watched, task: task.abort_handle() });
+            }
+        }
+        if desired.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Only once there is something to watch: a daemon without it has no threads for it.
+fn start_threads(surroundings: &Surroundings) -> Option<Tools> {
+    let threads = Worker::start("pm-watch", READERS, READS_MAX)
+        .and_then(|readers| Ok((readers, Worker::start("pm-build", BUILDERS, BUILDS_MAX)?)));
+    match threads {
+        Ok((readers, builders)) => Some(Tools {
+            reconciler: surroundings.reconciler.clone(),
+            desired: surroundings.reconciler.desired_changes(),
+            events: surroundings.events.clone(),
+            home: surroundings.home.clone(),
+            readers,
+            builders,
+        }),
+        Err(error) => {
+            let message = format!("no files are watched, the kernel refuses a thread: {error}");
+            surroundings.events.tell(Subject::Daemon, Fact::Trouble { message });
+            None
+        }
+    }
+}
+
+/// What should be watched. An app that is stopped has nothing that could be restarted.
+fn wanted(desired: &Desired, home: &Home) -> BTreeMap<AppId, Watched> {
+    let all = || desired.projects.values().flat_map(|project| project.apps.values());
+    let is_watched = |declared: &&Declared| {
+        declared.standing == Standing::Up && declared.spec.watching.watch.is_some() && !desired.is_shut_down
+    };
+    if !all().any(|declared| is_watched(&declared)) {
+        return BTreeMap::new();
+    }
+    let folders: Vec<PathBuf> = vec![home.root.clone(), home.run.clone()];
+    let mut own = OwnFiles::in_folders(folders);
+    for declared in all() {
+        own.add_logs(&declared.spec.logs);
+    }
+    let own = Arc::new(own);
+    let watched = |declared: &Declared| {
+        let (mut policy, cwd) = (declared.spec.watching.clone(), declared.spec.run.cwd.clone());
+        policy.build = None; // read when it is needed: another command is no reason to walk again
+        (declared.spec.id(), Watched { policy, cwd, own: Arc::clone(&own) })
+    };
+    all().filter(is_watched).map(watched).collect()
+}

@@ -1,0 +1,204 @@
+//! Everything known about the watched files of one app. Blocks: lives on a thread that may wait.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::known::{BURST_BYTES_MAX, Known};
+use super::looked::{FILES_MAX, Looked};
+use super::told::Told;
+use super::touched::Touched;
+use super::walk::{Walk, each};
+use crate::model::{Millis, WallTime, WatchPolicy};
+use crate::os::{self, FolderWatch};
+use crate::rules::{OwnFiles, WatchRules};
+
+/// How often files are looked at when nothing else is said.
+const LOOK_EVERY: Millis = Millis::seconds(1);
+/// A look that takes long is followed by a rest of so many times its length, unless an interval is asked for.
+const REST_FACTOR: u64 = 20;
+/// Files that are learned at once: changes wait no longer than that.
+const LEARNED_AT_ONCE: usize = 200;
+
+/// What decides which files are watched, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Watched {
+    pub policy: WatchPolicy,
+    pub cwd: PathBuf,
+    pub own: Arc<OwnFiles>,
+}
+
+/// The files, and how their changes are noticed.
+#[derive(Debug)]
+pub(super) struct Tree {
+    rules: WatchRules,
+    watched: Watched,
+    way: Way,
+    known: Known,
+    /// Files whose contents are not known yet.
+    unlearned: Vec<PathBuf>,
+    began: WallTime,
+    touched: Touched,
+    /// How long the last look took.
+    look: Millis,
+    /// What a person should know, each said once.
+    pub troubles: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Way {
+    Told(Box<Told>),
+    Looked(Looked),
+}
+
+impl Tree {
+    /// Which folders the kernel was asked about.
+    #[cfg(test)]
+    pub(super) fn told_folders(&self) -> Vec<&Path> {
+        match &self.way {
+            Way::Told(told) => told.folders(),
+            Way::Looked(_) => Vec::new(),
+        }
+    }
+}
+
+/// What a burst came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// Nothing holds anything else than before.
+    Nothing,
+    /// This did, and so many others.
+    Changed { path: String, others: u32 },
+    /// The app's folder is not there, or nothing that is watched is: a restart would only end what runs. What was
+    /// taken in is kept until it comes back.
+    Gone,
+}
+
+impl Tree {
+    /// Registers all of it.
+    pub(super) fn open(watched: Watched) -> Self {
+        let rules = WatchRules::new(&watched.policy, &watched.cwd, Arc::clone(&watched.own));
+        let (mut troubles, mut files, began) = (Vec::new(), Vec::new(), os::wall());
+        let walk = Walk { rules: &rules, follows_links: watched.policy.watch_options.follow_symlinks };
+        let remote = rules.roots().iter().find(|root| os::is_remote(&root.path));
+        if let Some(root) = remote.filter(|_| !watched.policy.watch_options.poll) {
+            troubles.push(format!(
+                "{} lies on a network file system, which tells no changes: its files are looked at every {}",
+                root.path.display(),
+                interval(&watched.policy),
+            ));
+        }
+        let told = (remote.is_none() && !watched.policy.watch_options.poll).then(|| Told::open(&walk, &mut files));
+        let way = match told {
+            Some(Ok(told)) => Way::Told(Box::new(told)),
+            Some(Err(error)) => {
+                troubles.push(refused(&error, &watched.policy));
+                look(&walk, &mut files, &mut troubles)
+            }
+            None => look(&walk, &mut files, &mut troubles),
+        };
+        let (known, touched) = (Known::default(), Touched::default());
+        // Learned from the end.
+        files.reverse();
+        Self { rules, watched, way, known, unlearned: files, began, touched, look: Millis(0), troubles }
+    }
+
+    /// Where changes are told; `None` if they are looked for.
+    pub(super) fn folder_watch(&self) -> Option<FolderWatch> {
+        match &self.way {
+            Way::Told(told) => Some(told.watch.clone()),
+            Way::Looked(_) => None,
+        }
+    }
+
+    /// How long to wait before the next look. A tree that takes long to look through must not cost a whole processor.
+    pub(super) fn interval(&self) -> Millis {
+        let rest = Millis(self.look.0.saturating_mul(REST_FACTOR));
+        let is_asked_for = self.watched.policy.watch_options.interval.is_some();
+        if is_asked_for { interval(&self.watched.policy) } else { interval(&self.watched.policy).max(rest) }
+    }
+
+    /// Takes in what has happened. Whether any of it may count.
+    pub(super) fn absorb(&mut self) -> bool {
+        let (before, began) = (self.touched.notes, os::now());
+        let walk = Walk { rules: &self.rules, follows_links: self.watched.policy.watch_options.follow_symlinks };
+        match &mut self.way {
+            Way::Told(told) => {
+                if let Err(error) = told.absorb(&walk, &mut self.touched) {
+                    self.troubles.push(refused(&error, &self.watched.policy));
+                    self.way = look(&walk, &mut Vec::new(), &mut self.troubles);
+                }
+            }
+            Way::Looked(looked) => looked.absorb(&walk, &mut self.touched),
+        }
+        self.look = os::now().since(began);
+        self.touched.notes > before
+    }
+
+    /// Judges what was taken in since the last time.
+    pub(super) fn settle(&mut self) -> Settled {
+        let has_root = self.rules.roots().iter().any(|root| os::exists(&root.path));
+        if !has_root || !os::exists(&self.watched.cwd) {
+            return Settled::Gone;
+        }
+        let touched = std::mem::take(&mut self.touched);
+        let mut budget = BURST_BYTES_MAX;
+        // All of them are judged: what is not looked at now would be new the next time.
+        let judged = touched.each().filter(|(path, touch)| self.known.has_changed(path, *touch, &mut budget));
+        let changed: Vec<&Path> = judged.map(|(path, _)| path).collect();
+        let first =
+            changed.first().copied().or_else(|| touched.each().next().filter(|_| touched.is_incomplete)?.0.into());
+        match first {
+            None => Settled::Nothing,
+            Some(path) => Settled::Changed {
+                path: self.shown(path),
+                others: u32::try_from(changed.len().saturating_sub(1)).unwrap_or(u32::MAX),
+            },
+        }
+    }
+
+    /// Gets to know the contents of some files. Whether there are more.
+    pub(super) fn learn(&mut self) -> bool {
+        for _ in 0..LEARNED_AT_ONCE {
+            let Some(path) = self.unlearned.pop() else { return false };
+            let above = match &self.way {
+                Way::Told(told) => told.above(&path),
+                Way::Looked(_) => None,
+            };
+            let counts = self.rules.is_wanted(&path) && !self.rules.is_ignored(&path, false, each(&above));
+            if counts && !self.known.learn(&path, self.began) {
+                self.unlearned = Vec::new();
+            }
+        }
+        !self.unlearned.is_empty()
+    }
+
+    /// The path as a person in the app's folder would write it.
+    fn shown(&self, path: &Path) -> String {
+        let inside = path.strip_prefix(&self.watched.cwd).ok().filter(|inside| !inside.as_os_str().is_empty());
+        inside.unwrap_or(path).to_string_lossy().into_owned()
+    }
+}
+
+fn interval(policy: &WatchPolicy) -> Millis {
+    policy.watch_options.interval.unwrap_or(LOOK_EVERY)
+}
+
+fn look(walk: &Walk<'_>, files: &mut Vec<PathBuf>, troubles: &mut Vec<String>) -> Way {
+    files.clear();
+    let looked = Looked::open(walk, files);
+    if looked.is_full() {
+        troubles.push(format!("there are more than {FILES_MAX} files: the rest is not watched; `ignore_watch` helps"));
+    }
+    Way::Looked(looked)
+}
+
+/// Why files are looked at from now on.
+fn refused(error: &std::io::Error, policy: &WatchPolicy) -> String {
+    let every = interval(policy);
+    match os::watch_limit(error) {
+        Some(limit) => format!(
+            "the limit {limit} of the kernel is reached: files are looked at every {every}; `sysctl {limit}=N` raises it"
+        ),
+        None => format!("the kernel tells no changes ({error}): files are looked at every {every}"),
+    }
+}

@@ -1,0 +1,225 @@
+//! The task that watches the files of one app: changes → bursts → builds → triggers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Tools;
+use super::build::Build;
+use super::tree::{Settled, Tree, Watched};
+use crate::model::{AppId, Cause, Declared, Fact, Millis, Moment, Standing, Subject};
+use crate::os::{self, FolderSignal, Worker};
+use crate::rules::Burst;
+
+/// A change that comes so soon after the last one, and so often, may be the app's own doing.
+const SOON_AFTER: Millis = Millis::seconds(3);
+const CIRCLE_TIMES: u32 = 5;
+/// A thread that is not free is asked again after this.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// One watched app.
+struct Watcher {
+    app: AppId,
+    tools: Tools,
+    delay: Millis,
+    tree: Arc<Mutex<Tree>>,
+    /// `None`: the files are looked at every so often.
+    signal: Option<FolderSignal>,
+    interval: Millis,
+    burst: Option<Burst>,
+    build: Option<Build>,
+    has_more_to_learn: bool,
+    repeated: Repeated,
+}
+
+/// A file that changes soon after each restart.
+#[derive(Default)]
+struct Repeated {
+    path: String,
+    times: u32,
+    last: Moment,
+}
+
+/// What woke the watcher.
+enum Wake {
+    Changes,
+    BurstOver,
+    Idle,
+    Built(Result<(), String>),
+}
+
+/// Watches until it is aborted.
+pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
+    let delay = watched.policy.watch_delay;
+    let opened = on_thread(&tools.readers, move || {
+        let watched = watched.clone();
+        move || Tree::open(watched)
+    });
+    let tree = opened.await;
+    let interval = tree.interval();
+    let one = Watcher {
+        app,
+        tools,
+        delay,
+        tree: Arc::new(Mutex::new(tree)),
+        signal: None,
+        interval,
+        burst: None,
+        build: None,
+        has_more_to_learn: true,
+        repeated: Repeated::default(),
+    };
+    one.run().await;
+}
+
+impl Watcher {
+    async fn run(mut self) {
+        self.follow_tree();
+        loop {
+            match self.wake().await {
+                Wake::Changes => {
+                    if self.with_tree(Tree::absorb).await {
+                        let now = os::now();
+                        self.burst.get_or_insert_with(|| Burst::begin(now)).note(now);
+                    }
+                    self.follow_tree();
+                }
+                Wake::BurstOver => {
+                    self.burst = None;
+                    match self.with_tree(Tree::settle).await {
+                        Settled::Nothing | Settled::Gone => {}
+                        Settled::Changed { path, others } => {
+                            self.warn_of_circle(&path);
+                            self.changed(Cause::Watch { path, others }).await;
+                        }
+                    }
+                }
+                Wake::Idle => self.has_more_to_learn = self.with_tree(Tree::learn).await,
+                Wake::Built(result) => self.built(result).await,
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let Self { signal, interval, burst, build, delay, has_more_to_learn, .. } = self;
+        // While a build runs, what changes is collected for the next one.
+        let is_judged = burst.is_some() && build.is_none();
+        let over = burst.map(|burst| burst.ends(*delay).since(os::now()).duration()).unwrap_or_default();
+        tokio::select! {
+            biased;
+            result = ended(build) => Wake::Built(result),
+            () = tokio::time::sleep(over), if is_judged => Wake::BurstOver,
+            () = changes(signal.as_ref(), *interval) => Wake::Changes,
+            () = std::future::ready(()), if *has_more_to_learn && burst.is_none() => Wake::Idle,
+        }
+    }
+
+    /// Something holds other bytes than before.
+    async fn changed(&mut self, cause: Cause) {
+        // A person's stop is respected, and a build for nothing would be one.
+        let Some(declared) = self.declared().filter(|declared| declared.standing == Standing::Up) else { return };
+        match Build::start(&self.tools.builders, &self.tools.home, &declared, cause.clone()) {
+            Some(build) => self.build = Some(build),
+            None => self.tools.reconciler.trigger(self.app.clone(), cause).await,
+        }
+    }
+
+    /// An app that writes what it watches restarts for ever; it is not stopped from that, but told on.
+    fn warn_of_circle(&mut self, path: &str) {
+        let (now, seen) = (os::now(), &mut self.repeated);
+        let is_again = seen.path == path && now.since(seen.last) < Millis(SOON_AFTER.0.saturating_add(self.delay.0));
+        seen.times = if is_again { seen.times.saturating_add(1) } else { 1 };
+        (seen.last, seen.path) = (now, path.to_owned());
+        if seen.times == CIRCLE_TIMES {
+            self.tell(Fact::WatchTrouble {
+                message: format!(
+                    "{path} has changed {CIRCLE_TIMES} times, each time soon after a restart; if the app writes it \
+                     itself, `ignore_watch = [\"{path}\"]` ends the circle"
+                ),
+            });
+        }
+    }
+
+    async fn built(&mut self, result: Result<(), String>) {
+        let Some(build) = self.build.take() else { return };
+        match result {
+            Ok(()) => self.tools.reconciler.trigger(self.app.clone(), build.cause.clone()).await,
+            Err(message) => self.tell(Fact::BuildFailed { message }),
+        }
+    }
+
+    fn declared(&self) -> Option<Declared> {
+        let desired = self.tools.desired.borrow();
+        let declared = desired.projects.get(&self.app.project)?.apps.get(&self.app.name)?;
+        (!desired.is_shut_down).then(|| declared.clone())
+    }
+
+    /// After every look at the tree: what it has to say, and whether changes are still told.
+    fn follow_tree(&mut self) {
+        let (troubles, folder_watch) = {
+            let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+            self.interval = tree.interval();
+            (std::mem::take(&mut tree.troubles), tree.folder_watch())
+        };
+        for message in troubles {
+            self.tell(Fact::WatchTrouble { message });
+        }
+        match folder_watch {
+            None => self.signal = None,
+            Some(watch) if self.signal.is_none() => match watch.signal() {
+                Ok(signal) => self.signal = Some(signal),
+                Err(error) => {
+                    self.tell(Fact::WatchTrouble { message: format!("changes are seen late, by looking: {error}") });
+                }
+            },
+            Some(_) => {}
+        }
+    }
+
+    fn tell(&self, fact: Fact) {
+        self.tools.events.tell(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
+    }
+
+    /// Works on the tree, on a thread that may wait.
+    async fn with_tree<T: Send + 'static>(&self, work: fn(&mut Tree) -> T) -> T {
+        let tree = &self.tree;
+        on_thread(&self.tools.readers, || {
+            let tree = Arc::clone(tree);
+            move || work(&mut tree.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
+    }
+}
+
+async fn ended(build: &mut Option<Build>) -> Result<(), String> {
+    match build {
+        Some(build) => build.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changes(signal: Option<&FolderSignal>, interval: Millis) {
+    let is_told = match signal {
+        Some(signal) => signal.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_told {
+        tokio::time::sleep(interval.duration()).await;
+    }
+}
+
+/// Has one of the threads do it, and waits; a full queue is asked again.
+async fn on_thread<T: Send + 'static, W: FnOnce() -> T + Send + 'static>(worker: &Worker, work: impl Fn() -> W) -> T {
+    loop {
+        let (done, result) = oneshot::channel();
+        let work = work();
+        let submitted = worker.submit(Box::new(move || {
+            let _ = done.send(work()); // whoever asked may be gone
+        }));
+        match result.await {
+            Ok(result) if submitted.is_ok() => return result,
+            _ => tokio::time::sleep(ASK_AGAIN_AFTER).await,
+        }
+    }
+}

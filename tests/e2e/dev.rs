@@ -1,0 +1,179 @@
+//! `pm dev`: everything in the foreground, restarted on save, and nothing left after Ctrl-C.
+
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::support::{SOON, Sandbox, kill, wait_until};
+
+const FILE: &str = r#"
+[[apps]]
+name = "api"
+command = "sh -c 'cat server.txt; exec sleep 1000'"
+cwd = "app"
+watch_delay = "100ms"
+
+[[apps]]
+name = "still"
+command = "sh -c 'echo still here; exec sleep 1000'"
+cwd = "app"
+watch = false
+"#;
+
+/// A running `pm dev` and all that it has said.
+struct Dev {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Dev {
+    fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
+        let mut child = sandbox.command(&[&["dev"], args].concat()).process_group(0).spawn().unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let streams: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for mut stream in streams {
+            let said = Arc::clone(&said);
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                    said.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
+                }
+            });
+        }
+        Self { child, said }
+    }
+
+    #[track_caller]
+    fn says(&self, words: &str) {
+        let mut last = String::new();
+        wait_until(&format!("`pm dev` says `{words}`"), SOON, || {
+            last.clone_from(&self.said.lock().unwrap());
+            last.contains(words)
+        });
+    }
+
+    /// Forgets what was said.
+    fn hush(&self) {
+        self.said.lock().unwrap().clear();
+    }
+
+    fn interrupt(&self) {
+        kill(self.child.id(), libc::SIGINT);
+    }
+
+    #[track_caller]
+    fn ended(mut self) -> (Option<i32>, String) {
+        let mut code = None;
+        wait_until("`pm dev` ends", SOON, || {
+            self.child.try_wait().unwrap().is_some_and(|status| {
+                code = status.code();
+                true
+            })
+        });
+        (code, self.said.lock().unwrap().clone())
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn project() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("app/server.txt", "hello one\n");
+    sandbox.ecosystem(FILE);
+    sandbox
+}
+
+#[test]
+fn a_saved_file_shows_its_effect_and_ctrl_c_leaves_nothing() {
+    let sandbox = project();
+    let dev = Dev::start(&sandbox, &[]);
+    dev.says("api/0   | hello one");
+    dev.says("still/0 | still here");
+    let still = sandbox.pid("still/0");
+    sandbox.file("app/server.txt", "hello two\n");
+    dev.says("api/0   | hello two");
+    dev.says("server.txt changed");
+    assert_eq!(sandbox.pid("still/0"), still, "`watch = false` is respected");
+    dev.interrupt();
+    let (code, said) = dev.ended();
+    assert_eq!(code, Some(0), "{said}");
+    wait_until("neither app nor daemon is left", SOON, || sandbox.processes().is_empty());
+}
+
+#[test]
+fn the_file_is_applied_when_it_is_saved_and_an_error_in_it_changes_nothing() {
+    let sandbox = project();
+    let dev = Dev::start(&sandbox, &[]);
+    dev.says("hello one");
+    let (api, still) = (sandbox.pid("api/0"), sandbox.pid("still/0"));
+    sandbox.ecosystem(&FILE.replace("command", "comand"));
+    dev.says("unknown-key");
+    dev.says("nothing was changed");
+    assert_eq!((sandbox.pid("api/0"), sandbox.pid("still/0")), (api, still));
+    sandbox.ecosystem(&format!(
+        "{FILE}\n[[apps]]\nname = \"third\"\ncommand = \"sh -c 'echo third is up; sleep 1000'\"\n"
+    ));
+    dev.says("third is up");
+    assert_eq!((sandbox.pid("api/0"), sandbox.pid("still/0")), (api, still));
+    sandbox.ecosystem(FILE);
+    wait_until("an app that left the file is gone", SOON, || sandbox.instance("third/0").is_none());
+    dev.interrupt();
+    dev.ended();
+}
+
+#[test]
+fn what_ran_before_is_stopped_and_only_what_is_new_is_deleted() {
+    let sandbox = project();
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&format!("{FILE}\n[[apps]]\nname = \"new\"\ncommand = \"sh -c 'echo new is up; sleep 1000'\"\n"));
+    let dev = Dev::start(&sandbox, &[]);
+    dev.says("new is up");
+    dev.interrupt();
+    dev.ended();
+    assert_eq!(sandbox.instance("api/0").unwrap().phase, "stopped");
+    assert_eq!(sandbox.instance("new/0"), None);
+    assert_eq!(sandbox.app_processes(), []);
+}
+
+#[test]
+fn a_second_ctrl_c_returns_at_once() {
+    let sandbox = Sandbox::new();
+    let stubborn = "sh -c 'trap \\\"\\\" TERM; echo ready; while :; do sleep 0.1; done'";
+    sandbox.ecosystem(&format!("[[apps]]\nname = \"api\"\ncommand = \"{stubborn}\"\nkill_timeout = \"3s\"\n"));
+    let dev = Dev::start(&sandbox, &["--no-watch"]);
+    dev.says("| ready");
+    dev.interrupt();
+    dev.says("stops all apps");
+    wait_until("it is being stopped", SOON, || sandbox.instance("api/0").is_none_or(|api| api.phase == "stopping"));
+    dev.interrupt();
+    assert_eq!(dev.ended().0, Some(130));
+    wait_until("the daemon has finished it", SOON, || sandbox.app_processes().is_empty());
+}
+
+#[test]
+fn without_watch_nothing_is_restarted_and_a_killed_daemon_is_survived() {
+    let sandbox = project();
+    let dev = Dev::start(&sandbox, &["--no-watch"]);
+    dev.says("hello one");
+    let api = sandbox.pid("api/0");
+    sandbox.kill_daemon();
+    dev.hush();
+    sandbox.file("app/server.txt", "hello two\n");
+    sandbox.pm(&["restart", "api"]).ok();
+    dev.says("hello two");
+    assert_ne!(sandbox.pid("api/0"), api);
+    assert_eq!(sandbox.starts_of("api/0"), 2, "the restart by hand was the only one");
+    dev.interrupt();
+    assert_eq!(dev.ended().0, Some(0));
+    assert_eq!(sandbox.app_processes(), []);
+}
