@@ -300,7 +300,7 @@ fn probed() -> Machine {
     let mut spec = app();
     spec.ready = Some(Ready { probe: Probe::Notify(true), timeout: Millis::seconds(30), interval: Ready::INTERVAL });
     spec.health = Some(Health {
-        probe: Probe::Exec(Default::default()),
+        probe: Probe::Exec(crate::model::Template::default()),
         interval: Health::INTERVAL,
         timeout: Health::TIMEOUT,
         start_period: Millis(0),

@@ -84,13 +84,12 @@ impl Execution {
         let successors: Vec<_> = self.instances(app, slots).into_iter().map(InstanceId::successor).collect();
         let deadline = spec.update.healthy_deadline.map_or(Duration::MAX, Millis::duration);
         let good = tokio::time::timeout(deadline, self.bring_up(app, &successors, spec));
-        let good = match good.await {
-            Ok(good) => good,
-            Err(_) => {
-                let after = spec.update.healthy_deadline.unwrap_or_default();
-                let failure = Failure::NotReady { after, last: None };
-                self.failed(successors[0].clone(), Some(failure)).await
-            }
+        let good = if let Ok(good) = good.await {
+            good
+        } else {
+            let after = spec.update.healthy_deadline.unwrap_or_default();
+            let failure = Failure::NotReady { after, last: None };
+            self.failed(successors[0].clone(), Some(failure)).await
         };
         if good != OperationResult::Done {
             self.discard_successors(app, slots).await;

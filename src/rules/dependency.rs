@@ -48,10 +48,11 @@ fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -
         (Phase::Done { exit }, Condition::Completed) if exit.is_success() => Standpoint::Met,
         // Its policy may call other exits done; a dependent that asks for completion means success or that.
         (Phase::Done { exit }, Condition::Completed) if declared.spec.restart.is_done(*exit) => Standpoint::Met,
-        (Phase::Done { .. }, Condition::Started | Condition::Ready) => Standpoint::Met,
         (Phase::Done { exit }, Condition::Completed) => Standpoint::Never(format!("it ended with {exit}")),
         (Phase::Errored { failure }, _) => Standpoint::Never(failure.to_string()),
-        (Phase::Running { .. }, Condition::Started) => Standpoint::Met,
+        (Phase::Done { .. }, Condition::Started | Condition::Ready) | (Phase::Running { .. }, Condition::Started) => {
+            Standpoint::Met
+        }
         (Phase::Running { readiness, .. }, Condition::Ready) => match readiness {
             Readiness::Ready | Readiness::Failing { .. } => Standpoint::Met,
             Readiness::Waiting { last: None, .. } => Standpoint::NotYet("not ready yet".into()),

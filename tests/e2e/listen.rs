@@ -6,39 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::{SOON, Sandbox, kill, wait_for, wait_until};
-
-/// Answers each connection with `VERSION pid`. Asked to end, it finishes what it has accepted.
-const SERVER: &str = r#"
-import os, select, signal, socket, sys, threading, time
-assert os.environ["LISTEN_PID"] == str(os.getpid()), os.environ["LISTEN_PID"]
-assert os.environ["LISTEN_FDS"] == "1"
-time.sleep(float(os.environ.get("SLOW_START", "0")))
-listener = socket.socket(fileno=3)
-ending, wake = socket.socketpair()
-signal.signal(signal.SIGTERM, lambda *_: wake.send(b"x"))
-def answer(connection):
-    connection.recv(4)
-    time.sleep(float(os.environ.get("SLOW_ANSWER", "0")))
-    connection.sendall(f"{os.environ['VERSION']} {os.getpid()}".encode())
-    connection.close()
-threads = []
-listener.setblocking(False)
-print("up", flush=True)
-while True:
-    ready, _, _ = select.select([listener, ending], [], [])
-    if ending in ready:
-        break
-    try:
-        connection, _ = listener.accept()
-    except BlockingIOError:
-        continue
-    connection.setblocking(True)
-    threads.append(threading.Thread(target=answer, args=(connection,)))
-    threads[-1].start()
-for thread in threads:
-    thread.join()
-"#;
+use crate::support::{SOON, Sandbox, fixture, kill, wait_for, wait_until};
 
 /// An address that was free a moment ago.
 fn free_address() -> SocketAddr {
@@ -46,11 +14,11 @@ fn free_address() -> SocketAddr {
 }
 
 fn ecosystem(sandbox: &Sandbox, address: SocketAddr, version: u32, rest: &str) {
-    sandbox.file("server.py", SERVER);
     sandbox.ecosystem(&format!(
-        "[[apps]]\nname = \"web\"\nscript = \"server.py\"\nlisten = [\"{address}\"]\ninstances = 2\n\
+        "[[apps]]\nname = \"web\"\nscript = \"{}\"\nlisten = [\"{address}\"]\ninstances = 2\n\
          ready = {{ log = \"^up$\" }}\nupdate = {{ min_healthy_time = \"0s\" }}\n{rest}\n\
-         [apps.env]\nVERSION = \"{version}\"\nSLOW_ANSWER = \"0.2\"\nSLOW_START = \"0.1\"\n"
+         [apps.env]\nVERSION = \"{version}\"\nSLOW_ANSWER = \"0.2\"\nSLOW_START = \"0.1\"\n",
+        fixture("listens.py")
     ));
 }
 

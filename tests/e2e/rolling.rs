@@ -87,7 +87,7 @@ fn a_roll_goes_on_where_the_dead_daemon_was() {
         sandbox.kill_daemon();
         assert!(sandbox.app_processes().len() <= 4, "never more than one above what is declared");
     }
-    wait_until("all are replaced", Duration::from_secs(60), || {
+    wait_until("all are replaced", Duration::from_mins(1), || {
         versions(&sandbox) == ["2", "2", "2"] && sandbox.app_processes().len() == 3
     });
     assert!(sandbox.list().iter().all(|row| !row.id.ends_with('+')));

@@ -34,7 +34,7 @@ enum Action {
 struct Apps {
     /// `api`, `shop:api`, a namespace, `all`
     #[arg(value_name = "APP", required = true)]
-    apps: Vec<String>,
+    names: Vec<String>,
     #[command(flatten)]
     scope: ScopeArgs,
     #[command(flatten)]
@@ -75,7 +75,7 @@ fn want(
     apps: Apps,
     will: RolloutWill,
 ) -> Result<(crate::wire::RolloutsAnswer, JsonArgs), crate::cli::fail::CommandError> {
-    let selection = apps.scope.selection(apps.apps)?;
+    let selection = apps.scope.selection(apps.names)?;
     Ok((client.want_rollout(&RolloutRequest { will, selection })?, apps.json))
 }
 

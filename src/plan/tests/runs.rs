@@ -85,7 +85,7 @@ fn a_person_runs_it_now() {
     let refusal = world.by_hand("backup", &Edit::Run).unwrap_err();
     assert!(refusal.message.contains("runs at present"), "{}", refusal.message);
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Start).unwrap()), Vec::<String>::new());
-    assert_eq!(verbs(&world.by_hand("backup", &Edit::Restart).unwrap()), ["roll backup [0]"]);
+    assert_eq!(verbs(&world.by_hand("backup", &Edit::Restart).unwrap()), ["restart backup [0]"]);
     assert_eq!(world.stored().unwrap().generation, 1, "a run is no change of what is declared");
     assert!(world.by_hand("api", &Edit::Run).unwrap_err().message.contains("no schedule"));
     world.by_hand("backup", &Edit::Stop { is_held: false }).unwrap();
@@ -119,6 +119,6 @@ fn a_service_with_a_schedule_is_restarted_by_hand_as_by_the_clock() {
 fn a_run_that_takes_the_place_of_another_replaces_it() {
     let mut world = World::with([backup()]);
     world.due(false);
-    assert_eq!(verbs(&world.due(true)), ["roll backup [0]"]);
+    assert_eq!(verbs(&world.due(true)), ["restart backup [0]"]);
     assert_eq!(world.due(false).operations, [], "what runs is kept");
 }
