@@ -36,11 +36,9 @@ impl Loop {
         let Some(member) = self.roster.get(row) else { return };
         let record = member.row_record();
         let is_judged = match member.machine.state {
-            State::Resting(_)
-            | State::Waiting { .. }
-            | State::Preparing { .. }
-            | State::Starting { .. }
-            | State::Gone => true,
+            State::Resting(_) | State::Waiting { .. } | State::Preparing { .. } | State::Gone => true,
+            // The new process may have ended before its spawning thread could tell of it: that exit is to come.
+            State::Starting { .. } => member.row.generation() != member.machine.generation,
             State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => false,
         };
         // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.

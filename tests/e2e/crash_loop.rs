@@ -116,3 +116,16 @@ fn resident(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
     text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
+
+#[test]
+fn a_stop_in_the_moment_of_a_start_that_ends_at_once_is_answered() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"true\"\ninstances = 20\nrestart_delay = \"1ms\"\n");
+    sandbox.pm(&["apply", "--detach"]).ok();
+    for _ in 0..15 {
+        sandbox.pm(&["stop", "api", "--timeout", "8s"]).ok();
+        sandbox.pm(&["start", "api", "--detach"]).ok();
+    }
+    sandbox.pm(&["stop", "api", "--timeout", "8s"]).ok();
+    assert!(sandbox.app_processes().is_empty());
+}
