@@ -83,3 +83,25 @@ fn two_apps_are_shown_with_prefixes() {
         has("one") && has("two")
     });
 }
+
+#[test]
+fn a_log_that_cannot_be_written_is_an_event_that_says_what_to_do_and_harms_nothing() {
+    let sandbox = Sandbox::new();
+    let in_the_way = sandbox.file("in-the-way", "a file");
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"api\"\ncommand = '''sh -c \"echo hello; exec sleep 1000\"'''\nout_file = \"in-the-way/api.log\"\n",
+    );
+    sandbox.pm(&["apply"]).ok();
+    let path = in_the_way.join("api.log");
+    let told = || sandbox.events().into_iter().find(|event| event.about == "shop:api/0" && event.fact == "trouble");
+    wait_until("the trouble is told", SOON, || told().is_some());
+    sandbox.pm(&["events"]).ok().says(&[
+        "cannot open `",
+        path.to_str().unwrap(),
+        "Not a directory",
+        "name another file in `out_file`",
+    ]);
+    assert_eq!(sandbox.instance("api/0").unwrap().phase, "running");
+    sandbox.pm(&["describe", "api"]).ok();
+    assert_eq!(sandbox.read("in-the-way"), "a file");
+}
