@@ -46,7 +46,14 @@ impl Pace {
     /// new one), so a pipe that is half full may stand still soon.
     pub(super) fn note_batch(&mut self, bytes: usize, capacity: usize) {
         self.is_filling |= bytes >= capacity / 2;
-        self.is_calm &= bytes < capacity / 4;
+        // A short pause is kept until the rate has gone down for sure.
+        let calm = if self.pause < PAUSE { capacity / 8 } else { capacity / 4 };
+        self.is_calm &= bytes < calm;
+    }
+
+    /// How long a pipe that becomes busy is left alone first.
+    pub(super) fn first_pause(&self) -> Duration {
+        self.pause.min(PAUSE)
     }
 
     /// How long busy pipes are left alone after this turn.

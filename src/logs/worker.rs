@@ -305,7 +305,7 @@ impl Worker {
     /// From now on the pipe is served by the clock.
     fn join_busy(&mut self, token: u64) {
         if self.busy.is_empty() {
-            self.busy_at = Instant::now() + pace::PAUSE;
+            self.busy_at = Instant::now() + self.pace.first_pause();
         }
         if !self.busy.contains(&token) {
             self.busy.push_back(token);

@@ -19,6 +19,7 @@ fn logs_shows_the_last_lines_of_both_outputs() {
         "[[apps]]\nname = \"api\"\ncommand = '''sh -c \"seq 50; echo problem >&2; exec sleep 1000\"'''\n",
     );
     wait_for_end(&sandbox, "50\n");
+    wait_until("the other output is there too", SOON, || sandbox.log_text("api", "error", 0) == b"problem\n");
     let all = sandbox.pm(&["logs", "api", "--lines", "10"]).ok().says(&["50", "problem"]);
     assert!(!all.stdout.contains("12"), "more than ten lines: {all}");
     let out = sandbox.pm(&["logs", "api", "--stdout", "--lines", "3"]).ok();
