@@ -24,6 +24,7 @@ pub mod daemon;
 pub mod events;
 pub mod logs;
 pub mod reconciler;
+pub mod sensors;
 pub mod store;
 pub mod supervisor;
 pub mod wire;

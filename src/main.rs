@@ -1,32 +1,39 @@
 //! The thin binary: command line, daemon or anchor?
+//!
+//! The C library calls `main` directly. What Rust's own start-up does beyond (a guard for the stack's end, its place
+//! looked up in `/proc`) is a tenth of the life of `pm list`; what of it matters here is `os::set_up_process`.
+#![no_main]
 
-use std::ffi::OsString;
+use std::ffi::{OsString, c_char, c_int};
 use std::path::Path;
-use std::process::ExitCode;
 
 /// A wrong call, as everywhere.
 const USAGE: u8 = 64;
 
-fn main() -> ExitCode {
-    let argv = pm::os::arguments();
+// SAFETY: the one program entry of this binary; nothing else bears the name.
+#[unsafe(no_mangle)]
+extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
+    // SAFETY: passed on as the C library gave it, which promises as much.
+    let argv = unsafe { pm::os::set_up_process(count, words) };
     // Anchor and daemon must not pay for a command line that they do not have.
-    match argv.get(1).and_then(|word| word.to_str()) {
+    let code = match argv.get(1).and_then(|word| word.to_str()) {
         Some("anchor") => anchor(&argv[2..]),
         Some("daemon") if argv.get(2).is_some_and(|word| word == "run") => pm::daemon::run(),
         _ => pm::cli::run(argv),
-    }
+    };
+    c_int::from(code)
 }
 
 /// `anchor --home HOME [--ready-fd N]`: written by ourselves, so anything else is a mistake.
-fn anchor(words: &[OsString]) -> ExitCode {
+fn anchor(words: &[OsString]) -> u8 {
     match words {
         [home, path] if home == "--home" => pm::anchor::run(Path::new(path), None),
         [home, path, ready, fd] if home == "--home" && ready == "--ready-fd" => {
             match fd.to_str().and_then(|fd| fd.parse().ok()) {
                 Some(fd) => pm::anchor::run(Path::new(path), Some(fd)),
-                None => ExitCode::from(USAGE),
+                None => USAGE,
             }
         }
-        _ => ExitCode::from(USAGE),
+        _ => USAGE,
     }
 }

@@ -16,7 +16,7 @@ const PURE: &[&str] = &["model", "rules", "ecosystem", "plan", "lifecycle"];
 const KERNEL: &[&str] = &["fs", "net", "process", "env", "thread", "libc"];
 
 /// What stands in those modules and is only a value.
-const PLAIN: &[&str] = &["process::ExitCode"];
+const PLAIN: &[&str] = &["process::ExitCode", "net::SocketAddr", "net::IpAddr", "net::Ipv4Addr"];
 
 /// Who may go which way. `os` does what the other rooms ask it for, `anchor` is a process of its own; the rooms
 /// whose matter is files open them themselves. May only shrink.

@@ -91,7 +91,7 @@ pub(super) struct Redo {
 /// | 40 | 8 | epoch |
 /// | 48 | 16 | digest of the spec |
 /// | 64 | 16 | digest of the base environment |
-/// | 80 | 4 | slot |
+/// | 80 | 4 | slot; highest bit: a successor that is to take it over |
 /// | 84 | 4 | restarts |
 /// | 88 | 4 | unstable starts in a row |
 /// | 92 | 4 | standing |

@@ -55,6 +55,8 @@ pub struct Record {
     pub base_digest: Digest,
     /// Its slot among the copies of the app.
     pub slot: u32,
+    /// It is about to take the slot over from the one that has it.
+    pub is_successor: bool,
     /// Restarts that nobody asked for.
     pub restarts: u32,
     /// Unstable starts in a row.
@@ -84,6 +86,8 @@ pub enum RowStanding {
     Stopped = 4,
     /// The living process was asked to end.
     StopAsked = 5,
+    /// The living process is not good yet; it has failed at `next_start`.
+    Unready = 6,
 }
 
 /// One row; a cheap handle.
@@ -277,12 +281,16 @@ impl Row {
     }
 }
 
+/// Stands beside the slot, whose number never comes near it.
+const SUCCESSOR: u32 = 1 << 31;
+
 impl Record {
     fn words(&self) -> [u64; 9] {
         let [d0, d1] = halves(self.digest);
         let [b0, b1] = halves(self.base_digest);
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        let (counts, end) = (pair(self.slot, self.restarts), pair(self.unstable, self.standing as u32));
+        let slot = self.slot & !SUCCESSOR | if self.is_successor { SUCCESSOR } else { 0 };
+        let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.standing as u32));
         [self.epoch, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
     }
 
@@ -300,7 +308,8 @@ impl Record {
             epoch: word(0),
             digest: joined(word(1), word(2)),
             base_digest: joined(word(3), word(4)),
-            slot: low(5),
+            slot: low(5) & !SUCCESSOR,
+            is_successor: low(5) & SUCCESSOR != 0,
             restarts: high(5),
             unstable: low(6),
             standing: RowStanding::of(high(6)),
@@ -312,7 +321,7 @@ impl Record {
 
 impl RowStanding {
     fn of(number: u32) -> Self {
-        [Self::Backoff, Self::Errored, Self::Done, Self::Stopped, Self::StopAsked]
+        [Self::Backoff, Self::Errored, Self::Done, Self::Stopped, Self::StopAsked, Self::Unready]
             .into_iter()
             .find(|standing| *standing as u32 == number)
             .unwrap_or(Self::None)

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::link::{ANCHOR_SOCKET, LISTENER, LOCK, TABLE};
@@ -47,9 +46,9 @@ fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
 /// Lives as the anchor of this home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
 ///
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
-pub fn run(home: &Path, ready_fd: Option<RawFd>) -> ExitCode {
+pub fn run(home: &Path, ready_fd: Option<RawFd>) -> u8 {
     let home = Home::at(home);
-    ExitCode::from(live(&home, ready_fd, daemon(&home)))
+    live(&home, ready_fd, daemon(&home))
 }
 
 /// As [`run`], with any program in the daemon's place.
@@ -60,6 +59,7 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
     match reserved.and(daemon).and_then(|daemon| boot(home, daemon)) {
         Ok(mut anchor) => {
             tell(ready, READY);
+            os::forget_first_steps();
             anchor.serve();
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.
             let _best_effort = os::remove_if_there(&home.socket());

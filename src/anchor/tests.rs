@@ -16,6 +16,7 @@ fn record(number: u64) -> Record {
         epoch: number,
         digest: Digest::of(&number.to_ne_bytes()),
         base_digest: Digest::of(b"base"),
+        is_successor: true,
         slot: 3,
         restarts: u32::MAX,
         unstable: 2,

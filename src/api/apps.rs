@@ -6,43 +6,53 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
-use super::rows::Scene;
+use super::rows::{Scene, with_forgotten};
 use super::select::select;
 use crate::logs;
 use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName, Stream, Template};
 use crate::os;
 use crate::plan::{HIDDEN, is_secret};
 use crate::wire::{
-    DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Selection,
+    BriefAnswer, DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Row,
+    Selection,
 };
 
 pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
-    let selection = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
-    let desired = context.reconciler.desired().await?;
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    let selection = Selection::from_query(&query)?;
     let live = context.supervisor.live().await;
+    let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
-    let scene = Scene { desired: &desired, live: &live, now };
+    let scene = Scene { desired: &desired, live: &live };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
-    let apps = if is_everything { scene.everything() } else { scene.rows(&select(&desired, &selection)?) };
-    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps }))
+    let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
+    let warnings = context.warnings.take();
+    if query.flag("brief") {
+        let apps = pairs.iter().map(|pair| pair.brief(now)).collect();
+        return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
+    }
+    let apps = pairs.iter().map(|pair| pair.row(now)).collect();
+    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps, warnings }))
 }
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let selection = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
-    let desired = context.reconciler.desired().await?;
     let live = context.supervisor.live().await;
+    let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
-    let scene = Scene { desired: &desired, live: &live, now };
+    let scene = Scene { desired: &desired, live: &live };
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in select(&desired, &selection)? {
         let Some(declared) = scene.declared(&target.app) else { continue };
         let Some(project) = desired.projects.get(&target.app.project) else { continue };
-        let mut instances = scene.rows_of(&target.app);
-        instances.retain(|row| target.slot.is_none_or(|slot| row.slot == Some(slot)));
+        let pairs = scene.of_app(&target.app);
+        let chosen = pairs.iter().filter(|pair| target.slot.is_none_or(|slot| pair.slot == Some(slot)));
+        let instances: Vec<Row> = chosen.map(|pair| pair.row(now)).collect();
         let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
         apps.push(DescribedApp {
             standing: declared.standing.clone(),
-            scaled: declared.scaled,
+            // Of what is lost no number was ever set.
+            scaled: declared.scaled.filter(|_| !declared.spec.is_spec_lost()),
             files: project.origin.files.clone(),
             profile: project.origin.profile.clone(),
             outdated_slots: outdated(&target.app, declared, &live),

@@ -8,6 +8,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 
 use super::answer::{self, Answer, Failed};
+use super::rows::with_forgotten;
 use super::select::select;
 use super::stream::Outlet;
 use super::{Context, Leave};
@@ -24,7 +25,7 @@ const STEPS_MAX: usize = 64;
 pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer {
     let PlanRequest { proposed, options } = answer::read(&body)?;
     let plan = context.reconciler.plan(proposed, options).await?;
-    Ok(answer::json(&PlanAnswer { format: FORMAT, plan }))
+    Ok(answer::json(&PlanAnswer { format: FORMAT, plan, warnings: context.warnings.take() }))
 }
 
 pub(super) async fn apply(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
@@ -32,23 +33,25 @@ pub(super) async fn apply(State(context): State<Context>, Extension(by): Extensi
     drop(body);
     let (outlet, response) = context.followers.open()?;
     let accepted = context.reconciler.apply(proposed, options, by).await?;
-    Ok(told(outlet, response, vec![accepted], None))
+    Ok(told(outlet, response, vec![accepted], context.warnings.take(), None))
 }
 
 pub(super) async fn edit(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
     let EditRequest { edit, selection } = answer::read(&body)?;
-    let desired = context.reconciler.desired().await?;
+    let live = context.supervisor.live().await;
+    let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let targets = select(&desired, &selection)?;
     check(&edit, &targets)?;
     let (outlet, response) = context.followers.open()?;
     let accepted = context.reconciler.edit(targets, edit, by).await?;
-    Ok(told(outlet, response, accepted, None))
+    Ok(told(outlet, response, accepted, context.warnings.take(), None))
 }
 
 pub(super) async fn shut_down(State(context): State<Context>, Extension(by): Extension<Actor>) -> Answer {
     let (outlet, response) = context.followers.open()?;
     let accepted = context.reconciler.shut_down(by).await?;
-    Ok(told(outlet, response, accepted, Some((context, Leave::ShutDown))))
+    let warnings = context.warnings.take();
+    Ok(told(outlet, response, accepted, warnings, Some((context, Leave::ShutDown))))
 }
 
 /// An edit that makes sense for whole apps only must not name a slot; one without any target does nothing.
@@ -56,7 +59,7 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
     let verb = match edit {
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
-        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::Unhold => return Ok(()),
+        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::Recycle | Edit::Reload | Edit::Unhold => return Ok(()),
     };
     match targets.iter().find_map(|target| Some((target, target.slot?))) {
         Some((target, slot)) => {
@@ -68,9 +71,15 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
 }
 
 /// Answers at once; the rest is told as it happens. Whether anybody listens changes nothing.
-fn told(outlet: Outlet, response: Response, accepted: Vec<Accepted>, then: Option<(Context, Leave)>) -> Response {
+fn told(
+    outlet: Outlet,
+    response: Response,
+    accepted: Vec<Accepted>,
+    warnings: Vec<String>,
+    then: Option<(Context, Leave)>,
+) -> Response {
     tokio::spawn(async move {
-        tell(outlet, accepted).await;
+        tell(outlet, accepted, warnings).await;
         if let Some((context, leave)) = then {
             let _ = context.leave.send(leave).await;
         }
@@ -86,7 +95,7 @@ enum Told {
     Missed(u64),
 }
 
-async fn tell(outlet: Outlet, accepted: Vec<Accepted>) {
+async fn tell(outlet: Outlet, accepted: Vec<Accepted>, warnings: Vec<String>) {
     let (steps, mut queue) = mpsc::channel(STEPS_MAX);
     let mut plans = Vec::with_capacity(accepted.len());
     for Accepted { plan, generation, progress } in accepted {
@@ -97,7 +106,7 @@ async fn tell(outlet: Outlet, accepted: Vec<Accepted>) {
     let mut waiting = plans.len();
     let mut reports = Vec::with_capacity(plans.len());
     // A reader that went away is no reason to stop listening: shutdown must still see the end.
-    outlet.send(&ChangeMessage::Accepted { plans }).await;
+    outlet.send(&ChangeMessage::Accepted { plans, warnings }).await;
     while waiting > 0 {
         let Some((project, told)) = queue.recv().await else { break };
         let message = match told {

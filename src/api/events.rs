@@ -1,5 +1,7 @@
 //! Facts: what happened, and what happens from now on.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -112,7 +114,7 @@ async fn history(context: &Context, filter: &Filter, after: Option<u64>, limit: 
     events
 }
 
-async fn follow(outlet: &Outlet, past: Vec<Event>, mut bus: broadcast::Receiver<Event>, filter: &Filter) {
+async fn follow(outlet: &Outlet, past: Vec<Event>, mut bus: broadcast::Receiver<Arc<Event>>, filter: &Filter) {
     let mut last = 0;
     for event in past {
         last = event.seq;
@@ -123,7 +125,7 @@ async fn follow(outlet: &Outlet, past: Vec<Event>, mut bus: broadcast::Receiver<
     loop {
         let message = match bus.recv().await {
             Ok(event) if event.seq <= last || !filter.wants(&event.about) => continue,
-            Ok(event) => EventMessage::Event { event: Box::new(event) },
+            Ok(event) => EventMessage::Event { event: Box::new(Event::clone(&event)) },
             Err(RecvError::Lagged(count)) => EventMessage::Missed { count },
             Err(RecvError::Closed) => return,
         };

@@ -10,12 +10,11 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer, Failed};
 use super::apps::files;
-use super::rows::Scene;
+use super::rows::{Scene, with_forgotten};
 use super::select::select;
 use super::stream::Outlet;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
 use crate::model::{App, AppId, Desired, InstanceId, Live, Stream};
-use crate::os;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
 
 /// Lines that one answer may hold.
@@ -51,14 +50,14 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
 
 /// The log files of the selected copies, each file once.
 async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Failed> {
-    let desired = context.reconciler.desired().await?;
-    let targets = select(&desired, &query.selection)?;
     let live = context.supervisor.live().await;
-    let scene = Scene { desired: &desired, live: &live, now: os::now() };
+    let desired = with_forgotten(context.reconciler.desired().await?, &live);
+    let targets = select(&desired, &query.selection)?;
+    let scene = Scene { desired: &desired, live: &live };
     let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
-    for row in scene.rows(&targets) {
-        let Some(slot) = row.slot else { continue };
-        let instance = AppId::new(row.project, row.app).instance(slot);
+    for pair in scene.selected(&targets) {
+        let Some(slot) = pair.slot else { continue };
+        let instance = AppId::new(pair.project.clone(), pair.app.clone()).instance(slot);
         let Some(spec) = spec_of(&desired, &live, &instance) else { continue };
         let paths = files(context, &spec, slot);
         for (stream, path) in [(Stream::Stdout, paths.stdout), (Stream::Stderr, paths.stderr)] {

@@ -18,7 +18,7 @@ mod serve;
 mod stream;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -54,6 +54,8 @@ pub struct Context {
     pub reader: Worker,
     /// Room for followers; `Followers::default()`.
     pub followers: Followers,
+    /// What the next person is to be told.
+    pub warnings: Warnings,
 }
 
 /// What does not change while a daemon lives.
@@ -89,5 +91,21 @@ pub struct Followers(Arc<Semaphore>);
 impl Default for Followers {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(FOLLOWERS_MAX)))
+    }
+}
+
+/// What was found when the daemon started and no person has been told yet.
+#[derive(Clone, Debug, Default)]
+pub struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    /// With these.
+    pub fn new(warnings: Vec<String>) -> Self {
+        Self(Arc::new(Mutex::new(warnings)))
+    }
+
+    /// For the answer that is being made; nobody else is told the same again.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,61 +1,124 @@
 //! Desired beside Live, as rows. Pure.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::model::{App, AppId, Declared, Desired, Live, LiveInstance, Millis, Moment, Phase, Run, Standing, WallTime};
+use crate::model::{
+    App, AppId, AppName, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
+    Readiness, Run, Standing, WallTime,
+};
+use crate::plan;
 use crate::reconciler::Target;
-use crate::wire::Row;
+use crate::wire::{BriefRow, Row};
+
+/// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
+pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
+    let is_declared =
+        |id: &AppId| desired.projects.get(&id.project).is_some_and(|project| project.apps.contains_key(&id.name));
+    let forgotten: BTreeSet<&AppId> = plan::with_lost_spec(live).filter(|id| !is_declared(id)).collect();
+    if forgotten.is_empty() {
+        return desired;
+    }
+    let mut all = Desired::clone(&desired);
+    for id in forgotten {
+        let spec = Arc::new(App::with_lost_spec(id.clone()));
+        // No copy is declared; those that live are shown all the same.
+        let declared = Declared { scaled: Some(0), ..Declared::new(spec, Arc::default(), Standing::Up) };
+        all.projects.entry(id.project.clone()).or_default().apps.insert(id.name.clone(), declared);
+    }
+    Arc::new(all)
+}
 
 /// What the rows are made of.
 #[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub desired: &'a Desired,
     pub live: &'a Live,
-    pub now: Moment,
+}
+
+/// One copy of an app (or an app without any): what should be beside what is. At least one of the two is there.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a> {
+    pub project: &'a ProjectName,
+    pub app: &'a AppName,
+    pub slot: Option<u32>,
+    /// It is to take the slot over from the one that has it.
+    is_successor: bool,
+    declared: Option<&'a Declared>,
+    live: Option<&'a LiveInstance>,
 }
 
 impl<'a> Scene<'a> {
-    /// Rows of the selected apps and copies, ordered by project, app and slot.
-    pub(super) fn rows(self, targets: &[Target]) -> Vec<Row> {
-        let ids: BTreeSet<&AppId> = targets.iter().map(|target| &target.app).collect();
-        let is_wanted = |row: &Row| {
-            targets.iter().any(|target| {
-                let is_app = target.app.project == row.project && target.app.name == row.app;
-                is_app && target.slot.is_none_or(|slot| row.slot == Some(slot))
-            })
+    /// The selected apps and copies, ordered by project, app and slot.
+    pub(super) fn selected(self, targets: &[Target]) -> Vec<Pair<'a>> {
+        let mut wanted: BTreeMap<&AppId, Vec<Option<u32>>> = BTreeMap::new();
+        for target in targets {
+            wanted.entry(&target.app).or_default().push(target.slot);
+        }
+        let of_app = |(id, slots): (&AppId, Vec<Option<u32>>)| {
+            let is_wanted = move |pair: &Pair<'_>| slots.iter().any(|slot| slot.is_none() || *slot == pair.slot);
+            self.of_app(id).into_iter().filter(is_wanted)
         };
-        ids.into_iter().flat_map(|id| self.rows_of(id)).filter(is_wanted).collect()
+        wanted.into_iter().flat_map(of_app).collect()
     }
 
-    /// Every app that is declared, or of which something still lives.
-    pub(super) fn everything(self) -> Vec<Row> {
-        let declared = self.desired.projects.iter().flat_map(|(project, content)| {
-            content.apps.keys().map(move |app| AppId::new(project.clone(), app.clone()))
-        });
-        let mut ids: BTreeSet<AppId> = declared.collect();
-        ids.extend(self.live.instances.keys().map(|id| id.app.clone()));
-        ids.iter().flat_map(|id| self.rows_of(id)).collect()
+    /// Every app that is declared, or of which something still lives. In the same order.
+    pub(super) fn everything(self) -> Vec<Pair<'a>> {
+        let mut pairs = Vec::with_capacity(self.live.instances.len());
+        for (project, content) in &self.desired.projects {
+            for (app, declared) in &content.apps {
+                self.of_declared(project, app, declared, &mut pairs);
+            }
+        }
+        let known = pairs.iter().filter(|pair| pair.live.is_some()).count();
+        if known < self.live.instances.len() {
+            let is_leaving = |id: &AppId| self.declared(id).is_none();
+            let leaving = self.live.instances.iter().filter(|(id, _)| is_leaving(&id.app));
+            pairs.extend(leaving.map(|(id, live)| Pair::leaving(id, live)));
+            pairs.sort_by_key(|pair| (pair.project, pair.app, pair.slot, pair.is_successor));
+        }
+        pairs
     }
 
     /// All copies of one app: those that should be and those that are.
-    pub(super) fn rows_of(self, id: &AppId) -> Vec<Row> {
-        let declared = self.declared(id);
-        let first = id.instance(0);
-        let last = id.instance(u32::MAX);
-        let mut slots: BTreeSet<u32> = self.live.instances.range(first..=last).map(|(id, _)| id.slot).collect();
-        slots.extend(0..declared.map_or(0, Declared::instances));
-        if slots.is_empty() {
-            return declared.map(|declared| row(id, None, declared, None, self.now)).into_iter().collect();
+    pub(super) fn of_app(self, id: &AppId) -> Vec<Pair<'a>> {
+        let mut pairs = Vec::new();
+        let project = self.desired.projects.get_key_value(&id.project);
+        match project.and_then(|(project, content)| Some((project, content.apps.get_key_value(&id.name)?))) {
+            Some((project, (app, declared))) => self.of_declared(project, app, declared, &mut pairs),
+            None => pairs.extend(self.lives(id).map(|(id, live)| Pair::leaving(id, live))),
         }
-        let row_of = |slot| {
-            let live = self.live.instances.get(&id.instance(slot));
-            match (live, declared) {
-                (_, Some(declared)) => Some(row(id, Some(slot), declared, live, self.now)),
-                (Some(live), None) => Some(leaving(id, slot, live, self.now)),
-                (None, None) => None,
-            }
-        };
-        slots.into_iter().filter_map(row_of).collect()
+        pairs
+    }
+
+    fn of_declared(
+        self,
+        project: &'a ProjectName,
+        app: &'a AppName,
+        declared: &'a Declared,
+        pairs: &mut Vec<Pair<'a>>,
+    ) {
+        let before = pairs.len();
+        let pair = |slot, is_successor, live| Pair { project, app, slot, is_successor, declared: Some(declared), live };
+        let id = AppId::new(project.clone(), app.clone());
+        let mut lives = self.lives(&id).peekable();
+        for slot in 0..declared.instances() {
+            let live = lives.next_if(|(id, _)| id.slot == slot && !id.is_successor).map(|(_, live)| live);
+            pairs.push(pair(Some(slot), false, live));
+            let successor = lives.next_if(|(id, _)| id.slot == slot);
+            pairs.extend(successor.map(|(_, live)| pair(Some(slot), true, Some(live))));
+        }
+        // Beyond the declared number: on their way out.
+        pairs.extend(lives.map(|(id, live)| pair(Some(id.slot), id.is_successor, Some(live))));
+        if pairs.len() == before {
+            pairs.push(pair(None, false, None));
+        }
+    }
+
+    /// What is of one app, by slot.
+    fn lives(self, id: &AppId) -> impl Iterator<Item = (&'a InstanceId, &'a LiveInstance)> + use<'a> {
+        self.live.instances.range(id.instance(0)..=id.instance(u32::MAX))
     }
 
     pub(super) fn declared(self, id: &AppId) -> Option<&'a Declared> {
@@ -63,51 +126,99 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn row(id: &AppId, slot: Option<u32>, declared: &Declared, live: Option<&LiveInstance>, now: Moment) -> Row {
-    let standing = (declared.standing != Standing::Up).then(|| declared.standing.clone());
-    let spec = live.map_or(&declared.spec, |live| &live.spec);
-    Row { standing, namespace: declared.spec.namespace.clone(), ..base(id, slot, spec, live, now) }
-}
+impl<'a> Pair<'a> {
+    /// A copy of an app that is not declared any more.
+    fn leaving(id: &'a InstanceId, live: &'a LiveInstance) -> Self {
+        let (project, app) = (&id.app.project, &id.app.name);
+        Self { project, app, slot: Some(id.slot), is_successor: id.is_successor, declared: None, live: Some(live) }
+    }
 
-/// A copy of an app that is not declared any more.
-fn leaving(id: &AppId, slot: u32, live: &LiveInstance, now: Moment) -> Row {
-    base(id, Some(slot), &live.spec, Some(live), now)
-}
+    /// Everything about it.
+    pub(super) fn row(self, now: Moment) -> Row {
+        let id = AppId::new(self.project.clone(), self.app.clone());
+        let phase = self.live.map_or(Phase::Stopped, |live| live.phase.clone());
+        let (uptime_ms, next_start_ms) = times(&phase, now);
+        let started_at: Option<WallTime> = self.live.filter(|live| live.phase.is_alive()).and_then(|live| live.started);
+        let namespace = self.declared.map_or_else(|| self.spec(), |declared| Some(&*declared.spec));
+        Row {
+            id: match self.slot {
+                None => id.to_string(),
+                Some(slot) if self.is_successor => id.instance(slot).successor().to_string(),
+                Some(slot) => id.instance(slot).to_string(),
+            },
+            project: id.project,
+            app: id.name,
+            slot: self.slot,
+            is_successor: self.is_successor,
+            namespace: namespace.map(|spec| spec.namespace.clone()).unwrap_or_default(),
+            status: phase.word().to_owned(),
+            pid: phase.pid(),
+            phase,
+            is_spec_lost: self.is_spec_lost(),
+            standing: self.standing(),
+            uptime_ms,
+            started_at,
+            generation: self.live.map_or(0, |live| live.generation),
+            restarts: self.live.map_or(0, |live| live.restarts),
+            next_start_ms,
+            last_exit: self.live.and_then(|live| live.last_exit),
+            memory_bytes: None,
+            cpu_percent: None,
+            script: self.program().into_owned(),
+        }
+    }
 
-fn base(id: &AppId, slot: Option<u32>, spec: &App, live: Option<&LiveInstance>, now: Moment) -> Row {
-    let phase = live.map_or(Phase::Stopped, |live| live.phase.clone());
-    let (uptime_ms, next_start_ms) = match &phase {
-        Phase::Running { since, .. } => (Some(now.since(*since)), None),
-        Phase::Backoff { until, .. } => (None, Some(until.since(now))),
-        _ => (None::<Millis>, None),
-    };
-    let started_at: Option<WallTime> = live.filter(|live| live.phase.is_alive()).and_then(|live| live.started);
-    Row {
-        id: slot.map_or_else(|| id.to_string(), |slot| id.instance(slot).to_string()),
-        project: id.project.clone(),
-        app: id.name.clone(),
-        slot,
-        namespace: spec.namespace.clone(),
-        status: phase.word().to_owned(),
-        pid: phase.pid(),
-        phase,
-        standing: None,
-        uptime_ms,
-        started_at,
-        generation: live.map_or(0, |live| live.generation),
-        restarts: live.map_or(0, |live| live.restarts),
-        next_start_ms,
-        last_exit: live.and_then(|live| live.last_exit),
-        memory_bytes: None,
-        cpu_percent: None,
-        script: program(&spec.run),
+    /// What a table shows of it.
+    pub(super) fn brief(self, now: Moment) -> BriefRow<'a> {
+        let phase = self.live.map_or(&Phase::Stopped, |live| &live.phase);
+        let (uptime_ms, next_start_ms) = times(phase, now);
+        BriefRow {
+            project: self.project.as_str().into(),
+            app: self.app.as_str().into(),
+            slot: self.slot,
+            is_successor: self.is_successor,
+            phase: (!matches!(phase, Phase::Running { readiness: Readiness::Ready, .. })).then(|| phase.clone()),
+            is_spec_lost: self.is_spec_lost(),
+            standing: self.standing(),
+            pid: phase.pid(),
+            uptime_ms,
+            restarts: self.live.map_or(0, |live| live.restarts),
+            next_start_ms,
+            memory_bytes: None,
+            cpu_percent: None,
+            script: self.program(),
+        }
+    }
+
+    fn standing(self) -> Option<Standing> {
+        self.declared.map(|declared| &declared.standing).filter(|standing| **standing != Standing::Up).cloned()
+    }
+
+    fn is_spec_lost(self) -> bool {
+        self.live.is_some_and(|live| live.spec.is_spec_lost())
+    }
+
+    /// What runs; else what would.
+    fn spec(self) -> Option<&'a App> {
+        self.live.map(|live| &*live.spec).or_else(|| self.declared.map(|declared| &*declared.spec))
+    }
+
+    /// What a person would call the program.
+    fn program(self) -> Cow<'a, str> {
+        let Some(Run { script, command, .. }) = self.spec().map(|spec| &spec.run) else { return Cow::default() };
+        match script {
+            Some(script) => Cow::Borrowed(script),
+            None if command.is_empty() => Cow::Borrowed("?"),
+            None => Cow::Owned(command.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+        }
     }
 }
 
-/// What a person would call the program.
-fn program(run: &Run) -> String {
-    match &run.script {
-        Some(script) => script.clone(),
-        None => run.command.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+/// Uptime; time until the next start.
+fn times(phase: &Phase, now: Moment) -> (Option<Millis>, Option<Millis>) {
+    match phase {
+        Phase::Running { since, .. } => (Some(now.since(*since)), None),
+        Phase::Backoff { until, .. } => (None, Some(until.since(now))),
+        _ => (None, None),
     }
 }

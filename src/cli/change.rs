@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::client::{ClientError, Messages};
 use crate::model::{Millis, Origin, Plan};
 use crate::os;
-use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, Selection};
+use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
 use crate::wire::{Edit, OperationResult, Progress};
 
 const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
@@ -49,12 +49,36 @@ struct Document<'a> {
     reports: &'a [ProjectReport],
 }
 
+/// How a command ends in words, where that is not simply the count of what was done.
+#[derive(Default)]
+pub(super) struct Closing {
+    /// In the place of `nothing to do`.
+    pub nothing: Option<String>,
+    /// Of changes by hand to apps that a file declares: `(files)` is what a later apply does about it.
+    pub next_apply: Option<fn(&str) -> String>,
+    /// Everything ends: a count is enough, and what failed.
+    pub failures_only: bool,
+}
+
 /// Makes a change without a file and follows it.
 pub(super) fn edit(session: &mut Session, edit: Edit, selection: Selection, wait: &WaitArgs) -> Ending {
+    edit_and_close(session, edit, selection, wait, Closing::default())
+}
+
+/// As [`edit`], with words of its own at the end.
+pub(super) fn edit_and_close(
+    session: &mut Session,
+    edit: Edit,
+    selection: Selection,
+    wait: &WaitArgs,
+    closing: Closing,
+) -> Ending {
     session.screen.is_json = wait.json.json;
-    let client = Session::client()?;
+    let mut client = Session::client()?;
+    // Asked before: a delete may forget the project.
+    let projects = if closing.next_apply.is_some() { client.projects()?.projects } else { Vec::new() };
     let messages = client.edit(&EditRequest { edit, selection })?;
-    follow(session, messages, wait, None)
+    Follower { projects, ..Follower::new(session, wait, None, closing) }.run(messages)
 }
 
 /// Follows a change to its end, or as long as the person wants.
@@ -66,8 +90,19 @@ pub(super) fn follow(
     wait: &WaitArgs,
     origin: Option<&Origin>,
 ) -> Ending {
+    follow_and_close(session, messages, wait, origin, Closing::default())
+}
+
+/// As [`follow`], with words of its own at the end.
+pub(super) fn follow_and_close(
+    session: &mut Session,
+    messages: Messages<ChangeMessage>,
+    wait: &WaitArgs,
+    origin: Option<&Origin>,
+    closing: Closing,
+) -> Ending {
     session.screen.is_json = wait.json.json;
-    Follower { session, wait, origin, plans: Vec::new(), active: Vec::new() }.run(messages)
+    Follower::new(session, wait, origin, closing).run(messages)
 }
 
 /// The plan of a change, and how it goes.
@@ -75,12 +110,19 @@ struct Follower<'a> {
     session: &'a mut Session,
     wait: &'a WaitArgs,
     origin: Option<&'a Origin>,
+    closing: Closing,
+    /// Who owns what, if the closing words need it.
+    projects: Vec<ProjectRow>,
     plans: Vec<AcceptedPlan>,
     /// (verb, app) of what is going on.
     active: Vec<(String, String)>,
 }
 
-impl Follower<'_> {
+impl<'a> Follower<'a> {
+    fn new(session: &'a mut Session, wait: &'a WaitArgs, origin: Option<&'a Origin>, closing: Closing) -> Self {
+        Self { session, wait, origin, closing, projects: Vec::new(), plans: Vec::new(), active: Vec::new() }
+    }
+
     fn run(mut self, mut messages: Messages<ChangeMessage>) -> Ending {
         let until = self.wait.timeout.and_then(|timeout| Instant::now().checked_add(timeout.duration()));
         messages.wait_until(until.or_else(|| Instant::now().checked_add(FIRST_ANSWER)));
@@ -96,7 +138,8 @@ impl Follower<'_> {
                 Err(error) => return Err(error.into()),
             };
             match message {
-                ChangeMessage::Accepted { plans } => {
+                ChangeMessage::Accepted { plans, warnings } => {
+                    self.session.warn(&warnings)?;
                     self.accepted(plans)?;
                     if self.wait.detach {
                         return self.finish(&[], Code::Ok);
@@ -121,7 +164,7 @@ impl Follower<'_> {
     }
 
     fn accepted(&mut self, plans: Vec<AcceptedPlan>) -> Result<(), CommandError> {
-        if !self.wait.quiet && !self.wait.json.json {
+        if !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only {
             let is_worth_telling = |plan: &Plan| !plan.is_empty() || !plan.notes.is_empty() || plan.summary.held > 0;
             for accepted in plans.iter().filter(|accepted| is_worth_telling(&accepted.plan)) {
                 let text = plan_text(&accepted.plan, self.origin, self.session.screen.paint_notes());
@@ -138,12 +181,13 @@ impl Follower<'_> {
             Progress::Ended(report) => {
                 self.active.retain(|(_, app)| app != report.app.as_str());
                 let is_bad = report.result != OperationResult::Done;
-                if is_bad || (!self.wait.quiet && !self.wait.json.json) {
+                let is_wanted = !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only;
+                if is_bad || is_wanted {
                     let paint = self.session.screen.paint_notes();
                     self.session.screen.note(&progress::ended(&report, paint))?;
                 }
             }
-            Progress::Finished(_) => {}
+            Progress::Waits { .. } | Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
             self.session.screen.status(&progress::going_on(verb, app, self.active.len() - 1))?;
@@ -152,15 +196,37 @@ impl Follower<'_> {
     }
 
     fn finish(self, reports: &[ProjectReport], code: Code) -> Ending {
-        let Self { session, wait, plans, .. } = self;
+        let after = self.next_apply();
+        let Self { session, wait, plans, origin, closing, .. } = self;
         if wait.json.json {
             session.screen.json(&Document { format: FORMAT, exit_code: code as u8, plans: &plans, reports })?;
             session.screen.is_json = false;
         } else if !wait.quiet {
-            let last = if wait.detach { "accepted; the work goes on".to_owned() } else { progress::summary(reports) };
-            session.screen.note(&last)?;
+            let is_nothing = reports.iter().all(|report| report.report.operations.is_empty());
+            let last = match closing.nothing {
+                _ if wait.detach => "accepted; the work goes on".to_owned(),
+                Some(words) if is_nothing => words,
+                _ => progress::summary(reports),
+            };
+            // The plan says the profile; without a plan nobody has said it yet.
+            let profile = origin.and_then(|origin| origin.profile.as_deref()).filter(|_| is_nothing && !wait.detach);
+            let profile = profile.map(|name| format!(" (profile {name})")).unwrap_or_default();
+            session.screen.note(&format!("{last}{profile}"))?;
+            if let Some(after) = after {
+                session.screen.note(&after)?;
+            }
         }
         Ok(code)
+    }
+
+    /// What a later apply will do about a change by hand.
+    fn next_apply(&self) -> Option<String> {
+        let words = self.closing.next_apply?;
+        let touched = self.plans.iter().filter(|accepted| !accepted.plan.is_empty()).map(|accepted| &accepted.plan);
+        let of_plan = |plan: &Plan| self.projects.iter().find(|row| row.project == plan.project);
+        let files: Vec<String> =
+            touched.filter_map(of_plan).flat_map(|row| &row.files).map(|file| file.display().to_string()).collect();
+        (!files.is_empty()).then(|| words(&files.join(", ")))
     }
 
     /// The daemon went away after it had accepted: the next one carries on.

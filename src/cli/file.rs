@@ -121,14 +121,20 @@ fn remembered(projects: &[ProjectRow], reading: &Reading, paths: &[PathBuf]) -> 
 /// # Errors
 /// The file is wrong; it has been said.
 pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed, CommandError> {
+    let code = code_of(&reading);
     let Reading { proposed, diagnostics, files, .. } = reading;
     if proposed.is_none() || !session.screen.is_quiet {
         show(session, &diagnostics, &files)?;
     }
     if proposed.is_none() && session.screen.is_json {
-        session.screen.json(&Findings { format: FORMAT, exit_code: Code::File as u8, diagnostics: &diagnostics })?;
+        session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
     }
-    proposed.ok_or_else(|| CommandError::told(Code::File as u8))
+    proposed.ok_or_else(|| CommandError::told(code as u8))
+}
+
+/// The exit code of a reading that proposes nothing.
+pub(super) fn code_of(reading: &Reading) -> Code {
+    if reading.is_of_several_projects() { Code::Usage } else { Code::File }
 }
 
 /// What is wrong with a file, as `--json`.

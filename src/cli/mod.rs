@@ -14,17 +14,16 @@ mod session;
 mod surroundings;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 pub use args::reference;
 
-/// Runs one command.
-pub fn run(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs one command; its exit code.
+pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let mut session = session::Session::new();
     let ending = match args::parse(&argv) {
         Ok(call) => call(&mut session),
         Err(error) => Err(error),
     };
-    ExitCode::from(session.end(ending))
+    session.end(ending)
 }

@@ -61,6 +61,17 @@ impl Session {
         Ok(())
     }
 
+    /// What the daemon found when it started; told once, whatever was asked for.
+    ///
+    /// # Errors
+    /// Standard error cannot be written.
+    pub(super) fn warn(&mut self, warnings: &[String]) -> Result<(), CommandError> {
+        for warning in warnings {
+            self.screen.note(&format!("warning: {warning}"))?;
+        }
+        Ok(())
+    }
+
     /// Writes what is left to write and says how the process ends.
     pub(super) fn end(mut self, ending: Ending) -> u8 {
         let ending = ending.and_then(|code| self.screen.flush().map(|()| code).map_err(CommandError::from));

@@ -19,6 +19,14 @@ impl Client {
         self.connection.ask("GET", &selection.query().on("/v1/list"), None)
     }
 
+    /// The same, as far as a table shows it: the text of a [`crate::wire::BriefAnswer`], for [`understood`](super::understood).
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn brief_list(&mut self, selection: &Selection) -> Answer<Vec<u8>> {
+        self.connection.fetch("GET", &selection.query().with_flag("brief", true).on("/v1/list"), None)
+    }
+
     /// Everything about some apps.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::ClientError;
 use super::http::{self, Body, Head};
@@ -54,9 +54,13 @@ impl Connection {
         path: &str,
         body: Option<&[u8]>,
     ) -> Result<T, ClientError> {
+        understood(&self.fetch(method, path, body)?)
+    }
+
+    /// Asks and gives the text of the answer, for values that borrow from it.
+    pub(super) fn fetch(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Vec<u8>, ClientError> {
         let length = self.send(method, path, body, Repeat::Harmless)?.body;
-        let bytes = Body::new(&mut self.from, length).read_all().map_err(broken)?;
-        understood(&bytes)
+        Body::new(&mut self.from, length).read_all().map_err(broken)
     }
 
     /// Asks for a stream; gives the connection up to it.
@@ -119,7 +123,11 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, ClientError> {
     serde_json::to_vec(value).map_err(|error| ClientError::NotUnderstood { problem: error.to_string() })
 }
 
-pub(super) fn understood<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
+/// Reads the text of an answer.
+///
+/// # Errors
+/// It is not what this version understands.
+pub fn understood<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ClientError> {
     serde_json::from_slice(bytes).map_err(|error| ClientError::NotUnderstood { problem: error.to_string() })
 }
 

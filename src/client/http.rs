@@ -49,15 +49,15 @@ pub(super) fn read_head(from: &mut impl BufRead) -> io::Result<Head> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let mut headers = [httparse::EMPTY_HEADER; 32];
-    let mut response = httparse::Response::new(&mut headers);
-    response.parse(&bytes).map_err(malformed)?;
-    let mut head = Head { status: response.code.unwrap_or_default(), ..Head::default() };
-    for header in response.headers.iter() {
-        let value = std::str::from_utf8(header.value).map_err(malformed)?;
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+    let text = std::str::from_utf8(&bytes).map_err(malformed)?;
+    let mut lines = text.split_terminator("\r\n");
+    let mut head = Head { status: status(lines.next().unwrap_or_default())?, ..Head::default() };
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (header, value) = line.split_once(':').ok_or_else(|| malformed("a header without a colon"))?;
+        let value = value.trim();
+        let is = |name: &str| header.eq_ignore_ascii_case(name);
         if is("content-length") {
-            head.body = BodyLength::Known(value.trim().parse().map_err(malformed)?);
+            head.body = BodyLength::Known(value.parse().map_err(malformed)?);
         } else if is("transfer-encoding") && value.to_ascii_lowercase().contains("chunked") {
             head.body = BodyLength::Chunked;
         } else if is(crate::wire::VERSION_HEADER) {
@@ -67,6 +67,14 @@ pub(super) fn read_head(from: &mut impl BufRead) -> io::Result<Head> {
         }
     }
     Ok(head)
+}
+
+/// `HTTP/1.1 200 OK` → 200.
+fn status(line: &str) -> io::Result<u16> {
+    let mut words = line.split(' ');
+    let is_http = words.next().is_some_and(|version| version.starts_with("HTTP/1."));
+    let code = words.next().filter(|_| is_http).ok_or_else(|| malformed("no HTTP status"))?;
+    code.parse().map_err(malformed)
 }
 
 /// The bytes of one body, then end of file.

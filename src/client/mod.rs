@@ -17,6 +17,7 @@ use crate::anchor;
 use crate::os::{self, Home};
 use crate::wire::Problem;
 
+pub use connection::understood;
 pub use sse::Messages;
 
 use connection::Connection;

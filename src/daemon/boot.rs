@@ -7,12 +7,13 @@ use std::os::unix::net::UnixListener;
 use tokio::sync::mpsc;
 
 use crate::anchor::{AnchorLink, Mirror};
-use crate::api::{Context, DaemonFacts, Followers, Leave};
+use crate::api::{Context, DaemonFacts, Followers, Leave, Warnings};
 use crate::events::Events;
 use crate::logs::{Notice, Pump};
 use crate::model::{Fact, Subject};
 use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
 use crate::reconciler::{Keeper, Reconciler, Surroundings};
+use crate::sensors;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Supervisor, World};
 
@@ -75,7 +76,8 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let home = Home::from_env()?;
     let (store, desired, troubles) = Store::open(&home.state)?;
     let (events, more_troubles) = Events::open(&home.state);
-    for message in troubles.into_iter().chain(more_troubles) {
+    let mut warnings: Vec<String> = troubles.into_iter().chain(more_troubles).collect();
+    for message in warnings.clone() {
         events.tell(Subject::Daemon, Fact::Trouble { message });
     }
     let pump = Pump::start(notices(events.clone())).map_err(at("start the log pump"))?;
@@ -93,6 +95,8 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     };
     let (supervisor, recovered) = Supervisor::start(world, inherited.held, &keeper).map_err(at("watch processes"))?;
     os::killpoint("boot.recovered");
+    keeper.copy_soon();
+    warnings.extend(recovered.warnings);
     let started =
         Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
     events.tell(Subject::Daemon, started);
@@ -105,6 +109,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         reader: reader.clone(),
     };
     let reconciler = Reconciler::start(desired, keeper, surroundings);
+    sensors::start(sensors::Surroundings { reconciler: reconciler.clone(), supervisor: supervisor.clone() });
     let (leave, asked) = mpsc::channel(1);
     let context = Context {
         reconciler,
@@ -122,6 +127,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         leave,
         reader,
         followers: Followers::default(),
+        warnings: Warnings::new(warnings),
     };
     let signals = ShutdownSignals::new().map_err(at("listen for signals"))?;
     Ok(Daemon { context, listener: inherited.listener, signals, leave: asked, pump, lock: inherited.lock })
@@ -137,15 +143,4 @@ fn notices(events: Events) -> impl Fn(Notice) + Send + 'static {
         };
         events.tell(Subject::Instance(instance), fact);
     }
-}
-
-/// An error with everything that led to it, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -2,7 +2,6 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -29,13 +28,13 @@ enum Why {
 }
 
 /// Answers until somebody asks us to leave, then leaves in order: no new questions, last facts, last lines.
-pub(super) async fn serve_until_asked(mut daemon: Daemon) -> ExitCode {
+pub(super) async fn serve_until_asked(mut daemon: Daemon) -> u8 {
     let (stop, stopping) = watch::channel(false);
     let serving = match api::serve(daemon.listener, daemon.context.clone(), stopping) {
         Ok(serving) => tokio::spawn(serving),
         Err(error) => {
             os::write_stderr(&format!("pm daemon: cannot listen: {error}\n"));
-            return ExitCode::FAILURE;
+            return super::FAILED;
         }
     };
     let why = tokio::select! {
@@ -62,7 +61,7 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> ExitCode {
     if needs_anchor {
         start_anchor(daemon.lock, &daemon.context.daemon.home);
     }
-    ExitCode::from(code)
+    code
 }
 
 /// Nobody restarts us any more, so a new anchor does: it reads the mirror of the table, and its daemon adopts the apps.

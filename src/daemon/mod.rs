@@ -7,20 +7,23 @@
 mod boot;
 mod leave;
 
-use std::process::ExitCode;
-
 pub use boot::BootError;
+
+/// The anchor tries again, later and later.
+const FAILED: u8 = 1;
 
 /// Runs the daemon until it is asked to leave. Started by the anchor only, with its inheritance in place.
 ///
 /// The exit code is the anchor's instruction: 0 = leave too, anything else = start the next daemon.
-pub fn run() -> ExitCode {
+pub fn run() -> u8 {
     crate::os::keep_memory_small();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&BootError::Runtime(error)),
     };
-    let code = match runtime.block_on(boot::boot()) {
+    let booted = runtime.block_on(boot::boot());
+    crate::os::forget_first_steps();
+    let code = match booted {
         Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon)),
         Err(error) => failed(&error),
     };
@@ -30,7 +33,7 @@ pub fn run() -> ExitCode {
 }
 
 /// The anchor has connected our standard error with the daemon's log.
-fn failed(error: &BootError) -> ExitCode {
-    crate::os::write_stderr(&format!("pm daemon: {}\n", boot::with_causes(error)));
-    ExitCode::FAILURE
+fn failed(error: &BootError) -> u8 {
+    crate::os::write_stderr(&format!("pm daemon: {}\n", crate::model::with_causes(error)));
+    FAILED
 }

@@ -1,10 +1,8 @@
 //! One merged app → [`App`]: every key read, every default filled in.
 
-use std::collections::BTreeMap;
-
 use crate::model::{
-    App, AppId, AppName, Condition, LogPolicy, OnLogFull, ProjectName, RestartPolicy, RestartWhen, Rotation, Run,
-    StopPolicy, StopScope, Template,
+    App, AppId, AppName, CronPolicy, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName,
+    RestartPolicy, RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy, WatchPolicy,
 };
 
 use super::diagnostic::code;
@@ -14,7 +12,9 @@ use super::keys::{SIZE, UMASK};
 use super::program::program;
 use super::shape::Shape;
 use super::surroundings::Surroundings as _;
-use super::tree::{Kind, Node, Value, integer};
+use super::tree::{Kind as ScalarKind, Node, Value, integer};
+use super::update::update;
+use super::upkeep::{depends_on, upkeep};
 use super::values::{Values, signal, size, umask};
 
 /// Reads one app. `None` if its name is wrong; other problems are in the report and read as defaults.
@@ -35,7 +35,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     run.restart_on = restart_on(values, &run.cwd.clone());
     check_increment_var(values, &run);
     let instances = instances(values);
-    let app = App {
+    let mut app = App {
         project: project.clone(),
         name,
         moved_from: moved_from(values, project),
@@ -48,7 +48,18 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
         restart: restart(values),
         stop: stop(values),
         logs: logs(values),
+        kind: Kind::Service,
+        on_dependency_restart: OnDependencyRestart::Ignore,
+        ready: None,
+        health: None,
+        update: UpdatePolicy::default(),
+        watching: WatchPolicy::default(),
+        schedule: CronPolicy::default(),
+        max_memory_restart: None,
+        hooks: Hooks::default(),
     };
+    upkeep(values, &mut app);
+    update(values, &mut app);
     check_ports(values, &app);
     Some((app, collected))
 }
@@ -202,6 +213,7 @@ fn stop(values: &mut Values<'_>) -> StopPolicy {
             Some("process") => StopScope::Process,
             _ => defaults.stop_scope,
         },
+        shutdown_with_message: false,
     }
 }
 
@@ -234,31 +246,6 @@ fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
     Rotation { size: bytes.unwrap_or(defaults.size), keep: keep.unwrap_or(defaults.keep) }
 }
 
-#[expect(clippy::zero_sized_map_values, reason = "`started` is only the first condition")]
-fn depends_on(values: &mut Values<'_>) -> BTreeMap<AppName, Condition> {
-    let mut needed = BTreeMap::new();
-    let Some(node) = values.node("depends_on") else { return needed };
-    match &node.value {
-        Value::List(nodes) => {
-            needed.extend(
-                nodes.iter().filter_map(|node| Some((AppName::new(node.as_text()?).ok()?, Condition::Started))),
-            );
-        }
-        Value::Map(entries) => {
-            for entry in entries {
-                let Ok(name) = AppName::new(&entry.key) else { continue };
-                if let Some(word @ ("ready" | "completed")) = entry.node.as_text() {
-                    let what = format!("{}.depends_on.{name} = \"{word}\"", values.app.name);
-                    unsupported(&what, entry.node.span, values.report);
-                }
-                needed.insert(name, Condition::Started);
-            }
-        }
-        Value::Scalar(_) => {}
-    }
-    needed
-}
-
 fn moved_from(values: &mut Values<'_>, project: &ProjectName) -> Vec<AppId> {
     let Some(node) = values.node("moved_from") else { return Vec::new() };
     let nodes = match &node.value {
@@ -271,7 +258,7 @@ fn moved_from(values: &mut Values<'_>, project: &ProjectName) -> Vec<AppId> {
     };
     nodes
         .iter()
-        .filter_map(|node| node.as_scalar().filter(|s| s.kind == Kind::Text))
+        .filter_map(|node| node.as_scalar().filter(|s| s.kind == ScalarKind::Text))
         .filter_map(|s| old(&s.text))
         .collect()
 }

@@ -89,7 +89,8 @@ codes! {
     UNSET_VARIABLE "unset-variable" "`${VAR}` has no value and no default.";
     BAD_VARIABLE "bad-variable" "`${…}` is malformed, or stands where it cannot be filled in.";
     UNKNOWN_PROFILE "unknown-profile" "No app defines the chosen profile.";
-    BAD_PROJECT "bad-project" "The project has no usable name, or the files name different ones.";
+    BAD_PROJECT "bad-project" "The project has no usable name.";
+    SEVERAL_PROJECTS "several-projects" "The files name different projects.";
     DUPLICATE_APP "duplicate-app" "Two apps of one name.";
     ENV_FILE "env-file" "An env file is missing, unreadable or malformed.";
     CWD "cwd" "The working folder does not exist.";

@@ -242,20 +242,28 @@ static ENV_FILE_FIELDS: [Field; 2] = [
     field("required", Boolean, "`false`: a missing file is not an error."),
 ];
 static ENV_FILE_ONE: [Shape; 2] = [Shape::Form(&PLAIN_TEXT), Record(&ENV_FILE_FIELDS)];
+static HTTP_FIELDS: [Field; 4] = [
+    required("url", Shape::Form(&PLAIN_TEXT), "The URL."),
+    field("status", Any(&[List(&Integer(100, 599)), Integer(100, 599)]), "Accepted status codes; 200 to 399."),
+    field("headers", Table(&VARIABLE_NAME, &Shape::Form(&ARGUMENT)), "Headers of the request."),
+    field("body", Shape::Form(&PLAIN_TEXT), "A regular expression that the body must match."),
+];
 static PROBE_FIELDS: [Field; 8] = [
-    field("http", Text, "A URL that answers with 2xx or 3xx."),
-    field("tcp", Text, "An address that accepts connections."),
-    field("exec", Text, "A command that ends with 0."),
-    field("log", Text, "A text that the app prints."),
+    field("http", Any(&[Shape::Form(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
+    field("tcp", Shape::Form(&PLAIN_TEXT), "An address that accepts connections."),
+    field("exec", Shape::Form(&PLAIN_TEXT), "A command that ends with 0."),
+    field("log", Shape::Form(&PLAIN_TEXT), "A regular expression; good when the app prints a line that matches."),
     field("notify", Boolean, "`READY=1` on the notify socket."),
     field("message", Boolean, "The message `ready` of a Node app."),
     field("timeout", Shape::Form(&DURATION), "How long it may take; 30 s."),
     field("interval", Shape::Form(&DURATION), "Time between two tries."),
 ];
-static HEALTH_FIELDS: [Field; 7] = [
-    field("http", Text, "A URL that answers with 2xx or 3xx."),
-    field("tcp", Text, "An address that accepts connections."),
-    field("exec", Text, "A command that ends with 0."),
+static HEALTH_FIELDS: [Field; 9] = [
+    field("http", Any(&[Shape::Form(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
+    field("tcp", Shape::Form(&PLAIN_TEXT), "An address that accepts connections."),
+    field("exec", Shape::Form(&PLAIN_TEXT), "A command that ends with 0."),
+    field("notify", Boolean, "`WATCHDOG=1` on the notify socket at least once per interval."),
+    field("start_period", Shape::Form(&DURATION), "Time after it is ready in which failures do not count."),
     field("timeout", Shape::Form(&DURATION), "How long one probe may take."),
     field("interval", Shape::Form(&DURATION), "Time between two probes."),
     field("failures", Integer(1, 1000), "Failures in a row that count."),

@@ -35,6 +35,8 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod update;
+mod upkeep;
 mod values;
 mod variables;
 
@@ -122,6 +124,13 @@ pub struct Reading {
     pub files: Vec<SourceFile>,
 }
 
+impl Reading {
+    /// Whether the files do not belong together: then the call is wrong, not a file.
+    pub fn is_of_several_projects(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.code == code::SEVERAL_PROJECTS)
+    }
+}
+
 /// Reads, checks, merges and resolves a set of files. Never stops at the first error.
 pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundings) -> Reading {
     let mut report = Report::default();
@@ -191,7 +200,11 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) ->
         match named {
             Some((first, label)) if first != name => {
                 report
-                    .error(code::BAD_PROJECT, *span, format!("this file is of project `{name}`, another of `{first}`"))
+                    .error(
+                        code::SEVERAL_PROJECTS,
+                        *span,
+                        format!("this file is of project `{name}`, another of `{first}`"),
+                    )
                     .label(label, "the other one")
                     .hint("apply them one by one, or give them one project");
             }

@@ -153,7 +153,10 @@ fn script_program(values: &mut Values<'_>, run: &mut Run, span: Span, is_foreign
         }
     }
     match interpreter {
-        Some(word) if word == "none" => check_runnable(values, &file, span, is_foreign),
+        Some(word) if word == "none" => {
+            check_runnable(values, &file, span, is_foreign);
+            check_hashbang(values, &file, span);
+        }
         Some(word) => run.interpreter = named_interpreter(values, &word, &run.cwd),
         None => run.interpreter = guess(values, &file, look, span, &mut run.interpreter_args),
     }
@@ -208,6 +211,7 @@ fn guess(
     let first_line = needs_first_line.then(|| values.world.first_line(file)).flatten();
     let hashbang = first_line.as_deref().and_then(hashbang);
     if is_executable && (known.is_none() || (hashbang.is_some() && interpreter_args.is_empty())) {
+        check_hashbang(values, file, span);
         return None;
     }
     if let Some(interpreter) = known.filter(|known| !(matches!(*known, "sh" | "bash") && hashbang.is_some())) {
@@ -245,6 +249,19 @@ fn hashbang(line: &[u8]) -> Option<(String, Option<String>)> {
     };
     let argument = (!argument.is_empty()).then(|| argument.trim().to_owned());
     (!program.is_empty()).then(|| (program.to_owned(), argument))
+}
+
+/// A file that runs itself needs the program of its `#!` line; without it the kernel says that the *script* is missing.
+fn check_hashbang(values: &mut Values<'_>, file: &Path, span: Span) {
+    let line = values.world.first_line(file).unwrap_or_default();
+    let Some(line) = line.strip_prefix(b"#!").and_then(|line| std::str::from_utf8(line).ok()) else { return };
+    let Some(program) = line.split_whitespace().next().filter(|program| program.starts_with('/')) else { return };
+    if values.world.look(Path::new(program)) == Look::Missing {
+        let message = format!("the interpreter `{program}` of script `{}` does not exist", file.display());
+        values
+            .error(code::INTERPRETER, span, message)
+            .hint("install it, correct the first line of the script, or set `interpreter`");
+    }
 }
 
 fn check_on_path(values: &mut Values<'_>, program: &str, span: Span) {

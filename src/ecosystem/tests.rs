@@ -73,6 +73,8 @@ fn the_hash_bang_line_counts_where_the_extension_says_nothing() {
     let world = World::usual()
         .file("/srv/shop/tool", "#!/usr/bin/env ruby\n", false)
         .file("/srv/shop/app.ts", "", false)
+        .file("/opt/venv/bin/python", "", true)
+        .file("/srv/shop/broken", "#!/opt/gone/python -u\n", true)
         .file("/srv/shop/venv.py", "#!/opt/venv/bin/python\n", true);
     let interpreter = |script: &str| {
         let text = format!("[[apps]]\nname = \"x\"\nscript = \"{script}\"");
@@ -81,6 +83,28 @@ fn the_hash_bang_line_counts_where_the_extension_says_nothing() {
     assert_eq!(only_app(interpreter("./tool")).run.interpreter.as_deref(), Some("ruby"));
     assert_eq!(only_app(interpreter("venv.py")).run.interpreter, None);
     assert_eq!(errors(&interpreter("app.ts")), ["interpreter"]);
+    let broken = interpreter("./broken");
+    assert_eq!(errors(&broken), ["interpreter"]);
+    let told = "app `x`: the interpreter `/opt/gone/python` of script `/srv/shop/broken` does not exist";
+    assert_eq!(broken.diagnostics[0].message, told);
+}
+
+#[test]
+fn a_key_that_stands_there_twice_is_one_finding() {
+    for (name, text) in [
+        ("a.json", r#"{"apps": [{"name": "x", "script": "run.sh", "args": ["1"], "args": ["2"]}]}"#),
+        ("a.yaml", "apps:\n  - name: x\n    script: run.sh\n    args: ['1']\n    args: ['2']\n"),
+    ] {
+        assert_eq!(errors(&read(&[source(name, text)], &ReadOptions::default(), &World::usual())), ["duplicate-key"]);
+    }
+}
+
+#[test]
+fn a_file_that_does_not_parse_hides_nothing_of_the_others() {
+    let files =
+        [source("a.toml", "[[apps]\n"), source("b.toml", "[[apps]]\nname = \"b\"\nscript = \"run.sh\"\ncvd = \"x\"\n")];
+    let reading = read(&files, &ReadOptions::default(), &World::usual());
+    assert_eq!(errors(&reading), ["syntax", "unknown-key"]);
 }
 
 #[test]
@@ -174,7 +198,7 @@ fn files_are_laid_over_each_other_by_name() {
     assert_eq!(proposed.apps[2].namespace, "default");
     assert_eq!(proposed.origin.files.len(), 2);
     let other = [source("a.toml", "project = \"a\""), source("b.toml", "project = \"b\"")];
-    assert_eq!(errors(&read(&other, &ReadOptions::default(), &World::usual())), ["bad-project"]);
+    assert_eq!(errors(&read(&other, &ReadOptions::default(), &World::usual())), ["several-projects"]);
 }
 
 #[test]
@@ -219,13 +243,11 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
         "exec_mode = \"cluster\"",
         "cron = \"@daily\"",
         "max_memory_restart = \"300M\"",
-        "depends_on = { b = \"ready\" }",
         "log_rotate = { compress = true }",
         "hooks = { pre_start = \"x\" }",
         "env = { A = { secret = \"file:/x\" } }",
         "time = true",
         "listen = [\"80\"]",
-        "kind = \"task\"",
     ] {
         let codes = refused(&format!("script = \"run.sh\"\n{body}"));
         assert!(codes.contains(&"unsupported"), "{body}: {codes:?}");

@@ -32,7 +32,7 @@ pub(super) struct Journal {
 
 #[derive(Debug)]
 enum Entry {
-    Event(Box<Event>),
+    Event(Arc<Event>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -65,9 +65,9 @@ impl Journal {
     }
 
     /// Hands an event to the thread, or counts it as left out.
-    pub(super) fn append(&self, event: Event) {
+    pub(super) fn append(&self, event: Arc<Event>) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_)) = queue.try_send(Entry::Event(Box::new(event))) {
+        if let Err(TrySendError::Full(_)) = queue.try_send(Entry::Event(event)) {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{broadcast, oneshot};
 
-use crate::model::{AppName, Event, Fact, InstanceId, ProjectName, Subject, WallTime};
+use crate::model::{AppName, Event, Fact, Failure, InstanceId, ProjectName, Subject, WallTime};
 use crate::os;
 
 mod journal;
@@ -30,7 +30,7 @@ const HISTORY_EVENTS_MAX: usize = 10_000;
 /// The way to tell and to listen; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Events {
-    bus: broadcast::Sender<Event>,
+    bus: broadcast::Sender<Arc<Event>>,
     recent: Arc<Mutex<Recent>>,
     journal: Arc<Journal>,
 }
@@ -39,11 +39,13 @@ pub struct Events {
 #[derive(Debug)]
 struct Recent {
     next_seq: u64,
-    events: VecDeque<Event>,
+    events: VecDeque<Arc<Event>>,
     /// The newest generation of each instance whose exit was told; of what earlier daemons told, the end only.
     exits: HashMap<InstanceId, u32>,
     /// The newest generation of each instance whose start was told.
     starts: HashMap<InstanceId, u32>,
+    /// Why each instance that was given up was given up.
+    given_up: HashMap<InstanceId, Failure>,
     /// Before this, `exits` knows nothing.
     exits_begin: WallTime,
 }
@@ -80,8 +82,14 @@ impl Events {
         let (journal, next_seq, tail, troubles) = Journal::open(folder);
         let (bus, _) = broadcast::channel(BUS_EVENTS);
         let exits_begin = tail.first().map_or(WallTime(0), |event| event.at);
-        let mut recent =
-            Recent { next_seq, events: VecDeque::new(), exits: HashMap::new(), starts: HashMap::new(), exits_begin };
+        let mut recent = Recent {
+            next_seq,
+            events: VecDeque::new(),
+            exits: HashMap::new(),
+            starts: HashMap::new(),
+            given_up: HashMap::new(),
+            exits_begin,
+        };
         for event in &tail {
             recent.note(event);
         }
@@ -93,14 +101,14 @@ impl Events {
     pub fn tell(&self, about: Subject, fact: Fact) {
         // One lock over number, memory, bus and journal: all of them see the same order.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = Event { seq: recent.next_seq, at: os::wall(), about, fact };
+        let event = Arc::new(Event { seq: recent.next_seq, at: os::wall(), about, fact });
         recent.note(&event);
         recent.next_seq += 1;
         if recent.events.len() == RECENT_EVENTS {
             recent.events.pop_front();
         }
-        recent.events.push_back(event.clone());
-        self.journal.append(event.clone());
+        recent.events.push_back(Arc::clone(&event));
+        self.journal.append(Arc::clone(&event));
         let _ = self.bus.send(event); // nobody may be listening
     }
 
@@ -117,8 +125,14 @@ impl Events {
         at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| *told >= generation)
     }
 
+    /// Why an instance was given up, if it has not been started since; `None` if that lies too far back to know.
+    pub fn why_given_up(&self, instance: &InstanceId) -> Option<Failure> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.given_up.get(instance).cloned()
+    }
+
     /// Everything from now on. A lagging receiver is told how many events it missed.
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.bus.subscribe()
     }
 
@@ -154,7 +168,7 @@ impl Events {
     fn remembered(&self, query: &EventQuery, limit: usize) -> (Vec<Event>, u64) {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = recent.events.iter().rev().filter(|event| query.matches(event));
-        let mut found: Vec<Event> = newest.take(limit).cloned().collect();
+        let mut found: Vec<Event> = newest.take(limit).map(|event| Event::clone(event)).collect();
         found.reverse();
         (found, recent.events.front().map_or(recent.next_seq, |event| event.seq))
     }
@@ -168,6 +182,10 @@ impl Recent {
             }
             (Subject::Instance(id), Fact::Started { generation, .. }) => {
                 self.starts.insert(id.clone(), *generation);
+                self.given_up.remove(id);
+            }
+            (Subject::Instance(id), Fact::GaveUp { failure }) => {
+                self.given_up.insert(id.clone(), failure.clone());
             }
             // The process is the same under its new name.
             (Subject::Instance(id), Fact::Renamed { from }) => {
@@ -176,11 +194,15 @@ impl Recent {
                         told.insert(id.clone(), generation);
                     }
                 }
+                if let Some(failure) = self.given_up.remove(from) {
+                    self.given_up.insert(id.clone(), failure);
+                }
             }
             // A later instance of that name counts from one again.
             (Subject::Instance(id), Fact::Deleted) => {
                 self.exits.remove(id);
                 self.starts.remove(id);
+                self.given_up.remove(id);
             }
             _ => {}
         }

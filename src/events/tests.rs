@@ -30,7 +30,7 @@ fn facts_are_numbered_and_heard_by_those_who_listen() {
     let mut heard = events.subscribe();
     events.tell(instance("api"), Fact::Stopped);
     events.tell(instance("web"), Fact::Deleted);
-    assert_eq!((heard.try_recv().unwrap().seq, heard.try_recv().unwrap().fact), (1, Fact::Deleted));
+    assert_eq!((heard.try_recv().unwrap().seq, heard.try_recv().unwrap().fact.clone()), (1, Fact::Deleted));
     let api = EventQuery { app: Some(AppName::new("api").unwrap()), ..all() };
     assert_eq!(numbers(&on_a_runtime(events.history(api))), [1]);
     let late = EventQuery { after: Some(1), ..all() };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Rest, State};
-use crate::model::{App, Cause, Exit, Fact, Failure, Millis, Moment, Phase};
+use crate::model::{App, Bytes, Cause, Exit, Fact, Failure, Millis, Moment, Phase, Readiness};
 
 /// One instance: its state and what it remembers between states.
 #[derive(Clone, PartialEq, Debug)]
@@ -58,6 +58,22 @@ pub enum Input {
     Swept {
         /// How many processes of it live, the main process not counted.
         left: u32,
+    },
+    /// A probe was answered.
+    Probed {
+        /// By which process; an older generation is ignored.
+        generation: u32,
+        /// Good, or what was found instead.
+        result: Result<(), String>,
+    },
+    /// The tree has used more memory than it may, for several looks in a row.
+    OverMemory {
+        /// Of which process; an older generation is ignored.
+        generation: u32,
+        /// What it used.
+        used: Bytes,
+        /// What it may use.
+        limit: Bytes,
     },
     /// The moment that [`Machine::alarm`] named has come.
     Alarm,
@@ -115,6 +131,7 @@ impl Machine {
                 Some(next_sweep.map_or(*deadline, |sweep| sweep.min(*deadline)))
             }
             State::Waiting { until, .. } => Some(*until),
+            State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => Some(*deadline),
             State::Unknown | State::Resting(_) | State::Starting { .. } | State::Running { .. } | State::Gone => None,
         }
     }
@@ -126,7 +143,9 @@ impl Machine {
             State::Resting(Rest::Stopped) | State::Gone => Phase::Stopped,
             State::Resting(Rest::Done(exit)) => Phase::Done { exit: *exit },
             State::Resting(Rest::Errored(failure)) => Phase::Errored { failure: failure.clone() },
-            State::Running { since } => Phase::Running { pid: pid.unwrap_or(0), since: *since },
+            State::Running { since, readiness } => {
+                Phase::Running { pid: pid.unwrap_or(0), since: *since, readiness: readiness.clone() }
+            }
             State::Stopping { deadline, is_main_alive, .. } => {
                 Phase::Stopping { pid: pid.filter(|_| *is_main_alive), deadline: *deadline }
             }

@@ -9,19 +9,20 @@
 //! [`Machine::alarm`] says when it wants to be asked again, so that a deadline survives the daemon:
 //! the next one recovers the state and asks at the same moment.
 //!
-//! | state ╲ input | start | restart | stop | delete | spawned | spawn failed | exited | swept | alarm |
-//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | Unknown | – | – | – | – | – | – | – | – | – |
-//! | Resting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – |
-//! | Starting | Starting | +again | +rest | +gone | Running, or Stopping if +something | Resting(errored) or Waiting | – | – | – |
-//! | Running | Running | Stopping(again) | Stopping(rest) | Stopping(gone) | – | – | Stopping(verdict) | – | – |
-//! | Stopping | (again) | (again) | (rest) | (gone) | – | – | sweep | nothing left: Starting, Resting, Waiting or *gone* | kill |
-//! | Waiting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | Starting |
+//! | state ╲ input | start | restart | stop | delete | spawned | spawn failed | exited | swept | probed, over memory | alarm |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | Unknown | – | – | – | – | – | – | – | – | – | – |
+//! | Resting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – | – |
+//! | Starting | Starting | +again | +rest | +gone | Running, or Stopping if +something | Resting(errored) or Waiting | – | – | – | – |
+//! | Running | Running | Stopping(again) | Stopping(rest) | Stopping(gone) | – | – | Stopping(verdict) | – | ready, failing, or Stopping(verdict) | not ready in time: Stopping(verdict) |
+//! | Stopping | (again) | (again) | (rest) | (gone) | – | – | sweep | nothing left: Starting, Resting, Waiting or *gone* | – | kill |
+//! | Waiting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – | Starting |
 //!
 //! `Unknown` is the state of a row that the last daemon left; [`Machine::recover`] is its only way out.
 //! A process that ended is not over until a sweep found nothing of its tree: only then is a successor
 //! started, so that there are never two copies of one instance.
 
+mod health;
 mod machine;
 mod recover;
 #[cfg(test)]
@@ -33,4 +34,4 @@ mod tests;
 
 pub use machine::{Effect, Input, Machine, OrderEnd};
 pub use recover::{Found, Standing};
-pub use state::{Rest, State, Then};
+pub use state::{End, Rest, State, Then};

@@ -1,7 +1,7 @@
 //! How a new daemon takes over what the last one left in a row of the process table.
 
-use super::{Effect, Machine, Rest, State, Then};
-use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment};
+use super::{Effect, End, Machine, Rest, State, Then};
+use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment, Readiness};
 
 /// What a row says about an instance without a living process. Kept in the row, so it outlives the daemon.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,6 +12,11 @@ pub enum Standing {
     Waiting {
         /// The moment.
         until: Moment,
+    },
+    /// Its process lives and is not good yet.
+    Unready {
+        /// When it has failed.
+        deadline: Moment,
     },
     /// Given up.
     Errored(Failure),
@@ -28,6 +33,8 @@ pub enum Found {
         since: Moment,
         /// It had been asked to end, and SIGKILL is due then.
         stop_deadline: Option<Moment>,
+        /// It was not good yet, and has failed then.
+        ready_deadline: Option<Moment>,
     },
     /// Its process ended while nobody was there to judge.
     Ended {
@@ -53,8 +60,11 @@ impl Machine {
             return effects;
         }
         self.state = match found {
-            Found::Alive { since, stop_deadline: None } => State::Running { since },
-            Found::Alive { since, stop_deadline: Some(deadline) } => State::Stopping {
+            Found::Alive { since, stop_deadline: None, ready_deadline } => {
+                let waiting = |deadline| Readiness::Waiting { deadline, last: None };
+                State::Running { since, readiness: ready_deadline.map_or(Readiness::Ready, waiting) }
+            }
+            Found::Alive { since, stop_deadline: Some(deadline), .. } => State::Stopping {
                 deadline,
                 is_main_alive: true,
                 since,
@@ -73,7 +83,7 @@ impl Machine {
                     since,
                     are_leftovers_asked: false,
                     next_sweep: None,
-                    then: if was_asked { Then::Rest } else { Then::Judge { exit, uptime } },
+                    then: if was_asked { Then::Rest } else { Then::Judge { end: End::Exited(exit), uptime } },
                 }
             }
             // The same generation again: its number was announced and no process has borne it.
@@ -81,7 +91,7 @@ impl Machine {
                 effects.push(Effect::Spawn { generation: self.generation });
                 State::Starting { cause: Cause::Boot, then: None }
             }
-            Found::Nothing(Standing::Down) => State::Resting(Rest::Stopped),
+            Found::Nothing(Standing::Down | Standing::Unready { .. }) => State::Resting(Rest::Stopped),
             Found::Nothing(Standing::Errored(failure)) => State::Resting(Rest::Errored(failure)),
             Found::Nothing(Standing::Done(exit)) => State::Resting(Rest::Done(exit)),
             Found::Nothing(Standing::Waiting { until }) => {
@@ -98,6 +108,9 @@ impl Machine {
             State::Resting(Rest::Errored(failure)) => Standing::Errored(failure.clone()),
             State::Resting(Rest::Done(exit)) => Standing::Done(*exit),
             State::Waiting { until, .. } => Standing::Waiting { until: *until },
+            State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => {
+                Standing::Unready { deadline: *deadline }
+            }
             State::Resting(Rest::Stopped)
             | State::Unknown
             | State::Starting { .. }
@@ -107,10 +120,14 @@ impl Machine {
         }
     }
 
-    /// The deadline of a stop that a person or a plan asked for, for the row.
+    /// The deadline of a stop that somebody asked for, for the row.
     pub fn stop_deadline(&self) -> Option<Moment> {
         match &self.state {
-            State::Stopping { deadline, then: Then::Rest | Then::Gone | Then::Again(_), .. } => Some(*deadline),
+            State::Stopping {
+                deadline,
+                then: Then::Rest | Then::Gone | Then::Again(_) | Then::Judge { end: End::Ended { .. }, .. },
+                ..
+            } => Some(*deadline),
             State::Stopping { then: Then::Judge { .. }, .. }
             | State::Unknown
             | State::Resting(_)

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::{App, AppName, LogPolicy, ProjectName, RestartPolicy, Run, StopPolicy};
+use crate::model::{
+    App, AppName, CronPolicy, Hooks, Kind, LogPolicy, OnDependencyRestart, ProjectName, RestartPolicy, Run, StopPolicy,
+    UpdatePolicy, WatchPolicy,
+};
 
 /// `shop:web`, all defaults.
 pub(crate) fn app() -> App {
@@ -15,7 +18,9 @@ pub(crate) fn app() -> App {
         instances: None,
         autostart: true,
         protect: false,
+        kind: Kind::Service,
         depends_on: BTreeMap::new(),
+        on_dependency_restart: OnDependencyRestart::Ignore,
         run: Run {
             script: Some("/bin/web".into()),
             cwd: PathBuf::from("/"),
@@ -25,5 +30,12 @@ pub(crate) fn app() -> App {
         restart: RestartPolicy::default(),
         stop: StopPolicy::default(),
         logs: LogPolicy::default(),
+        ready: None,
+        health: None,
+        update: UpdatePolicy::default(),
+        watching: WatchPolicy::default(),
+        schedule: CronPolicy::default(),
+        max_memory_restart: None,
+        hooks: Hooks::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! The states of an instance; each carries exactly the data that exists in it.
 
-use crate::model::{Cause, Exit, Failure, Millis, Moment};
+use crate::model::{Cause, Exit, Failure, Millis, Moment, Readiness};
 
 /// Where one instance stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,8 @@ pub enum State {
     Running {
         /// Since when.
         since: Moment,
+        /// Whether it is good.
+        readiness: Readiness,
     },
     /// The process was asked to end, or ended and leaves nothing behind in a moment.
     Stopping {
@@ -67,11 +69,29 @@ pub enum Then {
     Again(Cause),
     /// Be forgotten.
     Gone,
-    /// It ended by itself: ask the policy.
+    /// It ended, or was ended, without a person's wish: ask the policy.
     Judge {
         /// How it ended.
-        exit: Exit,
+        end: End,
         /// How long it ran.
         uptime: Millis,
+    },
+}
+
+/// An end that no person asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// By itself.
+    Exited(Exit),
+    /// By itself, before it was good.
+    ExitedUnready(Exit),
+    /// It was asked to, because it was no good.
+    Ended {
+        /// What was wrong.
+        trouble: Failure,
+        /// The same, as a cause.
+        cause: Cause,
+        /// How it ended; `Unknown` while it has not.
+        exit: Exit,
     },
 }

@@ -1,8 +1,8 @@
 //! The transition function: every state answers every input.
 
-use super::{Effect, Input, Machine, OrderEnd, Rest, State, Then};
-use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment};
-use crate::rules::{Verdict, after_exit};
+use super::{Effect, End, Input, Machine, OrderEnd, Rest, State, Then};
+use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment, Readiness};
+use crate::rules::{Verdict, after_exit, after_trouble};
 
 /// How often a tree that does not go away is looked at.
 const SWEEP_EVERY: Millis = Millis(10);
@@ -21,7 +21,13 @@ impl Machine {
             Input::Spawned { pid } => self.spawned(pid, now, &mut effects),
             Input::SpawnFailed { failure, is_passing } => self.spawn_failed(failure, is_passing, now, &mut effects),
             Input::Exited { generation, exit } if generation == self.generation => self.exited(exit, now, &mut effects),
-            Input::Exited { .. } => {}
+            Input::Probed { generation, result } if generation == self.generation => {
+                self.probed(result, now, &mut effects);
+            }
+            Input::OverMemory { generation, used, limit } if generation == self.generation => {
+                self.over_memory(used, limit, now, &mut effects);
+            }
+            Input::Exited { .. } | Input::Probed { .. } | Input::OverMemory { .. } => {}
             Input::Swept { left } => self.swept(left, now, &mut effects),
             Input::Alarm => self.alarm_rang(now, &mut effects),
         }
@@ -36,6 +42,8 @@ impl Machine {
                 self.spawn(cause, effects);
             }
             State::Starting { then, .. } => *then = None,
+            // Whoever waits for a process that is not good yet goes on waiting.
+            State::Running { readiness: Readiness::Waiting { .. }, .. } => {}
             State::Running { .. } => effects.push(Effect::Settle(OrderEnd::Done)),
             State::Stopping { then, .. } => *then = Then::Again(cause),
             State::Unknown | State::Gone => {}
@@ -47,22 +55,27 @@ impl Machine {
         match &mut self.state {
             State::Resting(_) | State::Waiting { .. } => self.follow(next, now, effects),
             State::Starting { then, .. } => *then = Some(next),
-            State::Running { since } => {
+            State::Running { since, .. } => {
                 let since = *since;
-                effects.push(Effect::Tell(Fact::Stopping { cause }));
-                self.state = State::Stopping {
-                    deadline: now.after(self.policy.stop.kill_timeout),
-                    is_main_alive: true,
-                    since,
-                    are_leftovers_asked: false,
-                    next_sweep: None,
-                    then: next,
-                };
-                effects.push(Effect::Ask);
+                self.stop(since, next, cause, now, effects);
             }
             State::Stopping { then, .. } => *then = next,
             State::Unknown | State::Gone => {}
         }
+    }
+
+    /// Asks the living process to end.
+    pub(super) fn stop(&mut self, since: Moment, next: Then, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Tell(Fact::Stopping { cause }));
+        self.state = State::Stopping {
+            deadline: now.after(self.policy.stop.kill_timeout),
+            is_main_alive: true,
+            since,
+            are_leftovers_asked: false,
+            next_sweep: None,
+            then: next,
+        };
+        effects.push(Effect::Ask);
     }
 
     fn spawned(&mut self, pid: u32, now: Moment, effects: &mut Vec<Effect>) {
@@ -70,9 +83,10 @@ impl Machine {
         let (cause, then) = (cause.clone(), then.clone());
         let started = Fact::Started { pid, generation: self.generation, cause: cause.clone() };
         effects.push(Effect::Tell(started));
-        self.state = State::Running { since: now };
+        self.state = State::Running { since: now, readiness: self.first_readiness(now) };
         match then {
-            None => effects.push(Effect::Settle(OrderEnd::Done)),
+            None if self.policy.ready.is_none() => effects.push(Effect::Settle(OrderEnd::Done)),
+            None => {}
             Some(then) => self.end(then, cause, now, effects),
         }
     }
@@ -89,15 +103,16 @@ impl Machine {
         if is_asked && !is_passing {
             self.give_up(failure, effects);
         } else {
-            self.judge(Exit::Code(127), Millis(0), Some(failure), now, effects);
+            self.judge(End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
         }
     }
 
     fn exited(&mut self, exit: Exit, now: Moment, effects: &mut Vec<Effect>) {
         match &mut self.state {
-            State::Running { since } => {
+            State::Running { since, readiness } => {
                 let since = *since;
                 let uptime = now.since(since);
+                let end = if readiness.is_up() { End::Exited(exit) } else { End::ExitedUnready(exit) };
                 self.tell_exit(exit, uptime, false, effects);
                 self.state = State::Stopping {
                     deadline: now.after(self.policy.stop.kill_timeout),
@@ -105,13 +120,16 @@ impl Machine {
                     since,
                     are_leftovers_asked: false,
                     next_sweep: None,
-                    then: Then::Judge { exit, uptime },
+                    then: Then::Judge { end, uptime },
                 };
                 effects.push(Effect::Sweep);
             }
-            State::Stopping { is_main_alive, since, .. } if *is_main_alive => {
+            State::Stopping { is_main_alive, since, then, .. } if *is_main_alive => {
                 *is_main_alive = false;
                 let uptime = now.since(*since);
+                if let Then::Judge { end: End::Ended { exit: known, .. }, .. } = then {
+                    *known = exit;
+                }
                 self.tell_exit(exit, uptime, true, effects);
                 effects.push(Effect::Sweep);
             }
@@ -162,6 +180,10 @@ impl Machine {
                 }
             }
             State::Waiting { until, .. } if now >= *until => self.spawn(Cause::Policy, effects),
+            State::Running { since, readiness: Readiness::Waiting { deadline, last } } if now >= *deadline => {
+                let (since, last) = (*since, last.clone());
+                self.not_ready(since, last, now, effects);
+            }
             State::Waiting { .. }
             | State::Unknown
             | State::Resting(_)
@@ -193,38 +215,56 @@ impl Machine {
                 effects.push(Effect::Settle(OrderEnd::Done));
                 effects.push(Effect::Forget);
             }
-            Then::Judge { exit, uptime } => self.judge(exit, uptime, None, now, effects),
+            Then::Judge { end, uptime } => self.judge(end, uptime, None, now, effects),
         }
     }
 
     /// Asks the policy. `spawn_failure` stands in for the exit of a process that never was.
     fn judge(
         &mut self,
-        exit: Exit,
+        end: End,
         uptime: Millis,
         spawn_failure: Option<Failure>,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
-        let seed = self.seed ^ u64::from(self.generation);
-        match after_exit(&self.policy.restart, exit, uptime, self.last_delay, self.unstable, seed) {
+        let exit = end.exit();
+        match self.verdict(&end, uptime) {
             Verdict::Done => {
                 self.state = State::Resting(Rest::Done(exit));
                 effects.push(Effect::Tell(Fact::Completed { exit }));
                 effects.push(Effect::Settle(OrderEnd::Done));
             }
-            Verdict::GiveUp(failure) => self.give_up(spawn_failure.unwrap_or(failure), effects),
+            Verdict::GiveUp(failure) => {
+                if let Failure::TooManyRestarts { starts, .. } = failure {
+                    self.unstable = starts;
+                }
+                self.give_up(spawn_failure.unwrap_or(failure), effects);
+            }
             Verdict::Again { delay, unstable } => {
                 self.unstable = unstable;
                 self.last_delay = delay;
+                if let Some(failure) = spawn_failure.or_else(|| end.start_failure()) {
+                    effects.push(Effect::Settle(OrderEnd::Failed(failure)));
+                }
                 if delay.0 == 0 {
-                    return self.spawn(Cause::Policy, effects);
+                    return self.spawn(end.cause(), effects);
                 }
                 self.state = State::Waiting { until: now.after(delay), delay };
                 effects.push(Effect::Tell(Fact::BackingOff { delay, attempt: unstable }));
-                if let Some(failure) = spawn_failure {
-                    effects.push(Effect::Settle(OrderEnd::Failed(failure)));
-                }
+            }
+        }
+    }
+
+    fn verdict(&self, end: &End, uptime: Millis) -> Verdict {
+        let seed = self.seed ^ u64::from(self.generation);
+        let (policy, last_delay, unstable) = (&self.policy.restart, self.last_delay, self.unstable);
+        match end {
+            End::Exited(exit) | End::ExitedUnready(exit) => {
+                after_exit(policy, *exit, uptime, last_delay, unstable, seed)
+            }
+            End::Ended { trouble, exit, .. } => {
+                after_trouble(policy, trouble.clone(), *exit, uptime, last_delay, unstable, seed)
             }
         }
     }
@@ -237,7 +277,7 @@ impl Machine {
 
     fn spawn(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         self.generation = self.generation.wrapping_add(1);
-        if cause == Cause::Policy {
+        if cause.is_trouble() {
             self.restarts = self.restarts.saturating_add(1);
         }
         self.state = State::Starting { cause, then: None };

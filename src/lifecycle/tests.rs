@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::samples::app;
 use super::*;
-use crate::model::{Cause, Exit, Fact, Failure, Moment, RestartWhen};
+use crate::model::{
+    Bytes, Cause, Exit, Fact, Failure, Health, HealthAction, Millis, Moment, Probe, Readiness, Ready, RestartWhen,
+};
 
 fn machine() -> Machine {
     Machine::new(Arc::new(app()), 1)
@@ -38,7 +40,7 @@ fn a_start_spawns_once_and_settles_when_the_process_runs() {
     assert_eq!(machine.step(Input::Start(command()), Moment(0)), [Effect::Spawn { generation: 1 }]);
     assert_eq!(deeds(machine.step(Input::Start(command()), Moment(1))), []);
     assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::Settle(OrderEnd::Done)]);
-    assert_eq!(machine.state, State::Running { since: Moment(2) });
+    assert_eq!(machine.state, State::Running { since: Moment(2), readiness: Readiness::Ready });
 }
 
 #[test]
@@ -62,6 +64,17 @@ fn a_second_crash_waits_and_the_alarm_ends_the_wait() {
     assert!(until > Moment(90), "{until:?}");
     assert_eq!(machine.step(Input::Alarm, Moment(20)), []);
     assert_eq!(machine.step(Input::Alarm, until), [Effect::Spawn { generation: 3 }]);
+}
+
+#[test]
+fn the_count_of_unstable_starts_is_the_one_that_it_was_given_up_for() {
+    let mut machine = running();
+    Arc::make_mut(&mut machine.policy).restart.max_restarts = Some(1);
+    let exit = Exit::Code(1);
+    machine.step(Input::Exited { generation: 1, exit }, Moment(5));
+    machine.step(Input::Swept { left: 0 }, Moment(5));
+    assert_eq!(machine.state, State::Resting(Rest::Errored(Failure::TooManyRestarts { starts: 1, exit })));
+    assert_eq!(machine.unstable, 1, "the next daemon tells the failure by it");
 }
 
 #[test]
@@ -148,11 +161,15 @@ fn an_exit_of_an_older_process_changes_nothing() {
 fn a_new_daemon_goes_on_where_the_last_one_was() {
     let unknown = || Machine { state: State::Unknown, generation: 4, ..machine() };
     let mut alive = unknown();
-    assert_eq!(alive.recover(Found::Alive { since: Moment(3), stop_deadline: None }, Moment(9)), []);
-    assert_eq!(alive.state, State::Running { since: Moment(3) });
+    assert_eq!(
+        alive.recover(Found::Alive { since: Moment(3), stop_deadline: None, ready_deadline: None }, Moment(9)),
+        []
+    );
+    assert_eq!(alive.state, State::Running { since: Moment(3), readiness: Readiness::Ready });
 
     let mut stopping = unknown();
-    stopping.recover(Found::Alive { since: Moment(3), stop_deadline: Some(Moment(50)) }, Moment(9));
+    stopping
+        .recover(Found::Alive { since: Moment(3), stop_deadline: Some(Moment(50)), ready_deadline: None }, Moment(9));
     assert_eq!(stopping.alarm(), Some(Moment(50)));
 
     let mut ended = unknown();
@@ -180,7 +197,106 @@ fn any_input() -> impl Strategy<Value = Input> {
         (0..6_u32, exit).prop_map(|(generation, exit)| Input::Exited { generation, exit }),
         (0..3_u32).prop_map(|left| Input::Swept { left }),
         Just(Input::Alarm),
+        (0..6_u32, any::<bool>()).prop_map(|(generation, is_good)| Input::Probed {
+            generation,
+            result: if is_good { Ok(()) } else { Err("refused".into()) }
+        }),
+        (0..6_u32).prop_map(|generation| Input::OverMemory { generation, used: Bytes(2), limit: Bytes(1) }),
     ]
+}
+
+/// A process that has to become good, and stay good.
+fn probed() -> Machine {
+    let mut spec = app();
+    spec.ready = Some(Ready { probe: Probe::Notify(true), timeout: Millis::seconds(30), interval: Ready::INTERVAL });
+    spec.health = Some(Health {
+        probe: Probe::Exec(Default::default()),
+        interval: Health::INTERVAL,
+        timeout: Health::TIMEOUT,
+        start_period: Millis(0),
+        failures: 2,
+        action: HealthAction::Restart,
+    });
+    let mut machine = Machine::new(Arc::new(spec), 1);
+    machine.step(Input::Start(command()), Moment(0));
+    machine.step(Input::Spawned { pid: 7 }, Moment(0));
+    machine
+}
+
+fn answer(machine: &mut Machine, result: Result<(), &str>, at: u64) -> Vec<Effect> {
+    let generation = machine.generation;
+    machine.step(Input::Probed { generation, result: result.map_err(str::to_owned) }, Moment(at))
+}
+
+fn unready() -> Effect {
+    let last = Some("refused".to_owned());
+    Effect::Settle(OrderEnd::Failed(Failure::NotReady { after: Millis::seconds(30), last }))
+}
+
+#[test]
+fn an_order_waits_until_the_process_is_good() {
+    let mut machine = probed();
+    assert_eq!(machine.alarm(), Some(Moment(30_000)));
+    assert_eq!(answer(&mut machine, Err("refused"), 10), []);
+    assert_eq!(deeds(answer(&mut machine, Ok(()), 20)), [Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(machine.state, State::Running { since: Moment(0), readiness: Readiness::Ready });
+    assert_eq!(machine.alarm(), None);
+}
+
+#[test]
+fn a_process_that_is_not_good_in_time_is_ended_told_and_tried_again() {
+    let mut machine = probed();
+    answer(&mut machine, Err("refused"), 10);
+    assert_eq!(deeds(machine.step(Input::Alarm, Moment(30_000))), [Effect::Ask]);
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(30_001));
+    let effects = deeds(machine.step(Input::Swept { left: 0 }, Moment(30_001)));
+    assert_eq!(effects, [unready(), Effect::Spawn { generation: 2 }]);
+    assert_eq!(machine.restarts, 1);
+}
+
+#[test]
+fn a_process_that_ends_before_it_is_good_has_failed_for_those_who_wait() {
+    let mut machine = probed();
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(3) }, Moment(5));
+    let effects = deeds(machine.step(Input::Swept { left: 0 }, Moment(5)));
+    let failure = Failure::EndedUnready { exit: Exit::Code(3) };
+    assert_eq!(effects, [Effect::Settle(OrderEnd::Failed(failure)), Effect::Spawn { generation: 2 }]);
+}
+
+#[test]
+fn some_failures_in_a_row_restart_and_a_good_answer_between_them_forgives() {
+    let mut machine = probed();
+    answer(&mut machine, Ok(()), 1);
+    assert_eq!(deeds(answer(&mut machine, Err("500"), 10)), []);
+    assert_eq!(deeds(answer(&mut machine, Ok(()), 20)), []);
+    answer(&mut machine, Err("500"), 30);
+    assert_eq!(deeds(answer(&mut machine, Err("500"), 40)), [Effect::Ask]);
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(41));
+    machine.step(Input::Swept { left: 0 }, Moment(41));
+    assert_eq!((machine.generation, machine.restarts), (2, 1));
+    assert!(matches!(&machine.state, State::Starting { cause: Cause::Unhealthy { why }, .. } if why == "500"));
+}
+
+#[test]
+fn too_much_memory_is_a_graceful_restart() {
+    let mut machine = running();
+    let over = Input::OverMemory { generation: 1, used: Bytes(2), limit: Bytes(1) };
+    assert_eq!(deeds(machine.step(over, Moment(60_000))), [Effect::Ask]);
+    machine.step(Input::Exited { generation: 1, exit: Exit::Signal(15) }, Moment(60_001));
+    machine.step(Input::Swept { left: 0 }, Moment(60_001));
+    assert!(matches!(machine.state, State::Starting { cause: Cause::OverMemory { .. }, .. }), "{:?}", machine.state);
+}
+
+#[test]
+fn a_new_daemon_neither_forgets_readiness_nor_its_deadline() {
+    let mut green = Machine { state: State::Unknown, ..probed() };
+    green.recover(Found::Alive { since: Moment(0), stop_deadline: None, ready_deadline: None }, Moment(9));
+    assert_eq!(green.phase(Some(7)).word(), "running");
+    let mut waiting = Machine { state: State::Unknown, ..probed() };
+    waiting
+        .recover(Found::Alive { since: Moment(0), stop_deadline: None, ready_deadline: Some(Moment(70)) }, Moment(9));
+    assert_eq!((waiting.alarm(), waiting.phase(Some(7)).word()), (Some(Moment(70)), "starting"));
+    assert_eq!(waiting.standing(), Standing::Unready { deadline: Moment(70) });
 }
 
 proptest! {

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppId, AppName, Bytes, Digest, Millis, ProjectName};
+use super::{
+    AppId, AppName, Bytes, CronPolicy, Digest, Exit, Health, Hooks, Limits, ListenAddress, Millis, ProjectName, Ready,
+    UpdatePolicy, UpdateStrategy, WatchPolicy,
+};
 
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
 ///
@@ -29,9 +32,15 @@ pub struct App {
     pub autostart: bool,
     /// An apply never deletes it.
     pub protect: bool,
+    /// Service or task.
+    #[serde(default)]
+    pub kind: Kind,
     /// Apps of the same project that come first.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<AppName, Condition>,
+    /// What happens when one of them gets a new process.
+    #[serde(default)]
+    pub on_dependency_restart: OnDependencyRestart,
     /// What is executed, and in which surroundings.
     pub run: Run,
     /// What happens when it ends by itself.
@@ -40,6 +49,27 @@ pub struct App {
     pub stop: StopPolicy,
     /// Where its output goes.
     pub logs: LogPolicy,
+    /// When a new process is good; `None` = as soon as it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<Ready>,
+    /// Whether it is still good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// How processes are replaced.
+    #[serde(default)]
+    pub update: UpdatePolicy,
+    /// Which changed files restart it.
+    #[serde(default)]
+    pub watching: WatchPolicy,
+    /// At which times it is restarted.
+    #[serde(default)]
+    pub schedule: CronPolicy,
+    /// Restart when the whole tree uses more memory than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory_restart: Option<Bytes>,
+    /// Commands at certain points of its life.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
 }
 
 impl App {
@@ -47,6 +77,65 @@ impl App {
     pub fn id(&self) -> AppId {
         AppId::new(self.project.clone(), self.name.clone())
     }
+
+    /// Which process comes first when one takes the place of another. A new process beside the old one is possible
+    /// where nothing is fought over: with sockets that both inherit, or where the file says so.
+    pub fn update_strategy(&self) -> UpdateStrategy {
+        match self.update.strategy {
+            Some(strategy) => strategy,
+            None if self.run.listen.is_empty() => UpdateStrategy::Restart,
+            None => UpdateStrategy::Rolling,
+        }
+    }
+
+    /// Whether it runs at its times only: nothing else starts it by itself.
+    pub fn is_timed_task(&self) -> bool {
+        self.kind == Kind::Task && self.schedule.cron_restart.is_some()
+    }
+
+    /// Stands in for the spec of a process that lives although the state which held its spec was lost. Such an app is
+    /// never started again by itself: nobody knows what to start.
+    pub fn with_lost_spec(id: AppId) -> Self {
+        Self {
+            project: id.project,
+            name: id.name,
+            moved_from: Vec::new(),
+            namespace: String::new(),
+            instances: None,
+            autostart: false,
+            protect: false,
+            kind: Kind::Service,
+            depends_on: BTreeMap::new(),
+            on_dependency_restart: OnDependencyRestart::Ignore,
+            run: Run::default(),
+            restart: RestartPolicy { restart: RestartWhen::Never, ..RestartPolicy::default() },
+            stop: StopPolicy::default(),
+            logs: LogPolicy::default(),
+            ready: None,
+            health: None,
+            update: UpdatePolicy::default(),
+            watching: WatchPolicy::default(),
+            schedule: CronPolicy::default(),
+            max_memory_restart: None,
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// Whether this only stands in for a spec that was lost: every declared app has something to execute.
+    pub fn is_spec_lost(&self) -> bool {
+        self.run.script.is_none() && self.run.command.is_empty()
+    }
+}
+
+/// Whether an app is meant to stay or to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Runs until it is stopped.
+    #[default]
+    Service,
+    /// Runs to completion; exit code 0 = done.
+    Task,
 }
 
 /// What has to have happened to a dependency.
@@ -55,6 +144,32 @@ impl App {
 pub enum Condition {
     /// Its process was started.
     Started,
+    /// Its process is good.
+    Ready,
+    /// It has ended in a way that its policy calls done.
+    Completed,
+}
+
+impl Condition {
+    /// The word of the file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ready => "ready",
+            Self::Completed => "completed",
+        }
+    }
+}
+
+/// What happens to an app when something that it depends on gets a new process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDependencyRestart {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// It is restarted, too.
+    Restart,
 }
 
 /// What is executed. Any change needs a new process.
@@ -86,6 +201,9 @@ pub struct Run {
     /// `PORT` of slot 0; slot n gets `port + n`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Sockets that are opened for it and handed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listen: Vec<ListenAddress>,
     /// Name of the variable that tells an instance its slot (PM2's `NODE_APP_INSTANCE`).
     pub instance_var: String,
     /// A variable of `env` that grows by one per slot.
@@ -100,6 +218,9 @@ pub struct Run {
     /// File mode mask; `None` = 022.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub umask: Option<u32>,
+    /// What it may use.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// Files whose contents belong to the spec, by absolute path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub restart_on: BTreeMap<PathBuf, Digest>,
@@ -121,6 +242,14 @@ pub struct RestartPolicy {
     pub restart_delay: Millis,
     /// First backoff step; grows ×1.5 up to 60 s. The first restart of a stable app is immediate.
     pub exp_backoff_restart_delay: Millis,
+}
+
+impl RestartPolicy {
+    /// Whether an app that ended so has done its work.
+    pub fn is_done(&self, exit: Exit) -> bool {
+        let is_listed = matches!(exit, Exit::Code(code) if self.stop_exit_codes.contains(&code));
+        is_listed || (self.restart != RestartWhen::Always && exit.is_success())
+    }
 }
 
 impl Default for RestartPolicy {
@@ -157,11 +286,19 @@ pub struct StopPolicy {
     pub kill_timeout: Millis,
     /// Who gets the signal.
     pub stop_scope: StopScope,
+    /// Ask a Node app by the message `shutdown` instead of a signal.
+    #[serde(default)]
+    pub shutdown_with_message: bool,
 }
 
 impl Default for StopPolicy {
     fn default() -> Self {
-        Self { kill_signal: 15, kill_timeout: Millis::seconds(10), stop_scope: StopScope::Tree }
+        Self {
+            kill_signal: 15,
+            kill_timeout: Millis::seconds(10),
+            stop_scope: StopScope::Tree,
+            shutdown_with_message: false,
+        }
     }
 }
 

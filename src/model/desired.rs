@@ -105,23 +105,10 @@ impl Declared {
 
     /// Stands in while a record is read; the store puts the real spec in its place.
     fn no_spec() -> Arc<App> {
-        use super::{LogPolicy, RestartPolicy, Run, StopPolicy};
         use std::sync::LazyLock;
         static NO_SPEC: LazyLock<Arc<App>> = LazyLock::new(|| {
-            Arc::new(App {
-                project: ProjectName::nobody(),
-                name: AppName::new("_").unwrap_or_else(|_| unreachable!("`_` is a valid name")),
-                moved_from: Vec::new(),
-                namespace: String::new(),
-                instances: None,
-                autostart: false,
-                protect: false,
-                depends_on: BTreeMap::new(),
-                run: Run::default(),
-                restart: RestartPolicy::default(),
-                stop: StopPolicy::default(),
-                logs: LogPolicy::default(),
-            })
+            let name = AppName::new("_").unwrap_or_else(|_| unreachable!("`_` is a valid name"));
+            Arc::new(App::with_lost_spec(super::AppId::new(ProjectName::nobody(), name)))
         });
         Arc::clone(&NO_SPEC)
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Exit, Failure, InstanceId, Millis, ProjectName, WallTime};
+use super::{AppName, Bytes, Condition, Exit, Failure, InstanceId, Millis, ProjectName, WallTime};
 
 /// One fact, numbered.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,6 +30,22 @@ pub enum Subject {
     App(ProjectName, AppName),
     /// One instance.
     Instance(InstanceId),
+}
+
+impl Cause {
+    /// Whether nobody asked for it: such a restart counts.
+    pub fn is_trouble(&self) -> bool {
+        match self {
+            Self::Policy | Self::NotReady | Self::Unhealthy { .. } | Self::OverMemory { .. } => true,
+            Self::Apply { .. }
+            | Self::Command { .. }
+            | Self::Boot
+            | Self::Watch { .. }
+            | Self::Cron { .. }
+            | Self::Dependency { .. }
+            | Self::Revert => false,
+        }
+    }
 }
 
 impl Subject {
@@ -94,6 +110,39 @@ pub enum Cause {
     Policy,
     /// The daemon (or the machine) started and this should run.
     Boot,
+    /// Its process was not good in time.
+    NotReady,
+    /// Its health probes failed.
+    Unhealthy {
+        /// What the last one found.
+        why: String,
+    },
+    /// Its tree used too much memory.
+    OverMemory {
+        /// What it used.
+        used: Bytes,
+        /// What it may use.
+        limit: Bytes,
+    },
+    /// Watched files changed.
+    Watch {
+        /// The first of them.
+        path: String,
+        /// How many others.
+        others: u32,
+    },
+    /// Its time had come.
+    Cron {
+        /// When it was due.
+        due: WallTime,
+    },
+    /// Something that it depends on got a new process.
+    Dependency {
+        /// Which app.
+        app: AppName,
+    },
+    /// A newer spec failed: the old one comes back.
+    Revert,
 }
 
 /// What happened.
@@ -166,6 +215,62 @@ pub enum Fact {
     },
     /// Nothing of it is left.
     Stopped,
+    /// Its process is good.
+    Ready {
+        /// How long that took.
+        after: Millis,
+    },
+    /// Its process was not good in time.
+    NotReady {
+        /// How long it had.
+        after: Millis,
+        /// What the last probe found.
+        last: Option<String>,
+    },
+    /// A health probe failed.
+    HealthFailed {
+        /// What it found.
+        why: String,
+        /// How many in a row.
+        failures: u32,
+    },
+    /// Health probes succeed again.
+    Healthy,
+    /// A start waits for something that it depends on.
+    WaitsFor {
+        /// Which app.
+        app: AppName,
+        /// What has to have happened to it.
+        condition: Condition,
+        /// How it is at present.
+        why: String,
+    },
+    /// The kernel's out-of-memory killer ended it.
+    OutOfMemory,
+    /// A hook failed or took too long.
+    HookFailed {
+        /// Which: `pre_stop`.
+        hook: String,
+        /// Why.
+        message: String,
+    },
+    /// A time of its schedule was left out.
+    CronSkipped {
+        /// When it was due.
+        due: WallTime,
+        /// Why.
+        why: String,
+    },
+    /// Something about watching its files that a person should know.
+    WatchTrouble {
+        /// The sentence.
+        message: String,
+    },
+    /// Its build command failed: what runs is kept.
+    BuildFailed {
+        /// How it ended and the last of what it printed.
+        message: String,
+    },
     /// It is no longer declared.
     Deleted,
     /// New values that needed no new process.

@@ -171,25 +171,25 @@ keys! {
     shutdown_with_message Live later "true or false", "false",
         "Ask a Node app to end by the message `shutdown` instead of a signal.",
         "shutdown_with_message = true";
-    ready Live later "{ http, tcp, exec, log, notify or message; timeout, interval }", "none",
+    ready Live built "{ http, tcp, exec, log, notify or message; timeout, interval }", "none",
         "When a new process is good: the gate for \"up\" and for dependents.",
         "ready = { http = \"http://127.0.0.1:${PORT}/health\", timeout = \"30s\" }";
-    wait_ready Live later "true or false", "false",
+    wait_ready Live built "true or false", "false",
         "PM2's word for `ready = { message = true }`.",
         "wait_ready = true";
-    listen_timeout Live later "duration", "\"30s\"",
+    listen_timeout Live built "duration", "\"30s\"",
         "PM2's word for `ready.timeout`.",
         "listen_timeout = \"10s\"";
-    health Live later "{ http, tcp or exec; interval, timeout, failures, action }", "none",
+    health Live built "{ http, tcp, exec or notify; interval, timeout, start_period, failures, action }", "none",
         "A probe while the app runs; after some failures the app is restarted.",
         "health = { tcp = \"127.0.0.1:${PORT}\", interval = \"10s\" }";
     depends_on Live built "list of app names, or table app to \"started\", \"ready\", \"completed\"", "none",
-        "Apps of this project that come first; stopped in reverse order. Only `started` is built.",
+        "Apps of this project that come first; stopped in reverse order. `started`: its process lives; `ready`: it is good; `completed`: it has ended well.",
         "depends_on = [\"db\"]";
-    on_dependency_restart Live later "\"ignore\" or \"restart\"", "\"ignore\"",
+    on_dependency_restart Live built "\"ignore\" or \"restart\"", "\"ignore\"",
         "What happens when something it depends on is restarted.",
         "on_dependency_restart = \"restart\"";
-    kind Respawn later "\"service\" or \"task\"", "\"service\"",
+    kind Respawn built "\"service\" or \"task\"", "\"service\"",
         "A `task` runs once to completion; exit 0 = done.",
         "kind = \"task\"";
     cron_restart [cron] Live later "5 or 6 fields, or \"@daily\" etc.", "none",
@@ -264,7 +264,7 @@ keys! {
     on_log_full Live built "\"drop\" or \"block\"", "\"drop\"",
         "On a full disk: wait up to 30 s, then drop, count and report lines; or wait for ever.",
         "on_log_full = \"block\"";
-    update Live later "{ strategy, max_surge, max_unavailable, min_healthy_time, healthy_deadline, auto_revert }", "by capability",
+    update Live built "{ strategy, max_surge, max_unavailable, min_healthy_time, healthy_deadline, auto_revert }", "by capability",
         "How processes are replaced one after the other.",
         "update = { min_healthy_time = \"10s\" }";
     hooks Live later "{ pre_start, post_ready, pre_stop, on_crash, on_give_up }", "none",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, InstanceId, Millis, Moment, WallTime};
+use super::{App, Bytes, InstanceId, Millis, Moment, WallTime};
 
 /// A snapshot of all instances.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -50,6 +50,8 @@ pub enum Phase {
         pid: u32,
         /// Since when.
         since: Moment,
+        /// Whether it is good.
+        readiness: Readiness,
     },
     /// It was asked to end, or what it left behind is being cleared away.
     Stopping {
@@ -80,11 +82,11 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The word for tables and `--json`.
+    /// The word for tables and `--json`. A process that is not good yet is starting.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
-            Self::Starting => "starting",
+            Self::Starting | Self::Running { readiness: Readiness::Waiting { .. }, .. } => "starting",
             Self::Running { .. } => "running",
             Self::Stopping { .. } => "stopping",
             Self::Backoff { .. } => "backoff",
@@ -105,6 +107,35 @@ impl Phase {
     /// Whether a process may exist in this phase.
     pub fn is_alive(&self) -> bool {
         matches!(self, Self::Starting | Self::Running { .. } | Self::Stopping { .. })
+    }
+}
+
+/// Whether a living process is good.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Readiness {
+    /// It is, or nothing is declared that it would have to be.
+    Ready,
+    /// Not yet.
+    Waiting {
+        /// When it has failed.
+        deadline: Moment,
+        /// What the last probe found: `connection refused`.
+        last: Option<String>,
+    },
+    /// It was; lately health probes fail.
+    Failing {
+        /// What the last probe found.
+        last: String,
+        /// How many in a row.
+        failures: u32,
+    },
+}
+
+impl Readiness {
+    /// Whether it is up as far as others are concerned.
+    pub fn is_up(&self) -> bool {
+        !matches!(self, Self::Waiting { .. })
     }
 }
 
@@ -186,6 +217,30 @@ pub enum Failure {
         /// How.
         exit: Exit,
     },
+    /// Its process was not good in time.
+    NotReady {
+        /// How long it had.
+        after: Millis,
+        /// What the last probe found.
+        last: Option<String>,
+    },
+    /// Its process ended before it was good.
+    EndedUnready {
+        /// How.
+        exit: Exit,
+    },
+    /// Its health probes failed, and its policy is never to restart.
+    Unhealthy {
+        /// What the last probe found.
+        why: String,
+    },
+    /// It used too much memory, and its policy is never to restart.
+    OverMemory {
+        /// What its tree used.
+        used: Bytes,
+        /// What it may use.
+        limit: Bytes,
+    },
 }
 
 impl fmt::Display for Failure {
@@ -196,6 +251,11 @@ impl fmt::Display for Failure {
                 write!(f, "gave up after {starts} unstable starts in a row, the last one ended with {exit}")
             }
             Self::Exited { exit } => write!(f, "ended with {exit} and is not restarted"),
+            Self::NotReady { after, last: None } => write!(f, "was not ready after {after}"),
+            Self::NotReady { after, last: Some(last) } => write!(f, "was not ready after {after}: {last}"),
+            Self::EndedUnready { exit } => write!(f, "ended with {exit} before it was ready"),
+            Self::Unhealthy { why } => write!(f, "is unhealthy: {why}"),
+            Self::OverMemory { used, limit } => write!(f, "used {used} of memory, more than {limit}"),
         }
     }
 }

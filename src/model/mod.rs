@@ -17,23 +17,32 @@
 mod app;
 mod desired;
 mod digest;
+mod error;
 mod event;
 mod keys;
 mod live;
 mod name;
 mod plan;
 mod quantity;
+mod readiness;
+mod triggers;
+mod update;
 
 pub use app::{
-    App, Condition, LogPolicy, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run, StopPolicy, StopScope, Template,
+    App, Condition, Kind, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run,
+    StopPolicy, StopScope, Template,
 };
 pub use desired::{Change, Declared, Desired, Environment, Origin, Project, Proposed, Standing};
 pub use digest::Digest;
+pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
 pub use keys::{Class, KEYS, Key, key};
-pub use live::{Exit, Failure, Live, LiveInstance, Phase, SpawnError, SpawnStage};
+pub use live::{Exit, Failure, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use plan::{
     ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, Verb,
 };
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
+pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
+pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
+pub use update::{Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};

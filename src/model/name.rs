@@ -136,7 +136,7 @@ impl AppId {
 
     /// The instance of this app in `slot`.
     pub fn instance(&self, slot: u32) -> InstanceId {
-        InstanceId { app: self.clone(), slot }
+        InstanceId { app: self.clone(), slot, is_successor: false }
     }
 }
 
@@ -171,7 +171,8 @@ impl From<AppId> for String {
     }
 }
 
-/// One copy of an app: the app and its slot. Printed `shop:api/0`.
+/// One copy of an app: the app and its slot. Printed `shop:api/0`; while a rolling update has two processes for one
+/// slot, the new one is `shop:api/0+` until it takes the slot over.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceId {
@@ -179,11 +180,27 @@ pub struct InstanceId {
     pub app: AppId,
     /// Its number among the copies, from 0; a slot never moves.
     pub slot: u32,
+    /// It is about to take the slot over from the one that has it.
+    pub is_successor: bool,
+}
+
+impl InstanceId {
+    /// The one that is to take this slot over.
+    #[must_use]
+    pub fn successor(self) -> Self {
+        Self { is_successor: true, ..self }
+    }
+
+    /// The slot itself, whoever has it.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self { is_successor: false, ..self }
+    }
 }
 
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.app, self.slot)
+        write!(f, "{}/{}{}", self.app, self.slot, if self.is_successor { "+" } else { "" })
     }
 }
 
@@ -192,8 +209,9 @@ impl FromStr for InstanceId {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let wrong = |problem| NameError { what: "instance", text: text.to_owned(), problem };
         let (app, slot) = text.rsplit_once('/').ok_or_else(|| wrong("it is written `project:name/slot`"))?;
-        let slot = slot.parse().map_err(|_| wrong("the slot is not a number"))?;
-        Ok(Self { app: app.parse()?, slot })
+        let number = slot.strip_suffix('+').unwrap_or(slot);
+        let slot_number = number.parse().map_err(|_| wrong("the slot is not a number"))?;
+        Ok(Self { app: app.parse()?, slot: slot_number, is_successor: number != slot })
     }
 }
 
@@ -228,6 +246,10 @@ mod tests {
     fn an_instance_reads_back_as_it_prints() {
         let id: InstanceId = "shop:api/3".parse().unwrap();
         assert_eq!((id.slot, id.to_string().as_str()), (3, "shop:api/3"));
+        let next = id.clone().successor();
+        assert_eq!((next.to_string().as_str(), next.to_string().parse()), ("shop:api/3+", Ok(next.clone())));
+        assert!(id < next && next < id.app.instance(4), "a successor stands right behind its slot");
+        assert_eq!(next.settled(), id);
         assert!("shop:api".parse::<InstanceId>().is_err());
         assert!("api/0".parse::<InstanceId>().is_err());
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, ProjectName};
+use super::{AppName, ProjectName, UpdateStrategy};
 
 /// Ordered operations for one project. Same inputs, same plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -26,6 +26,15 @@ impl Plan {
     pub fn keep_only(&mut self, is_meant: impl Fn(&AppName) -> bool) {
         self.operations.retain(|operation| is_meant(&operation.app));
         self.summary = Summary::of(&self.operations);
+    }
+
+    /// Makes rolls plain restarts: a person or a sensor asked for new processes now.
+    pub fn restart_at_once(&mut self) {
+        for operation in &mut self.operations {
+            if let Verb::Roll { slots, manner: UpdateStrategy::Restart } = &mut operation.verb {
+                operation.verb = Verb::Restart { slots: std::mem::take(slots) };
+            }
+        }
     }
 
     /// Whether applying it would do anything.
@@ -58,8 +67,15 @@ pub enum Verb {
         /// Which.
         slots: Vec<u32>,
     },
-    /// Processes are replaced, one slot after the other.
+    /// Processes are replaced, a few slots at a time; each must stay good before the next.
     Roll {
+        /// Which.
+        slots: Vec<u32>,
+        /// Which process comes first.
+        manner: UpdateStrategy,
+    },
+    /// Processes are replaced, a few slots at a time, each as soon as the last one is up.
+    Restart {
         /// Which.
         slots: Vec<u32>,
     },
@@ -115,6 +131,7 @@ impl Verb {
         match self {
             Self::Start { .. } => "start",
             Self::Roll { .. } => "roll",
+            Self::Restart { .. } => "restart",
             Self::Scale { .. } => "scale",
             Self::Update => "update",
             Self::Rename { .. } => "rename",
@@ -141,6 +158,10 @@ pub enum Reason {
     NotRunning,
     /// It was given up, and a person applies again.
     WasErrored,
+    /// It waited for its next start, and a person applies again.
+    WasInBackoff,
+    /// It runs what nobody knows: the state that held its spec was lost.
+    SpecLost,
     /// It was stopped by a person; this apply starts it again.
     WasStopped {
         /// Who.
@@ -226,6 +247,11 @@ pub enum Note {
         /// Which.
         name: String,
     },
+    /// It runs and nothing declares it, because the state that held its spec was lost: it is left alone.
+    SpecLost {
+        /// Which.
+        app: AppName,
+    },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {
         /// Which.
@@ -277,7 +303,7 @@ impl Summary {
             }
             match &operation.verb {
                 Verb::Start { .. } => summary.start += u32::from(!was_stopped),
-                Verb::Roll { .. } => summary.roll += 1,
+                Verb::Roll { .. } | Verb::Restart { .. } => summary.roll += 1,
                 Verb::Update => summary.update += 1,
                 Verb::Scale { add, remove, .. } => {
                     summary.slots_added += u32::try_from(add.len()).unwrap_or(u32::MAX);

@@ -147,6 +147,13 @@ pub fn first_line(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(line).trim_end_matches('\r').to_owned())
 }
 
+/// The program of a script's `#!` line, if that is what does not exist: the kernel reports it as the script missing.
+pub fn missing_interpreter(script: &Path) -> Option<PathBuf> {
+    let line = first_line(script)?;
+    let program = PathBuf::from(line.strip_prefix("#!")?.split_whitespace().next()?);
+    (!program.exists()).then_some(program)
+}
+
 /// The path without links, `.` and `..`.
 ///
 /// # Errors

@@ -74,8 +74,3 @@ pub fn current_folder() -> io::Result<std::path::PathBuf> {
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
-
-/// The words of this process's command line, its own name first.
-pub fn arguments() -> Vec<std::ffi::OsString> {
-    std::env::args_os().collect()
-}

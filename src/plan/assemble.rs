@@ -6,7 +6,7 @@ use crate::model::{App, AppName, Note, Operation, Plan, Project, ProjectName, Re
 
 use super::operations::AppScene;
 use super::replacement::{Leaving, replace};
-use super::slots::{is_up, running};
+use super::slots::{has_lost_spec, is_up, running};
 use super::target::Target;
 use super::{Instances, order};
 
@@ -39,6 +39,9 @@ impl<'a> Scene<'a> {
             if !self.target.untouched.contains(name) {
                 self.add_app(name, &mut starts, &mut notes);
             }
+        }
+        if self.is_complete {
+            notes.extend(self.forgotten().map(|app| Note::SpecLost { app: app.clone() }));
         }
         let mut leaving = self.leaving();
         let surviving = self.live.keys().copied().filter(|name| specs.contains_key(name)).collect();
@@ -81,12 +84,25 @@ impl<'a> Scene<'a> {
         notes.extend(steps.notes);
     }
 
+    /// Whether an app is neither declared any more nor gets another name.
+    fn is_unclaimed(&self, name: &AppName) -> bool {
+        !self.target.project.apps.contains_key(name) && !self.target.renames.values().any(|old| old == name)
+    }
+
+    /// Apps of which nothing is known but that they run. That they stand in no file is no reason to
+    /// end them: which files there were is lost, too.
+    fn forgotten(&self) -> impl Iterator<Item = &'a AppName> {
+        let stored = self.stored;
+        let is_stored = move |name: &AppName| stored.is_some_and(|stored| stored.apps.contains_key(name));
+        let lost = self.live.iter().filter(|(_, live)| has_lost_spec(live)).map(|(name, _)| *name);
+        lost.filter(move |name| self.is_unclaimed(name) && !is_stored(name))
+    }
+
     /// Apps that are declared no longer: stored until now, or left over from an apply that was cut short.
     fn leaving(&self) -> BTreeMap<&'a AppName, Leaving<'a>> {
-        let renamed: BTreeSet<_> = self.target.renames.values().collect();
-        let is_leaving = |name: &AppName| {
-            !self.target.is_partial && !self.target.project.apps.contains_key(name) && !renamed.contains(name)
-        };
+        let forgotten: BTreeSet<_> = self.forgotten().collect();
+        let is_leaving =
+            |name: &AppName| !self.target.is_partial && self.is_unclaimed(name) && !forgotten.contains(name);
         let stored = self.stored.into_iter().flat_map(|stored| &stored.apps);
         let stored = stored.map(|(name, declared)| (name, &*declared.spec));
         let alive = self.live.iter().filter_map(|(name, live)| Some((*name, &*live.values().next()?.spec)));

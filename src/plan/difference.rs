@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::model::{App, Class, key};
 
 /// Groups of `App` that structure the code but not the file: their names are no part of a path.
-const GROUPS: [&str; 4] = ["run", "restart", "stop", "logs"];
+const GROUPS: [&str; 6] = ["run", "restart", "stop", "logs", "watching", "schedule"];
 
 /// Keys that say who an app is; whether it changed is another question.
 const IDENTITY: [&str; 3] = ["project", "name", "moved_from"];

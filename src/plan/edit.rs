@@ -9,7 +9,7 @@ use crate::model::{
     WallTime,
 };
 
-use super::{INSTANCES_MAX, target, usage};
+use super::{INSTANCES_MAX, forgotten, target, usage};
 
 /// A change that a person makes without a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,11 @@ pub enum Edit {
     },
     /// `pm restart api`.
     Restart,
+    /// `pm reload api`: new processes for what runs, one after the other and without a gap where that is possible.
+    Reload,
+    /// New processes for what runs, has ended or was given up, because something automatic asks: what a person stopped
+    /// stays stopped.
+    Recycle,
     /// `pm delete api`.
     Delete,
     /// `pm scale api 4`.
@@ -57,6 +62,10 @@ pub struct EditRequest<'a> {
 pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<Change>, Refusal> {
     let mut edited = stored.clone();
     for (name, slot) in request.targets {
+        if forgotten::is_forgotten(stored, name, live, request) {
+            forgotten::check(name, request)?;
+            continue;
+        }
         let Some(declared) = edited.apps.get_mut(name) else {
             return Err(usage(format!("project `{}` has no app `{name}`", request.project), None));
         };
@@ -73,6 +82,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             }
             (Edit::Start, slot) => start(declared, *slot, &instances(request.project, name, live)),
             (Edit::Restart, slot) => restart(declared, *slot, &instances(request.project, name, live)),
+            (Edit::Recycle | Edit::Reload, _) => recycle(declared, &instances(request.project, name, live)),
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
             (Edit::Delete, None) => drop(edited.apps.remove(name)),
@@ -99,10 +109,10 @@ fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Cha
 }
 
 /// The instances of one app by slot.
-fn instances<'a>(project: &ProjectName, name: &AppName, live: &'a Live) -> BTreeMap<u32, &'a LiveInstance> {
+pub(super) fn instances<'a>(project: &ProjectName, name: &AppName, live: &'a Live) -> BTreeMap<u32, &'a LiveInstance> {
     let app = AppId::new(project.clone(), name.clone());
     let all = live.instances.range(app.instance(0)..=app.instance(u32::MAX));
-    all.map(|(id, instance)| (id.slot, instance)).collect()
+    all.filter(|(id, _)| !id.is_successor).map(|(id, instance)| (id.slot, instance)).collect()
 }
 
 /// Running copies are kept; copies that wait, ended or were given up get a new process now.
@@ -151,6 +161,13 @@ fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
     declared.slot_epochs.clear();
     declared.stopped_slots.clear();
     declared.standing = Standing::Up;
+}
+
+fn recycle(declared: &mut Declared, live: &BTreeMap<u32, &LiveInstance>) {
+    let slots: Vec<u32> = live.keys().copied().filter(|slot| declared.should_run(*slot)).collect();
+    for slot in slots {
+        ask_restart(declared, slot, live);
+    }
 }
 
 fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {

@@ -11,6 +11,7 @@ mod assemble;
 mod difference;
 mod edit;
 mod field_change;
+mod forgotten;
 mod mask;
 mod operations;
 mod order;
@@ -31,6 +32,7 @@ use crate::model::{
 use target::Target;
 
 pub use edit::{Edit, EditRequest, edit};
+pub use forgotten::{add_forgotten, with_lost_spec};
 pub use mask::{HIDDEN, is_secret};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
@@ -118,7 +120,11 @@ type Instances<'a> = BTreeMap<&'a AppName, BTreeMap<u32, &'a LiveInstance>>;
 fn instances_of<'a>(project: &ProjectName, live: &'a Live) -> Instances<'a> {
     let mut instances = Instances::new();
     for (id, instance) in live.instances.iter().filter(|(id, _)| id.app.project == *project) {
-        instances.entry(&id.app.name).or_default().insert(id.slot, instance);
+        let slots = instances.entry(&id.app.name).or_default();
+        // A successor alone stands for its slot: the one that it replaces is gone already.
+        if !id.is_successor || !live.instances.contains_key(&id.clone().settled()) {
+            slots.insert(id.slot, instance);
+        }
     }
     instances
 }

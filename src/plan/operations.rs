@@ -90,7 +90,7 @@ impl AppScene<'_> {
             return (None, &slots.absent);
         }
         let add = if is_growth { slots.absent.clone() } else { Vec::new() };
-        let from = if old_count == self.target.instances() {
+        let from = if self.prior.is_none() || old_count == self.target.instances() {
             u32::try_from(self.live.len()).unwrap_or(u32::MAX)
         } else {
             old_count
@@ -126,9 +126,11 @@ impl AppScene<'_> {
 
     fn start_reason(&self, slots: &Slots) -> Reason {
         match self.prior.map(|prior| &prior.standing) {
+            _ if slots.has_lost_spec => Reason::SpecLost,
             None => Reason::New,
             Some(Standing::Stopped { by, at, .. }) => Reason::WasStopped { by: by.clone(), at: *at },
             Some(_) if slots.has_errored => Reason::WasErrored,
+            Some(_) if slots.has_backoff => Reason::WasInBackoff,
             Some(_) if slots.is_restart_asked && slots.stale.is_empty() => Reason::RestartAsked,
             Some(_) => Reason::NotRunning,
         }
@@ -145,11 +147,14 @@ impl AppScene<'_> {
         if slots.is_out_of_date && !fields.iter().any(|field| field.class == Class::Respawn) {
             reasons.push(Reason::OutOfDate);
         }
+        if slots.has_lost_spec {
+            reasons.push(Reason::SpecLost);
+        }
         reasons.extend(self.field_reasons(fields));
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);
         }
-        let verb = Verb::Roll { slots: slots.stale.clone() };
+        let verb = Verb::Roll { slots: slots.stale.clone(), manner: self.target.spec.update_strategy() };
         Some(self.operation(verb, reasons, running(&self.live, &slots.stale)))
     }
 

@@ -51,7 +51,7 @@ pub(super) fn fill_after(operations: &mut [Operation], specs: &BTreeMap<&AppName
 /// Whether new processes come into being.
 fn starts(verb: &Verb) -> bool {
     match verb {
-        Verb::Start { .. } | Verb::Roll { .. } | Verb::Replace { .. } => true,
+        Verb::Start { .. } | Verb::Roll { .. } | Verb::Restart { .. } | Verb::Replace { .. } => true,
         Verb::Scale { add, .. } => !add.is_empty(),
         Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => false,
     }

@@ -24,6 +24,10 @@ pub(super) struct Slots<'a> {
     pub followed: Option<&'a Arc<App>>,
     /// Among `down`: a person retries what was given up.
     pub has_errored: bool,
+    /// Among `down`: a person does not wait for the next try.
+    pub has_backoff: bool,
+    /// Among `down` and `stale`: nobody knows what the process was started with.
+    pub has_lost_spec: bool,
     /// Among `down` and `stale`: a person asked for a new process.
     pub is_restart_asked: bool,
     /// Among `down` and `stale`: the spec that a process was started with differs in a field that needs a new one.
@@ -36,6 +40,8 @@ enum Distance {
     None,
     Followable,
     NeedsProcess,
+    /// The spawn record was lost.
+    Unknown,
 }
 
 /// What is to be done with one instance.
@@ -72,7 +78,9 @@ impl<'a> Slots<'a> {
 
     fn take(&mut self, slot: u32, instance: &'a LiveInstance, declared: &Declared, distance: Distance, is_asked: bool) {
         let is_behind = instance.epoch < declared.epoch_of(slot);
-        let is_stale = is_behind || distance == Distance::NeedsProcess;
+        // What runs is better than what an older state may say: only a person has it replaced.
+        let is_lost = distance == Distance::Unknown;
+        let is_stale = is_behind || distance == Distance::NeedsProcess || (is_lost && is_asked);
         let need = if declared.should_run(slot) {
             wanted(&instance.phase, is_stale, distance, is_asked)
         } else {
@@ -89,12 +97,15 @@ impl<'a> Slots<'a> {
             Need::Roll => self.stale.push(slot),
         }
         self.has_errored |= is_asked && matches!(instance.phase, Phase::Errored { .. });
+        self.has_backoff |= need == Need::Start && matches!(instance.phase, Phase::Backoff { .. });
+        self.has_lost_spec |= is_lost;
         self.is_restart_asked |= is_behind;
         self.is_out_of_date |= distance == Distance::NeedsProcess;
     }
 }
 
-/// An instance that should run. What waits, ended well or was given up is left alone, unless it is out of date.
+/// An instance that should run. What waits, ended well or was given up is left alone, unless it is out of date; a person
+/// who applies has what waits or was given up tried again.
 fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> Need {
     let is_followable = distance == Distance::Followable;
     match phase {
@@ -103,6 +114,7 @@ fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> 
         Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } | Phase::Stopping { .. } if is_stale => {
             Need::Roll
         }
+        Phase::Backoff { .. } if is_asked => Need::Start,
         Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } if is_followable => Need::Follow,
         // What was asked to end is wanted again; without a main process its own policy may still bring it back.
         Phase::Stopped | Phase::Stopping { pid: Some(_), .. } => Need::Start,
@@ -127,6 +139,9 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
     if Arc::ptr_eq(spawned, declared) {
         return Distance::None;
     }
+    if spawned.is_spec_lost() {
+        return Distance::Unknown;
+    }
     let fields = difference(spawned, declared);
     if fields.iter().any(|field| field.class == Class::Respawn) {
         Distance::NeedsProcess
@@ -140,6 +155,11 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
 /// Whether a process exists or would come back by itself.
 pub(super) fn is_up(phase: &Phase) -> bool {
     phase.is_alive() || matches!(phase, Phase::Backoff { .. })
+}
+
+/// Whether one of these runs what nobody knows.
+pub(super) fn has_lost_spec(live: &BTreeMap<u32, &LiveInstance>) -> bool {
+    live.values().any(|instance| instance.spec.is_spec_lost())
 }
 
 /// How many of these slots hold a process that an operation would end.

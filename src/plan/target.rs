@@ -7,6 +7,7 @@ use crate::model::{
     App, AppName, ApplyOptions, Change, Declared, Digest, Environment, Origin, Project, ProjectName, Proposed, Standing,
 };
 
+use super::slots::has_lost_spec;
 use super::{Instances, ownership};
 
 /// The project as it should be, and how its apps got there.
@@ -109,7 +110,8 @@ pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, project: &Pr
 
 /// Which apps bear a new name: `moved_from` names an app that is declared no longer.
 ///
-/// The old app is either still stored, or (an apply was cut short after it had been stored) still alive.
+/// The old app is either still stored, or (an apply was cut short after it had been stored; the state was lost) still
+/// alive.
 fn renames<'a>(
     declared: impl Iterator<Item = &'a App> + Clone,
     stored: Option<&Project>,
@@ -122,7 +124,7 @@ fn renames<'a>(
     for app in declared.filter(|app| !live.contains_key(&app.name)) {
         let is_old_self = |old: &AppName| match (is_stored(old), is_stored(&app.name)) {
             (true, is_new_stored) => !is_new_stored,
-            (false, is_new_stored) => is_new_stored && live.contains_key(old),
+            (false, is_new_stored) => live.get(old).is_some_and(|live| is_new_stored || has_lost_spec(live)),
         };
         let old = app.moved_from.iter().find(|old| {
             old.project == app.project

@@ -7,8 +7,9 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::conditions::{Waited, needs_dependencies};
 use super::perform::Surroundings;
-use super::{Intent, OperationReport, OperationResult, Progress, Report};
+use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
 use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Verb};
 use crate::os;
 
@@ -17,12 +18,15 @@ use crate::os;
 pub(super) struct Execution {
     pub surroundings: Surroundings,
     pub project: ProjectName,
+    /// Desired as it was until then.
+    pub before: Arc<Desired>,
     /// Desired as this plan wants it.
     pub promised: Arc<Desired>,
     /// Desired as it is by now: a later command may have taken over.
     pub desired: watch::Receiver<Arc<Desired>>,
     pub busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
     pub failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
+    pub waiting: watch::Sender<Arc<Waiting>>,
     pub cause: Cause,
     pub generation: u64,
     pub progress: broadcast::Sender<Progress>,
@@ -70,9 +74,25 @@ impl Execution {
         if !apps.is_empty() {
             os::give_memory_back();
         }
+        self.wake_dependents(&reports).await;
         let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
         // Nobody may be listening any more: the work was done all the same.
         let _ = self.progress.send(Progress::Finished(report));
+    }
+
+    /// Something came up that others may have been skipped for.
+    async fn wake_dependents(&self, reports: &[OperationReport]) {
+        let project = self.promised.projects.get(&self.project);
+        let has_dependents =
+            project.is_some_and(|project| project.apps.values().any(|declared| !declared.spec.depends_on.is_empty()));
+        let has_news = reports.iter().any(|report| report.result == OperationResult::Done && report.verb != "stop");
+        if has_dependents
+            && has_news
+            && let Some(door) = self.door.upgrade()
+        {
+            // A reconciler that is gone leaves with the daemon.
+            let _ = door.send(Intent::Wake).await;
+        }
     }
 
     /// Runs operations side by side as far as their dependencies allow.
@@ -91,21 +111,28 @@ impl Execution {
 
     async fn walk(&self, line: Line) -> Vec<OperationReport> {
         let mut reports = Vec::new();
-        let mut barred_by = None;
+        let mut barred_by: Option<String> = None;
         for mut need in line.needs {
             let gate = need.wait_for(|gate| *gate != Gate::Closed).await.map_or(Gate::Barred, |gate| *gate);
             if gate == Gate::Barred {
-                barred_by = Some("an app that it depends on did not start");
+                barred_by = Some("an app that it depends on did not start".to_owned());
             }
         }
         for operation in line.operations {
-            if let Some(why) = barred_by {
+            if barred_by.is_none() && needs_dependencies(&operation.verb) {
+                barred_by = match self.wait_for_dependencies(&operation.app).await {
+                    Waited::Met => None,
+                    Waited::Never(why) => Some(why),
+                    Waited::Superseded => Some("a later command took over".to_owned()),
+                };
+            }
+            if let Some(why) = &barred_by {
                 reports.extend(self.skip(vec![operation], why));
                 continue;
             }
             let report = self.operate(&operation).await;
             if report.result != OperationResult::Done {
-                barred_by = Some("an earlier step for this app did not succeed");
+                barred_by = Some("an earlier step for this app did not succeed".to_owned());
             }
             reports.push(report);
         }
@@ -124,17 +151,15 @@ impl Execution {
         report
     }
 
-    /// A form of an app that failed or was skipped is not tried again by anything automatic; one that came up is
-    /// forgiven.
+    /// A form of an app that failed is not tried again by anything automatic; one that came up is forgiven. What was
+    /// only skipped is tried again by itself: it starts as soon as what it depends on has come up after all.
     fn remember(&self, app: &AppName, result: &OperationResult) {
         let key = (self.project.clone(), app.clone());
         let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(app));
         self.failed.send_if_modified(|failed| match (result, declared) {
-            (OperationResult::Failed { .. } | OperationResult::Skipped { .. }, Some(declared)) => {
-                failed.insert(key, declared.digest).is_none()
-            }
+            (OperationResult::Failed { .. }, Some(declared)) => failed.insert(key, declared.digest).is_none(),
             (OperationResult::Done, _) => failed.remove(&key).is_some(),
-            (_, None) | (OperationResult::Superseded, _) => false,
+            (_, None) | (OperationResult::Superseded | OperationResult::Skipped { .. }, _) => false,
         });
     }
 
@@ -147,7 +172,6 @@ impl Execution {
         });
         let reports: Vec<_> = skipped.collect();
         for report in &reports {
-            self.remember(&report.app, &report.result);
             let _ = self.progress.send(Progress::Ended(report.clone()));
         }
         reports

@@ -4,22 +4,27 @@
 //! Never: a second way to start or stop anything; input in a wake-up
 //! Walk:  [`crate::api`] → `intent` → [`crate::store`] → [`crate::plan`] → `execute` → [`crate::supervisor`]
 
+mod conditions;
 mod execute;
 mod perform;
+mod rollout;
 mod run;
 mod stored;
+mod trigger;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use crate::plan::Edit;
 pub use perform::Surroundings;
 pub use stored::Keeper;
 
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Change, Desired, Exit, Failure, InstanceId, Millis, Plan, Proposed, Refusal,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Condition, Desired, Exit, Failure, InstanceId, Millis, Moment,
+    Plan, Proposed, Refusal,
 };
 
 /// What an edit is about: whole apps, or one slot of one app.
@@ -44,6 +49,13 @@ pub enum Progress {
     },
     /// An operation ended.
     Ended(OperationReport),
+    /// A start waits for another app.
+    Waits {
+        /// The app.
+        app: AppName,
+        /// For what.
+        waits_for: WaitsFor,
+    },
     /// Everything ended.
     Finished(Report),
 }
@@ -139,6 +151,24 @@ pub enum ReconcileError {
 #[derive(Clone, Debug)]
 pub struct Reconciler {
     intents: mpsc::Sender<Intent>,
+    desired: watch::Receiver<Arc<Desired>>,
+    waiting: watch::Receiver<Arc<Waiting>>,
+}
+
+/// Apps whose start waits for another app, with what they wait for.
+pub type Waiting = BTreeMap<AppId, WaitsFor>;
+
+/// What a start waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// The app that it depends on.
+    pub app: AppName,
+    /// What has to have happened to it.
+    pub condition: Condition,
+    /// How it is at present: `not ready yet: connection refused`.
+    pub why: String,
+    /// Since when.
+    pub since: Moment,
 }
 
 /// Intents that may wait at the door; the senders wait beyond that.
@@ -155,14 +185,20 @@ pub(crate) enum Intent {
     /// From an execution: keep these unless somebody changed the same things since that Desired.
     Amend(Vec<Change>, Arc<Desired>, oneshot::Sender<Result<(), ReconcileError>>),
     Desired(oneshot::Sender<Arc<Desired>>),
+    /// From a sensor: new processes for an app, because of this.
+    Trigger(AppId, Cause),
+    /// Compare what is stored with what lives.
+    Wake,
 }
 
 impl Reconciler {
     /// Starts the loop; its first wake-up brings up what should run and does not.
     pub fn start(desired: Desired, keeper: Keeper, surroundings: Surroundings) -> Self {
         let (intents, inbox) = mpsc::channel(INTENTS_MAX);
-        tokio::spawn(run::Loop::new(desired, keeper, surroundings, inbox, intents.downgrade()).run());
-        Self { intents }
+        let instances = run::Loop::new(desired, keeper, surroundings, inbox, intents.downgrade());
+        let (desired, waiting) = (instances.desired_changes(), instances.waiting_changes());
+        tokio::spawn(instances.run());
+        Self { intents, desired, waiting }
     }
 
     /// What an apply would do. Touches nothing.
@@ -208,6 +244,23 @@ impl Reconciler {
     /// The daemon is leaving already.
     pub async fn stop_everything(&self, by: Actor) -> Result<Vec<Accepted>, ReconcileError> {
         self.ask(|reply| Intent::StopAll(by, false, reply)).await?
+    }
+
+    /// New processes for an app that runs, because of something that a sensor saw: by its update strategy, and one
+    /// more time if something happens meanwhile. An app that a person stopped stays stopped. A timed task is run.
+    pub async fn trigger(&self, app: AppId, cause: Cause) {
+        // A reconciler that is gone leaves with the daemon.
+        let _ = self.intents.send(Intent::Trigger(app, cause)).await;
+    }
+
+    /// What should be, as it changes.
+    pub fn desired_changes(&self) -> watch::Receiver<Arc<Desired>> {
+        self.desired.clone()
+    }
+
+    /// Which starts wait for something, as it changes.
+    pub fn waiting(&self) -> Arc<Waiting> {
+        Arc::clone(&self.waiting.borrow())
     }
 
     /// What should be, now.

@@ -18,7 +18,7 @@ use crate::os::{Home, Worker};
 use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};
 
 /// How long a new process must live to count as started, where nothing better is declared.
-const ALIVE_FOR: Duration = Duration::from_millis(300);
+pub(super) const ALIVE_FOR: Duration = Duration::from_millis(300);
 /// Lines of output that a failure report carries.
 const LAST_LINES: usize = 5;
 
@@ -43,7 +43,8 @@ impl Execution {
         let app = &operation.app;
         match &operation.verb {
             Verb::Start { slots } => self.start(app, slots).await,
-            Verb::Roll { slots } => self.roll(app, slots).await,
+            Verb::Roll { slots, manner } => self.roll(app, slots, *manner).await,
+            Verb::Restart { slots } => self.restart(app, slots).await,
             Verb::Scale { add, remove, .. } => {
                 let removed = self.all(app, remove, |_| Some(Task::Delete(self.cause.clone()))).await;
                 if removed == OperationResult::Done { self.start(app, add).await } else { removed }
@@ -51,31 +52,29 @@ impl Execution {
             Verb::Update => self.update(app).await,
             Verb::Rename { from } => self.rename(from, app).await,
             Verb::Replace { old, slots } => self.replace(old, app, slots).await,
-            Verb::Stop { slots } => self.all(app, slots, |_| Some(Task::Stop(self.cause.clone()))).await,
-            Verb::Delete { slots } => self.all(app, slots, |_| Some(Task::Delete(self.cause.clone()))).await,
+            Verb::Stop { slots } => {
+                self.discard_successors(app, slots).await;
+                self.all(app, slots, |_| Some(Task::Stop(self.cause.clone()))).await
+            }
+            Verb::Delete { slots } => {
+                self.discard_successors(app, slots).await;
+                self.all(app, slots, |_| Some(Task::Delete(self.cause.clone()))).await
+            }
             Verb::Keep | Verb::Hold => OperationResult::Done,
         }
     }
 
-    async fn start(&self, app: &AppName, slots: &[u32]) -> OperationResult {
+    pub(super) async fn start(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let started = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Start)).await;
-        if started == OperationResult::Done { self.stays_alive(app, slots).await } else { started }
+        if started == OperationResult::Done && !self.has_said_ready(app) {
+            return self.stays_alive(app, slots).await;
+        }
+        started
     }
 
-    /// One slot after the other; the next one only when this one lives.
-    async fn roll(&self, app: &AppName, slots: &[u32]) -> OperationResult {
-        for slot in slots {
-            let one = [*slot];
-            let restarted = self.all(app, &one, |slot| self.launch(app, slot).map(Task::Restart)).await;
-            if restarted != OperationResult::Done {
-                return restarted;
-            }
-            let alive = self.stays_alive(app, &one).await;
-            if alive != OperationResult::Done {
-                return alive;
-            }
-        }
-        OperationResult::Done
+    /// Whether the end of an order means that the app itself has said it is good.
+    pub(super) fn has_said_ready(&self, app: &AppName) -> bool {
+        self.declared(app).is_some_and(|declared| declared.spec.ready.is_some())
     }
 
     async fn update(&self, app: &AppName) -> OperationResult {
@@ -112,7 +111,12 @@ impl Execution {
 
     /// Gives one order per slot, all at once, and waits for all of them. `task` is `None` where a later command has
     /// changed what the plan was made from.
-    async fn all(&self, app: &AppName, slots: &[u32], task: impl Fn(u32) -> Option<Task>) -> OperationResult {
+    pub(super) async fn all(
+        &self,
+        app: &AppName,
+        slots: &[u32],
+        task: impl Fn(u32) -> Option<Task>,
+    ) -> OperationResult {
         let id = AppId::new(self.project.clone(), app.clone());
         let mut orders = JoinSet::new();
         for slot in slots {
@@ -138,24 +142,29 @@ impl Execution {
     /// A service that ends within its first moments has failed, unless its policy calls that exit done.
     async fn stays_alive(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let id = AppId::new(self.project.clone(), app.clone());
+        let instances: Vec<_> = slots.iter().map(|slot| id.instance(*slot)).collect();
+        self.stay_good(&instances, ALIVE_FOR).await
+    }
+
+    /// Looks twice: what was up at first must still be the same process, and good.
+    pub(super) async fn stay_good(&self, instances: &[InstanceId], time: Duration) -> OperationResult {
         let before = self.surroundings.supervisor.live().await;
-        tokio::time::sleep(ALIVE_FOR).await;
+        tokio::time::sleep(time).await;
         let after = self.surroundings.supervisor.live().await;
-        for slot in slots {
-            let instance = id.instance(*slot);
-            let (Some(before), Some(after)) = (before.instances.get(&instance), after.instances.get(&instance)) else {
+        for instance in instances {
+            let (Some(before), Some(after)) = (before.instances.get(instance), after.instances.get(instance)) else {
                 return OperationResult::Superseded;
             };
             match first_moments(before, after) {
                 FirstMoments::Lived => {}
                 FirstMoments::Overtaken => return OperationResult::Superseded,
-                FirstMoments::Failed(failure) => return self.failed(instance, failure).await,
+                FirstMoments::Failed(failure) => return self.failed(instance.clone(), failure).await,
             }
         }
         OperationResult::Done
     }
 
-    async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
+    pub(super) async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
         let live = self.surroundings.supervisor.live().await;
         let exit = live.instances.get(&instance).and_then(|live| live.last_exit);
         let last_lines = self.last_lines(&instance).await;
@@ -183,13 +192,13 @@ impl Execution {
     }
 
     /// What this plan wants of an app, unless a later command wants something else by now.
-    fn declared(&self, app: &AppName) -> Option<Declared> {
+    pub(super) fn declared(&self, app: &AppName) -> Option<Declared> {
         let promised = declared_in(&self.promised, &self.project, app)?;
         let current = self.desired.borrow();
         (declared_in(&current, &self.project, app) == Some(promised)).then(|| promised.clone())
     }
 
-    fn launch(&self, app: &AppName, slot: u32) -> Option<Launch> {
+    pub(super) fn launch(&self, app: &AppName, slot: u32) -> Option<Launch> {
         let declared = self.declared(app)?;
         Some(Launch {
             epoch: declared.epoch_of(slot),
@@ -201,10 +210,10 @@ impl Execution {
         })
     }
 
-    async fn live_slots(&self, app: &AppName) -> Vec<u32> {
+    pub(super) async fn live_slots(&self, app: &AppName) -> Vec<u32> {
         let live = self.surroundings.supervisor.live().await;
         let ids = live.instances.keys().filter(|id| id.app.project == self.project && id.app.name == *app);
-        ids.map(|id| id.slot).collect()
+        ids.filter(|id| !id.is_successor).map(|id| id.slot).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one loop that changes Desired: intents come in one after the other, each is planned, kept, then carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,15 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::execute::Execution;
 use super::perform::Surroundings;
-use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target};
+use super::rollout::strays;
+use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
-    Actor, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Operation, Plan, Project, ProjectName,
-    Proposed, Subject, Verb,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, Operation, Plan, Project,
+    ProjectName, Proposed, Subject, Verb,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
+use crate::supervisor::{Order, Task};
 
 /// How often Desired and Live are compared although nobody woke the loop.
 const SLOW_TIMER: Duration = Duration::from_secs(30);
@@ -24,16 +26,20 @@ const SLOW_TIMER: Duration = Duration::from_secs(30);
 pub(super) struct Loop {
     desired: watch::Sender<Arc<Desired>>,
     keeper: Keeper,
-    surroundings: Surroundings,
+    pub(super) surroundings: Surroundings,
     intents: mpsc::Receiver<Intent>,
     /// Everything was stopped for good: no wake-up starts anything any more.
-    is_leaving: bool,
+    pub(super) is_leaving: bool,
     /// For executions, which have amendments of their own; weak, so that they do not keep the loop alive.
     door: mpsc::WeakSender<Intent>,
     /// What failed in this form: nothing automatic tries it again until somebody changes it.
-    failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
+    pub(super) failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
+    /// Apps whose start waits for another app.
+    waiting: watch::Sender<Arc<Waiting>>,
+    /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
+    pub(super) triggered: BTreeMap<AppId, Cause>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
-    busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
+    pub(super) busy: watch::Sender<BTreeMap<(ProjectName, AppName), u32>>,
 }
 
 impl Loop {
@@ -52,8 +58,18 @@ impl Loop {
             is_leaving: false,
             door,
             failed: watch::Sender::new(BTreeMap::new()),
+            waiting: watch::Sender::default(),
+            triggered: BTreeMap::new(),
             busy: watch::Sender::new(BTreeMap::new()),
         }
+    }
+
+    pub fn desired_changes(&self) -> watch::Receiver<Arc<Desired>> {
+        self.desired.subscribe()
+    }
+
+    pub fn waiting_changes(&self) -> watch::Receiver<Arc<Waiting>> {
+        self.waiting.subscribe()
     }
 
     /// Runs until every handle is gone.
@@ -62,6 +78,7 @@ impl Loop {
         let mut timer = tokio::time::interval(SLOW_TIMER);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         timer.tick().await;
+        let mut freed = self.busy.subscribe();
         loop {
             tokio::select! {
                 intent = self.intents.recv() => match intent {
@@ -69,6 +86,7 @@ impl Loop {
                     None => return,
                 },
                 _ = timer.tick() => self.wake().await,
+                Ok(()) = freed.changed(), if !self.triggered.is_empty() => self.take_waiting_triggers().await,
             }
         }
     }
@@ -76,6 +94,8 @@ impl Loop {
     /// Who asked and went away does not want the answer: sending into the void is fine everywhere here.
     async fn take(&mut self, intent: Intent) {
         match intent {
+            Intent::Trigger(app, cause) => self.trigger(app, cause).await,
+            Intent::Wake => self.wake().await,
             Intent::Desired(reply) => drop(reply.send(self.current())),
             Intent::Plan(proposed, options, reply) => drop(reply.send(self.plan(&proposed, &options).await)),
             Intent::Apply(proposed, options, by, reply) => {
@@ -104,17 +124,25 @@ impl Loop {
             return;
         }
         let live = self.surroundings.supervisor.live().await;
-        let mut names: Vec<ProjectName> = desired.projects.keys().cloned().collect();
-        names.extend(
-            live.instances.keys().map(|id| id.app.project.clone()).filter(|name| !desired.projects.contains_key(name)),
-        );
-        names.dedup();
-        for name in names {
-            let project = desired.projects.get(&name).cloned().unwrap_or_else(Project::default);
+        for name in every_project(&desired, &live) {
+            let project = desired.projects.get(&name).cloned().unwrap_or_default();
             let mut plan = plan::plan_wakeup(&name, &project, &live);
             plan.keep_only(|app| self.may_touch(&name, &project, app));
+            self.discard_strays(&name, &plan, &live);
             if !plan.is_empty() {
-                self.execute(plan, Cause::Boot, Vec::new());
+                self.execute(plan, Cause::Boot, Vec::new(), Arc::clone(&desired));
+            }
+        }
+    }
+
+    /// New processes of a rolling update that nobody wants any more: the daemon that had started them is gone.
+    fn discard_strays(&self, project: &ProjectName, plan: &Plan, live: &Live) {
+        let busy = self.busy.borrow();
+        for instance in strays(project, plan, live) {
+            if !busy.contains_key(&(project.clone(), instance.app.name.clone())) {
+                let supervisor = self.surroundings.supervisor.clone();
+                let order = Order { instance, task: Task::Delete(Cause::Boot) };
+                tokio::spawn(async move { supervisor.order(order).await });
             }
         }
     }
@@ -152,7 +180,7 @@ impl Loop {
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
         self.tell_accepted(&decision.plan, generation, &cause);
-        Ok(self.execute(decision.plan, cause, removals))
+        Ok(self.execute(decision.plan, cause, removals, desired))
     }
 
     async fn edit(&mut self, targets: &[Target], edit: &Edit, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
@@ -163,11 +191,14 @@ impl Loop {
         let live = self.surroundings.supervisor.live().await;
         let mut changes = Vec::new();
         let desired = self.current();
+        let (at, known) = (os::wall(), every_project(&desired, &live));
         for (project, targets) in &by_project {
-            let stored =
-                desired.projects.get(project).ok_or_else(|| ReconcileError::NoSuchApp { app: project.to_string() })?;
-            let request = EditRequest { project, targets, edit, by: &by.name, at: os::wall() };
-            changes.extend(plan::edit(stored, &live, &request).map_err(ReconcileError::Refused)?);
+            if !known.contains(project) {
+                return Err(ReconcileError::NoSuchApp { app: project.to_string() });
+            }
+            let stored = desired.projects.get(project).cloned().unwrap_or_default();
+            let request = EditRequest { project, targets, edit, by: &by.name, at };
+            changes.extend(plan::edit(&stored, &live, &request).map_err(ReconcileError::Refused)?);
         }
         if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart) {
             changes.push(Change::ShutDown { is_shut_down: false });
@@ -176,11 +207,16 @@ impl Loop {
         let cause = Cause::Command { by: by.clone(), verb: verb(edit).to_owned() };
         let mut accepted = Vec::new();
         for (name, targets) in by_project {
-            let project = self.current().projects.get(&name).cloned().unwrap_or_else(Project::default);
+            let project = self.current().projects.get(&name).cloned().unwrap_or_default();
             let mut plan = plan::plan_wakeup(&name, &project, &live);
             plan.keep_only(|name| targets.iter().any(|(app, _)| app == name));
+            if *edit != Edit::Reload {
+                plan.restart_at_once();
+            }
+            let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
+            plan::add_forgotten(&mut plan, &project, &live, &request);
             self.tell_accepted(&plan, project.generation, &cause);
-            accepted.push(self.execute(plan, cause.clone(), Vec::new()));
+            accepted.push(self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired)));
         }
         Ok(accepted)
     }
@@ -193,12 +229,15 @@ impl Loop {
         let live = self.surroundings.supervisor.live().await;
         let cause = Cause::Command { by: by.clone(), verb: "shutdown".into() };
         let desired = self.current();
-        let plans = desired.projects.iter().map(|(name, project)| plan::plan_shutdown(name, project, &live, &by.name));
-        Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new())).collect())
+        let plans = every_project(&desired, &live).into_iter().map(|name| {
+            let project = desired.projects.get(&name).cloned().unwrap_or_default();
+            plan::plan_shutdown(&name, &project, &live, &by.name)
+        });
+        Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired))).collect())
     }
 
     /// Durable first, then in memory: what people are told was accepted survives everything.
-    async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
+    pub(super) async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -232,16 +271,19 @@ impl Loop {
         self.keep(changes.into_iter().filter(is_as_promised).collect()).await
     }
 
-    fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>) -> Accepted {
+    /// `before`: Desired as it was until now, to which an app goes back if its new form fails.
+    pub(super) fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>, before: Arc<Desired>) -> Accepted {
         let (progress, receiver) = broadcast::channel(plan.operations.len() * 2 + 16);
         let generation = self.generation_of(&plan.project);
         let execution = Execution {
             surroundings: self.surroundings.clone(),
             project: plan.project.clone(),
+            before,
             promised: self.current(),
             desired: self.desired.subscribe(),
             busy: self.busy.clone(),
             failed: self.failed.clone(),
+            waiting: self.waiting.clone(),
             cause,
             generation,
             progress,
@@ -251,7 +293,7 @@ impl Loop {
         Accepted { plan, generation, progress: receiver }
     }
 
-    fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
+    pub(super) fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
         if plan.is_empty() {
             return;
         }
@@ -262,13 +304,19 @@ impl Loop {
         self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
     }
 
-    fn current(&self) -> Arc<Desired> {
+    pub(super) fn current(&self) -> Arc<Desired> {
         Arc::clone(&self.desired.borrow())
     }
 
     fn generation_of(&self, project: &ProjectName) -> u64 {
         self.desired.borrow().projects.get(project).map_or(0, |project| project.generation)
     }
+}
+
+/// Every project that is declared, or of which something lives.
+fn every_project(desired: &Desired, live: &Live) -> BTreeSet<ProjectName> {
+    let alive = live.instances.keys().map(|id| &id.app.project);
+    desired.projects.keys().chain(alive).cloned().collect()
 }
 
 /// What is kept only after everything else has succeeded, and what is kept at once. An app that is replaced is
@@ -290,7 +338,8 @@ fn verb(edit: &Edit) -> &'static str {
     match edit {
         Edit::Start => "start",
         Edit::Stop { .. } => "stop",
-        Edit::Restart => "restart",
+        Edit::Restart | Edit::Recycle => "restart",
+        Edit::Reload => "reload",
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Unhold => "unhold",

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::ReconcileError;
 use crate::anchor::{Row, Table};
-use crate::model::{App, Change, Digest, Environment};
+use crate::model::{App, Change, Digest, Environment, with_causes};
 use crate::os::Worker;
 use crate::store::Store;
 use crate::supervisor::Specs;
@@ -23,6 +23,15 @@ impl Keeper {
     /// Puts the store behind `worker`, which must have one thread. What the rows of `table` name is never forgotten.
     pub fn new(store: Store, worker: Worker, table: Table) -> Self {
         Self { store: Arc::new(Mutex::new(store)), worker, table }
+    }
+
+    /// Has a copy of the state made beside its file, before the first change and without anybody waiting for it. On a
+    /// full disk the older copy stays, and the first change tells.
+    pub fn copy_soon(&self) {
+        let keeper = self.clone();
+        let copy = move || drop(keeper.store.lock().unwrap_or_else(PoisonError::into_inner).keep_copy());
+        // The queue is empty: nothing was submitted yet.
+        let _ = self.worker.submit(Box::new(copy));
     }
 
     /// Keeps the changes durably; when this returns they survive a power cut.
@@ -65,14 +74,4 @@ impl Specs for Keeper {
     fn base(&self, digest: &Digest) -> Option<Arc<Environment>> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).base(digest)
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -35,18 +35,38 @@ pub fn after_exit(
     unstable: u32,
     seed: u64,
 ) -> Verdict {
-    let is_listed = matches!(exit, Exit::Code(code) if policy.stop_exit_codes.contains(&code));
     let is_wanted_again = match policy.restart {
         RestartWhen::Always => true,
         RestartWhen::OnFailure => !exit.is_success(),
         RestartWhen::Never => false,
     };
-    if is_listed || (!is_wanted_again && exit.is_success()) {
+    if policy.is_done(exit) {
         return Verdict::Done;
     }
     if !is_wanted_again {
         return Verdict::GiveUp(Failure::Exited { exit });
     }
+    again(policy, exit, uptime, last_delay, unstable, seed)
+}
+
+/// Judges a process that was ended because it was no good; `failure` says why, `exit` how it then ended. Whatever its
+/// exit code, that was no success.
+pub fn after_trouble(
+    policy: &RestartPolicy,
+    failure: Failure,
+    exit: Exit,
+    uptime: Millis,
+    last_delay: Millis,
+    unstable: u32,
+    seed: u64,
+) -> Verdict {
+    match policy.restart {
+        RestartWhen::Never => Verdict::GiveUp(failure),
+        RestartWhen::Always | RestartWhen::OnFailure => again(policy, exit, uptime, last_delay, unstable, seed),
+    }
+}
+
+fn again(policy: &RestartPolicy, exit: Exit, uptime: Millis, last_delay: Millis, unstable: u32, seed: u64) -> Verdict {
     let unstable = if uptime >= policy.min_uptime.max(last_delay) { 0 } else { unstable.saturating_add(1) };
     match policy.max_restarts {
         Some(limit) if unstable > 0 && unstable >= limit => {

@@ -5,10 +5,12 @@
 //! Walk:  [`crate::lifecycle`] and [`crate::supervisor`] ask; nobody is told
 
 mod backoff;
+mod dependency;
 mod environment;
 mod program;
 pub mod rotation;
 
-pub use backoff::{Verdict, after_exit};
+pub use backoff::{Verdict, after_exit, after_trouble};
+pub use dependency::{Standpoint, dependency};
 pub use environment::{Place, environment};
 pub use program::{Argv, argv};

@@ -71,6 +71,17 @@ impl JournalFile {
         Ok(())
     }
 
+    /// Puts a copy of the good bytes beside the file. There is a whole older copy, or none yet, at every instant.
+    pub(super) fn copy_to(&self, folder: &Path) -> io::Result<()> {
+        let (previous, new) = (folder.join(PREVIOUS), folder.join(NEW));
+        let mut bytes = vec![0; usize::try_from(self.good_bytes).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        if read(&previous)?.is_some_and(|old| old == bytes) {
+            return Ok(());
+        }
+        create_whole(&new, &bytes, || fs::rename(&new, &previous)).map(drop)
+    }
+
     fn write(&self, batch: &[u8]) -> io::Result<()> {
         #[cfg(test)]
         if let Some(room) = self.room_bytes.filter(|room| *room < batch.len()) {
@@ -123,27 +134,32 @@ pub(super) fn open(path: &Path, good_bytes: u64) -> io::Result<JournalFile> {
 /// Puts a new file in the place of the current one. There is a whole current file at every instant.
 pub(super) fn replace(folder: &Path, bytes: &[u8], keep: Keep) -> io::Result<JournalFile> {
     let (current, previous, new) = (folder.join(JOURNAL), folder.join(PREVIOUS), folder.join(NEW));
-    remove(&new)?;
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
     let publish = || {
-        file.write_all_at(bytes, 0)?;
-        file.sync_all()?;
         if keep == Keep::Current {
             remove(&previous)?;
             fs::hard_link(&current, &previous)?;
         }
         fs::rename(&new, &current)
     };
-    if let Err(error) = publish() {
-        // A full disk needs the space; what cannot be removed is removed by the next attempt.
-        let _ = remove(&new);
-        return Err(error);
-    }
+    let file = create_whole(&new, bytes, publish)?;
     let mut journal = JournalFile::new(file, bytes.len() as u64);
     journal.unsynced_folder = Some(folder.to_owned());
     // The old and the new file say the same; only the next append depends on it, and tries again.
     let _ = journal.sync_folder();
     Ok(journal)
+}
+
+/// Writes a new file durably, then has it published under its real name. Whatever fails leaves nothing behind.
+fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce() -> io::Result<()>) -> io::Result<File> {
+    remove(path)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).and_then(|()| publish());
+    if let Err(error) = written {
+        // A full disk needs the space; what cannot be removed is removed by the next attempt.
+        let _ = remove(path);
+        return Err(error);
+    }
+    Ok(file)
 }
 
 /// Gives a damaged file a second name, so that a person can look at it. Returns that name.

@@ -11,8 +11,8 @@ pub(super) const FORMAT: u32 = 1;
 
 const MAGIC: &str = "pm-desired ";
 
-/// What a file says.
-#[derive(Debug)]
+/// What a file says. The default is what is known when there is none.
+#[derive(Debug, Default)]
 pub(super) struct Replay {
     pub desired: Desired,
     pub contents: Contents,
@@ -27,9 +27,10 @@ pub(super) struct Replay {
 }
 
 /// What stands behind the last batch that could be read.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Rest {
     /// Nothing.
+    #[default]
     Nothing,
     /// A batch that was never completed.
     Torn { bytes: u64 },
@@ -68,14 +69,7 @@ pub(super) fn snapshot(desired: &Desired, contents: &Contents, seq: u64) -> Resu
 /// Reads a file as far as it can be trusted. Every file that was ever written has at least one batch.
 pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Unreadable> {
     let header_bytes = read_header(bytes)?;
-    let mut replay = Replay {
-        desired: Desired::default(),
-        contents: Contents::default(),
-        seq: 0,
-        good_bytes: 0,
-        first_batch_bytes: 0,
-        rest: Rest::Nothing,
-    };
+    let mut replay = Replay::default();
     let mut at = header_bytes;
     let mut batch = Vec::new();
     while let Some(line) = next_line(&bytes[at..]) {

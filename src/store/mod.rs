@@ -5,7 +5,8 @@
 //! Walk:  [`crate::plan`] → [`crate::reconciler`] → here → `journal` → `disk`
 //!
 //! One file, `desired.journal`: a header line, then one line per record, in batches that end with a commit record.
-//! A batch counts as a whole or not at all. Specs and environments are written once and named by their digest.
+//! A batch counts as a whole or not at all. Specs and environments are written once and named by their digest. An older
+//! state lies beside it (`desired.journal.prev`), for the case that the file is damaged.
 
 mod checksum;
 mod disk;
@@ -27,7 +28,7 @@ use record::{Contents, Record};
 
 /// The current file.
 const JOURNAL: &str = "desired.journal";
-/// The file before the last compaction.
+/// An older state: a copy made when a daemon started, or the file before the last compaction.
 const PREVIOUS: &str = "desired.journal.prev";
 /// A file that is being written.
 const NEW: &str = "desired.journal.new";
@@ -71,12 +72,6 @@ pub enum StoreError {
         found: u32,
         /// The newest known format.
         known: u32,
-    },
-    /// It is not readable as a state, and there is no earlier one to fall back to.
-    #[error("`{}` is damaged from its first line on, and there is no earlier state; move it away to start empty", path.display())]
-    Damaged {
-        /// Which.
-        path: PathBuf,
     },
 }
 
@@ -156,6 +151,20 @@ impl Store {
     /// The recorded shell environment of this digest.
     pub fn base(&self, digest: &Digest) -> Option<Arc<Environment>> {
         self.contents.bases.get(digest).cloned()
+    }
+
+    /// Puts a copy of the state beside the file, unless there is one that says the same. A file of its own: what
+    /// damages the one does not reach the other. Blocks for the disk.
+    ///
+    /// # Errors
+    /// The disk is full or broken: the older copy stays.
+    pub fn keep_copy(&mut self) -> Result<(), StoreError> {
+        let is_first_start = self.seq <= 1;
+        if is_first_start {
+            return Ok(());
+        }
+        let writing = |source| StoreError::Write { path: self.folder.join(PREVIOUS), source };
+        self.file.copy_to(&self.folder).map_err(writing)
     }
 
     /// Whether most of the file is history that nobody needs any more.

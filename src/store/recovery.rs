@@ -2,10 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::Desired;
-
 use super::journal::{FORMAT, Replay, Rest, Unreadable, replay};
-use super::record::Contents;
 use super::{JOURNAL, PREVIOUS, StoreError, disk};
 
 /// What was found in the folder.
@@ -19,8 +16,8 @@ pub(super) enum Finding {
     Torn { path: PathBuf, bytes: u64 },
     /// The current file breaks off in the middle.
     Damaged { aside: PathBuf, seq: u64 },
-    /// The current file says nothing; the one before it is used.
-    FellBack { aside: PathBuf },
+    /// The current file says nothing, or less than its copy; the copy is used.
+    FellBack { aside: PathBuf, seq: u64 },
     /// Neither file says anything.
     Lost { aside: PathBuf },
     /// The current file is gone; the one before it is used.
@@ -46,9 +43,9 @@ impl Finding {
                  damaged file is kept as `{}`; look at `pm plan` and apply again",
                 aside.display()
             )),
-            Self::FellBack { aside } => Some(format!(
-                "the state file was damaged: an older state is used, later changes are lost, and the damaged file is \
-                 kept as `{}`; look at `pm plan` and apply again",
+            Self::FellBack { aside, seq } => Some(format!(
+                "the state file was damaged: an older copy is used, which knows everything up to change {seq}, later \
+                 changes are lost, and the damaged file is kept as `{}`; look at `pm plan` and apply again",
                 aside.display()
             )),
             Self::Lost { aside } => Some(format!(
@@ -65,58 +62,45 @@ impl Finding {
     }
 }
 
-/// Reads the current file; what can be read of it is never older than the file before it, whose whole content is its
-/// first batch. Only a file without a first batch is given up for the one before it.
+/// Reads the current file, and its copy where the current one is not whole: whichever knows more changes is used.
 pub(super) fn recover(folder: &Path) -> Result<(Replay, Finding), StoreError> {
     let path = folder.join(JOURNAL);
     let Some(bytes) = read(&path)? else { return recover_without_current(folder, path) };
-    match replay(&bytes) {
-        Ok(replay) => {
-            let finding = match replay.rest {
-                Rest::Nothing => Finding::Whole,
-                Rest::Torn { bytes } => Finding::Torn { path, bytes },
-                Rest::Damaged => Finding::Damaged { aside: set_aside(&path)?, seq: replay.seq },
-            };
-            Ok((replay, finding))
-        }
-        Err(Unreadable::Newer { found }) => Err(StoreError::Newer { path, found, known: FORMAT }),
-        Err(Unreadable::Broken) => {
-            let previous = previous(folder)?;
-            let aside = set_aside(&path)?;
-            Ok(previous.map_or_else(
-                || (nothing(), Finding::Lost { aside: aside.clone() }),
-                |previous| (previous, Finding::FellBack { aside: aside.clone() }),
-            ))
-        }
+    let current = match replay(&bytes) {
+        Ok(replay) if replay.rest == Rest::Nothing => return Ok((replay, Finding::Whole)),
+        Ok(replay) => Some(replay),
+        Err(Unreadable::Newer { found }) => return Err(StoreError::Newer { path, found, known: FORMAT }),
+        Err(Unreadable::Broken) => None,
+    };
+    let seq = current.as_ref().map_or(0, |current| current.seq);
+    if let Some(previous) = previous(folder)?.filter(|previous| previous.seq > seq) {
+        let finding = Finding::FellBack { aside: set_aside(&path)?, seq: previous.seq };
+        return Ok((previous, finding));
     }
+    Ok(match current {
+        None => (Replay::default(), Finding::Lost { aside: set_aside(&path)? }),
+        Some(current) => match current.rest {
+            Rest::Torn { bytes } => (current, Finding::Torn { path, bytes }),
+            Rest::Nothing | Rest::Damaged => (current, Finding::Damaged { aside: set_aside(&path)?, seq }),
+        },
+    })
 }
 
 fn recover_without_current(folder: &Path, path: PathBuf) -> Result<(Replay, Finding), StoreError> {
-    match previous(folder)? {
-        Some(replay) => Ok((replay, Finding::Gone { path })),
-        None => Ok((nothing(), Finding::FirstStart)),
-    }
+    Ok(match previous(folder)? {
+        Some(replay) => (replay, Finding::Gone { path }),
+        None => (Replay::default(), Finding::FirstStart),
+    })
 }
 
-/// What the file before the current one says; `None` if there is none.
+/// What the copy says; `None` if there is none that can be read. A broken one is kept for a person to look at.
 fn previous(folder: &Path) -> Result<Option<Replay>, StoreError> {
     let path = folder.join(PREVIOUS);
     let Some(bytes) = read(&path)? else { return Ok(None) };
     match replay(&bytes) {
         Ok(replay) => Ok(Some(replay)),
         Err(Unreadable::Newer { found }) => Err(StoreError::Newer { path, found, known: FORMAT }),
-        Err(Unreadable::Broken) => Err(StoreError::Damaged { path }),
-    }
-}
-
-fn nothing() -> Replay {
-    Replay {
-        desired: Desired::default(),
-        contents: Contents::default(),
-        seq: 0,
-        good_bytes: 0,
-        first_batch_bytes: 0,
-        rest: Rest::Nothing,
+        Err(Unreadable::Broken) => set_aside(&path).map(|_| None),
     }
 }
 

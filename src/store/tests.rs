@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{AppName, Declared, LogPolicy, Origin, ProjectName, RestartPolicy, Run, Standing, StopPolicy};
+use crate::model::{AppName, Declared, Origin, ProjectName, Run, Standing};
 
 fn shop() -> ProjectName {
     "shop".parse().unwrap()
@@ -23,9 +23,7 @@ fn declared(name: &str, port: u16) -> Declared {
         protect: false,
         depends_on: [].into(),
         run: Run { script: Some("/srv/api.js".into()), cwd: "/srv".into(), port: Some(port), ..Run::default() },
-        restart: RestartPolicy::default(),
-        stop: StopPolicy::default(),
-        logs: LogPolicy::default(),
+        ..crate::lifecycle::samples::app()
     };
     let base = Environment::from([("PATH".to_owned(), "/usr/bin".to_owned())]);
     Declared::new(Arc::new(app), Arc::new(base), Standing::Up)
@@ -192,6 +190,41 @@ fn a_file_without_a_beginning_falls_back_to_the_one_before_and_never_silently_to
     fs::remove_file(folder.path().join(JOURNAL)).unwrap();
     let (_, desired, troubles) = open(&folder);
     assert_eq!((Some(&desired), troubles.len()), (states.last(), 1));
+}
+
+#[test]
+fn a_copy_that_knows_more_than_a_damaged_file_is_used() {
+    let (folder, states, lengths) = written();
+    let (mut store, ..) = open(&folder);
+    store.keep_copy().unwrap();
+    let (whole, copied) = (journal(&folder), fs::read(folder.path().join(PREVIOUS)).unwrap());
+    assert_eq!(whole, copied);
+    store.commit(&[app("later", 1)]).unwrap();
+    assert_eq!(fs::read(folder.path().join(PREVIOUS)).unwrap(), copied, "a file of its own");
+    let flipped = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for broken in [Vec::new(), flipped(3), flipped(lengths[1] + 9), whole[..lengths[2] + 9].to_vec()] {
+        let folder = TempDir::new().unwrap();
+        write(&folder, JOURNAL, &broken);
+        write(&folder, PREVIOUS, &copied);
+        let (_, desired, troubles) = open(&folder);
+        assert_eq!((Some(&desired), troubles.len()), (states.last(), 1), "{troubles:?}");
+        assert_eq!(fs::read(folder.path().join("desired.journal.broken-1")).unwrap(), broken);
+    }
+}
+
+#[test]
+fn a_copy_that_is_broken_too_is_kept_and_said() {
+    let folder = TempDir::new().unwrap();
+    write(&folder, JOURNAL, b"garbage");
+    write(&folder, PREVIOUS, b"rubbish");
+    let (_, desired, troubles) = open(&folder);
+    assert_eq!((desired, troubles.len()), (Desired::default(), 1));
+    assert_eq!(fs::read(folder.path().join("desired.journal.prev.broken-1")).unwrap(), b"rubbish");
+    assert_eq!(open(&folder).2, [""; 0]);
 }
 
 #[test]

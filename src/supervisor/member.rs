@@ -101,6 +101,7 @@ impl Member {
             Standing::Down if machine.stop_deadline().is_some() => (RowStanding::StopAsked, Moment(0)),
             Standing::Down => (RowStanding::None, Moment(0)),
             Standing::Waiting { until } => (RowStanding::Backoff, until),
+            Standing::Unready { deadline } => (RowStanding::Unready, deadline),
             Standing::Errored(_) => (RowStanding::Errored, Moment(0)),
             Standing::Done(_) => (RowStanding::Done, Moment(0)),
         };
@@ -109,6 +110,7 @@ impl Member {
             digest: launch.digest,
             base_digest: launch.base_digest,
             slot: self.id.slot,
+            is_successor: self.id.is_successor,
             restarts: machine.restarts,
             unstable: machine.unstable,
             standing,

@@ -1,9 +1,10 @@
 //! Carries orders out: owns every instance, feeds its lifecycle, performs the effects.
 //!
-//! In:    [`Order`]s, exits, timers         Out:  effects performed, [`crate::model::Live`], events
+//! In:    [`Order`]s, [`Observation`]s, exits, timers         Out:  effects performed, [`crate::model::Live`], events
 //! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
+mod lost;
 mod member;
 mod perform;
 mod recover;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Cause, Digest, Environment, Failure, InstanceId, Live};
+use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Live};
 
 pub use recover::Recovered;
 pub use world::{Specs, World, log_path};
@@ -69,10 +70,35 @@ pub struct Launch {
     pub cause: Cause,
 }
 
+/// What somebody saw of a living process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// Which instance.
+    pub instance: InstanceId,
+    /// Which of its processes; if another one lives by now, nothing follows.
+    pub generation: u32,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+/// What was seen of a living process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A probe was answered: good, or what was found instead.
+    Probed(Result<(), String>),
+    /// Its tree has used too much memory for several looks in a row.
+    OverMemory {
+        /// What it used.
+        used: Bytes,
+        /// What it may use.
+        limit: Bytes,
+    },
+}
+
 /// How an order ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// As asked. Start and Restart: the process runs; Stop and Delete: nothing of it is left.
+    /// As asked. Start and Restart: the process runs and is good; Stop and Delete: nothing of it is left.
     Done,
     /// It could not be done.
     Failed(Failure),
@@ -92,6 +118,7 @@ pub struct Supervisor {
 #[derive(Debug)]
 pub(crate) enum Request {
     Order(Order, oneshot::Sender<Outcome>),
+    Observed(Observation),
     Live(oneshot::Sender<Arc<Live>>),
 }
 
@@ -117,6 +144,11 @@ impl Supervisor {
             return Outcome::Superseded;
         }
         outcome.await.unwrap_or(Outcome::Superseded)
+    }
+
+    /// Tells what a sensor saw. A stopped supervisor does not want to know.
+    pub async fn observed(&self, observation: Observation) {
+        let _ = self.requests.send(Request::Observed(observation)).await;
     }
 
     /// What is, now.

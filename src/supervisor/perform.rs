@@ -184,7 +184,7 @@ impl Loop {
 
     fn tell(&self, row: u32, fact: Fact) {
         if let Some(member) = self.roster.get(row) {
-            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 

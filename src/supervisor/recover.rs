@@ -4,23 +4,28 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::Launch;
 use super::member::Member;
 use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::world::Specs;
+use super::{Launch, lost};
 use crate::anchor::{HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
-use crate::model::{Cause, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, Subject, WallTime};
+use crate::model::{
+    App, Cause, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage, Subject,
+    WallTime,
+};
 use crate::os::{self, PidFd};
 
 /// What recovery found, for the event that says so.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Recovered {
     /// Instances whose process lives.
     pub alive: u32,
     /// Instances in all.
     pub instances: u32,
+    /// What a person should be told.
+    pub warnings: Vec<String>,
 }
 
 impl Loop {
@@ -30,24 +35,34 @@ impl Loop {
         let mut recovered = Recovered::default();
         let mut pipes: BTreeMap<(u64, u32), OwnedFd> =
             held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
+        let mut lost_rows = Vec::new();
         for row in self.world.table.rows() {
-            let Some(member) = known_member(row, specs) else {
-                self.world.events.tell(Subject::Daemon, Fact::Trouble { message: unknown_row(row) });
-                continue;
-            };
-            recovered.instances += 1;
-            self.take_over(member, &mut pipes, &mut recovered);
+            match known_member(row, specs) {
+                Some(member) => self.take_over(member, &mut pipes, &mut recovered),
+                None => lost_rows.push(row),
+            }
         }
+        // After the others: where two claim the same name, the one whose spec is known has it.
+        let mut lost = Vec::new();
+        for row in lost_rows {
+            if let Some(member) = self.lost_member(row) {
+                lost.push(member.id.clone());
+                self.take_over(member, &mut pipes, &mut recovered);
+            }
+        }
+        recovered.warnings.extend(lost::warning(&lost));
         self.sweep();
         self.roster.publish();
         recovered
     }
 
     fn take_over(&mut self, mut member: Member, pipes: &mut BTreeMap<(u64, u32), OwnedFd>, recovered: &mut Recovered) {
+        recovered.instances += 1;
         let (row, generation) = (member.row, member.machine.generation);
         member.last_exit = row.exit().map(|(exit, _)| exit);
         self.tell_missed(&member);
-        let found = look_at(row, &mut member);
+        let given_up = self.world.events.why_given_up(&member.id);
+        let found = look_at(row, &mut member, given_up);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
             member.started = Some(row.started().1);
@@ -57,15 +72,16 @@ impl Loop {
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
         let effects = member.machine.recover(found, os::now());
-        let effects = self.without_told_exits(&member.id, effects);
+        let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let process = member.process.as_ref();
         let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
+        let has_ended = process.is_some_and(PidFd::has_exited);
         if process.is_some_and(|process| is_orphan(process.pid(), self.world.table.anchor_pid())) {
             self.orphans.insert(row.index());
         }
         self.roster.insert(row.index(), member);
         self.follow(row.index(), effects);
-        if is_watched == Some(false) {
+        if has_ended || is_watched == Some(false) {
             self.ended(token(row.index(), generation));
         }
     }
@@ -85,9 +101,12 @@ impl Loop {
 
     fn tell_missed_start(&self, member: &Member, generation: u32, pid: u32, at: WallTime) {
         let never_was = pid == 0 && member.row.state() == RowState::Spawning;
-        if generation > 0 && !never_was && !self.world.events.was_start_told(&member.id, generation, at) {
+        if generation > 0
+            && !never_was
+            && !self.world.events.was_start_told(&member.id.clone().settled(), generation, at)
+        {
             let fact = Fact::Started { pid, generation, cause: Cause::Policy };
-            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
@@ -100,7 +119,7 @@ impl Loop {
             RowState::Exited | RowState::Free => return,
         };
         let at_wall = WallTime(os::wall().0.saturating_sub(os::now().since(at).0));
-        if generation > 0 && !self.world.events.was_exit_told(&member.id, generation, at_wall) {
+        if generation > 0 && !self.world.events.was_exit_told(&member.id.clone().settled(), generation, at_wall) {
             // The start of a process that was followed by another one is no longer in the row.
             let is_last = member.row.state() == RowState::Idle;
             self.tell_missed_start(
@@ -111,7 +130,7 @@ impl Loop {
             );
             let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
             let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
-            self.world.events.tell(Subject::Instance(member.id.clone()), fact);
+            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
@@ -130,9 +149,13 @@ impl Loop {
 /// The instance that a row names, with the spec that its process was really started with.
 fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
     let record = row.record();
-    let spec = specs.spec(&record.digest)?;
-    let base = specs.base(&record.base_digest)?;
-    let id = InstanceId { app: spec.id(), slot: record.slot };
+    Some(member_of(row, specs.spec(&record.digest)?, specs.base(&record.base_digest)?))
+}
+
+/// The instance of a row, as far as the row and its spec say.
+pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Member {
+    let record = row.record();
+    let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
     // A process that was announced and never made leaves its number to the next one.
     let was_never_made = row.state() == RowState::Idle && row.pid().is_none();
     let machine = Machine {
@@ -150,11 +173,11 @@ fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
         epoch: record.epoch,
         cause: Cause::Boot,
     };
-    Some(Member::new(id, row, machine, launch))
+    Member::new(id, row, machine, launch)
 }
 
 /// What became of the process of a row while no daemon looked.
-fn look_at(row: Row, member: &mut Member) -> Found {
+fn look_at(row: Row, member: &mut Member, given_up: Option<Failure>) -> Found {
     let record = row.record();
     let since = row.started().0;
     let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
@@ -164,13 +187,14 @@ fn look_at(row: Row, member: &mut Member) -> Found {
         was_asked: stop_deadline.is_some(),
     };
     match row.state() {
-        RowState::Free | RowState::Idle => Found::Nothing(standing(row, member)),
+        RowState::Free | RowState::Idle => Found::Nothing(standing(row, member, given_up)),
         RowState::Exited => ended(),
         RowState::Spawning if row.pid().is_none() && row.abandon().is_ok() => Found::NeverSpawned,
         RowState::Spawning | RowState::Running => {
             member.process = verified(row);
             if member.process.is_some() {
-                return Found::Alive { since, stop_deadline };
+                let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
+                return Found::Alive { since, stop_deadline, ready_deadline };
             }
             // Neither our anchor nor we saw it end.
             let _ = row.exited_unseen(Exit::Unknown);
@@ -181,7 +205,7 @@ fn look_at(row: Row, member: &mut Member) -> Found {
 
 /// The process of a row, if it is provably the one that was started: either our anchor's child which has not been
 /// reaped (else the row would be Exited), or, if the anchor died too, one with the recorded start time.
-fn verified(row: Row) -> Option<PidFd> {
+pub(super) fn verified(row: Row) -> Option<PidFd> {
     let pid = row.pid()?;
     let process = PidFd::open(pid).ok()?;
     let stat = os::proc_stat(pid).ok()?;
@@ -199,26 +223,32 @@ fn is_orphan(pid: u32, anchor: u32) -> bool {
     os::proc_stat(pid).is_ok_and(|stat| stat.ppid != anchor)
 }
 
-/// What the last daemon had decided about an instance without a process.
-fn standing(row: Row, member: &Member) -> Standing {
+/// What the last daemon had decided about an instance without a process. `given_up`: what it told of that.
+fn standing(row: Row, member: &Member, given_up: Option<Failure>) -> Standing {
     let record = row.record();
     let exit = row.exit().map_or(Exit::Unknown, |(exit, _)| exit);
     match record.standing {
-        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked => Standing::Down,
+        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked | RowStanding::Unready => Standing::Down,
         RowStanding::Backoff => Standing::Waiting { until: record.next_start },
         RowStanding::Done => Standing::Done(exit),
-        RowStanding::Errored => Standing::Errored(match died_before_exec(row, &member.next) {
-            Some(failure) => failure,
-            None if member.machine.policy.restart.restart == RestartWhen::Always => {
-                Failure::TooManyRestarts { starts: record.unstable, exit }
-            }
-            None => Failure::Exited { exit },
-        }),
+        RowStanding::Errored => Standing::Errored(given_up.unwrap_or_else(|| failure(row, member, exit))),
     }
 }
 
-fn unknown_row(row: Row) -> String {
-    let what =
-        row.pid().map_or_else(|| format!("row {}", row.index()), |pid| format!("process {pid} (row {})", row.index()));
-    format!("{what} of the process table was started from a spec that the state does not hold; it is left alone")
+/// Why an instance was given up, as far as its row still knows it.
+fn failure(row: Row, member: &Member, exit: Exit) -> Failure {
+    let (starts, policy) = (row.record().unstable, &member.machine.policy.restart);
+    if let Some(failure) = died_before_exec(row, &member.next) {
+        return failure;
+    }
+    if policy.restart == RestartWhen::Never {
+        return Failure::Exited { exit };
+    }
+    if policy.max_restarts.is_some_and(|limit| starts >= limit) && starts > 0 {
+        return Failure::TooManyRestarts { starts, exit };
+    }
+    // It was refused before there was a process that could have said why.
+    let subject = member.next.spec.run.script.clone().unwrap_or_else(|| "its command".to_owned());
+    let message = "it could not be started, and why is no longer known".to_owned();
+    Failure::Spawn { error: SpawnError { stage: SpawnStage::Exec, subject, errno: 0, message } }
 }

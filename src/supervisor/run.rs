@@ -10,14 +10,16 @@ use super::member::Member;
 use super::roster::Roster;
 use super::spawn::{self, SpawnFailure, SpawnResult};
 use super::world::World;
-use super::{Launch, Order, Outcome, Request, Task};
+use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine};
-use crate::model::{Exit, Fact, InstanceId, Subject};
-use crate::os::{self, ExitWatch, Leftover, PidFd};
+use crate::model::{Exit, Fact, InstanceId, Millis, Moment, Subject};
+use crate::os::{self, ExitWatch, Leftover};
 
 /// How often rows are looked at although nothing happened.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long the exit status of an orphan is waited for: until whoever has inherited it reaps it.
+const REAPING_MAX: Millis = Millis(1000);
 
 /// The supervisor's own memory. It belongs to one task; nobody else touches it.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) struct Loop {
     pub(super) unharvested: BTreeMap<u32, Option<SpawnFailure>>,
     /// Rows whose process is the child of an anchor that died.
     pub(super) orphans: BTreeSet<u32>,
+    /// Orphans that ended and were not reaped yet: when their exit status is given up.
+    unreaped: BTreeMap<u32, Moment>,
     /// Rows whose trees are to be looked at, in one sweep for all.
     pub(super) sweeps: BTreeSet<u32>,
     /// What the last sweep found, by row.
@@ -67,6 +71,7 @@ impl Loop {
             exits: ExitWatch::new()?,
             unharvested: BTreeMap::new(),
             orphans: BTreeSet::new(),
+            unreaped: BTreeMap::new(),
             sweeps: BTreeSet::new(),
             leftovers: BTreeMap::new(),
             spawned_in,
@@ -89,6 +94,7 @@ impl Loop {
                     for row in self.roster.due(os::now()) {
                         self.step(row, Input::Alarm);
                     }
+                    self.give_up_on_reaping();
                 }
                 Happening::TimeToLook => self.look_at_rows(),
                 Happening::NobodyLeft => return,
@@ -100,7 +106,8 @@ impl Loop {
 
     async fn next(&mut self) -> Happening {
         let is_anchor_gone = *self.anchor_gone.borrow();
-        let alarm = self.roster.next_alarm().map(|at| at.since(os::now()).duration());
+        let alarms = self.roster.next_alarm().into_iter().chain(self.unreaped.values().copied());
+        let alarm = alarms.min().map(|at| at.since(os::now()).duration());
         tokio::select! {
             request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
             Some(result) = self.spawned.recv() => Happening::Spawned(result),
@@ -118,9 +125,20 @@ impl Loop {
     fn asked(&mut self, request: Request) {
         match request {
             Request::Order(order, reply) => self.order(order, reply),
+            Request::Observed(observation) => self.observed(observation),
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
         }
+    }
+
+    fn observed(&mut self, observation: Observation) {
+        let Observation { instance, generation, seen } = observation;
+        let Some(row) = self.roster.row_of(&instance) else { return };
+        let input = match seen {
+            Seen::Probed(result) => Input::Probed { generation, result },
+            Seen::OverMemory { used, limit } => Input::OverMemory { generation, used, limit },
+        };
+        self.step(row, input);
     }
 
     fn order(&mut self, order: Order, reply: oneshot::Sender<Outcome>) {
@@ -171,7 +189,12 @@ impl Loop {
     /// A new instance takes a free row.
     fn enter(&mut self, id: &InstanceId, launch: &Launch) -> Option<u32> {
         let row = self.world.table.claim_free_row()?;
-        let machine = Machine::new(Arc::clone(&launch.spec), seed(id));
+        let mut machine = Machine::new(Arc::clone(&launch.spec), seed(id));
+        if id.is_successor {
+            // The processes of a slot are counted in one row of numbers.
+            let settled = self.roster.row_of(&id.clone().settled()).and_then(|row| self.roster.get(row));
+            machine.generation = settled.map_or(0, |settled| settled.machine.generation);
+        }
         self.roster.insert(row.index(), Member::new(id.clone(), row, machine, launch.clone()));
         Some(row.index())
     }
@@ -190,13 +213,18 @@ impl Loop {
         self.roster.rename(row, new.clone());
         if let Some(member) = self.roster.get_mut(row) {
             member.machine.policy = Arc::clone(&launch.spec);
-            member.record = launch.clone();
+            // What nobody knows of a process does not become known by its new name.
+            if !member.record.spec.is_spec_lost() {
+                member.record = launch.clone();
+            }
             member.next = launch;
             member.row.set_record(&member.row_record());
             self.world.mirror(member.row);
         }
         self.retarget(row);
-        self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        if old.clone().settled() != new {
+            self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        }
     }
 
     fn spawned(&mut self, result: SpawnResult) {
@@ -274,6 +302,7 @@ impl Loop {
     fn exited(&mut self, row: u32, exit: Exit) {
         self.unharvested.remove(&row);
         self.orphans.remove(&row);
+        self.unreaped.remove(&row);
         let Some(member) = self.roster.get_mut(row) else { return };
         if let Some(process) = member.process.take() {
             // Before the pidfd is closed: a child between clone and exec may still hold a copy of it.
@@ -290,12 +319,33 @@ impl Loop {
         *self.anchor_gone.borrow() || self.orphans.contains(&row)
     }
 
-    /// Nobody reaps an orphan for us: the kernel's own word, where it can be had.
+    /// Nobody writes the status of an orphan into its row. The kernel tells it, of an app that runs as another user perhaps
+    /// only when the stranger who is its parent by now has reaped it; who is not reaped in time has ended in an unknown way.
     fn orphan_ended(&mut self, row: u32) {
         let Some(member) = self.roster.get(row) else { return };
-        let exit = member.process.as_ref().and_then(PidFd::exit_info).unwrap_or(Exit::Unknown);
+        let exit = exit_of_orphan(member);
+        if exit.is_none()
+            && let Some(process) = &member.process
+        {
+            let now = os::now();
+            let until = *self.unreaped.entry(row).or_insert(now.after(REAPING_MAX));
+            let token = token(row, member.machine.generation);
+            if now < until && !process.is_reaped() && self.exits.await_reaping(process, token).is_ok() {
+                return;
+            }
+        }
+        // Reaped between the questions, perhaps.
+        let exit = exit.or_else(|| exit_of_orphan(member)).unwrap_or(Exit::Unknown);
         let _ = member.row.exited_unseen(exit);
         self.exited(row, exit);
+    }
+
+    fn give_up_on_reaping(&mut self) {
+        let now = os::now();
+        let due: Vec<u32> = self.unreaped.iter().filter(|(_, until)| **until <= now).map(|(row, _)| *row).collect();
+        for row in due {
+            self.orphan_ended(row);
+        }
     }
 
     fn anchor_gone(&mut self) {
@@ -304,6 +354,12 @@ impl Loop {
         self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         self.harvest();
     }
+}
+
+/// How an orphan has ended: as long as it waits to be reaped, and (since Linux 6.15) after that.
+fn exit_of_orphan(member: &Member) -> Option<Exit> {
+    let process = member.process.as_ref()?;
+    process.exit_info().or_else(|| os::exit_of_zombie(process.pid(), member.row.start_ticks()?))
 }
 
 /// Names a process to the exit watch: row and generation.

@@ -223,7 +223,13 @@ fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
 fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> SpawnFailure {
     let errno = error.raw_os_error().unwrap_or(0);
     // The text of an `io::Error` ends with the number, which the record holds by itself.
-    let message = error.to_string().split(" (os error").next().unwrap_or_default().to_owned();
+    let mut message = error.to_string().split(" (os error").next().unwrap_or_default().to_owned();
+    if stage == SpawnStage::Exec
+        && error.kind() == io::ErrorKind::NotFound
+        && let Some(interpreter) = os::missing_interpreter(Path::new(subject))
+    {
+        message = format!("interpreter `{}` of script `{subject}` does not exist", interpreter.display());
+    }
     let error = SpawnError { stage, subject: subject.to_owned(), errno, message };
     SpawnFailure { is_passing: os::is_passing(errno), failure: Failure::Spawn { error } }
 }

@@ -27,6 +27,9 @@ pub struct PlanAnswer {
     /// The plan.
     #[serde(flatten)]
     pub plan: Plan,
+    /// What the daemon found when it started and has told nobody yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `POST /v1/edit`: a change without a file. Answered by [`ChangeMessage`]s.
@@ -48,6 +51,9 @@ pub enum ChangeMessage {
     Accepted {
         /// One plan per project.
         plans: Vec<AcceptedPlan>,
+        /// What the daemon found when it started and has told nobody yet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
     },
     /// One step.
     Progress {

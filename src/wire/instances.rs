@@ -1,5 +1,6 @@
 //! `GET /v1/list` and `GET /v1/apps`: what is, next to what should be.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ pub struct ListAnswer {
     pub now: Moment,
     /// Every instance (and every app without one), ordered by project, app and slot.
     pub apps: Vec<Row>,
+    /// What the daemon found when it started and has told nobody yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One instance, or an app that has none.
@@ -28,6 +32,9 @@ pub struct Row {
     pub app: AppName,
     /// Which copy; none for an app with 0 instances.
     pub slot: Option<u32>,
+    /// It is to take the slot over from the one that has it, in a rolling update.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_successor: bool,
     /// The app's namespace.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
@@ -35,6 +42,9 @@ pub struct Row {
     pub status: String,
     /// The same with its data.
     pub phase: Phase,
+    /// It runs what nobody knows: the state that held its spec was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_spec_lost: bool,
     /// What should be, if that is not simply "up".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
@@ -62,6 +72,71 @@ pub struct Row {
     pub cpu_percent: Option<f32>,
     /// The program.
     pub script: String,
+}
+
+/// The answer of `GET /v1/list?brief=true`: what a table shows, in a third of the bytes. Borrows from its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BriefAnswer<'a> {
+    /// Shape of this answer.
+    pub format: u32,
+    /// As in [`ListAnswer`].
+    #[serde(borrow)]
+    pub apps: Vec<BriefRow<'a>>,
+    /// What a person should know of the daemon's own state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// A [`Row`] without what no table shows; what goes without saying is left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BriefRow<'a> {
+    /// Whose.
+    #[serde(borrow)]
+    pub project: Cow<'a, str>,
+    /// The app.
+    #[serde(borrow)]
+    pub app: Cow<'a, str>,
+    /// Which copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<u32>,
+    /// It is to take the slot over from the one that has it, in a rolling update.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_successor: bool,
+    /// It runs, and the state that held its spec was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_spec_lost: bool,
+    /// What it does, unless it simply runs: then it has a `pid` and no phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// What should be, if that is not simply "up".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// The main process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// How long it has been running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<Millis>,
+    /// Restarts that nobody asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// Time until the next start, while it backs off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start_ms: Option<Millis>,
+    /// Memory of its tree, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<Bytes>,
+    /// CPU of its tree in percent of one core, where that is measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f32>,
+    /// The program.
+    #[serde(borrow)]
+    pub script: Cow<'a, str>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The answer of `GET /v1/apps`.

@@ -24,6 +24,42 @@ fn a_dead_anchor_alone_is_replaced_and_touches_no_app() {
     assert_ne!(sandbox.list()[0].pid, before[0].pid, "the new anchor is the parent of new processes");
 }
 
+/// How an app has ended that waited for a file `go`, whose anchor (and daemon) had died before, as `pm why` tells it.
+fn told_end(code: u32, is_daemon_killed: bool) -> String {
+    let sandbox = Sandbox::applied(&format!(
+        "[[apps]]\nname = \"api\"\nrestart = \"never\"\ncommand = \"sh -c 'while [ ! -e go ]; do sleep 0.01; done; exit {code}'\"\n",
+    ));
+    if is_daemon_killed {
+        kill_both(&sandbox);
+    } else {
+        let anchor = sandbox.anchor_pid();
+        kill(anchor, libc::SIGKILL);
+        wait_until("there is another anchor", SOON, || {
+            sandbox.processes().iter().any(|process| process.is_anchor() && process.pid != anchor)
+        });
+    }
+    sandbox.pid("api/0");
+    sandbox.file("go", "");
+    wait_until("it has ended", SOON, || {
+        let phase = sandbox.instance("api/0").unwrap().phase;
+        phase == "errored" || phase == "done"
+    });
+    sandbox.pm(&["why", "api"]).ok().stdout
+}
+
+#[test]
+fn the_exit_code_of_an_app_from_before_a_dead_anchor_is_known_where_the_kernel_tells() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map(|word| word.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap(), numbers.next().unwrap());
+    for (code, is_daemon_killed) in [(7, false), (7, true), (0, false)] {
+        let why = told_end(code, is_daemon_killed);
+        // An older kernel tells only while the process has not been reaped.
+        let is_unknown_fine = version < (6, 15) && why.contains("ended with unknown exit status");
+        assert!(is_unknown_fine || why.contains(&format!("ended with exit code {code}")), "{why}");
+    }
+}
+
 #[test]
 fn apps_are_adopted_with_their_pids_and_counters() {
     let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ninstances = 3\n");

@@ -22,7 +22,7 @@ fn a_crash_loop_slows_down() {
     sandbox.pm(&["apply", "--detach"]).ok();
     let waiting = sandbox.wait_phase("api/0", "backoff");
     wait_until("it is tried again", SOON, || sandbox.instance("api/0").unwrap().restarts > waiting.restarts + 1);
-    sandbox.pm(&["list"]).ok().says(&["backoff"]);
+    wait_until("the list says so", SOON, || sandbox.pm(&["list"]).ok().stdout.contains("backoff"));
     sandbox.pm(&["why", "api"]).ok().says(&["exit code 3"]);
     sandbox.pm(&["stop", "api"]).ok();
     assert_eq!(sandbox.instance("api/0").unwrap().phase, "stopped", "a stop ends the waiting, too");
@@ -41,6 +41,44 @@ fn after_max_restarts_it_is_errored_until_a_person_asks() {
     assert_eq!(sandbox.starts_of("api/0"), starts, "a new daemon does not try");
     sandbox.pm(&["apply"]).code(6).says(&["api"]);
     assert!(sandbox.starts_of("api/0") > starts, "an apply by a person does");
+}
+
+#[test]
+fn why_it_was_given_up_outlives_daemon_and_shutdown() {
+    let crashing = file("max_restarts = 3\nexp_backoff_restart_delay = \"10ms\"");
+    let missing = "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nenv = { PATH = \"/nowhere\" }\n".to_owned();
+    let gives_up = "gave up after 3 unstable starts in a row, the last one ended with exit code 3";
+    for (file, failure) in [(crashing, gives_up), (missing, "cannot find `sleep`")] {
+        let sandbox = Sandbox::new();
+        sandbox.ecosystem(&file);
+        sandbox.pm(&["apply", "--detach"]).ok();
+        sandbox.wait_phase("api/0", "errored");
+        sandbox.pm(&["list"]).ok().says(&[failure]);
+        sandbox.kill_daemon();
+        sandbox.pm(&["list"]).ok().says(&[failure]);
+        sandbox.pm(&["shutdown"]).ok();
+        // Nor does it depend on the journal of events.
+        for events in ["events.jsonl", "events.jsonl.1"] {
+            let _ = std::fs::remove_file(sandbox.home().join("state").join(events));
+        }
+        let list = sandbox.pm(&["list"]).ok();
+        let is_told = list.stdout.contains(failure) || list.stdout.contains("why is no longer known");
+        assert!(is_told && (failure != gives_up || list.stdout.contains(gives_up)), "{list}");
+    }
+}
+
+#[test]
+fn an_apply_tries_at_once_what_waits_and_says_so() {
+    let sandbox = Sandbox::new();
+    let dependent = "[[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\ndepends_on = [\"api\"]\n";
+    sandbox.ecosystem(&format!("{}{dependent}", file("exp_backoff_restart_delay = \"60s\"")));
+    sandbox.pm(&["apply"]).code(6);
+    sandbox.wait_phase("api/0", "backoff");
+    sandbox.pm(&["plan"]).ok().says(&["was in backoff"]);
+    let starts = sandbox.starts_of("api/0");
+    sandbox.pm(&["apply"]).code(6).says(&["was in backoff", "an app that it depends on did not start"]);
+    assert!(sandbox.starts_of("api/0") > starts, "it was not tried");
+    assert!(sandbox.instance("web/0").is_none_or(|web| web.phase != "running"), "it needs what does not run");
 }
 
 #[test]

@@ -15,6 +15,16 @@ fn a_wrong_call_is_64() {
 }
 
 #[test]
+fn files_of_two_projects_are_a_wrong_call() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a.toml", format!("project = \"a\"\n{FILE}"));
+    sandbox.file("b.toml", "project = \"b\"\n[[apps]]\nname = \"x\"\ncommand = \"sleep 1000\"\n");
+    for verb in ["apply", "check", "plan"] {
+        sandbox.pm(&[verb, "a.toml", "b.toml"]).code(64).says(&["several-projects"]);
+    }
+}
+
+#[test]
 fn help_and_version_are_0_and_go_to_standard_output() {
     let sandbox = Sandbox::new();
     for args in [&["--help"][..], &["apply", "--help"], &["--version"]] {

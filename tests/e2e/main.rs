@@ -16,9 +16,11 @@ mod delete_and_prune;
 mod dependency_order;
 mod examples;
 mod exit_codes;
+mod last_words;
 mod live_change_keeps_pid;
 mod reapply_is_noop;
 mod rename;
+mod rolling;
 mod scale;
 
 // ---- by hand
@@ -39,6 +41,7 @@ mod daemon_killed;
 mod first_commands;
 mod full_disk;
 mod kill_points;
+mod lost_state;
 mod many_commands;
 mod permissions;
 mod socket_left_over;

@@ -12,9 +12,11 @@ fn sockets(sandbox: &Sandbox) -> Vec<PathBuf> {
 }
 
 fn die(sandbox: &Sandbox) {
-    for pid in [sandbox.anchor_pid(), sandbox.daemon_pid()] {
-        kill(pid, libc::SIGKILL);
-    }
+    let (anchor, daemon) = (sandbox.anchor_pid(), sandbox.daemon_pid());
+    // Held still, the anchor cannot start a new daemon between the two kills.
+    kill(anchor, libc::SIGSTOP);
+    kill(daemon, libc::SIGKILL);
+    kill(anchor, libc::SIGKILL);
     wait_until("both are gone", SOON, || !sandbox.processes().iter().any(|process| process.is_pm));
 }
 

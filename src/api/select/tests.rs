@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{App, Declared, Environment, LogPolicy, Origin, RestartPolicy, Run, Standing, StopPolicy};
+use crate::model::{App, Declared, Environment, Origin, Run, Standing};
 
 fn declared(project: &str, name: &str, namespace: &str) -> Declared {
     let spec = App {
@@ -17,9 +17,7 @@ fn declared(project: &str, name: &str, namespace: &str) -> Declared {
         protect: false,
         depends_on: BTreeMap::default(),
         run: Run::default(),
-        restart: RestartPolicy::default(),
-        stop: StopPolicy::default(),
-        logs: LogPolicy::default(),
+        ..crate::lifecycle::samples::app()
     };
     Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
 }

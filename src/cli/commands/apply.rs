@@ -10,7 +10,7 @@ use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output;
 use crate::cli::session::Session;
 use crate::model::{AppName, ApplyOptions};
-use crate::wire::ApplyRequest;
+use crate::wire::{ApplyRequest, PlanAnswer};
 
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct Apply {
@@ -100,7 +100,8 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let request = ApplyRequest { proposed, options: apply.options.options() };
     if apply.ask {
-        let plan = client.plan(&request)?.plan;
+        let PlanAnswer { plan, warnings, .. } = client.plan(&request)?;
+        session.warn(&warnings)?;
         let text = output::plan_text(&plan, Some(&request.proposed.origin), session.screen.paint_notes());
         session.screen.note(text.trim_end())?;
         if !plan.is_empty() && !agreed(session)? {

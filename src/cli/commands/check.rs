@@ -31,7 +31,7 @@ All errors are shown at once. Exit 0 if the file can be applied, 65 if not.";
         session.screen.is_json = self.json.json;
         let resolved = file::resolve(session, &self.file, false, Daemon::IfRunning)?;
         let reading = resolved.reading;
-        let code = if reading.proposed.is_some() { Code::Ok } else { Code::File };
+        let code = if reading.proposed.is_some() { Code::Ok } else { file::code_of(&reading) };
         if self.json.json {
             let diagnostics = &reading.diagnostics;
             session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics })?;

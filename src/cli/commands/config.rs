@@ -77,7 +77,7 @@ fn mask(apps: &mut [App]) {
     }
 }
 
-fn table(sources: &[Source]) -> Table {
+fn table(sources: &[Source]) -> Table<'_> {
     let mut table = Table::new(&["value", "from"]);
     for source in sources {
         let from = match &source.from {

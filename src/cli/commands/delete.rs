@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::{ScopeArgs, Verb};
-use crate::cli::change::{self, WaitArgs};
+use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
 use crate::wire::Edit;
@@ -31,6 +31,9 @@ impl Verb for Delete {
 An app that is still in the file comes back with the next apply.";
 
     fn run(self, session: &mut Session) -> Ending {
-        change::edit(session, Edit::Delete, self.scope.selection(self.apps)?, &self.wait)
+        let next_apply: fn(&str) -> String =
+            |files| format!("the next `pm apply` of {files} brings back what is still declared there");
+        let closing = Closing { next_apply: Some(next_apply), ..Closing::default() };
+        change::edit_and_close(session, Edit::Delete, self.scope.selection(self.apps)?, &self.wait, closing)
     }
 }

@@ -6,6 +6,8 @@ use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::instances;
 use crate::cli::session::Session;
+use crate::client;
+use crate::wire::BriefAnswer;
 
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct List {
@@ -27,14 +29,26 @@ impl Verb for List {
   pm list api worker
   pm list -p shop --json";
 
+    fn plain() -> Option<Self> {
+        Some(Self::default())
+    }
+
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let mut client = Session::client()?;
-        let answer = client.list(&self.scope.selection(self.apps)?)?;
-        session.compare_versions(&client)?;
+        let selection = self.scope.selection(self.apps)?;
         if self.json.json {
+            let answer = client.list(&selection)?;
+            session.compare_versions(&client)?;
+            session.warn(&answer.warnings)?;
             session.screen.json(&answer)?;
-        } else if answer.apps.is_empty() {
+            return Ok(Code::Ok);
+        }
+        let text = client.brief_list(&selection)?;
+        session.compare_versions(&client)?;
+        let answer: BriefAnswer<'_> = client::understood(&text)?;
+        session.warn(&answer.warnings)?;
+        if answer.apps.is_empty() {
             session.screen.note("no apps yet: `pm apply` in a folder with an ecosystem file, or `pm start SCRIPT`")?;
         } else {
             let text = instances::table(&answer.apps, session.screen.paint(), session.screen.width());

@@ -30,6 +30,7 @@ mod version;
 mod why;
 
 use super::args::Entry;
+pub(super) use list::List;
 
 /// All commands, in the order of `pm --help`.
 pub(super) const ENTRIES: &[Entry] = &[
@@ -37,7 +38,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<plan::Plan>(),
     Entry::of::<diff::Diff>(),
     Entry::of::<check::Check>(),
-    Entry::of::<list::List>(),
+    Entry::of::<List>(),
     Entry::of::<describe::Describe>(),
     Entry::of::<why::Why>(),
     Entry::of::<logs::Logs>(),

@@ -58,5 +58,6 @@ pub(super) fn make(
     let origin = proposed.origin.clone();
     let answer = client.plan(&PlanRequest { proposed, options: options.options() })?;
     session.compare_versions(&client)?;
+    session.warn(&answer.warnings)?;
     Ok((answer, origin))
 }

@@ -1,28 +1,36 @@
-//! `pm reload`: not built; said, not faked.
+//! `pm reload`: new processes, same spec, without a gap where that is possible.
 
 use clap::Args;
 
-use crate::cli::args::Verb;
-use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::change::{self, WaitArgs};
+use crate::cli::fail::Ending;
 use crate::cli::session::Session;
+use crate::wire::Edit;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Reload {
     /// `api`, `shop:api`, a namespace, `all`
     #[arg(value_name = "APP", required = true)]
     pub apps: Vec<String>,
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 impl Verb for Reload {
     const NAME: &'static str = "reload";
-    const ABOUT: &'static str = "(not built yet) Replace processes without a gap";
+    const ABOUT: &'static str =
+        "Replace the processes of running apps one after the other, each only when the last is good";
     const EXAMPLES: &'static str = "Examples:
-  pm reload api           says that it is not built
-  pm restart api          replaces the processes, with a brief gap";
+  pm reload api
+  pm reload all --timeout 5m
 
-    fn run(self, _session: &mut Session) -> Ending {
-        let apps = self.apps.join(" ");
-        Err(CommandError::new(Code::Error, "replacing processes without a gap is not built yet; nothing was done")
-            .hint(format!("`pm restart {apps}` does it with a brief gap")))
+With `listen` (or `update.strategy = \"rolling\"`) the new process is good before the old one is asked to end;
+otherwise there is a brief gap per copy. `pm restart` does not wait for each copy to stay good.";
+
+    fn run(self, session: &mut Session) -> Ending {
+        change::edit(session, Edit::Reload, self.scope.selection(self.apps)?, &self.wait)
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::Verb;
-use crate::cli::change::{self, WaitArgs};
+use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::model::Millis;
@@ -37,7 +37,8 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
             return Ok(Code::Ok);
         };
         let messages = client.shut_down()?;
-        let code = change::follow(session, messages, &self.wait, None)?;
+        let closing = Closing { failures_only: true, ..Closing::default() };
+        let code = change::follow_and_close(session, messages, &self.wait, None, closing)?;
         if !self.wait.detach {
             wait_for_end(&home)?;
         }

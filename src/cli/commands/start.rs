@@ -92,10 +92,11 @@ A script that is started without a file belongs to the project `_`.";
         }
         if !is_script_only {
             match self.edit(session) {
-                Err(StartError::NotDeclared(error)) if self.what.iter().any(|word| !could_be_script(&folder, word)) => {
-                    return Err(error);
+                Err(StartError::NotDeclared(error)) => {
+                    if let Some(word) = self.what.iter().find(|word| !could_be_script(&folder, word)) {
+                        return Err(neither(error, &folder, word));
+                    }
                 }
-                Err(StartError::NotDeclared(_)) => {}
                 Err(StartError::Other(error)) => return Err(error),
                 Ok(code) => return Ok(code),
             }
@@ -178,6 +179,17 @@ fn is_ecosystem_file(folder: &Path, word: &str) -> bool {
     let path = folder.join(word);
     let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("toml" | "yaml" | "yml" | "json" | "jsonc")) && os::exists(&path)
+}
+
+/// Neither an app nor a script: a word that looks like a file is told as a file.
+fn neither(error: CommandError, folder: &Path, word: &str) -> CommandError {
+    if !word.contains(['/', '.']) || word.contains(':') {
+        return error;
+    }
+    let path = file::absolute(folder, Path::new(word));
+    let message = format!("the file `{}` does not exist, and no app is called `{word}`", path.display());
+    let told = CommandError { exit_code: error.exit_code, ..CommandError::new(Code::Error, message) };
+    told.hint("write the path of a script that is there; `pm list` shows the declared apps")
 }
 
 /// A file that is there, or a program on the PATH.

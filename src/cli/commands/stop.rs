@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::{ScopeArgs, Verb};
-use crate::cli::change::{self, WaitArgs};
+use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
 use crate::wire::Edit;
@@ -36,6 +36,9 @@ Returns when the whole process tree is gone. Stopping what is stopped is no erro
 
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(self.apps)?;
-        change::edit(session, Edit::Stop { is_held: self.hold }, selection, &self.wait)
+        let next_apply: fn(&str) -> String =
+            |files| format!("the next `pm apply` of {files} starts it again; `pm stop --hold` keeps it stopped");
+        let closing = Closing { next_apply: (!self.hold).then_some(next_apply), ..Closing::default() };
+        change::edit_and_close(session, Edit::Stop { is_held: self.hold }, selection, &self.wait, closing)
     }
 }

@@ -3,9 +3,10 @@
 use clap::Args;
 
 use crate::cli::args::{ScopeArgs, Verb};
-use crate::cli::change::{self, WaitArgs};
+use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
+use crate::model::Standing;
 use crate::wire::Edit;
 
 #[derive(Args, Debug)]
@@ -27,6 +28,19 @@ impl Verb for Unhold {
   pm unhold all";
 
     fn run(self, session: &mut Session) -> Ending {
-        change::edit(session, Edit::Unhold, self.scope.selection(self.apps)?, &self.wait)
+        let selection = self.scope.selection(self.apps)?;
+        let described = Session::client()?.describe(&selection)?;
+        let held = described.apps.iter().filter(|app| matches!(app.standing, Standing::Stopped { is_held: true, .. }));
+        let names: Vec<String> = held.map(|app| app.spec.name.to_string()).collect();
+        let nothing = if names.is_empty() {
+            "nothing was held".to_owned()
+        } else {
+            format!(
+                "no longer held, still stopped: {}; `pm apply` or `pm start` starts what is stopped",
+                names.join(", ")
+            )
+        };
+        let closing = Closing { nothing: Some(nothing), ..Closing::default() };
+        change::edit_and_close(session, Edit::Unhold, selection, &self.wait, closing)
     }
 }

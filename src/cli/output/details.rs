@@ -93,10 +93,14 @@ fn restart(spec: &App) -> String {
 /// Why the copy is in its state, nearest cause first.
 pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
     let mut causes = Vec::new();
+    if row.is_spec_lost {
+        causes.push("what it was started with was lost; an apply that declares it replaces it".to_owned());
+    }
     match &row.phase {
         Phase::Running { .. } if row.restarts > 0 => {
             causes.push(format!("it was started again, {} times since its declaration", row.restarts));
         }
+        Phase::Running { .. } if row.is_spec_lost => {}
         Phase::Running { .. } | Phase::Starting => causes.push("it should run".to_owned()),
         Phase::Stopping { .. } => causes.push("it was asked to end".to_owned()),
         Phase::Backoff { attempt, delay, .. } => {

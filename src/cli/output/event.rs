@@ -2,6 +2,8 @@
 
 use crate::model::{Cause, Event, Fact, Stream, Subject};
 
+use super::time::Clock;
+
 /// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
 pub fn sentence(event: &Event) -> String {
     format!("{} {}", subject(&event.about), predicate(&event.fact))
@@ -37,6 +39,19 @@ fn predicate(fact: &Fact) -> String {
         Fact::ForceKilled { processes: 1 } => "did not stop in time: 1 process was killed".to_owned(),
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
         Fact::Stopped => "is stopped, nothing of it is left".to_owned(),
+        Fact::Ready { after } => format!("is ready after {after}"),
+        Fact::NotReady { after, last } => match last {
+            Some(last) => format!("was not ready after {after}: {last}"),
+            None => format!("was not ready after {after}"),
+        },
+        Fact::HealthFailed { why, failures } => format!("failed its health probe ({failures} in a row): {why}"),
+        Fact::Healthy => "is healthy again".to_owned(),
+        Fact::WaitsFor { app, condition, why } => format!("waits for {app} to be {}: {why}", condition.word()),
+        Fact::OutOfMemory => "was killed by the kernel because memory ran out".to_owned(),
+        Fact::HookFailed { hook, message } => format!("has a failed hook `{hook}`: {message}"),
+        Fact::CronSkipped { due, why } => format!("was due at {} and left out: {why}", Clock::local().text(*due)),
+        Fact::WatchTrouble { message } => format!("has trouble with its watched files: {message}"),
+        Fact::BuildFailed { message } => format!("keeps what runs, its build failed: {message}"),
         Fact::Deleted => "is deleted".to_owned(),
         Fact::Updated { fields } => format!("follows new values of {} without a restart", list(fields)),
         Fact::Renamed { from } => format!("is the new name of {from}; its process was kept"),
@@ -60,6 +75,14 @@ fn because(cause: &Cause) -> String {
         Cause::Command { by, verb } => format!("{verb} by {}", by.name),
         Cause::Policy => "its restart policy".to_owned(),
         Cause::Boot => "it should run when the daemon starts".to_owned(),
+        Cause::NotReady => "it was not ready in time".to_owned(),
+        Cause::Unhealthy { why } => format!("unhealthy: {why}"),
+        Cause::OverMemory { used, limit } => format!("memory: {used} of {limit}"),
+        Cause::Watch { path, others: 0 } => format!("{path} changed"),
+        Cause::Watch { path, others } => format!("{path} and {others} more changed"),
+        Cause::Cron { due } => format!("due at {}", Clock::local().text(*due)),
+        Cause::Dependency { app } => format!("{app} got a new process"),
+        Cause::Revert => "the newer form of it failed".to_owned(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The table of `pm list`.
 
-use crate::model::{Phase, Standing};
-use crate::wire::Row;
+use std::borrow::Cow;
+
+use crate::model::{Millis, Phase, Readiness, Standing};
+use crate::wire::{BriefRow, Row};
 
 use super::{Paint, Table, Tone};
 
 /// All rows as a table.
-pub(in crate::cli) fn table(rows: &[Row], paint: Paint, width: Option<usize>) -> String {
+pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<usize>) -> String {
     let is_many_projects = rows.windows(2).any(|pair| pair[0].project != pair[1].project);
     let has_usage = rows.iter().any(|row| row.memory_bytes.is_some() || row.cpu_percent.is_some());
     let mut heading = vec!["app"];
@@ -20,11 +22,18 @@ pub(in crate::cli) fn table(rows: &[Row], paint: Paint, width: Option<usize>) ->
     heading.push("script");
     let mut table = Table::new(&heading);
     for row in rows {
-        table.row().cell(name(row));
+        table.row().cell(match row.slot {
+            Some(slot) => Cow::Owned(format!("{}/{slot}{}", row.app, if row.is_successor { "+" } else { "" })),
+            None => Cow::Borrowed(&*row.app),
+        });
         if is_many_projects {
-            table.cell(row.project.as_str());
+            table.cell(&*row.project);
         }
-        let (status, tone) = status(row);
+        let (status, tone) = if row.is_spec_lost && row.phase.is_none() {
+            (Cow::Borrowed("running, spec lost"), Tone::Warn)
+        } else {
+            words(row.slot, row.phase.as_ref(), row.next_start_ms, row.standing.as_ref())
+        };
         table.toned(status, tone);
         table.cell(or_dash(row.pid));
         table.cell(or_dash(row.uptime_ms));
@@ -33,7 +42,7 @@ pub(in crate::cli) fn table(rows: &[Row], paint: Paint, width: Option<usize>) ->
             table.cell(or_dash(row.cpu_percent.map(|percent| format!("{percent:.1}%"))));
             table.cell(or_dash(row.memory_bytes));
         }
-        table.toned(row.script.as_str(), Tone::Faint);
+        table.toned(&*row.script, Tone::Faint);
     }
     table.render(paint, width)
 }
@@ -41,83 +50,93 @@ pub(in crate::cli) fn table(rows: &[Row], paint: Paint, width: Option<usize>) ->
 /// `api/0`.
 pub(in crate::cli) fn name(row: &Row) -> String {
     match row.slot {
-        Some(slot) => format!("{}/{slot}", row.app),
+        Some(slot) => format!("{}/{slot}{}", row.app, if row.is_successor { "+" } else { "" }),
         None => row.app.to_string(),
     }
 }
 
 /// The word for the state, with what is most worth knowing about it.
-pub(in crate::cli) fn status(row: &Row) -> (String, Tone) {
-    match &row.phase {
-        _ if row.slot.is_none() => ("no instances".to_owned(), Tone::Faint),
-        Phase::Running { .. } => ("running".to_owned(), Tone::Good),
-        Phase::Starting => ("starting".to_owned(), Tone::Warn),
-        Phase::Stopping { .. } => ("stopping".to_owned(), Tone::Warn),
-        Phase::Backoff { attempt, .. } => {
-            let next = row.next_start_ms.unwrap_or_default();
-            (format!("backoff, try {} in {next}", attempt.saturating_add(1)), Tone::Warn)
+pub(in crate::cli) fn status(row: &Row) -> (Cow<'static, str>, Tone) {
+    match row.phase {
+        Phase::Running { .. } if row.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
+        _ => words(row.slot, Some(&row.phase), row.next_start_ms, row.standing.as_ref()),
+    }
+}
+
+/// No phase: it simply runs.
+fn words(
+    slot: Option<u32>,
+    phase: Option<&Phase>,
+    next_start: Option<Millis>,
+    standing: Option<&Standing>,
+) -> (Cow<'static, str>, Tone) {
+    match phase {
+        _ if slot.is_none() => ("no instances".into(), Tone::Faint),
+        Some(Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }) => match last {
+            Some(last) => (format!("starting: {last}").into(), Tone::Warn),
+            None => ("starting, not ready yet".into(), Tone::Warn),
+        },
+        Some(Phase::Running { readiness: Readiness::Failing { last, failures }, .. }) => {
+            (format!("running, {failures} failed health probes: {last}").into(), Tone::Bad)
         }
-        Phase::Errored { failure } => (format!("errored: {failure}"), Tone::Bad),
-        Phase::Done { exit } => (format!("done, {exit}"), Tone::Good),
-        Phase::Stopped => match &row.standing {
-            Some(Standing::Stopped { is_held: true, .. }) => ("stopped, held".to_owned(), Tone::Faint),
-            Some(Standing::Parked) => ("stopped, no autostart".to_owned(), Tone::Faint),
-            _ => ("stopped".to_owned(), Tone::Faint),
+        None | Some(Phase::Running { .. }) => ("running".into(), Tone::Good),
+        Some(Phase::Starting) => ("starting".into(), Tone::Warn),
+        Some(Phase::Stopping { .. }) => ("stopping".into(), Tone::Warn),
+        Some(Phase::Backoff { attempt, .. }) => {
+            let next = next_start.unwrap_or_default();
+            (format!("backoff, try {} in {next}", attempt.saturating_add(1)).into(), Tone::Warn)
+        }
+        Some(Phase::Errored { failure }) => (format!("errored: {failure}").into(), Tone::Bad),
+        Some(Phase::Done { exit }) => (format!("done, {exit}").into(), Tone::Good),
+        Some(Phase::Stopped) => match standing {
+            Some(Standing::Stopped { is_held: true, .. }) => ("stopped, held".into(), Tone::Faint),
+            Some(Standing::Parked) => ("stopped, no autostart".into(), Tone::Faint),
+            _ => ("stopped".into(), Tone::Faint),
         },
     }
 }
 
-fn or_dash<T: ToString>(value: Option<T>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+fn or_dash<T: ToString>(value: Option<T>) -> Cow<'static, str> {
+    value.map_or(Cow::Borrowed("-"), |value| Cow::Owned(value.to_string()))
 }
 
 #[cfg(test)]
-pub(in crate::cli) mod tests {
+mod tests {
     use super::*;
-    use crate::model::{Exit, Failure, Millis, Moment, WallTime};
+    use crate::model::{Exit, Failure, Moment, WallTime};
 
-    pub(in crate::cli) fn row(app: &str, phase: Phase) -> Row {
-        Row {
-            id: format!("shop:{app}/0"),
-            project: "shop".parse().unwrap(),
-            app: app.parse().unwrap(),
+    fn brief(app: &'static str, phase: Option<Phase>) -> BriefRow<'static> {
+        BriefRow {
+            project: "shop".into(),
+            app: app.into(),
             slot: Some(0),
-            namespace: String::new(),
-            status: phase.word().to_owned(),
-            pid: phase.pid(),
+            is_successor: false,
             phase,
+            is_spec_lost: false,
             standing: None,
+            pid: None,
             uptime_ms: None,
-            started_at: None,
-            generation: 1,
             restarts: 0,
             next_start_ms: None,
-            last_exit: None,
             memory_bytes: None,
             cpu_percent: None,
-            script: "server.js".to_owned(),
+            script: "server.js".into(),
         }
     }
 
     #[test]
     fn the_list_says_what_each_instance_is_doing() {
-        let running = Row {
-            uptime_ms: Some(Millis(125_000)),
-            restarts: 2,
-            ..row("api", Phase::Running { pid: 42, since: Moment(0) })
-        };
-        let waiting = Row {
-            next_start_ms: Some(Millis(1500)),
-            ..row("b", Phase::Backoff { until: Moment(0), delay: Millis(0), attempt: 3 })
-        };
+        let running = BriefRow { pid: Some(42), uptime_ms: Some(Millis(125_000)), restarts: 2, ..brief("api", None) };
+        let backoff = Phase::Backoff { until: Moment(0), delay: Millis(0), attempt: 3 };
+        let waiting = BriefRow { next_start_ms: Some(Millis(1500)), ..brief("b", Some(backoff)) };
         let failure = Failure::Exited { exit: Exit::Code(3) };
         let held = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: true };
         let rows = [
             running,
             waiting,
-            row("c", Phase::Errored { failure }),
-            Row { standing: Some(held), ..row("d", Phase::Stopped) },
-            Row { slot: None, ..row("e", Phase::Stopped) },
+            brief("c", Some(Phase::Errored { failure })),
+            BriefRow { standing: Some(held), ..brief("d", Some(Phase::Stopped)) },
+            BriefRow { slot: None, ..brief("e", Some(Phase::Stopped)) },
         ];
         let expected = "\
 app    status                                               pid  uptime  restarts  script
@@ -136,8 +155,8 @@ e      no instances                                         -    -       0      
 
     #[test]
     fn the_project_is_shown_where_there_are_several() {
-        let other = Row { project: "blog".parse().unwrap(), ..row("api", Phase::Stopped) };
-        assert!(table(&[other, row("api", Phase::Stopped)], Paint::default(), None).starts_with("app    project"));
-        assert!(!table(&[row("api", Phase::Stopped)], Paint::default(), None).contains("project"));
+        let other = BriefRow { project: "blog".into(), ..brief("api", None) };
+        assert!(table(&[other, brief("api", None)], Paint::default(), None).starts_with("app    project"));
+        assert!(!table(&[brief("api", None)], Paint::default(), None).contains("project"));
     }
 }

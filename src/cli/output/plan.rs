@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::{FieldChange, Millis, Note, Operation, Plan, Reason, Summary, Verb, WallTime};
+use crate::model::{FieldChange, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime};
 
 /// Longer values are cut: a plan is read, not parsed.
 const VALUE_COLUMNS_MAX: usize = 48;
@@ -133,8 +133,8 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     let (sign, deed) = match &operation.verb {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
-        Verb::Roll { slots } if slots.len() == 1 => (Sign::IsReplaced, "roll 1".to_owned()),
-        Verb::Roll { slots } => (Sign::IsReplaced, format!("roll {}, 1 at a time", slots.len())),
+        Verb::Roll { slots, manner } => (Sign::IsReplaced, roll(slots.len(), *manner)),
+        Verb::Restart { slots } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
         Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
@@ -165,6 +165,15 @@ fn stopped_before(operation: &Operation, now: WallTime) -> String {
 fn ago(at: WallTime, now: WallTime) -> String {
     let text = Millis(now.0.saturating_sub(at.0)).to_string();
     format!("{} ago", text.split(' ').next().unwrap_or_default())
+}
+
+/// `roll 3, 1 at a time, new before old`.
+fn roll(count: usize, manner: UpdateStrategy) -> String {
+    let steps = if count == 1 { "roll 1".to_owned() } else { format!("roll {count}, 1 at a time") };
+    match manner {
+        UpdateStrategy::Rolling => format!("{steps}, new before old"),
+        UpdateStrategy::Restart => format!("{steps}, brief gap"),
+    }
 }
 
 /// What happens to which slots, where the deed alone does not say it.
@@ -199,6 +208,8 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         Reason::RestartAsked => "restart asked for".to_owned(),
         Reason::NotRunning => "not running".to_owned(),
         Reason::WasErrored => "was given up, is tried again".to_owned(),
+        Reason::WasInBackoff => "was in backoff, is tried again".to_owned(),
+        Reason::SpecLost => "its spec was lost".to_owned(),
         Reason::OutOfDate => "runs an older spec".to_owned(),
         Reason::ScaledByHand { to } => format!("scaled to {to} by hand"),
         Reason::NotInFile => "no longer in the file".to_owned(),
@@ -267,6 +278,9 @@ fn note(note: &Note) -> Option<String> {
         }
         // Stands in the heading.
         Note::Profile { .. } => return None,
+        Note::SpecLost { app } => format!(
+            "{app} runs, its spec was lost, and nothing here declares it: it is left alone; `pm delete {app}` ends it"
+        ),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })
 }
@@ -306,7 +320,7 @@ mod tests {
             operations: vec![
                 operation(
                     "api",
-                    Verb::Roll { slots: vec![0, 1, 2] },
+                    Verb::Roll { slots: vec![0, 1, 2], manner: UpdateStrategy::Rolling },
                     vec![
                         changed("env.LOG_LEVEL", Some("\"info\""), Some("\"debug\""), false),
                         changed("env.DB_PASS", Some("(sensitive)"), Some("(sensitive)"), true),
@@ -357,13 +371,13 @@ mod tests {
         let mut out = String::new();
         write_plan(&mut out, &example(), &View { files: &files, profile: Some("production"), now, is_coloured: false });
         let expected = r#"project shop   deploy/ecosystem.toml   profile production   generation 41
-  -/+ api     roll 3, 1 at a time               env.LOG_LEVEL "info" -> "debug", env.DB_PASS (sensitive) changed
-  ~   worker  live, 0 restarts                  kill_timeout 10s -> 5s
+  -/+ api     roll 3, 1 at a time, new before old  env.LOG_LEVEL "info" -> "debug", env.DB_PASS (sensitive) changed
+  ~   worker  live, 0 restarts                     kill_timeout 10s -> 5s
   +   mailer  start 1
-  ^   queue   scale 2 -> 4                      slots 2, 3 start
-  >   api2    renamed from old-api              pid kept
+  ^   queue   scale 2 -> 4                         slots 2, 3 start
+  >   api2    renamed from old-api                 pid kept
   !   sync    stopped by alice 2h ago -> start
-  -   legacy  delete 1                          no longer in the file
+  -   legacy  delete 1                             no longer in the file
   .   1 unchanged, 1 held (billing)
   note: autostart of a counts when it is next started
 Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes interrupted: 4

@@ -1,5 +1,7 @@
 //! Columns that line up, whatever the width of the characters.
 
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthStr;
 
 use super::Paint;
@@ -15,20 +17,30 @@ pub(in crate::cli) enum Tone {
     Faint,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Cell {
-    text: String,
+#[derive(Clone, Debug)]
+struct Cell<'a> {
+    text: Cow<'a, str>,
+    columns: usize,
     tone: Tone,
+}
+
+impl<'a> Cell<'a> {
+    /// A line break would tear the table apart.
+    fn new(text: Cow<'a, str>, tone: Tone) -> Self {
+        let has_control = text.contains(char::is_control);
+        let text = if has_control { Cow::Owned(text.replace(char::is_control, " ")) } else { text };
+        Self { columns: columns(&text), text, tone }
+    }
 }
 
 /// Rows of cells under a heading.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Table {
+pub(in crate::cli) struct Table<'a> {
     heading: Vec<&'static str>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Vec<Cell<'a>>>,
 }
 
-impl Table {
+impl<'a> Table<'a> {
     pub(in crate::cli) fn new(heading: &[&'static str]) -> Self {
         Self { heading: heading.to_vec(), rows: Vec::new() }
     }
@@ -39,32 +51,31 @@ impl Table {
         self
     }
 
-    /// Adds a cell to the last row. A line break would tear the table apart.
-    pub(in crate::cli) fn cell(&mut self, text: impl Into<String>) -> &mut Self {
+    /// Adds a cell to the last row.
+    pub(in crate::cli) fn cell(&mut self, text: impl Into<Cow<'a, str>>) -> &mut Self {
         self.toned(text, Tone::Plain)
     }
 
     /// Adds a painted cell.
-    pub(in crate::cli) fn toned(&mut self, text: impl Into<String>, tone: Tone) -> &mut Self {
-        let text: String = text.into();
-        let text = if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text };
+    pub(in crate::cli) fn toned(&mut self, text: impl Into<Cow<'a, str>>, tone: Tone) -> &mut Self {
         if let Some(row) = self.rows.last_mut() {
-            row.push(Cell { text, tone });
+            row.push(Cell::new(text.into(), tone));
         }
         self
     }
 
     /// The text; lines are cut at `width` columns.
     pub(in crate::cli) fn render(&self, paint: Paint, width: Option<usize>) -> String {
-        let mut widths: Vec<usize> = self.heading.iter().map(|text| text.width()).collect();
+        let heading: Vec<Cell<'_>> =
+            self.heading.iter().map(|text| Cell::new(Cow::Borrowed(text), Tone::Faint)).collect();
+        let mut widths: Vec<usize> = heading.iter().map(|cell| cell.columns).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.text.width());
+                *width = (*width).max(cell.columns);
             }
         }
-        let heading: Vec<Cell> =
-            self.heading.iter().map(|text| Cell { text: (*text).to_owned(), tone: Tone::Faint }).collect();
-        let mut text = String::new();
+        let line_bytes = widths.iter().map(|width| width + 2).sum::<usize>();
+        let mut text = String::with_capacity(line_bytes * (self.rows.len() + 1));
         for row in std::iter::once(&heading).chain(&self.rows) {
             line(&mut text, row, &widths, paint, width.unwrap_or(usize::MAX));
         }
@@ -72,7 +83,7 @@ impl Table {
     }
 }
 
-fn line(text: &mut String, row: &[Cell], widths: &[usize], paint: Paint, limit: usize) {
+fn line(text: &mut String, row: &[Cell<'_>], widths: &[usize], paint: Paint, limit: usize) {
     let mut used = 0;
     for (at, (cell, width)) in row.iter().zip(widths).enumerate() {
         let gap = if at == 0 { 0 } else { 2 };
@@ -81,31 +92,38 @@ fn line(text: &mut String, row: &[Cell], widths: &[usize], paint: Paint, limit: 
         }
         text.push_str(&"  "[..gap]);
         used += gap;
-        let shown = cut(&cell.text, limit - used);
+        let shown = cut(cell, limit - used);
+        let shown_columns = if shown.len() == cell.text.len() { cell.columns } else { columns(&shown) };
         let is_last = at + 1 == row.len();
-        let padding = if is_last { 0 } else { width.min(&(limit - used)).saturating_sub(shown.width()) };
-        used += shown.width() + padding;
-        text.push_str(&match cell.tone {
-            Tone::Plain => shown,
-            Tone::Good => paint.good(&shown),
-            Tone::Bad => paint.bad(&shown),
-            Tone::Warn => paint.warn(&shown),
-            Tone::Faint => paint.faint(&shown),
-        });
+        let padding = if is_last { 0 } else { width.min(&(limit - used)).saturating_sub(shown_columns) };
+        used += shown_columns + padding;
+        match cell.tone {
+            _ if !paint.is_on => text.push_str(&shown),
+            Tone::Plain => text.push_str(&shown),
+            Tone::Good => text.push_str(&paint.good(&shown)),
+            Tone::Bad => text.push_str(&paint.bad(&shown)),
+            Tone::Warn => text.push_str(&paint.warn(&shown)),
+            Tone::Faint => text.push_str(&paint.faint(&shown)),
+        }
         text.extend(std::iter::repeat_n(' ', padding));
     }
     text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
 }
 
-/// At most `width` columns of a text; what is cut off leaves an ellipsis.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
+/// How wide a terminal shows it. Nearly every cell is ASCII, and that is quickly told.
+fn columns(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+/// At most `width` columns of a cell; what is cut off leaves an ellipsis.
+fn cut<'a>(cell: &'a Cell<'_>, width: usize) -> Cow<'a, str> {
+    if cell.columns <= width {
+        return Cow::Borrowed(&cell.text);
     }
     let mut cut = String::new();
     let mut used = 0;
-    for char in text.chars() {
+    for char in cell.text.chars() {
         let wide = unicode_width::UnicodeWidthChar::width(char).unwrap_or(0);
         if used + wide + 1 > width {
             break;
@@ -114,14 +132,14 @@ fn cut(text: &str, width: usize) -> String {
         cut.push(char);
     }
     cut.push('…');
-    cut
+    Cow::Owned(cut)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn table() -> Table {
+    fn table() -> Table<'static> {
         let mut table = Table::new(&["app", "status", "script"]);
         table.row().cell("api/0").toned("running", Tone::Good).cell("server.js");
         table.row().cell("漢字/0").cell("x").cell("a\nb");

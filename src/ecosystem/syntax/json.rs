@@ -66,12 +66,15 @@ fn node(value: &ast::Value<'_>, file: u32, report: &mut Report) -> Node {
                     ast::ObjectPropName::String(text) => (text.value.as_ref(), at(text.range)),
                     ast::ObjectPropName::Word(word) => (word.value, at(word.range)),
                 };
+                let node = node(&property.value, file, report);
                 if let Some(first) = seen.insert(key, key_span) {
+                    // The first one stands for both: what else could be said of two is only confusing.
                     report
                         .error(code::DUPLICATE_KEY, key_span, format!("the key `{key}` stands here twice"))
                         .label(first, "first here");
+                } else {
+                    entries.push(Entry { key: key.to_owned(), key_span, node });
                 }
-                entries.push(Entry { key: key.to_owned(), key_span, node: node(&property.value, file, report) });
             }
             Node { value: Value::Map(entries), span: at(object.range) }
         }

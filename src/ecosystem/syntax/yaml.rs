@@ -178,6 +178,7 @@ impl Builder<'_> {
             if let Some(first) = seen.insert(entry.key.clone(), entry.key_span) {
                 let message = format!("the key `{}` stands here twice", entry.key);
                 self.report.error(code::DUPLICATE_KEY, entry.key_span, message).label(first, "first here");
+                continue; // the first one stands for both
             }
             if entry.key == "<<" { sources.push(entry.node) } else { own.push(entry) }
         }

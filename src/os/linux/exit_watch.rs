@@ -43,6 +43,17 @@ impl ExitWatch {
         poller::control(self.epoll.get_ref().as_fd(), libc::EPOLL_CTL_ADD, process.as_fd(), events, token)
     }
 
+    /// Watches for the moment at which a process that has ended is reaped, told as `token` once more: from then on
+    /// [`PidFd::exit_info`] can know. Kernels before 6.9 never tell.
+    ///
+    /// # Errors
+    /// `ENOENT`: it was not watched.
+    pub fn await_reaping(&self, process: &PidFd, token: u64) -> io::Result<()> {
+        // EPOLLHUP needs no asking, and EPOLLIN has been told.
+        let events = libc::EPOLLONESHOT;
+        poller::control(self.epoll.get_ref().as_fd(), libc::EPOLL_CTL_MOD, process.as_fd(), events, token)
+    }
+
     /// Ends the watch. Always before the pidfd is dropped.
     ///
     /// # Errors
@@ -90,10 +101,14 @@ mod tests {
         drop(children[0].stdin.take());
         assert_eq!(watch.next().await.unwrap(), [0]);
         assert!(processes[0].has_exited() && !processes[2].has_exited());
+        watch.await_reaping(&processes[0], 7).unwrap();
+        children[0].wait().unwrap();
+        if processes[0].exit_info().is_some() {
+            assert_eq!(watch.next().await.unwrap(), [7]); // Linux 6.15 and later
+        }
         processes[2].signal(libc::SIGKILL).unwrap();
         assert_eq!(watch.next().await.unwrap(), [2]);
         children[2].wait().unwrap();
-        children[0].wait().unwrap();
         if let Some(exit) = processes[2].exit_info() {
             assert_eq!(exit, crate::model::Exit::Signal(libc::SIGKILL)); // Linux 6.15 and later
         }

@@ -23,7 +23,10 @@ pub use memory::SharedMemory;
 pub use packet::{packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
 pub use poller::{Poller, Ready, Waker};
-pub use proc::{ProcStat, boot_id, children_of, cookie_of, cpu_of, memory_of, own_pid, parent_pid, proc_stat};
+pub use proc::{
+    ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, own_pid, parent_pid, proc_stat,
+    variables_of,
+};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, signal_child};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{ExecPlan, Identity, Mailbox, Parent, SpawnFailed, set_child_oom_score, spawn};

@@ -82,9 +82,12 @@ impl PidFd {
 
     /// Whether the process has ended (reaped or not).
     pub fn has_exited(&self) -> bool {
-        let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one valid pollfd; returns at once.
-        (unsafe { libc::poll(&raw mut poll, 1, 0) }) == 1 && poll.revents & (libc::POLLIN | libc::POLLHUP) != 0
+        self.poll() & (libc::POLLIN | libc::POLLHUP) != 0
+    }
+
+    /// Whether the process has ended and was reaped. Kernels before 6.9 do not tell.
+    pub fn is_reaped(&self) -> bool {
+        self.poll() & libc::POLLHUP != 0
     }
 
     /// How it ended, from the kernel's memory: only after it was reaped by whoever is its parent, and only
@@ -102,6 +105,13 @@ impl PidFd {
     /// `EMFILE`, `ENFILE`.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { fd: self.fd.try_clone()?, pid: self.pid })
+    }
+
+    fn poll(&self) -> libc::c_short {
+        let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd; returns at once.
+        let count = unsafe { libc::poll(&raw mut poll, 1, 0) };
+        if count == 1 { poll.revents } else { 0 }
     }
 
     fn send(&self, signal: i32, flags: libc::c_uint) -> io::Result<()> {

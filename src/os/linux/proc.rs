@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{self, Read as _};
 
-use crate::model::{Bytes, Millis};
+use crate::model::{Bytes, Exit, Millis};
+
+use super::pidfd::exit_of;
 
 /// Longest environment that is searched for a cookie; the kernel itself allows more only by raised limits.
 const ENVIRON_BYTES_MAX: u64 = 4 << 20;
@@ -23,6 +25,8 @@ pub struct ProcStat {
     pub start_ticks: u64,
     /// It has ended and waits to be reaped.
     pub is_zombie: bool,
+    /// The wait status of a zombie; 0 also where we may not know it.
+    status: i32,
 }
 
 /// Looks a process up.
@@ -33,6 +37,15 @@ pub fn proc_stat(pid: u32) -> io::Result<ProcStat> {
     let mut buffer = [0; 1024];
     let length = fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut buffer)?;
     parse_stat(&buffer[..length]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// How a process has ended that was started at `start_ticks` and waits to be reaped by somebody else. `None`: it is no
+/// such process (any more), or it is none of our business.
+pub fn exit_of_zombie(pid: u32, start_ticks: u64) -> Option<Exit> {
+    let stat = proc_stat(pid).ok().filter(|stat| stat.is_zombie && stat.start_ticks == start_ticks)?;
+    // The kernel says 0 to those who may not know; who may read this file may know.
+    let may_know = || fs::read(format!("/proc/{pid}/io")).is_ok();
+    (stat.status != 0 || may_know()).then(|| exit_of(stat.status))
 }
 
 /// The name stands in parentheses and may itself hold spaces and parentheses: the last `)` ends it.
@@ -49,15 +62,28 @@ fn parse_stat(text: &[u8]) -> Option<ProcStat> {
         session: small(3)?,
         start_ticks: number(19)?,
         is_zombie: matches!(fields.first(), Some(&"Z" | &"X")),
+        status: small(49).and_then(|status| i32::try_from(status).ok()).unwrap_or(0),
     })
 }
 
 /// The value of `PM_ID` that the process was started with.
 pub fn cookie_of(pid: u32) -> Option<String> {
+    let [cookie] = variables_of(pid, ["PM_ID"]);
+    cookie
+}
+
+/// Variables that the process was started with; `None` for those that it has not, or may not be read. A process can
+/// overwrite them: what must be true needs a proof.
+pub fn variables_of<const COUNT: usize>(pid: u32, names: [&str; COUNT]) -> [Option<String>; COUNT] {
     let mut text = Vec::new();
-    fs::File::open(format!("/proc/{pid}/environ")).ok()?.take(ENVIRON_BYTES_MAX).read_to_end(&mut text).ok()?;
-    let value = text.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(b"PM_ID="))?;
-    String::from_utf8(value.to_vec()).ok()
+    if let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) {
+        // What was read before an error counts for nothing: the process has ended.
+        let _ = file.take(ENVIRON_BYTES_MAX).read_to_end(&mut text);
+    }
+    names.map(|name| {
+        let is_it = |variable: &[u8]| Some(variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
+        text.split(|byte| *byte == 0).find_map(is_it).and_then(|value| String::from_utf8(value).ok())
+    })
 }
 
 /// The children of all threads of a process; one scan of `/proc` where the kernel keeps no list.
@@ -139,6 +165,23 @@ mod tests {
         assert_eq!((stat.pid, stat.ppid, stat.pgrp, stat.session, stat.start_ticks), (42, 7, 42, 43, 12345));
         assert!(!stat.is_zombie);
         assert!(parse_stat(b"42 (x").is_none());
+    }
+
+    #[test]
+    fn a_process_that_nobody_has_reaped_yet_says_how_it_ended() {
+        for (script, exit) in [("exit 7", Exit::Code(7)), ("exit 0", Exit::Code(0)), ("kill -9 $$", Exit::Signal(9))] {
+            let mut child = std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let started = proc_stat(child.id()).unwrap().start_ticks;
+            while !proc_stat(child.id()).unwrap().is_zombie {
+                std::thread::yield_now();
+            }
+            assert_eq!(exit_of_zombie(child.id(), started), Some(exit));
+            assert_eq!(exit_of_zombie(child.id(), started + 1), None, "another process of that number");
+            child.wait().unwrap();
+            assert_eq!(exit_of_zombie(child.id(), started), None);
+        }
+        let me = proc_stat(std::process::id()).unwrap();
+        assert_eq!(exit_of_zombie(me.pid, me.start_ticks), None, "it lives");
     }
 
     #[test]

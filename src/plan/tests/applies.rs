@@ -39,6 +39,22 @@ fn applying_twice_does_nothing_the_second_time() {
 }
 
 #[test]
+fn what_waits_for_its_next_start_is_not_fine_and_its_dependents_wait_for_it() {
+    let apps = || [app("api"), app_with("web", |app| depends_on(app, &["api"]))];
+    let mut world = World::with(apps());
+    let backoff = Phase::Backoff { until: Moment(9), delay: Millis(9), attempt: 2 };
+    world.set_phase(&"shop:api/0".parse().unwrap(), backoff);
+    world.set_phase(&"shop:web/0".parse().unwrap(), errored());
+    let unasked = world.decide(&proposed(apps()), &options(|options| options.is_wakeup = true)).unwrap();
+    assert_eq!(verbs(&unasked.plan), [""; 0], "nobody asked: the policy decides when");
+    let plan = world.apply(apps());
+    assert_eq!(verbs(&plan), ["start api [0]", "start web [0]"]);
+    assert_eq!(reasons(&plan, "api"), [Reason::WasInBackoff]);
+    assert_eq!(plan.operations[1].after, ["api".parse().unwrap()]);
+    assert!(world.apply(apps()).is_empty());
+}
+
+#[test]
 fn each_class_of_field_costs_what_it_says() {
     let cases: [(&str, Alter, &[&str]); 6] = [
         ("respawn", |app| app.run.port = Some(80), &["roll api [0, 1]"]),

@@ -2,6 +2,7 @@
 
 mod applies;
 mod edits;
+mod lost;
 mod properties;
 mod refusals;
 mod wakeups;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    App, AppId, Declared, Desired, Exit, Failure, InstanceId, LogPolicy, Moment, Operation, Origin, Phase, Reason,
-    RestartPolicy, Run, StopPolicy, Verb, WallTime,
+    App, AppId, Declared, Desired, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase, Readiness, Reason, Run,
+    Verb, WallTime,
 };
 
 /// What a case does to an app.
@@ -30,9 +31,7 @@ pub(super) fn app(name: &str) -> App {
         protect: false,
         depends_on: [].into(),
         run: Run { script: Some(format!("/srv/shop/{name}.js")), cwd: "/srv/shop".into(), ..Run::default() },
-        restart: RestartPolicy::default(),
-        stop: StopPolicy::default(),
-        logs: LogPolicy::default(),
+        ..crate::lifecycle::samples::app()
     }
 }
 
@@ -141,7 +140,7 @@ impl World {
         for operation in operations {
             let app = AppId::new(shop(), operation.app.clone());
             match &operation.verb {
-                Verb::Start { slots } | Verb::Roll { slots } => self.run(&app, slots),
+                Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots } => self.run(&app, slots),
                 Verb::Scale { add, remove, .. } => {
                     self.run(&app, add);
                     for slot in remove {
@@ -170,7 +169,7 @@ impl World {
         for slot in slots {
             self.last_pid += 1;
             let instance = LiveInstance {
-                phase: Phase::Running { pid: self.last_pid, since: Moment(0) },
+                phase: Phase::Running { pid: self.last_pid, since: Moment(0), readiness: Readiness::Ready },
                 generation: 1,
                 restarts: 0,
                 unstable: 0,
@@ -220,7 +219,11 @@ fn verbs(plan: &Plan) -> Vec<String> {
     let changes = plan.operations.iter().filter(|operation| operation.verb.is_change());
     changes
         .map(|Operation { app, verb, .. }| match verb {
-            Verb::Start { slots } | Verb::Roll { slots } | Verb::Stop { slots } | Verb::Delete { slots } => {
+            Verb::Start { slots }
+            | Verb::Roll { slots, .. }
+            | Verb::Restart { slots }
+            | Verb::Stop { slots }
+            | Verb::Delete { slots } => {
                 format!("{} {app} {slots:?}", verb.word())
             }
             Verb::Scale { from, to, add, remove } => format!("scale {app} {from}->{to} +{add:?} -{remove:?}"),

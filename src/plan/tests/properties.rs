@@ -144,7 +144,7 @@ fn check_survivors(before: &World, after: &World, plan: &Plan) {
     let mut renamed = BTreeMap::new();
     for Operation { app, verb, .. } in &plan.operations {
         match verb {
-            Verb::Roll { slots } | Verb::Stop { slots } | Verb::Delete { slots } => {
+            Verb::Roll { slots, .. } | Verb::Restart { slots } | Verb::Stop { slots } | Verb::Delete { slots } => {
                 touched.extend(slots.iter().map(|slot| format!("{app}/{slot}")));
             }
             Verb::Scale { remove, .. } => touched.extend(remove.iter().map(|slot| format!("{app}/{slot}"))),
@@ -196,7 +196,7 @@ proptest! {
         let mut world = World::default();
         let other: InstanceId = "other:a/0".parse().unwrap();
         let stranger = LiveInstance {
-            phase: Phase::Running { pid: 9999, since: Moment(0) },
+            phase: Phase::Running { pid: 9999, since: Moment(0), readiness: Readiness::Ready },
             generation: 1, restarts: 0, unstable: 0, spec: Arc::new(app("a")), epoch: 0, started: None, last_exit: None,
         };
         world.live.instances.insert(other.clone(), stranger.clone());

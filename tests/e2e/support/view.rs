@@ -5,7 +5,7 @@ use serde_json::Value;
 /// One instance of `pm list --json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstanceView {
-    /// `api/0`: without the project.
+    /// `api/0`: without the project; `api/0+` while it is to take a slot over.
     pub id: String,
     /// `shop`.
     pub project: String,
@@ -27,7 +27,7 @@ impl InstanceView {
     fn one(row: &Value) -> Self {
         let text = |name: &str| row[name].as_str().unwrap_or_else(|| panic!("no {name} in {row:#}")).to_owned();
         Self {
-            id: format!("{}/{}", text("app"), row["slot"]),
+            id: text("id").split_once(':').map(|(_, id)| id.to_owned()).unwrap_or_default(),
             project: text("project"),
             phase: text("status"),
             pid: row["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()),

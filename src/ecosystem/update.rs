@@ -1,0 +1,105 @@
+//! Keys about replacing processes: `update`, and the sockets that outlive them, `listen`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::model::{App, ListenAddress, Millis, UpdatePolicy, UpdateStrategy};
+
+use super::diagnostic::code;
+use super::keys::DURATION;
+use super::shape::Shape;
+use super::tree::{Node, Span, integer};
+use super::values::Values;
+
+/// Reads both into the app.
+pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
+    app.run.listen = listen(values);
+    app.update = policy(values);
+    if app.update.strategy == Some(UpdateStrategy::Rolling)
+        && app.run.port.is_some()
+        && let Some(item) = values.item("update")
+    {
+        let span = item.node.get("strategy").map_or(item.key_span, |node| node.span);
+        values
+            .error(code::CONFLICTING_KEYS, span, "two processes of one slot cannot share its `port`")
+            .hint("`listen` instead of `port` hands both the same socket; or leave the strategy out");
+    }
+    if let (Some(_), false, Some(item)) = (app.run.port, app.run.listen.is_empty(), values.item("listen")) {
+        let span = item.key_span;
+        values
+            .report
+            .warning(code::PORT, span, format!("app `{}`: both `port` and `listen`", app.name))
+            .hint("`port` only sets PORT; the sockets of `listen` are handed over as descriptors");
+    }
+}
+
+fn policy(values: &mut Values<'_>) -> UpdatePolicy {
+    let defaults = UpdatePolicy::default();
+    let Some(node) = values.node("update") else { return defaults };
+    let max_surge = count(values, node, "max_surge").unwrap_or(defaults.max_surge);
+    let max_unavailable = count(values, node, "max_unavailable").unwrap_or(defaults.max_unavailable);
+    let policy = UpdatePolicy {
+        strategy: node.get("strategy").and_then(Node::as_text).map(|word| match word {
+            "rolling" => UpdateStrategy::Rolling,
+            _ => UpdateStrategy::Restart,
+        }),
+        max_surge,
+        max_unavailable,
+        min_healthy_time: duration(values, node, "min_healthy_time").unwrap_or(defaults.min_healthy_time),
+        healthy_deadline: duration(values, node, "healthy_deadline"),
+        auto_revert: node.get("auto_revert").and_then(Node::as_scalar).is_none_or(|scalar| scalar.text != "false"),
+    };
+    if let (Some(deadline), Some(node)) = (policy.healthy_deadline, node.get("healthy_deadline"))
+        && deadline <= policy.min_healthy_time
+    {
+        let message =
+            "`update.healthy_deadline` is not longer than `min_healthy_time`: no process could ever be in time";
+        values.error(code::BAD_VALUE, node.span, message);
+    }
+    policy
+}
+
+fn count(values: &mut Values<'_>, node: &Node, name: &str) -> Option<u32> {
+    let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
+    values.scalar(&format!("update.{name}"), &Shape::Integer(0, 1000), node.get(name)?, read)
+}
+
+fn duration(values: &mut Values<'_>, node: &Node, name: &str) -> Option<Millis> {
+    let read = |text: &str| Millis::parse(text).ok();
+    values.scalar(&format!("update.{name}"), &Shape::Form(&DURATION), node.get(name)?, read)
+}
+
+fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {
+    let mut addresses = Vec::new();
+    for (text, span) in values.texts("listen") {
+        match address(values, &text, span) {
+            Some(address) if addresses.contains(&address) => {
+                values.error(code::BAD_VALUE, span, format!("`listen` names {address} twice"));
+            }
+            Some(address) => addresses.push(address),
+            None => {
+                values
+                    .error(code::BAD_VALUE, span, format!("`listen`: `{text}` is not an address"))
+                    .hint("write \"8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/run/app.sock\"");
+            }
+        }
+    }
+    addresses
+}
+
+/// A bare port listens on every address of the machine.
+fn address(values: &mut Values<'_>, text: &str, span: Span) -> Option<ListenAddress> {
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        let path = values.home("listen", path, span)?;
+        let path: PathBuf = values.folder_of(span).join(path);
+        return Some(ListenAddress::Unix(super::surroundings::tidy(&path)));
+    }
+    let is_usable = |address: &SocketAddr| address.port() > 0;
+    if let Ok(port) = text.parse::<u16>() {
+        return Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+            .filter(is_usable)
+            .map(ListenAddress::Tcp);
+    }
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    text.parse::<SocketAddr>().ok().filter(is_usable).map(ListenAddress::Tcp)
+}

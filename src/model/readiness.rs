@@ -1,0 +1,117 @@
+//! When a process is good, and how that is found out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Millis, Template};
+
+/// When a new process is good: the gate for "up", for dependents and for a rolling update.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Ready {
+    /// What is asked.
+    #[serde(flatten)]
+    pub probe: Probe,
+    /// A process that is not good by then has failed.
+    pub timeout: Millis,
+    /// Time between two tries; what is told (notify, message, log) needs none.
+    pub interval: Millis,
+}
+
+impl Ready {
+    /// 30 s.
+    pub const TIMEOUT: Millis = Millis::seconds(30);
+    /// Often enough that nobody waits for the next try.
+    pub const INTERVAL: Millis = Millis(100);
+}
+
+/// Whether a running process is still good.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Health {
+    /// What is asked. `Notify` is systemd's watchdog: `WATCHDOG=1` at least once per `interval`.
+    #[serde(flatten)]
+    pub probe: Probe,
+    /// Time between two probes.
+    pub interval: Millis,
+    /// How long one probe may take.
+    pub timeout: Millis,
+    /// Time after readiness in which failures do not count.
+    pub start_period: Millis,
+    /// Failures in a row that count.
+    pub failures: u32,
+    /// What happens then.
+    pub action: HealthAction,
+}
+
+impl Health {
+    /// 10 s.
+    pub const INTERVAL: Millis = Millis::seconds(10);
+    /// 5 s.
+    pub const TIMEOUT: Millis = Millis::seconds(5);
+    /// 3.
+    pub const FAILURES: u32 = 3;
+}
+
+/// What follows too many failed health probes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthAction {
+    /// A new process takes its place.
+    #[default]
+    Restart,
+    /// It is told, and nothing else.
+    None,
+}
+
+/// One question whose answer is good or not.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Probe {
+    /// A URL answers.
+    Http(HttpProbe),
+    /// An address (`host:port`, `unix:/path`) accepts connections.
+    Tcp(Template),
+    /// A command line, run by `sh -c` in the app's folder, environment and user, ends with 0.
+    Exec(Template),
+    /// A line that the app prints since its start matches this regular expression.
+    Log(String),
+    /// The app says `READY=1` on the socket `NOTIFY_SOCKET` (`sd_notify(3)`).
+    Notify(bool),
+    /// A Node app sends the message `ready` to its parent.
+    Message(bool),
+}
+
+/// An HTTP probe.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// `http://127.0.0.1:${PORT}/health`.
+    pub url: Template,
+    /// Accepted status codes; empty = 200 to 399.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub status: Vec<u16>,
+    /// Headers of the request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Template>,
+    /// A regular expression that the first 64 KiB of the answer's body must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+impl Probe {
+    /// The word of the file: `http`, `tcp`, …
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
+            Self::Exec(_) => "exec",
+            Self::Log(_) => "log",
+            Self::Notify(_) => "notify",
+            Self::Message(_) => "message",
+        }
+    }
+
+    /// Whether the app says it by itself; otherwise it is asked again and again.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::Log(_) | Self::Notify(_) | Self::Message(_))
+    }
+}

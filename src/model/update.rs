@@ -1,0 +1,124 @@
+//! How processes are replaced, and what a process may use.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bytes, Millis};
+
+/// How the processes of an app are replaced.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct UpdatePolicy {
+    /// `None` = rolling where two copies of a slot can run side by side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<UpdateStrategy>,
+    /// Copies more than `instances` for the time of the update.
+    pub max_surge: u32,
+    /// Copies that may be missing for the time of the update.
+    pub max_unavailable: u32,
+    /// How long a new process must stay good before the next slot.
+    pub min_healthy_time: Millis,
+    /// When a new process that is not good has failed; `None` = the timeout of `ready`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_deadline: Option<Millis>,
+    /// Go back to the old spec after a failure.
+    pub auto_revert: bool,
+}
+
+impl Default for UpdatePolicy {
+    fn default() -> Self {
+        Self {
+            strategy: None,
+            max_surge: 1,
+            max_unavailable: 1,
+            min_healthy_time: Millis::seconds(3),
+            healthy_deadline: None,
+            auto_revert: true,
+        }
+    }
+}
+
+/// Which process comes first when one takes the place of another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UpdateStrategy {
+    /// The new one is good before the old one is stopped.
+    Rolling,
+    /// The old one is gone before the new one is started.
+    Restart,
+}
+
+/// What a process may use; absent = as the daemon itself.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory of the whole tree, where control groups can be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
+    /// CPU of the whole tree in percent of one core, where control groups can be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    /// Open files (`RLIMIT_NOFILE`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nofile: Option<u64>,
+    /// Processes of the user (`RLIMIT_NPROC`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nproc: Option<u64>,
+    /// Scheduling priority, -20 to 19.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
+    /// Score of the out-of-memory killer, -1000 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i32>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Commands run by `sh -c` at these points of an instance's life, in the app's folder, environment and user.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Hooks {
+    /// Before every start; its failure is a failed start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_start: Option<String>,
+    /// When the process is good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_ready: Option<String>,
+    /// Before the process is asked to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_stop: Option<String>,
+    /// After an end that nobody asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_crash: Option<String>,
+    /// When it is not started again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_give_up: Option<String>,
+}
+
+impl Hooks {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A socket that `pm` opens, keeps open across restarts, and hands over (`sd_listen_fds(3)`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListenAddress {
+    /// A TCP address.
+    Tcp(std::net::SocketAddr),
+    /// The path of a Unix socket.
+    Unix(std::path::PathBuf),
+}
+
+impl std::fmt::Display for ListenAddress {
+    /// As in the file: `127.0.0.1:8080`, `unix:/run/x.sock`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}

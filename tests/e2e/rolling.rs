@@ -1,0 +1,118 @@
+//! New processes take the place of old ones: the new one first where it can be, and back if it is no good.
+
+use std::time::Duration;
+
+use crate::support::{SOON, Sandbox, wait_for, wait_until};
+
+/// An app that runs for as long as `VERSION` is not `bad`; `extra` stands inside the app's table.
+fn app(version: &str, instances: u32, extra: &str) -> String {
+    format!(
+        "[[apps]]\nname = \"api\"\nshell = true\ncommand = '''[ \"$VERSION\" != bad ] || [ \"$PM_INSTANCE\" = 0 ] || exit 3; exec sleep 1000'''\n\
+         instances = {instances}\nenv = {{ VERSION = \"{version}\" }}\n{extra}\n"
+    )
+}
+
+const OVERLAP: &str = "update = { strategy = \"rolling\", min_healthy_time = \"0s\" }";
+const GAP: &str = "update = { min_healthy_time = \"400ms\" }";
+
+fn versions(sandbox: &Sandbox) -> Vec<String> {
+    let environ = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let version = |text: &str| text.split('\0').find_map(|line| line.strip_prefix("VERSION=").map(str::to_owned));
+    let mut versions: Vec<_> = sandbox.list().iter().filter_map(|row| version(&environ(row.pid?))).collect();
+    versions.sort();
+    versions
+}
+
+#[test]
+fn the_new_process_runs_before_the_old_one_is_asked_to_end() {
+    let sandbox = Sandbox::applied(&app("1", 2, OVERLAP));
+    let before = sandbox.list();
+    sandbox.ecosystem(&app("2", 2, OVERLAP));
+    sandbox.pm(&["plan"]).ok().says(&["roll 2, 1 at a time, new before old"]);
+    let applying = sandbox.start(&["apply"]);
+    let most = wait_for("a successor beside its slot", SOON, || {
+        let rows = sandbox.list();
+        rows.iter().any(|row| row.id.ends_with('+')).then_some(rows.len())
+    });
+    assert_eq!(most, 3, "one more than declared, never two");
+    crate::support::finish(applying, "pm apply").ok();
+    let after = sandbox.list();
+    let ids = |rows: &[crate::support::InstanceView]| rows.iter().map(|row| row.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&after), ids(&before), "the slots keep their names");
+    assert!(after.iter().all(|row| before.iter().all(|old| old.pid != row.pid)), "{after:?}");
+    assert_eq!(versions(&sandbox), ["2", "2"]);
+    assert_eq!(sandbox.app_processes().len(), 2);
+    // What took over is an instance like any other: stopped, started and found by the next daemon.
+    sandbox.kill_daemon();
+    assert_eq!(sandbox.list(), after);
+    sandbox.pm(&["stop", "api"]).ok();
+    assert!(sandbox.app_processes().is_empty());
+}
+
+#[test]
+fn a_new_form_that_fails_beside_the_old_one_changes_nothing() {
+    let sandbox = Sandbox::applied(&app("1", 1, OVERLAP));
+    let before = sandbox.list();
+    let broken = app("bad", 1, OVERLAP).replace("[ \"$PM_INSTANCE\" = 0 ]", "false");
+    sandbox.ecosystem(&broken);
+    sandbox.pm(&["apply"]).code(6).says(&["exit code 3"]);
+    assert_eq!(sandbox.list(), before, "same process, nothing left over");
+    assert_eq!(sandbox.app_processes().len(), 1);
+    sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
+}
+
+#[test]
+fn slots_that_were_replaced_already_go_back_too() {
+    let sandbox = Sandbox::applied(&app("good", 3, GAP));
+    sandbox.ecosystem(&app("bad", 3, GAP));
+    sandbox.pm(&["apply"]).code(6).says(&["api/1", "exit code 3", "the old process runs again"]);
+    wait_until("all run the old form", SOON, || versions(&sandbox) == ["good", "good", "good"]);
+    assert!(sandbox.list().iter().all(|row| row.phase == "running"), "{:?}", sandbox.list());
+    // Nothing automatic tries it again; a person may.
+    sandbox.kill_daemon();
+    assert_eq!(versions(&sandbox), ["good", "good", "good"]);
+    sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
+    sandbox.ecosystem(&app("better", 3, GAP));
+    sandbox.pm(&["apply"]).ok();
+    assert_eq!(versions(&sandbox), ["better", "better", "better"]);
+}
+
+#[test]
+fn a_roll_goes_on_where_the_dead_daemon_was() {
+    let sandbox = Sandbox::applied(&app("1", 3, "update = { strategy = \"rolling\", min_healthy_time = \"500ms\" }"));
+    sandbox.ecosystem(&app("2", 3, "update = { strategy = \"rolling\", min_healthy_time = \"500ms\" }"));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    for _ in 0..3 {
+        wait_until("a successor runs", SOON, || sandbox.list().iter().any(|row| row.id.ends_with('+')));
+        sandbox.kill_daemon();
+        assert!(sandbox.app_processes().len() <= 4, "never more than one above what is declared");
+    }
+    wait_until("all are replaced", Duration::from_secs(60), || {
+        versions(&sandbox) == ["2", "2", "2"] && sandbox.app_processes().len() == 3
+    });
+    assert!(sandbox.list().iter().all(|row| !row.id.ends_with('+')));
+}
+
+#[test]
+fn a_later_command_takes_a_roll_over_and_leaves_no_successor() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"60s\" }";
+    let sandbox = Sandbox::applied(&app("1", 1, slow));
+    sandbox.ecosystem(&app("2", 1, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("a successor runs", SOON, || sandbox.list().iter().any(|row| row.id.ends_with('+')));
+    sandbox.pm(&["stop", "api"]).ok();
+    assert!(sandbox.app_processes().is_empty(), "{:?}", sandbox.app_processes());
+    assert_eq!(sandbox.list().len(), 1);
+}
+
+#[test]
+fn a_reload_replaces_what_runs_and_starts_nothing_that_was_stopped() {
+    let sandbox = Sandbox::applied(&app("1", 2, OVERLAP));
+    let before = sandbox.list();
+    sandbox.pm(&["reload", "api"]).ok();
+    let after = sandbox.list();
+    assert!(after.iter().zip(&before).all(|(new, old)| new.pid != old.pid && new.id == old.id), "{after:?}");
+    sandbox.pm(&["stop", "api"]).ok();
+    sandbox.pm(&["reload", "api"]).ok();
+    assert!(sandbox.app_processes().is_empty());
+}
