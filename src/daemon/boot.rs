@@ -148,13 +148,8 @@ fn notices(events: Events) -> impl Fn(Notice) + Send + 'static {
     move |notice| {
         let (instance, fact) = match notice {
             Notice::Dropped { instance, stream, bytes } => (instance, Fact::OutputDropped { stream, bytes }),
-            Notice::DiskFull { instance, path, message, .. } => {
-                let message = format!("{}: {message}", path.display());
-                (instance, Fact::LogDiskFull { message })
-            }
-            Notice::Trouble { instance, path, message, .. } => {
-                (instance, Fact::Trouble { message: format!("{}: {message}", path.display()) })
-            }
+            Notice::DiskFull { instance, message, .. } => (instance, Fact::LogDiskFull { message }),
+            Notice::Trouble { instance, message, .. } => (instance, Fact::Trouble { message }),
         };
         events.tell(Subject::Instance(instance), fact);
     }

@@ -51,9 +51,24 @@ impl LogError {
         matches!(self.cause().raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
     }
 
-    /// For people: what was tried and what the kernel said.
+    /// For people: what was tried, what the kernel said and what would help.
     pub(super) fn sentence(&self) -> String {
-        format!("{self}: {}", self.cause())
+        format!("{self}: {}; {}", self.cause(), self.next_step())
+    }
+
+    fn next_step(&self) -> &'static str {
+        match self.cause().raw_os_error() {
+            Some(libc::ENOSPC | libc::EDQUOT) => "free some space there",
+            Some(libc::EACCES | libc::EPERM) => {
+                "let the daemon's user write there, or name another file in `out_file` or `error_file`"
+            }
+            Some(libc::EROFS) => "that disk is read-only: name another file in `out_file` or `error_file`",
+            Some(libc::EISDIR | libc::ENOTDIR | libc::EEXIST | libc::ENXIO) => {
+                "something else stands there: move it away, or name another file in `out_file` or `error_file`"
+            }
+            Some(libc::EMFILE | libc::ENFILE) => "too many files are open: raise the limit (`ulimit -n`)",
+            _ => "it is tried again every second; or name another file in `out_file` or `error_file`",
+        }
     }
 }
 
@@ -99,7 +114,8 @@ impl OpenFiles {
         let write_error = |cause| LogError::Write(path.clone(), cause);
         let mut cut_error = None;
         self.look_at(path)?;
-        if self.files.get(path).is_some_and(|file| file.is_cut_due(target)) {
+        // Not for an empty pipe: nothing would be left under the log's name.
+        if self.files.get(path).is_some_and(|file| file.is_cut_due(target)) && sys::waiting_bytes(pipe) > 0 {
             match segments::cut(path, target.rotation) {
                 Ok(()) => drop(self.files.remove(path)),
                 Err(error) => cut_error = Some(error),

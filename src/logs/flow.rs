@@ -41,6 +41,10 @@ pub(super) struct Flow {
     pub(super) moved: u64,
     /// Detached: closed when so many bytes were taken out.
     pub(super) ends_at: Option<u64>,
+    /// So much comes that the pipe is looked at by the clock, see [`super::worker`].
+    pub(super) is_busy: bool,
+    /// The pipe wakes the thread.
+    pub(super) is_heard: bool,
     /// The pipe was not asked to grow yet.
     pub(super) may_grow: bool,
     /// The file cannot be written now.
@@ -51,7 +55,19 @@ pub(super) struct Flow {
 impl Flow {
     pub(super) fn new(key: StreamKey, fifo: OwnedFd, target: LogTarget) -> Self {
         let capacity = sys::pipe_capacity(fifo.as_fd());
-        Self { key, fifo, target, capacity, moved: 0, ends_at: None, may_grow: true, blockage: None, complained: None }
+        Self {
+            key,
+            fifo,
+            target,
+            capacity,
+            moved: 0,
+            ends_at: None,
+            is_busy: false,
+            is_heard: true,
+            may_grow: true,
+            blockage: None,
+            complained: None,
+        }
     }
 
     pub(super) fn pipe(&self) -> BorrowedFd<'_> {
@@ -61,6 +77,11 @@ impl Flow {
     /// What [`Self::moved`] will be when everything that is in the pipe now was taken out.
     pub(super) fn goal(&self) -> u64 {
         self.moved + sys::waiting_bytes(self.pipe())
+    }
+
+    /// Whether the pipe should wake the thread: not by the clock's turn as well, and not for bytes that can go nowhere.
+    pub(super) fn should_be_heard(&self) -> bool {
+        !self.is_busy && self.blockage.as_ref().is_none_or(|blockage| blockage.is_dropping)
     }
 
     /// Whether people should hear (again) that the file cannot be written.

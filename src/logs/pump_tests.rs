@@ -381,7 +381,10 @@ fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
     let mut out = yard.writer("out");
     out.write_all(b"lost?\n").unwrap();
     let first = notices.recv_timeout(Duration::from_secs(5)).unwrap();
-    assert!(matches!(&first, Notice::Trouble { message, .. } if message.contains("cannot open")), "{first:?}");
+    let Notice::Trouble { message, .. } = &first else { panic!("{first:?}") };
+    for part in ["cannot open `", "out.log`", "Is a directory", "`out_file`"] {
+        assert!(message.contains(part), "{message}");
+    }
     target.path = yard.log("other.log");
     pump.retarget(OUT, target.clone());
     drained(&pump, &[OUT]);
@@ -413,6 +416,55 @@ fn more_logs_than_may_be_open_are_all_written() {
     for key in &keys {
         assert_eq!(fs::read(yard.log(&key.row.to_string())).unwrap(), b"0\n1\n2\n");
     }
+}
+
+#[test]
+fn a_line_after_a_flood_wakes_the_pump_again() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let mut out = yard.writer("out");
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let flood = numbered(100_000);
+        out.write_all(&flood).unwrap();
+        expected.extend(&flood);
+        let until = expected.len() as u64;
+        wait_until("the flood is in the log", || fs::metadata(yard.log("out.log")).is_ok_and(|m| m.len() == until));
+        std::thread::sleep(Duration::from_millis(20)); // the pipe is quiet for longer than any pause
+        let line = format!("line after flood {round}\n");
+        out.write_all(line.as_bytes()).unwrap();
+        expected.extend(line.as_bytes());
+        let until = expected.len() as u64;
+        wait_until("the line is in the log", || fs::metadata(yard.log("out.log")).is_ok_and(|m| m.len() == until));
+    }
+    assert_same(&whole(&yard.log("out.log")), &expected);
+}
+
+#[test]
+fn a_flood_that_meets_a_full_disk_is_whole_once_there_is_room() {
+    let yard = Yard::new();
+    let disk = FullDisk::default();
+    let (pump, notices) = pump_on(&disk, 60_000);
+    let mut target = yard.target("out.log");
+    target.on_full = OnLogFull::Block;
+    pump.attach(OUT, yard.fifo("out"), target);
+    let mut out = yard.writer("out");
+    let expected = numbered(400_000);
+    let text = expected.clone();
+    let app = std::thread::spawn(move || out.write_all(&text).unwrap());
+    for _ in 0..3 {
+        let size = || fs::metadata(yard.log("out.log")).map_or(0, |found| found.len());
+        let before = size();
+        wait_until("the flood goes on", || size() > before || app.is_finished());
+        disk.is_full.store(true, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(30)); // some tries fail
+        disk.is_full.store(false, Ordering::SeqCst);
+    }
+    app.join().unwrap();
+    drained(&pump, &[OUT]);
+    assert_same(&whole(&yard.log("out.log")), &expected);
+    assert!(notices.try_iter().all(|notice| matches!(notice, Notice::DiskFull { .. })));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The kernel calls of the pump that std does not offer.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::model::WallTime;
@@ -11,7 +11,7 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Tells which of many pipes can be read. A pipe that is *deaf* is watched but not reported.
+/// Tells which of many pipes can be read.
 #[derive(Debug)]
 pub(super) struct Epoll(OwnedFd);
 
@@ -24,10 +24,6 @@ impl Epoll {
 
     pub(super) fn add(&self, fd: BorrowedFd, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLIN)
-    }
-
-    pub(super) fn set_deaf(&self, fd: BorrowedFd, token: u64, is_deaf: bool) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd, token, if is_deaf { 0 } else { libc::EPOLLIN })
     }
 
     /// Always before closing: a child between clone and exec may keep the pipe open a moment longer,
@@ -47,10 +43,14 @@ impl Epoll {
     pub(super) fn wait(&self, ready: &mut Vec<u64>, timeout: Option<Duration>) -> io::Result<()> {
         const EVENTS_MAX: u8 = 255;
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX as usize];
-        // Rounded up: a timer that fires early would be asked for again at once.
-        let ms =
-            timeout.map_or(-1, |t| libc::c_int::try_from(t.as_micros().div_ceil(1000)).unwrap_or(libc::c_int::MAX));
         ready.clear();
+        // `epoll_wait` counts whole milliseconds; busy pipes need less.
+        if let Some(timeout) = timeout
+            && !poll_within(self.0.as_raw_fd(), timeout)
+        {
+            return Ok(());
+        }
+        let ms = if timeout.is_some() { 0 } else { -1 };
         // SAFETY: the buffer holds EVENTS_MAX events and lives through the call.
         let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), EVENTS_MAX.into(), ms) };
         match checked(count) {
@@ -94,12 +94,17 @@ impl Bell {
 
     /// Sleeps until somebody rings, at most this long. Does not silence.
     pub(super) fn sleep(&self, at_most: Duration) {
-        let mut fd = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        #[expect(clippy::cast_possible_wrap, reason = "callers sleep milliseconds")]
-        let time = libc::timespec { tv_sec: at_most.as_secs() as i64, tv_nsec: at_most.subsec_nanos().into() };
-        // SAFETY: one pollfd, a timespec and no signal mask.
-        unsafe { libc::ppoll(&raw mut fd, 1, &raw const time, std::ptr::null()) };
+        poll_within(self.0.as_raw_fd(), at_most);
     }
+}
+
+/// Waits until a descriptor can be read, at most this long; whether it can. An error looks like a readable one.
+fn poll_within(fd: RawFd, at_most: Duration) -> bool {
+    let mut fd = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let seconds = i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX);
+    let time = libc::timespec { tv_sec: seconds, tv_nsec: at_most.subsec_nanos().into() };
+    // SAFETY: one pollfd, a timespec and no signal mask.
+    unsafe { libc::ppoll(&raw mut fd, 1, &raw const time, std::ptr::null()) != 0 }
 }
 
 /// Moves bytes from a pipe into a file inside the kernel: at `at`, or wherever a device takes them.

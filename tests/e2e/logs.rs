@@ -19,6 +19,7 @@ fn logs_shows_the_last_lines_of_both_outputs() {
         "[[apps]]\nname = \"api\"\ncommand = '''sh -c \"seq 50; echo problem >&2; exec sleep 1000\"'''\n",
     );
     wait_for_end(&sandbox, "50\n");
+    wait_until("the other output is there too", SOON, || sandbox.log_text("api", "error", 0) == b"problem\n");
     let all = sandbox.pm(&["logs", "api", "--lines", "10"]).ok().says(&["50", "problem"]);
     assert!(!all.stdout.contains("12"), "more than ten lines: {all}");
     let out = sandbox.pm(&["logs", "api", "--stdout", "--lines", "3"]).ok();
@@ -82,4 +83,26 @@ fn two_apps_are_shown_with_prefixes() {
         let has = |app: &str| shown.lines().any(|line| line.contains(app) && line.ends_with(&format!("from-{app}")));
         has("one") && has("two")
     });
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_an_event_that_says_what_to_do_and_harms_nothing() {
+    let sandbox = Sandbox::new();
+    let in_the_way = sandbox.file("in-the-way", "a file");
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"api\"\ncommand = '''sh -c \"echo hello; exec sleep 1000\"'''\nout_file = \"in-the-way/api.log\"\n",
+    );
+    sandbox.pm(&["apply"]).ok();
+    let path = in_the_way.join("api.log");
+    let told = || sandbox.events().into_iter().find(|event| event.about == "shop:api/0" && event.fact == "trouble");
+    wait_until("the trouble is told", SOON, || told().is_some());
+    sandbox.pm(&["events"]).ok().says(&[
+        "cannot open `",
+        path.to_str().unwrap(),
+        "Not a directory",
+        "name another file in `out_file`",
+    ]);
+    assert_eq!(sandbox.instance("api/0").unwrap().phase, "running");
+    sandbox.pm(&["describe", "api"]).ok();
+    assert_eq!(sandbox.read("in-the-way"), "a file");
 }
