@@ -29,6 +29,27 @@ pub fn listen_at(address: &ListenAddress) -> io::Result<OwnedFd> {
     }
 }
 
+/// Whether a descriptor is a socket that listens at this address.
+pub fn listens_at(socket: &OwnedFd, address: &ListenAddress) -> bool {
+    let mut is_listening: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
+    let into: *mut libc::c_int = &raw mut is_listening;
+    // SAFETY: `is_listening` has `length` bytes, valid for writing.
+    let asked = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN, into.cast(), &raw mut length)
+    };
+    if asked != 0 || is_listening == 0 {
+        return false;
+    }
+    let Ok(copy) = socket.try_clone() else { return false };
+    match address {
+        ListenAddress::Tcp(address) => TcpListener::from(copy).local_addr().is_ok_and(|local| local == *address),
+        ListenAddress::Unix(path) => {
+            UnixListener::from(copy).local_addr().is_ok_and(|local| local.as_pathname() == Some(path))
+        }
+    }
+}
+
 /// With `SO_REUSEADDR`, which the standard library sets: connections of a predecessor in `TIME_WAIT` do not matter.
 fn listen_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = OwnedFd::from(TcpListener::bind(address)?);

@@ -59,7 +59,7 @@ pub use linux::{
     say_on_channel, send_packet, set_child_oom_score, signal_child, socket_holder, spawn, splice, start_ticks,
     take_from_channel, ticks_now, trees, variables_of, wait_readable, wait_writable, watch_limit,
 };
-pub use listen::listen_at;
+pub use listen::{listen_at, listens_at};
 pub use lock::Lock;
 pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
 pub use process::set_up_process;

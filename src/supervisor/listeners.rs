@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use super::voices::Handover;
 use crate::anchor::{AnchorLink, HELD_LISTENER};
 use crate::model::{Digest, ListenAddress};
-use crate::os;
+use crate::os::{self, PidFd};
 
 /// All open sockets of all apps, by the key under which the anchor holds them.
 #[derive(Debug, Default)]
@@ -20,6 +20,22 @@ impl Listeners {
     /// Takes one in that an earlier daemon opened.
     pub(super) fn take_over(&self, key: u64, socket: OwnedFd) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(key, socket);
+    }
+
+    /// Takes those in that only a living process still has, because the anchor that held them died: it got them as
+    /// descriptors 3, 4, …, and may have closed them since.
+    pub(super) fn take_back(&self, anchor: &AnchorLink, process: &PidFd, addresses: &[ListenAddress]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for (address, number) in addresses.iter().zip(3..) {
+            let key = key(address);
+            if open.contains_key(&key) {
+                continue;
+            }
+            let Ok(socket) = process.copy_descriptor(number) else { continue };
+            if os::listens_at(&socket, address) && anchor.hold(key, HELD_LISTENER, socket.as_fd()).is_ok() {
+                open.insert(key, socket);
+            }
+        }
     }
 
     /// The sockets of one process, in the order of its declaration; those that are not open yet are opened.

@@ -55,12 +55,23 @@ impl Loop {
         for (key, socket) in take_listeners(&mut pipes) {
             self.world.listeners.take_over(key, socket);
         }
+        self.take_listeners_back();
         self.release_voices(&pipes);
         self.end_orphaned_hooks();
         self.sweep();
         self.mirror();
         self.roster.publish();
         recovered
+    }
+
+    /// What the anchor did not hold may still be found in the processes.
+    fn take_listeners_back(&self) {
+        for (_, member) in self.roster.iter() {
+            if let Some(process) = &member.process {
+                let addresses = &member.record.spec.run.listen;
+                self.world.listeners.take_back(&self.world.anchor, process, addresses);
+            }
+        }
     }
 
     fn take_over(&mut self, mut member: Member, pipes: &mut BTreeMap<(u64, u32), OwnedFd>, recovered: &mut Recovered) {

@@ -78,6 +78,27 @@ fn who_connects_while_nobody_is_there_is_answered_by_the_next_process() {
 }
 
 #[test]
+fn the_socket_outlives_daemon_and_anchor_in_the_processes_behind_it() {
+    let (sandbox, address) = (Sandbox::new(), free_address());
+    ecosystem(&sandbox, address, 1, "");
+    sandbox.pm(&["apply"]).ok();
+    let (anchor, daemon) = (sandbox.anchor_pid(), sandbox.daemon_pid());
+    kill(daemon, libc::SIGSTOP);
+    kill(anchor, libc::SIGKILL);
+    kill(daemon, libc::SIGKILL);
+    wait_until("both are gone", SOON, || !sandbox.processes().iter().any(|process| process.is_pm));
+    assert!(ask(address).unwrap().starts_with('1'));
+    // A new process gets the socket that the other one still has.
+    let before = sandbox.pid("web/0");
+    kill(before, libc::SIGKILL);
+    wait_until("it runs again", SOON, || {
+        sandbox.instance("web/0").is_some_and(|row| row.phase == "running" && row.pid != Some(before))
+    });
+    sandbox.pm(&["reload", "web"]).ok();
+    assert!(ask(address).unwrap().starts_with('1'));
+}
+
+#[test]
 fn a_stopped_app_is_not_listened_for() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     ecosystem(&sandbox, address, 1, "");

@@ -1,7 +1,7 @@
 //! One process, held by a descriptor: what is done through it can never hit a stranger.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use crate::model::{Exit, Millis};
 use crate::os::errno::{checked, checked_long};
@@ -102,6 +102,18 @@ impl PidFd {
         // SAFETY: `info` is as large as the request says and valid for writing.
         checked(unsafe { libc::ioctl(self.fd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) }).ok()?;
         (info.mask & PIDFD_INFO_EXIT != 0).then(|| exit_of(info.exit_code))
+    }
+
+    /// A copy of a descriptor of this process, `pidfd_getfd(2)`.
+    ///
+    /// # Errors
+    /// `EBADF`: it has none of that number. `EPERM`: we may not look into it. `ENOSYS`: Linux before 5.6.
+    pub fn copy_descriptor(&self, number: RawFd) -> io::Result<OwnedFd> {
+        // SAFETY: no pointers are passed.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.fd.as_raw_fd(), number, 0) };
+        let fd = RawFd::try_from(fd).map_err(|_| io::Error::from(io::ErrorKind::InvalidData)).and_then(checked)?;
+        // SAFETY: the kernel has just given us this descriptor.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
     /// A second descriptor of the same process.
