@@ -29,7 +29,7 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
     let warnings = context.warnings.take();
-    let used = context.usage.of(&live);
+    let used = context.usage.of(&live, &context.reader);
     if query.flag("brief") {
         let apps = pairs.iter().map(|pair| pair.brief(now, &used)).collect();
         return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
@@ -45,7 +45,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
     let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
-    let used = context.usage.of(&live);
+    let used = context.usage.of(&live, &context.reader);
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in select(&desired, &selection)? {
         let Some(declared) = scene.declared(&target.app) else { continue };

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{Bytes, Live, Millis, Moment, Phase};
-use crate::os;
+use crate::os::{self, Worker};
 
-/// An answer is good for this long: many lists in a row measure once.
+/// An answer is good for this long. After that it is still given, and a new one is measured for the next who asks.
+const STALE: Millis = Millis::seconds(10);
+/// Nothing is measured more often: many lists in a row measure once.
 const FRESH: Millis = Millis::seconds(1);
 /// The same where a measurement takes several milliseconds.
 const FRESH_MANY: Millis = Millis::seconds(5);
@@ -27,27 +29,44 @@ pub struct Used {
 #[derive(Clone, Debug, Default)]
 pub struct Usage(Arc<Mutex<Last>>);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Last {
     at: Moment,
     used: Arc<BTreeMap<u32, Used>>,
+    is_being_measured: bool,
 }
 
 impl Usage {
-    /// What every living tree uses, by main process. Reads `/proc` (some 20 µs per process), at most once a second.
-    pub fn of(&self, live: &Live) -> Arc<BTreeMap<u32, Used>> {
+    /// What every living tree uses, by main process. Measuring reads `/proc` (some 20 µs per process): here if nothing
+    /// recent is known, else on `worker`, for the next who asks.
+    pub fn of(&self, live: &Arc<Live>, worker: &Worker) -> Arc<BTreeMap<u32, Used>> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = os::now().since(last.at);
+        let count = live.instances.len();
+        let main_pids = || live.instances.values().filter_map(|instance| main_of(&instance.phase)).map(|main| main.0);
+        let has_news = count <= MANY && main_pids().any(|pid| !last.used.contains_key(&pid));
+        if age >= STALE || has_news {
+            *last = last.followed_by(live);
+        } else if age >= if count > MANY { FRESH_MANY } else { FRESH } && !last.is_being_measured {
+            let (usage, live, before) = (self.clone(), Arc::clone(live), last.clone());
+            let work = move || {
+                let next = before.followed_by(&live);
+                *usage.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+            };
+            // A full queue: the next who asks tries again.
+            last.is_being_measured = worker.submit(Box::new(work)).is_ok();
+        }
+        Arc::clone(&last.used)
+    }
+}
+
+impl Last {
+    fn followed_by(&self, live: &Live) -> Self {
         let now = os::now();
         let mains: BTreeMap<u32, Option<Moment>> =
             live.instances.values().filter_map(|instance| main_of(&instance.phase)).collect();
-        let fresh = if mains.len() > MANY { FRESH_MANY } else { FRESH };
-        let is_known = mains.keys().all(|pid| last.used.contains_key(pid));
-        let age = now.since(last.at);
-        if age >= fresh || (!is_known && mains.len() <= MANY) {
-            let used = measure(&mains, &last, now);
-            *last = Last { at: now, used: Arc::new(used) };
-        }
-        Arc::clone(&last.used)
+        let used = measure(&mains, self, now);
+        Self { at: now, used: Arc::new(used), is_being_measured: false }
     }
 }
 
