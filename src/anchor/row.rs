@@ -168,7 +168,10 @@ impl Row {
         self.expect(&[RowState::Idle])?;
         self.set_record(record);
         let cells = self.cells;
-        cells.pid.store(0, Relaxed);
+        // Next to each other: a daemon that is killed between the two leaves a row that looks as if the process before
+        // had never been made.
+        cells.pid.store(0, Release);
+        cells.word.store(pack(generation, RowState::Idle), Release);
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.start_ticks.store(0, Relaxed);
