@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::Instant;
 
 use super::execute::Execution;
 use super::perform::Surroundings;
@@ -90,6 +91,7 @@ impl Loop {
         timer.tick().await;
         let mut freed = self.busy.subscribe();
         let mut lives = self.surroundings.supervisor.changes();
+        let mut look_at: Option<Instant> = None;
         loop {
             let has_followers = follows_renewals(&self.current());
             tokio::select! {
@@ -101,9 +103,12 @@ impl Loop {
                 Ok(()) = lives.changed(), if has_followers || !self.queued.is_empty() => {
                     self.take_queued_runs().await;
                     if has_followers {
-                        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
-                        self.wake().await;
+                        look_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN_AFTER);
                     }
+                }
+                () = tokio::time::sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
+                    look_at = None;
+                    self.wake().await;
                 }
                 Ok(()) = freed.changed(), if !self.triggered.is_empty() => self.take_waiting_triggers().await,
             }
