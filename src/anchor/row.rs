@@ -168,10 +168,8 @@ impl Row {
         self.expect(&[RowState::Idle])?;
         self.set_record(record);
         let cells = self.cells;
-        // Next to each other: a daemon that is killed between the two leaves a row that looks as if the process before
-        // had never been made.
-        cells.pid.store(0, Release);
-        cells.word.store(pack(generation, RowState::Idle), Release);
+        cells.pid.store(0, Relaxed);
+        os::killpoint("row.cleared");
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.start_ticks.store(0, Relaxed);
@@ -190,7 +188,7 @@ impl Row {
         self.exchange(RowState::Spawning, RowState::Running)
     }
 
-    /// The announced process was never created.
+    /// The announced process was never created: the row bears the number of the one before again.
     ///
     /// # Errors
     /// It was: there is a pid, or the row is in another state.
@@ -198,7 +196,9 @@ impl Row {
         if self.pid().is_some() {
             return Err(self.wrong());
         }
-        self.exchange(RowState::Spawning, RowState::Idle)
+        let word = self.expect(&[RowState::Spawning])?;
+        let before = pack(unpack(word).0.saturating_sub(1), RowState::Idle);
+        self.cells.word.compare_exchange(word, before, AcqRel, Acquire).map(drop).map_err(|_| self.wrong())
     }
 
     /// The process ended without an anchor to see it. `exit` is what is known otherwise.

@@ -79,7 +79,7 @@ fn an_announced_process_that_never_came_to_be_leaves_no_trace() {
     let row = table.claim_free_row().unwrap();
     row.begin(1, &record(1)).unwrap();
     row.abandon().unwrap();
-    assert_eq!((row.state(), row.pid(), row.generation()), (RowState::Idle, None, 1));
+    assert_eq!((row.state(), row.pid(), row.generation()), (RowState::Idle, None, 0));
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Execution {
         let app = &operation.app;
         match &operation.verb {
             Verb::Start { slots } => self.start(app, slots).await,
-            Verb::Roll { slots, manner } => self.roll(app, slots, *manner).await,
+            Verb::Roll { slots, manner } => self.roll(operation, slots, *manner).await,
             Verb::Restart { slots } => self.restart(app, slots).await,
             Verb::Scale { add, remove, .. } => {
                 let removed = self.all(app, remove, |_| Some(Task::Delete(self.cause.clone()))).await;
@@ -117,11 +117,15 @@ impl Execution {
         slots: &[u32],
         task: impl Fn(u32) -> Option<Task>,
     ) -> OperationResult {
-        let id = AppId::new(self.project.clone(), app.clone());
+        self.each(self.instances(app, slots), task).await
+    }
+
+    /// The same for instances that are named one by one.
+    pub(super) async fn each(&self, instances: Vec<InstanceId>, task: impl Fn(u32) -> Option<Task>) -> OperationResult {
         let mut orders = JoinSet::new();
-        for slot in slots {
-            let Some(task) = task(*slot) else { return OperationResult::Superseded };
-            let (supervisor, instance) = (self.surroundings.supervisor.clone(), id.instance(*slot));
+        for instance in instances {
+            let Some(task) = task(instance.slot) else { return OperationResult::Superseded };
+            let supervisor = self.surroundings.supervisor.clone();
             orders.spawn(async move { (instance.clone(), supervisor.order(Order { instance, task }).await) });
         }
         let mut worst = OperationResult::Done;
@@ -141,9 +145,7 @@ impl Execution {
 
     /// A service that ends within its first moments has failed, unless its policy calls that exit done.
     async fn stays_alive(&self, app: &AppName, slots: &[u32]) -> OperationResult {
-        let id = AppId::new(self.project.clone(), app.clone());
-        let instances: Vec<_> = slots.iter().map(|slot| id.instance(*slot)).collect();
-        self.stay_good(&instances, ALIVE_FOR).await
+        self.stay_good(&self.instances(app, slots), ALIVE_FOR).await
     }
 
     /// Looks twice: what was up at first must still be the same process, and good.
@@ -208,6 +210,15 @@ impl Execution {
             base_digest: declared.base_digest,
             cause: self.cause.clone(),
         })
+    }
+
+    pub(super) fn id(&self, app: &AppName) -> AppId {
+        AppId::new(self.project.clone(), app.clone())
+    }
+
+    pub(super) fn instances(&self, app: &AppName, slots: &[u32]) -> Vec<InstanceId> {
+        let id = self.id(app);
+        slots.iter().map(|slot| id.instance(*slot)).collect()
     }
 
     pub(super) async fn live_slots(&self, app: &AppName) -> Vec<u32> {

@@ -1,7 +1,6 @@
 //! The rolling updates that are under way, and what people want of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -56,18 +55,32 @@ impl Rollouts {
         })
     }
 
-    /// Enters one; it is forgotten with the handle.
-    pub fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy) -> Entered {
-        let rollout =
-            Rollout { app: app.clone(), done: Vec::new(), left: slots.to_vec(), manner, will: RolloutWill::Go };
-        self.0.send_modify(|all| drop(all.insert(app.clone(), rollout)));
-        Entered { rollouts: Arc::new(self.0.clone()), app }
+    /// Enters one, when no other one of the app is under way any more; it is forgotten with the handle.
+    pub async fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy) -> Entered {
+        let mut changes = self.0.subscribe();
+        loop {
+            let is_entered = self.0.send_if_modified(|all| {
+                let is_free = !all.contains_key(&app);
+                all.entry(app.clone()).or_insert_with(|| Rollout {
+                    app: app.clone(),
+                    done: Vec::new(),
+                    left: slots.to_vec(),
+                    manner,
+                    will: RolloutWill::Go,
+                });
+                is_free
+            });
+            // The sender is ours: the wait ends only because the other one has.
+            if is_entered || changes.wait_for(|all| !all.contains_key(&app)).await.is_err() {
+                return Entered { rollouts: self.0.clone(), app };
+            }
+        }
     }
 }
 
 /// A rolling update that is entered in the list.
 pub(super) struct Entered {
-    rollouts: Arc<watch::Sender<BTreeMap<AppId, Rollout>>>,
+    rollouts: watch::Sender<BTreeMap<AppId, Rollout>>,
     app: AppId,
 }
 

@@ -82,7 +82,7 @@ impl Member {
             Task::Start(_) | Task::Restart(_) => Goal::Up,
             Task::Stop(_) => Goal::Down,
             Task::Delete(_) => Goal::Gone,
-            Task::Update(_) | Task::Rename(..) => return drop(reply.send(Outcome::Done)),
+            Task::Update(_) | Task::Rename(..) | Task::TakeOver => return drop(reply.send(Outcome::Done)),
         };
         for (other, waiter) in std::mem::take(&mut self.waiting) {
             if other == goal {

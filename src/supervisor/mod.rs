@@ -57,6 +57,8 @@ pub enum Task {
     Delete(Cause),
     /// Bear a new name (and the spawn record that goes with it); the process is kept.
     Rename(InstanceId, Launch),
+    /// A successor: bear the name of the slot, if nobody bears it any more. Process and spawn record are kept.
+    TakeOver,
 }
 
 /// Everything that a spawn needs to know.

@@ -231,7 +231,9 @@ impl Loop {
     }
 
     pub(super) fn tell(&self, row: u32, fact: Fact) {
-        if let Some(member) = self.roster.get(row) {
+        let Some(member) = self.roster.get(row) else { return };
+        // While a slot has two processes, the end of one is not the end of the slot.
+        if fact != Fact::Deleted || self.roster.is_alone(&member.id) {
             self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }

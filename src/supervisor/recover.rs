@@ -52,6 +52,7 @@ impl Loop {
             }
         }
         recovered.warnings.extend(lost::warning(&lost));
+        self.settle_successors();
         for (key, socket) in take_listeners(&mut pipes) {
             self.world.listeners.take_over(key, socket);
         }
@@ -62,6 +63,15 @@ impl Loop {
         self.mirror();
         self.roster.publish();
         recovered
+    }
+
+    /// The last daemon died when the old process of a slot was gone and the new one did not bear its name yet.
+    fn settle_successors(&mut self) {
+        let successors: Vec<u32> =
+            self.roster.iter().filter(|(_, member)| member.id.is_successor).map(|(row, _)| row).collect();
+        for row in successors {
+            self.take_slot_over(row);
+        }
     }
 
     /// What the anchor did not hold may still be found in the processes.
@@ -194,11 +204,9 @@ fn known_member(row: Row, specs: &dyn Specs) -> Option<Member> {
 pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Member {
     let record = row.record();
     let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
-    // A process that was announced and never made leaves its number to the next one.
-    let was_never_made = row.state() == RowState::Idle && row.pid().is_none();
     let machine = Machine {
         state: State::Unknown,
-        generation: row.generation() - u32::from(was_never_made && row.generation() > 0),
+        generation: row.generation(),
         restarts: record.restarts,
         unstable: record.unstable,
         force_kills: record.force_kills,

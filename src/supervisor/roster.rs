@@ -52,6 +52,13 @@ impl Roster {
         self.rows.get(id).copied()
     }
 
+    /// Whether nobody else bears or is about to bear the same slot.
+    pub fn is_alone(&self, id: &InstanceId) -> bool {
+        let settled = id.clone().settled();
+        let other = if id.is_successor { settled } else { settled.successor() };
+        !self.rows.contains_key(&other)
+    }
+
     /// The member in a row.
     pub fn get(&self, row: u32) -> Option<&Member> {
         self.members.get(&row)

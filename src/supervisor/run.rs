@@ -220,7 +220,9 @@ impl Loop {
                 Some(row) => row,
                 None => return drop(reply.send(Outcome::Done)),
             },
-            (None, Task::Stop(_) | Task::Delete(_) | Task::Update(_)) => return drop(reply.send(Outcome::Done)),
+            (None, Task::Stop(_) | Task::Delete(_) | Task::Update(_) | Task::TakeOver) => {
+                return drop(reply.send(Outcome::Done));
+            }
         };
         if let Some(member) = self.roster.get_mut(row) {
             member.await_order(&task, reply);
@@ -250,6 +252,7 @@ impl Loop {
                 }
             }
             Task::Rename(old, launch) => self.rename(row, old, instance, launch),
+            Task::TakeOver => self.take_slot_over(row),
         }
     }
 
@@ -289,8 +292,19 @@ impl Loop {
             self.unmirrored.insert(row);
         }
         self.retarget(row);
-        if old.clone().settled() != new {
-            self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+    }
+
+    /// A successor becomes the instance of its slot, unless that one still exists.
+    pub(super) fn take_slot_over(&mut self, row: u32) {
+        let Some(settled) = self.roster.get(row).map(|member| member.id.clone().settled()) else { return };
+        if self.roster.row_of(&settled).is_some() {
+            return;
+        }
+        self.roster.rename(row, settled);
+        if let Some(member) = self.roster.get(row) {
+            member.row.set_record(&member.row_record());
+            self.unmirrored.insert(row);
         }
     }
 

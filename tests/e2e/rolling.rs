@@ -135,3 +135,51 @@ fn a_roll_can_be_held_up_and_called_off() {
     crate::support::finish(applying, "pm apply").code(6).says(&["aborted"]);
     assert_eq!(versions(&sandbox), ["1", "1", "1"]);
 }
+
+#[test]
+fn an_apply_beside_a_roll_of_the_same_form_replaces_nothing_twice() {
+    for manner in ["rolling", "restart"] {
+        let slow = format!("update = {{ strategy = \"{manner}\", min_healthy_time = \"400ms\" }}");
+        let sandbox = Sandbox::applied(&app("1", 2, &slow));
+        sandbox.ecosystem(&app("2", 2, &slow));
+        let applying: Vec<_> = (0..3).map(|_| sandbox.start(&["apply"])).collect();
+        for apply in applying {
+            crate::support::finish(apply, "pm apply").ok();
+        }
+        assert_eq!(versions(&sandbox), ["2", "2"]);
+        for slot in ["api/0", "api/1"] {
+            assert_eq!(sandbox.starts_of(slot), 2, "{manner}: one process of each form");
+        }
+        assert_eq!(sandbox.app_processes().len(), 2);
+    }
+}
+
+#[test]
+fn a_daemon_that_dies_when_the_old_process_is_gone_leaves_the_new_one_in_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&app("1", 1, OVERLAP));
+    crate::support::run(sandbox.command(&["apply"]).env("PM_KILLPOINT", "roll.vacated:1")).ok();
+    let before = sandbox.daemon_pid();
+    sandbox.ecosystem(&app("2", 1, OVERLAP));
+    sandbox.pm(&["apply"]);
+    wait_until("the daemon has died", SOON, || sandbox.daemon_pid() != before);
+    wait_until("the slot has its name", SOON, || sandbox.instance("api/0").is_some_and(|row| row.phase == "running"));
+    assert_eq!(versions(&sandbox), ["2"]);
+    assert_eq!((sandbox.list().len(), sandbox.app_processes().len()), (1, 1));
+    assert_eq!(sandbox.starts_of("api/0"), 2, "the new process was good, and is kept");
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+}
+
+#[test]
+fn a_later_form_is_never_confused_with_the_one_that_is_under_way() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"700ms\" }";
+    let sandbox = Sandbox::applied(&app("1", 2, slow));
+    sandbox.ecosystem(&app("2", 2, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("a successor runs", SOON, || sandbox.list().iter().any(|row| row.id.ends_with('+')));
+    sandbox.ecosystem(&app("3", 2, slow));
+    sandbox.pm(&["apply"]).ok();
+    assert_eq!(versions(&sandbox), ["3", "3"]);
+    assert_eq!(sandbox.app_processes().len(), 2);
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+}
