@@ -107,7 +107,6 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         supervisor: supervisor.clone(),
         events: events.clone(),
         home: home.clone(),
-        pump: pump.clone(),
         reader: reader.clone(),
     };
     let reconciler = Reconciler::start(desired, keeper, surroundings);

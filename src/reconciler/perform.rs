@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::OperationResult;
 use super::execute::Execution;
 use crate::events::Events;
-use crate::logs::{self, LogQuery, Pump, Source};
+use crate::logs::{self, LogQuery, Source};
 use crate::model::{
     AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project,
     ProjectName, Stream, Verb,
@@ -31,8 +31,6 @@ pub struct Surroundings {
     pub events: Events,
     /// Where logs are.
     pub home: Home,
-    /// Writes them.
-    pub pump: Pump,
     /// Reads them.
     pub reader: Worker,
 }
@@ -169,6 +167,7 @@ impl Execution {
     pub(super) async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
         let live = self.surroundings.supervisor.look(vec![instance.clone()]).await;
         let exit = live.instances.get(&instance).and_then(|live| live.last_exit);
+        self.surroundings.supervisor.drained(instance.clone()).await;
         let last_lines = self.last_lines(&instance).await;
         OperationResult::Failed { instance, failure, exit, last_lines, is_reverted: false }
     }

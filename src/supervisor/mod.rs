@@ -19,6 +19,7 @@ mod world;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -32,6 +33,9 @@ pub use world::{Specs, World, log_path};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.
 const REQUESTS_MAX: usize = 1024;
+
+/// How long last words are waited for.
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
 /// What the reconciler wants of one instance.
 #[derive(Debug)]
@@ -130,6 +134,7 @@ pub(crate) enum Request {
     Observed(Observation),
     Beside(InstanceId, u32, String, oneshot::Sender<Result<Helper, String>>),
     LastBeat(InstanceId, u32, oneshot::Sender<Option<Moment>>),
+    Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Live>),
@@ -186,6 +191,18 @@ impl Supervisor {
         let (reply, beat) = oneshot::channel();
         self.requests.send(Request::LastBeat(instance, generation, reply)).await.ok()?;
         beat.await.ok()?
+    }
+
+    /// Waits until what an instance has printed so far stands in its log; on a full disk for a bounded time.
+    pub async fn drained(&self, instance: InstanceId) {
+        let (reply, draining) = oneshot::channel();
+        if self.requests.send(Request::Drain(instance, reply)).await.is_err() {
+            return;
+        }
+        if let Ok(drained) = draining.await {
+            // Too late, or no pump any more: whoever reads the log finds what is there.
+            let _ = tokio::time::timeout(DRAIN_WAIT, drained).await;
+        }
     }
 
     /// Closes the sockets that are held open for apps at other addresses than these.

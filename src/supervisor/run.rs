@@ -14,7 +14,8 @@ use super::world::World;
 use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine, State};
-use crate::model::{AppId, Exit, Fact, InstanceId, Millis, Moment, Subject};
+use crate::logs::StreamKey;
+use crate::model::{AppId, Exit, Fact, InstanceId, Millis, Moment, Stream, Subject};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
 
 /// How often rows are looked at, whatever happens meanwhile.
@@ -181,6 +182,12 @@ impl Loop {
     fn asked(&mut self, request: Request) {
         match request {
             Request::Order(order, reply) => self.order(order, reply),
+            Request::Drain(instance, reply) => {
+                if let Some(row) = self.roster.row_of(&instance) {
+                    let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream });
+                    let _ = reply.send(self.world.pump.drain(keys.to_vec()));
+                }
+            }
             Request::KeepListeners(wanted) => self.world.listeners.keep_only(&self.world.anchor, &wanted),
             Request::Observed(observation) => self.observed(observation),
             Request::Beside(instance, generation, command, reply) => {
