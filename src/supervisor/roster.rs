@@ -14,7 +14,11 @@ pub(super) struct Roster {
     members: BTreeMap<u32, Member>,
     rows: BTreeMap<InstanceId, u32>,
     alarms: BTreeSet<(Moment, u32)>,
-    published: Option<Arc<Live>>,
+    /// What is, if somebody has asked since the last change.
+    live: Option<Arc<Live>>,
+    /// Whether something has changed that the counter does not tell yet. Not the same as `live` being gone: whoever asks
+    /// in the middle of a turn has it built again, and everybody else still has to hear of the change.
+    is_untold: bool,
     revision: watch::Sender<u64>,
 }
 
@@ -26,7 +30,8 @@ impl Roster {
             members: BTreeMap::new(),
             rows: BTreeMap::new(),
             alarms: BTreeSet::new(),
-            published: None,
+            live: None,
+            is_untold: false,
             revision,
         };
         (empty, changes)
@@ -80,7 +85,7 @@ impl Roster {
             self.rows.remove(&member.id);
             self.rows.insert(id.clone(), row);
             member.id = id;
-            self.published = None;
+            self.changed();
         }
     }
 
@@ -95,12 +100,13 @@ impl Roster {
         if let Some(new) = now {
             self.alarms.insert((new, row));
         }
-        self.published = None;
+        self.changed();
     }
 
     /// Something changed that observers see, and no alarm with it.
     pub fn changed(&mut self) {
-        self.published = None;
+        self.live = None;
+        self.is_untold = true;
     }
 
     /// When the next member wants to be woken.
@@ -115,7 +121,7 @@ impl Roster {
 
     /// Ticks the counter if anything changed since the last time.
     pub fn publish(&mut self) {
-        if self.published.is_none() {
+        if std::mem::take(&mut self.is_untold) {
             self.revision.send_modify(|revision| *revision += 1);
         }
     }
@@ -133,6 +139,30 @@ impl Roster {
             let instances = members.values().map(|member| (member.id.clone(), member.live())).collect();
             Arc::new(Live { instances })
         };
-        Arc::clone(self.published.get_or_insert_with(build))
+        Arc::clone(self.live.get_or_insert_with(build))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_once_whoever_looks_first() {
+        let (mut roster, mut changes) = Roster::new();
+        let mut is_told = |roster: &mut Roster| {
+            roster.publish();
+            let is_told = changes.has_changed().unwrap();
+            changes.borrow_and_update();
+            is_told
+        };
+        roster.changed();
+        let seen = roster.live();
+        assert!(is_told(&mut roster), "somebody who looked in the same turn hides it from nobody");
+        assert!(!is_told(&mut roster), "nothing is new");
+        assert!(Arc::ptr_eq(&seen, &roster.live()));
+        roster.changed();
+        assert!(is_told(&mut roster));
+        assert!(!is_told(&mut roster), "it is not told again because nobody has looked yet");
     }
 }
