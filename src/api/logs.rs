@@ -14,7 +14,8 @@ use super::rows::{Due, Scene, with_forgotten};
 use super::select::select;
 use super::stream::Outlet;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
-use crate::model::{App, AppId, Desired, InstanceId, Live, Stream};
+use crate::model::{App, AppId, Desired, InstanceId, Live, Stream, WallTime};
+use crate::os;
 use crate::reconciler::Waiting;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
 
@@ -28,6 +29,7 @@ const SOURCES_MAX: usize = 4096;
 const HOLD: Duration = Duration::from_millis(200);
 
 pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+    let began = os::wall();
     let query = LogsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
     let sources = sources(&context, &query).await?;
     let default = if query.since.is_some() { LINES_MAX } else { LINES_DEFAULT };
@@ -39,7 +41,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let (outlet, response) = context.followers.open()?;
     let first = sources.clone();
     let (lines, follower) = context.read(move || logs::follow(&first, &wanted)).await?.map_err(unreadable)?;
-    let following = Following { context, query, sources, follower: Some(follower) };
+    let following = Following { context, query, began, sources, follower: Some(follower) };
     tokio::spawn(async move {
         tokio::select! {
             () = following.run(&outlet, lines) => {}
@@ -83,6 +85,8 @@ fn spec_of(desired: &Desired, live: &Live, instance: &InstanceId) -> Option<Arc<
 struct Following {
     context: Context,
     query: LogsQuery,
+    began: WallTime,
+    /// All that were there at some time since then.
     sources: Vec<Source>,
     follower: Option<Follower>,
 }
@@ -112,7 +116,10 @@ impl Following {
                     if revision.is_err() {
                         return;
                     }
-                    self.reselect().await;
+                    let Some(lines) = self.reselect().await else { return };
+                    if !send(outlet, lines).await {
+                        return;
+                    }
                 }
                 () = tokio::time::sleep(HOLD), if is_holding => {}
             }
@@ -133,17 +140,31 @@ impl Following {
         Some((lines, skipped, is_holding))
     }
 
-    /// Copies come and go while we listen. An app that is deleted keeps what it has shown.
-    async fn reselect(&mut self) {
-        let Ok(now) = sources(&self.context, &self.query).await else { return };
-        let Some(follower) = &mut self.follower else { return };
-        for gone in self.sources.iter().filter(|source| !now.contains(source)) {
-            follower.remove(gone);
+    /// Copies come and go while we listen. What new ones have said already is the answer; those that are gone are
+    /// listened to until the end, since their last words may still be on their way. `None` if the disk is not read any
+    /// more.
+    async fn reselect(&mut self) -> Option<Vec<Line>> {
+        let Ok(now) = sources(&self.context, &self.query).await else { return Some(Vec::new()) };
+        let new: Vec<Source> = now.iter().filter(|source| !self.sources.contains(source)).cloned().collect();
+        if new.is_empty() {
+            return Some(Vec::new());
         }
-        for new in now.iter().filter(|source| !self.sources.contains(source)) {
-            follower.add(new.clone());
-        }
-        self.sources = now;
+        let is_full = self.sources.len() + new.len() > SOURCES_MAX;
+        let is_renamed = |old: &Source| new.iter().any(|new| new.path == old.path);
+        let is_over = |old: &mut Source| !now.contains(old) && (is_full || is_renamed(old));
+        let over: Vec<Source> = self.sources.extract_if(.., is_over).filter(|old| !is_renamed(old)).collect();
+        self.sources.extend(new.iter().cloned());
+        let (mut follower, began) = (self.follower.take()?, self.began);
+        let work = move || {
+            for source in over {
+                follower.remove(&source);
+            }
+            let lines = follower.add(new, began);
+            (follower, lines)
+        };
+        let (follower, lines) = self.context.read(work).await.ok()?;
+        self.follower = Some(follower);
+        Some(lines)
     }
 }
 

@@ -32,13 +32,27 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows one more log from its present end; a log that does not exist yet is followed from its beginning.
-    /// So is one whose end cannot be found. Blocks on the disk.
-    pub fn add(&mut self, source: Source) {
-        match super::follow(std::slice::from_ref(&source), &super::LogQuery::default()) {
-            Ok((_, one)) => self.trails.extend(one.trails),
-            Err(_) => self.add_at(source, Place::default(), Splitter::default()),
+    /// Follows more logs, and answers with what they hold since `since`, in time order: what is said before anybody
+    /// knows that there is something to follow is not lost. A log that cannot be read is followed from its beginning;
+    /// one that is followed already only gets its new name. Blocks on the disk.
+    pub fn add(&mut self, sources: Vec<Source>, since: WallTime) -> Vec<Line> {
+        let query = super::LogQuery { lines: LINES_MAX, since: Some(since) };
+        let mut lines = Vec::new();
+        for source in sources {
+            if let Some(known) = self.trails.iter_mut().find(|trail| trail.source.path == source.path) {
+                known.source = source;
+                continue;
+            }
+            match super::follow(std::slice::from_ref(&source), &query) {
+                Ok((said, one)) => {
+                    self.trails.extend(one.trails);
+                    lines.extend(said);
+                }
+                Err(_) => self.add_at(source, Place::default(), Splitter::default()),
+            }
         }
+        lines.sort_by_key(|line| line.at);
+        lines
     }
 
     pub(super) fn add_at(&mut self, source: Source, place: Place, splitter: Splitter) {

@@ -97,6 +97,25 @@ fn assert_same(found: &[u8], expected: &[u8]) {
 }
 
 #[test]
+fn whoever_follows_hears_of_what_a_drain_or_an_end_brought() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    let mut grown = pump.advanced();
+    for round in 0..200 {
+        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+        grown.borrow_and_update();
+        yard.writer("out").write_all(b"last words\n").unwrap();
+        if round % 2 == 0 {
+            drained(&pump, &[OUT]);
+        } else {
+            pump.detach(OUT);
+            drained(&pump, &[]);
+        }
+        assert!(grown.has_changed().unwrap(), "round {round}");
+    }
+}
+
+#[test]
 fn a_flood_from_a_shell_arrives_whole_and_an_app_that_is_silent_gets_no_file() {
     let yard = Yard::new();
     let pump = Pump::start(|_| {}).unwrap();

@@ -145,9 +145,13 @@ fn a_log_that_appears_later_or_is_emptied_or_replaced_is_followed() {
     append(&log, b"fourth\n", 300);
     assert_eq!(texts(&follower.poll()), ["third", "fourth"]);
     follower.remove(&source(&log));
-    follower.add(source(&log));
     append(&log, b"fifth\n", 400);
-    assert_eq!(texts(&follower.poll()), ["fifth"]);
+    assert_eq!(texts(&follower.add(vec![source(&log)], WallTime(400))), ["fifth"]);
+    append(&log, b"sixth\n", 500);
+    let renamed = Source { stream: Stream::Stderr, ..source(&log) };
+    assert_eq!(follower.add(vec![renamed], WallTime(0)), [], "what was shown is not shown again");
+    let lines = follower.poll();
+    assert_eq!((texts(&lines), lines[0].stream), (vec!["sixth".into()], Stream::Stderr));
 }
 
 #[test]

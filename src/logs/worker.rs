@@ -35,6 +35,8 @@ pub(super) struct Worker {
     inbox: Receiver<Command>,
     bell: Arc<Bell>,
     grown: Arc<watch::Sender<u64>>,
+    /// Something was moved, and nobody has been told yet.
+    has_grown: bool,
     files: OpenFiles,
     patience: Patience,
     notices: Box<dyn Fn(Notice) + Send>,
@@ -81,6 +83,7 @@ impl Worker {
             inbox,
             bell,
             grown,
+            has_grown: false,
             files,
             patience,
             notices,
@@ -145,11 +148,8 @@ impl Worker {
         for token in due {
             heard += self.serve(token);
         }
-        let by_clock = self.serve_busy(busy_count);
+        self.serve_busy(busy_count);
         self.settle();
-        if heard + by_clock > 0 && self.grown.receiver_count() > 0 {
-            self.grown.send_modify(|turns| *turns += 1);
-        }
         if heard > 0 {
             let at_most = if self.busy.is_empty() { pace::PAUSE } else { until(self.busy_at) };
             self.bell.sleep(at_most.min(pace::PAUSE));
@@ -157,22 +157,20 @@ impl Worker {
     }
 
     /// Serves so many of the busy pipes, and sets the clock for the next time.
-    fn serve_busy(&mut self, count: usize) -> u64 {
+    fn serve_busy(&mut self, count: usize) {
         if count == 0 {
-            return 0;
+            return;
         }
         let are_others_waiting = self.busy.len() > count;
-        let mut moved = 0;
         for _ in 0..count {
             let Some(token) = self.busy.pop_front() else { break };
-            moved += self.serve(token);
+            self.serve(token);
             if self.flows.get(&token).is_some_and(|flow| flow.is_busy) {
                 self.join_busy(token);
             }
         }
         let pause = self.pace.busy_pause();
         self.busy_at = Instant::now() + if are_others_waiting { Duration::ZERO } else { pause };
-        moved
     }
 
     /// Carries out the commands that wait.
@@ -241,8 +239,12 @@ impl Worker {
         self.drains.push(Drain { goals, done });
     }
 
-    /// Answers the drains that have reached their goals. A flow that is gone had reached its own.
+    /// Tells the readers that files grew, then answers the drains that have reached their goals. A flow that is gone
+    /// had reached its own.
     fn settle(&mut self) {
+        if std::mem::take(&mut self.has_grown) && self.grown.receiver_count() > 0 {
+            self.grown.send_modify(|turns| *turns += 1);
+        }
         let flows = &self.flows;
         for drain in &mut self.drains {
             drain.goals.retain(|(token, goal)| flows.get(token).is_some_and(|flow| flow.moved < *goal));
@@ -277,6 +279,7 @@ impl Worker {
             }
         }
         let moved = self.flows.get(&token).map_or(0, |flow| flow.moved - before);
+        self.has_grown |= moved > 0;
         self.close_if_over(token);
         moved
     }

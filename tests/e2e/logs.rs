@@ -74,6 +74,30 @@ fn following_shows_lines_as_they_come() {
 }
 
 #[test]
+fn who_follows_sees_the_first_and_the_last_words_of_apps_that_come_and_go() {
+    let sandbox = Sandbox::new();
+    sandbox.file("polite.sh", "trap 'echo goodbye; exit' TERM; echo hello; while :; do sleep 0.05; done");
+    let app = |number: usize| format!("[[apps]]\nname = \"app{number}\"\ncommand = \"sh polite.sh\"\n");
+    sandbox.ecosystem(&app(0));
+    sandbox.pm(&["apply"]).ok();
+    let out = std::fs::File::create(sandbox.path("shown")).unwrap();
+    let mut follower = sandbox.command(&["logs", "-f"]).stdout(out).spawn().unwrap();
+    let shown = |words: &str| sandbox.read("shown").matches(words).count();
+    wait_until("it follows", SOON, || shown("hello") == 1);
+    for round in 1..=5 {
+        sandbox.ecosystem(&(0..=20).map(app).collect::<String>());
+        sandbox.pm(&["apply"]).ok();
+        wait_until("all have said hello", SOON, || shown("hello") > 20 * round);
+        sandbox.ecosystem(&app(0));
+        sandbox.pm(&["apply", "--yes"]).ok();
+        wait_until("all have said goodbye", SOON, || shown("goodbye") >= 20 * round);
+        assert_eq!((shown("hello"), shown("goodbye")), (1 + 20 * round, 20 * round), "nothing is shown twice");
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
+
+#[test]
 fn two_apps_are_shown_with_prefixes() {
     let sandbox = Sandbox::applied(
         "[[apps]]\nname = \"one\"\ncommand = \"sh -c 'echo from-one; exec sleep 1000'\"\n[[apps]]\nname = \"two\"\ncommand = \"sh -c 'echo from-two; exec sleep 1000'\"\n",

@@ -234,6 +234,9 @@ impl Drop for Sandbox {
         let is_failing = thread::panicking();
         if is_failing {
             eprintln!("-- left in the sandbox: {:#?}", self.processes());
+            for look in [&["list"][..], &["events", "--lines", "60"], &["logs", "--lines", "60"]] {
+                eprintln!("-- pm {}\n{}", look.join(" "), self.pm(look).stdout);
+            }
         }
         let shutdown = self.command(&["shutdown"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let has_ended = |mut child: Child| (0..4000).any(|_| poll_end(&mut child));
