@@ -74,7 +74,9 @@ impl Entry {
 }
 
 fn build<V: Verb>(command: Command) -> Command {
-    V::augment_args(command)
+    // A group of options brings along what it says of itself.
+    let about = command.get_about().cloned();
+    V::augment_args(command).about(about.unwrap_or_default())
 }
 
 fn call<V: Verb>(matches: &ArgMatches) -> Result<Call, clap::Error> {
@@ -215,6 +217,14 @@ pub(super) fn complete(shell: clap_complete::Shell) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// What groups of options say of themselves.
+    const GROUPS: &[&str] = &[
+        "Which projects a command looks at",
+        "Nothing but data, as JSON",
+        "How long a command waits for what it has caused",
+        "Which files, and what is laid over them",
+    ];
+
     fn parse_words(words: &str) -> Result<Call, CommandError> {
         parse(&words.split(' ').map(OsString::from).collect::<Vec<_>>())
     }
@@ -228,6 +238,11 @@ mod tests {
             let command = whole.find_subcommand_mut(entry.name).unwrap();
             let help = command.render_long_help().to_string();
             assert!(help.contains(&format!("  pm {}", entry.name)), "{} has no example: {help}", entry.name);
+            assert!(help.starts_with(entry.about), "{} begins with something else: {help}", entry.name);
+            for inner in command.get_subcommands_mut().filter(|inner| inner.get_name() != "help") {
+                let about = inner.get_about().map(ToString::to_string).unwrap_or_default();
+                assert!(!GROUPS.contains(&about.as_str()), "{} {}: {about}", entry.name, inner.get_name());
+            }
         }
     }
 
