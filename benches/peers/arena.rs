@@ -92,7 +92,8 @@ impl Arena {
 
     /// The same without the apps: everything that the manager costs.
     pub fn managers(&self) -> Vec<u32> {
-        let is_app = |program: &PathBuf| ["child", "writer", "sleep"].iter().any(|name| program.ends_with(name));
+        let is_app =
+            |program: &PathBuf| ["child", "writer", "web", "probe", "sleep"].iter().any(|name| program.ends_with(name));
         self.processes().into_iter().filter(|(_, program)| !is_app(program)).map(|(pid, _)| pid).collect()
     }
 

@@ -29,7 +29,7 @@ pub fn build() -> Programs {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/floor");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("floor");
     std::fs::create_dir_all(&folder).unwrap();
-    for name in ["child", "writer", "hello", "spawn", "rename"] {
+    for name in ["child", "writer", "hello", "spawn", "rename", "web", "probe"] {
         let compile = |kind: &str| {
             let mut command = Command::new("cc");
             command.args(["-O2", "-w", kind, "-o"]).arg(folder.join(name)).arg(source.join(format!("{name}.c")));
@@ -55,6 +55,15 @@ pub fn measure(programs: &Programs, options: &Options, table: &mut Table) {
             into_cat(programs, table, name, *chunk);
         }
     }
+}
+
+/// The same requests to the same apps, by a loop in C; CPU in percent.
+pub fn probes(programs: &Programs, table: &mut Table, ports: &[u16]) {
+    let words = ports.iter().map(ToString::to_string);
+    let mut prober = Command::new(programs.path("probe")).args(words).spawn().unwrap();
+    table.add(tour::ROW_PROBES, FLOOR, tour::percent_of(|| vec![prober.id()]));
+    prober.kill().unwrap();
+    prober.wait().unwrap();
 }
 
 /// A static program, one round trip to a server that answers at once.

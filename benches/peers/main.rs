@@ -92,6 +92,9 @@ fn run(contender: &Contender, programs: &floor::Programs, options: &Options, tab
     if contender.name == "pm" && options.wants(tour::ROWS_WATCH) {
         tour::watch(contender, programs, table);
     }
+    if contender.name == "pm" && options.wants(&[tour::ROW_PROBES]) {
+        tour::probes(contender, programs, table);
+    }
     if options.wants(tour::ROWS_LOGS) {
         tour::logs(contender, programs, table);
     }

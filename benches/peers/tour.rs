@@ -1,6 +1,8 @@
 //! The rows: what is done with a contender, in which order, and what is timed.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,8 @@ pub const ROWS_LOGS: &[&str] =
 pub const ROWS_WATCH: &[&str] = &["watch 50,000 files, CPU s", "saved → running, above quiet, ms"];
 /// The quiet period of the watch rows: what `pm` takes when nothing is said.
 const QUIET: Duration = Duration::from_millis(200);
+/// The row of [`probes`].
+pub const ROW_PROBES: &str = "100 http probes at 1 s, CPU %";
 /// Folders with twenty files each.
 const WATCHED_FOLDERS: usize = 2500;
 
@@ -86,7 +90,7 @@ pub fn hundred(contender: &Contender, programs: &Programs, table: &mut Table, is
     }
     table.add(&memory_row(100), name, memory_mb(&arena.managers()));
     if is_last {
-        table.add("idle CPU 100, %", name, idle_percent(&arena));
+        table.add("idle CPU 100, %", name, percent_of(|| arena.managers()));
     }
     arena.forget();
     for pid in pids.iter().take(5) {
@@ -196,6 +200,32 @@ pub fn watch(contender: &Contender, programs: &Programs, table: &mut Table) {
     stage.shut_down();
 }
 
+/// A hundred apps that listen, each asked once per second. Only of `pm`: none of the others asks so many.
+pub fn probes(contender: &Contender, programs: &Programs, table: &mut Table) {
+    let mut arena = Arena::new();
+    let stage = Stage::new(contender, &arena);
+    let ports = free_ports(100);
+    let words = [programs.path("web"), arena.fifo()].map(|word| word.display().to_string());
+    let mut text = "project = \"bench\"\n".to_owned();
+    for port in &ports {
+        let _ = writeln!(text, "[[apps]]\nname = \"web-{port}\"\nscript = {:?}\nargs = [{:?}]", words[0], words[1]);
+        let _ = writeln!(text, "port = {port}\nready.http = \"http://127.0.0.1:${{PORT}}/\"");
+        let _ = writeln!(text, "health = {{ http = \"http://127.0.0.1:${{PORT}}/\", interval = \"1s\" }}");
+    }
+    fs::write(arena.path().join("project/ecosystem.toml"), text).unwrap();
+    assert!(stage.apply().status().unwrap().success(), "apply of the probed apps");
+    assert_eq!(arena.messages(ports.len()).len(), ports.len(), "probed apps that run");
+    table.add(ROW_PROBES, contender.name, percent_of(|| arena.managers()));
+    super::floor::probes(programs, table, &ports);
+    stage.shut_down();
+}
+
+/// Ports that nobody listens on just now.
+fn free_ports(count: usize) -> Vec<u16> {
+    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
 /// Declares `count` apps and waits until the last one runs; their pids.
 fn apply(stage: &Stage, arena: &mut Arena, programs: &Programs, table: &mut Table, count: usize) -> Option<Vec<u32>> {
     stage.declare(count, &[programs.path("child"), arena.fifo()].map(|word| word.display().to_string()));
@@ -219,10 +249,11 @@ fn add_time(table: &mut Table, row: &str, name: &str, command: Option<Command>) 
     }
 }
 
-fn idle_percent(arena: &Arena) -> f64 {
+/// CPU time of these processes over [`IDLE_TIME`], after a second of rest.
+pub fn percent_of(processes: impl Fn() -> Vec<u32>) -> f64 {
     std::thread::sleep(Duration::from_secs(1));
-    let managers = arena.managers();
-    let before = cpu_seconds(&managers);
+    let pids = processes();
+    let before = cpu_seconds(&pids);
     std::thread::sleep(IDLE_TIME);
-    (cpu_seconds(&managers) - before) / IDLE_TIME.as_secs_f64() * 100.0
+    (cpu_seconds(&pids) - before) / IDLE_TIME.as_secs_f64() * 100.0
 }
