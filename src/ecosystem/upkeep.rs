@@ -259,8 +259,8 @@ fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
     let text = url.to_string();
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
-    if text.starts_with("https://") {
-        unsupported(&format!("{path} over https"), span, values.report);
+    if text.starts_with("https://") && !cfg!(feature = "tls") {
+        unsupported(&format!("{path} over https (this pm was built without the feature `tls`)"), span, values.report);
     }
     if host.is_none_or(str::is_empty) {
         values

@@ -23,6 +23,6 @@ pub use environment::{Place, environment};
 pub use ignore::IgnoreRules;
 pub use notification::{CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification, channel_lines, notifications};
 pub use overlap::{Turn, overlap};
-pub use probing::{next_try, offset_in_interval};
+pub use probing::{next_in_interval, next_try, offset_in_interval};
 pub use program::{Argv, argv};
 pub use watch::{Burst, OwnFiles, WatchRoot, WatchRules};

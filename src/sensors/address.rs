@@ -17,14 +17,30 @@ const KNOWN_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     lookup: ListenerLookup,
-    known: Mutex<BTreeMap<(u64, u32), Holder>>,
+    known: Mutex<BTreeMap<(SocketAddr, u32), Known>>,
 }
 
-/// What is known about one socket and one tree.
+/// What is known about one address and one tree.
+#[derive(Clone, Debug)]
+struct Known {
+    /// The socket that listens there.
+    inode: u64,
+    holder: Holder,
+}
+
 #[derive(Clone, Debug)]
 enum Holder {
     Own(HeldAt),
     Stranger(u32, String),
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Peer {
+    /// A process of the app's own tree.
+    Own,
+    /// Another machine, or one that cannot be looked at.
+    Other,
 }
 
 /// A probe that only wants to be let in: `8080`, `127.0.0.1:8080`, `unix:/run/app.sock`.
@@ -49,7 +65,7 @@ pub(super) async fn connect(
     subject: &Subject,
     host: &str,
     port: u16,
-) -> Result<TcpStream, String> {
+) -> Result<(TcpStream, Peer), String> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let connected = match host {
         // What a name service says about it is of no interest, and asking costs a thread.
@@ -68,10 +84,9 @@ pub(super) async fn connect(
     let stream = connected.map_err(|error| words(&error))?;
     let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) else { return Err("connection lost".into()) };
     // A connection of a machine to itself has one address at both ends.
-    if peer.ip().is_loopback() || peer.ip() == own.ip() {
-        listeners.check(mapped(peer), subject.pid)?;
-    }
-    Ok(stream)
+    let is_here = peer.ip().is_loopback() || peer.ip() == own.ip();
+    let peer = if is_here { listeners.check(mapped(peer), subject.pid)? } else { Peer::Other };
+    Ok((stream, peer))
 }
 
 /// An IPv4 address in IPv6 clothes, undressed.
@@ -95,40 +110,46 @@ async fn connect_unix(subject: &Subject, path: &str) -> Result<(), String> {
 }
 
 impl Listeners {
-    /// Whether the socket behind `address` is held by the tree of `main`.
-    fn check(&self, address: SocketAddr, main: u32) -> Result<(), String> {
-        // Nothing to be found out is nothing to complain about: another network namespace, a closed /proc.
-        let Some(inode) = self.lookup.inode_at(address) else { return Ok(()) };
+    /// Who holds the socket behind `address`; an error if it is known not to be the tree of `main`.
+    fn check(&self, address: SocketAddr, main: u32) -> Result<Peer, String> {
+        let key = (address, main);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (inode, main);
-        match known.get(&key) {
-            Some(Holder::Own(held)) if held.holds(inode) => return Ok(()),
-            Some(Holder::Stranger(pid, name)) if os::process_name(*pid) == *name => {
-                return Err(belongs(address.port(), Some((*pid, name.as_str()))));
-            }
-            _ => {}
+        // As long as the tree holds the socket, no stranger can have its place, at most share it.
+        if let Some(Known { inode, holder: Holder::Own(held) }) = known.get(&key)
+            && held.holds(*inode)
+        {
+            return Ok(Peer::Own);
+        }
+        // Nothing to be found out is nothing to complain about: another network namespace, a closed /proc.
+        let Some(inode) = self.lookup.inode_at(address) else { return Ok(Peer::Other) };
+        if let Some(Known { inode: before, holder: Holder::Stranger(pid, name) }) = known.get(&key)
+            && *before == inode
+            && os::process_name(*pid) == *name
+        {
+            return Err(belongs(address.port(), Some((*pid, name.as_str()))));
         }
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
         let mut stranger = match os::socket_holder(inode, main) {
             SocketHolder::Tree(held) => {
-                known.insert(key, Holder::Own(held));
-                return Ok(());
+                known.insert(key, Known { inode, holder: Holder::Own(held) });
+                return Ok(Peer::Own);
             }
-            SocketHolder::Hidden => return Ok(()),
+            SocketHolder::Hidden => return Ok(Peer::Other),
             SocketHolder::Other(other) => other,
         };
         // Several sockets may share a port (SO_REUSEPORT), and the kernel named one of them. Listing all takes tens of
         // milliseconds, so only now.
         for other in os::listener_inodes(address.port()).into_iter().filter(|other| *other != inode) {
             match os::socket_holder(other, main) {
-                SocketHolder::Tree(_) | SocketHolder::Hidden => return Ok(()),
+                // One of several, and not necessarily the one at the other end.
+                SocketHolder::Tree(_) | SocketHolder::Hidden => return Ok(Peer::Other),
                 SocketHolder::Other(other) => stranger = stranger.or(other),
             }
         }
         if let Some((pid, name)) = &stranger {
-            known.insert(key, Holder::Stranger(*pid, name.clone()));
+            known.insert(key, Known { inode, holder: Holder::Stranger(*pid, name.clone()) });
         }
         Err(belongs(address.port(), stranger.as_ref().map(|(pid, name)| (*pid, name.as_str()))))
     }

@@ -1,9 +1,9 @@
-//! Asks a URL over HTTP/1.1, and judges the answer. Redirects are an answer like any other.
+//! Asks a URL over HTTP/1.1, with TLS or without, and judges the answer. Redirects are an answer like any other.
 
 use std::io;
 
 use regex_lite::Regex;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::address::{self, Listeners, words};
 use super::probe::Subject;
@@ -19,9 +19,26 @@ const HEADERS_MAX: usize = 100;
 pub(super) async fn ask(listeners: &Listeners, subject: &Subject, probe: &HttpProbe) -> Result<(), String> {
     let url = subject.fill(&probe.url);
     let url = Url::parse(&url)?;
-    let mut stream = address::connect(listeners, subject, url.host, url.port).await?;
     let headers = probe.headers.iter().map(|(name, value)| (name.as_str(), subject.fill(value)));
-    stream.write_all(request(&url, headers).as_bytes()).await.map_err(|error| words(&error))?;
+    let request = request(&url, headers);
+    let (stream, peer) = address::connect(listeners, subject, url.host, url.port).await?;
+    if !url.is_https {
+        return exchange(stream, &request, probe).await;
+    }
+    #[cfg(feature = "tls")]
+    return exchange(super::tls::shake_hands(stream, peer, url.host).await?, &request, probe).await;
+    #[cfg(not(feature = "tls"))]
+    return Err(format!("this pm was built without TLS ({peer:?})"));
+}
+
+/// Asks over an open connection.
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+    probe: &HttpProbe,
+) -> Result<(), String> {
+    stream.write_all(request.as_bytes()).await.map_err(|error| words(&error))?;
+    stream.flush().await.map_err(|error| words(&error))?; // TLS keeps records back
     let mut answer = Vec::with_capacity(1024);
     let head = loop {
         let read = stream.read_buf(&mut answer).await.map_err(|error| words(&error))?;
@@ -63,6 +80,7 @@ pub(super) async fn ask(listeners: &Listeners, subject: &Subject, probe: &HttpPr
 /// The parts of a URL that a request needs.
 #[derive(Debug, PartialEq, Eq)]
 struct Url<'a> {
+    is_https: bool,
     authority: &'a str,
     host: &'a str,
     port: u16,
@@ -71,17 +89,19 @@ struct Url<'a> {
 
 impl<'a> Url<'a> {
     fn parse(text: &'a str) -> Result<Self, String> {
-        let rest = text.strip_prefix("http://").ok_or_else(|| format!("`{text}` is no http URL"))?;
+        let plain = text.strip_prefix("http://").map(|rest| (false, rest));
+        let found = plain.or_else(|| text.strip_prefix("https://").map(|rest| (true, rest)));
+        let (is_https, rest) = found.ok_or_else(|| format!("`{text}` is no http or https URL"))?;
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let authority = authority.rsplit_once('@').map_or(authority, |(_, authority)| authority);
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, address::port(port)?),
-            _ => (authority, 80),
+            _ => (authority, if is_https { 443 } else { 80 }),
         };
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { authority, host, port, path })
+        Ok(Self { is_https, authority, host, port, path })
     }
 }
 
@@ -158,9 +178,12 @@ mod tests {
             ("http://api?x=1#top", "api", 80, "/?x=1"),
             ("http://user:secret@[::1]:81/a?b", "[::1]", 81, "/a?b"),
             ("http://[::1]/", "[::1]", 80, "/"),
+            ("https://api/", "api", 443, "/"),
+            ("https://[::1]:8443", "[::1]", 8443, "/"),
         ] {
             let url = Url::parse(text).unwrap();
             assert_eq!((url.host, url.port, url.path.as_str()), (host, port, path), "{text}");
+            assert_eq!(url.is_https, text.starts_with("https"), "{text}");
         }
         assert!(Url::parse("http://a:99999/").is_err() && Url::parse("ftp://a/").is_err());
     }

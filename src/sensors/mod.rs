@@ -15,6 +15,8 @@ mod log_line;
 mod memory;
 mod probe;
 mod probes;
+#[cfg(feature = "tls")]
+mod tls;
 mod usage;
 #[cfg(target_os = "linux")]
 mod watch;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::probes::Tools;
 use super::{address, command, http, log_line};
@@ -85,11 +85,12 @@ impl Task {
         if let Probe::Notify(_) = health.probe {
             return self.watch_beats(&health, good_since).await;
         }
-        sleep(first.duration() + offset.duration()).await;
-        let mut pace = tokio::time::interval(health.interval.duration().max(BREATH));
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        sleep(first.duration()).await;
+        let began = self.tools.began;
         loop {
-            pace.tick().await;
+            let now = Millis(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+            let next = rules::next_in_interval(now, health.interval, offset);
+            sleep_until(began + next.duration()).await;
             let result = self.ask(&health.probe, health.timeout).await;
             if result.is_err() || is_failing {
                 is_failing = result.is_err();

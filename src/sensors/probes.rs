@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::Surroundings;
 use super::address::Listeners;
@@ -26,6 +27,8 @@ pub(super) struct Tools {
     pub listeners: Listeners,
     /// Turns.
     pub turns: Semaphore,
+    /// What the places of the probes of health in their intervals are counted from.
+    pub began: Instant,
     /// How many processes are being tried because they are not ready yet.
     pub waiting: AtomicUsize,
 }
@@ -58,6 +61,7 @@ pub(super) async fn follow(surroundings: Surroundings) {
         surroundings,
         listeners: Listeners::default(),
         turns: Semaphore::new(AT_ONCE_MAX),
+        began: Instant::now(),
         waiting: AtomicUsize::new(0),
     });
     let mut asked: BTreeMap<InstanceId, Asked> = BTreeMap::new();

@@ -28,6 +28,7 @@ mod scale;
 mod cron;
 mod depends_on;
 mod health;
+mod https;
 mod notify;
 mod ready;
 

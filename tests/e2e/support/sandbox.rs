@@ -15,7 +15,7 @@ use super::{AppEvent, InstanceView, Process, SOON, kill, processes_with, wait_fo
 /// No command may take longer than this: it would hang in front of a person.
 const COMMAND_MAX: Duration = Duration::from_secs(90);
 
-/// A script of `support/fixtures/`.
+/// A file of `support/fixtures/`.
 pub fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/support/fixtures").join(name);
     assert!(path.exists(), "there is no fixture {name}");
