@@ -16,8 +16,12 @@ pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer 
     let RolloutRequest { will, selection } = answer::read(&body)?;
     let desired = context.reconciler.desired().await?;
     let targets = select(&desired, &selection)?;
-    let followed: Vec<_> =
-        targets.into_iter().map(|target| target.app).filter(|app| context.reconciler.want_rollout(app, will)).collect();
+    let mut followed = Vec::new();
+    for target in targets {
+        if context.reconciler.want_rollout(target.app.clone(), will).await? {
+            followed.push(target.app);
+        }
+    }
     if followed.is_empty() {
         let problem = Problem::new(ProblemCode::NoSuchApp, "none of these apps is being updated now");
         return Err(problem.hint("`pm rollout status` lists what is under way").into());

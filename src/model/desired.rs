@@ -29,6 +29,34 @@ pub struct Project {
     pub generation: u64,
     /// Its apps.
     pub apps: BTreeMap<AppName, Declared>,
+    /// Rolling updates that have not come to a good end (yet).
+    pub updates: BTreeMap<AppName, Update>,
+}
+
+/// What the processes of an app are made from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Form {
+    /// The spec.
+    #[serde(skip, default = "Declared::no_spec")]
+    pub spec: Arc<App>,
+    /// Its name in the store.
+    pub digest: Digest,
+    /// The recorded shell environment.
+    #[serde(skip)]
+    pub base: Arc<Environment>,
+    /// Its name in the store.
+    pub base_digest: Digest,
+}
+
+/// A rolling update that has not come to a good end (yet).
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Update {
+    /// What the app goes back to: the newest form that was good. `None`: new processes of the same form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Form>,
+    /// `pm rollout pause`: no further slot is begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_paused: bool,
 }
 
 /// Where a project was declared.
@@ -106,6 +134,23 @@ impl Declared {
     /// The restart counter that a process in `slot` must have been started under.
     pub fn epoch_of(&self, slot: u32) -> u64 {
         self.slot_epochs.get(&slot).copied().unwrap_or(0).max(self.epoch)
+    }
+
+    /// What its processes are made from.
+    pub fn form(&self) -> Form {
+        Form {
+            spec: Arc::clone(&self.spec),
+            digest: self.digest,
+            base: Arc::clone(&self.base),
+            base_digest: self.base_digest,
+        }
+    }
+
+    /// The same app, as people left it, in another form.
+    #[must_use]
+    pub fn in_form(&self, form: &Form) -> Self {
+        let Form { spec, digest, base, base_digest } = form.clone();
+        Self { spec, digest, base, base_digest, ..self.clone() }
     }
 
     /// Stands in while a record is read; the store puts the real spec in its place.
@@ -202,6 +247,15 @@ pub enum Change {
         /// Which.
         name: AppName,
     },
+    /// A rolling update begins, is paused or resumed; `None`: it has come to its end.
+    Update {
+        /// Whose.
+        project: ProjectName,
+        /// Of which app.
+        name: AppName,
+        /// How it stands (boxed: far larger than the other variants).
+        update: Option<Box<Update>>,
+    },
     /// `pm shutdown` was asked for, or undone.
     ShutDown {
         /// Whether nothing starts until a person asks.
@@ -227,7 +281,15 @@ impl Desired {
             Change::AppRemoved { project, name } => {
                 if let Some(project) = self.projects.get_mut(&project) {
                     project.apps.remove(&name);
+                    project.updates.remove(&name);
                 }
+            }
+            Change::Update { project, name, update } => {
+                let updates = &mut self.project_mut(project).updates;
+                match update {
+                    Some(update) => updates.insert(name, *update),
+                    None => updates.remove(&name),
+                };
             }
             Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,
         }

@@ -174,6 +174,8 @@ pub enum Reason {
         /// Which app.
         app: AppName,
     },
+    /// A rolling update whose daemon is gone: what it has replaced is still to be judged.
+    UpdateUnfinished,
     /// The process runs another spec than the last applied one (an apply was cut short).
     OutOfDate,
     /// An operator scaled it; the file says otherwise.

@@ -24,6 +24,7 @@ mod slots;
 mod target;
 #[cfg(test)]
 mod tests;
+mod updates;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +38,7 @@ pub use edit::{Edit, EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
 pub use mask::{HIDDEN, is_secret};
 pub use runs::{is_going, plan_edited, plan_run};
+pub use updates::add_unfinished;
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;
@@ -77,7 +79,9 @@ pub fn decide(
         is_complete: true,
     }
     .plan();
-    Ok(Decision { plan, changes: target.changes(&proposed.project, stored) })
+    let mut changes = target.changes(&proposed.project, stored);
+    changes.extend(updates::changes(&proposed.project, stored, &target.project, &plan));
+    Ok(Decision { plan, changes })
 }
 
 /// The plan of [`decide`] alone.

@@ -75,7 +75,7 @@ impl Target {
         let untouched: BTreeSet<_> = apps.keys().filter(|name| !scope.contains(name)).cloned().collect();
         let order = in_scope.iter().map(|app| &app.name).chain(&untouched).cloned().collect();
         let origin = origin(stored, proposed, is_partial || options.no_prune);
-        let mut project = Project { origin, generation: stored.map_or(0, |stored| stored.generation), apps };
+        let mut project = Project { origin, apps, ..stored.cloned().unwrap_or_default() };
         if stored.is_none_or(|stored| is_new_generation(stored, &project)) {
             project.generation += 1;
         }

@@ -21,8 +21,6 @@ use crate::os;
 pub(super) struct Execution {
     pub surroundings: Surroundings,
     pub project: ProjectName,
-    /// Desired as it was until then.
-    pub before: Arc<Desired>,
     /// Desired as this plan wants it.
     pub promised: Arc<Desired>,
     /// Desired as it is by now: a later command may have taken over.
@@ -66,12 +64,16 @@ impl Execution {
             changes.partition(|operation| matches!(operation.verb, Verb::Delete { .. }));
         let mut reports = Arc::clone(&self).phase(others).await;
         let is_clean = reports.iter().all(|report| report.result == OperationResult::Done);
+        let mut ended = self.ended_updates(&reports);
         if is_clean {
-            match self.amend(removals).await {
+            ended.extend(removals);
+            match self.amend(ended).await {
                 Ok(()) => reports.extend(Arc::clone(&self).phase(deletes).await),
                 Err(why) => reports.extend(self.skip(deletes, &why)),
             }
         } else {
+            // What cannot be written now is judged again by a wake-up.
+            let _ = self.amend(ended).await;
             reports.extend(self.skip(deletes, "deletes are withheld because another operation did not succeed"));
         }
         self.mark_busy(&apps, false);

@@ -190,6 +190,7 @@ pub(crate) enum Intent {
     /// From an execution: keep these unless somebody changed the same things since that Desired.
     Amend(Vec<Change>, Arc<Desired>, oneshot::Sender<Result<(), ReconcileError>>),
     Desired(oneshot::Sender<Arc<Desired>>),
+    WantRollout(AppId, RolloutWill, oneshot::Sender<Result<bool, ReconcileError>>),
     /// From a sensor: new processes for an app, because of this.
     Trigger(AppId, Cause),
     /// Compare what is stored with what lives.
@@ -264,10 +265,12 @@ impl Reconciler {
         self.rollouts.all()
     }
 
-    /// Pauses, resumes or aborts a rolling update. False: the app has none. A daemon that takes over goes on with a
-    /// paused one.
-    pub fn want_rollout(&self, app: &AppId, will: RolloutWill) -> bool {
-        self.rollouts.want(app, will)
+    /// Pauses, resumes or aborts a rolling update. False: the app has none. A pause outlives the daemon.
+    ///
+    /// # Errors
+    /// A state that cannot be written; the update goes on as it did.
+    pub async fn want_rollout(&self, app: AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
+        self.ask(|reply| Intent::WantRollout(app, will, reply)).await?
     }
 
     /// What should be, as it changes.

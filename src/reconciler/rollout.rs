@@ -3,51 +3,82 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::OperationResult;
 use super::execute::Execution;
 use super::perform::ALIVE_FOR;
 use super::rollouts::Entered;
+use super::{OperationReport, OperationResult};
 use crate::model::{
-    App, AppName, Cause, Change, Declared, Failure, InstanceId, Live, LiveInstance, Millis, Operation, Plan,
-    ProjectName, Reason, UpdateStrategy, Verb,
+    App, AppName, Cause, Change, Declared, Failure, Form, InstanceId, Live, LiveInstance, Millis, Operation, Phase,
+    Plan, ProjectName, Readiness, Reason, Update, UpdateStrategy, Verb,
 };
 use crate::os;
 use crate::supervisor::{Launch, Task};
-
-/// One replacement that failed: the slots that run the new form by now, and why it ends here.
-struct Failed {
-    replaced: Vec<u32>,
-    why: OperationResult,
-}
 
 impl Execution {
     /// A few slots at a time; the next ones only when these are good and stay so. If one fails, all go back. One roll
     /// of an app at a time: what another one has done since the plan was made is not done again.
     pub(super) async fn roll(&self, operation: &Operation, slots: &[u32], manner: UpdateStrategy) -> OperationResult {
         let app = &operation.app;
-        let rollout = self.rollouts.begin(self.id(app), slots, manner).await;
+        let is_paused = self.update_of(app).is_some_and(|update| update.is_paused);
+        let rollout = self.rollouts.begin(self.id(app), slots, manner, is_paused).await;
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
-        let slots = self.left_by_others(operation, &declared, slots).await;
-        match self.roll_all(app, &slots, manner, &declared.spec, &rollout).await {
-            Ok(()) => OperationResult::Done,
-            Err(failed) => self.go_back(app, failed, manner).await,
+        let (begun, left) = self.split(operation, &declared, slots).await;
+        let mut result = self.judge(app, &begun, &declared.spec).await;
+        rollout.replaced(&begun);
+        if result == OperationResult::Done {
+            result = self.roll_all(app, &left, manner, &declared.spec, &rollout).await;
+        }
+        match result {
+            OperationResult::Failed { .. } => self.go_back(app, result, manner).await,
+            done_or_superseded => done_or_superseded,
         }
     }
 
-    /// The slots whose process is not of the declared form. A process that only follows the renewal of another app is
-    /// of that form and meant all the same.
-    async fn left_by_others(&self, operation: &Operation, declared: &Declared, slots: &[u32]) -> Vec<u32> {
+    /// The slots that an earlier daemon has replaced, and those that are still to be: their process is not of the
+    /// declared form. A process that only follows the renewal of another app is of that form and meant all the same.
+    async fn split(&self, operation: &Operation, declared: &Declared, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let is_renewal = |reason: &Reason| matches!(reason, Reason::DependencyRestarted { .. });
         if operation.reasons.iter().any(is_renewal) {
-            return slots.to_vec();
+            return (Vec::new(), slots.to_vec());
         }
         let id = self.id(&operation.app);
         let now = self.surroundings.supervisor.look(self.instances(&operation.app, slots)).await;
-        let is_done = |slot: u32| {
-            let live = now.instances.get(&id.instance(slot));
-            live.is_some_and(|live| live.phase.is_alive() && is_of_form(live, declared, slot))
+        let is_unfinished = operation.reasons.contains(&Reason::UpdateUnfinished);
+        let is_done = |slot: &u32| {
+            let live = now.instances.get(&id.instance(*slot));
+            live.is_some_and(|live| (is_unfinished || live.phase.is_alive()) && is_of_form(live, declared, *slot))
         };
-        slots.iter().copied().filter(|slot| !is_done(*slot)).collect()
+        let (done, left) = slots.iter().copied().partition(is_done);
+        (if is_unfinished { done } else { Vec::new() }, left)
+    }
+
+    /// What an earlier daemon has replaced must be good and stay so, too.
+    async fn judge(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
+        if slots.is_empty() {
+            return OperationResult::Done;
+        }
+        self.discard_successors(app, slots).await;
+        let instances = self.instances(app, slots);
+        let settled = async {
+            self.come_to_rest(&instances).await;
+            self.stay_good(&instances, spec.update.min_healthy_time.duration().max(ALIVE_FOR)).await
+        };
+        self.in_time(app, slots, spec, settled).await
+    }
+
+    /// Waits until none of them is starting any more, or waits to be ready.
+    async fn come_to_rest(&self, instances: &[InstanceId]) {
+        let mut changes = self.surroundings.supervisor.changes();
+        loop {
+            changes.borrow_and_update();
+            let now = self.surroundings.supervisor.look(instances.to_vec()).await;
+            let is_open = |live: &LiveInstance| {
+                matches!(live.phase, Phase::Starting | Phase::Running { readiness: Readiness::Waiting { .. }, .. })
+            };
+            if !now.instances.values().any(is_open) || changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn roll_all(
@@ -57,26 +88,21 @@ impl Execution {
         manner: UpdateStrategy,
         spec: &App,
         rollout: &Entered,
-    ) -> Result<(), Failed> {
-        let mut replaced = Vec::new();
+    ) -> OperationResult {
         for some in slots.chunks(at_once(spec, manner)) {
             if !rollout.may_go_on().await {
-                let why = self.failed(self.id(app).instance(some[0]), Some(Failure::Aborted)).await;
-                return Err(Failed { replaced, why });
+                return self.failed(self.id(app).instance(some[0]), Some(Failure::Aborted)).await;
             }
             let result = match manner {
                 UpdateStrategy::Rolling => self.overlap(app, some, spec).await,
                 UpdateStrategy::Restart => self.in_time(app, some, spec, self.replace_in_place(app, some, spec)).await,
             };
-            if manner == UpdateStrategy::Restart || result == OperationResult::Done {
-                replaced.extend_from_slice(some);
-                rollout.replaced(some);
-            }
             if result != OperationResult::Done {
-                return Err(Failed { replaced, why: result });
+                return result;
             }
+            rollout.replaced(some);
         }
-        Ok(())
+        OperationResult::Done
     }
 
     async fn replace_in_place(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
@@ -173,13 +199,11 @@ impl Execution {
 
     /// What failed goes back to the form before, declared and running, unless the file does not want that, somebody
     /// else took over, or there is no other form to go back to.
-    async fn go_back(&self, app: &AppName, failed: Failed, manner: UpdateStrategy) -> OperationResult {
-        let OperationResult::Failed { instance, failure, exit, last_lines, .. } = failed.why else {
-            return failed.why;
-        };
+    async fn go_back(&self, app: &AppName, why: OperationResult, manner: UpdateStrategy) -> OperationResult {
+        let OperationResult::Failed { instance, failure, exit, last_lines, .. } = why else { return why };
         let is_wanted = failure == Some(Failure::Aborted) || self.wants_revert(app);
-        let is_reverted = match self.form_before(app).filter(|_| is_wanted) {
-            Some(before) => self.revert(app, &before, &failed.replaced, manner).await,
+        let is_reverted = match self.update_of(app).and_then(|update| update.from).filter(|_| is_wanted) {
+            Some(before) => self.revert(app, &before, manner).await,
             None => false,
         };
         OperationResult::Failed { instance: instance.settled(), failure, exit, last_lines, is_reverted }
@@ -189,21 +213,22 @@ impl Execution {
         self.declared(app).is_some_and(|declared| declared.spec.update.auto_revert)
     }
 
-    /// The last form of the app, if it differs from the one that failed.
-    fn form_before(&self, app: &AppName) -> Option<Declared> {
-        let new = self.declared(app)?;
-        let before = self.before.projects.get(&self.project)?.apps.get(app)?;
-        (before.digest != new.digest).then(|| before.clone())
+    /// What is kept of the app's rolling update.
+    fn update_of(&self, app: &AppName) -> Option<Update> {
+        self.desired.borrow().projects.get(&self.project)?.updates.get(app).cloned()
     }
 
-    async fn revert(&self, app: &AppName, before: &Declared, replaced: &[u32], manner: UpdateStrategy) -> bool {
-        let declared = Box::new(before.clone());
-        let change = Change::App { project: self.project.clone(), name: app.clone(), declared };
-        if self.amend(vec![change]).await.is_err() {
+    /// Every slot whose process is of another form goes back to `before`.
+    async fn revert(&self, app: &AppName, before: &Form, manner: UpdateStrategy) -> bool {
+        let Some(declared) = self.declared(app).map(|declared| declared.in_form(before)) else { return false };
+        let (project, name) = (self.project.clone(), app.clone());
+        let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
+        let change = Change::App { project, name, declared: Box::new(declared.clone()) };
+        if self.amend(vec![ended, change]).await.is_err() {
             return false;
         }
         let old = |slot| Launch {
-            epoch: before.epoch_of(slot),
+            epoch: declared.epoch_of(slot),
             spec: Arc::clone(&before.spec),
             digest: before.digest,
             base: Arc::clone(&before.base),
@@ -211,10 +236,28 @@ impl Execution {
             cause: Cause::Revert,
         };
         let mut is_done = true;
-        for some in replaced.chunks(at_once(&before.spec, manner)) {
+        for some in self.of_other_forms(app, &declared).await.chunks(at_once(&before.spec, manner)) {
             is_done &= self.all(app, some, |slot| Some(Task::Restart(old(slot)))).await == OperationResult::Done;
         }
         is_done
+    }
+
+    /// Slots that should run and whose process was started from something else.
+    async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<u32> {
+        let slots: Vec<u32> = (0..declared.instances()).filter(|slot| declared.may_run(*slot)).collect();
+        let now = self.surroundings.supervisor.look(self.instances(app, &slots)).await;
+        let others = now.instances.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
+        others.map(|(id, _)| id.slot).collect()
+    }
+
+    /// What has not to be kept any more of the updates that came to a good end.
+    pub(super) fn ended_updates(&self, reports: &[OperationReport]) -> Vec<Change> {
+        let rolled = reports.iter().filter(|report| report.verb == "roll" && report.result == OperationResult::Done);
+        let known = rolled.filter(|report| self.update_of(&report.app).is_some());
+        let (project, none) = (&self.project, None);
+        known
+            .map(|report| Change::Update { project: project.clone(), name: report.app.clone(), update: none.clone() })
+            .collect()
     }
 
     /// Ends new processes that are not to take their slots over.

@@ -55,8 +55,14 @@ impl Rollouts {
         })
     }
 
+    /// Whether one is under way and not going back yet.
+    pub fn is_open(&self, app: &AppId) -> bool {
+        self.0.borrow().get(app).is_some_and(|rollout| rollout.will != RolloutWill::Abort)
+    }
+
     /// Enters one, when no other one of the app is under way any more; it is forgotten with the handle.
-    pub async fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy) -> Entered {
+    pub async fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy, is_paused: bool) -> Entered {
+        let will = if is_paused { RolloutWill::Pause } else { RolloutWill::Go };
         let mut changes = self.0.subscribe();
         loop {
             let is_entered = self.0.send_if_modified(|all| {
@@ -66,7 +72,7 @@ impl Rollouts {
                     done: Vec::new(),
                     left: slots.to_vec(),
                     manner,
-                    will: RolloutWill::Go,
+                    will,
                 });
                 is_free
             });

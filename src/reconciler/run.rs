@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::execute::Execution;
 use super::perform::Surroundings;
 use super::rollout::strays;
-use super::rollouts::Rollouts;
+use super::rollouts::{RolloutWill, Rollouts};
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
-    Plan, Project, ProjectName, Proposed, Reason, Subject, Verb, WallTime,
+    Plan, Project, ProjectName, Proposed, Reason, Subject, Update, Verb, WallTime,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -134,6 +134,10 @@ impl Loop {
                 let kept = self.amend(changes, &promised).await;
                 let _ = reply.send(kept);
             }
+            Intent::WantRollout(app, will, reply) => {
+                let wanted = self.want_rollout(&app, will).await;
+                let _ = reply.send(wanted);
+            }
             Intent::StopAll(by, is_remembered, reply) => {
                 let accepted = self.stop_all(&by, is_remembered).await;
                 let _ = reply.send(accepted);
@@ -151,10 +155,11 @@ impl Loop {
         for name in every_project(&desired, &live) {
             let project = desired.projects.get(&name).cloned().unwrap_or_default();
             let mut plan = plan::plan_wakeup(&name, &project, &live);
+            plan::add_unfinished(&mut plan, &project, &live);
             plan.keep_only(|app| self.may_touch(&name, &project, app));
             self.discard_strays(&name, &plan, &live);
             for (plan, cause) in by_cause(plan).into_iter().filter(|(plan, _)| !plan.is_empty()) {
-                self.execute(plan, cause, Vec::new(), Arc::clone(&desired));
+                self.execute(plan, cause, Vec::new());
             }
         }
     }
@@ -204,7 +209,7 @@ impl Loop {
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
         self.tell_accepted(&decision.plan, generation, &cause);
-        Ok(self.execute(decision.plan, cause, removals, desired))
+        Ok(self.execute(decision.plan, cause, removals))
     }
 
     async fn edit(&mut self, targets: &[Target], edit: &Edit, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
@@ -240,9 +245,25 @@ impl Loop {
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &live, &request);
             self.tell_accepted(&plan, project.generation, &cause);
-            accepted.push(self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired)));
+            accepted.push(self.execute(plan, cause.clone(), Vec::new()));
         }
         Ok(accepted)
+    }
+
+    /// Keeps whether an update is paused, then follows. False: there is none.
+    async fn want_rollout(&mut self, app: &AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
+        if !self.rollouts.is_open(app) {
+            return Ok(false);
+        }
+        let (project, name) = (app.project.clone(), app.name.clone());
+        let desired = self.current();
+        let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
+        let known = known.unwrap_or_default();
+        let update = Update { is_paused: will == RolloutWill::Pause, ..known.clone() };
+        if update != known {
+            self.keep(vec![Change::Update { project, name, update: Some(Box::new(update)) }]).await?;
+        }
+        Ok(self.rollouts.want(app, will))
     }
 
     async fn stop_all(&mut self, by: &Actor, is_remembered: bool) -> Result<Vec<Accepted>, ReconcileError> {
@@ -257,7 +278,7 @@ impl Loop {
             let project = desired.projects.get(&name).cloned().unwrap_or_default();
             plan::plan_shutdown(&name, &project, &live, &by.name)
         });
-        Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new(), Arc::clone(&desired))).collect())
+        Ok(plans.map(|plan| self.execute(plan, cause.clone(), Vec::new())).collect())
     }
 
     /// Durable first, then in memory: what people are told was accepted survives everything.
@@ -280,7 +301,9 @@ impl Loop {
     async fn amend(&mut self, changes: Vec<Change>, promised: &Desired) -> Result<(), ReconcileError> {
         let desired = self.current();
         let is_as_promised = |change: &Change| match change {
-            Change::AppRemoved { project, name } | Change::App { project, name, .. } => {
+            Change::AppRemoved { project, name }
+            | Change::App { project, name, .. }
+            | Change::Update { project, name, .. } => {
                 let of = |desired: &Desired| {
                     desired.projects.get(project).and_then(|project| project.apps.get(name).cloned())
                 };
@@ -295,14 +318,12 @@ impl Loop {
         self.keep(changes.into_iter().filter(is_as_promised).collect()).await
     }
 
-    /// `before`: Desired as it was until now, to which an app goes back if its new form fails.
-    pub(super) fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>, before: Arc<Desired>) -> Accepted {
+    pub(super) fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>) -> Accepted {
         let (progress, receiver) = broadcast::channel(plan.operations.len() * 2 + 16);
         let generation = self.generation_of(&plan.project);
         let execution = Execution {
             surroundings: self.surroundings.clone(),
             project: plan.project.clone(),
-            before,
             promised: self.current(),
             desired: self.desired.subscribe(),
             busy: self.busy.clone(),
@@ -355,7 +376,7 @@ fn split_removals(changes: Vec<Change>, plan: &Plan) -> (Vec<Change>, Vec<Change
     kept.partition(|change| match change {
         Change::AppRemoved { name, .. } => is_deleted(name),
         Change::ProjectRemoved { .. } => true,
-        Change::Project { .. } | Change::App { .. } | Change::ShutDown { .. } => false,
+        Change::Project { .. } | Change::App { .. } | Change::Update { .. } | Change::ShutDown { .. } => false,
     })
 }
 

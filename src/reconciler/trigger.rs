@@ -34,7 +34,7 @@ impl Loop {
     }
 
     async fn recycle(&mut self, app: AppId, project: &Project, cause: Cause) {
-        let (live, before) = (self.surroundings.supervisor.live().await, self.current());
+        let live = self.surroundings.supervisor.live().await;
         let edit = Edit::Recycle;
         let targets = [(app.name.clone(), None)];
         let request = EditRequest { project: &app.project, targets: &targets, edit: &edit, by: "", at: os::wall() };
@@ -49,7 +49,7 @@ impl Loop {
         plan.restart_at_once();
         self.failed.send_if_modified(|failed| failed.remove(&(app.project, app.name)).is_some());
         self.tell_accepted(&plan, project.generation, &cause);
-        self.execute(plan, cause, Vec::new(), before);
+        self.execute(plan, cause, Vec::new());
     }
 
     /// A timed task is due. Nothing is kept of that: a run that is lost with its daemon is not made up for.
@@ -72,7 +72,7 @@ impl Loop {
         let plan = plan::plan_run(&app.project, project, &app.name, &live, is_replacing);
         if !plan.is_empty() {
             self.failed.send_if_modified(|failed| failed.remove(&(app.project.clone(), app.name.clone())).is_some());
-            self.execute(plan, Cause::Cron { due }, Vec::new(), self.current());
+            self.execute(plan, Cause::Cron { due }, Vec::new());
         }
     }
 

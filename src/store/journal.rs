@@ -116,9 +116,13 @@ impl Replay {
                 Record::Project { name, origin, generation } => Change::Project { name, origin, generation },
                 Record::ProjectRemoved { name } => Change::ProjectRemoved { name },
                 Record::App { project, name, declared } => {
-                    Change::App { project, name, declared: self.contents.complete(&fresh, declared)? }
+                    Change::App { project, name, declared: self.contents.complete(&fresh, &declared)? }
                 }
                 Record::AppRemoved { project, name } => Change::AppRemoved { project, name },
+                Record::Update { project, name, update: None } => Change::Update { project, name, update: None },
+                Record::Update { project, name, update: Some(update) } => {
+                    Change::Update { project, name, update: Some(self.contents.complete_update(&fresh, update)?) }
+                }
                 Record::ShutDown { is_shut_down } => Change::ShutDown { is_shut_down },
             });
         }

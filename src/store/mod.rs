@@ -189,17 +189,21 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down the spec and the environment of a declared app, unless they are written already.
+    /// Writes down the spec and the environment that a change names, unless they are written already.
     fn encode_contents(&self, change: &Change, fresh: &mut Contents, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
-        let Change::App { declared, .. } = change else { return Ok(()) };
-        let (digest, base_digest) = (declared.digest, declared.base_digest);
+        let form = match change {
+            Change::App { declared, .. } => declared.form(),
+            Change::Update { update: Some(update), .. } if let Some(form) = &update.from => form.clone(),
+            _ => return Ok(()),
+        };
+        let (digest, base_digest) = (form.digest, form.base_digest);
         if !self.contents.bases.contains_key(&base_digest) && !fresh.bases.contains_key(&base_digest) {
-            journal::append(bytes, &Record::Base { digest: base_digest, base: Arc::clone(&declared.base) })?;
-            fresh.bases.insert(base_digest, Arc::clone(&declared.base));
+            journal::append(bytes, &Record::Base { digest: base_digest, base: Arc::clone(&form.base) })?;
+            fresh.bases.insert(base_digest, form.base);
         }
         if !self.contents.specs.contains_key(&digest) && !fresh.specs.contains_key(&digest) {
-            journal::append(bytes, &Record::Spec { digest, app: Arc::clone(&declared.spec) })?;
-            fresh.specs.insert(digest, Arc::clone(&declared.spec));
+            journal::append(bytes, &Record::Spec { digest, app: Arc::clone(&form.spec) })?;
+            fresh.specs.insert(digest, form.spec);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{App, AppName, Change, Declared, Desired, Digest, Environment, Origin, ProjectName};
+use crate::model::{App, AppName, Change, Declared, Desired, Digest, Environment, Form, Origin, ProjectName, Update};
 
 /// One line. Field names are the format: they change only with its number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,6 +23,13 @@ pub(super) enum Record {
     App { project: ProjectName, name: AppName, declared: Box<Declared> },
     /// [`Change::AppRemoved`].
     AppRemoved { project: ProjectName, name: AppName },
+    /// [`Change::Update`]; spec and environment by digest.
+    Update {
+        project: ProjectName,
+        name: AppName,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        update: Option<Box<Update>>,
+    },
     /// [`Change::ShutDown`].
     ShutDown { is_shut_down: bool },
     /// Everything since the last one counts from here on.
@@ -37,6 +44,7 @@ impl Record {
             Change::ProjectRemoved { name } => Self::ProjectRemoved { name },
             Change::App { project, name, declared } => Self::App { project, name, declared },
             Change::AppRemoved { project, name } => Self::AppRemoved { project, name },
+            Change::Update { project, name, update } => Self::Update { project, name, update },
             Change::ShutDown { is_shut_down } => Self::ShutDown { is_shut_down },
         }
     }
@@ -53,7 +61,10 @@ impl Contents {
     /// What is declared, or named by `live`.
     pub(super) fn needed(&self, desired: &Desired, live: &BTreeSet<Digest>) -> Self {
         let declared = || desired.projects.values().flat_map(|project| project.apps.values());
-        let named: BTreeSet<Digest> = declared().flat_map(|app| [app.digest, app.base_digest]).collect();
+        let updates = desired.projects.values().flat_map(|project| project.updates.values());
+        let replaced = updates.filter_map(|update| update.from.as_ref()).map(|form| [form.digest, form.base_digest]);
+        let named: BTreeSet<Digest> =
+            declared().map(|app| [app.digest, app.base_digest]).chain(replaced).flatten().collect();
         let is_needed = |digest: &Digest| named.contains(digest) || live.contains(digest);
         let mut needed = self.clone();
         needed.specs.retain(|digest, _| is_needed(digest));
@@ -63,12 +74,23 @@ impl Contents {
 
     /// Puts the real spec and environment, from here or from `fresh`, into a declaration that was read; `None` if they
     /// were never written.
-    pub(super) fn complete(&self, fresh: &Self, mut declared: Box<Declared>) -> Option<Box<Declared>> {
-        let spec = self.specs.get(&declared.digest).or_else(|| fresh.specs.get(&declared.digest))?;
-        let base = self.bases.get(&declared.base_digest).or_else(|| fresh.bases.get(&declared.base_digest))?;
-        declared.spec = Arc::clone(spec);
-        declared.base = Arc::clone(base);
-        Some(declared)
+    pub(super) fn complete(&self, fresh: &Self, declared: &Declared) -> Option<Box<Declared>> {
+        let form = self.complete_form(fresh, declared.form())?;
+        Some(Box::new(declared.in_form(&form)))
+    }
+
+    /// The same for what an update replaces.
+    pub(super) fn complete_update(&self, fresh: &Self, mut update: Box<Update>) -> Option<Box<Update>> {
+        if let Some(form) = update.from.take() {
+            update.from = Some(self.complete_form(fresh, form)?);
+        }
+        Some(update)
+    }
+
+    fn complete_form(&self, fresh: &Self, mut form: Form) -> Option<Form> {
+        form.spec = Arc::clone(self.specs.get(&form.digest).or_else(|| fresh.specs.get(&form.digest))?);
+        form.base = Arc::clone(self.bases.get(&form.base_digest).or_else(|| fresh.bases.get(&form.base_digest))?);
+        Some(form)
     }
 
     /// Adds what has become durable.
@@ -93,6 +115,11 @@ pub(super) fn snapshot(desired: &Desired, contents: &Contents) -> Vec<Record> {
             project: name.clone(),
             name: app.clone(),
             declared: Box::new(declared.clone()),
+        }));
+        records.extend(project.updates.iter().map(|(app, update)| Record::Update {
+            project: name.clone(),
+            name: app.clone(),
+            update: Some(Box::new(update.clone())),
         }));
     }
     records

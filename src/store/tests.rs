@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{AppName, Declared, Origin, ProjectName, Run, Standing};
+use crate::model::{AppName, Declared, Origin, ProjectName, Run, Standing, Update};
 
 fn shop() -> ProjectName {
     "shop".parse().unwrap()
@@ -33,6 +33,10 @@ fn app(name: &str, port: u16) -> Change {
     Change::App { project: shop(), name: name.parse().unwrap(), declared: Box::new(declared(name, port)) }
 }
 
+fn update(update: Option<Update>) -> Change {
+    Change::Update { project: shop(), name: "api".parse().unwrap(), update: update.map(Box::new) }
+}
+
 fn project(generation: u64) -> Change {
     let origin = Origin { folder: "/srv".into(), is_named: true, files: vec!["/srv/e.toml".into()], profile: None };
     Change::Project { name: shop(), origin, generation }
@@ -45,9 +49,18 @@ fn history() -> Vec<Vec<Change>> {
         vec![project(1), app("api", 80), app("db", 1)],
         vec![project(2), app("api", 81)],
         vec![Change::ShutDown { is_shut_down: true }],
+        vec![update(Some(Update { from: Some(declared("api", 80).form()), is_paused: false }))],
+        vec![update(Some(Update { from: None, is_paused: true }))],
+        vec![update(Some(Update { from: Some(declared("api", 82).form()), is_paused: true }))],
         vec![project(3), Change::AppRemoved { project: shop(), name }],
         vec![Change::ProjectRemoved { name: shop() }, Change::ShutDown { is_shut_down: false }],
-        vec![project(1), app("api", 80)],
+        vec![
+            project(1),
+            app("api", 80),
+            update(Some(Update { from: Some(declared("api", 79).form()), is_paused: true })),
+        ],
+        vec![update(None)],
+        vec![update(Some(Update { from: Some(declared("api", 78).form()), is_paused: false }))],
     ]
 }
 

@@ -94,6 +94,72 @@ fn a_roll_goes_on_where_the_dead_daemon_was() {
 }
 
 #[test]
+fn what_fails_under_the_next_daemon_goes_back_too() {
+    let slow = "update = { min_healthy_time = \"1s\" }";
+    let sandbox = Sandbox::applied(&app("good", 3, slow));
+    sandbox.ecosystem(&app("bad", 3, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("the first slot is replaced", SOON, || versions(&sandbox) == ["bad", "good", "good"]);
+    sandbox.kill_daemon();
+    wait_until("the second slot fails", SOON, || {
+        sandbox.events_of("api").iter().any(|event| event.fact == "exited" && event.about.ends_with("/1"))
+    });
+    wait_until("all run the old form", SOON, || versions(&sandbox) == ["good", "good", "good"]);
+    sandbox.kill_daemon();
+    sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
+    assert_eq!(versions(&sandbox), ["good", "good", "good"], "nothing tries it again");
+}
+
+#[test]
+fn a_replaced_process_is_judged_by_the_next_daemon() {
+    let extra = "ready = { exec = '[ \"$VERSION\" != mute ]', timeout = \"2s\" }\nrestart = \"never\"\nupdate = { min_healthy_time = \"0s\" }";
+    let sandbox = Sandbox::applied(&app("good", 1, extra));
+    sandbox.ecosystem(&app("mute", 1, extra));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("the new process waits to be ready", SOON, || versions(&sandbox) == ["mute"]);
+    sandbox.kill_daemon();
+    assert_eq!(versions(&sandbox), ["mute"]);
+    wait_until("the old form runs again", SOON, || versions(&sandbox) == ["good"]);
+    // One that is good after all is good: nothing is left to go back to.
+    sandbox.ecosystem(&app("loud", 1, extra));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.kill_daemon();
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+    assert_eq!(versions(&sandbox), ["loud"]);
+}
+
+#[test]
+fn an_update_after_one_that_never_came_to_an_end_goes_back_to_the_last_good_form() {
+    let slow = "update = { min_healthy_time = \"60s\" }";
+    let sandbox = Sandbox::applied(&app("good", 2, slow));
+    sandbox.ecosystem(&app("untried", 2, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("the first slot is replaced", SOON, || versions(&sandbox) == ["good", "untried"]);
+    sandbox.ecosystem(&app("bad", 2, GAP));
+    sandbox.pm(&["apply"]).code(6).says(&["the old process runs again"]);
+    assert_eq!(versions(&sandbox), ["good", "good"]);
+}
+
+#[test]
+fn a_pause_outlives_the_daemon() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"300ms\" }";
+    let sandbox = Sandbox::applied(&app("1", 3, slow));
+    sandbox.ecosystem(&app("2", 3, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("it has begun", SOON, || sandbox.list().len() == 4);
+    sandbox.pm(&["rollout", "pause", "api"]).ok().says(&["paused"]);
+    wait_until("the slot is finished", SOON, || sandbox.list().len() == 3);
+    sandbox.kill_daemon();
+    wait_until("it is paused again", SOON, || sandbox.pm(&["rollout", "status"]).ok().stdout.contains("paused"));
+    assert_eq!(versions(&sandbox), ["1", "1", "2"]);
+    sandbox.pm(&["rollout", "resume", "api"]).ok();
+    wait_until("all are replaced", SOON, || versions(&sandbox) == ["2", "2", "2"]);
+    wait_until("it is over", SOON, || !sandbox.pm(&["rollout", "status"]).ok().stdout.contains("api"));
+    sandbox.kill_daemon();
+    assert!(!sandbox.pm(&["rollout", "status"]).ok().stdout.contains("api"));
+}
+
+#[test]
 fn a_later_command_takes_a_roll_over_and_leaves_no_successor() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"60s\" }";
     let sandbox = Sandbox::applied(&app("1", 1, slow));

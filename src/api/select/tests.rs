@@ -33,7 +33,7 @@ fn desired() -> Desired {
     for (name, folder, apps) in content {
         let origin = Origin { folder: folder.into(), ..Origin::default() };
         let apps = apps.into_iter().map(|(app, ns)| (app.parse().unwrap(), declared(name, app, ns))).collect();
-        desired.projects.insert(name.parse().unwrap(), Project { origin, generation: 1, apps });
+        desired.projects.insert(name.parse().unwrap(), Project { origin, generation: 1, apps, ..Project::default() });
     }
     desired
 }

@@ -210,6 +210,7 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         Reason::NotRunning => "not running".to_owned(),
         Reason::WasErrored => "was given up, is tried again".to_owned(),
         Reason::WasInBackoff => "was in backoff, is tried again".to_owned(),
+        Reason::UpdateUnfinished => "an update was interrupted".to_owned(),
         Reason::DependencyRestarted { app } => format!("{app} has had a new process"),
         Reason::SpecLost => "its spec was lost".to_owned(),
         Reason::OutOfDate => "runs an older spec".to_owned(),

@@ -6,6 +6,7 @@ mod lost;
 mod properties;
 mod refusals;
 mod runs;
+mod updates;
 mod wakeups;
 
 use std::collections::BTreeMap;
@@ -107,7 +108,7 @@ impl World {
     }
 
     fn wakeup_plan(&self) -> Plan {
-        let gone = Project { origin: Origin::default(), generation: 0, apps: BTreeMap::new() };
+        let gone = Project::default();
         plan_wakeup(&shop(), self.stored().unwrap_or(&gone), &self.live)
     }
 

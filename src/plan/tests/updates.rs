@@ -1,0 +1,84 @@
+//! What an update goes back to, and what the next daemon still has to do about it.
+
+use super::*;
+use crate::model::{Millis, Update};
+
+fn of_port(port: u16) -> App {
+    app_with("api", |app| app.run.port = Some(port))
+}
+
+/// The port of the form that the update of `api` goes back to.
+fn goes_back_to(world: &World) -> Option<u16> {
+    let update = world.stored().unwrap().updates.get(&"api".parse().unwrap())?;
+    update.from.as_ref().unwrap().spec.run.port
+}
+
+/// What an execution does when all slots are good.
+fn come_to_a_good_end(world: &mut World) {
+    world.store(vec![Change::Update { project: shop(), name: "api".parse().unwrap(), update: None }]);
+}
+
+#[test]
+fn an_update_goes_back_to_the_newest_form_that_was_good() {
+    let mut world = World::with([of_port(1)]);
+    assert_eq!(goes_back_to(&world), None, "a first start has nothing to go back to");
+    world.apply([of_port(2)]);
+    assert_eq!(goes_back_to(&world), Some(1));
+    world.apply([of_port(2)]);
+    assert_eq!(goes_back_to(&world), Some(1), "the same again changes nothing");
+    world.apply([of_port(3)]);
+    assert_eq!(goes_back_to(&world), Some(1), "nobody knows whether 2 was good");
+    come_to_a_good_end(&mut world);
+    world.apply([of_port(4)]);
+    assert_eq!(goes_back_to(&world), Some(3));
+    world.apply([of_port(3)]);
+    assert_eq!(goes_back_to(&world), None, "never to what is being left");
+    world.apply([of_port(5)]);
+    world.apply_with(&proposed([]), &ApplyOptions { allow_empty: true, ..ApplyOptions::default() }).unwrap();
+    assert_eq!(world.stored().unwrap().updates, BTreeMap::new(), "an app that is gone has no update");
+}
+
+#[test]
+fn what_replaces_no_process_is_no_update() {
+    let mut world = World::with([app("api")]);
+    world.apply([app_with("api", |app| app.stop.kill_timeout = Millis(1))]);
+    assert_eq!(goes_back_to(&world), None);
+    world.set_phase(&"shop:api/0".parse().unwrap(), Phase::Stopped);
+    world.apply([of_port(2)]);
+    assert_eq!(goes_back_to(&world), None);
+}
+
+#[test]
+fn a_new_form_ends_a_pause() {
+    let mut world = World::with([of_port(1)]);
+    world.apply([of_port(2)]);
+    let name: AppName = "api".parse().unwrap();
+    let mut paused = world.stored().unwrap().updates[&name].clone();
+    paused.is_paused = true;
+    world.store(vec![Change::Update { project: shop(), name: name.clone(), update: Some(Box::new(paused.clone())) }]);
+    world.apply([of_port(2)]);
+    assert_eq!(world.stored().unwrap().updates[&name], paused);
+    world.apply([of_port(3)]);
+    assert_eq!(world.stored().unwrap().updates[&name], Update { is_paused: false, ..paused });
+}
+
+#[test]
+fn the_next_daemon_judges_what_was_replaced_and_replaces_the_rest() {
+    let three = |port| app_with("api", |app| (app.instances, app.run.port) = (Some(3), Some(port)));
+    let mut world = World::with([three(1)]);
+    let decision = world.decide(&proposed([three(2)]), &ApplyOptions::default()).unwrap();
+    world.store(decision.changes);
+    let unfinished = |world: &World| {
+        let mut plan = world.wakeup_plan();
+        add_unfinished(&mut plan, world.stored().unwrap(), &world.live);
+        (verbs(&plan), reasons(&plan, "api"))
+    };
+    let (roll, out_of_date) = (vec!["roll api [0, 1, 2]".to_owned()], Reason::OutOfDate);
+    assert_eq!(unfinished(&world), (roll.clone(), vec![out_of_date, Reason::UpdateUnfinished]));
+    world.wake();
+    assert_eq!(unfinished(&world), (roll, vec![Reason::UpdateUnfinished]));
+    world.edit("api", Some(1), &Edit::Stop { is_held: false }).unwrap();
+    assert_eq!(unfinished(&world).0, ["roll api [0, 2]"], "a person stopped it");
+    come_to_a_good_end(&mut world);
+    assert_eq!(unfinished(&world).0, [""; 0]);
+}

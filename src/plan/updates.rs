@@ -1,0 +1,55 @@
+//! Rolling updates as far as they outlive a daemon: what each goes back to, and what is left of it.
+
+use crate::model::{Change, Live, Operation, Plan, Project, ProjectName, Reason, Update, Verb};
+
+use super::instances_of;
+use super::slots::running;
+
+/// What has to be kept of the updates that `plan` begins or turns back. One that follows another one that never came to
+/// a good end goes back to where that one began.
+pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, target: &Project, plan: &Plan) -> Vec<Change> {
+    let Some(stored) = stored else { return Vec::new() };
+    let mut changes = Vec::new();
+    for (app, declared) in &target.apps {
+        let Some(prior) = stored.apps.get(app).filter(|prior| prior.digest != declared.digest) else { continue };
+        let known = stored.updates.get(app);
+        let is_rolled = plan.operations.iter().any(|one| one.app == *app && matches!(one.verb, Verb::Roll { .. }));
+        let from = known.and_then(|update| update.from.clone()).or_else(|| is_rolled.then(|| prior.form()));
+        let from = from.filter(|from| from.digest != declared.digest);
+        let next = from.map(|from| Update { from: Some(from), is_paused: false });
+        if next.as_ref() != known {
+            changes.push(Change::Update { project: name.clone(), name: app.clone(), update: next.map(Box::new) });
+        }
+    }
+    changes
+}
+
+/// Adds what is left of updates whose daemon is gone: slots that were replaced are judged, the others replaced.
+pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
+    let instances = instances_of(&plan.project, live);
+    for app in stored.updates.keys() {
+        let (Some(declared), Some(live)) = (stored.apps.get(app), instances.get(app)) else { continue };
+        let wanted: Vec<u32> = live.keys().copied().filter(|slot| declared.may_run(*slot)).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let interrupts = running(live, &wanted);
+        let begun = plan.operations.iter_mut().find_map(|one| match &mut one.verb {
+            Verb::Roll { slots, .. } if one.app == *app => Some((slots, &mut one.reasons)),
+            _ => None,
+        });
+        match begun {
+            Some((slots, reasons)) => {
+                *slots = wanted;
+                reasons.push(Reason::UpdateUnfinished);
+            }
+            None => plan.operations.push(Operation {
+                app: app.clone(),
+                verb: Verb::Roll { slots: wanted, manner: declared.spec.update_strategy() },
+                reasons: vec![Reason::UpdateUnfinished],
+                after: Vec::new(),
+                interrupts,
+            }),
+        }
+    }
+}
