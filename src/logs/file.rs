@@ -108,6 +108,14 @@ impl OpenFiles {
         Self { files: HashMap::new(), pour, files_max, uses: 0 }
     }
 
+    /// What is appended to this file next gets a time of its own.
+    pub(super) fn mark(&mut self, path: &Path) {
+        // One that is not open now begins with an exact time anyway.
+        if let Some(index) = self.files.get_mut(path).and_then(|file| file.index.as_mut()) {
+            index.mark();
+        }
+    }
+
     /// Moves at most `max` bytes from `pipe` to the end of the target's file.
     pub(super) fn append(&mut self, pipe: BorrowedFd, target: &LogTarget, max: usize) -> Result<Appended, LogError> {
         let path = &target.path;

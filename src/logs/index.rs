@@ -85,6 +85,11 @@ impl IndexWriter {
         }
     }
 
+    /// What is appended next gets a time of its own, however short the pause.
+    pub(super) fn mark(&mut self) {
+        self.last = None;
+    }
+
     /// Notes that what is appended at `offset` came now.
     pub(super) fn note(&mut self, offset: u64, at: WallTime, now: Instant) {
         if is_due(self.last.map(|last| now.duration_since(last)), self.bytes, offset) {

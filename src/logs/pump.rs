@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
@@ -16,6 +17,8 @@ use super::{LogTarget, Notice, StreamKey};
 
 /// Commands that may wait. Only a disk that hangs lets them pile up so far, and then the caller waits.
 const COMMANDS_MAX: usize = 2048;
+/// How long [`Pump::mark`] waits.
+const MARK_WAIT: Duration = Duration::from_secs(1);
 /// Logs that are open at a time, each with its index.
 const FILES_MAX: usize = 256;
 
@@ -25,6 +28,7 @@ pub(super) enum Command {
     Retarget(StreamKey, Box<LogTarget>),
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
+    Mark(Vec<StreamKey>, SyncSender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -100,6 +104,14 @@ impl Pump {
         let (done, drained) = oneshot::channel();
         self.send(Command::Drain(keys, done));
         drained
+    }
+
+    /// Lets what comes from now on be told from what came before, to the millisecond. Waits for the pump, but not for
+    /// a disk that hangs: then what comes next may bear an older time.
+    pub fn mark(&self, keys: Vec<StreamKey>) {
+        let (done, marked) = sync_channel(1);
+        self.send(Command::Mark(keys, done));
+        let _ = marked.recv_timeout(MARK_WAIT);
     }
 
     /// Ticks when any file grew.

@@ -116,6 +116,28 @@ fn whoever_follows_hears_of_what_a_drain_or_an_end_brought() {
 }
 
 #[test]
+fn what_comes_after_a_mark_is_told_from_what_came_before() {
+    let yard = Yard::new();
+    let pump = Pump::start(|_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let source = Source { instance: "shop:api/0".parse().unwrap(), stream: Stream::Stdout, path: yard.log("out.log") };
+    let mut out = yard.writer("out");
+    for round in 0..30 {
+        writeln!(out, "old {round}").unwrap();
+        drained(&pump, &[OUT]);
+        let old = sys::wall_now();
+        wait_until("the next millisecond", || sys::wall_now() > old);
+        let since = sys::wall_now();
+        pump.mark(vec![OUT]);
+        writeln!(out, "new {round}").unwrap();
+        drained(&pump, &[OUT]);
+        let lines = read(std::slice::from_ref(&source), &LogQuery { lines: 100, since: Some(since) }).unwrap();
+        let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(&line.text)).collect();
+        assert_eq!(texts, [format!("new {round}")]);
+    }
+}
+
+#[test]
 fn a_flood_from_a_shell_arrives_whole_and_an_app_that_is_silent_gets_no_file() {
     let yard = Yard::new();
     let pump = Pump::start(|_| {}).unwrap();

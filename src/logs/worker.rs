@@ -181,6 +181,10 @@ impl Worker {
                 Ok(Command::Retarget(key, target)) => self.retarget(key, *target),
                 Ok(Command::Detach(key)) => self.detach(key),
                 Ok(Command::Drain(keys, done)) => self.drain(&keys, done),
+                Ok(Command::Mark(keys, done)) => {
+                    self.mark(&keys);
+                    let _ = done.try_send(()); // there is room, unless nobody waits any more
+                }
                 Ok(Command::Stop(done)) => break Orders::Leave(Some(done)),
                 Err(TryRecvError::Empty) => break Orders::Continue,
                 Err(TryRecvError::Disconnected) => break Orders::Leave(None),
@@ -237,6 +241,16 @@ impl Worker {
             }
         }
         self.drains.push(Drain { goals, done });
+    }
+
+    fn mark(&mut self, keys: &[StreamKey]) {
+        for key in keys {
+            let Some(&token) = self.tokens.get(key) else { continue };
+            self.serve(token); // what is there already came before
+            if let Some(flow) = self.flows.get(&token) {
+                self.files.mark(&flow.target.path);
+            }
+        }
     }
 
     /// Tells the readers that files grew, then answers the drains that have reached their goals. A flow that is gone

@@ -7,16 +7,13 @@ use tokio::time::{Duration, sleep};
 use super::Surroundings;
 use super::probe::Subject;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
-use crate::model::{Millis, Stream, WallTime};
+use crate::model::Stream;
 use crate::supervisor::log_path;
 
 /// Lines since the start of the process that are looked at when the looking begins later.
 const LINES_MAX: usize = 10_000;
 /// A line without its end is shown to followers after a moment, although no file grows.
 const HOLD: Duration = Duration::from_millis(220);
-/// Times of lines are no more exact than this, and a line must not be missed. So a line of the process before counts
-/// too if it was printed within this time.
-const INDEX_PRECISION: Millis = Millis(1100);
 /// While many apps print, no more often than this.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
@@ -32,8 +29,8 @@ pub(super) async fn appears(surroundings: &Surroundings, subject: &Subject, patt
     });
     let mut growth = surroundings.log_growth.clone();
     growth.borrow_and_update();
-    let since = WallTime(subject.started.0.saturating_sub(INDEX_PRECISION.0));
-    let query = LogQuery { lines: LINES_MAX, since: Some(since) };
+    // The pump was told that a process begins: its first line has a time of its own.
+    let query = LogQuery { lines: LINES_MAX, since: Some(subject.started) };
     let (lines, mut follower) = loop {
         let sources = sources.clone();
         match blocking(surroundings, move || logs::follow(&sources, &query)).await {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
-use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, SpawnError, SpawnStage, Stream};
+use crate::logs::StreamKey;
+use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream};
 use crate::os::{self, ExecPlan, Fifo, Identity, Output, PidFd, SpawnFailed, User};
 use crate::rules::{self, Place};
 
@@ -299,6 +300,12 @@ fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result
         Ok(pipes)
     };
     let pipes = pipes().map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
+    let ready = job.launch.spec.ready.as_ref();
+    if job.has_pipes && ready.is_some_and(|ready| matches!(ready.probe, Probe::Log(_))) {
+        // A line of the process before must not count.
+        let row = job.row.index();
+        world.pump.mark([Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec());
+    }
     Ok(Output::Paths(pipes.map(|pipe| pipe.c_path())))
 }
 

@@ -97,6 +97,20 @@ fn a_process_that_is_never_ready_fails_the_apply_with_the_words_of_its_probe() {
 }
 
 #[test]
+fn a_line_of_the_process_before_does_not_count() {
+    let sandbox = Sandbox::new();
+    sandbox.file("once.sh", "[ -e once ] || { touch once; echo serving; exit 1; }; exec sleep 1000");
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"once\"\ncommand = \"sh once.sh\"\nready = { log = \"serving\", timeout = \"1500ms\" }\n\
+         restart_delay = \"0s\"\nmax_restarts = 2\n",
+    );
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("the second one has waited in vain", SOON, || {
+        sandbox.pm(&["why", "once"]).ok().stdout.contains("was not ready after")
+    });
+}
+
+#[test]
 fn somebody_else_on_the_port_is_named_and_is_no_success() {
     let sandbox = Sandbox::new();
     let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
