@@ -10,10 +10,10 @@ use super::fail::{Code, CommandError, Ending};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{AppName, Millis, Origin, Plan};
+use crate::model::{Millis, Origin, Plan};
 use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
-use crate::wire::{Edit, OperationResult, Progress, WaitsFor};
+use crate::wire::{Edit, OperationResult, Progress};
 
 const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
 
@@ -117,7 +117,7 @@ struct Follower<'a> {
     /// (verb, app) of what is going on.
     active: Vec<(String, String)>,
     /// Who waits for whom, as far as it was told in a line of its own.
-    told_waits: Vec<(AppName, AppName)>,
+    told_waits: Vec<String>,
 }
 
 impl<'a> Follower<'a> {
@@ -190,7 +190,12 @@ impl<'a> Follower<'a> {
                     self.session.screen.note(&progress::ended(&report, paint))?;
                 }
             }
-            Progress::Waits { app, waits_for } => return self.waits(&app, &waits_for),
+            Progress::Waits { app, waits_for } => {
+                return self.waits(&format!("{app} {}", waits_for.app), &progress::waits(&app, &waits_for));
+            }
+            Progress::Unready { instance, why } => {
+                return self.waits(&instance.to_string(), &progress::unready(&instance, &why));
+            }
             Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
@@ -199,19 +204,17 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// On a terminal the line follows what it waits for; elsewhere each wait is told once.
-    fn waits(&mut self, app: &AppName, waits_for: &WaitsFor) -> Result<(), CommandError> {
+    /// On a terminal the line follows what it waits for; elsewhere each wait (by its key) is told once.
+    fn waits(&mut self, key: &str, text: &str) -> Result<(), CommandError> {
         if self.wait.quiet || self.wait.json.json {
             return Ok(());
         }
-        let text = progress::waits(app, waits_for);
         if self.session.screen.is_err_terminal() {
-            return Ok(self.session.screen.status(&text)?);
+            return Ok(self.session.screen.status(text)?);
         }
-        let wait = (app.clone(), waits_for.app.clone());
-        if !self.told_waits.contains(&wait) {
-            self.told_waits.push(wait);
-            self.session.screen.note(&text)?;
+        if !self.told_waits.iter().any(|told| told == key) {
+            self.told_waits.push(key.to_owned());
+            self.session.screen.note(text)?;
         }
         Ok(())
     }

@@ -265,6 +265,13 @@ pub enum Note {
         /// Which.
         app: AppName,
     },
+    /// Some of its limits cannot be had on this machine.
+    LimitsMissing {
+        /// Which.
+        app: AppName,
+        /// Which limits, and why.
+        message: String,
+    },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {
         /// Which.

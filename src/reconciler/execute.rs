@@ -161,7 +161,10 @@ impl Execution {
         let began = Instant::now();
         let (app, verb) = (operation.app.clone(), operation.verb.word().to_owned());
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
-        let result = self.perform(operation).await;
+        let result = tokio::select! {
+            result = self.perform(operation) => result,
+            () = self.show_unready(&app), if needs_dependencies(&operation.verb) => OperationResult::Superseded, // never
+        };
         self.remember(&app, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));

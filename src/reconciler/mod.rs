@@ -12,6 +12,7 @@ mod rollouts;
 mod run;
 mod stored;
 mod trigger;
+mod unready;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +60,13 @@ pub enum Progress {
         app: AppName,
         /// For what.
         waits_for: WaitsFor,
+    },
+    /// A new process is not ready yet.
+    Unready {
+        /// Which.
+        instance: InstanceId,
+        /// What its probe found: `connection refused`.
+        why: String,
     },
     /// Everything ended.
     Finished(Report),

@@ -97,6 +97,19 @@ fn a_process_that_is_never_ready_fails_the_apply_with_the_words_of_its_probe() {
 }
 
 #[test]
+fn an_apply_says_why_it_still_waits() {
+    let sandbox = Sandbox::new();
+    let port = free_port();
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"deaf\"\ncommand = \"sleep 1000\"\nrestart = \"never\"\n\
+         ready = {{ tcp = \"127.0.0.1:{port}\", timeout = \"1500ms\" }}\n"
+    ));
+    let failed = sandbox.pm(&["apply"]).code(6);
+    let told = failed.stderr.matches("deaf/0 is not ready yet: connection refused").count();
+    assert_eq!(told, 1, "{}", failed.stderr);
+}
+
+#[test]
 fn a_line_of_the_process_before_does_not_count() {
     let sandbox = Sandbox::new();
     sandbox.file("once.sh", "[ -e once ] || { touch once; echo serving; exit 1; }; exec sleep 1000");

@@ -1,6 +1,6 @@
 //! How a change goes: one line per finished action, and on a terminal one for what is going on.
 
-use crate::model::{AppName, Millis};
+use crate::model::{AppName, InstanceId, Millis};
 use crate::wire::ProjectReport;
 use crate::wire::{OperationReport, OperationResult, WaitsFor};
 
@@ -75,6 +75,11 @@ pub(in crate::cli) fn going_on(verb: &str, app: &str, others: usize) -> String {
 pub(in crate::cli) fn waits(app: &AppName, waits_for: &WaitsFor) -> String {
     let WaitsFor { app: other, condition, why, .. } = waits_for;
     format!("  ... {app} waits for {other} to be {}: {}", condition.word(), harmless(why))
+}
+
+/// Why a new process does not count as up yet: `  ... api/0 is not ready yet: connection refused`.
+pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
+    format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(why))
 }
 
 fn past(verb: &str) -> String {

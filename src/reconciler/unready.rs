@@ -1,0 +1,46 @@
+//! Says of whom an operation waits to be ready, and why that is not so yet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Progress;
+use super::execute::Execution;
+use crate::model::{AppName, InstanceId, LiveInstance, Phase, Readiness};
+
+/// Most processes are ready before anybody could read it.
+const SHOW_AFTER: Duration = Duration::from_secs(1);
+/// The shortest time between two looks.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+impl Execution {
+    /// Tells each reason once, while the operation is carried out. Never ends by itself.
+    pub(super) async fn show_unready(&self, app: &AppName) {
+        tokio::time::sleep(SHOW_AFTER).await;
+        let id = self.id(app);
+        let mut changes = self.surroundings.supervisor.changes();
+        let mut told: BTreeMap<InstanceId, String> = BTreeMap::new();
+        loop {
+            changes.borrow_and_update();
+            let live = self.surroundings.supervisor.live().await;
+            for (instance, live) in live.instances.iter().filter(|(instance, _)| instance.app == id) {
+                let Some(why) = not_ready(live).filter(|why| told.get(instance) != Some(*why)) else { continue };
+                told.insert(instance.clone(), why.clone());
+                let instance = instance.clone().settled();
+                // Nobody may be listening any more.
+                let _ = self.progress.send(Progress::Unready { instance, why: why.clone() });
+            }
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+}
+
+/// What the last probe of a process found that is not ready yet.
+fn not_ready(live: &LiveInstance) -> Option<&String> {
+    match &live.phase {
+        Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => last.as_ref(),
+        _ => None,
+    }
+}
