@@ -16,8 +16,9 @@ pub fn keep_memory_small() {
     }
 }
 
-/// Gives unused memory back to the kernel; after a burst of work, for it walks the whole heap.
+/// Gives back what a burst of work needed and rest does not: unused memory, for which it walks the whole heap, and code.
 pub fn give_memory_back() {
+    super::forget_first_steps();
     #[cfg(target_env = "gnu")]
     // SAFETY: takes the allocator's own locks and passes no pointers.
     unsafe {

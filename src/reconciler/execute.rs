@@ -128,16 +128,17 @@ impl Execution {
         let mut reports = Vec::new();
         let mut barred_by: Option<String> = None;
         let starts = line.operations.iter().any(|operation| needs_dependencies(&operation.verb));
-        let is_barred = tokio::select! {
-            is_barred = any_is_barred(line.needs) => is_barred,
-            () = self.show_dependencies(&line.app), if starts => false, // goes on for ever
-        };
+        let is_barred = !line.needs.is_empty()
+            && tokio::select! {
+                is_barred = any_is_barred(line.needs) => is_barred,
+                () = Box::pin(self.show_dependencies(&line.app)), if starts => false, // goes on for ever
+            };
         if is_barred {
             barred_by = Some("an app that it depends on did not start".to_owned());
         }
         for operation in line.operations {
             if barred_by.is_none() && needs_dependencies(&operation.verb) {
-                barred_by = match self.wait_for_dependencies(&operation.app).await {
+                barred_by = match Box::pin(self.wait_for_dependencies(&operation.app)).await {
                     Waited::Met => None,
                     Waited::Never(why) => Some(why),
                     Waited::Superseded => Some("a later command took over".to_owned()),
@@ -163,7 +164,7 @@ impl Execution {
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
         let result = tokio::select! {
             result = self.perform(operation) => result,
-            () = self.show_unready(&app), if needs_dependencies(&operation.verb) => OperationResult::Superseded, // never
+            () = Box::pin(self.show_unready(&app)), if self.has_said_ready(&app) => OperationResult::Superseded, // never
         };
         self.remember(&app, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };

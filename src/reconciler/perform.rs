@@ -36,27 +36,28 @@ pub struct Surroundings {
 }
 
 impl Execution {
-    /// Does one operation.
+    /// Does one operation. What is rare has a box of its own: a thousand starts wait side by side, each with room for
+    /// the largest of these.
     pub(super) async fn perform(&self, operation: &Operation) -> OperationResult {
         let app = &operation.app;
         match &operation.verb {
             Verb::Start { slots } => self.start(app, slots).await,
-            Verb::Roll { slots, manner } => self.roll(operation, slots, *manner).await,
-            Verb::Restart { slots } => self.restart(app, slots).await,
+            Verb::Roll { slots, manner } => Box::pin(self.roll(operation, slots, *manner)).await,
+            Verb::Restart { slots } => Box::pin(self.restart(app, slots)).await,
             Verb::Scale { add, remove, .. } => {
-                let removed = self.all(app, remove, |_| Some(Task::Delete(self.cause.clone()))).await;
-                if removed == OperationResult::Done { self.start(app, add).await } else { removed }
+                let removed = Box::pin(self.all(app, remove, |_| Some(Task::Delete(self.cause.clone())))).await;
+                if removed == OperationResult::Done { Box::pin(self.start(app, add)).await } else { removed }
             }
-            Verb::Update => self.update(app).await,
-            Verb::Rename { from } => self.rename(from, app).await,
-            Verb::Replace { old, slots } => self.replace(old, app, slots).await,
+            Verb::Update => Box::pin(self.update(app)).await,
+            Verb::Rename { from } => Box::pin(self.rename(from, app)).await,
+            Verb::Replace { old, slots } => Box::pin(self.replace(old, app, slots)).await,
             Verb::Stop { slots } => {
-                self.discard_successors(app, slots).await;
-                self.all(app, slots, |_| Some(Task::Stop(self.cause.clone()))).await
+                Box::pin(self.discard_successors(app, slots)).await;
+                Box::pin(self.all(app, slots, |_| Some(Task::Stop(self.cause.clone())))).await
             }
             Verb::Delete { slots } => {
-                self.discard_successors(app, slots).await;
-                self.all(app, slots, |_| Some(Task::Delete(self.cause.clone()))).await
+                Box::pin(self.discard_successors(app, slots)).await;
+                Box::pin(self.all(app, slots, |_| Some(Task::Delete(self.cause.clone())))).await
             }
             Verb::Keep | Verb::Hold => OperationResult::Done,
         }
@@ -130,7 +131,7 @@ impl Execution {
         while let Some(joined) = orders.join_next().await {
             match joined {
                 Ok((_, Outcome::Done)) => {}
-                Ok((instance, Outcome::Failed(failure))) => worst = self.failed(instance, Some(failure)).await,
+                Ok((instance, Outcome::Failed(failure))) => worst = Box::pin(self.failed(instance, Some(failure))).await,
                 Ok((_, Outcome::Superseded)) | Err(_) => {
                     if worst == OperationResult::Done {
                         worst = OperationResult::Superseded;
@@ -158,7 +159,7 @@ impl Execution {
             match first_moments(before, after) {
                 FirstMoments::Lived => {}
                 FirstMoments::Overtaken => return OperationResult::Superseded,
-                FirstMoments::Failed(failure) => return self.failed(instance.clone(), failure).await,
+                FirstMoments::Failed(failure) => return Box::pin(self.failed(instance.clone(), failure)).await,
             }
         }
         OperationResult::Done
