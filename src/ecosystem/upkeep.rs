@@ -262,6 +262,10 @@ fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
     if text.starts_with("https://") && !cfg!(feature = "tls") {
         unsupported(&format!("{path} over https (this pm was built without the feature `tls`)"), span, values.report);
     }
+    let port = host.and_then(|host| host.rsplit_once(':')).map(|(_, port)| port);
+    if let Some(port) = port.filter(|port| !port.ends_with(']') && !is_port(port)) {
+        values.error(code::BAD_VALUE, span, format!("`{path}`: `{port}` is not a port: 1 to 65535"));
+    }
     if host.is_none_or(str::is_empty) {
         values
             .error(code::BAD_VALUE, span, format!("`{path}`: `{text}` is not a URL"))
@@ -269,9 +273,13 @@ fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
     }
 }
 
+/// A number, or what a variable will make one.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0) || text.contains("${")
+}
+
 fn check_address(values: &mut Values<'_>, path: &str, address: &Template, span: Span) {
     let text = address.to_string();
-    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0) || port.starts_with("${");
     let is_good = match text.strip_prefix("unix:") {
         Some(file) => !file.is_empty(),
         None => match text.rsplit_once(':') {

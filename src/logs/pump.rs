@@ -17,6 +17,8 @@ use super::{LogTarget, Notice, StreamKey};
 
 /// Commands that may wait. Only a disk that hangs lets them pile up so far, and then the caller waits.
 const COMMANDS_MAX: usize = 2048;
+/// Times of output are no finer than this.
+const TIME_STEP: Duration = Duration::from_millis(1);
 /// How long [`Pump::mark`] waits.
 const MARK_WAIT: Duration = Duration::from_secs(1);
 /// Logs that are open at a time, each with its index.
@@ -106,12 +108,13 @@ impl Pump {
         drained
     }
 
-    /// Lets what comes from now on be told from what came before, to the millisecond. Waits for the pump, but not for
-    /// a disk that hangs: then what comes next may bear an older time.
+    /// Lets what comes from now on be told from what came before: its time is later. Waits for the pump and for the next
+    /// millisecond, but not for a disk that hangs: then what comes next may bear an older time.
     pub fn mark(&self, keys: Vec<StreamKey>) {
         let (done, marked) = sync_channel(1);
         self.send(Command::Mark(keys, done));
         let _ = marked.recv_timeout(MARK_WAIT);
+        std::thread::sleep(TIME_STEP);
     }
 
     /// Ticks when any file grew.

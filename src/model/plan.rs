@@ -265,6 +265,17 @@ pub enum Note {
         /// Which.
         app: AppName,
     },
+    /// Somebody else listens on a port of it.
+    PortTaken {
+        /// Which.
+        app: AppName,
+        /// The port.
+        port: u16,
+        /// Who has it.
+        pid: u32,
+        /// What that process calls itself.
+        name: String,
+    },
     /// Some of its limits cannot be had on this machine.
     LimitsMissing {
         /// Which.

@@ -6,6 +6,7 @@
 
 mod conditions;
 mod execute;
+mod notes;
 mod perform;
 mod rollout;
 mod rollouts;

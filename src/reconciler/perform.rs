@@ -131,7 +131,9 @@ impl Execution {
         while let Some(joined) = orders.join_next().await {
             match joined {
                 Ok((_, Outcome::Done)) => {}
-                Ok((instance, Outcome::Failed(failure))) => worst = Box::pin(self.failed(instance, Some(failure))).await,
+                Ok((instance, Outcome::Failed(failure))) => {
+                    worst = Box::pin(self.failed(instance, Some(failure))).await;
+                }
                 Ok((_, Outcome::Superseded)) | Err(_) => {
                     if worst == OperationResult::Done {
                         worst = OperationResult::Superseded;

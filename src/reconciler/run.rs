@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 
-use super::conditions::needs_dependencies;
 use super::execute::Execution;
+use super::notes;
 use super::perform::Surroundings;
 use super::rollout::strays;
 use super::rollouts::{RolloutWill, Rollouts};
 use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
-    Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, Note, OnDependencyRestart,
-    Operation, Plan, Project, ProjectName, Proposed, Reason, Subject, Update, Verb, WallTime,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
+    Plan, Project, ProjectName, Proposed, Reason, Subject, Update, Verb, WallTime,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -190,17 +190,8 @@ impl Loop {
         let desired = self.current();
         let stored = desired.projects.get(&proposed.project);
         let mut plan = plan::plan(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
-        self.note_limits(&mut plan, proposed);
+        notes::add(&mut plan, proposed, &self.surroundings.supervisor);
         Ok(plan)
-    }
-
-    /// Says of new processes which of their limits cannot be had.
-    fn note_limits(&self, plan: &mut Plan, proposed: &Proposed) {
-        let starts = |app: &App| plan.operations.iter().any(|one| one.app == app.name && needs_dependencies(&one.verb));
-        let missing =
-            |app: &App| Some((app.name.clone(), self.surroundings.supervisor.missing_limits(&app.run.limits)?));
-        let missing: Vec<_> = proposed.apps.iter().filter(|app| starts(app)).filter_map(missing).collect();
-        plan.notes.extend(missing.into_iter().map(|(app, message)| Note::LimitsMissing { app, message }));
     }
 
     async fn apply(
@@ -213,7 +204,7 @@ impl Loop {
         let desired = self.current();
         let stored = desired.projects.get(&proposed.project);
         let mut decision = plan::decide(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
-        self.note_limits(&mut decision.plan, proposed);
+        notes::add(&mut decision.plan, proposed, &self.surroundings.supervisor);
         // Deletes come last, and only if nothing failed: until then what is to be deleted stays declared.
         let (removals, mut changes) = split_removals(decision.changes, &decision.plan);
         if desired.is_shut_down {

@@ -97,6 +97,19 @@ fn a_process_that_is_never_ready_fails_the_apply_with_the_words_of_its_probe() {
 }
 
 #[test]
+fn a_port_that_somebody_else_has_is_told_before_anything_is_done() {
+    let sandbox = Sandbox::new();
+    let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = stranger.local_addr().unwrap().port();
+    sandbox.ecosystem(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nport = {port}\n"));
+    let told = format!("port {port} of api is taken by process {} (", std::process::id());
+    sandbox.pm(&["plan"]).ok().says(&[&told]);
+    sandbox.pm(&["apply"]).ok().says(&[&told]);
+    // It runs now, and what it does not do about its port is told by nobody.
+    assert!(!sandbox.pm(&["plan"]).ok().stdout.contains("is taken"));
+}
+
+#[test]
 fn an_apply_says_why_it_still_waits() {
     let sandbox = Sandbox::new();
     let port = free_port();

@@ -287,6 +287,9 @@ fn note(note: &Note) -> Option<String> {
         Note::SpecLost { app } => format!(
             "{app} runs, its spec was lost, and nothing here declares it: it is left alone; `pm delete {app}` ends it"
         ),
+        Note::PortTaken { app, port, pid, name } => {
+            format!("port {port} of {app} is taken by process {pid} ({name})")
+        }
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })

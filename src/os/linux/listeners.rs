@@ -42,6 +42,14 @@ impl ListenerLookup {
         }
     }
 
+    /// The process that takes connections to `address`, by number and name; `None` if nobody does, or nobody that may
+    /// be looked at.
+    pub fn holder_at(&self, address: SocketAddr) -> Option<(u32, String)> {
+        let inode = self.inode_at(address)?;
+        let pid = pids().into_iter().find(|pid| held_by(*pid, inode).is_ok_and(|held| held.is_some()))?;
+        Some((pid, process_name(pid)))
+    }
+
     fn ask(&self, address: SocketAddr) -> io::Result<Option<u64>> {
         let socket = self.netlink.as_ref().ok_or(io::ErrorKind::Unsupported)?.as_raw_fd();
         let request = request(address);
@@ -228,6 +236,8 @@ mod tests {
             assert_eq!(listener_inodes(port), [inode], "{bound}: both ways say the same");
             let SocketHolder::Tree(held) = socket_holder(inode, std::process::id()) else { panic!("{bound}: not us") };
             assert!(held.holds(inode));
+            let holder = ListenerLookup::new().holder_at(address).map(|(pid, _)| pid);
+            assert_eq!(holder, Some(std::process::id()), "{bound}");
             let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
             let stranger = socket_holder(inode, other.id());
             let is_named = matches!(&stranger, SocketHolder::Other(Some((pid, _))) if *pid == std::process::id());
