@@ -8,14 +8,17 @@ use super::shape::Shape;
 use super::tree::{Node, integer};
 use super::values::{Values, size};
 
-/// A process tree with less than this cannot even start.
-const MEMORY_MIN: Bytes = Bytes(1 << 20);
+/// A process tree with less than this does nothing useful.
+const RESTART_MIN: Bytes = Bytes(1 << 20);
+/// The start itself is paid from the limit (arguments and environment, up to 6 MiB) while the new process still shares our
+/// memory: the kernel would end us with it.
+const LIMIT_MIN: Bytes = Bytes(8 << 20);
 
 /// Reads all of them into the app.
 pub(super) fn limits(values: &mut Values<'_>, app: &mut App) {
     app.run.limits = resources(values);
     app.max_memory_restart =
-        values.node("max_memory_restart").and_then(|node| memory(values, "max_memory_restart", node));
+        values.node("max_memory_restart").and_then(|node| memory(values, "max_memory_restart", node, RESTART_MIN));
     app.hooks = hooks(values);
     if let (Some(restart), Some(limit)) = (app.max_memory_restart, app.run.limits.memory)
         && restart >= limit
@@ -33,7 +36,7 @@ pub(super) fn limits(values: &mut Values<'_>, app: &mut App) {
 fn resources(values: &mut Values<'_>) -> Limits {
     let Some(node) = values.node("limits") else { return Limits::default() };
     Limits {
-        memory: node.get("memory").and_then(|node| memory(values, "limits.memory", node)),
+        memory: node.get("memory").and_then(|node| memory(values, "limits.memory", node, LIMIT_MIN)),
         cpu: node.get("cpu").and_then(|node| {
             let shape = Shape::Any(&[]);
             let shape = if node.as_text().is_some() { &shape } else { &Shape::Integer(1, 1024) };
@@ -54,11 +57,11 @@ pub(super) fn percent(text: &str) -> Option<u32> {
     }
 }
 
-fn memory(values: &mut Values<'_>, key: &str, node: &Node) -> Option<Bytes> {
+fn memory(values: &mut Values<'_>, key: &str, node: &Node, least: Bytes) -> Option<Bytes> {
     let bytes = values.scalar(key, &Shape::Form(&SIZE), node, size)?;
-    if bytes < MEMORY_MIN {
+    if bytes < least {
         values
-            .error(code::BAD_VALUE, node.span, format!("`{key}` is {bytes}: nothing runs in so little"))
+            .error(code::BAD_VALUE, node.span, format!("`{key}` is {bytes}: less than {least} is no use"))
             .hint("write \"300M\" for 300 megabytes");
         return None;
     }

@@ -250,6 +250,9 @@ pub enum Fact {
         /// The kernel names it; otherwise memory ran out at that moment, and nobody here sent the signal.
         #[serde(default)]
         is_certain: bool,
+        /// Not its first process, but another one of its tree.
+        #[serde(default)]
+        is_child: bool,
     },
     /// Limits that cannot be had on this machine.
     LimitsUnavailable {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::out_of_memory::OomKills;
 use super::voices::Voices;
 use super::{Launch, Outcome, Task};
 use crate::anchor::{Record, Row, RowStanding};
@@ -30,6 +31,8 @@ pub(super) struct Member {
     pub started: Option<WallTime>,
     /// How the last one ended.
     pub last_exit: Option<Exit>,
+    /// What memory has cost its tree.
+    pub oom_kills: OomKills,
     /// Whether its pipes are open and pumped.
     pub has_pipes: bool,
     /// What it can tell us by itself.
@@ -62,6 +65,7 @@ impl Member {
             process: None,
             started: None,
             last_exit: None,
+            oom_kills: OomKills::default(),
             has_pipes: false,
             voices: Voices::default(),
             status: None,

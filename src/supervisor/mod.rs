@@ -9,6 +9,7 @@ mod hooks;
 mod listeners;
 mod lost;
 mod member;
+mod out_of_memory;
 mod perform;
 mod recover;
 mod roster;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::out_of_memory::OomKills;
 use super::run::Loop;
 use super::spawn::{self, SpawnJob, SpawnResult};
 use crate::anchor::RowStanding;
@@ -71,7 +72,10 @@ impl Loop {
 
     fn spawn(&mut self, row: u32, generation: u32) {
         self.tell_missing_limits(row);
-        let Some(member) = self.roster.get(row) else { return };
+        let Some(member) = self.roster.get_mut(row) else { return };
+        // A group that could not be removed goes on counting.
+        let groups = self.world.groups_for(&member.next.spec.run.limits);
+        member.oom_kills = OomKills::known(groups.map_or(0, |groups| groups.oom_kills(row)));
         let mut record = member.row_record();
         if let Some(ready) = &member.next.spec.ready {
             // Until we have seen it live, nobody else may take it for good either.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::member::Member;
+use super::out_of_memory::OomKills;
 use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
@@ -103,6 +104,10 @@ impl Loop {
         let voices = Voices::recover(&self.world, row.index(), generation, &member.record.spec, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
+        let untold_exit = effects.iter().find_map(|effect| match effect {
+            Effect::Tell(Fact::Exited { exit, .. }) => Some(*exit),
+            _ => None,
+        });
         let process = member.process.as_ref();
         let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
         let has_ended = process.is_some_and(PidFd::has_exited);
@@ -114,6 +119,15 @@ impl Loop {
             self.listen_to(row.index(), voices);
         } else if let Some(member) = self.roster.get(row.index()) {
             voices::release(&self.world, row.index(), generation, &member.record.spec);
+        }
+        if let Some(exit) = untold_exit {
+            self.tell_if_out_of_memory(row.index(), exit);
+        } else if !has_ended && let Some(groups) = self.groups_of(row.index()) {
+            // What the last daemon has seen of it, it has told.
+            let known = OomKills::known(groups.oom_kills(row.index()));
+            if let Some(member) = self.roster.get_mut(row.index()) {
+                member.oom_kills = known;
+            }
         }
         self.follow(row.index(), effects);
         if has_ended || is_watched == Some(false) {

@@ -13,7 +13,7 @@ use super::spawn::{self, SpawnFailure, SpawnResult};
 use super::world::World;
 use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
 use crate::anchor::{AnchorWord, RowState};
-use crate::lifecycle::{Input, Machine, State};
+use crate::lifecycle::{Input, Machine};
 use crate::logs::StreamKey;
 use crate::model::{AppId, Exit, Fact, InstanceId, Millis, Moment, Stream, Subject};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
@@ -347,6 +347,11 @@ impl Loop {
     }
 
     fn spawn_failed(&mut self, row: u32, failure: SpawnFailure) {
+        if let Some(member) = self.roster.get(row)
+            && let Some(groups) = self.world.groups_for(&member.next.spec.run.limits)
+        {
+            groups.remove(row);
+        }
         self.step(row, Input::SpawnFailed { failure: failure.failure, is_passing: failure.is_passing });
     }
 
@@ -383,6 +388,7 @@ impl Loop {
     fn look_at_rows(&mut self) {
         self.next_look = tokio::time::Instant::now() + LOOK_EVERY;
         self.oom_kills = os::oom_kills();
+        self.tell_lost_children();
         let is_over = |member: &Member| member.row.state() == RowState::Exited && member.process.is_some();
         let over = self.roster.iter().filter(|(_, member)| is_over(member));
         let tokens: Vec<u64> = over.map(|(row, member)| token(row, member.machine.generation)).collect();
@@ -407,22 +413,6 @@ impl Loop {
         self.tell_if_out_of_memory(row, exit);
         os::killpoint("exit.known");
         self.step(row, Input::Exited { generation, exit });
-    }
-
-    /// A SIGKILL that nobody here sent, while the kernel's killer was at work: that was it.
-    fn tell_if_out_of_memory(&mut self, row: u32, exit: Exit) {
-        const SIGKILL: i32 = 9;
-        let is_ours = |member: &Member| matches!(member.machine.state, State::Stopping { is_killed: true, .. });
-        if exit != Exit::Signal(SIGKILL) || self.roster.get(row).is_none_or(is_ours) {
-            return;
-        }
-        if self.groups_of(row).is_some_and(|groups| groups.oom_kills(row) > 0) {
-            return self.tell(row, Fact::OutOfMemory { is_certain: true });
-        }
-        let before = std::mem::replace(&mut self.oom_kills, os::oom_kills());
-        if self.oom_kills > before {
-            self.tell(row, Fact::OutOfMemory { is_certain: false });
-        }
     }
 
     /// A process whose anchor died is no child of the present one, which will never hear of its end.

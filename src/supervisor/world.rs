@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::listeners::Listeners;
 use super::member::Member;
-use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Table};
+use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Row, RowState, Table};
 use crate::events::Events;
 use crate::logs::{self, LogTarget, Pump, StreamKey};
 use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Stream};
@@ -56,12 +56,21 @@ impl World {
         }
         match self.groups() {
             Ok(groups) => groups.missing(limits),
-            Err(why) => Some(format!("`limits.memory` and `limits.cpu`: {why}")),
+            Err(why) => {
+                let wanted = [("memory", limits.memory.is_some()), ("cpu", limits.cpu.is_some())];
+                let wanted = wanted.iter().filter(|(_, is_wanted)| *is_wanted);
+                let names: Vec<_> = wanted.map(|(name, _)| format!("`limits.{name}`")).collect();
+                Some(format!("{}: {why}", names.join(", ")))
+            }
         }
     }
 
     fn groups(&self) -> &Result<Groups, String> {
-        self.groups.get_or_init(|| Groups::find(&format!("{:016x}", self.table.home_id())))
+        let in_use = |row| {
+            let state = self.table.row(row).map(Row::state);
+            matches!(state, Some(RowState::Spawning | RowState::Running | RowState::Exited))
+        };
+        self.groups.get_or_init(|| Groups::find(&format!("{:016x}", self.table.home_id()), in_use))
     }
 
     /// The row that a cookie names, if it is one of this home.

@@ -47,8 +47,11 @@ fn predicate(fact: &Fact) -> String {
         Fact::HealthFailed { why, failures } => format!("failed its health probe ({failures} in a row): {why}"),
         Fact::Healthy => "is healthy again".to_owned(),
         Fact::WaitsFor { app, condition, why } => format!("waits for {app} to be {}: {why}", condition.word()),
-        Fact::OutOfMemory { is_certain: true } => "was killed by the kernel because memory ran out".to_owned(),
-        Fact::OutOfMemory { is_certain: false } => {
+        Fact::OutOfMemory { is_child: true, .. } => {
+            "lost a process of its tree: the kernel killed it because memory ran out".to_owned()
+        }
+        Fact::OutOfMemory { is_certain: true, .. } => "was killed by the kernel because memory ran out".to_owned(),
+        Fact::OutOfMemory { is_certain: false, .. } => {
             "was probably killed by the kernel because memory ran out: nobody else sent SIGKILL".to_owned()
         }
         Fact::LimitsUnavailable { message } => format!("runs without some of its limits: {message}"),

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::proc::proc_stat;
 use super::{Leftover, PidFd};
@@ -18,31 +19,35 @@ use crate::os::surroundings::user_id;
 #[derive(Debug)]
 pub struct Groups {
     base: PathBuf,
+    /// The controllers that the kernel offers to groups in the base.
+    offered: String,
+    /// Held while the base or a group in it comes or goes: the one must not go while the other comes.
+    change: Mutex<()>,
 }
 
 impl Groups {
-    /// Finds the place; `name` keeps different homes apart. What a dead daemon left empty is removed.
+    /// Finds the place; `name` keeps different homes apart. What a dead daemon left empty is removed, but for the groups
+    /// of rows that are `in_use`: how their processes ended is still to be read there.
     ///
     /// # Errors
     /// Why there is none, as half a sentence.
-    pub fn find(name: &str) -> Result<Self, String> {
+    pub fn find(name: &str, in_use: impl Fn(u32) -> bool) -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let root = mount_point(&mounts).ok_or("this machine has no control groups of version 2")?;
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         let parent = if user_id() == 0 { root } else { root.join(Path::new(own).parent().unwrap_or(Path::new(""))) };
-        let found = Self { base: parent.join(format!("pm-{name}")) };
+        let mut found =
+            Self { base: parent.join(format!("pm-{name}")), offered: String::new(), change: Mutex::new(()) };
         found.prepare().map_err(|error| format!("no control group can be made in {}: {error}", parent.display()))?;
-        found.clear();
+        found.offered = fs::read_to_string(found.base.join("cgroup.subtree_control")).unwrap_or_default();
+        found.clear(in_use);
         Ok(found)
     }
 
     /// Which of these limits cannot be had, as half a sentence.
     pub fn missing(&self, limits: &Limits) -> Option<String> {
-        let _made = self.prepare();
-        let offered = fs::read_to_string(self.base.join("cgroup.subtree_control")).unwrap_or_default();
-        self.clear();
-        let is_offered = |word: &str| offered.split_ascii_whitespace().any(|found| found == word);
+        let is_offered = |word: &str| self.offered.split_ascii_whitespace().any(|found| found == word);
         let wanted = [("memory", limits.memory.is_some()), ("cpu", limits.cpu.is_some())];
         let missing: Vec<&str> =
             wanted.iter().filter(|(word, is_wanted)| *is_wanted && !is_offered(word)).map(|(word, _)| *word).collect();
@@ -56,15 +61,17 @@ impl Groups {
     /// # Errors
     /// The kernel refuses the group or one of the values.
     pub fn create(&self, row: u32, limits: &Limits) -> io::Result<CString> {
-        self.prepare()?;
         let group = self.group(row);
-        make(&group)?;
-        if let Some(Bytes(bytes)) = limits.memory {
-            set(&group.join("memory.max"), &bytes.to_string())?;
+        {
+            let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+            self.prepare()?;
+            make(&group)?;
         }
-        if let Some(percent) = limits.cpu {
-            set(&group.join("cpu.max"), &format!("{} 100000", u64::from(percent) * 1000))?;
-        }
+        // A group of an earlier process may still be there: what is not limited any more is set as well.
+        let memory = limits.memory.map_or_else(|| "max".to_owned(), |Bytes(bytes)| bytes.to_string());
+        set(&group.join("memory.max"), &memory)?;
+        let cpu = limits.cpu.map_or_else(|| "max".to_owned(), |percent| (u64::from(percent) * 1000).to_string());
+        set(&group.join("cpu.max"), &format!("{cpu} 100000"))?;
         CString::new(group.join("cgroup.procs").as_os_str().as_bytes()).map_err(io::Error::from)
     }
 
@@ -93,6 +100,7 @@ impl Groups {
 
     /// Removes the group of a row, and the base with the last of them. A group with processes in it stays.
     pub fn remove(&self, row: u32) {
+        let _alone = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = fs::remove_dir(self.group(row));
         let _ = fs::remove_dir(&self.base);
     }
@@ -103,10 +111,8 @@ impl Groups {
 
     /// The base, with every controller that can be had switched on for its groups.
     fn prepare(&self) -> io::Result<()> {
-        if !make(&self.base)? {
-            return Ok(());
-        }
-        for folder in self.base.parent().into_iter().chain([self.base.as_path()]) {
+        make(&self.base)?;
+        for folder in self.base.parent().into_iter().filter(|parent| can_share(parent)).chain([self.base.as_path()]) {
             for controller in ["+memory", "+cpu"] {
                 // What cannot be had is found by reading, and said.
                 let _ = fs::write(folder.join("cgroup.subtree_control"), controller);
@@ -115,10 +121,13 @@ impl Groups {
         Ok(())
     }
 
-    /// Groups without processes, and then the base, are gone afterwards.
-    fn clear(&self) {
+    /// Groups without processes that nobody uses, and then the base, are gone afterwards.
+    fn clear(&self, in_use: impl Fn(u32) -> bool) {
         for entry in fs::read_dir(&self.base).into_iter().flatten().flatten() {
-            let _ = fs::remove_dir(entry.path());
+            let row = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if !row.is_some_and(&in_use) {
+                let _ = fs::remove_dir(entry.path());
+            }
         }
         let _ = fs::remove_dir(&self.base);
     }
@@ -130,12 +139,17 @@ fn mount_point(mounts: &str) -> Option<PathBuf> {
     line.split(' ').nth(4).map(PathBuf::from)
 }
 
-/// Whether the folder is new.
-fn make(folder: &Path) -> io::Result<bool> {
+/// Whether a group may share controllers out to the groups in it: the real root always, any other only without processes
+/// of its own. Such a one would share out the processor and not the memory, and no process could enter what is in it.
+fn can_share(group: &Path) -> bool {
+    let is_real_root = !group.join("cgroup.type").exists();
+    is_real_root || fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|text| text.is_empty())
+}
+
+fn make(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -157,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_group_is_made_killed_and_removed_where_groups_can_be_had() {
-        let Ok(groups) = Groups::find(&format!("test-{}", std::process::id())) else { return };
+        let Ok(groups) = Groups::find(&format!("test-{}", std::process::id()), |_| false) else { return };
         let file = groups.create(7, &Limits::default()).unwrap();
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         fs::write(file.to_str().unwrap(), child.id().to_string()).unwrap();
