@@ -296,6 +296,7 @@ mod tests {
             exit: None,
             last_lines: Vec::new(),
             is_reverted: false,
+            is_stuck: false,
         };
         let skipped = || OperationResult::Skipped { why: "x".to_owned() };
         let code = |results: Vec<OperationResult>| {

@@ -109,7 +109,7 @@ fn check_ports(values: &mut Values<'_>, app: &App) {
         Some(port) if u32::from(port) + count.saturating_sub(1) > 65_535 => {
             values.error(code::PORT, span, format!("`port` {port} + {count} instances runs past 65535"));
         }
-        None if count > 1 && !knows_its_slot(app) => {
+        None if count > 1 && app.run.listen.is_empty() && !knows_its_slot(app) => {
             let message = format!("app `{}`: {count} copies, and nothing tells them apart", app.name);
             values.report.warning(code::PORT, span, message).hint(
                 "if they listen: `port = 3000` gives each its own PORT; else `WORKER = \"${PM_INSTANCE}\"` in env says it is meant",

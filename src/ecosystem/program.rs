@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Run, Template};
 
 use super::diagnostic::code;
-use super::surroundings::{Look, Surroundings as _, tidy};
+use super::surroundings::{Look, Surroundings, tidy};
 use super::tree::Span;
 use super::values::Values;
 
@@ -84,6 +84,13 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
     }
 }
 
+/// The file with the links of its folder resolved: when `current` points elsewhere, that is another program. The file
+/// itself may be a link; many look at the name by which they were called.
+fn through_links(world: &dyn Surroundings, file: &Path) -> PathBuf {
+    let resolved = || Some(world.resolve(file.parent()?)?.join(file.file_name()?));
+    resolved().unwrap_or_else(|| file.to_owned())
+}
+
 fn command_program(values: &mut Values<'_>, run: &mut Run) {
     let Some(node) = values.node("command") else { return };
     if run.shell {
@@ -100,7 +107,13 @@ fn command_program(values: &mut Values<'_>, run: &mut Run) {
     warn_about_shell_words(values, &run.command, node.span);
     let is_foreign = values.item("user").is_some();
     if first.contains('/') {
-        let file = run.cwd.join(&first);
+        let typed = tidy(&run.cwd.join(&first));
+        let file = through_links(values.world, &typed);
+        if file != typed
+            && let Some(program) = run.command.first_mut()
+        {
+            *program = Template::literal(file.to_string_lossy().as_ref());
+        }
         check_runnable(values, &file, node.span, is_foreign);
     } else if !values.world.has_program(&first) {
         not_on_path(values, &first, &run.cwd.clone(), node.span);
@@ -128,7 +141,7 @@ fn script_program(values: &mut Values<'_>, run: &mut Run, span: Span, is_foreign
         run.script = Some(script);
         return;
     }
-    let file = tidy(&run.cwd.join(&script));
+    let file = through_links(values.world, &tidy(&run.cwd.join(&script)));
     run.script = Some(file.to_string_lossy().into_owned());
     let look = values.world.look(&file);
     match look {

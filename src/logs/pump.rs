@@ -108,6 +108,12 @@ impl Pump {
         drained
     }
 
+    /// The same as [`Pump::mark`], as soon as the pump gets to it.
+    pub fn mark_soon(&self, keys: Vec<StreamKey>) {
+        let (done, _) = sync_channel(1);
+        self.send(Command::Mark(keys, done));
+    }
+
     /// Lets what comes from now on be told from what came before: its time is later. Waits for the pump and for the next
     /// millisecond, but not for a disk that hangs: then what comes next may bear an older time.
     pub fn mark(&self, keys: Vec<StreamKey>) {

@@ -12,7 +12,7 @@ use super::perform::Surroundings;
 use super::rollouts::Rollouts;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
 use crate::model::{
-    AppName, Cause, Change, Desired, Digest, ListenAddress, Millis, Operation, Plan, ProjectName, Standing, Verb,
+    AppName, Cause, Change, Desired, Digest, ListenAddress, Live, Millis, Operation, Plan, ProjectName, Standing, Verb,
 };
 use crate::os;
 
@@ -80,19 +80,24 @@ impl Execution {
         if !apps.is_empty() {
             os::give_memory_back();
         }
-        self.surroundings.supervisor.keep_listeners(self.listeners()).await;
+        let live = self.surroundings.supervisor.live().await;
+        self.surroundings.supervisor.keep_listeners(self.listeners(&live)).await;
         self.wake_dependents(&reports).await;
         let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
         // Nobody may be listening any more: the work was done all the same.
         let _ = self.progress.send(Progress::Finished(report));
     }
 
-    /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do.
-    fn listeners(&self) -> Vec<ListenAddress> {
+    /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
+    /// of processes that live; and those of forms that an update may go back to.
+    fn listeners(&self, live: &Live) -> Vec<ListenAddress> {
         let desired = self.desired.borrow();
-        let apps = desired.projects.values().flat_map(|project| project.apps.values());
-        let up = apps.filter(|declared| declared.standing == Standing::Up);
-        up.flat_map(|declared| &declared.spec.run.listen).cloned().collect()
+        let projects = || desired.projects.values();
+        let up = projects().flat_map(|project| project.apps.values()).filter(|app| app.standing == Standing::Up);
+        let before = projects().flat_map(|project| project.updates.values()).filter_map(|update| update.from.as_ref());
+        let alive = live.instances.values().filter(|live| live.phase.is_alive());
+        let specs = up.map(|app| &app.spec).chain(before.map(|form| &form.spec)).chain(alive.map(|live| &live.spec));
+        specs.flat_map(|spec| &spec.run.listen).cloned().collect()
     }
 
     /// Something came up that others may have been skipped for.

@@ -104,6 +104,9 @@ pub enum OperationResult {
         last_lines: Vec<String>,
         /// Whether the old spec runs again.
         is_reverted: bool,
+        /// Whether going back was tried, and failed as well.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_stuck: bool,
     },
     /// Something that it needed failed, or deletes are withheld.
     Skipped {

@@ -12,7 +12,7 @@ use crate::events::Events;
 use crate::logs::{self, LogQuery, Source};
 use crate::model::{
     AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project,
-    ProjectName, Stream, Verb,
+    ProjectName, Stream, Verb, WallTime,
 };
 use crate::os::{Home, Worker};
 use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};
@@ -99,7 +99,14 @@ impl Execution {
         if let OperationResult::Failed { instance, failure, exit, last_lines, .. } = started {
             let again = self.all(old, &old_slots, |slot| self.launch(old, slot).map(Task::Start)).await;
             let is_reverted = again == OperationResult::Done;
-            return OperationResult::Failed { instance, failure, exit, last_lines, is_reverted };
+            return OperationResult::Failed {
+                instance,
+                failure,
+                exit,
+                last_lines,
+                is_reverted,
+                is_stuck: !is_reverted,
+            };
         }
         let forgotten = Change::AppRemoved { project: self.project.clone(), name: old.clone() };
         if let Err(why) = self.amend(vec![forgotten]).await {
@@ -169,13 +176,15 @@ impl Execution {
 
     pub(super) async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
         let live = self.surroundings.supervisor.look(vec![instance.clone()]).await;
-        let exit = live.instances.get(&instance).and_then(|live| live.last_exit);
+        let live = live.instances.get(&instance);
+        let (exit, started) = (live.and_then(|live| live.last_exit), live.and_then(|live| live.started));
         self.surroundings.supervisor.drained(instance.clone()).await;
-        let last_lines = self.last_lines(&instance).await;
-        OperationResult::Failed { instance, failure, exit, last_lines, is_reverted: false }
+        let last_lines = self.last_lines(&instance, started).await;
+        OperationResult::Failed { instance, failure, exit, last_lines, is_reverted: false, is_stuck: false }
     }
 
-    async fn last_lines(&self, instance: &InstanceId) -> Vec<String> {
+    /// What the process has printed lately, and not the one before it.
+    async fn last_lines(&self, instance: &InstanceId, since: Option<WallTime>) -> Vec<String> {
         let Some(declared) = self.declared(&instance.app.name) else { return Vec::new() };
         let source = |stream| Source {
             instance: instance.clone(),
@@ -185,7 +194,7 @@ impl Execution {
         let sources = [source(Stream::Stdout), source(Stream::Stderr)];
         let (reply, lines) = oneshot::channel();
         let read = move || {
-            let lines = logs::read(&sources, &LogQuery { lines: LAST_LINES, since: None }).unwrap_or_default();
+            let lines = logs::read(&sources, &LogQuery { lines: LAST_LINES, since }).unwrap_or_default();
             let _ = reply.send(lines);
         };
         if self.surroundings.reader.submit(Box::new(read)).is_err() {

@@ -202,11 +202,14 @@ impl Execution {
     async fn go_back(&self, app: &AppName, why: OperationResult, manner: UpdateStrategy) -> OperationResult {
         let OperationResult::Failed { instance, failure, exit, last_lines, .. } = why else { return why };
         let is_wanted = failure == Some(Failure::Aborted) || self.wants_revert(app);
-        let is_reverted = match self.update_of(app).and_then(|update| update.from).filter(|_| is_wanted) {
-            Some(before) => self.revert(app, &before, manner).await,
-            None => false,
+        let (is_reverted, is_stuck) = match self.update_of(app).and_then(|update| update.from).filter(|_| is_wanted) {
+            Some(before) => {
+                let is_done = self.revert(app, &before, manner).await;
+                (is_done, !is_done)
+            }
+            None => (false, false),
         };
-        OperationResult::Failed { instance: instance.settled(), failure, exit, last_lines, is_reverted }
+        OperationResult::Failed { instance: instance.settled(), failure, exit, last_lines, is_reverted, is_stuck }
     }
 
     fn wants_revert(&self, app: &AppName) -> bool {

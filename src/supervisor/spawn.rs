@@ -300,11 +300,14 @@ fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result
         Ok(pipes)
     };
     let pipes = pipes().map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    let ready = job.launch.spec.ready.as_ref();
-    if job.has_pipes && ready.is_some_and(|ready| matches!(ready.probe, Probe::Log(_))) {
-        // A line of the process before must not count.
+    if job.has_pipes {
         let row = job.row.index();
-        world.pump.mark([Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec());
+        let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec();
+        match job.launch.spec.ready.as_ref().map(|ready| &ready.probe) {
+            // A line of the process before must not count.
+            Some(Probe::Log(_)) => world.pump.mark(keys),
+            _ => world.pump.mark_soon(keys),
+        }
     }
     Ok(Output::Paths(pipes.map(|pipe| pipe.c_path())))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::support::{SOON, Sandbox, fixture, kill, wait_for, wait_until};
+use crate::support::{SOON, Sandbox, finish, fixture, kill, wait_for, wait_until};
 
 /// An address that was free a moment ago.
 fn free_address() -> SocketAddr {
@@ -60,6 +60,32 @@ fn no_request_fails_while_processes_are_replaced_again_and_again() {
         assert_eq!(client.join().unwrap(), Ok(()), "after {} answers", answered.load(Ordering::Relaxed));
     }
     assert!(answered.load(Ordering::Relaxed) > 50, "{answered:?}");
+}
+
+#[test]
+fn an_update_that_moves_to_another_address_goes_back_whatever_else_happens() {
+    let (sandbox, old, new) = (Sandbox::new(), free_address(), free_address());
+    let file = |address: SocketAddr, bad: &str| {
+        format!(
+            "[[apps]]\nname = \"web\"\nshell = true\ninstances = 2\nlisten = [\"{address}\"]\nready.log = \"^up$\"\n\
+             command = '''[ \"$PM_INSTANCE\" != \"$VERSION\" ] || exit 3; exec python3 {}'''\n\
+             update = {{ min_healthy_time = \"500ms\" }}\nenv = {{ VERSION = \"{bad}\" }}\n\
+             [[apps]]\nname = \"other\"\ncommand = \"sleep 1000\"\n",
+            fixture("listens.py")
+        )
+    };
+    sandbox.ecosystem(&file(old, "none"));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&file(new, "1"));
+    let applying = sandbox.start(&["apply"]);
+    wait_until("the first slot answers at the new address", SOON, || ask(new).is_ok());
+    // Another command ends meanwhile; it must not close what the update may go back to.
+    sandbox.pm(&["restart", "other"]).ok();
+    let failed = finish(applying, "pm apply").code(6);
+    let failed = failed.says(&["web/1", "exit code 3", "the old process runs again"]);
+    assert!(!failed.stderr.contains("| up"), "that was printed by the process before:\n{}", failed.stderr);
+    wait_until("all run", SOON, || sandbox.list().iter().filter(|row| row.phase == "running").count() == 3);
+    assert!(ask(old).unwrap().starts_with("none"));
 }
 
 #[test]

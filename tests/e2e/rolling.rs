@@ -160,6 +160,43 @@ fn a_pause_outlives_the_daemon() {
 }
 
 #[test]
+fn another_release_behind_a_link_is_another_program() {
+    let sandbox = Sandbox::new();
+    for release in ["1", "2"] {
+        let text = format!("#!/bin/sh\nexport VERSION={release}\nexec sleep 1000\n");
+        let file = sandbox.file(&format!("releases/{release}/run.sh"), text);
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let point_to = |release: &str| {
+        let _ = std::fs::remove_file(sandbox.path("current"));
+        std::os::unix::fs::symlink(sandbox.path(&format!("releases/{release}")), sandbox.path("current")).unwrap();
+    };
+    point_to("1");
+    sandbox.ecosystem(
+        "[defaults]\nupdate = { min_healthy_time = \"0s\" }\n\
+         [[apps]]\nname = \"a\"\nscript = \"current/run.sh\"\n\
+         [[apps]]\nname = \"b\"\ncommand = \"current/run.sh\"\n\
+         [[apps]]\nname = \"c\"\ncommand = \"./run.sh\"\ncwd = \"current\"\n",
+    );
+    sandbox.pm(&["apply"]).ok();
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+    assert_eq!(versions(&sandbox), ["1", "1", "1"]);
+    point_to("2");
+    // A crash brings back the release that was applied, not what the link says by now.
+    let crashed = sandbox.list();
+    for row in &crashed {
+        crate::support::kill(row.pid.unwrap(), libc::SIGKILL);
+    }
+    wait_until("all run again", SOON, || {
+        versions(&sandbox) == ["1", "1", "1"]
+            && sandbox.list().iter().zip(&crashed).all(|(new, old)| new.pid != old.pid)
+    });
+    sandbox.pm(&["plan"]).ok().says(&["roll 1"]);
+    sandbox.pm(&["apply"]).ok();
+    assert_eq!(versions(&sandbox), ["2", "2", "2"]);
+}
+
+#[test]
 fn a_later_command_takes_a_roll_over_and_leaves_no_successor() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"60s\" }";
     let sandbox = Sandbox::applied(&app("1", 1, slow));

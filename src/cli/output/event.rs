@@ -81,7 +81,7 @@ fn because(cause: &Cause) -> String {
         Cause::Apply { by, generation } => format!("apply by {}, generation {generation}", by.name),
         Cause::Command { by, verb } => format!("{verb} by {}", by.name),
         Cause::Policy => "its restart policy".to_owned(),
-        Cause::Boot => "it should run when the daemon starts".to_owned(),
+        Cause::Boot => "to match what is declared".to_owned(),
         Cause::NotReady => "it was not ready in time".to_owned(),
         Cause::Unhealthy { why } => format!("unhealthy: {why}"),
         Cause::OverMemory { used, limit } => format!("memory: {used} of {limit}"),

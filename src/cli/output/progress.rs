@@ -22,7 +22,7 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
             format!("  {} {app}: {}, a later command took over", paint.warn("left   "), report.verb)
         }
         OperationResult::Skipped { why } => format!("  {} {app}: {}: {why}", paint.warn("skipped"), report.verb),
-        OperationResult::Failed { instance, failure, exit, last_lines, is_reverted } => {
+        OperationResult::Failed { instance, failure, exit, last_lines, is_reverted, is_stuck } => {
             let why = match (failure, exit) {
                 (Some(failure), _) => failure.to_string(),
                 (None, Some(exit)) => format!("ended with {exit}"),
@@ -30,6 +30,9 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
             };
             let slot = instance.slot;
             let mut text = format!("  {} {app}: {} failed: {app}/{slot} {why}", paint.bad("FAILED "), report.verb);
+            if *is_stuck {
+                text.push_str("; going back failed as well: look at `pm list`");
+            }
             if *is_reverted {
                 text.push_str("; the old process runs again");
             }
@@ -110,6 +113,7 @@ mod tests {
             exit: Some(Exit::Code(3)),
             last_lines: vec!["no database".to_owned(), "\x1b[2Jbye".to_owned()],
             is_reverted: true,
+            is_stuck: false,
         };
         assert_eq!(
             ended(&report("roll", failed), Paint::default()),
