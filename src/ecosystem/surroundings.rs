@@ -95,11 +95,18 @@ pub(super) struct Remembering<'a> {
     looks: RefCell<HashMap<PathBuf, Look>>,
     targets: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
     programs: RefCell<HashMap<String, bool>>,
+    first_lines: RefCell<HashMap<PathBuf, Option<Vec<u8>>>>,
 }
 
 impl<'a> Remembering<'a> {
     pub fn new(world: &'a dyn Surroundings) -> Self {
-        Self { world, looks: RefCell::default(), targets: RefCell::default(), programs: RefCell::default() }
+        Self {
+            world,
+            looks: RefCell::default(),
+            targets: RefCell::default(),
+            programs: RefCell::default(),
+            first_lines: RefCell::default(),
+        }
     }
 
     /// Whether a bare word is a program on the PATH of the shell.
@@ -141,7 +148,12 @@ impl Surroundings for Remembering<'_> {
     }
 
     fn first_line(&self, path: &Path) -> Option<Vec<u8>> {
-        self.world.first_line(path)
+        if let Some(known) = self.first_lines.borrow().get(path) {
+            return known.clone();
+        }
+        let line = self.world.first_line(path);
+        self.first_lines.borrow_mut().insert(path.to_path_buf(), line.clone());
+        line
     }
 
     fn list(&self, folder: &Path) -> Vec<(String, bool)> {

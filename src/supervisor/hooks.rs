@@ -22,6 +22,8 @@ const SIGKILL: i32 = 9;
 pub(super) struct Hooks {
     crew: Crew,
     leashes: BTreeMap<(u32, Hook), Arc<Leash>>,
+    /// How many threads work for a row; those whose hook was ended from outside, too.
+    busy: BTreeMap<u32, u32>,
     ended_in: UnboundedSender<HookResult>,
 }
 
@@ -34,6 +36,8 @@ pub(super) struct HookResult {
     /// Its output opened the pipes of the instance.
     pub has_pipes: bool,
     pub result: Result<(), String>,
+    /// `None`: it was not even begun.
+    leash: Option<Arc<Leash>>,
 }
 
 /// Holds a hook, so that it can be killed from outside of its thread.
@@ -56,7 +60,7 @@ struct HookJob {
 impl Hooks {
     pub fn new(ended_in: UnboundedSender<HookResult>) -> Self {
         let crew = Crew::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
-        Self { crew, leashes: BTreeMap::new(), ended_in }
+        Self { crew, leashes: BTreeMap::new(), busy: BTreeMap::new(), ended_in }
     }
 
     fn start(&mut self, world: &Arc<World>, job: HookJob) {
@@ -67,32 +71,55 @@ impl Hooks {
             hook: job.hook,
             has_pipes: job.spawn.has_pipes,
             result: Ok(()),
+            leash: None,
         };
-        self.leashes.retain(|_, leash| !leash.is_over.load(Ordering::Acquire));
-        if self.leashes.contains_key(&key) && matches!(job.hook, Hook::OnCrash | Hook::OnGiveUp) {
+        let is_running = self.leashes.get(&key).is_some_and(|leash| !leash.is_over.load(Ordering::Acquire));
+        if is_running && matches!(job.hook, Hook::OnCrash | Hook::OnGiveUp) {
             let result = Err("left out, the one before still runs".to_owned());
             // Through the same channel, so that it arrives after this step and not inside of it.
             return drop(self.ended_in.send(HookResult { result, ..answer }));
         }
         self.end(key.0, key.1);
         let leash = Arc::new(Leash::default());
-        self.leashes.insert(key, Arc::clone(&leash));
         let (world, ended_in) = (Arc::clone(world), self.ended_in.clone());
+        let held = Arc::clone(&leash);
         let work = Box::new(move || {
-            let ended = run(&world, &job, &leash);
+            let (has_pipes, result) = run(&world, &job, &leash);
             leash.is_over.store(true, Ordering::Release);
-            let Some((has_pipes, result)) = ended else { return };
             let (row, generation) = (job.spawn.row.index(), job.spawn.generation);
             // The loop is gone only when the daemon leaves.
-            let _ = ended_in.send(HookResult { row, generation, hook: job.hook, has_pipes, result });
+            let _ =
+                ended_in.send(HookResult { row, generation, hook: job.hook, has_pipes, result, leash: Some(leash) });
         });
-        if self.crew.submit(work).is_err() {
+        if self.crew.submit(work).is_ok() {
+            self.leashes.insert(key, held);
+            *self.busy.entry(key.0).or_default() += 1;
+        } else {
             let result = Err("too many hooks are waiting".to_owned());
             let _ = self.ended_in.send(HookResult { result, ..answer });
         }
     }
 
-    /// Kills a hook and what it has started, if it runs. It gives no answer.
+    /// Whether a thread still works for a row, and may open its pipes.
+    pub fn is_busy(&self, row: u32) -> bool {
+        self.busy.contains_key(&row)
+    }
+
+    /// Takes the end of a hook in; whether anybody still wants to know how it ended.
+    fn take_in(&mut self, ended: &HookResult) -> bool {
+        let Some(leash) = &ended.leash else { return true };
+        let key = (ended.row, ended.hook);
+        if self.leashes.get(&key).is_some_and(|known| Arc::ptr_eq(known, leash)) {
+            self.leashes.remove(&key);
+        }
+        match self.busy.get_mut(&ended.row) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.busy.remove(&ended.row)),
+        }
+        !leash.is_ended.load(Ordering::Acquire)
+    }
+
+    /// Kills a hook and what it has started, if it runs. How it ends is of no interest any more.
     pub fn end(&mut self, row: u32, hook: Hook) {
         if let Some(leash) = self.leashes.remove(&(row, hook)) {
             leash.end();
@@ -128,14 +155,14 @@ fn kill_tree(process: &PidFd) {
     }
 }
 
-/// Runs a hook to its end or its limit. `None` = it was ended from outside, and nobody wants to know.
-fn run(world: &World, job: &HookJob, leash: &Leash) -> Option<(bool, Result<(), String>)> {
+/// Runs a hook to its end or its limit, or until it is ended from outside. Also returns whether the pipes are open by now.
+fn run(world: &World, job: &HookJob, leash: &Leash) -> (bool, Result<(), String>) {
     if leash.is_ended.load(Ordering::Acquire) {
-        return None;
+        return (job.spawn.has_pipes, Err("was ended".to_owned()));
     }
     let plan = match hook_plan(world, &job.spawn, &job.command, &job.more) {
         Ok(plan) => plan,
-        Err(failure) => return Some((job.spawn.has_pipes, Err(failure.to_string()))),
+        Err(failure) => return (job.spawn.has_pipes, Err(failure.to_string())),
     };
     let has_pipes = job.spawn.has_pipes || !job.spawn.logs.disable_logs;
     let (pid, errno, stage) = Default::default();
@@ -150,24 +177,20 @@ fn run(world: &World, job: &HookJob, leash: &Leash) -> Option<(bool, Result<(), 
                 process.exits_within(Millis::seconds(1));
                 let _ = os::reap_exit(child, false);
             }
-            return Some((has_pipes, Err(error.to_string())));
+            return (has_pipes, Err(error.to_string()));
         }
     };
     drop(plan);
     let process = match PidFd::open(pid) {
         Ok(process) => leash.process.get_or_init(|| process),
-        Err(error) => return Some((has_pipes, Err(error.to_string()))),
+        Err(error) => return (has_pipes, Err(error.to_string())),
     };
-    let exit = wait(job.limit, leash, process, pid);
-    if leash.is_ended.load(Ordering::Acquire) {
-        return None;
-    }
-    let result = match exit {
+    let result = match wait(job.limit, leash, process, pid) {
         Some(exit) if exit.is_success() => Ok(()),
         Some(exit) => Err(exit.to_string()),
         None => Err(format!("took longer than {} and was killed", job.limit)),
     };
-    Some((has_pipes, result))
+    (has_pipes, result)
 }
 
 /// Waits until the hook has ended and was reaped; `None` = its time was over, and it was killed.
@@ -219,9 +242,16 @@ impl Loop {
     }
 
     pub(super) fn hook_ended(&mut self, ended: HookResult) {
-        let HookResult { row, generation, hook, has_pipes, result } = ended;
-        if let Some(member) = self.roster.get_mut(row) {
-            member.has_pipes |= has_pipes;
+        let is_wanted = self.hooks.take_in(&ended);
+        let HookResult { row, generation, hook, has_pipes, result, .. } = ended;
+        if !self.hooks.is_busy(row)
+            && let Some(member) = self.unfreed.remove(&row)
+        {
+            return self.free(&member);
+        }
+        let Some(member) = self.roster.get_mut(row) else { return };
+        member.has_pipes |= has_pipes;
+        if is_wanted {
             self.step(row, Input::HookEnded { generation, hook, result });
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::member::Member;
 use super::out_of_memory::OomKills;
 use super::run::Loop;
 use super::spawn::{self, SpawnJob, SpawnResult};
@@ -245,6 +246,17 @@ impl Loop {
     fn forget(&mut self, row: u32) {
         self.leftovers.remove(&row);
         let Some(member) = self.roster.remove(row) else { return };
+        if self.hooks.is_busy(row) {
+            // It may open the pipes of this row at any moment: nobody else may have the row so long.
+            self.unfreed.insert(row, member);
+        } else {
+            self.free(&member);
+        }
+    }
+
+    /// Gives the row of an instance back that is gone.
+    pub(super) fn free(&mut self, member: &Member) {
+        let row = member.row.index();
         self.world.disconnect(row);
         if let Err(error) = member.row.free() {
             let message = format!("cannot give back the row of {}: {error}", member.id);

@@ -49,6 +49,8 @@ pub(super) struct Loop {
     pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
     spawned: mpsc::UnboundedReceiver<SpawnResult>,
     pub(super) hooks: Hooks,
+    /// Instances that are gone, whose row a hook may still touch.
+    pub(super) unfreed: BTreeMap<u32, Member>,
     hook_ends: mpsc::UnboundedReceiver<HookResult>,
     /// What the kernel's out-of-memory killer had done when it was last asked.
     pub(super) oom_kills: u64,
@@ -99,6 +101,7 @@ impl Loop {
             spawned_in,
             spawned,
             hooks: Hooks::new(hook_ended_in),
+            unfreed: BTreeMap::new(),
             hook_ends,
             oom_kills: os::oom_kills(),
             told_limits: BTreeMap::new(),
