@@ -258,7 +258,8 @@ fn http(values: &mut Values<'_>, path: &str, node: &Node) -> Option<HttpProbe> {
 fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
     let text = url.to_string();
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let host = rest.map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
+    let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let host = authority.map(|authority| authority.rsplit_once('@').map_or(authority, |(_, host)| host));
     if text.starts_with("https://") && !cfg!(feature = "tls") {
         unsupported(&format!("{path} over https (this pm was built without the feature `tls`)"), span, values.report);
     }

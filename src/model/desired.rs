@@ -57,6 +57,9 @@ pub struct Update {
     /// `pm rollout pause`: no further slot is begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_paused: bool,
+    /// `pm rollout abort`: it is to go back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_aborted: bool,
 }
 
 /// Where a project was declared.
@@ -285,10 +288,11 @@ impl Desired {
                 }
             }
             Change::Update { project, name, update } => {
-                let updates = &mut self.project_mut(project).updates;
+                let Some(project) = self.projects.get_mut(&project) else { return };
                 match update {
-                    Some(update) => updates.insert(name, *update),
-                    None => updates.remove(&name),
+                    Some(update) if project.apps.contains_key(&name) => project.updates.insert(name, *update),
+                    Some(_) => None,
+                    None => project.updates.remove(&name),
                 };
             }
             Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,

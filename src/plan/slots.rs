@@ -184,6 +184,12 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
     }
 }
 
+/// Whether what lives in a slot was started, or would be started again, as it is declared now: it needs no new process.
+pub fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
+    let is_same = matches!(distance(&live.spec, &declared.spec), Distance::None | Distance::Followable);
+    is_same && live.epoch >= declared.epoch_of(slot)
+}
+
 /// Whether a process exists or would come back by itself.
 pub(super) fn is_up(phase: &Phase) -> bool {
     phase.is_alive() || matches!(phase, Phase::Backoff { .. })

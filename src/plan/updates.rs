@@ -15,8 +15,8 @@ pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, target: &Pro
         let known = stored.updates.get(app);
         let is_rolled = plan.operations.iter().any(|one| one.app == *app && matches!(one.verb, Verb::Roll { .. }));
         let from = known.and_then(|update| update.from.clone()).or_else(|| is_rolled.then(|| prior.form()));
-        let from = from.filter(|from| from.digest != declared.digest);
-        let next = from.map(|from| Update { from: Some(from), is_paused: false });
+        let from = from.filter(|from| from.digest != declared.digest && !declared.spec.is_timed_task());
+        let next = from.map(|from| Update { from: Some(from), ..Update::default() });
         if next.as_ref() != known {
             changes.push(Change::Update { project: name.clone(), name: app.clone(), update: next.map(Box::new) });
         }
@@ -29,7 +29,7 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
     let instances = instances_of(&plan.project, live);
     for app in stored.updates.keys() {
         let (Some(declared), Some(live)) = (stored.apps.get(app), instances.get(app)) else { continue };
-        let wanted: Vec<u32> = live.keys().copied().filter(|slot| declared.may_run(*slot)).collect();
+        let wanted: Vec<u32> = live.keys().copied().filter(|slot| declared.should_run(*slot)).collect();
         if wanted.is_empty() {
             continue;
         }

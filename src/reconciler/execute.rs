@@ -1,6 +1,6 @@
 //! Carries a plan out: every operation after those it needs, deletes last, and a truthful report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +12,8 @@ use super::perform::Surroundings;
 use super::rollouts::Rollouts;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
 use crate::model::{
-    AppName, Cause, Change, Desired, Digest, ListenAddress, Live, Millis, Operation, Plan, ProjectName, Standing, Verb,
+    AppName, Cause, Change, Desired, Digest, ListenAddress, Live, Millis, Operation, Plan, Project, ProjectName,
+    Standing, Verb,
 };
 use crate::os;
 
@@ -29,6 +30,8 @@ pub(super) struct Execution {
     pub failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     pub waiting: watch::Sender<Arc<Waiting>>,
     pub rollouts: Rollouts,
+    /// Apps that get another name by this plan.
+    pub renamed: BTreeSet<AppName>,
     pub cause: Cause,
     pub generation: u64,
     pub progress: broadcast::Sender<Progress>,
@@ -64,16 +67,12 @@ impl Execution {
             changes.partition(|operation| matches!(operation.verb, Verb::Delete { .. }));
         let mut reports = Arc::clone(&self).phase(others).await;
         let is_clean = reports.iter().all(|report| report.result == OperationResult::Done);
-        let mut ended = self.ended_updates(&reports);
         if is_clean {
-            ended.extend(removals);
-            match self.amend(ended).await {
-                Ok(()) => reports.extend(Arc::clone(&self).phase(deletes).await),
+            match self.amend(removals).await {
+                Ok(_) => reports.extend(Arc::clone(&self).phase(deletes).await),
                 Err(why) => reports.extend(self.skip(deletes, &why)),
             }
         } else {
-            // What cannot be written now is judged again by a wake-up.
-            let _ = self.amend(ended).await;
             reports.extend(self.skip(deletes, "deletes are withheld because another operation did not succeed"));
         }
         self.mark_busy(&apps, false);
@@ -82,7 +81,7 @@ impl Execution {
         }
         let live = self.surroundings.supervisor.live().await;
         self.surroundings.supervisor.keep_listeners(self.listeners(&live)).await;
-        self.wake_dependents(&reports).await;
+        self.wake_the_rest(&reports).await;
         let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
         // Nobody may be listening any more: the work was done all the same.
         let _ = self.progress.send(Progress::Finished(report));
@@ -94,20 +93,33 @@ impl Execution {
         let desired = self.desired.borrow();
         let projects = || desired.projects.values();
         let up = projects().flat_map(|project| project.apps.values()).filter(|app| app.standing == Standing::Up);
-        let before = projects().flat_map(|project| project.updates.values()).filter_map(|update| update.from.as_ref());
+        let is_up = |project: &Project, app: &AppName| {
+            project.apps.get(app).is_some_and(|declared| declared.standing == Standing::Up)
+        };
+        let updates = projects().flat_map(|project| project.updates.iter().filter(|(app, _)| is_up(project, app)));
+        let before = updates.filter_map(|(_, update)| update.from.as_ref());
         let alive = live.instances.values().filter(|live| live.phase.is_alive());
         let specs = up.map(|app| &app.spec).chain(before.map(|form| &form.spec)).chain(alive.map(|live| &live.spec));
         specs.flat_map(|spec| &spec.run.listen).cloned().collect()
     }
 
-    /// Something came up that others may have been skipped for.
-    async fn wake_dependents(&self, reports: &[OperationReport]) {
+    /// Something came up that others may have been skipped for, or an update is still open.
+    async fn wake_the_rest(&self, reports: &[OperationReport]) {
         let project = self.promised.projects.get(&self.project);
         let has_dependents =
             project.is_some_and(|project| project.apps.values().any(|declared| !declared.spec.depends_on.is_empty()));
         let has_news = reports.iter().any(|report| report.result == OperationResult::Done && report.verb != "stop");
-        if has_dependents
-            && has_news
+        // What is left of an update is judged soon, not with the next look by the clock.
+        let is_open = |report: &OperationReport| {
+            let is_left = match report.result {
+                // Its own roll has judged it; an end that could not be written waits for the clock.
+                OperationResult::Done => report.verb != "roll",
+                OperationResult::Superseded => true,
+                OperationResult::Failed { .. } | OperationResult::Skipped { .. } => false,
+            };
+            is_left && self.update_of(&report.app).is_some()
+        };
+        if (has_dependents && has_news || reports.iter().any(is_open))
             && let Some(door) = self.door.upgrade()
         {
             // A reconciler that is gone leaves with the daemon.
@@ -169,9 +181,10 @@ impl Execution {
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
         let result = tokio::select! {
             result = self.perform(operation) => result,
-            () = Box::pin(self.show_unready(&app)), if self.has_said_ready(&app) => OperationResult::Superseded, // never
+            () = Box::pin(self.show_unready(operation)), if self.has_said_ready(&app) => OperationResult::Superseded, // never
         };
         self.remember(&app, &result);
+        self.conclude(operation, &result).await;
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
         report
@@ -203,10 +216,10 @@ impl Execution {
         reports
     }
 
-    /// Changes Desired on behalf of this plan, unless somebody else did meanwhile.
-    pub(super) async fn amend(&self, changes: Vec<Change>) -> Result<(), String> {
+    /// Changes Desired on behalf of this plan, unless somebody else did meanwhile: false if anything was left out.
+    pub(super) async fn amend(&self, changes: Vec<Change>) -> Result<bool, String> {
         if changes.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let leaving = || "the daemon is shutting down".to_owned();
         let door = self.door.upgrade().ok_or_else(leaving)?;

@@ -200,7 +200,7 @@ pub(crate) enum Intent {
     /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
     StopAll(Actor, bool, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
     /// From an execution: keep these unless somebody changed the same things since that Desired.
-    Amend(Vec<Change>, Arc<Desired>, oneshot::Sender<Result<(), ReconcileError>>),
+    Amend(Vec<Change>, Arc<Desired>, oneshot::Sender<Result<bool, ReconcileError>>),
     Desired(oneshot::Sender<Arc<Desired>>),
     WantRollout(AppId, RolloutWill, oneshot::Sender<Result<bool, ReconcileError>>),
     /// From a sensor: new processes for an app, because of this.

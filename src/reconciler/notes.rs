@@ -3,13 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::conditions::needs_dependencies;
-use crate::model::{App, Note, Plan, Proposed, Verb};
+use crate::model::{App, AppId, Live, Note, Plan, Proposed, Verb};
 use crate::os::ListenerLookup;
 use crate::supervisor::Supervisor;
 
+/// So many ports of a plan are looked at: who has more new ones than that has seen the point.
+const PORTS_MAX: usize = 32;
+
 /// Adds notes about the apps that get new processes. Nothing is refused for them: a port may be free in time.
-pub(super) fn add(plan: &mut Plan, proposed: &Proposed, supervisor: &Supervisor) {
+pub(super) fn add(plan: &mut Plan, proposed: &Proposed, live: &Live, supervisor: &Supervisor) {
     let mut notes = Vec::new();
+    let mut ports: Vec<(&App, u16)> = Vec::new();
     for app in &proposed.apps {
         let verbs = plan.operations.iter().filter(|one| one.app == app.name).map(|one| &one.verb);
         let verbs: Vec<&Verb> = verbs.filter(|verb| needs_dependencies(verb)).collect();
@@ -17,10 +21,17 @@ pub(super) fn add(plan: &mut Plan, proposed: &Proposed, supervisor: &Supervisor)
             continue;
         }
         notes.extend(missing_limits(app, supervisor));
+        let id = AppId::new(app.project.clone(), app.name.clone());
         let slots = verbs.into_iter().flat_map(new_slots).copied();
-        let ports = slots.filter_map(|slot| port_of(app, slot));
-        notes.extend(ports.filter_map(|port| taken(app, port)));
+        let empty = slots.filter(|slot| !live.instances.contains_key(&id.instance(*slot)));
+        ports.extend(empty.filter_map(|slot| Some((app, port_of(app, slot)?))).take(PORTS_MAX - ports.len()));
     }
+    let addresses: Vec<SocketAddr> = ports.iter().map(|(_, port)| (Ipv4Addr::LOCALHOST, *port).into()).collect();
+    let holders = ListenerLookup::new().holders_at(&addresses);
+    notes.extend(ports.into_iter().zip(holders).filter_map(|((app, port), holder)| {
+        let (pid, name) = holder?;
+        Some(Note::PortTaken { app: app.name.clone(), port, pid, name })
+    }));
     plan.notes.extend(notes);
 }
 
@@ -29,7 +40,7 @@ fn missing_limits(app: &App, supervisor: &Supervisor) -> Option<Note> {
     Some(Note::LimitsMissing { app: app.name.clone(), message })
 }
 
-/// Slots in which nobody of the app's own can have the port yet.
+/// Slots in which a process is started, not replaced.
 fn new_slots(verb: &Verb) -> &[u32] {
     match verb {
         Verb::Start { slots } => slots,
@@ -41,10 +52,4 @@ fn new_slots(verb: &Verb) -> &[u32] {
 /// Each instance takes `port` plus its slot.
 fn port_of(app: &App, slot: u32) -> Option<u16> {
     app.run.port?.checked_add(u16::try_from(slot).ok()?)
-}
-
-fn taken(app: &App, port: u16) -> Option<Note> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let (pid, name) = ListenerLookup::new().holder_at(address)?;
-    Some(Note::PortTaken { app: app.name.clone(), port, pid, name })
 }

@@ -259,6 +259,6 @@ fn first_moments(before: &LiveInstance, after: &LiveInstance) -> FirstMoments {
     }
 }
 
-fn declared_in<'a>(desired: &'a Desired, project: &ProjectName, app: &AppName) -> Option<&'a Declared> {
+pub(super) fn declared_in<'a>(desired: &'a Desired, project: &ProjectName, app: &AppName) -> Option<&'a Declared> {
     desired.projects.get(project).map(|project: &Project| &project.apps).and_then(|apps| apps.get(app))
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::OperationResult;
 use super::execute::Execution;
-use super::perform::ALIVE_FOR;
-use super::rollouts::Entered;
-use super::{OperationReport, OperationResult};
+use super::perform::{ALIVE_FOR, declared_in};
+use super::rollouts::{Entered, RolloutWill};
 use crate::model::{
     App, AppName, Cause, Change, Declared, Failure, Form, InstanceId, Live, LiveInstance, Millis, Operation, Phase,
     Plan, ProjectName, Readiness, Reason, Update, UpdateStrategy, Verb,
 };
 use crate::os;
+use crate::plan::is_of_form;
 use crate::supervisor::{Launch, Task};
 
 impl Execution {
@@ -19,11 +20,11 @@ impl Execution {
     /// of an app at a time: what another one has done since the plan was made is not done again.
     pub(super) async fn roll(&self, operation: &Operation, slots: &[u32], manner: UpdateStrategy) -> OperationResult {
         let app = &operation.app;
-        let is_paused = self.update_of(app).is_some_and(|update| update.is_paused);
-        let rollout = self.rollouts.begin(self.id(app), slots, manner, is_paused).await;
+        let will = self.update_of(app).map_or(RolloutWill::Go, |update| RolloutWill::of(&update));
+        let rollout = self.rollouts.begin(self.id(app), slots, manner, will).await;
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
         let (begun, left) = self.split(operation, &declared, slots).await;
-        let mut result = self.judge(app, &begun, &declared.spec).await;
+        let mut result = self.judge(app, &begun, &declared.spec, &rollout).await;
         rollout.replaced(&begun);
         if result == OperationResult::Done {
             result = self.roll_all(app, &left, manner, &declared.spec, &rollout).await;
@@ -38,7 +39,8 @@ impl Execution {
     /// declared form. A process that only follows the renewal of another app is of that form and meant all the same.
     async fn split(&self, operation: &Operation, declared: &Declared, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let is_renewal = |reason: &Reason| matches!(reason, Reason::DependencyRestarted { .. });
-        if operation.reasons.iter().any(is_renewal) {
+        // A rename has given the process its new spec on the way, and not its effects.
+        if self.renamed.contains(&operation.app) || operation.reasons.iter().any(is_renewal) {
             return (Vec::new(), slots.to_vec());
         }
         let id = self.id(&operation.app);
@@ -53,7 +55,7 @@ impl Execution {
     }
 
     /// What an earlier daemon has replaced must be good and stay so, too.
-    async fn judge(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
+    async fn judge(&self, app: &AppName, slots: &[u32], spec: &App, rollout: &Entered) -> OperationResult {
         if slots.is_empty() {
             return OperationResult::Done;
         }
@@ -63,7 +65,7 @@ impl Execution {
             self.come_to_rest(&instances).await;
             self.stay_good(&instances, spec.update.min_healthy_time.duration().max(ALIVE_FOR)).await
         };
-        self.in_time(app, slots, spec, settled).await
+        self.in_time(app, slots, spec, rollout, settled).await
     }
 
     /// Waits until none of them is starting any more, or waits to be ready.
@@ -90,12 +92,19 @@ impl Execution {
         rollout: &Entered,
     ) -> OperationResult {
         for some in slots.chunks(at_once(spec, manner)) {
-            if !rollout.may_go_on().await {
-                return self.failed(self.id(app).instance(some[0]), Some(Failure::Aborted)).await;
+            let slot = self.id(app).instance(some[0]);
+            tokio::select! {
+                () = rollout.may_go_on() => {}
+                () = self.is_superseded(app) => return OperationResult::Superseded,
+            }
+            if rollout.will() == RolloutWill::Abort {
+                return self.failed(slot, Some(Failure::Aborted)).await;
             }
             let result = match manner {
-                UpdateStrategy::Rolling => self.overlap(app, some, spec).await,
-                UpdateStrategy::Restart => self.in_time(app, some, spec, self.replace_in_place(app, some, spec)).await,
+                UpdateStrategy::Rolling => self.overlap(app, some, spec, rollout).await,
+                UpdateStrategy::Restart => {
+                    self.in_time(app, some, spec, rollout, self.replace_in_place(app, some, spec)).await
+                }
             };
             if result != OperationResult::Done {
                 return result;
@@ -113,18 +122,21 @@ impl Execution {
         self.stay_good(&self.instances(app, slots), spec.update.min_healthy_time.duration()).await
     }
 
-    /// Bounds one step by `healthy_deadline`, and ends it as soon as a later command wants something else.
+    /// Bounds one step by `healthy_deadline`, and ends it as soon as a later command wants something else, or that it goes
+    /// back.
     async fn in_time(
         &self,
         app: &AppName,
         slots: &[u32],
         spec: &App,
+        rollout: &Entered,
         step: impl Future<Output = OperationResult>,
     ) -> OperationResult {
         let deadline = spec.update.healthy_deadline.map_or(Duration::MAX, Millis::duration);
         tokio::select! {
             result = step => result,
             () = self.is_superseded(app) => OperationResult::Superseded,
+            () = rollout.is_aborted() => self.failed(self.id(app).instance(slots[0]), Some(Failure::Aborted)).await,
             () = tokio::time::sleep(deadline) => {
                 let after = spec.update.healthy_deadline.unwrap_or_default();
                 let failure = Failure::NotReady { after, last: None };
@@ -161,8 +173,8 @@ impl Execution {
 
     /// The new processes are good, and stay so, before the old ones are asked to end. If they are not, the old ones
     /// never noticed.
-    async fn overlap(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
-        let good = self.in_time(app, slots, spec, self.bring_up(app, slots, spec)).await;
+    async fn overlap(&self, app: &AppName, slots: &[u32], spec: &App, rollout: &Entered) -> OperationResult {
+        let good = self.in_time(app, slots, spec, rollout, self.bring_up(app, slots, spec)).await;
         if good != OperationResult::Done {
             self.discard_successors(app, slots).await;
             return good;
@@ -202,13 +214,16 @@ impl Execution {
     async fn go_back(&self, app: &AppName, why: OperationResult, manner: UpdateStrategy) -> OperationResult {
         let OperationResult::Failed { instance, failure, exit, last_lines, .. } = why else { return why };
         let is_wanted = failure == Some(Failure::Aborted) || self.wants_revert(app);
-        let (is_reverted, is_stuck) = match self.update_of(app).and_then(|update| update.from).filter(|_| is_wanted) {
-            Some(before) => {
-                let is_done = self.revert(app, &before, manner).await;
-                (is_done, !is_done)
-            }
-            None => (false, false),
+        let before = self.update_of(app).and_then(|update| update.from).filter(|_| is_wanted);
+        let reverted = match before {
+            Some(before) => Some(self.revert(app, &before, manner).await),
+            None => None,
         };
+        if reverted == Some(OperationResult::Superseded) {
+            return OperationResult::Superseded;
+        }
+        let is_reverted = reverted == Some(OperationResult::Done);
+        let is_stuck = reverted.is_some() && !is_reverted;
         OperationResult::Failed { instance: instance.settled(), failure, exit, last_lines, is_reverted, is_stuck }
     }
 
@@ -217,18 +232,22 @@ impl Execution {
     }
 
     /// What is kept of the app's rolling update.
-    fn update_of(&self, app: &AppName) -> Option<Update> {
+    pub(super) fn update_of(&self, app: &AppName) -> Option<Update> {
         self.desired.borrow().projects.get(&self.project)?.updates.get(app).cloned()
     }
 
-    /// Every slot whose process is of another form goes back to `before`.
-    async fn revert(&self, app: &AppName, before: &Form, manner: UpdateStrategy) -> bool {
-        let Some(declared) = self.declared(app).map(|declared| declared.in_form(before)) else { return false };
+    /// Every slot whose process is of another form goes back to `before`, as long as nobody wants something else.
+    async fn revert(&self, app: &AppName, before: &Form, manner: UpdateStrategy) -> OperationResult {
+        let Some(declared) = self.declared(app).map(|declared| declared.in_form(before)) else {
+            return OperationResult::Superseded;
+        };
         let (project, name) = (self.project.clone(), app.clone());
         let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
         let change = Change::App { project, name, declared: Box::new(declared.clone()) };
-        if self.amend(vec![ended, change]).await.is_err() {
-            return false;
+        match self.amend(vec![ended, change]).await {
+            Ok(true) => {}
+            Ok(false) => return OperationResult::Superseded,
+            Err(why) => return OperationResult::Skipped { why },
         }
         let old = |slot| Launch {
             epoch: declared.epoch_of(slot),
@@ -238,11 +257,16 @@ impl Execution {
             base_digest: before.base_digest,
             cause: Cause::Revert,
         };
-        let mut is_done = true;
+        let is_wanted = || declared_in(&self.desired.borrow(), &self.project, app) == Some(&declared);
+        let mut worst = OperationResult::Done;
         for some in self.of_other_forms(app, &declared).await.chunks(at_once(&before.spec, manner)) {
-            is_done &= self.all(app, some, |slot| Some(Task::Restart(old(slot)))).await == OperationResult::Done;
+            match self.all(app, some, |slot| is_wanted().then(|| Task::Restart(old(slot)))).await {
+                OperationResult::Done => {}
+                OperationResult::Superseded => return OperationResult::Superseded,
+                failed => worst = failed,
+            }
         }
-        is_done
+        worst
     }
 
     /// Slots that should run and whose process was started from something else.
@@ -253,14 +277,14 @@ impl Execution {
         others.map(|(id, _)| id.slot).collect()
     }
 
-    /// What has not to be kept any more of the updates that came to a good end.
-    pub(super) fn ended_updates(&self, reports: &[OperationReport]) -> Vec<Change> {
-        let rolled = reports.iter().filter(|report| report.verb == "roll" && report.result == OperationResult::Done);
-        let known = rolled.filter(|report| self.update_of(&report.app).is_some());
-        let (project, none) = (&self.project, None);
-        known
-            .map(|report| Change::Update { project: project.clone(), name: report.app.clone(), update: none.clone() })
-            .collect()
+    /// Nothing has to be kept any more of an update that came to a good end. What cannot be written now is judged again by
+    /// a wake-up.
+    pub(super) async fn conclude(&self, operation: &Operation, result: &OperationResult) {
+        let is_good_end = matches!(operation.verb, Verb::Roll { .. }) && *result == OperationResult::Done;
+        if is_good_end && self.update_of(&operation.app).is_some() {
+            let (project, name) = (self.project.clone(), operation.app.clone());
+            let _ = self.amend(vec![Change::Update { project, name, update: None }]).await;
+        }
     }
 
     /// Ends new processes that are not to take their slots over.
@@ -272,11 +296,6 @@ impl Execution {
     fn successors(&self, app: &AppName, slots: &[u32]) -> Vec<InstanceId> {
         self.instances(app, slots).into_iter().map(InstanceId::successor).collect()
     }
-}
-
-/// Whether a process was started from what is declared now.
-fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
-    live.epoch >= declared.epoch_of(slot) && live.spec.run == declared.spec.run
 }
 
 /// How many slots are replaced side by side.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::model::{AppId, UpdateStrategy};
+use crate::model::{AppId, Update, UpdateStrategy};
 
 /// One rolling update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +61,7 @@ impl Rollouts {
     }
 
     /// Enters one, when no other one of the app is under way any more; it is forgotten with the handle.
-    pub async fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy, is_paused: bool) -> Entered {
-        let will = if is_paused { RolloutWill::Pause } else { RolloutWill::Go };
+    pub async fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy, will: RolloutWill) -> Entered {
         let mut changes = self.0.subscribe();
         loop {
             let is_entered = self.0.send_if_modified(|all| {
@@ -90,13 +89,38 @@ pub(super) struct Entered {
     app: AppId,
 }
 
+impl RolloutWill {
+    /// What was wanted when it was last kept.
+    pub(super) fn of(update: &Update) -> Self {
+        match update {
+            Update { is_aborted: true, .. } => Self::Abort,
+            Update { is_paused: true, .. } => Self::Pause,
+            _ => Self::Go,
+        }
+    }
+}
+
 impl Entered {
-    /// Waits as long as it is paused. False: it is to go back.
-    pub async fn may_go_on(&self) -> bool {
+    /// What is wanted of it now.
+    pub fn will(&self) -> RolloutWill {
+        self.rollouts.borrow().get(&self.app).map_or(RolloutWill::Go, |rollout| rollout.will)
+    }
+
+    /// Waits as long as it is paused.
+    pub async fn may_go_on(&self) {
+        self.until(|will| will != RolloutWill::Pause).await;
+    }
+
+    /// Waits until it is to go back.
+    pub async fn is_aborted(&self) {
+        self.until(|will| will == RolloutWill::Abort).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(RolloutWill) -> bool) {
         let will = |all: &BTreeMap<AppId, Rollout>| all.get(&self.app).map_or(RolloutWill::Go, |rollout| rollout.will);
         let mut changes = self.rollouts.subscribe();
-        let settled = changes.wait_for(|all| will(all) != RolloutWill::Pause).await;
-        settled.map_or(RolloutWill::Go, |all| will(&all)) == RolloutWill::Go
+        // The sender is ours.
+        let _ = changes.wait_for(|all| is_so(will(all))).await;
     }
 
     /// Some slots were replaced.

@@ -190,7 +190,7 @@ impl Loop {
         let desired = self.current();
         let stored = desired.projects.get(&proposed.project);
         let mut plan = plan::plan(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
-        notes::add(&mut plan, proposed, &self.surroundings.supervisor);
+        notes::add(&mut plan, proposed, &live, &self.surroundings.supervisor);
         Ok(plan)
     }
 
@@ -204,17 +204,30 @@ impl Loop {
         let desired = self.current();
         let stored = desired.projects.get(&proposed.project);
         let mut decision = plan::decide(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
-        notes::add(&mut decision.plan, proposed, &self.surroundings.supervisor);
+        notes::add(&mut decision.plan, proposed, &live, &self.surroundings.supervisor);
         // Deletes come last, and only if nothing failed: until then what is to be deleted stays declared.
         let (removals, mut changes) = split_removals(decision.changes, &decision.plan);
         if desired.is_shut_down {
             changes.push(Change::ShutDown { is_shut_down: false });
         }
         self.keep(changes).await?;
+        self.forgive(&proposed.project);
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
         self.tell_accepted(&decision.plan, generation, &cause);
         Ok(self.execute(decision.plan, cause, removals))
+    }
+
+    /// A person applies: updates that have failed, and whose form is wanted all the same, are judged once more.
+    fn forgive(&self, name: &ProjectName) {
+        let desired = self.current();
+        let Some(project) = desired.projects.get(name).filter(|project| !project.updates.is_empty()) else { return };
+        let is_open = |key: &(ProjectName, AppName)| key.0 == *name && project.updates.contains_key(&key.1);
+        self.failed.send_if_modified(|failed| {
+            let before = failed.len();
+            failed.retain(|key, _| !is_open(key));
+            failed.len() < before
+        });
     }
 
     async fn edit(&mut self, targets: &[Target], edit: &Edit, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
@@ -264,7 +277,8 @@ impl Loop {
         let desired = self.current();
         let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
         let known = known.unwrap_or_default();
-        let update = Update { is_paused: will == RolloutWill::Pause, ..known.clone() };
+        let (is_paused, is_aborted) = (will == RolloutWill::Pause, will == RolloutWill::Abort && known.from.is_some());
+        let update = Update { is_paused, is_aborted, ..known.clone() };
         if update != known {
             self.keep(vec![Change::Update { project, name, update: Some(Box::new(update)) }]).await?;
         }
@@ -302,8 +316,9 @@ impl Loop {
         Ok(())
     }
 
-    /// What an execution has to change at its end. Whatever somebody else changed meanwhile stays as they wanted it.
-    async fn amend(&mut self, changes: Vec<Change>, promised: &Desired) -> Result<(), ReconcileError> {
+    /// What an execution has to change at its end. Whatever somebody else changed meanwhile stays as they wanted it; false
+    /// if there was any of that.
+    async fn amend(&mut self, changes: Vec<Change>, promised: &Desired) -> Result<bool, ReconcileError> {
         let desired = self.current();
         let is_as_promised = |change: &Change| match change {
             Change::AppRemoved { project, name }
@@ -320,7 +335,9 @@ impl Loop {
             }
             Change::Project { .. } | Change::ShutDown { .. } => false,
         };
-        self.keep(changes.into_iter().filter(is_as_promised).collect()).await
+        let is_whole = changes.iter().all(is_as_promised);
+        self.keep(changes.into_iter().filter(is_as_promised).collect()).await?;
+        Ok(is_whole)
     }
 
     pub(super) fn execute(&self, plan: Plan, cause: Cause, removals: Vec<Change>) -> Accepted {
@@ -335,6 +352,7 @@ impl Loop {
             failed: self.failed.clone(),
             waiting: self.waiting.clone(),
             rollouts: self.rollouts.clone(),
+            renamed: renamed(&plan),
             cause,
             generation,
             progress,
@@ -362,6 +380,12 @@ impl Loop {
     fn generation_of(&self, project: &ProjectName) -> u64 {
         self.desired.borrow().projects.get(project).map_or(0, |project| project.generation)
     }
+}
+
+/// Apps that get another name.
+fn renamed(plan: &Plan) -> BTreeSet<AppName> {
+    let renames = plan.operations.iter().filter(|one| matches!(one.verb, Verb::Rename { .. }));
+    renames.map(|one| one.app.clone()).collect()
 }
 
 /// Every project that is declared, or of which something lives.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Progress;
 use super::execute::Execution;
-use crate::model::{AppName, InstanceId, LiveInstance, Phase, Readiness};
+use crate::model::{InstanceId, LiveInstance, Operation, Phase, Readiness, Verb};
 
 /// Most processes are ready before anybody could read it.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
@@ -14,15 +14,17 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 impl Execution {
     /// Tells each reason once, while the operation is carried out. Never ends by itself.
-    pub(super) async fn show_unready(&self, app: &AppName) {
+    pub(super) async fn show_unready(&self, operation: &Operation) {
         tokio::time::sleep(SHOW_AFTER).await;
-        let id = self.id(app);
+        let slots = slots_of(&operation.verb);
+        let instances = self.instances(&operation.app, slots);
+        let instances: Vec<_> = instances.iter().cloned().map(InstanceId::successor).chain(instances.clone()).collect();
         let mut changes = self.surroundings.supervisor.changes();
         let mut told: BTreeMap<InstanceId, String> = BTreeMap::new();
         loop {
             changes.borrow_and_update();
-            let live = self.surroundings.supervisor.live().await;
-            for (instance, live) in live.instances.iter().filter(|(instance, _)| instance.app == id) {
+            let live = self.surroundings.supervisor.look(instances.clone()).await;
+            for (instance, live) in &live.instances {
                 let Some(why) = not_ready(live).filter(|why| told.get(instance) != Some(*why)) else { continue };
                 told.insert(instance.clone(), why.clone());
                 let instance = instance.clone().settled();
@@ -34,6 +36,17 @@ impl Execution {
             }
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }
+    }
+}
+
+/// The slots that get new processes by it.
+fn slots_of(verb: &Verb) -> &[u32] {
+    match verb {
+        Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots } | Verb::Replace { slots, .. } => {
+            slots
+        }
+        Verb::Scale { add, .. } => add,
+        Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => &[],
     }
 }
 

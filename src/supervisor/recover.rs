@@ -123,7 +123,7 @@ impl Loop {
         if let Some(exit) = untold_exit {
             self.tell_if_out_of_memory(row.index(), exit);
         } else if !has_ended && let Some(groups) = self.groups_of(row.index()) {
-            // What the last daemon has seen of it, it has told.
+            // What the last daemon had seen of it, it has told; what happened since is told of the next loss only.
             let known = OomKills::known(groups.oom_kills(row.index()));
             if let Some(member) = self.roster.get_mut(row.index()) {
                 member.oom_kills = known;

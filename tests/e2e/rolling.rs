@@ -197,6 +197,98 @@ fn another_release_behind_a_link_is_another_program() {
 }
 
 #[test]
+fn a_stop_while_it_goes_back_is_a_stop() {
+    let extra =
+        "ready = { log = \"^up$\", timeout = \"20s\" }\nrestart = \"never\"\nupdate = { min_healthy_time = \"0s\" }";
+    let command = "[ \"$VERSION\" != bad ] || [ \"$PM_INSTANCE\" != 2 ] || exit 3; [ \"$VERSION\" = bad ] || [ -e first ] && sleep 1; echo up; exec sleep 1000";
+    let file = |version: &str| {
+        app(version, 3, extra)
+            .replace("[ \"$VERSION\" != bad ] || [ \"$PM_INSTANCE\" = 0 ] || exit 3; exec sleep 1000", command)
+    };
+    let sandbox = Sandbox::applied(&file("good"));
+    sandbox.file("first", "over");
+    sandbox.ecosystem(&file("bad"));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let is_going_back = || sandbox.pm(&["events", "api"]).ok().stdout.contains("the newer form of it failed");
+    wait_until("it goes back", SOON, is_going_back);
+    sandbox.pm(&["stop", "api"]).ok();
+    assert!(sandbox.app_processes().is_empty(), "{:?}", sandbox.app_processes());
+    crate::support::pause_between_faults(Duration::from_millis(1500));
+    assert!(sandbox.app_processes().is_empty(), "a person has stopped it: {:?}", sandbox.app_processes());
+}
+
+#[test]
+fn a_later_command_is_not_held_up_by_a_pause() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"200ms\" }";
+    let sandbox = Sandbox::applied(&app("1", 2, slow));
+    for (version, command) in [("2", "apply"), ("4", "abort"), ("6", "stop")] {
+        sandbox.ecosystem(&app(version, 2, slow));
+        sandbox.pm(&["apply", "--detach"]).ok();
+        wait_until("it has begun", SOON, || sandbox.list().len() == 3);
+        sandbox.pm(&["rollout", "pause", "api"]).ok();
+        wait_until("the slot is finished", SOON, || sandbox.list().len() == 2);
+        match command {
+            "apply" => {
+                sandbox.ecosystem(&app("3", 2, slow));
+                sandbox.pm(&["apply", "--timeout", "20s"]).ok();
+                assert_eq!(versions(&sandbox), ["3", "3"]);
+            }
+            "stop" => {
+                sandbox.pm(&["stop", "api", "--timeout", "20s"]).ok();
+                sandbox.pm(&["start", "api", "--timeout", "20s"]).ok();
+                assert_eq!(versions(&sandbox), ["6", "6"]);
+            }
+            _ => {
+                sandbox.pm(&["rollout", "abort", "api"]).ok();
+                wait_until("it is back", SOON, || versions(&sandbox) == ["3", "3"]);
+            }
+        }
+        wait_until("it is over", SOON, || !sandbox.pm(&["rollout", "status"]).ok().stdout.contains("api"));
+    }
+}
+
+#[test]
+fn an_abort_that_was_accepted_outlives_the_daemon() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"3s\" }";
+    let sandbox = Sandbox::applied(&app("1", 2, slow));
+    sandbox.ecosystem(&app("2", 2, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("one is replaced, and the next begun", SOON, || versions(&sandbox) == ["1", "2", "2"]);
+    sandbox.pm(&["rollout", "abort", "api"]).ok();
+    sandbox.kill_daemon();
+    wait_until("it is back", SOON, || versions(&sandbox) == ["1", "1"]);
+    sandbox.kill_daemon();
+    assert_eq!(versions(&sandbox), ["1", "1"]);
+}
+
+#[test]
+fn what_was_good_in_an_update_is_good_while_others_go_on() {
+    let two = |first: &str, second: &str| {
+        let quick = app(first, 1, GAP);
+        format!("{quick}{}", app(second, 1, "update = { min_healthy_time = \"60s\" }").replace("\"api\"", "\"slow\""))
+    };
+    let sandbox = Sandbox::applied(&two("1", "1"));
+    sandbox.ecosystem(&two("2", "2"));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let is_good =
+        || sandbox.pm(&["rollout", "status"]).ok().stdout.lines().filter(|line| line.contains("api")).count() == 0;
+    wait_until("the first app is replaced", SOON, || versions(&sandbox) == ["2", "2"] && is_good());
+    sandbox.ecosystem(&two("bad", "2").replace("[ \"$PM_INSTANCE\" = 0 ]", "false"));
+    sandbox.pm(&["apply", "--only", "api"]).code(6).says(&["the old process runs again"]);
+    assert_eq!(versions(&sandbox), ["2", "2"], "not the one before");
+}
+
+#[test]
+fn another_name_and_another_form_at_once() {
+    let sandbox = Sandbox::applied(&app("1", 1, GAP));
+    let renamed = app("2", 1, GAP).replace("name = \"api\"", "name = \"web\"\nmoved_from = [\"api\"]");
+    sandbox.ecosystem(&renamed);
+    sandbox.pm(&["apply"]).ok();
+    assert_eq!(versions(&sandbox), ["2"]);
+    assert_eq!(sandbox.list()[0].id, "web/0");
+}
+
+#[test]
 fn a_later_command_takes_a_roll_over_and_leaves_no_successor() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"60s\" }";
     let sandbox = Sandbox::applied(&app("1", 1, slow));

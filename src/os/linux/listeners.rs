@@ -1,9 +1,11 @@
 //! Which socket listens at an address, and which process holds it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
 use super::proc::{children_of, cookie_of, pids, proc_stat};
 use crate::os::errno::{checked, checked_size};
@@ -42,12 +44,14 @@ impl ListenerLookup {
         }
     }
 
-    /// The process that takes connections to `address`, by number and name; `None` if nobody does, or nobody that may
-    /// be looked at.
-    pub fn holder_at(&self, address: SocketAddr) -> Option<(u32, String)> {
-        let inode = self.inode_at(address)?;
-        let pid = pids().into_iter().find(|pid| held_by(*pid, inode).is_ok_and(|held| held.is_some()))?;
-        Some((pid, process_name(pid)))
+    /// The processes that take connections to these addresses, by number and name; `None` where nobody does, or nobody
+    /// that may be looked at. Walks over all processes, once, if any of them is taken.
+    pub fn holders_at(&self, addresses: &[SocketAddr]) -> Vec<Option<(u32, String)>> {
+        let inodes: Vec<Option<u64>> = addresses.iter().map(|address| self.inode_at(*address)).collect();
+        let wanted: Vec<u64> = inodes.iter().flatten().copied().collect();
+        let held = if wanted.is_empty() { BTreeMap::new() } else { holders_of(&wanted) };
+        let named = |inode| held.get(&inode).map(|pid| (*pid, process_name(*pid)));
+        inodes.into_iter().map(|inode| inode.and_then(named)).collect()
     }
 
     fn ask(&self, address: SocketAddr) -> io::Result<Option<u64>> {
@@ -204,6 +208,24 @@ fn tree(main: u32) -> Vec<u32> {
     found
 }
 
+/// One process for each of these sockets that somebody holds.
+fn holders_of(inodes: &[u64]) -> BTreeMap<u64, u32> {
+    let names: BTreeMap<String, u64> = inodes.iter().map(|inode| (name_of(*inode), *inode)).collect();
+    let mut found = BTreeMap::new();
+    for pid in pids() {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            let link = fs::read_link(entry.path()).ok();
+            if let Some(inode) = link.as_deref().and_then(Path::to_str).and_then(|name| names.get(name)) {
+                found.entry(*inode).or_insert(pid);
+            }
+        }
+        if found.len() == names.len() {
+            break;
+        }
+    }
+    found
+}
+
 fn held_by(pid: u32, inode: u64) -> io::Result<Option<HeldAt>> {
     let name = name_of(inode);
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
@@ -236,8 +258,10 @@ mod tests {
             assert_eq!(listener_inodes(port), [inode], "{bound}: both ways say the same");
             let SocketHolder::Tree(held) = socket_holder(inode, std::process::id()) else { panic!("{bound}: not us") };
             assert!(held.holds(inode));
-            let holder = ListenerLookup::new().holder_at(address).map(|(pid, _)| pid);
-            assert_eq!(holder, Some(std::process::id()), "{bound}");
+            let free = SocketAddr::from(([127, 0, 0, 1], 1));
+            let holders = ListenerLookup::new().holders_at(&[free, address]);
+            let pids: Vec<_> = holders.into_iter().map(|holder| holder.map(|(pid, _)| pid)).collect();
+            assert_eq!(pids, [None, Some(std::process::id())], "{bound}");
             let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
             let stranger = socket_holder(inode, other.id());
             let is_named = matches!(&stranger, SocketHolder::Other(Some((pid, _))) if *pid == std::process::id());

@@ -1,7 +1,7 @@
 //! What an update goes back to, and what the next daemon still has to do about it.
 
 use super::*;
-use crate::model::{Millis, Update};
+use crate::model::{Kind, Millis, Update};
 
 fn of_port(port: u16) -> App {
     app_with("api", |app| app.run.port = Some(port))
@@ -46,6 +46,16 @@ fn what_replaces_no_process_is_no_update() {
     world.set_phase(&"shop:api/0".parse().unwrap(), Phase::Stopped);
     world.apply([of_port(2)]);
     assert_eq!(goes_back_to(&world), None);
+}
+
+#[test]
+fn a_timed_task_is_started_by_the_clock_alone() {
+    let mut world = World::with([of_port(1)]);
+    world.apply([of_port(2)]);
+    world.apply([app_with("api", |app| {
+        (app.kind, app.schedule.cron_restart) = (Kind::Task, Some("0 3 1 1 *".to_owned()));
+    })]);
+    assert_eq!(world.stored().unwrap().updates, BTreeMap::new());
 }
 
 #[test]
