@@ -6,6 +6,7 @@
 
 mod conditions;
 mod execute;
+mod going_back;
 mod notes;
 mod perform;
 mod rollout;

@@ -1,19 +1,18 @@
 //! Processes replaced by new ones: the new one first where both can run, a few slots at a time, and back if it fails.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::OperationResult;
 use super::execute::Execution;
-use super::perform::{ALIVE_FOR, declared_in};
+use super::perform::ALIVE_FOR;
 use super::rollouts::{Entered, RolloutWill};
 use crate::model::{
-    App, AppName, Cause, Change, Declared, Failure, Form, InstanceId, Live, LiveInstance, Millis, Operation, Phase,
-    Plan, ProjectName, Readiness, Reason, Update, UpdateStrategy, Verb,
+    App, AppName, Declared, Failure, InstanceId, Live, LiveInstance, Millis, Operation, Phase, Plan, ProjectName,
+    Readiness, Reason, UpdateStrategy, Verb,
 };
 use crate::os;
 use crate::plan::is_of_form;
-use crate::supervisor::{Launch, Task};
+use crate::supervisor::Task;
 
 impl Execution {
     /// A few slots at a time; the next ones only when these are good and stay so. If one fails, all go back. One roll
@@ -209,84 +208,6 @@ impl Execution {
         self.discard_successors(app, &slots).await;
     }
 
-    /// What failed goes back to the form before, declared and running, unless the file does not want that, somebody
-    /// else took over, or there is no other form to go back to.
-    async fn go_back(&self, app: &AppName, why: OperationResult, manner: UpdateStrategy) -> OperationResult {
-        let OperationResult::Failed { instance, failure, exit, last_lines, .. } = why else { return why };
-        let is_wanted = failure == Some(Failure::Aborted) || self.wants_revert(app);
-        let before = self.update_of(app).and_then(|update| update.from).filter(|_| is_wanted);
-        let reverted = match before {
-            Some(before) => Some(self.revert(app, &before, manner).await),
-            None => None,
-        };
-        if reverted == Some(OperationResult::Superseded) {
-            return OperationResult::Superseded;
-        }
-        let is_reverted = reverted == Some(OperationResult::Done);
-        let is_stuck = reverted.is_some() && !is_reverted;
-        OperationResult::Failed { instance: instance.settled(), failure, exit, last_lines, is_reverted, is_stuck }
-    }
-
-    fn wants_revert(&self, app: &AppName) -> bool {
-        self.declared(app).is_some_and(|declared| declared.spec.update.auto_revert)
-    }
-
-    /// What is kept of the app's rolling update.
-    pub(super) fn update_of(&self, app: &AppName) -> Option<Update> {
-        self.desired.borrow().projects.get(&self.project)?.updates.get(app).cloned()
-    }
-
-    /// Every slot whose process is of another form goes back to `before`, as long as nobody wants something else.
-    async fn revert(&self, app: &AppName, before: &Form, manner: UpdateStrategy) -> OperationResult {
-        let Some(declared) = self.declared(app).map(|declared| declared.in_form(before)) else {
-            return OperationResult::Superseded;
-        };
-        let (project, name) = (self.project.clone(), app.clone());
-        let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
-        let change = Change::App { project, name, declared: Box::new(declared.clone()) };
-        match self.amend(vec![ended, change]).await {
-            Ok(true) => {}
-            Ok(false) => return OperationResult::Superseded,
-            Err(why) => return OperationResult::Skipped { why },
-        }
-        let old = |slot| Launch {
-            epoch: declared.epoch_of(slot),
-            spec: Arc::clone(&before.spec),
-            digest: before.digest,
-            base: Arc::clone(&before.base),
-            base_digest: before.base_digest,
-            cause: Cause::Revert,
-        };
-        let is_wanted = || declared_in(&self.desired.borrow(), &self.project, app) == Some(&declared);
-        let mut worst = OperationResult::Done;
-        for some in self.of_other_forms(app, &declared).await.chunks(at_once(&before.spec, manner)) {
-            match self.all(app, some, |slot| is_wanted().then(|| Task::Restart(old(slot)))).await {
-                OperationResult::Done => {}
-                OperationResult::Superseded => return OperationResult::Superseded,
-                failed => worst = failed,
-            }
-        }
-        worst
-    }
-
-    /// Slots that should run and whose process was started from something else.
-    async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<u32> {
-        let slots: Vec<u32> = (0..declared.instances()).filter(|slot| declared.may_run(*slot)).collect();
-        let now = self.surroundings.supervisor.look(self.instances(app, &slots)).await;
-        let others = now.instances.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
-        others.map(|(id, _)| id.slot).collect()
-    }
-
-    /// Nothing has to be kept any more of an update that came to a good end. What cannot be written now is judged again by
-    /// a wake-up.
-    pub(super) async fn conclude(&self, operation: &Operation, result: &OperationResult) {
-        let is_good_end = matches!(operation.verb, Verb::Roll { .. }) && *result == OperationResult::Done;
-        if is_good_end && self.update_of(&operation.app).is_some() {
-            let (project, name) = (self.project.clone(), operation.app.clone());
-            let _ = self.amend(vec![Change::Update { project, name, update: None }]).await;
-        }
-    }
-
     /// Ends new processes that are not to take their slots over.
     pub(super) async fn discard_successors(&self, app: &AppName, slots: &[u32]) {
         let left = self.surroundings.supervisor.look(self.successors(app, slots)).await;
@@ -299,7 +220,7 @@ impl Execution {
 }
 
 /// How many slots are replaced side by side.
-fn at_once(spec: &App, manner: UpdateStrategy) -> usize {
+pub(super) fn at_once(spec: &App, manner: UpdateStrategy) -> usize {
     let most = match manner {
         UpdateStrategy::Rolling => spec.update.max_surge,
         UpdateStrategy::Restart => spec.update.max_unavailable,

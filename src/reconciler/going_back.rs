@@ -1,0 +1,91 @@
+//! The end of a rolling update: nothing is kept of a good one, a bad one goes back to what the app was before.
+
+use std::sync::Arc;
+
+use super::OperationResult;
+use super::execute::Execution;
+use super::perform::declared_in;
+use super::rollout::at_once;
+use crate::model::{AppName, Cause, Change, Declared, Failure, Form, Operation, Update, UpdateStrategy, Verb};
+use crate::plan::is_of_form;
+use crate::supervisor::{Launch, Task};
+
+impl Execution {
+    /// What failed goes back to the form before, declared and running, unless the file does not want that, somebody
+    /// else took over, or there is no other form to go back to.
+    pub(super) async fn go_back(&self, app: &AppName, why: OperationResult, manner: UpdateStrategy) -> OperationResult {
+        let OperationResult::Failed { instance, failure, exit, last_lines, .. } = why else { return why };
+        let is_wanted = failure == Some(Failure::Aborted) || self.wants_revert(app);
+        let before = self.update_of(app).and_then(|update| update.from).filter(|_| is_wanted);
+        let reverted = match before {
+            Some(before) => Some(self.revert(app, &before, manner).await),
+            None => None,
+        };
+        if reverted == Some(OperationResult::Superseded) {
+            return OperationResult::Superseded;
+        }
+        let is_reverted = reverted == Some(OperationResult::Done);
+        let is_stuck = reverted.is_some() && !is_reverted;
+        OperationResult::Failed { instance: instance.settled(), failure, exit, last_lines, is_reverted, is_stuck }
+    }
+
+    fn wants_revert(&self, app: &AppName) -> bool {
+        self.declared(app).is_some_and(|declared| declared.spec.update.auto_revert)
+    }
+
+    /// What is kept of the app's rolling update.
+    pub(super) fn update_of(&self, app: &AppName) -> Option<Update> {
+        self.desired.borrow().projects.get(&self.project)?.updates.get(app).cloned()
+    }
+
+    /// Every slot whose process is of another form goes back to `before`, as long as nobody wants something else.
+    async fn revert(&self, app: &AppName, before: &Form, manner: UpdateStrategy) -> OperationResult {
+        let Some(declared) = self.declared(app).map(|declared| declared.in_form(before)) else {
+            return OperationResult::Superseded;
+        };
+        let (project, name) = (self.project.clone(), app.clone());
+        let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
+        let change = Change::App { project, name, declared: Box::new(declared.clone()) };
+        match self.amend(vec![ended, change]).await {
+            Ok(true) => {}
+            Ok(false) => return OperationResult::Superseded,
+            Err(why) => return OperationResult::Skipped { why },
+        }
+        let old = |slot| Launch {
+            epoch: declared.epoch_of(slot),
+            spec: Arc::clone(&before.spec),
+            digest: before.digest,
+            base: Arc::clone(&before.base),
+            base_digest: before.base_digest,
+            cause: Cause::Revert,
+        };
+        let is_wanted = || declared_in(&self.desired.borrow(), &self.project, app) == Some(&declared);
+        let mut worst = OperationResult::Done;
+        for some in self.of_other_forms(app, &declared).await.chunks(at_once(&before.spec, manner)) {
+            match self.all(app, some, |slot| is_wanted().then(|| Task::Restart(old(slot)))).await {
+                OperationResult::Done => {}
+                OperationResult::Superseded => return OperationResult::Superseded,
+                failed => worst = failed,
+            }
+        }
+        worst
+    }
+
+    /// Slots that should run and whose process was started from something else.
+    async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<u32> {
+        let slots: Vec<u32> = (0..declared.instances()).filter(|slot| declared.may_run(*slot)).collect();
+        let now = self.surroundings.supervisor.look(self.instances(app, &slots)).await;
+        let others = now.instances.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
+        others.map(|(id, _)| id.slot).collect()
+    }
+
+    /// Nothing has to be kept any more of an update that came to a good end. What cannot be written now is judged again by
+    /// a wake-up.
+    pub(super) async fn conclude(&self, operation: &Operation, result: &OperationResult) {
+        let is_good_end = matches!(operation.verb, Verb::Roll { .. }) && *result == OperationResult::Done;
+        if is_good_end && self.update_of(&operation.app).is_some() {
+            let (project, name) = (self.project.clone(), operation.app.clone());
+            let _ = self.amend(vec![Change::Update { project, name, update: None }]).await;
+        }
+    }
+}
