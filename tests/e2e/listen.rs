@@ -89,6 +89,23 @@ fn an_update_that_moves_to_another_address_goes_back_whatever_else_happens() {
 }
 
 #[test]
+fn what_is_stopped_in_an_update_is_not_listened_for() {
+    let (sandbox, old) = (Sandbox::new(), free_address());
+    ecosystem(&sandbox, old, 0, "");
+    sandbox.pm(&["apply"]).ok();
+    let slow = "update.min_healthy_time = \"60s\"";
+    let text = std::fs::read_to_string(sandbox.path("ecosystem.toml")).unwrap();
+    let text = text.replace("project = \"shop\"\n", "");
+    sandbox.ecosystem(
+        &text.replace("update = { min_healthy_time = \"0s\" }", slow).replace("VERSION = \"0\"", "VERSION = \"1\""),
+    );
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("it has begun", SOON, || sandbox.list().len() == 3);
+    sandbox.pm(&["stop", "web"]).ok();
+    wait_until("nobody listens", SOON, || TcpListener::bind(old).is_ok());
+}
+
+#[test]
 fn who_connects_while_nobody_is_there_is_answered_by_the_next_process() {
     let (sandbox, address) = (Sandbox::new(), free_address());
     ecosystem(&sandbox, address, 1, "");

@@ -289,6 +289,23 @@ fn another_name_and_another_form_at_once() {
 }
 
 #[test]
+fn a_service_that_becomes_a_task_is_run_as_one() {
+    let file = |kind: &str| {
+        format!(
+            "[[apps]]\nname = \"api\"\ncommand = \"sh run.sh\"\nkind = \"{kind}\"\nupdate = {{ min_healthy_time = \"0s\" }}\n"
+        )
+    };
+    let sandbox = Sandbox::new();
+    sandbox.file("run.sh", "[ -e once ] || { touch once; exec sleep 1000; }; echo done");
+    sandbox.ecosystem(&file("service"));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&file("task"));
+    sandbox.pm(&["apply"]).ok();
+    wait_until("the task has run", SOON, || sandbox.app_processes().is_empty());
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+}
+
+#[test]
 fn a_later_command_takes_a_roll_over_and_leaves_no_successor() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"60s\" }";
     let sandbox = Sandbox::applied(&app("1", 1, slow));
