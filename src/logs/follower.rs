@@ -34,7 +34,7 @@ pub struct Follower {
 impl Follower {
     /// Follows more logs, and answers with what they hold since `since`, in time order: what is said before anybody
     /// knows that there is something to follow is not lost. A log that cannot be read is followed from its beginning;
-    /// one that is followed already only gets its new name. Blocks on the disk.
+    /// one that is followed already only gets its new name. The newest 10,000 lines at most. Blocks on the disk.
     pub fn add(&mut self, sources: Vec<Source>, since: WallTime) -> Vec<Line> {
         let query = super::LogQuery { lines: LINES_MAX, since: Some(since) };
         let mut lines = Vec::new();
@@ -47,6 +47,7 @@ impl Follower {
                 Ok((said, one)) => {
                     self.trails.extend(one.trails);
                     lines.extend(said);
+                    keep_newest(&mut lines);
                 }
                 Err(_) => self.add_at(source, Place::default(), Splitter::default()),
             }
@@ -90,6 +91,14 @@ impl Follower {
     /// How many bytes were left out since the last question because the reader fell too far behind.
     pub fn take_skipped_bytes(&mut self) -> u64 {
         std::mem::take(&mut self.skipped_bytes)
+    }
+}
+
+/// A thousand apps may have said much before anybody looked.
+fn keep_newest(lines: &mut Vec<Line>) {
+    if lines.len() > LINES_MAX {
+        lines.sort_by_key(|line| line.at);
+        lines.drain(..lines.len() - LINES_MAX);
     }
 }
 

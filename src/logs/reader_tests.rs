@@ -130,6 +130,18 @@ fn following_begins_behind_the_history_and_holds_back_unfinished_lines() {
 }
 
 #[test]
+fn what_many_new_logs_have_said_is_answered_up_to_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources: Vec<Source> = (0..3).map(|number| source(&folder.path().join(format!("{number}.log")))).collect();
+    for (number, source) in (0..).zip(&sources) {
+        append(&source.path, "line\n".repeat(6000).as_bytes(), 100 + number);
+    }
+    let lines = Follower::default().add(sources, WallTime(0));
+    assert_eq!(lines.len(), 10_000);
+    assert_eq!((lines[0].at, lines[9_999].at), (WallTime(101), WallTime(102)), "the oldest are left out");
+}
+
+#[test]
 fn a_log_that_appears_later_or_is_emptied_or_replaced_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
