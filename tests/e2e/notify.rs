@@ -47,7 +47,7 @@ fn what_it_says_while_no_daemon_lives_is_not_lost() {
     let app = sayer(&sandbox, &["READY=1"]);
     sandbox.ecosystem(&format!("[[apps]]\nname = \"daemon\"\n{app}ready = {{ notify = true }}\n"));
     sandbox.pm(&["apply", "--detach"]).ok();
-    sandbox.wait_phase("daemon/0", "starting");
+    sandbox.wait_pid("daemon/0");
     let daemon = sandbox.daemon_pid();
     kill(daemon, libc::SIGSTOP);
     sandbox.file("1", "");

@@ -183,9 +183,8 @@ fn a_daemon_that_dies_while_waiting_does_not_give_more_time() {
         "#
     ));
     sandbox.pm(&["apply", "--detach"]).ok();
-    let pid = sandbox.wait_phase("deaf/0", "starting").pid.unwrap();
-    let daemon = sandbox.daemon_pid();
-    kill(daemon, libc::SIGKILL);
+    let pid = sandbox.wait_pid("deaf/0");
+    kill(sandbox.daemon_pid(), libc::SIGKILL);
     assert_eq!(sandbox.wait_phase("deaf/0", "starting").pid, Some(pid), "it goes on waiting for the same process");
     sandbox.wait_phase("deaf/0", "errored");
     let told = sandbox.pm(&["events", "deaf", "--json"]).ok().json();
@@ -226,7 +225,7 @@ fn a_line_that_was_printed_while_no_daemon_lived_counts() {
     );
     let apply = sandbox.start(&["apply", "--detach"]);
     finish(apply, "pm apply --detach").ok();
-    sandbox.wait_phase("log/0", "starting");
+    sandbox.wait_pid("log/0");
     let daemon = sandbox.daemon_pid();
     kill(daemon, libc::SIGSTOP);
     sandbox.file("go", "");

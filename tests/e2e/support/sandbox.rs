@@ -132,6 +132,12 @@ impl Sandbox {
         self.wait_phase(id, "running").pid.unwrap_or_else(|| panic!("{id} runs without a pid"))
     }
 
+    /// The pid of an instance, whatever its phase, as soon as it has a process.
+    #[track_caller]
+    pub fn wait_pid(&self, id: &str) -> u32 {
+        wait_for(&format!("{id} has a process"), SOON, || self.instance(id)?.pid)
+    }
+
     /// Everything that was started on behalf of this sandbox and lives.
     pub fn processes(&self) -> Vec<Process> {
         processes_with(self.root.path())
