@@ -12,7 +12,7 @@ use super::layout::{MAGIC, RecordCells, RowCells, VERSION};
 use super::row::{Row, RowState, unpack};
 use super::table::{ROWS, Table};
 
-/// Magic, version, boot id; rows follow at 64, 128 bytes each.
+/// Magic, version, boot id; rows follow at 64, 144 bytes each.
 const HEAD_BYTES: usize = 64;
 const ROW_BYTES: usize = size_of::<RowCells>();
 
@@ -119,7 +119,7 @@ fn head(table: &Table) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// The row as sixteen words, in the order of the layout.
+/// The row as eighteen words, in the order of the layout.
 fn image(cells: &RowCells) -> [u8; ROW_BYTES] {
     let pair = |low: i32, high: i32| u64::from(low.cast_unsigned()) | u64::from(high.cast_unsigned()) << 32;
     let mut words = [0; ROW_BYTES / 8];
@@ -134,6 +134,9 @@ fn image(cells: &RowCells) -> [u8; ROW_BYTES] {
     }
     words[14] = cells.started_boot.load(Acquire);
     words[15] = cells.exited_boot.load(Acquire);
+    for (word, cell) in words[16..].iter_mut().zip(&cells.outputs) {
+        *word = cell.load(Acquire);
+    }
     let mut bytes = [0; ROW_BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
         place.copy_from_slice(&word.to_ne_bytes());
@@ -156,6 +159,9 @@ fn put(cells: &RowCells, bytes: &[u8; ROW_BYTES]) {
     }
     cells.started_boot.store(word(bytes, 14), Relaxed);
     cells.exited_boot.store(word(bytes, 15), Relaxed);
+    for (index, cell) in (16..).zip(&cells.outputs) {
+        cell.store(word(bytes, index), Relaxed);
+    }
     cells.word.store(word(bytes, 0), Relaxed);
 }
 

@@ -1,11 +1,13 @@
 //! The anchor as a process of its own, with shell scripts in the daemon's place.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::link::{FIXED_END, LISTENER, LOCK, SEATS, TABLE};
 use super::run::live;
 use super::*;
 use crate::model::{Exit, Millis};
@@ -112,12 +114,15 @@ fn a_killed_daemon_is_back_with_the_same_inheritance() {
         let pid = running.daemon_pid();
         until("its list", || !running.read(&pid.to_string()).is_empty());
         let list = running.read(&pid.to_string());
-        let list: Vec<_> = list.lines().filter_map(|line| line.split_once(" -> ")).collect();
-        let numbers: Vec<_> = list.iter().filter_map(|pair| pair.0.rsplit(' ').next()?.parse::<i32>().ok()).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6], "{list:?}");
-        let inherited: Vec<String> = list.iter().skip(4).map(|pair| pair.1.to_owned()).collect();
-        assert!(inherited[0].contains("memfd:pm-table") && inherited[1].contains("socket:"), "{list:?}");
-        seen.push(inherited);
+        let target = |line: &str| {
+            let (left, target) = line.split_once(" -> ")?;
+            Some((left.rsplit(' ').next()?.parse::<i32>().ok()?, target.to_owned()))
+        };
+        let inherited: BTreeMap<i32, String> = list.lines().filter_map(target).collect();
+        assert!(inherited.keys().copied().eq(0..FIXED_END), "{inherited:?}");
+        assert!(inherited[&TABLE].contains("memfd:pm-table") && inherited[&LISTENER].contains("socket:"));
+        assert!((SEATS..FIXED_END).all(|number| inherited[&number] == "/dev/null"), "seats are free: {inherited:?}");
+        seen.push((inherited[&TABLE].clone(), inherited[&LISTENER].clone(), inherited[&LOCK].clone()));
         kill(pid);
         until("another daemon", || running.daemon_pid() != pid);
     }

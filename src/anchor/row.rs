@@ -149,6 +149,18 @@ impl Row {
         (at != 0).then(|| (os::exit_of(self.cells.exit_status.load(Acquire)), Moment(at)))
     }
 
+    /// The inode numbers of the pipes of standard output and standard error; 0 = none.
+    pub fn outputs(self) -> [u64; 2] {
+        self.cells.outputs.each_ref().map(|cell| cell.load(Acquire))
+    }
+
+    /// Records the pipes, by which they are found in the app's processes if nobody else holds them any more.
+    pub fn set_outputs(self, inodes: [u64; 2]) {
+        for (cell, inode) in self.cells.outputs.iter().zip(inodes) {
+            cell.store(inode, Release);
+        }
+    }
+
     /// What is remembered about the instance.
     pub fn record(self) -> Record {
         Record::load(&self.cells.record)
@@ -265,6 +277,7 @@ impl Row {
         for cell in [&cells.start_ticks, &cells.started_wall, &cells.started_boot, &cells.exited_boot] {
             cell.store(0, Relaxed);
         }
+        self.set_outputs([0; 2]);
         Record::default().store(&cells.record);
         cells.word.store(pack(0, RowState::Idle), Release);
         true

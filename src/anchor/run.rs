@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-use super::link::{ANCHOR_SOCKET, LISTENER, LOCK, TABLE};
+use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
 use crate::model::Digest;
@@ -54,7 +54,7 @@ pub fn run(home: &Path, ready_fd: Option<RawFd>) -> u8 {
 /// As [`run`], with any program in the daemon's place.
 pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, BootError>) -> u8 {
     // Out of the way of the fixed numbers and of stdio.
-    let ready = ready_fd.and_then(|fd| os::move_above(fd, LOCK + 1).ok());
+    let ready = ready_fd.and_then(|fd| os::move_above(fd, FIXED_END).ok());
     let reserved = reserve_numbers().map_err(at("arrange descriptors"));
     match reserved.and(daemon).and_then(|daemon| boot(home, daemon)) {
         Ok(mut anchor) => {
@@ -127,7 +127,6 @@ fn table(home: &Home) -> Result<Table, BootError> {
     if table.restore(&home.table()).map_err(at("read the mirror of the process table"))? == 0 {
         // Another boot, or nothing: whatever lies there is nobody's.
         os::remove_if_there(&home.table()).map_err(at("remove an old mirror of the process table"))?;
-        os::clear_fifos(&home.fifos()).map_err(at("clear the folder of pipes"))?;
     }
     let header = table.header();
     if let Ok(limit) = os::raise_file_limit() {
@@ -143,8 +142,8 @@ fn table(home: &Home) -> Result<Table, BootError> {
 /// Fills the fixed numbers with something harmless, so that nothing that is opened later gets them.
 fn reserve_numbers() -> io::Result<()> {
     // The first one opened may have one of these numbers itself: it must be closed before they are placed.
-    let null = os::copy_above(os::open_null()?.as_fd(), LOCK + 1)?;
-    (ANCHOR_SOCKET..=LOCK).try_for_each(|number| os::place(null.as_fd(), number))
+    let null = os::copy_above(os::open_null()?.as_fd(), FIXED_END)?;
+    (ANCHOR_SOCKET..FIXED_END).try_for_each(|number| os::place(null.as_fd(), number))
 }
 
 /// Puts what every daemon inherits under its fixed number. What was placed stays when the originals are closed.

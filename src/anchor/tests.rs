@@ -142,6 +142,7 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     first.begin(5, &record(1)).unwrap();
     first.mailbox().pid.store(321, Release);
     first.running(77).unwrap();
+    first.set_outputs([888, u64::MAX]);
     let mirror = Mirror::create(&path, &table).unwrap();
     second.begin(1, &record(2)).unwrap();
     mirror.write([second]).unwrap();
@@ -150,6 +151,7 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     assert_eq!(restored.restore(&path).unwrap(), 2);
     let row = restored.row(0).unwrap();
     assert_eq!((row.state(), row.generation(), row.pid()), (RowState::Running, 5, Some(321)));
+    assert_eq!((row.outputs(), restored.row(1).unwrap().outputs()), ([888, u64::MAX], [0; 2]));
     assert_eq!((row.start_ticks(), row.record(), row.started()), (Some(77), record(1), first.started()));
     assert_eq!(restored.row(1).unwrap().record(), record(2));
 

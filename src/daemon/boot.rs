@@ -15,7 +15,7 @@ use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
 use crate::reconciler::{Keeper, Reconciler, Surroundings};
 use crate::sensors;
 use crate::store::{Store, StoreError};
-use crate::supervisor::{Listeners, Supervisor, World};
+use crate::supervisor::{Listeners, Outputs, Supervisor, World};
 
 /// Threads that start processes: a script on a hung folder holds up one of them.
 const SPAWNERS: usize = 2;
@@ -89,6 +89,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         table,
         anchor: inherited.link,
         pump: pump.clone(),
+        outputs: Outputs::default(),
         events: events.clone(),
         listeners: Listeners::default(),
         spawners: Worker::start("pm-spawn", SPAWNERS, SPAWNS_MAX).map_err(at("start the spawning threads"))?,

@@ -1,6 +1,7 @@
 //! One pipe on its way into a file, and how patient it is while the file cannot be written.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{LogTarget, StreamKey, sys};
@@ -33,7 +34,7 @@ impl Default for Patience {
 /// A stream and how far it got.
 pub(super) struct Flow {
     pub(super) key: StreamKey,
-    pub(super) fifo: OwnedFd,
+    pub(super) pipe: Arc<OwnedFd>,
     pub(super) target: LogTarget,
     /// How much the pipe holds.
     pub(super) capacity: usize,
@@ -53,11 +54,11 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub(super) fn new(key: StreamKey, fifo: OwnedFd, target: LogTarget) -> Self {
-        let capacity = sys::pipe_capacity(fifo.as_fd());
+    pub(super) fn new(key: StreamKey, pipe: Arc<OwnedFd>, target: LogTarget) -> Self {
+        let capacity = sys::pipe_capacity(pipe.as_fd());
         Self {
             key,
-            fifo,
+            pipe,
             target,
             capacity,
             moved: 0,
@@ -71,7 +72,7 @@ impl Flow {
     }
 
     pub(super) fn pipe(&self) -> BorrowedFd<'_> {
-        self.fifo.as_fd()
+        self.pipe.as_fd()
     }
 
     /// What [`Self::moved`] will be when everything that is in the pipe now was taken out.

@@ -26,7 +26,7 @@ const FILES_MAX: usize = 256;
 
 /// What the thread is asked to do.
 pub(super) enum Command {
-    Attach(StreamKey, OwnedFd, Box<LogTarget>),
+    Attach(StreamKey, Arc<OwnedFd>, Box<LogTarget>),
     Retarget(StreamKey, Box<LogTarget>),
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
@@ -83,10 +83,10 @@ impl Pump {
         Ok(Self { door: Arc::new(Door { commands: Some(commands), bell }), grown })
     }
 
-    /// Moves what comes out of `fifo` (open for reading and writing, so that it never ends) to the target.
+    /// Moves what comes out of `pipe` (open for reading and writing, so that it never ends) to the target.
     /// A stream that bore the same key is drained and closed.
-    pub fn attach(&self, key: StreamKey, fifo: OwnedFd, target: LogTarget) {
-        self.send(Command::Attach(key, fifo, Box::new(target)));
+    pub fn attach(&self, key: StreamKey, pipe: impl Into<Arc<OwnedFd>>, target: LogTarget) {
+        self.send(Command::Attach(key, pipe.into(), Box::new(target)));
     }
 
     /// Moves everything that comes from now on (give or take a millisecond) to another file, or by other rules.

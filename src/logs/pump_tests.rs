@@ -275,7 +275,7 @@ fn a_pipe_without_writers_is_closed_and_does_not_spin() {
     let pump = Pump::start(|_| {}).unwrap();
     let (reader, mut writer) = io::pipe().unwrap();
     let watched = reader.try_clone().unwrap();
-    pump.attach(OUT, reader.into(), yard.target("out.log"));
+    pump.attach(OUT, OwnedFd::from(reader), yard.target("out.log"));
     writer.write_all(b"bye\n").unwrap();
     drop(writer);
     wait_until("the log is there", || fs::read(yard.log("out.log")).is_ok_and(|text| text == b"bye\n"));

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -245,7 +246,7 @@ fn following_a_pump_that_cuts_all_the_time_shows_every_line_once() {
         rotation: Rotation { size: Bytes(20_000), keep: 10_000 },
         on_full: OnLogFull::Block,
     };
-    pump.attach(key, reader.into(), target);
+    pump.attach(key, OwnedFd::from(reader), target);
     let (_, mut follower) = follow(&[source(&log)], &LogQuery::default()).unwrap();
     let app = std::thread::spawn(move || (0..100_000).for_each(|n| writeln!(writer, "{n}").unwrap()));
     let mut next = 0;

@@ -177,7 +177,7 @@ impl Worker {
     fn obey(&mut self) -> Orders {
         let orders = loop {
             match self.inbox.try_recv() {
-                Ok(Command::Attach(key, fifo, target)) => self.attach(key, fifo, *target),
+                Ok(Command::Attach(key, pipe, target)) => self.attach(key, pipe, *target),
                 Ok(Command::Retarget(key, target)) => self.retarget(key, *target),
                 Ok(Command::Detach(key)) => self.detach(key),
                 Ok(Command::Drain(keys, done)) => self.drain(&keys, done),
@@ -194,11 +194,11 @@ impl Worker {
         orders
     }
 
-    fn attach(&mut self, key: StreamKey, fifo: OwnedFd, target: LogTarget) {
+    fn attach(&mut self, key: StreamKey, pipe: Arc<OwnedFd>, target: LogTarget) {
         self.detach(key);
         self.last_token += 1;
         let token = self.last_token;
-        let flow = Flow::new(key, fifo, target);
+        let flow = Flow::new(key, pipe, target);
         if let Err(error) = self.epoll.add(flow.pipe(), token) {
             let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.path.display());
             (self.notices)(trouble(&flow, message));
@@ -282,10 +282,10 @@ impl Worker {
             self.discard(token);
         } else {
             let max = self.pace.batch_bytes();
-            let mut result = self.files.append(flow.fifo.as_fd(), &flow.target, max);
+            let mut result = self.files.append(flow.pipe.as_fd(), &flow.target, max);
             // The oldest of its own segments go first, one by one, until there is room.
             while result.as_ref().is_err_and(LogError::is_disk_full) && segments::remove_oldest(&flow.target.path) {
-                result = self.files.append(flow.fifo.as_fd(), &flow.target, max);
+                result = self.files.append(flow.pipe.as_fd(), &flow.target, max);
             }
             match result {
                 Ok(appended) => self.appended(token, &appended),
@@ -309,7 +309,7 @@ impl Worker {
         let was_busy = std::mem::take(&mut flow.is_busy);
         flow.is_busy = pace::is_busy(was_busy, appended.bytes, flow.capacity);
         if flow.is_busy && flow.may_grow {
-            flow.capacity = sys::grow_pipe(flow.fifo.as_fd(), BATCH_BYTES_MAX);
+            flow.capacity = sys::grow_pipe(flow.pipe.as_fd(), BATCH_BYTES_MAX);
             flow.may_grow = false;
         }
         if flow.is_busy && !was_busy {
@@ -377,7 +377,7 @@ impl Worker {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if let Some(blockage) = flow.blockage.as_mut().filter(|blockage| blockage.is_dropping) {
             let max = self.pace.batch_bytes();
-            let bytes = sys::splice(flow.fifo.as_fd(), self.nowhere.as_fd(), None, max).unwrap_or(0) as u64;
+            let bytes = sys::splice(flow.pipe.as_fd(), self.nowhere.as_fd(), None, max).unwrap_or(0) as u64;
             flow.moved += bytes;
             blockage.dropped_bytes += bytes;
             self.tell_dropped_when_due(token);
@@ -391,7 +391,7 @@ impl Worker {
         if should_be_heard == flow.is_heard {
             return;
         }
-        let pipe = flow.fifo.as_fd();
+        let pipe = flow.pipe.as_fd();
         let result = if should_be_heard { self.epoll.add(pipe, token) } else { self.epoll.remove(pipe) };
         match result {
             Ok(()) => flow.is_heard = should_be_heard,

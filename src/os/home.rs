@@ -16,7 +16,7 @@ const ROOT_RUN: &str = "/run/pm";
 pub struct Home {
     /// `PM_HOME`.
     pub root: PathBuf,
-    /// What only matters while the machine is up: lock, socket, pipes, table.
+    /// What only matters while the machine is up: lock, socket, table.
     pub run: PathBuf,
     /// Output of apps, and our own.
     pub logs: PathBuf,
@@ -87,7 +87,7 @@ impl Home {
     /// # Errors
     /// One of them cannot be made, or belongs to somebody else.
     pub fn create(&self) -> Result<(), HomeError> {
-        for path in [&self.root, &self.run, &self.logs, &self.state, &self.fifos(), &self.notify()] {
+        for path in [&self.root, &self.run, &self.logs, &self.state, &self.notify()] {
             create_private_folder(path).map_err(|source| HomeError::Folder { path: path.clone(), source })?;
         }
         Ok(())
@@ -106,11 +106,6 @@ impl Home {
     /// The mirror of the process table.
     pub fn table(&self) -> PathBuf {
         self.run.join("table")
-    }
-
-    /// The folder of the apps' pipes.
-    pub fn fifos(&self) -> PathBuf {
-        self.run.join("fifo")
     }
 
     /// The folder of the sockets that apps notify us by.

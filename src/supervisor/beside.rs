@@ -30,7 +30,6 @@ impl Loop {
             generation,
             launch: member.record.clone(),
             logs: member.machine.policy.logs.clone(),
-            has_pipes: true,
         };
         let world = Arc::clone(&self.world);
         let work = Box::new(move || {

@@ -33,8 +33,6 @@ pub(super) struct HookResult {
     pub row: u32,
     pub generation: u32,
     pub hook: Hook,
-    /// Its output opened the pipes of the instance.
-    pub has_pipes: bool,
     pub result: Result<(), String>,
     /// `None`: it was not even begun.
     leash: Option<Arc<Leash>>,
@@ -65,14 +63,8 @@ impl Hooks {
 
     fn start(&mut self, world: &Arc<World>, job: HookJob) {
         let key = (job.spawn.row.index(), job.hook);
-        let answer = HookResult {
-            row: key.0,
-            generation: job.spawn.generation,
-            hook: job.hook,
-            has_pipes: job.spawn.has_pipes,
-            result: Ok(()),
-            leash: None,
-        };
+        let answer =
+            HookResult { row: key.0, generation: job.spawn.generation, hook: job.hook, result: Ok(()), leash: None };
         let is_running = self.leashes.get(&key).is_some_and(|leash| !leash.is_over.load(Ordering::Acquire));
         if is_running && matches!(job.hook, Hook::OnCrash | Hook::OnGiveUp) {
             let result = Err("left out, the one before still runs".to_owned());
@@ -84,12 +76,11 @@ impl Hooks {
         let (world, ended_in) = (Arc::clone(world), self.ended_in.clone());
         let held = Arc::clone(&leash);
         let work = Box::new(move || {
-            let (has_pipes, result) = run(&world, &job, &leash);
+            let result = run(&world, &job, &leash);
             leash.is_over.store(true, Ordering::Release);
             let (row, generation) = (job.spawn.row.index(), job.spawn.generation);
             // The loop is gone only when the daemon leaves.
-            let _ =
-                ended_in.send(HookResult { row, generation, hook: job.hook, has_pipes, result, leash: Some(leash) });
+            let _ = ended_in.send(HookResult { row, generation, hook: job.hook, result, leash: Some(leash) });
         });
         if self.crew.submit(work).is_ok() {
             self.leashes.insert(key, held);
@@ -155,16 +146,12 @@ fn kill_tree(process: &PidFd) {
     }
 }
 
-/// Runs a hook to its end or its limit, or until it is ended from outside. Also returns whether the pipes are open by now.
-fn run(world: &World, job: &HookJob, leash: &Leash) -> (bool, Result<(), String>) {
+/// Runs a hook to its end or its limit, or until it is ended from outside.
+fn run(world: &World, job: &HookJob, leash: &Leash) -> Result<(), String> {
     if leash.is_ended.load(Ordering::Acquire) {
-        return (job.spawn.has_pipes, Err("was ended".to_owned()));
+        return Err("was ended".to_owned());
     }
-    let plan = match hook_plan(world, &job.spawn, &job.command, &job.more) {
-        Ok(plan) => plan,
-        Err(failure) => return (job.spawn.has_pipes, Err(failure.to_string())),
-    };
-    let has_pipes = job.spawn.has_pipes || !job.spawn.logs.disable_logs;
+    let plan = hook_plan(world, &job.spawn, &job.command, &job.more).map_err(|failure| failure.to_string())?;
     let (pid, errno, stage) = Default::default();
     let mailbox = Mailbox { pid: &pid, errno: &errno, stage: &stage };
     let pid = match os::spawn(&plan, &mailbox, Parent::Caller) {
@@ -177,20 +164,19 @@ fn run(world: &World, job: &HookJob, leash: &Leash) -> (bool, Result<(), String>
                 process.exits_within(Millis::seconds(1));
                 let _ = os::reap_exit(child, false);
             }
-            return (has_pipes, Err(error.to_string()));
+            return Err(error.to_string());
         }
     };
     drop(plan);
     let process = match PidFd::open(pid) {
         Ok(process) => leash.process.get_or_init(|| process),
-        Err(error) => return (has_pipes, Err(error.to_string())),
+        Err(error) => return Err(error.to_string()),
     };
-    let result = match wait(job.limit, leash, process, pid) {
+    match wait(job.limit, leash, process, pid) {
         Some(exit) if exit.is_success() => Ok(()),
         Some(exit) => Err(exit.to_string()),
         None => Err(format!("took longer than {} and was killed", job.limit)),
-    };
-    (has_pipes, result)
+    }
 }
 
 /// Waits until the hook has ended and was reaped; `None` = its time was over, and it was killed.
@@ -225,7 +211,6 @@ impl Loop {
             generation: member.machine.generation,
             launch: if has_process { member.record.clone() } else { member.next.clone() },
             logs: policy.logs.clone(),
-            has_pipes: member.has_pipes,
         };
         let mut more = Environment::from([("PM_HOOK".to_owned(), hook.word().to_owned())]);
         if let Some(exit) = member.last_exit {
@@ -243,15 +228,13 @@ impl Loop {
 
     pub(super) fn hook_ended(&mut self, ended: HookResult) {
         let is_wanted = self.hooks.take_in(&ended);
-        let HookResult { row, generation, hook, has_pipes, result, .. } = ended;
+        let HookResult { row, generation, hook, result, .. } = ended;
         if !self.hooks.is_busy(row)
             && let Some(member) = self.unfreed.remove(&row)
         {
             return self.free(&member);
         }
-        let Some(member) = self.roster.get_mut(row) else { return };
-        member.has_pipes |= has_pipes;
-        if is_wanted {
+        if is_wanted && self.roster.get(row).is_some() {
             self.step(row, Input::HookEnded { generation, hook, result });
         }
     }

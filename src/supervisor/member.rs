@@ -33,8 +33,6 @@ pub(super) struct Member {
     pub last_exit: Option<Exit>,
     /// What memory has cost its tree.
     pub oom_kills: OomKills,
-    /// Whether its pipes are open and pumped.
-    pub has_pipes: bool,
     /// What it can tell us by itself.
     pub voices: Voices,
     /// What it has said about itself (`STATUS=`).
@@ -66,7 +64,6 @@ impl Member {
             started: None,
             last_exit: None,
             oom_kills: OomKills::default(),
-            has_pipes: false,
             voices: Voices::default(),
             status: None,
             beat: None,

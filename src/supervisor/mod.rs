@@ -10,6 +10,7 @@ mod listeners;
 mod lost;
 mod member;
 mod out_of_memory;
+mod outputs;
 mod perform;
 mod recover;
 mod roster;
@@ -29,6 +30,7 @@ use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, 
 use crate::os::Helper;
 
 pub use listeners::Listeners;
+pub use outputs::Outputs;
 pub use recover::Recovered;
 pub use world::{Specs, World, log_path};
 

@@ -90,7 +90,6 @@ impl Loop {
             generation,
             launch: member.next.clone(),
             logs: member.machine.policy.logs.clone(),
-            has_pipes: member.has_pipes,
         };
         let (id, launch, row) = (job.id.clone(), job.launch.clone(), job.row);
         let (world, results) = (Arc::clone(&self.world), self.spawned_in.clone());
@@ -265,12 +264,9 @@ impl Loop {
         self.unmirrored.insert(row);
     }
 
-    /// New log settings reach the pump at once.
+    /// New log settings reach the pump at once; it ignores instances without pipes.
     pub(super) fn retarget(&self, row: u32) {
         let Some(member) = self.roster.get(row) else { return };
-        if !member.has_pipes {
-            return;
-        }
         for stream in [Stream::Stdout, Stream::Stderr] {
             let target = self.world.target(&member.id, stream, &member.machine.policy.logs);
             self.world.pump.retarget(StreamKey { row, stream }, target);

@@ -1,11 +1,13 @@
 //! Boot: the rows that the last daemon left become members again.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::member::Member;
 use super::out_of_memory::OomKills;
+use super::outputs::Writer;
 use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
@@ -97,8 +99,8 @@ impl Loop {
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
-        if let Err(error) = self.world.reconnect(&mut member, pipes) {
-            let message = format!("cannot open the log pipes of {}: {error}", member.id);
+        if let Err(error) = self.reconnect(&member, pipes) {
+            let message = format!("cannot find the output of {}: {error}", member.id);
             self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
         let voices = Voices::recover(&self.world, row.index(), generation, &member.record.spec, pipes);
@@ -133,6 +135,15 @@ impl Loop {
         if has_ended || is_watched == Some(false) {
             self.ended(token(row.index(), generation));
         }
+    }
+
+    /// Lets the output of an instance flow again, if it has one.
+    fn reconnect(&self, member: &Member, held: &mut BTreeMap<(u64, u32), OwnedFd>) -> io::Result<()> {
+        let logs = &member.machine.policy.logs;
+        if logs.disable_logs || member.machine.generation == 0 {
+            return Ok(());
+        }
+        self.world.reconnect(&Writer { row: member.row, id: &member.id, logs, owner: None }, held)
     }
 
     /// Nobody is left who could speak there.

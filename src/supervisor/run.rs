@@ -327,7 +327,6 @@ impl Loop {
                 member.record = launch;
                 // Before its first instruction: what it prints is younger.
                 member.started = Some(member.row.started().1);
-                member.has_pipes = !member.machine.policy.logs.disable_logs || member.has_pipes;
                 member.process = spawned.process;
                 let is_watched = match &member.process {
                     Some(process) => self.exits.add(process, token(row, generation)).is_ok(),

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::outputs::Writer;
 use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
 use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream};
-use crate::os::{self, ExecPlan, Fifo, Identity, Output, PidFd, SpawnFailed, User};
+use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
 use crate::rules::{self, Place};
 
 /// How long a restart waits for the journal; only a disk that hangs takes longer.
@@ -32,8 +33,6 @@ pub(super) struct SpawnJob {
     pub launch: Launch,
     /// Where its output goes now; may be newer than the launch.
     pub logs: LogPolicy,
-    /// The pipes are open already.
-    pub has_pipes: bool,
 }
 
 /// What became of it.
@@ -130,8 +129,9 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
         let cookie = format!("{}.{HOOK_MARK}", world.cookie(job.row.index(), job.generation));
         let mut env = environment(world, job, user.as_ref(), &cookie);
         env.extend(more.clone());
-        let Output::Paths([_, log]) = outputs(world, job, user.as_ref())? else {
-            return Err(refused(SpawnStage::Output, command, "it has no log"));
+        let output = match outputs(world, job, user.as_ref())? {
+            Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
+            other => other,
         };
         let text = |text: &str| c_string(SpawnStage::Exec, text);
         Ok(ExecPlan {
@@ -141,7 +141,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
             cwd: c_string(SpawnStage::Folder, &job.launch.spec.run.cwd.to_string_lossy())?,
             identity: user.map(|user| user.identity),
             umask: job.launch.spec.run.umask.unwrap_or(0o022),
-            output: Output::Paths([log.clone(), log]),
+            output,
             handed: Vec::new(),
             is_told_its_pid: false,
             open_files_soft: world.table.open_files_soft(),
@@ -285,22 +285,16 @@ fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailur
     }
 }
 
-/// The pipes that the process is to open; their reading ends are handed to the anchor and to the pump the first time.
+/// The pipes that the process is to open.
 fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result<Output, SpawnFailure> {
     if job.logs.disable_logs {
-        return Ok(Output::Paths([c"/dev/null".to_owned(), c"/dev/null".to_owned()]));
+        return Ok(Output::Nowhere);
     }
     let owner = wanted.map(|wanted| (wanted.identity.uid, wanted.identity.gid));
-    let pipes = || -> io::Result<[Fifo; 2]> {
-        let create = |stream| Fifo::create(&world.home.fifos(), job.row.index(), stream, owner);
-        let pipes = [create(Stream::Stdout)?, create(Stream::Stderr)?];
-        if !job.has_pipes {
-            world.connect(&pipes, job.row.index(), &job.id, &job.logs)?;
-        }
-        Ok(pipes)
-    };
-    let pipes = pipes().map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    if job.has_pipes {
+    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs, owner };
+    let (pipes, were_there) =
+        world.pipes_for(&writer).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
+    if were_there {
         let row = job.row.index();
         let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec();
         match job.launch.spec.ready.as_ref().map(|ready| &ready.probe) {
@@ -309,7 +303,7 @@ fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result
             _ => world.pump.mark_soon(keys),
         }
     }
-    Ok(Output::Paths(pipes.map(|pipe| pipe.c_path())))
+    Ok(Output::Pipes(pipes))
 }
 
 pub(super) fn c_string(stage: SpawnStage, text: &str) -> Result<CString, SpawnFailure> {

@@ -1,18 +1,15 @@
 //! What the supervisor works with: the table, the anchor, the pump, the bus.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::listeners::Listeners;
-use super::member::Member;
-use crate::anchor::{AnchorLink, HELD_ERRORS, HELD_OUTPUT, Mirror, ROWS, Row, RowState, Table};
+use super::outputs::Outputs;
+use crate::anchor::{AnchorLink, Mirror, ROWS, Row, RowState, Table};
 use crate::events::Events;
-use crate::logs::{self, LogTarget, Pump, StreamKey};
+use crate::logs::{self, LogTarget, Pump};
 use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Stream};
-use crate::os::{Fifo, Groups, Home, Worker};
+use crate::os::{Groups, Home, Worker};
 
 /// Shared by the loop and the spawning threads; nothing in it is changed but through its own atomics and locks.
 #[derive(Debug)]
@@ -27,6 +24,8 @@ pub struct World {
     pub anchor: AnchorLink,
     /// Writes the logs.
     pub pump: Pump,
+    /// The pipes that come out of apps.
+    pub outputs: Outputs,
     /// Where facts are told.
     pub events: Events,
     /// Sockets that are held open for apps.
@@ -81,52 +80,6 @@ impl World {
         (home == self.table.home_id() && row < ROWS).then_some(row)
     }
 
-    /// Opens the reading ends of both pipes of a row: for the anchor, which outlives us, and for the pump.
-    ///
-    /// # Errors
-    /// No descriptors left; the anchor is gone.
-    pub fn connect(&self, pipes: &[Fifo; 2], row: u32, id: &InstanceId, policy: &LogPolicy) -> io::Result<()> {
-        let readers = [pipes[0].open_reader()?, pipes[1].open_reader()?];
-        self.anchor.hold_two(u64::from(row), HELD_OUTPUT, [readers[0].as_fd(), readers[1].as_fd()])?;
-        for (reader, stream) in readers.into_iter().zip([Stream::Stdout, Stream::Stderr]) {
-            self.pump.attach(StreamKey { row, stream }, reader, self.target(id, stream, policy));
-        }
-        Ok(())
-    }
-
-    /// Opens the pipes of an instance that an earlier daemon started, so that its output flows again: what the anchor
-    /// held for it, else (after the death of both) the pipes by their names.
-    pub(super) fn reconnect(&self, member: &mut Member, held: &mut BTreeMap<(u64, u32), OwnedFd>) -> io::Result<()> {
-        let policy = &member.machine.policy.logs;
-        if policy.disable_logs || member.machine.generation == 0 {
-            return Ok(());
-        }
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let key = StreamKey { row: member.row.index(), stream };
-            if let Some(reader) = held.remove(&(u64::from(key.row), held_kind(stream))) {
-                self.pump.attach(key, reader, self.target(&member.id, stream, policy));
-            } else {
-                let reader = Fifo::create(&self.home.fifos(), key.row, stream, None)?.open_reader()?;
-                self.anchor.hold(u64::from(key.row), held_kind(stream), reader.as_fd())?;
-                self.pump.attach(key, reader, self.target(&member.id, stream, policy));
-            }
-        }
-        member.has_pipes = true;
-        Ok(())
-    }
-
-    /// Closes the pipes of a row and forgets them, after what is in them has been written.
-    pub fn disconnect(&self, row: u32) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            let key = StreamKey { row, stream };
-            self.pump.detach(key);
-            // An anchor that does not listen is about to be replaced; the new one holds nothing of this row.
-            let _ = self.anchor.drop_held(u64::from(row), held_kind(stream));
-        }
-        // The next user of the row gets new pipes: whoever still holds these cannot write into its log.
-        Fifo::remove(&self.home.fifos(), row);
-    }
-
     /// Where a stream goes under a policy.
     pub fn target(&self, id: &InstanceId, stream: Stream, policy: &LogPolicy) -> LogTarget {
         LogTarget {
@@ -153,13 +106,6 @@ pub fn log_path(home: &Home, id: &InstanceId, stream: Stream, policy: &LogPolicy
     match named {
         Some(path) => PathBuf::from(path.fill(id.slot, None)),
         None => logs::default_path(&home.logs, &id.app.project, &id.app.name, id.slot, stream),
-    }
-}
-
-fn held_kind(stream: Stream) -> u32 {
-    match stream {
-        Stream::Stdout => HELD_OUTPUT,
-        Stream::Stderr => HELD_ERRORS,
     }
 }
 

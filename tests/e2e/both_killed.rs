@@ -105,6 +105,23 @@ fn output_of_the_gap_is_not_lost() {
     wait_until("both lines are there", SOON, || sandbox.log_text("api", "out", 0) == b"before\nin the gap\n");
 }
 
+#[test]
+fn output_of_the_gap_is_found_although_only_a_child_still_has_the_pipe() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        "parent.sh",
+        "(while [ ! -e go ]; do sleep 0.01; done; echo in the gap; touch said; exec sleep 1000) &\nexec >/dev/null 2>&1\ntouch silent\nwait\n",
+    );
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh parent.sh\"\n");
+    sandbox.pm(&["apply"]).ok();
+    wait_until("the parent has closed its output", SOON, || sandbox.path("silent").exists());
+    kill_both(&sandbox);
+    sandbox.file("go", "");
+    wait_until("the child has spoken", SOON, || sandbox.path("said").exists());
+    sandbox.pid("api/0");
+    wait_until("its line is there", SOON, || sandbox.log_text("api", "out", 0) == b"in the gap\n");
+}
+
 fn is_sleep(process: &Process) -> bool {
     process.args.first().is_some_and(|word| word.ends_with("sleep"))
 }

@@ -3,7 +3,6 @@
 mod cgroup;
 mod descriptors;
 mod exit_watch;
-mod fifo;
 mod heir;
 mod inotify;
 mod listeners;
@@ -11,6 +10,7 @@ mod memory;
 mod messages;
 mod packet;
 mod pidfd;
+mod pipe;
 mod poller;
 mod proc;
 mod reaper;
@@ -24,7 +24,6 @@ mod usage;
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
-pub use fifo::{Fifo, clear_fifos, queued_bytes, splice};
 pub use heir::Heir;
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
@@ -37,6 +36,7 @@ pub use messages::{
 };
 pub use packet::{PASSED_MAX, packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
+pub use pipe::{give_pipe, output_pipe, pipe_inode, pipe_of_process};
 pub use poller::{Poller, Ready, Waker};
 pub use proc::{
     ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, oom_kills, own_pid, parent_pid,
@@ -45,6 +45,8 @@ pub use proc::{
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
-pub use spawn::{ExecPlan, Identity, Mailbox, Output, Parent, SpawnFailed, set_child_oom_score, spawn};
+pub use spawn::{
+    ExecPlan, Identity, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats,
+};
 pub use tree::{Leftover, descendants, leftovers};
 pub use usage::{cpu_of_all, memory_of_all, trees};

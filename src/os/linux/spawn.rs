@@ -7,8 +7,8 @@
 //! Guarantees: the kernel stores the pid into the mailbox before the child can run; a SIGKILL of this process at any
 //! instant leaves either no child and no pid, or both.
 //!
-//! A child whose outputs are [`Output::Paths`] shares our descriptors at first (`CLONE_FILES`) and then gets an empty
-//! table of its own. Copying ours and closing each copy again would be most of what a start costs when we hold three
+//! A child shares our descriptors at first (`CLONE_FILES`) and then copies the few of them that it needs ([`seats`]), if
+//! nothing but its outputs is handed over. Copying all of ours and closing each copy again would be most of what a start costs when we hold three
 //! descriptors for each of a thousand apps.
 
 use std::cell::UnsafeCell;
@@ -16,6 +16,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::model::{Limits, SpawnStage};
@@ -24,8 +25,10 @@ use crate::os::errno::checked;
 use super::proc::parent_pid;
 use super::stack::with_stack;
 
+mod seats;
 mod standard;
 
+pub use seats::{SEAT_NUMBERS, take_seats};
 use standard::{Standard, arrange_descriptors};
 
 /// Everything that a child needs, decided and allocated before it exists.
@@ -62,11 +65,12 @@ pub struct ExecPlan {
 /// Where the standard output and the standard error of a child go, in this order.
 #[derive(Debug)]
 pub enum Output {
+    /// Nothing of it is kept.
+    Nowhere,
     /// Copies of these descriptors.
     Opened([OwnedFd; 2]),
-    /// These files (absolute paths), which the child opens for reading and writing before it changes its user. Costs
-    /// the same however many descriptors we hold.
-    Paths([CString; 2]),
+    /// Ends of its own of these pipes ([`super::output_pipe`]).
+    Pipes([Arc<OwnedFd>; 2]),
 }
 
 /// User, group and supplementary groups, as numbers.
@@ -122,8 +126,8 @@ pub fn set_child_oom_score(score: i32) {
 /// folder blocks here, so the caller has a thread of its own for it.
 ///
 /// # Errors
-/// The step that failed. With [`SpawnStage::Clone`] no process was created; with every other step the child existed,
-/// its pid stands in the mailbox, and its exit (code 127) is reported like any other.
+/// The step that failed. If a pid stands in the mailbox, the child existed, and its exit (code 127) is reported like
+/// any other; else no process was created.
 pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u32, SpawnFailed> {
     let failed = |stage, error: &io::Error| SpawnFailed { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) };
     let flags = match parent {
@@ -136,7 +140,7 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
     let blocked = BlockedSignals::new();
     let flags = match prepared.standard {
         Standard::Copied(_) => flags,
-        Standard::OpenedByChild(_) => flags | libc::CLONE_FILES,
+        Standard::Seated(_) => flags | libc::CLONE_FILES,
     };
     let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     let created = with_stack(|stack| {
@@ -213,7 +217,7 @@ struct Prepared<'a> {
     cwd: &'a CStr,
     identity: Option<&'a Identity>,
     umask: u32,
-    standard: Standard<'a>,
+    standard: Standard,
     open_files: Option<libc::rlimit>,
     oom_score: Option<String>,
     /// `LISTEN_PID=` and its digits, which the child fills in; `envp` points here.

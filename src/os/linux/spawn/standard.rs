@@ -1,48 +1,49 @@
 //! The descriptors that a child starts with.
 
-use std::ffi::{CStr, c_int, c_long};
-use std::fs::OpenOptions;
+use std::ffi::{c_int, c_long};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use super::seats::Seat;
 use super::{Output, step};
 use crate::model::SpawnStage;
-use crate::os::linux::descriptors::copy_above;
+use crate::os::linux::descriptors::{copy_above, open_null};
+use crate::os::linux::pipe::another_end;
 
 /// The descriptors of the child: stdin, stdout, stderr.
-pub(super) enum Standard<'a> {
-    /// And what is handed over: 0, 1, 2, 3, … None of them stands at a number that another one goes to.
+pub(super) enum Standard {
+    /// Nothing else. The child shares our table at first, and copies the part with the seats.
+    Seated(Seat),
+    /// And what is handed over: 0, 1, 2, 3, … None of them stands at a number that another one goes to. The child has
+    /// a copy of our whole table.
     Copied(Vec<OwnedFd>),
-    OpenedByChild([(&'a CStr, c_int); 3]),
 }
 
-const NOTHING: &CStr = c"/dev/null";
-
-impl<'a> Standard<'a> {
-    pub(super) fn of(output: &'a Output, handed: &[OwnedFd]) -> io::Result<Self> {
-        let open = |path: &CStr| {
-            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
-            OpenOptions::new().read(true).write(true).open(path).map(OwnedFd::from)
-        };
+impl Standard {
+    pub(super) fn of(output: &Output, handed: &[OwnedFd]) -> io::Result<Self> {
         match output {
-            Output::Opened([stdout, stderr]) => Self::copied([stdout.as_fd(), stderr.as_fd()], handed),
-            Output::Paths([stdout, stderr]) if handed.is_empty() => Ok(Self::OpenedByChild([
-                (NOTHING, libc::O_RDONLY),
-                (stdout.as_c_str(), libc::O_RDWR),
-                (stderr.as_c_str(), libc::O_RDWR),
-            ])),
-            // An empty table could not be filled from ours.
-            Output::Paths([stdout, stderr]) => {
-                let (stdout, stderr) = (open(stdout)?, open(stderr)?);
-                Self::copied([stdout.as_fd(), stderr.as_fd()], handed)
+            Output::Nowhere => {
+                let nothing = open_null()?;
+                Self::with([nothing.as_fd(), nothing.as_fd()], handed)
             }
+            Output::Opened([stdout, stderr]) => Self::with([stdout.as_fd(), stderr.as_fd()], handed),
+            Output::Pipes([stdout, stderr]) => {
+                let ends = [another_end(stdout.as_fd())?, another_end(stderr.as_fd())?];
+                Self::with(ends.each_ref().map(AsFd::as_fd), handed)
+            }
+        }
+    }
+
+    fn with(output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
+        match Seat::with(output).filter(|_| handed.is_empty()) {
+            Some(seat) => Ok(Self::Seated(seat)),
+            None => Self::copied(output, handed),
         }
     }
 
     /// Copies that no `dup2` onto a number of the child can overwrite.
     fn copied(output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
-        let stdin = OpenOptions::new().read(true).open("/dev/null")?;
+        let stdin = open_null()?;
         let lowest = c_int::try_from(3 + handed.len()).unwrap_or(c_int::MAX);
         let all = [stdin.as_fd()].into_iter().chain(output).chain(handed.iter().map(AsFd::as_fd));
         Ok(Self::Copied(all.map(|fd| copy_above(fd, lowest)).collect::<io::Result<_>>()?))
@@ -50,34 +51,31 @@ impl<'a> Standard<'a> {
 }
 
 /// The standard descriptors, what is handed over, and no other.
-pub(super) fn arrange_descriptors(standard: &Standard<'_>) -> Result<(), (SpawnStage, c_int)> {
-    let is_done = |returned| step(SpawnStage::Descriptors, returned);
-    // SAFETY: raw system calls; every path is null-terminated and was complete before the child existed.
-    unsafe {
-        match standard {
-            Standard::Copied(fds) => {
-                for (fd, target) in fds.iter().zip(0..) {
-                    is_done(libc::syscall(libc::SYS_dup3, c_long::from(fd.as_raw_fd()), c_long::from(target), 0))?;
-                }
-                // All of ours are CLOEXEC anyway; this is for what some library has opened without.
-                close_from(c_int::try_from(fds.len()).unwrap_or(c_int::MAX), libc::CLOSE_RANGE_CLOEXEC);
+pub(super) fn arrange_descriptors(standard: &Standard) -> Result<(), (SpawnStage, c_int)> {
+    match standard {
+        Standard::Seated(seat) => {
+            // Until here the table is shared with our parent: nothing may be closed in it.
+            if close_from(seat.above(), libc::CLOSE_RANGE_UNSHARE) < 0 {
+                // SAFETY: no pointers are passed. Before Linux 5.9.
+                is_done(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_FILES) })?;
             }
-            Standard::OpenedByChild(files) => {
-                // Until here the table is shared with our parent: nothing may be closed in it.
-                if close_from(0, libc::CLOSE_RANGE_UNSHARE) < 0 {
-                    is_done(libc::syscall(libc::SYS_unshare, libc::CLONE_FILES))?; // before Linux 5.9
-                    for number in 0..3 {
-                        libc::syscall(libc::SYS_close, c_long::from(number));
-                    }
-                }
-                for (path, flags) in files {
-                    // The lowest number that is free: 0, 1, 2.
-                    is_done(libc::syscall(libc::SYS_openat, c_long::from(libc::AT_FDCWD), path.as_ptr(), *flags, 0))?;
-                }
-            }
+            seat.numbers().zip(0..).try_for_each(place)?;
         }
+        Standard::Copied(fds) => fds.iter().map(AsRawFd::as_raw_fd).zip(0..).try_for_each(place)?,
     }
+    let own = if let Standard::Copied(fds) = standard { fds.len() } else { 3 };
+    // All of ours are CLOEXEC anyway; this is for what some library has opened without.
+    close_from(c_int::try_from(own).unwrap_or(c_int::MAX), libc::CLOSE_RANGE_CLOEXEC);
     Ok(())
+}
+
+fn place((number, target): (c_int, c_int)) -> Result<(), (SpawnStage, c_int)> {
+    // SAFETY: no pointers are passed.
+    is_done(unsafe { libc::syscall(libc::SYS_dup3, c_long::from(number), c_long::from(target), 0) })
+}
+
+fn is_done(returned: c_long) -> Result<(), (SpawnStage, c_int)> {
+    step(SpawnStage::Descriptors, returned)
 }
 
 /// `close_range(2)` from `first` to the end.

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::*;
-use crate::model::Stream;
 use crate::os::linux::reaper::reap;
-use crate::os::linux::{Fifo, PidFd, Poller, proc_stat, start_ticks, ticks_now};
+use crate::os::linux::{PidFd, Poller, copy_above, output_pipe, proc_stat, start_ticks, ticks_now};
 
 /// What came of one spawn.
 struct Ended {
@@ -105,15 +105,21 @@ fn a_child_sees_no_descriptor_but_its_own_three() {
     assert_eq!(ended.output, "0\n1\n2\n3\n", "3 is the folder that ls reads");
 }
 
+fn take_some_seats() {
+    let nothing = crate::os::open_null().unwrap();
+    let numbers = std::iter::repeat_with(|| copy_above(nothing.as_fd(), 3).unwrap());
+    take_seats(numbers.take(SEAT_NUMBERS.cast_unsigned() as usize)).unwrap();
+}
+
 #[test]
-fn a_child_that_opens_its_outputs_itself_gets_them_and_leaves_ours_alone() {
-    let home = tempfile::tempdir().unwrap();
+fn a_child_on_a_seat_gets_its_outputs_and_leaves_ours_alone() {
+    take_some_seats();
     let leak = File::open("/dev/null").unwrap();
     crate::os::keep_across_exec(leak.as_fd()).unwrap();
-    let [out, err] = [Stream::Stdout, Stream::Stderr].map(|stream| Fifo::create(home.path(), 0, stream, None).unwrap());
-    let [mut printed, mut complained] = [&out, &err].map(|fifo| File::from(fifo.open_reader().unwrap()));
+    let pipes = [output_pipe(None).unwrap(), output_pipe(None).unwrap()];
+    let [mut printed, mut complained] = pipes.each_ref().map(|pipe| File::from(pipe.try_clone().unwrap()));
     let (mut plan, reader) = plan("/bin/sh", &["sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0 >&2"]);
-    plan.output = Output::Paths([out.c_path(), err.c_path()]);
+    plan.output = Output::Pipes(pipes.map(Arc::new));
     let ended = run((plan, reader));
     assert_eq!(ended.result, Ok(ended.pid.cast_unsigned()));
     let mut text = [0; 64];
@@ -125,12 +131,28 @@ fn a_child_that_opens_its_outputs_itself_gets_them_and_leaves_ours_alone() {
 }
 
 #[test]
+fn more_can_spawn_at_once_than_there_are_seats() {
+    take_some_seats();
+    let threads: Vec<_> = (0..12)
+        .map(|number| {
+            std::thread::spawn(move || {
+                (0..10).all(|_| shell(&format!("echo {number}")).output == format!("{number}\n"))
+            })
+        })
+        .collect();
+    assert!(threads.into_iter().all(|thread| thread.join().unwrap()), "each gets its own output");
+}
+
+#[test]
 fn an_output_that_cannot_be_opened_is_told_and_closes_nothing_of_ours() {
     let (mut plan, reader) = plan("/bin/true", &["true"]);
-    plan.output = Output::Paths([c"/nowhere/out".to_owned(), c"/nowhere/err".to_owned()]);
+    let (pipe, _writer) = io::pipe().unwrap();
+    let socket = UnixStream::pair().unwrap().0; // nothing that could be opened once more
+    plan.output = Output::Pipes([Arc::new(pipe.into()), Arc::new(socket.into())]);
     let kept = File::open("/dev/null").unwrap();
     let ended = run((plan, reader));
-    assert_eq!(ended.result, Err(SpawnFailed { stage: SpawnStage::Descriptors, errno: libc::ENOENT }));
+    assert_eq!(ended.result, Err(SpawnFailed { stage: SpawnStage::Descriptors, errno: libc::ENXIO }));
+    assert_eq!(ended.pid, 0, "there was no child");
     assert!(kept.metadata().is_ok());
 }
 
@@ -205,13 +227,6 @@ fn nothing_is_started_under_a_parent_that_is_not_the_anchor() {
     let failed = spawn(&plan, &mailbox, Parent::Anchor(std::process::id())).unwrap_err();
     assert_eq!((failed.stage, failed.errno), (SpawnStage::Clone, libc::ESRCH));
     assert_eq!(pid.into_inner(), 0);
-}
-
-#[test]
-fn many_threads_can_spawn_at_once() {
-    let threads: Vec<_> =
-        (0..4).map(|_| std::thread::spawn(|| (0..25).all(|_| shell("echo $$").result.is_ok()))).collect();
-    assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
 }
 
 #[test]
