@@ -1,7 +1,6 @@
 //! Lines of output: those that are there, and those that come.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,14 +50,15 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     Ok(response)
 }
 
-/// The log files of the selected copies, each file once.
+/// The log files of the selected copies, each file once. Of lines with the same time those of the first file are shown
+/// first: what was printed before what was complained about.
 async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Failed> {
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let targets = select(&desired, &query.selection)?;
     let (waiting, due) = (Waiting::default(), Due::default());
     let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
-    let mut sources: BTreeMap<PathBuf, Source> = BTreeMap::new();
+    let (mut sources, mut paths_seen) = (Vec::new(), BTreeSet::new());
     for pair in scene.selected(&targets) {
         let Some(slot) = pair.slot else { continue };
         let instance = AppId::new(pair.project.clone(), pair.app.clone()).instance(slot);
@@ -66,13 +66,14 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
         let paths = files(context, &spec, slot);
         for (stream, path) in [(Stream::Stdout, paths.stdout), (Stream::Stderr, paths.stderr)] {
             let is_wanted = query.stream.is_none_or(|wanted| wanted == stream);
-            if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX) {
-                let source = Source { instance: instance.clone(), stream, path: path.clone() };
-                sources.entry(path).or_insert(source);
+            if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX)
+                && paths_seen.insert(path.clone())
+            {
+                sources.push(Source { instance: instance.clone(), stream, path });
             }
         }
     }
-    Ok(sources.into_values().collect())
+    Ok(sources)
 }
 
 /// What the process was started with, else what it would be started with.
