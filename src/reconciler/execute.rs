@@ -56,6 +56,12 @@ struct Line {
     needs: Vec<watch::Receiver<Gate>>,
 }
 
+impl Line {
+    fn of(app: AppName) -> Self {
+        Self { app, operations: Vec::new(), gate: watch::Sender::new(Gate::Closed), needs: Vec::new() }
+    }
+}
+
 impl Execution {
     /// Everything but deletes first; these only if nothing failed, and what is deleted is forgotten only then.
     pub async fn run(self: Arc<Self>, plan: Plan, removals: Vec<Change>) {
@@ -256,16 +262,13 @@ async fn any_is_barred(needs: Vec<watch::Receiver<Gate>>) -> bool {
 /// Groups operations by app and ties each group to the gates of what it comes after.
 fn lines(operations: Vec<Operation>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
+    let mut places: BTreeMap<AppName, usize> = BTreeMap::new();
     for operation in operations {
-        match lines.iter_mut().find(|line| line.app == operation.app) {
-            Some(line) => line.operations.push(operation),
-            None => lines.push(Line {
-                app: operation.app.clone(),
-                operations: vec![operation],
-                gate: watch::Sender::new(Gate::Closed),
-                needs: Vec::new(),
-            }),
-        }
+        let place = *places.entry(operation.app.clone()).or_insert_with(|| {
+            lines.push(Line::of(operation.app.clone()));
+            lines.len() - 1
+        });
+        lines[place].operations.push(operation);
     }
     let gates: BTreeMap<AppName, watch::Sender<Gate>> =
         lines.iter().map(|line| (line.app.clone(), line.gate.clone())).collect();
