@@ -141,7 +141,7 @@ fn admit(stream: &UnixStream) -> Result<Actor, Problem> {
     if uid != 0 && uid != os::user_id() {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }
-    Ok(Actor { uid, name: os::user_name(uid) })
+    Ok(Actor { uid, name: os::user_name(uid).into() })
 }
 
 /// Every answer says which daemon gave it.

@@ -1,5 +1,7 @@
 //! Facts, told to whoever listens. Words for people are made at the edge (`cli/output`).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AppName, Bytes, Condition, Exit, Failure, InstanceId, Millis, ProjectName, WallTime};
@@ -84,7 +86,7 @@ pub struct Actor {
     /// User id, proven by the kernel.
     pub uid: u32,
     /// User name, or the number where there is none.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 /// Why something was done.

@@ -75,7 +75,7 @@ impl Execution {
     async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<u32> {
         let slots: Vec<u32> = (0..declared.instances()).filter(|slot| declared.may_run(*slot)).collect();
         let now = self.surroundings.supervisor.look(self.instances(app, &slots)).await;
-        let others = now.instances.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
+        let others = now.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
         others.map(|(id, _)| id.slot).collect()
     }
 

@@ -161,10 +161,10 @@ impl Execution {
         let before = self.surroundings.supervisor.look(instances.to_vec()).await;
         tokio::time::sleep(time).await;
         let after = self.surroundings.supervisor.look(instances.to_vec()).await;
-        for instance in instances {
-            let (Some(before), Some(after)) = (before.instances.get(instance), after.instances.get(instance)) else {
-                return OperationResult::Superseded;
-            };
+        if before.len() < instances.len() || after.len() < instances.len() {
+            return OperationResult::Superseded;
+        }
+        for ((instance, before), (_, after)) in before.iter().zip(&after) {
             match first_moments(before, after) {
                 FirstMoments::Lived => {}
                 FirstMoments::Overtaken => return OperationResult::Superseded,
@@ -176,8 +176,7 @@ impl Execution {
 
     pub(super) async fn failed(&self, instance: InstanceId, failure: Option<Failure>) -> OperationResult {
         let live = self.surroundings.supervisor.look(vec![instance.clone()]).await;
-        let live = live.instances.get(&instance);
-        let (exit, started) = (live.and_then(|live| live.last_exit), live.and_then(|live| live.started));
+        let (exit, started) = live.first().map_or((None, None), |(_, live)| (live.last_exit, live.started));
         self.surroundings.supervisor.drained(instance.clone()).await;
         let last_lines = self.last_lines(&instance, started).await;
         OperationResult::Failed { instance, failure, exit, last_lines, is_reverted: false, is_stuck: false }

@@ -1,5 +1,6 @@
 //! Processes replaced by new ones: the new one first where both can run, a few slots at a time, and back if it fails.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::OperationResult;
@@ -42,14 +43,13 @@ impl Execution {
         if self.renamed.contains(&operation.app) || operation.reasons.iter().any(is_renewal) {
             return (Vec::new(), slots.to_vec());
         }
-        let id = self.id(&operation.app);
         let now = self.surroundings.supervisor.look(self.instances(&operation.app, slots)).await;
         let is_unfinished = operation.reasons.contains(&Reason::UpdateUnfinished);
-        let is_done = |slot: &u32| {
-            let live = now.instances.get(&id.instance(*slot));
-            live.is_some_and(|live| (is_unfinished || live.phase.is_alive()) && is_of_form(live, declared, *slot))
+        let is_done = |(id, live): &&(InstanceId, LiveInstance)| {
+            (is_unfinished || live.phase.is_alive()) && is_of_form(live, declared, id.slot)
         };
-        let (done, left) = slots.iter().copied().partition(is_done);
+        let of_form: BTreeSet<u32> = now.iter().filter(is_done).map(|(id, _)| id.slot).collect();
+        let (done, left) = slots.iter().copied().partition(|slot| of_form.contains(slot));
         (if is_unfinished { done } else { Vec::new() }, left)
     }
 
@@ -73,10 +73,10 @@ impl Execution {
         loop {
             changes.borrow_and_update();
             let now = self.surroundings.supervisor.look(instances.to_vec()).await;
-            let is_open = |live: &LiveInstance| {
+            let is_open = |(_, live): &(InstanceId, LiveInstance)| {
                 matches!(live.phase, Phase::Starting | Phase::Running { readiness: Readiness::Waiting { .. }, .. })
             };
-            if !now.instances.values().any(is_open) || changes.changed().await.is_err() {
+            if !now.iter().any(is_open) || changes.changed().await.is_err() {
                 return;
             }
         }
@@ -203,7 +203,7 @@ impl Execution {
     async fn discard_other_forms(&self, app: &AppName, slots: &[u32]) {
         let Some(declared) = self.declared(app) else { return };
         let left = self.surroundings.supervisor.look(self.successors(app, slots)).await;
-        let others = left.instances.iter().filter(|(id, live)| !is_of_form(live, &declared, id.slot));
+        let others = left.iter().filter(|(id, live)| !is_of_form(live, &declared, id.slot));
         let slots: Vec<u32> = others.map(|(id, _)| id.slot).collect();
         self.discard_successors(app, &slots).await;
     }
@@ -211,7 +211,7 @@ impl Execution {
     /// Ends new processes that are not to take their slots over.
     pub(super) async fn discard_successors(&self, app: &AppName, slots: &[u32]) {
         let left = self.surroundings.supervisor.look(self.successors(app, slots)).await;
-        let _ = self.each(left.instances.into_keys().collect(), |_| Some(Task::Delete(self.cause.clone()))).await;
+        let _ = self.each(left.into_iter().map(|(id, _)| id).collect(), |_| Some(Task::Delete(self.cause.clone()))).await;
     }
 
     fn successors(&self, app: &AppName, slots: &[u32]) -> Vec<InstanceId> {

@@ -24,7 +24,7 @@ impl Execution {
         loop {
             changes.borrow_and_update();
             let live = self.surroundings.supervisor.look(instances.clone()).await;
-            for (instance, live) in &live.instances {
+            for (instance, live) in &live {
                 let Some(why) = not_ready(live).filter(|why| told.get(instance) != Some(*why)) else { continue };
                 told.insert(instance.clone(), why.clone());
                 let instance = instance.clone().settled();

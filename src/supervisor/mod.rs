@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, Moment};
+use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment};
 use crate::os::Helper;
 
 pub use listeners::Listeners;
@@ -140,7 +140,7 @@ pub(crate) enum Request {
     Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
-    Look(Vec<InstanceId>, oneshot::Sender<Live>),
+    Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
 }
 
 impl Supervisor {
@@ -228,11 +228,12 @@ impl Supervisor {
         live.await.unwrap_or_default()
     }
 
-    /// What is, of these instances only: what it costs does not depend on how many others there are.
-    pub async fn look(&self, instances: Vec<InstanceId>) -> Live {
+    /// What is, of these instances only, in the order in which they are asked for: what it costs does not depend on how
+    /// many others there are. Those that do not exist are left out.
+    pub async fn look(&self, instances: Vec<InstanceId>) -> Vec<(InstanceId, LiveInstance)> {
         let (reply, live) = oneshot::channel();
         if self.requests.send(Request::Look(instances, reply)).await.is_err() {
-            return Live::default();
+            return Vec::new();
         }
         live.await.unwrap_or_default()
     }

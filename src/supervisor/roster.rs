@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::member::Member;
-use crate::model::{InstanceId, Live, Moment};
+use crate::model::{InstanceId, Live, LiveInstance, Moment};
 
 /// Owns every member. A row of the process table is an instance's number for as long as it exists.
 #[derive(Debug)]
 pub(super) struct Roster {
-    members: BTreeMap<u32, Member>,
+    /// Boxed: the places of a tree that grows at its end stay half empty.
+    members: BTreeMap<u32, Box<Member>>,
     rows: BTreeMap<InstanceId, u32>,
     alarms: BTreeSet<(Moment, u32)>,
     /// What is, if somebody has asked since the last change.
@@ -40,7 +41,7 @@ impl Roster {
     /// Takes a member in.
     pub fn insert(&mut self, row: u32, member: Member) {
         self.rows.insert(member.id.clone(), row);
-        self.members.insert(row, member);
+        self.members.insert(row, Box::new(member));
         self.touched(row, None);
     }
 
@@ -49,7 +50,7 @@ impl Roster {
         let member = self.members.remove(&row)?;
         self.rows.remove(&member.id);
         self.touched(row, member.machine.alarm());
-        Some(member)
+        Some(*member)
     }
 
     /// The row of an instance.
@@ -66,17 +67,17 @@ impl Roster {
 
     /// The member in a row.
     pub fn get(&self, row: u32) -> Option<&Member> {
-        self.members.get(&row)
+        self.members.get(&row).map(Box::as_ref)
     }
 
     /// The member in a row, to work with. Say [`Self::touched`] afterwards if its machine moved.
     pub fn get_mut(&mut self, row: u32) -> Option<&mut Member> {
-        self.members.get_mut(&row)
+        self.members.get_mut(&row).map(Box::as_mut)
     }
 
     /// All rows with their members.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Member)> {
-        self.members.iter().map(|(row, member)| (*row, member))
+        self.members.iter().map(|(row, member)| (*row, &**member))
     }
 
     /// Gives the member of a row another name.
@@ -127,9 +128,9 @@ impl Roster {
     }
 
     /// What is of these instances.
-    pub fn look(&self, instances: Vec<InstanceId>) -> Live {
+    pub fn look(&self, instances: Vec<InstanceId>) -> Vec<(InstanceId, LiveInstance)> {
         let members = instances.into_iter().filter_map(|id| Some((self.members.get(self.rows.get(&id)?)?, id)));
-        Live { instances: members.map(|(member, id)| (id, member.live())).collect() }
+        members.map(|(member, id)| (id, member.live())).collect()
     }
 
     /// What is, built once per change.
