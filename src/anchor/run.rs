@@ -11,7 +11,7 @@ use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
 use crate::model::Digest;
-use crate::os::{self, Heir, Home, HomeError, Lock};
+use crate::os::{self, FileLimit, Heir, Home, HomeError, Lock};
 
 /// Exit code of an anchor that found another one at work in the same home.
 pub const ALREADY_RUNNING: u8 = 75;
@@ -53,10 +53,12 @@ pub fn run(home: &Path, ready_fd: Option<RawFd>) -> u8 {
 
 /// As [`run`], with any program in the daemon's place.
 pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, BootError>) -> u8 {
+    // First of all: the fixed numbers may lie beyond a low limit.
+    let limit = os::raise_file_limit().ok();
     // Out of the way of the fixed numbers and of stdio.
     let ready = ready_fd.and_then(|fd| os::move_above(fd, FIXED_END).ok());
     let reserved = reserve_numbers().map_err(at("arrange descriptors"));
-    match reserved.and(daemon).and_then(|daemon| boot(home, daemon)) {
+    match reserved.and(daemon).and_then(|daemon| boot(home, daemon, limit)) {
         Ok(mut anchor) => {
             tell(ready, READY);
             os::forget_first_steps();
@@ -90,13 +92,13 @@ fn tell(ready: Option<OwnedFd>, line: &str) {
     }
 }
 
-fn boot(home: &Home, heir: Heir) -> Result<Anchor, BootError> {
+fn boot(home: &Home, heir: Heir, limit: Option<FileLimit>) -> Result<Anchor, BootError> {
     home.create()?;
     let lock = Lock::try_exclusive(&home.lock()).map_err(at("open the lock of the home"))?.ok_or(BootError::Held)?;
     detach(home)?;
     os::become_subreaper().map_err(at("become the parent of orphans"))?;
     let _cosmetic = os::name_process(c"pm-anchor");
-    let table = table(home)?;
+    let table = table(home, limit)?;
     let path = home.socket();
     let listener = os::listen(&path).map_err(|source| BootError::Socket { path, source })?;
     fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
@@ -119,7 +121,7 @@ fn detach(home: &Home) -> Result<(), BootError> {
 }
 
 /// The table of this boot: the mirror's rows if both of us had died, else empty.
-fn table(home: &Home) -> Result<Table, BootError> {
+fn table(home: &Home, limit: Option<FileLimit>) -> Result<Table, BootError> {
     let root = os::canonicalize(&home.root).unwrap_or_else(|_| home.root.clone());
     let digest = Digest::of(root.as_os_str().as_bytes());
     let home_id = digest.0.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
@@ -129,7 +131,7 @@ fn table(home: &Home) -> Result<Table, BootError> {
         os::remove_if_there(&home.table()).map_err(at("remove an old mirror of the process table"))?;
     }
     let header = table.header();
-    if let Ok(limit) = os::raise_file_limit() {
+    if let Some(limit) = limit {
         header.open_files_soft.store(limit.soft, Relaxed);
     }
     if let Some(score) = os::lower_own_oom_score() {

@@ -1,6 +1,6 @@
 //! Bytes from children → files, readers, followers.
 //!
-//! In:    FIFOs of instances                Out:  log files, a side index of times, [`Line`]s
+//! In:    pipes of instances                Out:  log files, a side index of times, [`Line`]s
 //! Never: a second writer per file; a byte in user memory between pipe and file
 //! Walk:  children → `pump` → files → `reader`, `follower` → [`crate::api`]
 //!

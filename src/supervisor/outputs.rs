@@ -1,9 +1,10 @@
 //! The pipes of every instance: made once per row, held by the anchor, read by the pump, written by whatever runs there.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::world::World;
 use crate::anchor::{HELD_ERRORS, HELD_OUTPUT, Row};
@@ -14,15 +15,53 @@ use crate::os;
 /// Standard output and standard error.
 pub(super) type Pipes = [Arc<OwnedFd>; 2];
 
+/// Processes by session, looked up when the first row needs them.
+pub(super) type Sessions = LazyCell<BTreeMap<u32, Vec<u32>>>;
+
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 /// The pipes by rows.
 #[derive(Debug, Default)]
-pub struct Outputs(Mutex<BTreeMap<u32, Pipes>>);
+pub struct Outputs {
+    rows: Mutex<BTreeMap<u32, Entry>>,
+    made: Condvar,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// A thread is about to put them here.
+    Coming,
+    There(Pipes),
+}
 
 impl Outputs {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Pipes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The pipes of a row. `None`: they are for the caller to make, and to [`Self::put`]; everybody else waits.
+    fn get_or_claim(&self, row: u32) -> Option<Pipes> {
+        let mut rows = self.lock();
+        loop {
+            match rows.get(&row) {
+                Some(Entry::There(pipes)) => return Some(pipes.clone()),
+                Some(Entry::Coming) => rows = self.made.wait(rows).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    rows.insert(row, Entry::Coming);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// `None`: they could not be made, and the next one may try.
+    fn put(&self, row: u32, pipes: Option<Pipes>) {
+        let mut rows = self.lock();
+        match pipes {
+            Some(pipes) => rows.insert(row, Entry::There(pipes)),
+            None => rows.remove(&row),
+        };
+        self.made.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Entry>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -31,75 +70,90 @@ pub(super) struct Writer<'a> {
     pub row: Row,
     pub id: &'a InstanceId,
     pub logs: &'a LogPolicy,
-    /// User and group, if others than ours.
-    pub owner: Option<(u32, u32)>,
 }
 
 impl World {
     /// The pipes that a process of this row is to write into, and whether they were there before. New ones are given to
-    /// the anchor, which outlives us, and to the pump.
+    /// the anchor, which outlives us, and to the pump. A hook and the app itself may ask at the same time.
     ///
     /// # Errors
     /// No descriptors left; the anchor is gone.
     pub(super) fn pipes_for(&self, writer: &Writer<'_>) -> io::Result<(Pipes, bool)> {
         let row = writer.row.index();
-        // A hook and the app itself may come at the same time: only one of them makes the pipes.
-        let mut known = self.outputs.lock();
-        if let Some(pipes) = known.get(&row) {
-            for pipe in pipes {
-                os::give_pipe(pipe.as_fd(), writer.owner)?;
-            }
-            return Ok((pipes.clone(), true));
+        if let Some(pipes) = self.outputs.get_or_claim(row) {
+            return Ok((pipes, true));
         }
-        let pipes = [Arc::new(os::output_pipe(writer.owner)?), Arc::new(os::output_pipe(writer.owner)?)];
-        self.connect(writer, &pipes)?;
-        known.insert(row, pipes.clone());
-        Ok((pipes, false))
+        let made = new_pipe().and_then(|output| Ok([output, new_pipe()?]));
+        let made = made.and_then(|pipes| {
+            self.hold(writer.row, &pipes)?;
+            self.connect(writer, &pipes)?;
+            Ok(pipes)
+        });
+        self.outputs.put(row, made.as_ref().ok().cloned());
+        made.map(|pipes| (pipes, false))
+    }
+
+    fn hold(&self, row: Row, [output, errors]: &Pipes) -> io::Result<()> {
+        self.anchor.hold_two(u64::from(row.index()), HELD_OUTPUT, [output.as_fd(), errors.as_fd()])
     }
 
     fn connect(&self, writer: &Writer<'_>, pipes: &Pipes) -> io::Result<()> {
         let [output, errors] = pipes;
-        let inodes = [os::pipe_inode(output.as_fd())?, os::pipe_inode(errors.as_fd())?];
-        self.anchor.hold_two(u64::from(writer.row.index()), HELD_OUTPUT, [output.as_fd(), errors.as_fd()])?;
-        writer.row.set_outputs(inodes);
-        self.pump(writer, pipes);
-        Ok(())
-    }
-
-    fn pump(&self, writer: &Writer<'_>, pipes: &Pipes) {
+        writer.row.set_outputs([os::pipe_inode(output.as_fd())?, os::pipe_inode(errors.as_fd())?]);
         for (pipe, stream) in pipes.iter().zip(STREAMS) {
             let key = StreamKey { row: writer.row.index(), stream };
             self.pump.attach(key, Arc::clone(pipe), self.target(writer.id, stream, writer.logs));
         }
+        Ok(())
     }
 
-    /// Takes the pipes of an instance over that an earlier daemon started, so that its output flows again: what the
-    /// anchor held for it, else (after the death of both) what its processes still have open.
+    /// Takes the pipes of a row over from an earlier daemon, if it has any, so that its output flows again: what the
+    /// anchor held, else (after the death of the anchor) what the processes of the row still have open. `main` is its
+    /// main process, if that lives.
     ///
     /// # Errors
-    /// Its processes may not be looked into: what they say from now on is lost.
-    pub(super) fn reconnect(&self, writer: &Writer<'_>, held: &mut BTreeMap<(u64, u32), OwnedFd>) -> io::Result<()> {
-        let key = u64::from(writer.row.index());
-        let kept = [held.remove(&(key, HELD_OUTPUT)), held.remove(&(key, HELD_ERRORS))];
-        let pipes = match kept {
-            [Some(output), Some(errors)] => [output, errors].map(Arc::new),
-            kept => {
-                let found = found_in_processes(writer.row, kept)?;
-                let [output, errors] = &found;
-                self.anchor.hold_two(key, HELD_OUTPUT, [output.as_fd(), errors.as_fd()])?;
-                writer.row.set_outputs([os::pipe_inode(output.as_fd())?, os::pipe_inode(errors.as_fd())?]);
-                found
-            }
+    /// A process may not be looked into. It blocks as soon as the pipe is full that only it itself has open.
+    pub(super) fn reconnect(
+        &self,
+        writer: &Writer<'_>,
+        held: &mut BTreeMap<(u64, u32), OwnedFd>,
+        main: Option<u32>,
+        sessions: &Sessions,
+    ) -> io::Result<()> {
+        let row = writer.row;
+        let mut take = |kind| held.remove(&(u64::from(row.index()), kind));
+        let kept = [take(HELD_OUTPUT), take(HELD_ERRORS)];
+        if kept.iter().all(Option::is_none) && row.outputs() == [0, 0] {
+            return Ok(());
+        }
+        let is_held = kept.iter().all(Option::is_some);
+        let mut trouble = None;
+        let mut pipe = |kept: Option<OwnedFd>, inode| match kept {
+            Some(kept) => Ok(Arc::new(kept)),
+            None => match found_in_processes(row, inode, main, sessions) {
+                Ok(Some(found)) => Ok(Arc::new(found)),
+                // One that nobody has open any more has nothing to say.
+                Ok(None) => new_pipe(),
+                Err(error) => {
+                    trouble = Some(error);
+                    new_pipe()
+                }
+            },
         };
-        self.pump(writer, &pipes);
-        self.outputs.lock().insert(writer.row.index(), pipes);
-        Ok(())
+        let ([output, errors], [out, err]) = (kept, row.outputs());
+        let pipes = [pipe(output, out)?, pipe(errors, err)?];
+        if !is_held {
+            self.hold(row, &pipes)?;
+        }
+        self.connect(writer, &pipes)?;
+        self.outputs.put(row.index(), Some(pipes));
+        trouble.map_or(Ok(()), Err)
     }
 
     /// Closes the pipes of a row and forgets them, after what is in them has been written. The next user of the row gets
     /// new ones: whoever still holds these cannot write into its log.
     pub(super) fn disconnect(&self, row: u32) {
-        self.outputs.lock().remove(&row);
+        self.outputs.put(row, None);
         for (stream, kind) in STREAMS.into_iter().zip([HELD_OUTPUT, HELD_ERRORS]) {
             self.pump.detach(StreamKey { row, stream });
             // An anchor that does not listen is about to be replaced; the new one holds nothing of this row.
@@ -108,27 +162,23 @@ impl World {
     }
 }
 
-/// The pipes that are recorded for a row, as far as its process or anything below it has them open. One that nobody has
-/// open any more has nothing to say: a new one stands in its place.
-fn found_in_processes(row: Row, kept: [Option<OwnedFd>; 2]) -> io::Result<Pipes> {
-    let main = row.pid();
-    let below = main.map(|pid| os::descendants(row.index(), pid)).unwrap_or_default();
-    let processes: Vec<u32> = main.into_iter().chain(below.iter().map(|other| other.process.pid())).collect();
-    let find = |inode: u64, kept: Option<OwnedFd>| -> io::Result<Arc<OwnedFd>> {
-        if let Some(kept) = kept {
-            return Ok(Arc::new(kept));
+fn new_pipe() -> io::Result<Arc<OwnedFd>> {
+    os::output_pipe().map(Arc::new)
+}
+
+/// The pipe with this number, if a process of the row has it open: the main one, one of its session (its parent may be
+/// gone), or one below it.
+fn found_in_processes(row: Row, inode: u64, main: Option<u32>, sessions: &Sessions) -> io::Result<Option<OwnedFd>> {
+    let of_session = || row.pid().and_then(|session| sessions.get(&session)).into_iter().flatten().copied();
+    let below = || main.map(|pid| os::descendants(row.index(), pid)).into_iter().flatten();
+    let processes = main.into_iter().chain(of_session()).chain(below().map(|other| other.process.pid()));
+    let mut refused = None;
+    for pid in processes {
+        match os::pipe_of_process(pid, inode) {
+            Ok(Some(pipe)) => return Ok(Some(pipe)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => refused = Some(error),
+            Ok(None) | Err(_) => {} // without it, or ended meanwhile
         }
-        let mut refused = None;
-        for pid in processes.iter().filter(|_| inode != 0) {
-            match os::pipe_of_process(*pid, inode) {
-                Ok(Some(pipe)) => return Ok(Arc::new(pipe)),
-                Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // it has ended
-                Err(error) => refused = Some(error),
-            }
-        }
-        refused.map_or_else(|| os::output_pipe(None).map(Arc::new), Err)
-    };
-    let ([output, errors], [out, err]) = (kept, row.outputs());
-    Ok([find(out, output)?, find(err, errors)?])
+    }
+    refused.map_or(Ok(None), Err)
 }

@@ -1,13 +1,12 @@
 //! Boot: the rows that the last daemon left become members again.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::member::Member;
 use super::out_of_memory::OomKills;
-use super::outputs::Writer;
+use super::outputs::{Sessions, Writer};
 use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
@@ -40,9 +39,10 @@ impl Loop {
         let mut pipes: BTreeMap<(u64, u32), OwnedFd> =
             held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
         let mut lost_rows = Vec::new();
+        let sessions = Sessions::new(os::sessions);
         for row in self.world.table.rows() {
             match known_member(row, specs) {
-                Some(member) => self.take_over(member, &mut pipes, &mut recovered),
+                Some(member) => self.take_over(member, &mut pipes, &sessions, &mut recovered),
                 None => lost_rows.push(row),
             }
         }
@@ -51,7 +51,7 @@ impl Loop {
         for row in lost_rows {
             if let Some(member) = self.lost_member(row) {
                 lost.push(member.id.clone());
-                self.take_over(member, &mut pipes, &mut recovered);
+                self.take_over(member, &mut pipes, &sessions, &mut recovered);
             }
         }
         recovered.warnings.extend(lost::warning(&lost));
@@ -87,7 +87,13 @@ impl Loop {
         }
     }
 
-    fn take_over(&mut self, mut member: Member, pipes: &mut BTreeMap<(u64, u32), OwnedFd>, recovered: &mut Recovered) {
+    fn take_over(
+        &mut self,
+        mut member: Member,
+        pipes: &mut BTreeMap<(u64, u32), OwnedFd>,
+        sessions: &Sessions,
+        recovered: &mut Recovered,
+    ) {
         recovered.instances += 1;
         let (row, generation) = (member.row, member.machine.generation);
         member.last_exit = row.exit().map(|(exit, _)| exit);
@@ -99,10 +105,7 @@ impl Loop {
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
-        if let Err(error) = self.reconnect(&member, pipes) {
-            let message = format!("cannot find the output of {}: {error}", member.id);
-            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
-        }
+        self.reconnect(&member, pipes, sessions);
         let voices = Voices::recover(&self.world, row.index(), generation, &member.record.spec, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
@@ -137,13 +140,19 @@ impl Loop {
         }
     }
 
-    /// Lets the output of an instance flow again, if it has one.
-    fn reconnect(&self, member: &Member, held: &mut BTreeMap<(u64, u32), OwnedFd>) -> io::Result<()> {
-        let logs = &member.machine.policy.logs;
-        if logs.disable_logs || member.machine.generation == 0 {
-            return Ok(());
+    /// Lets the output of an instance flow again. Whether it has any is not a question of its policy: that of the process
+    /// may have been another one.
+    fn reconnect(&self, member: &Member, held: &mut BTreeMap<(u64, u32), OwnedFd>, sessions: &Sessions) {
+        let writer = Writer { row: member.row, id: &member.id, logs: &member.machine.policy.logs };
+        let main = member.process.as_ref().map(PidFd::pid);
+        if let Err(error) = self.world.reconnect(&writer, held, main, sessions) {
+            let message = format!(
+                "the output of {} cannot be found again ({error}): it is lost, and the app waits when its pipe is full; \
+                 restart it",
+                member.id
+            );
+            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
         }
-        self.world.reconnect(&Writer { row: member.row, id: &member.id, logs, owner: None }, held)
     }
 
     /// Nobody is left who could speak there.

@@ -324,6 +324,8 @@ impl Loop {
         let Some(member) = self.roster.get_mut(row) else { return };
         match outcome {
             Ok(spawned) => {
+                let policy = &member.machine.policy;
+                let is_outdated = launch.spec.logs != policy.logs || launch.spec.name != member.id.app.name;
                 member.record = launch;
                 // Before its first instruction: what it prints is younger.
                 member.started = Some(member.row.started().1);
@@ -333,6 +335,10 @@ impl Loop {
                     None => false,
                 };
                 member.user_id = spawned.user_id;
+                if is_outdated {
+                    // Perhaps since the spawn was begun: the pump did not know its pipes yet.
+                    self.retarget(row);
+                }
                 self.listen_to(row, spawned.voices);
                 self.step(row, Input::Spawned { pid: spawned.pid });
                 if !is_watched {

@@ -73,7 +73,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
     let program = find(&argv.words[0], cwd, &env)?;
-    let output = outputs(world, job, user.as_ref())?;
+    let output = outputs(world, job)?;
     let listen = &job.launch.spec.run.listen;
     let handover = world
         .listeners
@@ -129,7 +129,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
         let cookie = format!("{}.{HOOK_MARK}", world.cookie(job.row.index(), job.generation));
         let mut env = environment(world, job, user.as_ref(), &cookie);
         env.extend(more.clone());
-        let output = match outputs(world, job, user.as_ref())? {
+        let output = match outputs(world, job)? {
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
             other => other,
         };
@@ -286,12 +286,11 @@ fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailur
 }
 
 /// The pipes that the process is to open.
-fn outputs(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>) -> Result<Output, SpawnFailure> {
+fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnFailure> {
     if job.logs.disable_logs {
         return Ok(Output::Nowhere);
     }
-    let owner = wanted.map(|wanted| (wanted.identity.uid, wanted.identity.gid));
-    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs, owner };
+    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs };
     let (pipes, were_there) =
         world.pipes_for(&writer).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     if were_there {

@@ -1,6 +1,9 @@
 //! Daemon and anchor are killed together: the apps go on, and the next command finds them instead of doubling them.
 
-use crate::support::{Process, SOON, Sandbox, kill, start_time, wait_until};
+use std::fs::{File, OpenOptions};
+use std::os::fd::AsRawFd as _;
+
+use crate::support::{Process, SOON, Sandbox, kill, start_time, wait_for, wait_until};
 
 fn kill_both(sandbox: &Sandbox) {
     // Each would start the other one again: the daemon must not move while the anchor dies.
@@ -120,6 +123,65 @@ fn output_of_the_gap_is_found_although_only_a_child_still_has_the_pipe() {
     wait_until("the child has spoken", SOON, || sandbox.path("said").exists());
     sandbox.pid("api/0");
     wait_until("its line is there", SOON, || sandbox.log_text("api", "out", 0) == b"in the gap\n");
+}
+
+#[test]
+fn last_words_of_the_gap_are_found_although_the_main_process_is_gone() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        "parent.sh",
+        "(while [ ! -e go ]; do sleep 0.01; done; echo last words; touch said; while [ ! -e end ]; do sleep 0.01; done) &\nwait\n",
+    );
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh parent.sh\"\nrestart = \"never\"\n");
+    sandbox.pm(&["apply"]).ok();
+    let main = sandbox.pid("api/0");
+    kill_both(&sandbox);
+    kill(main, libc::SIGKILL);
+    sandbox.file("go", "");
+    wait_until("the child has spoken", SOON, || sandbox.path("said").exists());
+    sandbox.pm(&["list"]).ok();
+    wait_until("its line is there", SOON, || sandbox.log_text("api", "out", 0) == b"last words\n");
+    sandbox.file("end", "");
+    wait_until("the child has ended", SOON, || sandbox.app_processes().is_empty());
+}
+
+/// `fcntl(2)`; not in `libc`.
+const F_SETSIG: i32 = 10;
+
+/// Lets whoever executes this file wait, until it is dropped (or for `lease-break-time`, 45 seconds).
+fn hang(program: &std::path::Path) -> File {
+    let file = OpenOptions::new().read(true).write(true).open(program).unwrap();
+    // SAFETY: no pointers are passed. The signal of a broken lease is one that is ignored by default.
+    unsafe {
+        assert_eq!(libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG), 0);
+        assert_eq!(libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK), 0);
+    }
+    file
+}
+
+#[test]
+fn a_start_that_hangs_before_it_executes_keeps_nobody_from_taking_over() {
+    let sandbox = Sandbox::new();
+    let program = sandbox.path("slow");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    sandbox.ecosystem(&format!("[[apps]]\nname = \"api\"\ncommand = \"{} 1000\"\n", program.display()));
+    sandbox.pm(&["list"]).ok();
+    let (anchor, daemon) = (sandbox.anchor_pid(), sandbox.daemon_pid());
+    let lease = hang(&program);
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let children = || std::fs::read_to_string(format!("/proc/{anchor}/task/{anchor}/children")).unwrap();
+    let hanging = wait_for("a start that hangs", SOON, || {
+        let pids = children();
+        pids.split_whitespace().map(|pid| pid.parse().unwrap()).find(|pid: &u32| *pid != daemon)
+    });
+    kill(daemon, libc::SIGSTOP);
+    kill(anchor, libc::SIGKILL);
+    kill(daemon, libc::SIGKILL);
+    wait_until("both are gone", SOON, || start_time(anchor).is_none() && start_time(daemon).is_none());
+    sandbox.pm(&["list"]).ok().says(&["api/0"]);
+    kill(hanging, libc::SIGKILL);
+    drop(lease);
+    sandbox.pid("api/0");
 }
 
 fn is_sleep(process: &Process) -> bool {

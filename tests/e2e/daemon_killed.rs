@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Counts, Numbered, SOON, Sandbox, children, kill, pause_between_faults, start_time, wait_for};
+use crate::support::{
+    Counts, Numbered, SOON, Sandbox, children, kill, pause_between_faults, start_time, wait_for, wait_until,
+};
 
 const KILLS: u32 = 200;
 const APPS: usize = 6;
@@ -117,4 +119,24 @@ impl Random {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
+}
+
+#[test]
+fn output_that_was_switched_on_by_an_apply_goes_on_after_the_daemon() {
+    let sandbox = Sandbox::new();
+    let file = |disabled: bool| {
+        let command = "sh -c 'while :; do echo line; sleep 0.01; done'";
+        format!("[[apps]]\nname = \"api\"\ncommand = \"{command}\"\ndisable_logs = {disabled}\n")
+    };
+    sandbox.ecosystem(&file(true));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&file(false));
+    sandbox.pm(&["apply"]).ok();
+    let first = sandbox.pid("api/0");
+    kill(first, libc::SIGKILL);
+    wait_until("another process runs", SOON, || sandbox.pid("api/0") != first);
+    sandbox.kill_daemon();
+    sandbox.pid("api/0");
+    let before = sandbox.log_text("api", "out", 0).len();
+    wait_until("its log grows", SOON, || sandbox.log_text("api", "out", 0).len() > before);
 }

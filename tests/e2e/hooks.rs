@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{SOON, Sandbox, wait_until};
+use crate::support::{SOON, Sandbox, kill, wait_until};
 
 fn file(command: &str, hooks: &str) -> String {
     format!("[[apps]]\nname = \"api\"\ncommand = {command:?}\n{hooks}\n")
@@ -72,4 +72,21 @@ fn a_daemon_that_dies_during_a_hook_leaves_none_behind_and_the_start_goes_on() {
     sandbox.kill_daemon();
     sandbox.wait_phase("api/0", "running");
     wait_until("only the app is left", SOON, || sandbox.app_processes().len() == 1);
+}
+
+#[test]
+fn what_a_first_hook_says_while_no_daemon_lives_is_not_lost() {
+    let sandbox = Sandbox::new();
+    let hook = "echo one; touch begun; while [ ! -e go ]; do sleep 0.01; done; echo two; touch said; sleep 1000";
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nhooks = {{ pre_start = '''{hook}''', timeout = \"1m\" }}\n"
+    ));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("the hook runs", SOON, || sandbox.path("begun").exists());
+    let daemon = sandbox.daemon_pid();
+    kill(daemon, libc::SIGSTOP);
+    sandbox.file("go", "");
+    wait_until("the hook has spoken", SOON, || sandbox.path("said").exists());
+    kill(daemon, libc::SIGKILL);
+    wait_until("both lines are there", SOON, || sandbox.log_text("api", "error", 0).starts_with(b"one\ntwo\n"));
 }

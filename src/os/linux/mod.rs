@@ -36,7 +36,7 @@ pub use messages::{
 };
 pub use packet::{PASSED_MAX, packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
-pub use pipe::{give_pipe, output_pipe, pipe_inode, pipe_of_process};
+pub use pipe::{output_pipe, pipe_inode, pipe_of_process};
 pub use poller::{Poller, Ready, Waker};
 pub use proc::{
     ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, oom_kills, own_pid, parent_pid,
@@ -48,5 +48,5 @@ pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{
     ExecPlan, Identity, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats,
 };
-pub use tree::{Leftover, descendants, leftovers};
+pub use tree::{Leftover, descendants, leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};

@@ -9,29 +9,20 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::os::errno::checked;
+
 /// A new pipe, as the end that is read: it never waits, and never sees an end while anybody holds it (it is open for
-/// reading *and* writing). `owner` (user, group) may open it by `/dev/stdout` as well.
+/// reading *and* writing).
+///
+/// Every user may open it: whoever reaches it through `/dev/stdout` has it already, and others do not get to it.
 ///
 /// # Errors
 /// No descriptors left; there is no `/proc`.
-pub fn output_pipe(owner: Option<(u32, u32)>) -> io::Result<OwnedFd> {
+pub fn output_pipe() -> io::Result<OwnedFd> {
     let (reader, _writer) = io::pipe()?;
-    let pipe = open_both_ways(&path_of(reader.as_fd()), libc::O_NONBLOCK)?;
-    give_pipe(pipe.as_fd(), owner)?;
-    Ok(pipe)
-}
-
-/// Gives a pipe to `owner` (user, group), if it is another one than before.
-///
-/// # Errors
-/// We may not.
-pub fn give_pipe(pipe: BorrowedFd<'_>, owner: Option<(u32, u32)>) -> io::Result<()> {
-    let Some((uid, gid)) = owner else { return Ok(()) };
-    let there = metadata(pipe)?;
-    if (there.uid(), there.gid()) == (uid, gid) {
-        return Ok(());
-    }
-    std::os::unix::fs::fchown(pipe, Some(uid), Some(gid))
+    // SAFETY: no pointers are passed.
+    checked(unsafe { libc::fchmod(reader.as_raw_fd(), 0o666) })?;
+    open_both_ways(&path_of(reader.as_fd()), libc::O_NONBLOCK)
 }
 
 /// What tells a pipe from all others of this boot.
@@ -39,7 +30,7 @@ pub fn give_pipe(pipe: BorrowedFd<'_>, owner: Option<(u32, u32)>) -> io::Result<
 /// # Errors
 /// None that a caller could cause.
 pub fn pipe_inode(pipe: BorrowedFd<'_>) -> io::Result<u64> {
-    Ok(metadata(pipe)?.ino())
+    Ok(File::from(pipe.try_clone_to_owned()?).metadata()?.ino())
 }
 
 /// The pipe with this inode number, if the process has it open: another end of it for us, as by [`output_pipe`].
@@ -47,18 +38,45 @@ pub fn pipe_inode(pipe: BorrowedFd<'_>) -> io::Result<u64> {
 /// # Errors
 /// We may not look into the process, or it is gone.
 pub fn pipe_of_process(pid: u32, inode: u64) -> io::Result<Option<OwnedFd>> {
+    match search(pid, inode) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let owner = fs::metadata(format!("/proc/{pid}"))?;
+            as_user(owner.uid(), owner.gid(), || search(pid, inode))
+        }
+        found => found,
+    }
+}
+
+fn search(pid: u32, inode: u64) -> io::Result<Option<OwnedFd>> {
     let wanted = PathBuf::from(format!("pipe:[{inode}]"));
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
         let path = entry?.path();
-        if fs::read_link(&path).is_ok_and(|found| found == wanted)
-            // Held without opening it: by now the number may stand for something else.
-            && let Ok(held) = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&path)
+        match fs::read_link(&path) {
+            Ok(found) if found == wanted => {}
+            // Closed meanwhile, or another one.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+            Ok(_) | Err(_) => continue,
+        }
+        // Held without opening it: by now the number may stand for something else.
+        if let Ok(held) = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&path)
             && fs::read_link(path_of(held.as_fd()))? == wanted
         {
             return open_both_ways(&path_of(held.as_fd()), libc::O_NONBLOCK).map(Some);
         }
     }
     Ok(None)
+}
+
+/// Does `work` with the file rights of another user (`setfsuid(2)`), if we may; only this thread. Processes of other
+/// users may be looked into by root only with a capability that containers do not have, and by themselves.
+fn as_user<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> T {
+    // SAFETY: no pointers are passed; the raw calls, and so the change, are of this thread alone.
+    let set = |call, id: u32| unsafe { libc::syscall(call, libc::c_long::from(id)) };
+    let before = (set(libc::SYS_setfsgid, gid), set(libc::SYS_setfsuid, uid));
+    let result = work();
+    set(libc::SYS_setfsuid, u32::try_from(before.1).unwrap_or(0));
+    set(libc::SYS_setfsgid, u32::try_from(before.0).unwrap_or(0));
+    result
 }
 
 /// Another end of a pipe, for one process. It is open for reading and writing, so that no SIGPIPE can come while the
@@ -77,10 +95,6 @@ fn path_of(fd: BorrowedFd<'_>) -> PathBuf {
 
 fn open_both_ways(path: &Path, flags: i32) -> io::Result<OwnedFd> {
     Ok(OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?.into())
-}
-
-fn metadata(pipe: BorrowedFd<'_>) -> io::Result<fs::Metadata> {
-    File::from(pipe.try_clone_to_owned()?).metadata()
 }
 
 #[cfg(test)]
@@ -107,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_app_that_makes_its_output_non_blocking_does_not_harm_the_next_one() {
-        let pipe = output_pipe(None).unwrap();
+        let pipe = output_pipe().unwrap();
         let (first, second) = (writer(&pipe), writer(&pipe));
         // SAFETY: no pointers are passed.
         unsafe { libc::fcntl(first.as_raw_fd(), libc::F_SETFL, libc::O_RDWR | libc::O_NONBLOCK) };
@@ -117,7 +131,7 @@ mod tests {
 
     #[test]
     fn reading_never_waits_and_never_sees_an_end() {
-        let pipe = output_pipe(None).unwrap();
+        let pipe = output_pipe().unwrap();
         drop(writer(&pipe));
         assert_eq!(File::from(pipe).read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
@@ -128,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_nobody_but_a_process_holds_is_found_in_that_process() {
-        let pipe = output_pipe(None).unwrap();
+        let pipe = output_pipe().unwrap();
         let inode = pipe_inode(pipe.as_fd()).unwrap();
         let mut end = writer(&pipe);
         end.write_all(b"last words").unwrap();
@@ -148,21 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_given_to_the_user_who_writes_into_it() {
-        let pipe = match output_pipe(Some((12345, 23456))) {
-            Ok(pipe) => pipe,
-            Err(error) => {
-                let is_root = crate::os::user_id() == 0;
-                return assert!(!is_root && error.kind() == io::ErrorKind::PermissionDenied, "{error}");
-            }
-        };
-        let there = metadata(pipe.as_fd()).unwrap();
-        assert_eq!((there.uid(), there.gid(), there.mode() & 0o777), (12345, 23456, 0o600));
-        assert_eq!(read_after(&pipe), b"still ours");
-    }
-
-    fn read_after(pipe: &OwnedFd) -> Vec<u8> {
-        writer(pipe).write_all(b"still ours").unwrap();
-        read_some(pipe.try_clone().unwrap())
+    fn every_user_may_open_what_was_handed_to_him() {
+        let pipe = output_pipe().unwrap();
+        let open = || another_end(pipe.as_fd()).is_ok();
+        assert!(open());
+        if crate::os::user_id() == 0 {
+            assert!(as_user(12345, 23456, open));
+        }
+        assert!(open(), "we are who we were");
     }
 }

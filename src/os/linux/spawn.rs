@@ -8,8 +8,8 @@
 //! instant leaves either no child and no pid, or both.
 //!
 //! A child shares our descriptors at first (`CLONE_FILES`) and then copies the few of them that it needs ([`seats`]), if
-//! nothing but its outputs is handed over. Copying all of ours and closing each copy again would be most of what a start costs when we hold three
-//! descriptors for each of a thousand apps.
+//! nothing but its outputs is handed over. Copying all of ours and closing each copy again would be most of what a start
+//! costs when we hold three descriptors for each of a thousand apps.
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
@@ -329,13 +329,10 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
         if let Some(score) = &plan.oom_score {
             let _wish = set_own_oom_score(score); // without the right to do so the child keeps our score
         }
-        if let Some(limit) = &plan.open_files {
-            libc::syscall(libc::SYS_setrlimit, libc::RLIMIT_NOFILE, ptr::from_ref(limit));
-        }
         if let Some(file) = plan.group {
             step(SpawnStage::Limits, write_word(file, "0"))?; // 0 = the writer
         }
-        limit(&plan.limits)?;
+        limit(&plan.limits, plan.open_files.as_ref())?;
         if plan.dies_with_caller {
             libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
         }
@@ -365,8 +362,16 @@ fn write_own_pid(into: &UnsafeCell<[u8; OWN_PID_BYTES]>, pid: c_long) {
     }
 }
 
-/// While we still may: raising a limit or a priority needs the rights that `become_user` gives up.
-fn limit(limits: &PreparedLimits) -> Result<(), (SpawnStage, c_int)> {
+/// While we still may: raising a limit or a priority needs the rights that `become_user` gives up. What is written into
+/// files comes first: afterwards perhaps none can be opened.
+fn limit(limits: &PreparedLimits, open_files: Option<&libc::rlimit>) -> Result<(), (SpawnStage, c_int)> {
+    if let Some(score) = &limits.oom_score {
+        step(SpawnStage::Limits, set_own_oom_score(score))?;
+    }
+    if let Some(limit) = open_files {
+        // SAFETY: `limit` is readable.
+        unsafe { libc::syscall(libc::SYS_setrlimit, libc::RLIMIT_NOFILE, ptr::from_ref(limit)) };
+    }
     for (resource, value) in limits.rlimits.iter().flatten() {
         // SAFETY: `value` is readable.
         let set = unsafe { libc::syscall(libc::SYS_setrlimit, c_long::from(*resource), ptr::from_ref(value)) };
@@ -377,10 +382,7 @@ fn limit(limits: &PreparedLimits) -> Result<(), (SpawnStage, c_int)> {
         let set = unsafe { libc::syscall(libc::SYS_setpriority, libc::PRIO_PROCESS, 0, c_long::from(nice)) };
         step(SpawnStage::Limits, set)?;
     }
-    match &limits.oom_score {
-        Some(score) => step(SpawnStage::Limits, set_own_oom_score(score)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Order matters: groups and group while we still may, the user last.

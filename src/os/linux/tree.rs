@@ -1,9 +1,9 @@
 //! What ended or ending instances have left running.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::pidfd::PidFd;
-use super::proc::{ProcStat, children_of, cookie_of, proc_stat};
+use super::proc::{ProcStat, children_of, cookie_of, pids, proc_stat};
 
 /// Processes that one sweep looks at; a fork storm beyond that is met by the next sweep.
 const PROCESSES_MAX: usize = 100_000;
@@ -48,6 +48,16 @@ pub fn leftovers(
     }
     below(open, &mut found);
     found
+}
+
+/// Every process of the machine by its session. A session keeps its number for as long as one of its processes lives,
+/// also when the first one, which has the same number, is gone.
+pub fn sessions() -> BTreeMap<u32, Vec<u32>> {
+    let mut sessions: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for stat in pids().filter_map(|pid| proc_stat(pid).ok()).filter(|stat| !stat.is_zombie) {
+        sessions.entry(stat.session).or_default().push(stat.pid);
+    }
+    sessions
 }
 
 /// Everything below a living process of `row`, wherever it put itself (another group, another session).

@@ -50,7 +50,8 @@ impl Standard {
     }
 }
 
-/// The standard descriptors, what is handed over, and no other.
+/// The standard descriptors, what is handed over, and no other: from here on, not only after `execve`, which may hang on
+/// a network folder for as long as it likes. Until then the child must hold neither our lock nor our socket.
 pub(super) fn arrange_descriptors(standard: &Standard) -> Result<(), (SpawnStage, c_int)> {
     match standard {
         Standard::Seated(seat) => {
@@ -63,9 +64,16 @@ pub(super) fn arrange_descriptors(standard: &Standard) -> Result<(), (SpawnStage
         }
         Standard::Copied(fds) => fds.iter().map(AsRawFd::as_raw_fd).zip(0..).try_for_each(place)?,
     }
-    let own = if let Standard::Copied(fds) = standard { fds.len() } else { 3 };
-    // All of ours are CLOEXEC anyway; this is for what some library has opened without.
-    close_from(c_int::try_from(own).unwrap_or(c_int::MAX), libc::CLOSE_RANGE_CLOEXEC);
+    let (own, end) = match standard {
+        Standard::Seated(seat) => (3, seat.above()),
+        Standard::Copied(fds) => (c_int::try_from(fds.len()).unwrap_or(c_int::MAX), 0),
+    };
+    if close_from(own, 0) < 0 {
+        for number in own..end {
+            // SAFETY: no pointers are passed, and the table is the child's own. Before Linux 5.9; `execve` closes the rest.
+            unsafe { libc::syscall(libc::SYS_close, c_long::from(number)) };
+        }
+    }
     Ok(())
 }
 

@@ -116,7 +116,7 @@ fn a_child_on_a_seat_gets_its_outputs_and_leaves_ours_alone() {
     take_some_seats();
     let leak = File::open("/dev/null").unwrap();
     crate::os::keep_across_exec(leak.as_fd()).unwrap();
-    let pipes = [output_pipe(None).unwrap(), output_pipe(None).unwrap()];
+    let pipes = [output_pipe().unwrap(), output_pipe().unwrap()];
     let [mut printed, mut complained] = pipes.each_ref().map(|pipe| File::from(pipe.try_clone().unwrap()));
     let (mut plan, reader) = plan("/bin/sh", &["sh", "-c", "ls /proc/self/fd; readlink /proc/self/fd/0 >&2"]);
     plan.output = Output::Pipes(pipes.map(Arc::new));
