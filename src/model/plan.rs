@@ -1,6 +1,6 @@
 //! How to get from what is to what should be, as a value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,16 @@ impl Plan {
                 operation.verb = Verb::Restart { slots: std::mem::take(slots) };
             }
         }
+    }
+
+    /// Slots that whoever carries it out for a person waits for besides: it leaves their processes alone, and these are
+    /// on their way up. A plan that nobody waits for has none.
+    pub fn awaited(&self) -> BTreeMap<AppName, Vec<u32>> {
+        let not_ready = self.notes.iter().filter_map(|note| match note {
+            Note::NotReady { app, slots, .. } => Some((app.clone(), slots.clone())),
+            _ => None,
+        });
+        not_ready.collect()
     }
 
     /// Whether applying it would do anything.
@@ -275,6 +285,24 @@ pub enum Note {
         pid: u32,
         /// What that process calls itself.
         name: String,
+    },
+    /// Processes that the plan leaves alone are on their way up: an apply waits for them.
+    NotReady {
+        /// Which.
+        app: AppName,
+        /// Of these slots.
+        slots: Vec<u32>,
+        /// What the last probe of the first one that was asked found.
+        why: Option<String>,
+    },
+    /// Processes that the plan leaves alone fail their health probes. Nobody waits for them.
+    Unhealthy {
+        /// Which.
+        app: AppName,
+        /// Of these slots.
+        slots: Vec<u32>,
+        /// What the last probe of the first one found.
+        why: String,
     },
     /// Some of its limits cannot be had on this machine.
     LimitsMissing {

@@ -24,6 +24,7 @@ mod slots;
 mod target;
 #[cfg(test)]
 mod tests;
+mod unready;
 mod updates;
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ use super::difference::{Field, difference};
 use super::field_change::field_change;
 use super::renewal::Renewal;
 use super::slots::{Slots, running};
+use super::unready;
 
 /// One app before and after, and what lives of it.
 pub(super) struct AppScene<'a> {
@@ -53,7 +54,12 @@ impl AppScene<'_> {
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
         let steps = [self.rename(), scale, start, roll, self.stop(&slots), self.update(&slots, untold), self.appear()];
-        AppSteps { operations: steps.into_iter().flatten().collect(), notes: self.notes(&next_fields) }
+        let operations: Vec<_> = steps.into_iter().flatten().collect();
+        let mut notes = self.notes(&next_fields);
+        if self.is_asked {
+            notes.extend(unready::notes(self.name, self.target, &self.live, &operations, |_| true));
+        }
+        AppSteps { operations, notes }
     }
 
     /// What is said of an app without operations: kept, or held.

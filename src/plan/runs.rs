@@ -1,9 +1,13 @@
 //! Runs of timed tasks: started by the clock or by a person, never because something is missing.
 
-use crate::model::{AppId, AppName, Declared, Live, Operation, Plan, Project, ProjectName, Reason, Summary, Verb};
+use std::collections::BTreeMap;
+
+use crate::model::{
+    AppId, AppName, Declared, Live, Note, Operation, Plan, Project, ProjectName, Reason, Summary, Verb,
+};
 
 use super::slots::{is_up, running};
-use super::{Edit, Instances, instances_of, plan_wakeup};
+use super::{Edit, Instances, instances_of, plan_wakeup, unready};
 
 /// Whether a run of an app goes on, or is tried again in a moment.
 pub fn is_going(app: &AppId, live: &Live) -> bool {
@@ -32,10 +36,13 @@ pub fn plan_edited(
 ) -> Plan {
     let mut plan = plan_wakeup(name, stored, live);
     plan.keep_only(|app| targets.iter().any(|(target, _)| target == app));
+    let instances = instances_of(name, live);
+    if brings_up(edit) {
+        plan.notes.extend(not_good(stored, &instances, targets, &plan.operations));
+    }
     if *edit != Edit::Run && !(is_alone && matches!(edit, Edit::Start | Edit::Restart)) {
         return plan;
     }
-    let instances = instances_of(name, live);
     for (app, slot) in targets {
         if let Some(declared) = stored.apps.get(app).filter(|declared| declared.spec.is_timed_task()) {
             let is_replacing = *edit == Edit::Restart;
@@ -44,6 +51,33 @@ pub fn plan_edited(
     }
     plan.summary = Summary::of(&plan.operations);
     plan
+}
+
+/// Whether a person who asks for it wants that something runs, and waits until it does.
+fn brings_up(edit: &Edit) -> bool {
+    match edit {
+        Edit::Start | Edit::Restart | Edit::Reload | Edit::Scale { .. } => true,
+        Edit::Stop { .. } | Edit::Recycle | Edit::Run | Edit::Delete | Edit::Unhold => false,
+    }
+}
+
+/// What is not good of what is edited, and is left alone.
+fn not_good(
+    stored: &Project,
+    live: &Instances,
+    targets: &[(AppName, Option<u32>)],
+    operations: &[Operation],
+) -> Vec<Note> {
+    let mut slots: BTreeMap<&AppName, Vec<Option<u32>>> = BTreeMap::new();
+    for (app, slot) in targets {
+        slots.entry(app).or_default().push(*slot);
+    }
+    let of_app = |(app, slots): (&AppName, Vec<Option<u32>>)| {
+        let (declared, live) = (stored.apps.get(app)?, live.get(app)?);
+        let is_meant = |each: u32| slots.iter().any(|slot| slot.is_none_or(|slot| slot == each));
+        Some(unready::notes(app, declared, live, operations, is_meant))
+    };
+    slots.into_iter().filter_map(of_app).flatten().collect()
 }
 
 fn run(

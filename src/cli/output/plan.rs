@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::{FieldChange, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime};
+use crate::model::{
+    AppName, FieldChange, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime,
+};
 
 /// Longer values are cut: a plan is read, not parsed.
 const VALUE_COLUMNS_MAX: usize = 48;
@@ -290,9 +292,23 @@ fn note(note: &Note) -> Option<String> {
         Note::PortTaken { app, port, pid, name } => {
             format!("port {port} of {app} is taken by process {pid} ({name})")
         }
+        Note::NotReady { app, slots, why: Some(why) } => {
+            format!("{} not ready yet: {}", copies_are(app, slots), clean(why))
+        }
+        Note::NotReady { app, slots, why: None } => format!("{} not ready yet", copies_are(app, slots)),
+        Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })
+}
+
+/// `api/0 is`, `api/0 and 3 more are`.
+fn copies_are(app: &AppName, slots: &[u32]) -> String {
+    match slots {
+        [] => format!("{app} is"),
+        [slot] => format!("{app}/{slot} is"),
+        [slot, others @ ..] => format!("{app}/{slot} and {} more are", others.len()),
+    }
 }
 
 fn painted(text: &str, style: Style, view: &View) -> String {
@@ -413,6 +429,17 @@ Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes 
         let mut out = String::new();
         write_plan(&mut out, &plan, &View::default());
         assert!(out.ends_with("Plan: nothing to do.\n"), "{out}");
+    }
+
+    #[test]
+    fn what_is_not_good_is_told_with_its_first_copy() {
+        let (app, why) = (|| "api".parse().unwrap(), "HTTP\u{1b} 503".to_owned());
+        let text = |it: Note| note(&it).unwrap();
+        let not_ready = |slots, why| Note::NotReady { app: app(), slots, why };
+        assert_eq!(text(not_ready(vec![1], Some(why.clone()))), "api/1 is not ready yet: HTTP\u{fffd} 503");
+        assert_eq!(text(not_ready(vec![0, 2, 3], None)), "api/0 and 2 more are not ready yet");
+        let unhealthy = Note::Unhealthy { app: app(), slots: vec![0], why: "HTTP 500".to_owned() };
+        assert_eq!(text(unhealthy), "api/0 is unhealthy: HTTP 500");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod lost;
 mod properties;
 mod refusals;
 mod runs;
+mod unready;
 mod updates;
 mod wakeups;
 
