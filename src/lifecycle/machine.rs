@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Rest, State};
+use super::{Rest, State, Then};
 use crate::model::{App, Bytes, Cause, Exit, Fact, Failure, Hook, Millis, Moment, Phase, Readiness};
 
 /// One instance: its state and what it remembers between states.
@@ -135,6 +135,17 @@ pub enum OrderEnd {
     Failed(Failure),
 }
 
+/// What somebody may expect who waits for an instance to be good, and asks for nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Prospect {
+    /// A process is on its way up: [`Effect::Settle`] will say how that ended.
+    Open,
+    /// That has been said already.
+    Settled(OrderEnd),
+    /// No process is wanted.
+    None,
+}
+
 impl Machine {
     /// A new instance that has never had a process.
     pub fn new(policy: Arc<App>, seed: u64) -> Self {
@@ -161,6 +172,26 @@ impl Machine {
             }
             State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => Some(*deadline),
             State::Unknown | State::Resting(_) | State::Starting { .. } | State::Running { .. } | State::Gone => None,
+        }
+    }
+
+    /// What is to come of it if nobody asks for anything.
+    pub fn prospect(&self) -> Prospect {
+        match &self.state {
+            State::Preparing { .. }
+            | State::Waiting { .. }
+            | State::Running { readiness: Readiness::Waiting { .. }, .. }
+            | State::Starting { then: None | Some(Then::Again(_)), .. }
+            | State::Leaving { then: Then::Again(_) | Then::Judge { .. }, .. }
+            | State::Stopping { then: Then::Again(_) | Then::Judge { .. }, .. } => Prospect::Open,
+            State::Running { .. } | State::Resting(Rest::Done(_)) => Prospect::Settled(OrderEnd::Done),
+            State::Resting(Rest::Errored(failure)) => Prospect::Settled(OrderEnd::Failed(failure.clone())),
+            State::Unknown
+            | State::Resting(Rest::Stopped)
+            | State::Starting { .. }
+            | State::Leaving { .. }
+            | State::Stopping { .. }
+            | State::Gone => Prospect::None,
         }
     }
 

@@ -345,6 +345,26 @@ fn a_process_that_is_not_good_in_time_is_ended_told_and_tried_again() {
 }
 
 #[test]
+fn who_asks_for_nothing_may_wait_for_the_end_of_a_start_and_for_nothing_else() {
+    assert_eq!(machine().prospect(), Prospect::None, "nothing was asked for yet");
+    let mut machine = probed();
+    assert_eq!(machine.prospect(), Prospect::Open);
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
+    assert_eq!(machine.prospect(), Prospect::Open, "those who wait are told after the sweep");
+    machine.step(Input::Swept { left: 0 }, Moment(5));
+    machine.step(Input::Spawned { pid: 8 }, Moment(5));
+    machine.step(Input::Probed { generation: 2, result: Ok(()) }, Moment(6));
+    assert_eq!(machine.prospect(), Prospect::Settled(OrderEnd::Done));
+    machine.step(Input::Stop(command()), Moment(7));
+    assert_eq!(machine.prospect(), Prospect::None);
+    machine.step(Input::Start(command()), Moment(7));
+    assert_eq!(machine.prospect(), Prospect::Open, "it is started again when the old one is gone");
+    let failure = Failure::Aborted;
+    machine.state = State::Resting(Rest::Errored(failure.clone()));
+    assert_eq!(machine.prospect(), Prospect::Settled(OrderEnd::Failed(failure)));
+}
+
+#[test]
 fn a_process_that_ends_before_it_is_good_has_failed_for_those_who_wait() {
     let mut machine = probed();
     machine.step(Input::Exited { generation: 1, exit: Exit::Code(3) }, Moment(5));

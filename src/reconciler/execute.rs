@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 use super::conditions::{Waited, needs_dependencies};
 use super::perform::Surroundings;
 use super::rollouts::Rollouts;
+use super::unready::slots_of;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
 use crate::model::{
-    AppName, Cause, Change, Desired, Digest, ListenAddress, Live, Millis, Operation, Plan, Project, ProjectName,
-    Standing, Verb,
+    AppName, Cause, Change, Condition, Desired, Digest, ListenAddress, Live, Millis, Operation, Plan, Project,
+    ProjectName, Standing, Verb,
 };
 use crate::os;
 
@@ -48,17 +49,22 @@ pub(super) enum Gate {
     Barred,
 }
 
-/// The operations of one app, in order, and the gate that opens when they are through.
+/// Slots that are on their way up without this plan, and that it waits for.
+type Awaited = BTreeMap<AppName, Vec<u32>>;
+
+/// The operations of one app, in order, what it waits for besides, and the gate that opens when they are through.
 struct Line {
     app: AppName,
     operations: Vec<Operation>,
+    awaited: Vec<u32>,
     gate: watch::Sender<Gate>,
     needs: Vec<watch::Receiver<Gate>>,
 }
 
 impl Line {
     fn of(app: AppName) -> Self {
-        Self { app, operations: Vec::new(), gate: watch::Sender::new(Gate::Closed), needs: Vec::new() }
+        let gate = watch::Sender::new(Gate::Closed);
+        Self { app, operations: Vec::new(), awaited: Vec::new(), gate, needs: Vec::new() }
     }
 }
 
@@ -66,16 +72,16 @@ impl Execution {
     /// Everything but deletes first; these only if nothing failed, and what is deleted is forgotten only then.
     pub async fn run(self: Arc<Self>, plan: Plan, removals: Vec<Change>) {
         let began = Instant::now();
-        let apps = touched(&plan);
+        let (apps, awaited) = (touched(&plan), plan.awaited());
         self.mark_busy(&apps, true);
         let changes = plan.operations.into_iter().filter(|operation| operation.verb.is_change());
         let (deletes, others): (Vec<_>, Vec<_>) =
             changes.partition(|operation| matches!(operation.verb, Verb::Delete { .. }));
-        let mut reports = Arc::clone(&self).phase(others).await;
+        let mut reports = Arc::clone(&self).phase(others, &awaited).await;
         let is_clean = reports.iter().all(|report| report.result == OperationResult::Done);
         if is_clean {
             match self.amend(removals).await {
-                Ok(_) => reports.extend(Arc::clone(&self).phase(deletes).await),
+                Ok(_) => reports.extend(Arc::clone(&self).phase(deletes, &Awaited::new()).await),
                 Err(why) => reports.extend(self.skip(deletes, &why)),
             }
         } else {
@@ -134,9 +140,9 @@ impl Execution {
     }
 
     /// Runs operations side by side as far as their dependencies allow.
-    async fn phase(self: Arc<Self>, operations: Vec<Operation>) -> Vec<OperationReport> {
+    async fn phase(self: Arc<Self>, operations: Vec<Operation>, awaited: &Awaited) -> Vec<OperationReport> {
         let mut running = JoinSet::new();
-        for line in lines(operations) {
+        for line in lines(operations, awaited, |app| self.needs_good(app)) {
             let execution = Arc::clone(&self);
             running.spawn(async move { execution.walk(line).await });
         }
@@ -177,6 +183,13 @@ impl Execution {
             }
             reports.push(report);
         }
+        if barred_by.is_none() && !line.awaited.is_empty() {
+            let report = Box::pin(self.wait(&line.app, &line.awaited)).await;
+            if report.result != OperationResult::Done {
+                barred_by = Some("its processes did not come up".to_owned());
+            }
+            reports.push(report);
+        }
         line.gate.send_replace(if barred_by.is_some() { Gate::Barred } else { Gate::Open });
         reports
     }
@@ -187,13 +200,32 @@ impl Execution {
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
         let result = tokio::select! {
             result = self.perform(operation) => result,
-            () = Box::pin(self.show_unready(operation)), if self.has_said_ready(&app) => OperationResult::Superseded, // never
+            () = Box::pin(self.show_unready(&app, slots_of(&operation.verb))), if self.has_said_ready(&app) => OperationResult::Superseded, // never
         };
         self.remember(&app, &result);
         self.conclude(operation, &result).await;
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
         report
+    }
+
+    /// Reports on processes that are on their way up already. They are somebody else's: how they end is not remembered.
+    async fn wait(&self, app: &AppName, slots: &[u32]) -> OperationReport {
+        let (began, verb) = (Instant::now(), "wait".to_owned());
+        let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
+        let result = tokio::select! {
+            result = self.come_up(app, slots) => result,
+            () = self.show_unready(app, slots) => OperationResult::Superseded, // never
+        };
+        let report = OperationReport { app: app.clone(), verb, result, took: elapsed(began) };
+        let _ = self.progress.send(Progress::Ended(report.clone()));
+        report
+    }
+
+    /// What has to be good, not only alive, before an app is started.
+    fn needs_good(&self, app: &AppName) -> Vec<AppName> {
+        let needs = self.declared(app).map(|declared| declared.spec.depends_on.clone()).unwrap_or_default();
+        needs.into_iter().filter(|(_, condition)| *condition != Condition::Started).map(|(app, _)| app).collect()
     }
 
     /// A form of an app that failed is not tried again by anything automatic; one that came up is forgiven. What was
@@ -259,16 +291,24 @@ async fn any_is_barred(needs: Vec<watch::Receiver<Gate>>) -> bool {
     is_barred
 }
 
-/// Groups operations by app and ties each group to the gates of what it comes after.
-fn lines(operations: Vec<Operation>) -> Vec<Line> {
+/// Groups operations by app and ties each group to the gates of what it comes after, and of what it waits for to be
+/// good.
+fn lines(operations: Vec<Operation>, awaited: &Awaited, needs_good: impl Fn(&AppName) -> Vec<AppName>) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut places: BTreeMap<AppName, usize> = BTreeMap::new();
-    for operation in operations {
-        let place = *places.entry(operation.app.clone()).or_insert_with(|| {
-            lines.push(Line::of(operation.app.clone()));
+    let mut place_of = |lines: &mut Vec<Line>, app: &AppName| {
+        *places.entry(app.clone()).or_insert_with(|| {
+            lines.push(Line::of(app.clone()));
             lines.len() - 1
-        });
+        })
+    };
+    for operation in operations {
+        let place = place_of(&mut lines, &operation.app);
         lines[place].operations.push(operation);
+    }
+    for (app, slots) in awaited {
+        let place = place_of(&mut lines, app);
+        lines[place].awaited.clone_from(slots);
     }
     let gates: BTreeMap<AppName, watch::Sender<Gate>> =
         lines.iter().map(|line| (line.app.clone(), line.gate.clone())).collect();
@@ -276,6 +316,10 @@ fn lines(operations: Vec<Operation>) -> Vec<Line> {
         let after = line.operations.iter().flat_map(|operation| &operation.after);
         let others = after.filter(|app| **app != line.app);
         line.needs = others.filter_map(|app| gates.get(app)).map(watch::Sender::subscribe).collect();
+        if !awaited.is_empty() && line.operations.iter().any(|operation| needs_dependencies(&operation.verb)) {
+            let young = needs_good(&line.app).into_iter().filter(|app| awaited.contains_key(app));
+            line.needs.extend(young.filter_map(|app| gates.get(&app)).map(watch::Sender::subscribe));
+        }
     }
     lines
 }

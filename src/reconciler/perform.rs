@@ -65,6 +65,17 @@ impl Execution {
 
     pub(super) async fn start(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let started = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Start)).await;
+        self.lasts(app, slots, started).await
+    }
+
+    /// Waits for processes that somebody else has started as if they were its own, and touches none of them.
+    pub(super) async fn come_up(&self, app: &AppName, slots: &[u32]) -> OperationResult {
+        let came_up = self.all(app, slots, |_| self.declared(app).map(|_| Task::Await)).await;
+        self.lasts(app, slots, came_up).await
+    }
+
+    /// What has started must live for a moment, where it does not say itself that it is good.
+    async fn lasts(&self, app: &AppName, slots: &[u32], started: OperationResult) -> OperationResult {
         if started == OperationResult::Done && !self.has_said_ready(app) {
             return self.stays_alive(app, slots).await;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Progress;
 use super::execute::Execution;
-use crate::model::{InstanceId, LiveInstance, Operation, Phase, Readiness, Verb};
+use crate::model::{AppName, InstanceId, LiveInstance, Phase, Readiness, Verb};
 
 /// Most processes are ready before anybody could read it.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
@@ -13,11 +13,10 @@ const SHOW_AFTER: Duration = Duration::from_secs(1);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 impl Execution {
-    /// Tells each reason once, while the operation is carried out. Never ends by itself.
-    pub(super) async fn show_unready(&self, operation: &Operation) {
+    /// Tells each reason once, while these slots come up. Never ends by itself.
+    pub(super) async fn show_unready(&self, app: &AppName, slots: &[u32]) {
         tokio::time::sleep(SHOW_AFTER).await;
-        let slots = slots_of(&operation.verb);
-        let instances = self.instances(&operation.app, slots);
+        let instances = self.instances(app, slots);
         let instances: Vec<_> = instances.iter().cloned().map(InstanceId::successor).chain(instances.clone()).collect();
         let mut changes = self.surroundings.supervisor.changes();
         let mut told: BTreeMap<InstanceId, String> = BTreeMap::new();
@@ -40,7 +39,7 @@ impl Execution {
 }
 
 /// The slots that get new processes by it.
-fn slots_of(verb: &Verb) -> &[u32] {
+pub(super) fn slots_of(verb: &Verb) -> &[u32] {
     match verb {
         Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots } | Verb::Replace { slots, .. } => {
             slots

@@ -8,7 +8,7 @@ use super::out_of_memory::OomKills;
 use super::voices::Voices;
 use super::{Launch, Outcome, Task};
 use crate::anchor::{Record, Row, RowStanding};
-use crate::lifecycle::{Machine, OrderEnd, Standing, State};
+use crate::lifecycle::{Machine, OrderEnd, Prospect, Standing, State};
 use crate::model::{Exit, InstanceId, LiveInstance, Moment, WallTime};
 use crate::os::PidFd;
 
@@ -42,6 +42,15 @@ pub(super) struct Member {
     /// The user that its process runs as, if another one than ours.
     pub user_id: Option<u32>,
     waiting: Vec<(Goal, oneshot::Sender<Outcome>)>,
+}
+
+impl Outcome {
+    fn of(end: &OrderEnd) -> Self {
+        match end {
+            OrderEnd::Done => Self::Done,
+            OrderEnd::Failed(failure) => Self::Failed(failure.clone()),
+        }
+    }
 }
 
 /// What an order is after. Orders with one goal are content with one end.
@@ -84,6 +93,7 @@ impl Member {
             Task::Stop(_) => Goal::Down,
             Task::Delete(_) => Goal::Gone,
             Task::Update(_) | Task::Rename(..) | Task::TakeOver => return drop(reply.send(Outcome::Done)),
+            Task::Await => return self.join(reply),
         };
         for (other, waiter) in std::mem::take(&mut self.waiting) {
             if other == goal {
@@ -96,12 +106,20 @@ impl Member {
         self.waiting.push((goal, reply));
     }
 
+    /// Waits with those who want a good process, and takes nobody's place.
+    fn join(&mut self, reply: oneshot::Sender<Outcome>) {
+        let outcome = match self.machine.prospect() {
+            Prospect::Open => return self.waiting.push((Goal::Up, reply)),
+            Prospect::Settled(end) => Outcome::of(&end),
+            Prospect::None => Outcome::Superseded,
+        };
+        // Whoever stopped listening does not want to know.
+        let _ = reply.send(outcome);
+    }
+
     /// Tells everyone who waits how it ended.
     pub fn settle(&mut self, end: &OrderEnd) {
-        let outcome = match end {
-            OrderEnd::Done => Outcome::Done,
-            OrderEnd::Failed(failure) => Outcome::Failed(failure.clone()),
-        };
+        let outcome = Outcome::of(end);
         for (_, waiter) in self.waiting.drain(..) {
             let _ = waiter.send(outcome.clone());
         }

@@ -66,6 +66,8 @@ pub enum Task {
     Delete(Cause),
     /// Bear a new name (and the spawn record that goes with it); the process is kept.
     Rename(InstanceId, Launch),
+    /// Nothing: who gives it waits with the others until the process that is on its way is good, or has failed.
+    Await,
     /// A successor: bear the name of the slot, if nobody bears it any more. Process and spawn record are kept.
     TakeOver,
 }
@@ -115,7 +117,7 @@ pub enum Seen {
 /// How an order ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// As asked. Start and Restart: the process runs and is good; Stop and Delete: nothing of it is left.
+    /// As asked. Start, Restart and Await: the process runs and is good; Stop and Delete: nothing of it is left.
     Done,
     /// It could not be done.
     Failed(Failure),

@@ -233,6 +233,7 @@ impl Loop {
             (None, Task::Stop(_) | Task::Delete(_) | Task::Update(_) | Task::TakeOver) => {
                 return drop(reply.send(Outcome::Done));
             }
+            (None, Task::Await) => return drop(reply.send(Outcome::Superseded)),
         };
         if let Some(member) = self.roster.get_mut(row) {
             member.await_order(&task, reply);
@@ -263,6 +264,7 @@ impl Loop {
             }
             Task::Rename(old, launch) => self.rename(row, old, instance, launch),
             Task::TakeOver => self.take_slot_over(row),
+            Task::Await => {}
         }
     }
 

@@ -233,3 +233,64 @@ fn a_line_that_was_printed_while_no_daemon_lived_counts() {
     sandbox.wait_phase("log/0", "running");
     assert_eq!(fs::read(sandbox.path("go")).unwrap(), b"");
 }
+
+/// An app that is ready as soon as the file `go` exists.
+fn gated(timeout: &str, rest: &str) -> String {
+    format!(
+        "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n\
+         ready = {{ exec = \"echo the cache is cold; test -e go\", timeout = \"{timeout}\" }}\n{rest}\n"
+    )
+}
+
+#[test]
+fn an_apply_waits_for_what_is_starting_already_and_tells_how_that_ends() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&gated("4s", "restart = \"never\""));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let pid = sandbox.wait_pid("api/0");
+    wait_until("the plan says why it is not ready", SOON, || {
+        sandbox.pm(&["plan", "--detailed-exitcode"]).ok().stdout.contains("api/0 is not ready yet: exit code 1")
+    });
+    assert_eq!(sandbox.pm(&["diff"]).ok().stdout, "", "nothing differs");
+    sandbox.pm(&["apply", "--detach"]).ok();
+    assert_eq!(sandbox.instance("api/0").unwrap().pid, Some(pid), "who detaches does not wait");
+    sandbox.pm(&["apply", "--timeout", "10ms"]).code(7);
+    let started = sandbox.start(&["start", "api"]);
+    let told = sandbox.pm(&["apply", "--json"]).code(6).json();
+    assert_eq!(told["plans"][0]["notes"][0]["note"], "not_ready");
+    assert_eq!(told["plans"][0]["summary"]["unchanged"], 1);
+    let report = &told["reports"][0];
+    assert_eq!((&report["generation"], &report["operations"][0]["verb"]), (&1.into(), &"wait".into()));
+    let words = ["api: wait failed: api/0 was not ready after", "exit code 1: the cache is cold"];
+    finish(started, "pm start api").code(6).says(&words);
+    assert_eq!(sandbox.starts_of("api/0"), 1, "nothing of it was touched");
+}
+
+#[test]
+fn an_apply_that_waits_ends_well_as_soon_as_it_is_ready() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&gated("1m", ""));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let pid = sandbox.wait_pid("api/0");
+    let again = sandbox.start(&["apply", "--wait"]);
+    wait_until("it is asked", SOON, || sandbox.pm(&["list"]).ok().stdout.contains("exit code 1"));
+    sandbox.file("go", "");
+    finish(again, "pm apply --wait").ok();
+    let ready = sandbox.instance("api/0").unwrap();
+    assert_eq!((ready.phase.as_str(), ready.pid), ("running", Some(pid)));
+    sandbox.pm(&["apply"]).ok().says(&["nothing to do"]);
+}
+
+#[test]
+fn who_needs_what_is_starting_already_is_skipped_when_that_fails() {
+    let sandbox = Sandbox::new();
+    let web = "[[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\ndepends_on = { api = \"ready\" }";
+    sandbox.ecosystem(&gated("1500ms", ""));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    sandbox.wait_pid("api/0");
+    sandbox.ecosystem(&gated("1500ms", web));
+    sandbox
+        .pm(&["apply"])
+        .code(6)
+        .says(&["api/0 was not ready after", "web: start: an app that it depends on did not"]);
+}

@@ -50,13 +50,16 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
 pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
     let operations = || reports.iter().flat_map(|report| &report.report.operations);
     let count = |is_it: fn(&OperationResult) -> bool| operations().filter(|operation| is_it(&operation.result)).count();
+    // What came up was no deed of this command.
+    let ready = operations().filter(|one| one.verb == "wait" && one.result == OperationResult::Done).count();
     let took = reports.iter().map(|report| report.report.took).max().unwrap_or(Millis(0));
     if operations().next().is_none() {
         return "nothing to do".to_owned();
     }
     let mut parts = Vec::new();
     for (number, word) in [
-        (count(|result| matches!(result, OperationResult::Done)), "done"),
+        (count(|result| matches!(result, OperationResult::Done)) - ready, "done"),
+        (ready, "ready"),
         (count(|result| matches!(result, OperationResult::Failed { .. })), "failed"),
         (count(|result| matches!(result, OperationResult::Skipped { .. })), "skipped"),
         (count(|result| matches!(result, OperationResult::Superseded)), "taken over by a later command"),
@@ -92,6 +95,7 @@ fn past(verb: &str) -> String {
         "roll" => "replaced".to_owned(),
         "scale" | "update" | "rename" | "replace" | "delete" => format!("{verb}d"),
         "restart" => "restarted".to_owned(),
+        "wait" => "ready".to_owned(),
         other => format!("{other} done"),
     }
 }
@@ -127,11 +131,12 @@ mod tests {
         let operations = vec![
             report("start", OperationResult::Done),
             report("start", OperationResult::Done),
+            report("wait", OperationResult::Done),
             report("delete", OperationResult::Skipped { why: "x".to_owned() }),
         ];
         let report = crate::wire::Report { operations, generation: 1, took: Millis(1500) };
         let project = ProjectReport { project: "shop".parse().unwrap(), report };
-        assert_eq!(summary(&[project]), "2 done, 1 skipped in 1.5s");
+        assert_eq!(summary(&[project]), "2 done, 1 ready, 1 skipped in 1.5s");
         assert_eq!(summary(&[]), "nothing to do");
     }
 }
