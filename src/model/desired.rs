@@ -48,6 +48,16 @@ pub struct Form {
     pub base_digest: Digest,
 }
 
+impl Form {
+    /// The same under the name of another app.
+    #[must_use]
+    pub fn renamed(&self, to: &App) -> Self {
+        let (project, name, moved_from) = (to.project.clone(), to.name.clone(), to.moved_from.clone());
+        let spec = App { project, name, moved_from, ..(*self.spec).clone() };
+        Self { digest: Digest::of_content(&spec), spec: Arc::new(spec), ..self.clone() }
+    }
+}
+
 /// A rolling update that has not come to a good end (yet).
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Update {

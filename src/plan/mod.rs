@@ -81,7 +81,7 @@ pub fn decide(
     }
     .plan();
     let mut changes = target.changes(&proposed.project, stored);
-    changes.extend(updates::changes(&proposed.project, stored, &target.project, &plan));
+    changes.extend(updates::changes(&proposed.project, stored, &target, &plan));
     Ok(Decision { plan, changes })
 }
 

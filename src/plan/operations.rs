@@ -52,7 +52,8 @@ impl AppScene<'_> {
         }
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
-        let steps = [self.rename(), scale, start, roll, self.stop(&slots), self.update(&slots, untold), self.appear()];
+        // A number changes only when the form has proved to be good: else an update that goes back had more to undo.
+        let steps = [self.rename(), start, roll, scale, self.stop(&slots), self.update(&slots, untold), self.appear()];
         AppSteps { operations: steps.into_iter().flatten().collect(), notes: self.notes(&next_fields) }
     }
 

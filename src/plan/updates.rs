@@ -4,20 +4,23 @@ use crate::model::{Change, Live, Operation, Plan, Project, ProjectName, Reason, 
 
 use super::instances_of;
 use super::slots::running;
+use super::target::Target;
 
 /// What has to be kept of the updates that `plan` begins or turns back. One that follows another one that never came to
-/// a good end goes back to where that one began.
-pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, target: &Project, plan: &Plan) -> Vec<Change> {
+/// a good end goes back to where that one began. What an app with a new name goes back to bears that name, too.
+pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, target: &Target, plan: &Plan) -> Vec<Change> {
     let Some(stored) = stored else { return Vec::new() };
     let mut changes = Vec::new();
-    for (app, declared) in &target.apps {
-        let Some(prior) = stored.apps.get(app).filter(|prior| prior.digest != declared.digest) else { continue };
-        let known = stored.updates.get(app);
+    for (app, declared) in &target.project.apps {
+        let known_as = if stored.apps.contains_key(app) { app } else { target.renames.get(app).unwrap_or(app) };
+        let Some(prior) = stored.apps.get(known_as).filter(|prior| prior.digest != declared.digest) else { continue };
+        let known = stored.updates.get(known_as);
         let is_rolled = plan.operations.iter().any(|one| one.app == *app && matches!(one.verb, Verb::Roll { .. }));
         let from = known.and_then(|update| update.from.clone()).or_else(|| is_rolled.then(|| prior.form()));
+        let from = from.map(|from| if known_as == app { from } else { from.renamed(&declared.spec) });
         let from = from.filter(|from| from.digest != declared.digest && !declared.spec.is_timed_task());
         let next = from.map(|from| Update { from: Some(from), ..Update::default() });
-        if next.as_ref() != known {
+        if next.as_ref() != stored.updates.get(app) {
             changes.push(Change::Update { project: name.clone(), name: app.clone(), update: next.map(Box::new) });
         }
     }

@@ -1,6 +1,6 @@
 //! Carries a plan out: every operation after those it needs, deletes last, and a truthful report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,8 +30,6 @@ pub(super) struct Execution {
     pub failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     pub waiting: watch::Sender<Arc<Waiting>>,
     pub rollouts: Rollouts,
-    /// Apps that get another name by this plan.
-    pub renamed: BTreeSet<AppName>,
     pub cause: Cause,
     pub generation: u64,
     pub progress: broadcast::Sender<Progress>,

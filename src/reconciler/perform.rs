@@ -15,6 +15,7 @@ use crate::model::{
     ProjectName, Stream, Verb, WallTime,
 };
 use crate::os::{Home, Worker};
+use crate::plan::is_of_form;
 use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};
 
 /// How long a new process must live to count as started, where nothing better is declared.
@@ -83,9 +84,18 @@ impl Execution {
     }
 
     async fn rename(&self, from: &AppName, to: &AppName) -> OperationResult {
-        let slots = self.live_slots(from).await;
         let old = AppId::new(self.project.clone(), from.clone());
-        self.all(to, &slots, |slot| Some(Task::Rename(old.instance(slot), self.launch(to, slot)?))).await
+        let slots = self.live_slots(from).await;
+        let now = self.surroundings.supervisor.look(slots.iter().map(|slot| old.instance(*slot)).collect()).await;
+        let Some(declared) = self.declared(to) else { return OperationResult::Superseded };
+        // A process of another form keeps that form under its new name, until it is replaced.
+        let before = self.update_of(to).and_then(|update| update.from);
+        let is_of_form = |slot| now.iter().any(|(id, live)| id.slot == slot && is_of_form(live, &declared, slot));
+        let launch = |slot| match &before {
+            Some(before) if !is_of_form(slot) => self.launch(to, slot).map(|launch| launch.in_form(before)),
+            _ => self.launch(to, slot),
+        };
+        self.all(to, &slots, |slot| Some(Task::Rename(old.instance(slot), launch(slot)?))).await
     }
 
     /// Old stopped, new started; if that fails the old one runs again and stays declared.

@@ -39,8 +39,7 @@ impl Execution {
     /// declared form. A process that only follows the renewal of another app is of that form and meant all the same.
     async fn split(&self, operation: &Operation, declared: &Declared, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let is_renewal = |reason: &Reason| matches!(reason, Reason::DependencyRestarted { .. });
-        // A rename has given the process its new spec on the way, and not its effects.
-        if self.renamed.contains(&operation.app) || operation.reasons.iter().any(is_renewal) {
+        if operation.reasons.iter().any(is_renewal) {
             return (Vec::new(), slots.to_vec());
         }
         let now = self.surroundings.supervisor.look(self.instances(&operation.app, slots)).await;

@@ -352,7 +352,6 @@ impl Loop {
             failed: self.failed.clone(),
             waiting: self.waiting.clone(),
             rollouts: self.rollouts.clone(),
-            renamed: renamed(&plan),
             cause,
             generation,
             progress,
@@ -380,12 +379,6 @@ impl Loop {
     fn generation_of(&self, project: &ProjectName) -> u64 {
         self.desired.borrow().projects.get(project).map_or(0, |project| project.generation)
     }
-}
-
-/// Apps that get another name.
-fn renamed(plan: &Plan) -> BTreeSet<AppName> {
-    let renames = plan.operations.iter().filter(|one| matches!(one.verb, Verb::Rename { .. }));
-    renames.map(|one| one.app.clone()).collect()
 }
 
 /// Every project that is declared, or of which something lives.

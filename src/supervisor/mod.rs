@@ -27,7 +27,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
 use crate::model::{
-    App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment,
+    App, Bytes, Cause, Digest, Environment, Failure, Form, InstanceId, Limits, ListenAddress, Live, LiveInstance,
+    Moment,
 };
 use crate::os::Helper;
 
@@ -85,6 +86,15 @@ pub struct Launch {
     pub epoch: u64,
     /// Why.
     pub cause: Cause,
+}
+
+impl Launch {
+    /// The same process to be, made from something else.
+    #[must_use]
+    pub fn in_form(self, form: &Form) -> Self {
+        let Form { spec, digest, base, base_digest } = form.clone();
+        Self { spec, digest, base, base_digest, ..self }
+    }
 }
 
 /// What somebody saw of a living process.

@@ -244,6 +244,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
         restarts: record.restarts,
         unstable: record.unstable,
         force_kills: record.force_kills,
+        is_successor: record.is_successor,
         ..Machine::new(Arc::clone(&spec), seed(&id))
     };
     let launch = Launch {
