@@ -100,7 +100,7 @@ impl Dev<'_> {
     fn apply_again(&mut self) -> Result<(), CommandError> {
         self.session.screen.note("dev: the file was saved")?;
         let read = file::resolve(self.session, &self.file, false, Daemon::MayStart).and_then(|resolved| {
-            self.files = SavedFiles::of(&resolved.reading.files);
+            self.files.renew(&resolved.reading);
             file::accept(self.session, resolved.reading)
         });
         let applied = read.and_then(|proposed| {
