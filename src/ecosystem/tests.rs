@@ -359,3 +359,16 @@ fn a_broken_env_file_is_shown_with_its_own_line() {
     assert_eq!((place.file.to_str(), place.line), (Some("/srv/shop/.env"), 2));
     assert_eq!(refused("script = \"run.sh\"\nenv_file = \"gone\""), ["env-file"]);
 }
+
+#[test]
+fn every_env_file_is_among_the_files_whatever_is_in_it() {
+    let mut world = World::usual().file("/srv/shop/good", "A=1", false).file("/srv/shop/bad", "oops", false);
+    world.files.insert("/srv/shop/bytes".into(), (vec![0xFF], false));
+    let env_files = r#"["good", "gone", "bad", "bytes", "good"]"#;
+    let text = format!("[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nenv_file = {env_files}");
+    let reading = read(&[source("pm.toml", &text)], &ReadOptions::default(), &world);
+    let names = reading.files.iter().map(|file| file.path.file_name().unwrap().to_string_lossy());
+    assert_eq!(names.collect::<Vec<_>>(), ["pm.toml", "good", "gone", "bad", "bytes"]);
+    let place = reading.diagnostics.iter().filter_map(|found| found.place.clone()).find(|place| place.line == 1);
+    assert_eq!(place.unwrap().file.to_str(), Some("/srv/shop/bad"));
+}

@@ -12,7 +12,7 @@ use super::notes;
 use super::perform::Surroundings;
 use super::rollout::strays;
 use super::rollouts::{RolloutWill, Rollouts};
-use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
+use super::{Accepted, Acted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
     Plan, Project, ProjectName, Proposed, Reason, Subject, Update, Verb, WallTime,
@@ -45,7 +45,7 @@ pub(super) struct Loop {
     /// Rolling updates that are under way.
     pub(super) rollouts: Rollouts,
     /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
-    pub(super) triggered: BTreeMap<AppId, Cause>,
+    pub(super) triggered: BTreeMap<AppId, (Cause, Option<Acted>)>,
     /// Timed tasks with a run that was due while the last one went on: it follows.
     pub(super) queued: BTreeMap<AppId, WallTime>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
@@ -119,7 +119,7 @@ impl Loop {
     /// Who asked and went away does not want the answer: sending into the void is fine everywhere here.
     async fn take(&mut self, intent: Intent) {
         match intent {
-            Intent::Trigger(app, cause) => self.trigger(app, cause).await,
+            Intent::Trigger(app, cause, acted) => self.trigger(app, cause, Some(acted)).await,
             Intent::Wake => self.wake().await,
             Intent::Desired(reply) => drop(reply.send(self.current())),
             Intent::Plan(proposed, options, reply) => drop(reply.send(self.plan(&proposed, &options).await)),
