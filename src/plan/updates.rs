@@ -3,7 +3,7 @@
 use crate::model::{Change, Live, Operation, Plan, Project, ProjectName, Reason, Update, Verb};
 
 use super::instances_of;
-use super::slots::running;
+use super::slots::{manner, running};
 
 /// What has to be kept of the updates that `plan` begins or turns back. One that follows another one that never came to
 /// a good end goes back to where that one began.
@@ -45,7 +45,7 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
             }
             None => plan.operations.push(Operation {
                 app: app.clone(),
-                verb: Verb::Roll { slots: wanted, manner: declared.spec.update_strategy() },
+                verb: Verb::Roll { slots: wanted, manner: manner(&declared.spec, live) },
                 reasons: vec![Reason::UpdateUnfinished],
                 after: Vec::new(),
                 interrupts,

@@ -26,7 +26,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment};
+use crate::model::{
+    App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment,
+};
 use crate::os::Helper;
 
 pub use listeners::Listeners;
@@ -212,6 +214,16 @@ impl Supervisor {
     pub async fn keep_listeners(&self, wanted: Vec<ListenAddress>) {
         // A stopped supervisor holds nothing any more.
         let _ = self.requests.send(Request::KeepListeners(wanted)).await;
+    }
+
+    /// What is held open for apps and keeps these addresses from being listened at.
+    pub fn listeners_in_the_way(&self, addresses: &[ListenAddress]) -> Vec<ListenAddress> {
+        self.world.listeners.in_the_way(addresses)
+    }
+
+    /// Closes these at once: when this returns, their ports are free. Only for what no process has any more.
+    pub fn close_listeners(&self, addresses: &[ListenAddress]) {
+        self.world.listeners.close(&self.world.anchor, addresses);
     }
 
     /// Which of these limits cannot be had on this machine, and why.

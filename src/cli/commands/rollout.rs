@@ -89,7 +89,7 @@ fn table(rollouts: &[State]) -> Table<'static> {
         };
         let manner = match rollout.manner {
             UpdateStrategy::Rolling => "new before old",
-            UpdateStrategy::Restart => "brief gap",
+            UpdateStrategy::Restart | UpdateStrategy::Together => "brief gap",
         };
         table.row().cell(rollout.app.to_string()).toned(word, tone);
         table.cell(format!("{} of {}", rollout.done.len(), rollout.done.len() + rollout.left.len())).cell(manner);
