@@ -198,25 +198,47 @@ fn the_host_of_an_address_can_be_changed_there_and_back() {
     assert!(ask(elsewhere).unwrap().starts_with('3'));
 }
 
+/// Two copies; the one whose slot is `bad` does not come up. The second one takes its time to end.
+fn half_bad(address: SocketAddr, bad: &str) -> String {
+    format!(
+        "[[apps]]\nname = \"web\"\nshell = true\ninstances = 2\nlisten = [\"{address}\"]\nready.log = \"^up$\"\n\
+         command = '''[ \"$PM_INSTANCE\" != \"$VERSION\" ] || exit 3; exec python3 {}'''\n\
+         update = {{ min_healthy_time = \"100ms\" }}\nenv = {{ VERSION = \"{bad}\" }}\n\
+         hooks.pre_stop = '''[ \"$PM_INSTANCE\" = 0 ] || sleep 2'''\n",
+        fixture("listens.py")
+    )
+}
+
+fn all_run_at(sandbox: &Sandbox, narrow: SocketAddr) {
+    let is_running = |row: &crate::support::InstanceView| row.phase == "running";
+    wait_until("both run at the old address", SOON, || {
+        let elsewhere = ask(([127, 0, 0, 2], narrow.port()).into());
+        let is_refused = elsewhere.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+        is_refused && sandbox.list().iter().filter(|row| is_running(row)).count() == 2
+    });
+    assert!(ask(narrow).unwrap().starts_with("none"));
+}
+
 #[test]
 fn an_update_to_another_host_goes_back_to_the_old_one() {
     let (sandbox, narrow) = (Sandbox::new(), free_address());
-    let file = |address: SocketAddr, bad: &str| {
-        format!(
-            "[[apps]]\nname = \"web\"\nshell = true\ninstances = 2\nlisten = [\"{address}\"]\nready.log = \"^up$\"\n\
-             command = '''[ \"$PM_INSTANCE\" != \"$VERSION\" ] || exit 3; exec python3 {}'''\n\
-             update = {{ min_healthy_time = \"100ms\" }}\nenv = {{ VERSION = \"{bad}\" }}\n",
-            fixture("listens.py")
-        )
-    };
-    sandbox.ecosystem(&file(narrow, "none"));
+    sandbox.ecosystem(&half_bad(narrow, "none"));
     sandbox.pm(&["apply"]).ok();
-    sandbox.ecosystem(&file(everywhere(narrow), "1"));
+    sandbox.ecosystem(&half_bad(everywhere(narrow), "1"));
     sandbox.pm(&["apply"]).code(6).says(&["web/1", "exit code 3", "the old process runs again"]);
-    wait_until("both run", SOON, || sandbox.list().iter().filter(|row| row.phase == "running").count() == 2);
-    assert!(ask(narrow).unwrap().starts_with("none"));
-    let elsewhere = ([127, 0, 0, 2], narrow.port()).into();
-    assert_eq!(ask(elsewhere).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    all_run_at(&sandbox, narrow);
+}
+
+#[test]
+fn an_update_to_another_host_goes_back_when_the_daemon_dies_in_the_gap() {
+    let (sandbox, narrow) = (Sandbox::new(), free_address());
+    sandbox.ecosystem(&half_bad(narrow, "none"));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&half_bad(everywhere(narrow), "1"));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    sandbox.wait_phase("web/0", "stopped");
+    sandbox.kill_daemon();
+    all_run_at(&sandbox, narrow);
 }
 
 #[test]

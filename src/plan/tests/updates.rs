@@ -110,3 +110,25 @@ fn sockets_that_exclude_each_other_have_no_two_processes_at_once() {
     assert_eq!(manner(&plan), UpdateStrategy::Together, "before the new copy is started");
     assert!(matches!(plan.operations[1].verb, Verb::Scale { .. }), "{plan:?}");
 }
+
+#[test]
+fn what_an_update_has_stopped_is_replaced_by_it_and_not_merely_started() {
+    let listening = |address: &str| {
+        let address = ListenAddress::Tcp(address.parse().unwrap());
+        app_with("api", |app| (app.run.listen, app.instances) = (vec![address], Some(2)))
+    };
+    let mut world = World::with([listening("127.0.0.1:80")]);
+    let decision = world.decide(&proposed([listening("0.0.0.0:80")]), &ApplyOptions::default()).unwrap();
+    world.store(decision.changes);
+    world.set_phase(&"shop:api/0".parse().unwrap(), Phase::Stopped);
+    for both in [false, true] {
+        if both {
+            world.set_phase(&"shop:api/1".parse().unwrap(), Phase::Stopped);
+        }
+        let mut plan = world.wakeup_plan();
+        add_unfinished(&mut plan, world.stored().unwrap(), &world.live);
+        assert_eq!(verbs(&plan), ["roll api [0, 1]"]);
+        let manner = matches!(plan.operations[0].verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
+        assert!(manner, "{plan:?}");
+    }
+}
