@@ -31,6 +31,7 @@ mod render;
 mod schedule;
 mod schema;
 mod shape;
+mod sockets;
 mod sources;
 mod surroundings;
 mod syntax;
@@ -171,6 +172,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         apps.extend(resolver.app(app, &mut env_files, &mut notes, &mut report));
     }
     across::ports(&apps, &mut report);
+    sockets::sockets(&merged, &apps, &mut report);
     across::completions(&merged, &apps, &mut report);
     let origin = Origin {
         folder: folders.first().cloned().unwrap_or_default(),

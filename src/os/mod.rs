@@ -61,7 +61,7 @@ pub use linux::{
     spawn, start_ticks, take_from_channel, take_seats, ticks_now, trees, variables_of, wait_readable, wait_writable,
     watch_limit,
 };
-pub use listen::{listen_at, listens_at};
+pub use listen::{listen_at, listens_at, stop_listening, tcp_address_of};
 pub use lock::Lock;
 pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
 pub use process::set_up_process;

@@ -21,6 +21,7 @@ mod replacement;
 mod runs;
 mod safety;
 mod slots;
+mod sockets;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use forgotten::{add_forgotten, with_lost_spec};
 pub use mask::{HIDDEN, is_secret};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_form;
+pub use sockets::check_sockets;
 pub use updates::add_unfinished;
 
 /// More copies of one app than the process table has rows for are a slip of the finger.

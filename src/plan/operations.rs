@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reason, Standing, Verb};
+use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reason, Standing, UpdateStrategy, Verb};
 
 use super::difference::{Field, difference};
 use super::field_change::field_change;
 use super::renewal::Renewal;
-use super::slots::{Slots, running};
+use super::slots::{Slots, manner, running};
 
 /// One app before and after, and what lives of it.
 pub(super) struct AppScene<'a> {
@@ -52,8 +52,12 @@ impl AppScene<'_> {
         }
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
+        // While an old process has its socket, no further copy can have the new one.
+        let is_in_the_way = |roll: &Operation| matches!(roll.verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
+        let (first, roll) = if roll.as_ref().is_some_and(is_in_the_way) { (roll, None) } else { (None, roll) };
+        let (stop, update) = (self.stop(&slots), self.update(&slots, untold));
         // A number changes only when the form has proved to be good: else an update that goes back had more to undo.
-        let steps = [self.rename(), start, roll, scale, self.stop(&slots), self.update(&slots, untold), self.appear()];
+        let steps = [self.rename(), first, start, roll, scale, stop, update, self.appear()];
         AppSteps { operations: steps.into_iter().flatten().collect(), notes: self.notes(&next_fields) }
     }
 
@@ -162,7 +166,7 @@ impl AppScene<'_> {
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);
         }
-        let verb = Verb::Roll { slots: slots.stale.clone(), manner: self.target.spec.update_strategy() };
+        let verb = Verb::Roll { slots: slots.stale.clone(), manner: manner(&self.target.spec, &self.live) };
         Some(self.operation(verb, reasons, running(&self.live, &slots.stale)))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{App, Class, Declared, Kind, LiveInstance, Phase};
+use crate::model::{App, Class, Declared, Kind, LiveInstance, Phase, UpdateStrategy};
 
 use super::difference::difference;
 use super::renewal::Renewal;
@@ -193,6 +193,14 @@ pub fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
 /// Whether a process exists or would come back by itself.
 pub(super) fn is_up(phase: &Phase) -> bool {
     phase.is_alive() || matches!(phase, Phase::Backoff { .. })
+}
+
+/// How these are replaced: as the app says, unless its sockets cannot be opened beside theirs.
+pub(super) fn manner(spec: &App, live: &BTreeMap<u32, &LiveInstance>) -> UpdateStrategy {
+    if live.values().any(|instance| instance.spec.shuts_out(spec)) {
+        return UpdateStrategy::Together;
+    }
+    spec.update_strategy()
 }
 
 /// Whether one of these runs what nobody knows.

@@ -3,7 +3,7 @@
 use crate::model::{Change, Live, Operation, Plan, Project, ProjectName, Reason, Update, Verb};
 
 use super::instances_of;
-use super::slots::running;
+use super::slots::{is_of_form, manner, running};
 use super::target::Target;
 
 /// What has to be kept of the updates that `plan` begins or turns back. One that follows another one that never came to
@@ -30,12 +30,18 @@ pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, target: &Tar
 /// Adds what is left of updates whose daemon is gone: slots that were replaced are judged, the others replaced.
 pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
     let instances = instances_of(&plan.project, live);
-    for app in stored.updates.keys() {
+    for (app, update) in &stored.updates {
         let (Some(declared), Some(live)) = (stored.apps.get(app), instances.get(app)) else { continue };
         let wanted: Vec<u32> = live.keys().copied().filter(|slot| declared.should_run(*slot)).collect();
         if wanted.is_empty() {
             continue;
         }
+        // What an update has stopped in order to replace it belongs to the update: if it does not come up, all go back.
+        let is_of_update = |slot: &u32| live.get(slot).is_some_and(|live| !is_of_form(live, declared, *slot));
+        plan.operations.retain(|one| match &one.verb {
+            Verb::Start { slots } => update.from.is_none() || one.app != *app || !slots.iter().all(is_of_update),
+            _ => true,
+        });
         let interrupts = running(live, &wanted);
         let begun = plan.operations.iter_mut().find_map(|one| match &mut one.verb {
             Verb::Roll { slots, .. } if one.app == *app => Some((slots, &mut one.reasons)),
@@ -48,7 +54,7 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
             }
             None => plan.operations.push(Operation {
                 app: app.clone(),
-                verb: Verb::Roll { slots: wanted, manner: declared.spec.update_strategy() },
+                verb: Verb::Roll { slots: wanted, manner: manner(&declared.spec, live) },
                 reasons: vec![Reason::UpdateUnfinished],
                 after: Vec::new(),
                 interrupts,

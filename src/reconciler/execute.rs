@@ -11,10 +11,7 @@ use super::conditions::{Waited, needs_dependencies};
 use super::perform::Surroundings;
 use super::rollouts::Rollouts;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
-use crate::model::{
-    AppName, Cause, Change, Desired, Digest, ListenAddress, Live, Millis, Operation, Plan, Project, ProjectName,
-    Standing, Verb,
-};
+use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Verb};
 use crate::os;
 
 /// One plan being carried out.
@@ -84,27 +81,11 @@ impl Execution {
             os::give_memory_back();
         }
         let live = self.surroundings.supervisor.live().await;
-        self.surroundings.supervisor.keep_listeners(self.listeners(&live)).await;
+        self.surroundings.supervisor.keep_listeners(self.listeners(&live, &[])).await;
         self.wake_the_rest(&reports).await;
         let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
         // Nobody may be listening any more: the work was done all the same.
         let _ = self.progress.send(Progress::Finished(report));
-    }
-
-    /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
-    /// of processes that live; and those of forms that an update may go back to.
-    fn listeners(&self, live: &Live) -> Vec<ListenAddress> {
-        let desired = self.desired.borrow();
-        let projects = || desired.projects.values();
-        let up = projects().flat_map(|project| project.apps.values()).filter(|app| app.standing == Standing::Up);
-        let is_up = |project: &Project, app: &AppName| {
-            project.apps.get(app).is_some_and(|declared| declared.standing == Standing::Up)
-        };
-        let updates = projects().flat_map(|project| project.updates.iter().filter(|(app, _)| is_up(project, app)));
-        let before = updates.filter_map(|(_, update)| update.from.as_ref());
-        let alive = live.instances.values().filter(|live| live.phase.is_alive());
-        let specs = up.map(|app| &app.spec).chain(before.map(|form| &form.spec)).chain(alive.map(|live| &live.spec));
-        specs.flat_map(|spec| &spec.run.listen).cloned().collect()
     }
 
     /// Something came up that others may have been skipped for, or an update is still open.

@@ -6,7 +6,10 @@ use super::OperationResult;
 use super::execute::Execution;
 use super::perform::declared_in;
 use super::rollout::at_once;
-use crate::model::{AppName, Cause, Change, Declared, Failure, Form, Operation, Update, UpdateStrategy, Verb};
+use crate::model::{
+    AppName, Cause, Change, Declared, Failure, Form, InstanceId, LiveInstance, Operation, Phase, Update,
+    UpdateStrategy, Verb,
+};
 use crate::plan::is_of_form;
 use crate::supervisor::{Launch, Task};
 
@@ -60,8 +63,19 @@ impl Execution {
             cause: Cause::Revert,
         };
         let is_wanted = || declared_in(&self.desired.borrow(), &self.project, app) == Some(&declared);
+        let others = self.of_other_forms(app, &declared).await;
+        let slots: Vec<u32> = others.iter().map(|(id, _)| id.slot).collect();
+        let mut manner = manner;
+        if others.iter().any(|(_, live)| live.spec.shuts_out(&before.spec)) {
+            manner = UpdateStrategy::Together;
+            let stopped = self.all(app, &slots, |_| is_wanted().then(|| Task::Stop(self.cause.clone()))).await;
+            if stopped == OperationResult::Superseded {
+                return stopped;
+            }
+        }
+        self.make_room(&[app], &before.spec.run.listen).await;
         let mut worst = OperationResult::Done;
-        for some in self.of_other_forms(app, &declared).await.chunks(at_once(&before.spec, manner)) {
+        for some in slots.chunks(at_once(&before.spec, manner)) {
             match self.all(app, some, |slot| is_wanted().then(|| Task::Restart(old(slot)))).await {
                 OperationResult::Done => {}
                 OperationResult::Superseded => return OperationResult::Superseded,
@@ -71,12 +85,15 @@ impl Execution {
         worst
     }
 
-    /// Slots that should run and whose process was started from something else.
-    async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<u32> {
+    /// What should run and was started from something else, or could not be started at all: such a slot still shows
+    /// what its last process was.
+    async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<(InstanceId, LiveInstance)> {
         let slots: Vec<u32> = (0..declared.instances()).filter(|slot| declared.may_run(*slot)).collect();
         let now = self.surroundings.supervisor.look(self.instances(app, &slots)).await;
-        let others = now.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
-        others.map(|(id, _)| id.slot).collect()
+        let is_other = |(id, live): &(InstanceId, LiveInstance)| {
+            !is_of_form(live, declared, id.slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
+        };
+        now.into_iter().filter(is_other).collect()
     }
 
     /// Nothing has to be kept any more of an update that came to a good end. What cannot be written now is judged again by

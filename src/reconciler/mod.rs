@@ -12,6 +12,7 @@ mod perform;
 mod rollout;
 mod rollouts;
 mod run;
+mod sockets;
 mod stored;
 mod trigger;
 mod unready;

@@ -65,6 +65,9 @@ impl Execution {
     }
 
     pub(super) async fn start(&self, app: &AppName, slots: &[u32]) -> OperationResult {
+        if let Some(declared) = self.declared(app) {
+            self.make_room(&[app], &declared.spec.run.listen).await;
+        }
         let started = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Start)).await;
         if started == OperationResult::Done && !self.has_said_ready(app) {
             return self.stays_alive(app, slots).await;
@@ -105,8 +108,14 @@ impl Execution {
         if stopped != OperationResult::Done {
             return stopped;
         }
+        if let Some(declared) = self.declared(new) {
+            self.make_room(&[old, new], &declared.spec.run.listen).await;
+        }
         let started = self.start(new, slots).await;
         if let OperationResult::Failed { instance, failure, exit, last_lines, .. } = started {
+            if let Some(declared) = self.declared(old) {
+                self.make_room(&[old, new], &declared.spec.run.listen).await;
+            }
             let again = self.all(old, &old_slots, |slot| self.launch(old, slot).map(Task::Start)).await;
             let is_reverted = again == OperationResult::Done;
             return OperationResult::Failed {

@@ -103,6 +103,9 @@ impl Execution {
                 UpdateStrategy::Restart => {
                     self.in_time(app, some, spec, rollout, self.replace_in_place(app, some, spec)).await
                 }
+                UpdateStrategy::Together => {
+                    self.in_time(app, some, spec, rollout, self.replace_together(app, some, spec)).await
+                }
             };
             if result != OperationResult::Done {
                 return result;
@@ -118,6 +121,16 @@ impl Execution {
             return restarted;
         }
         self.stay_good(&self.instances(app, slots), spec.update.min_healthy_time.duration()).await
+    }
+
+    /// What the old processes listen at is free only when the last of them is gone.
+    async fn replace_together(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
+        let stopped = self.all(app, slots, |_| Some(Task::Stop(self.cause.clone()))).await;
+        if stopped != OperationResult::Done {
+            return stopped;
+        }
+        self.make_room(&[app], &spec.run.listen).await;
+        self.replace_in_place(app, slots, spec).await
     }
 
     /// Bounds one step by `healthy_deadline`, and ends it as soon as a later command wants something else, or that it goes
@@ -188,6 +201,7 @@ impl Execution {
 
     async fn bring_up(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
         self.discard_other_forms(app, slots).await;
+        self.make_room(&[app], &spec.run.listen).await;
         let successors = self.successors(app, slots);
         let started = self.each(successors.clone(), |slot| self.launch(app, slot).map(Task::Start)).await;
         if started != OperationResult::Done {
@@ -224,6 +238,7 @@ pub(super) fn at_once(spec: &App, manner: UpdateStrategy) -> usize {
     let most = match manner {
         UpdateStrategy::Rolling => spec.update.max_surge,
         UpdateStrategy::Restart => spec.update.max_unavailable,
+        UpdateStrategy::Together => u32::MAX,
     };
     usize::try_from(most).unwrap_or(usize::MAX).max(1)
 }

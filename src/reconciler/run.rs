@@ -188,6 +188,7 @@ impl Loop {
     async fn plan(&self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
         let live = self.surroundings.supervisor.live().await;
         let desired = self.current();
+        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
         let mut plan = plan::plan(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
         notes::add(&mut plan, proposed, &live, &self.surroundings.supervisor);
@@ -202,6 +203,7 @@ impl Loop {
     ) -> Result<Accepted, ReconcileError> {
         let live = self.surroundings.supervisor.live().await;
         let desired = self.current();
+        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
         let mut decision = plan::decide(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
         notes::add(&mut decision.plan, proposed, &live, &self.surroundings.supervisor);

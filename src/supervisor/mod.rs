@@ -226,6 +226,16 @@ impl Supervisor {
         let _ = self.requests.send(Request::KeepListeners(wanted)).await;
     }
 
+    /// What is held open for apps and keeps these addresses from being listened at.
+    pub fn listeners_in_the_way(&self, addresses: &[ListenAddress]) -> Vec<ListenAddress> {
+        self.world.listeners.in_the_way(addresses)
+    }
+
+    /// Closes these at once: when this returns, their ports are free. Only for what no process has any more.
+    pub fn close_listeners(&self, addresses: &[ListenAddress]) {
+        self.world.listeners.close(&self.world.anchor, addresses);
+    }
+
     /// Which of these limits cannot be had on this machine, and why.
     pub fn missing_limits(&self, limits: &Limits) -> Option<String> {
         self.world.missing_limits(limits)

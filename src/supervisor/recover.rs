@@ -82,7 +82,7 @@ impl Loop {
         for (_, member) in self.roster.iter() {
             if let Some(process) = &member.process {
                 let addresses = &member.record.spec.run.listen;
-                self.world.listeners.take_back(&self.world.anchor, process, addresses);
+                self.world.listeners.take_back(&self.world.anchor, process, &member.id.app, addresses);
             }
         }
     }

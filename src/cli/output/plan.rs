@@ -170,10 +170,14 @@ fn ago(at: WallTime, now: WallTime) -> String {
 
 /// `roll 3, 1 at a time, new before old`.
 fn roll(count: usize, manner: UpdateStrategy) -> String {
-    let steps = if count == 1 { "roll 1".to_owned() } else { format!("roll {count}, 1 at a time") };
+    let steps = match (count, manner) {
+        (1, _) => "roll 1".to_owned(),
+        (_, UpdateStrategy::Together) => format!("roll {count}, all at once"),
+        _ => format!("roll {count}, 1 at a time"),
+    };
     match manner {
         UpdateStrategy::Rolling => format!("{steps}, new before old"),
-        UpdateStrategy::Restart => format!("{steps}, brief gap"),
+        UpdateStrategy::Restart | UpdateStrategy::Together => format!("{steps}, brief gap"),
     }
 }
 

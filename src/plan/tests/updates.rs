@@ -1,7 +1,7 @@
 //! What an update goes back to, and what the next daemon still has to do about it.
 
 use super::*;
-use crate::model::{Kind, Millis, Update};
+use crate::model::{Kind, ListenAddress, Millis, Update, UpdateStrategy};
 
 fn of_port(port: u16) -> App {
     app_with("api", |app| app.run.port = Some(port))
@@ -91,4 +91,44 @@ fn the_next_daemon_judges_what_was_replaced_and_replaces_the_rest() {
     assert_eq!(unfinished(&world).0, ["roll api [0, 2]"], "a person stopped it");
     come_to_a_good_end(&mut world);
     assert_eq!(unfinished(&world).0, [""; 0]);
+}
+
+#[test]
+fn sockets_that_exclude_each_other_have_no_two_processes_at_once() {
+    let listening = |address: &str, count: u32| {
+        let address = ListenAddress::Tcp(address.parse().unwrap());
+        app_with("api", |app| (app.run.listen, app.instances) = (vec![address], Some(count)))
+    };
+    let manner = |plan: &Plan| match &plan.operations[0].verb {
+        Verb::Roll { manner, .. } => *manner,
+        other => panic!("{other:?}"),
+    };
+    let mut world = World::with([listening("127.0.0.1:80", 2)]);
+    assert_eq!(manner(&world.apply([listening("127.0.0.1:81", 2)])), UpdateStrategy::Rolling);
+    assert_eq!(manner(&world.apply([listening("0.0.0.0:81", 2)])), UpdateStrategy::Together);
+    let plan = world.apply([listening("127.0.0.1:81", 3)]);
+    assert_eq!(manner(&plan), UpdateStrategy::Together, "before the new copy is started");
+    assert!(matches!(plan.operations[1].verb, Verb::Scale { .. }), "{plan:?}");
+}
+
+#[test]
+fn what_an_update_has_stopped_is_replaced_by_it_and_not_merely_started() {
+    let listening = |address: &str| {
+        let address = ListenAddress::Tcp(address.parse().unwrap());
+        app_with("api", |app| (app.run.listen, app.instances) = (vec![address], Some(2)))
+    };
+    let mut world = World::with([listening("127.0.0.1:80")]);
+    let decision = world.decide(&proposed([listening("0.0.0.0:80")]), &ApplyOptions::default()).unwrap();
+    world.store(decision.changes);
+    world.set_phase(&"shop:api/0".parse().unwrap(), Phase::Stopped);
+    for both in [false, true] {
+        if both {
+            world.set_phase(&"shop:api/1".parse().unwrap(), Phase::Stopped);
+        }
+        let mut plan = world.wakeup_plan();
+        add_unfinished(&mut plan, world.stored().unwrap(), &world.live);
+        assert_eq!(verbs(&plan), ["roll api [0, 1]"]);
+        let manner = matches!(plan.operations[0].verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
+        assert!(manner, "{plan:?}");
+    }
 }
