@@ -149,6 +149,15 @@ impl Declared {
         self.slot_epochs.get(&slot).copied().unwrap_or(0).max(self.epoch)
     }
 
+    /// Whether it is as it was in `before`, but for single slots that were stopped since.
+    pub fn is_but_for_stops(&self, before: &Self) -> bool {
+        if self.stopped_slots == before.stopped_slots {
+            return self == before;
+        }
+        let stopped_slots = self.stopped_slots.clone();
+        stopped_slots.is_superset(&before.stopped_slots) && *self == Self { stopped_slots, ..before.clone() }
+    }
+
     /// What its processes are made from.
     pub fn form(&self) -> Form {
         Form {

@@ -40,17 +40,19 @@ impl Execution {
 
     /// Every slot whose process is of another form goes back to `before`, as long as nobody wants something else.
     async fn revert(&self, app: &AppName, before: &Form, manner: UpdateStrategy) -> OperationResult {
-        let Some(declared) = self.declared(app).map(|declared| declared.in_form(before)) else {
-            return OperationResult::Superseded;
+        let changes = |declared: &Declared| {
+            let (project, name) = (self.project.clone(), app.clone());
+            let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
+            vec![ended, Change::App { project, name, declared: Box::new(declared.in_form(before)) }]
         };
-        let (project, name) = (self.project.clone(), app.clone());
-        let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
-        let change = Change::App { project, name, declared: Box::new(declared.clone()) };
-        match self.amend(vec![ended, change]).await {
+        match self.amend_app(app, changes).await {
             Ok(true) => {}
             Ok(false) => return OperationResult::Superseded,
             Err(why) => return OperationResult::Skipped { why },
         }
+        let Some(declared) = declared_in(&self.desired.borrow(), &self.project, app).cloned() else {
+            return OperationResult::Superseded;
+        };
         let old = |slot| Launch {
             epoch: declared.epoch_of(slot),
             spec: Arc::clone(&before.spec),
@@ -59,10 +61,14 @@ impl Execution {
             base_digest: before.base_digest,
             cause: Cause::Revert,
         };
-        let is_wanted = || declared_in(&self.desired.borrow(), &self.project, app) == Some(&declared);
+        let is_wanted = |slot| {
+            let desired = self.desired.borrow();
+            let now = declared_in(&desired, &self.project, app).filter(|now| now.is_but_for_stops(&declared));
+            now.is_some_and(|now| now.may_run(slot))
+        };
         let mut worst = OperationResult::Done;
         for some in self.of_other_forms(app, &declared).await.chunks(at_once(&before.spec, manner)) {
-            match self.all(app, some, |slot| is_wanted().then(|| Task::Restart(old(slot)))).await {
+            match self.all(app, some, |slot| is_wanted(slot).then(|| Task::Restart(old(slot)))).await {
                 OperationResult::Done => {}
                 OperationResult::Superseded => return OperationResult::Superseded,
                 failed => worst = failed,
@@ -85,7 +91,8 @@ impl Execution {
         let is_good_end = matches!(operation.verb, Verb::Roll { .. }) && *result == OperationResult::Done;
         if is_good_end && self.update_of(&operation.app).is_some() {
             let (project, name) = (self.project.clone(), operation.app.clone());
-            let _ = self.amend(vec![Change::Update { project, name, update: None }]).await;
+            let ended = Change::Update { project, name, update: None };
+            let _ = self.amend_app(&operation.app, |_| vec![ended.clone()]).await;
         }
     }
 }

@@ -85,6 +85,11 @@ pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
     format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(why))
 }
 
+/// Why a rolling update does not go on.
+pub(in crate::cli) fn paused(app: &AppName) -> String {
+    format!("  ... waits: {app}'s update is paused; `pm rollout resume {app}`")
+}
+
 fn past(verb: &str) -> String {
     match verb {
         "start" => "started".to_owned(),
