@@ -33,6 +33,13 @@ pub struct Project {
     pub updates: BTreeMap<AppName, Update>,
 }
 
+impl Project {
+    /// Whether a person holds up the rolling update of an app.
+    pub fn is_paused(&self, app: &AppName) -> bool {
+        self.updates.get(app).is_some_and(|update| update.is_paused)
+    }
+}
+
 /// What the processes of an app are made from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Form {

@@ -283,6 +283,11 @@ pub enum Note {
         /// Which limits, and why.
         message: String,
     },
+    /// A paused update of it gives way to this other form.
+    PauseEnded {
+        /// Which.
+        app: AppName,
+    },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {
         /// Which.

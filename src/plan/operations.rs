@@ -52,8 +52,10 @@ impl AppScene<'_> {
         }
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
-        // A number changes only when the form has proved to be good: else an update that goes back had more to undo.
-        let steps = [self.rename(), start, roll, scale, self.stop(&slots), self.update(&slots, untold), self.appear()];
+        // A number changes only when the form has proved to be good: else an update that goes back had more to undo. What
+        // needs no new process does not wait for those that are replaced: that may be paused.
+        let (update, stop) = (self.update(&slots, untold), self.stop(&slots));
+        let steps = [self.rename(), start, update, roll, scale, stop, self.appear()];
         AppSteps { operations: steps.into_iter().flatten().collect(), notes: self.notes(&next_fields) }
     }
 

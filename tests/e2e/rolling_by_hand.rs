@@ -83,3 +83,28 @@ fn a_stop_of_one_copy_in_an_update_that_fails_is_a_stop() {
     assert_eq!(sandbox.app_processes().len(), 2);
     sandbox.pm(&["plan"]).ok().says(&["good", "bad"]);
 }
+
+#[test]
+fn a_stop_of_the_whole_app_ends_a_pause() {
+    let sandbox = Sandbox::applied(&app("1", 0, "300ms", ""));
+    pause_a_reload(&sandbox);
+    sandbox.pm(&["stop", "api"]).ok();
+    sandbox.pm(&["start", "api"]).ok();
+    sandbox.pm(&["rollout", "status"]).ok().says(&["nothing is being updated"]);
+    sandbox.pm(&["reload", "api", "--timeout", "20s"]).ok();
+}
+
+#[test]
+fn a_pause_ends_only_with_its_form() {
+    let sandbox = Sandbox::applied(&app("1", 0, "300ms", ""));
+    pause_a_reload(&sandbox);
+    let starts = || (0..3).map(|slot| sandbox.starts_of(&format!("api/{slot}"))).sum::<usize>();
+    let before = starts();
+    sandbox.ecosystem(&app("1", 0, "300ms", "kill_timeout = \"7s\""));
+    sandbox.pm(&["apply", "--timeout", "1s"]).code(7).says(&["update is paused"]);
+    assert_eq!(starts(), before, "a live field needs no new process");
+    sandbox.pm(&["rollout", "status"]).ok().says(&["paused"]);
+    sandbox.ecosystem(&app("2", 0, "300ms", "kill_timeout = \"7s\""));
+    sandbox.pm(&["apply"]).ok().says(&["the paused update of api ends"]);
+    assert!(!is_rolling(&sandbox));
+}

@@ -291,6 +291,7 @@ fn note(note: &Note) -> Option<String> {
             format!("port {port} of {app} is taken by process {pid} ({name})")
         }
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
+        Note::PauseEnded { app } => format!("the paused update of {app} ends: this form takes its place in all copies"),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })
 }
