@@ -1,6 +1,8 @@
 //! Runs of timed tasks: started by the clock or by a person, never because something is missing.
 
-use crate::model::{AppId, AppName, Declared, Live, Operation, Plan, Project, ProjectName, Reason, Summary, Verb};
+use crate::model::{
+    AppId, AppName, Declared, Live, Operation, Plan, Project, ProjectName, Reason, Summary, UpdateStrategy, Verb,
+};
 
 use super::slots::{is_up, running};
 use super::{Edit, Instances, instances_of, order, plan_wakeup};
@@ -74,7 +76,7 @@ fn run(
     let mut operations = Vec::new();
     if is_replacing && !alive.is_empty() {
         let interrupts = running(&live, &alive);
-        operations.push(operation(Verb::Restart { slots: alive }, interrupts));
+        operations.push(operation(Verb::Restart { slots: alive, manner: UpdateStrategy::Restart }, interrupts));
     }
     if !free.is_empty() {
         operations.push(operation(Verb::Start { slots: free }, 0));

@@ -12,7 +12,7 @@ use crate::events::Events;
 use crate::logs::{self, LogQuery, Source};
 use crate::model::{
     AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project,
-    ProjectName, Stream, Verb, WallTime,
+    ProjectName, Stream, UpdateStrategy, Verb, WallTime,
 };
 use crate::os::{Home, Worker};
 use crate::plan::is_of_form;
@@ -44,7 +44,10 @@ impl Execution {
         match &operation.verb {
             Verb::Start { slots } => self.start(app, slots).await,
             Verb::Roll { slots, manner } => Box::pin(self.roll(operation, slots, *manner)).await,
-            Verb::Restart { slots } => Box::pin(self.restart(app, slots)).await,
+            Verb::Restart { slots, manner: UpdateStrategy::Rolling } => {
+                Box::pin(self.roll(operation, slots, UpdateStrategy::Rolling)).await
+            }
+            Verb::Restart { slots, manner: UpdateStrategy::Restart } => Box::pin(self.restart(app, slots)).await,
             Verb::Scale { add, remove, .. } => {
                 let removed = Box::pin(self.all(app, remove, |_| Some(Task::Delete(self.cause.clone())))).await;
                 if removed == OperationResult::Done { Box::pin(self.start(app, add)).await } else { removed }

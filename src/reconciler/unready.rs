@@ -55,9 +55,10 @@ impl Execution {
 /// The slots that get new processes by it.
 fn slots_of(verb: &Verb) -> &[u32] {
     match verb {
-        Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots } | Verb::Replace { slots, .. } => {
-            slots
-        }
+        Verb::Start { slots }
+        | Verb::Roll { slots, .. }
+        | Verb::Restart { slots, .. }
+        | Verb::Replace { slots, .. } => slots,
         Verb::Scale { add, .. } => add,
         Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => &[],
     }

@@ -1,6 +1,8 @@
 //! What people do while a rolling update is under way or paused: a stop acts at once, what has to wait says so, and the
 //! end of an update is told.
 
+use std::time::Instant;
+
 use crate::support::{SOON, Sandbox, finish, wait_for, wait_until};
 
 /// Three copies; `bad` ends in slot `ends` after a second. `extra` stands inside the app's table.
@@ -107,4 +109,15 @@ fn a_pause_ends_only_with_its_form() {
     sandbox.ecosystem(&app("2", 0, "300ms", "kill_timeout = \"7s\""));
     sandbox.pm(&["apply"]).ok().says(&["the paused update of api ends"]);
     assert!(!is_rolling(&sandbox));
+}
+
+#[test]
+fn a_restart_waits_until_new_processes_are_up_and_no_longer() {
+    let sandbox = Sandbox::applied(&app("1", 0, "60s", ""));
+    let before = sandbox.list();
+    let began = Instant::now();
+    sandbox.pm(&["restart", "api", "--timeout", "50s"]).ok();
+    assert!(began.elapsed().as_secs() < 50, "{:?}", began.elapsed());
+    let after = sandbox.list();
+    assert!(after.iter().zip(&before).all(|(new, old)| new.id == old.id && new.pid != old.pid), "{after:?}");
 }

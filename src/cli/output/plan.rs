@@ -134,7 +134,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
         Verb::Roll { slots, manner } => (Sign::IsReplaced, roll(slots.len(), *manner)),
-        Verb::Restart { slots } => (Sign::IsReplaced, format!("restart {}", slots.len())),
+        Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
         Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
