@@ -71,7 +71,8 @@ impl Execution {
         let slots = &self.meant(app, slots);
         let started = self.all(app, slots, |slot| self.new_process(app, slot).map(Task::Start)).await;
         if started == OperationResult::Done && !self.has_said_ready(app) {
-            return self.stays_alive(app, slots).await;
+            let stayed = self.stays_alive(app, slots).await;
+            return Box::pin(self.tried_again(app, stayed)).await;
         }
         started
     }
