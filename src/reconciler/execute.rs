@@ -199,6 +199,7 @@ impl Execution {
         };
         self.remember(operation, &result);
         self.conclude(operation, &result).await;
+        self.tell_failed_update(operation, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
         report

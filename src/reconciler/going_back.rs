@@ -6,7 +6,9 @@ use super::OperationResult;
 use super::execute::Execution;
 use super::perform::declared_in;
 use super::rollout::at_once;
-use crate::model::{AppName, Cause, Change, Declared, Failure, Form, Operation, Update, UpdateStrategy, Verb};
+use crate::model::{
+    AppName, Cause, Change, Declared, Fact, Failure, Form, Operation, Subject, Update, UpdateStrategy, Verb,
+};
 use crate::plan::is_of_form;
 use crate::supervisor::{Launch, Task};
 
@@ -83,6 +85,18 @@ impl Execution {
         let now = self.surroundings.supervisor.look(self.instances(app, &slots)).await;
         let others = now.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
         others.map(|(id, _)| id.slot).collect()
+    }
+
+    /// Who was not there when an update failed finds it among the events of the app.
+    pub(super) fn tell_failed_update(&self, operation: &Operation, result: &OperationResult) {
+        let OperationResult::Failed { instance, failure, exit, is_reverted, is_stuck, .. } = result else { return };
+        if matches!(operation.verb, Verb::Roll { .. }) {
+            let (instance, failure, exit) = (instance.clone(), failure.clone(), *exit);
+            let (is_reverted, is_stuck) = (*is_reverted, *is_stuck);
+            let fact = Fact::UpdateFailed { instance, failure, exit, is_reverted, is_stuck };
+            let about = Subject::App(self.project.clone(), operation.app.clone());
+            self.surroundings.events.tell(about, fact);
+        }
     }
 
     /// Nothing has to be kept any more of an update that came to a good end. What cannot be written now is judged again by

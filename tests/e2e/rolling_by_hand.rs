@@ -87,6 +87,20 @@ fn a_stop_of_one_copy_in_an_update_that_fails_is_a_stop() {
 }
 
 #[test]
+fn who_was_not_there_is_told_that_an_update_failed() {
+    for ends in [0, 1] {
+        let sandbox = Sandbox::applied(&app("good", ends, "1500ms", ""));
+        sandbox.ecosystem(&app("bad", ends, "1500ms", ""));
+        sandbox.pm(&["apply", "--detach"]).ok();
+        let sentence = format!("could not be updated: api/{ends} ended with exit code 3; the old form runs again");
+        let is_told = || sandbox.pm(&["events", "api"]).ok().stdout.contains(&sentence);
+        wait_until("it is told", SOON, is_told);
+        let why = sandbox.pm(&["why", "api/1"]).ok().stdout;
+        assert!(why.lines().any(|line| line.ends_with(&sentence)), "{why}");
+    }
+}
+
+#[test]
 fn a_stop_of_the_whole_app_ends_a_pause() {
     let sandbox = Sandbox::applied(&app("1", 0, "300ms", ""));
     pause_a_reload(&sandbox);
