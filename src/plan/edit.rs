@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 use super::slots::is_up;
-use super::{INSTANCES_MAX, forgotten, target, usage};
+use super::{INSTANCES_MAX, forgotten, target, updates, usage};
 
 /// A change that a person makes without a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +105,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             }
         }
     }
+    updates::release(&mut edited);
     Ok(changes(stored, edited, request.project))
 }
 
@@ -116,7 +117,9 @@ fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Cha
         return vec![Change::ProjectRemoved { name: name.clone() }];
     }
     edited.generation += 1;
-    target::changes(name, Some(stored), &edited)
+    let mut changes = target::changes(name, Some(stored), &edited);
+    changes.extend(updates::released(name, stored, &edited));
+    changes
 }
 
 /// The instances of one app by slot.

@@ -72,7 +72,7 @@ pub fn decide(
     let target = Target::of_apply(stored, proposed, &instances, options);
     ownership::check_files(stored, proposed, &target, options)?;
     safety::check_deletes(stored, &target, options)?;
-    let plan = assemble::Scene {
+    let mut plan = assemble::Scene {
         name: &proposed.project,
         stored,
         target: &target,
@@ -83,7 +83,9 @@ pub fn decide(
     }
     .plan();
     let mut changes = target.changes(&proposed.project, stored);
-    changes.extend(updates::changes(&proposed.project, stored, &target, &plan));
+    let updates = updates::changes(&proposed.project, stored, &target, &plan);
+    plan.notes.extend(updates::notes(stored, &target, &updates));
+    changes.extend(updates);
     Ok(Decision { plan, changes })
 }
 

@@ -55,9 +55,10 @@ impl AppScene<'_> {
         // While an old process has its socket, no further copy can have the new one.
         let is_in_the_way = |roll: &Operation| matches!(roll.verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
         let (first, roll) = if roll.as_ref().is_some_and(is_in_the_way) { (roll, None) } else { (None, roll) };
-        let (stop, update) = (self.stop(&slots), self.update(&slots, untold));
-        // A number changes only when the form has proved to be good: else an update that goes back had more to undo.
-        let steps = [self.rename(), first, start, roll, scale, stop, update, self.appear()];
+        // A number changes only when the form has proved to be good: else an update that goes back had more to undo. What
+        // needs no new process does not wait for those that are replaced: that may be paused.
+        let (update, stop) = (self.update(&slots, untold), self.stop(&slots));
+        let steps = [self.rename(), first, start, update, roll, scale, stop, self.appear()];
         AppSteps { operations: steps.into_iter().flatten().collect(), notes: self.notes(&next_fields) }
     }
 

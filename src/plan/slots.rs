@@ -186,8 +186,12 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
 
 /// Whether what lives in a slot was started, or would be started again, as it is declared now: it needs no new process.
 pub fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
-    let is_same = matches!(distance(&live.spec, &declared.spec), Distance::None | Distance::Followable);
-    is_same && live.epoch >= declared.epoch_of(slot)
+    is_same_form(&live.spec, &declared.spec) && live.epoch >= declared.epoch_of(slot)
+}
+
+/// Whether a process of the one needs no successor to be one of the other.
+pub(super) fn is_same_form(spawned: &Arc<App>, declared: &Arc<App>) -> bool {
+    matches!(distance(spawned, declared), Distance::None | Distance::Followable)
 }
 
 /// Whether a process exists or would come back by itself.

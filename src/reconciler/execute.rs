@@ -11,7 +11,7 @@ use super::conditions::{Waited, needs_dependencies};
 use super::perform::Surroundings;
 use super::rollouts::Rollouts;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
-use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Verb};
+use crate::model::{AppName, Cause, Change, Desired, Digest, Millis, Operation, Plan, ProjectName, Standing, Verb};
 use crate::os;
 
 /// One plan being carried out.
@@ -69,7 +69,7 @@ impl Execution {
         let mut reports = Arc::clone(&self).phase(others).await;
         let is_clean = reports.iter().all(|report| report.result == OperationResult::Done);
         if is_clean {
-            match self.amend(removals).await {
+            match self.amend(removals, &self.promised).await {
                 Ok(_) => reports.extend(Arc::clone(&self).phase(deletes).await),
                 Err(why) => reports.extend(self.skip(deletes, &why)),
             }
@@ -102,7 +102,7 @@ impl Execution {
                 OperationResult::Superseded => true,
                 OperationResult::Failed { .. } | OperationResult::Skipped { .. } => false,
             };
-            is_left && self.update_of(&report.app).is_some()
+            is_left && (self.update_of(&report.app).is_some() || self.is_cut_short(report))
         };
         if (has_dependents && has_news || reports.iter().any(is_open))
             && let Some(door) = self.door.upgrade()
@@ -110,6 +110,14 @@ impl Execution {
             // A reconciler that is gone leaves with the daemon.
             let _ = door.send(Intent::Wake).await;
         }
+    }
+
+    /// Whether there may be something left to do about the app although no update of it is kept: new processes of the
+    /// same form are not all there, or one copy was stopped beside them.
+    fn is_cut_short(&self, report: &OperationReport) -> bool {
+        let declared = self.declared(&report.app);
+        matches!(report.verb.as_str(), "roll" | "restart" | "stop")
+            && declared.is_some_and(|declared| declared.standing == Standing::Up)
     }
 
     /// Runs operations side by side as far as their dependencies allow.
@@ -164,12 +172,15 @@ impl Execution {
         let began = Instant::now();
         let (app, verb) = (operation.app.clone(), operation.verb.word().to_owned());
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
+        let is_rolled = matches!(operation.verb, Verb::Roll { .. } | Verb::Restart { .. });
         let result = tokio::select! {
             result = self.perform(operation) => result,
             () = Box::pin(self.show_unready(operation)), if self.has_said_ready(&app) => OperationResult::Superseded, // never
+            () = Box::pin(self.show_pause(&app)), if is_rolled => OperationResult::Superseded, // never
         };
-        self.remember(&app, &result);
+        self.remember(operation, &result);
         self.conclude(operation, &result).await;
+        self.tell_failed_update(operation, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
         report
@@ -177,11 +188,13 @@ impl Execution {
 
     /// A form of an app that failed is not tried again by anything automatic; one that came up is forgiven. What was
     /// only skipped is tried again by itself: it starts as soon as what it depends on has come up after all.
-    fn remember(&self, app: &AppName, result: &OperationResult) {
-        let key = (self.project.clone(), app.clone());
-        let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(app));
+    fn remember(&self, operation: &Operation, result: &OperationResult) {
+        let key = (self.project.clone(), operation.app.clone());
+        let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(&operation.app));
         self.failed.send_if_modified(|failed| match (result, declared) {
             (OperationResult::Failed { .. }, Some(declared)) => failed.insert(key, declared.digest).is_none(),
+            // That says nothing of the form.
+            (OperationResult::Done, Some(_)) if matches!(operation.verb, Verb::Stop { .. }) => false,
             (OperationResult::Done, _) => failed.remove(&key).is_some(),
             (_, None) | (OperationResult::Superseded | OperationResult::Skipped { .. }, _) => false,
         });
@@ -201,15 +214,15 @@ impl Execution {
         reports
     }
 
-    /// Changes Desired on behalf of this plan, unless somebody else did meanwhile: false if anything was left out.
-    pub(super) async fn amend(&self, changes: Vec<Change>) -> Result<bool, String> {
+    /// Changes Desired on behalf of this plan, unless somebody else did `since`: false if anything was left out.
+    pub(super) async fn amend(&self, changes: Vec<Change>, since: &Arc<Desired>) -> Result<bool, String> {
         if changes.is_empty() {
             return Ok(true);
         }
         let leaving = || "the daemon is shutting down".to_owned();
         let door = self.door.upgrade().ok_or_else(leaving)?;
         let (reply, kept) = oneshot::channel();
-        let amend = Intent::Amend(changes, Arc::clone(&self.promised), reply);
+        let amend = Intent::Amend(changes, Arc::clone(since), reply);
         door.send(amend).await.map_err(|_| leaving())?;
         kept.await.map_err(|_| leaving())?.map_err(|error| error.to_string())
     }
@@ -252,11 +265,21 @@ fn lines(operations: Vec<Operation>) -> Vec<Line> {
     let gates: BTreeMap<AppName, watch::Sender<Gate>> =
         lines.iter().map(|line| (line.app.clone(), line.gate.clone())).collect();
     for line in &mut lines {
+        line.operations.sort_by_key(|operation| turn(&operation.verb));
         let after = line.operations.iter().flat_map(|operation| &operation.after);
         let others = after.filter(|app| **app != line.app);
         line.needs = others.filter_map(|app| gates.get(app)).map(watch::Sender::subscribe).collect();
     }
     lines
+}
+
+/// What a person stops waits for nothing that is done about the rest of the app.
+fn turn(verb: &Verb) -> u8 {
+    match verb {
+        Verb::Rename { .. } => 0,
+        Verb::Stop { .. } => 1,
+        _ => 2,
+    }
 }
 
 /// Every app that a plan touches, by its old and by its new name.

@@ -71,6 +71,11 @@ pub enum Progress {
         /// What its probe found: `connection refused`.
         why: String,
     },
+    /// The rolling update of the app is paused, and the operation waits until it is resumed.
+    Paused {
+        /// The app.
+        app: AppName,
+    },
     /// Everything ended.
     Finished(Report),
 }

@@ -260,7 +260,7 @@ impl Loop {
             let project = self.current().projects.get(&name).cloned().unwrap_or_default();
             let mut plan = plan::plan_edited(&name, &project, &live, &targets, edit, is_alone);
             if *edit != Edit::Reload {
-                plan.restart_at_once();
+                plan.restart_at_once(|app| !project.is_paused(app));
             }
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &live, &request);
@@ -424,7 +424,7 @@ fn by_cause(plan: Plan) -> Vec<(Plan, Cause)> {
     for dependency in followed.values().collect::<BTreeSet<_>>() {
         let mut part = plan.clone();
         part.keep_only(|app| followed.get(app) == Some(dependency));
-        part.restart_at_once();
+        part.restart_at_once(|_| true);
         parts.push((part, Cause::Dependency { app: dependency.clone() }));
     }
     let mut rest = plan;

@@ -48,7 +48,7 @@ impl Loop {
         let project = self.current().projects.get(&app.project).cloned().unwrap_or_default();
         let mut plan = plan::plan_wakeup(&app.project, &project, &live);
         plan.keep_only(|name| *name == app.name);
-        plan.restart_at_once();
+        plan.restart_at_once(|app| !project.is_paused(app));
         self.failed.send_if_modified(|failed| failed.remove(&(app.project, app.name)).is_some());
         self.tell_accepted(&plan, project.generation, &cause);
         self.execute(plan, cause, Vec::new());

@@ -134,7 +134,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
         Verb::Roll { slots, manner } => (Sign::IsReplaced, roll(slots.len(), *manner)),
-        Verb::Restart { slots } => (Sign::IsReplaced, format!("restart {}", slots.len())),
+        Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
         Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
@@ -295,6 +295,7 @@ fn note(note: &Note) -> Option<String> {
             format!("port {port} of {app} is taken by process {pid} ({name})")
         }
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
+        Note::PauseEnded { app } => format!("the paused update of {app} ends: this form takes its place in all copies"),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })
 }

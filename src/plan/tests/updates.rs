@@ -1,7 +1,7 @@
 //! What an update goes back to, and what the next daemon still has to do about it.
 
 use super::*;
-use crate::model::{Kind, ListenAddress, Millis, Update, UpdateStrategy};
+use crate::model::{Kind, ListenAddress, Millis, Note, Update, UpdateStrategy};
 
 fn of_port(port: u16) -> App {
     app_with("api", |app| app.run.port = Some(port))
@@ -70,6 +70,75 @@ fn a_new_form_ends_a_pause() {
     assert_eq!(world.stored().unwrap().updates[&name], paused);
     world.apply([of_port(3)]);
     assert_eq!(world.stored().unwrap().updates[&name], Update { is_paused: false, ..paused });
+}
+
+/// `api` with an update that a person has paused.
+fn paused(from: App, to: App) -> World {
+    let mut world = World::with([from]);
+    world.apply([to]);
+    pause(&mut world);
+    world
+}
+
+fn pause(world: &mut World) {
+    let name: AppName = "api".parse().unwrap();
+    let known = world.stored().unwrap().updates.get(&name).cloned().unwrap_or_default();
+    let update = Some(Box::new(Update { is_paused: true, ..known }));
+    world.store(vec![Change::Update { project: shop(), name, update }]);
+}
+
+fn update(world: &World, app: &str) -> Option<Update> {
+    world.stored().unwrap().updates.get(&app.parse().unwrap()).cloned()
+}
+
+#[test]
+fn a_pause_lasts_as_long_as_the_form() {
+    let mut world = paused(of_port(1), of_port(2));
+    let before = update(&world, "api");
+    let live = app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(2), Millis(1)));
+    assert_eq!(world.apply([live]).notes, [], "no word of what goes on");
+    assert_eq!(update(&world, "api"), before);
+    let plan = world.apply([of_port(3)]);
+    assert_eq!(plan.notes, [Note::PauseEnded { app: "api".parse().unwrap() }]);
+    assert!(!update(&world, "api").unwrap().is_paused);
+    // The same of new processes of one form, and under another name.
+    let mut world = World::with([of_port(1)]);
+    pause(&mut world);
+    world.apply([app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(1), Millis(1)))]);
+    assert!(update(&world, "api").unwrap().is_paused);
+    world.apply([app_with("web", |app| {
+        app.run = of_port(1).run;
+        app.moved_from = vec![AppId::new(shop(), "api".parse().unwrap())];
+    })]);
+    assert!(update(&world, "web").unwrap().is_paused);
+    assert_eq!(update(&world, "api"), None);
+}
+
+#[test]
+fn a_stop_of_the_whole_app_ends_the_pause_and_not_the_judging() {
+    let stop = Edit::Stop { is_held: false };
+    let mut world = paused(of_port(1), of_port(2));
+    world.edit("api", None, &stop).unwrap();
+    assert!(!update(&world, "api").unwrap().is_paused);
+    assert_eq!(goes_back_to(&world), Some(1), "nobody knows whether 2 is good");
+    let mut world = World::with([of_port(1)]);
+    pause(&mut world);
+    world.edit("api", None, &stop).unwrap();
+    assert_eq!(update(&world, "api"), None);
+}
+
+#[test]
+fn a_stop_of_one_copy_brings_nothing_else_with_it() {
+    let three = |port| app_with("api", |app| (app.instances, app.run.port) = (Some(3), Some(port)));
+    let mut world = World::with([three(1)]);
+    let decision = world.decide(&proposed([three(2)]), &ApplyOptions::default()).unwrap();
+    world.store(decision.changes);
+    let (targets, stop) = ([("api".parse().unwrap(), Some(1))], Edit::Stop { is_held: false });
+    let request = EditRequest { project: &shop(), targets: &targets, edit: &stop, by: "alice", at: WallTime(0) };
+    let changes = edit(world.stored().unwrap(), &world.live, &request).unwrap();
+    world.store(changes);
+    let plan = plan_edited(&shop(), world.stored().unwrap(), &world.live, &targets, &stop, true);
+    assert_eq!(verbs(&plan), ["stop api [1]"]);
 }
 
 #[test]
