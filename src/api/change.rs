@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
@@ -11,12 +11,12 @@ use super::answer::{self, Answer, Failed};
 use super::rows::with_forgotten;
 use super::select::select;
 use super::stream::Outlet;
-use super::{Context, Leave};
+use super::{Context, Leave, daemon};
 use crate::model::{Actor, ProjectName};
 use crate::reconciler::{Accepted, Edit, Progress, Target};
 use crate::wire::{
     AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, FORMAT, PlanAnswer, PlanRequest, Problem, ProblemCode,
-    ProjectReport,
+    ProjectReport, Query,
 };
 
 /// Steps on their way from several projects into one stream.
@@ -36,7 +36,12 @@ pub(super) async fn apply(State(context): State<Context>, Extension(by): Extensi
     Ok(told(outlet, response, vec![accepted], context.warnings.take(), None))
 }
 
-pub(super) async fn edit(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
+pub(super) async fn edit(
+    State(context): State<Context>,
+    Extension(by): Extension<Actor>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Answer {
     let EditRequest { edit, selection } = answer::read(&body)?;
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
@@ -44,7 +49,9 @@ pub(super) async fn edit(State(context): State<Context>, Extension(by): Extensio
     check(&edit, &targets)?;
     let (outlet, response) = context.followers.open()?;
     let accepted = context.reconciler.edit(targets, edit, by).await?;
-    Ok(told(outlet, response, accepted, context.warnings.take(), None))
+    let warnings = context.warnings.take();
+    let is_last = Query::parse(query.as_deref().unwrap_or_default()).flag("leave");
+    Ok(told(outlet, response, accepted, warnings, is_last.then_some((context, Leave::Stop))))
 }
 
 pub(super) async fn shut_down(State(context): State<Context>, Extension(by): Extension<Actor>) -> Answer {
@@ -71,7 +78,8 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
     }
 }
 
-/// Answers at once; the rest is told as it happens. Whether anybody listens changes nothing.
+/// Answers at once; the rest is told as it happens. Whether anybody listens changes nothing. `then` the daemon may
+/// leave; for [`Leave::Stop`] only if nothing runs.
 fn told(
     outlet: Outlet,
     response: Response,
@@ -81,7 +89,9 @@ fn told(
 ) -> Response {
     tokio::spawn(async move {
         tell(outlet, accepted, warnings).await;
-        if let Some((context, leave)) = then {
+        if let Some((context, leave)) = then
+            && (leave != Leave::Stop || daemon::is_idle(&context).await)
+        {
             let _ = context.leave.send(leave).await;
         }
     });

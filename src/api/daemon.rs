@@ -29,6 +29,11 @@ pub(super) async fn stop(State(context): State<Context>) -> Answer {
     leave(&context, Leave::Stop).await
 }
 
+/// Whether no process runs, so that the daemon may end.
+pub(super) async fn is_idle(context: &Context) -> bool {
+    alive(&*context.supervisor.live().await) == 0
+}
+
 async fn leave(context: &Context, how: Leave) -> Answer {
     let about = about(context).await?;
     let leaving = |_| Problem::new(ProblemCode::ShuttingDown, "the daemon is leaving already");

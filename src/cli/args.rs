@@ -129,21 +129,34 @@ pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
         return Ok(call);
     }
     let known = called.map_or(ENTRIES, std::slice::from_ref);
-    let matches = top_with(known).try_get_matches_from(argv).map_err(|error| shown(&error))?;
+    let shown = |error: clap::Error| shown(&error, wants_json(argv));
+    let matches = top_with(known).try_get_matches_from(argv).map_err(shown)?;
     let Some((name, matches)) = matches.subcommand() else {
         return Err(CommandError::new(Code::Usage, "no command is given"));
     };
     let entry = ENTRIES.iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| CommandError::new(Code::Usage, format!("there is no command `{name}`")))?;
-    (entry.call)(matches).map_err(|error| shown(&error))
+    (entry.call)(matches).map_err(shown)
+}
+
+/// Whether a call that could not be understood was to answer as data.
+pub(super) fn wants_json(argv: &[OsString]) -> bool {
+    argv.iter().take_while(|word| *word != "--").any(|word| word == "--json")
 }
 
 /// Help and version go to standard output and are no failure; clap's own exit code 2 means something else here.
-fn shown(error: &clap::Error) -> CommandError {
+fn shown(error: &clap::Error, is_json: bool) -> CommandError {
     let code = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Code::Ok,
         _ => Code::Usage,
     };
+    if is_json && code == Code::Usage {
+        let text = error.render().to_string();
+        let mut lines = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(&first);
+        return CommandError { details: lines.collect(), ..CommandError::new(code, message) };
+    }
     // A closed terminal cannot be told that it is closed.
     let _ = error.print();
     CommandError::told(code as u8)

@@ -196,6 +196,7 @@ impl<'a> Follower<'a> {
             Progress::Unready { instance, why } => {
                 return self.waits(&instance.to_string(), &progress::unready(&instance, &why));
             }
+            Progress::Paused { app } => return self.waits(&format!("{app} paused"), &progress::paused(&app)),
             Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {

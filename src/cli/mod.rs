@@ -24,7 +24,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
     let mut session = session::Session::new();
     let ending = match args::parse(&argv) {
         Ok(call) => call(&mut session),
-        Err(error) => Err(error),
+        Err(error) => {
+            session.screen.is_json = args::wants_json(&argv);
+            Err(error)
+        }
     };
     session.end(ending)
 }

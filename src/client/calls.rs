@@ -5,7 +5,7 @@ use super::{Client, ClientError, Messages};
 use crate::wire::{
     ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer,
     EventMessage, EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest,
-    ProjectsAnswer, RolloutRequest, RolloutsAnswer, Selection,
+    ProjectsAnswer, Query, RolloutRequest, RolloutsAnswer, Selection,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -64,9 +64,21 @@ impl Client {
     /// # Errors
     /// No answer, or a problem.
     pub fn edit(self, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
+        self.edit_on("/v1/edit", request)
+    }
+
+    /// The same; when it is done, the daemon ends unless a process runs. It does so without us, too.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn edit_and_leave(self, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
+        self.edit_on(&Query::default().with_flag("leave", true).on("/v1/edit"), request)
+    }
+
+    fn edit_on(self, path: &str, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
         let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::Recycle | Edit::Run);
         let repeat = if is_new_each_time { Repeat::Never } else { Repeat::Harmless };
-        Ok(Messages::new(self.connection.open("POST", "/v1/edit", Some(&json(request)?), repeat)?))
+        Ok(Messages::new(self.connection.open("POST", path, Some(&json(request)?), repeat)?))
     }
 
     /// Rolling updates that are under way.

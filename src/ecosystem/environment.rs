@@ -30,8 +30,16 @@ pub(super) fn base(world: &dyn Surroundings) -> Environment {
 #[derive(Default)]
 pub(super) struct EnvFiles {
     read: BTreeMap<PathBuf, Option<Vec<(String, String)>>>,
-    /// For diagnostics: numbered behind the ecosystem files.
+    /// Numbered behind the ecosystem files. One that does not exist is in it without text: it may come into being.
     pub texts: Vec<SourceFile>,
+}
+
+impl EnvFiles {
+    fn keep(&mut self, path: &Path, text: Vec<u8>) {
+        if !self.texts.iter().any(|file| file.path == path) {
+            self.texts.push(SourceFile { path: path.to_path_buf(), text });
+        }
+    }
 }
 
 /// Variables of one app, and where each came from (`None` = the file).
@@ -128,10 +136,20 @@ fn read_env_file(
     let problem = match values.world.read(path, ENV_FILE_BYTES_MAX) {
         Ok(bytes) => match String::from_utf8(bytes) {
             Ok(text) => return parse_env_file(values, files, path, text),
-            Err(_) => "it is not UTF-8".to_owned(),
+            Err(error) => {
+                files.keep(path, error.into_bytes());
+                "it is not UTF-8".to_owned()
+            }
         },
-        Err(Unreadable::Missing) if !is_required => return Vec::new(),
-        Err(problem) => problem.to_string(),
+        Err(problem) => {
+            if problem == Unreadable::Missing {
+                files.keep(path, Vec::new());
+                if !is_required {
+                    return Vec::new();
+                }
+            }
+            problem.to_string()
+        }
     };
     let message = format!("the env file `{}` cannot be read: {problem}", path.display());
     let found = values.error(code::ENV_FILE, span, message);
@@ -143,13 +161,11 @@ fn read_env_file(
 
 fn parse_env_file(values: &mut Values<'_>, files: &mut EnvFiles, path: &Path, text: String) -> Vec<(String, String)> {
     let (pairs, mistakes) = dotenv::parse(&text);
-    if !mistakes.is_empty() {
-        let index = u32::try_from(values.folders.len() + files.texts.len()).unwrap_or(u32::MAX);
-        for mistake in mistakes {
-            values.report.error(code::ENV_FILE, Span::new(index, mistake.start..mistake.end), mistake.message);
-        }
-        files.texts.push(SourceFile { path: path.to_path_buf(), text: text.into_bytes() });
+    let index = u32::try_from(values.folders.len() + files.texts.len()).unwrap_or(u32::MAX);
+    for mistake in mistakes {
+        values.report.error(code::ENV_FILE, Span::new(index, mistake.start..mistake.end), mistake.message);
     }
+    files.keep(path, text.into_bytes());
     files.read.insert(path.to_path_buf(), Some(pairs.clone()));
     pairs
 }

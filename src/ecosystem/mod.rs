@@ -31,6 +31,7 @@ mod render;
 mod schedule;
 mod schema;
 mod shape;
+mod sockets;
 mod sources;
 mod surroundings;
 mod syntax;
@@ -125,7 +126,8 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
     /// Where each value came from, if asked for.
     pub sources: Vec<Source>,
-    /// The files that places refer to: those that were given, and env files.
+    /// The files that it came from, and that places refer to: those that were given, and env files, also those that
+    /// do not exist.
     pub files: Vec<SourceFile>,
 }
 
@@ -162,11 +164,15 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
     let resolver = Resolver { project: &project, options, world: &world, folders: &folders };
     let mut env_files = EnvFiles::default();
     let mut apps = Vec::with_capacity(merged.len());
-    let mut notes = Notes::default();
+    let (mut notes, mut of_whole_folder) = (Notes::default(), Vec::new());
     for app in merged.iter().filter(|app| app.is_sound) {
+        if watching::is_of_whole_folder(app) {
+            of_whole_folder.push(apps.len());
+        }
         apps.extend(resolver.app(app, &mut env_files, &mut notes, &mut report));
     }
     across::ports(&apps, &mut report);
+    sockets::sockets(&merged, &apps, &mut report);
     across::completions(&merged, &apps, &mut report);
     let origin = Origin {
         folder: folders.first().cloned().unwrap_or_default(),
@@ -175,6 +181,13 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         profile: options.profile.name().map(str::to_owned),
     };
     files.append(&mut env_files.texts);
+    if options.watches_by_default {
+        for index in of_whole_folder {
+            if let Some((app, _)) = apps.get_mut(index) {
+                watching::leave_out(app, &files, &world);
+            }
+        }
+    }
     let sources = if options.with_sources { notes.sources(&Places::new(&files)) } else { Vec::new() };
     let proposed = (report.errors == 0).then(|| Proposed {
         project,

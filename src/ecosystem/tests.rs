@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{App, CronOverlap, RestartWhen, Template};
+use crate::model::{App, CronOverlap, Probe, RestartWhen, Template};
 
 use super::fake::{World, read_toml, source};
 use super::{Profile, ReadOptions, Reading, Severity, SourceFrom, read};
@@ -358,4 +358,55 @@ fn a_broken_env_file_is_shown_with_its_own_line() {
     let place = reading.diagnostics[0].place.clone().unwrap();
     assert_eq!((place.file.to_str(), place.line), (Some("/srv/shop/.env"), 2));
     assert_eq!(refused("script = \"run.sh\"\nenv_file = \"gone\""), ["env-file"]);
+}
+
+#[test]
+fn every_env_file_is_among_the_files_whatever_is_in_it() {
+    let mut world = World::usual().file("/srv/shop/good", "A=1", false).file("/srv/shop/bad", "oops", false);
+    world.files.insert("/srv/shop/bytes".into(), (vec![0xFF], false));
+    let env_files = r#"["good", "gone", "bad", "bytes", "good"]"#;
+    let text = format!("[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nenv_file = {env_files}");
+    let reading = read(&[source("pm.toml", &text)], &ReadOptions::default(), &world);
+    let names = reading.files.iter().map(|file| file.path.file_name().unwrap().to_string_lossy());
+    assert_eq!(names.collect::<Vec<_>>(), ["pm.toml", "good", "gone", "bad", "bytes"]);
+    let place = reading.diagnostics.iter().filter_map(|found| found.place.clone()).find(|place| place.line == 1);
+    assert_eq!(place.unwrap().file.to_str(), Some("/srv/shop/bad"));
+}
+
+#[test]
+fn a_command_that_is_called_false_is_a_command() {
+    let probe = |body: &str| app(&format!("script = \"server.js\"\n{body}")).ready.map(|ready| ready.probe);
+    assert_eq!(probe("ready = { exec = \"false\" }"), Some(Probe::Exec(Template::literal("false"))));
+    assert_eq!(probe("ready = { exec = \"true\", notify = false }"), Some(Probe::Exec(Template::literal("true"))));
+    assert_eq!(refused("script = \"server.js\"\nready = { notify = false }"), ["missing-key"]);
+}
+
+#[test]
+fn two_apps_cannot_have_one_socket() {
+    let two = |one: &str, other: &str| {
+        errors(&read_toml(&format!(
+            "[[apps]]\nname = \"a\"\nscript = \"server.js\"\n{one}\n[[apps]]\nname = \"b\"\nscript = \"server.js\"\n{other}"
+        )))
+    };
+    let listen = |address: &str| format!("listen = [\"{address}\"]");
+    for (one, other) in [("8080", "8080"), ("127.0.0.1:8080", "8080"), ("unix:/run/x.sock", "unix:/run/x.sock")] {
+        assert_eq!(two(&listen(one), &listen(other)), ["port"], "{one} {other}");
+    }
+    assert_eq!(two(&listen("8081"), "port = 8080\ninstances = 2"), ["port"]);
+    assert_eq!(two("port = 8081", &listen("8081")), ["port"]);
+    let none: [&str; 0] = [];
+    for (one, other) in [("8080", "8081"), ("127.0.0.1:8080", "127.0.0.2:8080"), ("unix:/a", "unix:/b")] {
+        assert_eq!(two(&listen(one), &listen(other)), none, "{one} {other}");
+    }
+    assert_eq!(two(&listen("127.0.0.1:8080"), "port = 8080"), none, "there may be room at another address");
+    assert_eq!(two(&listen("8080"), &format!("{}\nautostart = false", listen("8080"))), none, "one at a time");
+}
+
+#[test]
+fn sockets_that_cannot_be_opened_are_known_before_anything_starts() {
+    let listen = |text: &str| refused(&format!("script = \"server.js\"\nlisten = {text}"));
+    assert_eq!(listen("[\"8080\", \"127.0.0.1:8080\"]"), ["bad-value"]);
+    assert_eq!(listen(&format!("[\"unix:/run/{}\"]", "x".repeat(103))), ["bad-value"]);
+    let none: [&str; 0] = [];
+    assert_eq!(listen(&format!("[\"unix:/run/{}\"]", "x".repeat(102))), none);
 }

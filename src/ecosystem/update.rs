@@ -11,6 +11,9 @@ use super::shape::Shape;
 use super::tree::{Node, Span, integer};
 use super::values::Values;
 
+/// Longest path of a Unix socket (`sun_path` without its null).
+const SOCKET_PATH_MAX: usize = 107;
+
 /// Reads both into the app.
 pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
     app.run.listen = listen(values);
@@ -76,6 +79,11 @@ fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {
             Some(address) if addresses.contains(&address) => {
                 values.error(code::BAD_VALUE, span, format!("`listen` names {address} twice"));
             }
+            Some(address) if addresses.iter().any(|other| is_covered(&address, other)) => {
+                values
+                    .error(code::BAD_VALUE, span, format!("`listen` names the port of {address} twice"))
+                    .hint("a port alone means every address of the machine: keep one of the two");
+            }
             Some(address) => addresses.push(address),
             None => {
                 values
@@ -87,12 +95,29 @@ fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {
     addresses
 }
 
+/// Whether both cannot be open at once on any machine: what `[::]` covers besides depends on the machine.
+fn is_covered(one: &ListenAddress, other: &ListenAddress) -> bool {
+    let is_one_family = match (one, other) {
+        (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => one.is_ipv4() == other.is_ipv4(),
+        _ => false,
+    };
+    is_one_family && one.excludes(other)
+}
+
 /// A bare port listens on every address of the machine.
 fn address(values: &mut Values<'_>, text: &str, span: Span) -> Option<ListenAddress> {
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         let path = values.home("listen", path, span)?;
         let path: PathBuf = values.folder_of(span).join(path);
-        return Some(ListenAddress::Unix(super::surroundings::tidy(&path)));
+        let path = super::surroundings::tidy(&path);
+        let length = path.as_os_str().len();
+        if length > SOCKET_PATH_MAX {
+            let message = format!("`listen`: the path of the socket has {length} bytes: `{}`", path.display());
+            values
+                .error(code::BAD_VALUE, span, message)
+                .hint(format!("{SOCKET_PATH_MAX} bytes is the most that a client can connect to: take a shorter path"));
+        }
+        return Some(ListenAddress::Unix(path));
     }
     let is_usable = |address: &SocketAddr| address.port() > 0;
     if let Ok(port) = text.parse::<u16>() {

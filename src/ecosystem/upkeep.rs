@@ -11,7 +11,7 @@ use super::diagnostic::code;
 use super::document::unsupported;
 use super::keys::DURATION;
 use super::shape::Shape;
-use super::tree::{Node, Span, Value, integer};
+use super::tree::{Kind as ScalarKind, Node, Span, Value, integer};
 use super::values::Values;
 
 /// Reads all of them into the app.
@@ -192,7 +192,10 @@ fn check_above_zero(values: &mut Values<'_>, key: &str, node: &Node, all: &[(&st
 /// The one probe of a table: exactly one must stand there.
 fn probe(values: &mut Values<'_>, key: &str, node: &Node) -> Option<Probe> {
     const WORDS: [&str; 6] = ["http", "tcp", "exec", "log", "notify", "message"];
-    let is_off = |node: &Node| node.as_scalar().is_some_and(|scalar| scalar.text == "false");
+    // As a text, `false` is a command like any other.
+    let is_off = |node: &Node| {
+        node.as_scalar().is_some_and(|scalar| scalar.kind == ScalarKind::Boolean && scalar.text == "false")
+    };
     let found: Vec<(&str, &Node)> =
         WORDS.iter().filter_map(|word| Some((*word, node.get(word)?))).filter(|(_, node)| !is_off(node)).collect();
     match found.as_slice() {

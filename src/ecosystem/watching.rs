@@ -1,13 +1,16 @@
 //! `watch`, `ignore_watch`, `watch_delay`, `watch_options`, `build` → [`WatchPolicy`], checked against the disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::model::{Millis, WatchOptions, WatchPolicy};
+use crate::model::{App, Millis, WatchOptions, WatchPolicy};
 
+use super::SourceFile;
 use super::diagnostic::code;
 use super::keys::DURATION;
+use super::merge::Merged;
+use super::program::through_links;
 use super::shape::Shape;
-use super::surroundings::{Look, Surroundings as _, tidy};
+use super::surroundings::{Look, Surroundings, tidy};
 use super::tree::{Node, Span, Value};
 use super::values::Values;
 
@@ -36,6 +39,35 @@ fn watch(values: &mut Values<'_>, cwd: &Path) -> Option<Vec<String>> {
     let texts = values.texts("watch");
     let globs: Vec<String> = texts.iter().filter_map(|(text, span)| one(values, cwd, text, *span)).collect();
     (!globs.is_empty()).then_some(globs)
+}
+
+/// Whether the app watches its folder without having named it.
+pub(super) fn is_of_whole_folder(app: &Merged) -> bool {
+    app.get("watch").is_none_or(|item| !matches!(item.node.value, Value::List(_)))
+}
+
+/// Files whose saving is answered by applying them are no reason to restart an app that watches its whole folder.
+/// The person's own patterns come later, and so are heard first.
+pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Surroundings) {
+    if app.watching.watch.is_none() {
+        return;
+    }
+    let mut patterns: Vec<String> = Vec::new();
+    for path in files.iter().flat_map(|file| names_of(world, &file.path)) {
+        let pattern = path.strip_prefix(&app.run.cwd).ok().map(pattern);
+        patterns.extend(pattern.filter(|pattern| !patterns.contains(pattern)));
+    }
+    app.watching.ignore_watch.splice(0..0, patterns);
+}
+
+/// What a file is called in folders without links: by its own name, and by that of the file that it links to.
+fn names_of(world: &dyn Surroundings, file: &Path) -> impl Iterator<Item = PathBuf> {
+    std::iter::once(through_links(world, file)).chain(world.resolve(file))
+}
+
+/// A path below the app's folder as a pattern that matches nothing but it. Braces mean nothing in such a pattern.
+fn pattern(inside: &Path) -> String {
+    format!("/{}", WatchPolicy::literal(inside).replace("\\{", "{").replace("\\}", "}"))
 }
 
 /// One folder, file or glob, made absolute; what it begins with must exist.
@@ -163,6 +195,32 @@ mod tests {
         for (body, is_watched) in [("", true), ("watch = false", false), ("watch = [\"src\"]", true)] {
             let app = read_app(body, &options).proposed.unwrap().apps.remove(0);
             assert_eq!(app.watching.watch.is_some(), is_watched, "{body}");
+        }
+    }
+
+    #[test]
+    fn in_dev_mode_a_watched_folder_leaves_out_what_is_applied_when_it_is_saved() {
+        let options = ReadOptions { watches_by_default: true, ..ReadOptions::default() };
+        let env = "env_file = [\"src/x.env\", { path = \"gone [1] {a}\", required = false }]";
+        let applied: &[&str] = &["/pm.toml", "/src/x.env", "/gone \\[1\\] {a}"];
+        for (watch, expected) in [
+            ("", applied),
+            ("watch = true", applied),
+            ("watch = true\nignore_watch = [\"!pm.toml\"]", &[applied, &["!pm.toml"]].concat()),
+            ("cwd = \"src\"", &["/x.env"]),
+            ("cwd = \"/srv/current\"", applied),
+            ("cwd = \"/bin\"", &[]),
+            ("watch = false", &[]),
+            ("watch = [\".\"]", &[]),
+        ] {
+            let mut world = World::usual().file("/srv/shop/src/x.env", "A=1", false);
+            world.links.insert("/srv/current".into(), "/srv/shop".into());
+            let text = format!("[[apps]]\nname = \"a\"\nscript = \"/srv/shop/run.sh\"\n{env}\n{watch}\n");
+            let reading = read(&[source("pm.toml", &text)], &options, &world);
+            let app = reading.proposed.unwrap_or_else(|| panic!("{watch}: {:#?}", reading.diagnostics)).apps.remove(0);
+            assert_eq!(app.watching.ignore_watch, expected, "{watch}");
+            let plain = read(&[source("pm.toml", &text)], &ReadOptions::default(), &world).proposed.unwrap();
+            assert!(!plain.apps[0].watching.ignore_watch.contains(&applied[0].to_owned()), "{watch}: only there");
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Machine {
     pub last_delay: Millis,
     /// Spreads waits; fixed per instance.
     pub seed: u64,
+    /// It is about to take a slot over: if its process fails, that is for the update to judge, and it is not tried again.
+    pub is_successor: bool,
 }
 
 /// What can happen to an instance.
@@ -158,6 +160,7 @@ impl Machine {
             force_kills: 0,
             last_delay: Millis(0),
             seed,
+            is_successor: false,
         }
     }
 

@@ -285,6 +285,11 @@ impl Machine {
             self.run_hook(Hook::OnCrash, effects);
         }
         match verdict {
+            Verdict::GiveUp(_) | Verdict::Again { .. } if self.is_successor => {
+                let failure = spawn_failure.or_else(|| end.start_failure()).unwrap_or(Failure::Exited { exit });
+                self.state = State::Resting(Rest::Errored(failure.clone()));
+                effects.push(Effect::Settle(OrderEnd::Failed(failure)));
+            }
             Verdict::Done => {
                 self.state = State::Resting(Rest::Done(exit));
                 effects.push(Effect::Tell(Fact::Completed { exit }));

@@ -53,6 +53,16 @@ fn a_crash_is_followed_by_a_new_process_at_once() {
 }
 
 #[test]
+fn a_successor_that_fails_is_not_tried_again() {
+    let mut machine = Machine { is_successor: true, ..running() };
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
+    let failure = Failure::Exited { exit: Exit::Code(1) };
+    let settled = Effect::Settle(OrderEnd::Failed(failure.clone()));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [settled]);
+    assert_eq!(machine.state, State::Resting(Rest::Errored(failure)));
+}
+
+#[test]
 fn a_second_crash_waits_and_the_alarm_ends_the_wait() {
     let mut machine = running();
     for generation in 1..=2 {

@@ -88,6 +88,11 @@ impl App {
         }
     }
 
+    /// Whether some socket of the one cannot be opened while the other has its own.
+    pub fn shuts_out(&self, other: &Self) -> bool {
+        self.run.listen.iter().any(|address| other.run.listen.iter().any(|theirs| address.excludes(theirs)))
+    }
+
     /// Whether it runs at its times only: nothing else starts it by itself.
     pub fn is_timed_task(&self) -> bool {
         self.kind == Kind::Task && self.schedule.cron_restart.is_some()

@@ -33,6 +33,13 @@ pub struct Project {
     pub updates: BTreeMap<AppName, Update>,
 }
 
+impl Project {
+    /// Whether a person holds up the rolling update of an app.
+    pub fn is_paused(&self, app: &AppName) -> bool {
+        self.updates.get(app).is_some_and(|update| update.is_paused)
+    }
+}
+
 /// What the processes of an app are made from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Form {
@@ -46,6 +53,16 @@ pub struct Form {
     pub base: Arc<Environment>,
     /// Its name in the store.
     pub base_digest: Digest,
+}
+
+impl Form {
+    /// The same under the name of another app.
+    #[must_use]
+    pub fn renamed(&self, to: &App) -> Self {
+        let (project, name, moved_from) = (to.project.clone(), to.name.clone(), to.moved_from.clone());
+        let spec = App { project, name, moved_from, ..(*self.spec).clone() };
+        Self { digest: Digest::of_content(&spec), spec: Arc::new(spec), ..self.clone() }
+    }
 }
 
 /// A rolling update that has not come to a good end (yet).
@@ -137,6 +154,15 @@ impl Declared {
     /// The restart counter that a process in `slot` must have been started under.
     pub fn epoch_of(&self, slot: u32) -> u64 {
         self.slot_epochs.get(&slot).copied().unwrap_or(0).max(self.epoch)
+    }
+
+    /// Whether it is as it was in `before`, but for single slots that were stopped since.
+    pub fn is_but_for_stops(&self, before: &Self) -> bool {
+        if self.stopped_slots == before.stopped_slots {
+            return self == before;
+        }
+        let stopped_slots = self.stopped_slots.clone();
+        stopped_slots.is_superset(&before.stopped_slots) && *self == Self { stopped_slots, ..before.clone() }
     }
 
     /// What its processes are made from.

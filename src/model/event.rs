@@ -285,6 +285,22 @@ pub enum Fact {
         /// How it ended and the last of what it printed.
         message: String,
     },
+    /// A rolling update of it failed.
+    UpdateFailed {
+        /// The copy whose new process was no good.
+        instance: InstanceId,
+        /// Why, if it was given up or could not be started.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+        /// How the new process ended, if it ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<Exit>,
+        /// Whether the old form runs again.
+        is_reverted: bool,
+        /// Whether going back was tried, and failed as well.
+        #[serde(default)]
+        is_stuck: bool,
+    },
     /// It is no longer declared.
     Deleted,
     /// New values that needed no new process.

@@ -28,11 +28,11 @@ impl Plan {
         self.summary = Summary::of(&self.operations);
     }
 
-    /// Makes rolls plain restarts: a person or a sensor asked for new processes now.
-    pub fn restart_at_once(&mut self) {
-        for operation in &mut self.operations {
-            if let Verb::Roll { slots, manner: UpdateStrategy::Restart } = &mut operation.verb {
-                operation.verb = Verb::Restart { slots: std::mem::take(slots) };
+    /// Makes rolls of these apps plain restarts: a person or a sensor asked for new processes now.
+    pub fn restart_at_once(&mut self, is_meant: impl Fn(&AppName) -> bool) {
+        for operation in self.operations.iter_mut().filter(|operation| is_meant(&operation.app)) {
+            if let Verb::Roll { slots, manner } = &mut operation.verb {
+                operation.verb = Verb::Restart { slots: std::mem::take(slots), manner: *manner };
             }
         }
     }
@@ -88,6 +88,9 @@ pub enum Verb {
     Restart {
         /// Which.
         slots: Vec<u32>,
+        /// Which process comes first.
+        #[serde(default = "UpdateStrategy::in_place")]
+        manner: UpdateStrategy,
     },
     /// Copies are added and removed; the others are not touched.
     Scale {
@@ -310,6 +313,11 @@ pub enum Note {
         app: AppName,
         /// Which limits, and why.
         message: String,
+    },
+    /// A paused update of it gives way to this other form.
+    PauseEnded {
+        /// Which.
+        app: AppName,
     },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {

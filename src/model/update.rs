@@ -1,5 +1,7 @@
 //! How processes are replaced, and what a process may use.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Millis};
@@ -44,6 +46,16 @@ pub enum UpdateStrategy {
     Rolling,
     /// The old one is gone before the new one is started.
     Restart,
+    /// All old ones are gone before the first new one is started: a new socket cannot be opened while any of them has
+    /// the old one. No file asks for it; a plan does.
+    Together,
+}
+
+impl UpdateStrategy {
+    /// What older plans mean by a restart.
+    pub(super) fn in_place() -> Self {
+        Self::Restart
+    }
 }
 
 /// What a process may use; absent = as the daemon itself.
@@ -160,9 +172,20 @@ impl Hooks {
 #[serde(rename_all = "lowercase")]
 pub enum ListenAddress {
     /// A TCP address.
-    Tcp(std::net::SocketAddr),
+    Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(std::path::PathBuf),
+}
+
+impl ListenAddress {
+    /// Whether the kernel refuses to listen at both at once: one means every address of the machine, and so the other
+    /// one, too. (`SO_REUSEPORT` would allow it, and leave it to chance who is asked.)
+    pub fn excludes(&self, other: &Self) -> bool {
+        let (Self::Tcp(one), Self::Tcp(other)) = (self, other) else { return false };
+        let covers =
+            |wide: &SocketAddr, other: &SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
+        one != other && one.port() == other.port() && (covers(one, other) || covers(other, one))
+    }
 }
 
 impl std::fmt::Display for ListenAddress {
@@ -172,5 +195,27 @@ impl std::fmt::Display for ListenAddress {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_addresses_exclude_each_other_where_one_means_the_other_too() {
+        let at = |text: &str| ListenAddress::Tcp(text.parse().unwrap());
+        let excludes = |one: &str, other: &str| {
+            assert_eq!(at(one).excludes(&at(other)), at(other).excludes(&at(one)), "{one} {other}");
+            at(one).excludes(&at(other))
+        };
+        assert!(excludes("0.0.0.0:80", "127.0.0.1:80"));
+        assert!(excludes("[::]:80", "127.0.0.1:80"));
+        assert!(excludes("[::]:80", "0.0.0.0:80"));
+        assert!(!excludes("0.0.0.0:80", "0.0.0.0:80"), "one socket serves both");
+        assert!(!excludes("0.0.0.0:80", "127.0.0.1:81"));
+        assert!(!excludes("0.0.0.0:80", "[::1]:80"));
+        assert!(!excludes("127.0.0.1:80", "127.0.0.2:80"));
+        assert!(!at("0.0.0.0:80").excludes(&ListenAddress::Unix("/run/x.sock".into())));
     }
 }

@@ -32,27 +32,39 @@ pub fn read_limited(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// The folder cannot be written, the disk is full, …
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    put(path, bytes, mode, true)
+}
+
+/// The same without waiting for the disk: the death of this process leaves the one or the other, a power cut anything.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    put(path, bytes, mode, false)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32, is_synced: bool) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut temporary_name = name.to_owned();
     temporary_name.push(format!(".{}.{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
     let temporary = folder.join(temporary_name);
-    let written = write_synced(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, bytes, mode, is_synced).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _best_effort = fs::remove_file(&temporary);
     }
     written?;
-    File::open(folder)?.sync_all()
+    if is_synced { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32, is_synced: bool) -> io::Result<()> {
     // A leftover of a process that had our number and was killed here.
     remove_if_there(path)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(mode))?; // whatever the umask says
     file.write_all(bytes)?;
-    file.sync_all()
+    if is_synced { file.sync_all() } else { Ok(()) }
 }
 
 /// Makes a folder that only we may enter (0700), and the folders above it. One that is there already is left as

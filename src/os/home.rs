@@ -113,6 +113,11 @@ impl Home {
         self.run.join("notify")
     }
 
+    /// The folder of changes of watched files that are not acted upon yet.
+    pub fn changes(&self) -> PathBuf {
+        self.run.join("changes")
+    }
+
     /// Where the daemon and the anchor complain.
     pub fn daemon_log(&self) -> PathBuf {
         self.logs.join("daemon.log")

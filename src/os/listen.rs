@@ -50,6 +50,21 @@ pub fn listens_at(socket: &OwnedFd, address: &ListenAddress) -> bool {
     }
 }
 
+/// Where a TCP socket listens; `None` if it is none.
+pub fn tcp_address_of(socket: &OwnedFd) -> Option<SocketAddr> {
+    TcpListener::from(socket.try_clone().ok()?).local_addr().ok()
+}
+
+/// Ends the listening for every holder of a socket: its port is free, although others may keep their descriptor for a
+/// moment. Who waits in its queue is refused.
+///
+/// # Errors
+/// It does not listen.
+pub fn stop_listening(socket: &OwnedFd) -> io::Result<()> {
+    // SAFETY: no pointers are passed.
+    checked(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) }).map(drop)
+}
+
 /// With `SO_REUSEADDR`, which the standard library sets: connections of a predecessor in `TIME_WAIT` do not matter.
 fn listen_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = OwnedFd::from(TcpListener::bind(address)?);
@@ -86,6 +101,18 @@ mod tests {
         assert_eq!(listen_at(&taken).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(other);
         listen_at(&taken).unwrap();
+    }
+
+    #[test]
+    fn a_port_is_free_as_soon_as_nobody_listens_any_more_whoever_keeps_the_descriptor() {
+        let first = OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
+        let narrow = tcp_address_of(&first).unwrap();
+        let wide = ListenAddress::Tcp(([0, 0, 0, 0], narrow.port()).into());
+        assert_eq!(listen_at(&wide).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        stop_listening(&first).unwrap();
+        let second = listen_at(&wide).unwrap();
+        stop_listening(&second).unwrap();
+        listen_at(&ListenAddress::Tcp(narrow)).unwrap();
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub use errno::is_passing;
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
     missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
+    write_whole,
 };
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError};
@@ -60,7 +61,7 @@ pub use linux::{
     spawn, start_ticks, take_from_channel, take_seats, ticks_now, trees, variables_of, wait_readable, wait_writable,
     watch_limit,
 };
-pub use listen::{listen_at, listens_at};
+pub use listen::{listen_at, listens_at, stop_listening, tcp_address_of};
 pub use lock::Lock;
 pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
 pub use process::set_up_process;

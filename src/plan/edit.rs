@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AppId, AppName, Change, Declared, Live, LiveInstance, Phase, Project, ProjectName, Refusal, RefusalKind, Standing,
-    WallTime,
+    AppId, AppName, Change, Declared, Kind, Live, LiveInstance, Phase, Project, ProjectName, Refusal, RefusalKind,
+    Standing, WallTime,
 };
 
 use super::slots::is_up;
-use super::{INSTANCES_MAX, forgotten, target, usage};
+use super::{INSTANCES_MAX, forgotten, target, updates, usage};
 
 /// A change that a person makes without a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub enum Edit {
 pub struct EditRequest<'a> {
     /// The project.
     pub project: &'a ProjectName,
-    /// Its apps, or single slots of them (start, stop, restart).
+    /// Its apps, or single slots of them (start, stop, restart, reload).
     pub targets: &'a [(AppName, Option<u32>)],
     /// What is to be done with each.
     pub edit: &'a Edit,
@@ -86,7 +86,14 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             (Edit::Start, slot) => start(declared, *slot, &instances(request.project, name, live)),
             (Edit::Restart, slot) => restart(declared, *slot, &instances(request.project, name, live)),
             (Edit::Run, None) => run(name, declared, &instances(request.project, name, live))?,
-            (Edit::Recycle | Edit::Reload, _) => recycle(declared, &instances(request.project, name, live)),
+            (Edit::Reload, _) if declared.spec.kind == Kind::Task => {
+                if request.targets.len() == 1 {
+                    return Err(no_service(name));
+                }
+            }
+            (Edit::Recycle | Edit::Reload, slot) => {
+                recycle(declared, *slot, &instances(request.project, name, live));
+            }
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
             (Edit::Delete, None) => drop(edited.apps.remove(name)),
@@ -98,6 +105,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             }
         }
     }
+    updates::release(&mut edited);
     Ok(changes(stored, edited, request.project))
 }
 
@@ -109,7 +117,9 @@ fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Cha
         return vec![Change::ProjectRemoved { name: name.clone() }];
     }
     edited.generation += 1;
-    target::changes(name, Some(stored), &edited)
+    let mut changes = target::changes(name, Some(stored), &edited);
+    changes.extend(updates::released(name, stored, &edited));
+    changes
 }
 
 /// The instances of one app by slot.
@@ -174,8 +184,9 @@ fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
     declared.standing = Standing::Up;
 }
 
-fn recycle(declared: &mut Declared, live: &BTreeMap<u32, &LiveInstance>) {
-    let slots: Vec<u32> = live.keys().copied().filter(|slot| declared.should_run(*slot)).collect();
+fn recycle(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
+    let meant = live.keys().copied().filter(|each| slot.is_none_or(|slot| slot == *each));
+    let slots: Vec<u32> = meant.filter(|slot| declared.should_run(*slot)).collect();
     for slot in slots {
         ask_restart(declared, slot, live);
     }
@@ -195,7 +206,7 @@ fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstan
         return refused(message, format!("`pm start {name}` wakes it, and runs a task at once"));
     }
     if !declared.spec.is_timed_task() {
-        recycle(declared, live);
+        recycle(declared, None, live);
     } else if live.values().any(|instance| is_up(&instance.phase)) {
         return refused(
             format!("`{name}` runs at present"),
@@ -249,6 +260,12 @@ fn unhold(declared: &mut Declared) {
 
 fn is_held(declared: &Declared) -> bool {
     matches!(declared.standing, Standing::Stopped { is_held: true, .. })
+}
+
+/// A task that has run is not to run again because everything is reloaded; asked for alone, it deserves an answer.
+fn no_service(name: &AppName) -> Refusal {
+    let hint = format!("`pm restart {name}` runs it again");
+    usage(format!("`{name}` is a task: only the processes of services are reloaded"), Some(hint))
 }
 
 fn held(name: &AppName, declared: &Declared) -> Refusal {

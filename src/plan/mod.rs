@@ -21,6 +21,7 @@ mod replacement;
 mod runs;
 mod safety;
 mod slots;
+mod sockets;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use forgotten::{add_forgotten, with_lost_spec};
 pub use mask::{HIDDEN, is_secret};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_form;
+pub use sockets::check_sockets;
 pub use updates::add_unfinished;
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
@@ -71,7 +73,7 @@ pub fn decide(
     let target = Target::of_apply(stored, proposed, &instances, options);
     ownership::check_files(stored, proposed, &target, options)?;
     safety::check_deletes(stored, &target, options)?;
-    let plan = assemble::Scene {
+    let mut plan = assemble::Scene {
         name: &proposed.project,
         stored,
         target: &target,
@@ -82,7 +84,9 @@ pub fn decide(
     }
     .plan();
     let mut changes = target.changes(&proposed.project, stored);
-    changes.extend(updates::changes(&proposed.project, stored, &target.project, &plan));
+    let updates = updates::changes(&proposed.project, stored, &target, &plan);
+    plan.notes.extend(updates::notes(stored, &target, &updates));
+    changes.extend(updates);
     Ok(Decision { plan, changes })
 }
 

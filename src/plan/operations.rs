@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reason, Standing, Verb};
+use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reason, Standing, UpdateStrategy, Verb};
 
 use super::difference::{Field, difference};
 use super::field_change::field_change;
 use super::renewal::Renewal;
-use super::slots::{Slots, running};
+use super::slots::{Slots, manner, running};
 use super::unready;
 
 /// One app before and after, and what lives of it.
@@ -53,7 +53,13 @@ impl AppScene<'_> {
         }
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
-        let steps = [self.rename(), scale, start, roll, self.stop(&slots), self.update(&slots, untold), self.appear()];
+        // While an old process has its socket, no further copy can have the new one.
+        let is_in_the_way = |roll: &Operation| matches!(roll.verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
+        let (first, roll) = if roll.as_ref().is_some_and(is_in_the_way) { (roll, None) } else { (None, roll) };
+        // A number changes only when the form has proved to be good: else an update that goes back had more to undo. What
+        // needs no new process does not wait for those that are replaced: that may be paused.
+        let (update, stop) = (self.update(&slots, untold), self.stop(&slots));
+        let steps = [self.rename(), first, start, update, roll, scale, stop, self.appear()];
         let operations: Vec<_> = steps.into_iter().flatten().collect();
         let mut notes = self.notes(&next_fields);
         if self.is_asked {
@@ -167,7 +173,7 @@ impl AppScene<'_> {
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);
         }
-        let verb = Verb::Roll { slots: slots.stale.clone(), manner: self.target.spec.update_strategy() };
+        let verb = Verb::Roll { slots: slots.stale.clone(), manner: manner(&self.target.spec, &self.live) };
         Some(self.operation(verb, reasons, running(&self.live, &slots.stale)))
     }
 

@@ -49,7 +49,7 @@ pub(super) fn fill_after(operations: &mut [Operation], specs: &BTreeMap<&AppName
 }
 
 /// Whether new processes come into being.
-fn starts(verb: &Verb) -> bool {
+pub(super) fn starts(verb: &Verb) -> bool {
     match verb {
         Verb::Start { .. } | Verb::Roll { .. } | Verb::Restart { .. } | Verb::Replace { .. } => true,
         Verb::Scale { add, .. } => !add.is_empty(),

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppId, AppName, Declared, Live, Note, Operation, Plan, Project, ProjectName, Reason, Summary, Verb,
+    AppId, AppName, Declared, Live, Note, Operation, Plan, Project, ProjectName, Reason, Summary, UpdateStrategy, Verb,
 };
 
 use super::slots::{is_up, running};
-use super::{Edit, Instances, instances_of, plan_wakeup, unready};
+use super::{Edit, Instances, instances_of, order, plan_wakeup, unready};
 
 /// Whether a run of an app goes on, or is tried again in a moment.
 pub fn is_going(app: &AppId, live: &Live) -> bool {
@@ -36,6 +36,12 @@ pub fn plan_edited(
 ) -> Plan {
     let mut plan = plan_wakeup(name, stored, live);
     plan.keep_only(|app| targets.iter().any(|(target, _)| target == app));
+    if matches!(edit, Edit::Stop { .. }) {
+        // What else is missing of the app, an update that goes on or is paused, is no part of it and holds nothing up.
+        plan.operations.retain(|operation| !order::starts(&operation.verb));
+        plan.summary = Summary::of(&plan.operations);
+        return plan;
+    }
     let instances = instances_of(name, live);
     if brings_up(edit) {
         plan.notes.extend(not_good(stored, &instances, targets, &plan.operations));
@@ -102,7 +108,7 @@ fn run(
     let mut operations = Vec::new();
     if is_replacing && !alive.is_empty() {
         let interrupts = running(&live, &alive);
-        operations.push(operation(Verb::Restart { slots: alive }, interrupts));
+        operations.push(operation(Verb::Restart { slots: alive, manner: UpdateStrategy::Restart }, interrupts));
     }
     if !free.is_empty() {
         operations.push(operation(Verb::Start { slots: free }, 0));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{App, Class, Declared, Kind, LiveInstance, Phase};
+use crate::model::{App, Class, Declared, Kind, LiveInstance, Phase, UpdateStrategy};
 
 use super::difference::difference;
 use super::renewal::Renewal;
@@ -186,13 +186,25 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
 
 /// Whether what lives in a slot was started, or would be started again, as it is declared now: it needs no new process.
 pub fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
-    let is_same = matches!(distance(&live.spec, &declared.spec), Distance::None | Distance::Followable);
-    is_same && live.epoch >= declared.epoch_of(slot)
+    is_same_form(&live.spec, &declared.spec) && live.epoch >= declared.epoch_of(slot)
+}
+
+/// Whether a process of the one needs no successor to be one of the other.
+pub(super) fn is_same_form(spawned: &Arc<App>, declared: &Arc<App>) -> bool {
+    matches!(distance(spawned, declared), Distance::None | Distance::Followable)
 }
 
 /// Whether a process exists or would come back by itself.
 pub(super) fn is_up(phase: &Phase) -> bool {
     phase.is_alive() || matches!(phase, Phase::Backoff { .. })
+}
+
+/// How these are replaced: as the app says, unless its sockets cannot be opened beside theirs.
+pub(super) fn manner(spec: &App, live: &BTreeMap<u32, &LiveInstance>) -> UpdateStrategy {
+    if live.values().any(|instance| instance.spec.shuts_out(spec)) {
+        return UpdateStrategy::Together;
+    }
+    spec.update_strategy()
 }
 
 /// Whether one of these runs what nobody knows.

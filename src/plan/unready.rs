@@ -50,7 +50,7 @@ fn changes(verb: &Verb, slot: u32) -> bool {
     match verb {
         Verb::Start { slots }
         | Verb::Roll { slots, .. }
-        | Verb::Restart { slots }
+        | Verb::Restart { slots, .. }
         | Verb::Replace { slots, .. }
         | Verb::Stop { slots }
         | Verb::Delete { slots } => slots.contains(&slot),

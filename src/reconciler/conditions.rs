@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::execute::Execution;
-use super::{Progress, Waiting, WaitsFor};
-use crate::model::{AppId, AppName, Condition, Fact, Subject, Verb};
+use super::{OperationResult, Progress, Waiting, WaitsFor};
+use crate::model::{AppId, AppName, Condition, Fact, Failure, InstanceId, Kind, Phase, Subject, Verb};
 use crate::os;
 use crate::rules::{self, Standpoint};
 
@@ -68,6 +68,53 @@ impl Execution {
             }
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }
+    }
+
+    /// A task that its policy tries again has not failed for those who wait for it: it is waited for as they need it.
+    pub(super) async fn tried_again(&self, task: &AppName, first: OperationResult) -> OperationResult {
+        let (OperationResult::Failed { instance, .. }, Some(condition)) = (&first, self.needed_as(task)) else {
+            return first;
+        };
+        let (mut changes, mut desired) = (self.surroundings.supervisor.changes(), self.desired.clone());
+        let mut told = String::new();
+        loop {
+            changes.borrow_and_update();
+            desired.borrow_and_update();
+            if self.declared(task).is_none() {
+                return OperationResult::Superseded;
+            }
+            match self.standpoint(task, condition).await {
+                Standpoint::Met => return OperationResult::Done,
+                Standpoint::Never(_) => return self.failed(instance.clone(), self.failure_of(instance).await).await,
+                Standpoint::NotYet(why) if why != told => {
+                    told.clone_from(&why);
+                    // Nobody may be listening any more.
+                    let _ = self.progress.send(Progress::Unready { instance: instance.clone(), why });
+                }
+                Standpoint::NotYet(_) => {}
+            }
+            tokio::select! {
+                tick = changes.changed() => if tick.is_err() { return OperationResult::Superseded },
+                tick = desired.changed() => if tick.is_err() { return OperationResult::Superseded },
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// What others need of a task that runs when it is started.
+    fn needed_as(&self, task: &AppName) -> Option<Condition> {
+        let apps = &self.promised.projects.get(&self.project)?.apps;
+        apps.get(task).filter(|declared| declared.spec.kind == Kind::Task && !declared.spec.is_timed_task())?;
+        let conditions = apps.values().filter_map(|declared| declared.spec.depends_on.get(task).copied());
+        conditions.max_by_key(|condition| *condition == Condition::Completed)
+    }
+
+    async fn failure_of(&self, instance: &InstanceId) -> Option<Failure> {
+        let live = self.surroundings.supervisor.look(vec![instance.clone()]).await;
+        live.into_iter().find_map(|(_, live)| match live.phase {
+            Phase::Errored { failure } => Some(failure),
+            _ => None,
+        })
     }
 
     /// Shows what an app waits for while the operations on its dependencies are carried out. Never ends by itself; at

@@ -1,6 +1,6 @@
 //! Carries a plan out: every operation after those it needs, deletes last, and a truthful report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,8 +13,7 @@ use super::rollouts::Rollouts;
 use super::unready::slots_of;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
 use crate::model::{
-    AppName, Cause, Change, Condition, Desired, Digest, ListenAddress, Live, Millis, Operation, Plan, Project,
-    ProjectName, Standing, Verb,
+    AppName, Cause, Change, Condition, Desired, Digest, Millis, Operation, Plan, ProjectName, Standing, Verb,
 };
 use crate::os;
 
@@ -31,8 +30,6 @@ pub(super) struct Execution {
     pub failed: watch::Sender<BTreeMap<(ProjectName, AppName), Digest>>,
     pub waiting: watch::Sender<Arc<Waiting>>,
     pub rollouts: Rollouts,
-    /// Apps that get another name by this plan.
-    pub renamed: BTreeSet<AppName>,
     pub cause: Cause,
     pub generation: u64,
     pub progress: broadcast::Sender<Progress>,
@@ -80,7 +77,7 @@ impl Execution {
         let mut reports = Arc::clone(&self).phase(others, &awaited).await;
         let is_clean = reports.iter().all(|report| report.result == OperationResult::Done);
         if is_clean {
-            match self.amend(removals).await {
+            match self.amend(removals, &self.promised).await {
                 Ok(_) => reports.extend(Arc::clone(&self).phase(deletes, &Awaited::new()).await),
                 Err(why) => reports.extend(self.skip(deletes, &why)),
             }
@@ -92,27 +89,11 @@ impl Execution {
             os::give_memory_back();
         }
         let live = self.surroundings.supervisor.live().await;
-        self.surroundings.supervisor.keep_listeners(self.listeners(&live)).await;
+        self.surroundings.supervisor.keep_listeners(self.listeners(&live, &[])).await;
         self.wake_the_rest(&reports).await;
         let report = Report { operations: reports, generation: self.generation, took: elapsed(began) };
         // Nobody may be listening any more: the work was done all the same.
         let _ = self.progress.send(Progress::Finished(report));
-    }
-
-    /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
-    /// of processes that live; and those of forms that an update may go back to.
-    fn listeners(&self, live: &Live) -> Vec<ListenAddress> {
-        let desired = self.desired.borrow();
-        let projects = || desired.projects.values();
-        let up = projects().flat_map(|project| project.apps.values()).filter(|app| app.standing == Standing::Up);
-        let is_up = |project: &Project, app: &AppName| {
-            project.apps.get(app).is_some_and(|declared| declared.standing == Standing::Up)
-        };
-        let updates = projects().flat_map(|project| project.updates.iter().filter(|(app, _)| is_up(project, app)));
-        let before = updates.filter_map(|(_, update)| update.from.as_ref());
-        let alive = live.instances.values().filter(|live| live.phase.is_alive());
-        let specs = up.map(|app| &app.spec).chain(before.map(|form| &form.spec)).chain(alive.map(|live| &live.spec));
-        specs.flat_map(|spec| &spec.run.listen).cloned().collect()
     }
 
     /// Something came up that others may have been skipped for, or an update is still open.
@@ -129,7 +110,7 @@ impl Execution {
                 OperationResult::Superseded => true,
                 OperationResult::Failed { .. } | OperationResult::Skipped { .. } => false,
             };
-            is_left && self.update_of(&report.app).is_some()
+            is_left && (self.update_of(&report.app).is_some() || self.is_cut_short(report))
         };
         if (has_dependents && has_news || reports.iter().any(is_open))
             && let Some(door) = self.door.upgrade()
@@ -137,6 +118,14 @@ impl Execution {
             // A reconciler that is gone leaves with the daemon.
             let _ = door.send(Intent::Wake).await;
         }
+    }
+
+    /// Whether there may be something left to do about the app although no update of it is kept: new processes of the
+    /// same form are not all there, or one copy was stopped beside them.
+    fn is_cut_short(&self, report: &OperationReport) -> bool {
+        let declared = self.declared(&report.app);
+        matches!(report.verb.as_str(), "roll" | "restart" | "stop")
+            && declared.is_some_and(|declared| declared.standing == Standing::Up)
     }
 
     /// Runs operations side by side as far as their dependencies allow.
@@ -198,12 +187,15 @@ impl Execution {
         let began = Instant::now();
         let (app, verb) = (operation.app.clone(), operation.verb.word().to_owned());
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
+        let is_rolled = matches!(operation.verb, Verb::Roll { .. } | Verb::Restart { .. });
         let result = tokio::select! {
             result = self.perform(operation) => result,
             () = Box::pin(self.show_unready(&app, slots_of(&operation.verb))), if self.has_said_ready(&app) => OperationResult::Superseded, // never
+            () = Box::pin(self.show_pause(&app)), if is_rolled => OperationResult::Superseded, // never
         };
-        self.remember(&app, &result);
+        self.remember(operation, &result);
         self.conclude(operation, &result).await;
+        self.tell_failed_update(operation, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
         report
@@ -230,11 +222,13 @@ impl Execution {
 
     /// A form of an app that failed is not tried again by anything automatic; one that came up is forgiven. What was
     /// only skipped is tried again by itself: it starts as soon as what it depends on has come up after all.
-    fn remember(&self, app: &AppName, result: &OperationResult) {
-        let key = (self.project.clone(), app.clone());
-        let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(app));
+    fn remember(&self, operation: &Operation, result: &OperationResult) {
+        let key = (self.project.clone(), operation.app.clone());
+        let declared = self.promised.projects.get(&self.project).and_then(|project| project.apps.get(&operation.app));
         self.failed.send_if_modified(|failed| match (result, declared) {
             (OperationResult::Failed { .. }, Some(declared)) => failed.insert(key, declared.digest).is_none(),
+            // That says nothing of the form.
+            (OperationResult::Done, Some(_)) if matches!(operation.verb, Verb::Stop { .. }) => false,
             (OperationResult::Done, _) => failed.remove(&key).is_some(),
             (_, None) | (OperationResult::Superseded | OperationResult::Skipped { .. }, _) => false,
         });
@@ -254,15 +248,15 @@ impl Execution {
         reports
     }
 
-    /// Changes Desired on behalf of this plan, unless somebody else did meanwhile: false if anything was left out.
-    pub(super) async fn amend(&self, changes: Vec<Change>) -> Result<bool, String> {
+    /// Changes Desired on behalf of this plan, unless somebody else did `since`: false if anything was left out.
+    pub(super) async fn amend(&self, changes: Vec<Change>, since: &Arc<Desired>) -> Result<bool, String> {
         if changes.is_empty() {
             return Ok(true);
         }
         let leaving = || "the daemon is shutting down".to_owned();
         let door = self.door.upgrade().ok_or_else(leaving)?;
         let (reply, kept) = oneshot::channel();
-        let amend = Intent::Amend(changes, Arc::clone(&self.promised), reply);
+        let amend = Intent::Amend(changes, Arc::clone(since), reply);
         door.send(amend).await.map_err(|_| leaving())?;
         kept.await.map_err(|_| leaving())?.map_err(|error| error.to_string())
     }
@@ -313,6 +307,7 @@ fn lines(operations: Vec<Operation>, awaited: &Awaited, needs_good: impl Fn(&App
     let gates: BTreeMap<AppName, watch::Sender<Gate>> =
         lines.iter().map(|line| (line.app.clone(), line.gate.clone())).collect();
     for line in &mut lines {
+        line.operations.sort_by_key(|operation| turn(&operation.verb));
         let after = line.operations.iter().flat_map(|operation| &operation.after);
         let others = after.filter(|app| **app != line.app);
         line.needs = others.filter_map(|app| gates.get(app)).map(watch::Sender::subscribe).collect();
@@ -322,6 +317,15 @@ fn lines(operations: Vec<Operation>, awaited: &Awaited, needs_good: impl Fn(&App
         }
     }
     lines
+}
+
+/// What a person stops waits for nothing that is done about the rest of the app.
+fn turn(verb: &Verb) -> u8 {
+    match verb {
+        Verb::Rename { .. } => 0,
+        Verb::Stop { .. } => 1,
+        _ => 2,
+    }
 }
 
 /// Every app that a plan touches, by its old and by its new name.

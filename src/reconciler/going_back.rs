@@ -6,7 +6,10 @@ use super::OperationResult;
 use super::execute::Execution;
 use super::perform::declared_in;
 use super::rollout::at_once;
-use crate::model::{AppName, Cause, Change, Declared, Failure, Form, Operation, Update, UpdateStrategy, Verb};
+use crate::model::{
+    AppName, Cause, Change, Declared, Fact, Failure, Form, InstanceId, LiveInstance, Operation, Phase, Subject, Update,
+    UpdateStrategy, Verb,
+};
 use crate::plan::is_of_form;
 use crate::supervisor::{Launch, Task};
 
@@ -40,17 +43,19 @@ impl Execution {
 
     /// Every slot whose process is of another form goes back to `before`, as long as nobody wants something else.
     async fn revert(&self, app: &AppName, before: &Form, manner: UpdateStrategy) -> OperationResult {
-        let Some(declared) = self.declared(app).map(|declared| declared.in_form(before)) else {
-            return OperationResult::Superseded;
+        let changes = |declared: &Declared| {
+            let (project, name) = (self.project.clone(), app.clone());
+            let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
+            vec![ended, Change::App { project, name, declared: Box::new(declared.in_form(before)) }]
         };
-        let (project, name) = (self.project.clone(), app.clone());
-        let ended = Change::Update { project: project.clone(), name: name.clone(), update: None };
-        let change = Change::App { project, name, declared: Box::new(declared.clone()) };
-        match self.amend(vec![ended, change]).await {
+        match self.amend_app(app, changes).await {
             Ok(true) => {}
             Ok(false) => return OperationResult::Superseded,
             Err(why) => return OperationResult::Skipped { why },
         }
+        let Some(declared) = declared_in(&self.desired.borrow(), &self.project, app).cloned() else {
+            return OperationResult::Superseded;
+        };
         let old = |slot| Launch {
             epoch: declared.epoch_of(slot),
             spec: Arc::clone(&before.spec),
@@ -59,10 +64,25 @@ impl Execution {
             base_digest: before.base_digest,
             cause: Cause::Revert,
         };
-        let is_wanted = || declared_in(&self.desired.borrow(), &self.project, app) == Some(&declared);
+        let is_wanted = |slot| {
+            let desired = self.desired.borrow();
+            let now = declared_in(&desired, &self.project, app).filter(|now| now.is_but_for_stops(&declared));
+            now.is_some_and(|now| now.may_run(slot))
+        };
+        let others = self.of_other_forms(app, &declared).await;
+        let slots: Vec<u32> = others.iter().map(|(id, _)| id.slot).collect();
+        let mut manner = manner;
+        if others.iter().any(|(_, live)| live.spec.shuts_out(&before.spec)) {
+            manner = UpdateStrategy::Together;
+            let stopped = self.all(app, &slots, |slot| is_wanted(slot).then(|| Task::Stop(self.cause.clone()))).await;
+            if stopped == OperationResult::Superseded {
+                return stopped;
+            }
+        }
+        self.make_room(&[app], &before.spec.run.listen).await;
         let mut worst = OperationResult::Done;
-        for some in self.of_other_forms(app, &declared).await.chunks(at_once(&before.spec, manner)) {
-            match self.all(app, some, |slot| is_wanted().then(|| Task::Restart(old(slot)))).await {
+        for some in slots.chunks(at_once(&before.spec, manner)) {
+            match self.all(app, some, |slot| is_wanted(slot).then(|| Task::Restart(old(slot)))).await {
                 OperationResult::Done => {}
                 OperationResult::Superseded => return OperationResult::Superseded,
                 failed => worst = failed,
@@ -71,12 +91,27 @@ impl Execution {
         worst
     }
 
-    /// Slots that should run and whose process was started from something else.
-    async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<u32> {
+    /// What should run and was started from something else, or could not be started at all: such a slot still shows
+    /// what its last process was.
+    async fn of_other_forms(&self, app: &AppName, declared: &Declared) -> Vec<(InstanceId, LiveInstance)> {
         let slots: Vec<u32> = (0..declared.instances()).filter(|slot| declared.may_run(*slot)).collect();
         let now = self.surroundings.supervisor.look(self.instances(app, &slots)).await;
-        let others = now.iter().filter(|(id, live)| !is_of_form(live, declared, id.slot));
-        others.map(|(id, _)| id.slot).collect()
+        let is_other = |(id, live): &(InstanceId, LiveInstance)| {
+            !is_of_form(live, declared, id.slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
+        };
+        now.into_iter().filter(is_other).collect()
+    }
+
+    /// Who was not there when an update failed finds it among the events of the app.
+    pub(super) fn tell_failed_update(&self, operation: &Operation, result: &OperationResult) {
+        let OperationResult::Failed { instance, failure, exit, is_reverted, is_stuck, .. } = result else { return };
+        if matches!(operation.verb, Verb::Roll { .. }) {
+            let (instance, failure, exit) = (instance.clone(), failure.clone(), *exit);
+            let (is_reverted, is_stuck) = (*is_reverted, *is_stuck);
+            let fact = Fact::UpdateFailed { instance, failure, exit, is_reverted, is_stuck };
+            let about = Subject::App(self.project.clone(), operation.app.clone());
+            self.surroundings.events.tell(about, fact);
+        }
     }
 
     /// Nothing has to be kept any more of an update that came to a good end. What cannot be written now is judged again by
@@ -85,7 +120,8 @@ impl Execution {
         let is_good_end = matches!(operation.verb, Verb::Roll { .. }) && *result == OperationResult::Done;
         if is_good_end && self.update_of(&operation.app).is_some() {
             let (project, name) = (self.project.clone(), operation.app.clone());
-            let _ = self.amend(vec![Change::Update { project, name, update: None }]).await;
+            let ended = Change::Update { project, name, update: None };
+            let _ = self.amend_app(&operation.app, |_| vec![ended.clone()]).await;
         }
     }
 }

@@ -12,6 +12,7 @@ mod perform;
 mod rollout;
 mod rollouts;
 mod run;
+mod sockets;
 mod stored;
 mod trigger;
 mod unready;
@@ -69,6 +70,11 @@ pub enum Progress {
         instance: InstanceId,
         /// What its probe found: `connection refused`.
         why: String,
+    },
+    /// The rolling update of the app is paused, and the operation waits until it is resumed.
+    Paused {
+        /// The app.
+        app: AppName,
     },
     /// Everything ended.
     Finished(Report),
@@ -192,6 +198,10 @@ pub struct WaitsFor {
 /// Intents that may wait at the door; the senders wait beyond that.
 const INTENTS_MAX: usize = 256;
 
+/// Dropped when a trigger needs nobody's memory any more: nothing is ever sent.
+#[derive(Debug)]
+pub(crate) struct Acted(#[expect(dead_code, reason = "held, then dropped")] oneshot::Sender<()>);
+
 /// What reaches the reconciler's task.
 #[derive(Debug)]
 pub(crate) enum Intent {
@@ -205,7 +215,7 @@ pub(crate) enum Intent {
     Desired(oneshot::Sender<Arc<Desired>>),
     WantRollout(AppId, RolloutWill, oneshot::Sender<Result<bool, ReconcileError>>),
     /// From a sensor: new processes for an app, because of this.
-    Trigger(AppId, Cause),
+    Trigger(AppId, Cause, Acted),
     /// Compare what is stored with what lives.
     Wake,
 }
@@ -268,9 +278,13 @@ impl Reconciler {
 
     /// New processes for an app that runs, because of something that a sensor saw: by its update strategy, and one
     /// more time if something happens meanwhile. An app that a person stopped stays stopped. A timed task is run.
-    pub async fn trigger(&self, app: AppId, cause: Cause) {
+    ///
+    /// What is given back ends once this is kept, needs nothing, or a later trigger of the app stands for it.
+    pub async fn trigger(&self, app: AppId, cause: Cause) -> oneshot::Receiver<()> {
+        let (acted, until_acted) = oneshot::channel();
         // A reconciler that is gone leaves with the daemon.
-        let _ = self.intents.send(Intent::Trigger(app, cause)).await;
+        let _ = self.intents.send(Intent::Trigger(app, cause, Acted(acted))).await;
+        until_acted
     }
 
     /// The rolling updates that are under way.

@@ -12,9 +12,10 @@ use crate::events::Events;
 use crate::logs::{self, LogQuery, Source};
 use crate::model::{
     AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project,
-    ProjectName, Stream, Verb, WallTime,
+    ProjectName, Stream, UpdateStrategy, Verb, WallTime,
 };
 use crate::os::{Home, Worker};
+use crate::plan::is_of_form;
 use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};
 
 /// How long a new process must live to count as started, where nothing better is declared.
@@ -43,7 +44,10 @@ impl Execution {
         match &operation.verb {
             Verb::Start { slots } => self.start(app, slots).await,
             Verb::Roll { slots, manner } => Box::pin(self.roll(operation, slots, *manner)).await,
-            Verb::Restart { slots } => Box::pin(self.restart(app, slots)).await,
+            Verb::Restart { slots, manner: manner @ (UpdateStrategy::Rolling | UpdateStrategy::Together) } => {
+                Box::pin(self.roll(operation, slots, *manner)).await
+            }
+            Verb::Restart { slots, manner: UpdateStrategy::Restart } => Box::pin(self.restart(app, slots)).await,
             Verb::Scale { add, remove, .. } => {
                 let removed = Box::pin(self.all(app, remove, |_| Some(Task::Delete(self.cause.clone())))).await;
                 if removed == OperationResult::Done { Box::pin(self.start(app, add)).await } else { removed }
@@ -64,12 +68,17 @@ impl Execution {
     }
 
     pub(super) async fn start(&self, app: &AppName, slots: &[u32]) -> OperationResult {
-        let started = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Start)).await;
+        if let Some(declared) = self.declared(app) {
+            self.make_room(&[app], &declared.spec.run.listen).await;
+        }
+        let slots = &self.meant(app, slots);
+        let started = self.all(app, slots, |slot| self.new_process(app, slot).map(Task::Start)).await;
         self.lasts(app, slots, started).await
     }
 
     /// Waits for processes that somebody else has started as if they were its own, and touches none of them.
     pub(super) async fn come_up(&self, app: &AppName, slots: &[u32]) -> OperationResult {
+        let slots = &self.meant(app, slots);
         let came_up = self.all(app, slots, |_| self.declared(app).map(|_| Task::Await)).await;
         self.lasts(app, slots, came_up).await
     }
@@ -77,7 +86,8 @@ impl Execution {
     /// What has started must live for a moment, where it does not say itself that it is good.
     async fn lasts(&self, app: &AppName, slots: &[u32], started: OperationResult) -> OperationResult {
         if started == OperationResult::Done && !self.has_said_ready(app) {
-            return self.stays_alive(app, slots).await;
+            let stayed = self.stays_alive(app, slots).await;
+            return Box::pin(self.tried_again(app, stayed)).await;
         }
         started
     }
@@ -94,9 +104,18 @@ impl Execution {
     }
 
     async fn rename(&self, from: &AppName, to: &AppName) -> OperationResult {
-        let slots = self.live_slots(from).await;
         let old = AppId::new(self.project.clone(), from.clone());
-        self.all(to, &slots, |slot| Some(Task::Rename(old.instance(slot), self.launch(to, slot)?))).await
+        let slots = self.live_slots(from).await;
+        let now = self.surroundings.supervisor.look(slots.iter().map(|slot| old.instance(*slot)).collect()).await;
+        let Some(declared) = self.declared(to) else { return OperationResult::Superseded };
+        // A process of another form keeps that form under its new name, until it is replaced.
+        let before = self.update_of(to).and_then(|update| update.from);
+        let is_of_form = |slot| now.iter().any(|(id, live)| id.slot == slot && is_of_form(live, &declared, slot));
+        let launch = |slot| match &before {
+            Some(before) if !is_of_form(slot) => self.launch(to, slot).map(|launch| launch.in_form(before)),
+            _ => self.launch(to, slot),
+        };
+        self.all(to, &slots, |slot| Some(Task::Rename(old.instance(slot), launch(slot)?))).await
     }
 
     /// Old stopped, new started; if that fails the old one runs again and stays declared.
@@ -106,8 +125,14 @@ impl Execution {
         if stopped != OperationResult::Done {
             return stopped;
         }
+        if let Some(declared) = self.declared(new) {
+            self.make_room(&[old, new], &declared.spec.run.listen).await;
+        }
         let started = self.start(new, slots).await;
         if let OperationResult::Failed { instance, failure, exit, last_lines, .. } = started {
+            if let Some(declared) = self.declared(old) {
+                self.make_room(&[old, new], &declared.spec.run.listen).await;
+            }
             let again = self.all(old, &old_slots, |slot| self.launch(old, slot).map(Task::Start)).await;
             let is_reverted = again == OperationResult::Done;
             return OperationResult::Failed {
@@ -120,7 +145,7 @@ impl Execution {
             };
         }
         let forgotten = Change::AppRemoved { project: self.project.clone(), name: old.clone() };
-        if let Err(why) = self.amend(vec![forgotten]).await {
+        if let Err(why) = self.amend(vec![forgotten], &self.promised).await {
             return OperationResult::Skipped { why };
         }
         self.all(old, &old_slots, |_| Some(Task::Delete(self.cause.clone()))).await
@@ -214,11 +239,47 @@ impl Execution {
         lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect()
     }
 
-    /// What this plan wants of an app, unless a later command wants something else by now.
+    /// What this plan wants of an app, unless a later command wants something else by now. That single slots are
+    /// stopped meanwhile leaves the rest of it as it is.
     pub(super) fn declared(&self, app: &AppName) -> Option<Declared> {
+        self.declared_by(&self.desired.borrow(), app)
+    }
+
+    fn declared_by(&self, desired: &Desired, app: &AppName) -> Option<Declared> {
         let promised = declared_in(&self.promised, &self.project, app)?;
-        let current = self.desired.borrow();
-        (declared_in(&current, &self.project, app) == Some(promised)).then(|| promised.clone())
+        declared_in(desired, &self.project, app).filter(|declared| declared.is_but_for_stops(promised)).cloned()
+    }
+
+    /// Those of the slots that nobody has stopped meanwhile.
+    pub(super) fn meant(&self, app: &AppName, slots: &[u32]) -> Vec<u32> {
+        let stopped = self.declared(app).map(|declared| declared.stopped_slots).unwrap_or_default();
+        slots.iter().copied().filter(|slot| !stopped.contains(slot)).collect()
+    }
+
+    /// Whether nobody wants something else of the app, or has stopped one of these slots.
+    pub(super) fn is_wanted(&self, app: &AppName, slots: &[u32]) -> bool {
+        self.declared(app).is_some_and(|declared| slots.iter().all(|slot| !declared.stopped_slots.contains(slot)))
+    }
+
+    /// Changes how an app is declared on behalf of this plan, as long as nobody wants something else of it: false if
+    /// somebody does. What people stop meanwhile stays stopped.
+    pub(super) async fn amend_app(
+        &self,
+        app: &AppName,
+        changes: impl Fn(&Declared) -> Vec<Change>,
+    ) -> Result<bool, String> {
+        loop {
+            let current = Arc::clone(&self.desired.borrow());
+            let Some(declared) = self.declared_by(&current, app) else { return Ok(false) };
+            if self.amend(changes(&declared), &current).await? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// What a new process in a slot is started with; none where a person has stopped it meanwhile.
+    pub(super) fn new_process(&self, app: &AppName, slot: u32) -> Option<Launch> {
+        self.launch(app, slot).filter(|_| self.is_wanted(app, &[slot]))
     }
 
     pub(super) fn launch(&self, app: &AppName, slot: u32) -> Option<Launch> {

@@ -1,6 +1,7 @@
 //! Processes replaced by new ones: the new one first where both can run, a few slots at a time, and back if it fails.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::OperationResult;
@@ -20,14 +21,16 @@ impl Execution {
     /// of an app at a time: what another one has done since the plan was made is not done again.
     pub(super) async fn roll(&self, operation: &Operation, slots: &[u32], manner: UpdateStrategy) -> OperationResult {
         let app = &operation.app;
-        let will = self.update_of(app).map_or(RolloutWill::Go, |update| RolloutWill::of(&update));
+        // Asked when its turn has come: until then another one may be paused or resumed.
+        let will = || self.update_of(app).map_or(RolloutWill::Go, |update| RolloutWill::of(&update));
         let rollout = self.rollouts.begin(self.id(app), slots, manner, will).await;
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
         let (begun, left) = self.split(operation, &declared, slots).await;
-        let mut result = self.judge(app, &begun, &declared.spec, &rollout).await;
+        let spec = pace(&operation.verb, &declared.spec);
+        let mut result = self.judge(app, &begun, &spec, &rollout).await;
         rollout.replaced(&begun);
         if result == OperationResult::Done {
-            result = self.roll_all(app, &left, manner, &declared.spec, &rollout).await;
+            result = self.roll_all(app, left, manner, &spec, &rollout).await;
         }
         match result {
             OperationResult::Failed { .. } => self.go_back(app, result, manner).await,
@@ -39,8 +42,7 @@ impl Execution {
     /// declared form. A process that only follows the renewal of another app is of that form and meant all the same.
     async fn split(&self, operation: &Operation, declared: &Declared, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
         let is_renewal = |reason: &Reason| matches!(reason, Reason::DependencyRestarted { .. });
-        // A rename has given the process its new spec on the way, and not its effects.
-        if self.renamed.contains(&operation.app) || operation.reasons.iter().any(is_renewal) {
+        if operation.reasons.iter().any(is_renewal) {
             return (Vec::new(), slots.to_vec());
         }
         let now = self.surroundings.supervisor.look(self.instances(&operation.app, slots)).await;
@@ -85,32 +87,55 @@ impl Execution {
     async fn roll_all(
         &self,
         app: &AppName,
-        slots: &[u32],
+        mut left: Vec<u32>,
         manner: UpdateStrategy,
         spec: &App,
         rollout: &Entered,
     ) -> OperationResult {
-        for some in slots.chunks(at_once(spec, manner)) {
-            let slot = self.id(app).instance(some[0]);
+        while let Some(first) = left.first() {
+            let first = self.id(app).instance(*first);
             tokio::select! {
                 () = rollout.may_go_on() => {}
-                () = self.is_superseded(app) => return OperationResult::Superseded,
+                () = self.is_superseded(app, &[]) => return OperationResult::Superseded,
             }
             if rollout.will() == RolloutWill::Abort {
-                return self.failed(slot, Some(Failure::Aborted)).await;
+                return self.failed(first, Some(Failure::Aborted)).await;
             }
-            let result = match manner {
-                UpdateStrategy::Rolling => self.overlap(app, some, spec, rollout).await,
-                UpdateStrategy::Restart => {
-                    self.in_time(app, some, spec, rollout, self.replace_in_place(app, some, spec)).await
-                }
-            };
-            if result != OperationResult::Done {
-                return result;
+            left = self.meant(app, &left);
+            let some = left[..left.len().min(at_once(spec, manner))].to_vec();
+            rollout.keep_only(&left);
+            match self.roll_some(app, &some, manner, spec, rollout).await {
+                OperationResult::Done => left.retain(|slot| !some.contains(slot)),
+                // One of them was stopped: the others have their turn without it.
+                OperationResult::Superseded if self.is_wanted(app, &[]) && !self.is_wanted(app, &some) => {}
+                ended => return ended,
             }
-            rollout.replaced(some);
+            rollout.keep_only(&left);
         }
         OperationResult::Done
+    }
+
+    async fn roll_some(
+        &self,
+        app: &AppName,
+        some: &[u32],
+        manner: UpdateStrategy,
+        spec: &App,
+        rollout: &Entered,
+    ) -> OperationResult {
+        let result = match manner {
+            UpdateStrategy::Rolling => self.overlap(app, some, spec, rollout).await,
+            UpdateStrategy::Restart => {
+                self.in_time(app, some, spec, rollout, self.replace_in_place(app, some, spec)).await
+            }
+            UpdateStrategy::Together => {
+                self.in_time(app, some, spec, rollout, self.replace_together(app, some, spec)).await
+            }
+        };
+        if result == OperationResult::Done {
+            rollout.replaced(some);
+        }
+        result
     }
 
     async fn replace_in_place(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
@@ -119,6 +144,16 @@ impl Execution {
             return restarted;
         }
         self.stay_good(&self.instances(app, slots), spec.update.min_healthy_time.duration()).await
+    }
+
+    /// What the old processes listen at is free only when the last of them is gone.
+    async fn replace_together(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
+        let stopped = self.all(app, slots, |_| Some(Task::Stop(self.cause.clone()))).await;
+        if stopped != OperationResult::Done {
+            return stopped;
+        }
+        self.make_room(&[app], &spec.run.listen).await;
+        self.replace_in_place(app, slots, spec).await
     }
 
     /// Bounds one step by `healthy_deadline`, and ends it as soon as a later command wants something else, or that it goes
@@ -134,7 +169,7 @@ impl Execution {
         let deadline = spec.update.healthy_deadline.map_or(Duration::MAX, Millis::duration);
         tokio::select! {
             result = step => result,
-            () = self.is_superseded(app) => OperationResult::Superseded,
+            () = self.is_superseded(app, slots) => OperationResult::Superseded,
             () = rollout.is_aborted() => self.failed(self.id(app).instance(slots[0]), Some(Failure::Aborted)).await,
             () = tokio::time::sleep(deadline) => {
                 let after = spec.update.healthy_deadline.unwrap_or_default();
@@ -148,7 +183,7 @@ impl Execution {
     pub(super) async fn restart(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
         for some in slots.chunks(at_once(&declared.spec, UpdateStrategy::Restart)) {
-            let restarted = self.restart_some(app, some).await;
+            let restarted = self.restart_some(app, &self.meant(app, some)).await;
             if restarted != OperationResult::Done {
                 return restarted;
             }
@@ -157,17 +192,17 @@ impl Execution {
     }
 
     async fn restart_some(&self, app: &AppName, slots: &[u32]) -> OperationResult {
-        let restarted = self.all(app, slots, |slot| self.launch(app, slot).map(Task::Restart)).await;
+        let restarted = self.all(app, slots, |slot| self.new_process(app, slot).map(Task::Restart)).await;
         if restarted != OperationResult::Done || self.has_said_ready(app) {
             return restarted;
         }
         self.stay_good(&self.instances(app, slots), ALIVE_FOR).await
     }
 
-    /// Resolves when a later command wants something else of the app.
-    async fn is_superseded(&self, app: &AppName) {
+    /// Resolves when a later command wants something else of the app, or has stopped one of these slots.
+    async fn is_superseded(&self, app: &AppName, slots: &[u32]) {
         let mut desired = self.desired.clone();
-        while self.declared(app).is_some() && desired.changed().await.is_ok() {}
+        while self.is_wanted(app, slots) && desired.changed().await.is_ok() {}
     }
 
     /// The new processes are good, and stay so, before the old ones are asked to end. If they are not, the old ones
@@ -189,8 +224,9 @@ impl Execution {
 
     async fn bring_up(&self, app: &AppName, slots: &[u32], spec: &App) -> OperationResult {
         self.discard_other_forms(app, slots).await;
+        self.make_room(&[app], &spec.run.listen).await;
         let successors = self.successors(app, slots);
-        let started = self.each(successors.clone(), |slot| self.launch(app, slot).map(Task::Start)).await;
+        let started = self.each(successors.clone(), |slot| self.new_process(app, slot).map(Task::Start)).await;
         if started != OperationResult::Done {
             return started;
         }
@@ -220,11 +256,21 @@ impl Execution {
     }
 }
 
+/// What a restart is rolled by: new processes as soon as the last ones are good.
+fn pace(verb: &Verb, spec: &Arc<App>) -> Arc<App> {
+    let mut spec = Arc::clone(spec);
+    if matches!(verb, Verb::Restart { .. }) {
+        Arc::make_mut(&mut spec).update.min_healthy_time = Millis(0);
+    }
+    spec
+}
+
 /// How many slots are replaced side by side.
 pub(super) fn at_once(spec: &App, manner: UpdateStrategy) -> usize {
     let most = match manner {
         UpdateStrategy::Rolling => spec.update.max_surge,
         UpdateStrategy::Restart => spec.update.max_unavailable,
+        UpdateStrategy::Together => u32::MAX,
     };
     usize::try_from(most).unwrap_or(usize::MAX).max(1)
 }

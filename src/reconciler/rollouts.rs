@@ -60,8 +60,23 @@ impl Rollouts {
         self.0.borrow().get(app).is_some_and(|rollout| rollout.will != RolloutWill::Abort)
     }
 
+    /// Waits until a person has paused the one of an app, or until nobody has any more.
+    pub async fn is_paused(&self, app: &AppId, is_paused: bool) {
+        let mut changes = self.0.subscribe();
+        let is_held =
+            |all: &BTreeMap<AppId, Rollout>| all.get(app).is_some_and(|rollout| rollout.will == RolloutWill::Pause);
+        // The sender is ours.
+        let _ = changes.wait_for(|all| is_held(all) == is_paused).await;
+    }
+
     /// Enters one, when no other one of the app is under way any more; it is forgotten with the handle.
-    pub async fn begin(&self, app: AppId, slots: &[u32], manner: UpdateStrategy, will: RolloutWill) -> Entered {
+    pub async fn begin(
+        &self,
+        app: AppId,
+        slots: &[u32],
+        manner: UpdateStrategy,
+        will: impl Fn() -> RolloutWill,
+    ) -> Entered {
         let mut changes = self.0.subscribe();
         loop {
             let is_entered = self.0.send_if_modified(|all| {
@@ -71,7 +86,7 @@ impl Rollouts {
                     done: Vec::new(),
                     left: slots.to_vec(),
                     manner,
-                    will,
+                    will: will(),
                 });
                 is_free
             });
@@ -121,6 +136,16 @@ impl Entered {
         let mut changes = self.rollouts.subscribe();
         // The sender is ours.
         let _ = changes.wait_for(|all| is_so(will(all))).await;
+    }
+
+    /// Of what is left, the rest was stopped meanwhile.
+    pub fn keep_only(&self, slots: &[u32]) {
+        self.rollouts.send_if_modified(|all| {
+            let Some(rollout) = all.get_mut(&self.app) else { return false };
+            let before = rollout.left.len();
+            rollout.left.retain(|slot| slots.contains(slot));
+            rollout.left.len() < before
+        });
     }
 
     /// Some slots were replaced.

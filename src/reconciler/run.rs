@@ -12,7 +12,7 @@ use super::notes;
 use super::perform::Surroundings;
 use super::rollout::strays;
 use super::rollouts::{RolloutWill, Rollouts};
-use super::{Accepted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
+use super::{Accepted, Acted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
     Plan, Project, ProjectName, Proposed, Reason, Subject, Update, Verb, WallTime,
@@ -45,7 +45,7 @@ pub(super) struct Loop {
     /// Rolling updates that are under way.
     pub(super) rollouts: Rollouts,
     /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
-    pub(super) triggered: BTreeMap<AppId, Cause>,
+    pub(super) triggered: BTreeMap<AppId, (Cause, Option<Acted>)>,
     /// Timed tasks with a run that was due while the last one went on: it follows.
     pub(super) queued: BTreeMap<AppId, WallTime>,
     /// Apps that an execution is working on, with how many; a wake-up leaves them alone.
@@ -119,7 +119,7 @@ impl Loop {
     /// Who asked and went away does not want the answer: sending into the void is fine everywhere here.
     async fn take(&mut self, intent: Intent) {
         match intent {
-            Intent::Trigger(app, cause) => self.trigger(app, cause).await,
+            Intent::Trigger(app, cause, acted) => self.trigger(app, cause, Some(acted)).await,
             Intent::Wake => self.wake().await,
             Intent::Desired(reply) => drop(reply.send(self.current())),
             Intent::Plan(proposed, options, reply) => drop(reply.send(self.plan(&proposed, &options).await)),
@@ -188,6 +188,7 @@ impl Loop {
     async fn plan(&self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
         let live = self.surroundings.supervisor.live().await;
         let desired = self.current();
+        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
         let mut plan = plan::plan(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
         notes::add(&mut plan, proposed, &live, &self.surroundings.supervisor);
@@ -202,6 +203,7 @@ impl Loop {
     ) -> Result<Accepted, ReconcileError> {
         let live = self.surroundings.supervisor.live().await;
         let desired = self.current();
+        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
         let mut decision = plan::decide(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
         notes::add(&mut decision.plan, proposed, &live, &self.surroundings.supervisor);
@@ -258,7 +260,7 @@ impl Loop {
             let project = self.current().projects.get(&name).cloned().unwrap_or_default();
             let mut plan = plan::plan_edited(&name, &project, &live, &targets, edit, is_alone);
             if *edit != Edit::Reload {
-                plan.restart_at_once();
+                plan.restart_at_once(|app| !project.is_paused(app));
             }
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &live, &request);
@@ -352,7 +354,6 @@ impl Loop {
             failed: self.failed.clone(),
             waiting: self.waiting.clone(),
             rollouts: self.rollouts.clone(),
-            renamed: renamed(&plan),
             cause,
             generation,
             progress,
@@ -380,12 +381,6 @@ impl Loop {
     fn generation_of(&self, project: &ProjectName) -> u64 {
         self.desired.borrow().projects.get(project).map_or(0, |project| project.generation)
     }
-}
-
-/// Apps that get another name.
-fn renamed(plan: &Plan) -> BTreeSet<AppName> {
-    let renames = plan.operations.iter().filter(|one| matches!(one.verb, Verb::Rename { .. }));
-    renames.map(|one| one.app.clone()).collect()
 }
 
 /// Every project that is declared, or of which something lives.
@@ -429,7 +424,7 @@ fn by_cause(plan: Plan) -> Vec<(Plan, Cause)> {
     for dependency in followed.values().collect::<BTreeSet<_>>() {
         let mut part = plan.clone();
         part.keep_only(|app| followed.get(app) == Some(dependency));
-        part.restart_at_once();
+        part.restart_at_once(|_| true);
         parts.push((part, Cause::Dependency { app: dependency.clone() }));
     }
     let mut rest = plan;

@@ -1,5 +1,6 @@
 //! What a sensor saw becomes new processes, on the road that every command takes.
 
+use super::Acted;
 use super::run::Loop;
 use crate::model::{AppId, Cause, Declared, Fact, Project, Standing, Subject, WallTime};
 use crate::os;
@@ -8,7 +9,8 @@ use crate::rules::{self, Turn};
 
 impl Loop {
     /// One trigger for one app. While the app is being worked on, the newest one waits; it is then one more time.
-    pub(super) async fn trigger(&mut self, app: AppId, cause: Cause) {
+    /// Whoever waits for `acted` learns by its end that this is kept, or that there is nothing to be kept.
+    pub(super) async fn trigger(&mut self, app: AppId, cause: Cause, acted: Option<Acted>) {
         let desired = self.current();
         let Some(project) = desired.projects.get(&app.project).filter(|_| !desired.is_shut_down && !self.is_leaving)
         else {
@@ -21,7 +23,7 @@ impl Loop {
                 (Some(_), Cause::Cron { due }) if self.waiting.borrow().contains_key(&app) => {
                     self.leave_out(&app, *due, "the last run still waits for what it depends on");
                 }
-                _ => drop(self.triggered.insert(app, cause)),
+                _ => drop(self.triggered.insert(app, (cause, acted))),
             }
             return;
         }
@@ -46,7 +48,7 @@ impl Loop {
         let project = self.current().projects.get(&app.project).cloned().unwrap_or_default();
         let mut plan = plan::plan_wakeup(&app.project, &project, &live);
         plan.keep_only(|name| *name == app.name);
-        plan.restart_at_once();
+        plan.restart_at_once(|app| !project.is_paused(app));
         self.failed.send_if_modified(|failed| failed.remove(&(app.project, app.name)).is_some());
         self.tell_accepted(&plan, project.generation, &cause);
         self.execute(plan, cause, Vec::new());
@@ -80,8 +82,8 @@ impl Loop {
     pub(super) async fn take_waiting_triggers(&mut self) {
         let free: Vec<AppId> = self.triggered.keys().filter(|app| !self.is_busy(app)).cloned().collect();
         for app in free {
-            if let Some(cause) = self.triggered.remove(&app) {
-                self.trigger(app, cause).await;
+            if let Some((cause, acted)) = self.triggered.remove(&app) {
+                self.trigger(app, cause, acted).await;
             }
         }
     }
@@ -92,7 +94,7 @@ impl Loop {
         let free: Vec<AppId> = self.queued.keys().filter(|app| !plan::is_going(app, &live)).cloned().collect();
         for app in free {
             if let Some(due) = self.queued.remove(&app) {
-                self.trigger(app, Cause::Cron { due }).await;
+                self.trigger(app, Cause::Cron { due }, None).await;
             }
         }
     }

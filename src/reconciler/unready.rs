@@ -1,4 +1,4 @@
-//! Says of whom an operation waits to be ready, and why that is not so yet.
+//! Says of whom an operation waits to be ready, and why that is not so yet; and that a person holds it up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,12 +38,26 @@ impl Execution {
     }
 }
 
+impl Execution {
+    /// Tells that the rolling update which an operation is, or stands behind, is paused. Never ends by itself.
+    pub(super) async fn show_pause(&self, app: &AppName) {
+        let id = self.id(app);
+        loop {
+            self.rollouts.is_paused(&id, true).await;
+            // Nobody may be listening any more.
+            let _ = self.progress.send(Progress::Paused { app: app.clone() });
+            self.rollouts.is_paused(&id, false).await;
+        }
+    }
+}
+
 /// The slots that get new processes by it.
 pub(super) fn slots_of(verb: &Verb) -> &[u32] {
     match verb {
-        Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots } | Verb::Replace { slots, .. } => {
-            slots
-        }
+        Verb::Start { slots }
+        | Verb::Roll { slots, .. }
+        | Verb::Restart { slots, .. }
+        | Verb::Replace { slots, .. } => slots,
         Verb::Scale { add, .. } => add,
         Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => &[],
     }

@@ -38,7 +38,7 @@ pub(super) async fn run(surroundings: Surroundings) {
         }
         for (app, ring) in clock.look(os::wall(), os::now()) {
             match ring {
-                Ring::Due(due) => surroundings.reconciler.trigger(app, Cause::Cron { due }).await,
+                Ring::Due(due) => drop(surroundings.reconciler.trigger(app, Cause::Cron { due }).await),
                 Ring::Missed(due) => {
                     let why = "the clock was set forward over it".to_owned();
                     surroundings.events.tell(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });

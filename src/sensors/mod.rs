@@ -5,7 +5,7 @@
 //! Walk:  kernel → here → [`crate::supervisor`] (about one process) or [`crate::reconciler`] (about an app)
 //!
 //! Each sensor is one task that lives as long as the daemon. It keeps nothing that the next daemon could not see
-//! again by itself.
+//! again by itself; what it could not (a changed file whose build is under way) is noted in the run folder.
 
 mod address;
 mod clock;

@@ -27,7 +27,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
 use crate::model::{
-    App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment,
+    App, Bytes, Cause, Digest, Environment, Failure, Form, InstanceId, Limits, ListenAddress, Live, LiveInstance,
+    Moment,
 };
 use crate::os::Helper;
 
@@ -87,6 +88,15 @@ pub struct Launch {
     pub epoch: u64,
     /// Why.
     pub cause: Cause,
+}
+
+impl Launch {
+    /// The same process to be, made from something else.
+    #[must_use]
+    pub fn in_form(self, form: &Form) -> Self {
+        let Form { spec, digest, base, base_digest } = form.clone();
+        Self { spec, digest, base, base_digest, ..self }
+    }
 }
 
 /// What somebody saw of a living process.
@@ -216,6 +226,16 @@ impl Supervisor {
     pub async fn keep_listeners(&self, wanted: Vec<ListenAddress>) {
         // A stopped supervisor holds nothing any more.
         let _ = self.requests.send(Request::KeepListeners(wanted)).await;
+    }
+
+    /// What is held open for apps and keeps these addresses from being listened at.
+    pub fn listeners_in_the_way(&self, addresses: &[ListenAddress]) -> Vec<ListenAddress> {
+        self.world.listeners.in_the_way(addresses)
+    }
+
+    /// Closes these at once: when this returns, their ports are free. Only for what no process has any more.
+    pub fn close_listeners(&self, addresses: &[ListenAddress]) {
+        self.world.listeners.close(&self.world.anchor, addresses);
     }
 
     /// Which of these limits cannot be had on this machine, and why.

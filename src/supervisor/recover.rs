@@ -82,7 +82,7 @@ impl Loop {
         for (_, member) in self.roster.iter() {
             if let Some(process) = &member.process {
                 let addresses = &member.record.spec.run.listen;
-                self.world.listeners.take_back(&self.world.anchor, process, addresses);
+                self.world.listeners.take_back(&self.world.anchor, process, &member.id.app, addresses);
             }
         }
     }
@@ -244,6 +244,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
         restarts: record.restarts,
         unstable: record.unstable,
         force_kills: record.force_kills,
+        is_successor: record.is_successor,
         ..Machine::new(Arc::clone(&spec), seed(&id))
     };
     let launch = Launch {

@@ -272,6 +272,7 @@ impl Loop {
     fn enter(&mut self, id: &InstanceId, launch: &Launch) -> Option<u32> {
         let row = self.world.table.claim_free_row()?;
         let mut machine = Machine::new(Arc::clone(&launch.spec), seed(id));
+        machine.is_successor = id.is_successor;
         if id.is_successor {
             // The processes of a slot are counted in one row of numbers.
             let settled = self.roster.row_of(&id.clone().settled()).and_then(|row| self.roster.get(row));
@@ -314,7 +315,8 @@ impl Loop {
             return;
         }
         self.roster.rename(row, settled);
-        if let Some(member) = self.roster.get(row) {
+        if let Some(member) = self.roster.get_mut(row) {
+            member.machine.is_successor = false;
             member.row.set_record(&member.row_record());
             self.unmirrored.insert(row);
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::listeners::NotListening;
 use super::outputs::Writer;
 use super::voices::{self, Voices};
 use super::{Launch, World};
@@ -75,10 +76,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
     let program = find(&argv.words[0], cwd, &env)?;
     let output = outputs(world, job)?;
     let listen = &job.launch.spec.run.listen;
-    let handover = world
-        .listeners
-        .hand_over(&world.anchor, listen)
-        .map_err(|(address, error)| failed(SpawnStage::Listen, &address.to_string(), &error))?;
+    let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen).map_err(|why| not_listening(&why))?;
     let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     env.extend(handover.variables);
@@ -327,6 +325,15 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
     }
     let error = SpawnError { stage, subject: subject.to_owned(), errno, message };
     SpawnFailure { is_passing: os::is_passing(errno), failure: Failure::Spawn { error } }
+}
+
+/// A socket that could not be opened, with what to do about it.
+fn not_listening(why: &NotListening) -> SpawnFailure {
+    let mut refused = failed(SpawnStage::Listen, &why.address.to_string(), &why.error);
+    if let (Failure::Spawn { error }, Some(words)) = (&mut refused.failure, why.words()) {
+        error.message = words;
+    }
+    refused
 }
 
 /// The spawn that could not even be queued.

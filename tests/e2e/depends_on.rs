@@ -86,3 +86,43 @@ fn what_needs_an_app_that_is_never_ready_is_left_out() {
     sandbox.pm(&["apply"]).code(6).says(&["db", "was not ready after", "skipped"]);
     assert!(sandbox.app_processes().is_empty());
 }
+
+/// `mig` fails `times` times before it succeeds; `api` needs it.
+fn retried(times: u32, policy: &str) -> (Sandbox, &'static str) {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"mig\"\nkind = \"task\"\nrestart = \"on-failure\"\n{policy}\n\
+         shell = true\ncommand = '''echo x >> tries; [ $(wc -l < tries) -gt {times} ] || exit 5; until [ -e open ]; do sleep 0.02; done'''\n\
+         [[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ndepends_on = {{ mig = \"completed\" }}\n"
+    ));
+    (sandbox, "api")
+}
+
+#[test]
+fn a_task_that_is_tried_again_is_waited_for() {
+    let (sandbox, api) = retried(3, "");
+    let apply = sandbox.start(&["apply"]);
+    wait_until("the fourth try", SOON, || sandbox.starts_of("mig/0") == 4);
+    wait_until("it says of what it waits", SOON, || {
+        sandbox.pm(&["why", api]).ok().stdout.contains("for mig to be completed: it still runs")
+    });
+    sandbox.file("open", "");
+    finish(apply, "pm apply").ok().says(&["api waits for mig to be completed"]);
+    assert_eq!(sandbox.instance("api/0").unwrap().phase, "running");
+}
+
+#[test]
+fn a_task_that_is_given_up_bars_what_needs_it() {
+    let (sandbox, api) = retried(99, "max_restarts = 3");
+    sandbox.pm(&["apply"]).code(6).says(&["gave up after 3 unstable starts", "skipped", api]);
+    assert!(sandbox.app_processes().is_empty());
+}
+
+#[test]
+fn a_task_that_is_started_alone_wakes_what_it_had_barred() {
+    let (sandbox, api) = retried(3, "max_restarts = 2");
+    sandbox.pm(&["apply"]).code(6);
+    sandbox.file("open", "");
+    sandbox.pm(&["start", "mig"]).ok();
+    sandbox.wait_phase(&format!("{api}/0"), "running");
+}

@@ -5,8 +5,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use crate::support::{SOON, Sandbox, kill, wait_until};
+use crate::support::{SOON, Sandbox, kill, pause_between_faults, wait_until};
 
 const FILE: &str = r#"
 [[apps]]
@@ -131,6 +132,87 @@ fn the_file_is_applied_when_it_is_saved_and_an_error_in_it_changes_nothing() {
     dev.ended();
 }
 
+/// Two apps that watch the folder in which the file lies, and print what they are told.
+const BESIDE: &str = r#"
+[defaults]
+watch_delay = "100ms"
+[[apps]]
+name = "a"
+command = "sh -c 'echo a: $X$Y; exec sleep 1000'"
+env_file = ["a.env", { path = "conf/y.env", required = false }]
+[[apps]]
+name = "b"
+command = "sh -c 'echo b: $X; exec sleep 1000'"
+watch = true
+"#;
+
+/// How often an app was started by something else than a mark, and how often by one.
+fn starts(sandbox: &Sandbox, app: &str) -> (usize, usize) {
+    let document = sandbox.pm(&["events", app, "--limit", "100000", "--json"]).ok().json();
+    let is_start = |event: &&serde_json::Value| event["event"] == "started";
+    let of_app = document["events"].as_array().unwrap().iter().filter(is_start);
+    let (marks, others): (Vec<_>, Vec<_>) = of_app.partition(|event| event["path"] == "mark");
+    (others.len(), marks.len())
+}
+
+/// Waits until nothing that was saved before can cause anything any more: a mark that is written now has been answered
+/// by both apps. Gives how often they were started by something else.
+#[track_caller]
+fn settled(sandbox: &Sandbox) -> [usize; 2] {
+    let marks = || ["a", "b"].map(|app| starts(sandbox, app).1);
+    let (before, mut round) = (marks(), 0);
+    wait_until("the mark is answered", SOON, || {
+        if round % 5 == 0 {
+            sandbox.file("mark", format!("{before:?} {round}"));
+        }
+        round += 1;
+        pause_between_faults(Duration::from_millis(300));
+        marks().iter().zip(before).all(|(now, before)| *now > before)
+    });
+    ["a", "b"].map(|app| starts(sandbox, app).0)
+}
+
+#[test]
+fn saving_the_ecosystem_file_restarts_nothing_by_itself() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a.env", "X=1\n");
+    sandbox.ecosystem(BESIDE);
+    let dev = Dev::start(&sandbox, &[]);
+    dev.says("| a: 1");
+    dev.says("| b:");
+    assert_eq!(settled(&sandbox), [1, 1]);
+    sandbox.ecosystem(&format!("{BESIDE}oops = ["));
+    dev.says("nothing was changed");
+    assert_eq!(settled(&sandbox), [1, 1]);
+    sandbox.ecosystem(&format!("{BESIDE}env = {{ X = \"new\" }}\n"));
+    dev.says("| b: new");
+    assert_eq!(settled(&sandbox), [1, 2]);
+    dev.interrupt();
+    let (_, said) = dev.ended();
+    assert!(!said.contains("a later command took over") && !said.contains("ecosystem.toml changed"), "{said}");
+}
+
+#[test]
+fn a_saved_env_file_is_applied_also_a_new_one_and_after_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.file("a.env", "X=1\n");
+    sandbox.ecosystem(BESIDE);
+    let dev = Dev::start(&sandbox, &[]);
+    dev.says("| a: 1");
+    assert_eq!(settled(&sandbox), [1, 1]);
+    sandbox.file("a.env", "X=2\n");
+    dev.says("| a: 2");
+    sandbox.file("conf/y.env", "Y=3\n");
+    dev.says("| a: 23");
+    sandbox.file("a.env", "no equals sign\n");
+    dev.says("nothing was changed");
+    sandbox.file("a.env", "X=4\n");
+    dev.says("| a: 43");
+    assert_eq!(settled(&sandbox), [4, 1]);
+    dev.interrupt();
+    dev.ended();
+}
+
 #[test]
 fn what_ran_before_is_stopped_and_only_what_is_new_is_deleted() {
     let sandbox = project();
@@ -157,7 +239,7 @@ fn a_second_ctrl_c_returns_at_once() {
     wait_until("it is being stopped", SOON, || sandbox.instance("api/0").is_none_or(|api| api.phase == "stopping"));
     dev.interrupt();
     assert_eq!(dev.ended().0, Some(130));
-    wait_until("the daemon has finished it", SOON, || sandbox.app_processes().is_empty());
+    wait_until("the daemon has finished it and is gone, too", SOON, || sandbox.processes().is_empty());
 }
 
 #[test]

@@ -91,3 +91,20 @@ fn a_timeout_is_7_and_the_work_goes_on() {
     sandbox.pm(&["apply", "--timeout", "1ms"]).code(7);
     sandbox.pid("api/0");
 }
+
+#[test]
+fn a_failure_is_the_same_as_data_and_in_words() {
+    let sandbox = Sandbox::applied(FILE);
+    for (args, code) in [
+        (&["cron", "next", "api"][..], 1),
+        (&["rollout", "pause", "apii"], 1),
+        (&["rollout", "pause"], 64),
+        (&["apply", "--no-such-flag"], 64),
+        (&["reload", "api/7"], 64),
+    ] {
+        sandbox.pm(args).code(code);
+        let told = sandbox.pm(&[args, &["--json"]].concat()).code(code).json();
+        assert_eq!(told["exit_code"], code, "{args:?}: {told}");
+        assert!(told["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{args:?}: {told}");
+    }
+}

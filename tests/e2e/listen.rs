@@ -159,9 +159,126 @@ fn an_address_that_somebody_else_has_is_named() {
     let (sandbox, other) = (Sandbox::new(), TcpListener::bind("127.0.0.1:0").unwrap());
     let address = other.local_addr().unwrap();
     ecosystem(&sandbox, address, 1, "");
-    sandbox.pm(&["apply"]).code(6).says(&[&format!("cannot listen at `{address}`"), "Address already in use"]);
+    sandbox.pm(&["apply"]).code(6).says(&[
+        &format!("cannot listen at `{address}`"),
+        "Address already in use",
+        &format!("(process {}) listens there", std::process::id()),
+    ]);
     drop(other);
     sandbox.pm(&["apply"]).ok();
     let answer = wait_for("an answer", Duration::from_secs(10), || ask(address).ok());
     assert!(answer.starts_with('1'));
+}
+
+/// The same port on every address of the machine.
+fn everywhere(address: SocketAddr) -> SocketAddr {
+    ([0, 0, 0, 0], address.port()).into()
+}
+
+#[test]
+fn the_host_of_an_address_can_be_changed_there_and_back() {
+    let (sandbox, narrow) = (Sandbox::new(), free_address());
+    let elsewhere: SocketAddr = ([127, 0, 0, 2], narrow.port()).into();
+    ecosystem(&sandbox, narrow, 0, "");
+    sandbox.pm(&["apply"]).ok();
+    ecosystem(&sandbox, everywhere(narrow), 1, "");
+    sandbox.pm(&["plan"]).ok().says(&["roll 2, all at once, brief gap"]);
+    sandbox.pm(&["apply"]).ok();
+    for address in [narrow, elsewhere] {
+        assert!(ask(address).unwrap().starts_with('1'));
+    }
+    ecosystem(&sandbox, narrow, 2, "");
+    sandbox.pm(&["apply"]).ok();
+    assert!(ask(narrow).unwrap().starts_with('2'));
+    assert_eq!(ask(elsewhere).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+    // The next daemon finds the same.
+    sandbox.kill_daemon();
+    ecosystem(&sandbox, everywhere(narrow), 3, "");
+    sandbox.pm(&["apply"]).ok();
+    assert!(ask(elsewhere).unwrap().starts_with('3'));
+}
+
+/// Two copies; the one whose slot is `bad` does not come up. The second one takes its time to end.
+fn half_bad(address: SocketAddr, bad: &str) -> String {
+    format!(
+        "[[apps]]\nname = \"web\"\nshell = true\ninstances = 2\nlisten = [\"{address}\"]\nready.log = \"^up$\"\n\
+         command = '''[ \"$PM_INSTANCE\" != \"$VERSION\" ] || exit 3; exec python3 {}'''\n\
+         update = {{ min_healthy_time = \"100ms\" }}\nenv = {{ VERSION = \"{bad}\" }}\n\
+         hooks.pre_stop = '''[ \"$PM_INSTANCE\" = 0 ] || sleep 2'''\n",
+        fixture("listens.py")
+    )
+}
+
+fn all_run_at(sandbox: &Sandbox, narrow: SocketAddr) {
+    let is_running = |row: &crate::support::InstanceView| row.phase == "running";
+    wait_until("both run at the old address", SOON, || {
+        let elsewhere = ask(([127, 0, 0, 2], narrow.port()).into());
+        let is_refused = elsewhere.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+        is_refused && sandbox.list().iter().filter(|row| is_running(row)).count() == 2
+    });
+    assert!(ask(narrow).unwrap().starts_with("none"));
+}
+
+#[test]
+fn an_update_to_another_host_goes_back_to_the_old_one() {
+    let (sandbox, narrow) = (Sandbox::new(), free_address());
+    sandbox.ecosystem(&half_bad(narrow, "none"));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&half_bad(everywhere(narrow), "1"));
+    sandbox.pm(&["apply"]).code(6).says(&["web/1", "exit code 3", "the old process runs again"]);
+    all_run_at(&sandbox, narrow);
+}
+
+#[test]
+fn an_update_to_another_host_goes_back_when_the_daemon_dies_in_the_gap() {
+    let (sandbox, narrow) = (Sandbox::new(), free_address());
+    sandbox.ecosystem(&half_bad(narrow, "none"));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&half_bad(everywhere(narrow), "1"));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    sandbox.wait_phase("web/0", "stopped");
+    sandbox.kill_daemon();
+    all_run_at(&sandbox, narrow);
+}
+
+#[test]
+fn a_host_that_somebody_else_has_taken_leaves_the_old_one_as_it_was() {
+    let (sandbox, narrow) = (Sandbox::new(), free_address());
+    let _other = TcpListener::bind(("127.0.0.2", narrow.port())).unwrap();
+    ecosystem(&sandbox, narrow, 0, "");
+    sandbox.pm(&["apply"]).ok();
+    ecosystem(&sandbox, everywhere(narrow), 1, "");
+    sandbox.pm(&["apply"]).code(6).says(&["Address already in use", "the old process runs again"]);
+    wait_until("both run", SOON, || sandbox.list().iter().filter(|row| row.phase == "running").count() == 2);
+    assert!(ask(narrow).unwrap().starts_with('0'));
+}
+
+#[test]
+fn a_port_that_pm_holds_for_another_app_is_named_with_that_app() {
+    let (sandbox, narrow) = (Sandbox::new(), free_address());
+    let app = |name: &str, address: SocketAddr, rest: &str| {
+        format!("[[apps]]\nname = \"{name}\"\ncommand = \"sleep 1000\"\nlisten = [\"{address}\"]\n{rest}\n")
+    };
+    let second = app("second", everywhere(narrow), "autostart = false");
+    sandbox.ecosystem(&format!("{}{second}", app("first", narrow, "")));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.pm(&["start", "second"]).code(6).says(&["pm holds", "`shop:first`", "stop that app"]);
+    // Another project is told before anything is stored.
+    sandbox.file("other.toml", format!("project = \"other\"\n{}", app("third", narrow, "")));
+    for verb in ["plan", "apply"] {
+        sandbox.pm(&[verb, "other.toml"]).code(5).says(&["`other:third`", "`shop:first`", "pm delete shop:first"]);
+    }
+    sandbox.pm(&["stop", "first"]).ok();
+    sandbox.pm(&["start", "second"]).ok();
+}
+
+#[test]
+fn a_unix_socket_that_cannot_be_opened_is_explained() {
+    let sandbox = Sandbox::new();
+    sandbox.file("taken", "mine");
+    for (path, words) in [("no/x.sock", "does not exist: create it"), ("taken", "a file that is no socket")] {
+        sandbox.ecosystem(&format!("[[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\nlisten = [\"unix:{path}\"]\n"));
+        sandbox.pm(&["apply"]).code(6).says(&["cannot listen at", words, "name another path"]);
+    }
+    assert_eq!(sandbox.read("taken"), "mine");
 }

@@ -22,6 +22,7 @@ mod live_change_keeps_pid;
 mod reapply_is_noop;
 mod rename;
 mod rolling;
+mod rolling_by_hand;
 mod scale;
 
 // ---- ready, healthy, in order, on time

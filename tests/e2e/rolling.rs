@@ -59,6 +59,8 @@ fn a_new_form_that_fails_beside_the_old_one_changes_nothing() {
     assert_eq!(sandbox.list(), before, "same process, nothing left over");
     assert_eq!(sandbox.app_processes().len(), 1);
     sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
+    // Its restart policy does not try it a second time.
+    assert_eq!(sandbox.starts_of("api/0"), 2, "one good process and one try of the new form");
 }
 
 #[test]
@@ -286,6 +288,55 @@ fn another_name_and_another_form_at_once() {
     sandbox.pm(&["apply"]).ok();
     assert_eq!(versions(&sandbox), ["2"]);
     assert_eq!(sandbox.list()[0].id, "web/0");
+}
+
+/// The same app by another name, in another form.
+fn renamed(version: &str, instances: u32, extra: &str) -> String {
+    app(version, instances, extra).replace("name = \"api\"", "name = \"web\"\nmoved_from = [\"api\"]")
+}
+
+#[test]
+fn another_name_and_another_form_that_fails_goes_back_under_its_new_name() {
+    for extra in [OVERLAP, GAP] {
+        let sandbox = Sandbox::applied(&app("good", 2, extra));
+        sandbox.ecosystem(&renamed("bad", 2, extra));
+        sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "the old process runs again"]);
+        assert_eq!(versions(&sandbox), ["good", "good"]);
+        sandbox.pm(&["env", "web/1"]).ok().says(&["VERSION=good"]);
+        sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
+        let first = sandbox.pid("web/1");
+        crate::support::kill(first, libc::SIGKILL);
+        wait_until("it is started again", SOON, || sandbox.instance("web/1").is_some_and(|web| web.pid != Some(first)));
+        sandbox.pid("web/1");
+        assert_eq!(versions(&sandbox), ["good", "good"], "as it was");
+    }
+}
+
+#[test]
+fn another_name_and_another_form_outlive_the_daemon() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"500ms\" }";
+    let sandbox = Sandbox::applied(&app("1", 2, slow));
+    sandbox.ecosystem(&renamed("2", 2, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("a successor runs", SOON, || sandbox.list().iter().any(|row| row.id == "web/0+" && row.pid.is_some()));
+    sandbox.kill_daemon();
+    wait_until("both are of the new form", SOON, || versions(&sandbox) == ["2", "2"]);
+    wait_until("the update is over", SOON, || {
+        sandbox.pm(&["rollout", "status"]).ok().stderr.contains("nothing is being updated")
+    });
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+}
+
+#[test]
+fn an_update_that_goes_back_leaves_as_many_copies_as_there_were() {
+    for (before, after) in [(3, 4), (3, 2)] {
+        let sandbox = Sandbox::applied(&app("good", before, OVERLAP));
+        sandbox.ecosystem(&app("bad", after, OVERLAP));
+        sandbox.pm(&["apply"]).code(6).says(&["the old process runs again"]);
+        assert_eq!(versions(&sandbox), ["good", "good", "good"], "{before} to {after}");
+        let rows = sandbox.list();
+        assert!(rows.len() == 3 && rows.iter().all(|row| row.phase == "running"), "{rows:?}");
+    }
 }
 
 #[test]

@@ -205,6 +205,32 @@ fn a_failed_build_keeps_what_runs_and_the_next_good_one_replaces_it() {
 }
 
 #[test]
+fn a_build_that_dies_with_its_daemon_is_done_by_the_next_one() {
+    let sandbox = Sandbox::new();
+    sandbox.file("app/src/server.js", "one");
+    sandbox.file("app/node_modules/go", "");
+    let build =
+        "build = \"paste src/server.js >> node_modules/built; until [ -e node_modules/go ]; do sleep 0.05; done\"\n";
+    sandbox.ecosystem(&format!("{FILE}{build}"));
+    sandbox.pm(&["apply"]).ok();
+    is_watched(&sandbox);
+    fs::remove_file(sandbox.path("app/node_modules/go")).unwrap();
+    let before = sandbox.pid("api/0");
+    sandbox.file("app/src/server.js", "two");
+    let rounds = || sandbox.read("app/node_modules/built").lines().filter(|line| *line == "two").count();
+    wait_until("the build has begun", SOON, || rounds() == 1);
+    sandbox.kill_daemon();
+    sandbox.file("app/node_modules/go", "");
+    wait_until("the app is replaced", SOON, || is_replaced(&sandbox, before));
+    assert_eq!(rounds(), 2, "by a build of the next daemon");
+    let count = || starts(&sandbox).iter().filter(|(_, path)| path == "src/server.js").count();
+    settle(&sandbox);
+    sandbox.kill_daemon();
+    settle(&sandbox);
+    assert_eq!(count(), 1, "what is done is not done again");
+}
+
+#[test]
 fn a_folder_that_is_gone_ends_nothing_until_it_is_back() {
     let sandbox = Sandbox::new();
     sandbox.file("app/src/server.js", "one");

@@ -102,13 +102,13 @@ impl Next {
         session.screen.is_json = self.json.json;
         let selection = self.scope.selection(vec![self.app.clone()])?;
         let answer = Session::client()?.schedules(&selection, self.count)?;
-        if self.json.json {
-            session.screen.json(&answer)?;
-            return Ok(Code::Ok);
-        }
         if answer.schedules.is_empty() {
             return Err(CommandError::new(Code::Error, format!("`{}` has no schedule", self.app))
                 .hint("`cron_restart` in its ecosystem file gives it one"));
+        }
+        if self.json.json {
+            session.screen.json(&answer)?;
+            return Ok(Code::Ok);
         }
         for schedule in &answer.schedules {
             session.screen.data(schedules::next(schedule, answer.now).as_bytes())?;

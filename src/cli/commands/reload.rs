@@ -10,7 +10,7 @@ use crate::wire::Edit;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Reload {
-    /// `api`, `shop:api`, a namespace, `all`
+    /// `api`, `api/1`, `shop:api`, a namespace, `all`
     #[arg(value_name = "APP", required = true)]
     pub apps: Vec<String>,
     #[command(flatten)]
@@ -25,10 +25,12 @@ impl Verb for Reload {
         "Replace the processes of running apps one after the other, each only when the last is good";
     const EXAMPLES: &'static str = "Examples:
   pm reload api
+  pm reload api/1
   pm reload all --timeout 5m
 
 With `listen` (or `update.strategy = \"rolling\"`) the new process is good before the old one is asked to end;
-otherwise there is a brief gap per copy. `pm restart` does not wait for each copy to stay good.";
+otherwise there is a brief gap per copy. `pm restart` does not wait for each copy to stay good. Tasks are left alone.
+What a later command takes over before it is done is told as `left` and is no failure: exit code 0.";
 
     fn run(self, session: &mut Session) -> Ending {
         change::edit(session, Edit::Reload, self.scope.selection(self.apps)?, &self.wait)

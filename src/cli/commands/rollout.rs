@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand};
 
 use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
-use crate::cli::fail::{Code, Ending};
+use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::{Table, Tone};
 use crate::cli::session::Session;
+use crate::client::Client;
 use crate::model::UpdateStrategy;
-use crate::wire::{Rollout as State, RolloutRequest, RolloutWill};
+use crate::wire::{Rollout as State, RolloutRequest, RolloutWill, RolloutsAnswer};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Rollout {
@@ -50,15 +51,16 @@ impl Verb for Rollout {
   pm rollout abort api     the old form runs again; the apply ends with exit code 6";
 
     fn run(self, session: &mut Session) -> Ending {
+        let is_json = self.action.is_json();
+        session.screen.is_json = is_json;
         let mut client = Session::client()?;
-        let (answer, json) = match self.action {
-            Action::Status { json } => (client.rollouts()?, json),
+        let answer = match self.action {
+            Action::Status { .. } => client.rollouts()?,
             Action::Pause(apps) => want(&mut client, apps, RolloutWill::Pause)?,
             Action::Resume(apps) => want(&mut client, apps, RolloutWill::Go)?,
             Action::Abort(apps) => want(&mut client, apps, RolloutWill::Abort)?,
         };
-        session.screen.is_json = json.json;
-        if json.json {
+        if is_json {
             session.screen.json(&answer)?;
         } else if answer.rollouts.is_empty() {
             session.screen.note("nothing is being updated")?;
@@ -70,13 +72,18 @@ impl Verb for Rollout {
     }
 }
 
-fn want(
-    client: &mut crate::client::Client,
-    apps: Apps,
-    will: RolloutWill,
-) -> Result<(crate::wire::RolloutsAnswer, JsonArgs), crate::cli::fail::CommandError> {
+impl Action {
+    fn is_json(&self) -> bool {
+        match self {
+            Self::Status { json } => json.json,
+            Self::Pause(apps) | Self::Resume(apps) | Self::Abort(apps) => apps.json.json,
+        }
+    }
+}
+
+fn want(client: &mut Client, apps: Apps, will: RolloutWill) -> Result<RolloutsAnswer, CommandError> {
     let selection = apps.scope.selection(apps.names)?;
-    Ok((client.want_rollout(&RolloutRequest { will, selection })?, apps.json))
+    Ok(client.want_rollout(&RolloutRequest { will, selection })?)
 }
 
 fn table(rollouts: &[State]) -> Table<'static> {
@@ -89,7 +96,7 @@ fn table(rollouts: &[State]) -> Table<'static> {
         };
         let manner = match rollout.manner {
             UpdateStrategy::Rolling => "new before old",
-            UpdateStrategy::Restart => "brief gap",
+            UpdateStrategy::Restart | UpdateStrategy::Together => "brief gap",
         };
         table.row().cell(rollout.app.to_string()).toned(word, tone);
         table.cell(format!("{} of {}", rollout.done.len(), rollout.done.len() + rollout.left.len())).cell(manner);

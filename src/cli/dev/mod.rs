@@ -100,7 +100,7 @@ impl Dev<'_> {
     fn apply_again(&mut self) -> Result<(), CommandError> {
         self.session.screen.note("dev: the file was saved")?;
         let read = file::resolve(self.session, &self.file, false, Daemon::MayStart).and_then(|resolved| {
-            self.files = SavedFiles::of(&resolved.reading.files);
+            self.files.renew(&resolved.reading);
             file::accept(self.session, resolved.reading)
         });
         let applied = read.and_then(|proposed| {
@@ -192,13 +192,21 @@ impl Dev<'_> {
         let wait = WaitArgs { quiet: true, ..WaitArgs::default() };
         let (old, new): (Vec<AppName>, Vec<AppName>) =
             apps_of(&project)?.into_iter().partition(|app| before.contains(app));
-        let mut code = Code::Ok;
+        let mut begun = Vec::new();
+        // All of it is asked for before any of it is waited for: a second Ctrl-C must not leave a half.
         for (edit, apps) in [(Edit::Delete, new), (Edit::Stop { is_held: false }, old)] {
             if has_begun && !apps.is_empty() {
                 let selectors = apps.iter().map(AppName::to_string).collect();
                 let scope = Scope { project: Some(project.clone()), ..Scope::default() };
-                code = change::edit(session, edit, Selection { selectors, scope }, &wait)?;
+                let request = EditRequest { edit, selection: Selection { selectors, scope } };
+                let client = Session::client()?;
+                begun.push(if was_running { client.edit(&request) } else { client.edit_and_leave(&request) }?);
             }
+        }
+        let mut code = Code::Ok;
+        for messages in begun {
+            let ended = change::follow(session, messages, &wait, None)?;
+            code = if code == Code::Ok { ended } else { code };
         }
         if !was_running && let Ok(Some(mut client)) = Session::client_if_running() {
             // Refused if somebody else's apps run by now, which is right.

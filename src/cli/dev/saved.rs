@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::surroundings;
-use crate::ecosystem::SourceFile;
+use crate::ecosystem::{Reading, SourceFile};
 use crate::os::{self, Stamp};
 
 /// Largest file that is read.
@@ -30,6 +30,15 @@ impl SavedFiles {
             SavedFile { path, text, stamp, is_moving: false }
         };
         Self(files.iter().map(saved).collect())
+    }
+
+    /// They were read again. An error may hide some of them, and saving one of those may be what mends it.
+    pub(super) fn renew(&mut self, reading: &Reading) {
+        let before = std::mem::replace(self, Self::of(&reading.files));
+        if reading.proposed.is_none() {
+            let hidden = before.0.into_iter().filter(|file| !reading.files.iter().any(|now| now.path == file.path));
+            self.0.extend(hidden);
+        }
     }
 
     /// Looks once. A file counts when it has looked the same twice, exists, and holds other bytes than before.

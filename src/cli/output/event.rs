@@ -2,6 +2,7 @@
 
 use crate::model::{Cause, Event, Fact, Stream, Subject};
 
+use super::progress::reason;
 use super::time::Clock;
 
 /// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
@@ -59,6 +60,11 @@ fn predicate(fact: &Fact) -> String {
         Fact::CronSkipped { due, why } => format!("was due at {} and left out: {why}", Clock::local().text(*due)),
         Fact::WatchTrouble { message } => format!("has trouble with its watched files: {message}"),
         Fact::BuildFailed { message } => format!("keeps what runs, its build failed: {message}"),
+        Fact::UpdateFailed { instance, failure, exit, is_reverted, is_stuck } => {
+            let (slot, why) = (instance.slot, reason(failure.as_ref(), *exit));
+            let text = format!("could not be updated: {}/{slot} {why}", instance.app.name);
+            text + aftermath(*is_reverted, *is_stuck)
+        }
         Fact::Deleted => "is deleted".to_owned(),
         Fact::Updated { fields } => format!("follows new values of {} without a restart", list(fields)),
         Fact::Renamed { from } => format!("is the new name of {from}; its process was kept"),
@@ -73,6 +79,14 @@ fn predicate(fact: &Fact) -> String {
         }
         Fact::DaemonStopping { why } => format!("leaves ({why})"),
         Fact::Trouble { message } => format!("has trouble: {message}"),
+    }
+}
+
+fn aftermath(is_reverted: bool, is_stuck: bool) -> &'static str {
+    match (is_reverted, is_stuck) {
+        (true, _) => "; the old form runs again",
+        (false, true) => "; going back failed as well",
+        (false, false) => "",
     }
 }
 
@@ -144,6 +158,18 @@ mod tests {
         check(
             Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1) } },
             "is not started again by itself: gave up after 3 unstable starts in a row, the last one ended with exit code 1",
+        );
+        let failed = |failure, exit, is_reverted| {
+            let instance = "shop:api/1".parse().unwrap();
+            Fact::UpdateFailed { instance, failure, exit, is_reverted, is_stuck: false }
+        };
+        check(
+            failed(None, Some(Exit::Code(3)), true),
+            "could not be updated: api/1 ended with exit code 3; the old form runs again",
+        );
+        check(
+            failed(Some(Failure::NotReady { after: Millis(2000), last: None }), None, false),
+            "could not be updated: api/1 was not ready after 2s",
         );
         check(
             Fact::Stopping { cause: Cause::Command { by: alice(), verb: "stop".into() } },

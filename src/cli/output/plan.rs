@@ -136,7 +136,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
         Verb::Roll { slots, manner } => (Sign::IsReplaced, roll(slots.len(), *manner)),
-        Verb::Restart { slots } => (Sign::IsReplaced, format!("restart {}", slots.len())),
+        Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
         Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
@@ -172,10 +172,14 @@ fn ago(at: WallTime, now: WallTime) -> String {
 
 /// `roll 3, 1 at a time, new before old`.
 fn roll(count: usize, manner: UpdateStrategy) -> String {
-    let steps = if count == 1 { "roll 1".to_owned() } else { format!("roll {count}, 1 at a time") };
+    let steps = match (count, manner) {
+        (1, _) => "roll 1".to_owned(),
+        (_, UpdateStrategy::Together) => format!("roll {count}, all at once"),
+        _ => format!("roll {count}, 1 at a time"),
+    };
     match manner {
         UpdateStrategy::Rolling => format!("{steps}, new before old"),
-        UpdateStrategy::Restart => format!("{steps}, brief gap"),
+        UpdateStrategy::Restart | UpdateStrategy::Together => format!("{steps}, brief gap"),
     }
 }
 
@@ -298,6 +302,7 @@ fn note(note: &Note) -> Option<String> {
         Note::NotReady { app, slots, why: None } => format!("{} not ready yet", copies_are(app, slots)),
         Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
+        Note::PauseEnded { app } => format!("the paused update of {app} ends: this form takes its place in all copies"),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })
 }

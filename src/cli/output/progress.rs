@@ -1,6 +1,6 @@
 //! How a change goes: one line per finished action, and on a terminal one for what is going on.
 
-use crate::model::{AppName, InstanceId, Millis};
+use crate::model::{AppName, Exit, Failure, InstanceId, Millis};
 use crate::wire::ProjectReport;
 use crate::wire::{OperationReport, OperationResult, WaitsFor};
 
@@ -23,11 +23,7 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
         }
         OperationResult::Skipped { why } => format!("  {} {app}: {}: {why}", paint.warn("skipped"), report.verb),
         OperationResult::Failed { instance, failure, exit, last_lines, is_reverted, is_stuck } => {
-            let why = match (failure, exit) {
-                (Some(failure), _) => failure.to_string(),
-                (None, Some(exit)) => format!("ended with {exit}"),
-                (None, None) => "did not come up".to_owned(),
-            };
+            let why = reason(failure.as_ref(), *exit);
             let slot = instance.slot;
             let mut text = format!("  {} {app}: {} failed: {app}/{slot} {why}", paint.bad("FAILED "), report.verb);
             if *is_stuck {
@@ -43,6 +39,15 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
             }
             text
         }
+    }
+}
+
+/// What was wrong with a new process.
+pub(super) fn reason(failure: Option<&Failure>, exit: Option<Exit>) -> String {
+    match (failure, exit) {
+        (Some(failure), _) => failure.to_string(),
+        (None, Some(exit)) => format!("ended with {exit}"),
+        (None, None) => "did not come up".to_owned(),
     }
 }
 
@@ -88,6 +93,11 @@ pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
     format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(why))
 }
 
+/// Why a rolling update does not go on.
+pub(in crate::cli) fn paused(app: &AppName) -> String {
+    format!("  ... waits: {app}'s update is paused; `pm rollout resume {app}`")
+}
+
 fn past(verb: &str) -> String {
     match verb {
         "start" => "started".to_owned(),
@@ -103,7 +113,6 @@ fn past(verb: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Exit;
 
     fn report(verb: &str, result: OperationResult) -> OperationReport {
         OperationReport { app: "api".parse().unwrap(), verb: verb.to_owned(), result, took: Millis(312) }

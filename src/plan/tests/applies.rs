@@ -64,7 +64,7 @@ fn each_class_of_field_costs_what_it_says() {
         (
             "scale and respawn",
             |app| (app.instances, app.run.port) = (Some(3), Some(80)),
-            &["scale api 2->3 +[2] -[]", "roll api [0, 1]"],
+            &["roll api [0, 1]", "scale api 2->3 +[2] -[]"],
         ),
         ("next", |app| app.autostart = false, &[]),
     ];

@@ -1,7 +1,7 @@
 //! What people do by hand.
 
 use super::*;
-use crate::model::{Confirm, Standing};
+use crate::model::{Confirm, Kind, Standing};
 
 fn two() -> World {
     World::with([app_with("api", |app| app.instances = Some(2))])
@@ -65,6 +65,33 @@ fn restart_works_for_an_app_that_was_deleted_and_declared_again() {
     world.live = live; // its processes had not ended yet
     world.apply([app_with("api", |app| app.instances = Some(2))]);
     assert_eq!(verbs(&world.edit("api", None, &Edit::Restart).unwrap()), ["roll api [0, 1]"]);
+}
+
+#[test]
+fn reload_replaces_the_slot_that_is_named_and_no_other() {
+    let mut world = two();
+    assert_eq!(verbs(&world.edit("api", Some(1), &Edit::Reload).unwrap()), ["roll api [1]"]);
+    assert_eq!(verbs(&world.edit("api", None, &Edit::Reload).unwrap()), ["roll api [0, 1]"]);
+}
+
+#[test]
+fn reload_leaves_tasks_alone() {
+    let done = Phase::Done { exit: Exit::Code(0) };
+    for phase in [None, Some(done)] {
+        let mut world = World::with([app("api"), app_with("mig", |app| app.kind = Kind::Task)]);
+        if let Some(phase) = phase {
+            world.set_phase(&"shop:mig/0".parse().unwrap(), phase);
+        }
+        let all = [("api".parse().unwrap(), None), ("mig".parse().unwrap(), None)];
+        let (project, edit_all) = (shop(), Edit::Reload);
+        let request = EditRequest { project: &project, targets: &all, edit: &edit_all, by: "alice", at: WallTime(5) };
+        let changes = edit(world.stored().unwrap(), &world.live, &request).unwrap();
+        world.store(changes);
+        assert_eq!(verbs(&world.wakeup_plan()), ["roll api [0]"]);
+        let refused = world.edit("mig", None, &Edit::Reload).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Usage);
+        assert!(refused.hint.unwrap().contains("pm restart mig"));
+    }
 }
 
 #[test]

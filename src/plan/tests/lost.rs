@@ -45,7 +45,7 @@ fn copies_beyond_the_declared_number_stop_and_missing_ones_start() {
     let mut world = lost([app_with("api", |app| app.instances = Some(3))]);
     world.live.instances.remove(&"shop:api/0".parse().unwrap());
     let plan = world.apply([app_with("api", |app| app.instances = Some(2))]);
-    assert_eq!(verbs(&plan), ["scale api 2->2 +[] -[2]", "start api [0]", "roll api [1]"]);
+    assert_eq!(verbs(&plan), ["start api [0]", "roll api [1]", "scale api 2->2 +[] -[2]"]);
 }
 
 #[test]

@@ -143,7 +143,7 @@ impl World {
         for operation in operations {
             let app = AppId::new(shop(), operation.app.clone());
             match &operation.verb {
-                Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots } => self.run(&app, slots),
+                Verb::Start { slots } | Verb::Roll { slots, .. } | Verb::Restart { slots, .. } => self.run(&app, slots),
                 Verb::Scale { add, remove, .. } => {
                     self.run(&app, add);
                     for slot in remove {
@@ -226,7 +226,7 @@ fn verbs(plan: &Plan) -> Vec<String> {
         .map(|Operation { app, verb, .. }| match verb {
             Verb::Start { slots }
             | Verb::Roll { slots, .. }
-            | Verb::Restart { slots }
+            | Verb::Restart { slots, .. }
             | Verb::Stop { slots }
             | Verb::Delete { slots } => {
                 format!("{} {app} {slots:?}", verb.word())

@@ -144,7 +144,7 @@ fn check_survivors(before: &World, after: &World, plan: &Plan) {
     let mut renamed = BTreeMap::new();
     for Operation { app, verb, .. } in &plan.operations {
         match verb {
-            Verb::Roll { slots, .. } | Verb::Restart { slots } | Verb::Stop { slots } | Verb::Delete { slots } => {
+            Verb::Roll { slots, .. } | Verb::Restart { slots, .. } | Verb::Stop { slots } | Verb::Delete { slots } => {
                 touched.extend(slots.iter().map(|slot| format!("{app}/{slot}")));
             }
             Verb::Scale { remove, .. } => touched.extend(remove.iter().map(|slot| format!("{app}/{slot}"))),

@@ -1,7 +1,7 @@
 //! What is not done by accident.
 
 use super::*;
-use crate::model::Confirm;
+use crate::model::{Confirm, ListenAddress};
 
 fn refusal(world: &World, proposed: &Proposed, change: impl FnOnce(&mut ApplyOptions)) -> Refusal {
     let mut options = ApplyOptions::default();
@@ -70,4 +70,32 @@ fn calls_that_make_no_sense_are_refused() {
     assert_eq!(kind(&refusal(&world, &proposed([foreign]), |_| ())), (RefusalKind::Usage, None));
     let huge = app_with("api", |app| app.instances = Some(u32::MAX));
     assert_eq!(kind(&refusal(&world, &proposed([huge]), |_| ())), (RefusalKind::Usage, None));
+}
+
+fn listening(name: &str, address: &str) -> App {
+    app_with(name, |app| app.run.listen = vec![ListenAddress::Tcp(address.parse().unwrap())])
+}
+
+#[test]
+fn two_projects_cannot_listen_at_one_address() {
+    let mut world = World::with([listening("web", "127.0.0.1:80")]);
+    let theirs = |address: &str| {
+        let mut theirs = proposed([listening("site", address)]);
+        theirs.project = "blog".parse().unwrap();
+        theirs.apps[0].project = theirs.project.clone();
+        theirs
+    };
+    let check = |world: &World, proposed: &Proposed| check_sockets(&world.desired, proposed, &ApplyOptions::default());
+    for address in ["127.0.0.1:80", "0.0.0.0:80"] {
+        let refused = check(&world, &theirs(address)).unwrap_err();
+        assert_eq!(kind(&refused), (RefusalKind::Ownership, None));
+        assert!(refused.message.contains("`blog:site`") && refused.message.contains("`shop:web`"), "{refused}");
+    }
+    check(&world, &theirs("127.0.0.1:81")).unwrap();
+    check(&world, &proposed([listening("web", "0.0.0.0:80")])).unwrap();
+    let mut waiting = theirs("127.0.0.1:80");
+    waiting.apps[0].autostart = false;
+    check(&world, &waiting).unwrap();
+    world.apply_with(&proposed([]), &ApplyOptions { allow_empty: true, ..ApplyOptions::default() }).unwrap();
+    check(&world, &theirs("127.0.0.1:80")).unwrap();
 }

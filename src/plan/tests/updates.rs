@@ -1,7 +1,7 @@
 //! What an update goes back to, and what the next daemon still has to do about it.
 
 use super::*;
-use crate::model::{Kind, Millis, Update};
+use crate::model::{Kind, ListenAddress, Millis, Note, Update, UpdateStrategy};
 
 fn of_port(port: u16) -> App {
     app_with("api", |app| app.run.port = Some(port))
@@ -72,6 +72,75 @@ fn a_new_form_ends_a_pause() {
     assert_eq!(world.stored().unwrap().updates[&name], Update { is_paused: false, ..paused });
 }
 
+/// `api` with an update that a person has paused.
+fn paused(from: App, to: App) -> World {
+    let mut world = World::with([from]);
+    world.apply([to]);
+    pause(&mut world);
+    world
+}
+
+fn pause(world: &mut World) {
+    let name: AppName = "api".parse().unwrap();
+    let known = world.stored().unwrap().updates.get(&name).cloned().unwrap_or_default();
+    let update = Some(Box::new(Update { is_paused: true, ..known }));
+    world.store(vec![Change::Update { project: shop(), name, update }]);
+}
+
+fn update(world: &World, app: &str) -> Option<Update> {
+    world.stored().unwrap().updates.get(&app.parse().unwrap()).cloned()
+}
+
+#[test]
+fn a_pause_lasts_as_long_as_the_form() {
+    let mut world = paused(of_port(1), of_port(2));
+    let before = update(&world, "api");
+    let live = app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(2), Millis(1)));
+    assert_eq!(world.apply([live]).notes, [], "no word of what goes on");
+    assert_eq!(update(&world, "api"), before);
+    let plan = world.apply([of_port(3)]);
+    assert_eq!(plan.notes, [Note::PauseEnded { app: "api".parse().unwrap() }]);
+    assert!(!update(&world, "api").unwrap().is_paused);
+    // The same of new processes of one form, and under another name.
+    let mut world = World::with([of_port(1)]);
+    pause(&mut world);
+    world.apply([app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(1), Millis(1)))]);
+    assert!(update(&world, "api").unwrap().is_paused);
+    world.apply([app_with("web", |app| {
+        app.run = of_port(1).run;
+        app.moved_from = vec![AppId::new(shop(), "api".parse().unwrap())];
+    })]);
+    assert!(update(&world, "web").unwrap().is_paused);
+    assert_eq!(update(&world, "api"), None);
+}
+
+#[test]
+fn a_stop_of_the_whole_app_ends_the_pause_and_not_the_judging() {
+    let stop = Edit::Stop { is_held: false };
+    let mut world = paused(of_port(1), of_port(2));
+    world.edit("api", None, &stop).unwrap();
+    assert!(!update(&world, "api").unwrap().is_paused);
+    assert_eq!(goes_back_to(&world), Some(1), "nobody knows whether 2 is good");
+    let mut world = World::with([of_port(1)]);
+    pause(&mut world);
+    world.edit("api", None, &stop).unwrap();
+    assert_eq!(update(&world, "api"), None);
+}
+
+#[test]
+fn a_stop_of_one_copy_brings_nothing_else_with_it() {
+    let three = |port| app_with("api", |app| (app.instances, app.run.port) = (Some(3), Some(port)));
+    let mut world = World::with([three(1)]);
+    let decision = world.decide(&proposed([three(2)]), &ApplyOptions::default()).unwrap();
+    world.store(decision.changes);
+    let (targets, stop) = ([("api".parse().unwrap(), Some(1))], Edit::Stop { is_held: false });
+    let request = EditRequest { project: &shop(), targets: &targets, edit: &stop, by: "alice", at: WallTime(0) };
+    let changes = edit(world.stored().unwrap(), &world.live, &request).unwrap();
+    world.store(changes);
+    let plan = plan_edited(&shop(), world.stored().unwrap(), &world.live, &targets, &stop, true);
+    assert_eq!(verbs(&plan), ["stop api [1]"]);
+}
+
 #[test]
 fn the_next_daemon_judges_what_was_replaced_and_replaces_the_rest() {
     let three = |port| app_with("api", |app| (app.instances, app.run.port) = (Some(3), Some(port)));
@@ -91,4 +160,44 @@ fn the_next_daemon_judges_what_was_replaced_and_replaces_the_rest() {
     assert_eq!(unfinished(&world).0, ["roll api [0, 2]"], "a person stopped it");
     come_to_a_good_end(&mut world);
     assert_eq!(unfinished(&world).0, [""; 0]);
+}
+
+#[test]
+fn sockets_that_exclude_each_other_have_no_two_processes_at_once() {
+    let listening = |address: &str, count: u32| {
+        let address = ListenAddress::Tcp(address.parse().unwrap());
+        app_with("api", |app| (app.run.listen, app.instances) = (vec![address], Some(count)))
+    };
+    let manner = |plan: &Plan| match &plan.operations[0].verb {
+        Verb::Roll { manner, .. } => *manner,
+        other => panic!("{other:?}"),
+    };
+    let mut world = World::with([listening("127.0.0.1:80", 2)]);
+    assert_eq!(manner(&world.apply([listening("127.0.0.1:81", 2)])), UpdateStrategy::Rolling);
+    assert_eq!(manner(&world.apply([listening("0.0.0.0:81", 2)])), UpdateStrategy::Together);
+    let plan = world.apply([listening("127.0.0.1:81", 3)]);
+    assert_eq!(manner(&plan), UpdateStrategy::Together, "before the new copy is started");
+    assert!(matches!(plan.operations[1].verb, Verb::Scale { .. }), "{plan:?}");
+}
+
+#[test]
+fn what_an_update_has_stopped_is_replaced_by_it_and_not_merely_started() {
+    let listening = |address: &str| {
+        let address = ListenAddress::Tcp(address.parse().unwrap());
+        app_with("api", |app| (app.run.listen, app.instances) = (vec![address], Some(2)))
+    };
+    let mut world = World::with([listening("127.0.0.1:80")]);
+    let decision = world.decide(&proposed([listening("0.0.0.0:80")]), &ApplyOptions::default()).unwrap();
+    world.store(decision.changes);
+    world.set_phase(&"shop:api/0".parse().unwrap(), Phase::Stopped);
+    for both in [false, true] {
+        if both {
+            world.set_phase(&"shop:api/1".parse().unwrap(), Phase::Stopped);
+        }
+        let mut plan = world.wakeup_plan();
+        add_unfinished(&mut plan, world.stored().unwrap(), &world.live);
+        assert_eq!(verbs(&plan), ["roll api [0, 1]"]);
+        let manner = matches!(plan.operations[0].verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
+        assert!(manner, "{plan:?}");
+    }
 }

@@ -5,6 +5,7 @@
 //!                │                   │ changed paths, without those that `rules` leaves out
 //!                │◄── burst over ────┘
 //!                ├─ same bytes as before: nothing
+//!                ├─ else it is noted for the next watcher, until it is done
 //!                ├─ `build` fails: an event, what runs is kept
 //!                └─► reconciler: one trigger with the file that caused it
 //! ```
@@ -12,6 +13,7 @@
 mod build;
 mod known;
 mod looked;
+mod pending;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -33,6 +35,7 @@ use crate::model::{AppId, Declared, Desired, Fact, Standing, Subject};
 use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::rules::OwnFiles;
+use pending::Pending;
 use tree::Watched;
 
 /// Threads that walk and read: one that hangs on a dead network folder leaves another.
@@ -55,6 +58,15 @@ struct Tools {
     builders: Worker,
 }
 
+impl Tools {
+    /// Of an app that is stopped or gone nothing is left to be done.
+    fn forget(&self, app: &AppId) {
+        let pending = Pending::of(app, &self.home);
+        // Full only if thousands of looks wait: then it may be built once more than needed.
+        let _ = self.readers.submit(Box::new(move || pending.forget()));
+    }
+}
+
 /// A running watcher.
 struct Running {
     watched: Watched,
@@ -75,6 +87,9 @@ pub(super) async fn run(surroundings: Surroundings) {
     loop {
         let now = Arc::clone(&desired.borrow_and_update());
         let mut wanted = wanted(&now, &surroundings.home);
+        if let Some(tools) = &tools {
+            running.keys().filter(|app| !wanted.contains_key(app)).for_each(|app| tools.forget(app));
+        }
         // What is watched as it should be is not touched: an apply that changes nothing here costs nothing.
         running.retain(|app, running| wanted.get(app) == Some(&running.watched));
         wanted.retain(|app, _| !running.contains_key(app));

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::Tools;
 use super::build::Build;
+use super::pending::Pending;
 use super::tree::{Settled, Tree, Watched};
 use crate::model::{AppId, Cause, Declared, Fact, Millis, Moment, Standing, Subject};
 use crate::os::{self, FolderSignal, Worker};
@@ -29,6 +30,9 @@ struct Watcher {
     interval: Millis,
     burst: Option<Burst>,
     build: Option<Build>,
+    pending: Pending,
+    /// Ends when the reconciler keeps what it was told last.
+    acted: Option<oneshot::Receiver<()>>,
     has_more_to_learn: bool,
     repeated: Repeated,
 }
@@ -47,6 +51,7 @@ enum Wake {
     BurstOver,
     Idle,
     Built(Result<(), String>),
+    Acted,
 }
 
 /// Watches until it is aborted.
@@ -58,6 +63,7 @@ pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
     });
     let tree = opened.await;
     let interval = tree.interval();
+    let pending = Pending::of(&app, &tools.home);
     let one = Watcher {
         app,
         tools,
@@ -67,6 +73,8 @@ pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
         interval,
         burst: None,
         build: None,
+        pending,
+        acted: None,
         has_more_to_learn: true,
         repeated: Repeated::default(),
     };
@@ -76,6 +84,10 @@ pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
 impl Watcher {
     async fn run(mut self) {
         self.follow_tree();
+        // The files are watched by now: what changes during this build is seen.
+        if let Some(cause) = self.with_pending(|pending, ()| pending.left_over(), ()).await {
+            self.changed(cause).await;
+        }
         loop {
             match self.wake().await {
                 Wake::Changes => {
@@ -97,18 +109,26 @@ impl Watcher {
                 }
                 Wake::Idle => self.has_more_to_learn = self.with_tree(Tree::learn).await,
                 Wake::Built(result) => self.built(result).await,
+                Wake::Acted => {
+                    self.acted = None;
+                    // Of a build under way it is that build's note by now.
+                    if self.build.is_none() {
+                        self.with_pending(|pending, ()| pending.forget(), ()).await;
+                    }
+                }
             }
         }
     }
 
     async fn wake(&mut self) -> Wake {
-        let Self { signal, interval, burst, build, delay, has_more_to_learn, .. } = self;
+        let Self { signal, interval, burst, build, acted, delay, has_more_to_learn, .. } = self;
         // While a build runs, what changes is collected for the next one.
         let is_judged = burst.is_some() && build.is_none();
         let over = burst.map(|burst| burst.ends(*delay).since(os::now()).duration()).unwrap_or_default();
         tokio::select! {
             biased;
             result = ended(build) => Wake::Built(result),
+            () = is_acted(acted) => Wake::Acted,
             () = tokio::time::sleep(over), if is_judged => Wake::BurstOver,
             () = changes(signal.as_ref(), *interval) => Wake::Changes,
             () = std::future::ready(()), if *has_more_to_learn && burst.is_none() => Wake::Idle,
@@ -119,10 +139,15 @@ impl Watcher {
     async fn changed(&mut self, cause: Cause) {
         // A person's stop is respected, and a build for nothing would be one.
         let Some(declared) = self.declared().filter(|declared| declared.standing == Standing::Up) else { return };
+        self.with_pending(|pending, cause| pending.note(&cause), cause.clone()).await;
         match Build::start(&self.tools.builders, &self.tools.home, &declared, cause.clone()) {
             Some(build) => self.build = Some(build),
-            None => self.tools.reconciler.trigger(self.app.clone(), cause).await,
+            None => self.trigger(cause).await,
         }
+    }
+
+    async fn trigger(&mut self, cause: Cause) {
+        self.acted = Some(self.tools.reconciler.trigger(self.app.clone(), cause).await);
     }
 
     /// An app that writes what it watches restarts for ever; it is not stopped from that, but told on.
@@ -144,8 +169,11 @@ impl Watcher {
     async fn built(&mut self, result: Result<(), String>) {
         let Some(build) = self.build.take() else { return };
         match result {
-            Ok(()) => self.tools.reconciler.trigger(self.app.clone(), build.cause.clone()).await,
-            Err(message) => self.tell(Fact::BuildFailed { message }),
+            Ok(()) => self.trigger(build.cause.clone()).await,
+            Err(message) => {
+                self.tell(Fact::BuildFailed { message });
+                self.with_pending(|pending, ()| pending.forget(), ()).await;
+            }
         }
     }
 
@@ -181,6 +209,19 @@ impl Watcher {
         self.tools.events.tell(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
     }
 
+    /// Works on the note of what is to be done, on a thread that may wait.
+    async fn with_pending<A, T>(&self, work: fn(&Pending, A) -> T, about: A) -> T
+    where
+        A: Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        on_thread(&self.tools.readers, || {
+            let (pending, about) = (self.pending.clone(), about.clone());
+            move || work(&pending, about)
+        })
+        .await
+    }
+
     /// Works on the tree, on a thread that may wait.
     async fn with_tree<T: Send + 'static>(&self, work: fn(&mut Tree) -> T) -> T {
         let tree = &self.tree;
@@ -195,6 +236,14 @@ impl Watcher {
 async fn ended(build: &mut Option<Build>) -> Result<(), String> {
     match build {
         Some(build) => build.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn is_acted(acted: &mut Option<oneshot::Receiver<()>>) {
+    match acted {
+        // It ends without a word.
+        Some(acted) => drop(acted.await),
         None => std::future::pending().await,
     }
 }
