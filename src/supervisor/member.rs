@@ -150,6 +150,7 @@ impl Member {
             epoch: self.record.epoch,
             started: self.started,
             last_exit: self.last_exit,
+            trouble: self.machine.trouble.clone(),
             status: self.status.clone(),
         }
     }

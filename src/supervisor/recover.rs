@@ -317,7 +317,7 @@ fn failure(row: Row, member: &Member, exit: Exit) -> Failure {
         return Failure::Exited { exit };
     }
     if policy.max_restarts.is_some_and(|limit| starts >= limit) && starts > 0 {
-        return Failure::TooManyRestarts { starts, exit };
+        return Failure::TooManyRestarts { starts, exit, trouble: None };
     }
     // It was refused before there was a process that could have said why.
     let subject = member.next.spec.run.script.clone().unwrap_or_else(|| "its command".to_owned());

@@ -182,7 +182,8 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
     }
     let is_told = matches!(
         row.phase,
-        Phase::Errored { failure: Failure::TooManyRestarts { .. } | Failure::Exited { .. } } | Phase::Done { .. }
+        Phase::Errored { failure: Failure::TooManyRestarts { trouble: None, .. } | Failure::Exited { .. } }
+            | Phase::Done { .. }
     );
     if let Some(exit) = row.last_exit.filter(|_| !is_told) {
         let unknown = if exit == Exit::Unknown { " (nobody was watching)" } else { "" };

@@ -142,7 +142,7 @@ mod tests {
             "ended by itself with signal SIGKILL after 1.5s",
         );
         check(
-            Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1) } },
+            Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1), trouble: None } },
             "is not started again by itself: gave up after 3 unstable starts in a row, the last one ended with exit code 1",
         );
         check(

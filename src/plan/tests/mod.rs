@@ -180,6 +180,7 @@ impl World {
                 epoch: declared.epoch_of(*slot),
                 started: None,
                 last_exit: None,
+                trouble: None,
                 status: None,
             };
             self.live.instances.insert(app.instance(*slot), instance);
