@@ -55,6 +55,14 @@ fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Puts `bytes` into a file, new or not, that may be lost with the machine: nothing is waited for.
+///
+/// # Errors
+/// As `open(2)`, `write(2)`.
+pub fn put(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?.write_all(bytes)
+}
+
 /// Makes a folder that only we may enter (0700), and the folders above it. One that is there already is left as
 /// it is, unless it belongs to somebody else.
 ///

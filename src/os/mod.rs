@@ -40,7 +40,7 @@ pub use command::{CommandEnd, CommandLine, run_command};
 pub use errno::is_passing;
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
-    missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
+    missing_interpreter, open_append, open_read, put, read_limited, remove_if_there, walk_files, write_atomically,
 };
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError};

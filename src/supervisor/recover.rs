@@ -96,6 +96,7 @@ impl Loop {
         let found = look_at(row, &mut member, given_up);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
+            member.status = voices::kept_status(&self.world, row.index(), generation, &member.record.spec);
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
