@@ -20,7 +20,7 @@ fn subject(about: &Subject) -> String {
 
 fn predicate(fact: &Fact) -> String {
     match fact {
-        Fact::Accepted { cause, generation, summary } => {
+        Fact::Accepted { cause, generation, summary, .. } => {
             format!("is at generation {generation}: {summary} ({})", because(cause))
         }
         Fact::Started { pid, generation: 1, cause } => format!("started as process {pid} ({})", because(cause)),
