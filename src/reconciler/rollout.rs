@@ -211,7 +211,8 @@ impl Execution {
     /// Ends new processes that are not to take their slots over.
     pub(super) async fn discard_successors(&self, app: &AppName, slots: &[u32]) {
         let left = self.surroundings.supervisor.look(self.successors(app, slots)).await;
-        let _ = self.each(left.into_iter().map(|(id, _)| id).collect(), |_| Some(Task::Delete(self.cause.clone()))).await;
+        let _ =
+            self.each(left.into_iter().map(|(id, _)| id).collect(), |_| Some(Task::Delete(self.cause.clone()))).await;
     }
 
     fn successors(&self, app: &AppName, slots: &[u32]) -> Vec<InstanceId> {

@@ -26,7 +26,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment};
+use crate::model::{
+    App, Bytes, Cause, Digest, Environment, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment,
+};
 use crate::os::Helper;
 
 pub use listeners::Listeners;
