@@ -73,7 +73,10 @@ fn the_count_of_unstable_starts_is_the_one_that_it_was_given_up_for() {
     let exit = Exit::Code(1);
     machine.step(Input::Exited { generation: 1, exit }, Moment(5));
     machine.step(Input::Swept { left: 0 }, Moment(5));
-    assert_eq!(machine.state, State::Resting(Rest::Errored(Failure::TooManyRestarts { starts: 1, exit, trouble: None })));
+    assert_eq!(
+        machine.state,
+        State::Resting(Rest::Errored(Failure::TooManyRestarts { starts: 1, exit, trouble: None }))
+    );
     assert_eq!(machine.unstable, 1, "the next daemon tells the failure by it");
 }
 

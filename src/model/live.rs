@@ -40,6 +40,19 @@ pub struct LiveInstance {
     pub trouble: Option<Failure>,
     /// What the process says about itself (`STATUS=` of `sd_notify`).
     pub status: Option<String>,
+    /// The hook that its start or its stop waits for.
+    pub hook: Option<HookUnderWay>,
+}
+
+/// A hook that a start or a stop waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HookUnderWay {
+    /// Which.
+    pub hook: Hook,
+    /// Since when it was asked for.
+    pub since: Moment,
+    /// How long it may take.
+    pub limit: Millis,
 }
 
 /// What an instance is doing. Each variant carries its own data, so none can be out of place.

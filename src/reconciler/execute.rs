@@ -187,7 +187,7 @@ impl Execution {
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
         let result = tokio::select! {
             result = self.perform(operation) => result,
-            () = Box::pin(self.show_unready(operation)), if self.has_said_ready(&app) => OperationResult::Superseded, // never
+            () = Box::pin(self.show_unready(operation)), if self.may_be_unready(&app) => OperationResult::Superseded, // never
         };
         self.remember(&app, &result);
         self.conclude(operation, &result).await;

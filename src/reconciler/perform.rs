@@ -76,6 +76,11 @@ impl Execution {
         self.declared(app).is_some_and(|declared| declared.spec.ready.is_some())
     }
 
+    /// Whether a start of it may take long, and can say why.
+    pub(super) fn may_be_unready(&self, app: &AppName) -> bool {
+        self.declared(app).is_some_and(|declared| declared.spec.ready.is_some() || !declared.spec.hooks.is_empty())
+    }
+
     async fn update(&self, app: &AppName) -> OperationResult {
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
         let slots = self.live_slots(app).await;

@@ -179,7 +179,10 @@ mod tests {
         let limited = RestartPolicy { max_restarts: Some(2), ..policy() };
         for (failure, words) in [
             (Failure::Unhealthy { why: "HTTP 503".into() }, "ended as unhealthy: HTTP 503"),
-            (Failure::OverMemory { used: Bytes(80 << 20), limit: Bytes(60 << 20) }, "over its memory limit: 80M of 60M"),
+            (
+                Failure::OverMemory { used: Bytes(80 << 20), limit: Bytes(60 << 20) },
+                "over its memory limit: 80M of 60M",
+            ),
         ] {
             let verdict = after_trouble(&limited, failure, Exit::Code(0), Millis(0), Millis(0), 1, 0);
             let Verdict::GiveUp(failure) = verdict else { panic!("{verdict:?}") };

@@ -96,6 +96,7 @@ mod tests {
             last_exit: Some(Exit::Code(1)),
             trouble: None,
             status: None,
+            hook: None,
         }
     }
 

@@ -152,6 +152,7 @@ impl Member {
             last_exit: self.last_exit,
             trouble: self.machine.trouble.clone(),
             status: self.status.clone(),
+            hook: self.machine.hook_under_way(),
         }
     }
 }

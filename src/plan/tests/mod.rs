@@ -182,6 +182,7 @@ impl World {
                 last_exit: None,
                 trouble: None,
                 status: None,
+                hook: None,
             };
             self.live.instances.insert(app.instance(*slot), instance);
         }

@@ -200,6 +200,7 @@ proptest! {
             generation: 1, restarts: 0, unstable: 0, spec: Arc::new(app("a")), epoch: 0, started: None, last_exit: None,
             trouble: None,
             status: None,
+            hook: None,
             force_kills: 0,
         };
         world.live.instances.insert(other.clone(), stranger.clone());
