@@ -30,7 +30,8 @@ pub(super) async fn schedules(State(context): State<Context>, RawQuery(query): R
         let declared = scene.declared(id)?;
         declared.spec.schedule.cron_restart.as_ref()?;
         let first = scene.of_app(id).first().map(|pair| pair.row(os::now(), &UsedBy::default()));
-        Some(row(id, declared, &live, first.as_ref(), upcoming(declared, now, count)))
+        let next = if desired.is_shut_down { Vec::new() } else { upcoming(declared, now, count) };
+        Some(row(id, declared, &live, first.as_ref(), next))
     };
     Ok(answer::json(&CronAnswer { format: FORMAT, now, schedules: ids.iter().filter_map(schedule).collect() }))
 }
@@ -47,6 +48,7 @@ fn row(id: &AppId, declared: &Declared, live: &Live, first: Option<&Row>, next: 
         zone: policy.cron_timezone.clone().unwrap_or_else(local_zone_name),
         overlap: policy.cron_overlap,
         status: first.map(|row| row.status.clone()).unwrap_or_default(),
+        is_shut_down: first.is_some_and(|row| row.is_shut_down),
         standing: (declared.standing != Standing::Up).then(|| declared.standing.clone()),
         next,
         last_start: newest.and_then(|instance| instance.started),
@@ -58,8 +60,11 @@ fn local_zone_name() -> String {
     os::local_zone().iana_name().unwrap_or("local").to_owned()
 }
 
-/// When the apps with a schedule are due next.
+/// When the apps with a schedule are due next; never after `pm shutdown`.
 pub(super) fn due(desired: &Desired) -> Due {
+    if desired.is_shut_down {
+        return Due::new();
+    }
     let now = os::wall();
     let apps = desired.projects.values().flat_map(|project| project.apps.values());
     let timed = apps.filter(|declared| declared.spec.schedule.cron_restart.is_some());

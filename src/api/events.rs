@@ -10,7 +10,7 @@ use super::answer::{self, Answer, Failed};
 use super::select::select;
 use super::stream::Outlet;
 use crate::events::EventQuery;
-use crate::model::{AppName, Event, Subject};
+use crate::model::{AppName, Event, ProjectName, Subject};
 use crate::reconciler::Target;
 use crate::wire::{EventMessage, EventsAnswer, EventsQuery, FORMAT, Problem, ProblemCode, Query};
 
@@ -43,17 +43,21 @@ pub(super) async fn events(State(context): State<Context>, RawQuery(query): RawQ
 enum Filter {
     /// All of them.
     Everything,
-    /// Those about these apps or copies, and about their projects.
+    /// Those about these apps or copies, and what concerns them of their projects.
     About(Vec<Target>),
+    /// Those about a whole project, what it has lost included.
+    Project(ProjectName),
     /// Those about an app that is no longer declared.
     Gone(EventQuery),
 }
 
 impl Filter {
-    fn wants(&self, about: &Subject) -> bool {
+    fn wants(&self, event: &Event) -> bool {
+        let about = &event.about;
         match self {
             Self::Everything => true,
-            Self::About(targets) => targets.iter().any(|target| is_about(about, target)),
+            Self::About(targets) => targets.iter().any(|target| is_about(event, target)),
+            Self::Project(project) => about.project() == Some(project),
             Self::Gone(query) => {
                 about.app() == query.app.as_ref()
                     && query.project.as_ref().is_none_or(|project| about.project() == Some(project))
@@ -62,10 +66,10 @@ impl Filter {
     }
 }
 
-fn is_about(about: &Subject, target: &Target) -> bool {
-    match about {
+fn is_about(event: &Event, target: &Target) -> bool {
+    match &event.about {
         Subject::Daemon => false,
-        Subject::Project(project) => *project == target.app.project,
+        Subject::Project(project) => *project == target.app.project && event.fact.concerns(&target.app.name),
         Subject::App(project, app) => *project == target.app.project && *app == target.app.name,
         Subject::Instance(id) => id.app == target.app && target.slot.is_none_or(|slot| slot == id.slot),
     }
@@ -77,6 +81,11 @@ async fn filter(context: &Context, query: &EventsQuery) -> Result<Filter, Failed
         return Ok(Filter::Everything);
     }
     let desired = context.reconciler.desired().await?;
+    if let Some(project) = scope.project.as_ref().filter(|name| desired.projects.contains_key(*name))
+        && query.selection.selectors.is_empty()
+    {
+        return Ok(Filter::Project(project.clone()));
+    }
     match select(&desired, &query.selection) {
         Ok(targets) => Ok(Filter::About(targets)),
         Err(problem) => gone(query, &problem).ok_or_else(|| problem.into()),
@@ -101,6 +110,7 @@ async fn history(context: &Context, filter: &Filter, after: Option<u64>, limit: 
     let query = match filter {
         Filter::Everything => EventQuery { after, limit, ..EventQuery::default() },
         Filter::Gone(query) => EventQuery { after, limit, ..query.clone() },
+        Filter::Project(project) => EventQuery { project: Some(project.clone()), app: None, after, limit },
         Filter::About(targets) => {
             let mut projects: Vec<_> = targets.iter().map(|target| &target.app.project).collect();
             projects.dedup();
@@ -109,7 +119,7 @@ async fn history(context: &Context, filter: &Filter, after: Option<u64>, limit: 
         }
     };
     let mut events = context.events.history(query).await;
-    events.retain(|event| filter.wants(&event.about));
+    events.retain(|event| filter.wants(event));
     events.drain(..events.len().saturating_sub(limit));
     events
 }
@@ -124,13 +134,48 @@ async fn follow(outlet: &Outlet, past: Vec<Event>, mut bus: broadcast::Receiver<
     }
     loop {
         let message = match bus.recv().await {
-            Ok(event) if event.seq <= last || !filter.wants(&event.about) => continue,
+            Ok(event) if event.seq <= last || !filter.wants(&event) => continue,
             Ok(event) => EventMessage::Event { event: Box::new(Event::clone(&event)) },
             Err(RecvError::Lagged(count)) => EventMessage::Missed { count },
             Err(RecvError::Closed) => return,
         };
         if !outlet.send(&message).await {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AppId, Cause, Fact, InstanceId, WallTime};
+
+    fn event(about: Subject, fact: Fact) -> Event {
+        Event { seq: 1, at: WallTime(0), about, fact }
+    }
+
+    fn accepted(apps: &[&str]) -> Event {
+        let apps = apps.iter().map(|app| app.parse().unwrap()).collect();
+        let fact = Fact::Accepted { cause: Cause::Boot, generation: 1, summary: "restart svc".into(), apps };
+        event(Subject::Project("shop".parse().unwrap()), fact)
+    }
+
+    #[test]
+    fn an_app_is_told_what_its_project_did_with_it_and_not_what_it_did_with_others() {
+        let app: AppId = "shop:q".parse().unwrap();
+        let about_q = Filter::About(vec![Target { app, slot: None }]);
+        let whole = Filter::Project("shop".parse().unwrap());
+        let of = |id: &str| event(Subject::Instance(id.parse::<InstanceId>().unwrap()), Fact::Stopped);
+        for (told, is_of_q, is_of_project) in [
+            (accepted(&["q"]), true, true),
+            (accepted(&["svc"]), false, true),
+            // What earlier versions told does not say whom it is about.
+            (accepted(&[]), true, true),
+            (of("shop:q/0"), true, true),
+            (of("shop:gone/0"), false, true),
+            (of("blog:q/0"), false, false),
+        ] {
+            assert_eq!((about_q.wants(&told), whole.wants(&told)), (is_of_q, is_of_project), "{told:?}");
         }
     }
 }

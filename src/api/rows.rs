@@ -11,7 +11,7 @@ use crate::model::{
 use crate::plan;
 use crate::reconciler::{Target, Waiting, WaitsFor};
 use crate::sensors::Used;
-use crate::wire::{BriefRow, Row};
+use crate::wire::{BriefRow, HookRow, Row};
 
 /// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
 pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
@@ -58,6 +58,8 @@ pub(super) struct Pair<'a> {
     live: Option<&'a LiveInstance>,
     waits_for: Option<&'a WaitsFor>,
     next_due: Option<WallTime>,
+    /// It should run, and does not since `pm shutdown`.
+    is_shut_down: bool,
 }
 
 impl<'a> Scene<'a> {
@@ -117,8 +119,10 @@ impl<'a> Scene<'a> {
             // A copy that does not run because its app waits for another one says so.
             let is_down = live.is_none_or(|live| live.phase == Phase::Stopped);
             let waits_for = app_waits_for.filter(|_| is_down);
-            let next_due = app_due.filter(|_| slot.is_some_and(|slot| declared.may_run(slot)));
-            Pair { project, app, slot, is_successor, declared: Some(declared), live, waits_for, next_due }
+            let may_run = slot.is_some_and(|slot| declared.may_run(slot));
+            let next_due = app_due.filter(|_| may_run);
+            let is_shut_down = self.desired.is_shut_down && may_run;
+            Pair { project, app, slot, is_successor, declared: Some(declared), live, waits_for, next_due, is_shut_down }
         };
         let mut lives = self.lives(&id).peekable();
         for slot in 0..declared.instances() {
@@ -157,6 +161,7 @@ impl<'a> Pair<'a> {
             live: Some(live),
             waits_for: None,
             next_due: None,
+            is_shut_down: false,
         }
     }
 
@@ -199,6 +204,8 @@ impl<'a> Pair<'a> {
             waits_ms: self.waits_ms(now),
             ready_within_ms,
             says: self.live.and_then(|live| live.status.clone()),
+            hook: self.hook(now),
+            is_shut_down: self.is_shut_down,
             next_due: self.next_due,
             last_exit: self.live.and_then(|live| live.last_exit),
             memory_bytes: usage.map(|usage| usage.memory),
@@ -227,6 +234,8 @@ impl<'a> Pair<'a> {
             waits_for: self.waits_for.cloned(),
             waits_ms: self.waits_ms(now),
             says: self.live.and_then(|live| live.status.as_deref()).map(Cow::Borrowed),
+            hook: self.hook(now),
+            is_shut_down: self.is_shut_down,
             next_due: self.next_due,
             is_between_runs: self.is_between_runs(),
             memory_bytes: usage.map(|usage| usage.memory),
@@ -244,7 +253,12 @@ impl<'a> Pair<'a> {
         let is_at_rest = self.live.is_none_or(|live| matches!(live.phase, Phase::Stopped | Phase::Done { .. }));
         let is_timed =
             |declared: &Declared| declared.spec.is_timed_task() && self.slot.is_some_and(|slot| declared.may_run(slot));
-        is_at_rest && self.declared.is_some_and(is_timed)
+        is_at_rest && !self.is_shut_down && self.declared.is_some_and(is_timed)
+    }
+
+    fn hook(self, now: Moment) -> Option<HookRow> {
+        let hook = self.live?.hook?;
+        Some(HookRow { hook: hook.hook, runs_ms: now.since(hook.since), limit_ms: hook.limit })
     }
 
     fn waits_ms(self, now: Moment) -> Option<Millis> {

@@ -102,9 +102,8 @@ impl From<ClientError> for CommandError {
             ClientError::Problem(problem) => problem.into(),
             ClientError::NotRunning { .. } => known(Code::Unreachable).hint("`pm apply` or `pm list` starts one"),
             ClientError::NotStarted { .. } | ClientError::NotConnected { .. } => known(Code::Unreachable),
-            ClientError::Lost { .. } => {
-                known(Code::Unreachable).hint("it is started again within moments: `pm list` shows what is")
-            }
+            ClientError::Lost { .. } => known(Code::Unreachable)
+                .hint("unless `pm shutdown` has ended it, it is started again within moments: `pm list` shows what is"),
             ClientError::TimedOut => known(Code::Unreachable)
                 .hint("`pm daemon status` asks again; `pm daemon restart` replaces it, apps run on"),
             ClientError::NotUnderstood { .. } => known(Code::Error).hint("run `pm daemon restart`"),

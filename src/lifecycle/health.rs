@@ -71,6 +71,7 @@ impl Machine {
     /// Ends a process that is no good; what follows is the policy's business.
     fn end_for(&mut self, trouble: Failure, cause: Cause, since: Moment, now: Moment, effects: &mut Vec<Effect>) {
         let uptime: Millis = now.since(since);
+        self.trouble = Some(trouble.clone());
         let end = End::Ended { trouble, cause: cause.clone(), exit: Exit::Unknown };
         self.stop(since, Then::Judge { end, uptime }, cause, now, effects);
     }

@@ -1,7 +1,7 @@
 //! Hooks: what runs beside or before a process, and what waits for it.
 
 use super::{Effect, End, Machine, State, Then};
-use crate::model::{Exit, Fact, Failure, Hook, Millis, Moment};
+use crate::model::{Exit, Fact, Failure, Hook, HookUnderWay, Millis, Moment};
 
 /// Hooks end themselves at their limit, but may have to wait for a thread; one that is not heard of this much later
 /// never will be.
@@ -26,6 +26,18 @@ impl Machine {
 
     pub(super) fn hook_deadline(&self, now: Moment) -> Moment {
         now.after(self.policy.hooks.limit()).after(SILENCE_MAX)
+    }
+
+    /// The hook that the start or the stop waits for.
+    pub fn hook_under_way(&self) -> Option<HookUnderWay> {
+        let (hook, until) = match &self.state {
+            State::Preparing { until, .. } => (Hook::PreStart, until),
+            State::Leaving { until, .. } => (Hook::PreStop, until),
+            _ => return None,
+        };
+        let limit = self.policy.hooks.limit();
+        let since = Moment(until.0.saturating_sub(limit.0.saturating_add(SILENCE_MAX.0)));
+        Some(HookUnderWay { hook, since, limit })
     }
 
     pub(super) fn hook_ended(

@@ -22,6 +22,8 @@ pub struct Machine {
     pub force_kills: u32,
     /// The last wait; a run must be at least this long to count as stable.
     pub last_delay: Millis,
+    /// Why the last process was ended, if it was no good and nobody asked for another one since.
+    pub trouble: Option<Failure>,
     /// Spreads waits; fixed per instance.
     pub seed: u64,
     /// It is about to take a slot over: if its process fails, that is for the update to judge, and it is not tried again.
@@ -159,6 +161,7 @@ impl Machine {
             unstable: 0,
             force_kills: 0,
             last_delay: Millis(0),
+            trouble: None,
             seed,
             is_successor: false,
         }

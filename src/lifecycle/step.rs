@@ -43,6 +43,7 @@ impl Machine {
             State::Resting(_) | State::Waiting { .. } => {
                 self.unstable = 0;
                 self.last_delay = Millis(0);
+                self.trouble = None;
                 self.spawn(cause, now, effects);
             }
             State::Starting { then, .. } => *then = None,
@@ -58,6 +59,7 @@ impl Machine {
 
     /// Restart, stop and delete differ only in what follows when nothing is left.
     fn end(&mut self, next: Then, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
+        self.trouble = None;
         match &mut self.state {
             State::Resting(_) | State::Waiting { .. } => self.follow(next, now, effects),
             State::Preparing { .. } => {
@@ -156,6 +158,7 @@ impl Machine {
                 let since = *since;
                 let uptime = now.since(since);
                 let end = if readiness.is_up() { End::Exited(exit) } else { End::ExitedUnready(exit) };
+                self.trouble = None;
                 self.tell_exit(exit, uptime, false, effects);
                 self.end_hook(Hook::PostReady, effects);
                 self.state = self.stopping(since, false, Then::Judge { end, uptime }, now);

@@ -83,7 +83,10 @@ fn the_count_of_unstable_starts_is_the_one_that_it_was_given_up_for() {
     let exit = Exit::Code(1);
     machine.step(Input::Exited { generation: 1, exit }, Moment(5));
     machine.step(Input::Swept { left: 0 }, Moment(5));
-    assert_eq!(machine.state, State::Resting(Rest::Errored(Failure::TooManyRestarts { starts: 1, exit })));
+    assert_eq!(
+        machine.state,
+        State::Resting(Rest::Errored(Failure::TooManyRestarts { starts: 1, exit, trouble: None }))
+    );
     assert_eq!(machine.unstable, 1, "the next daemon tells the failure by it");
 }
 
@@ -395,6 +398,9 @@ fn some_failures_in_a_row_restart_and_a_good_answer_between_them_forgives() {
     machine.step(Input::Swept { left: 0 }, Moment(41));
     assert_eq!((machine.generation, machine.restarts), (2, 1));
     assert!(matches!(&machine.state, State::Starting { cause: Cause::Unhealthy { why }, .. } if why == "500"));
+    assert_eq!(machine.trouble, Some(Failure::Unhealthy { why: "500".into() }), "whoever watches the start is told");
+    machine.step(Input::Restart(command()), Moment(42));
+    assert_eq!(machine.trouble, None, "a person has asked for another one");
 }
 
 #[test]

@@ -158,8 +158,11 @@ pub enum Fact {
         cause: Cause,
         /// The new generation.
         generation: u64,
-        /// One line: `1 start, 2 rolls`.
+        /// One line: `start a1, a2, a3 and 297 more; roll web`.
         summary: String,
+        /// The apps that it changes; empty in what earlier versions told.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        apps: Vec<AppName>,
     },
     /// A process runs.
     Started {
@@ -344,4 +347,14 @@ pub enum Fact {
         /// The sentence.
         message: String,
     },
+}
+
+impl Fact {
+    /// Whether a fact about a project is of interest to who asks about one of its apps.
+    pub fn concerns(&self, app: &AppName) -> bool {
+        match self {
+            Self::Accepted { apps, .. } => apps.is_empty() || apps.contains(app),
+            _ => true,
+        }
+    }
 }

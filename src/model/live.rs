@@ -36,8 +36,23 @@ pub struct LiveInstance {
     pub started: Option<WallTime>,
     /// How the last process ended.
     pub last_exit: Option<Exit>,
+    /// Why the last process was ended, if it was no good and nobody asked for another one since.
+    pub trouble: Option<Failure>,
     /// What the process says about itself (`STATUS=` of `sd_notify`).
     pub status: Option<String>,
+    /// The hook that its start or its stop waits for.
+    pub hook: Option<HookUnderWay>,
+}
+
+/// A hook that a start or a stop waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HookUnderWay {
+    /// Which.
+    pub hook: Hook,
+    /// Since when it was asked for.
+    pub since: Moment,
+    /// How long it may take.
+    pub limit: Millis,
 }
 
 /// What an instance is doing. Each variant carries its own data, so none can be out of place.
@@ -215,6 +230,9 @@ pub enum Failure {
         starts: u32,
         /// How the last one ended.
         exit: Exit,
+        /// Why the last one was ended, if it did not end by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trouble: Option<Box<Failure>>,
     },
     /// It ended in failure and its policy is never to restart.
     Exited {
@@ -260,8 +278,16 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Spawn { error } => error.fmt(f),
-            Self::TooManyRestarts { starts, exit } => {
-                write!(f, "gave up after {starts} unstable starts in a row, the last one ended with {exit}")
+            Self::TooManyRestarts { starts, exit, trouble } => {
+                write!(f, "gave up after {starts} unstable starts in a row, the last one ")?;
+                match trouble.as_deref() {
+                    None => write!(f, "ended with {exit}"),
+                    Some(Self::Unhealthy { why }) => write!(f, "was ended as unhealthy: {why}"),
+                    Some(Self::OverMemory { used, limit }) => {
+                        write!(f, "was ended over its memory limit: {used} of {limit}")
+                    }
+                    Some(other) => other.fmt(f),
+                }
             }
             Self::Exited { exit } => write!(f, "ended with {exit} and is not restarted"),
             Self::NotReady { after, last: None } => write!(f, "was not ready after {after}"),

@@ -37,7 +37,7 @@ pub use digest::Digest;
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
 pub use keys::{Class, KEYS, Key, key};
-pub use live::{Exit, Failure, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};
+pub use live::{Exit, Failure, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use plan::{
     ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, Verb,

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppName, ProjectName, UpdateStrategy};
 
+/// Apps that a line names for each verb.
+const NAMED_MAX: usize = 3;
+
 /// Ordered operations for one project. Same inputs, same plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -45,6 +48,30 @@ impl Plan {
             _ => None,
         });
         not_ready.collect()
+    }
+
+    /// One line, however many apps there are: `start a1, a2, a3 and 297 more; roll web`.
+    pub fn in_short(&self) -> String {
+        let mut by_verb: Vec<(&str, Vec<&str>)> = Vec::new();
+        for operation in self.operations.iter().filter(|operation| operation.verb.is_change()) {
+            let (verb, app) = (operation.verb.word(), operation.app.as_str());
+            match by_verb.iter_mut().find(|(known, _)| *known == verb) {
+                Some((_, apps)) => apps.push(app),
+                None => by_verb.push((verb, vec![app])),
+            }
+        }
+        let parts = by_verb.into_iter().map(|(verb, apps)| match apps.len().saturating_sub(NAMED_MAX) {
+            0 => format!("{verb} {}", apps.join(", ")),
+            more => format!("{verb} {} and {more} more", apps[..NAMED_MAX].join(", ")),
+        });
+        parts.collect::<Vec<_>>().join("; ")
+    }
+
+    /// The apps that something happens to.
+    pub fn changed_apps(&self) -> Vec<AppName> {
+        let changed = self.operations.iter().filter(|operation| operation.verb.is_change());
+        let named = changed.flat_map(|operation| [Some(&operation.app), operation.verb.other_app()]);
+        named.flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether applying it would do anything.
@@ -137,6 +164,14 @@ impl Verb {
     /// Whether carrying it out changes anything.
     pub fn is_change(&self) -> bool {
         !matches!(self, Self::Keep | Self::Hold)
+    }
+
+    /// The app that leaves, or that had another name.
+    fn other_app(&self) -> Option<&AppName> {
+        match self {
+            Self::Rename { from: other } | Self::Replace { old: other, .. } => Some(other),
+            _ => None,
+        }
     }
 
     /// The word for `--json` and tables.
@@ -335,6 +370,9 @@ pub struct Summary {
     pub roll: u32,
     /// Apps that get new values only.
     pub update: u32,
+    /// How many of those are new tasks, which wait for their time.
+    #[serde(default)]
+    pub scheduled: u32,
     /// Slots added.
     pub slots_added: u32,
     /// Slots removed.
@@ -371,7 +409,10 @@ impl Summary {
             match &operation.verb {
                 Verb::Start { .. } => summary.start += u32::from(!was_stopped),
                 Verb::Roll { .. } | Verb::Restart { .. } => summary.roll += 1,
-                Verb::Update => summary.update += 1,
+                Verb::Update => {
+                    summary.update += 1;
+                    summary.scheduled += u32::from(operation.reasons.contains(&Reason::New));
+                }
                 Verb::Scale { add, remove, .. } => {
                     summary.slots_added += u32::try_from(add.len()).unwrap_or(u32::MAX);
                     summary.slots_removed += u32::try_from(remove.len()).unwrap_or(u32::MAX);
@@ -445,4 +486,29 @@ pub enum RefusalKind {
     Safety,
     /// The call makes no sense: exit 64.
     Usage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(app: &str, verb: Verb, reason: Reason) -> Operation {
+        Operation { app: app.parse().unwrap(), verb, reasons: vec![reason], after: Vec::new(), interrupts: 0 }
+    }
+
+    #[test]
+    fn a_large_plan_is_one_short_line_and_knows_all_its_apps() {
+        let start = |name: &str| operation(name, Verb::Start { slots: vec![0] }, Reason::NotRunning);
+        let mut operations: Vec<Operation> = (0..300).map(|number| start(&format!("a{number:03}"))).collect();
+        operations.push(operation("kept", Verb::Keep, Reason::NotRunning));
+        operations.push(operation("task", Verb::Update, Reason::New));
+        operations.push(operation("new", Verb::Rename { from: "old".parse().unwrap() }, Reason::NotRunning));
+        let summary = Summary::of(&operations);
+        let plan = Plan { project: "shop".parse().unwrap(), generation: 1, operations, notes: Vec::new(), summary };
+        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; update task; rename new");
+        let apps = plan.changed_apps();
+        let has = |name: &str| apps.iter().any(|app| app.as_str() == name);
+        assert_eq!((apps.len(), has("a299"), has("old"), has("kept")), (303, true, true, false));
+        assert_eq!((plan.summary.update, plan.summary.scheduled), (1, 1));
+    }
 }

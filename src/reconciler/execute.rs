@@ -190,7 +190,7 @@ impl Execution {
         let is_rolled = matches!(operation.verb, Verb::Roll { .. } | Verb::Restart { .. });
         let result = tokio::select! {
             result = self.perform(operation) => result,
-            () = Box::pin(self.show_unready(&app, slots_of(&operation.verb))), if self.has_said_ready(&app) => OperationResult::Superseded, // never
+            () = Box::pin(self.show_unready(&app, slots_of(&operation.verb))), if self.may_be_unready(&app) => OperationResult::Superseded, // never
             () = Box::pin(self.show_pause(&app)), if is_rolled => OperationResult::Superseded, // never
         };
         self.remember(operation, &result);

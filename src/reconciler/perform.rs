@@ -97,6 +97,11 @@ impl Execution {
         self.declared(app).is_some_and(|declared| declared.spec.ready.is_some())
     }
 
+    /// Whether a start of it may take long, and can say why.
+    pub(super) fn may_be_unready(&self, app: &AppName) -> bool {
+        self.declared(app).is_some_and(|declared| declared.spec.ready.is_some() || !declared.spec.hooks.is_empty())
+    }
+
     async fn update(&self, app: &AppName) -> OperationResult {
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
         let slots = self.live_slots(app).await;
@@ -323,8 +328,10 @@ fn first_moments(before: &LiveInstance, after: &LiveInstance) -> FirstMoments {
     match &after.phase {
         Phase::Done { .. } => FirstMoments::Lived,
         Phase::Errored { failure } => FirstMoments::Failed(Some(failure.clone())),
-        Phase::Backoff { .. } => FirstMoments::Failed(None),
-        _ if ended_by_itself => FirstMoments::Failed(None),
+        Phase::Backoff { .. } => FirstMoments::Failed(after.trouble.clone()),
+        _ if ended_by_itself => FirstMoments::Failed(after.trouble.clone()),
+        // It is no good and on its way out: nobody else has stopped it.
+        Phase::Stopping { .. } if after.trouble.is_some() => FirstMoments::Failed(after.trouble.clone()),
         Phase::Running { .. } if before.generation == after.generation => FirstMoments::Lived,
         Phase::Running { .. } | Phase::Starting | Phase::Stopping { .. } | Phase::Stopped => FirstMoments::Overtaken,
     }

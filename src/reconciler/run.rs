@@ -257,7 +257,10 @@ impl Loop {
         let is_alone = targets.len() == 1;
         let mut accepted = Vec::new();
         for (name, targets) in by_project {
-            let project = self.current().projects.get(&name).cloned().unwrap_or_default();
+            let project = self.current().projects.get(&name).cloned();
+            // One that is gone with its last app keeps its number: it is not new.
+            let generation = desired.projects.get(&name).map_or(0, |before| before.generation);
+            let project = project.unwrap_or_else(|| Project { generation, ..Project::default() });
             let mut plan = plan::plan_edited(&name, &project, &live, &targets, edit, is_alone);
             if *edit != Edit::Reload {
                 plan.restart_at_once(|app| !project.is_paused(app));
@@ -367,10 +370,8 @@ impl Loop {
         if plan.is_empty() {
             return;
         }
-        let changed = plan.operations.iter().filter(|operation| operation.verb.is_change());
-        let summary: Vec<String> =
-            changed.map(|operation| format!("{} {}", operation.verb.word(), operation.app)).collect();
-        let fact = Fact::Accepted { cause: cause.clone(), generation, summary: summary.join(", ") };
+        let (summary, apps) = (plan.in_short(), plan.changed_apps());
+        let fact = Fact::Accepted { cause: cause.clone(), generation, summary, apps };
         self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
     }
 

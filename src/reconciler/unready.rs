@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Progress;
 use super::execute::Execution;
-use crate::model::{AppName, InstanceId, LiveInstance, Phase, Readiness, Verb};
+use crate::model::{AppName, HookUnderWay, InstanceId, LiveInstance, Phase, Readiness, Verb};
 
 /// Most processes are ready before anybody could read it.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
@@ -24,11 +24,11 @@ impl Execution {
             changes.borrow_and_update();
             let live = self.surroundings.supervisor.look(instances.clone()).await;
             for (instance, live) in &live {
-                let Some(why) = not_ready(live).filter(|why| told.get(instance) != Some(*why)) else { continue };
+                let Some(why) = not_ready(live).filter(|why| told.get(instance) != Some(why)) else { continue };
                 told.insert(instance.clone(), why.clone());
                 let instance = instance.clone().settled();
                 // Nobody may be listening any more.
-                let _ = self.progress.send(Progress::Unready { instance, why: why.clone() });
+                let _ = self.progress.send(Progress::Unready { instance, why });
             }
             if changes.changed().await.is_err() {
                 return std::future::pending().await;
@@ -63,10 +63,16 @@ pub(super) fn slots_of(verb: &Verb) -> &[u32] {
     }
 }
 
-/// What the last probe of a process found that is not ready yet.
-fn not_ready(live: &LiveInstance) -> Option<&String> {
-    match &live.phase {
-        Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => last.as_ref(),
+/// What holds a process up that is not ready yet: a hook, or what its last probe found, with what it says of itself.
+fn not_ready(live: &LiveInstance) -> Option<String> {
+    if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
+        return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.word()));
+    }
+    match (&live.phase, &live.status) {
+        (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(says)) => {
+            Some(format!("{last} (says: {says})"))
+        }
+        (Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }, _) => last.clone(),
         _ => None,
     }
 }

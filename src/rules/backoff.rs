@@ -46,7 +46,7 @@ pub fn after_exit(
     if !is_wanted_again {
         return Verdict::GiveUp(Failure::Exited { exit });
     }
-    again(policy, exit, uptime, last_delay, unstable, seed)
+    again(policy, exit, None, uptime, last_delay, unstable, seed)
 }
 
 /// Judges a process that was ended because it was no good; `failure` says why, `exit` how it then ended. Whatever its
@@ -62,15 +62,26 @@ pub fn after_trouble(
 ) -> Verdict {
     match policy.restart {
         RestartWhen::Never => Verdict::GiveUp(failure),
-        RestartWhen::Always | RestartWhen::OnFailure => again(policy, exit, uptime, last_delay, unstable, seed),
+        RestartWhen::Always | RestartWhen::OnFailure => {
+            again(policy, exit, Some(failure), uptime, last_delay, unstable, seed)
+        }
     }
 }
 
-fn again(policy: &RestartPolicy, exit: Exit, uptime: Millis, last_delay: Millis, unstable: u32, seed: u64) -> Verdict {
+fn again(
+    policy: &RestartPolicy,
+    exit: Exit,
+    trouble: Option<Failure>,
+    uptime: Millis,
+    last_delay: Millis,
+    unstable: u32,
+    seed: u64,
+) -> Verdict {
     let unstable = if uptime >= policy.min_uptime.max(last_delay) { 0 } else { unstable.saturating_add(1) };
     match policy.max_restarts {
         Some(limit) if unstable > 0 && unstable >= limit => {
-            Verdict::GiveUp(Failure::TooManyRestarts { starts: unstable, exit })
+            let trouble = trouble.map(Box::new);
+            Verdict::GiveUp(Failure::TooManyRestarts { starts: unstable, exit, trouble })
         }
         _ => Verdict::Again { delay: delay(policy, unstable, seed), unstable },
     }
@@ -102,6 +113,7 @@ fn mixed(seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Bytes;
 
     fn policy() -> RestartPolicy {
         RestartPolicy::default()
@@ -158,7 +170,24 @@ mod tests {
         assert!(matches!(judge(&limited, Exit::Code(1), 1), Verdict::Again { .. }));
         assert_eq!(
             judge(&limited, Exit::Code(1), 2),
-            Verdict::GiveUp(Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1) })
+            Verdict::GiveUp(Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1), trouble: None })
         );
+    }
+
+    #[test]
+    fn what_is_given_up_because_it_was_no_good_says_so_and_not_how_it_ended() {
+        let limited = RestartPolicy { max_restarts: Some(2), ..policy() };
+        for (failure, words) in [
+            (Failure::Unhealthy { why: "HTTP 503".into() }, "ended as unhealthy: HTTP 503"),
+            (
+                Failure::OverMemory { used: Bytes(80 << 20), limit: Bytes(60 << 20) },
+                "over its memory limit: 80M of 60M",
+            ),
+        ] {
+            let verdict = after_trouble(&limited, failure, Exit::Code(0), Millis(0), Millis(0), 1, 0);
+            let Verdict::GiveUp(failure) = verdict else { panic!("{verdict:?}") };
+            let text = failure.to_string();
+            assert!(text.starts_with("gave up after 2 unstable starts") && text.ends_with(words), "{text}");
+        }
     }
 }

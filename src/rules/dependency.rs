@@ -94,7 +94,9 @@ mod tests {
             epoch: 0,
             started: None,
             last_exit: Some(Exit::Code(1)),
+            trouble: None,
             status: None,
+            hook: None,
         }
     }
 

@@ -168,7 +168,9 @@ impl Member {
             epoch: self.record.epoch,
             started: self.started,
             last_exit: self.last_exit,
+            trouble: self.machine.trouble.clone(),
             status: self.status.clone(),
+            hook: self.machine.hook_under_way(),
         }
     }
 }

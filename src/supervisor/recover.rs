@@ -102,6 +102,7 @@ impl Loop {
         let found = look_at(row, &mut member, given_up);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
+            member.status = voices::kept_status(&self.world, row.index(), generation, &member.record.spec);
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
@@ -327,7 +328,7 @@ fn failure(row: Row, member: &Member, exit: Exit) -> Failure {
         return Failure::Exited { exit };
     }
     if policy.max_restarts.is_some_and(|limit| starts >= limit) && starts > 0 {
-        return Failure::TooManyRestarts { starts, exit };
+        return Failure::TooManyRestarts { starts, exit, trouble: None };
     }
     // It was refused before there was a process that could have said why.
     let subject = member.next.spec.run.script.clone().unwrap_or_else(|| "its command".to_owned());

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 
 use super::World;
 use super::run::{Loop, token};
@@ -17,6 +18,8 @@ use crate::rules::{self, CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification};
 
 /// Messages of one process that are heard in one go; the others have to wait for their turn.
 const MESSAGES_MAX: usize = 64;
+/// Far more than one message holds.
+const STATUS_BYTES_MAX: u64 = 64 << 10;
 /// Marks the tokens of channels; rows are far below it.
 const CHANNEL_BIT: u64 = 1 << 63;
 
@@ -68,6 +71,8 @@ impl Voices {
         let mut voices = Self::default();
         let key = token(row, generation);
         if uses_notify(spec) {
+            // Of a process of another boot that had our numbers.
+            let _ = os::remove_if_there(&status_path(world, row, generation));
             let (socket, name) = notify_socket(world, row, generation, spec)?;
             world.anchor.hold(key, HELD_NOTIFY, socket.as_fd())?;
             voices.notify = Some(socket);
@@ -121,6 +126,20 @@ fn notify_socket(world: &World, row: u32, generation: u32, spec: &App) -> io::Re
     os::open_notify_socket(&path, spec.run.user.is_some())
 }
 
+/// Where the last status of a process stands for the next daemon.
+fn status_path(world: &World, row: u32, generation: u32) -> PathBuf {
+    world.home.notify().join(format!("{row}.{generation}.status"))
+}
+
+/// What a process has said about itself to an earlier daemon.
+pub(super) fn kept_status(world: &World, row: u32, generation: u32, spec: &App) -> Option<String> {
+    if !uses_notify(spec) {
+        return None;
+    }
+    let bytes = os::read_limited(&status_path(world, row, generation), STATUS_BYTES_MAX).ok()?;
+    String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+}
+
 /// Lets go of everything that was held for one process.
 pub(super) fn release(world: &World, row: u32, generation: u32, spec: &App) {
     let key = token(row, generation);
@@ -128,6 +147,7 @@ pub(super) fn release(world: &World, row: u32, generation: u32, spec: &App) {
     if uses_notify(spec) {
         let _ = world.anchor.drop_held(key, HELD_NOTIFY);
         os::remove_if_there(&world.home.notify().join(format!("{row}.{generation}"))).unwrap_or_default();
+        os::remove_if_there(&status_path(world, row, generation)).unwrap_or_default();
     }
     if uses_channel(spec) {
         let _ = world.anchor.drop_held(key, HELD_CHANNEL);
@@ -177,6 +197,15 @@ impl Loop {
     }
 
     fn hear_notifications(&mut self, row: u32) {
+        let before = self.roster.get(row).and_then(|member| member.status.clone());
+        self.hear_all_notifications(row);
+        let Some(member) = self.roster.get(row).filter(|member| member.status != before) else { return };
+        // Once for all that was said in one go. On a full disk the next daemon does not know it.
+        let path = status_path(&self.world, row, member.machine.generation);
+        let _ = os::write_whole(&path, member.status.as_deref().unwrap_or_default().as_bytes(), 0o600);
+    }
+
+    fn hear_all_notifications(&mut self, row: u32) {
         for _ in 0..MESSAGES_MAX {
             let Some(socket) = self.roster.get(row).and_then(|member| member.voices.notify.as_ref()) else { return };
             let Ok(Some(datagram)) = os::peek_datagram(socket.as_fd()) else { return };

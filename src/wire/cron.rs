@@ -35,6 +35,9 @@ pub struct ScheduleRow {
     /// Why the schedule sleeps, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
+    /// It sleeps since `pm shutdown`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shut_down: bool,
     /// Its next times, as many as were asked for; none while it sleeps.
     pub next: Vec<WallTime>,
     /// When its newest process was started, as far as is known.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{App, AppName, Bytes, Exit, Millis, Moment, Phase, ProjectName, Standing, WallTime};
+use crate::model::{App, AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, Standing, WallTime};
 use crate::reconciler::WaitsFor;
 
 /// The answer of `GET /v1/list`.
@@ -77,6 +77,12 @@ pub struct Row {
     /// What the process says about itself (`STATUS=` of `sd_notify`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
+    /// The hook that its start or its stop waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookRow>,
+    /// It should run, and does not since `pm shutdown`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shut_down: bool,
     /// The next time of its schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_due: Option<WallTime>,
@@ -91,6 +97,17 @@ pub struct Row {
     pub cpu_percent: Option<f32>,
     /// The program.
     pub script: String,
+}
+
+/// A hook that a start or a stop waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookRow {
+    /// Which.
+    pub hook: Hook,
+    /// For how long it has been running.
+    pub runs_ms: Millis,
+    /// How long it may take.
+    pub limit_ms: Millis,
 }
 
 /// The answer of `GET /v1/list?brief=true`: what a table shows, in a third of the bytes. Borrows from its text.
@@ -151,6 +168,12 @@ pub struct BriefRow<'a> {
     /// What the process says about itself.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub says: Option<Cow<'a, str>>,
+    /// The hook that its start or its stop waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookRow>,
+    /// It should run, and does not since `pm shutdown`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shut_down: bool,
     /// The next time of its schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_due: Option<WallTime>,

@@ -210,3 +210,35 @@ fn a_daemon_that_is_killed_again_and_again_repeats_no_time() {
     distinct.dedup();
     assert_eq!(distinct, dues, "a time came twice, or out of order");
 }
+
+#[test]
+fn after_a_shutdown_nothing_is_shown_as_due() {
+    let service = "[[apps]]\nname = \"svc\"\ncommand = \"sleep 1000\"\ncron_restart = \"@yearly\"\n";
+    let sandbox = Sandbox::applied(&(task("q", "echo ran >> q", "") + service));
+    wait_until("it runs", SOON, || lines(&sandbox, "q") >= 1);
+    sandbox.pm(&["shutdown"]).ok();
+    let list = sandbox.pm(&["list"]).ok().says(&["stopped, shut down"]);
+    assert!(!list.stdout.contains("waiting until"), "{list}");
+    assert_eq!(schedule(&sandbox, "q")["next"], serde_json::json!([]));
+    sandbox.pm(&["cron", "list"]).ok().says(&["asleep since `pm shutdown`"]);
+    for app in ["q", "svc"] {
+        let why = sandbox.pm(&["why", app]).ok().says(&["stopped by `pm shutdown`", "`pm start`"]);
+        assert!(!why.stdout.contains("is due at"), "{why}");
+    }
+    sandbox.pm(&["start", "q"]).ok();
+    assert_ne!(schedule(&sandbox, "q")["next"], serde_json::json!([]));
+}
+
+#[test]
+fn why_says_what_becomes_of_a_time_that_meets_a_run() {
+    let failing = "restart = \"on-failure\"\nrestart_delay = \"60s\"";
+    let late = task("late", "true", "depends_on = { first = \"completed\" }");
+    let first = "[[apps]]\nname = \"first\"\ncommand = \"while [ ! -e go ]; do sleep 0.02; done\"\nshell = true\nkind = \"task\"\n";
+    let sandbox = Sandbox::applied(&(task("flaky", "exit 1", failing) + &late + first));
+    sandbox.wait_phase("flaky/0", "backoff");
+    let why = sandbox.pm(&["why", "flaky"]).ok().says(&["flaky/0: backoff", "it is started again in", "is left out"]);
+    assert!(!why.stdout.contains("it runs at"), "{why}");
+    wait_until("the other one waits", SOON, || sandbox.pm(&["why", "late"]).ok().stdout.contains("late/0: waits"));
+    let why = sandbox.pm(&["why", "late"]).ok().says(&["started as soon as that has come", "is left out"]);
+    assert!(!why.stdout.contains("it runs at"), "{why}");
+}

@@ -33,3 +33,19 @@ fn why_tells_the_chain_from_the_exit_to_the_next_attempt() {
     sandbox.pm(&["stop", "api"]).ok();
     sandbox.pm(&["why", "api"]).ok().says(&["stopped by"]);
 }
+
+#[test]
+fn an_app_is_not_told_what_happens_to_others() {
+    let app = |number: u32| format!("[[apps]]\nname = \"a{number}\"\ncommand = \"sleep 1000\"\n");
+    let apps = (0..12).map(app).collect::<Vec<_>>().concat();
+    let sandbox = Sandbox::applied(&apps);
+    sandbox.pm(&["restart", "a1"]).ok();
+    for look in ["events", "why"] {
+        let told = sandbox.pm(&[look, "a7"]).ok().says(&["start a0, a1, a2 and 9 more"]);
+        assert!(!told.stdout.contains("restart a1"), "{told}");
+        sandbox.pm(&[look, "a1"]).ok().says(&["restart a1"]);
+    }
+    sandbox.pm(&["events", "--project", "shop"]).ok().says(&["restart a1"]);
+    let deleted = sandbox.pm(&["delete", "all"]).ok();
+    assert!(!deleted.stdout.contains(" new"), "{deleted}");
+}

@@ -31,6 +31,53 @@ fn failing_health_restarts_with_the_reason() {
 }
 
 #[test]
+fn what_is_given_up_as_unhealthy_says_so_to_people_and_to_its_hook() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        r#"
+        [[apps]]
+        name = "sick"
+        shell = true
+        command = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+        health = { exec = "echo no disk; exit 1", interval = "300ms", failures = 2 }
+        max_restarts = 2
+        exp_backoff_restart_delay = "10ms"
+        hooks = { on_give_up = "echo $PM_REASON >reason" }
+        "#,
+    );
+    sandbox.pm(&["apply", "--detach"]).ok();
+    sandbox.wait_phase("sick/0", "errored");
+    let words = "the last one was ended as unhealthy: exit code 1";
+    sandbox.pm(&["list"]).ok().says(&[words]);
+    sandbox.pm(&["why", "sick"]).ok().says(&[words]);
+    wait_until("its hook knows, too", SOON, || sandbox.read("reason").contains(words));
+    sandbox.kill_daemon();
+    sandbox.pm(&["list"]).ok().says(&[words]);
+}
+
+#[test]
+fn a_roll_that_turns_unhealthy_goes_back_with_the_last_words_of_the_probe() {
+    let sandbox = Sandbox::new();
+    let file = |health: &str| {
+        format!(
+            r#"
+            [[apps]]
+            name = "web"
+            shell = true
+            command = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+            env = {{ HEALTH = "{health}" }}
+            health = {{ exec = "exit $HEALTH", interval = "150ms", failures = 2 }}
+            update = {{ min_healthy_time = "2s" }}
+            "#
+        )
+    };
+    sandbox.ecosystem(&file("0"));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.ecosystem(&file("7"));
+    sandbox.pm(&["apply"]).code(6).says(&["web/0 is unhealthy: exit code 7", "the old process runs again"]);
+}
+
+#[test]
 fn with_action_none_trouble_is_only_shown_until_it_is_over() {
     let sandbox = Sandbox::new();
     sandbox.ecosystem(

@@ -90,3 +90,34 @@ fn what_a_first_hook_says_while_no_daemon_lives_is_not_lost() {
     kill(daemon, libc::SIGKILL);
     wait_until("both lines are there", SOON, || sandbox.log_text("api", "error", 0).starts_with(b"one\ntwo\n"));
 }
+
+#[test]
+fn a_hook_that_hangs_is_shown_while_it_does() {
+    let hooks = "hooks = { pre_start = \"[ -e go ] || sleep 1001\", pre_stop = \"sleep 1002\", timeout = \"40s\" }";
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&file("sleep 1000", hooks));
+    let applying = sandbox.start(&["apply"]);
+    wait_until("the list names it", SOON, || {
+        sandbox.pm(&["list"]).ok().stdout.contains("starting: hook pre_start runs, ")
+    });
+    sandbox.pm(&["list"]).ok().says(&["of at most 40s"]);
+    sandbox.pm(&["why", "api"]).ok().says(&["its hook `pre_start` has been running for", "when the hook has ended"]);
+    wait_until("it has hung for so long that it is worth a line", SOON, || {
+        let row = sandbox.pm(&["list", "--json"]).ok().json()["apps"][0]["hook"].clone();
+        row["hook"] == "pre_start" && row["runs_ms"].as_u64().is_some_and(|runs| runs > 1500)
+    });
+    sandbox.pm(&["stop", "api"]).ok();
+    let applied = crate::support::finish(applying, "pm apply");
+    assert!((applied.stdout.clone() + &applied.stderr).contains("its hook `pre_start` has not ended"), "{applied}");
+    sandbox.file("go", "");
+    sandbox.pm(&["start", "api"]).ok();
+    sandbox.pm(&["stop", "api", "--detach"]).ok();
+    wait_until("the list names the other one", SOON, || {
+        sandbox.pm(&["list"]).ok().stdout.contains("stopping: hook pre_stop runs, ")
+    });
+    let why = sandbox.pm(&["why", "api"]).ok().says(&["its hook `pre_stop`", "it is asked to end when"]);
+    assert!(!why.stdout.contains("it was asked to end"), "{why}");
+    let hook = sandbox.app_processes().into_iter().find(|one| one.args.contains(&"1002".into()));
+    kill(hook.expect("the hook runs").pid, libc::SIGKILL);
+    sandbox.wait_phase("api/0", "stopped");
+}

@@ -35,8 +35,12 @@ fn it_is_ready_when_it_says_so_and_its_status_is_shown() {
         has_any(&sandbox.pm(&["list", "--json"]).ok().json(), "says", "loading")
     });
     assert_eq!(sandbox.instance("daemon/0").unwrap().phase, "starting");
+    sandbox.pm(&["list"]).ok().says(&["starting: has not said READY=1 yet (says: loading)"]);
+    sandbox.pm(&["why", "daemon"]).ok().says(&["it says of itself: loading"]);
     sandbox.file("2", "");
     sandbox.wait_phase("daemon/0", "running");
+    sandbox.pm(&["list"]).ok().says(&["running: serving 3 users"]);
+    sandbox.kill_daemon();
     sandbox.pm(&["list"]).ok().says(&["running: serving 3 users"]);
     sandbox.pm(&["events", "daemon"]).ok().says(&["MAINPID=1", "refused", "is ready after"]);
 }

@@ -80,7 +80,7 @@ struct Told<'a> {
 impl Told<'_> {
     fn text(&self) -> String {
         let (status, _) = instances::status(self.row);
-        let mut text = format!("{} is {status}\n", self.paint.strong(&self.row.id));
+        let mut text = format!("{}: {status}\n", self.paint.strong(&self.row.id));
         for cause in details::causes(self.app, self.row) {
             let _ = writeln!(text, "  because {cause}");
         }
@@ -97,7 +97,7 @@ impl Told<'_> {
         match &event.about {
             Subject::Instance(id) => id.to_string() == self.row.id,
             Subject::App(project, app) => *project == self.row.project && *app == self.row.app,
-            Subject::Project(project) => *project == self.row.project,
+            Subject::Project(project) => *project == self.row.project && event.fact.concerns(&self.row.app),
             Subject::Daemon => false,
         }
     }

@@ -2,13 +2,18 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, Exit, Failure, HealthAction, Hook, Limits, Phase, Probe, Readiness, RestartWhen, Standing};
-use crate::wire::{DescribedApp, Row};
+use crate::model::{
+    App, CronOverlap, Exit, Failure, HealthAction, Hook, Limits, Phase, Probe, Readiness, RestartWhen, Standing,
+};
+use crate::wire::{DescribedApp, HookRow, Row};
 
 use super::instances::{name, status};
 use super::lines::harmless;
 use super::time::Clock;
 use super::{Paint, Table};
+
+const SHUT_DOWN: &str = "everything was stopped by `pm shutdown`";
+const SLEEPS: &str = "nothing by itself; `pm start` or an apply by a person starts it";
 
 /// Everything about one app.
 pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
@@ -166,6 +171,7 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
         }
         Phase::Running { .. } if row.is_spec_lost => {}
         Phase::Running { .. } | Phase::Starting => causes.push("it should run".to_owned()),
+        Phase::Stopping { .. } if row.hook.is_some() => causes.push("it is to end".to_owned()),
         Phase::Stopping { .. } => causes.push("it was asked to end".to_owned()),
         Phase::Backoff { attempt, delay, .. } => {
             causes.push(format!("start {attempt} in a row was unstable, so the next one waits {delay}"));
@@ -173,6 +179,7 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
         Phase::Errored { failure } => causes.push(failure.to_string()),
         Phase::Done { exit } => causes.push(format!("it ended with {exit}, which its policy calls done")),
         Phase::Stopped if row.waits_for.is_some() => causes.push(format!("it {}", status(row).0)),
+        Phase::Stopped if row.is_shut_down => causes.push(SHUT_DOWN.to_owned()),
         Phase::Stopped if row.status == "waiting" => causes.push("its time has not come yet".to_owned()),
         Phase::Stopped => causes.push(match (&app.standing, row.slot) {
             (_, None) => "it is declared with 0 instances".to_owned(),
@@ -180,9 +187,17 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
             (other, _) => format!("it is {}", standing(other)),
         }),
     }
+    if row.is_shut_down && !row.phase.is_alive() && row.phase != Phase::Stopped {
+        causes.push(SHUT_DOWN.to_owned());
+    }
+    if let Some(HookRow { hook, runs_ms, .. }) = row.hook {
+        causes.push(format!("its hook `{}` has been running for {runs_ms}", hook.word()));
+    }
+    causes.extend(row.says.as_ref().map(|says| format!("it says of itself: {}", harmless(says))));
     let is_told = matches!(
         row.phase,
-        Phase::Errored { failure: Failure::TooManyRestarts { .. } | Failure::Exited { .. } } | Phase::Done { .. }
+        Phase::Errored { failure: Failure::TooManyRestarts { trouble: None, .. } | Failure::Exited { .. } }
+            | Phase::Done { .. }
     );
     if let Some(exit) = row.last_exit.filter(|_| !is_told) {
         let unknown = if exit == Exit::Unknown { " (nobody was watching)" } else { "" };
@@ -196,12 +211,21 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
 
 /// What happens next, by itself or by a person.
 pub(in crate::cli) fn next(app: &DescribedApp, row: &Row) -> String {
-    let due = row.next_due.map(|due| Clock::local().second(due));
-    match (due, app.spec.is_timed_task(), row.phase.is_alive()) {
-        (Some(due), true, false) => format!("it runs at {due}; `pm cron run` runs it now"),
-        (Some(due), true, true) => format!("{}; the next run is due at {due}", next_by_phase(app, row)),
-        (Some(due), false, _) => format!("{}; a restart is due at {due}", next_by_phase(app, row)),
-        (None, ..) => next_by_phase(app, row),
+    let next = next_by_phase(app, row);
+    let Some(due) = row.next_due.map(|due| Clock::local().second(due)) else { return next };
+    if !app.spec.is_timed_task() {
+        return format!("{next}; a restart is due at {due}");
+    }
+    if row.waits_for.is_some() {
+        return format!("{next}; the time at {due} is left out if it still waits then");
+    }
+    if !row.phase.is_alive() && !matches!(row.phase, Phase::Backoff { .. }) {
+        return format!("it runs at {due}; `pm cron run` runs it now");
+    }
+    match app.spec.schedule.cron_overlap {
+        CronOverlap::Skip => format!("{next}; the time at {due} is left out if this run still goes on then"),
+        CronOverlap::Queue => format!("{next}; a run that is due at {due} waits for the end of this one"),
+        CronOverlap::Replace => format!("{next}; the run that is due at {due} takes the place of this one"),
     }
 }
 
@@ -222,17 +246,27 @@ fn next_by_phase(app: &DescribedApp, row: &Row) -> String {
             RestartWhen::OnFailure => "nothing; if it ends in failure, it is started again".to_owned(),
             RestartWhen::Always => "nothing; if it ends, it is started again".to_owned(),
         },
-        Phase::Starting => "it is being started".to_owned(),
+        Phase::Starting => match row.hook {
+            Some(hook) => format!("its process is started when the hook has ended well, within {}", hook.limit_ms),
+            None => "it is being started".to_owned(),
+        },
         Phase::Stopping { .. } => {
-            format!("SIGKILL, if it has not ended {} after it was asked", app.spec.stop.kill_timeout)
+            let patience = app.spec.stop.kill_timeout;
+            match row.hook {
+                Some(HookRow { limit_ms, .. }) => format!(
+                    "it is asked to end when the hook has ended, after {limit_ms} at the latest; SIGKILL, if it has not ended {patience} after that"
+                ),
+                None => format!("SIGKILL, if it has not ended {patience} after it was asked"),
+            }
         }
         Phase::Backoff { .. } => format!("it is started again in {}", row.next_start_ms.unwrap_or_default()),
+        Phase::Done { .. } if row.is_shut_down => SLEEPS.to_owned(),
         Phase::Errored { .. } => "nothing by itself; `pm apply`, `pm start` or `pm restart` tries again".to_owned(),
         Phase::Done { .. } => "nothing; `pm restart` runs it again".to_owned(),
         Phase::Stopped if row.waits_for.is_some() => "it is started as soon as that has come".to_owned(),
         Phase::Stopped => match &app.standing {
             Standing::Stopped { is_held: true, .. } => "nothing, until `pm unhold` ends the hold".to_owned(),
-            _ => "nothing by itself; `pm start` or an apply by a person starts it".to_owned(),
+            _ => SLEEPS.to_owned(),
         },
     }
 }

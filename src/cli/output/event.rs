@@ -21,7 +21,7 @@ fn subject(about: &Subject) -> String {
 
 fn predicate(fact: &Fact) -> String {
     match fact {
-        Fact::Accepted { cause, generation, summary } => {
+        Fact::Accepted { cause, generation, summary, .. } => {
             format!("is at generation {generation}: {summary} ({})", because(cause))
         }
         Fact::Started { pid, generation: 1, cause } => format!("started as process {pid} ({})", because(cause)),
@@ -156,7 +156,7 @@ mod tests {
             "ended by itself with signal SIGKILL after 1.5s",
         );
         check(
-            Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1) } },
+            Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1), trouble: None } },
             "is not started again by itself: gave up after 3 unstable starts in a row, the last one ended with exit code 1",
         );
         let failed = |failure, exit, is_reverted| {

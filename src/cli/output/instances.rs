@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::{Millis, Phase, Readiness, Standing, WallTime};
-use crate::wire::{BriefRow, Row, WaitsFor};
+use crate::wire::{BriefRow, HookRow, Row, WaitsFor};
 
 use super::lines::harmless;
 use super::time::Clock;
@@ -40,6 +40,8 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
             waits_for: row.waits_for.as_ref(),
             waits: row.waits_ms,
             says: row.says.as_deref(),
+            hook: row.hook,
+            is_shut_down: row.is_shut_down,
             next_due: row.next_due,
             is_between_runs: row.is_between_runs,
         };
@@ -76,6 +78,8 @@ pub(in crate::cli) fn status(row: &Row) -> (Cow<'static, str>, Tone) {
         waits_for: row.waits_for.as_ref(),
         waits: row.waits_ms,
         says: row.says.as_deref(),
+        hook: row.hook,
+        is_shut_down: row.is_shut_down,
         next_due: row.next_due,
         is_between_runs: row.status == "waiting" && row.waits_for.is_none(),
     };
@@ -93,6 +97,8 @@ struct State<'a> {
     waits_for: Option<&'a WaitsFor>,
     waits: Option<Millis>,
     says: Option<&'a str>,
+    hook: Option<HookRow>,
+    is_shut_down: bool,
     next_due: Option<WallTime>,
     /// A timed task whose time has not come.
     is_between_runs: bool,
@@ -105,14 +111,15 @@ impl State<'_> {
             _ if self.is_between_runs => (self.between_runs().into(), Tone::Faint),
             None | Some(Phase::Running { .. }) if self.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
             Some(Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }) => {
-                (with("starting", last.as_deref()), Tone::Warn)
+                (with("starting", self.said(last.as_deref()).as_deref()), Tone::Warn)
             }
             Some(Phase::Running { readiness: Readiness::Failing { last, failures }, .. }) => {
-                (format!("unhealthy, {failures} in a row: {}", harmless(last)).into(), Tone::Bad)
+                let said = self.said(Some(last)).unwrap_or_default();
+                (format!("unhealthy, {failures} in a row: {}", harmless(&said)).into(), Tone::Bad)
             }
             None | Some(Phase::Running { readiness: Readiness::Ready, .. }) => (with("running", self.says), Tone::Good),
-            Some(Phase::Starting) => ("starting".into(), Tone::Warn),
-            Some(Phase::Stopping { .. }) => ("stopping".into(), Tone::Warn),
+            Some(Phase::Starting) => (with("starting", self.hook_words().as_deref()), Tone::Warn),
+            Some(Phase::Stopping { .. }) => (with("stopping", self.hook_words().as_deref()), Tone::Warn),
             Some(Phase::Backoff { attempt, .. }) => {
                 let next = self.next_start.unwrap_or_default();
                 (format!("backoff, try {} in {next}", attempt.saturating_add(1)).into(), Tone::Warn)
@@ -121,9 +128,24 @@ impl State<'_> {
                 let again = self.next_due.map(|due| format!("; again at {}", Clock::local().second(due)));
                 (format!("errored: {failure}{}", again.unwrap_or_default()).into(), Tone::Bad)
             }
+            Some(Phase::Done { exit }) if self.is_shut_down => (format!("done, {exit}; shut down").into(), Tone::Faint),
             Some(Phase::Done { exit }) => (format!("done, {exit}").into(), Tone::Good),
             Some(Phase::Stopped) => self.words_at_rest(),
         }
+    }
+
+    /// What a probe found, and what the process says of itself: `has not said READY=1 yet (says: loading 1/8)`.
+    fn said<'t>(&'t self, found: Option<&'t str>) -> Option<Cow<'t, str>> {
+        match (found, self.says) {
+            (Some(found), Some(says)) => Some(format!("{found} (says: {says})").into()),
+            (found, says) => found.or(says).map(Cow::Borrowed),
+        }
+    }
+
+    /// `hook pre_stop runs, 3s of at most 30s`.
+    fn hook_words(&self) -> Option<String> {
+        let HookRow { hook, runs_ms, limit_ms } = self.hook?;
+        Some(format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.word()))
     }
 
     fn between_runs(&self) -> String {
@@ -142,6 +164,7 @@ impl State<'_> {
                 (text.into(), Tone::Warn)
             }
             (None, Some(Standing::Stopped { is_held: true, .. })) => ("stopped, held".into(), Tone::Faint),
+            (None, _) if self.is_shut_down => ("stopped, shut down".into(), Tone::Faint),
             (None, Some(Standing::Parked)) => ("stopped, no autostart".into(), Tone::Faint),
             (None, _) => ("stopped".into(), Tone::Faint),
         }
@@ -159,7 +182,7 @@ fn or_dash<T: ToString>(value: Option<T>) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Condition, Exit, Failure, Moment, WallTime};
+    use crate::model::{Condition, Exit, Failure, Hook, Moment, WallTime};
 
     fn brief(app: &'static str, phase: Option<Phase>) -> BriefRow<'static> {
         BriefRow {
@@ -177,6 +200,8 @@ mod tests {
             waits_for: None,
             waits_ms: None,
             says: None,
+            hook: None,
+            is_shut_down: false,
             next_due: None,
             is_between_runs: false,
             memory_bytes: None,
@@ -239,6 +264,28 @@ f/0    waiting                                              -    -       0      
                 "unhealthy, 2 in a row: HTTP 503",
             ),
             (BriefRow { says: Some("3 users".into()), ..brief("a", None) }, "running: 3 users"),
+            (
+                BriefRow {
+                    says: Some("loading 1/8".into()),
+                    ..brief("a", Some(running(Readiness::Waiting { deadline: Moment(9), last: last("not yet") })))
+                },
+                "starting: not yet (says: loading 1/8)",
+            ),
+            (
+                BriefRow {
+                    says: Some("busy".into()),
+                    ..brief("a", Some(running(Readiness::Failing { last: "HTTP 503".into(), failures: 2 })))
+                },
+                "unhealthy, 2 in a row: HTTP 503 (says: busy)",
+            ),
+            (
+                BriefRow {
+                    hook: Some(HookRow { hook: Hook::PreStart, runs_ms: Millis(12_000), limit_ms: Millis(30_000) }),
+                    ..brief("a", Some(Phase::Starting))
+                },
+                "starting: hook pre_start runs, 12s of at most 30s",
+            ),
+            (BriefRow { is_shut_down: true, ..brief("a", Some(Phase::Stopped)) }, "stopped, shut down"),
             (
                 BriefRow { waits_for: Some(waits_for), waits_ms, ..brief("a", Some(Phase::Stopped)) },
                 "waits 12s for db to be ready: HTTP 503",

@@ -50,12 +50,26 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
 /// The counts: `1 roll, 1 start, +2 slots`; empty if nothing is to be done.
 pub fn counts(summary: &Summary) -> String {
     let plural = |count: u32, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    let Summary { start, roll, update, slots_added, slots_removed, rename, replace, stop, delete, drift, .. } =
-        *summary;
+    let Summary {
+        start,
+        roll,
+        update,
+        scheduled,
+        slots_added,
+        slots_removed,
+        rename,
+        replace,
+        stop,
+        delete,
+        drift,
+        ..
+    } = *summary;
+    let live = update.saturating_sub(scheduled);
     let parts = [
         (roll, plural(roll, "roll", "rolls")),
         (replace, plural(replace, "replacement", "replacements")),
-        (update, format!("{update} live")),
+        (live, format!("{live} live")),
+        (scheduled, format!("{scheduled} scheduled")),
         (start, plural(start, "start", "starts")),
         (slots_added, format!("+{}", plural(slots_added, "slot", "slots"))),
         (slots_removed, format!("-{}", plural(slots_removed, "slot", "slots"))),

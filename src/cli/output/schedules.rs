@@ -9,8 +9,12 @@ use crate::wire::{CronAnswer, ScheduleRow};
 use super::time::Clock;
 use super::{Paint, Table, Tone, harmless};
 
-/// All schedules as a table; times are those of the schedule's own zone.
+/// All schedules as a table; times are those of the schedule's own zone, marked where that is not the machine's.
 pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usize>) -> String {
+    table_beside(answer, paint, width, &Clock::local())
+}
+
+fn table_beside(answer: &CronAnswer, paint: Paint, width: Option<usize>, machine: &Clock) -> String {
     let is_many_projects = answer.schedules.windows(2).any(|pair| pair[0].project != pair[1].project);
     let mut heading = vec!["app"];
     if is_many_projects {
@@ -28,14 +32,14 @@ pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usi
         let clock = clock(row);
         match row.next.first() {
             Some(next) => {
-                table.cell(clock.second(*next)).cell(until(*next, answer.now));
+                table.cell(clock.second_beside(*next, machine)).cell(until(*next, answer.now));
             }
             None => {
                 table.toned(asleep(row), Tone::Faint).cell("-");
             }
         }
         let dash = || "-".to_owned();
-        table.cell(row.last_start.map_or_else(dash, |at| clock.second(at)));
+        table.cell(row.last_start.map_or_else(dash, |at| clock.second_beside(at, machine)));
         let result = match (row.status.as_str(), row.last_exit) {
             (status @ ("running" | "starting" | "stopping" | "backoff"), _) => status.to_owned(),
             (_, exit) => exit.map_or_else(dash, |exit| exit.to_string()),
@@ -69,6 +73,7 @@ fn until(at: WallTime, now: WallTime) -> String {
 
 fn asleep(row: &ScheduleRow) -> &'static str {
     match &row.standing {
+        None if row.is_shut_down => "asleep since `pm shutdown`",
         Some(Standing::Stopped { is_held: true, .. }) => "asleep, held",
         Some(Standing::Parked) => "asleep until `pm start`",
         Some(_) => "asleep, stopped",
@@ -91,6 +96,7 @@ mod tests {
             overlap: CronOverlap::Skip,
             status: "waiting".into(),
             standing: None,
+            is_shut_down: false,
             next: vec![WallTime(1_795_399_200_000), WallTime(1_795_485_600_000)],
             last_start: None,
             last_exit: Some(Exit::Code(0)),
@@ -102,11 +108,18 @@ mod tests {
         let stopped = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
         let asleep = ScheduleRow { next: Vec::new(), standing: Some(stopped), kind: Kind::Service, ..row("web") };
         let now = WallTime(1_795_348_800_000);
-        let answer = CronAnswer { format: 1, now, schedules: vec![row("backup"), asleep] };
-        let text = table(&answer, Paint::default(), None);
-        let lines: Vec<String> =
-            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(lines[1], "backup run 0 3 * * * Europe/Berlin 2026-11-23 03:00:00 14h - exit code 0");
+        let shut_down = ScheduleRow { next: Vec::new(), is_shut_down: true, ..row("q") };
+        let answer = CronAnswer { format: 1, now, schedules: vec![row("backup"), asleep, shut_down] };
+        let lines = |machine: &str| -> Vec<String> {
+            let machine = Clock::of(os::zone_named(machine).unwrap());
+            let text = table_beside(&answer, Paint::default(), None, &machine);
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+        };
+        let at_home = lines("Europe/Paris");
+        assert_eq!(at_home[1], "backup run 0 3 * * * Europe/Berlin 2026-11-23 03:00:00 14h - exit code 0");
+        let lines = lines("UTC");
+        assert_eq!(lines[1], "backup run 0 3 * * * Europe/Berlin 2026-11-23 03:00:00 +01:00 14h - exit code 0");
+        assert_eq!(lines[3], "q run 0 3 * * * Europe/Berlin asleep since `pm shutdown` - - exit code 0");
         assert_eq!(lines[2], "web restart 0 3 * * * Europe/Berlin asleep, stopped - - exit code 0");
         assert_eq!(
             next(&row("backup"), now),

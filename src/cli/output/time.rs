@@ -36,6 +36,11 @@ impl Clock {
         self.format(at, "%Y-%m-%d %H:%M:%S %:z")
     }
 
+    /// As [`Self::second`], with the offset where another clock shows another time.
+    pub(in crate::cli) fn second_beside(&self, at: WallTime, other: &Self) -> String {
+        if self.second(at) == other.second(at) { self.second(at) } else { self.second_with_offset(at) }
+    }
+
     fn format(&self, at: WallTime, form: &str) -> String {
         let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
         match Timestamp::from_millisecond(ms) {

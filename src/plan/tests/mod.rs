@@ -181,7 +181,9 @@ impl World {
                 epoch: declared.epoch_of(*slot),
                 started: None,
                 last_exit: None,
+                trouble: None,
                 status: None,
+                hook: None,
             };
             self.live.instances.insert(app.instance(*slot), instance);
         }
