@@ -27,6 +27,7 @@ mod quantity;
 mod readiness;
 mod triggers;
 mod update;
+mod verb;
 
 pub use app::{
     App, Condition, Kind, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run,
@@ -39,10 +40,9 @@ pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
 pub use keys::{Class, KEYS, Key, key};
 pub use live::{Exit, Failure, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
-pub use plan::{
-    ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, Verb,
-};
+pub use plan::{ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
+pub use verb::Verb;

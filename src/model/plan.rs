@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, ProjectName, UpdateStrategy};
+use super::{AppName, ProjectName, Verb};
 
 /// Apps that a line names for each verb.
 const NAMED_MAX: usize = 3;
@@ -93,103 +93,6 @@ pub struct Operation {
     pub after: Vec<AppName>,
     /// Running processes that this ends.
     pub interrupts: u32,
-}
-
-/// What is done with an app.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "verb")]
-pub enum Verb {
-    /// Nothing runs yet: start these slots.
-    Start {
-        /// Which.
-        slots: Vec<u32>,
-    },
-    /// Processes are replaced, a few slots at a time; each must stay good before the next.
-    Roll {
-        /// Which.
-        slots: Vec<u32>,
-        /// Which process comes first.
-        manner: UpdateStrategy,
-    },
-    /// Processes are replaced, a few slots at a time, each as soon as the last one is up.
-    Restart {
-        /// Which.
-        slots: Vec<u32>,
-        /// Which process comes first.
-        #[serde(default = "UpdateStrategy::in_place")]
-        manner: UpdateStrategy,
-    },
-    /// Copies are added and removed; the others are not touched.
-    Scale {
-        /// How many there were.
-        from: u32,
-        /// How many there will be.
-        to: u32,
-        /// Slots that start.
-        add: Vec<u32>,
-        /// Slots that stop.
-        remove: Vec<u32>,
-    },
-    /// New values, no process touched.
-    Update,
-    /// A new name, the process kept.
-    Rename {
-        /// The old one.
-        from: AppName,
-    },
-    /// An app takes the place of one that leaves: old stopped, new started, old again if that fails.
-    Replace {
-        /// The app that leaves.
-        old: AppName,
-        /// Slots of the new app.
-        slots: Vec<u32>,
-    },
-    /// Stop these slots, keep the declaration.
-    Stop {
-        /// Which.
-        slots: Vec<u32>,
-    },
-    /// Stop everything and forget it.
-    Delete {
-        /// Slots that exist.
-        slots: Vec<u32>,
-    },
-    /// Nothing to do.
-    Keep,
-    /// Stopped or held by a person; nothing is done.
-    Hold,
-}
-
-impl Verb {
-    /// Whether carrying it out changes anything.
-    pub fn is_change(&self) -> bool {
-        !matches!(self, Self::Keep | Self::Hold)
-    }
-
-    /// The app that leaves, or that had another name.
-    fn other_app(&self) -> Option<&AppName> {
-        match self {
-            Self::Rename { from: other } | Self::Replace { old: other, .. } => Some(other),
-            _ => None,
-        }
-    }
-
-    /// The word for `--json` and tables.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Start { .. } => "start",
-            Self::Roll { .. } => "roll",
-            Self::Restart { .. } => "restart",
-            Self::Scale { .. } => "scale",
-            Self::Update => "update",
-            Self::Rename { .. } => "rename",
-            Self::Replace { .. } => "replace",
-            Self::Stop { .. } => "stop",
-            Self::Delete { .. } => "delete",
-            Self::Keep => "keep",
-            Self::Hold => "hold",
-        }
-    }
 }
 
 /// Why an operation stands in the plan.

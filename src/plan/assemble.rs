@@ -48,9 +48,12 @@ impl<'a> Scene<'a> {
         let surviving = self.live.keys().copied().filter(|name| specs.contains_key(name)).collect();
         replace(&mut starts, &mut notes, &mut leaving, &specs, &surviving);
 
-        let (stops, mut operations): (Vec<_>, Vec<_>) =
-            starts.into_iter().partition(|operation| matches!(operation.verb, Verb::Stop { .. }));
-        operations.extend(stops.into_iter().rev());
+        let (mut operations, others): (Vec<_>, Vec<_>) =
+            starts.into_iter().partition(|operation| matches!(operation.verb, Verb::Rename { .. }));
+        let (stops, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|operation| matches!(operation.verb, Verb::Stop { .. }));
+        // What a person stops waits for nothing that is done about the rest of the app.
+        operations.extend(stops.into_iter().rev().chain(others));
         let why = if self.is_complete { Reason::NotInFile } else { Reason::DeletedByHand };
         operations.extend(deletes(&leaving, &why));
         let left = leaving.iter().map(|(name, left)| (*name, left.spec));

@@ -35,7 +35,7 @@ pub(super) fn fill_after(operations: &mut [Operation], specs: &BTreeMap<&AppName
     let mut ended: BTreeSet<AppName> = BTreeSet::new();
     for operation in operations {
         let depends_on = specs.get(&operation.app).map(|spec| &spec.depends_on);
-        if starts(&operation.verb) {
+        if operation.verb.is_start() {
             let dependencies = depends_on.into_iter().flat_map(|all| all.keys());
             operation.after = dependencies.filter(|name| started.contains(*name)).cloned().collect();
             started.insert(operation.app.clone());
@@ -45,15 +45,6 @@ pub(super) fn fill_after(operations: &mut [Operation], specs: &BTreeMap<&AppName
             operation.after = ended.iter().filter(is_dependent).cloned().collect();
             ended.insert(operation.app.clone());
         }
-    }
-}
-
-/// Whether new processes come into being.
-pub(super) fn starts(verb: &Verb) -> bool {
-    match verb {
-        Verb::Start { .. } | Verb::Roll { .. } | Verb::Restart { .. } | Verb::Replace { .. } => true,
-        Verb::Scale { add, .. } => !add.is_empty(),
-        Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => false,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 use super::slots::{is_up, running};
-use super::{Edit, Instances, instances_of, order, plan_wakeup, unready};
+use super::{Edit, Instances, instances_of, plan_wakeup, unready};
 
 /// Whether a run of an app goes on, or is tried again in a moment.
 pub fn is_going(app: &AppId, live: &Live) -> bool {
@@ -38,7 +38,7 @@ pub fn plan_edited(
     plan.keep_only(|app| targets.iter().any(|(target, _)| target == app));
     if matches!(edit, Edit::Stop { .. }) {
         // What else is missing of the app, an update that goes on or is paused, is no part of it and holds nothing up.
-        plan.operations.retain(|operation| !order::starts(&operation.verb));
+        plan.operations.retain(|operation| !operation.verb.is_start());
         plan.summary = Summary::of(&plan.operations);
         return plan;
     }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::execute::Execution;
 use super::{OperationResult, Progress, Waiting, WaitsFor};
-use crate::model::{AppId, AppName, Condition, Fact, Failure, InstanceId, Kind, Phase, Subject, Verb};
+use crate::model::{AppId, AppName, Condition, Fact, Failure, InstanceId, Kind, Phase, Subject};
 use crate::os;
 use crate::rules::{self, Standpoint};
 
@@ -167,15 +167,6 @@ impl Execution {
         let declared = desired.projects.get(&self.project).and_then(|project| project.apps.get(dependency));
         let id = AppId::new(self.project.clone(), dependency.clone());
         rules::dependency(condition, declared, |slot| live.instances.get(&id.instance(slot)))
-    }
-}
-
-/// Whether carrying it out brings new processes, which need what the app depends on.
-pub(super) fn needs_dependencies(verb: &Verb) -> bool {
-    match verb {
-        Verb::Start { .. } | Verb::Roll { .. } | Verb::Restart { .. } | Verb::Replace { .. } => true,
-        Verb::Scale { add, .. } => !add.is_empty(),
-        Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => false,
     }
 }
 

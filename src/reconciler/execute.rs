@@ -7,10 +7,9 @@ use std::time::Instant;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::conditions::{Waited, needs_dependencies};
+use super::conditions::Waited;
 use super::perform::Surroundings;
 use super::rollouts::Rollouts;
-use super::unready::slots_of;
 use super::{Intent, OperationReport, OperationResult, Progress, Report, Waiting};
 use crate::model::{
     AppName, Cause, Change, Condition, Desired, Digest, Millis, Operation, Plan, ProjectName, Standing, Verb,
@@ -145,7 +144,7 @@ impl Execution {
     async fn walk(&self, line: Line) -> Vec<OperationReport> {
         let mut reports = Vec::new();
         let mut barred_by: Option<String> = None;
-        let starts = line.operations.iter().any(|operation| needs_dependencies(&operation.verb));
+        let starts = line.operations.iter().any(|operation| operation.verb.is_start());
         let is_barred = !line.needs.is_empty()
             && tokio::select! {
                 is_barred = any_is_barred(line.needs) => is_barred,
@@ -155,7 +154,7 @@ impl Execution {
             barred_by = Some("an app that it depends on did not start".to_owned());
         }
         for operation in line.operations {
-            if barred_by.is_none() && needs_dependencies(&operation.verb) {
+            if barred_by.is_none() && operation.verb.is_start() {
                 barred_by = match Box::pin(self.wait_for_dependencies(&operation.app)).await {
                     Waited::Met => None,
                     Waited::Never(why) => Some(why),
@@ -187,11 +186,9 @@ impl Execution {
         let began = Instant::now();
         let (app, verb) = (operation.app.clone(), operation.verb.word().to_owned());
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
-        let is_rolled = matches!(operation.verb, Verb::Roll { .. } | Verb::Restart { .. });
         let result = tokio::select! {
             result = self.perform(operation) => result,
-            () = Box::pin(self.show_unready(&app, slots_of(&operation.verb))), if self.may_be_unready(&app) => OperationResult::Superseded, // never
-            () = Box::pin(self.show_pause(&app)), if is_rolled => OperationResult::Superseded, // never
+            never = Box::pin(self.show(operation)) => match never {},
         };
         self.remember(operation, &result);
         self.conclude(operation, &result).await;
@@ -207,7 +204,7 @@ impl Execution {
         let _ = self.progress.send(Progress::Began { app: app.clone(), verb: verb.clone() });
         let result = tokio::select! {
             result = self.come_up(app, slots) => result,
-            () = self.show_unready(app, slots) => OperationResult::Superseded, // never
+            never = self.show_unready(app, slots) => match never {},
         };
         let report = OperationReport { app: app.clone(), verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
@@ -307,25 +304,15 @@ fn lines(operations: Vec<Operation>, awaited: &Awaited, needs_good: impl Fn(&App
     let gates: BTreeMap<AppName, watch::Sender<Gate>> =
         lines.iter().map(|line| (line.app.clone(), line.gate.clone())).collect();
     for line in &mut lines {
-        line.operations.sort_by_key(|operation| turn(&operation.verb));
         let after = line.operations.iter().flat_map(|operation| &operation.after);
         let others = after.filter(|app| **app != line.app);
         line.needs = others.filter_map(|app| gates.get(app)).map(watch::Sender::subscribe).collect();
-        if !awaited.is_empty() && line.operations.iter().any(|operation| needs_dependencies(&operation.verb)) {
+        if !awaited.is_empty() && line.operations.iter().any(|operation| operation.verb.is_start()) {
             let young = needs_good(&line.app).into_iter().filter(|app| awaited.contains_key(app));
             line.needs.extend(young.filter_map(|app| gates.get(&app)).map(watch::Sender::subscribe));
         }
     }
     lines
-}
-
-/// What a person stops waits for nothing that is done about the rest of the app.
-fn turn(verb: &Verb) -> u8 {
-    match verb {
-        Verb::Rename { .. } => 0,
-        Verb::Stop { .. } => 1,
-        _ => 2,
-    }
 }
 
 /// Every app that a plan touches, by its old and by its new name.

@@ -1,17 +1,15 @@
 //! The end of a rolling update: nothing is kept of a good one, a bad one goes back to what the app was before.
 
-use std::sync::Arc;
-
 use super::OperationResult;
 use super::execute::Execution;
-use super::perform::declared_in;
+use super::perform::{declared_in, launch_of};
 use super::rollout::at_once;
 use crate::model::{
     AppName, Cause, Change, Declared, Fact, Failure, Form, InstanceId, LiveInstance, Operation, Phase, Subject, Update,
     UpdateStrategy, Verb,
 };
 use crate::plan::is_of_form;
-use crate::supervisor::{Launch, Task};
+use crate::supervisor::Task;
 
 impl Execution {
     /// What failed goes back to the form before, declared and running, unless the file does not want that, somebody
@@ -56,14 +54,7 @@ impl Execution {
         let Some(declared) = declared_in(&self.desired.borrow(), &self.project, app).cloned() else {
             return OperationResult::Superseded;
         };
-        let old = |slot| Launch {
-            epoch: declared.epoch_of(slot),
-            spec: Arc::clone(&before.spec),
-            digest: before.digest,
-            base: Arc::clone(&before.base),
-            base_digest: before.base_digest,
-            cause: Cause::Revert,
-        };
+        let old = |slot| launch_of(&declared, slot, Cause::Revert);
         let is_wanted = |slot| {
             let desired = self.desired.borrow();
             let now = declared_in(&desired, &self.project, app).filter(|now| now.is_but_for_stops(&declared));
@@ -74,7 +65,7 @@ impl Execution {
         let mut manner = manner;
         if others.iter().any(|(_, live)| live.spec.shuts_out(&before.spec)) {
             manner = UpdateStrategy::Together;
-            let stopped = self.all(app, &slots, |slot| is_wanted(slot).then(|| Task::Stop(self.cause.clone()))).await;
+            let stopped = self.all(app, &slots, |slot| is_wanted(slot).then_some(Task::Stop(Cause::Revert))).await;
             if stopped == OperationResult::Superseded {
                 return stopped;
             }

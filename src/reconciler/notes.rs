@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::conditions::needs_dependencies;
 use crate::model::{App, AppId, Live, Note, Plan, Proposed, Verb};
 use crate::os::ListenerLookup;
 use crate::supervisor::Supervisor;
@@ -16,7 +15,7 @@ pub(super) fn add(plan: &mut Plan, proposed: &Proposed, live: &Live, supervisor:
     let mut ports: Vec<(&App, u16)> = Vec::new();
     for app in &proposed.apps {
         let verbs = plan.operations.iter().filter(|one| one.app == app.name).map(|one| &one.verb);
-        let verbs: Vec<&Verb> = verbs.filter(|verb| needs_dependencies(verb)).collect();
+        let verbs: Vec<&Verb> = verbs.filter(|verb| verb.is_start()).collect();
         if verbs.is_empty() {
             continue;
         }

@@ -11,8 +11,8 @@ use super::execute::Execution;
 use crate::events::Events;
 use crate::logs::{self, LogQuery, Source};
 use crate::model::{
-    AppId, AppName, Change, Declared, Desired, Failure, InstanceId, LiveInstance, Operation, Phase, Project,
-    ProjectName, Stream, UpdateStrategy, Verb, WallTime,
+    AppId, AppName, Cause, Change, Declared, Desired, Failure, Form, InstanceId, LiveInstance, Operation, Phase,
+    Project, ProjectName, Stream, UpdateStrategy, Verb, WallTime,
 };
 use crate::os::{Home, Worker};
 use crate::plan::is_of_form;
@@ -288,15 +288,7 @@ impl Execution {
     }
 
     pub(super) fn launch(&self, app: &AppName, slot: u32) -> Option<Launch> {
-        let declared = self.declared(app)?;
-        Some(Launch {
-            epoch: declared.epoch_of(slot),
-            spec: declared.spec,
-            digest: declared.digest,
-            base: declared.base,
-            base_digest: declared.base_digest,
-            cause: self.cause.clone(),
-        })
+        Some(launch_of(&self.declared(app)?, slot, self.cause.clone()))
     }
 
     pub(super) fn id(&self, app: &AppName) -> AppId {
@@ -313,6 +305,12 @@ impl Execution {
         let ids = live.instances.keys().filter(|id| id.app.project == self.project && id.app.name == *app);
         ids.filter(|id| !id.is_successor).map(|id| id.slot).collect()
     }
+}
+
+/// The process of a slot, as it is declared.
+pub(super) fn launch_of(declared: &Declared, slot: u32, cause: Cause) -> Launch {
+    let Form { spec, digest, base, base_digest } = declared.form();
+    Launch { spec, digest, base, base_digest, epoch: declared.epoch_of(slot), cause }
 }
 
 /// What became of a process in its first moments.

@@ -1,11 +1,12 @@
 //! Says of whom an operation waits to be ready, and why that is not so yet; and that a person holds it up.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::Progress;
 use super::execute::Execution;
-use crate::model::{AppName, HookUnderWay, InstanceId, LiveInstance, Phase, Readiness, Verb};
+use crate::model::{AppName, HookUnderWay, InstanceId, LiveInstance, Operation, Phase, Readiness, Verb};
 
 /// Most processes are ready before anybody could read it.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
@@ -13,8 +14,18 @@ const SHOW_AFTER: Duration = Duration::from_secs(1);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 impl Execution {
-    /// Tells each reason once, while these slots come up. Never ends by itself.
-    pub(super) async fn show_unready(&self, app: &AppName, slots: &[u32]) {
+    /// Tells what holds an operation up, while it is carried out.
+    pub(super) async fn show(&self, operation: &Operation) -> Infallible {
+        let (app, verb) = (&operation.app, &operation.verb);
+        tokio::select! {
+            never = self.show_unready(app, verb.new_processes()), if self.may_be_unready(app) => never,
+            never = self.show_pause(app), if matches!(verb, Verb::Roll { .. } | Verb::Restart { .. }) => never,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Tells each reason once, while these slots come up.
+    pub(super) async fn show_unready(&self, app: &AppName, slots: &[u32]) -> Infallible {
         tokio::time::sleep(SHOW_AFTER).await;
         let instances = self.instances(app, slots);
         let instances: Vec<_> = instances.iter().cloned().map(InstanceId::successor).chain(instances.clone()).collect();
@@ -36,11 +47,9 @@ impl Execution {
             tokio::time::sleep(LOOK_AGAIN_AFTER).await;
         }
     }
-}
 
-impl Execution {
-    /// Tells that the rolling update which an operation is, or stands behind, is paused. Never ends by itself.
-    pub(super) async fn show_pause(&self, app: &AppName) {
+    /// Tells that the rolling update which an operation is, or stands behind, is paused.
+    async fn show_pause(&self, app: &AppName) -> Infallible {
         let id = self.id(app);
         loop {
             self.rollouts.is_paused(&id, true).await;
@@ -48,18 +57,6 @@ impl Execution {
             let _ = self.progress.send(Progress::Paused { app: app.clone() });
             self.rollouts.is_paused(&id, false).await;
         }
-    }
-}
-
-/// The slots that get new processes by it.
-pub(super) fn slots_of(verb: &Verb) -> &[u32] {
-    match verb {
-        Verb::Start { slots }
-        | Verb::Roll { slots, .. }
-        | Verb::Restart { slots, .. }
-        | Verb::Replace { slots, .. } => slots,
-        Verb::Scale { add, .. } => add,
-        Verb::Update | Verb::Rename { .. } | Verb::Stop { .. } | Verb::Delete { .. } | Verb::Keep | Verb::Hold => &[],
     }
 }
 

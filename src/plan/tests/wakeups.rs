@@ -43,7 +43,7 @@ fn an_apply_that_was_cut_short_is_finished() {
     let decision = world.decide(&proposed(new), &ApplyOptions::default()).unwrap();
     world.store(decision.changes);
     let plan = world.wake();
-    assert_eq!(verbs(&plan), ["roll api [0]", "rename old to kept", "start new [0]", "delete gone [0]"]);
+    assert_eq!(verbs(&plan), ["rename old to kept", "roll api [0]", "start new [0]", "delete gone [0]"]);
     assert_eq!(reasons(&plan, "api"), [Reason::OutOfDate]);
     assert_eq!(world.wake().operations, []);
 }

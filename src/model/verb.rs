@@ -1,0 +1,121 @@
+//! The steps that a plan is made of.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AppName, UpdateStrategy};
+
+/// What is done with an app.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verb")]
+pub enum Verb {
+    /// Nothing runs yet: start these slots.
+    Start {
+        /// Which.
+        slots: Vec<u32>,
+    },
+    /// Processes are replaced, a few slots at a time; each must stay good before the next.
+    Roll {
+        /// Which.
+        slots: Vec<u32>,
+        /// Which process comes first.
+        manner: UpdateStrategy,
+    },
+    /// Processes are replaced, a few slots at a time, each as soon as the last one is up.
+    Restart {
+        /// Which.
+        slots: Vec<u32>,
+        /// Which process comes first.
+        #[serde(default = "UpdateStrategy::in_place")]
+        manner: UpdateStrategy,
+    },
+    /// Copies are added and removed; the others are not touched.
+    Scale {
+        /// How many there were.
+        from: u32,
+        /// How many there will be.
+        to: u32,
+        /// Slots that start.
+        add: Vec<u32>,
+        /// Slots that stop.
+        remove: Vec<u32>,
+    },
+    /// New values, no process touched.
+    Update,
+    /// A new name, the process kept.
+    Rename {
+        /// The old one.
+        from: AppName,
+    },
+    /// An app takes the place of one that leaves: old stopped, new started, old again if that fails.
+    Replace {
+        /// The app that leaves.
+        old: AppName,
+        /// Slots of the new app.
+        slots: Vec<u32>,
+    },
+    /// Stop these slots, keep the declaration.
+    Stop {
+        /// Which.
+        slots: Vec<u32>,
+    },
+    /// Stop everything and forget it.
+    Delete {
+        /// Slots that exist.
+        slots: Vec<u32>,
+    },
+    /// Nothing to do.
+    Keep,
+    /// Stopped or held by a person; nothing is done.
+    Hold,
+}
+
+impl Verb {
+    /// Whether carrying it out changes anything.
+    pub fn is_change(&self) -> bool {
+        !matches!(self, Self::Keep | Self::Hold)
+    }
+
+    /// The slots that get new processes by it.
+    pub fn new_processes(&self) -> &[u32] {
+        match self {
+            Self::Start { slots }
+            | Self::Roll { slots, .. }
+            | Self::Restart { slots, .. }
+            | Self::Replace { slots, .. } => slots,
+            Self::Scale { add, .. } => add,
+            Self::Update | Self::Rename { .. } | Self::Stop { .. } | Self::Delete { .. } | Self::Keep | Self::Hold => {
+                &[]
+            }
+        }
+    }
+
+    /// Whether it brings new processes: they need what the app depends on.
+    pub fn is_start(&self) -> bool {
+        !self.new_processes().is_empty()
+    }
+
+    /// The app that leaves, or that had another name.
+    pub(super) fn other_app(&self) -> Option<&AppName> {
+        match self {
+            Self::Rename { from: other } | Self::Replace { old: other, .. } => Some(other),
+            _ => None,
+        }
+    }
+
+    /// The word for `--json` and tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Start { .. } => "start",
+            Self::Roll { .. } => "roll",
+            Self::Restart { .. } => "restart",
+            Self::Scale { .. } => "scale",
+            Self::Update => "update",
+            Self::Rename { .. } => "rename",
+            Self::Replace { .. } => "replace",
+            Self::Stop { .. } => "stop",
+            Self::Delete { .. } => "delete",
+            Self::Keep => "keep",
+            Self::Hold => "hold",
+        }
+    }
+}
