@@ -53,9 +53,8 @@ fn search(pid: u32, inode: u64) -> io::Result<Option<OwnedFd>> {
         let path = entry?.path();
         match fs::read_link(&path) {
             Ok(found) if found == wanted => {}
-            // Closed meanwhile, or another one.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
-            Ok(_) | Err(_) => continue,
+            Ok(_) | Err(_) => continue, // another one, or closed meanwhile
         }
         // Held without opening it: by now the number may stand for something else.
         if let Ok(held) = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&path)
