@@ -12,8 +12,8 @@ use super::rows::with_forgotten;
 use super::select::select;
 use super::stream::Outlet;
 use super::{Context, Leave, daemon};
-use crate::model::{Actor, ProjectName};
-use crate::reconciler::{Accepted, Edit, Progress, Target};
+use crate::model::{Actor, Edit, Progress, ProjectName, Target};
+use crate::reconciler::Accepted;
 use crate::wire::{
     AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, FORMAT, PlanAnswer, PlanRequest, Problem, ProblemCode,
     ProjectReport, Query,

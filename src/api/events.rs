@@ -10,8 +10,7 @@ use super::answer::{self, Answer, Failed};
 use super::select::select;
 use super::stream::Outlet;
 use crate::events::EventQuery;
-use crate::model::{AppName, Event, ProjectName, Subject};
-use crate::reconciler::Target;
+use crate::model::{AppName, Event, ProjectName, Subject, Target};
 use crate::wire::{EventMessage, EventsAnswer, EventsQuery, FORMAT, Problem, ProblemCode, Query};
 
 /// Events that one answer may hold.

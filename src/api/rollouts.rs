@@ -9,7 +9,7 @@ use super::select::select;
 use crate::wire::{FORMAT, Problem, ProblemCode, RolloutRequest, RolloutsAnswer};
 
 pub(super) async fn list(State(context): State<Context>) -> Answer {
-    Ok(answer::json(&RolloutsAnswer { format: FORMAT, rollouts: context.reconciler.rollouts() }))
+    Ok(answer::json(&RolloutsAnswer { format: FORMAT, rollouts: context.reconciler.rollouts().await? }))
 }
 
 pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer {
@@ -27,6 +27,6 @@ pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer 
         return Err(problem.hint("`pm rollout status` lists what is under way").into());
     }
     let rollouts =
-        context.reconciler.rollouts().into_iter().filter(|rollout| followed.contains(&rollout.app)).collect();
+        context.reconciler.rollouts().await?.into_iter().filter(|rollout| followed.contains(&rollout.app)).collect();
     Ok(answer::json(&RolloutsAnswer { format: FORMAT, rollouts }))
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::model::{
     App, AppId, AppName, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
-    Readiness, Run, Standing, WallTime,
+    Readiness, Run, Standing, Target, WaitsFor, WallTime,
 };
 use crate::plan;
-use crate::reconciler::{Target, Waiting, WaitsFor};
+use crate::reconciler::Waiting;
 use crate::sensors::Used;
 use crate::wire::{BriefRow, HookRow, Row};
 

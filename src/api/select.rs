@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::model::{AppId, AppName, Desired, Project, ProjectName};
-use crate::reconciler::Target;
+use crate::model::{AppId, AppName, Desired, Project, ProjectName, Target};
 use crate::wire::{Problem, ProblemCode, Scope, Selection};
 
 /// Candidates named in an error.

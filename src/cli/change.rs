@@ -10,7 +10,7 @@ use super::fail::{Code, CommandError, Ending};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{Millis, Origin, Plan};
+use crate::model::{Millis, Origin, Plan, VerbKind};
 use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
 use crate::wire::{Edit, OperationResult, Progress};
@@ -115,7 +115,7 @@ struct Follower<'a> {
     projects: Vec<ProjectRow>,
     plans: Vec<AcceptedPlan>,
     /// (verb, app) of what is going on.
-    active: Vec<(String, String)>,
+    active: Vec<(VerbKind, String)>,
     /// Who waits for whom, as far as it was told in a line of its own.
     told_waits: Vec<String>,
 }
@@ -200,7 +200,7 @@ impl<'a> Follower<'a> {
             Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
-            self.session.screen.status(&progress::going_on(verb, app, self.active.len() - 1))?;
+            self.session.screen.status(&progress::going_on(*verb, app, self.active.len() - 1))?;
         }
         Ok(())
     }
@@ -303,7 +303,7 @@ mod tests {
         let code = |results: Vec<OperationResult>| {
             let operation = |result| OperationReport {
                 app: "api".parse().unwrap(),
-                verb: "start".to_owned(),
+                verb: VerbKind::Start,
                 result,
                 took: Millis(1),
             };

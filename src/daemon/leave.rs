@@ -9,9 +9,8 @@ use tokio::sync::watch;
 use super::boot::Daemon;
 use crate::anchor;
 use crate::api::{self, Context, Leave};
-use crate::model::{Actor, Fact, Subject};
+use crate::model::{Actor, Fact, Progress, Subject};
 use crate::os;
-use crate::reconciler::Progress;
 
 /// The anchor starts another daemon after this code (and after any other but 0).
 const NEXT_DAEMON: u8 = 75;

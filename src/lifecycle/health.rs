@@ -1,6 +1,6 @@
 //! Whether a living process is good: what probes and samples say about it, and what follows.
 
-use super::{Effect, End, Machine, OrderEnd, State, Then};
+use super::{Effect, End, Machine, State, Then};
 use crate::model::{Bytes, Cause, Exit, Fact, Failure, HealthAction, Hook, Millis, Moment, Readiness};
 
 impl Machine {
@@ -20,7 +20,6 @@ impl Machine {
                 *readiness = Readiness::Ready;
                 effects.push(Effect::Tell(Fact::Ready { after: now.since(since) }));
                 self.run_hook(Hook::PostReady, effects);
-                effects.push(Effect::Settle(OrderEnd::Done));
             }
             (Readiness::Waiting { last, .. }, Err(why)) => *last = Some(why),
             (Readiness::Failing { .. }, Ok(())) => {

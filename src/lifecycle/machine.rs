@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Rest, State, Then};
-use crate::model::{App, Bytes, Cause, Exit, Fact, Failure, Hook, Millis, Moment, Phase, Readiness};
+use super::{Rest, State};
+use crate::model::{App, Bytes, Cause, Exit, Fact, Failure, Following, Hook, Millis, Moment, Phase, Readiness};
 
 /// One instance: its state and what it remembers between states.
 #[derive(Clone, PartialEq, Debug)]
@@ -124,30 +124,8 @@ pub enum Effect {
     Sweep,
     /// State a fact.
     Tell(Fact),
-    /// The order that is waiting has come to its end.
-    Settle(OrderEnd),
     /// Give the row back; the machine is over.
     Forget,
-}
-
-/// How a waiting order ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum OrderEnd {
-    /// As asked.
-    Done,
-    /// Not.
-    Failed(Failure),
-}
-
-/// What somebody may expect who waits for an instance to be good, and asks for nothing.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Prospect {
-    /// A process is on its way up: [`Effect::Settle`] will say how that ended.
-    Open,
-    /// That has been said already.
-    Settled(OrderEnd),
-    /// No process is wanted.
-    None,
 }
 
 impl Machine {
@@ -181,23 +159,19 @@ impl Machine {
         }
     }
 
-    /// What is to come of it if nobody asks for anything.
-    pub fn prospect(&self) -> Prospect {
+    /// What follows once its process is gone, while it is being ended.
+    pub fn following(&self) -> Option<Following> {
         match &self.state {
-            State::Preparing { .. }
-            | State::Waiting { .. }
-            | State::Running { readiness: Readiness::Waiting { .. }, .. }
-            | State::Starting { then: None | Some(Then::Again(_)), .. }
-            | State::Leaving { then: Then::Again(_) | Then::Judge { .. }, .. }
-            | State::Stopping { then: Then::Again(_) | Then::Judge { .. }, .. } => Prospect::Open,
-            State::Running { .. } | State::Resting(Rest::Done(_)) => Prospect::Settled(OrderEnd::Done),
-            State::Resting(Rest::Errored(failure)) => Prospect::Settled(OrderEnd::Failed(failure.clone())),
+            State::Leaving { then, .. } | State::Stopping { then, .. } | State::Starting { then: Some(then), .. } => {
+                Some(then.following())
+            }
             State::Unknown
-            | State::Resting(Rest::Stopped)
-            | State::Starting { .. }
-            | State::Leaving { .. }
-            | State::Stopping { .. }
-            | State::Gone => Prospect::None,
+            | State::Resting(_)
+            | State::Preparing { .. }
+            | State::Starting { then: None, .. }
+            | State::Running { .. }
+            | State::Waiting { .. }
+            | State::Gone => None,
         }
     }
 

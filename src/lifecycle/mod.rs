@@ -38,6 +38,6 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use machine::{Effect, Input, Machine, OrderEnd, Prospect};
+pub use machine::{Effect, Input, Machine};
 pub use recover::{Found, Standing};
 pub use state::{End, Rest, State, Then};

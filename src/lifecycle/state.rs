@@ -1,6 +1,6 @@
 //! The states of an instance; each carries exactly the data that exists in it.
 
-use crate::model::{Cause, Exit, Failure, Millis, Moment, Readiness};
+use crate::model::{Cause, Exit, Failure, Following, Millis, Moment, Readiness};
 
 /// Where one instance stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -94,6 +94,18 @@ pub enum Then {
         /// How long it ran.
         uptime: Millis,
     },
+}
+
+impl Then {
+    /// As observers see it.
+    pub(super) fn following(&self) -> Following {
+        match self {
+            Self::Rest => Following::Rest,
+            Self::Again(_) => Following::Start,
+            Self::Gone => Following::Removal,
+            Self::Judge { .. } => Following::Verdict,
+        }
+    }
 }
 
 /// An end that no person asked for.

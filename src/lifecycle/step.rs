@@ -1,6 +1,6 @@
 //! The transition function: every state answers every input.
 
-use super::{Effect, End, Input, Machine, OrderEnd, Rest, State, Then};
+use super::{Effect, End, Input, Machine, Rest, State, Then};
 use crate::model::{Cause, Exit, Fact, Failure, Hook, Millis, Moment, Readiness};
 use crate::rules::{Verdict, after_exit, after_trouble};
 
@@ -47,12 +47,7 @@ impl Machine {
                 self.spawn(cause, now, effects);
             }
             State::Starting { then, .. } => *then = None,
-            // Whoever waits for a process that is not good yet goes on waiting.
-            State::Preparing { .. }
-            | State::Running { readiness: Readiness::Waiting { .. }, .. }
-            | State::Unknown
-            | State::Gone => {}
-            State::Running { .. } => effects.push(Effect::Settle(OrderEnd::Done)),
+            State::Preparing { .. } | State::Running { .. } | State::Unknown | State::Gone => {}
             State::Leaving { then, .. } | State::Stopping { then, .. } => *then = Then::Again(cause),
         }
     }
@@ -114,7 +109,6 @@ impl Machine {
         match then {
             None if self.policy.ready.is_none() => {
                 self.run_hook(Hook::PostReady, effects);
-                effects.push(Effect::Settle(OrderEnd::Done));
             }
             None => {}
             Some(then) => self.end(then, cause, now, effects),
@@ -256,7 +250,6 @@ impl Machine {
                 if !was_down {
                     effects.push(Effect::Tell(Fact::Stopped));
                 }
-                effects.push(Effect::Settle(OrderEnd::Done));
             }
             Then::Again(cause) => {
                 self.unstable = 0;
@@ -266,7 +259,6 @@ impl Machine {
             Then::Gone => {
                 self.state = State::Gone;
                 effects.push(Effect::Tell(Fact::Deleted));
-                effects.push(Effect::Settle(OrderEnd::Done));
                 effects.push(Effect::Forget);
             }
             Then::Judge { end, uptime } => self.judge(&end, uptime, None, now, effects),
@@ -291,12 +283,10 @@ impl Machine {
             Verdict::GiveUp(_) | Verdict::Again { .. } if self.is_successor => {
                 let failure = spawn_failure.or_else(|| end.start_failure()).unwrap_or(Failure::Exited { exit });
                 self.state = State::Resting(Rest::Errored(failure.clone()));
-                effects.push(Effect::Settle(OrderEnd::Failed(failure)));
             }
             Verdict::Done => {
                 self.state = State::Resting(Rest::Done(exit));
                 effects.push(Effect::Tell(Fact::Completed { exit }));
-                effects.push(Effect::Settle(OrderEnd::Done));
             }
             Verdict::GiveUp(failure) => {
                 if let Failure::TooManyRestarts { starts, .. } = failure {
@@ -307,9 +297,7 @@ impl Machine {
             Verdict::Again { delay, unstable } => {
                 self.unstable = unstable;
                 self.last_delay = delay;
-                if let Some(failure) = spawn_failure.or_else(|| end.start_failure()) {
-                    effects.push(Effect::Settle(OrderEnd::Failed(failure)));
-                }
+                self.trouble = spawn_failure.or_else(|| end.start_failure());
                 if delay.0 == 0 {
                     return self.spawn(end.cause(), now, effects);
                 }
@@ -334,9 +322,8 @@ impl Machine {
 
     fn give_up(&mut self, failure: Failure, effects: &mut Vec<Effect>) {
         self.state = State::Resting(Rest::Errored(failure.clone()));
-        effects.push(Effect::Tell(Fact::GaveUp { failure: failure.clone() }));
+        effects.push(Effect::Tell(Fact::GaveUp { failure }));
         self.run_hook(Hook::OnGiveUp, effects);
-        effects.push(Effect::Settle(OrderEnd::Failed(failure)));
     }
 
     fn spawn(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {

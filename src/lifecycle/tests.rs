@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::samples::app;
 use super::*;
 use crate::model::{
-    Bytes, Cause, Exit, Fact, Failure, Health, HealthAction, Hook, Millis, Moment, Probe, Readiness, Ready, RestartWhen,
+    Bytes, Cause, Exit, Fact, Failure, Following, Health, HealthAction, Hook, Millis, Moment, Probe, Readiness, Ready,
+    RestartWhen,
 };
 
 fn machine() -> Machine {
@@ -39,7 +40,7 @@ fn a_start_spawns_once_and_settles_when_the_process_runs() {
     let mut machine = machine();
     assert_eq!(machine.step(Input::Start(command()), Moment(0)), [Effect::Spawn { generation: 1 }]);
     assert_eq!(deeds(machine.step(Input::Start(command()), Moment(1))), []);
-    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), []);
     assert_eq!(machine.state, State::Running { since: Moment(2), readiness: Readiness::Ready });
 }
 
@@ -57,8 +58,7 @@ fn a_successor_that_fails_is_not_tried_again() {
     let mut machine = Machine { is_successor: true, ..running() };
     machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
     let failure = Failure::Exited { exit: Exit::Code(1) };
-    let settled = Effect::Settle(OrderEnd::Failed(failure.clone()));
-    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [settled]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), []);
     assert_eq!(machine.state, State::Resting(Rest::Errored(failure)));
 }
 
@@ -109,7 +109,7 @@ fn a_stop_asks_then_kills_and_ends_only_when_nothing_is_left() {
     assert_eq!(machine.step(Input::Alarm, Moment(10_100)), [Effect::Kill { is_first: true }]);
     let killed = Input::Exited { generation: 1, exit: Exit::Signal(9) };
     assert_eq!(deeds(machine.step(killed, Moment(10_101))), [Effect::Sweep]);
-    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_101))), [Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_101))), []);
     assert_eq!(machine.state, State::Resting(Rest::Stopped));
 }
 
@@ -135,7 +135,7 @@ fn a_program_that_cannot_be_executed_is_reported_to_the_person_who_asked() {
     let mut machine = machine();
     machine.step(Input::Start(command()), Moment(0));
     let effects = machine.step(no_program(), Moment(0));
-    assert!(matches!(effects.last(), Some(Effect::Settle(OrderEnd::Failed(_)))), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::Tell(_), Effect::Tell(Fact::GaveUp { .. })]), "{effects:?}");
     assert!(matches!(machine.state, State::Resting(Rest::Errored(_))));
     assert_eq!(machine.step(Input::Start(command()), Moment(9)), [Effect::Spawn { generation: 2 }]);
 }
@@ -261,7 +261,7 @@ fn a_hook_comes_before_the_start_and_its_failure_is_a_failed_start() {
     failing.step(Input::Start(command()), Moment(0));
     let failure = Failure::Hook { hook: Hook::PreStart, message: "exit code 1".into() };
     let effects = hook_ended(&mut failing, Hook::PreStart, Err("exit code 1"), 5);
-    assert_eq!(effects, [Effect::Hook(Hook::OnGiveUp), Effect::Settle(OrderEnd::Failed(failure.clone()))]);
+    assert_eq!(effects, [Effect::Hook(Hook::OnGiveUp)]);
     assert_eq!(failing.state, State::Resting(Rest::Errored(failure)));
 }
 
@@ -270,7 +270,7 @@ fn a_stop_during_the_first_hook_ends_it_and_nothing_is_started() {
     let mut machine = hooked(true);
     machine.step(Input::Start(command()), Moment(0));
     let effects = deeds(machine.step(Input::Stop(command()), Moment(1)));
-    assert_eq!(effects, [Effect::EndHook(Hook::PreStart), Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(effects, [Effect::EndHook(Hook::PreStart)]);
     assert_eq!(hook_ended(&mut machine, Hook::PreStart, Ok(()), 2), []);
     assert_eq!(machine.state, State::Resting(Rest::Stopped));
 }
@@ -282,7 +282,7 @@ fn a_stop_waits_for_its_hook_and_goes_on_whatever_it_said() {
         machine.step(Input::Start(command()), Moment(0));
         hook_ended(&mut machine, Hook::PreStart, Ok(()), 0);
         let up = deeds(machine.step(Input::Spawned { pid: 7 }, Moment(0)));
-        assert_eq!(up, [Effect::Hook(Hook::PostReady), Effect::Settle(OrderEnd::Done)]);
+        assert_eq!(up, [Effect::Hook(Hook::PostReady)]);
         let stop = deeds(machine.step(Input::Stop(command()), Moment(9)));
         assert_eq!(stop, [Effect::EndHook(Hook::PostReady), Effect::Hook(Hook::PreStop)]);
         assert_eq!(hook_ended(&mut machine, Hook::PreStop, result, 10), [Effect::Ask]);
@@ -331,17 +331,16 @@ fn answer(machine: &mut Machine, result: Result<(), &str>, at: u64) -> Vec<Effec
     machine.step(Input::Probed { generation, result: result.map_err(str::to_owned) }, Moment(at))
 }
 
-fn unready() -> Effect {
-    let last = Some("refused".to_owned());
-    Effect::Settle(OrderEnd::Failed(Failure::NotReady { after: Millis::seconds(30), last }))
+fn unready() -> Failure {
+    Failure::NotReady { after: Millis::seconds(30), last: Some("refused".to_owned()) }
 }
 
 #[test]
-fn an_order_waits_until_the_process_is_good() {
+fn a_process_is_ready_when_its_probe_says_so() {
     let mut machine = probed();
     assert_eq!(machine.alarm(), Some(Moment(30_000)));
     assert_eq!(answer(&mut machine, Err("refused"), 10), []);
-    assert_eq!(deeds(answer(&mut machine, Ok(()), 20)), [Effect::Settle(OrderEnd::Done)]);
+    assert_eq!(deeds(answer(&mut machine, Ok(()), 20)), []);
     assert_eq!(machine.state, State::Running { since: Moment(0), readiness: Readiness::Ready });
     assert_eq!(machine.alarm(), None);
 }
@@ -353,28 +352,26 @@ fn a_process_that_is_not_good_in_time_is_ended_told_and_tried_again() {
     assert_eq!(deeds(machine.step(Input::Alarm, Moment(30_000))), [Effect::Ask]);
     machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(30_001));
     let effects = deeds(machine.step(Input::Swept { left: 0 }, Moment(30_001)));
-    assert_eq!(effects, [unready(), Effect::Spawn { generation: 2 }]);
-    assert_eq!(machine.restarts, 1);
+    assert_eq!(effects, [Effect::Spawn { generation: 2 }]);
+    assert_eq!((machine.restarts, machine.trouble), (1, Some(unready())));
 }
 
 #[test]
-fn who_asks_for_nothing_may_wait_for_the_end_of_a_start_and_for_nothing_else() {
-    assert_eq!(machine().prospect(), Prospect::None, "nothing was asked for yet");
-    let mut machine = probed();
-    assert_eq!(machine.prospect(), Prospect::Open);
+fn what_follows_the_end_of_a_process_is_seen_while_it_is_ended() {
+    let mut machine = running();
+    assert_eq!(machine.following(), None);
+    for (input, following) in [
+        (Input::Restart(command()), Following::Start),
+        (Input::Stop(command()), Following::Rest),
+        (Input::Start(command()), Following::Start),
+        (Input::Delete(command()), Following::Removal),
+    ] {
+        machine.step(input, Moment(7));
+        assert_eq!(machine.following(), Some(following));
+    }
+    let mut machine = running();
     machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
-    assert_eq!(machine.prospect(), Prospect::Open, "those who wait are told after the sweep");
-    machine.step(Input::Swept { left: 0 }, Moment(5));
-    machine.step(Input::Spawned { pid: 8 }, Moment(5));
-    machine.step(Input::Probed { generation: 2, result: Ok(()) }, Moment(6));
-    assert_eq!(machine.prospect(), Prospect::Settled(OrderEnd::Done));
-    machine.step(Input::Stop(command()), Moment(7));
-    assert_eq!(machine.prospect(), Prospect::None);
-    machine.step(Input::Start(command()), Moment(7));
-    assert_eq!(machine.prospect(), Prospect::Open, "it is started again when the old one is gone");
-    let failure = Failure::Aborted;
-    machine.state = State::Resting(Rest::Errored(failure.clone()));
-    assert_eq!(machine.prospect(), Prospect::Settled(OrderEnd::Failed(failure)));
+    assert_eq!(machine.following(), Some(Following::Verdict));
 }
 
 #[test]
@@ -383,7 +380,7 @@ fn a_process_that_ends_before_it_is_good_has_failed_for_those_who_wait() {
     machine.step(Input::Exited { generation: 1, exit: Exit::Code(3) }, Moment(5));
     let effects = deeds(machine.step(Input::Swept { left: 0 }, Moment(5)));
     let failure = Failure::EndedUnready { exit: Exit::Code(3) };
-    assert_eq!(effects, [Effect::Settle(OrderEnd::Failed(failure)), Effect::Spawn { generation: 2 }]);
+    assert_eq!((effects, machine.trouble), (vec![Effect::Spawn { generation: 2 }], Some(failure)));
 }
 
 #[test]
@@ -520,7 +517,7 @@ impl World {
                     self.hooks.push((machine.generation, hook));
                 }
                 Effect::EndHook(hook) => self.hooks.retain(|(_, running)| *running != hook),
-                Effect::Tell(_) | Effect::Settle(_) | Effect::Forget => {}
+                Effect::Tell(_) | Effect::Forget => {}
             }
         }
         Ok(())

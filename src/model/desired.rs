@@ -77,6 +77,25 @@ pub struct Update {
     /// `pm rollout abort`: it is to go back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_aborted: bool,
+    /// What failed: nothing automatic tries it again, and a plan that holds it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+}
+
+impl Update {
+    /// Whether processes are still to be replaced or judged for it.
+    pub fn is_open(&self) -> bool {
+        self.from.is_some() || self.is_paused || self.is_aborted
+    }
+}
+
+/// A spec whose rollout failed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Its name in the store.
+    pub digest: Digest,
+    /// The copy that failed first, and why, in words.
+    pub why: String,
 }
 
 /// Where a project was declared.
@@ -118,6 +137,9 @@ pub struct Declared {
     /// Slots that a person stopped one by one (`pm stop api/1`) while the rest of the app runs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stopped_slots: BTreeSet<u32>,
+    /// An apply removes it, once everything else that this apply does has succeeded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_leaving: bool,
 }
 
 impl Declared {
@@ -133,6 +155,7 @@ impl Declared {
             epoch: 0,
             slot_epochs: BTreeMap::new(),
             stopped_slots: BTreeSet::new(),
+            is_leaving: false,
         }
     }
 
@@ -143,7 +166,10 @@ impl Declared {
 
     /// Whether a process in `slot` is as people want it.
     pub fn may_run(&self, slot: u32) -> bool {
-        self.standing == Standing::Up && slot < self.instances() && !self.stopped_slots.contains(&slot)
+        self.standing == Standing::Up
+            && !self.is_leaving
+            && slot < self.instances()
+            && !self.stopped_slots.contains(&slot)
     }
 
     /// How many copies should exist: an operator's `pm scale`, else the file, else one.

@@ -13,6 +13,8 @@ use super::{App, Bytes, Hook, InstanceId, Millis, Moment, WallTime};
 pub struct Live {
     /// By instance.
     pub instances: BTreeMap<InstanceId, LiveInstance>,
+    /// Orders for instances that could not be made, by number.
+    pub refused: BTreeMap<InstanceId, (u64, Failure)>,
 }
 
 /// One instance as it is.
@@ -42,6 +44,32 @@ pub struct LiveInstance {
     pub status: Option<String>,
     /// The hook that its start or its stop waits for.
     pub hook: Option<HookUnderWay>,
+    /// The newest order that it has taken up.
+    pub taken: Taken,
+    /// What follows once its process is gone, while it is being ended.
+    pub following: Option<Following>,
+}
+
+/// An order that an instance has taken up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Taken {
+    /// Its number; 0 = none from this daemon.
+    pub order: u64,
+    /// How many restarts it had had by then.
+    pub restarts: u32,
+}
+
+/// What follows once nothing of a process is left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Following {
+    /// The instance stays down.
+    Rest,
+    /// It is started again.
+    Start,
+    /// It is forgotten.
+    Removal,
+    /// Its restart policy decides.
+    Verdict,
 }
 
 /// A hook that a start or a stop waits for.

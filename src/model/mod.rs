@@ -17,14 +17,18 @@
 mod app;
 mod desired;
 mod digest;
+mod edit;
 mod error;
 mod event;
 mod keys;
 mod live;
 mod name;
+mod order;
 mod plan;
+mod progress;
 mod quantity;
 mod readiness;
+mod rollout;
 mod triggers;
 mod update;
 mod verb;
@@ -33,16 +37,24 @@ pub use app::{
     App, Condition, Kind, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run,
     StopPolicy, StopScope, Template,
 };
-pub use desired::{Change, Declared, Desired, Environment, Form, Origin, Project, Proposed, Standing, Update};
+pub use desired::{
+    Change, Declared, Desired, Environment, Form, Origin, Project, Proposed, Rejected, Standing, Update,
+};
 pub use digest::Digest;
+pub use edit::{Edit, Target};
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
 pub use keys::{Class, KEYS, Key, key};
-pub use live::{Exit, Failure, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};
+pub use live::{
+    Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
+};
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
+pub use order::{Command, Launch, Order};
 pub use plan::{ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary};
+pub use progress::{OperationReport, OperationResult, Progress, Report, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
+pub use rollout::{Rollout, RolloutWill};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
-pub use verb::Verb;
+pub use verb::{Verb, VerbKind};

@@ -252,6 +252,13 @@ pub enum Note {
         /// Which limits, and why.
         message: String,
     },
+    /// A person applies what failed when it was last rolled out.
+    FailedBefore {
+        /// Which.
+        app: AppName,
+        /// The copy that failed first, and why.
+        why: String,
+    },
     /// A paused update of it gives way to this other form.
     PauseEnded {
         /// Which.

@@ -95,27 +95,88 @@ impl Verb {
     }
 
     /// The app that leaves, or that had another name.
-    pub(super) fn other_app(&self) -> Option<&AppName> {
+    pub fn other_app(&self) -> Option<&AppName> {
         match self {
             Self::Rename { from: other } | Self::Replace { old: other, .. } => Some(other),
             _ => None,
         }
     }
 
+    /// What it is, without its slots.
+    pub fn kind(&self) -> VerbKind {
+        match self {
+            Self::Start { .. } => VerbKind::Start,
+            Self::Roll { .. } => VerbKind::Roll,
+            Self::Restart { .. } => VerbKind::Restart,
+            Self::Scale { .. } => VerbKind::Scale,
+            Self::Update => VerbKind::Update,
+            Self::Rename { .. } => VerbKind::Rename,
+            Self::Replace { .. } => VerbKind::Replace,
+            Self::Stop { .. } => VerbKind::Stop,
+            Self::Delete { .. } => VerbKind::Delete,
+            Self::Keep => VerbKind::Keep,
+            Self::Hold => VerbKind::Hold,
+        }
+    }
+
     /// The word for `--json` and tables.
     pub fn word(&self) -> &'static str {
+        self.kind().word()
+    }
+}
+
+/// A [`Verb`] without its slots; and what a command does that only waits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerbKind {
+    /// [`Verb::Start`].
+    Start,
+    /// [`Verb::Roll`].
+    Roll,
+    /// [`Verb::Restart`].
+    Restart,
+    /// [`Verb::Scale`].
+    Scale,
+    /// [`Verb::Update`].
+    Update,
+    /// [`Verb::Rename`].
+    Rename,
+    /// [`Verb::Replace`].
+    Replace,
+    /// [`Verb::Stop`].
+    Stop,
+    /// [`Verb::Delete`].
+    Delete,
+    /// [`Verb::Keep`].
+    Keep,
+    /// [`Verb::Hold`].
+    Hold,
+    /// Processes that another change has started come up; nothing is done to them.
+    Wait,
+}
+
+impl VerbKind {
+    /// The word for `--json` and tables.
+    pub fn word(self) -> &'static str {
         match self {
-            Self::Start { .. } => "start",
-            Self::Roll { .. } => "roll",
-            Self::Restart { .. } => "restart",
-            Self::Scale { .. } => "scale",
+            Self::Start => "start",
+            Self::Roll => "roll",
+            Self::Restart => "restart",
+            Self::Scale => "scale",
             Self::Update => "update",
-            Self::Rename { .. } => "rename",
-            Self::Replace { .. } => "replace",
-            Self::Stop { .. } => "stop",
-            Self::Delete { .. } => "delete",
+            Self::Rename => "rename",
+            Self::Replace => "replace",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
             Self::Keep => "keep",
             Self::Hold => "hold",
+            Self::Wait => "wait",
         }
+    }
+}
+
+impl std::fmt::Display for VerbKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
     }
 }

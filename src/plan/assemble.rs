@@ -54,8 +54,11 @@ impl<'a> Scene<'a> {
             others.into_iter().partition(|operation| matches!(operation.verb, Verb::Stop { .. }));
         // What a person stops waits for nothing that is done about the rest of the app.
         operations.extend(stops.into_iter().rev().chain(others));
-        let why = if self.is_complete { Reason::NotInFile } else { Reason::DeletedByHand };
-        operations.extend(deletes(&leaving, &why));
+        let why = |name: &AppName| {
+            let is_applied = self.is_complete || self.target.leaving.contains(name);
+            if is_applied { Reason::NotInFile } else { Reason::DeletedByHand }
+        };
+        operations.extend(deletes(&leaving, why));
         let left = leaving.iter().map(|(name, left)| (*name, left.spec));
         order::fill_after(&mut operations, &specs.into_iter().chain(left).collect());
         Plan {
@@ -121,7 +124,7 @@ impl<'a> Scene<'a> {
 }
 
 /// Deletes, dependents first.
-fn deletes(leaving: &BTreeMap<&AppName, Leaving>, why: &Reason) -> Vec<Operation> {
+fn deletes(leaving: &BTreeMap<&AppName, Leaving>, why: impl Fn(&AppName) -> Reason) -> Vec<Operation> {
     let specs: BTreeMap<&AppName, &App> = leaving.iter().map(|(name, left)| (*name, left.spec)).collect();
     let mut names = order::dependencies_first(leaving.keys().copied(), &specs);
     names.reverse();
@@ -129,7 +132,7 @@ fn deletes(leaving: &BTreeMap<&AppName, Leaving>, why: &Reason) -> Vec<Operation
         let left = leaving.get(name)?;
         let slots: Vec<_> = left.live.keys().copied().collect();
         let interrupts = running(&left.live, &slots);
-        let (verb, reasons) = (Verb::Delete { slots }, vec![why.clone()]);
+        let (verb, reasons) = (Verb::Delete { slots }, vec![why(name)]);
         Some(Operation { app: name.clone(), verb, reasons, after: Vec::new(), interrupts })
     };
     names.into_iter().filter_map(delete).collect()

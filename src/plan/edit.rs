@@ -2,46 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::{
-    AppId, AppName, Change, Declared, Kind, Live, LiveInstance, Phase, Project, ProjectName, Refusal, RefusalKind,
-    Standing, WallTime,
+    AppId, AppName, Change, Declared, Edit, Kind, Live, LiveInstance, Phase, Project, ProjectName, Refusal,
+    RefusalKind, Standing, WallTime,
 };
 
 use super::slots::is_up;
 use super::{INSTANCES_MAX, forgotten, target, updates, usage};
-
-/// A change that a person makes without a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "edit")]
-pub enum Edit {
-    /// `pm start api`.
-    Start,
-    /// `pm stop api`; `is_held` survives applies.
-    Stop {
-        /// `--hold`.
-        is_held: bool,
-    },
-    /// `pm restart api`.
-    Restart,
-    /// `pm reload api`: new processes for what runs, one after the other and without a gap where that is possible.
-    Reload,
-    /// New processes for what runs, has ended or was given up, because something automatic asks: what a person stopped
-    /// stays stopped.
-    Recycle,
-    /// `pm cron run api`: what the clock would do, now.
-    Run,
-    /// `pm delete api`.
-    Delete,
-    /// `pm scale api 4`.
-    Scale {
-        /// Copies.
-        to: u32,
-    },
-    /// `pm unhold`.
-    Unhold,
-}
 
 /// One edit of some apps of one project.
 #[derive(Clone, Debug)]

@@ -2,11 +2,11 @@
 //!
 //! Whatever is automatic leaves them alone. A person can stop and delete them, or declare them again by an apply.
 
-use crate::model::{AppId, AppName, Live, Operation, Plan, Project, Reason, Refusal, Summary, Verb};
+use crate::model::{AppId, AppName, Edit, Live, Operation, Plan, Project, Reason, Refusal, Summary, Verb};
 
 use super::edit::instances;
 use super::slots::{has_lost_spec, is_up, running};
-use super::{Edit, EditRequest, usage};
+use super::{EditRequest, usage};
 
 /// Every app that runs with a lost spec, declared or not.
 pub fn with_lost_spec(live: &Live) -> impl Iterator<Item = &AppId> {

@@ -12,6 +12,7 @@ mod difference;
 mod edit;
 mod field_change;
 mod forgotten;
+mod jobs;
 mod mask;
 mod operations;
 mod order;
@@ -31,18 +32,20 @@ mod updates;
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppName, ApplyOptions, Change, Live, LiveInstance, Plan, Project, ProjectName, Proposed, Refusal, RefusalKind,
+    AppName, ApplyOptions, Change, Declared, Live, LiveInstance, Plan, Project, ProjectName, Proposed, Refusal,
+    RefusalKind,
 };
 
 use target::Target;
 
-pub use edit::{Edit, EditRequest, edit};
+pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
+pub use jobs::{Dirty, JobId, Jobs, News, Next, View};
 pub use mask::{HIDDEN, is_secret};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_form;
 pub use sockets::check_sockets;
-pub use updates::add_unfinished;
+pub use updates::{add_unfinished, is_rejected, strays};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;
@@ -83,11 +86,26 @@ pub fn decide(
         is_complete: true,
     }
     .plan();
-    let mut changes = target.changes(&proposed.project, stored);
-    let updates = updates::changes(&proposed.project, stored, &target, &plan);
+    let mut changes: Vec<_> = target.changes(&proposed.project, stored);
+    leave_last(&mut changes, stored, &target);
+    plan.notes.extend(updates::failed_before(stored, &target));
+    let updates = updates::changes(&proposed.project, stored, &target, &plan, !options.is_wakeup);
     plan.notes.extend(updates::notes(stored, &target, &updates));
     changes.extend(updates);
     Ok(Decision { plan, changes })
+}
+
+/// What is deleted stays declared until everything else has succeeded: then, and only then, it is forgotten.
+fn leave_last(changes: &mut [Change], stored: Option<&Project>, target: &Target) {
+    for change in changes {
+        if let Change::AppRemoved { project, name } = change
+            && target.leaving.contains(name)
+            && let Some(declared) = stored.and_then(|stored| stored.apps.get(name))
+        {
+            let declared = Box::new(Declared { is_leaving: true, ..declared.clone() });
+            *change = Change::App { project: project.clone(), name: name.clone(), declared };
+        }
+    }
 }
 
 /// The plan of [`decide`] alone.

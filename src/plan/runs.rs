@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppId, AppName, Declared, Live, Note, Operation, Plan, Project, ProjectName, Reason, Summary, UpdateStrategy, Verb,
+    AppId, AppName, Declared, Edit, Live, Note, Operation, Plan, Project, ProjectName, Reason, Summary, UpdateStrategy,
+    Verb,
 };
 
 use super::slots::{is_up, running};
-use super::{Edit, Instances, instances_of, plan_wakeup, unready};
+use super::{Instances, instances_of, plan_wakeup, unready};
 
 /// Whether a run of an app goes on, or is tried again in a moment.
 pub fn is_going(app: &AppId, live: &Live) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{App, Class, Declared, Kind, LiveInstance, Phase, UpdateStrategy};
+use crate::model::{App, Class, Declared, Following, Kind, LiveInstance, Phase, UpdateStrategy};
 
 use super::difference::difference;
 use super::renewal::Renewal;
@@ -99,7 +99,7 @@ impl<'a> Slots<'a> {
         let is_lost = distance == Distance::Unknown;
         let is_stale = is_behind || is_outlived || distance == Distance::NeedsProcess || (is_lost && is_asked);
         let need = if !declared.may_run(slot) {
-            unwanted(&instance.phase)
+            unwanted(instance)
         } else if declared.spec.is_timed_task() {
             timed(instance, distance)
         } else {
@@ -151,7 +151,7 @@ fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> 
 fn timed(instance: &LiveInstance, distance: Distance) -> Need {
     match &instance.phase {
         // It was started when the app was no task: it would never end.
-        phase if instance.spec.kind == Kind::Service => unwanted(phase),
+        _ if instance.spec.kind == Kind::Service => unwanted(instance),
         Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } if distance == Distance::Followable => {
             Need::Follow
         }
@@ -160,8 +160,10 @@ fn timed(instance: &LiveInstance, distance: Distance) -> Need {
 }
 
 /// An instance that should not run.
-fn unwanted(phase: &Phase) -> Need {
-    match phase {
+fn unwanted(instance: &LiveInstance) -> Need {
+    match &instance.phase {
+        // It is being ended in order to be started again.
+        Phase::Stopping { .. } if instance.following == Some(Following::Start) => Need::Stop,
         Phase::Running { .. } | Phase::Starting | Phase::Backoff { .. } => Need::Stop,
         Phase::Stopped | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => Need::Nothing,
     }

@@ -31,11 +31,13 @@ pub(super) struct Target {
 impl Target {
     /// What is stored is what should be.
     pub(super) fn of_stored(stored: &Project, live: &Instances) -> Self {
+        let mut project = stored.clone();
+        project.apps.retain(|_, declared| !declared.is_leaving);
         Self {
-            renames: renames(stored.apps.values().map(|declared| &*declared.spec), Some(stored), live),
-            project: stored.clone(),
-            order: stored.apps.keys().cloned().collect(),
-            leaving: Vec::new(),
+            renames: renames(project.apps.values().map(|declared| &*declared.spec), Some(stored), live),
+            order: project.apps.keys().cloned().collect(),
+            project,
+            leaving: stored.apps.iter().filter(|(_, app)| app.is_leaving).map(|(name, _)| name.clone()).collect(),
             not_pruned: Vec::new(),
             untouched: BTreeSet::new(),
             is_partial: false,
@@ -64,12 +66,15 @@ impl Target {
         }
         let declared: BTreeSet<_> = proposed.apps.iter().map(|app| &app.name).collect();
         let absent: Vec<_> = apps.keys().filter(|name| !declared.contains(name)).cloned().collect();
-        let (leaving, not_pruned) = match (is_partial, options.no_prune) {
+        let (leaving, not_pruned): (Vec<AppName>, Vec<AppName>) = match (is_partial, options.no_prune) {
             (true, _) => (Vec::new(), Vec::new()),
             (false, true) => (Vec::new(), absent),
             (false, false) => (absent, Vec::new()),
         };
         apps.retain(|name, _| !leaving.contains(name));
+        for name in &not_pruned {
+            apps.entry(name.clone()).and_modify(|app| app.is_leaving = false);
+        }
 
         let scope: BTreeSet<_> = in_scope.iter().map(|app| &app.name).collect();
         let untouched: BTreeSet<_> = apps.keys().filter(|name| !scope.contains(name)).cloned().collect();
@@ -163,6 +168,7 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
         return Declared::new(Arc::new(app.clone()), Arc::clone(&base.environment), standing);
     };
     let mut declared = prior.clone();
+    declared.is_leaving = false;
     if *prior.spec != *app {
         declared.spec = Arc::new(app.clone());
         declared.digest = Digest::of_content(app);

@@ -1,7 +1,8 @@
 //! Rolling updates as far as they outlive a daemon: what each goes back to, and what is left of it.
 
 use crate::model::{
-    AppName, Change, Live, Note, Operation, Plan, Project, ProjectName, Reason, Standing, Update, Verb,
+    App, AppName, Change, InstanceId, Live, Note, Operation, Plan, Project, ProjectName, Reason, Standing, Update,
+    UpdateStrategy, Verb,
 };
 
 use super::instances_of;
@@ -11,9 +12,15 @@ use super::target::Target;
 /// What has to be kept of the updates that `plan` begins or turns back. One that follows another one that never came to
 /// a good end goes back to where that one began. What an app with a new name goes back to bears that name, too. A pause
 /// lasts as long as the form.
-pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, target: &Target, plan: &Plan) -> Vec<Change> {
+pub(super) fn changes(
+    name: &ProjectName,
+    stored: Option<&Project>,
+    target: &Target,
+    plan: &Plan,
+    is_asked: bool,
+) -> Vec<Change> {
     let Some(stored) = stored else { return Vec::new() };
-    let mut changes = Vec::new();
+    let mut changes = if is_asked { forgiven(name, stored, target) } else { Vec::new() };
     for (app, declared) in &target.project.apps {
         let known_as = known_as(stored, target, app);
         let Some(prior) = stored.apps.get(known_as).filter(|prior| prior.digest != declared.digest) else { continue };
@@ -23,12 +30,66 @@ pub(super) fn changes(name: &ProjectName, stored: Option<&Project>, target: &Tar
         let from = from.map(|from| if known_as == app { from } else { from.renamed(&declared.spec) });
         let from = from.filter(|from| from.digest != declared.digest && !declared.spec.is_timed_task());
         let is_paused = known.is_some_and(|known| known.is_paused) && is_same_form(&prior.spec, &declared.spec);
-        let next = Some(Update { from, is_paused, is_aborted: false }).filter(|next| *next != Update::default());
+        let next = Some(Update { from, is_paused, ..Update::default() }).filter(|next| *next != Update::default());
         if next.as_ref() != stored.updates.get(app) {
             changes.push(Change::Update { project: name.clone(), name: app.clone(), update: next.map(Box::new) });
         }
     }
     changes
+}
+
+/// A person applies what has failed: it is tried once more.
+fn forgiven(name: &ProjectName, stored: &Project, target: &Target) -> Vec<Change> {
+    let is_meant = |app: &AppName| !target.untouched.contains(app) && target.project.apps.contains_key(app);
+    let rejected = stored.updates.iter().filter(|(app, update)| update.rejected.is_some() && is_meant(app));
+    let cleared = |(app, update): (&AppName, &Update)| {
+        let left = Update { rejected: None, ..update.clone() };
+        let update = Some(left).filter(|left| *left != Update::default()).map(Box::new);
+        Change::Update { project: name.clone(), name: app.clone(), update }
+    };
+    rejected.map(cleared).collect()
+}
+
+/// Whether what is declared of an app has failed: nothing automatic tries it again.
+pub fn is_rejected(stored: &Project, app: &AppName) -> bool {
+    let rejected = stored.updates.get(app).and_then(|update| update.rejected.as_ref());
+    let declared = stored.apps.get(app).map(|declared| declared.digest);
+    rejected.is_some_and(|rejected| Some(rejected.digest) == declared)
+}
+
+/// What a person should know who applies once more what has failed.
+pub(super) fn failed_before(stored: Option<&Project>, target: &Target) -> Vec<Note> {
+    let Some(stored) = stored else { return Vec::new() };
+    let failed = target.project.apps.iter().filter(|(app, _)| !target.untouched.contains(*app));
+    let note = |(app, declared): (&AppName, &crate::model::Declared)| {
+        let rejected = stored.updates.get(known_as(stored, target, app))?.rejected.as_ref()?;
+        (rejected.digest == declared.digest).then(|| Note::FailedBefore { app: app.clone(), why: rejected.why.clone() })
+    };
+    failed.filter_map(note).collect()
+}
+
+/// How many slots are replaced side by side.
+pub(super) fn batch_size(spec: &App, strategy: UpdateStrategy) -> usize {
+    let most = match strategy {
+        UpdateStrategy::Rolling => spec.update.max_surge,
+        UpdateStrategy::Restart => spec.update.max_unavailable,
+        UpdateStrategy::Together => u32::MAX,
+    };
+    usize::try_from(most).unwrap_or(usize::MAX).max(1)
+}
+
+/// Successors that no roll of the plan will make use of. One whose slot has nobody else is no stray.
+pub fn strays(project: &ProjectName, plan: &Plan, live: &Live) -> Vec<InstanceId> {
+    let is_rolled = |id: &InstanceId| {
+        plan.operations.iter().any(|operation| {
+            operation.app == id.app.name
+                && matches!(&operation.verb, Verb::Roll { slots, .. } if slots.contains(&id.slot))
+        })
+    };
+    let is_beside = |id: &&InstanceId| live.instances.contains_key(&InstanceId::clone(id).settled());
+    let successors = live.instances.keys().filter(|id| id.is_successor && id.app.project == *project);
+    let successors = successors.filter(is_beside);
+    successors.filter(|id| !is_rolled(id)).cloned().collect()
 }
 
 /// The name that an app had until now.
@@ -71,7 +132,8 @@ pub(super) fn released(name: &ProjectName, stored: &Project, edited: &Project) -
 /// Adds what is left of updates whose daemon is gone: slots that were replaced are judged, the others replaced.
 pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
     let instances = instances_of(&plan.project, live);
-    for (app, update) in &stored.updates {
+    let open = stored.updates.iter().filter(|(app, update)| update.is_open() && !is_rejected(stored, app));
+    for (app, update) in open {
         let (Some(declared), Some(live)) = (stored.apps.get(app), instances.get(app)) else { continue };
         let wanted: Vec<u32> = live.keys().copied().filter(|slot| declared.should_run(*slot)).collect();
         if wanted.is_empty() {

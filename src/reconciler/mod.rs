@@ -1,139 +1,31 @@
-//! Closes the circle: wake → read Desired and Live → plan → execute → report.
+//! Closes the circle: what is declared and what lives → [`crate::plan`] decides → kept, ordered, told.
 //!
-//! In:    intents (apply, edits), wake-ups without data      Out:  orders to the supervisor, [`Progress`]
-//! Never: a second way to start or stop anything; input in a wake-up
-//! Walk:  [`crate::api`] → `intent` → [`crate::store`] → [`crate::plan`] → `execute` → [`crate::supervisor`]
+//! In:    intents (apply, edits), live changes, timers       Out:  orders to the supervisor, [`Progress`]
+//! Never: a decision: which step is next is found by [`crate::plan::Jobs`], for any instant
+//! Walk:  [`crate::api`] → `intents` → [`crate::plan`] → [`crate::store`] → `pass` → [`crate::supervisor`]
 
-mod conditions;
-mod execute;
-mod going_back;
+mod intents;
 mod notes;
-mod perform;
-mod rollout;
-mod rollouts;
+mod pass;
+mod reports;
 mod run;
 mod sockets;
 mod stored;
 mod trigger;
-mod unready;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use rollouts::Rollouts;
-
-pub use crate::plan::Edit;
-pub use perform::Surroundings;
-pub use rollouts::{Rollout, RolloutWill};
+pub use run::Surroundings;
 pub use stored::Keeper;
 
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, Change, Condition, Desired, Exit, Failure, InstanceId, Millis, Moment,
-    Plan, Proposed, Refusal,
+    Actor, AppId, ApplyOptions, Cause, Desired, Edit, OperationReport, Plan, Progress, Proposed, Refusal, Rollout,
+    RolloutWill, Target, WaitsFor,
 };
-
-/// What an edit is about: whole apps, or one slot of one app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// The app.
-    pub app: AppId,
-    /// One slot only (restart, start, stop).
-    pub slot: Option<u32>,
-}
-
-/// One line of progress.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "progress")]
-pub enum Progress {
-    /// An operation begins.
-    Began {
-        /// The app.
-        app: AppName,
-        /// The verb: `start`, `roll`, …
-        verb: String,
-    },
-    /// An operation ended.
-    Ended(OperationReport),
-    /// A start waits for another app.
-    Waits {
-        /// The app.
-        app: AppName,
-        /// For what.
-        waits_for: WaitsFor,
-    },
-    /// A new process is not ready yet.
-    Unready {
-        /// Which.
-        instance: InstanceId,
-        /// What its probe found: `connection refused`.
-        why: String,
-    },
-    /// The rolling update of the app is paused, and the operation waits until it is resumed.
-    Paused {
-        /// The app.
-        app: AppName,
-    },
-    /// Everything ended.
-    Finished(Report),
-}
-
-/// How one operation ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OperationReport {
-    /// The app.
-    pub app: AppName,
-    /// The verb: `start`, `roll`, …
-    pub verb: String,
-    /// How.
-    pub result: OperationResult,
-    /// How long it took.
-    pub took: Millis,
-}
-
-/// The result of one operation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "result")]
-pub enum OperationResult {
-    /// As planned.
-    Done,
-    /// It failed.
-    Failed {
-        /// Which instance.
-        instance: InstanceId,
-        /// Why, if the instance was given up or could not be started.
-        failure: Option<Failure>,
-        /// How the process ended, if it ended.
-        exit: Option<Exit>,
-        /// The last lines that it printed.
-        last_lines: Vec<String>,
-        /// Whether the old spec runs again.
-        is_reverted: bool,
-        /// Whether going back was tried, and failed as well.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        is_stuck: bool,
-    },
-    /// Something that it needed failed, or deletes are withheld.
-    Skipped {
-        /// Why.
-        why: String,
-    },
-    /// A later command took over.
-    Superseded,
-}
-
-/// How the whole of it ended.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
-pub struct Report {
-    /// In the order in which they ended.
-    pub operations: Vec<OperationReport>,
-    /// The project's generation afterwards.
-    pub generation: u64,
-    /// How long it took.
-    pub took: Millis,
-}
+use crate::plan::JobId;
 
 /// An accepted change, being carried out.
 #[derive(Debug)]
@@ -147,7 +39,7 @@ pub struct Accepted {
 }
 
 /// Why a change is not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case", tag = "error")]
 pub enum ReconcileError {
     /// The planner refuses.
@@ -176,24 +68,10 @@ pub struct Reconciler {
     intents: mpsc::Sender<Intent>,
     desired: watch::Receiver<Arc<Desired>>,
     waiting: watch::Receiver<Arc<Waiting>>,
-    rollouts: Rollouts,
 }
 
 /// Apps whose start waits for another app, with what they wait for.
 pub type Waiting = BTreeMap<AppId, WaitsFor>;
-
-/// What a start waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitsFor {
-    /// The app that it depends on.
-    pub app: AppName,
-    /// What has to have happened to it.
-    pub condition: Condition,
-    /// How it is at present: `not ready yet: connection refused`.
-    pub why: String,
-    /// Since when.
-    pub since: Moment,
-}
 
 /// Intents that may wait at the door; the senders wait beyond that.
 const INTENTS_MAX: usize = 256;
@@ -210,14 +88,13 @@ pub(crate) enum Intent {
     Edit(Vec<Target>, Edit, Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
     /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
     StopAll(Actor, bool, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
-    /// From an execution: keep these unless somebody changed the same things since that Desired.
-    Amend(Vec<Change>, Arc<Desired>, oneshot::Sender<Result<bool, ReconcileError>>),
+    Rollouts(oneshot::Sender<Vec<Rollout>>),
+    /// The report of an operation that failed, with what the app has printed.
+    Completed(JobId, OperationReport),
     Desired(oneshot::Sender<Arc<Desired>>),
     WantRollout(AppId, RolloutWill, oneshot::Sender<Result<bool, ReconcileError>>),
     /// From a sensor: new processes for an app, because of this.
     Trigger(AppId, Cause, Acted),
-    /// Compare what is stored with what lives.
-    Wake,
 }
 
 impl Reconciler {
@@ -226,9 +103,8 @@ impl Reconciler {
         let (intents, inbox) = mpsc::channel(INTENTS_MAX);
         let instances = run::Loop::new(desired, keeper, surroundings, inbox, intents.downgrade());
         let (desired, waiting) = (instances.desired_changes(), instances.waiting_changes());
-        let rollouts = instances.rollouts.clone();
         tokio::spawn(instances.run());
-        Self { intents, desired, waiting, rollouts }
+        Self { intents, desired, waiting }
     }
 
     /// What an apply would do. Touches nothing.
@@ -288,8 +164,11 @@ impl Reconciler {
     }
 
     /// The rolling updates that are under way.
-    pub fn rollouts(&self) -> Vec<Rollout> {
-        self.rollouts.all()
+    ///
+    /// # Errors
+    /// The daemon is leaving.
+    pub async fn rollouts(&self) -> Result<Vec<Rollout>, ReconcileError> {
+        self.ask(Intent::Rollouts).await
     }
 
     /// Pauses, resumes or aborts a rolling update. False: the app has none. A pause outlives the daemon.

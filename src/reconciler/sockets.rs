@@ -1,40 +1,47 @@
 //! Sockets that are held open for apps: which are wanted by now, and which only stand in the way of others.
 
-use super::execute::Execution;
-use crate::model::{AppName, ListenAddress, Live, Project, ProjectName, Standing};
+use super::run::Loop;
+use crate::model::{AppId, AppName, ListenAddress, Project, ProjectName, Standing};
 
-impl Execution {
+impl Loop {
     /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
-    /// of processes that live; and those of forms that an update may go back to. Of the apps `but` of this project only
-    /// what their processes have.
-    pub(super) fn listeners(&self, live: &Live, but: &[&AppName]) -> Vec<ListenAddress> {
+    /// of processes that live; and those of specs that an update may go back to. Of the app `but` only what its
+    /// processes have.
+    pub(super) fn listeners(&self, but: Option<&AppId>) -> Vec<ListenAddress> {
         let desired = self.desired.borrow();
         let projects = || desired.projects.iter();
-        let counts = |project: &ProjectName, app: &AppName| *project != self.project || !but.contains(&app);
+        let counts =
+            |project: &ProjectName, app: &AppName| but.is_none_or(|but| but.project != *project || but.name != *app);
         let is_up = |project: &Project, app: &AppName| {
             project.apps.get(app).is_some_and(|declared| declared.standing == Standing::Up)
         };
         let up = projects().flat_map(|(name, project)| {
-            project.apps.iter().filter(move |(app, _)| counts(name, app) && is_up(project, app))
+            project
+                .apps
+                .iter()
+                .filter(move |(app, declared)| counts(name, app) && is_up(project, app) && !declared.is_leaving)
         });
         let updates = projects().flat_map(|(name, project)| {
             project.updates.iter().filter(move |(app, _)| counts(name, app) && is_up(project, app))
         });
         let before = updates.filter_map(|(_, update)| update.from.as_ref());
-        let alive = live.instances.values().filter(|live| live.phase.is_alive());
+        let alive = self.live.instances.values().filter(|live| live.phase.is_alive());
         let specs = up.map(|(_, app)| &app.spec).chain(before.map(|form| &form.spec));
         specs.chain(alive.map(|live| &live.spec)).flat_map(|spec| &spec.run.listen).cloned().collect()
     }
 
-    /// Closes what is held open for these apps and keeps `addresses` from being listened at, unless a process or another
+    /// Closes what is held open and keeps the `addresses` of `app` from being listened at, unless a process or another
     /// app has use for it. Whoever goes back to such a socket has it opened again.
-    pub(super) async fn make_room(&self, apps: &[&AppName], addresses: &[ListenAddress]) {
+    pub(super) fn make_room(&self, app: &AppId, addresses: &[ListenAddress]) {
+        if addresses.is_empty() {
+            return;
+        }
         let supervisor = &self.surroundings.supervisor;
         let mut in_the_way = supervisor.listeners_in_the_way(addresses);
         if in_the_way.is_empty() {
             return;
         }
-        let wanted = self.listeners(&*supervisor.live().await, apps);
+        let wanted = self.listeners(Some(app));
         in_the_way.retain(|address| !wanted.contains(address));
         supervisor.close_listeners(&in_the_way);
     }

@@ -2,9 +2,9 @@
 
 use super::Acted;
 use super::run::Loop;
-use crate::model::{AppId, Cause, Declared, Fact, Project, Standing, Subject, WallTime};
+use crate::model::{AppId, Cause, Declared, Edit, Fact, Project, Standing, Subject, WallTime};
 use crate::os;
-use crate::plan::{self, Edit, EditRequest};
+use crate::plan::{self, EditRequest};
 use crate::rules::{self, Turn};
 
 impl Loop {
@@ -17,15 +17,18 @@ impl Loop {
             return;
         };
         let task = project.apps.get(&app.name).filter(|declared| declared.spec.is_timed_task());
-        if self.is_busy(&app) {
-            match (task, &cause) {
-                // That may take for ever, and must not become a late run of its own.
-                (Some(_), Cause::Cron { due }) if self.waiting.borrow().contains_key(&app) => {
-                    self.leave_out(&app, *due, "the last run still waits for what it depends on");
-                }
-                _ => drop(self.triggered.insert(app, (cause, acted))),
+        match (task, &cause) {
+            // That may take for ever, and must not become a late run of its own.
+            (Some(_), Cause::Cron { due }) if self.jobs.is_waiting(&app) => {
+                return self.leave_out(&app, *due, "the last run still waits for what it depends on");
             }
-            return;
+            // Whether a run that goes on holds up the next one is for its policy to say.
+            (Some(_), Cause::Cron { .. }) => {}
+            _ if self.jobs.is_busy(&app) => {
+                self.triggered.insert(app, (cause, acted));
+                return;
+            }
+            _ => {}
         }
         match (task, cause) {
             (None, cause) => self.recycle(app, project, cause).await,
@@ -36,22 +39,21 @@ impl Loop {
     }
 
     async fn recycle(&mut self, app: AppId, project: &Project, cause: Cause) {
-        let live = self.surroundings.supervisor.live().await;
+        self.look().await;
         let edit = Edit::Recycle;
         let targets = [(app.name.clone(), None)];
         let request = EditRequest { project: &app.project, targets: &targets, edit: &edit, by: "", at: os::wall() };
         // An app that is gone by now has nothing to be restarted.
-        let Ok(changes) = plan::edit(project, &live, &request) else { return };
+        let Ok(changes) = plan::edit(project, &self.live, &request) else { return };
         if changes.is_empty() || self.keep(changes).await.is_err() {
             return;
         }
         let project = self.current().projects.get(&app.project).cloned().unwrap_or_default();
-        let mut plan = plan::plan_wakeup(&app.project, &project, &live);
+        let mut plan = plan::plan_wakeup(&app.project, &project, &self.live);
         plan.keep_only(|name| *name == app.name);
         plan.restart_at_once(|app| !project.is_paused(app));
-        self.failed.send_if_modified(|failed| failed.remove(&(app.project, app.name)).is_some());
         self.tell_accepted(&plan, project.generation, &cause);
-        self.execute(plan, cause, Vec::new());
+        self.execute(plan, cause);
     }
 
     /// A timed task is due. Nothing is kept of that: a run that is lost with its daemon is not made up for.
@@ -59,8 +61,8 @@ impl Loop {
         if task.standing != Standing::Up {
             return;
         }
-        let live = self.surroundings.supervisor.live().await;
-        let is_going = plan::is_going(app, &live);
+        self.look().await;
+        let is_going = plan::is_going(app, &self.live);
         let policy = task.spec.schedule.cron_overlap;
         let is_replacing = match rules::overlap(policy, is_going, self.queued.contains_key(app)) {
             Turn::Run => false,
@@ -71,16 +73,15 @@ impl Loop {
             }
             Turn::Skip(why) => return self.leave_out(app, due, why),
         };
-        let plan = plan::plan_run(&app.project, project, &app.name, &live, is_replacing);
+        let plan = plan::plan_run(&app.project, project, &app.name, &self.live, is_replacing);
         if !plan.is_empty() {
-            self.failed.send_if_modified(|failed| failed.remove(&(app.project.clone(), app.name.clone())).is_some());
-            self.execute(plan, Cause::Cron { due }, Vec::new());
+            self.execute(plan, Cause::Cron { due });
         }
     }
 
     /// Triggers whose app is free again.
     pub(super) async fn take_waiting_triggers(&mut self) {
-        let free: Vec<AppId> = self.triggered.keys().filter(|app| !self.is_busy(app)).cloned().collect();
+        let free: Vec<AppId> = self.triggered.keys().filter(|app| !self.jobs.is_busy(app)).cloned().collect();
         for app in free {
             if let Some((cause, acted)) = self.triggered.remove(&app) {
                 self.trigger(app, cause, acted).await;
@@ -90,8 +91,7 @@ impl Loop {
 
     /// Runs that waited for the end of the last one. What was stopped or deleted meanwhile finds nothing to run.
     pub(super) async fn take_queued_runs(&mut self) {
-        let live = self.surroundings.supervisor.live().await;
-        let free: Vec<AppId> = self.queued.keys().filter(|app| !plan::is_going(app, &live)).cloned().collect();
+        let free: Vec<AppId> = self.queued.keys().filter(|app| !plan::is_going(app, &self.live)).cloned().collect();
         for app in free {
             if let Some(due) = self.queued.remove(&app) {
                 self.trigger(app, Cause::Cron { due }, None).await;
@@ -102,9 +102,5 @@ impl Loop {
     fn leave_out(&self, app: &AppId, due: WallTime, why: &str) {
         let fact = Fact::CronSkipped { due, why: why.to_owned() };
         self.surroundings.events.tell(Subject::App(app.project.clone(), app.name.clone()), fact);
-    }
-
-    fn is_busy(&self, app: &AppId) -> bool {
-        self.busy.borrow().contains_key(&(app.project.clone(), app.name.clone()))
     }
 }

@@ -97,6 +97,8 @@ mod tests {
             trouble: None,
             status: None,
             hook: None,
+            taken: crate::model::Taken::default(),
+            following: None,
         }
     }
 

@@ -49,18 +49,38 @@ fn history() -> Vec<Vec<Change>> {
         vec![project(1), app("api", 80), app("db", 1)],
         vec![project(2), app("api", 81)],
         vec![Change::ShutDown { is_shut_down: true }],
-        vec![update(Some(Update { from: Some(declared("api", 80).form()), is_paused: false, is_aborted: true }))],
-        vec![update(Some(Update { from: None, is_paused: true, is_aborted: false }))],
-        vec![update(Some(Update { from: Some(declared("api", 82).form()), is_paused: true, is_aborted: false }))],
+        vec![update(Some(Update {
+            from: Some(declared("api", 80).form()),
+            is_paused: false,
+            is_aborted: true,
+            rejected: None,
+        }))],
+        vec![update(Some(Update { from: None, is_paused: true, is_aborted: false, rejected: None }))],
+        vec![update(Some(Update {
+            from: Some(declared("api", 82).form()),
+            is_paused: true,
+            is_aborted: false,
+            rejected: None,
+        }))],
         vec![project(3), Change::AppRemoved { project: shop(), name }],
         vec![Change::ProjectRemoved { name: shop() }, Change::ShutDown { is_shut_down: false }],
         vec![
             project(1),
             app("api", 80),
-            update(Some(Update { from: Some(declared("api", 79).form()), is_paused: true, is_aborted: false })),
+            update(Some(Update {
+                from: Some(declared("api", 79).form()),
+                is_paused: true,
+                is_aborted: false,
+                rejected: None,
+            })),
         ],
         vec![update(None)],
-        vec![update(Some(Update { from: Some(declared("api", 78).form()), is_paused: false, is_aborted: true }))],
+        vec![update(Some(Update {
+            from: Some(declared("api", 78).form()),
+            is_paused: false,
+            is_aborted: true,
+            rejected: None,
+        }))],
     ]
 }
 

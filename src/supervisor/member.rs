@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
 use super::out_of_memory::OomKills;
 use super::voices::Voices;
-use super::{Launch, Outcome, Task};
 use crate::anchor::{Record, Row, RowStanding};
-use crate::lifecycle::{Machine, OrderEnd, Prospect, Standing, State};
-use crate::model::{Exit, InstanceId, LiveInstance, Moment, WallTime};
+use crate::lifecycle::{Machine, Standing, State};
+use crate::model::{Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
 use crate::os::PidFd;
 
 /// One instance.
@@ -41,24 +38,8 @@ pub(super) struct Member {
     pub beat: Option<Moment>,
     /// The user that its process runs as, if another one than ours.
     pub user_id: Option<u32>,
-    waiting: Vec<(Goal, oneshot::Sender<Outcome>)>,
-}
-
-impl Outcome {
-    fn of(end: &OrderEnd) -> Self {
-        match end {
-            OrderEnd::Done => Self::Done,
-            OrderEnd::Failed(failure) => Self::Failed(failure.clone()),
-        }
-    }
-}
-
-/// What an order is after. Orders with one goal are content with one end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Goal {
-    Up,
-    Down,
-    Gone,
+    /// The newest order that it has taken up.
+    pub taken: Taken,
 }
 
 impl Member {
@@ -77,7 +58,7 @@ impl Member {
             status: None,
             beat: None,
             user_id: None,
-            waiting: Vec::new(),
+            taken: Taken::default(),
         }
     }
 
@@ -86,43 +67,9 @@ impl Member {
         self.process.as_ref().map(PidFd::pid)
     }
 
-    /// Takes an order's reply in. Who waits for something else is told that this one took its place.
-    pub fn await_order(&mut self, task: &Task, reply: oneshot::Sender<Outcome>) {
-        let goal = match task {
-            Task::Start(_) | Task::Restart(_) => Goal::Up,
-            Task::Stop(_) => Goal::Down,
-            Task::Delete(_) => Goal::Gone,
-            Task::Update(_) | Task::Rename(..) | Task::TakeOver => return drop(reply.send(Outcome::Done)),
-            Task::Await => return self.join(reply),
-        };
-        for (other, waiter) in std::mem::take(&mut self.waiting) {
-            if other == goal {
-                self.waiting.push((other, waiter));
-            } else {
-                // Whoever stopped listening does not want to know.
-                let _ = waiter.send(Outcome::Superseded);
-            }
-        }
-        self.waiting.push((goal, reply));
-    }
-
-    /// Waits with those who want a good process, and takes nobody's place.
-    fn join(&mut self, reply: oneshot::Sender<Outcome>) {
-        let outcome = match self.machine.prospect() {
-            Prospect::Open => return self.waiting.push((Goal::Up, reply)),
-            Prospect::Settled(end) => Outcome::of(&end),
-            Prospect::None => Outcome::Superseded,
-        };
-        // Whoever stopped listening does not want to know.
-        let _ = reply.send(outcome);
-    }
-
-    /// Tells everyone who waits how it ended.
-    pub fn settle(&mut self, end: &OrderEnd) {
-        let outcome = Outcome::of(end);
-        for (_, waiter) in self.waiting.drain(..) {
-            let _ = waiter.send(outcome.clone());
-        }
+    /// An order is taken up.
+    pub fn take(&mut self, order: u64) {
+        self.taken = Taken { order, restarts: self.machine.restarts };
     }
 
     /// What the next daemon has to know. While a process lives (or is on its way) that is its own launch.
@@ -171,6 +118,8 @@ impl Member {
             trouble: self.machine.trouble.clone(),
             status: self.status.clone(),
             hook: self.machine.hook_under_way(),
+            taken: self.taken,
+            following: self.machine.following(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod spawn;
 mod voices;
 mod world;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +27,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{
-    App, Bytes, Cause, Digest, Environment, Failure, Form, InstanceId, Limits, ListenAddress, Live, LiveInstance,
-    Moment,
-};
+use crate::model::{Bytes, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment, Order};
 use crate::os::Helper;
 
 pub use listeners::Listeners;
@@ -42,62 +40,6 @@ const REQUESTS_MAX: usize = 1024;
 
 /// How long last words are waited for.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
-
-/// What the reconciler wants of one instance.
-#[derive(Debug)]
-pub struct Order {
-    /// Which.
-    pub instance: InstanceId,
-    /// What.
-    pub task: Task,
-}
-
-/// The task of an order.
-#[derive(Debug)]
-pub enum Task {
-    /// Be running with this spec; if a process lives, keep it.
-    Start(Launch),
-    /// End the current process, if any, and run this spec.
-    Restart(Launch),
-    /// End the process and stay down.
-    Stop(Cause),
-    /// Follow new policies without touching the process.
-    Update(Arc<App>),
-    /// End the process and forget the instance.
-    Delete(Cause),
-    /// Bear a new name (and the spawn record that goes with it); the process is kept.
-    Rename(InstanceId, Launch),
-    /// Nothing: who gives it waits with the others until the process that is on its way is good, or has failed.
-    Await,
-    /// A successor: bear the name of the slot, if nobody bears it any more. Process and spawn record are kept.
-    TakeOver,
-}
-
-/// Everything that a spawn needs to know.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// The spec.
-    pub spec: Arc<App>,
-    /// Its name in the store.
-    pub digest: Digest,
-    /// The recorded shell environment.
-    pub base: Arc<Environment>,
-    /// Its name in the store.
-    pub base_digest: Digest,
-    /// The restart counter that the process is started under.
-    pub epoch: u64,
-    /// Why.
-    pub cause: Cause,
-}
-
-impl Launch {
-    /// The same process to be, made from something else.
-    #[must_use]
-    pub fn in_form(self, form: &Form) -> Self {
-        let Form { spec, digest, base, base_digest } = form.clone();
-        Self { spec, digest, base, base_digest, ..self }
-    }
-}
 
 /// What somebody saw of a living process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,15 +66,13 @@ pub enum Seen {
     },
 }
 
-/// How an order ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// As asked. Start, Restart and Await: the process runs and is good; Stop and Delete: nothing of it is left.
-    Done,
-    /// It could not be done.
-    Failed(Failure),
-    /// A later order for the same instance took its place.
-    Superseded,
+/// What has changed since the last time that it was asked for.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// Instances as they are by now; `None`: gone.
+    pub instances: Vec<(InstanceId, Option<LiveInstance>)>,
+    /// Orders for instances that could not be made, all of them.
+    pub refused: BTreeMap<InstanceId, (u64, Failure)>,
 }
 
 /// The way to the supervisor; cheap to clone.
@@ -147,7 +87,8 @@ pub struct Supervisor {
 /// What reaches the supervisor's task.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Order(Order, oneshot::Sender<Outcome>),
+    Orders(Vec<Order>),
+    Changed(oneshot::Sender<Changed>),
     Observed(Observation),
     Beside(InstanceId, u32, String, oneshot::Sender<Result<Helper, String>>),
     LastBeat(InstanceId, u32, oneshot::Sender<Option<Moment>>),
@@ -173,13 +114,18 @@ impl Supervisor {
         Ok((Self { world, requests, revision, is_anchor_gone }, recovered))
     }
 
-    /// Gives an order and waits for its end. A stopped supervisor answers `Superseded`.
-    pub async fn order(&self, order: Order) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
-        if self.requests.send(Request::Order(order, reply)).await.is_err() {
-            return Outcome::Superseded;
+    /// Gives orders. How they go is seen in [`Live`]; a stopped supervisor takes none.
+    pub async fn order(&self, orders: Vec<Order>) {
+        let _ = self.requests.send(Request::Orders(orders)).await;
+    }
+
+    /// What has changed since this was asked last: for one who keeps a copy of [`Live`].
+    pub async fn changed(&self) -> Changed {
+        let (reply, changed) = oneshot::channel();
+        if self.requests.send(Request::Changed(reply)).await.is_err() {
+            return Changed::default();
         }
-        outcome.await.unwrap_or(Outcome::Superseded)
+        changed.await.unwrap_or_default()
     }
 
     /// Tells what a sensor saw. A stopped supervisor does not want to know.

@@ -62,11 +62,6 @@ impl Loop {
                 self.sweeps.insert(row);
             }
             Effect::Tell(fact) => self.tell(row, fact),
-            Effect::Settle(end) => {
-                if let Some(member) = self.roster.get_mut(row) {
-                    member.settle(&end);
-                }
-            }
             Effect::Forget => self.forget(row),
         }
     }

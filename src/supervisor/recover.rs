@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::lost;
 use super::member::Member;
 use super::out_of_memory::OomKills;
 use super::outputs::{Sessions, Writer};
@@ -11,12 +12,11 @@ use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
 use super::world::Specs;
-use super::{Launch, lost};
 use crate::anchor::{HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
 use crate::model::{
-    App, Cause, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage, Subject,
-    WallTime,
+    App, Cause, Environment, Exit, Fact, Failure, InstanceId, Launch, Millis, RestartWhen, SpawnError, SpawnStage,
+    Subject, WallTime,
 };
 use crate::os::{self, PidFd};
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::Changed;
 use super::member::Member;
-use crate::model::{InstanceId, Live, LiveInstance, Moment};
+use crate::model::{Failure, InstanceId, Live, LiveInstance, Moment};
 
 /// Owns every member. A row of the process table is an instance's number for as long as it exists.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub(super) struct Roster {
     members: BTreeMap<u32, Box<Member>>,
     rows: BTreeMap<InstanceId, u32>,
     alarms: BTreeSet<(Moment, u32)>,
+    /// What has changed since [`Self::take_changed`].
+    dirty: BTreeSet<InstanceId>,
+    /// Orders for instances that could not be made.
+    refused: BTreeMap<InstanceId, (u64, Failure)>,
     /// What is, if somebody has asked since the last change.
     live: Option<Arc<Live>>,
     /// Whether something has changed that the counter does not tell yet. Not the same as `live` being gone: whoever asks
@@ -31,6 +36,8 @@ impl Roster {
             members: BTreeMap::new(),
             rows: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            refused: BTreeMap::new(),
             live: None,
             is_untold: false,
             revision,
@@ -40,6 +47,7 @@ impl Roster {
 
     /// Takes a member in.
     pub fn insert(&mut self, row: u32, member: Member) {
+        self.refused.remove(&member.id);
         self.rows.insert(member.id.clone(), row);
         self.members.insert(row, Box::new(member));
         self.touched(row, None);
@@ -49,6 +57,7 @@ impl Roster {
     pub fn remove(&mut self, row: u32) -> Option<Member> {
         let member = self.members.remove(&row)?;
         self.rows.remove(&member.id);
+        self.dirty.insert(member.id.clone());
         self.touched(row, member.machine.alarm());
         Some(*member)
     }
@@ -85,8 +94,8 @@ impl Roster {
         if let Some(member) = self.members.get_mut(&row) {
             self.rows.remove(&member.id);
             self.rows.insert(id.clone(), row);
-            member.id = id;
-            self.changed();
+            self.dirty.insert(std::mem::replace(&mut member.id, id));
+            self.changed(row);
         }
     }
 
@@ -101,13 +110,34 @@ impl Roster {
         if let Some(new) = now {
             self.alarms.insert((new, row));
         }
-        self.changed();
+        self.changed(row);
     }
 
-    /// Something changed that observers see, and no alarm with it.
-    pub fn changed(&mut self) {
+    /// Something changed in this row that observers see, and no alarm with it.
+    pub fn changed(&mut self, row: u32) {
+        if let Some(member) = self.members.get(&row) {
+            self.dirty.insert(member.id.clone());
+        }
         self.live = None;
         self.is_untold = true;
+    }
+
+    /// An instance that an order is for cannot be made.
+    pub fn refuse(&mut self, id: InstanceId, order: u64, failure: Failure) {
+        self.dirty.insert(id.clone());
+        self.refused.insert(id, (order, failure));
+        self.live = None;
+        self.is_untold = true;
+    }
+
+    /// What has changed since the last time.
+    pub fn take_changed(&mut self) -> Changed {
+        let dirty = std::mem::take(&mut self.dirty);
+        let now = |id: InstanceId| {
+            let live = self.rows.get(&id).and_then(|row| self.members.get(row)).map(|member| member.live());
+            (id, live)
+        };
+        Changed { instances: dirty.into_iter().map(now).collect(), refused: self.refused.clone() }
     }
 
     /// When the next member wants to be woken.
@@ -138,7 +168,7 @@ impl Roster {
         let members = &self.members;
         let build = || {
             let instances = members.values().map(|member| (member.id.clone(), member.live())).collect();
-            Arc::new(Live { instances })
+            Arc::new(Live { instances, refused: BTreeMap::new() })
         };
         Arc::clone(self.live.get_or_insert_with(build))
     }
@@ -157,12 +187,12 @@ mod tests {
             changes.borrow_and_update();
             is_told
         };
-        roster.changed();
+        roster.changed(0);
         let seen = roster.live();
         assert!(is_told(&mut roster), "somebody who looked in the same turn hides it from nobody");
         assert!(!is_told(&mut roster), "nothing is new");
         assert!(Arc::ptr_eq(&seen, &roster.live()));
-        roster.changed();
+        roster.changed(0);
         assert!(is_told(&mut roster));
         assert!(!is_told(&mut roster), "it is not told again because nobody has looked yet");
     }

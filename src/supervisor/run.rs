@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::hooks::{HookResult, Hooks};
 use super::member::Member;
 use super::roster::Roster;
 use super::spawn::{self, SpawnFailure, SpawnResult};
 use super::world::World;
-use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
+use super::{Observation, Request, Seen};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine};
 use crate::logs::StreamKey;
-use crate::model::{AppId, Exit, Fact, InstanceId, Millis, Moment, Stream, Subject};
+use crate::model::{AppId, Command, Exit, Fact, InstanceId, Launch, Millis, Moment, Order, Stream, Subject};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
 
 /// How often rows are looked at, whatever happens meanwhile.
@@ -184,7 +184,8 @@ impl Loop {
 
     fn asked(&mut self, request: Request) {
         match request {
-            Request::Order(order, reply) => self.order(order, reply),
+            Request::Orders(orders) => orders.into_iter().for_each(|order| self.order(order)),
+            Request::Changed(reply) => drop(reply.send(self.roster.take_changed())),
             Request::Drain(instance, reply) => {
                 if let Some(row) = self.roster.row_of(&instance) {
                     let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream });
@@ -218,53 +219,55 @@ impl Loop {
         self.step(row, input);
     }
 
-    fn order(&mut self, order: Order, reply: oneshot::Sender<Outcome>) {
-        let Order { instance, task } = order;
-        let row = match (self.roster.row_of(&instance), &task) {
+    fn order(&mut self, order: Order) {
+        let Order { instance, number, command } = order;
+        let row = match (self.roster.row_of(&instance), &command) {
             (Some(row), _) => row,
-            (None, Task::Start(launch) | Task::Restart(launch)) => match self.enter(&instance, launch) {
-                Some(row) => row,
-                None => return drop(reply.send(Outcome::Failed(spawn::no_row(&instance)))),
-            },
-            (None, Task::Rename(old, _)) => match self.roster.row_of(old) {
-                Some(row) => row,
-                None => return drop(reply.send(Outcome::Done)),
-            },
-            (None, Task::Stop(_) | Task::Delete(_) | Task::Update(_) | Task::TakeOver) => {
-                return drop(reply.send(Outcome::Done));
+            (None, Command::Start(launch) | Command::Restart(launch)) => {
+                let Some(row) = self.enter(&instance, launch) else {
+                    let failure = spawn::no_row(&instance);
+                    return self.roster.refuse(instance, number, failure);
+                };
+                row
             }
-            (None, Task::Await) => return drop(reply.send(Outcome::Superseded)),
+            (None, Command::Rename(old, _)) => match self.roster.row_of(old) {
+                Some(row) => row,
+                None => return,
+            },
+            // It is as asked.
+            (None, Command::Stop(_) | Command::Delete(_) | Command::Reconfigure(_) | Command::TakeOver) => return,
         };
-        if let Some(member) = self.roster.get_mut(row) {
-            member.await_order(&task, reply);
+        match self.roster.get_mut(row) {
+            Some(member) if member.taken.order < number => member.take(number),
+            // A late or repeated one.
+            _ => return,
         }
-        self.carry_out(row, instance, task);
+        self.carry_out(row, instance, command);
+        self.roster.changed(row);
     }
 
-    fn carry_out(&mut self, row: u32, instance: InstanceId, task: Task) {
-        match task {
-            Task::Start(launch) => {
+    fn carry_out(&mut self, row: u32, instance: InstanceId, command: Command) {
+        match command {
+            Command::Start(launch) => {
                 let cause = launch.cause.clone();
                 self.launch(row, launch, false);
                 self.step(row, Input::Start(cause));
             }
-            Task::Restart(launch) => {
+            Command::Restart(launch) => {
                 let cause = launch.cause.clone();
                 self.launch(row, launch, true);
                 self.step(row, Input::Restart(cause));
             }
-            Task::Stop(cause) => self.step(row, Input::Stop(cause)),
-            Task::Delete(cause) => self.step(row, Input::Delete(cause)),
-            Task::Update(spec) => {
+            Command::Stop(cause) => self.step(row, Input::Stop(cause)),
+            Command::Delete(cause) => self.step(row, Input::Delete(cause)),
+            Command::Reconfigure(spec) => {
                 if let Some(member) = self.roster.get_mut(row) {
                     member.machine.policy = spec;
-                    self.roster.changed();
                     self.retarget(row);
                 }
             }
-            Task::Rename(old, launch) => self.rename(row, old, instance, launch),
-            Task::TakeOver => self.take_slot_over(row),
-            Task::Await => {}
+            Command::Rename(old, launch) => self.rename(row, old, instance, launch),
+            Command::TakeOver => self.take_slot_over(row),
         }
     }
 

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::World;
 use super::listeners::NotListening;
 use super::outputs::Writer;
 use super::voices::{self, Voices};
-use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
-use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream};
+use crate::model::{
+    Environment, Failure, InstanceId, Launch, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream,
+};
 use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
 use crate::rules::{self, Place};
 

@@ -251,7 +251,7 @@ impl Loop {
             Notification::Ready => {}
             Notification::Status(text) => {
                 member.status = Some(text).filter(|text| !text.is_empty());
-                self.roster.changed();
+                self.roster.changed(row);
             }
             Notification::Beat => member.beat = Some(os::now()),
             Notification::Unwell => {

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, Selection};
-use crate::model::{ApplyOptions, Plan, ProjectName, Proposed};
-use crate::reconciler::{Edit, Progress, Report};
+use crate::model::{ApplyOptions, Edit, Plan, Progress, ProjectName, Proposed, Report};
 
 /// `POST /v1/plan`: what would an apply do?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

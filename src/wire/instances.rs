@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{App, AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, Standing, WallTime};
-use crate::reconciler::WaitsFor;
+use crate::model::{App, AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, Standing, WaitsFor, WallTime};
 
 /// The answer of `GET /v1/list`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -78,7 +78,8 @@ fn a_run_waits_for_what_its_task_depends_on() {
     let first = "[[apps]]\nname = \"first\"\ncommand = \"while [ ! -e go ]; do sleep 0.02; done\"\nshell = true\nkind = \"task\"\n";
     let keys = "depends_on = { first = \"completed\" }";
     sandbox.ecosystem(&(first.to_owned() + &task("second", "echo ran >> second", keys)));
-    sandbox.pm(&["apply"]).ok();
+    // A task is waited for to its end, and this one ends only with the file.
+    sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("a time was left out", SOON, || facts(&sandbox, "second", "cron_skipped") >= 1);
     assert_eq!(lines(&sandbox, "second"), 0);
     sandbox.pm(&["events", "second"]).ok().says(&["still waits for what it depends on"]);
@@ -172,8 +173,11 @@ fn a_run_outlives_the_daemon_and_is_known_to_the_next() {
     assert_eq!((sandbox.pid("slow/0"), lines(&sandbox, "slow")), (pid, 1));
     let before = schedule(&sandbox, "slow")["last_start"].as_u64();
     assert!(before.is_some());
-    sandbox.pm(&["restart", "slow"]).ok();
-    assert_ne!(sandbox.pid("slow/0"), pid, "a person may replace a run");
+    // The run that it begins is not waited for: it never ends.
+    sandbox.pm(&["restart", "slow", "--detach"]).ok();
+    wait_until("a person may replace a run", SOON, || {
+        sandbox.instance("slow/0").and_then(|row| row.pid).is_some_and(|new| new != pid)
+    });
     sandbox.pm(&["stop", "slow"]).ok();
     assert_eq!(sandbox.app_processes().len(), 0);
     sandbox.kill_daemon();
@@ -234,7 +238,10 @@ fn why_says_what_becomes_of_a_time_that_meets_a_run() {
     let failing = "restart = \"on-failure\"\nrestart_delay = \"60s\"";
     let late = task("late", "true", "depends_on = { first = \"completed\" }");
     let first = "[[apps]]\nname = \"first\"\ncommand = \"while [ ! -e go ]; do sleep 0.02; done\"\nshell = true\nkind = \"task\"\n";
-    let sandbox = Sandbox::applied(&(task("flaky", "exit 1", failing) + &late + first));
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(&(task("flaky", "exit 1", failing) + &late + first));
+    // Tasks are waited for to their end, and these never end.
+    sandbox.pm(&["apply", "--detach"]).ok();
     sandbox.wait_phase("flaky/0", "backoff");
     let why = sandbox.pm(&["why", "flaky"]).ok().says(&["flaky/0: backoff", "it is started again in", "is left out"]);
     assert!(!why.stdout.contains("it runs at"), "{why}");

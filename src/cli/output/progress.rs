@@ -1,6 +1,6 @@
 //! How a change goes: one line per finished action, and on a terminal one for what is going on.
 
-use crate::model::{AppName, Exit, Failure, InstanceId, Millis};
+use crate::model::{AppName, Exit, Failure, InstanceId, Millis, VerbKind};
 use crate::wire::ProjectReport;
 use crate::wire::{OperationReport, OperationResult, WaitsFor};
 
@@ -8,7 +8,7 @@ use super::Paint;
 use super::lines::harmless;
 
 /// Longest wall of output shown for one failure.
-const LINES_MAX: usize = 15;
+const LINES_MAX: usize = 20;
 
 /// One finished action.
 pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
@@ -16,7 +16,7 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
     let took = report.took;
     match &report.result {
         OperationResult::Done => {
-            format!("  {} {app}: {} in {took}", paint.good("ok     "), past(&report.verb))
+            format!("  {} {app}: {} in {took}", paint.good("ok     "), past(report.verb))
         }
         OperationResult::Superseded => {
             format!("  {} {app}: {}, a later command took over", paint.warn("left   "), report.verb)
@@ -56,7 +56,7 @@ pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
     let operations = || reports.iter().flat_map(|report| &report.report.operations);
     let count = |is_it: fn(&OperationResult) -> bool| operations().filter(|operation| is_it(&operation.result)).count();
     // What came up was no deed of this command.
-    let ready = operations().filter(|one| one.verb == "wait" && one.result == OperationResult::Done).count();
+    let ready = operations().filter(|one| one.verb == VerbKind::Wait && one.result == OperationResult::Done).count();
     let took = reports.iter().map(|report| report.report.took).max().unwrap_or(Millis(0));
     if operations().next().is_none() {
         return "nothing to do".to_owned();
@@ -77,7 +77,7 @@ pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
 }
 
 /// What is going on, for the line that is overwritten.
-pub(in crate::cli) fn going_on(verb: &str, app: &str, others: usize) -> String {
+pub(in crate::cli) fn going_on(verb: VerbKind, app: &str, others: usize) -> String {
     let more = if others > 0 { format!(" and {others} more") } else { String::new() };
     format!("  ... {verb} {app}{more}")
 }
@@ -98,15 +98,19 @@ pub(in crate::cli) fn paused(app: &AppName) -> String {
     format!("  ... waits: {app}'s update is paused; `pm rollout resume {app}`")
 }
 
-fn past(verb: &str) -> String {
+fn past(verb: VerbKind) -> &'static str {
     match verb {
-        "start" => "started".to_owned(),
-        "stop" => "stopped".to_owned(),
-        "roll" => "replaced".to_owned(),
-        "scale" | "update" | "rename" | "replace" | "delete" => format!("{verb}d"),
-        "restart" => "restarted".to_owned(),
-        "wait" => "ready".to_owned(),
-        other => format!("{other} done"),
+        VerbKind::Start => "started",
+        VerbKind::Stop => "stopped",
+        VerbKind::Roll | VerbKind::Replace => "replaced",
+        VerbKind::Restart => "restarted",
+        VerbKind::Wait => "ready",
+        VerbKind::Scale => "scaled",
+        VerbKind::Update => "updated",
+        VerbKind::Rename => "renamed",
+        VerbKind::Delete => "deleted",
+        VerbKind::Keep => "kept",
+        VerbKind::Hold => "held",
     }
 }
 
@@ -114,8 +118,8 @@ fn past(verb: &str) -> String {
 mod tests {
     use super::*;
 
-    fn report(verb: &str, result: OperationResult) -> OperationReport {
-        OperationReport { app: "api".parse().unwrap(), verb: verb.to_owned(), result, took: Millis(312) }
+    fn report(verb: VerbKind, result: OperationResult) -> OperationReport {
+        OperationReport { app: "api".parse().unwrap(), verb, result, took: Millis(312) }
     }
 
     #[test]
@@ -129,19 +133,22 @@ mod tests {
             is_stuck: false,
         };
         assert_eq!(
-            ended(&report("roll", failed), Paint::default()),
+            ended(&report(VerbKind::Roll, failed), Paint::default()),
             "  FAILED  api: roll failed: api/1 ended with exit code 3; the old process runs again\n          | no database\n          | \\u{1b}[2Jbye"
         );
-        assert_eq!(ended(&report("scale", OperationResult::Done), Paint::default()), "  ok      api: scaled in 312ms");
+        assert_eq!(
+            ended(&report(VerbKind::Scale, OperationResult::Done), Paint::default()),
+            "  ok      api: scaled in 312ms"
+        );
     }
 
     #[test]
     fn the_summary_counts_what_became_of_the_actions() {
         let operations = vec![
-            report("start", OperationResult::Done),
-            report("start", OperationResult::Done),
-            report("wait", OperationResult::Done),
-            report("delete", OperationResult::Skipped { why: "x".to_owned() }),
+            report(VerbKind::Start, OperationResult::Done),
+            report(VerbKind::Start, OperationResult::Done),
+            report(VerbKind::Wait, OperationResult::Done),
+            report(VerbKind::Delete, OperationResult::Skipped { why: "x".to_owned() }),
         ];
         let report = crate::wire::Report { operations, generation: 1, took: Millis(1500) };
         let project = ProjectReport { project: "shop".parse().unwrap(), report };

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    App, AppId, Declared, Desired, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase, Readiness, Reason, Run,
-    Verb, WallTime,
+    App, AppId, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase, Readiness,
+    Reason, Run, Verb, WallTime,
 };
 
 /// What a case does to an app.
@@ -152,9 +152,13 @@ impl World {
                 }
                 Verb::Replace { old, slots } => {
                     self.live.instances.retain(|id, _| id.app != AppId::new(shop(), old.clone()));
+                    self.forget(old);
                     self.run(&app, slots);
                 }
-                Verb::Delete { .. } => self.live.instances.retain(|id, _| id.app != app),
+                Verb::Delete { .. } => {
+                    self.live.instances.retain(|id, _| id.app != app);
+                    self.forget(&operation.app);
+                }
                 Verb::Stop { slots } => {
                     for slot in slots {
                         self.set_phase(&app.instance(*slot), Phase::Stopped);
@@ -164,6 +168,13 @@ impl World {
                 Verb::Rename { from } => self.rename(from, &app),
                 Verb::Keep | Verb::Hold => {}
             }
+        }
+    }
+
+    /// What an apply removes is declared until then.
+    fn forget(&mut self, name: &AppName) {
+        if self.stored().and_then(|stored| stored.apps.get(name)).is_some_and(|declared| declared.is_leaving) {
+            self.store(vec![Change::AppRemoved { project: shop(), name: name.clone() }]);
         }
     }
 
@@ -184,6 +195,8 @@ impl World {
                 trouble: None,
                 status: None,
                 hook: None,
+                taken: crate::model::Taken::default(),
+                following: None,
             };
             self.live.instances.insert(app.instance(*slot), instance);
         }

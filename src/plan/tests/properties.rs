@@ -201,6 +201,8 @@ proptest! {
             trouble: None,
             status: None,
             hook: None,
+            taken: crate::model::Taken::default(),
+            following: None,
             force_kills: 0,
         };
         world.live.instances.insert(other.clone(), stranger.clone());

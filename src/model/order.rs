@@ -1,0 +1,67 @@
+//! What the reconciler asks of one instance.
+
+use std::sync::Arc;
+
+use super::{App, Cause, Declared, Digest, Environment, Form, InstanceId};
+
+/// What one instance should do next. The newest order of an instance stands: a repeated or late one changes nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Grows with every order that this daemon gives; never 0.
+    pub number: u64,
+    /// What to do.
+    pub command: Command,
+}
+
+/// The command of an order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Be running with this spec; if a process lives, keep it.
+    Start(Launch),
+    /// End the current process, if any, and run this spec.
+    Restart(Launch),
+    /// End the process and stay down.
+    Stop(Cause),
+    /// Follow new policies without touching the process.
+    Reconfigure(Arc<App>),
+    /// End the process and forget the instance.
+    Delete(Cause),
+    /// Take this name from the instance that has it now (and the spawn record that goes with it); the process is kept.
+    Rename(InstanceId, Launch),
+    /// A successor: become the instance of the slot, if nobody else is. Process and spawn record are kept.
+    TakeOver,
+}
+
+/// Everything that a spawn needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Launch {
+    /// The spec.
+    pub spec: Arc<App>,
+    /// Its name in the store.
+    pub digest: Digest,
+    /// The recorded shell environment.
+    pub base: Arc<Environment>,
+    /// Its name in the store.
+    pub base_digest: Digest,
+    /// The restart counter that the process is started under.
+    pub epoch: u64,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl Launch {
+    /// The process of a slot, as it is declared.
+    pub fn of(declared: &Declared, slot: u32, cause: Cause) -> Self {
+        let Form { spec, digest, base, base_digest } = declared.form();
+        Self { spec, digest, base, base_digest, epoch: declared.epoch_of(slot), cause }
+    }
+
+    /// The same process to be, made from something else.
+    #[must_use]
+    pub fn in_form(self, form: &Form) -> Self {
+        let Form { spec, digest, base, base_digest } = form.clone();
+        Self { spec, digest, base, base_digest, ..self }
+    }
+}

@@ -1,0 +1,109 @@
+//! How a change goes: the words of its progress and of its report.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AppName, Condition, Exit, Failure, InstanceId, Millis, Moment, VerbKind};
+
+/// One line of progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "progress")]
+pub enum Progress {
+    /// An operation begins.
+    Began {
+        /// The app.
+        app: AppName,
+        /// The verb: `start`, `roll`, …
+        verb: VerbKind,
+    },
+    /// An operation ended.
+    Ended(OperationReport),
+    /// A start waits for another app.
+    Waits {
+        /// The app.
+        app: AppName,
+        /// For what.
+        waits_for: WaitsFor,
+    },
+    /// A new process is not ready yet.
+    Unready {
+        /// Which.
+        instance: InstanceId,
+        /// What its probe found: `connection refused`.
+        why: String,
+    },
+    /// The rolling update of the app is paused, and the operation waits until it is resumed.
+    Paused {
+        /// The app.
+        app: AppName,
+    },
+    /// Everything ended.
+    Finished(Report),
+}
+
+/// How one operation ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OperationReport {
+    /// The app.
+    pub app: AppName,
+    /// The verb: `start`, `roll`, …
+    pub verb: VerbKind,
+    /// How.
+    pub result: OperationResult,
+    /// How long it took.
+    pub took: Millis,
+}
+
+/// The result of one operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "result")]
+pub enum OperationResult {
+    /// As planned.
+    Done,
+    /// It failed.
+    Failed {
+        /// Which instance.
+        instance: InstanceId,
+        /// Why, if the instance was given up or could not be started.
+        failure: Option<Failure>,
+        /// How the process ended, if it ended.
+        exit: Option<Exit>,
+        /// The last lines that it printed.
+        last_lines: Vec<String>,
+        /// Whether the old spec runs again.
+        is_reverted: bool,
+        /// Whether going back was tried, and failed as well.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_stuck: bool,
+    },
+    /// Something that it needed failed, or deletes are withheld.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+    /// A later command took over.
+    Superseded,
+}
+
+/// How the whole of it ended.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// In the order in which they ended.
+    pub operations: Vec<OperationReport>,
+    /// The project's generation afterwards.
+    pub generation: u64,
+    /// How long it took.
+    pub took: Millis,
+}
+
+/// What a start waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// The app that it depends on.
+    pub app: AppName,
+    /// What has to have happened to it.
+    pub condition: Condition,
+    /// How it is at present: `not ready yet: connection refused`.
+    pub why: String,
+    /// Since when.
+    pub since: Moment,
+}

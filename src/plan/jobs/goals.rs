@@ -1,0 +1,216 @@
+//! What a step wants of some instances at once, and how far they are: judged by what lives, never by a message.
+
+use crate::model::{
+    Command, Exit, Failure, Following, InstanceId, LiveInstance, Millis, Moment, Order, Phase, Readiness, WallTime,
+};
+
+use super::{Context, Next, View};
+
+/// What an instance is to come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Aim {
+    /// A process runs, is ready, and stays so.
+    Up,
+    /// A task has run to its end.
+    Ended,
+    /// Nothing of it runs.
+    Down,
+    /// The instance is gone.
+    Gone,
+    /// It has another name, or followed new policies: whatever it does, that has happened.
+    Taken,
+    /// Like [`Aim::Up`], of a process that somebody else has started.
+    Seen,
+}
+
+/// One instance and its aim.
+#[derive(Clone, PartialEq, Debug)]
+struct Goal {
+    instance: InstanceId,
+    aim: Aim,
+    /// The order that was given for it; 0 for [`Aim::Seen`].
+    order: u64,
+    /// Restarts when it was first looked at, for [`Aim::Seen`].
+    restarts: Option<u32>,
+    /// The process that is ready, and since when this was known.
+    ready: Option<(u32, Moment)>,
+    /// It was seen to exist.
+    is_known: bool,
+    is_reached: bool,
+}
+
+/// Some instances on their way, all at once.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Goals {
+    each: Vec<Goal>,
+    /// How long a ready process must stay so.
+    hold: Millis,
+}
+
+/// How a step failed.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Failed {
+    pub instance: InstanceId,
+    pub failure: Option<Failure>,
+    pub exit: Option<Exit>,
+    /// When the process that failed was started, if one was: older output is of another one.
+    pub since: Option<WallTime>,
+}
+
+/// How far the goals are.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Verdict {
+    /// Not there yet.
+    Open,
+    /// All are reached.
+    Reached,
+    /// One cannot be reached.
+    Failed(Failed),
+    /// Somebody else decides over one of them by now.
+    Superseded,
+}
+
+impl Goals {
+    /// Orders one command for each instance.
+    pub(super) fn order(
+        context: &Context,
+        next: &mut Next,
+        instances: Vec<InstanceId>,
+        aim: Aim,
+        hold: Millis,
+        mut command: impl FnMut(&InstanceId) -> Option<Command>,
+    ) -> Self {
+        let mut each = Vec::with_capacity(instances.len());
+        for instance in instances {
+            let Some(command) = command(&instance) else { continue };
+            let number = context.numbers.take();
+            next.orders.push(Order { instance: instance.clone(), number, command });
+            each.push(Goal::new(instance, aim, number));
+        }
+        Self { each, hold }
+    }
+
+    /// Watches processes that somebody else has started.
+    pub(super) fn watch(instances: Vec<InstanceId>, hold: Millis) -> Self {
+        Self { each: instances.into_iter().map(|instance| Goal::new(instance, Aim::Seen, 0)).collect(), hold }
+    }
+
+    /// The instances that are not there yet.
+    pub(super) fn open(&self) -> impl Iterator<Item = &InstanceId> {
+        self.each.iter().filter(|goal| !goal.is_reached).map(|goal| &goal.instance)
+    }
+
+    /// Looks at all of them. A failure counts before a later command, and that before what is still open.
+    pub(super) fn judge(&mut self, view: &View, next: &mut Next) -> Verdict {
+        let mut worst = Verdict::Reached;
+        for goal in self.each.iter_mut().filter(|goal| !goal.is_reached) {
+            match goal.judge(view, self.hold, next) {
+                Verdict::Reached => goal.is_reached = true,
+                failed @ Verdict::Failed(_) => return failed,
+                Verdict::Superseded => worst = Verdict::Superseded,
+                Verdict::Open if worst == Verdict::Reached => worst = Verdict::Open,
+                Verdict::Open => {}
+            }
+        }
+        worst
+    }
+}
+
+impl Goal {
+    fn new(instance: InstanceId, aim: Aim, order: u64) -> Self {
+        Self { instance, aim, order, restarts: None, ready: None, is_known: false, is_reached: false }
+    }
+
+    fn judge(&mut self, view: &View, hold: Millis, next: &mut Next) -> Verdict {
+        if let Some((_, failure)) = view.live.refused.get(&self.instance).filter(|(order, _)| *order == self.order) {
+            let failed =
+                Failed { instance: self.instance.clone(), failure: Some(failure.clone()), exit: None, since: None };
+            return Verdict::Failed(failed);
+        }
+        let Some(live) = view.live.instances.get(&self.instance) else { return self.absent() };
+        self.is_known = true;
+        if self.aim != Aim::Seen {
+            match live.taken.order {
+                taken if taken < self.order => return Verdict::Open,
+                taken if taken > self.order && self.aim == Aim::Taken => return Verdict::Reached,
+                taken if taken > self.order => return Verdict::Superseded,
+                _ => {}
+            }
+        }
+        match self.aim {
+            Aim::Taken => Verdict::Reached,
+            Aim::Down if live.phase == Phase::Stopped => Verdict::Reached,
+            Aim::Down | Aim::Gone => Verdict::Open,
+            Aim::Ended => self.ended(live),
+            Aim::Up | Aim::Seen => self.up(live, view.now, hold, next),
+        }
+    }
+
+    /// What no longer exists was taken away, unless it has not been made yet.
+    fn absent(&self) -> Verdict {
+        match self.aim {
+            Aim::Down | Aim::Gone | Aim::Taken => Verdict::Reached,
+            Aim::Up | Aim::Ended if !self.is_known => Verdict::Open,
+            Aim::Up | Aim::Ended | Aim::Seen => Verdict::Superseded,
+        }
+    }
+
+    fn ended(&self, live: &LiveInstance) -> Verdict {
+        match &live.phase {
+            Phase::Done { .. } => Verdict::Reached,
+            Phase::Errored { failure } => self.failed(live, Some(failure.clone())),
+            Phase::Stopped => Verdict::Superseded,
+            Phase::Stopping { .. } if is_taken_down(live) => Verdict::Superseded,
+            // Its policy tries it again, until it succeeds or is given up.
+            Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } | Phase::Backoff { .. } => Verdict::Open,
+        }
+    }
+
+    fn up(&mut self, live: &LiveInstance, now: Moment, hold: Millis, next: &mut Next) -> Verdict {
+        let restarts = match self.aim {
+            Aim::Seen => *self.restarts.get_or_insert(live.restarts),
+            _ => live.taken.restarts,
+        };
+        match &live.phase {
+            Phase::Done { .. } => Verdict::Reached,
+            Phase::Errored { failure } => self.failed(live, Some(failure.clone())),
+            _ if live.restarts != restarts => self.failed(live, live.trouble.clone()),
+            Phase::Backoff { .. } => self.failed(live, live.trouble.clone()),
+            Phase::Stopping { .. } if live.trouble.is_some() => self.failed(live, live.trouble.clone()),
+            Phase::Stopping { .. } if is_taken_down(live) => Verdict::Superseded,
+            Phase::Stopped => Verdict::Superseded,
+            Phase::Starting | Phase::Stopping { .. } | Phase::Running { readiness: Readiness::Waiting { .. }, .. } => {
+                Verdict::Open
+            }
+            Phase::Running { .. } => match self.ready {
+                Some((generation, _)) if generation != live.generation => Verdict::Superseded,
+                known => {
+                    let (_, since) = known.unwrap_or((live.generation, now));
+                    self.ready = Some((live.generation, since));
+                    let until = since.after(hold);
+                    if now >= until {
+                        return Verdict::Reached;
+                    }
+                    next.wake_at(until);
+                    Verdict::Open
+                }
+            },
+        }
+    }
+
+    fn failed(&self, live: &LiveInstance, failure: Option<Failure>) -> Verdict {
+        // Without a process of its own there is nothing that it could have printed.
+        let has_run = !matches!(failure, Some(Failure::Spawn { .. } | Failure::Hook { .. }));
+        Verdict::Failed(Failed {
+            instance: self.instance.clone(),
+            exit: if failure.is_some() && !has_run { None } else { live.last_exit },
+            failure,
+            since: live.started.filter(|_| has_run),
+        })
+    }
+}
+
+/// Whether a person or another change ends it for good.
+fn is_taken_down(live: &LiveInstance) -> bool {
+    matches!(live.following, Some(Following::Rest | Following::Removal))
+}

@@ -1,0 +1,423 @@
+//! The operations of one app, one after the other, once what they need has happened.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::model::{
+    AppName, Change, Condition, Fact, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
+    OperationReport, OperationResult, Phase, Progress, Readiness, Rollout, Subject, Verb, VerbKind, WaitsFor,
+};
+use crate::rules::{self, Standpoint};
+
+use super::work::{Stage, Stages, StepEnd, Work};
+use super::{Context, Next};
+
+/// A wait is shown when it lasts longer than this.
+const SHOW_WAIT_AFTER: Millis = Millis(250);
+/// A process that is not ready yet is mentioned when that lasts longer than this.
+const SHOW_UNREADY_AFTER: Millis = Millis(1000);
+
+const LATER_COMMAND: &str = "a later command took over";
+
+/// What those who wait for an app may know of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gate {
+    Closed,
+    /// Its processes live, or there was nothing to do.
+    Open,
+    /// It failed or was skipped: whoever needs it is skipped too.
+    Barred,
+}
+
+/// The line of one app in a job.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Line {
+    pub app: AppName,
+    pub todo: VecDeque<Operation>,
+    /// Slots that come up without this job, and that it waits for.
+    pub awaited: Vec<u32>,
+    /// Apps of the same job that come first.
+    pub needs: Vec<AppName>,
+    pub gate: Gate,
+    active: Option<Active>,
+    barred_by: Option<String>,
+    is_superseded: bool,
+    /// When it began to wait for something, and what is shown of that.
+    waits_since: Option<Moment>,
+    shown: Option<WaitsFor>,
+    is_wait_told: bool,
+    told_unready: BTreeMap<InstanceId, String>,
+    /// When looking at it again could make a difference by time alone.
+    pub wake_at: Option<Moment>,
+}
+
+/// The operation that is under way.
+#[derive(Clone, PartialEq, Debug)]
+struct Active {
+    /// `None`: only a wait for what others have started.
+    operation: Option<Operation>,
+    began: Moment,
+    work: Work,
+}
+
+/// What a line sees of the rest of its job.
+pub(super) struct Around<'a> {
+    /// How the other lines are.
+    pub gate: &'a dyn Fn(&AppName) -> Gate,
+    /// An older job still works on this app.
+    pub is_behind: bool,
+    /// That job is held up by a person.
+    pub is_behind_pause: bool,
+}
+
+impl Line {
+    pub(super) fn new(app: AppName) -> Self {
+        Self {
+            app,
+            todo: VecDeque::new(),
+            awaited: Vec::new(),
+            needs: Vec::new(),
+            gate: Gate::Closed,
+            active: None,
+            barred_by: None,
+            is_superseded: false,
+            waits_since: None,
+            shown: None,
+            is_wait_told: false,
+            told_unready: BTreeMap::new(),
+            wake_at: None,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.gate != Gate::Closed
+    }
+
+    /// A later command decides over the app.
+    pub(super) fn supersede(&mut self) {
+        self.is_superseded = true;
+    }
+
+    /// What its start waits for, once that is shown.
+    pub(super) fn waits_for(&self) -> Option<&WaitsFor> {
+        self.shown.as_ref()
+    }
+
+    /// Whether it waits for another app at present, shown or not.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waits_since.is_some()
+    }
+
+    /// Its rolling replacement, if that is what is under way.
+    pub(super) fn rollout(&self, context: &Context) -> Option<Rollout> {
+        match &self.active.as_ref()?.work {
+            Work::Rolling(rolling) => Some(rolling.status(context)),
+            Work::Stages(_) | Work::Replacing(_) => None,
+        }
+    }
+
+    /// Whether an operation of a newer job on the same app has to wait for this one.
+    pub(super) fn holds_up_others(&self) -> bool {
+        let is_stop = |operation: &Operation| matches!(operation.verb, Verb::Stop { .. });
+        let active = self.active.as_ref().and_then(|active| active.operation.as_ref());
+        !self.is_over() && active.into_iter().chain(&self.todo).any(|operation| !is_stop(operation))
+    }
+
+    /// Whether what comes next only takes processes down: that waits for no older job.
+    fn only_stops(&self) -> bool {
+        self.todo.iter().all(|operation| matches!(operation.verb, Verb::Stop { .. } | Verb::Delete { .. }))
+    }
+
+    /// Goes on as far as possible, and says what has ended by that.
+    pub(super) fn advance(&mut self, context: &Context, around: &Around, next: &mut Next) -> Vec<OperationReport> {
+        let mut reports = Vec::new();
+        self.wake_at = None;
+        let outer_wake = next.wake_at.take();
+        while !self.is_over() {
+            if self.is_superseded {
+                self.end_superseded(context, &mut reports);
+            } else if self.active.is_some() {
+                let Some(report) = self.go_on(context, next) else { break };
+                reports.push(report);
+            } else if !self.begin(context, around, next, &mut reports) {
+                break;
+            }
+        }
+        if self.is_over() {
+            (self.waits_since, self.shown, self.wake_at) = (None, None, None);
+        } else {
+            self.wake_at = next.wake_at;
+        }
+        next.wake_at = outer_wake.into_iter().chain(self.wake_at).min();
+        reports
+    }
+
+    /// Begins the next operation; false: it has to wait.
+    fn begin(
+        &mut self,
+        context: &Context,
+        around: &Around,
+        next: &mut Next,
+        reports: &mut Vec<OperationReport>,
+    ) -> bool {
+        if around.is_behind && !self.only_stops() {
+            if around.is_behind_pause && !std::mem::replace(&mut self.is_wait_told, true) {
+                next.news.push(Progress::Paused { app: self.app.clone() });
+            }
+            return false;
+        }
+        let gates: Vec<Gate> = self.needs.iter().map(around.gate).collect();
+        if gates.contains(&Gate::Closed) {
+            self.show_dependencies(context, next);
+            return false;
+        }
+        if gates.contains(&Gate::Barred) && self.barred_by.is_none() {
+            self.barred_by = Some("an app that it depends on did not start".to_owned());
+        }
+        let Some(operation) = self.todo.front() else {
+            self.begin_wait(context, next);
+            return true;
+        };
+        if self.barred_by.is_none() && operation.verb.is_start() {
+            match self.dependencies(context) {
+                Dependencies::Met => {}
+                Dependencies::Open(waits_for) => {
+                    self.show(waits_for, context, next);
+                    return false;
+                }
+                Dependencies::Never(why) => self.barred_by = Some(why),
+            }
+        }
+        (self.waits_since, self.shown) = (None, None);
+        let Some(operation) = self.todo.pop_front() else { return true };
+        if let Some(why) = &self.barred_by {
+            reports.push(report(&operation, OperationResult::Skipped { why: why.clone() }, Millis(0)));
+            return true;
+        }
+        next.news.push(Progress::Began { app: operation.app.clone(), verb: operation.verb.kind() });
+        let work = Work::of(&operation, context);
+        self.active = Some(Active { operation: Some(operation), began: context.view.now, work });
+        true
+    }
+
+    /// All operations are through: waits for what others have started, or opens the gate.
+    fn begin_wait(&mut self, context: &Context, next: &mut Next) {
+        let awaited = std::mem::take(&mut self.awaited);
+        if self.barred_by.is_some() || awaited.is_empty() {
+            self.gate = if self.barred_by.is_some() { Gate::Barred } else { Gate::Open };
+            return;
+        }
+        next.news.push(Progress::Began { app: self.app.clone(), verb: VerbKind::Wait });
+        let work = Work::Stages(Stages::new(&self.app, vec![Stage::Await(awaited)]));
+        self.active = Some(Active { operation: None, began: context.view.now, work });
+    }
+
+    fn go_on(&mut self, context: &Context, next: &mut Next) -> Option<OperationReport> {
+        let active = self.active.as_mut()?;
+        let Some(end) = active.work.advance(context, next) else {
+            self.show_unready(context, next);
+            return None;
+        };
+        let Active { operation, began, .. } = self.active.take()?;
+        self.told_unready.clear();
+        if end != StepEnd::Done {
+            self.barred_by.get_or_insert_with(|| match &operation {
+                Some(_) => "an earlier step for this app did not succeed".to_owned(),
+                None => "its processes did not come up".to_owned(),
+            });
+        }
+        let since = match &end {
+            StepEnd::Failed { failed, .. } => failed.since,
+            StepEnd::Done | StepEnd::Superseded => None,
+        };
+        if let Some(operation) = &operation {
+            conclude(operation, &end, context, next);
+        }
+        let took = context.view.now.since(began);
+        let verb = operation.as_ref().map_or(VerbKind::Wait, |operation| operation.verb.kind());
+        let result = result_of(end);
+        if let (Some(since), OperationResult::Failed { instance, .. }) = (since, &result) {
+            next.output_since.insert(instance.clone(), since);
+        }
+        Some(OperationReport { app: self.app.clone(), verb, result, took })
+    }
+
+    fn end_superseded(&mut self, context: &Context, reports: &mut Vec<OperationReport>) {
+        let active = self.active.take();
+        let took = active.as_ref().map_or(Millis(0), |active| context.view.now.since(active.began));
+        let verb = |operation: &Option<Operation>| operation.as_ref().map_or(VerbKind::Wait, |one| one.verb.kind());
+        reports.extend(active.map(|active| OperationReport {
+            app: self.app.clone(),
+            verb: verb(&active.operation),
+            result: OperationResult::Superseded,
+            took,
+        }));
+        let rest = self.todo.drain(..);
+        reports.extend(rest.map(|operation| {
+            // A start that has not begun was skipped, the rest was taken over.
+            let skipped = OperationResult::Skipped { why: LATER_COMMAND.to_owned() };
+            let result = if operation.verb.is_start() { skipped } else { OperationResult::Superseded };
+            report(&operation, result, Millis(0))
+        }));
+        self.gate = Gate::Barred;
+    }
+
+    // ---- what it waits for
+
+    fn dependencies(&self, context: &Context) -> Dependencies {
+        let Some(declared) = context.declared(&self.app) else { return Dependencies::Never(LATER_COMMAND.to_owned()) };
+        for (other, condition) in &declared.spec.depends_on {
+            match standpoint(other, *condition, context) {
+                Standpoint::Met => {}
+                Standpoint::NotYet(why) => {
+                    let (app, condition) = (other.clone(), *condition);
+                    return Dependencies::Open(WaitsFor { app, condition, why, since: context.view.now });
+                }
+                Standpoint::Never(why) => {
+                    let condition = condition.word();
+                    return Dependencies::Never(format!("{other}, which it depends on, is not {condition}: {why}"));
+                }
+            }
+        }
+        Dependencies::Met
+    }
+
+    /// While others of the same job come first: what it waits for, if it is a start.
+    fn show_dependencies(&mut self, context: &Context, next: &mut Next) {
+        if self.todo.iter().any(|operation| operation.verb.is_start())
+            && let Dependencies::Open(waits_for) = self.dependencies(context)
+        {
+            self.show(waits_for, context, next);
+        }
+    }
+
+    fn show(&mut self, waits_for: WaitsFor, context: &Context, next: &mut Next) {
+        let now = context.view.now;
+        let since = *self.waits_since.get_or_insert(now);
+        let visible_at = since.after(SHOW_WAIT_AFTER);
+        if now < visible_at {
+            return next.wake_at(visible_at);
+        }
+        let is_same = |known: &&WaitsFor| known.app == waits_for.app && known.condition == waits_for.condition;
+        let known = self.shown.as_ref().filter(is_same);
+        if known.is_some_and(|known| known.why == waits_for.why) {
+            return;
+        }
+        let waits_for = WaitsFor { since: known.map_or(since, |known| known.since), ..waits_for };
+        next.news.push(Progress::Waits { app: self.app.clone(), waits_for: waits_for.clone() });
+        if !std::mem::replace(&mut self.is_wait_told, true) {
+            let WaitsFor { app, condition, why, .. } = waits_for.clone();
+            let about = Subject::App(context.project.clone(), self.app.clone());
+            next.facts.push((about, Fact::WaitsFor { app, condition, why }));
+        }
+        self.shown = Some(waits_for);
+        next.has_new_waits = true;
+    }
+
+    /// Says of new processes why they do not count as up yet, each reason once.
+    fn show_unready(&mut self, context: &Context, next: &mut Next) {
+        let Some(active) = &self.active else { return };
+        let is_of_interest = context
+            .declared(&self.app)
+            .is_some_and(|declared| declared.spec.ready.is_some() || !declared.spec.hooks.is_empty());
+        if !is_of_interest {
+            return;
+        }
+        let visible_at = active.began.after(SHOW_UNREADY_AFTER);
+        if context.view.now < visible_at {
+            return next.wake_at(visible_at);
+        }
+        for instance in active.work.open() {
+            let Some(why) = context.view.live.instances.get(&instance).and_then(not_ready) else { continue };
+            let settled = instance.settled();
+            if self.told_unready.get(&settled) != Some(&why) {
+                self.told_unready.insert(settled.clone(), why.clone());
+                next.news.push(Progress::Unready { instance: settled, why });
+            }
+        }
+    }
+}
+
+/// How what an app depends on stands.
+enum Dependencies {
+    Met,
+    Open(WaitsFor),
+    Never(String),
+}
+
+fn standpoint(other: &AppName, condition: Condition, context: &Context) -> Standpoint {
+    let id = context.id(other);
+    rules::dependency(condition, context.declared(other), |slot| context.view.live.instances.get(&id.instance(slot)))
+}
+
+fn report(operation: &Operation, result: OperationResult, took: Millis) -> OperationReport {
+    OperationReport { app: operation.app.clone(), verb: operation.verb.kind(), result, took }
+}
+
+fn result_of(end: StepEnd) -> OperationResult {
+    match end {
+        StepEnd::Done => OperationResult::Done,
+        StepEnd::Superseded => OperationResult::Superseded,
+        StepEnd::Failed { failed, is_reverted, is_stuck } => OperationResult::Failed {
+            instance: failed.instance,
+            failure: failed.failure,
+            exit: failed.exit,
+            last_lines: Vec::new(),
+            is_reverted,
+            is_stuck,
+        },
+    }
+}
+
+/// What has to be kept of the end of an operation, and told to those who were not there.
+fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut Next) {
+    let StepEnd::Failed { failed, is_reverted, is_stuck } = end else {
+        if *end == StepEnd::Done {
+            forgive(operation, context, next);
+        }
+        return;
+    };
+    match operation.verb {
+        Verb::Restart { .. } if !is_reverted && !is_stuck => context.reject(&operation.app, failed, next),
+        Verb::Roll { .. } => {
+            let about = Subject::App(context.project.clone(), operation.app.clone());
+            let fact = Fact::UpdateFailed {
+                instance: failed.instance.clone(),
+                failure: failed.failure.clone(),
+                exit: failed.exit,
+                is_reverted: *is_reverted,
+                is_stuck: *is_stuck,
+            };
+            next.facts.push((about, fact));
+        }
+        _ => {}
+    }
+}
+
+/// New processes of the app came up: what failed before is no matter any more.
+fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
+    let is_new = matches!(operation.verb, Verb::Restart { .. } | Verb::Start { .. });
+    let Some(update) = context.update(&operation.app).filter(|update| is_new && update.rejected.is_some()) else {
+        return;
+    };
+    let declared = context.declared(&operation.app).map(|declared| declared.digest);
+    if update.rejected.as_ref().map(|rejected| rejected.digest) == declared {
+        let left = crate::model::Update { rejected: None, ..update.clone() };
+        let update = Some(left).filter(|left| *left != crate::model::Update::default()).map(Box::new);
+        let (project, name) = (context.project.clone(), operation.app.clone());
+        next.changes.push(Change::Update { project, name, update });
+    }
+}
+
+/// What holds a process up that is not ready yet: a hook, or what its last probe found, with what it says of itself.
+fn not_ready(live: &LiveInstance) -> Option<String> {
+    if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
+        return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.word()));
+    }
+    match (&live.phase, &live.status) {
+        (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(says)) => {
+            Some(format!("{last} (says: {says})"))
+        }
+        (Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }, _) => last.clone(),
+        _ => None,
+    }
+}

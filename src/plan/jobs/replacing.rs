@@ -1,0 +1,91 @@
+//! An app that takes the place of another one, and the way back.
+
+use super::goals::{Failed, Goals};
+use super::work::{Stage, Stages, StepEnd};
+use super::{Context, Next};
+use crate::model::{AppName, Change};
+
+/// An app in the place of another one: old stopped, new started; if that fails, the old one runs again and stays.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Replacing {
+    old: AppName,
+    new: AppName,
+    slots: Vec<u32>,
+    state: Replacement,
+    stages: Stages,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum Replacement {
+    Begins,
+    OldStops,
+    NewStarts,
+    /// The old app is to be forgotten.
+    OldLeaves,
+    OldIsRemoved,
+    /// The new one failed: the old one is to stay declared.
+    OldStays(Failed),
+    OldStarts(Failed),
+}
+
+impl Replacing {
+    pub(super) fn new(old: &AppName, new: &AppName, slots: &[u32]) -> Self {
+        let (old, new, slots) = (old.clone(), new.clone(), slots.to_vec());
+        let stages = Stages::new(&old, Vec::new());
+        Self { old, new, slots, state: Replacement::Begins, stages }
+    }
+
+    pub(super) fn goals(&self) -> Option<&Goals> {
+        self.stages.goals()
+    }
+
+    pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
+        loop {
+            let old_slots = || context.live_slots(&self.old);
+            match &self.state {
+                Replacement::Begins => {
+                    self.stages = Stages::new(&self.old, vec![Stage::Down(old_slots())]);
+                    self.state = Replacement::OldStops;
+                }
+                Replacement::OldStops => match self.stages.advance(context, next)? {
+                    StepEnd::Done => {
+                        self.stages = Stages::new(&self.new, vec![Stage::Up(self.slots.clone())]);
+                        self.state = Replacement::NewStarts;
+                    }
+                    ended => return Some(ended),
+                },
+                Replacement::NewStarts => match self.stages.advance(context, next)? {
+                    StepEnd::Done => self.state = Replacement::OldLeaves,
+                    StepEnd::Failed { failed, .. } => self.state = Replacement::OldStays(failed),
+                    StepEnd::Superseded => return Some(StepEnd::Superseded),
+                },
+                Replacement::OldLeaves if context.declared(&self.old).is_some() => {
+                    let (project, name) = (context.project.clone(), self.old.clone());
+                    next.changes.push(Change::AppRemoved { project, name });
+                    return None;
+                }
+                Replacement::OldLeaves => {
+                    self.stages = Stages::new(&self.old, vec![Stage::Gone(old_slots())]);
+                    self.state = Replacement::OldIsRemoved;
+                }
+                Replacement::OldIsRemoved => return self.stages.advance(context, next),
+                Replacement::OldStays(failed) => match context.declared(&self.old) {
+                    Some(declared) if declared.is_leaving => {
+                        next.changes.push(context.stays(&self.old, declared));
+                        return None;
+                    }
+                    _ => {
+                        let failed = failed.clone();
+                        self.stages = Stages::new(&self.old, vec![Stage::Up(old_slots())]);
+                        self.state = Replacement::OldStarts(failed);
+                    }
+                },
+                Replacement::OldStarts(failed) => {
+                    let failed = failed.clone();
+                    let is_reverted = self.stages.advance(context, next)? == StepEnd::Done;
+                    return Some(StepEnd::Failed { failed, is_reverted, is_stuck: !is_reverted });
+                }
+            }
+        }
+    }
+}

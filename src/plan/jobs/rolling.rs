@@ -1,0 +1,397 @@
+//! Processes replaced by new ones: the new one first where both can run, one batch after the other, and back if it fails.
+
+use crate::model::{
+    App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
+    Progress, Reason, Rejected, Rollout, RolloutWill, Update, UpdateStrategy, Verb,
+};
+
+use super::goals::{Aim, Failed, Goals, Verdict};
+use super::work::{StepEnd, discard};
+use super::{ALIVE_FOR, Context, Next};
+use crate::plan::slots::is_of_form;
+use crate::plan::updates::batch_size;
+
+/// One rolling replacement.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Rolling {
+    app: AppName,
+    strategy: UpdateStrategy,
+    /// A rollout: new processes must stay ready for `min_healthy_time`. A restart does not wait for that.
+    is_rollout: bool,
+    /// Slots that follow a restart of what they depend on: their processes are of the right spec.
+    is_renewal: bool,
+    /// What another daemon has begun: what it has replaced is judged first.
+    is_unfinished: bool,
+    left: Vec<u32>,
+    batch: Vec<u32>,
+    done: Vec<u32>,
+    /// When the batch began; its deadline counts from here.
+    began: Moment,
+    stage: Stage,
+    /// Set on the way back.
+    why: Option<Failed>,
+    is_pause_told: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum Stage {
+    Begins,
+    /// What another daemon has replaced must be ready, and stay so.
+    Judging(Goals),
+    Between,
+    /// All old processes are gone before the first new one comes.
+    Stopping(Goals),
+    /// A new process in the place of the old one.
+    InPlace(Goals),
+    /// New processes beside the old ones.
+    Beside(Goals),
+    /// The old processes go.
+    Vacating(Goals),
+    /// The new ones get the name of the slot.
+    TakingOver(Goals),
+    /// New processes that are not to stay go; then the batch has failed, or one of its slots was stopped by a person.
+    Discarding(Goals, Option<Failed>),
+    /// The spec before is to be declared again.
+    Reverting(Failed),
+}
+
+impl Rolling {
+    pub(super) fn new(operation: &Operation, slots: &[u32], strategy: UpdateStrategy) -> Self {
+        let is_renewal = operation.reasons.iter().any(|reason| matches!(reason, Reason::DependencyRestarted { .. }));
+        Self {
+            app: operation.app.clone(),
+            strategy,
+            is_rollout: matches!(operation.verb, Verb::Roll { .. }),
+            is_renewal,
+            is_unfinished: operation.reasons.contains(&Reason::UpdateUnfinished),
+            left: slots.to_vec(),
+            batch: Vec::new(),
+            done: Vec::new(),
+            began: Moment(0),
+            stage: Stage::Begins,
+            why: None,
+            is_pause_told: false,
+        }
+    }
+
+    /// As people see it.
+    pub(super) fn status(&self, context: &Context) -> Rollout {
+        Rollout {
+            app: context.id(&self.app),
+            done: self.done.clone(),
+            left: self.batch.iter().chain(&self.left).copied().collect(),
+            manner: self.strategy,
+            will: if self.why.is_some() { RolloutWill::Abort } else { self.will(context) },
+        }
+    }
+
+    pub(super) fn goals(&self) -> Option<&Goals> {
+        match &self.stage {
+            Stage::Begins | Stage::Between | Stage::Reverting(_) => None,
+            Stage::Judging(goals)
+            | Stage::Stopping(goals)
+            | Stage::InPlace(goals)
+            | Stage::Beside(goals)
+            | Stage::Vacating(goals)
+            | Stage::TakingOver(goals)
+            | Stage::Discarding(goals, _) => Some(goals),
+        }
+    }
+
+    pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
+        loop {
+            let Some(declared) = context.declared(&self.app) else { return Some(StepEnd::Superseded) };
+            if let Some(failed) = self.interrupted(context, declared, next) {
+                self.fail(failed, context, next);
+                continue;
+            }
+            match &mut self.stage {
+                Stage::Begins => self.begin(context, declared, next),
+                Stage::Between => {
+                    if let Some(ended) = self.next_batch(context, declared, next) {
+                        return ended;
+                    }
+                }
+                Stage::Reverting(why) => {
+                    let why = why.clone();
+                    if !self.turn_back(why, context, declared, next) {
+                        return None;
+                    }
+                }
+                Stage::Judging(goals)
+                | Stage::Stopping(goals)
+                | Stage::InPlace(goals)
+                | Stage::Beside(goals)
+                | Stage::Vacating(goals)
+                | Stage::TakingOver(goals)
+                | Stage::Discarding(goals, _) => match goals.judge(context.view, next) {
+                    Verdict::Open => return None,
+                    Verdict::Superseded => return Some(StepEnd::Superseded),
+                    Verdict::Failed(failed) => self.fail(failed, context, next),
+                    Verdict::Reached => {
+                        if let Some(end) = self.reached(context, declared, next) {
+                            return Some(end);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// The slots that another daemon has replaced, and those that are still to be: their process is of another spec.
+    fn begin(&mut self, context: &Context, declared: &Declared, next: &mut Next) {
+        self.began = context.view.now;
+        self.stage = Stage::Between;
+        if self.is_renewal {
+            return;
+        }
+        let is_done = |slot: &u32| {
+            context
+                .live(&self.app, *slot)
+                .is_some_and(|live| (self.is_unfinished || live.phase.is_alive()) && is_of_form(live, declared, *slot))
+        };
+        let (begun, left): (Vec<u32>, Vec<u32>) = self.left.iter().partition(|slot| is_done(slot));
+        self.left = left;
+        if self.is_unfinished && !begun.is_empty() {
+            discard(&self.app, &begun, context, next);
+            let hold = declared.spec.update.min_healthy_time.max(ALIVE_FOR);
+            let id = context.id(&self.app);
+            self.stage = Stage::Judging(Goals::watch(begun.iter().map(|slot| id.instance(*slot)).collect(), hold));
+            self.batch = begun;
+        }
+    }
+
+    /// Why what is under way is not waited for any longer: its time is over, or a person wants it back. A slot that a
+    /// person has stopped leaves the batch.
+    fn interrupted(&mut self, context: &Context, declared: &Declared, next: &mut Next) -> Option<Failed> {
+        if !matches!(self.stage, Stage::Judging(_) | Stage::InPlace(_) | Stage::Beside(_) | Stage::Stopping(_)) {
+            return None;
+        }
+        let first = context.id(&self.app).instance(*self.batch.first()?);
+        if self.why.is_none() && self.will(context) == RolloutWill::Abort {
+            return Some(plain(first, Failure::Aborted));
+        }
+        if self.batch.iter().any(|slot| !declared.may_run(*slot)) {
+            let batch = std::mem::take(&mut self.batch);
+            self.stage = Stage::Discarding(discard(&self.app, &batch, context, next), None);
+            self.left.splice(0..0, batch);
+            return None;
+        }
+        let deadline = declared.spec.update.healthy_deadline?;
+        let until = self.began.after(deadline);
+        if context.view.now >= until {
+            return Some(plain(first, Failure::NotReady { after: deadline, last: None }));
+        }
+        next.wake_at(until);
+        None
+    }
+
+    /// Begins the next batch. The outer `None`: it is begun; the inner one: it is not its time yet.
+    #[expect(clippy::option_option, reason = "begun, not yet, or over")]
+    fn next_batch(&mut self, context: &Context, declared: &Declared, next: &mut Next) -> Option<Option<StepEnd>> {
+        self.left.retain(|slot| declared.may_run(*slot));
+        if self.left.is_empty() {
+            return Some(Some(self.end(context, next)));
+        }
+        if self.why.is_none() {
+            match self.will(context) {
+                RolloutWill::Go => self.is_pause_told = false,
+                RolloutWill::Pause => {
+                    if !std::mem::replace(&mut self.is_pause_told, true) {
+                        next.news.push(Progress::Paused { app: self.app.clone() });
+                    }
+                    return Some(None);
+                }
+                RolloutWill::Abort => {
+                    let first = context.id(&self.app).instance(self.left[0]);
+                    self.fail(plain(first, Failure::Aborted), context, next);
+                    return None;
+                }
+            }
+        }
+        let size = batch_size(&declared.spec, self.strategy).min(self.left.len());
+        self.batch = self.left.drain(..size).collect();
+        self.began = context.view.now;
+        let id = context.id(&self.app);
+        let settled = || self.batch.iter().map(|slot| id.instance(*slot)).collect::<Vec<_>>();
+        self.stage = match self.strategy {
+            UpdateStrategy::Rolling => {
+                let successors = settled().into_iter().map(InstanceId::successor).collect();
+                let hold = self.hold(context, &declared.spec);
+                let cause = self.cause(context);
+                Stage::Beside(Goals::order(context, next, successors, Aim::Up, hold, |id| {
+                    let launch = Launch::of(declared, id.slot, cause.clone());
+                    // A daemon that died, or an older change, may have left one of a spec that nobody wants any more.
+                    let known = context.view.live.instances.get(id);
+                    let is_other = known.is_some_and(|live| !is_of_form(live, declared, id.slot));
+                    Some(if is_other { Command::Restart(launch) } else { Command::Start(launch) })
+                }))
+            }
+            UpdateStrategy::Restart => self.in_place(context, declared, next),
+            UpdateStrategy::Together => {
+                let cause = self.cause(context);
+                Stage::Stopping(Goals::order(context, next, settled(), Aim::Down, Millis(0), |_| {
+                    Some(Command::Stop(cause.clone()))
+                }))
+            }
+        };
+        None
+    }
+
+    fn in_place(&self, context: &Context, declared: &Declared, next: &mut Next) -> Stage {
+        let (id, cause) = (context.id(&self.app), self.cause(context));
+        let settled = self.batch.iter().map(|slot| id.instance(*slot)).collect();
+        let hold = self.hold(context, &declared.spec);
+        Stage::InPlace(Goals::order(context, next, settled, Aim::Up, hold, |id| {
+            Some(Command::Restart(Launch::of(declared, id.slot, cause.clone())))
+        }))
+    }
+
+    /// A stage has come to its end; `Some`: and with it everything.
+    fn reached(&mut self, context: &Context, declared: &Declared, next: &mut Next) -> Option<StepEnd> {
+        let (id, cause) = (context.id(&self.app), self.cause(context));
+        let settled = || self.batch.iter().map(|slot| id.instance(*slot)).collect::<Vec<_>>();
+        match &self.stage {
+            Stage::Stopping(_) => self.stage = self.in_place(context, declared, next),
+            Stage::Beside(_) => {
+                self.stage = Stage::Vacating(Goals::order(context, next, settled(), Aim::Gone, Millis(0), |_| {
+                    Some(Command::Delete(cause.clone()))
+                }));
+            }
+            Stage::Vacating(_) => {
+                let successors = settled().into_iter().map(InstanceId::successor).collect();
+                let over = Goals::order(context, next, successors, Aim::Gone, Millis(0), |_| Some(Command::TakeOver));
+                self.stage = Stage::TakingOver(over);
+            }
+            Stage::Judging(_) | Stage::InPlace(_) | Stage::TakingOver(_) => {
+                self.done.append(&mut self.batch);
+                self.stage = Stage::Between;
+            }
+            Stage::Discarding(_, None) => self.stage = Stage::Between,
+            Stage::Discarding(_, Some(failed)) => {
+                let failed = failed.clone();
+                return self.settle(failed, context, next);
+            }
+            Stage::Begins | Stage::Between | Stage::Reverting(_) => {}
+        }
+        None
+    }
+
+    /// The batch is no good: its new processes go first, if the old ones still have their slots.
+    fn fail(&mut self, failed: Failed, context: &Context, next: &mut Next) {
+        let slots = std::mem::take(&mut self.batch);
+        let goals = match self.strategy {
+            UpdateStrategy::Rolling => discard(&self.app, &slots, context, next),
+            UpdateStrategy::Restart | UpdateStrategy::Together => Goals::watch(Vec::new(), Millis(0)),
+        };
+        self.stage = Stage::Discarding(goals, Some(failed));
+    }
+
+    /// Goes back where that is wanted and possible; otherwise this is the end.
+    fn settle(&mut self, failed: Failed, context: &Context, next: &mut Next) -> Option<StepEnd> {
+        let failed = Failed { instance: failed.instance.settled(), ..failed };
+        if let Some(why) = self.why.take() {
+            context.reject(&self.app, &failed, next);
+            return Some(StepEnd::Failed { failed: why, is_reverted: false, is_stuck: true });
+        }
+        let is_wanted = failed.failure == Some(Failure::Aborted)
+            || context.declared(&self.app).is_some_and(|declared| declared.spec.update.auto_revert);
+        let is_possible = context.update(&self.app).is_some_and(|update| update.from.is_some());
+        if is_wanted && is_possible {
+            self.stage = Stage::Reverting(failed);
+            return None;
+        }
+        context.reject(&self.app, &failed, next);
+        Some(StepEnd::failed(failed))
+    }
+
+    /// Declares the spec before again; once that is on disk, every slot of another spec goes back to it, those without a
+    /// process first. False: it is not on disk yet.
+    fn turn_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
+        let project = context.project;
+        if let Some(before) = context.update(&self.app).and_then(|update| update.from.as_ref()) {
+            let rejected = Rejected { digest: declared.digest, why: told(&why) };
+            let update = Update { rejected: Some(rejected), ..Update::default() };
+            let (project, name) = (project.clone(), self.app.clone());
+            next.changes.push(Change::App {
+                project: project.clone(),
+                name: name.clone(),
+                declared: Box::new(declared.in_form(before)),
+            });
+            next.changes.push(Change::Update { project, name, update: Some(Box::new(update)) });
+            return false;
+        }
+        let is_other = |slot: &u32| {
+            context.live(&self.app, *slot).is_none_or(|live| {
+                !is_of_form(live, declared, *slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
+            })
+        };
+        let mut left: Vec<u32> =
+            (0..declared.instances()).filter(|slot| declared.may_run(*slot) && is_other(slot)).collect();
+        let is_shut_out =
+            |slot: &u32| context.live(&self.app, *slot).is_some_and(|live| live.spec.shuts_out(&declared.spec));
+        if left.iter().any(is_shut_out) {
+            self.strategy = UpdateStrategy::Together;
+        }
+        left.sort_by_key(|slot| context.live(&self.app, *slot).is_some_and(|live| live.phase.is_alive()));
+        (self.left, self.batch, self.why, self.stage) = (left, Vec::new(), Some(why), Stage::Between);
+        true
+    }
+
+    /// Everything is replaced: nothing has to be kept of it any more.
+    fn end(&mut self, context: &Context, next: &mut Next) -> StepEnd {
+        if let Some(failed) = self.why.take() {
+            return StepEnd::Failed { failed, is_reverted: true, is_stuck: false };
+        }
+        if context.update(&self.app).is_some() {
+            let (project, name) = (context.project.clone(), self.app.clone());
+            next.changes.push(Change::Update { project, name, update: None });
+        }
+        StepEnd::Done
+    }
+
+    fn hold(&self, context: &Context, spec: &App) -> Millis {
+        let wanted = if self.is_rollout && self.why.is_none() { spec.update.min_healthy_time } else { Millis(0) };
+        // In place, a rollout waits for `min_healthy_time` alone only where the app says itself that it is ready.
+        if context.says_ready(&self.app) { wanted } else { wanted.max(ALIVE_FOR) }
+    }
+
+    fn will(&self, context: &Context) -> RolloutWill {
+        match context.update(&self.app) {
+            Some(Update { is_aborted: true, .. }) => RolloutWill::Abort,
+            Some(Update { is_paused: true, .. }) => RolloutWill::Pause,
+            _ => RolloutWill::Go,
+        }
+    }
+
+    fn cause(&self, context: &Context) -> Cause {
+        if self.why.is_some() { Cause::Revert } else { context.cause.clone() }
+    }
+}
+
+impl Context<'_> {
+    /// Nothing automatic tries again what has failed so.
+    pub(super) fn reject(&self, app: &AppName, failed: &Failed, next: &mut Next) {
+        let Some(declared) = self.declared(app) else { return };
+        let rejected = Some(Rejected { digest: declared.digest, why: told(failed) });
+        let known = self.update(app).cloned().unwrap_or_default();
+        let update = Update { rejected, is_paused: false, is_aborted: false, ..known };
+        let (project, name) = (self.project.clone(), app.clone());
+        next.changes.push(Change::Update { project, name, update: Some(Box::new(update)) });
+    }
+}
+
+fn plain(instance: InstanceId, failure: Failure) -> Failed {
+    Failed { instance, failure: Some(failure), exit: None, since: None }
+}
+
+/// `web/1 ended with exit code 3`.
+fn told(failed: &Failed) -> String {
+    let (instance, exit) = (&failed.instance, failed.exit);
+    let why = match (&failed.failure, exit) {
+        (Some(failure), _) => failure.to_string(),
+        (None, Some(exit)) => format!("ended with {exit}"),
+        (None, None) => "did not come up".to_owned(),
+    };
+    format!("{}/{} {why}", instance.app.name, instance.slot)
+}

@@ -1,0 +1,227 @@
+//! One operation on its way: which goals it has, one stage after the other.
+
+use std::collections::VecDeque;
+
+use crate::model::{
+    AppName, Cause, Command, InstanceId, Kind, Launch, LiveInstance, Millis, Operation, UpdateStrategy, Verb,
+};
+
+use super::goals::{Aim, Failed, Goals, Verdict};
+use super::replacing::Replacing;
+use super::rolling::Rolling;
+use super::{ALIVE_FOR, Context, Next};
+use crate::plan::slots::is_of_form;
+use crate::plan::updates::batch_size;
+
+/// How a step ended.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum StepEnd {
+    Done,
+    Failed {
+        failed: Failed,
+        /// The spec before runs again.
+        is_reverted: bool,
+        /// Going back was tried, and failed as well.
+        is_stuck: bool,
+    },
+    Superseded,
+}
+
+impl StepEnd {
+    pub(super) fn failed(failed: Failed) -> Self {
+        Self::Failed { failed, is_reverted: false, is_stuck: false }
+    }
+}
+
+/// An operation that is being carried out.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Work {
+    Stages(Stages),
+    Rolling(Box<Rolling>),
+    Replacing(Box<Replacing>),
+}
+
+/// One stage: what is wanted of some slots at the same time.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Stage {
+    /// No new process waits to take one of these slots over.
+    Discard(Vec<u32>),
+    /// These slots have a process.
+    Up(Vec<u32>),
+    /// These slots have a new process.
+    New(Vec<u32>),
+    Down(Vec<u32>),
+    Gone(Vec<u32>),
+    /// Every process follows the declared policies.
+    Reconfigure,
+    /// Every process has the app's new name.
+    Rename(AppName),
+    /// What others have started comes up.
+    Await(Vec<u32>),
+}
+
+impl Work {
+    /// What an operation consists of.
+    pub(super) fn of(operation: &Operation, context: &Context) -> Self {
+        let app = &operation.app;
+        let stages = |stages: Vec<Stage>| Self::Stages(Stages::new(app, stages));
+        match &operation.verb {
+            Verb::Start { slots } => stages(vec![Stage::Up(slots.clone())]),
+            Verb::Restart { slots, manner: UpdateStrategy::Restart } => {
+                let size =
+                    context.declared(app).map_or(1, |declared| batch_size(&declared.spec, UpdateStrategy::Restart));
+                stages(slots.chunks(size).map(|batch| Stage::New(batch.to_vec())).collect())
+            }
+            Verb::Roll { slots, manner } | Verb::Restart { slots, manner } => {
+                Self::Rolling(Box::new(Rolling::new(operation, slots, *manner)))
+            }
+            Verb::Scale { add, remove, .. } => stages(vec![Stage::Gone(remove.clone()), Stage::Up(add.clone())]),
+            Verb::Update => stages(vec![Stage::Reconfigure]),
+            Verb::Rename { from } => stages(vec![Stage::Rename(from.clone())]),
+            Verb::Replace { old, slots } => Self::Replacing(Box::new(Replacing::new(old, app, slots))),
+            Verb::Stop { slots } => stages(vec![Stage::Discard(slots.clone()), Stage::Down(slots.clone())]),
+            Verb::Delete { slots } => stages(vec![Stage::Discard(slots.clone()), Stage::Gone(slots.clone())]),
+            Verb::Keep | Verb::Hold => stages(Vec::new()),
+        }
+    }
+
+    /// Goes on as far as what lives allows; `None`: it is not over.
+    pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
+        match self {
+            Self::Stages(stages) => stages.advance(context, next),
+            Self::Rolling(rolling) => rolling.advance(context, next),
+            Self::Replacing(replacing) => replacing.advance(context, next),
+        }
+    }
+
+    /// The instances that it waits for.
+    pub(super) fn open(&self) -> Vec<InstanceId> {
+        let goals = match self {
+            Self::Stages(stages) => stages.goals(),
+            Self::Rolling(rolling) => rolling.goals(),
+            Self::Replacing(replacing) => replacing.goals(),
+        };
+        goals.into_iter().flat_map(Goals::open).cloned().collect()
+    }
+}
+
+/// Stages of one app, one after the other.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Stages {
+    app: AppName,
+    todo: VecDeque<Stage>,
+    goals: Option<Goals>,
+}
+
+impl Stages {
+    pub(super) fn new(app: &AppName, stages: Vec<Stage>) -> Self {
+        Self { app: app.clone(), todo: stages.into(), goals: None }
+    }
+
+    pub(super) fn goals(&self) -> Option<&Goals> {
+        self.goals.as_ref()
+    }
+
+    pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
+        loop {
+            if self.goals.is_none() {
+                let Some(stage) = self.todo.pop_front() else { return Some(StepEnd::Done) };
+                self.goals = Some(begin(&self.app, stage, context, next));
+            }
+            match self.goals.as_mut()?.judge(context.view, next) {
+                Verdict::Open => return None,
+                Verdict::Reached => self.goals = None,
+                Verdict::Failed(failed) => return Some(StepEnd::failed(failed)),
+                Verdict::Superseded => return Some(StepEnd::Superseded),
+            }
+        }
+    }
+}
+
+/// Gives the orders of a stage. Slots that a person has stopped meanwhile get no process.
+pub(super) fn begin(app: &AppName, stage: Stage, context: &Context, next: &mut Next) -> Goals {
+    let cause = context.cause;
+    let id = context.id(app);
+    let all = |slots: &[u32]| slots.iter().map(|slot| id.instance(*slot)).collect::<Vec<_>>();
+    match stage {
+        Stage::Discard(slots) => discard(app, &slots, context, next),
+        Stage::Up(slots) => {
+            let (aim, hold) = (context.aim(app), context.hold(app));
+            Goals::order(context, next, all(&slots), aim, hold, |id| {
+                Some(Command::Start(context.launch(app, id.slot)?))
+            })
+        }
+        Stage::New(slots) => {
+            let (aim, hold) = (context.aim(app), context.hold(app));
+            Goals::order(context, next, all(&slots), aim, hold, |id| {
+                Some(Command::Restart(context.launch(app, id.slot)?))
+            })
+        }
+        Stage::Down(slots) => {
+            Goals::order(context, next, all(&slots), Aim::Down, Millis(0), |_| Some(Command::Stop(cause.clone())))
+        }
+        Stage::Gone(slots) => {
+            Goals::order(context, next, all(&slots), Aim::Gone, Millis(0), |_| Some(Command::Delete(cause.clone())))
+        }
+        Stage::Reconfigure => {
+            let spec = context.declared(app).map(|declared| &declared.spec);
+            Goals::order(context, next, all(&context.live_slots(app)), Aim::Taken, Millis(0), |_| {
+                Some(Command::Reconfigure(spec?.clone()))
+            })
+        }
+        Stage::Rename(from) => rename(&from, app, context, next),
+        Stage::Await(slots) => Goals::watch(all(&slots), context.hold(app)),
+    }
+}
+
+/// Ends new processes that are not to take their slots over.
+pub(super) fn discard(app: &AppName, slots: &[u32], context: &Context, next: &mut Next) -> Goals {
+    let id = context.id(app);
+    let successors = slots.iter().map(|slot| id.instance(*slot).successor());
+    let left: Vec<_> = successors.filter(|id| context.view.live.instances.contains_key(id)).collect();
+    Goals::order(context, next, left, Aim::Gone, Millis(0), |_| Some(Command::Delete(context.cause.clone())))
+}
+
+/// A process of another spec keeps that spec under its new name, until it is replaced.
+fn rename(from: &AppName, to: &AppName, context: &Context, next: &mut Next) -> Goals {
+    let (old, new) = (context.id(from), context.id(to));
+    let instances = context.live_slots(from).into_iter().map(|slot| new.instance(slot)).collect();
+    let before = context.update(to).and_then(|update| update.from.clone());
+    let launch = |slot: u32| {
+        let declared = context.declared(to)?;
+        let launch = Launch::of(declared, slot, context.cause.clone());
+        let live: Option<&LiveInstance> = context.view.live.instances.get(&old.instance(slot));
+        Some(match &before {
+            Some(before) if !live.is_some_and(|live| is_of_form(live, declared, slot)) => launch.in_form(before),
+            _ => launch,
+        })
+    };
+    Goals::order(context, next, instances, Aim::Taken, Millis(0), |id| {
+        Some(Command::Rename(old.instance(id.slot), launch(id.slot)?))
+    })
+}
+
+impl Context<'_> {
+    /// What is wanted of a process that is started: a task that somebody waits for is waited for to its end.
+    pub(super) fn aim(&self, app: &AppName) -> Aim {
+        let is_task = self.declared(app).is_some_and(|declared| declared.spec.kind == Kind::Task);
+        let is_waited_for = matches!(self.cause, Cause::Apply { .. } | Cause::Command { .. });
+        if is_task && is_waited_for { Aim::Ended } else { Aim::Up }
+    }
+
+    /// How long a new process must live to count as started: where its app does not say itself when it is ready.
+    pub(super) fn hold(&self, app: &AppName) -> Millis {
+        if self.says_ready(app) { Millis(0) } else { ALIVE_FOR }
+    }
+
+    /// Whether the app itself says when it is ready.
+    pub(super) fn says_ready(&self, app: &AppName) -> bool {
+        self.declared(app).is_some_and(|declared| declared.spec.ready.is_some())
+    }
+
+    /// What a new process in a slot is started with; `None` where nobody wants one any more.
+    pub(super) fn launch(&self, app: &AppName, slot: u32) -> Option<Launch> {
+        let declared = self.declared(app).filter(|declared| declared.may_run(slot))?;
+        Some(Launch::of(declared, slot, self.cause.clone()))
+    }
+}

@@ -1,0 +1,164 @@
+//! What people ask for: planned, kept, then handed to the jobs.
+
+use std::collections::BTreeMap;
+
+use super::pass::every_project;
+use super::run::Loop;
+use super::{Accepted, Intent, ReconcileError, notes};
+use crate::model::{
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Rollout,
+    RolloutWill, Target, Update,
+};
+use crate::os;
+use crate::plan::{self, EditRequest, View};
+
+impl Loop {
+    /// The caller may be gone; an answer that nobody takes is fine everywhere here.
+    pub(super) async fn take(&mut self, intent: Intent) {
+        match intent {
+            Intent::Trigger(app, cause, acted) => self.trigger(app, cause, Some(acted)).await,
+            Intent::Completed(job, report) => self.reports.completed(job, report),
+            Intent::Desired(reply) => drop(reply.send(self.current())),
+            Intent::Rollouts(reply) => drop(reply.send(self.rollouts())),
+            Intent::Plan(proposed, options, reply) => drop(reply.send(self.plan(&proposed, &options).await)),
+            Intent::Apply(proposed, options, by, reply) => {
+                let accepted = self.apply(&proposed, &options, by).await;
+                let _ = reply.send(accepted);
+            }
+            Intent::Edit(targets, edit, by, reply) => {
+                let accepted = self.edit(&targets, &edit, &by).await;
+                let _ = reply.send(accepted);
+            }
+            Intent::WantRollout(app, will, reply) => {
+                let wanted = self.want_rollout(&app, will).await;
+                let _ = reply.send(wanted);
+            }
+            Intent::StopAll(by, is_remembered, reply) => {
+                let accepted = self.stop_all(&by, is_remembered).await;
+                let _ = reply.send(accepted);
+            }
+        }
+    }
+
+    fn rollouts(&self) -> Vec<Rollout> {
+        self.jobs.rollouts(&View { desired: &self.current(), live: &self.live, now: os::now() })
+    }
+
+    async fn plan(&mut self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
+        self.look().await;
+        let desired = self.current();
+        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
+        let stored = desired.projects.get(&proposed.project);
+        let mut plan = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
+        notes::add(&mut plan, proposed, &self.live, &self.surroundings.supervisor);
+        Ok(plan)
+    }
+
+    async fn apply(
+        &mut self,
+        proposed: &Proposed,
+        options: &ApplyOptions,
+        by: Actor,
+    ) -> Result<Accepted, ReconcileError> {
+        self.look().await;
+        let desired = self.current();
+        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
+        let stored = desired.projects.get(&proposed.project);
+        let mut decision = plan::decide(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
+        notes::add(&mut decision.plan, proposed, &self.live, &self.surroundings.supervisor);
+        if desired.is_shut_down {
+            decision.changes.push(Change::ShutDown { is_shut_down: false });
+        }
+        self.decide_over(&desired, decision.changes).await?;
+        let generation = self.generation_of(&proposed.project);
+        let cause = Cause::Apply { by, generation };
+        self.tell_accepted(&decision.plan, generation, &cause);
+        Ok(self.execute(decision.plan, cause))
+    }
+
+    /// Keeps what a person has decided; older steps about the same apps end.
+    async fn decide_over(&mut self, before: &Desired, changes: Vec<Change>) -> Result<(), ReconcileError> {
+        self.keep(changes.clone()).await?;
+        self.jobs.supersede(before, &changes);
+        Ok(())
+    }
+
+    async fn edit(&mut self, targets: &[Target], edit: &Edit, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
+        let mut by_project: BTreeMap<ProjectName, Vec<(AppName, Option<u32>)>> = BTreeMap::new();
+        for target in targets {
+            by_project.entry(target.app.project.clone()).or_default().push((target.app.name.clone(), target.slot));
+        }
+        self.look().await;
+        let mut changes = Vec::new();
+        let desired = self.current();
+        let (at, known) = (os::wall(), every_project(&desired, &self.live));
+        for (project, targets) in &by_project {
+            if !known.contains(project) {
+                return Err(ReconcileError::NoSuchApp { app: project.to_string() });
+            }
+            let stored = desired.projects.get(project).cloned().unwrap_or_default();
+            let request = EditRequest { project, targets, edit, by: &by.name, at };
+            changes.extend(plan::edit(&stored, &self.live, &request).map_err(ReconcileError::Refused)?);
+        }
+        if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
+            changes.push(Change::ShutDown { is_shut_down: false });
+        }
+        self.decide_over(&desired, changes).await?;
+        let cause = Cause::Command { by: by.clone(), verb: edit.verb().to_owned() };
+        let is_alone = targets.len() == 1;
+        let mut accepted = Vec::new();
+        for (name, targets) in by_project {
+            let project = self.current().projects.get(&name).cloned();
+            // One that is gone with its last app keeps its number: it is not new.
+            let generation = desired.projects.get(&name).map_or(0, |before| before.generation);
+            let project = project.unwrap_or_else(|| Project { generation, ..Project::default() });
+            let mut plan = plan::plan_edited(&name, &project, &self.live, &targets, edit, is_alone);
+            if *edit != Edit::Reload {
+                plan.restart_at_once(|app| !project.is_paused(app));
+            }
+            let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
+            plan::add_forgotten(&mut plan, &project, &self.live, &request);
+            self.tell_accepted(&plan, project.generation, &cause);
+            accepted.push(self.execute(plan, cause.clone()));
+        }
+        Ok(accepted)
+    }
+
+    /// Keeps whether an update is paused or to be aborted. False: there is none, or it goes back already.
+    async fn want_rollout(&mut self, app: &AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
+        let is_open = |rollout: &Rollout| rollout.app == *app && rollout.will != RolloutWill::Abort;
+        if !self.rollouts().iter().any(is_open) {
+            return Ok(false);
+        }
+        let (project, name) = (app.project.clone(), app.name.clone());
+        let desired = self.current();
+        let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
+        let known = known.unwrap_or_default();
+        let (is_paused, is_aborted) = (will == RolloutWill::Pause, will == RolloutWill::Abort);
+        let update = Update { is_paused, is_aborted, ..known.clone() };
+        if update != known {
+            let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);
+            self.keep(vec![Change::Update { project, name, update }]).await?;
+        }
+        self.dirty.insert(app.clone());
+        Ok(true)
+    }
+
+    async fn stop_all(&mut self, by: &Actor, is_remembered: bool) -> Result<Vec<Accepted>, ReconcileError> {
+        if is_remembered {
+            self.keep(vec![Change::ShutDown { is_shut_down: true }]).await?;
+        }
+        self.is_leaving = true;
+        self.jobs.supersede_all();
+        self.look().await;
+        let cause = Cause::Command { by: by.clone(), verb: "shutdown".into() };
+        let desired = self.current();
+        let mut accepted = Vec::new();
+        for name in every_project(&desired, &self.live) {
+            let project = desired.projects.get(&name).cloned().unwrap_or_default();
+            let plan = plan::plan_shutdown(&name, &project, &self.live, &by.name);
+            accepted.push(self.execute(plan, cause.clone()));
+        }
+        Ok(accepted)
+    }
+}

@@ -1,0 +1,235 @@
+//! One pass: what the jobs decide is kept, ordered and told, until nothing more follows by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use super::run::Loop;
+use super::{Accepted, ReconcileError};
+use crate::model::{
+    AppId, AppName, Cause, Change, Command, Desired, Fact, Live, Millis, Moment, Operation, Order, Plan, Project,
+    ProjectName, Reason, Subject,
+};
+use crate::os;
+use crate::plan::{self, Dirty, News, View};
+
+/// When what could not be written is tried again.
+const KEEP_AGAIN_AFTER: Millis = Millis(1000);
+
+impl Loop {
+    /// Looks at what is dirty and does what follows, again and again as long as something has to be kept first.
+    pub(super) async fn pass(&mut self) {
+        loop {
+            let desired = self.current();
+            let view = View { desired: &desired, live: &self.live, now: os::now() };
+            let apps = std::mem::take(&mut self.dirty);
+            let dirty = if std::mem::take(&mut self.is_all_dirty) { Dirty::Everything } else { Dirty::Apps(&apps) };
+            let next = self.jobs.advance(&view, dirty);
+            self.pass_at = next.wake_at;
+            for (about, fact) in next.facts {
+                self.surroundings.events.tell(about, fact);
+            }
+            if next.has_new_waits {
+                self.waiting.send_replace(Arc::new(self.jobs.waiting()));
+            }
+            self.give(next.orders).await;
+            let has_kept = self.keep_decided(next.changes).await;
+            // Who is told of an end may look at what was kept of it.
+            for (job, news) in next.told {
+                self.tell(job, news).await;
+            }
+            if !has_kept && self.pass_at.is_none_or(|at| at > os::now()) {
+                return;
+            }
+        }
+    }
+
+    /// Keeps what a pass has decided. True: the next pass may rely on something new. What cannot be written now is tried
+    /// again; until then nothing is done that relies on it.
+    async fn keep_decided(&mut self, changes: Vec<Change>) -> bool {
+        let had_trouble = !self.unkept.is_empty();
+        for change in changes {
+            if !self.unkept.contains(&change) {
+                self.unkept.push(change);
+            }
+        }
+        if self.unkept.is_empty() {
+            return false;
+        }
+        let all = std::mem::take(&mut self.unkept);
+        self.dirty.extend(all.iter().filter_map(app_of));
+        let Err(error) = self.keep(all.clone()).await else { return true };
+        if !had_trouble {
+            let message = format!("{error}; what depends on it waits, and is tried again every second");
+            self.surroundings.events.tell(Subject::Daemon, Fact::Trouble { message });
+        }
+        self.unkept = all;
+        let again = os::now().after(KEEP_AGAIN_AFTER);
+        self.pass_at = Some(self.pass_at.map_or(again, |at: Moment| at.max(again)));
+        false
+    }
+
+    /// Durable first, then in memory: what people are told was accepted survives everything.
+    pub(super) async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.keeper.commit(changes.clone()).await?;
+        os::killpoint("desired.kept");
+        self.desired.send_modify(|desired| {
+            let desired = Arc::make_mut(desired);
+            for change in changes {
+                desired.accept(change);
+            }
+        });
+        Ok(())
+    }
+
+    /// Orders for the supervisor; what stands in the way of the sockets of a new process is closed first.
+    async fn give(&mut self, orders: Vec<Order>) {
+        if orders.is_empty() {
+            return;
+        }
+        for order in &orders {
+            if let Command::Start(launch) | Command::Restart(launch) = &order.command {
+                self.make_room(&order.instance.app, &launch.spec.run.listen);
+            }
+        }
+        if orders.iter().any(|order| order.command == Command::TakeOver) {
+            os::killpoint("roll.vacated");
+        }
+        self.surroundings.supervisor.order(orders).await;
+    }
+
+    async fn tell(&mut self, job: plan::JobId, news: News) {
+        match news {
+            News::Progress(progress) => self.reports.tell(job, progress),
+            News::Failed(report, since) => self.complete(job, report, since),
+            News::Finished { project, generation, took, has_news } => {
+                self.reports.finish(job, generation, took);
+                self.after_job(&project, has_news).await;
+            }
+        }
+    }
+
+    /// A job is over: nothing is held for it any more, and there may be something that waited for it.
+    async fn after_job(&mut self, project: &ProjectName, has_news: bool) {
+        os::give_memory_back();
+        let wanted = self.listeners(None);
+        self.surroundings.supervisor.keep_listeners(wanted).await;
+        if has_news && !self.is_leaving && !self.current().is_shut_down {
+            self.wake_project(project, true);
+        }
+    }
+
+    /// Compares what is stored with what lives. Takes no input: what happens after a crash happens every day.
+    pub(super) async fn wake(&mut self) {
+        self.look().await;
+        let desired = self.current();
+        if desired.is_shut_down || self.is_leaving {
+            return;
+        }
+        for name in every_project(&desired, &self.live) {
+            self.wake_project(&name, false);
+        }
+    }
+
+    /// `is_sequel`: a job of the project has just ended.
+    fn wake_project(&mut self, name: &ProjectName, is_sequel: bool) {
+        let desired = self.current();
+        let project = desired.projects.get(name).cloned().unwrap_or_default();
+        let mut plan = plan::plan_wakeup(name, &project, &self.live);
+        plan::add_unfinished(&mut plan, &project, &self.live);
+        plan.keep_only(|app| {
+            !plan::is_rejected(&project, app) && !self.jobs.is_busy(&AppId::new(name.clone(), app.clone()))
+        });
+        if is_sequel && self.woken.get(name) == Some(&plan) {
+            return;
+        }
+        self.discard_strays(name, &plan);
+        if plan.is_empty() {
+            self.woken.remove(name);
+        } else {
+            self.woken.insert(name.clone(), plan.clone());
+        }
+        for (plan, cause) in by_cause(plan).into_iter().filter(|(plan, _)| !plan.is_empty()) {
+            self.execute(plan, cause);
+        }
+    }
+
+    /// New processes of a rolling update that nobody wants any more: the daemon that had started them is gone.
+    fn discard_strays(&mut self, project: &ProjectName, plan: &Plan) {
+        let strays = plan::strays(project, plan, &self.live);
+        let strays: Vec<_> = strays.into_iter().filter(|instance| !self.jobs.is_busy(&instance.app)).collect();
+        let orders = self.jobs.discard(strays);
+        if !orders.is_empty() {
+            let supervisor = self.surroundings.supervisor.clone();
+            tokio::spawn(async move { supervisor.order(orders).await });
+        }
+    }
+
+    /// Begins to carry a plan out.
+    pub(super) fn execute(&mut self, plan: Plan, cause: Cause) -> Accepted {
+        let (sender, progress) = broadcast::channel(plan.operations.len() * 2 + 16);
+        let generation = self.generation_of(&plan.project);
+        let desired = self.current();
+        let view = View { desired: &desired, live: &self.live, now: os::now() };
+        let job = self.jobs.accept(&plan, cause, generation, &view);
+        self.reports.open(job, sender);
+        self.is_all_dirty = true;
+        self.pass_at = Some(view.now);
+        Accepted { plan, generation, progress }
+    }
+
+    pub(super) fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
+        if plan.is_empty() {
+            return;
+        }
+        let (summary, apps) = (plan.in_short(), plan.changed_apps());
+        let fact = Fact::Accepted { cause: cause.clone(), generation, summary, apps };
+        self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
+    }
+
+    pub(super) fn generation_of(&self, project: &ProjectName) -> u64 {
+        self.desired.borrow().projects.get(project).map_or(0, |project: &Project| project.generation)
+    }
+}
+
+/// Every project that is declared, or of which something lives.
+pub(super) fn every_project(desired: &Desired, live: &Live) -> BTreeSet<ProjectName> {
+    let alive = live.instances.keys().map(|id| &id.app.project);
+    desired.projects.keys().chain(alive).cloned().collect()
+}
+
+fn app_of(change: &Change) -> Option<AppId> {
+    match change {
+        Change::App { project, name, .. }
+        | Change::AppRemoved { project, name }
+        | Change::Update { project, name, .. } => Some(AppId::new(project.clone(), name.clone())),
+        Change::Project { .. } | Change::ProjectRemoved { .. } | Change::ShutDown { .. } => None,
+    }
+}
+
+/// What a wake-up found, by the reason that people are told.
+fn by_cause(plan: Plan) -> Vec<(Plan, Cause)> {
+    let renewed = |operation: &Operation| {
+        operation.reasons.iter().find_map(|reason| match reason {
+            Reason::DependencyRestarted { app } => Some(app.clone()),
+            _ => None,
+        })
+    };
+    let followed: BTreeMap<AppName, AppName> =
+        plan.operations.iter().filter_map(|operation| Some((operation.app.clone(), renewed(operation)?))).collect();
+    let mut parts = Vec::new();
+    for dependency in followed.values().collect::<BTreeSet<_>>() {
+        let mut part = plan.clone();
+        part.keep_only(|app| followed.get(app) == Some(dependency));
+        part.restart_at_once(|_| true);
+        parts.push((part, Cause::Dependency { app: dependency.clone() }));
+    }
+    let mut rest = plan;
+    rest.keep_only(|app| !followed.contains_key(app));
+    parts.push((rest, Cause::Boot));
+    parts
+}

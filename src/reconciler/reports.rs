@@ -1,0 +1,124 @@
+//! What those are told who wait for a job: steps as they happen, and one report at its end.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::{broadcast, oneshot};
+
+use super::Intent;
+use super::run::Loop;
+use crate::logs::{self, LogQuery, Source};
+use crate::model::{InstanceId, Millis, OperationReport, OperationResult, Progress, Report, Stream, WallTime};
+use crate::plan::JobId;
+use crate::supervisor::log_path;
+
+/// Lines of output that a failure report carries: a screen, enough for the first line of an error above its stack.
+const LAST_LINES: usize = 20;
+
+/// The reports of all jobs that are not over.
+#[derive(Debug, Default)]
+pub(super) struct Reports(BTreeMap<JobId, Open>);
+
+#[derive(Debug)]
+struct Open {
+    progress: broadcast::Sender<Progress>,
+    operations: Vec<OperationReport>,
+    /// Failures whose output is being read.
+    reading: usize,
+    finished: Option<(u64, Millis)>,
+}
+
+impl Reports {
+    pub(super) fn open(&mut self, job: JobId, progress: broadcast::Sender<Progress>) {
+        self.0.insert(job, Open { progress, operations: Vec::new(), reading: 0, finished: None });
+    }
+
+    /// Whether anybody listens.
+    fn is_watched(&self, job: JobId) -> bool {
+        self.0.get(&job).is_some_and(|open| open.progress.receiver_count() > 0)
+    }
+
+    pub(super) fn tell(&mut self, job: JobId, progress: Progress) {
+        let Some(open) = self.0.get_mut(&job) else { return };
+        if let Progress::Ended(report) = &progress {
+            open.operations.push(report.clone());
+        }
+        // Nobody may be listening any more: the work is done all the same.
+        let _ = open.progress.send(progress);
+    }
+
+    fn reading(&mut self, job: JobId) {
+        if let Some(open) = self.0.get_mut(&job) {
+            open.reading += 1;
+        }
+    }
+
+    /// The output of a failure was read.
+    pub(super) fn completed(&mut self, job: JobId, report: OperationReport) {
+        self.tell(job, Progress::Ended(report));
+        if let Some(open) = self.0.get_mut(&job) {
+            open.reading = open.reading.saturating_sub(1);
+        }
+        self.close(job);
+    }
+
+    /// The last step was told.
+    pub(super) fn finish(&mut self, job: JobId, generation: u64, took: Millis) {
+        if let Some(open) = self.0.get_mut(&job) {
+            open.finished = Some((generation, took));
+        }
+        self.close(job);
+    }
+
+    fn close(&mut self, job: JobId) {
+        let is_over = self.0.get(&job).is_some_and(|open| open.reading == 0 && open.finished.is_some());
+        let Some(open) = is_over.then(|| self.0.remove(&job)).flatten() else { return };
+        let (generation, took) = open.finished.unwrap_or_default();
+        let report = Report { operations: open.operations, generation, took };
+        let _ = open.progress.send(Progress::Finished(report));
+    }
+}
+
+impl Loop {
+    /// Reads what the process that failed has printed, and tells the failure with it.
+    pub(super) fn complete(&mut self, job: JobId, mut report: OperationReport, since: Option<WallTime>) {
+        let OperationResult::Failed { instance, .. } = &report.result else { return };
+        let (instance, sources) = (instance.clone(), self.sources(instance));
+        let Some(since) = since.filter(|_| self.reports.is_watched(job) && !sources.is_empty()) else {
+            return self.reports.tell(job, Progress::Ended(report));
+        };
+        self.reports.reading(job);
+        let (supervisor, reader) = (self.surroundings.supervisor.clone(), self.surroundings.reader.clone());
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            supervisor.drained(instance).await;
+            let (reply, lines) = oneshot::channel();
+            let read = move || {
+                let query = LogQuery { lines: LAST_LINES, since: Some(since) };
+                let _ = reply.send(logs::read(&sources, &query).unwrap_or_default());
+            };
+            if reader.submit(Box::new(read)).is_ok()
+                && let OperationResult::Failed { last_lines, .. } = &mut report.result
+            {
+                let lines = lines.await.unwrap_or_default();
+                last_lines.extend(lines.iter().map(|line| String::from_utf8_lossy(&line.text).into_owned()));
+            }
+            if let Some(inbox) = inbox.upgrade() {
+                // A reconciler that is gone leaves with the daemon.
+                let _ = inbox.send(Intent::Completed(job, report)).await;
+            }
+        });
+    }
+
+    fn sources(&self, instance: &InstanceId) -> Vec<Source> {
+        let desired = self.current();
+        let declared =
+            desired.projects.get(&instance.app.project).and_then(|project| project.apps.get(&instance.app.name));
+        let Some(declared) = declared else { return Vec::new() };
+        let source = |stream| Source {
+            instance: instance.clone(),
+            stream,
+            path: log_path(&self.surroundings.home, instance, stream, &declared.spec.logs),
+        };
+        vec![source(Stream::Stdout), source(Stream::Stderr)]
+    }
+}
