@@ -183,7 +183,7 @@ impl<'a> Follower<'a> {
             Progress::Began { app, verb } => self.active.push((verb, app.to_string())),
             Progress::Ended(report) => {
                 self.active.retain(|(_, app)| app != report.app.as_str());
-                let is_bad = report.result != OperationResult::Done;
+                let is_bad = !matches!(report.result, OperationResult::Done | OperationResult::Completed);
                 let is_wanted = !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only;
                 if is_bad || is_wanted {
                     let paint = self.session.screen.paint_notes();

@@ -59,6 +59,8 @@ pub struct OperationReport {
 pub enum OperationResult {
     /// As planned.
     Done,
+    /// A task has run to its end, successfully.
+    Completed,
     /// It failed.
     Failed {
         /// Which instance.

@@ -51,13 +51,6 @@ pub enum UpdateStrategy {
     Together,
 }
 
-impl UpdateStrategy {
-    /// What older plans mean by a restart.
-    pub(super) fn in_place() -> Self {
-        Self::Restart
-    }
-}
-
 /// What a process may use; absent = as the daemon itself.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Limits {

@@ -19,14 +19,17 @@ pub enum Verb {
         slots: Vec<u32>,
         /// Which process comes first.
         manner: UpdateStrategy,
+        /// How many slots at a time.
+        batch: u32,
     },
     /// Processes are replaced, a few slots at a time, each as soon as the last one is up.
     Restart {
         /// Which.
         slots: Vec<u32>,
         /// Which process comes first.
-        #[serde(default = "UpdateStrategy::in_place")]
         manner: UpdateStrategy,
+        /// How many slots at a time.
+        batch: u32,
     },
     /// Copies are added and removed; the others are not touched.
     Scale {

@@ -83,6 +83,7 @@ impl<'a> Scene<'a> {
             from_shell: self.from_shell,
             renewal: renewal(target, self.live),
             is_asked: self.is_asked,
+            is_awaited: self.is_asked || !self.target.leaving.is_empty(),
         };
         let steps = app.steps();
         if steps.operations.is_empty() && self.is_complete {

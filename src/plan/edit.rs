@@ -31,6 +31,7 @@ pub struct EditRequest<'a> {
 /// Unknown apps and slots; starting what is held; an edit that makes no sense for one slot.
 pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<Change>, Refusal> {
     let mut edited = stored.clone();
+    let stopped = stopped_dependencies(stored, request);
     for (name, slot) in request.targets {
         if forgotten::is_forgotten(stored, name, live, request) {
             forgotten::check(name, request)?;
@@ -39,6 +40,13 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
         let Some(declared) = edited.apps.get_mut(name) else {
             return Err(usage(format!("project `{}` has no app `{name}`", request.project), None));
         };
+        if declared.is_leaving && *request.edit != Edit::Delete {
+            if request.targets.len() == 1 {
+                let hint = "wait for the apply that deletes it, or declare it again".to_owned();
+                return Err(usage(format!("`{name}` is being deleted by an apply"), Some(hint)));
+            }
+            continue;
+        }
         if let Some(slot) = slot.filter(|slot| *slot >= declared.instances()) {
             let hint = format!("its slots are 0 to {}", declared.instances().saturating_sub(1));
             return Err(usage(format!("`{name}` has no slot {slot}"), Some(hint)));
@@ -48,6 +56,11 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
                 // Among several apps a held one is left out; asked for alone, it deserves an answer.
                 if request.targets.len() == 1 {
                     return Err(held(name, declared));
+                }
+            }
+            (Edit::Start | Edit::Restart, _) if let Some(stopped) = stopped.get(name) => {
+                if request.targets.len() == 1 {
+                    return Err(not_without(name, stopped));
                 }
             }
             (Edit::Start, slot) => start(declared, *slot, &instances(request.project, name, live)),
@@ -74,6 +87,20 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
     }
     updates::release(&mut edited);
     Ok(changes(stored, edited, request.project))
+}
+
+/// Apps that the request is to bring up and that cannot come up, with what they depend on: it was stopped by a person, or
+/// is not started by itself, and the request does not start it either.
+fn stopped_dependencies(stored: &Project, request: &EditRequest) -> BTreeMap<AppName, AppName> {
+    let is_meant = |app: &AppName| request.targets.iter().any(|(target, _)| target == app);
+    let is_down = |app: &AppName| {
+        !is_meant(app) && stored.apps.get(app).is_some_and(|declared| declared.standing != Standing::Up)
+    };
+    let stopped = |(app, _): &(AppName, Option<u32>)| {
+        let other = stored.apps.get(app)?.spec.depends_on.keys().find(|other| is_down(other))?;
+        Some((app.clone(), other.clone()))
+    };
+    request.targets.iter().filter_map(stopped).collect()
 }
 
 fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Change> {
@@ -233,6 +260,15 @@ fn is_held(declared: &Declared) -> bool {
 fn no_service(name: &AppName) -> Refusal {
     let hint = format!("`pm restart {name}` runs it again");
     usage(format!("`{name}` is a task: only the processes of services are reloaded"), Some(hint))
+}
+
+fn not_without(name: &AppName, stopped: &AppName) -> Refusal {
+    Refusal {
+        kind: RefusalKind::Safety,
+        message: format!("`{name}` depends on `{stopped}`, which is stopped"),
+        hint: Some(format!("start both: `pm start {stopped} {name}`")),
+        confirm: None,
+    }
 }
 
 fn held(name: &AppName, declared: &Declared) -> Refusal {

@@ -7,8 +7,8 @@ use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reas
 use super::difference::{Field, difference};
 use super::field_change::field_change;
 use super::renewal::Renewal;
-use super::slots::{Slots, manner, running};
-use super::unready;
+use super::slots::{Slots, running};
+use super::{unready, updates};
 
 /// One app before and after, and what lives of it.
 pub(super) struct AppScene<'a> {
@@ -28,6 +28,8 @@ pub(super) struct AppScene<'a> {
     pub renewal: Option<Renewal<'a>>,
     /// A person applies.
     pub is_asked: bool,
+    /// Something waits until what is on its way up is ready: a person, or the removal of other apps.
+    pub is_awaited: bool,
 }
 
 /// What is done with one app, and what a person should know about it.
@@ -62,7 +64,7 @@ impl AppScene<'_> {
         let steps = [self.rename(), first, start, update, roll, scale, stop, self.appear()];
         let operations: Vec<_> = steps.into_iter().flatten().collect();
         let mut notes = self.notes(&next_fields);
-        if self.is_asked {
+        if self.is_awaited {
             notes.extend(unready::notes(self.name, self.target, &self.live, &operations, |_| true));
         }
         AppSteps { operations, notes }
@@ -173,8 +175,9 @@ impl AppScene<'_> {
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);
         }
-        let verb = Verb::Roll { slots: slots.stale.clone(), manner: manner(&self.target.spec, &self.live) };
-        Some(self.operation(verb, reasons, running(&self.live, &slots.stale)))
+        let verb = updates::roll(&self.target.spec, slots.stale.clone(), &self.live);
+        let interrupts = updates::interrupted(&self.target.spec, &self.live, &slots.stale);
+        Some(self.operation(verb, reasons, interrupts))
     }
 
     fn stop(&self, slots: &Slots) -> Option<Operation> {

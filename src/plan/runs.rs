@@ -109,7 +109,10 @@ fn run(
     let mut operations = Vec::new();
     if is_replacing && !alive.is_empty() {
         let interrupts = running(&live, &alive);
-        operations.push(operation(Verb::Restart { slots: alive, manner: UpdateStrategy::Restart }, interrupts));
+        operations.push(operation(
+            Verb::Restart { slots: alive, manner: UpdateStrategy::Restart, batch: u32::MAX },
+            interrupts,
+        ));
     }
     if !free.is_empty() {
         operations.push(operation(Verb::Start { slots: free }, 0));

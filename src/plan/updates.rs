@@ -1,8 +1,10 @@
 //! Rolling updates as far as they outlive a daemon: what each goes back to, and what is left of it.
 
+use std::collections::BTreeMap;
+
 use crate::model::{
-    App, AppName, Change, InstanceId, Live, Note, Operation, Plan, Project, ProjectName, Reason, Standing, Update,
-    UpdateStrategy, Verb,
+    App, AppName, Change, InstanceId, Live, LiveInstance, Note, Operation, Plan, Project, ProjectName, Reason,
+    Standing, Update, UpdateStrategy, Verb,
 };
 
 use super::instances_of;
@@ -69,13 +71,24 @@ pub(super) fn failed_before(stored: Option<&Project>, target: &Target) -> Vec<No
 }
 
 /// How many slots are replaced side by side.
-pub(super) fn batch_size(spec: &App, strategy: UpdateStrategy) -> usize {
+pub(super) fn batch_size(spec: &App, strategy: UpdateStrategy) -> u32 {
     let most = match strategy {
         UpdateStrategy::Rolling => spec.update.max_surge,
         UpdateStrategy::Restart => spec.update.max_unavailable,
         UpdateStrategy::Together => u32::MAX,
     };
-    usize::try_from(most).unwrap_or(usize::MAX).max(1)
+    most.max(1)
+}
+
+/// Replaces these slots, as the app says.
+pub(super) fn roll(spec: &App, slots: Vec<u32>, live: &BTreeMap<u32, &LiveInstance>) -> Verb {
+    let manner = manner(spec, live);
+    Verb::Roll { slots, manner, batch: batch_size(spec, manner) }
+}
+
+/// How many processes end before their successor is ready.
+pub(super) fn interrupted(spec: &App, live: &BTreeMap<u32, &LiveInstance>, slots: &[u32]) -> u32 {
+    if manner(spec, live) == UpdateStrategy::Rolling { 0 } else { running(live, slots) }
 }
 
 /// Successors that no roll of the plan will make use of. One whose slot has nobody else is no stray.
@@ -145,7 +158,7 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
             Verb::Start { slots } => update.from.is_none() || one.app != *app || !slots.iter().all(is_of_update),
             _ => true,
         });
-        let interrupts = running(live, &wanted);
+        let interrupts = interrupted(&declared.spec, live, &wanted);
         let begun = plan.operations.iter_mut().find_map(|one| match &mut one.verb {
             Verb::Roll { slots, .. } if one.app == *app => Some((slots, &mut one.reasons)),
             _ => None,
@@ -157,7 +170,7 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
             }
             None => plan.operations.push(Operation {
                 app: app.clone(),
-                verb: Verb::Roll { slots: wanted, manner: manner(&declared.spec, live) },
+                verb: roll(&declared.spec, wanted, live),
                 reasons: vec![Reason::UpdateUnfinished],
                 after: Vec::new(),
                 interrupts,

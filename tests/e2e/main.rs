@@ -10,6 +10,7 @@
 mod support;
 
 // ---- one file says what runs
+mod accepted_is_done;
 mod apply;
 mod bad_files;
 mod delete_and_prune;

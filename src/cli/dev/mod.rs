@@ -171,7 +171,7 @@ impl Dev<'_> {
                 self.happenings.follow_logs();
             }
             ChangeMessage::Progress { progress: Progress::Ended(report), .. }
-                if report.result != OperationResult::Done =>
+                if !matches!(report.result, OperationResult::Done | OperationResult::Completed) =>
             {
                 screen.note(&progress::ended(&report, paint))?;
             }

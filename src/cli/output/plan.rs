@@ -149,7 +149,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     let (sign, deed) = match &operation.verb {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
-        Verb::Roll { slots, manner } => (Sign::IsReplaced, roll(slots.len(), *manner)),
+        Verb::Roll { slots, manner, batch } => (Sign::IsReplaced, roll(slots.len(), *manner, *batch)),
         Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
@@ -185,11 +185,11 @@ fn ago(at: WallTime, now: WallTime) -> String {
 }
 
 /// `roll 3, 1 at a time, new before old`.
-fn roll(count: usize, manner: UpdateStrategy) -> String {
-    let steps = match (count, manner) {
-        (1, _) => "roll 1".to_owned(),
-        (_, UpdateStrategy::Together) => format!("roll {count}, all at once"),
-        _ => format!("roll {count}, 1 at a time"),
+fn roll(count: usize, manner: UpdateStrategy, batch: u32) -> String {
+    let steps = match usize::try_from(batch) {
+        _ if count == 1 => "roll 1".to_owned(),
+        Ok(batch) if batch < count => format!("roll {count}, {batch} at a time"),
+        _ => format!("roll {count}, all at once"),
     };
     match manner {
         UpdateStrategy::Rolling => format!("{steps}, new before old"),
@@ -368,7 +368,7 @@ mod tests {
             operations: vec![
                 operation(
                     "api",
-                    Verb::Roll { slots: vec![0, 1, 2], manner: UpdateStrategy::Rolling },
+                    Verb::Roll { slots: vec![0, 1, 2], manner: UpdateStrategy::Rolling, batch: 1 },
                     vec![
                         changed("env.LOG_LEVEL", Some("\"info\""), Some("\"debug\""), false),
                         changed("env.DB_PASS", Some("(sensitive)"), Some("(sensitive)"), true),

@@ -18,6 +18,7 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
         OperationResult::Done => {
             format!("  {} {app}: {} in {took}", paint.good("ok     "), past(report.verb))
         }
+        OperationResult::Completed => format!("  {} {app}: completed in {took}", paint.good("ok     ")),
         OperationResult::Superseded => {
             format!("  {} {app}: {}, a later command took over", paint.warn("left   "), report.verb)
         }
@@ -63,7 +64,7 @@ pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
     }
     let mut parts = Vec::new();
     for (number, word) in [
-        (count(|result| matches!(result, OperationResult::Done)) - ready, "done"),
+        (count(|result| matches!(result, OperationResult::Done | OperationResult::Completed)) - ready, "done"),
         (ready, "ready"),
         (count(|result| matches!(result, OperationResult::Failed { .. })), "failed"),
         (count(|result| matches!(result, OperationResult::Skipped { .. })), "skipped"),

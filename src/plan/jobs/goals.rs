@@ -95,6 +95,11 @@ impl Goals {
         Self { each: instances.into_iter().map(|instance| Goal::new(instance, Aim::Seen, 0)).collect(), hold }
     }
 
+    /// Whether they were to run to their end.
+    pub(super) fn are_ended(&self) -> bool {
+        self.each.iter().any(|goal| goal.aim == Aim::Ended)
+    }
+
     /// The instances that are not there yet.
     pub(super) fn open(&self) -> impl Iterator<Item = &InstanceId> {
         self.each.iter().filter(|goal| !goal.is_reached).map(|goal| &goal.instance)

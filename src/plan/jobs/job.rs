@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::line::{Around, Gate, Line};
 use super::{Context, Dirty, JobId, News, Next, Numbers, View};
 use crate::model::{
-    AppId, AppName, Cause, Change, Condition, Millis, Moment, Operation, OperationReport, OperationResult, Plan,
-    Progress, Project, ProjectName, RolloutWill, Verb,
+    AppId, AppName, Cause, Change, Condition, InstanceId, LiveInstance, Millis, Moment, Operation, OperationReport,
+    OperationResult, Phase, Plan, Progress, Project, ProjectName, RolloutWill, Verb,
 };
 
 /// One accepted plan that is being carried out.
@@ -162,7 +162,7 @@ impl Job {
         *self.line_mut(at) = line;
         for report in reports {
             self.is_clean &= !matches!(report.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. });
-            self.has_news |= matches!(report.result, OperationResult::Done | OperationResult::Superseded);
+            self.has_news |= !matches!(report.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. });
             self.tell_end(report, next);
         }
         let news = std::mem::take(&mut next.news);
@@ -196,6 +196,7 @@ impl Job {
     /// The way from the changes to the deletes, and from there to the end.
     fn go_over(&mut self, view: &View, numbers: &Numbers, next: &mut Next) {
         if !self.is_deleting && self.open_lines == 0 {
+            self.is_clean &= self.deletes.is_empty() || is_sound(view, &self.project);
             if self.is_clean && !self.is_removal_kept(view, next) {
                 return;
             }
@@ -257,6 +258,17 @@ impl Job {
             }
         }
     }
+}
+
+/// Whether nothing that should run of what stays was given up: that may have been another daemon's to tell.
+fn is_sound(view: &View, project: &ProjectName) -> bool {
+    let Some(stored) = view.desired.projects.get(project) else { return true };
+    let is_errored = |(id, live): (&InstanceId, &LiveInstance)| {
+        id.app.project == *project
+            && matches!(live.phase, Phase::Errored { .. })
+            && stored.apps.get(&id.app.name).is_some_and(|declared| declared.should_run(id.slot))
+    };
+    !view.live.instances.iter().any(is_errored)
 }
 
 /// Groups operations by app, each group with what it comes after.

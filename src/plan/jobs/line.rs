@@ -194,7 +194,7 @@ impl Line {
             return true;
         }
         next.news.push(Progress::Began { app: operation.app.clone(), verb: operation.verb.kind() });
-        let work = Work::of(&operation, context);
+        let work = Work::of(&operation);
         self.active = Some(Active { operation: Some(operation), began: context.view.now, work });
         true
     }
@@ -219,7 +219,7 @@ impl Line {
         };
         let Active { operation, began, .. } = self.active.take()?;
         self.told_unready.clear();
-        if end != StepEnd::Done {
+        if !matches!(end, StepEnd::Done | StepEnd::Completed) {
             self.barred_by.get_or_insert_with(|| match &operation {
                 Some(_) => "an earlier step for this app did not succeed".to_owned(),
                 None => "its processes did not come up".to_owned(),
@@ -227,7 +227,7 @@ impl Line {
         }
         let since = match &end {
             StepEnd::Failed { failed, .. } => failed.since,
-            StepEnd::Done | StepEnd::Superseded => None,
+            StepEnd::Done | StepEnd::Completed | StepEnd::Superseded => None,
         };
         if let Some(operation) = &operation {
             conclude(operation, &end, context, next);
@@ -356,6 +356,7 @@ fn report(operation: &Operation, result: OperationResult, took: Millis) -> Opera
 fn result_of(end: StepEnd) -> OperationResult {
     match end {
         StepEnd::Done => OperationResult::Done,
+        StepEnd::Completed => OperationResult::Completed,
         StepEnd::Superseded => OperationResult::Superseded,
         StepEnd::Failed { failed, is_reverted, is_stuck } => OperationResult::Failed {
             instance: failed.instance,
@@ -371,7 +372,7 @@ fn result_of(end: StepEnd) -> OperationResult {
 /// What has to be kept of the end of an operation, and told to those who were not there.
 fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut Next) {
     let StepEnd::Failed { failed, is_reverted, is_stuck } = end else {
-        if *end == StepEnd::Done {
+        if matches!(end, StepEnd::Done | StepEnd::Completed) {
             forgive(operation, context, next);
         }
         return;

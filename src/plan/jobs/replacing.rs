@@ -48,14 +48,14 @@ impl Replacing {
                     self.state = Replacement::OldStops;
                 }
                 Replacement::OldStops => match self.stages.advance(context, next)? {
-                    StepEnd::Done => {
+                    StepEnd::Done | StepEnd::Completed => {
                         self.stages = Stages::new(&self.new, vec![Stage::Up(self.slots.clone())]);
                         self.state = Replacement::NewStarts;
                     }
                     ended => return Some(ended),
                 },
                 Replacement::NewStarts => match self.stages.advance(context, next)? {
-                    StepEnd::Done => self.state = Replacement::OldLeaves,
+                    StepEnd::Done | StepEnd::Completed => self.state = Replacement::OldLeaves,
                     StepEnd::Failed { failed, .. } => self.state = Replacement::OldStays(failed),
                     StepEnd::Superseded => return Some(StepEnd::Superseded),
                 },

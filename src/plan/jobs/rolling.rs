@@ -22,6 +22,8 @@ pub(super) struct Rolling {
     is_renewal: bool,
     /// What another daemon has begun: what it has replaced is judged first.
     is_unfinished: bool,
+    /// How many slots are replaced side by side.
+    size: usize,
     left: Vec<u32>,
     batch: Vec<u32>,
     done: Vec<u32>,
@@ -56,7 +58,7 @@ enum Stage {
 }
 
 impl Rolling {
-    pub(super) fn new(operation: &Operation, slots: &[u32], strategy: UpdateStrategy) -> Self {
+    pub(super) fn new(operation: &Operation, slots: &[u32], strategy: UpdateStrategy, batch: u32) -> Self {
         let is_renewal = operation.reasons.iter().any(|reason| matches!(reason, Reason::DependencyRestarted { .. }));
         Self {
             app: operation.app.clone(),
@@ -64,6 +66,7 @@ impl Rolling {
             is_rollout: matches!(operation.verb, Verb::Roll { .. }),
             is_renewal,
             is_unfinished: operation.reasons.contains(&Reason::UpdateUnfinished),
+            size: usize::try_from(batch).unwrap_or(usize::MAX).max(1),
             left: slots.to_vec(),
             batch: Vec::new(),
             done: Vec::new(),
@@ -209,7 +212,7 @@ impl Rolling {
                 }
             }
         }
-        let size = batch_size(&declared.spec, self.strategy).min(self.left.len());
+        let size = self.size.min(self.left.len());
         self.batch = self.left.drain(..size).collect();
         self.began = context.view.now;
         let id = context.id(&self.app);
@@ -334,6 +337,7 @@ impl Rolling {
             self.strategy = UpdateStrategy::Together;
         }
         left.sort_by_key(|slot| context.live(&self.app, *slot).is_some_and(|live| live.phase.is_alive()));
+        self.size = usize::try_from(batch_size(&declared.spec, self.strategy)).unwrap_or(usize::MAX);
         (self.left, self.batch, self.why, self.stage) = (left, Vec::new(), Some(why), Stage::Between);
         true
     }

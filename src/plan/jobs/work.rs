@@ -11,12 +11,13 @@ use super::replacing::Replacing;
 use super::rolling::Rolling;
 use super::{ALIVE_FOR, Context, Next};
 use crate::plan::slots::is_of_form;
-use crate::plan::updates::batch_size;
 
 /// How a step ended.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum StepEnd {
     Done,
+    /// A task has run to its end.
+    Completed,
     Failed {
         failed: Failed,
         /// The spec before runs again.
@@ -62,18 +63,17 @@ pub(super) enum Stage {
 
 impl Work {
     /// What an operation consists of.
-    pub(super) fn of(operation: &Operation, context: &Context) -> Self {
+    pub(super) fn of(operation: &Operation) -> Self {
         let app = &operation.app;
         let stages = |stages: Vec<Stage>| Self::Stages(Stages::new(app, stages));
         match &operation.verb {
             Verb::Start { slots } => stages(vec![Stage::Up(slots.clone())]),
-            Verb::Restart { slots, manner: UpdateStrategy::Restart } => {
-                let size =
-                    context.declared(app).map_or(1, |declared| batch_size(&declared.spec, UpdateStrategy::Restart));
+            Verb::Restart { slots, manner: UpdateStrategy::Restart, batch } => {
+                let size = usize::try_from(*batch).unwrap_or(usize::MAX).max(1);
                 stages(slots.chunks(size).map(|batch| Stage::New(batch.to_vec())).collect())
             }
-            Verb::Roll { slots, manner } | Verb::Restart { slots, manner } => {
-                Self::Rolling(Box::new(Rolling::new(operation, slots, *manner)))
+            Verb::Roll { slots, manner, batch } | Verb::Restart { slots, manner, batch } => {
+                Self::Rolling(Box::new(Rolling::new(operation, slots, *manner, *batch)))
             }
             Verb::Scale { add, remove, .. } => stages(vec![Stage::Gone(remove.clone()), Stage::Up(add.clone())]),
             Verb::Update => stages(vec![Stage::Reconfigure]),
@@ -111,11 +111,13 @@ pub(super) struct Stages {
     app: AppName,
     todo: VecDeque<Stage>,
     goals: Option<Goals>,
+    /// The last stage was the run of a task, to its end.
+    has_ended: bool,
 }
 
 impl Stages {
     pub(super) fn new(app: &AppName, stages: Vec<Stage>) -> Self {
-        Self { app: app.clone(), todo: stages.into(), goals: None }
+        Self { app: app.clone(), todo: stages.into(), goals: None, has_ended: false }
     }
 
     pub(super) fn goals(&self) -> Option<&Goals> {
@@ -125,12 +127,16 @@ impl Stages {
     pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
         loop {
             if self.goals.is_none() {
-                let Some(stage) = self.todo.pop_front() else { return Some(StepEnd::Done) };
+                let Some(stage) = self.todo.pop_front() else {
+                    return Some(if self.has_ended { StepEnd::Completed } else { StepEnd::Done });
+                };
                 self.goals = Some(begin(&self.app, stage, context, next));
             }
             match self.goals.as_mut()?.judge(context.view, next) {
                 Verdict::Open => return None,
-                Verdict::Reached => self.goals = None,
+                Verdict::Reached => {
+                    self.has_ended = self.goals.take().is_some_and(|goals| goals.are_ended());
+                }
                 Verdict::Failed(failed) => return Some(StepEnd::failed(failed)),
                 Verdict::Superseded => return Some(StepEnd::Superseded),
             }
