@@ -36,7 +36,7 @@ pub use app::{
 pub use desired::{Change, Declared, Desired, Environment, Form, Origin, Project, Proposed, Standing, Update};
 pub use digest::Digest;
 pub use error::with_causes;
-pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
+pub use event::{Actor, Cause, Event, Fact, LeftProcess, Stream, Subject};
 pub use keys::{Class, KEYS, Key, key};
 pub use live::{Exit, Failure, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};

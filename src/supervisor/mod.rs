@@ -16,6 +16,8 @@ mod recover;
 mod roster;
 mod run;
 mod spawn;
+mod sweep;
+mod unlisted;
 mod voices;
 mod world;
 
@@ -27,8 +29,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
 use crate::model::{
-    App, Bytes, Cause, Digest, Environment, Failure, Form, InstanceId, Limits, ListenAddress, Live, LiveInstance,
-    Moment,
+    App, Bytes, Cause, Digest, Environment, Failure, Form, InstanceId, LeftProcess, Limits, ListenAddress, Live,
+    LiveInstance, Moment,
 };
 use crate::os::Helper;
 
@@ -155,6 +157,7 @@ pub(crate) enum Request {
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
+    EndEverything(oneshot::Sender<Vec<LeftProcess>>),
 }
 
 impl Supervisor {
@@ -260,6 +263,16 @@ impl Supervisor {
             return Vec::new();
         }
         live.await.unwrap_or_default()
+    }
+
+    /// For a shutdown, when all instances are stopped: ends whatever else is provably of this home. Returns what could
+    /// not be ended.
+    pub async fn end_everything(&self) -> Vec<LeftProcess> {
+        let (reply, left) = oneshot::channel();
+        if self.requests.send(Request::EndEverything(reply)).await.is_err() {
+            return Vec::new();
+        }
+        left.await.unwrap_or_default()
     }
 
     /// Resolves when the anchor has died: apps run on, but new ones cannot be started until there is another one.

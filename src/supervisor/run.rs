@@ -15,7 +15,7 @@ use super::{Launch, Observation, Order, Outcome, Request, Seen, Task};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine};
 use crate::logs::StreamKey;
-use crate::model::{AppId, Exit, Fact, InstanceId, Millis, Moment, Stream, Subject};
+use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Moment, Stream, Subject};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
 
 /// How often rows are looked at, whatever happens meanwhile.
@@ -46,6 +46,10 @@ pub(super) struct Loop {
     pub(super) unmirrored: BTreeSet<u32>,
     /// What the last sweep found, by row.
     pub(super) leftovers: BTreeMap<u32, Vec<Leftover>>,
+    /// What the last look could not tell whose it is, by rows that it may be of.
+    pub(super) unclear: BTreeMap<u32, Vec<LeftProcess>>,
+    /// Who has inherited the children of an anchor that died.
+    pub(super) reapers: BTreeSet<u32>,
     pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
     spawned: mpsc::UnboundedReceiver<SpawnResult>,
     pub(super) hooks: Hooks,
@@ -98,6 +102,8 @@ impl Loop {
             sweeps: BTreeSet::new(),
             unmirrored: BTreeSet::new(),
             leftovers: BTreeMap::new(),
+            unclear: BTreeMap::new(),
+            reapers: BTreeSet::new(),
             spawned_in,
             spawned,
             hooks: Hooks::new(hook_ended_in),
@@ -204,6 +210,7 @@ impl Loop {
             }
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
+            Request::EndEverything(reply) => drop(reply.send(self.end_everything())),
             Request::Look(instances, reply) => drop(reply.send(self.roster.look(instances))),
         }
     }
@@ -334,6 +341,7 @@ impl Loop {
                 // Before its first instruction: what it prints is younger.
                 member.started = Some(member.row.started().1);
                 member.process = spawned.process;
+                member.was_seen_alive = member.process.is_some();
                 let is_watched = match &member.process {
                     Some(process) => self.exits.add(process, token(row, generation)).is_ok(),
                     None => false,
@@ -429,7 +437,11 @@ impl Loop {
 
     /// A process whose anchor died is no child of the present one, which will never hear of its end.
     fn is_orphan(&self, row: u32) -> bool {
-        *self.anchor_gone.borrow() || self.orphans.contains(&row)
+        self.is_anchor_gone() || self.orphans.contains(&row)
+    }
+
+    pub(super) fn is_anchor_gone(&self) -> bool {
+        *self.anchor_gone.borrow()
     }
 
     /// Nobody writes the status of an orphan into its row. The kernel tells it, of an app that runs as another user perhaps

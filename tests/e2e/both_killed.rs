@@ -3,16 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd as _;
 
-use crate::support::{Process, SOON, Sandbox, kill, start_time, wait_for, wait_until};
-
-fn kill_both(sandbox: &Sandbox) {
-    // Each would start the other one again: the daemon must not move while the anchor dies.
-    let (anchor, daemon) = (sandbox.anchor_pid(), sandbox.daemon_pid());
-    kill(daemon, libc::SIGSTOP);
-    kill(anchor, libc::SIGKILL);
-    kill(daemon, libc::SIGKILL);
-    wait_until("both are gone", SOON, || !sandbox.processes().iter().any(|process| process.is_pm));
-}
+use crate::support::{Process, SOON, Sandbox, kill, kill_both_now as kill_both, start_time, wait_for, wait_until};
 
 #[test]
 fn a_dead_anchor_alone_is_replaced_and_touches_no_app() {

@@ -39,7 +39,14 @@ fn predicate(fact: &Fact) -> String {
         Fact::Stopping { cause } => format!("is asked to stop ({})", because(cause)),
         Fact::ForceKilled { processes: 1 } => "did not stop in time: 1 process was killed".to_owned(),
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
-        Fact::Stopped => "is stopped, nothing of it is left".to_owned(),
+        Fact::Stopped { left } if left.is_empty() => "is stopped, nothing of it is left".to_owned(),
+        Fact::Stopped { left } => {
+            let names: Vec<String> = left.iter().map(ToString::to_string).collect();
+            format!(
+                "is stopped; of it or of another app that runs, and left alone: {}; `pm shutdown` ends it",
+                names.join(", ")
+            )
+        }
         Fact::Ready { after } => format!("is ready after {after}"),
         Fact::NotReady { after, last } => match last {
             Some(last) => format!("was not ready after {after}: {last}"),

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{self, Read as _};
 
-use crate::model::{Bytes, Exit, Millis};
+use crate::model::{Bytes, Exit, Millis, Moment};
 
 use super::pidfd::exit_of;
 
 /// Longest environment that is searched for a cookie; the kernel itself allows more only by raised limits.
-const ENVIRON_BYTES_MAX: u64 = 4 << 20;
+pub(super) const ENVIRON_BYTES_MAX: u64 = 4 << 20;
 
 /// The part of `/proc/PID/stat` that identity and trees are made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +65,11 @@ pub fn ticks_now() -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
     seconds * ticks_per_second() + nanoseconds / (1_000_000_000 / ticks_per_second())
+}
+
+/// A start time in clock ticks since boot as a moment, rounded down.
+pub fn moment_of_ticks(ticks: u64) -> Moment {
+    Moment(ticks.saturating_mul(1000) / ticks_per_second())
 }
 
 fn ticks_per_second() -> u64 {
