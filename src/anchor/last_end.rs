@@ -3,42 +3,46 @@
 use std::fs;
 use std::io;
 
-use super::table::Table;
 use crate::os::{self, Home};
 
 const RUNNING: &str = "running";
 const ENDED: &str = "ended";
-/// More than any note.
-const NOTE_BYTES_MAX: u64 = 200;
 
 /// Notes that an anchor runs. Returns whether there may be processes of an earlier one: it has not noted that it ended,
 /// and left nothing, in this boot. Of a folder that was new just now there are none.
-///
-/// # Errors
-/// The note cannot be written.
-pub(super) fn begin(home: &Home, table: &Table, is_new: bool) -> io::Result<bool> {
+pub(super) fn begin(home: &Home, is_new: bool) -> bool {
+    let is_possible = !is_new && !has_ended(home);
+    if write(home, RUNNING).is_err() {
+        // A full disk: no note says as much.
+        let _ = os::remove_if_there(&home.last_end());
+    }
+    is_possible
+}
+
+/// Whether processes of a home may be running although nobody is in charge of it: its last anchor was killed.
+pub fn may_have_left_processes(home: &Home) -> bool {
+    os::exists(&home.root) && !has_ended(home)
+}
+
+fn has_ended(home: &Home) -> bool {
     let note = fs::read_to_string(home.last_end()).unwrap_or_default();
-    write(home, table, RUNNING)?;
-    let boot = boot_of(table);
-    let known = note.split_once(' ').filter(|_| note.len() as u64 <= NOTE_BYTES_MAX);
-    let has_ended = known.is_some_and(|(of_boot, end)| of_boot != boot || end == ENDED);
-    Ok(!is_new && !has_ended)
+    note.split_once(' ').is_some_and(|(boot, end)| boot != boot_name() || end == ENDED)
 }
 
 /// Notes that nothing is left, if that is so.
-pub(super) fn end(home: &Home, table: &Table) {
+pub(super) fn end(home: &Home) {
     if os::children_of(os::own_pid()).is_empty() {
         // Without the note the next one looks for what is not there.
-        let _ = write(home, table, ENDED);
+        let _ = write(home, ENDED);
     }
 }
 
-fn write(home: &Home, table: &Table, end: &str) -> io::Result<()> {
-    fs::write(home.last_end(), format!("{} {end}", boot_of(table)))
+fn write(home: &Home, end: &str) -> io::Result<()> {
+    os::write_whole(&home.last_end(), format!("{} {end}", boot_name()).as_bytes(), 0o600)
 }
 
-fn boot_of(table: &Table) -> String {
-    table.boot_id().iter().map(|byte| format!("{byte:02x}")).collect()
+fn boot_name() -> String {
+    format!("{:032x}", u128::from_be_bytes(os::boot_id()))
 }
 
 #[cfg(test)]
@@ -50,8 +54,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::at(folder.path());
         fs::create_dir(&home.run).unwrap();
-        let table = Table::create(1).unwrap();
-        let boot = boot_of(&table);
+        let boot = boot_name();
         let cases = [
             (None, true),
             (Some(String::new()), true),
@@ -66,10 +69,11 @@ mod tests {
             if let Some(note) = &note {
                 fs::write(home.last_end(), note).unwrap();
             }
-            assert_eq!(begin(&home, &table, false).unwrap(), is_needed, "{note:?}");
-            assert!(begin(&home, &table, false).unwrap(), "whoever dies now leaves the note that it ran");
+            assert_eq!(may_have_left_processes(&home), is_needed, "{note:?}");
+            assert_eq!(begin(&home, false), is_needed, "{note:?}");
+            assert!(begin(&home, false), "whoever dies now leaves the note that it ran");
         }
         fs::remove_file(home.last_end()).unwrap();
-        assert!(!begin(&home, &table, true).unwrap(), "nothing was ever started from a new folder");
+        assert!(!begin(&home, true), "nothing was ever started from a new folder");
     }
 }

@@ -30,6 +30,7 @@ mod table;
 mod tests;
 
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, Held};
+pub use last_end::may_have_left_processes;
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::{Damage, Mirror};
 pub use protocol::Refusal;

@@ -64,7 +64,7 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
             tell(ready, READY);
             os::forget_first_steps();
             anchor.serve();
-            last_end::end(home, anchor.table());
+            last_end::end(home);
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.
             let _best_effort = os::remove_if_there(&home.socket());
             0
@@ -134,9 +134,9 @@ fn table(home: &Home, limit: Option<FileLimit>, is_new: bool) -> Result<Table, B
         os::remove_if_there(&home.table()).map_err(at("remove an old mirror of the process table"))?;
     }
     let header = table.header();
-    let is_heir = last_end::begin(home, &table, is_new).map_err(at("note that an anchor runs"))?;
-    header.is_heir.store(u32::from(is_heir), Relaxed);
-    header.is_look_due.store(u32::from(is_heir), Relaxed);
+    let is_heir = u32::from(last_end::begin(home, is_new));
+    header.is_heir.store(is_heir, Relaxed);
+    header.is_look_due.store(is_heir, Relaxed);
     if let Some(limit) = limit {
         header.open_files_soft.store(limit.soft, Relaxed);
     }

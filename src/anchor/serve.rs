@@ -74,11 +74,6 @@ impl Anchor {
         })
     }
 
-    /// The table.
-    pub(super) fn table(&self) -> &Table {
-        &self.table
-    }
-
     /// Runs until the daemon has left for good.
     pub(super) fn serve(&mut self) {
         while !self.is_over {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::boot::Daemon;
 use crate::anchor;
 use crate::api::{self, Context, Leave};
-use crate::model::{Actor, Fact, Subject};
+use crate::model::{Actor, Fact, LeftProcess, Subject};
 use crate::os;
 use crate::reconciler::Progress;
 
@@ -72,8 +72,7 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> u8 {
 async fn end_everything(context: &Context) {
     let left = context.supervisor.end_everything().await;
     if !left.is_empty() {
-        let names: Vec<String> = left.iter().map(ToString::to_string).collect();
-        let message = format!("left running, since it cannot be ended: {}", names.join(", "));
+        let message = format!("left running, since it cannot be ended: {}", LeftProcess::list(&left));
         context.events.tell(Subject::Daemon, Fact::Trouble { message });
     }
 }

@@ -89,6 +89,13 @@ pub struct LeftProcess {
     pub name: String,
 }
 
+impl LeftProcess {
+    /// Some of them, for people.
+    pub fn list(processes: &[Self]) -> String {
+        processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl std::fmt::Display for LeftProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({})", self.pid, self.name)

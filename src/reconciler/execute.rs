@@ -195,7 +195,17 @@ impl Execution {
         self.tell_failed_update(operation, &result);
         let report = OperationReport { app, verb, result, took: elapsed(began) };
         let _ = self.progress.send(Progress::Ended(report.clone()));
+        self.tell_left(operation).await;
         report
+    }
+
+    /// What a stop could not end, since it may be of another app.
+    async fn tell_left(&self, operation: &Operation) {
+        let Verb::Stop { slots } = &operation.verb else { return };
+        let processes = self.surroundings.supervisor.left_by(self.instances(&operation.app, slots)).await;
+        if !processes.is_empty() {
+            let _ = self.progress.send(Progress::Left { app: operation.app.clone(), processes });
+        }
     }
 
     /// Reports on processes that are on their way up already. They are somebody else's: how they end is not remembered.

@@ -31,8 +31,8 @@ pub use rollouts::{Rollout, RolloutWill};
 pub use stored::Keeper;
 
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, Change, Condition, Desired, Exit, Failure, InstanceId, Millis, Moment,
-    Plan, Proposed, Refusal,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Condition, Desired, Exit, Failure, InstanceId, LeftProcess,
+    Millis, Moment, Plan, Proposed, Refusal,
 };
 
 /// What an edit is about: whole apps, or one slot of one app.
@@ -75,6 +75,13 @@ pub enum Progress {
     Paused {
         /// The app.
         app: AppName,
+    },
+    /// An app was stopped, and these may be of it, or of another app that runs: they are left alone.
+    Left {
+        /// The app.
+        app: AppName,
+        /// The processes.
+        processes: Vec<LeftProcess>,
     },
     /// Everything ended.
     Finished(Report),

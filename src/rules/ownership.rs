@@ -29,7 +29,7 @@ pub enum Parent {
 }
 
 /// What is known of a process.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProcessFacts {
     /// Its number.
     pub pid: u32,
@@ -295,7 +295,7 @@ mod tests {
     fn a_session_is_known_by_one_of_its_members() {
         let known = marked(mark(1, 3, 500), of_session(77, process(78, Parent::Anchor, 70)));
         let other = of_session(77, process(79, Parent::Anchor, 71));
-        assert_eq!(owners(&[other.clone(), known.clone()], &rows()), [Owner::Row(1), Owner::Row(1)]);
+        assert_eq!(owners(&[other, known], &rows()), [Owner::Row(1), Owner::Row(1)]);
         let copied = ProcessFacts { parent: Parent::Reaper, ..known };
         let shell = ProcessFacts { parent: Parent::Reaper, ..other };
         assert_eq!(owners(&[shell, copied], &rows())[0], Owner::Stranger, "perhaps a person's session");
@@ -305,8 +305,8 @@ mod tests {
     fn what_only_one_can_have_started_is_its() {
         let [ending, living] = rows();
         let stray = process(7, Parent::Anchor, 70);
-        assert_eq!(owners(std::slice::from_ref(&stray), &[living]), [Owner::Row(2)]);
-        assert_eq!(owners(std::slice::from_ref(&stray), &[ending]), [Owner::Nobody]);
+        assert_eq!(owners(&[stray], &[living]), [Owner::Row(2)]);
+        assert_eq!(owners(&[stray], &[ending]), [Owner::Nobody]);
         assert_eq!(owners(&[stray], &[]), [Owner::Nobody]);
     }
 
@@ -315,11 +315,11 @@ mod tests {
         let child = of_session(10, marked(mark(1, 3, 500), process(11, Parent::Reaper, 51)));
         let daemon = marked(mark(1, 3, 500), process(12, Parent::Reaper, 52));
         let main = marked(mark(1, 3, 500), process(10, Parent::Reaper, 50));
-        let found = starts(&[child.clone(), daemon.clone(), main]);
+        let found = starts(&[child, daemon, main]);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].main, found[0].members.len()), (Some(2), 3));
         let late = marked(mark(1, 3, 500), process(12, Parent::Reaper, 5000));
-        for (rest, expected) in [(vec![child.clone()], None), (vec![child, late], None), (vec![daemon], Some(0))] {
+        for (rest, expected) in [(vec![child], None), (vec![child, late], None), (vec![daemon], Some(0))] {
             assert_eq!(starts(&rest)[0].main, expected, "{rest:?}");
         }
     }

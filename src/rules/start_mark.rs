@@ -52,11 +52,7 @@ impl fmt::Display for StartMark {
         let successor = if self.is_successor { "+" } else { "" };
         let helper = if self.is_helper { HELPER } else { "" };
         let Self { home, row, generation, start, slot, epoch, digest, base_digest, .. } = self;
-        write!(
-            f,
-            "{home:016x}.{row}.{generation}.{}.{slot}{successor}.{epoch}.{digest}.{base_digest}{helper}",
-            start.0
-        )
+        write!(f, "{home:016x}.{row}.{generation}.{}.{slot}{successor}.{epoch}.{digest}.{base_digest}{helper}", start.0)
     }
 }
 
@@ -116,7 +112,15 @@ mod tests {
     #[test]
     fn what_is_no_mark_is_refused() {
         let good = mark().to_string();
-        let cases = ["", ".", "x", "00000000000000ab.3.17", "00000000000000ab.3.17.1.2.3.4.5", &good[1..], &good[..good.len() - 1]];
+        let cases = [
+            "",
+            ".",
+            "x",
+            "00000000000000ab.3.17",
+            "00000000000000ab.3.17.1.2.3.4.5",
+            &good[1..],
+            &good[..good.len() - 1],
+        ];
         for text in cases {
             let is_other = text.parse::<StartMark>().is_ok_and(|found| found == mark());
             assert!(text == &good[1..] || text.parse::<StartMark>().is_err() && !is_other, "{text}");

@@ -246,9 +246,9 @@ impl Loop {
             return;
         }
         let children = self.unknown_children();
-        let hooks = children.iter().filter(|(seen, parent)| {
-            self.facts_of(seen, *parent).mark.is_some_and(|mark| mark.is_helper)
-        });
+        let hooks = children
+            .iter()
+            .filter(|(seen, parent)| self.facts_of(seen, *parent).mark.is_some_and(|mark| mark.is_helper));
         let roots: Vec<_> = hooks.map(|(seen, _)| (0, seen.stat)).collect();
         for orphan in os::open_leftovers(&roots) {
             let _ = orphan.process.signal(SIGKILL);

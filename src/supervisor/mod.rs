@@ -157,6 +157,7 @@ pub(crate) enum Request {
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
+    LeftBy(Vec<InstanceId>, oneshot::Sender<Vec<LeftProcess>>),
     EndEverything(oneshot::Sender<Vec<LeftProcess>>),
 }
 
@@ -263,6 +264,15 @@ impl Supervisor {
             return Vec::new();
         }
         live.await.unwrap_or_default()
+    }
+
+    /// What may have been left by these instances, which have ended, and may be of others that live.
+    pub async fn left_by(&self, instances: Vec<InstanceId>) -> Vec<LeftProcess> {
+        let (reply, left) = oneshot::channel();
+        if self.requests.send(Request::LeftBy(instances, reply)).await.is_err() {
+            return Vec::new();
+        }
+        left.await.unwrap_or_default()
     }
 
     /// For a shutdown, when all instances are stopped: ends whatever else is provably of this home. Returns what could

@@ -9,7 +9,7 @@ use super::spawn::{self, SpawnJob, SpawnResult};
 use crate::anchor::RowStanding;
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::logs::StreamKey;
-use crate::model::{Fact, StopScope, Stream, Subject};
+use crate::model::{Fact, LeftProcess, StopScope, Stream, Subject};
 use crate::os;
 
 const SIGKILL: i32 = 9;
@@ -193,6 +193,10 @@ impl Loop {
             Fact::Stopped { .. } => Fact::Stopped { left: self.unclear.get(&row).cloned().unwrap_or_default() },
             fact => fact,
         };
+        if let (Fact::Deleted, Some(left)) = (&fact, self.unclear.get(&row)) {
+            let message = format!("left alone, since it may be of another app that runs: {}", LeftProcess::list(left));
+            self.world.events.tell(Subject::Instance(member.id.clone().settled()), Fact::Trouble { message });
+        }
         // While a slot has two processes, the end of one is not the end of the slot.
         if fact != Fact::Deleted || self.roster.is_alone(&member.id) {
             self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);

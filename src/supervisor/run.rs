@@ -210,6 +210,7 @@ impl Loop {
             }
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
+            Request::LeftBy(instances, reply) => drop(reply.send(self.left_by(&instances))),
             Request::EndEverything(reply) => drop(reply.send(self.end_everything())),
             Request::Look(instances, reply) => drop(reply.send(self.roster.look(instances))),
         }

@@ -12,7 +12,9 @@ use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
-use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Moment, Probe, SpawnError, SpawnStage, Stream};
+use crate::model::{
+    Environment, Failure, InstanceId, Limits, LogPolicy, Moment, Probe, SpawnError, SpawnStage, Stream,
+};
 use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
 use crate::rules::{self, Place};
 

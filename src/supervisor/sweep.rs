@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::recover::verified;
 use super::run::Loop;
 use crate::anchor::{Row, RowState};
 use crate::lifecycle::Input;
-use crate::model::LeftProcess;
+use crate::model::{InstanceId, LeftProcess, Millis};
 use crate::os::{self, Leftover, Seen};
 use crate::rules::{self, Owner, Parent, ProcessFacts, RowFacts, StartMark};
 
@@ -45,10 +46,15 @@ impl Loop {
     }
 
     fn note_left(&mut self, row: u32, leftovers: Vec<Leftover>, unclear: Option<Vec<LeftProcess>>) {
-        match unclear {
-            Some(unclear) => self.unclear.insert(row, unclear),
-            None => self.unclear.remove(&row),
-        };
+        // What could not be told apart once does not become another one's because this one has a younger process now.
+        let mut unclear = unclear.unwrap_or_default();
+        let before = self.unclear.remove(&row).unwrap_or_default();
+        let is_new = |process: &LeftProcess| !unclear.contains(process) && self.is_adopted(process);
+        let kept: Vec<LeftProcess> = before.into_iter().filter(is_new).take(NAMED_MAX).collect();
+        unclear.extend(kept);
+        if !unclear.is_empty() {
+            self.unclear.insert(row, unclear);
+        }
         if !leftovers.is_empty() {
             self.leftovers.insert(row, leftovers);
             return;
@@ -59,6 +65,11 @@ impl Loop {
         }
     }
 
+    fn is_adopted(&self, process: &LeftProcess) -> bool {
+        let anchor = self.world.table.anchor_pid();
+        os::proc_stat(process.pid).is_ok_and(|stat| stat.ppid == anchor && !stat.is_zombie)
+    }
+
     fn look(&self, rows: &BTreeSet<u32>) -> Left {
         let mut left = Left::default();
         let mut seen = self.unknown_children();
@@ -66,7 +77,7 @@ impl Loop {
             seen.extend(self.orphans(rows));
         }
         if !seen.is_empty() {
-            self.attribute(seen, rows, &mut left);
+            self.attribute(&seen, rows, &mut left);
         }
         for row in rows {
             let members = self.groups_of(*row).map(|groups| groups.members(*row)).unwrap_or_default();
@@ -81,7 +92,7 @@ impl Loop {
     }
 
     /// Sorts what was seen by its owner; opens what is to be ended, with everything below it.
-    fn attribute(&self, seen: Vec<(Seen, Parent)>, rows: &BTreeSet<u32>, left: &mut Left) {
+    fn attribute(&self, seen: &[(Seen, Parent)], rows: &BTreeSet<u32>, left: &mut Left) {
         let facts: Vec<ProcessFacts> = seen.iter().map(|(seen, parent)| self.facts_of(seen, *parent)).collect();
         let owners = rules::owners(&facts, &self.row_facts(rows));
         let mut roots = Vec::new();
@@ -111,7 +122,8 @@ impl Loop {
         let mut seen = os::unknown_children(self.world.table.anchor_pid(), &self.world.home.root, &known);
         if !seen.is_empty() {
             // Asked after the look: the kernel has written the number of whatever was there by then.
-            let starting: HashSet<u32> = self.world.table.rows().filter(|row| has_process(*row)).filter_map(Row::pid).collect();
+            let starting: HashSet<u32> =
+                self.world.table.rows().filter(|row| has_process(*row)).filter_map(Row::pid).collect();
             seen.retain(|seen| !starting.contains(&seen.stat.pid));
         }
         seen.into_iter().map(|seen| (seen, Parent::Anchor)).collect()
@@ -135,9 +147,7 @@ impl Loop {
         let mut orphans = os::processes_of_home(&prefix, &self.world.home.root);
         // `PM_HOME` alone proves nothing: a person may have set it.
         let is_marked = |seen: &Seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix));
-        orphans.retain(|seen| {
-            is_marked(seen) && reapers.contains(&seen.stat.ppid) && !known.contains(&seen.stat.pid)
-        });
+        orphans.retain(|seen| is_marked(seen) && reapers.contains(&seen.stat.ppid) && !known.contains(&seen.stat.pid));
         known.extend(orphans.iter().map(|seen| seen.stat.pid));
         let swept = || rows.iter().filter_map(|row| table.row(*row));
         let sessions: HashSet<u32> = swept().filter_map(Row::pid).collect();
@@ -189,6 +199,14 @@ impl Loop {
         members.map(facts).collect()
     }
 
+    pub(super) fn left_by(&self, instances: &[InstanceId]) -> Vec<LeftProcess> {
+        let rows = instances.iter().filter_map(|id| self.roster.row_of(id));
+        let mut left: Vec<LeftProcess> = rows.filter_map(|row| self.unclear.get(&row)).flatten().cloned().collect();
+        left.sort_by_key(|process| process.pid);
+        left.dedup();
+        left
+    }
+
     /// For a shutdown, when no instance lives any more: ends everything that provably is of this home. Returns what it
     /// could not end.
     pub(super) fn end_everything(&self) -> Vec<LeftProcess> {
@@ -199,16 +217,19 @@ impl Loop {
                 seen.extend(self.orphans(&none));
             }
             seen.retain(|(seen, _)| !seen.is_our_program);
-            if seen.is_empty() {
+            let unlisted =
+                self.world.table.rows().filter(|row| has_process(*row) && self.roster.get(row.index()).is_none());
+            let unlisted = unlisted.filter_map(|row| os::proc_stat(verified(row)?.pid()).ok());
+            let roots: Vec<_> = seen.iter().map(|(seen, _)| seen.stat).chain(unlisted).map(|stat| (0, stat)).collect();
+            if roots.is_empty() {
                 return Vec::new();
             }
-            let roots: Vec<_> = seen.iter().map(|(seen, _)| (0, seen.stat)).collect();
             let leftovers = os::open_leftovers(&roots);
             for leftover in &leftovers {
                 let _ = leftover.process.signal(SIGKILL);
             }
             for leftover in &leftovers {
-                leftover.process.exits_within(crate::model::Millis(50));
+                leftover.process.exits_within(Millis(50));
             }
         }
         self.unknown_children().iter().map(|(seen, _)| named(seen)).take(NAMED_MAX).collect()

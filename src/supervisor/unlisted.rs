@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::member::Member;
 use super::run::Loop;
-use crate::anchor::{RestoredProcess, Row, RowState};
+use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState};
 use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Subject};
 use crate::os::{self, PidFd, Seen};
 use crate::rules::{self, FoundStart, Parent, ProcessFacts, StartMark};
@@ -34,17 +34,18 @@ impl Loop {
             }
         }
         table.looked();
-        lost_table(&table.damage(), listed)
+        lost_table(table.damage(), listed)
     }
 
     /// Everything of this home, with whoever was still in charge of it or half started out of the way.
     fn look_around(&mut self) -> (Vec<Seen>, Vec<ProcessFacts>) {
         let prefix = StartMark::prefix(self.world.table.home_id());
         let mut seen = os::processes_of_home(&prefix, &self.world.home.root);
-        self.end_half_started(&seen);
+        end_half_started(&seen);
         seen.retain(|seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix)));
         let mut facts: Vec<ProcessFacts> = seen.iter().map(|seen| self.facts_of(seen, Parent::Other)).collect();
-        let parents: BTreeSet<u32> = rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)).collect();
+        let parents: BTreeSet<u32> =
+            rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)).collect();
         for parent in parents {
             if !os::is_our_program(parent) {
                 self.reapers.insert(parent);
@@ -61,17 +62,6 @@ impl Loop {
             }
         }
         (seen, facts)
-    }
-
-    /// Starts that a dead daemon had begun and that hang before their program: nobody could ever name them, and their
-    /// rows get another process.
-    fn end_half_started(&self, seen: &[Seen]) {
-        for seen in seen.iter().filter(|seen| seen.mark.is_none() && seen.is_half_started()) {
-            if let Ok(process) = PidFd::open_verified(seen.stat.pid, seen.stat.start_ticks) {
-                let _ = process.signal(SIGKILL);
-                process.exits_within(KILL_WAIT);
-            }
-        }
     }
 
     /// Puts one start into a row; true, if the table did not know anything of it.
@@ -100,17 +90,13 @@ impl Loop {
     /// The row is of this start from now on: with its living process, or with one that has ended unseen and left others.
     fn restore(&mut self, row: Row, start: &FoundStart, main: Option<&Seen>) {
         let mark = &start.mark;
-        let mut record = if row.state() == RowState::Free { Default::default() } else { row.record() };
-        (record.epoch, record.digest, record.base_digest) = (mark.epoch, mark.digest, mark.base_digest);
-        (record.slot, record.is_successor) = (mark.slot, mark.is_successor);
-        record.standing = Default::default();
         row.restore(&RestoredProcess {
             generation: mark.generation,
             start: mark.start,
             pid: main.map_or(0, |main| main.stat.pid),
             start_ticks: main.map_or(0, |main| main.stat.start_ticks),
             outputs: main.map_or([0; 2], |main| main.outputs),
-            record,
+            record: record_of(row, mark),
         });
         self.world.table.used(row);
         self.unmirrored.insert(row.index());
@@ -124,11 +110,9 @@ impl Loop {
         if leftovers.is_empty() {
             return;
         }
-        let names = leftovers.iter().map(|leftover| {
-            let pid = leftover.process.pid();
-            LeftProcess { pid, name: os::process_name(pid) }.to_string()
-        });
-        let names = names.collect::<Vec<_>>().join(", ");
+        let pids = leftovers.iter().map(|leftover| leftover.process.pid());
+        let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
+        let names = LeftProcess::list(&ended);
         let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
         self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         for leftover in leftovers {
@@ -165,6 +149,23 @@ pub(super) fn instance_of(pid: u32, slot: u32) -> Option<InstanceId> {
     Some(AppId::new(project?.parse().ok()?, app?.parse().ok()?).instance(slot))
 }
 
+/// What the row remembers of this very start; of an earlier one only what is counted over all of them.
+fn record_of(row: Row, mark: &StartMark) -> Record {
+    let known = if row.state() == RowState::Free { Record::default() } else { row.record() };
+    if is_awaited(row) && row.started().0 == mark.start {
+        return known;
+    }
+    Record {
+        epoch: mark.epoch,
+        digest: mark.digest,
+        base_digest: mark.base_digest,
+        slot: mark.slot,
+        is_successor: mark.is_successor,
+        standing: RowStanding::None,
+        ..known
+    }
+}
+
 fn has_process(row: Row) -> bool {
     matches!(row.state(), RowState::Spawning | RowState::Running)
 }
@@ -178,6 +179,17 @@ fn is_awaited(row: Row) -> bool {
 fn is_older(row: Row, mark: &StartMark) -> bool {
     let lives = row.pid().is_some() && has_process(row) && super::recover::verified(row).is_some();
     !lives && row.generation() <= mark.generation && row.started().0 <= mark.start
+}
+
+/// Starts that a dead daemon had begun and that hang before their program: nobody could ever name them, and their
+/// rows get another process.
+fn end_half_started(seen: &[Seen]) {
+    for seen in seen.iter().filter(|seen| seen.mark.is_none() && seen.is_half_started()) {
+        if let Ok(process) = PidFd::open_verified(seen.stat.pid, seen.stat.start_ticks) {
+            let _ = process.signal(SIGKILL);
+            process.exits_within(KILL_WAIT);
+        }
+    }
 }
 
 /// Its run folder was taken away from under it, and so our commands could not reach it and started us: there can be only
@@ -195,7 +207,7 @@ fn end_other_anchor(anchor: u32) {
 }
 
 /// What a person should be told of a table that was not what it should have been.
-fn lost_table(damage: &crate::anchor::Damage, listed: u32) -> Vec<String> {
+fn lost_table(damage: Damage, listed: u32) -> Vec<String> {
     let found = match listed {
         0 => String::new(),
         1 => ": 1 process was found by its mark and is kept".to_owned(),

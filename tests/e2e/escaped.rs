@@ -26,8 +26,10 @@ fn stops_without_a_trace(sandbox: &Sandbox, count: usize) {
     assert_eq!(progs(sandbox), 0, "the command returned, and something is left: {stop}");
 }
 
-const CLEARED: &str = "env -i setsid --fork PROG\nenv -i setsid --fork PROG </dev/null >/dev/null 2>&1\necho up\nsleep 1000\n";
-const AS_A_USER: &str = "su - root -c 'setsid PROG &'\nsu - root -c 'setsid PROG </dev/null >/dev/null 2>&1 &'\necho up\nsleep 1000\n";
+const CLEARED: &str =
+    "env -i setsid --fork PROG\nenv -i setsid --fork PROG </dev/null >/dev/null 2>&1\necho up\nsleep 1000\n";
+const AS_A_USER: &str =
+    "su - root -c 'setsid PROG &'\nsu - root -c 'setsid PROG </dev/null >/dev/null 2>&1 &'\necho up\nsleep 1000\n";
 
 #[test]
 fn a_cleared_environment_and_a_session_of_its_own_hide_nothing() {
@@ -49,6 +51,7 @@ fn the_same_with_other_apps_that_could_have_started_it() {
     wait_until("both run", SOON, || progs(&sandbox) == 2);
     let stop = sandbox.pm(&["stop", "api"]).ok();
     assert_eq!(progs(&sandbox), 1, "the one that kept the app's output is found: {stop}");
+    assert!(stop.stderr.contains("left running") && stop.stderr.contains("(sh)"), "{stop}");
     let why = sandbox.pm(&["events", "api"]).ok();
     assert!(!why.stdout.contains("nothing of it is left"), "{why}");
     assert!(why.stdout.contains("sh"), "what is left is named: {why}");

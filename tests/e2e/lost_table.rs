@@ -40,6 +40,19 @@ fn a_run_folder_that_was_cleaned_doubles_nothing_and_is_told() {
 }
 
 #[test]
+fn a_run_folder_that_is_cleaned_under_living_processes_doubles_nothing() {
+    let sandbox = Sandbox::applied(TWO);
+    let (before, anchor, daemon) = (sandbox.list(), sandbox.anchor_pid(), sandbox.daemon_pid());
+    fs::remove_dir_all(sandbox.home().join("run")).unwrap();
+    assert_eq!(sandbox.list(), before);
+    assert_eq!(sleeps(&sandbox), 4);
+    assert_ne!((sandbox.anchor_pid(), sandbox.daemon_pid()), (anchor, daemon), "whom commands reach, and nobody else");
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+    sandbox.pm(&["shutdown"]).ok();
+    wait_until("nothing is left", SOON, || sandbox.processes().is_empty());
+}
+
+#[test]
 fn a_flipped_bit_in_the_head_or_in_a_row_doubles_nothing() {
     for byte in [0, 8, 20, 40, 63, 64 + 9, 64 + 152 + 60, 64 + 2 * 152 + 150] {
         nothing_has_changed(|sandbox| flip(sandbox, byte));

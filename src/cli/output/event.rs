@@ -1,7 +1,8 @@
 //! Events in words: one sentence each, with its subject first.
 
-use crate::model::{Cause, Event, Fact, Stream, Subject};
+use crate::model::{Cause, Event, Fact, LeftProcess, Stream, Subject};
 
+use super::lines::harmless;
 use super::progress::reason;
 use super::time::Clock;
 
@@ -41,11 +42,8 @@ fn predicate(fact: &Fact) -> String {
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
         Fact::Stopped { left } if left.is_empty() => "is stopped, nothing of it is left".to_owned(),
         Fact::Stopped { left } => {
-            let names: Vec<String> = left.iter().map(ToString::to_string).collect();
-            format!(
-                "is stopped; of it or of another app that runs, and left alone: {}; `pm shutdown` ends it",
-                names.join(", ")
-            )
+            let names = harmless(&LeftProcess::list(left));
+            format!("is stopped; left running, since it may be of another app: {names}; `pm shutdown` ends it")
         }
         Fact::Ready { after } => format!("is ready after {after}"),
         Fact::NotReady { after, last } => match last {

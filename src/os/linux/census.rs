@@ -64,7 +64,8 @@ pub fn linked_children(
     sessions: &HashSet<u32>,
     outputs: &HashSet<u64>,
 ) -> Vec<Seen> {
-    let speaks = |pid| [1, 2].into_iter().filter_map(|number| output_of(pid, number)).any(|pipe| outputs.contains(&pipe));
+    let speaks =
+        |pid| [1, 2].into_iter().filter_map(|number| output_of(pid, number)).any(|pipe| outputs.contains(&pipe));
     let is_linked = |pid: &u32| !known.contains(pid) && (sessions.contains(&session_of(*pid)) || speaks(*pid));
     let pids = children_of(parent).into_iter().filter(is_linked);
     pids.filter_map(|pid| look_at(pid, home)).filter(|seen| seen.stat.ppid == parent).collect()

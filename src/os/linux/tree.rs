@@ -109,7 +109,8 @@ mod tests {
 
     fn sweep(cookie: &str) -> Vec<Leftover> {
         let seen = unknown_children(std::process::id(), Path::new("/"), &HashSet::new());
-        let roots: Vec<_> = seen.iter().filter(|seen| seen.mark.as_deref() == Some(cookie)).map(|seen| (7, seen.stat)).collect();
+        let roots: Vec<_> =
+            seen.iter().filter(|seen| seen.mark.as_deref() == Some(cookie)).map(|seen| (7, seen.stat)).collect();
         open_leftovers(&roots)
     }
 

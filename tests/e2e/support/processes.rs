@@ -98,7 +98,9 @@ pub fn kill_both(sandbox: &super::Sandbox, (anchor, daemon): (u32, u32)) {
     kill(anchor, libc::SIGKILL);
     kill(daemon, libc::SIGKILL);
     super::wait_until("both are gone", super::SOON, || {
-        start_time(anchor).is_none() && start_time(daemon).is_none() && !sandbox.processes().iter().any(Process::is_anchor)
+        start_time(anchor).is_none()
+            && start_time(daemon).is_none()
+            && !sandbox.processes().iter().any(Process::is_anchor)
     });
 }
 
