@@ -9,6 +9,7 @@ mod hooks;
 mod listeners;
 mod lost;
 mod member;
+mod orphans;
 mod out_of_memory;
 mod outputs;
 mod perform;

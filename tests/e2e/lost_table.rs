@@ -81,7 +81,13 @@ fn with_the_state_lost_as_well_what_runs_is_listed_and_taken_over_by_the_next_ap
 }
 
 #[test]
-fn what_a_main_process_left_in_the_gap_is_ended_although_the_table_is_lost() {
+fn what_a_main_process_left_in_the_gap_is_ended_also_if_the_table_is_lost() {
+    for is_table_lost in [false, true] {
+        what_was_left_is_ended(is_table_lost);
+    }
+}
+
+fn what_was_left_is_ended(is_table_lost: bool) {
     let sandbox = Sandbox::new();
     sandbox.file("app.sh", "setsid sleep 3000 &\necho up\nwait\n");
     sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh app.sh\"\n");
@@ -90,7 +96,9 @@ fn what_a_main_process_left_in_the_gap_is_ended_although_the_table_is_lost() {
     let main = sandbox.pid("api/0");
     kill_both_now(&sandbox);
     crate::support::kill(main, libc::SIGKILL);
-    fs::remove_file(sandbox.home().join("run/table")).unwrap();
+    if is_table_lost {
+        fs::remove_file(sandbox.home().join("run/table")).unwrap();
+    }
     sandbox.pid("api/0");
     wait_until("only the new one's child runs", SOON, || sleeps(&sandbox) == 1);
 }

@@ -78,14 +78,13 @@ pub fn linked_children(
 pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
     let mark = [b"PM_ID=", prefix.as_bytes()].concat();
     let variable = home_variable(home);
-    let mut text = Vec::new();
+    let mut buffer = Vec::new();
     let mut is_candidate = |pid: &u32| {
         if session_of(*pid) == 0 {
             return false; // a thread of the kernel, or gone
         }
-        read_environment(*pid, &mut text);
-        let mut words = text.split(|byte| *byte == 0);
-        words.any(|word| word.starts_with(&mark) || word == variable)
+        let text = read_environment(*pid, &mut buffer);
+        contains(text, &mark) || contains(text, &variable)
     };
     let found: Vec<u32> = pids().filter(|pid| is_candidate(pid)).collect();
     found.into_iter().filter_map(|pid| look_at(pid, home)).collect()
@@ -93,8 +92,8 @@ pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
 
 /// `None`: it has ended.
 fn look_at(pid: u32, home: &Path) -> Option<Seen> {
-    let mut text = Vec::new();
-    read_environment(pid, &mut text);
+    let mut buffer = Vec::new();
+    let text = read_environment(pid, &mut buffer);
     let outputs = [1, 2].map(|number| output_of(pid, number).unwrap_or(0));
     let variable = home_variable(home);
     let is_of_home = text.split(|byte| *byte == 0).any(|word| word == variable);
@@ -121,13 +120,33 @@ fn output_of(pid: u32, number: u32) -> Option<u64> {
     is_ours.then(|| found.ino())
 }
 
-/// Empty, if it cannot be read.
-fn read_environment(pid: u32, text: &mut Vec<u8>) {
-    text.clear();
-    if let Ok(file) = as_its_user(pid, || fs::File::open(format!("/proc/{pid}/environ"))) {
-        // What was read before an error counts for nothing: the process has ended.
-        let _ = file.take(ENVIRON_BYTES_MAX).read_to_end(text);
+/// As much as most environments have: one call reads it whole.
+const READ_BYTES: usize = 32 << 10;
+
+/// Empty, if it cannot be read. Each call costs the kernel a walk through the memory of the process, so there are few;
+/// the buffer grows with the longest environment and stays.
+fn read_environment(pid: u32, buffer: &mut Vec<u8>) -> &[u8] {
+    let Ok(mut file) = as_its_user(pid, || fs::File::open(format!("/proc/{pid}/environ"))) else { return &[] };
+    let mut length = 0;
+    loop {
+        if buffer.len() < length + READ_BYTES {
+            buffer.resize(length + READ_BYTES, 0);
+        }
+        let room = buffer.len() - length;
+        // What was read before an error counts: the process has ended.
+        let read = file.read(&mut buffer[length..]).unwrap_or(0);
+        length += read;
+        if read < room || length >= ENVIRON_BYTES_MAX {
+            return &buffer[..length];
+        }
     }
+}
+
+/// By the C library, which looks at many bytes at once.
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    // SAFETY: both are readable for their lengths.
+    let found = unsafe { libc::memmem(text.as_ptr().cast(), text.len(), part.as_ptr().cast(), part.len()) };
+    !found.is_null()
 }
 
 /// Root may look into processes of other users only with a capability that containers do not have; they may themselves.
