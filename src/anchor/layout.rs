@@ -23,6 +23,11 @@
 //! | 56 | 8 | visits of kill points (test builds) |
 //! | 64 | 8 | soft limit of open files for apps |
 //! | 72 | 4 | score of the out-of-memory killer for apps; `i32::MAX` = the daemon's own |
+//! | 76 | 4 | 1 = an anchor died before this one began: there may be processes that no row lists |
+//! | 80 | 8 | when this anchor began, boot clock ms |
+//! | 88 | 4 | 1 = nobody has looked for those processes yet |
+//! | 92 | 4 | rows of the mirror that were damaged |
+//! | 96 | 4 | what the mirror was: 0 = whole, 1 = missing, 2 = its head was damaged |
 //! | 256 | 96 | the [`Redo`] record |
 //!
 //! Row:
@@ -47,7 +52,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 /// `pm-table` in ASCII.
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"pm-table");
 /// Of the whole layout.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 /// How many rows there are.
 pub(super) const ROW_COUNT: usize = 4096;
 /// How many descriptors can be held.
@@ -67,7 +72,12 @@ pub(super) struct Header {
     pub killpoint_hits: AtomicU64,
     pub open_files_soft: AtomicU64,
     pub oom_score: AtomicI32,
-    _reserved_a: [u8; 180],
+    pub is_heir: AtomicU32,
+    pub anchor_born: AtomicU64,
+    pub is_look_due: AtomicU32,
+    pub damaged_rows: AtomicU32,
+    pub mirror_was: AtomicU32,
+    _reserved_a: [u8; 156],
     pub redo: Redo,
     _reserved_b: [u8; 4096 - 256 - 96],
 }
@@ -139,6 +149,7 @@ const _: () = {
     assert!(size_of::<Layout>() == 4096 + 4096 * 144 + 8192 * 16);
     assert!(offset_of!(Header, boot_id) == 16 && offset_of!(Header, home_id) == 32);
     assert!(offset_of!(Header, daemon_starts) == 48 && offset_of!(Header, killpoint_hits) == 56);
+    assert!(offset_of!(Header, anchor_born) == 80 && offset_of!(Header, mirror_was) == 96);
     assert!(offset_of!(Header, oom_score) == 72 && offset_of!(Header, redo) == 256);
     assert!(offset_of!(RowCells, pid) == 8 && offset_of!(RowCells, exit_status) == 20);
     assert!(offset_of!(RowCells, record) == 40 && size_of::<RecordCells>() == 72);

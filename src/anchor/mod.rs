@@ -14,6 +14,7 @@
 //! status is in the table before the kernel forgets it.
 
 mod held;
+mod last_end;
 mod layout;
 mod link;
 mod mirror;
@@ -29,10 +30,11 @@ mod table;
 mod tests;
 
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, Held};
+pub use last_end::may_have_left_processes;
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
-pub use mirror::Mirror;
+pub use mirror::{Damage, Mirror};
 pub use protocol::Refusal;
-pub use row::{Record, Row, RowStanding, RowState, WrongState};
+pub use row::{Record, RestoredProcess, Row, RowStanding, RowState, WrongState};
 pub use run::{ALREADY_RUNNING, run};
 pub use start::{StartError, start};
 pub use table::{ROWS, Table};

@@ -9,6 +9,7 @@
 //! | Spawning, Running | Exited | the anchor; [`Row::exited_unseen`] if there was no anchor |
 //! | Exited | Idle | [`Row::idle`] |
 //! | Idle | Free | [`Row::free`] |
+//! | any without a living process | Running, Exited | [`Row::restore`]: found after the death of an anchor |
 //!
 //! Every other move is refused. Generation and state share one word, so both change at once.
 
@@ -92,6 +93,23 @@ pub enum RowStanding {
     Unready = 6,
 }
 
+/// A process that the table did not list, as far as it can be known from outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RestoredProcess {
+    /// Its number in its row.
+    pub generation: u32,
+    /// When its start was announced.
+    pub start: Moment,
+    /// Its pid; 0 = it has ended.
+    pub pid: u32,
+    /// When it was started, in clock ticks since boot; 0 = not known.
+    pub start_ticks: u64,
+    /// The pipes of its outputs; 0 = none.
+    pub outputs: [u64; 2],
+    /// What is remembered about its instance.
+    pub record: Record,
+}
+
 /// One row; a cheap handle.
 #[derive(Clone, Copy)]
 pub struct Row {
@@ -172,11 +190,12 @@ impl Row {
         self.writer.write(self, record, word, word);
     }
 
-    /// Announces the process `generation`: after this a pid in the row is that of this process.
+    /// Announces the process `generation`: after this a pid in the row is that of this process. With `start` it is told
+    /// from all others of the row, also by the mark that it carries.
     ///
     /// # Errors
     /// The row is not idle.
-    pub fn begin(self, generation: u32, record: &Record) -> Result<(), WrongState> {
+    pub fn begin(self, generation: u32, start: Moment, record: &Record) -> Result<(), WrongState> {
         self.expect(&[RowState::Idle])?;
         self.set_record(record);
         let cells = self.cells;
@@ -185,7 +204,7 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.start_ticks.store(0, Relaxed);
-        cells.started_boot.store(os::now().0, Relaxed);
+        cells.started_boot.store(start.0, Relaxed);
         cells.started_wall.store(os::wall().0, Relaxed);
         cells.word.store(pack(generation, RowState::Spawning), Release);
         Ok(())
@@ -198,6 +217,28 @@ impl Row {
     pub fn running(self, start_ticks: u64) -> Result<(), WrongState> {
         self.cells.start_ticks.store(start_ticks, Release);
         self.exchange(RowState::Spawning, RowState::Running)
+    }
+
+    /// Gives the row to a process that was found by its mark, whatever the row was used for before. Without a pid that
+    /// process has ended, and nobody knows how.
+    pub fn restore(self, found: &RestoredProcess) {
+        let cells = self.cells;
+        let (now, is_alive) = (os::now(), found.pid != 0);
+        cells.word.store(pack(0, RowState::Idle), Relaxed);
+        cells.pid.store(found.pid.cast_signed(), Relaxed);
+        cells.exec_errno.store(0, Relaxed);
+        cells.exec_stage.store(0, Relaxed);
+        cells.start_ticks.store(found.start_ticks, Relaxed);
+        cells.started_boot.store(found.start.0, Relaxed);
+        cells.started_wall.store(os::wall().0.saturating_sub(now.since(found.start).0), Relaxed);
+        if !is_alive {
+            cells.exit_status.store(os::UNKNOWN_STATUS, Relaxed);
+            cells.exited_boot.store(now.0.max(1), Relaxed);
+        }
+        self.set_outputs(found.outputs);
+        found.record.store(&cells.record);
+        let state = if is_alive { RowState::Running } else { RowState::Exited };
+        cells.word.store(pack(found.generation, state), Release);
     }
 
     /// The announced process was never created: the row bears the number of the one before again.

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::last_end;
 use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
@@ -63,6 +64,7 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
             tell(ready, READY);
             os::forget_first_steps();
             anchor.serve();
+            last_end::end(home);
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.
             let _best_effort = os::remove_if_there(&home.socket());
             0
@@ -93,12 +95,13 @@ fn tell(ready: Option<OwnedFd>, line: &str) {
 }
 
 fn boot(home: &Home, heir: Heir, limit: Option<FileLimit>) -> Result<Anchor, BootError> {
+    let is_new = !os::exists(&home.root);
     home.create()?;
     let lock = Lock::try_exclusive(&home.lock()).map_err(at("open the lock of the home"))?.ok_or(BootError::Held)?;
     detach(home)?;
     os::become_subreaper().map_err(at("become the parent of orphans"))?;
     let _cosmetic = os::name_process(c"pm-anchor");
-    let table = table(home, limit)?;
+    let table = table(home, limit, is_new)?;
     let path = home.socket();
     let listener = os::listen(&path).map_err(|source| BootError::Socket { path, source })?;
     fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
@@ -121,7 +124,7 @@ fn detach(home: &Home) -> Result<(), BootError> {
 }
 
 /// The table of this boot: the mirror's rows if both of us had died, else empty.
-fn table(home: &Home, limit: Option<FileLimit>) -> Result<Table, BootError> {
+fn table(home: &Home, limit: Option<FileLimit>, is_new: bool) -> Result<Table, BootError> {
     let root = os::canonicalize(&home.root).unwrap_or_else(|_| home.root.clone());
     let digest = Digest::of(root.as_os_str().as_bytes());
     let home_id = digest.0.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
@@ -131,6 +134,9 @@ fn table(home: &Home, limit: Option<FileLimit>) -> Result<Table, BootError> {
         os::remove_if_there(&home.table()).map_err(at("remove an old mirror of the process table"))?;
     }
     let header = table.header();
+    let is_heir = u32::from(last_end::begin(home, is_new));
+    header.is_heir.store(is_heir, Relaxed);
+    header.is_look_due.store(is_heir, Relaxed);
     if let Some(limit) = limit {
         header.open_files_soft.store(limit.soft, Relaxed);
     }

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::held::Held;
 use super::layout::{HELD_COUNT, Header, HeldCells, Layout, MAGIC, ROW_COUNT, VERSION};
+use super::mirror::{Damage, MIRROR_HEAD, MIRROR_MISSING};
 use super::row::{RecordWriter, Row, RowState};
+use crate::model::Moment;
 use crate::os::SharedMemory;
 
 /// How many rows there are: instances of one daemon, at most.
@@ -42,6 +44,7 @@ impl Table {
         }
         header.home_id.store(home_id, Relaxed);
         header.oom_score.store(i32::MAX, Relaxed);
+        header.anchor_born.store(crate::os::now().0, Relaxed);
         header.magic.store(MAGIC, Release);
         Ok(table)
     }
@@ -112,6 +115,37 @@ impl Table {
     /// The parent of every app.
     pub fn anchor_pid(&self) -> u32 {
         u32::try_from(self.header().anchor_pid.load(Acquire)).unwrap_or(0)
+    }
+
+    /// When the present anchor began. What was started before is no child of it.
+    pub fn anchor_born(&self) -> Moment {
+        Moment(self.header().anchor_born.load(Acquire))
+    }
+
+    /// Whether an anchor died before the present one began.
+    pub fn is_heir(&self) -> bool {
+        self.header().is_heir.load(Acquire) != 0
+    }
+
+    /// Whether there may be processes of this home that no row lists, and no daemon has looked for them yet.
+    pub fn is_look_due(&self) -> bool {
+        self.header().is_look_due.load(Acquire) != 0
+    }
+
+    /// They have been looked for.
+    pub fn looked(&self) {
+        self.header().is_look_due.store(0, Release);
+    }
+
+    /// What was wrong with the mirror that this table was restored from.
+    pub fn damage(&self) -> Damage {
+        let (rows, was) = (self.header().damaged_rows.load(Acquire), self.header().mirror_was.load(Acquire));
+        Damage { rows, is_missing: was == MIRROR_MISSING, is_head: was == MIRROR_HEAD }
+    }
+
+    /// A row that was taken by its number counts as used.
+    pub fn used(&self, row: Row) {
+        self.header().rows_used.fetch_max(row.index() + 1, Release);
     }
 
     /// How many daemons the anchor has started, this one included.

@@ -40,7 +40,7 @@ fn a_row_walks_through_its_life_and_a_successor_sees_every_step() {
         let other = successor(&table).row(row.index()).unwrap();
         (other.state(), other.generation(), other.record(), other.exit())
     };
-    row.begin(1, &record(1)).unwrap();
+    row.begin(1, os::now(), &record(1)).unwrap();
     assert_eq!(seen(), (RowState::Spawning, 1, record(1), None));
     row.mailbox().pid.store(4711, Release);
     row.running(99).unwrap();
@@ -62,8 +62,8 @@ fn moves_that_make_no_sense_are_refused() {
     let none = Record::default();
     assert!(row.running(1).is_err() && row.idle(&none).is_err() && row.abandon().is_err());
     assert!(!row.record_exit(0), "an exit needs a process");
-    row.begin(1, &none).unwrap();
-    assert_eq!(row.begin(2, &none), Err(WrongState { row: 0, found: RowState::Spawning }));
+    row.begin(1, os::now(), &none).unwrap();
+    assert_eq!(row.begin(2, os::now(), &none), Err(WrongState { row: 0, found: RowState::Spawning }));
     assert!(row.free().is_err());
     row.mailbox().pid.store(5, Release);
     assert!(row.abandon().is_err(), "the kernel has made the process");
@@ -77,7 +77,7 @@ fn moves_that_make_no_sense_are_refused() {
 fn an_announced_process_that_never_came_to_be_leaves_no_trace() {
     let table = Table::create(1).unwrap();
     let row = table.claim_free_row().unwrap();
-    row.begin(1, &record(1)).unwrap();
+    row.begin(1, os::now(), &record(1)).unwrap();
     row.abandon().unwrap();
     assert_eq!((row.state(), row.pid(), row.generation()), (RowState::Idle, None, 0));
 }
@@ -86,7 +86,7 @@ fn an_announced_process_that_never_came_to_be_leaves_no_trace() {
 fn a_record_is_never_half_of_the_old_and_half_of_the_new() {
     let table = Table::create(1).unwrap();
     let row = table.claim_free_row().unwrap();
-    row.begin(7, &record(1)).unwrap();
+    row.begin(7, os::now(), &record(1)).unwrap();
     assert!(row.record_exit(0));
     // A daemon dies after announcing a change and copying only a part of it.
     let redo = &table.header().redo;
@@ -99,7 +99,7 @@ fn a_record_is_never_half_of_the_old_and_half_of_the_new() {
     assert_eq!((heir.record(), heir.state(), heir.generation()), (record(2), RowState::Idle, 7));
     assert_eq!(redo.row.load(Acquire), 0);
     // It dies after the last step but one: doing it again changes nothing.
-    heir.begin(8, &record(2)).unwrap();
+    heir.begin(8, os::now(), &record(2)).unwrap();
     redo.row.store(u64::from(row.index()) + 1, Release);
     assert_eq!(successor(&table).row(row.index()).unwrap().state(), RowState::Spawning);
 }
@@ -139,12 +139,12 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     let path = home.path().join("table");
     let table = Table::create(1).unwrap();
     let (first, second) = (table.claim_free_row().unwrap(), table.claim_free_row().unwrap());
-    first.begin(5, &record(1)).unwrap();
+    first.begin(5, os::now(), &record(1)).unwrap();
     first.mailbox().pid.store(321, Release);
     first.running(77).unwrap();
     first.set_outputs([888, u64::MAX]);
     let mirror = Mirror::create(&path, &table).unwrap();
-    second.begin(1, &record(2)).unwrap();
+    second.begin(1, os::now(), &record(2)).unwrap();
     mirror.write([second]).unwrap();
 
     let restored = Table::create(1).unwrap();
@@ -158,16 +158,84 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     let before = std::fs::read(&path).unwrap();
     first.set_record(&record(3)); // the neighbour has not changed and is not written
     mirror.write([first, second]).unwrap();
-    let mut bytes = std::fs::read(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
     assert_eq!(bytes.len(), before.len());
     let again = Table::create(1).unwrap();
     assert_eq!(again.restore(&path).unwrap(), 2);
     assert_eq!((again.row(0).unwrap().record(), again.row(1).unwrap().record()), (record(3), record(2)));
 
-    bytes[16] ^= 1; // the boot id
+    let of_another_home = Table::create(2).unwrap();
     std::fs::write(&path, &bytes).unwrap();
-    assert_eq!(Table::create(1).unwrap().restore(&path).unwrap(), 0);
-    assert_eq!(Table::create(1).unwrap().restore(&home.path().join("none")).unwrap(), 0);
+    assert_eq!(of_another_home.restore(&path).unwrap(), 0, "another home's head is whole and not ours");
+    assert_eq!(of_another_home.damage(), Damage::default());
+    let without = Table::create(1).unwrap();
+    assert_eq!(without.restore(&home.path().join("none")).unwrap(), 0);
+    assert!(without.damage().is_missing);
+}
+
+/// Three rows in a mirror, and the mirror's bytes.
+fn mirrored() -> (tempfile::TempDir, Vec<u8>) {
+    let home = tempfile::tempdir().unwrap();
+    let table = Table::create(1).unwrap();
+    for number in 0..3 {
+        let row = table.claim_free_row().unwrap();
+        row.begin(1, os::now(), &record(number)).unwrap();
+        row.mailbox().pid.store(1000, Release);
+        row.running(7).unwrap();
+    }
+    Mirror::create(&home.path().join("table"), &table).unwrap();
+    let bytes = std::fs::read(home.path().join("table")).unwrap();
+    (home, bytes)
+}
+
+fn restored_from(home: &tempfile::TempDir, bytes: &[u8]) -> (u32, Damage, Table) {
+    let path = home.path().join("table");
+    std::fs::write(&path, bytes).unwrap();
+    let table = Table::create(1).unwrap();
+    (table.restore(&path).unwrap(), table.damage(), table)
+}
+
+#[test]
+fn a_flipped_bit_costs_at_most_its_own_row_and_is_noticed() {
+    let (home, bytes) = mirrored();
+    let first_row = bytes.len() - 3 * 152;
+    assert_eq!(restored_from(&home, &bytes).1, Damage::default());
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        let (rows, damage, table) = restored_from(&home, &flipped);
+        if at < first_row {
+            assert_eq!((rows, damage), (3, Damage { is_head: true, ..Damage::default() }), "byte {at} of the head");
+        } else {
+            assert_eq!((rows, damage), (2, Damage { rows: 1, ..Damage::default() }), "byte {at}");
+            let lost = u32::try_from((at - first_row) / 152).unwrap();
+            assert_eq!(table.row(lost).unwrap().state(), RowState::Free, "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_another_place_or_boot_and_a_mirror_that_was_cut_are_not_used() {
+    let (home, bytes) = mirrored();
+    let first_row = bytes.len() - 3 * 152;
+    let mut moved = bytes.clone();
+    moved.copy_within(first_row..first_row + 152, first_row + 152);
+    assert_eq!((restored_from(&home, &moved).0, restored_from(&home, &moved).1.rows), (2, 1));
+    for length in 0..bytes.len() {
+        let (rows, damage, _) = restored_from(&home, &bytes[..length]);
+        let whole = u32::try_from(length.saturating_sub(first_row) / 152).unwrap();
+        assert_eq!(rows, whole, "cut after {length} bytes");
+        assert_eq!(damage.is_head, length < first_row, "cut after {length} bytes");
+    }
+    let mut old = bytes;
+    old[16] ^= 1; // The boot id, and a head whose check is right.
+    let other = Table::create(1).unwrap();
+    other.header().boot_id[0].fetch_xor(1, std::sync::atomic::Ordering::Relaxed);
+    Mirror::create(&home.path().join("table"), &other).unwrap();
+    let head = std::fs::read(home.path().join("table")).unwrap();
+    old[..first_row].copy_from_slice(&head[..first_row]);
+    let (rows, damage, _) = restored_from(&home, &old);
+    assert_eq!((rows, damage), (0, Damage::default()), "another boot is no damage");
 }
 
 #[tokio::test]

@@ -197,7 +197,10 @@ impl<'a> Follower<'a> {
                 return self.waits(&instance.to_string(), &progress::unready(&instance, &why));
             }
             Progress::Paused { app } => return self.waits(&format!("{app} paused"), &progress::paused(&app)),
-            Progress::Finished(_) => {}
+            Progress::Left { app, processes } if !self.wait.json.json => {
+                self.session.screen.note(&progress::left(&app, &processes))?;
+            }
+            Progress::Left { .. } | Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
             self.session.screen.status(&progress::going_on(*verb, app, self.active.len() - 1))?;

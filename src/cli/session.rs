@@ -40,7 +40,19 @@ impl Session {
     /// # Errors
     /// It cannot be reached.
     pub(super) fn client_if_running() -> Result<Option<Client>, CommandError> {
-        match Client::connect(&Self::home()?) {
+        Self::if_running(Client::connect(&Self::home()?))
+    }
+
+    /// The same; but one is started if the last one was killed and may have left processes.
+    ///
+    /// # Errors
+    /// It cannot be started or reached.
+    pub(super) fn client_if_needed() -> Result<Option<Client>, CommandError> {
+        Self::if_running(Client::connect_or_look(&Self::home()?))
+    }
+
+    fn if_running(connected: Result<Client, ClientError>) -> Result<Option<Client>, CommandError> {
+        match connected {
             Ok(client) => Ok(Some(client)),
             Err(ClientError::NotRunning { .. }) => Ok(None),
             Err(error) => Err(error.into()),

@@ -115,6 +115,20 @@ impl Client {
         Self::connect(home)
     }
 
+    /// Connects to a daemon that runs. If none does and the last one was killed, one is started: it finds what the other
+    /// has left.
+    ///
+    /// # Errors
+    /// As [`Self::connect`] and [`Self::connect_or_start`].
+    pub fn connect_or_look(home: &Home) -> Result<Self, ClientError> {
+        match Self::connect(home) {
+            Err(ClientError::NotRunning { .. }) if anchor::may_have_left_processes(home) => {
+                Self::connect_or_start(home)
+            }
+            other => other,
+        }
+    }
+
     /// The daemon's version, if it is another one than ours; known after the first answer.
     pub fn other_version(&self) -> Option<&str> {
         self.connection.other_version()

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::boot::Daemon;
 use crate::anchor;
 use crate::api::{self, Context, Leave};
-use crate::model::{Actor, Fact, Progress, Subject};
+use crate::model::{Actor, Fact, LeftProcess, Progress, Subject};
 use crate::os;
 
 /// The anchor starts another daemon after this code (and after any other but 0).
@@ -45,9 +45,13 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> u8 {
     let (word, code) = match why {
         Why::Asked(Leave::Restart) => ("restart", NEXT_DAEMON),
         Why::Asked(Leave::Stop) => ("stop", 0),
-        Why::Asked(Leave::ShutDown) => ("shutdown", 0),
+        Why::Asked(Leave::ShutDown) => {
+            end_everything(&daemon.context).await;
+            ("shutdown", 0)
+        }
         Why::Signal => {
             stop_everything(&daemon.context).await;
+            end_everything(&daemon.context).await;
             ("signal", 0)
         }
         Why::AnchorGone => ("anchor", NEXT_DAEMON),
@@ -61,6 +65,15 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> u8 {
         start_anchor(daemon.lock, &daemon.context.daemon.home);
     }
     code
+}
+
+/// No app runs any more: nothing that came from this home may outlive it.
+async fn end_everything(context: &Context) {
+    let left = context.supervisor.end_everything().await;
+    if !left.is_empty() {
+        let message = format!("left running, since it cannot be ended: {}", LeftProcess::list(&left));
+        context.events.tell(Subject::Daemon, Fact::Trouble { message });
+    }
 }
 
 /// Nobody restarts us any more, so a new anchor does: it reads the mirror of the table, and its daemon adopts the apps.

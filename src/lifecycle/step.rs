@@ -248,7 +248,7 @@ impl Machine {
                 let was_down = matches!(self.state, State::Resting(Rest::Stopped));
                 self.state = State::Resting(Rest::Stopped);
                 if !was_down {
-                    effects.push(Effect::Tell(Fact::Stopped));
+                    effects.push(Effect::Tell(Fact::Stopped { left: Vec::new() }));
                 }
             }
             Then::Again(cause) => {

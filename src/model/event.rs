@@ -80,6 +80,28 @@ pub enum Stream {
     Stderr,
 }
 
+/// A process that goes on although it was looked for to be ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LeftProcess {
+    /// Its id.
+    pub pid: u32,
+    /// What it calls itself.
+    pub name: String,
+}
+
+impl LeftProcess {
+    /// Some of them, for people.
+    pub fn list(processes: &[Self]) -> String {
+        processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl std::fmt::Display for LeftProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.pid, self.name)
+    }
+}
+
 /// Who asked: the user behind the socket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Actor {
@@ -218,8 +240,12 @@ pub enum Fact {
         /// How many processes.
         processes: u32,
     },
-    /// Nothing of it is left.
-    Stopped,
+    /// Nothing of it is left, but for what may be of another app.
+    Stopped {
+        /// Of this home, and nobody can tell of which app.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left: Vec<LeftProcess>,
+    },
     /// Its process is good.
     Ready {
         /// How long that took.

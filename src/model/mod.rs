@@ -43,7 +43,7 @@ pub use desired::{
 pub use digest::Digest;
 pub use edit::{Edit, Target};
 pub use error::with_causes;
-pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
+pub use event::{Actor, Cause, Event, Fact, LeftProcess, Stream, Subject};
 pub use keys::{Class, KEYS, Key, key};
 pub use live::{
     Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,

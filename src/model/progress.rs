@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Condition, Exit, Failure, InstanceId, Millis, Moment, VerbKind};
+use super::{AppName, Condition, Exit, Failure, InstanceId, LeftProcess, Millis, Moment, VerbKind};
 
 /// One line of progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,13 @@ pub enum Progress {
     Paused {
         /// The app.
         app: AppName,
+    },
+    /// An app was stopped, and these may be of it, or of another app that runs: they are left alone.
+    Left {
+        /// The app.
+        app: AppName,
+        /// The processes.
+        processes: Vec<LeftProcess>,
     },
     /// Everything ended.
     Finished(Report),

@@ -108,6 +108,11 @@ impl Home {
         self.run.join("table")
     }
 
+    /// How the last anchor ended.
+    pub fn last_end(&self) -> PathBuf {
+        self.run.join("last-end")
+    }
+
     /// The folder of the sockets that apps notify us by.
     pub fn notify(&self) -> PathBuf {
         self.run.join("notify")

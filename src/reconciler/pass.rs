@@ -8,8 +8,8 @@ use tokio::sync::broadcast;
 use super::run::Loop;
 use super::{Accepted, ReconcileError};
 use crate::model::{
-    AppId, AppName, Cause, Change, Command, Desired, Fact, Live, Millis, Moment, Operation, Order, Plan, Project,
-    ProjectName, Reason, Subject,
+    AppId, AppName, Cause, Change, Command, Desired, Fact, Live, Millis, Moment, Operation, Order, Plan, Progress,
+    Project, ProjectName, Reason, Subject, VerbKind,
 };
 use crate::os;
 use crate::plan::{self, Dirty, News, View};
@@ -104,7 +104,16 @@ impl Loop {
 
     async fn tell(&mut self, job: plan::JobId, news: News) {
         match news {
-            News::Progress(progress) => self.reports.tell(job, progress),
+            News::Progress(progress) => {
+                let stopped = match &progress {
+                    Progress::Ended(report) if report.verb == VerbKind::Stop => Some(report.app.clone()),
+                    _ => None,
+                };
+                self.reports.tell(job, progress);
+                if let Some(app) = stopped {
+                    self.tell_left(job, app).await;
+                }
+            }
             News::Failed(report, since) => self.complete(job, report, since),
             News::Finished { project, generation, took, has_news } => {
                 self.reports.finish(job, generation, took);
@@ -176,7 +185,7 @@ impl Loop {
         let desired = self.current();
         let view = View { desired: &desired, live: &self.live, now: os::now() };
         let job = self.jobs.accept(&plan, cause, generation, &view);
-        self.reports.open(job, sender);
+        self.reports.open(job, plan.project.clone(), sender);
         self.is_all_dirty = true;
         self.pass_at = Some(view.now);
         Accepted { plan, generation, progress }

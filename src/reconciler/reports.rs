@@ -7,7 +7,10 @@ use tokio::sync::{broadcast, oneshot};
 use super::Intent;
 use super::run::Loop;
 use crate::logs::{self, LogQuery, Source};
-use crate::model::{InstanceId, Millis, OperationReport, OperationResult, Progress, Report, Stream, WallTime};
+use crate::model::{
+    AppId, AppName, InstanceId, Millis, OperationReport, OperationResult, Progress, ProjectName, Report, Stream,
+    WallTime,
+};
 use crate::plan::JobId;
 use crate::supervisor::log_path;
 
@@ -20,6 +23,7 @@ pub(super) struct Reports(BTreeMap<JobId, Open>);
 
 #[derive(Debug)]
 struct Open {
+    project: ProjectName,
     progress: broadcast::Sender<Progress>,
     operations: Vec<OperationReport>,
     /// Failures whose output is being read.
@@ -28,13 +32,18 @@ struct Open {
 }
 
 impl Reports {
-    pub(super) fn open(&mut self, job: JobId, progress: broadcast::Sender<Progress>) {
-        self.0.insert(job, Open { progress, operations: Vec::new(), reading: 0, finished: None });
+    pub(super) fn open(&mut self, job: JobId, project: ProjectName, progress: broadcast::Sender<Progress>) {
+        self.0.insert(job, Open { project, progress, operations: Vec::new(), reading: 0, finished: None });
+    }
+
+    /// The project of a job that somebody listens to.
+    fn watched_project(&self, job: JobId) -> Option<ProjectName> {
+        self.0.get(&job).filter(|open| open.progress.receiver_count() > 0).map(|open| open.project.clone())
     }
 
     /// Whether anybody listens.
     fn is_watched(&self, job: JobId) -> bool {
-        self.0.get(&job).is_some_and(|open| open.progress.receiver_count() > 0)
+        self.watched_project(job).is_some()
     }
 
     pub(super) fn tell(&mut self, job: JobId, progress: Progress) {
@@ -79,6 +88,17 @@ impl Reports {
 }
 
 impl Loop {
+    /// What a stop could not end, since it may be of another app.
+    pub(super) async fn tell_left(&mut self, job: JobId, app: AppName) {
+        let Some(project) = self.reports.watched_project(job) else { return };
+        let id = AppId::new(project, app.clone());
+        let of_app = self.live.instances.range(id.instance(0)..=id.instance(u32::MAX)).map(|(id, _)| id.clone());
+        let processes = self.surroundings.supervisor.left_by(of_app.collect()).await;
+        if !processes.is_empty() {
+            self.reports.tell(job, Progress::Left { app, processes });
+        }
+    }
+
     /// Reads what the process that failed has printed, and tells the failure with it.
     pub(super) fn complete(&mut self, job: JobId, mut report: OperationReport, since: Option<WallTime>) {
         let OperationResult::Failed { instance, .. } = &report.result else { return };

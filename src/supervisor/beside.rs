@@ -45,7 +45,7 @@ impl Loop {
 fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnFailure> {
     let run = &job.launch.spec.run;
     let user = spawn::wanted_user(job)?;
-    let env = spawn::environment(world, job, user.as_ref(), &world.cookie(job.row.index(), job.generation));
+    let env = spawn::environment(world, job, user.as_ref(), &world.helper_mark(job).to_string());
     let pipe = os::helper_output();
     let (output, [stdout, stderr]) =
         pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;

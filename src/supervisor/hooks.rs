@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::run::Loop;
-use super::spawn::{HOOK_MARK, SpawnJob, hook_plan};
+use super::spawn::{SpawnJob, hook_plan};
 use super::world::World;
 use crate::lifecycle::Input;
 use crate::model::{Environment, Exit, Hook, Millis, Phase};
@@ -245,12 +245,12 @@ impl Loop {
         if !has_hooks {
             return;
         }
-        let known = self.roster.iter().filter_map(|(_, member)| member.pid()).chain([os::own_pid()]).collect();
-        let orphans = os::leftovers(self.world.table.anchor_pid(), &known, |_, cookie| {
-            let cookie = cookie?.strip_suffix(HOOK_MARK)?;
-            self.world.row_of_cookie(cookie)
-        });
-        for orphan in orphans {
+        let children = self.unknown_children();
+        let hooks = children
+            .iter()
+            .filter(|(seen, parent)| self.facts_of(seen, *parent).mark.is_some_and(|mark| mark.is_helper));
+        let roots: Vec<_> = hooks.map(|(seen, _)| (0, seen.stat)).collect();
+        for orphan in os::open_leftovers(&roots) {
             let _ = orphan.process.signal(SIGKILL);
         }
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::member::Member;
 use super::recover::{member_of, verified};
 use super::run::Loop;
+use super::unlisted::instance_of;
 use crate::anchor::{Row, RowState};
-use crate::model::{App, AppId, Exit, Fact, InstanceId, Subject};
+use crate::model::{App, Exit, Fact, InstanceId, Subject};
 use crate::os;
+use crate::rules::StartMark;
 
 /// What happens to a process whose spec was lost.
 const LEFT_ALONE: &str = "it is left running until an apply declares its app or `pm delete` ends it";
@@ -36,13 +38,13 @@ impl Loop {
 
     /// What the process says of itself, proven by the cookie of this very row and generation.
     fn identity(&self, row: Row) -> Option<InstanceId> {
-        let names = ["PM_ID", "PM_PROJECT", "PM_APP"];
-        let [cookie, project, app] = os::variables_of(row.pid()?, names);
-        if cookie? != self.world.cookie(row.index(), row.generation()) {
+        let pid = row.pid()?;
+        let mark: StartMark = os::cookie_of(pid)?.parse().ok()?;
+        let is_its = mark.generation == row.generation() && mark.start == row.started().0;
+        if mark.home != self.world.table.home_id() || !is_its {
             return None;
         }
-        let app = AppId::new(project?.parse().ok()?, app?.parse().ok()?);
-        Some(app.instance(row.record().slot))
+        instance_of(pid, row.record().slot)
     }
 
     /// Nothing lives in it and nothing of it could be started again.

@@ -24,6 +24,8 @@ pub(super) struct Member {
     pub record: Launch,
     /// The main process, while it lives and is ours.
     pub process: Option<PidFd>,
+    /// Its number cannot have been another one's since: this daemon has held it.
+    pub was_seen_alive: bool,
     /// When it was started.
     pub started: Option<WallTime>,
     /// How the last one ended.
@@ -51,6 +53,7 @@ impl Member {
             record: launch.clone(),
             next: launch,
             process: None,
+            was_seen_alive: false,
             started: None,
             last_exit: None,
             oom_kills: OomKills::default(),

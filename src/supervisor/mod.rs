@@ -9,6 +9,7 @@ mod hooks;
 mod listeners;
 mod lost;
 mod member;
+mod orphans;
 mod out_of_memory;
 mod outputs;
 mod perform;
@@ -16,6 +17,8 @@ mod recover;
 mod roster;
 mod run;
 mod spawn;
+mod sweep;
+mod unlisted;
 mod voices;
 mod world;
 
@@ -27,7 +30,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{Bytes, Failure, InstanceId, Limits, ListenAddress, Live, LiveInstance, Moment, Order};
+use crate::model::{Bytes, Failure, InstanceId, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order};
 use crate::os::Helper;
 
 pub use listeners::Listeners;
@@ -96,6 +99,8 @@ pub(crate) enum Request {
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
+    LeftBy(Vec<InstanceId>, oneshot::Sender<Vec<LeftProcess>>),
+    EndEverything(oneshot::Sender<Vec<LeftProcess>>),
 }
 
 impl Supervisor {
@@ -206,6 +211,25 @@ impl Supervisor {
             return Vec::new();
         }
         live.await.unwrap_or_default()
+    }
+
+    /// What may have been left by these instances, which have ended, and may be of others that live.
+    pub async fn left_by(&self, instances: Vec<InstanceId>) -> Vec<LeftProcess> {
+        let (reply, left) = oneshot::channel();
+        if self.requests.send(Request::LeftBy(instances, reply)).await.is_err() {
+            return Vec::new();
+        }
+        left.await.unwrap_or_default()
+    }
+
+    /// For a shutdown, when all instances are stopped: ends whatever else is provably of this home. Returns what could
+    /// not be ended.
+    pub async fn end_everything(&self) -> Vec<LeftProcess> {
+        let (reply, left) = oneshot::channel();
+        if self.requests.send(Request::EndEverything(reply)).await.is_err() {
+            return Vec::new();
+        }
+        left.await.unwrap_or_default()
     }
 
     /// Resolves when the anchor has died: apps run on, but new ones cannot be started until there is another one.

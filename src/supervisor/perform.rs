@@ -1,6 +1,5 @@
 //! Effects of the lifecycle, done. No decision is taken here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::member::Member;
@@ -10,7 +9,7 @@ use super::spawn::{self, SpawnJob, SpawnResult};
 use crate::anchor::RowStanding;
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::logs::StreamKey;
-use crate::model::{Fact, StopScope, Stream, Subject};
+use crate::model::{Fact, LeftProcess, StopScope, Stream, Subject};
 use crate::os;
 
 const SIGKILL: i32 = 9;
@@ -167,56 +166,9 @@ impl Loop {
         if ended_by_itself { None } else { member.row.pid() }
     }
 
-    /// One look at the children of the anchor for all instances that have just ended.
-    pub(super) fn sweep(&mut self) {
-        while !self.sweeps.is_empty() {
-            let rows = std::mem::take(&mut self.sweeps);
-            let mut found = self.look(&rows);
-            // A process that hops from parent to parent can slip through one look; what was seen once is looked for twice.
-            if rows.iter().any(|row| self.leftovers.contains_key(row) && found.get(row).is_none_or(Vec::is_empty)) {
-                found = self.look(&rows);
-            }
-            for row in rows {
-                let leftovers = found.remove(&row).unwrap_or_default();
-                let left = u32::try_from(leftovers.len()).unwrap_or(u32::MAX);
-                if leftovers.is_empty() {
-                    self.leftovers.remove(&row);
-                    if let Some(groups) = self.groups_of(row) {
-                        groups.remove(row);
-                    }
-                } else {
-                    self.leftovers.insert(row, leftovers);
-                }
-                self.step(row, Input::Swept { left });
-            }
-        }
-    }
-
     /// Control groups, if the last process of a row was put into one.
     pub(super) fn groups_of(&self, row: u32) -> Option<&os::Groups> {
         self.world.groups_for(&self.roster.get(row)?.record.spec.run.limits)
-    }
-
-    fn look(&self, rows: &std::collections::BTreeSet<u32>) -> BTreeMap<u32, Vec<os::Leftover>> {
-        let sessions: HashMap<u32, u32> =
-            rows.iter().filter_map(|row| Some((self.roster.get(*row)?.row.pid()?, *row))).collect();
-        let mut known: HashSet<u32> = self.roster.iter().filter_map(|(_, member)| member.pid()).collect();
-        known.insert(os::own_pid());
-        let all = os::leftovers(self.world.table.anchor_pid(), &known, |stat, cookie| {
-            let by_session = sessions.get(&stat.session).copied();
-            by_session.or_else(|| self.world.row_of_cookie(cookie?).filter(|row| rows.contains(row)))
-        });
-        let mut by_row: BTreeMap<u32, Vec<os::Leftover>> = BTreeMap::new();
-        for leftover in all {
-            by_row.entry(leftover.row).or_default().push(leftover);
-        }
-        for row in rows {
-            let members = self.groups_of(*row).map(|groups| groups.members(*row)).unwrap_or_default();
-            let found = by_row.entry(*row).or_default();
-            let seen: HashSet<u32> = found.iter().map(|leftover| leftover.process.pid()).collect();
-            found.extend(members.into_iter().filter(|member| !seen.contains(&member.process.pid())));
-        }
-        by_row
     }
 
     /// Said once for every app, and again when it is something else.
@@ -231,6 +183,15 @@ impl Loop {
 
     pub(super) fn tell(&self, row: u32, fact: Fact) {
         let Some(member) = self.roster.get(row) else { return };
+        let fact = match fact {
+            // Only the last look knows.
+            Fact::Stopped { .. } => Fact::Stopped { left: self.unclear.get(&row).cloned().unwrap_or_default() },
+            fact => fact,
+        };
+        if let (Fact::Deleted, Some(left)) = (&fact, self.unclear.get(&row)) {
+            let message = format!("left alone, since it may be of another app that runs: {}", LeftProcess::list(left));
+            self.world.events.tell(Subject::Instance(member.id.clone().settled()), Fact::Trouble { message });
+        }
         // While a slot has two processes, the end of one is not the end of the slot.
         if fact != Fact::Deleted || self.roster.is_alone(&member.id) {
             self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
@@ -239,6 +200,7 @@ impl Loop {
 
     fn forget(&mut self, row: u32) {
         self.leftovers.remove(&row);
+        self.unclear.remove(&row);
         let Some(member) = self.roster.remove(row) else { return };
         if self.hooks.is_busy(row) {
             // It may open the pipes of this row at any moment: nobody else may have the row so long.

@@ -35,13 +35,17 @@ impl Loop {
     /// Looks at every row. Nothing is started that should not be: each machine leaves `Unknown` by what was found,
     /// and what should exist at all is the reconciler's question right afterwards.
     pub(super) fn recover(&mut self, held: Vec<HeldFd>, specs: &dyn Specs) -> Recovered {
-        let mut recovered = Recovered::default();
+        let mut recovered = Recovered { warnings: self.list_unlisted(), ..Recovered::default() };
+        for message in recovered.warnings.clone() {
+            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        }
         let mut pipes: BTreeMap<(u64, u32), OwnedFd> =
             held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
         let mut lost_rows = Vec::new();
         let sessions = Sessions::new(os::sessions);
         for row in self.world.table.rows() {
             match known_member(row, specs) {
+                Some(member) if self.roster.row_of(&member.id).is_some() => self.end_double(&member),
                 Some(member) => self.take_over(member, &mut pipes, &sessions, &mut recovered),
                 None => lost_rows.push(row),
             }
@@ -117,8 +121,9 @@ impl Loop {
         let process = member.process.as_ref();
         let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
         let has_ended = process.is_some_and(PidFd::has_exited);
-        if process.is_some_and(|process| is_orphan(process.pid(), self.world.table.anchor_pid())) {
+        if let Some(reaper) = process.and_then(|process| foreign_parent(process.pid(), self.world.table.anchor_pid())) {
             self.orphans.insert(row.index());
+            self.reapers.insert(reaper);
         }
         self.roster.insert(row.index(), member);
         if is_watched.is_some() {
@@ -275,6 +280,7 @@ fn look_at(row: Row, member: &mut Member, given_up: Option<Failure>) -> Found {
         RowState::Spawning if row.pid().is_none() && row.abandon().is_ok() => Found::NeverSpawned,
         RowState::Spawning | RowState::Running => {
             member.process = verified(row);
+            member.was_seen_alive = member.process.is_some();
             if member.process.is_some() {
                 let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
                 return Found::Alive { since, stop_deadline, ready_deadline };
@@ -301,9 +307,9 @@ pub(super) fn verified(row: Row) -> Option<PidFd> {
     Some(process)
 }
 
-/// Whether it is somebody else's child. One that is gone by now was reaped, and so was the anchor's.
-fn is_orphan(pid: u32, anchor: u32) -> bool {
-    os::proc_stat(pid).is_ok_and(|stat| stat.ppid != anchor)
+/// The parent, if it is somebody else's child. One that is gone by now was reaped, and so was the anchor's.
+fn foreign_parent(pid: u32, anchor: u32) -> Option<u32> {
+    os::proc_stat(pid).ok().map(|stat| stat.ppid).filter(|parent| *parent != anchor)
 }
 
 /// What the last daemon had decided about an instance without a process. `given_up`: what it told of that.

@@ -15,13 +15,11 @@ use super::{Observation, Request, Seen};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine};
 use crate::logs::StreamKey;
-use crate::model::{AppId, Command, Exit, Fact, InstanceId, Launch, Millis, Moment, Order, Stream, Subject};
+use crate::model::{AppId, Command, Exit, Fact, InstanceId, Launch, LeftProcess, Moment, Order, Stream, Subject};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
 
 /// How often rows are looked at, whatever happens meanwhile.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long the exit status of an orphan is waited for: until whoever has inherited it reaps it.
-const REAPING_MAX: Millis = Millis(1000);
 /// Things that happen in one turn, at most.
 const TURN_MAX: usize = 64;
 
@@ -39,13 +37,17 @@ pub(super) struct Loop {
     /// Rows whose process is the child of an anchor that died.
     pub(super) orphans: BTreeSet<u32>,
     /// Orphans that ended and were not reaped yet: when their exit status is given up.
-    unreaped: BTreeMap<u32, Moment>,
+    pub(super) unreaped: BTreeMap<u32, Moment>,
     /// Rows whose trees are to be looked at, in one sweep for all.
     pub(super) sweeps: BTreeSet<u32>,
     /// Rows that have changed in this turn.
     pub(super) unmirrored: BTreeSet<u32>,
     /// What the last sweep found, by row.
     pub(super) leftovers: BTreeMap<u32, Vec<Leftover>>,
+    /// What the last look could not tell whose it is, by rows that it may be of.
+    pub(super) unclear: BTreeMap<u32, Vec<LeftProcess>>,
+    /// Who has inherited the children of an anchor that died.
+    pub(super) reapers: BTreeSet<u32>,
     pub(super) spawned_in: mpsc::UnboundedSender<SpawnResult>,
     spawned: mpsc::UnboundedReceiver<SpawnResult>,
     pub(super) hooks: Hooks,
@@ -98,6 +100,8 @@ impl Loop {
             sweeps: BTreeSet::new(),
             unmirrored: BTreeSet::new(),
             leftovers: BTreeMap::new(),
+            unclear: BTreeMap::new(),
+            reapers: BTreeSet::new(),
             spawned_in,
             spawned,
             hooks: Hooks::new(hook_ended_in),
@@ -205,6 +209,8 @@ impl Loop {
             }
             // Who asked and went away does not want to know.
             Request::Live(reply) => drop(reply.send(self.roster.live())),
+            Request::LeftBy(instances, reply) => drop(reply.send(self.left_by(&instances))),
+            Request::EndEverything(reply) => drop(reply.send(self.end_everything())),
             Request::Look(instances, reply) => drop(reply.send(self.roster.look(instances))),
         }
     }
@@ -337,6 +343,7 @@ impl Loop {
                 // Before its first instruction: what it prints is younger.
                 member.started = Some(member.row.started().1);
                 member.process = spawned.process;
+                member.was_seen_alive = member.process.is_some();
                 let is_watched = match &member.process {
                     Some(process) => self.exits.add(process, token(row, generation)).is_ok(),
                     None => false,
@@ -413,7 +420,7 @@ impl Loop {
         self.harvest();
     }
 
-    fn exited(&mut self, row: u32, exit: Exit) {
+    pub(super) fn exited(&mut self, row: u32, exit: Exit) {
         self.unharvested.remove(&row);
         self.orphans.remove(&row);
         self.unreaped.remove(&row);
@@ -430,38 +437,8 @@ impl Loop {
         self.step(row, Input::Exited { generation, exit });
     }
 
-    /// A process whose anchor died is no child of the present one, which will never hear of its end.
-    fn is_orphan(&self, row: u32) -> bool {
-        *self.anchor_gone.borrow() || self.orphans.contains(&row)
-    }
-
-    /// Nobody writes the status of an orphan into its row. The kernel tells it, of an app that runs as another user perhaps
-    /// only when the stranger who is its parent by now has reaped it; who is not reaped in time has ended in an unknown way.
-    fn orphan_ended(&mut self, row: u32) {
-        let Some(member) = self.roster.get(row) else { return };
-        let exit = exit_of_orphan(member);
-        if exit.is_none()
-            && let Some(process) = &member.process
-        {
-            let now = os::now();
-            let until = *self.unreaped.entry(row).or_insert(now.after(REAPING_MAX));
-            let token = token(row, member.machine.generation);
-            if now < until && !process.is_reaped() && self.exits.await_reaping(process, token).is_ok() {
-                return;
-            }
-        }
-        // Reaped between the questions, perhaps.
-        let exit = exit.or_else(|| exit_of_orphan(member)).unwrap_or(Exit::Unknown);
-        let _ = member.row.exited_unseen(exit);
-        self.exited(row, exit);
-    }
-
-    fn give_up_on_reaping(&mut self) {
-        let now = os::now();
-        let due: Vec<u32> = self.unreaped.iter().filter(|(_, until)| **until <= now).map(|(row, _)| *row).collect();
-        for row in due {
-            self.orphan_ended(row);
-        }
+    pub(super) fn is_anchor_gone(&self) -> bool {
+        *self.anchor_gone.borrow()
     }
 
     fn anchor_gone(&mut self) {
@@ -470,12 +447,6 @@ impl Loop {
         self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         self.harvest();
     }
-}
-
-/// How an orphan has ended: as long as it waits to be reaped, and (since Linux 6.15) after that.
-fn exit_of_orphan(member: &Member) -> Option<Exit> {
-    let process = member.process.as_ref()?;
-    process.exit_info().or_else(|| os::exit_of_zombie(process.pid(), member.row.start_ticks()?))
 }
 
 /// Names a process to the exit watch: row and generation.

@@ -13,7 +13,7 @@ use super::voices::{self, Voices};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
 use crate::model::{
-    Environment, Failure, InstanceId, Launch, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream,
+    Environment, Failure, InstanceId, Launch, Limits, LogPolicy, Moment, Probe, SpawnError, SpawnStage, Stream,
 };
 use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
 use crate::rules::{self, Place};
@@ -71,7 +71,8 @@ pub(super) struct SpawnFailure {
 pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailure> {
     os::killpoint("spawn.begin");
     let user = wanted_user(job)?;
-    let mut env = environment(world, job, user.as_ref(), &world.cookie(job.row.index(), job.generation));
+    let start = os::now();
+    let mut env = environment(world, job, user.as_ref(), &world.mark(job, start).to_string());
     let cwd = &job.launch.spec.run.cwd;
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
@@ -97,7 +98,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
         group: group(world, job)?,
         dies_with_caller: false,
     };
-    let created = create(world, job, &plan, &program);
+    let created = create(world, job, start, &plan, &program);
     if created.is_err() {
         voices::release(world, job.row.index(), job.generation, &job.launch.spec);
     }
@@ -126,8 +127,7 @@ fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnFailure>
 pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Environment) -> Result<ExecPlan, Failure> {
     let plan = || -> Result<ExecPlan, SpawnFailure> {
         let user = wanted_user(job)?;
-        let cookie = format!("{}.{HOOK_MARK}", world.cookie(job.row.index(), job.generation));
-        let mut env = environment(world, job, user.as_ref(), &cookie);
+        let mut env = environment(world, job, user.as_ref(), &world.helper_mark(job).to_string());
         env.extend(more.clone());
         let output = match outputs(world, job)? {
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
@@ -153,19 +153,24 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
     plan().map_err(|failure| failure.failure)
 }
 
-/// The end of a hook's cookie: by it a hook that outlived its daemon is told from what the app itself has started.
-pub(super) const HOOK_MARK: &str = "hook";
-
 /// The window that matters: from the announcement in the row to the record that the process runs.
-fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Result<(u32, Option<PidFd>), SpawnFailure> {
+fn create(
+    world: &World,
+    job: &SpawnJob,
+    start: Moment,
+    plan: &ExecPlan,
+    program: &str,
+) -> Result<(u32, Option<PidFd>), SpawnFailure> {
     let row = job.row;
     if job.generation > 1 {
         // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
         // we be killed, nothing else knows it.
         world.events.settle(JOURNAL_WAIT);
     }
-    row.begin(job.generation, &job.record)
+    row.begin(job.generation, start, &job.record)
         .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
+    // Before the process exists: should both of us die, the announcement is found, and by it the process.
+    world.mirror([row.index()]);
     os::killpoint("spawn.announced");
     let earliest = os::ticks_now();
     let created = os::spawn(plan, &row.mailbox(), os::Parent::Anchor(world.table.anchor_pid()));
@@ -176,7 +181,6 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
             let process = PidFd::open(pid).ok();
             let _ = row.running(os::start_ticks(pid, earliest).unwrap_or(0));
             os::killpoint("spawn.running");
-            world.mirror([row.index()]);
             Ok((pid, process))
         }
         Err(error) => {

@@ -5,11 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use super::listeners::Listeners;
 use super::outputs::Outputs;
-use crate::anchor::{AnchorLink, Mirror, ROWS, Row, RowState, Table};
+use super::spawn::SpawnJob;
+use crate::anchor::{AnchorLink, Mirror, Row, RowState, Table};
 use crate::events::Events;
 use crate::logs::{self, LogTarget, Pump};
-use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Stream};
+use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Moment, Stream};
 use crate::os::{Groups, Home, Worker};
+use crate::rules::StartMark;
 
 /// Shared by the loop and the spawning threads; nothing in it is changed but through its own atomics and locks.
 #[derive(Debug)]
@@ -37,9 +39,25 @@ pub struct World {
 }
 
 impl World {
-    /// `PM_ID` of one process: home, row, generation.
-    pub fn cookie(&self, row: u32, generation: u32) -> String {
-        format!("{:016x}.{row}.{generation}", self.table.home_id())
+    /// `PM_ID` of one start.
+    pub(super) fn mark(&self, job: &SpawnJob, start: Moment) -> StartMark {
+        StartMark {
+            home: self.table.home_id(),
+            row: job.row.index(),
+            generation: job.generation,
+            start,
+            slot: job.id.slot,
+            is_successor: job.id.is_successor,
+            epoch: job.launch.epoch,
+            digest: job.launch.digest,
+            base_digest: job.launch.base_digest,
+            is_helper: false,
+        }
+    }
+
+    /// `PM_ID` of a command beside the process of a row.
+    pub(super) fn helper_mark(&self, job: &SpawnJob) -> StartMark {
+        StartMark { is_helper: true, ..self.mark(job, job.row.started().0) }
     }
 
     /// Control groups, if these limits need one and there are any.
@@ -70,14 +88,6 @@ impl World {
             matches!(state, Some(RowState::Spawning | RowState::Running | RowState::Exited))
         };
         self.groups.get_or_init(|| Groups::find(&format!("{:016x}", self.table.home_id()), in_use))
-    }
-
-    /// The row that a cookie names, if it is one of this home.
-    pub fn row_of_cookie(&self, cookie: &str) -> Option<u32> {
-        let mut parts = cookie.split('.');
-        let home = u64::from_str_radix(parts.next()?, 16).ok()?;
-        let row = parts.next()?.parse().ok()?;
-        (home == self.table.home_id() && row < ROWS).then_some(row)
     }
 
     /// Where a stream goes under a policy.

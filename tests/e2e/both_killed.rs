@@ -3,16 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd as _;
 
-use crate::support::{Process, SOON, Sandbox, kill, start_time, wait_for, wait_until};
-
-fn kill_both(sandbox: &Sandbox) {
-    // Each would start the other one again: the daemon must not move while the anchor dies.
-    let (anchor, daemon) = (sandbox.anchor_pid(), sandbox.daemon_pid());
-    kill(daemon, libc::SIGSTOP);
-    kill(anchor, libc::SIGKILL);
-    kill(daemon, libc::SIGKILL);
-    wait_until("both are gone", SOON, || !sandbox.processes().iter().any(|process| process.is_pm));
-}
+use crate::support::{Process, SOON, Sandbox, kill, kill_both_now as kill_both, start_time, wait_for, wait_until};
 
 #[test]
 fn a_dead_anchor_alone_is_replaced_and_touches_no_app() {
@@ -179,11 +170,21 @@ fn a_start_that_hangs_before_it_executes_keeps_nobody_from_taking_over() {
     kill(daemon, libc::SIGKILL);
     wait_until("both are gone", SOON, || start_time(anchor).is_none() && start_time(daemon).is_none());
     sandbox.pm(&["list"]).ok().says(&["api/0"]);
-    kill(hanging, libc::SIGKILL);
+    wait_until("the start that hung was ended, since its row gets another one", SOON, || start_time(hanging).is_none());
     drop(lease);
     sandbox.pid("api/0");
+    assert_eq!(sandbox.app_processes().len(), 1);
 }
 
 fn is_sleep(process: &Process) -> bool {
     process.args.first().is_some_and(|word| word.ends_with("sleep"))
+}
+
+#[test]
+fn a_shutdown_finds_what_the_dead_have_left() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ninstances = 3\n");
+    kill_both(&sandbox);
+    sandbox.pm(&["shutdown"]).ok();
+    wait_until("nothing is left", SOON, || sandbox.processes().is_empty());
+    sandbox.pm(&["shutdown"]).ok().says(&["no daemon is running"]);
 }

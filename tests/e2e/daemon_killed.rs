@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Counts, Numbered, SOON, Sandbox, children, kill, pause_between_faults, start_time, wait_for, wait_until,
+    Counts, Numbered, Random, SOON, Sandbox, children, kill, pause_between_faults, start_time, wait_for, wait_until,
 };
 
 const KILLS: u32 = 200;
@@ -109,16 +109,6 @@ fn an_apply_that_lost_its_daemon_is_finished_by_the_next() {
     wait_for("all of them run", SOON, || (sandbox.app_processes().len() == 50).then_some(()));
     sandbox.pm(&["apply"]).ok();
     assert_eq!(sandbox.app_processes().len(), 50);
-}
-
-/// The same kills every time: a failure can be looked at again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
 }
 
 #[test]

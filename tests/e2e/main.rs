@@ -36,6 +36,7 @@ mod ready;
 
 // ---- by hand
 mod commands_at_once;
+mod escaped;
 mod hooks;
 mod limits;
 mod memory;
@@ -56,12 +57,14 @@ mod logs;
 
 // ---- faults
 mod both_killed;
+mod both_killed_starting;
 mod ctrl_c;
 mod daemon_killed;
 mod first_commands;
 mod full_disk;
 mod kill_points;
 mod lost_state;
+mod lost_table;
 mod many_commands;
 mod permissions;
 mod socket_left_over;

@@ -32,7 +32,7 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
         let home = Session::home()?;
-        let Some(client) = Session::client_if_running()? else {
+        let Some(client) = Session::client_if_needed()? else {
             session.screen.note("no daemon is running: nothing to stop")?;
             return Ok(Code::Ok);
         };

@@ -1,7 +1,8 @@
 //! Events in words: one sentence each, with its subject first.
 
-use crate::model::{Cause, Event, Fact, Stream, Subject};
+use crate::model::{Cause, Event, Fact, LeftProcess, Stream, Subject};
 
+use super::lines::harmless;
 use super::progress::reason;
 use super::time::Clock;
 
@@ -39,7 +40,11 @@ fn predicate(fact: &Fact) -> String {
         Fact::Stopping { cause } => format!("is asked to stop ({})", because(cause)),
         Fact::ForceKilled { processes: 1 } => "did not stop in time: 1 process was killed".to_owned(),
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
-        Fact::Stopped => "is stopped, nothing of it is left".to_owned(),
+        Fact::Stopped { left } if left.is_empty() => "is stopped, nothing of it is left".to_owned(),
+        Fact::Stopped { left } => {
+            let names = harmless(&LeftProcess::list(left));
+            format!("is stopped; left running, since it may be of another app: {names}; `pm shutdown` ends it")
+        }
         Fact::Ready { after } => format!("is ready after {after}"),
         Fact::NotReady { after, last } => match last {
             Some(last) => format!("was not ready after {after}: {last}"),

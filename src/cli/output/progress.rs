@@ -1,6 +1,6 @@
 //! How a change goes: one line per finished action, and on a terminal one for what is going on.
 
-use crate::model::{AppName, Exit, Failure, InstanceId, Millis, VerbKind};
+use crate::model::{AppName, Exit, Failure, InstanceId, LeftProcess, Millis, VerbKind};
 use crate::wire::ProjectReport;
 use crate::wire::{OperationReport, OperationResult, WaitsFor};
 
@@ -92,6 +92,14 @@ pub(in crate::cli) fn waits(app: &AppName, waits_for: &WaitsFor) -> String {
 /// Why a new process does not count as up yet: `  ... api/0 is not ready yet: connection refused`.
 pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
     format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(why))
+}
+
+/// What a stop has left alone.
+pub(in crate::cli) fn left(app: &AppName, processes: &[LeftProcess]) -> String {
+    let names = harmless(&LeftProcess::list(processes));
+    format!(
+        "  warning: left running, since it may be of {app} or of another app that runs: {names}; `pm shutdown` ends it"
+    )
 }
 
 /// Why a rolling update does not go on.

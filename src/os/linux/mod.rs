@@ -1,5 +1,6 @@
 //! What only Linux has: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
 
+mod census;
 mod cgroup;
 mod descriptors;
 mod exit_watch;
@@ -21,6 +22,7 @@ mod stack;
 mod tree;
 mod usage;
 
+pub use census::{Seen, is_another_daemon, is_our_program, linked_children, processes_of_home, unknown_children};
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
@@ -39,8 +41,8 @@ pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};
 pub use pipe::{output_pipe, pipe_inode, pipe_of_process};
 pub use poller::{Poller, Ready, Waker};
 pub use proc::{
-    ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, oom_kills, own_pid, parent_pid,
-    proc_stat, start_ticks, ticks_now, variables_of,
+    ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, moment_of_ticks, oom_kills, own_pid,
+    parent_pid, proc_stat, start_ticks, ticks_now, variables_of,
 };
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
@@ -48,5 +50,5 @@ pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{
     ExecPlan, Identity, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats,
 };
-pub use tree::{Leftover, descendants, leftovers, sessions};
+pub use tree::{Leftover, descendants, open_leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use crate::os::errno::checked;
 
+/// What tells an output pipe from the pipes that programs make for themselves.
+pub(super) const OUTPUT_MODE: u32 = 0o666;
+
 /// A new pipe, as the end that is read: it never waits, and never sees an end while anybody holds it (it is open for
 /// reading *and* writing).
 ///
@@ -21,7 +24,7 @@ use crate::os::errno::checked;
 pub fn output_pipe() -> io::Result<OwnedFd> {
     let (reader, _writer) = io::pipe()?;
     // SAFETY: no pointers are passed.
-    checked(unsafe { libc::fchmod(reader.as_raw_fd(), 0o666) })?;
+    checked(unsafe { libc::fchmod(reader.as_raw_fd(), OUTPUT_MODE) })?;
     open_both_ways(&path_of(reader.as_fd()), libc::O_NONBLOCK)
 }
 
@@ -68,7 +71,7 @@ fn search(pid: u32, inode: u64) -> io::Result<Option<OwnedFd>> {
 
 /// Does `work` with the file rights of another user (`setfsuid(2)`), if we may; only this thread. Processes of other
 /// users may be looked into by root only with a capability that containers do not have, and by themselves.
-fn as_user<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> T {
+pub(super) fn as_user<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> T {
     // SAFETY: no pointers are passed; the raw calls, and so the change, are of this thread alone.
     let set = |call, id: u32| unsafe { libc::syscall(call, libc::c_long::from(id)) };
     let before = (set(libc::SYS_setfsgid, gid), set(libc::SYS_setfsuid, uid));

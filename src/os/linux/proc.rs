@@ -3,12 +3,12 @@
 use std::fs;
 use std::io::{self, Read as _};
 
-use crate::model::{Bytes, Exit, Millis};
+use crate::model::{Bytes, Exit, Millis, Moment};
 
 use super::pidfd::exit_of;
 
 /// Longest environment that is searched for a cookie; the kernel itself allows more only by raised limits.
-const ENVIRON_BYTES_MAX: u64 = 4 << 20;
+pub(super) const ENVIRON_BYTES_MAX: usize = 4 << 20;
 
 /// The part of `/proc/PID/stat` that identity and trees are made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +67,11 @@ pub fn ticks_now() -> u64 {
     seconds * ticks_per_second() + nanoseconds / (1_000_000_000 / ticks_per_second())
 }
 
+/// A start time in clock ticks since boot as a moment, rounded down.
+pub fn moment_of_ticks(ticks: u64) -> Moment {
+    Moment(ticks.saturating_mul(1000) / ticks_per_second())
+}
+
 fn ticks_per_second() -> u64 {
     // SAFETY: no pointers are passed.
     u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100).max(1)
@@ -102,7 +107,7 @@ pub fn variables_of<const COUNT: usize>(pid: u32, names: [&str; COUNT]) -> [Opti
     let mut text = Vec::new();
     if let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) {
         // What was read before an error counts for nothing: the process has ended.
-        let _ = file.take(ENVIRON_BYTES_MAX).read_to_end(&mut text);
+        let _ = file.take(ENVIRON_BYTES_MAX as u64).read_to_end(&mut text);
     }
     names.map(|name| {
         let is_it = |variable: &[u8]| Some(variable.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());

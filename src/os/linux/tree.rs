@@ -1,9 +1,9 @@
 //! What ended or ending instances have left running.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::pidfd::PidFd;
-use super::proc::{ProcStat, children_of, cookie_of, pids, proc_stat};
+use super::proc::{ProcStat, children_of, pids, proc_stat};
 
 /// Processes that one sweep looks at; a fork storm beyond that is met by the next sweep.
 const PROCESSES_MAX: usize = 100_000;
@@ -19,34 +19,18 @@ pub struct Leftover {
     pub process: PidFd,
 }
 
-/// Finds everything that belongs to the rows which `belongs` names, in one sweep for all of them.
-///
-/// The anchor is the subreaper: whatever an ended instance started and left behind, however it daemonized, is a child
-/// of the anchor. So every child of the anchor but the `known` ones (living main processes, the daemon) is shown to
-/// `belongs`, with its cookie (`PM_ID`). What has been named takes its descendants with it.
+/// Opens processes that were found to belong to rows, with everything below them.
 ///
 /// Guarantees: each answer was opened first and looked at afterwards, so no reused number can be among them.
-/// Caveat: a process that hops faster than the sweep walks may be missed; sweep until two answers are empty.
-#[expect(clippy::implicit_hasher, reason = "there is one caller, with the usual set")]
-pub fn leftovers(
-    anchor_pid: u32,
-    known: &HashSet<u32>,
-    belongs: impl Fn(&ProcStat, Option<&str>) -> Option<u32>,
-) -> Vec<Leftover> {
+/// Caveat: a process that hops faster than the look walks may be missed; look until two answers are empty.
+pub fn open_leftovers(roots: &[(u32, ProcStat)]) -> Vec<Leftover> {
     let mut found = Vec::new();
-    let mut open = Vec::new();
-    for pid in children_of(anchor_pid) {
-        if known.contains(&pid) {
-            continue;
-        }
-        let Some((process, stat)) = opened_child(pid, anchor_pid) else { continue };
-        let Some(row) = belongs(&stat, cookie_of(pid).as_deref()) else { continue };
-        open.push((row, pid));
-        if !stat.is_zombie {
-            found.push(Leftover { row, group: stat.pgrp, process });
+    for (row, stat) in roots {
+        if let Ok(process) = PidFd::open_verified(stat.pid, stat.start_ticks) {
+            found.push(Leftover { row: *row, group: stat.pgrp, process });
         }
     }
-    below(open, &mut found);
+    below(roots.iter().map(|(row, stat)| (*row, stat.pid)).collect(), &mut found);
     found
 }
 
@@ -94,10 +78,13 @@ fn opened_child(pid: u32, parent: u32) -> Option<(PidFd, ProcStat)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::io::Read as _;
+    use std::path::Path;
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::os::linux::census::unknown_children;
     use crate::os::linux::reaper::{become_subreaper, reap};
 
     /// Starts `script` in a session of its own with this cookie, and returns the pid of the shell.
@@ -121,7 +108,10 @@ mod tests {
     }
 
     fn sweep(cookie: &str) -> Vec<Leftover> {
-        leftovers(std::process::id(), &HashSet::new(), |_, found| (found == Some(cookie)).then_some(7))
+        let seen = unknown_children(std::process::id(), Path::new("/"), &HashSet::new());
+        let roots: Vec<_> =
+            seen.iter().filter(|seen| seen.mark.as_deref() == Some(cookie)).map(|seen| (7, seen.stat)).collect();
+        open_leftovers(&roots)
     }
 
     #[test]

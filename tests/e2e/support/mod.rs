@@ -6,11 +6,13 @@ mod truth;
 mod view;
 mod wait;
 
-pub use processes::{Process, children, kill, processes_with, start_time};
+pub use processes::{
+    Process, children, is_root, kill, kill_both, kill_both_now, processes_with, start_time, variable_of,
+};
 pub use sandbox::{Sandbox, finish, fixture, run};
 pub use truth::{Counts, Numbered};
 pub use view::{AppEvent, InstanceView, has_any};
-pub use wait::{pause_between_faults, wait_for, wait_until};
+pub use wait::{Random, pause_between_faults, wait_for, wait_until};
 
 use std::time::Duration;
 

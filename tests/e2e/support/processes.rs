@@ -77,3 +77,34 @@ pub fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
+
+/// A variable that a process was started with.
+pub fn variable_of(pid: u32, name: &str) -> Option<String> {
+    let text = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let is_it = |word: &[u8]| Some(word.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?.to_vec());
+    text.split(|byte| *byte == 0).find_map(is_it).and_then(|value| String::from_utf8(value).ok())
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    // SAFETY: takes and touches nothing.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Kills anchor and daemon of a sandbox, whose pids these are, so that neither can start the other one again.
+pub fn kill_both(sandbox: &super::Sandbox, (anchor, daemon): (u32, u32)) {
+    // The daemon must not move while the anchor dies.
+    kill(daemon, libc::SIGSTOP);
+    kill(anchor, libc::SIGKILL);
+    kill(daemon, libc::SIGKILL);
+    super::wait_until("both are gone", super::SOON, || {
+        start_time(anchor).is_none()
+            && start_time(daemon).is_none()
+            && !sandbox.processes().iter().any(Process::is_anchor)
+    });
+}
+
+/// As [`kill_both`], of whoever lives now.
+pub fn kill_both_now(sandbox: &super::Sandbox) {
+    kill_both(sandbox, (sandbox.anchor_pid(), sandbox.daemon_pid()));
+}

@@ -1,0 +1,211 @@
+//! A look at processes that no list names: who is their parent, what mark do they carry, where does their output go.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use super::pipe::{OUTPUT_MODE, as_user};
+use super::proc::{ENVIRON_BYTES_MAX, ProcStat, children_of, own_pid, pids, proc_stat};
+use crate::os::surroundings::user_id;
+
+/// What a process shows of itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// Number, parent, session, start.
+    pub stat: ProcStat,
+    /// The value of `PM_ID` that it was started with.
+    pub mark: Option<String>,
+    /// It was started with `PM_HOME` of this home.
+    pub is_of_home: bool,
+    /// The inode numbers of its standard output and standard error, where these are pipes of ours; 0 = something else.
+    pub outputs: [u64; 2],
+    /// It executes our own program.
+    pub is_our_program: bool,
+}
+
+impl Seen {
+    /// A start that has not executed its program yet: it still is a copy of the daemon that began it, which is dead.
+    pub fn is_half_started(&self) -> bool {
+        let pid = self.stat.pid;
+        let is_leader = self.stat.session == pid && pid != own_pid();
+        let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        is_leader && self.is_of_home && is_another_daemon(pid) && threads() == 1
+    }
+}
+
+/// Whether a process executes our own program.
+pub fn is_our_program(pid: u32) -> bool {
+    matches!((program_of(&pid.to_string()), program_of("self")), (Some(its), Some(ours)) if its == ours)
+}
+
+/// Whether a process was started as this one was: by an anchor, as its daemon.
+pub fn is_another_daemon(pid: u32) -> bool {
+    let words = |pid: u32| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    pid != own_pid() && is_our_program(pid) && words(pid) == words(own_pid())
+}
+
+/// The children of `parent`, but those that `known` names and those that have ended.
+#[expect(clippy::implicit_hasher, reason = "there is one caller, with the usual set")]
+pub fn unknown_children(parent: u32, home: &Path, known: &HashSet<u32>) -> Vec<Seen> {
+    let pids = children_of(parent).into_iter().filter(|pid| !known.contains(pid));
+    pids.filter_map(|pid| look_at(pid, home)).filter(|seen| seen.stat.ppid == parent).collect()
+}
+
+/// The children of `parent` that live in one of these sessions or write into one of these pipes.
+#[expect(clippy::implicit_hasher, reason = "there is one caller, with the usual set")]
+pub fn linked_children(
+    parent: u32,
+    home: &Path,
+    known: &HashSet<u32>,
+    sessions: &HashSet<u32>,
+    outputs: &HashSet<u64>,
+) -> Vec<Seen> {
+    let speaks =
+        |pid| [1, 2].into_iter().filter_map(|number| output_of(pid, number)).any(|pipe| outputs.contains(&pipe));
+    let is_linked = |pid: &u32| !known.contains(pid) && (sessions.contains(&session_of(*pid)) || speaks(*pid));
+    let pids = children_of(parent).into_iter().filter(is_linked);
+    pids.filter_map(|pid| look_at(pid, home)).filter(|seen| seen.stat.ppid == parent).collect()
+}
+
+/// Every process of the machine whose mark begins with `prefix`, and those that were started with this home and have
+/// no mark.
+///
+/// One look costs some 10 microseconds per process: it is for when one of ours has died.
+pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
+    let mark = [b"PM_ID=", prefix.as_bytes()].concat();
+    let variable = home_variable(home);
+    let mut buffer = Vec::new();
+    let mut is_candidate = |pid: &u32| {
+        if session_of(*pid) == 0 {
+            return false; // a thread of the kernel, or gone
+        }
+        let text = read_environment(*pid, &mut buffer);
+        contains(text, &mark) || contains(text, &variable)
+    };
+    let found: Vec<u32> = pids().filter(|pid| is_candidate(pid)).collect();
+    found.into_iter().filter_map(|pid| look_at(pid, home)).collect()
+}
+
+/// `None`: it has ended.
+fn look_at(pid: u32, home: &Path) -> Option<Seen> {
+    let mut buffer = Vec::new();
+    let text = read_environment(pid, &mut buffer);
+    let outputs = [1, 2].map(|number| output_of(pid, number).unwrap_or(0));
+    let variable = home_variable(home);
+    let is_of_home = text.split(|byte| *byte == 0).any(|word| word == variable);
+    let mark = text.split(|byte| *byte == 0).find_map(|word| word.strip_prefix(b"PM_ID="));
+    let mark = mark.and_then(|mark| String::from_utf8(mark.to_vec()).ok());
+    // Last of all: what was read before belongs to the process that has this start time.
+    let stat = proc_stat(pid).ok().filter(|stat| !stat.is_zombie)?;
+    Some(Seen { stat, mark, is_of_home, outputs, is_our_program: is_our_program(pid) })
+}
+
+fn home_variable(home: &Path) -> Vec<u8> {
+    [b"PM_HOME=", home.as_os_str().as_bytes()].concat()
+}
+
+/// Device and inode of the program that a process executes.
+fn program_of(pid: &str) -> Option<(u64, u64)> {
+    fs::metadata(format!("/proc/{pid}/exe")).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// The pipe behind one of the outputs of a process, if it was made by [`super::output_pipe`]: its mode says so.
+fn output_of(pid: u32, number: u32) -> Option<u64> {
+    let found = as_its_user(pid, || fs::metadata(format!("/proc/{pid}/fd/{number}"))).ok()?;
+    let is_ours = found.file_type().is_fifo() && found.permissions().mode() & 0o777 == OUTPUT_MODE;
+    is_ours.then(|| found.ino())
+}
+
+/// As much as most environments have: one call reads it whole.
+const READ_BYTES: usize = 32 << 10;
+
+/// Empty, if it cannot be read. Each call costs the kernel a walk through the memory of the process, so there are few;
+/// the buffer grows with the longest environment and stays.
+fn read_environment(pid: u32, buffer: &mut Vec<u8>) -> &[u8] {
+    let Ok(mut file) = as_its_user(pid, || fs::File::open(format!("/proc/{pid}/environ"))) else { return &[] };
+    let mut length = 0;
+    loop {
+        if buffer.len() < length + READ_BYTES {
+            buffer.resize(length + READ_BYTES, 0);
+        }
+        let room = buffer.len() - length;
+        // What was read before an error counts: the process has ended.
+        let read = file.read(&mut buffer[length..]).unwrap_or(0);
+        length += read;
+        if read < room || length >= ENVIRON_BYTES_MAX {
+            return &buffer[..length];
+        }
+    }
+}
+
+/// By the C library, which looks at many bytes at once.
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    // SAFETY: both are readable for their lengths.
+    let found = unsafe { libc::memmem(text.as_ptr().cast(), text.len(), part.as_ptr().cast(), part.len()) };
+    !found.is_null()
+}
+
+/// Root may look into processes of other users only with a capability that containers do not have; they may themselves.
+fn as_its_user<T>(pid: u32, look: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match look() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && user_id() == 0 => {
+            let owner = fs::metadata(Path::new("/proc").join(OsStr::new(&pid.to_string())))?;
+            as_user(owner.uid(), owner.gid(), look)
+        }
+        found => found,
+    }
+}
+
+/// 0: a thread of the kernel; there is none; or it may not be known.
+fn session_of(pid: u32) -> u32 {
+    let Ok(pid) = libc::pid_t::try_from(pid) else { return 0 };
+    // SAFETY: no pointers are passed.
+    u32::try_from(unsafe { libc::getsid(pid) }).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::os::linux::pipe::{another_end, output_pipe, pipe_inode};
+
+    fn start(mark: &str, home: &str, out: Stdio) -> Child {
+        Command::new("sleep").arg("1000").env("PM_ID", mark).env("PM_HOME", home).stdout(out).spawn().unwrap()
+    }
+
+    fn end(mut child: Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn one_look_finds_what_carries_a_mark_and_says_where_its_output_goes() {
+        let pipe = output_pipe().unwrap();
+        let home = format!("/nowhere/{}", own_pid());
+        let ours = start("census-a.1.2", &home, another_end(pipe.as_fd()).unwrap().into());
+        let other = start("census-b.1.2", "/elsewhere", Stdio::piped());
+        let found = loop {
+            // Until the child has executed its program.
+            let found = processes_of_home("census-a.", Path::new(&home));
+            if found.first().is_some_and(|seen| seen.outputs[0] != 0 && !seen.is_our_program) {
+                break found;
+            }
+        };
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].stat.pid, found[0].mark.as_deref()), (ours.id(), Some("census-a.1.2")));
+        assert_eq!(found[0].outputs[0], pipe_inode(pipe.as_fd()).unwrap());
+        assert!(found[0].is_of_home && !found[0].is_half_started());
+        let children = unknown_children(own_pid(), Path::new(&home), &HashSet::from([ours.id()]));
+        let stranger = children.iter().find(|seen| seen.stat.pid == other.id()).unwrap();
+        assert_eq!((stranger.outputs, stranger.is_of_home), ([0; 2], false), "a pipe of its own is not ours");
+        assert!(children.iter().all(|seen| seen.stat.pid != ours.id()), "it is known");
+        end(ours);
+        end(other);
+    }
+}

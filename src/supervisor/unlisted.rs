@@ -1,0 +1,224 @@
+//! After the death of an anchor: processes of this home that the restored table does not list get their row back.
+
+use std::collections::BTreeSet;
+
+use super::member::Member;
+use super::run::Loop;
+use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState};
+use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Subject};
+use crate::os::{self, PidFd, Seen};
+use crate::rules::{self, FoundStart, Parent, ProcessFacts, StartMark};
+
+const SIGKILL: i32 = 9;
+/// How long processes that were killed are waited for.
+const KILL_WAIT: Millis = Millis(1000);
+/// Looks for the process of a row that was about to get one: it may be executing its program at this very moment.
+const LOOKS_MAX: usize = 2;
+
+impl Loop {
+    /// One look through the processes of the machine, if this is the first daemon after a death. Returns what a person
+    /// should be told.
+    pub(super) fn list_unlisted(&mut self) -> Vec<String> {
+        let table = self.world.table;
+        if !table.is_look_due() {
+            return Vec::new();
+        }
+        let mut listed = 0;
+        for _ in 0..LOOKS_MAX {
+            let (seen, facts) = self.look_around();
+            for start in rules::starts(&facts) {
+                listed += u32::from(self.list(&start, &seen, &facts));
+            }
+            if !table.rows().any(is_awaited) {
+                break;
+            }
+        }
+        table.looked();
+        lost_table(table.damage(), listed)
+    }
+
+    /// Everything of this home, with whoever was still in charge of it or half started out of the way.
+    fn look_around(&mut self) -> (Vec<Seen>, Vec<ProcessFacts>) {
+        let prefix = StartMark::prefix(self.world.table.home_id());
+        let mut seen = os::processes_of_home(&prefix, &self.world.home.root);
+        end_half_started(&seen);
+        seen.retain(|seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix)));
+        let mut facts: Vec<ProcessFacts> = seen.iter().map(|seen| self.facts_of(seen, Parent::Other)).collect();
+        let parents: BTreeSet<u32> =
+            rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)).collect();
+        for parent in parents {
+            if !os::is_our_program(parent) {
+                self.reapers.insert(parent);
+            } else if parent != self.world.table.anchor_pid() {
+                end_other_anchor(parent);
+            }
+        }
+        let reapers = self.reapers();
+        for (facts, seen) in facts.iter_mut().zip(&seen) {
+            // Read again: it may just have lost its parent.
+            let parent = os::proc_stat(seen.stat.pid).map_or(0, |stat| stat.ppid);
+            if reapers.contains(&parent) {
+                facts.parent = Parent::Reaper;
+            }
+        }
+        (seen, facts)
+    }
+
+    /// Puts one start into a row; true, if the table did not know anything of it.
+    fn list(&mut self, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts]) -> bool {
+        let main = start.main.map(|index| &seen[index]);
+        let row = self.world.table.row(start.mark.row);
+        let is_listed = row.is_some_and(|row| {
+            let is_it = row.generation() == start.mark.generation && row.started().0 == start.mark.start;
+            is_it && has_process(row) && (main.is_none() || row.pid() == main.map(|main| main.stat.pid))
+        });
+        if is_listed {
+            return false;
+        }
+        let is_awaited = row.is_some_and(|row| is_awaited(row) && row.started().0 == start.mark.start);
+        match (main, row.filter(|row| row.state() == RowState::Free || main.is_some() && is_older(*row, &start.mark))) {
+            (Some(main), row) => match row.or_else(|| self.world.table.claim_free_row()) {
+                Some(row) => self.restore(row, start, Some(main)),
+                None => self.end_unlisted(start, seen, facts),
+            },
+            (None, Some(row)) if !start.mark.is_helper => self.restore(row, start, None),
+            (None, _) => self.end_unlisted(start, seen, facts),
+        }
+        !is_awaited
+    }
+
+    /// The row is of this start from now on: with its living process, or with one that has ended unseen and left others.
+    fn restore(&mut self, row: Row, start: &FoundStart, main: Option<&Seen>) {
+        let mark = &start.mark;
+        row.restore(&RestoredProcess {
+            generation: mark.generation,
+            start: mark.start,
+            pid: main.map_or(0, |main| main.stat.pid),
+            start_ticks: main.map_or(0, |main| main.stat.start_ticks),
+            outputs: main.map_or([0; 2], |main| main.outputs),
+            record: record_of(row, mark),
+        });
+        self.world.table.used(row);
+        self.unmirrored.insert(row.index());
+    }
+
+    /// What no row can be given to any more ends.
+    fn end_unlisted(&self, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts]) {
+        let members = start.members.iter().filter(|index| facts[**index].parent != Parent::Other);
+        let roots: Vec<_> = members.map(|index| (0, seen[*index].stat)).collect();
+        let leftovers = os::open_leftovers(&roots);
+        if leftovers.is_empty() {
+            return;
+        }
+        let pids = leftovers.iter().map(|leftover| leftover.process.pid());
+        let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
+        let names = LeftProcess::list(&ended);
+        let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
+        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        for leftover in leftovers {
+            let _ = leftover.process.signal(SIGKILL);
+        }
+    }
+
+    /// Two processes say that they are the same copy of an app: the one that was found first stays.
+    pub(super) fn end_double(&mut self, member: &Member) {
+        let row = member.row;
+        if let Some(process) = super::recover::verified(row) {
+            let pid = process.pid();
+            let message = format!("process {pid} was a second one of {}: it is ended", member.id);
+            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            for below in os::descendants(row.index(), pid) {
+                let _ = below.process.signal(SIGKILL);
+            }
+            let _ = process.signal(SIGKILL);
+            process.exits_within(KILL_WAIT);
+        }
+        if row.abandon().is_err() {
+            let _ = row.exited_unseen(Exit::Unknown);
+            let _ = row.idle(&row.record());
+        }
+        if row.free().is_ok() {
+            self.unmirrored.insert(row.index());
+        }
+    }
+}
+
+/// The instance that a process says it is of.
+pub(super) fn instance_of(pid: u32, slot: u32) -> Option<InstanceId> {
+    let [project, app] = os::variables_of(pid, ["PM_PROJECT", "PM_APP"]);
+    Some(AppId::new(project?.parse().ok()?, app?.parse().ok()?).instance(slot))
+}
+
+/// What the row remembers of this very start; of an earlier one only what is counted over all of them.
+fn record_of(row: Row, mark: &StartMark) -> Record {
+    let known = if row.state() == RowState::Free { Record::default() } else { row.record() };
+    if is_awaited(row) && row.started().0 == mark.start {
+        return known;
+    }
+    Record {
+        epoch: mark.epoch,
+        digest: mark.digest,
+        base_digest: mark.base_digest,
+        slot: mark.slot,
+        is_successor: mark.is_successor,
+        standing: RowStanding::None,
+        ..known
+    }
+}
+
+fn has_process(row: Row) -> bool {
+    matches!(row.state(), RowState::Spawning | RowState::Running)
+}
+
+/// Claimed for a process whose number nobody could write down any more.
+fn is_awaited(row: Row) -> bool {
+    row.state() == RowState::Spawning && row.pid().is_none()
+}
+
+/// Whether nothing lives in the row, and what the row knows is from before this start (or announces it).
+fn is_older(row: Row, mark: &StartMark) -> bool {
+    let lives = row.pid().is_some() && has_process(row) && super::recover::verified(row).is_some();
+    !lives && row.generation() <= mark.generation && row.started().0 <= mark.start
+}
+
+/// Starts that a dead daemon had begun and that hang before their program: nobody could ever name them, and their
+/// rows get another process.
+fn end_half_started(seen: &[Seen]) {
+    for seen in seen.iter().filter(|seen| seen.mark.is_none() && seen.is_half_started()) {
+        if let Ok(process) = PidFd::open_verified(seen.stat.pid, seen.stat.start_ticks) {
+            let _ = process.signal(SIGKILL);
+            process.exits_within(KILL_WAIT);
+        }
+    }
+}
+
+/// Its run folder was taken away from under it, and so our commands could not reach it and started us: there can be only
+/// one, and it is the one that commands reach.
+fn end_other_anchor(anchor: u32) {
+    let daemons = os::children_of(anchor).into_iter().filter(|pid| os::is_another_daemon(*pid));
+    let pids: Vec<u32> = [anchor].into_iter().chain(daemons).collect();
+    let processes: Vec<PidFd> = pids.into_iter().filter_map(|pid| PidFd::open(pid).ok()).collect();
+    for process in &processes {
+        let _ = process.signal(SIGKILL);
+    }
+    for process in processes {
+        process.exits_within(KILL_WAIT);
+    }
+}
+
+/// What a person should be told of a table that was not what it should have been.
+fn lost_table(damage: Damage, listed: u32) -> Vec<String> {
+    let found = match listed {
+        0 => String::new(),
+        1 => ": 1 process was found by its mark and is kept".to_owned(),
+        count => format!(": {count} processes were found by their marks and are kept"),
+    };
+    let what = match damage {
+        _ if damage.rows > 0 => format!("the copy of the process table was damaged ({} rows)", damage.rows),
+        _ if damage.is_head => "the copy of the process table was damaged (its head)".to_owned(),
+        _ if listed == 0 => return Vec::new(),
+        _ if damage.is_missing => "the copy of the process table was lost".to_owned(),
+        _ => "the copy of the process table was not complete".to_owned(),
+    };
+    vec![format!("{what}{found}")]
+}
