@@ -12,7 +12,7 @@ use super::apps::files;
 use super::rows::{Due, Scene, with_forgotten};
 use super::select::select;
 use super::stream::Outlet;
-use crate::logs::{self, Follower, Line, LogQuery, Source};
+use crate::logs::{self, Follower, Line, Location, LogQuery, Source};
 use crate::model::{App, AppId, Desired, InstanceId, Live, Stream, WallTime};
 use crate::os;
 use crate::reconciler::Waiting;
@@ -69,7 +69,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
             if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX)
                 && paths_seen.insert(path.clone())
             {
-                sources.push(Source { instance: instance.clone(), stream, path });
+                let location = Location::of(path, stream, &spec.logs, &spec.run);
+                sources.push(Source { instance: instance.clone(), stream, location });
             }
         }
     }
@@ -151,7 +152,7 @@ impl Following {
             return Some(Vec::new());
         }
         let is_full = self.sources.len() + new.len() > SOURCES_MAX;
-        let is_renamed = |old: &Source| new.iter().any(|new| new.path == old.path);
+        let is_renamed = |old: &Source| new.iter().any(|new| new.location.path == old.location.path);
         let is_over = |old: &mut Source| !now.contains(old) && (is_full || is_renamed(old));
         let over: Vec<Source> = self.sources.extract_if(.., is_over).filter(|old| !is_renamed(old)).collect();
         self.sources.extend(new.iter().cloned());

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::file::{Pour, Splice};
 use super::flow::Patience;
+use super::segments::by_path;
 use super::*;
 use crate::model::{Bytes, Rotation};
 
@@ -57,7 +58,7 @@ impl Yard {
     fn target(&self, name: &str) -> LogTarget {
         LogTarget {
             instance: "shop:api/0".parse().unwrap(),
-            path: self.log(name),
+            location: self.log(name).into(),
             rotation: Rotation { size: Bytes(0), keep: 5 },
             on_full: OnLogFull::Drop,
         }
@@ -67,8 +68,8 @@ impl Yard {
 /// The whole log: full segments in order, then the current file.
 fn whole(log: &Path) -> Vec<u8> {
     let mut text = Vec::new();
-    for number in segments::numbers(log).unwrap() {
-        text.extend(fs::read(segments::segment_path(log, number)).unwrap());
+    for number in by_path::numbers(log) {
+        text.extend(fs::read(by_path::segment_path(log, number)).unwrap());
     }
     text.extend(fs::read(log).unwrap_or_default());
     text
@@ -120,7 +121,11 @@ fn what_comes_after_a_mark_is_told_from_what_came_before() {
     let yard = Yard::new();
     let pump = Pump::start(|_| {}).unwrap();
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
-    let source = Source { instance: "shop:api/0".parse().unwrap(), stream: Stream::Stdout, path: yard.log("out.log") };
+    let source = Source {
+        instance: "shop:api/0".parse().unwrap(),
+        stream: Stream::Stdout,
+        location: yard.log("out.log").into(),
+    };
     let mut out = yard.writer("out");
     for round in 0..30 {
         writeln!(out, "old {round}").unwrap();
@@ -201,10 +206,10 @@ fn cutting_under_a_writer_loses_nothing_and_holds_the_limit_by_one_batch() {
     expected.chunks(1000).for_each(|part| writer.write_all(part).unwrap());
     drained(&pump, &[OUT]);
     assert_same(&whole(&yard.log("out.log")), &expected);
-    let numbers = segments::numbers(&yard.log("out.log")).unwrap();
+    let numbers = by_path::numbers(&yard.log("out.log"));
     assert!(numbers.len() > 3, "{numbers:?}");
     for number in numbers {
-        let bytes = fs::metadata(segments::segment_path(&yard.log("out.log"), number)).unwrap().len();
+        let bytes = fs::metadata(by_path::segment_path(&yard.log("out.log"), number)).unwrap().len();
         assert!((100_000..100_000 + (1 << 20)).contains(&bytes), "{bytes}");
     }
 }
@@ -382,7 +387,7 @@ fn after_its_patience_output_is_dropped_and_counted_to_the_byte() {
 struct Tight(PathBuf);
 impl Pour for Tight {
     fn pour(&self, pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
-        if segments::numbers(&self.0)?.len() > 1 {
+        if by_path::numbers(&self.0).len() > 1 {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         Splice.pour(pipe, file, at, max)
@@ -395,7 +400,7 @@ fn a_full_disk_takes_the_logs_own_old_segments_first() {
     let log = yard.log("out.log");
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     for number in 1..=3 {
-        fs::write(segments::segment_path(&log, number), "old").unwrap();
+        fs::write(by_path::segment_path(&log, number), "old").unwrap();
     }
     let (told, notices) = channel();
     let tight = Box::new(Tight(log.clone()));
@@ -403,7 +408,7 @@ fn a_full_disk_takes_the_logs_own_old_segments_first() {
     pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
     yard.writer("out").write_all(b"new\n").unwrap();
     drained(&pump, &[OUT]);
-    assert_eq!(segments::numbers(&log).unwrap(), [3]);
+    assert_eq!(by_path::numbers(&log), [3]);
     assert_eq!(fs::read(&log).unwrap(), b"new\n");
     assert!(notices.try_recv().is_err(), "nobody had to wait");
 }
@@ -414,7 +419,7 @@ fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
     let (told, notices) = channel();
     let pump = Pump::start(move |notice| told.send(notice).unwrap()).unwrap();
     let mut target = yard.target("out.log");
-    fs::create_dir_all(&target.path).unwrap(); // a folder
+    fs::create_dir_all(&target.location.path).unwrap(); // a folder
     pump.attach(OUT, yard.fifo("out"), target.clone());
     let mut out = yard.writer("out");
     out.write_all(b"lost?\n").unwrap();
@@ -423,11 +428,11 @@ fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
     for part in ["cannot open `", "out.log`", "Is a directory", "`out_file`"] {
         assert!(message.contains(part), "{message}");
     }
-    target.path = yard.log("other.log");
+    target.location = yard.log("other.log").into();
     pump.retarget(OUT, target.clone());
     drained(&pump, &[OUT]);
     assert_eq!(fs::read(yard.log("other.log")).unwrap(), b"lost?\n");
-    target.path = "/dev/null".into();
+    target.location = PathBuf::from("/dev/null").into();
     pump.retarget(OUT, target);
     out.write_all(b"into nothing\n").unwrap();
     drained(&pump, &[OUT]);

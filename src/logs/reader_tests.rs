@@ -9,23 +9,24 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::index::IndexWriter;
+use super::segments::by_path;
 use super::*;
 use crate::model::{Bytes, Rotation};
 
 fn source(path: &Path) -> Source {
-    Source { instance: "shop:api/0".parse().unwrap(), stream: Stream::Stdout, path: path.to_owned() }
+    Source { instance: "shop:api/0".parse().unwrap(), stream: Stream::Stdout, location: path.to_owned().into() }
 }
 
 /// Appends as the pump does; an entry in the index goes first.
 fn append(log: &Path, text: &[u8], at: u64) {
     let mut file = OpenOptions::new().create(true).append(true).open(log).unwrap();
     let end = file.metadata().unwrap().len();
-    IndexWriter::open(log, end).unwrap().note(end, WallTime(at), Instant::now());
+    IndexWriter::open(&by_path::folder(log), end).unwrap().note(end, WallTime(at), Instant::now());
     file.write_all(text).unwrap();
 }
 
 fn cut(log: &Path) {
-    segments::cut(log, Rotation { size: Bytes(1), keep: 100 }).unwrap();
+    by_path::folder(log).cut(Rotation { size: Bytes(1), keep: 100 }).unwrap();
 }
 
 fn texts(lines: &[Line]) -> Vec<String> {
@@ -135,7 +136,7 @@ fn what_many_new_logs_have_said_is_answered_up_to_a_bound() {
     let folder = tempfile::tempdir().unwrap();
     let sources: Vec<Source> = (0..3).map(|number| source(&folder.path().join(format!("{number}.log")))).collect();
     for (number, source) in (0..).zip(&sources) {
-        append(&source.path, "line\n".repeat(6000).as_bytes(), 100 + number);
+        append(&source.location.path, "line\n".repeat(6000).as_bytes(), 100 + number);
     }
     let lines = Follower::default().add(sources, WallTime(0));
     assert_eq!(lines.len(), 10_000);
@@ -242,7 +243,7 @@ fn following_a_pump_that_cuts_all_the_time_shows_every_line_once() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let target = LogTarget {
         instance: "shop:api/0".parse().unwrap(),
-        path: log.clone(),
+        location: log.clone().into(),
         rotation: Rotation { size: Bytes(20_000), keep: 10_000 },
         on_full: OnLogFull::Block,
     };
@@ -259,5 +260,5 @@ fn following_a_pump_that_cuts_all_the_time_shows_every_line_once() {
         }
     }
     app.join().unwrap();
-    assert!(segments::numbers(&log).unwrap().len() > 3);
+    assert!(by_path::numbers(&log).len() > 3);
 }

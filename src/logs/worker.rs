@@ -22,7 +22,7 @@ use super::flow::{Blockage, Flow, Patience};
 use super::pace::{self, BATCH_BYTES_MAX, Pace};
 use super::pump::Command;
 use super::sys::{self, Bell, Epoll};
-use super::{LogTarget, Notice, StreamKey, segments};
+use super::{LogTarget, Notice, StreamKey};
 
 /// The bell's token; those of flows count from 1 and are never used twice.
 const BELL: u64 = 0;
@@ -201,7 +201,7 @@ impl Worker {
         let token = self.last_token;
         let flow = Flow::new(key, pipe, target);
         if let Err(error) = self.epoll.add(flow.pipe(), token) {
-            let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.path.display());
+            let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.location.path.display());
             (self.notices)(trouble(&flow, message));
             return;
         }
@@ -249,7 +249,7 @@ impl Worker {
             let Some(&token) = self.tokens.get(key) else { continue };
             self.serve(token); // what is there already came before
             if let Some(flow) = self.flows.get(&token) {
-                self.files.mark(&flow.target.path);
+                self.files.mark(&flow.target.location);
             }
         }
     }
@@ -285,7 +285,8 @@ impl Worker {
             let max = self.pace.batch_bytes();
             let mut result = self.files.append(flow.pipe.as_fd(), &flow.target, max);
             // The oldest of its own segments go first, one by one, until there is room.
-            while result.as_ref().is_err_and(LogError::is_disk_full) && segments::remove_oldest(&flow.target.path) {
+            while result.as_ref().is_err_and(LogError::is_disk_full) && OpenFiles::remove_oldest(&flow.target.location)
+            {
                 result = self.files.append(flow.pipe.as_fd(), &flow.target, max);
             }
             match result {
@@ -302,7 +303,7 @@ impl Worker {
     fn appended(&mut self, token: u64, appended: &Appended) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if let Some(error) = &appended.cut_error {
-            let message = format!("cannot cut `{}`, it goes on growing: {error}", flow.target.path.display());
+            let message = format!("cannot cut `{}`, it goes on growing: {error}", flow.target.location.path.display());
             (self.notices)(trouble(flow, message));
         }
         flow.moved += appended.bytes as u64;
@@ -441,13 +442,13 @@ fn until(then: Instant) -> Duration {
 }
 
 fn trouble(flow: &Flow, message: String) -> Notice {
-    let LogTarget { instance, path, .. } = flow.target.clone();
-    Notice::Trouble { instance, stream: flow.key.stream, path, message }
+    let LogTarget { instance, location, .. } = flow.target.clone();
+    Notice::Trouble { instance, stream: flow.key.stream, path: location.path, message }
 }
 
 fn disk_full(flow: &Flow, message: String) -> Notice {
-    let LogTarget { instance, path, .. } = flow.target.clone();
-    Notice::DiskFull { instance, stream: flow.key.stream, path, message }
+    let LogTarget { instance, location, .. } = flow.target.clone();
+    Notice::DiskFull { instance, stream: flow.key.stream, path: location.path, message }
 }
 
 fn tell_dropped(notices: &dyn Fn(Notice), target: &LogTarget, key: StreamKey, bytes: u64) {

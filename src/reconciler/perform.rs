@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::os::{Home, Worker};
 use crate::plan::is_of_form;
-use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_path};
+use crate::supervisor::{Launch, Order, Outcome, Supervisor, Task, log_location};
 
 /// How long a new process must live to count as started, where nothing better is declared.
 pub(super) const ALIVE_FOR: Duration = Duration::from_millis(300);
@@ -226,10 +226,11 @@ impl Execution {
     /// What the process has printed lately, and not the one before it.
     async fn last_lines(&self, instance: &InstanceId, since: Option<WallTime>) -> Vec<String> {
         let Some(declared) = self.declared(&instance.app.name) else { return Vec::new() };
+        let spec = &declared.spec;
         let source = |stream| Source {
             instance: instance.clone(),
             stream,
-            path: log_path(&self.surroundings.home, instance, stream, &declared.spec.logs),
+            location: log_location(&self.surroundings.home, instance, stream, &spec.logs, &spec.run),
         };
         let sources = [source(Stream::Stdout), source(Stream::Stderr)];
         let (reply, lines) = oneshot::channel();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::world::World;
 use crate::anchor::{HELD_ERRORS, HELD_OUTPUT, Row};
 use crate::logs::StreamKey;
-use crate::model::{InstanceId, LogPolicy, Stream};
+use crate::model::{InstanceId, LogPolicy, Run, Stream};
 use crate::os;
 
 /// Standard output and standard error.
@@ -70,6 +70,8 @@ pub(super) struct Writer<'a> {
     pub row: Row,
     pub id: &'a InstanceId,
     pub logs: &'a LogPolicy,
+    /// Whom the files belong to.
+    pub run: &'a Run,
 }
 
 impl World {
@@ -81,6 +83,11 @@ impl World {
     pub(super) fn pipes_for(&self, writer: &Writer<'_>) -> io::Result<(Pipes, bool)> {
         let row = writer.row.index();
         if let Some(pipes) = self.outputs.get_or_claim(row) {
+            for stream in STREAMS {
+                // This process may run as another user than the one before it.
+                let target = self.target(writer.id, stream, writer.logs, writer.run);
+                self.pump.retarget(StreamKey { row, stream }, target);
+            }
             return Ok((pipes, true));
         }
         let made = new_pipe().and_then(|output| Ok([output, new_pipe()?]));
@@ -102,7 +109,7 @@ impl World {
         writer.row.set_outputs([os::pipe_inode(output.as_fd())?, os::pipe_inode(errors.as_fd())?]);
         for (pipe, stream) in pipes.iter().zip(STREAMS) {
             let key = StreamKey { row: writer.row.index(), stream };
-            self.pump.attach(key, Arc::clone(pipe), self.target(writer.id, stream, writer.logs));
+            self.pump.attach(key, Arc::clone(pipe), self.target(writer.id, stream, writer.logs, writer.run));
         }
         Ok(())
     }

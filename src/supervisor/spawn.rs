@@ -288,7 +288,7 @@ fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnFailure> {
     if job.logs.disable_logs {
         return Ok(Output::Nowhere);
     }
-    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs };
+    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs, run: &job.launch.spec.run };
     let (pipes, were_there) =
         world.pipes_for(&writer).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     if were_there {

@@ -50,6 +50,7 @@ mod watch;
 mod crash_loop;
 mod events_and_why;
 mod log_flood;
+mod log_links;
 mod log_rotation;
 mod logs;
 

@@ -3,6 +3,7 @@
 mod cgroup;
 mod descriptors;
 mod exit_watch;
+mod folder;
 mod heir;
 mod inotify;
 mod listeners;
@@ -14,6 +15,7 @@ mod pipe;
 mod poller;
 mod proc;
 mod reaper;
+mod rights;
 mod side_command;
 mod signals;
 mod spawn;
@@ -24,6 +26,7 @@ mod usage;
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
+pub use folder::{Folder, Missing};
 pub use heir::Heir;
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
