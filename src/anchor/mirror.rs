@@ -12,7 +12,7 @@ use super::layout::{MAGIC, RecordCells, RowCells, VERSION};
 use super::row::{Row, RowState, unpack};
 use super::table::{ROWS, Table};
 
-/// Magic, version, boot id; rows follow at 64, 144 bytes each.
+/// Magic, version, boot id; rows follow at 64.
 const HEAD_BYTES: usize = 64;
 const ROW_BYTES: usize = size_of::<RowCells>();
 
@@ -119,7 +119,7 @@ fn head(table: &Table) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// The row as eighteen words, in the order of the layout.
+/// The row as words, in the order of the layout; without what was thrown away of its output, which changes too often.
 fn image(cells: &RowCells) -> [u8; ROW_BYTES] {
     let pair = |low: i32, high: i32| u64::from(low.cast_unsigned()) | u64::from(high.cast_unsigned()) << 32;
     let mut words = [0; ROW_BYTES / 8];

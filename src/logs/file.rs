@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use super::index::IndexWriter;
@@ -162,6 +163,22 @@ impl OpenFiles {
         }
     }
 
+    /// Ends the line in which the target's file ends, if it ends in one: what comes next has nothing to do with it.
+    pub(super) fn end_line(&mut self, target: &LogTarget) -> Result<(), LogError> {
+        let location = &target.location;
+        self.look_at(location)?;
+        let Some(file) = self.files.get_mut(location).filter(|file| file.is_regular && file.end > 0) else {
+            return Ok(());
+        };
+        if file.last_byte() == Some(b'\n') {
+            return Ok(());
+        }
+        let written = file.file.write_at(b"\n", file.end);
+        let written = written.map_err(|cause| LogError::Write(location.clone(), cause))?;
+        file.end += written as u64;
+        Ok(())
+    }
+
     /// Deletes the oldest full segment of a log to make room. `false`: there was none.
     pub(super) fn remove_oldest(location: &Location) -> bool {
         LogFolder::open(location, Missing::Fails).is_ok_and(|log| log.remove_oldest())
@@ -231,6 +248,14 @@ impl LogFile {
         let index = if is_regular { IndexWriter::open(&log, end).ok() } else { None };
         let (identity, index_tried) = (identity(&found), Instant::now());
         Ok(Self { file, identity, end, is_regular, cut_again_at: 0, index, index_tried, used })
+    }
+
+    /// The file is open for writing only; its owner may have made it unreadable, to us too.
+    fn last_byte(&self) -> Option<u8> {
+        let file = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, self.end.checked_sub(1)?).ok()?;
+        Some(byte[0])
     }
 
     fn open_index_again(&mut self, location: &Location) {

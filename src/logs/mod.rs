@@ -98,7 +98,7 @@ pub struct LogTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Output was thrown away because its log could not be written. The log itself holds only what
-    /// the process wrote; this is the one record of the gap.
+    /// the process wrote (and the end of the line in which the gap begins); this is the one record of the gap.
     Dropped {
         /// Whose.
         instance: InstanceId,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const FILES_MAX: usize = 256;
 
 /// What the thread is asked to do.
 pub(super) enum Command {
-    Attach(StreamKey, Arc<OwnedFd>, Box<LogTarget>),
+    Attach(StreamKey, Arc<OwnedFd>, Box<LogTarget>, Option<&'static AtomicU64>),
     Retarget(StreamKey, Box<LogTarget>),
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
@@ -85,8 +86,17 @@ impl Pump {
 
     /// Moves what comes out of `pipe` (open for reading and writing, so that it never ends) to the target.
     /// A stream that bore the same key is drained and closed.
-    pub fn attach(&self, key: StreamKey, pipe: impl Into<Arc<OwnedFd>>, target: LogTarget) {
-        self.send(Command::Attach(key, pipe.into(), Box::new(target)));
+    ///
+    /// `record`: a number that outlives this process, 0 at first. It holds what was thrown away and not told: whoever
+    /// attaches the stream next, with the same record, tells it.
+    pub fn attach(
+        &self,
+        key: StreamKey,
+        pipe: impl Into<Arc<OwnedFd>>,
+        target: LogTarget,
+        record: Option<&'static AtomicU64>,
+    ) {
+        self.send(Command::Attach(key, pipe.into(), Box::new(target), record));
     }
 
     /// Moves everything that comes from now on (give or take a millisecond) to another file, or by other rules.

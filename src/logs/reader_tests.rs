@@ -247,7 +247,7 @@ fn following_a_pump_that_cuts_all_the_time_shows_every_line_once() {
         rotation: Rotation { size: Bytes(20_000), keep: 10_000 },
         on_full: OnLogFull::Block,
     };
-    pump.attach(key, OwnedFd::from(reader), target);
+    pump.attach(key, OwnedFd::from(reader), target, None);
     let (_, mut follower) = follow(&[source(&log)], &LogQuery::default()).unwrap();
     let app = std::thread::spawn(move || (0..100_000).for_each(|n| writeln!(writer, "{n}").unwrap()));
     let mut next = 0;

@@ -4,6 +4,7 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::world::World;
@@ -93,6 +94,8 @@ impl World {
         let made = new_pipe().and_then(|output| Ok([output, new_pipe()?]));
         let made = made.and_then(|pipes| {
             self.hold(writer.row, &pipes)?;
+            // Of an earlier user of the row, if our predecessor died while it gave it back.
+            writer.row.dropped().iter().for_each(|dropped| dropped.store(0, Ordering::Release));
             self.connect(writer, &pipes)?;
             Ok(pipes)
         });
@@ -107,9 +110,10 @@ impl World {
     fn connect(&self, writer: &Writer<'_>, pipes: &Pipes) -> io::Result<()> {
         let [output, errors] = pipes;
         writer.row.set_outputs([os::pipe_inode(output.as_fd())?, os::pipe_inode(errors.as_fd())?]);
-        for (pipe, stream) in pipes.iter().zip(STREAMS) {
+        for ((pipe, stream), dropped) in pipes.iter().zip(STREAMS).zip(writer.row.dropped()) {
             let key = StreamKey { row: writer.row.index(), stream };
-            self.pump.attach(key, Arc::clone(pipe), self.target(writer.id, stream, writer.logs, writer.run));
+            let target = self.target(writer.id, stream, writer.logs, writer.run);
+            self.pump.attach(key, Arc::clone(pipe), target, Some(dropped));
         }
         Ok(())
     }
