@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::index::IndexWriter;
 use super::segments::{LogFolder, identity};
 use super::{Location, LogTarget, sys};
-use crate::os::Missing;
+use crate::os::{self, Missing};
 use crate::rules::rotation;
 
 /// An index that could not be opened (a full disk, perhaps) is tried again after this.
@@ -216,7 +216,7 @@ impl OpenFiles {
         self.make_room(self.files_max);
         let mut opened = LogFile::open(location, self.uses);
         // The limit is shared with everything else that the daemon has open.
-        while opened.as_ref().is_err_and(is_out_of_descriptors) && !self.files.is_empty() {
+        while opened.as_ref().is_err_and(os::is_out_of_descriptors) && !self.files.is_empty() {
             self.make_room(self.files.len());
             opened = LogFile::open(location, self.uses);
         }
@@ -233,10 +233,6 @@ impl OpenFiles {
             self.files.remove(&oldest);
         }
     }
-}
-
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 impl LogFile {

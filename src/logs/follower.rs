@@ -45,14 +45,10 @@ impl Follower {
                 known.source = source;
                 continue;
             }
-            match super::follow(std::slice::from_ref(&source), &query) {
-                Ok((said, one)) => {
-                    self.trails.extend(one.trails);
-                    lines.extend(said);
-                    keep_newest(&mut lines);
-                }
-                Err(_) => self.add_at(source, Place::default(), Splitter::default()),
-            }
+            let (said, one) = super::follow(std::slice::from_ref(&source), &query);
+            self.trails.extend(one.trails);
+            lines.extend(said.lines);
+            keep_newest(&mut lines);
         }
         lines.sort_by_key(|line| line.at);
         lines
@@ -254,29 +250,32 @@ impl Trail {
         let Successors { own, ahead } = log.successors(self.place.identity, self.place.highest_older)?;
         *name = own.map_or(Called::Nothing, Called::Segment);
         let newest = ahead.last().map_or(0, |(_, number)| *number);
-        let mut opened = Vec::new();
-        for (path, number) in ahead {
-            match log.read(&path) {
-                Ok(file) => opened.push((file.metadata()?.len(), file, number)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None), // gone just now: look again
-                Err(error) => return Err(error),
-            }
+        let (mut sizes, mut bytes_ahead) = (Vec::new(), 0);
+        for (name, _) in &ahead {
+            let Some(bytes) = log.bytes_of(name) else { return Ok(None) }; // gone just now: look again
+            sizes.push(bytes);
+            bytes_ahead += bytes;
         }
+        let mut left_out = 0;
+        while left_out + 1 < sizes.len() && bytes_ahead > BEHIND_BYTES_MAX {
+            bytes_ahead -= sizes[left_out];
+            left_out += 1;
+        }
+        // One at a time: a log may have thousands of segments.
+        let Some((name, number)) = ahead.get(left_out) else { return Ok(None) };
+        let file = match log.read(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
         // A cut in between would have put another file under the last name.
         if log.numbers()?.last().is_some_and(|highest| *highest > newest) {
             return Ok(None);
         }
-        let mut bytes_ahead: u64 = opened.iter().map(|(bytes, ..)| bytes).sum();
-        let mut left_out = 0;
-        while left_out + 1 < opened.len() && bytes_ahead > BEHIND_BYTES_MAX {
-            bytes_ahead -= opened[left_out].0;
-            found.skipped_bytes += opened[left_out].0;
-            left_out += 1;
-        }
         if left_out > 0 {
+            found.skipped_bytes += sizes[..left_out].iter().sum::<u64>();
             self.splitter.skip_to_next_line();
         }
-        Ok(opened.into_iter().nth(left_out).map(|(_, file, number)| (file, number)))
+        Ok(Some((file, *number)))
     }
 
     fn emit(&mut self, found: &mut Found, lines: impl IntoIterator<Item = (WallTime, Vec<u8>)>) {

@@ -151,6 +151,15 @@ pub struct LogQuery {
     pub since: Option<WallTime>,
 }
 
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// In time order.
+    pub lines: Vec<Line>,
+    /// Which files could not be read, and why: one whose folder its user has changed must not hide all others.
+    pub unread: Vec<String>,
+}
+
 /// One line of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {

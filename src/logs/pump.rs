@@ -22,8 +22,6 @@ const COMMANDS_MAX: usize = 2048;
 const TIME_STEP: Duration = Duration::from_millis(1);
 /// How long [`Pump::mark`] waits.
 const MARK_WAIT: Duration = Duration::from_secs(1);
-/// Logs that are open at a time, each with its index.
-const FILES_MAX: usize = 256;
 
 /// What the thread is asked to do.
 pub(super) enum Command {
@@ -62,23 +60,24 @@ impl Drop for Door {
 }
 
 impl Pump {
-    /// Starts the thread. `notices` is called on it and must not wait.
+    /// Starts the thread, which keeps at most `files_max` logs open. `notices` is called on it and must not wait.
     ///
     /// # Errors
     /// The kernel refuses a thread, an epoll or an eventfd.
-    pub fn start(notices: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
-        Self::start_with(Patience::default(), Box::new(Splice), notices)
+    pub fn start(files_max: usize, notices: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
+        Self::start_with(Patience::default(), Box::new(Splice), files_max, notices)
     }
 
     pub(super) fn start_with(
         patience: Patience,
         pour: Box<dyn Pour>,
+        files_max: usize,
         notices: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, inbox) = sync_channel(COMMANDS_MAX);
         let bell = Arc::new(Bell::new()?);
         let grown = Arc::new(watch::Sender::new(0));
-        let files = OpenFiles::new(pour, FILES_MAX);
+        let files = OpenFiles::new(pour, files_max);
         let worker = Worker::new(inbox, bell.clone(), grown.clone(), files, patience, Box::new(notices))?;
         std::thread::Builder::new().name("pm-logs".into()).stack_size(256 << 10).spawn(move || worker.run())?;
         Ok(Self { door: Arc::new(Door { commands: Some(commands), bell }), grown })

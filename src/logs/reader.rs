@@ -10,7 +10,7 @@ use super::follower::{Follower, Place};
 use super::index::Index;
 use super::lines::{LINE_BYTES_MAX, Splitter};
 use super::segments::{LogFolder, identity};
-use super::{Line, Location, LogQuery, Source};
+use super::{Line, Location, LogQuery, Reading, Source};
 use crate::model::WallTime;
 use crate::os::Missing;
 
@@ -22,34 +22,45 @@ const BLOCK_BYTES: u64 = 64 << 10;
 
 /// The newest lines over all sources in time order, an unfinished last line included. Blocks on the disk.
 ///
-/// At most 100,000 lines and 16 MiB.
-///
-/// # Errors
-/// A file exists and cannot be read. A file that does not exist has no lines.
-pub fn read(sources: &[Source], query: &LogQuery) -> io::Result<Vec<Line>> {
+/// At most 100,000 lines and 16 MiB. A file that does not exist has no lines.
+pub fn read(sources: &[Source], query: &LogQuery) -> Reading {
     let mut newest = Newest::new(query.lines);
+    let mut unread = Vec::new();
     for source in sources {
-        let mut tail = Tail::read(&source.location, query)?;
-        let mut lines = tail.lines();
-        lines.extend(tail.splitter.finish());
-        newest.take(source, lines);
+        match Tail::read(&source.location, query) {
+            Ok(mut tail) => {
+                let mut lines = tail.lines();
+                lines.extend(tail.splitter.finish());
+                newest.take(source, lines);
+            }
+            Err(error) => unread.push(refusal(source, &error)),
+        }
     }
-    Ok(newest.into_lines())
+    Reading { lines: newest.into_lines(), unread }
 }
 
-/// The same without unfinished lines, and a follower that continues exactly behind. Blocks on the disk.
-///
-/// # Errors
-/// A file exists and cannot be read.
-pub fn follow(sources: &[Source], query: &LogQuery) -> io::Result<(Vec<Line>, Follower)> {
+fn refusal(source: &Source, error: &io::Error) -> String {
+    format!("cannot read `{}`: {error}", source.location.path.display())
+}
+
+/// The same without unfinished lines, and a follower that continues exactly behind. What cannot be read is followed from
+/// its beginning as soon as it can. Blocks on the disk.
+pub fn follow(sources: &[Source], query: &LogQuery) -> (Reading, Follower) {
     let mut newest = Newest::new(query.lines);
-    let mut follower = Follower::default();
+    let (mut follower, mut unread) = (Follower::default(), Vec::new());
     for source in sources {
-        let mut tail = Tail::read(&source.location, query)?;
-        newest.take(source, tail.lines());
-        follower.add_at(source.clone(), tail.place, tail.splitter);
+        match Tail::read(&source.location, query) {
+            Ok(mut tail) => {
+                newest.take(source, tail.lines());
+                follower.add_at(source.clone(), tail.place, tail.splitter);
+            }
+            Err(error) => {
+                unread.push(refusal(source, &error));
+                follower.add_at(source.clone(), Place::default(), Splitter::default());
+            }
+        }
     }
-    Ok((newest.into_lines(), follower))
+    (Reading { lines: newest.into_lines(), unread }, follower)
 }
 
 /// The newest lines so far, each with the time that it is sorted by.

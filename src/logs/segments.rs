@@ -73,7 +73,12 @@ impl LogFolder {
 
     /// Whether this name is that file.
     pub(super) fn is_named(&self, name: &OsStr, file: (u64, u64)) -> bool {
-        self.folder.identity_of(name).is_ok_and(|found| found == file)
+        self.folder.look_at(name).is_ok_and(|found| found.identity == file)
+    }
+
+    /// How long this file is; `None`: there is none.
+    pub(super) fn bytes_of(&self, name: &OsStr) -> Option<u64> {
+        self.folder.look_at(name).ok().map(|found| found.bytes)
     }
 
     /// Finds what comes after the file with this identity; after one that has no name any more comes everything
@@ -84,7 +89,7 @@ impl LogFolder {
         let after = own.unwrap_or(highest_older);
         let ahead = numbers.iter().filter(|number| **number > after);
         let mut ahead: Vec<(OsString, u64)> = ahead.map(|number| (self.segment(*number), *number)).collect();
-        if self.folder.identity_of(&self.name).is_ok_and(|found| found != file) {
+        if self.folder.look_at(&self.name).is_ok_and(|found| found.identity != file) {
             ahead.push((self.name.clone(), numbers.last().copied().unwrap_or(0)));
         }
         Ok(Successors { own: own.map(|number| self.segment(number)), ahead })

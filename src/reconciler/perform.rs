@@ -235,7 +235,7 @@ impl Execution {
         let sources = [source(Stream::Stdout), source(Stream::Stderr)];
         let (reply, lines) = oneshot::channel();
         let read = move || {
-            let lines = logs::read(&sources, &LogQuery { lines: LAST_LINES, since }).unwrap_or_default();
+            let lines = logs::read(&sources, &LogQuery { lines: LAST_LINES, since }).lines;
             let _ = reply.send(lines);
         };
         if self.surroundings.reader.submit(Box::new(read)).is_err() {

@@ -34,9 +34,9 @@ pub(super) async fn appears(surroundings: &Surroundings, subject: &Subject, patt
     let (lines, mut follower) = loop {
         let sources = sources.clone();
         match blocking(surroundings, move || logs::follow(&sources, &query)).await {
-            Some(Ok(begun)) => break begun,
+            Some((reading, follower)) if reading.unread.is_empty() => break (reading.lines, follower),
             // A file that cannot be read now, or too much to do: the deadline is the lifecycle's.
-            Some(Err(_)) | None => sleep(HOLD).await,
+            Some(_) | None => sleep(HOLD).await,
         }
     };
     if matches(&lines) {

@@ -22,8 +22,10 @@ pub(super) type Sessions = LazyCell<BTreeMap<u32, Vec<u32>>>;
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 /// The pipes by rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outputs {
+    /// New pipes get lower descriptors than this: the last ones are for others.
+    descriptors_end: u64,
     rows: Mutex<BTreeMap<u32, Entry>>,
     made: Condvar,
 }
@@ -36,6 +38,15 @@ enum Entry {
 }
 
 impl Outputs {
+    /// None yet; new ones get descriptors below `descriptors_end`.
+    pub fn below(descriptors_end: u64) -> Self {
+        Self { descriptors_end, rows: Mutex::default(), made: Condvar::new() }
+    }
+
+    fn make(&self) -> io::Result<Arc<OwnedFd>> {
+        os::below(os::output_pipe()?, self.descriptors_end).map(Arc::new)
+    }
+
     /// The pipes of a row. `None`: they are for the caller to make, and to [`Self::put`]; everybody else waits.
     fn get_or_claim(&self, row: u32) -> Option<Pipes> {
         let mut rows = self.lock();
@@ -91,7 +102,7 @@ impl World {
             }
             return Ok((pipes, true));
         }
-        let made = new_pipe().and_then(|output| Ok([output, new_pipe()?]));
+        let made = self.outputs.make().and_then(|output| Ok([output, self.outputs.make()?]));
         let made = made.and_then(|pipes| {
             self.hold(writer.row, &pipes)?;
             // Of an earlier user of the row, if our predecessor died while it gave it back.

@@ -82,6 +82,8 @@ fn links_lead_neither_the_writer_nor_the_readers_to_files_of_root() {
         assert!(!shown.stdout.contains("of root"), "{shown}");
     }
     wait_until("a log without times is written", SOON, || sandbox.path("logs/index.log.2").exists());
+    // What cannot be read is named, and hides nothing else.
+    sandbox.pm(&["logs"]).ok().says(&["line ", "logs/file.log", "logs/hard.log"]);
     assert_eq!(sandbox.read("secret"), "of root\n");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing new in root's folder");
     // What stood in the way is gone: nothing needs to be restarted.

@@ -29,6 +29,15 @@ pub enum Missing {
     IsMade,
 }
 
+/// What has a name in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Device and inode number.
+    pub identity: (u64, u64),
+    /// Its size.
+    pub bytes: u64,
+}
+
 /// A folder that was reached without following a link of a stranger.
 ///
 /// A link is followed if root, we or the owner of the files made it. From the first folder on that the owner of the
@@ -87,11 +96,11 @@ impl Folder {
         Ok(File::from(file))
     }
 
-    /// Device and inode number of what has this name; of a link itself.
+    /// What has this name; a link is not followed.
     ///
     /// # Errors
     /// As `fstatat(2)`.
-    pub fn identity_of(&self, name: &OsStr) -> io::Result<(u64, u64)> {
+    pub fn look_at(&self, name: &OsStr) -> io::Result<Named> {
         let name = c_string(name.as_bytes())?;
         let mut found = empty_stat();
         let flags = libc::AT_SYMLINK_NOFOLLOW;
@@ -99,7 +108,8 @@ impl Folder {
             // SAFETY: a terminated name, and a `stat` to write into.
             checked(unsafe { libc::fstatat(self.fd.as_raw_fd(), name.as_ptr(), &raw mut found, flags) })
         })?;
-        Ok((found.st_dev, found.st_ino))
+        let bytes = u64::try_from(found.st_size).unwrap_or(0);
+        Ok(Named { identity: (found.st_dev, found.st_ino), bytes })
     }
 
     /// Renames within the folder.

@@ -26,7 +26,7 @@ mod usage;
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
-pub use folder::{Folder, Missing};
+pub use folder::{Folder, Missing, Named};
 pub use heir::Heir;
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
