@@ -635,7 +635,7 @@ fn a_gap_lies_between_two_lines_and_is_on_record_until_it_is_told() {
         assert_eq!(next_record.load(Ordering::SeqCst), 0, "the gap is over");
         let text = fs::read_to_string(yard.log("out.log")).unwrap();
         let strange: Vec<&str> = text.lines().filter(|line| !written.iter().any(|whole| whole == line)).collect();
-        let half = if room % 15 == 0 { 0 } else { 1 };
+        let half = usize::from(room % 15 != 0);
         assert_eq!(strange.len(), half, "only the line in which the gap begins: {strange:?}");
         assert!(text.ends_with(&format!("{}\n", written[written.len() - 1])));
         assert!(text.lines().count() >= 100 + room / 15);

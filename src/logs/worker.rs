@@ -394,10 +394,8 @@ impl Worker {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         tell_dropped(&self.notices, flow);
         flow.end_gap();
-        if let Some(blockage) = flow.blockage.take() {
-            if let Some(at) = blockage.wake_at {
-                self.retries.remove(&(at, token));
-            }
+        if let Some(at) = flow.blockage.take().and_then(|blockage| blockage.wake_at) {
+            self.retries.remove(&(at, token));
         }
     }
 

@@ -50,7 +50,7 @@ fn many_viewers_of_logs_with_many_segments_leave_a_way_in_and_harm_no_app() {
         let all = ["logs", "-f", "--lines", "10000"];
         let one = format!("app{}", n % APPS);
         let mut command = sandbox.command(&all);
-        if n % 4 != 0 {
+        if !n.is_multiple_of(4) {
             command.arg(one);
         }
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()

@@ -146,11 +146,11 @@ impl Folder {
         entries.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    fn open_or_make(&self, name: &OsStr, mode: libc::c_int) -> io::Result<File> {
+    fn open_or_make(&self, name: &OsStr, access: libc::c_int) -> io::Result<File> {
         let name = c_string(name.as_bytes())?;
         let fd = self.fd.as_fd();
         for _ in 0..OPEN_TRIES {
-            match self.with_rights(|| open_at(fd, &name, mode | SAFE_FLAGS, 0)) {
+            match self.with_rights(|| open_at(fd, &name, access | SAFE_FLAGS, 0)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => {
                     let file = opened?;
@@ -158,11 +158,11 @@ impl Folder {
                     return Ok(File::from(file));
                 }
             }
-            let flags = mode | SAFE_FLAGS | libc::O_CREAT | libc::O_EXCL;
+            let flags = access | SAFE_FLAGS | libc::O_CREAT | libc::O_EXCL;
             match self.with_rights(|| open_at(fd, &name, flags, 0o600)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {} // made just now: look at it
-                made => {
-                    let file = made?;
+                created => {
+                    let file = created?;
                     self.give_to_owner(file.as_fd())?;
                     return Ok(File::from(file));
                 }

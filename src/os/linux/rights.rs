@@ -22,8 +22,7 @@ type CapabilitySets = [u32; 6];
 /// who may signal it stay the same.
 #[derive(Debug)]
 pub(super) struct FileRights {
-    own_uid: u32,
-    own_gid: u32,
+    own_ids: (u32, u32),
     own_groups: Vec<libc::gid_t>,
     own_capabilities: CapabilitySets,
     /// Another thread must not give back what this one has taken.
@@ -57,10 +56,9 @@ impl FileRights {
 
     fn in_the_name_of(identity: &Identity) -> io::Result<Self> {
         // SAFETY: no pointers are passed.
-        let (own_uid, own_gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+        let own_ids = unsafe { (libc::geteuid(), libc::getegid()) };
         let rights = Self {
-            own_uid,
-            own_gid,
+            own_ids,
             own_groups: groups()?,
             own_capabilities: capabilities()?,
             _stays_on_its_thread: std::marker::PhantomData,
@@ -74,7 +72,7 @@ impl FileRights {
 impl Drop for FileRights {
     fn drop(&mut self) {
         // The process's own ids and what it had a moment ago are always allowed; a supplementary group less is no danger.
-        let _ = set_file_ids(self.own_uid, self.own_gid);
+        let _ = set_file_ids(self.own_ids.0, self.own_ids.1);
         let _ = set_capabilities(&self.own_capabilities);
         let _ = set_groups(&self.own_groups);
     }
