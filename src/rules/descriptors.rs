@@ -5,6 +5,9 @@ const OWN: u64 = 48;
 /// What is open for a moment only: reading logs, writing the state, the journal.
 const PASSING: usize = 8;
 
+/// Connections at least for commands that follow nothing.
+const QUICK: usize = 4;
+
 /// Who may have how many files and connections open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorShares {
@@ -26,13 +29,14 @@ impl DescriptorShares {
     /// Under a limit of open files.
     pub fn of(limit: u64) -> Self {
         let room = usize::try_from(limit.saturating_sub(OWN)).unwrap_or(usize::MAX);
-        let connections = (room / 8).clamp(4, 256);
+        let (observers, changes) = ((room / 16).clamp(2, 64), (room / 32).clamp(2, 64));
+        let connections = (room / 8).clamp(observers + changes + QUICK, 256);
         Self {
             log_files: (room / 16).clamp(1, 256),
             connections,
-            observers: (connections / 2).min(64),
-            changes: (connections / 4).clamp(2, 64),
-            followed_files: (room / 8).clamp(2, 1 << 20),
+            observers,
+            changes,
+            followed_files: (room / 4).clamp(2, 1 << 20),
             kept_free: connections + PASSING,
         }
     }
@@ -43,14 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_limit_leaves_most_to_the_apps_and_a_way_in_for_commands() {
+    fn every_limit_leaves_room_for_apps_and_a_way_in_for_commands() {
         for limit in [0, 20, 64, 100, 128, 256, 1024, 4096, 65_536, 1 << 20, u64::MAX] {
             let shares = DescriptorShares::of(limit);
-            assert!(shares.observers < shares.connections, "{limit}: {shares:?}");
+            assert!(shares.observers + shares.changes < shares.connections, "{limit}: {shares:?}");
             assert!(shares.observers >= 1 && shares.log_files >= 1 && shares.followed_files >= 2);
             let others = 2 * shares.log_files + shares.followed_files + shares.kept_free;
             if limit >= 128 {
-                assert!(others as u64 <= (limit - OWN) / 2, "{limit}: {shares:?}");
+                assert!(others as u64 <= (limit - OWN) / 3 * 2, "{limit}: {shares:?}");
             }
         }
         let large = DescriptorShares::of(1 << 20);

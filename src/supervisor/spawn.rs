@@ -317,6 +317,9 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
     let errno = error.raw_os_error().unwrap_or(0);
     // The text of an `io::Error` ends with the number, which the record holds by itself.
     let mut message = error.to_string().split(" (os error").next().unwrap_or_default().to_owned();
+    if os::is_out_of_descriptors(error) {
+        message += "; raise the daemon's limit of open files (`ulimit -n`, `LimitNOFILE=`)";
+    }
     if stage == SpawnStage::Exec
         && error.kind() == io::ErrorKind::NotFound
         && let Some(interpreter) = os::missing_interpreter(Path::new(subject))

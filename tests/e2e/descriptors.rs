@@ -86,7 +86,7 @@ fn more_apps_than_the_limit_allows_are_refused_with_the_reason_and_the_others_ru
     sandbox.ecosystem(&apps(60));
     let output = sandbox.pm(&["apply"]);
     assert_ne!(output.status, 0, "{output}");
-    output.says(&["Too many open files"]);
+    output.says(&["Too many open files", "ulimit -n"]);
     let running: Vec<_> = sandbox.list().into_iter().filter(|instance| instance.phase == "running").collect();
     assert!(running.len() >= 10, "{} run", running.len());
     let instance = running[0].clone();
