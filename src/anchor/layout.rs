@@ -5,8 +5,8 @@
 //! | part | offset | bytes |
 //! | --- | --- | --- |
 //! | [`Header`] | 0 | 4,096 |
-//! | [`RowCells`] × 4,096 | 4,096 | 589,824 |
-//! | [`HeldCells`] × 8,192 | 593,920 | 131,072 |
+//! | [`RowCells`] × 4,096 | 4,096 | 655,360 |
+//! | [`HeldCells`] × 8,192 | 659,456 | 131,072 |
 //!
 //! Header:
 //!
@@ -45,6 +45,7 @@
 //! | 112 | 8 | start time, boot clock ms | daemon |
 //! | 120 | 8 | time of the last exit, boot clock ms; 0 = none yet | anchor |
 //! | 128 | 16 | inode numbers of the pipes of its outputs; 0 = none | daemon |
+//! | 144 | 16 | output that was thrown away, per output; 0 = none | daemon (`logs`) |
 
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
@@ -126,6 +127,7 @@ pub(super) struct RowCells {
     pub started_boot: AtomicU64,
     pub exited_boot: AtomicU64,
     pub outputs: [AtomicU64; 2],
+    pub dropped: [AtomicU64; 2],
 }
 
 /// One held descriptor. `kind` 0 = empty; written last, cleared first.
@@ -145,8 +147,8 @@ pub(super) struct Layout {
 }
 
 const _: () = {
-    assert!(size_of::<Header>() == 4096 && size_of::<RowCells>() == 144 && size_of::<HeldCells>() == 16);
-    assert!(size_of::<Layout>() == 4096 + 4096 * 144 + 8192 * 16);
+    assert!(size_of::<Header>() == 4096 && size_of::<RowCells>() == 160 && size_of::<HeldCells>() == 16);
+    assert!(size_of::<Layout>() == 4096 + 4096 * 160 + 8192 * 16);
     assert!(offset_of!(Header, boot_id) == 16 && offset_of!(Header, home_id) == 32);
     assert!(offset_of!(Header, daemon_starts) == 48 && offset_of!(Header, killpoint_hits) == 56);
     assert!(offset_of!(Header, anchor_born) == 80 && offset_of!(Header, mirror_was) == 96);
@@ -154,6 +156,6 @@ const _: () = {
     assert!(offset_of!(RowCells, pid) == 8 && offset_of!(RowCells, exit_status) == 20);
     assert!(offset_of!(RowCells, record) == 40 && size_of::<RecordCells>() == 72);
     assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
-    assert!(offset_of!(RowCells, outputs) == 128);
-    assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 593_920);
+    assert!(offset_of!(RowCells, outputs) == 128 && offset_of!(RowCells, dropped) == 144);
+    assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 659_456);
 };

@@ -177,7 +177,7 @@ fn head(table: &Table) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// The row as eighteen words, in the order of the layout.
+/// The row as words, in the order of the layout; without what was thrown away of its output, which changes too often.
 fn image(cells: &RowCells) -> [u8; CELL_BYTES] {
     let pair = |low: i32, high: i32| u64::from(low.cast_unsigned()) | u64::from(high.cast_unsigned()) << 32;
     let mut words = [0; CELL_BYTES / 8];

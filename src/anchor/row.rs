@@ -14,6 +14,7 @@
 //! Every other move is refused. Generation and state share one word, so both change at once.
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::layout::{Header, RecordCells, RowCells};
@@ -170,6 +171,12 @@ impl Row {
     /// The inode numbers of the pipes of standard output and standard error; 0 = none.
     pub fn outputs(self) -> [u64; 2] {
         self.cells.outputs.each_ref().map(|cell| cell.load(Acquire))
+    }
+
+    /// What was thrown away of both outputs and not told yet, as the log writer records it; 0 = nothing.
+    pub fn dropped(self) -> [&'static AtomicU64; 2] {
+        let [output, errors] = &self.cells.dropped;
+        [output, errors]
     }
 
     /// Records the pipes, by which they are found in the app's processes if nobody else holds them any more.

@@ -31,7 +31,7 @@ pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer 
 pub(super) async fn apply(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
     let ApplyRequest { proposed, options } = answer::read(&body)?;
     drop(body);
-    let (outlet, response) = context.followers.open()?;
+    let (outlet, response) = context.followers.open_change()?;
     let accepted = context.reconciler.apply(proposed, options, by).await?;
     Ok(told(outlet, response, vec![accepted], context.warnings.take(), None))
 }
@@ -47,7 +47,7 @@ pub(super) async fn edit(
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let targets = select(&desired, &selection)?;
     check(&edit, &targets)?;
-    let (outlet, response) = context.followers.open()?;
+    let (outlet, response) = context.followers.open_change()?;
     let accepted = context.reconciler.edit(targets, edit, by).await?;
     let warnings = context.warnings.take();
     let is_last = Query::parse(query.as_deref().unwrap_or_default()).flag("leave");
@@ -55,7 +55,7 @@ pub(super) async fn edit(
 }
 
 pub(super) async fn shut_down(State(context): State<Context>, Extension(by): Extension<Actor>) -> Answer {
-    let (outlet, response) = context.followers.open()?;
+    let (outlet, response) = context.followers.open_change()?;
     let accepted = context.reconciler.shut_down(by).await?;
     let warnings = context.warnings.take();
     Ok(told(outlet, response, accepted, warnings, Some((context, Leave::ShutDown))))

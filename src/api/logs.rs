@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Context;
 use super::answer::{self, Answer, Failed};
@@ -12,7 +13,7 @@ use super::apps::files;
 use super::rows::{Due, Scene, with_forgotten};
 use super::select::select;
 use super::stream::Outlet;
-use crate::logs::{self, Follower, Line, LogQuery, Source};
+use crate::logs::{self, Follower, Line, Location, LogQuery, Reading, Source};
 use crate::model::{App, AppId, Desired, InstanceId, Live, Stream, WallTime};
 use crate::os;
 use crate::reconciler::Waiting;
@@ -22,7 +23,7 @@ use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, P
 const LINES_MAX: usize = 10_000;
 /// Lines that are shown when no number is asked for, as PM2 does.
 const LINES_DEFAULT: usize = 15;
-/// Log files that one follower may hold open.
+/// Log files that one follower may keep open, where the limit of open files allows it.
 const SOURCES_MAX: usize = 4096;
 /// A line without its end is shown after this.
 const HOLD: Duration = Duration::from_millis(200);
@@ -34,16 +35,20 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let default = if query.since.is_some() { LINES_MAX } else { LINES_DEFAULT };
     let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since };
     if !query.follow {
-        let lines = context.read(move || logs::read(&sources, &wanted)).await?.map_err(unreadable)?;
-        return Ok(answer::json(&LogsAnswer { format: FORMAT, lines: lines.into_iter().map(shown).collect() }));
+        let count = sources.len();
+        let reading = readable(context.read(move || logs::read(&sources, &wanted)).await?, count)?;
+        let lines = reading.lines.into_iter().map(shown).collect();
+        return Ok(answer::json(&LogsAnswer { format: FORMAT, lines, unread: reading.unread }));
     }
     let (outlet, response) = context.followers.open()?;
+    let files = context.followers.files(sources.len())?;
     let first = sources.clone();
-    let (lines, follower) = context.read(move || logs::follow(&first, &wanted)).await?.map_err(unreadable)?;
-    let following = Following { context, query, began, sources, follower: Some(follower) };
+    let (reading, follower) = context.read(move || logs::follow(&first, &wanted)).await?;
+    let reading = readable(reading, sources.len())?;
+    let following = Following { context, query, began, sources, follower: Some(follower), files };
     tokio::spawn(async move {
         tokio::select! {
-            () = following.run(&outlet, lines) => {}
+            () = following.run(&outlet, reading) => {}
             () = outlet.closed() => {}
         }
     });
@@ -69,7 +74,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
             if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX)
                 && paths_seen.insert(path.clone())
             {
-                sources.push(Source { instance: instance.clone(), stream, path });
+                let location = Location::of(path, stream, &spec.logs, &spec.run);
+                sources.push(Source { instance: instance.clone(), stream, location });
             }
         }
     }
@@ -90,13 +96,18 @@ struct Following {
     /// All that were there at some time since then.
     sources: Vec<Source>,
     follower: Option<Follower>,
+    /// One per source.
+    files: OwnedSemaphorePermit,
 }
 
 impl Following {
-    async fn run(mut self, outlet: &Outlet, lines: Vec<Line>) {
+    async fn run(mut self, outlet: &Outlet, reading: Reading) {
         let mut growth = self.context.log_growth.clone();
         let mut changes = self.context.supervisor.changes();
-        if !send(outlet, lines).await {
+        for why in reading.unread {
+            outlet.send(&LogMessage::Unread { why }).await;
+        }
+        if !send(outlet, reading.lines).await {
             return;
         }
         loop {
@@ -117,7 +128,7 @@ impl Following {
                     if revision.is_err() {
                         return;
                     }
-                    let Some(lines) = self.reselect().await else { return };
+                    let Some(lines) = self.reselect(outlet).await else { return };
                     if !send(outlet, lines).await {
                         return;
                     }
@@ -144,17 +155,18 @@ impl Following {
     /// Copies come and go while we listen. What new ones have said already is the answer; those that are gone are
     /// listened to until the end, since their last words may still be on their way. `None` if the disk is not read any
     /// more.
-    async fn reselect(&mut self) -> Option<Vec<Line>> {
+    async fn reselect(&mut self, outlet: &Outlet) -> Option<Vec<Line>> {
         let Ok(now) = sources(&self.context, &self.query).await else { return Some(Vec::new()) };
         let new: Vec<Source> = now.iter().filter(|source| !self.sources.contains(source)).cloned().collect();
         if new.is_empty() {
             return Some(Vec::new());
         }
         let is_full = self.sources.len() + new.len() > SOURCES_MAX;
-        let is_renamed = |old: &Source| new.iter().any(|new| new.path == old.path);
+        let is_renamed = |old: &Source| new.iter().any(|new| new.location.path == old.location.path);
         let is_over = |old: &mut Source| !now.contains(old) && (is_full || is_renamed(old));
         let over: Vec<Source> = self.sources.extract_if(.., is_over).filter(|old| !is_renamed(old)).collect();
         self.sources.extend(new.iter().cloned());
+        let new = self.with_room(new, over.len(), outlet).await;
         let (mut follower, began) = (self.follower.take()?, self.began);
         let work = move || {
             for source in over {
@@ -166,6 +178,26 @@ impl Following {
         let (follower, lines) = self.context.read(work).await.ok()?;
         self.follower = Some(follower);
         Some(lines)
+    }
+}
+
+impl Following {
+    /// Those of the new sources that a file may be kept open for; the others are told.
+    async fn with_room(&mut self, new: Vec<Source>, over: usize, outlet: &Outlet) -> Vec<Source> {
+        drop(self.files.split(over));
+        match self.context.followers.files(new.len()) {
+            Ok(more) => {
+                self.files.merge(more);
+                new
+            }
+            Err(problem) => {
+                for source in new {
+                    let why = format!("cannot read `{}`: {}", source.location.path.display(), problem.message);
+                    outlet.send(&LogMessage::Unread { why }).await;
+                }
+                Vec::new()
+            }
+        }
     }
 }
 
@@ -182,7 +214,10 @@ fn shown(line: Line) -> LogLine {
     LogLine::new(line.at, line.instance, line.stream, line.text)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn unreadable(error: std::io::Error) -> Problem {
-    Problem::new(ProblemCode::NotRead, format!("a log file cannot be read: {error}"))
+/// If nothing at all can be read, that is the answer.
+fn readable(reading: Reading, sources: usize) -> Result<Reading, Problem> {
+    match reading.unread.first() {
+        Some(message) if reading.unread.len() == sources => Err(Problem::new(ProblemCode::NotRead, message.clone())),
+        _ => Ok(reading),
+    }
 }

@@ -28,13 +28,11 @@ use crate::events::Events;
 use crate::model::{Moment, WallTime};
 use crate::os::Worker;
 use crate::reconciler::Reconciler;
+use crate::rules::DescriptorShares;
 use crate::sensors::Usage;
 use crate::supervisor::Supervisor;
 
 pub use serve::serve;
-
-/// Most followers (log, event and progress streams) at a time.
-const FOLLOWERS_MAX: usize = 64;
 
 /// Everything that an answer may need; cheap to clone.
 #[derive(Clone, Debug)]
@@ -57,8 +55,10 @@ pub struct Context {
     pub leave: mpsc::Sender<Leave>,
     /// Threads for reading logs from the disk.
     pub reader: Worker,
-    /// Room for followers; `Followers::default()`.
+    /// Room for followers.
     pub followers: Followers,
+    /// Connections at a time; further ones wait in the kernel's backlog.
+    pub connections_max: usize,
     /// What the next person is to be told.
     pub warnings: Warnings,
 }
@@ -89,13 +89,19 @@ pub enum Leave {
     ShutDown,
 }
 
-/// Counts streams.
+/// Counts streams, and the files that are kept open for them.
 #[derive(Clone, Debug)]
-pub struct Followers(Arc<Semaphore>);
+pub struct Followers {
+    observers: Arc<Semaphore>,
+    changes: Arc<Semaphore>,
+    files: Arc<Semaphore>,
+}
 
-impl Default for Followers {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(FOLLOWERS_MAX)))
+impl Followers {
+    /// As many as these shares allow.
+    pub fn new(shares: &DescriptorShares) -> Self {
+        let room = |count| Arc::new(Semaphore::new(count));
+        Self { observers: room(shares.observers), changes: room(shares.changes), files: room(shares.followed_files) }
     }
 }
 

@@ -25,16 +25,16 @@ use crate::model::Actor;
 use crate::os;
 use crate::wire::{self, Problem, ProblemCode};
 
-/// Connections at a time; further ones wait in the kernel's backlog.
-const CONNECTIONS_MAX: usize = 256;
 /// Largest request body: a resolved file of thousands of apps.
 const BODY_BYTES_MAX: usize = 32 << 20;
 /// A request head that is not complete by then is given up.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long answers in flight may take once the daemon leaves.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Pause after a failed accept (no file descriptors left), so that the loop does not spin.
+/// Pause after a failed accept, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection may take that was accepted with the last descriptor.
+const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers on `listener` until `stop` becomes true (or its sender is gone), then lets answers in flight end.
 ///
@@ -47,7 +47,8 @@ pub fn serve(
 ) -> io::Result<impl Future<Output = ()> + use<>> {
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
-    Ok(accept_loop(listener, router(context), stop))
+    let connections_max = context.connections_max;
+    Ok(accept_loop(listener, connections_max, router(context), stop))
 }
 
 pub(super) fn router(context: Context) -> Router {
@@ -72,8 +73,10 @@ pub(super) fn router(context: Context) -> Router {
         .with_state(context)
 }
 
-async fn accept_loop(listener: UnixListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+async fn accept_loop(listener: UnixListener, connections_max: usize, router: Router, mut stop: watch::Receiver<bool>) {
+    let room = Arc::new(Semaphore::new(connections_max));
+    // Given up for a connection when there is no other descriptor left: a person still gets an answer.
+    let mut spare = os::open_null().ok();
     loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await.ok()?;
@@ -85,14 +88,35 @@ async fn accept_loop(listener: UnixListener, router: Router, mut stop: watch::Re
                 Some((permit, Ok((stream, _)))) => {
                     tokio::spawn(converse(stream, permit, router.clone(), stop.clone()));
                 }
-                Some((_, Err(_))) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                Some((permit, Err(error))) => {
+                    if os::is_out_of_descriptors(&error) && spare.take().is_some() {
+                        accept_last(&listener, permit, &router, &stop).await;
+                        spare = os::open_null().ok();
+                    } else {
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        spare = spare.or_else(|| os::open_null().ok());
+                    }
+                }
                 None => break,
             },
         }
     }
     drop(listener);
-    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(LEAVE_TIMEOUT, room.acquire_many(all)).await;
+}
+
+/// Answers one connection before the next is accepted: there is one descriptor for all of them.
+async fn accept_last(
+    listener: &UnixListener,
+    permit: OwnedSemaphorePermit,
+    router: &Router,
+    stop: &watch::Receiver<bool>,
+) {
+    if let Ok(Ok((stream, _))) = tokio::time::timeout(ACCEPT_PAUSE, listener.accept()).await {
+        let conversation = converse(stream, permit, router.clone(), stop.clone());
+        let _ = tokio::time::timeout(LAST_TIMEOUT, conversation).await;
+    }
 }
 
 /// One connection from first request to last.

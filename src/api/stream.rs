@@ -52,17 +52,42 @@ impl Stream for Messages {
 }
 
 impl Followers {
-    /// Opens a stream, if there is room for one more.
+    /// Opens a stream for an observer, if there is room for one more.
     ///
     /// # Errors
     /// There is not.
     pub(super) fn open(&self) -> Result<(Outlet, Response), Problem> {
-        let room = self.0.clone().try_acquire_owned().map_err(|_| {
+        let busy = || {
             Problem::new(ProblemCode::Busy, "too many commands follow the daemon already")
                 .hint("end some of them (`pm logs -f`, `pm events --follow`), then try again")
-        })?;
-        let (queue, messages) = mpsc::channel(QUEUE_MAX);
-        let body = Sse::new(Messages { queue: messages, _room: room });
-        Ok((Outlet { queue }, body.keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()))
+        };
+        self.observers.clone().try_acquire_owned().map_err(|_| busy()).map(stream)
     }
+
+    /// Opens a stream for a change: observers leave room for it.
+    ///
+    /// # Errors
+    /// Too many changes are under way.
+    pub(super) fn open_change(&self) -> Result<(Outlet, Response), Problem> {
+        let busy = || Problem::new(ProblemCode::Busy, "too many commands wait for changes already").hint("try again");
+        self.changes.clone().try_acquire_owned().map_err(|_| busy()).map(stream)
+    }
+
+    /// Room for so many log files that are kept open.
+    ///
+    /// # Errors
+    /// The limit of open files does not allow that many.
+    pub(super) fn files(&self, count: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.files.clone().try_acquire_many_owned(count).map_err(|_| {
+            Problem::new(ProblemCode::Busy, "too many log files are followed already")
+                .hint("follow fewer apps, end other `pm logs -f`, or raise the limit of open files (`ulimit -n`)")
+        })
+    }
+}
+
+fn stream(room: OwnedSemaphorePermit) -> (Outlet, Response) {
+    let (queue, messages) = mpsc::channel(QUEUE_MAX);
+    let body = Sse::new(Messages { queue: messages, _room: room });
+    (Outlet { queue }, body.keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }

@@ -13,6 +13,7 @@ use crate::logs::{Notice, Pump};
 use crate::model::{Fact, Subject};
 use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
 use crate::reconciler::{Keeper, Reconciler, Surroundings};
+use crate::rules::DescriptorShares;
 use crate::sensors;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Listeners, Outputs, Supervisor, World};
@@ -80,7 +81,9 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     for message in warnings.clone() {
         events.tell(Subject::Daemon, Fact::Trouble { message });
     }
-    let pump = Pump::start(notices(events.clone())).map_err(at("start the log pump"))?;
+    let files_max = os::file_limit().map_err(at("find out how many files may be open"))?;
+    let shares = DescriptorShares::of(files_max);
+    let pump = Pump::start(shares.log_files, notices(events.clone())).map_err(at("start the log pump"))?;
     let table = inherited.table;
     let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
     let keeper = Keeper::new(store, storing, table);
@@ -89,7 +92,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         table,
         anchor: inherited.link,
         pump: pump.clone(),
-        outputs: Outputs::default(),
+        outputs: Outputs::below(files_max.saturating_sub(shares.kept_free as u64)),
         events: events.clone(),
         listeners: Listeners::default(),
         spawners: Worker::start("pm-spawn", SPAWNERS, SPAWNS_MAX).map_err(at("start the spawning threads"))?,
@@ -136,7 +139,8 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         },
         leave,
         reader,
-        followers: Followers::default(),
+        followers: Followers::new(&shares),
+        connections_max: shares.connections,
         warnings: Warnings::new(warnings),
     };
     let signals = ShutdownSignals::new().map_err(at("listen for signals"))?;

@@ -1,17 +1,20 @@
 //! The files that the pump has open: looked at before every batch, cut, and closed when there are too many.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
 
 use super::index::IndexWriter;
-use super::segments::identity;
-use super::{LogTarget, segments, sys};
+use super::segments::{LogFolder, identity};
+use super::{Location, LogTarget, sys};
+use crate::os::{self, Missing};
 use crate::rules::rotation;
+
+/// An index that could not be opened (a full disk, perhaps) is tried again after this.
+const INDEX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The step that moves bytes; replaced in tests by a disk that is full.
 pub(super) trait Pour: Send {
@@ -31,18 +34,22 @@ impl Pour for Splice {
 /// Why a log cannot take bytes now.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LogError {
-    #[error("cannot create the folder of `{0}`")]
-    Folder(PathBuf, #[source] io::Error),
-    #[error("cannot open `{0}`")]
-    Open(PathBuf, #[source] io::Error),
-    #[error("cannot write `{0}`")]
-    Write(PathBuf, #[source] io::Error),
+    #[error("cannot open `{}`", .0.path.display())]
+    Open(Location, #[source] io::Error),
+    #[error("cannot write `{}`", .0.path.display())]
+    Write(Location, #[source] io::Error),
 }
 
 impl LogError {
     fn cause(&self) -> &io::Error {
         match self {
-            Self::Folder(_, cause) | Self::Open(_, cause) | Self::Write(_, cause) => cause,
+            Self::Open(_, cause) | Self::Write(_, cause) => cause,
+        }
+    }
+
+    fn location(&self) -> &Location {
+        match self {
+            Self::Open(location, _) | Self::Write(location, _) => location,
         }
     }
 
@@ -56,18 +63,21 @@ impl LogError {
         format!("{self}: {}; {}", self.cause(), self.next_step())
     }
 
-    fn next_step(&self) -> &'static str {
+    fn next_step(&self) -> String {
+        const ANOTHER: &str = "name another file in `out_file` or `error_file`";
         match self.cause().raw_os_error() {
-            Some(libc::ENOSPC | libc::EDQUOT) => "free some space there",
+            Some(libc::ENOSPC | libc::EDQUOT) => "free some space there".to_owned(),
             Some(libc::EACCES | libc::EPERM) => {
-                "let the daemon's user write there, or name another file in `out_file` or `error_file`"
+                let account = self.location().account.as_ref();
+                let writer = account.map_or("the daemon's user".to_owned(), |account| format!("`{}`", account.user));
+                format!("let {writer} write there, or {ANOTHER}")
             }
-            Some(libc::EROFS) => "that disk is read-only: name another file in `out_file` or `error_file`",
-            Some(libc::EISDIR | libc::ENOTDIR | libc::EEXIST | libc::ENXIO) => {
-                "something else stands there: move it away, or name another file in `out_file` or `error_file`"
+            Some(libc::EROFS) => format!("that disk is read-only: {ANOTHER}"),
+            Some(libc::EISDIR | libc::ENOTDIR | libc::EEXIST | libc::ENXIO | libc::ELOOP) => {
+                format!("something else stands there: move it away, or {ANOTHER}")
             }
-            Some(libc::EMFILE | libc::ENFILE) => "too many files are open: raise the limit (`ulimit -n`)",
-            _ => "it is tried again every second; or name another file in `out_file` or `error_file`",
+            Some(libc::EMFILE | libc::ENFILE) => "too many files are open: raise the limit (`ulimit -n`)".to_owned(),
+            _ => format!("it is tried again every second; or {ANOTHER}"),
         }
     }
 }
@@ -82,14 +92,15 @@ struct LogFile {
     is_regular: bool,
     /// Cutting failed; tried again when the file is this long.
     cut_again_at: u64,
-    /// Opened with the first batch; `None` where that does not work.
+    /// Opened with the first batch; `None` where that does not work now.
     index: Option<IndexWriter>,
+    index_tried: Instant,
     used: u64,
 }
 
-/// The open logs by path, so that streams that share a file never overwrite each other.
+/// The open logs by location, so that streams that share a file never overwrite each other.
 pub(super) struct OpenFiles {
-    files: HashMap<PathBuf, LogFile>,
+    files: HashMap<Location, LogFile>,
     pour: Box<dyn Pour>,
     files_max: usize,
     uses: u64,
@@ -109,33 +120,34 @@ impl OpenFiles {
     }
 
     /// What is appended to this file next gets a time of its own.
-    pub(super) fn mark(&mut self, path: &Path) {
+    pub(super) fn mark(&mut self, location: &Location) {
         // One that is not open now begins with an exact time anyway.
-        if let Some(index) = self.files.get_mut(path).and_then(|file| file.index.as_mut()) {
+        if let Some(index) = self.files.get_mut(location).and_then(|file| file.index.as_mut()) {
             index.mark();
         }
     }
 
     /// Moves at most `max` bytes from `pipe` to the end of the target's file.
     pub(super) fn append(&mut self, pipe: BorrowedFd, target: &LogTarget, max: usize) -> Result<Appended, LogError> {
-        let path = &target.path;
-        let write_error = |cause| LogError::Write(path.clone(), cause);
+        let location = &target.location;
+        let write_error = |cause| LogError::Write(location.clone(), cause);
         let mut cut_error = None;
-        self.look_at(path)?;
+        self.look_at(location)?;
         // Not for an empty pipe: nothing would be left under the log's name.
-        if self.files.get(path).is_some_and(|file| file.is_cut_due(target)) && sys::waiting_bytes(pipe) > 0 {
-            match segments::cut(path, target.rotation) {
-                Ok(()) => drop(self.files.remove(path)),
+        if self.files.get(location).is_some_and(|file| file.is_cut_due(target)) && sys::waiting_bytes(pipe) > 0 {
+            match self.cut(target) {
+                Ok(()) => drop(self.files.remove(location)),
                 Err(error) => cut_error = Some(error),
             }
-            self.look_at(path)?;
+            self.look_at(location)?;
         }
-        let Some(file) = self.files.get_mut(path) else {
+        let Some(file) = self.files.get_mut(location) else {
             return Err(write_error(io::ErrorKind::NotFound.into()));
         };
         if cut_error.is_some() {
             file.cut_again_at = file.end.saturating_add(target.rotation.size.0);
         }
+        file.open_index_again(location);
         if let Some(index) = &mut file.index {
             index.note(file.end, sys::wall_now(), Instant::now());
         }
@@ -151,11 +163,40 @@ impl OpenFiles {
         }
     }
 
-    /// Afterwards the file that stands at `path` is open and its end is known: whatever was opened before may
+    /// Ends the line in which the target's file ends, if it ends in one: what comes next has nothing to do with it.
+    pub(super) fn end_line(&mut self, target: &LogTarget) -> Result<(), LogError> {
+        let location = &target.location;
+        self.look_at(location)?;
+        let Some(file) = self.files.get_mut(location).filter(|file| file.is_regular && file.end > 0) else {
+            return Ok(());
+        };
+        if file.last_byte() == Some(b'\n') {
+            return Ok(());
+        }
+        let written = file.file.write_at(b"\n", file.end);
+        let written = written.map_err(|cause| LogError::Write(location.clone(), cause))?;
+        file.end += written as u64;
+        Ok(())
+    }
+
+    /// Deletes the oldest full segment of a log to make room. `false`: there was none.
+    pub(super) fn remove_oldest(location: &Location) -> bool {
+        LogFolder::open(location, Missing::Fails).is_ok_and(|log| log.remove_oldest())
+    }
+
+    /// Only the file that we write is cut, and not what has come into its place.
+    fn cut(&self, target: &LogTarget) -> io::Result<()> {
+        let log = LogFolder::open(&target.location, Missing::Fails)?;
+        let is_ours = self.files.get(&target.location).is_some_and(|file| log.is_named(log.current(), file.identity));
+        if is_ours { log.cut(target.rotation) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    /// Afterwards the file that stands at `location` is open and its end is known: whatever was opened before may
     /// have been unlinked, moved away, emptied or replaced since the last batch.
-    fn look_at(&mut self, path: &Path) -> Result<(), LogError> {
+    fn look_at(&mut self, location: &Location) -> Result<(), LogError> {
         self.uses += 1;
-        match (fs::metadata(path), self.files.get_mut(path)) {
+        // Only compared with the file that is open: whoever put a link there has won nothing.
+        match (fs::metadata(&location.path), self.files.get_mut(location)) {
             (Ok(found), Some(file)) if identity(&found) == file.identity => {
                 file.used = self.uses;
                 if found.len() < file.end
@@ -166,56 +207,62 @@ impl OpenFiles {
                 file.end = found.len();
                 Ok(())
             }
-            _ => self.open(path),
+            _ => self.open(location),
         }
     }
 
-    fn open(&mut self, path: &Path) -> Result<(), LogError> {
-        self.files.remove(path);
-        self.make_room();
-        let file = match open_for_writing(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let folder = path.parent().unwrap_or(Path::new("/"));
-                let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-                made.map_err(|cause| LogError::Folder(path.to_owned(), cause))?;
-                open_for_writing(path)
-            }
-            opened => opened,
-        };
-        let open_error = |cause| LogError::Open(path.to_owned(), cause);
-        let file = file.map_err(open_error)?;
-        let found = file.metadata().map_err(open_error)?;
-        let is_regular = found.is_file();
-        let index = if is_regular { IndexWriter::open(path, found.len()).ok() } else { None };
-        let (identity, end, used) = (identity(&found), found.len(), self.uses);
-        self.files.insert(path.to_owned(), LogFile { file, identity, end, is_regular, cut_again_at: 0, index, used });
+    fn open(&mut self, location: &Location) -> Result<(), LogError> {
+        self.files.remove(location);
+        self.make_room(self.files_max);
+        let mut opened = LogFile::open(location, self.uses);
+        // The limit is shared with everything else that the daemon has open.
+        while opened.as_ref().is_err_and(os::is_out_of_descriptors) && !self.files.is_empty() {
+            self.make_room(self.files.len());
+            opened = LogFile::open(location, self.uses);
+        }
+        let file = opened.map_err(|cause| LogError::Open(location.clone(), cause))?;
+        self.files.insert(location.clone(), file);
         Ok(())
     }
 
-    /// Closes the file that was used longest ago while there are too many.
-    fn make_room(&mut self) {
-        while self.files.len() >= self.files_max {
-            let Some(oldest) = self.files.iter().min_by_key(|(_, file)| file.used).map(|(path, _)| path.clone()) else {
-                return;
-            };
+    /// Closes the file that was used longest ago while there are `files_max` or more.
+    fn make_room(&mut self, files_max: usize) {
+        while self.files.len() >= files_max {
+            let oldest = self.files.iter().min_by_key(|(_, file)| file.used).map(|(location, _)| location.clone());
+            let Some(oldest) = oldest else { return };
             self.files.remove(&oldest);
         }
     }
 }
 
 impl LogFile {
+    fn open(location: &Location, used: u64) -> io::Result<Self> {
+        let log = LogFolder::open(location, Missing::IsMade)?;
+        let file = log.open_current()?;
+        let found = file.metadata()?;
+        let (is_regular, end) = (found.is_file(), found.len());
+        let index = if is_regular { IndexWriter::open(&log, end).ok() } else { None };
+        let (identity, index_tried) = (identity(&found), Instant::now());
+        Ok(Self { file, identity, end, is_regular, cut_again_at: 0, index, index_tried, used })
+    }
+
+    /// The file is open for writing only; its owner may have made it unreadable, to us too.
+    fn last_byte(&self) -> Option<u8> {
+        let file = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()?;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, self.end.checked_sub(1)?).ok()?;
+        Some(byte[0])
+    }
+
+    fn open_index_again(&mut self, location: &Location) {
+        if self.is_regular && self.index.is_none() && self.index_tried.elapsed() >= INDEX_PAUSE {
+            self.index_tried = Instant::now();
+            let log = LogFolder::open(location, Missing::Fails);
+            self.index = log.and_then(|log| IndexWriter::open(&log, self.end)).ok();
+        }
+    }
+
     fn is_cut_due(&self, target: &LogTarget) -> bool {
         self.is_regular && self.end >= self.cut_again_at && rotation::is_due(self.end, target.rotation)
     }
-}
-
-/// Not `O_APPEND`: splice refuses that. `O_NONBLOCK`: a FIFO in place of a log must not hold up all others.
-fn open_for_writing(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)
 }

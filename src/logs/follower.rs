@@ -1,16 +1,17 @@
 //! New lines as they come, over cuts and truncations.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::index::Index;
 use super::lines::Splitter;
 use super::reader::read_up_to;
-use super::segments::{Successors, identity, successors};
-use super::{Line, Source, segments, sys};
+use super::segments::{LogFolder, Successors, identity};
+use super::{Line, Source, sys};
 use crate::model::WallTime;
+use crate::os::Missing;
 
 /// A line without its end is held back so long.
 const HOLD: Duration = Duration::from_millis(200);
@@ -39,18 +40,15 @@ impl Follower {
         let query = super::LogQuery { lines: LINES_MAX, since: Some(since) };
         let mut lines = Vec::new();
         for source in sources {
-            if let Some(known) = self.trails.iter_mut().find(|trail| trail.source.path == source.path) {
+            if let Some(known) = self.trails.iter_mut().find(|trail| trail.source.location.path == source.location.path)
+            {
                 known.source = source;
                 continue;
             }
-            match super::follow(std::slice::from_ref(&source), &query) {
-                Ok((said, one)) => {
-                    self.trails.extend(one.trails);
-                    lines.extend(said);
-                    keep_newest(&mut lines);
-                }
-                Err(_) => self.add_at(source, Place::default(), Splitter::default()),
-            }
+            let (said, one) = super::follow(std::slice::from_ref(&source), &query);
+            self.trails.extend(one.trails);
+            lines.extend(said.lines);
+            keep_newest(&mut lines);
         }
         lines.sort_by_key(|line| line.at);
         lines
@@ -137,6 +135,13 @@ impl Place {
     }
 }
 
+/// What the file at hand is called now.
+enum Called {
+    Current,
+    Segment(OsString),
+    Nothing,
+}
+
 /// One log being followed.
 #[derive(Debug)]
 struct Trail {
@@ -153,12 +158,13 @@ impl Trail {
     fn advance(&mut self, found: &mut Found) -> io::Result<()> {
         self.latest = WallTime(0);
         loop {
-            let at_path = fs::metadata(&self.source.path).ok();
+            // Only compared: whoever put a link there has won nothing.
+            let at_path = fs::metadata(&self.source.location.path).ok();
             let is_current = at_path.as_ref().is_some_and(|at_path| identity(at_path) == self.place.identity);
             let is_silent = at_path.is_none() && self.place.file.is_none();
             // Whoever follows is looked up first: once it exists the pump has let go of this file for good,
             // so what is read afterwards is all of it.
-            let mut name = self.source.path.clone();
+            let mut name = Called::Current;
             let next = if is_current || is_silent { None } else { self.next_file(found, &mut name)? };
             let is_at_end = self.read_on(&name, found)?;
             match next {
@@ -178,7 +184,7 @@ impl Trail {
 
     /// Reads from the file at hand (called `name`) until its end or until there is enough; answers whether
     /// its end was reached.
-    fn read_on(&mut self, name: &Path, found: &mut Found) -> io::Result<bool> {
+    fn read_on(&mut self, name: &Called, found: &mut Found) -> io::Result<bool> {
         let Some(file) = &self.place.file else { return Ok(true) };
         let size = file.metadata()?.len();
         if size < self.place.offset {
@@ -192,7 +198,7 @@ impl Trail {
             return Ok(true);
         }
         let Some(file) = &self.place.file else { return Ok(true) };
-        let index = Index::read_from(name, sys::wall_now(), self.place.offset);
+        let index = self.index(name);
         let mut block = vec![0; BLOCK_BYTES];
         let mut lines = Vec::new();
         let mut is_at_end = false;
@@ -209,6 +215,17 @@ impl Trail {
         Ok(is_at_end)
     }
 
+    /// The times of the file at hand, from its present place on.
+    fn index(&self, name: &Called) -> Index {
+        let now = sys::wall_now();
+        let read = |folder: &LogFolder| match name {
+            Called::Current => Index::read_from(folder, folder.current(), now, self.place.offset),
+            Called::Segment(name) => Index::read_from(folder, name, now, self.place.offset),
+            Called::Nothing => Index::none(now),
+        };
+        LogFolder::open(&self.source.location, Missing::Fails).map_or(Index::none(now), |folder| read(&folder))
+    }
+
     /// Skips to near the end of a file that has grown much faster than it was read.
     fn catch_up(&mut self, size: u64, found: &mut Found) {
         let behind = size.saturating_sub(self.place.offset);
@@ -221,33 +238,44 @@ impl Trail {
 
     /// The file after the one at hand; leaves out whole files while too much lies ahead. `name` becomes what
     /// the file at hand is called now.
-    fn next_file(&mut self, found: &mut Found, name: &mut PathBuf) -> io::Result<Option<(File, u64)>> {
-        let Successors { own, ahead } = successors(&self.source.path, self.place.identity, self.place.highest_older)?;
-        *name = own.unwrap_or_default();
-        let newest = ahead.last().map_or(0, |(_, number)| *number);
-        let mut opened = Vec::new();
-        for (path, number) in ahead {
-            match File::open(path) {
-                Ok(file) => opened.push((file.metadata()?.len(), file, number)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None), // gone just now: look again
-                Err(error) => return Err(error),
+    fn next_file(&mut self, found: &mut Found, name: &mut Called) -> io::Result<Option<(File, u64)>> {
+        let log = match LogFolder::open(&self.source.location, Missing::Fails) {
+            Ok(log) => log,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                *name = Called::Nothing;
+                return Ok(None);
             }
+            Err(error) => return Err(error),
+        };
+        let Successors { own, ahead } = log.successors(self.place.identity, self.place.highest_older)?;
+        *name = own.map_or(Called::Nothing, Called::Segment);
+        let newest = ahead.last().map_or(0, |(_, number)| *number);
+        let (mut sizes, mut bytes_ahead) = (Vec::new(), 0);
+        for (name, _) in &ahead {
+            let Some(bytes) = log.bytes_of(name) else { return Ok(None) }; // gone just now: look again
+            sizes.push(bytes);
+            bytes_ahead += bytes;
         }
-        // A cut in between would have put another file under the last name.
-        if segments::numbers(&self.source.path)?.last().is_some_and(|highest| *highest > newest) {
-            return Ok(None);
-        }
-        let mut bytes_ahead: u64 = opened.iter().map(|(bytes, ..)| bytes).sum();
         let mut left_out = 0;
-        while left_out + 1 < opened.len() && bytes_ahead > BEHIND_BYTES_MAX {
-            bytes_ahead -= opened[left_out].0;
-            found.skipped_bytes += opened[left_out].0;
+        while left_out + 1 < sizes.len() && bytes_ahead > BEHIND_BYTES_MAX {
+            bytes_ahead -= sizes[left_out];
             left_out += 1;
         }
+        // One at a time: a log may have thousands of segments.
+        let Some((name, number)) = ahead.get(left_out) else { return Ok(None) };
+        let file = match log.read(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        // A cut in between would have put another file under the last name.
+        if log.numbers()?.last().is_some_and(|highest| *highest > newest) {
+            return Ok(None);
+        }
         if left_out > 0 {
+            found.skipped_bytes += sizes[..left_out].iter().sum::<u64>();
             self.splitter.skip_to_next_line();
         }
-        Ok(opened.into_iter().nth(left_out).map(|(_, file, number)| (file, number)))
+        Ok(Some((file, *number)))
     }
 
     fn emit(&mut self, found: &mut Found, lines: impl IntoIterator<Item = (WallTime, Vec<u8>)>) {

@@ -3,13 +3,12 @@
 //! An entry is written *before* its batch, so a reader never sees a byte that would be given an older time.
 //! An entry whose batch failed says nothing: the next one has the same offset, and the last of equals counts.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::segments::index_path;
+use super::segments::LogFolder;
 use crate::model::WallTime;
 
 const ENTRY_BYTES: u64 = 16;
@@ -58,9 +57,8 @@ pub(super) struct IndexWriter {
 
 impl IndexWriter {
     /// Opens the index of a log that is `log_bytes` long. What cannot be true of such a log is thrown away.
-    pub(super) fn open(log: &Path, log_bytes: u64) -> io::Result<Self> {
-        let path = index_path(log);
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    pub(super) fn open(folder: &LogFolder, log_bytes: u64) -> io::Result<Self> {
+        let mut file = folder.open_index()?;
         let bytes = file.metadata()?.len();
         let whole = bytes / ENTRY_BYTES * ENTRY_BYTES;
         let mut writer_bytes = whole;
@@ -93,9 +91,11 @@ impl IndexWriter {
     /// Notes that what is appended at `offset` came now.
     pub(super) fn note(&mut self, offset: u64, at: WallTime, now: Instant) {
         if is_due(self.last.map(|last| now.duration_since(last)), self.bytes, offset) {
-            // A full disk loses times only; half an entry is cut off when the index is next opened.
-            if matches!(self.file.write(&Entry { offset, at }.to_bytes()), Ok(16)) {
-                self.bytes += ENTRY_BYTES;
+            // A full disk loses times only.
+            match self.file.write(&Entry { offset, at }.to_bytes()) {
+                Ok(16) => self.bytes += ENTRY_BYTES,
+                Ok(_) => drop(self.file.set_len(self.bytes)), // half an entry would make all later ones unreadable
+                Err(_) => {}
             }
             self.last = Some(now);
         }
@@ -111,17 +111,22 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// Without any entry.
+    pub(super) fn none(fallback: WallTime) -> Self {
+        Self { entries: Vec::new(), fallback }
+    }
+
     /// Reads the index of a log file. What is missing or wrong costs precision only.
-    pub(super) fn read(log: &Path, fallback: WallTime) -> Self {
-        Self { entries: entries(log, ENTRIES_MAX).unwrap_or_default(), fallback }
+    pub(super) fn read(folder: &LogFolder, name: &OsStr, fallback: WallTime) -> Self {
+        Self { entries: entries(folder, name, ENTRIES_MAX).unwrap_or_default(), fallback }
     }
 
     /// The same, for bytes from `offset` on only: mostly a glance at the newest entries.
-    pub(super) fn read_from(log: &Path, fallback: WallTime, offset: u64) -> Self {
+    pub(super) fn read_from(folder: &LogFolder, name: &OsStr, fallback: WallTime, offset: u64) -> Self {
         const GLANCE_ENTRIES: u64 = 256;
-        let glance = entries(log, GLANCE_ENTRIES).unwrap_or_default();
+        let glance = entries(folder, name, GLANCE_ENTRIES).unwrap_or_default();
         if glance.first().is_some_and(|first| first.offset > offset) {
-            return Self::read(log, fallback);
+            return Self::read(folder, name, fallback);
         }
         Self { entries: glance, fallback }
     }
@@ -146,8 +151,8 @@ impl Index {
 }
 
 /// The newest entries, in order.
-fn entries(log: &Path, entries_max: u64) -> io::Result<Vec<Entry>> {
-    let mut file = File::open(index_path(log))?;
+fn entries(folder: &LogFolder, name: &OsStr, entries_max: u64) -> io::Result<Vec<Entry>> {
+    let mut file = folder.read_index(name)?;
     let whole = file.metadata()?.len() / ENTRY_BYTES;
     file.seek(SeekFrom::Start(whole.saturating_sub(entries_max) * ENTRY_BYTES))?;
     let mut bytes = Vec::new();
@@ -163,16 +168,24 @@ fn entries(log: &Path, entries_max: u64) -> io::Result<Vec<Entry>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::path::Path;
+
+    use super::super::segments::by_path::{folder, index_path};
     use super::*;
 
+    fn read(log: &Path) -> Index {
+        Index::read(&folder(log), log.file_name().unwrap(), WallTime(7))
+    }
+
     fn written(log: &Path, entries: &[(u64, u64)], log_bytes: u64) -> Index {
-        let mut writer = IndexWriter::open(log, log_bytes).unwrap();
+        let mut writer = IndexWriter::open(&folder(log), log_bytes).unwrap();
         let mut now = Instant::now();
         for (offset, at) in entries {
             writer.note(*offset, WallTime(*at), now);
             now += Duration::from_secs(2);
         }
-        Index::read(log, WallTime(7))
+        read(log)
     }
 
     #[test]
@@ -190,7 +203,7 @@ mod tests {
     #[test]
     fn without_an_index_lines_have_the_time_of_their_file() {
         let folder = tempfile::tempdir().unwrap();
-        let index = Index::read(&folder.path().join("a"), WallTime(7));
+        let index = read(&folder.path().join("a"));
         assert_eq!((index.time_of(3), index.start_of(WallTime(7))), (WallTime(7), 0));
         assert_eq!(index.start_of(WallTime(8)), u64::MAX);
     }
@@ -202,9 +215,9 @@ mod tests {
         written(&log, &[(0, 100), (50, 200)], 0);
         OpenOptions::new().append(true).open(index_path(&log)).unwrap().write_all(b"half").unwrap();
         assert_eq!(written(&log, &[(60, 300)], 60).time_of(60), WallTime(300), "goes on");
-        assert_eq!(Index::read(&log, WallTime(7)).time_of(50), WallTime(200));
+        assert_eq!(read(&log).time_of(50), WallTime(200));
         written(&log, &[], 40); // shorter than the last entry
-        assert_eq!(Index::read(&log, WallTime(7)).time_of(50), WallTime(7));
+        assert_eq!(read(&log).time_of(50), WallTime(7));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{AppName, InstanceId, OnLogFull, ProjectName, Rotation, Stream, WallTime};
+use crate::model::{AppName, InstanceId, LogPolicy, OnLogFull, ProjectName, Rotation, Run, Stream, WallTime};
 
 mod file;
 mod flow;
@@ -43,13 +43,51 @@ pub struct StreamKey {
     pub stream: Stream,
 }
 
+/// Where a log is, and with whose rights it is written and read.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Location {
+    /// The current file; its numbered segments and its index stand beside it.
+    pub path: PathBuf,
+    /// Whom the files belong to; `None` = the daemon's user. Where that user can change the folder, everything is done
+    /// with that user's rights ([`crate::os::Folder`]).
+    pub account: Option<Account>,
+}
+
+/// A user by name or number.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Account {
+    /// Name or number.
+    pub user: String,
+    /// Name or number; `None` = the user's own.
+    pub group: Option<String>,
+}
+
+impl Location {
+    /// The log at `path` of one output of an app. A file that was named belongs to the app's user; the default ones
+    /// stand in a folder that only the daemon's user can enter.
+    pub fn of(path: PathBuf, stream: Stream, logs: &LogPolicy, run: &Run) -> Self {
+        let named = match stream {
+            Stream::Stdout => &logs.out_file,
+            Stream::Stderr => &logs.error_file,
+        };
+        let user = run.user.clone().filter(|_| named.is_some());
+        Self { path, account: user.map(|user| Account { user, group: run.group.clone() }) }
+    }
+}
+
+impl From<PathBuf> for Location {
+    fn from(path: PathBuf) -> Self {
+        Self { path, account: None }
+    }
+}
+
 /// Where the bytes of a stream go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogTarget {
     /// Whose output it is (for events and prefixes).
     pub instance: InstanceId,
     /// The file. Several streams may share one.
-    pub path: PathBuf,
+    pub location: Location,
     /// When it is cut; a size of 0 means never.
     pub rotation: Rotation,
     /// What happens when the disk is full.
@@ -60,7 +98,7 @@ pub struct LogTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Output was thrown away because its log could not be written. The log itself holds only what
-    /// the process wrote; this is the one record of the gap.
+    /// the process wrote (and the end of the line in which the gap begins); this is the one record of the gap.
     Dropped {
         /// Whose.
         instance: InstanceId,
@@ -100,8 +138,8 @@ pub struct Source {
     pub instance: InstanceId,
     /// Which output.
     pub stream: Stream,
-    /// The current file; its numbered segments stand beside it.
-    pub path: PathBuf,
+    /// Where it is.
+    pub location: Location,
 }
 
 /// Which lines.
@@ -111,6 +149,15 @@ pub struct LogQuery {
     pub lines: usize,
     /// None older than this.
     pub since: Option<WallTime>,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// In time order.
+    pub lines: Vec<Line>,
+    /// Which files could not be read, and why: one whose folder its user has changed must not hide all others.
+    pub unread: Vec<String>,
 }
 
 /// One line of output.

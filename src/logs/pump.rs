@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -21,12 +22,10 @@ const COMMANDS_MAX: usize = 2048;
 const TIME_STEP: Duration = Duration::from_millis(1);
 /// How long [`Pump::mark`] waits.
 const MARK_WAIT: Duration = Duration::from_secs(1);
-/// Logs that are open at a time, each with its index.
-const FILES_MAX: usize = 256;
 
 /// What the thread is asked to do.
 pub(super) enum Command {
-    Attach(StreamKey, Arc<OwnedFd>, Box<LogTarget>),
+    Attach(StreamKey, Arc<OwnedFd>, Box<LogTarget>, Option<&'static AtomicU64>),
     Retarget(StreamKey, Box<LogTarget>),
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
@@ -61,23 +60,24 @@ impl Drop for Door {
 }
 
 impl Pump {
-    /// Starts the thread. `notices` is called on it and must not wait.
+    /// Starts the thread, which keeps at most `files_max` logs open. `notices` is called on it and must not wait.
     ///
     /// # Errors
     /// The kernel refuses a thread, an epoll or an eventfd.
-    pub fn start(notices: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
-        Self::start_with(Patience::default(), Box::new(Splice), notices)
+    pub fn start(files_max: usize, notices: impl Fn(Notice) + Send + 'static) -> io::Result<Self> {
+        Self::start_with(Patience::default(), Box::new(Splice), files_max, notices)
     }
 
     pub(super) fn start_with(
         patience: Patience,
         pour: Box<dyn Pour>,
+        files_max: usize,
         notices: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, inbox) = sync_channel(COMMANDS_MAX);
         let bell = Arc::new(Bell::new()?);
         let grown = Arc::new(watch::Sender::new(0));
-        let files = OpenFiles::new(pour, FILES_MAX);
+        let files = OpenFiles::new(pour, files_max);
         let worker = Worker::new(inbox, bell.clone(), grown.clone(), files, patience, Box::new(notices))?;
         std::thread::Builder::new().name("pm-logs".into()).stack_size(256 << 10).spawn(move || worker.run())?;
         Ok(Self { door: Arc::new(Door { commands: Some(commands), bell }), grown })
@@ -85,8 +85,17 @@ impl Pump {
 
     /// Moves what comes out of `pipe` (open for reading and writing, so that it never ends) to the target.
     /// A stream that bore the same key is drained and closed.
-    pub fn attach(&self, key: StreamKey, pipe: impl Into<Arc<OwnedFd>>, target: LogTarget) {
-        self.send(Command::Attach(key, pipe.into(), Box::new(target)));
+    ///
+    /// `record`: a number that outlives this process, 0 at first. It holds what was thrown away and not told: whoever
+    /// attaches the stream next, with the same record, tells it.
+    pub fn attach(
+        &self,
+        key: StreamKey,
+        pipe: impl Into<Arc<OwnedFd>>,
+        target: LogTarget,
+        record: Option<&'static AtomicU64>,
+    ) {
+        self.send(Command::Attach(key, pipe.into(), Box::new(target), record));
     }
 
     /// Moves everything that comes from now on (give or take a millisecond) to another file, or by other rules.

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::file::{Pour, Splice};
 use super::flow::Patience;
+use super::segments::by_path;
 use super::*;
 use crate::model::{Bytes, Rotation};
 
@@ -57,7 +58,7 @@ impl Yard {
     fn target(&self, name: &str) -> LogTarget {
         LogTarget {
             instance: "shop:api/0".parse().unwrap(),
-            path: self.log(name),
+            location: self.log(name).into(),
             rotation: Rotation { size: Bytes(0), keep: 5 },
             on_full: OnLogFull::Drop,
         }
@@ -67,8 +68,8 @@ impl Yard {
 /// The whole log: full segments in order, then the current file.
 fn whole(log: &Path) -> Vec<u8> {
     let mut text = Vec::new();
-    for number in segments::numbers(log).unwrap() {
-        text.extend(fs::read(segments::segment_path(log, number)).unwrap());
+    for number in by_path::numbers(log) {
+        text.extend(fs::read(by_path::segment_path(log, number)).unwrap());
     }
     text.extend(fs::read(log).unwrap_or_default());
     text
@@ -99,10 +100,10 @@ fn assert_same(found: &[u8], expected: &[u8]) {
 #[test]
 fn whoever_follows_hears_of_what_a_drain_or_an_end_brought() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     let mut grown = pump.advanced();
     for round in 0..200 {
-        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
         grown.borrow_and_update();
         yard.writer("out").write_all(b"last words\n").unwrap();
         if round % 2 == 0 {
@@ -118,9 +119,13 @@ fn whoever_follows_hears_of_what_a_drain_or_an_end_brought() {
 #[test]
 fn what_comes_after_a_mark_is_told_from_what_came_before() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
-    let source = Source { instance: "shop:api/0".parse().unwrap(), stream: Stream::Stdout, path: yard.log("out.log") };
+    let pump = Pump::start(256, |_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
+    let source = Source {
+        instance: "shop:api/0".parse().unwrap(),
+        stream: Stream::Stdout,
+        location: yard.log("out.log").into(),
+    };
     let mut out = yard.writer("out");
     for round in 0..30 {
         writeln!(out, "old {round}").unwrap();
@@ -128,7 +133,7 @@ fn what_comes_after_a_mark_is_told_from_what_came_before() {
         let since = sys::wall_now();
         writeln!(out, "new {round}").unwrap();
         drained(&pump, &[OUT]);
-        let lines = read(std::slice::from_ref(&source), &LogQuery { lines: 100, since: Some(since) }).unwrap();
+        let lines = read(std::slice::from_ref(&source), &LogQuery { lines: 100, since: Some(since) }).lines;
         let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(&line.text)).collect();
         assert_eq!(texts, [format!("new {round}")]);
     }
@@ -137,9 +142,9 @@ fn what_comes_after_a_mark_is_told_from_what_came_before() {
 #[test]
 fn a_flood_from_a_shell_arrives_whole_and_an_app_that_is_silent_gets_no_file() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
-    pump.attach(ERR, yard.fifo("err"), yard.target("err.log"));
+    let pump = Pump::start(256, |_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
+    pump.attach(ERR, yard.fifo("err"), yard.target("err.log"), None);
     let mut shell = Command::new("sh");
     shell.args(["-c", "seq 1 3000000"]).stdin(Stdio::null()).stdout(yard.writer("out")).stderr(yard.writer("err"));
     assert!(shell.status().unwrap().success());
@@ -152,8 +157,8 @@ fn a_flood_from_a_shell_arrives_whole_and_an_app_that_is_silent_gets_no_file() {
 #[test]
 fn bytes_pass_unchanged_whatever_they_are() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let pump = Pump::start(256, |_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut bytes: Vec<u8> = vec![0, 0xff, 0xfe, b'\n', 0xc3, 0x28, b'\r', b'\n', 0];
     bytes.extend(std::iter::repeat_n(b'y', 10 << 20)); // one line of 10 MB
     bytes.extend(b"\nno end");
@@ -172,8 +177,8 @@ fn pumps_that_come_and_go_lose_and_double_nothing() {
     let app = std::thread::spawn(move || text.chunks(777).for_each(|part| writer.write_all(part).unwrap()));
     let mut rounds = 0;
     while !app.is_finished() || sys::waiting_bytes(keeper.as_fd()) > 0 {
-        let pump = Pump::start(|_| {}).unwrap();
-        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+        let pump = Pump::start(256, |_| {}).unwrap();
+        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
         std::thread::sleep(Duration::from_millis(1 + rounds % 4));
         if rounds % 2 == 0 {
             let _ = pump.shutdown().blocking_recv();
@@ -192,19 +197,19 @@ fn pumps_that_come_and_go_lose_and_double_nothing() {
 #[test]
 fn cutting_under_a_writer_loses_nothing_and_holds_the_limit_by_one_batch() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     let mut target = yard.target("out.log");
     target.rotation = Rotation { size: Bytes(100_000), keep: 1000 };
-    pump.attach(OUT, yard.fifo("out"), target);
+    pump.attach(OUT, yard.fifo("out"), target, None);
     let expected = numbered(100_000);
     let mut writer = yard.writer("out");
     expected.chunks(1000).for_each(|part| writer.write_all(part).unwrap());
     drained(&pump, &[OUT]);
     assert_same(&whole(&yard.log("out.log")), &expected);
-    let numbers = segments::numbers(&yard.log("out.log")).unwrap();
+    let numbers = by_path::numbers(&yard.log("out.log"));
     assert!(numbers.len() > 3, "{numbers:?}");
     for number in numbers {
-        let bytes = fs::metadata(segments::segment_path(&yard.log("out.log"), number)).unwrap().len();
+        let bytes = fs::metadata(by_path::segment_path(&yard.log("out.log"), number)).unwrap().len();
         assert!((100_000..100_000 + (1 << 20)).contains(&bytes), "{bytes}");
     }
 }
@@ -212,9 +217,9 @@ fn cutting_under_a_writer_loses_nothing_and_holds_the_limit_by_one_batch() {
 #[test]
 fn a_log_that_is_deleted_moved_or_emptied_is_continued_where_people_look() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     let log = yard.log("out.log");
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut writer = yard.writer("out");
     let mut say = |text: &str| {
         writer.write_all(text.as_bytes()).unwrap();
@@ -238,9 +243,9 @@ fn a_log_that_is_deleted_moved_or_emptied_is_continued_where_people_look() {
 #[test]
 fn two_streams_may_share_a_file_and_a_renamed_app_writes_under_its_new_name() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
-    pump.attach(OUT, yard.fifo("out"), yard.target("all.log"));
-    pump.attach(ERR, yard.fifo("err"), yard.target("all.log"));
+    let pump = Pump::start(256, |_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("all.log"), None);
+    pump.attach(ERR, yard.fifo("err"), yard.target("all.log"), None);
     let (mut out, mut err) = (yard.writer("out"), yard.writer("err"));
     for round in 0..50 {
         writeln!(out, "out {round}").unwrap();
@@ -258,11 +263,11 @@ fn two_streams_may_share_a_file_and_a_renamed_app_writes_under_its_new_name() {
 #[test]
 fn detaching_takes_along_what_is_in_the_pipe() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     yard.writer("out"); // an app that is gone; the pipe is kept by the next line
     let keeper = yard.fifo("out");
     yard.writer("out").write_all(b"last words").unwrap();
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     pump.detach(OUT);
     wait_until("the pipe is empty", || sys::waiting_bytes(keeper.as_fd()) == 0);
     drained(&pump, &[OUT]);
@@ -272,10 +277,10 @@ fn detaching_takes_along_what_is_in_the_pipe() {
 #[test]
 fn a_pipe_without_writers_is_closed_and_does_not_spin() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     let (reader, mut writer) = io::pipe().unwrap();
     let watched = reader.try_clone().unwrap();
-    pump.attach(OUT, OwnedFd::from(reader), yard.target("out.log"));
+    pump.attach(OUT, OwnedFd::from(reader), yard.target("out.log"), None);
     writer.write_all(b"bye\n").unwrap();
     drop(writer);
     wait_until("the log is there", || fs::read(yard.log("out.log")).is_ok_and(|text| text == b"bye\n"));
@@ -311,7 +316,8 @@ fn pump_on(disk: &FullDisk, drop_after_ms: u64) -> (Pump, Receiver<Notice>) {
         ..Patience::default()
     };
     let (told, notices) = channel();
-    let pump = Pump::start_with(patience, Box::new(disk.clone()), move |notice| told.send(notice).unwrap()).unwrap();
+    let pump =
+        Pump::start_with(patience, Box::new(disk.clone()), 256, move |notice| told.send(notice).unwrap()).unwrap();
     (pump, notices)
 }
 
@@ -322,8 +328,8 @@ fn on_a_full_disk_the_app_waits_and_no_line_is_lost() {
     let (pump, notices) = pump_on(&disk, 60_000);
     let mut target = yard.target("out.log");
     target.on_full = OnLogFull::Block;
-    pump.attach(OUT, yard.fifo("out"), target);
-    pump.attach(ERR, yard.fifo("err"), yard.target("err.log"));
+    pump.attach(OUT, yard.fifo("out"), target, None);
+    pump.attach(ERR, yard.fifo("err"), yard.target("err.log"), None);
     let (mut out, mut err) = (yard.writer("out"), yard.writer("err"));
     err.write_all(b"here\n").unwrap();
     drained(&pump, &[ERR]);
@@ -351,7 +357,7 @@ fn after_its_patience_output_is_dropped_and_counted_to_the_byte() {
     let yard = Yard::new();
     let disk = FullDisk::default();
     let (pump, notices) = pump_on(&disk, 30);
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut out = yard.writer("out");
     out.write_all(b"before\n").unwrap();
     drained(&pump, &[OUT]);
@@ -382,7 +388,7 @@ fn after_its_patience_output_is_dropped_and_counted_to_the_byte() {
 struct Tight(PathBuf);
 impl Pour for Tight {
     fn pour(&self, pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
-        if segments::numbers(&self.0)?.len() > 1 {
+        if by_path::numbers(&self.0).len() > 1 {
             return Err(io::Error::from_raw_os_error(libc::ENOSPC));
         }
         Splice.pour(pipe, file, at, max)
@@ -395,15 +401,15 @@ fn a_full_disk_takes_the_logs_own_old_segments_first() {
     let log = yard.log("out.log");
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     for number in 1..=3 {
-        fs::write(segments::segment_path(&log, number), "old").unwrap();
+        fs::write(by_path::segment_path(&log, number), "old").unwrap();
     }
     let (told, notices) = channel();
     let tight = Box::new(Tight(log.clone()));
-    let pump = Pump::start_with(Patience::default(), tight, move |notice| told.send(notice).unwrap()).unwrap();
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let pump = Pump::start_with(Patience::default(), tight, 256, move |notice| told.send(notice).unwrap()).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     yard.writer("out").write_all(b"new\n").unwrap();
     drained(&pump, &[OUT]);
-    assert_eq!(segments::numbers(&log).unwrap(), [3]);
+    assert_eq!(by_path::numbers(&log), [3]);
     assert_eq!(fs::read(&log).unwrap(), b"new\n");
     assert!(notices.try_recv().is_err(), "nobody had to wait");
 }
@@ -412,10 +418,10 @@ fn a_full_disk_takes_the_logs_own_old_segments_first() {
 fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
     let yard = Yard::new();
     let (told, notices) = channel();
-    let pump = Pump::start(move |notice| told.send(notice).unwrap()).unwrap();
+    let pump = Pump::start(256, move |notice| told.send(notice).unwrap()).unwrap();
     let mut target = yard.target("out.log");
-    fs::create_dir_all(&target.path).unwrap(); // a folder
-    pump.attach(OUT, yard.fifo("out"), target.clone());
+    fs::create_dir_all(&target.location.path).unwrap(); // a folder
+    pump.attach(OUT, yard.fifo("out"), target.clone(), None);
     let mut out = yard.writer("out");
     out.write_all(b"lost?\n").unwrap();
     let first = notices.recv_timeout(Duration::from_secs(5)).unwrap();
@@ -423,11 +429,11 @@ fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
     for part in ["cannot open `", "out.log`", "Is a directory", "`out_file`"] {
         assert!(message.contains(part), "{message}");
     }
-    target.path = yard.log("other.log");
+    target.location = yard.log("other.log").into();
     pump.retarget(OUT, target.clone());
     drained(&pump, &[OUT]);
     assert_eq!(fs::read(yard.log("other.log")).unwrap(), b"lost?\n");
-    target.path = "/dev/null".into();
+    target.location = PathBuf::from("/dev/null").into();
     pump.retarget(OUT, target);
     out.write_all(b"into nothing\n").unwrap();
     drained(&pump, &[OUT]);
@@ -437,12 +443,12 @@ fn a_log_that_cannot_be_opened_is_told_and_dev_null_can_be_one() {
 #[test]
 fn more_logs_than_may_be_open_are_all_written() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     let keys: Vec<StreamKey> = (0..300).map(|row| StreamKey { row, stream: Stream::Stdout }).collect();
     let mut writers = Vec::new();
     for key in &keys {
         let name = format!("{}", key.row);
-        pump.attach(*key, yard.fifo(&name), yard.target(&name));
+        pump.attach(*key, yard.fifo(&name), yard.target(&name), None);
         writers.push(yard.writer(&name));
     }
     for round in 0..3 {
@@ -459,8 +465,8 @@ fn more_logs_than_may_be_open_are_all_written() {
 #[test]
 fn a_line_after_a_flood_wakes_the_pump_again() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    let pump = Pump::start(256, |_| {}).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut out = yard.writer("out");
     let mut expected = Vec::new();
     for round in 0..3 {
@@ -486,7 +492,7 @@ fn a_flood_that_meets_a_full_disk_is_whole_once_there_is_room() {
     let (pump, notices) = pump_on(&disk, 60_000);
     let mut target = yard.target("out.log");
     target.on_full = OnLogFull::Block;
-    pump.attach(OUT, yard.fifo("out"), target);
+    pump.attach(OUT, yard.fifo("out"), target, None);
     let mut out = yard.writer("out");
     let expected = numbered(400_000);
     let text = expected.clone();
@@ -508,14 +514,14 @@ fn a_flood_that_meets_a_full_disk_is_whole_once_there_is_room() {
 #[test]
 fn others_wait_less_than_a_second_behind_floods() {
     let yard = Yard::new();
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     let is_over = Arc::new(AtomicBool::new(false));
     let floods: Vec<_> = (1..=3)
         .map(|row| {
             let name = format!("flood{row}");
             let mut target = yard.target(&name);
             target.rotation = Rotation { size: Bytes(4 << 20), keep: 1 };
-            pump.attach(StreamKey { row, stream: Stream::Stdout }, yard.fifo(&name), target);
+            pump.attach(StreamKey { row, stream: Stream::Stdout }, yard.fifo(&name), target, None);
             let (mut writer, is_over) = (yard.writer(&name), is_over.clone());
             std::thread::spawn(move || {
                 let text = numbered(1000);
@@ -525,7 +531,7 @@ fn others_wait_less_than_a_second_behind_floods() {
             })
         })
         .collect();
-    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"));
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
     let mut out = yard.writer("out");
     for round in 1..=20u64 {
         let asked = Instant::now();
@@ -536,5 +542,103 @@ fn others_wait_less_than_a_second_behind_floods() {
     is_over.store(true, Ordering::SeqCst);
     for flood in floods {
         flood.join().unwrap();
+    }
+}
+
+#[test]
+fn once_there_is_room_a_quiet_app_is_heard_within_the_second() {
+    let yard = Yard::new();
+    let disk = FullDisk::default();
+    let patience = Patience { drop_after: Duration::from_millis(300), ..Patience::default() };
+    let (told, notices) = channel();
+    let pump =
+        Pump::start_with(patience, Box::new(disk.clone()), 256, move |notice| told.send(notice).unwrap()).unwrap();
+    pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), None);
+    pump.attach(ERR, yard.fifo("err"), yard.target("err.log"), None);
+    let (mut out, mut err) = (yard.writer("out"), yard.writer("err"));
+    disk.is_full.store(true, Ordering::SeqCst);
+    for (round, pause) in (0..).zip([100, 300, 50, 700, 200, 200, 900, 200]) {
+        writeln!(out, "lost {round}").unwrap();
+        writeln!(err, "lost {round}").unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    disk.is_full.store(false, Ordering::SeqCst);
+    let since = Instant::now();
+    wait_until("both logs go on", || {
+        std::thread::sleep(Duration::from_millis(200));
+        writeln!(out, "found").unwrap();
+        writeln!(err, "found").unwrap();
+        [yard.log("out.log"), yard.log("err.log")].iter().all(|log| fs::read(log).is_ok_and(|text| !text.is_empty()))
+    });
+    assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
+    drained(&pump, &[OUT, ERR]);
+    let dropped = notices.try_iter().filter(|notice| matches!(notice, Notice::Dropped { .. })).count();
+    assert_eq!(dropped, 2, "told once per stream");
+    assert!(fs::read_to_string(yard.log("out.log")).unwrap().lines().all(|line| line == "found"));
+}
+
+/// Takes so many bytes and no more.
+#[derive(Clone)]
+struct SmallDisk(Arc<Mutex<usize>>);
+
+impl Pour for SmallDisk {
+    fn pour(&self, pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: usize) -> io::Result<usize> {
+        let mut room = self.0.lock().unwrap();
+        if *room == 0 {
+            return Err(io::Error::from_raw_os_error(libc::EDQUOT));
+        }
+        let taken = Splice.pour(pipe, file, at, max.min(*room))?;
+        *room -= taken;
+        Ok(taken)
+    }
+}
+
+#[test]
+fn a_gap_lies_between_two_lines_and_is_on_record_until_it_is_told() {
+    for room in [1000, 1005, 1017, 1029] {
+        let yard = Yard::new();
+        let disk = SmallDisk(Arc::new(Mutex::new(room)));
+        let patience = Patience { drop_after: Duration::ZERO, ..Patience::default() };
+        let (told, notices) = channel();
+        let pump =
+            Pump::start_with(patience, Box::new(disk.clone()), 256, move |notice| told.send(notice).unwrap()).unwrap();
+        let record: &AtomicU64 = Box::leak(Box::default());
+        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), Some(record));
+        let mut out = yard.writer("out");
+        let mut written = Vec::new();
+        let mut say = |count: usize| {
+            for _ in 0..count {
+                let line = format!("line {:09}", written.len());
+                // In two parts: the pump may find half a line.
+                out.write_all(&line.as_bytes()[..7]).unwrap();
+                out.write_all(&line.as_bytes()[7..]).unwrap();
+                out.write_all(b"\n").unwrap();
+                written.push(line);
+            }
+        };
+        say(20_000);
+        drained(&pump, &[OUT]);
+        let on_record = record.load(Ordering::SeqCst);
+        assert_ne!(on_record, 0);
+        // The daemon is killed, and the disk has room again: the next one takes over.
+        let next_record: &AtomicU64 = Box::leak(Box::new(AtomicU64::new(on_record)));
+        let _ = pump.shutdown().blocking_recv();
+        let (told, next_notices) = channel();
+        let pump = Pump::start(256, move |notice| told.send(notice).unwrap()).unwrap();
+        pump.attach(OUT, yard.fifo("out"), yard.target("out.log"), Some(next_record));
+        let Notice::Dropped { bytes, .. } = next_notices.recv_timeout(Duration::from_secs(5)).unwrap() else {
+            panic!("something else was told")
+        };
+        assert_eq!(bytes, on_record >> 2);
+        say(100);
+        drained(&pump, &[OUT]);
+        assert_eq!(next_record.load(Ordering::SeqCst), 0, "the gap is over");
+        let text = fs::read_to_string(yard.log("out.log")).unwrap();
+        let strange: Vec<&str> = text.lines().filter(|line| !written.iter().any(|whole| whole == line)).collect();
+        let half = usize::from(room % 15 != 0);
+        assert_eq!(strange.len(), half, "only the line in which the gap begins: {strange:?}");
+        assert!(text.ends_with(&format!("{}\n", written[written.len() - 1])));
+        assert!(text.lines().count() >= 100 + room / 15);
+        drop(notices);
     }
 }

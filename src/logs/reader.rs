@@ -1,17 +1,18 @@
 //! The last lines of several logs, merged in time order.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::follower::{Follower, Place};
 use super::index::Index;
 use super::lines::{LINE_BYTES_MAX, Splitter};
-use super::segments::identity;
-use super::{Line, LogQuery, Source, segments};
+use super::segments::{LogFolder, identity};
+use super::{Line, Location, LogQuery, Reading, Source};
 use crate::model::WallTime;
+use crate::os::Missing;
 
 /// More lines are never answered.
 const LINES_MAX: usize = 100_000;
@@ -21,34 +22,45 @@ const BLOCK_BYTES: u64 = 64 << 10;
 
 /// The newest lines over all sources in time order, an unfinished last line included. Blocks on the disk.
 ///
-/// At most 100,000 lines and 16 MiB.
-///
-/// # Errors
-/// A file exists and cannot be read. A file that does not exist has no lines.
-pub fn read(sources: &[Source], query: &LogQuery) -> io::Result<Vec<Line>> {
+/// At most 100,000 lines and 16 MiB. A file that does not exist has no lines.
+pub fn read(sources: &[Source], query: &LogQuery) -> Reading {
     let mut newest = Newest::new(query.lines);
+    let mut unread = Vec::new();
     for source in sources {
-        let mut tail = Tail::read(&source.path, query)?;
-        let mut lines = tail.lines();
-        lines.extend(tail.splitter.finish());
-        newest.take(source, lines);
+        match Tail::read(&source.location, query) {
+            Ok(mut tail) => {
+                let mut lines = tail.lines();
+                lines.extend(tail.splitter.finish());
+                newest.take(source, lines);
+            }
+            Err(error) => unread.push(refusal(source, &error)),
+        }
     }
-    Ok(newest.into_lines())
+    Reading { lines: newest.into_lines(), unread }
 }
 
-/// The same without unfinished lines, and a follower that continues exactly behind. Blocks on the disk.
-///
-/// # Errors
-/// A file exists and cannot be read.
-pub fn follow(sources: &[Source], query: &LogQuery) -> io::Result<(Vec<Line>, Follower)> {
+fn refusal(source: &Source, error: &io::Error) -> String {
+    format!("cannot read `{}`: {error}", source.location.path.display())
+}
+
+/// The same without unfinished lines, and a follower that continues exactly behind. What cannot be read is followed from
+/// its beginning as soon as it can. Blocks on the disk.
+pub fn follow(sources: &[Source], query: &LogQuery) -> (Reading, Follower) {
     let mut newest = Newest::new(query.lines);
-    let mut follower = Follower::default();
+    let (mut follower, mut unread) = (Follower::default(), Vec::new());
     for source in sources {
-        let mut tail = Tail::read(&source.path, query)?;
-        newest.take(source, tail.lines());
-        follower.add_at(source.clone(), tail.place, tail.splitter);
+        match Tail::read(&source.location, query) {
+            Ok(mut tail) => {
+                newest.take(source, tail.lines());
+                follower.add_at(source.clone(), tail.place, tail.splitter);
+            }
+            Err(error) => {
+                unread.push(refusal(source, &error));
+                follower.add_at(source.clone(), Place::default(), Splitter::default());
+            }
+        }
     }
-    Ok((newest.into_lines(), follower))
+    (Reading { lines: newest.into_lines(), unread }, follower)
 }
 
 /// The newest lines so far, each with the time that it is sorted by.
@@ -116,25 +128,30 @@ struct Span {
 
 impl Tail {
     /// Reads backwards until there are enough lines, or time, or bytes.
-    fn read(log: &Path, query: &LogQuery) -> io::Result<Self> {
+    fn read(location: &Location, query: &LogQuery) -> io::Result<Self> {
         let mut tail = Self { spans: Vec::new(), place: Place::default(), splitter: Splitter::default() };
-        let (current, older) = pieces(log)?;
+        let log = match LogFolder::open(location, Missing::Fails) {
+            Ok(log) => log,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(tail),
+            Err(error) => return Err(error),
+        };
+        let (current, older) = pieces(&log)?;
         let mut wanted = Wanted::new(query);
         tail.place.highest_older = current.as_ref().map_or(older.last().copied().unwrap_or(0), |(_, number)| *number);
         if let Some((file, _)) = current {
             let end = file.metadata()?.len();
-            tail.take(log, &file, end, query, &mut wanted)?;
+            tail.take(&log, log.current(), &file, end, query, &mut wanted)?;
             tail.place.stand_in(file, end)?;
         }
         for number in older.into_iter().rev() {
             if wanted.is_enough {
                 break;
             }
-            let path = segments::segment_path(log, number);
-            match File::open(&path) {
+            let name = log.segment(number);
+            match log.read(&name) {
                 Ok(file) => {
                     let end = file.metadata()?.len();
-                    tail.take(&path, &file, end, query, &mut wanted)?;
+                    tail.take(&log, &name, &file, end, query, &mut wanted)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break, // deleted by a cut just now
                 Err(error) => return Err(error),
@@ -147,8 +164,16 @@ impl Tail {
         Ok(tail)
     }
 
-    fn take(&mut self, path: &Path, file: &File, end: u64, query: &LogQuery, wanted: &mut Wanted) -> io::Result<()> {
-        let index = Index::read(path, written(file)?);
+    fn take(
+        &mut self,
+        log: &LogFolder,
+        name: &OsStr,
+        file: &File,
+        end: u64,
+        query: &LogQuery,
+        wanted: &mut Wanted,
+    ) -> io::Result<()> {
+        let index = Index::read(log, name, written(file)?);
         // One byte before the first that counts, to see whether a line begins there.
         let first = query.since.map_or(0, |since| index.start_of(since).min(end));
         let floor = first.saturating_sub(1);
@@ -213,20 +238,17 @@ impl Wanted {
 /// The current file of a log, opened, with the number of the newest segment; and the numbers of the older files.
 type Pieces = (Option<(File, u64)>, Vec<u64>);
 
-fn pieces(log: &Path) -> io::Result<Pieces> {
-    let current = match File::open(log) {
+fn pieces(log: &LogFolder) -> io::Result<Pieces> {
+    let current = match log.read(log.current()) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let mut older = segments::numbers(log)?;
+    let mut older = log.numbers()?;
     let newest = older.last().copied().unwrap_or(0);
     let Some(current) = current else { return Ok((None, older)) };
     // Cut between the two looks: what was opened bears the newest number now.
-    let opened = current.metadata()?;
-    let is_cut =
-        fs::metadata(segments::segment_path(log, newest)).is_ok_and(|found| identity(&found) == identity(&opened));
-    if is_cut {
+    if log.is_named(&log.segment(newest), identity(&current.metadata()?)) {
         older.pop();
     }
     Ok((Some((current, newest)), older))

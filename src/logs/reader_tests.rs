@@ -9,23 +9,24 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::index::IndexWriter;
+use super::segments::by_path;
 use super::*;
 use crate::model::{Bytes, Rotation};
 
 fn source(path: &Path) -> Source {
-    Source { instance: "shop:api/0".parse().unwrap(), stream: Stream::Stdout, path: path.to_owned() }
+    Source { instance: "shop:api/0".parse().unwrap(), stream: Stream::Stdout, location: path.to_owned().into() }
 }
 
 /// Appends as the pump does; an entry in the index goes first.
 fn append(log: &Path, text: &[u8], at: u64) {
     let mut file = OpenOptions::new().create(true).append(true).open(log).unwrap();
     let end = file.metadata().unwrap().len();
-    IndexWriter::open(log, end).unwrap().note(end, WallTime(at), Instant::now());
+    IndexWriter::open(&by_path::folder(log), end).unwrap().note(end, WallTime(at), Instant::now());
     file.write_all(text).unwrap();
 }
 
 fn cut(log: &Path) {
-    segments::cut(log, Rotation { size: Bytes(1), keep: 100 }).unwrap();
+    by_path::folder(log).cut(Rotation { size: Bytes(1), keep: 100 }).unwrap();
 }
 
 fn texts(lines: &[Line]) -> Vec<String> {
@@ -33,7 +34,7 @@ fn texts(lines: &[Line]) -> Vec<String> {
 }
 
 fn last(log: &Path, lines: usize, since: Option<u64>) -> Vec<String> {
-    texts(&read(&[source(log)], &LogQuery { lines, since: since.map(WallTime) }).unwrap())
+    texts(&read(&[source(log)], &LogQuery { lines, since: since.map(WallTime) }).lines)
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn several_logs_are_merged_in_time_order() {
     append(&b, b"set back\n", 120);
     append(&a, b"a3\n", 300);
     let sources = [source(&a), source(&b)];
-    let lines = read(&sources, &LogQuery { lines: 5, since: None }).unwrap();
+    let lines = read(&sources, &LogQuery { lines: 5, since: None }).lines;
     assert_eq!(texts(&lines), ["b1", "a2", "b2", "set back", "a3"]);
 }
 
@@ -98,7 +99,7 @@ fn a_line_of_ten_megabytes_costs_no_more_than_a_piece() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
     append(&log, &vec![b'x'; 10 << 20], 100);
-    let lines = read(&[source(&log)], &LogQuery { lines: 1, since: None }).unwrap();
+    let lines = read(&[source(&log)], &LogQuery { lines: 1, since: None }).lines;
     assert_eq!(lines.len(), 1);
     assert!(lines[0].text.len() <= lines::LINE_BYTES_MAX);
     append(&log, b"\nend\n", 200);
@@ -110,8 +111,8 @@ fn following_begins_behind_the_history_and_holds_back_unfinished_lines() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
     append(&log, b"one\ntwo\nth", 100);
-    let (history, mut follower) = follow(&[source(&log)], &LogQuery { lines: 1, since: None }).unwrap();
-    assert_eq!(texts(&history), ["two"]);
+    let (history, mut follower) = follow(&[source(&log)], &LogQuery { lines: 1, since: None });
+    assert_eq!(texts(&history.lines), ["two"]);
     assert!(follower.poll().is_empty() && follower.is_holding());
     append(&log, b"ree\n", 200);
     assert_eq!(texts(&follower.poll()), ["three"]);
@@ -135,7 +136,7 @@ fn what_many_new_logs_have_said_is_answered_up_to_a_bound() {
     let folder = tempfile::tempdir().unwrap();
     let sources: Vec<Source> = (0..3).map(|number| source(&folder.path().join(format!("{number}.log")))).collect();
     for (number, source) in (0..).zip(&sources) {
-        append(&source.path, "line\n".repeat(6000).as_bytes(), 100 + number);
+        append(&source.location.path, "line\n".repeat(6000).as_bytes(), 100 + number);
     }
     let lines = Follower::default().add(sources, WallTime(0));
     assert_eq!(lines.len(), 10_000);
@@ -146,7 +147,7 @@ fn what_many_new_logs_have_said_is_answered_up_to_a_bound() {
 fn a_log_that_appears_later_or_is_emptied_or_replaced_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
-    let (_, mut follower) = follow(&[source(&log)], &LogQuery::default()).unwrap();
+    let (_, mut follower) = follow(&[source(&log)], &LogQuery::default());
     assert!(follower.poll().is_empty());
     append(&log, b"first\n", 100);
     assert_eq!(texts(&follower.poll()), ["first"]);
@@ -172,7 +173,7 @@ fn a_reader_that_fell_far_behind_is_told_how_much_it_missed() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
     append(&log, b"seen\n", 100);
-    let (_, mut follower) = follow(&[source(&log)], &LogQuery::default()).unwrap();
+    let (_, mut follower) = follow(&[source(&log)], &LogQuery::default());
     let flood: Vec<u8> = (0..1_000_000).flat_map(|n| format!("line {n:07}\n").into_bytes()).collect();
     append(&log, &flood, 200);
     let mut seen = Vec::new();
@@ -206,8 +207,8 @@ proptest! {
         let mut follower = None;
         for (number, (step, length)) in steps.iter().enumerate() {
             if number == begin_at.min(steps.len() - 1) {
-                let (history, one) = follow(&[source(&log)], &LogQuery { lines: 1000, since: None }).unwrap();
-                seen.extend(history);
+                let (history, one) = follow(&[source(&log)], &LogQuery { lines: 1000, since: None });
+                seen.extend(history.lines);
                 follower = Some(one);
             }
             match step {
@@ -237,17 +238,17 @@ proptest! {
 fn following_a_pump_that_cuts_all_the_time_shows_every_line_once() {
     let folder = tempfile::tempdir().unwrap();
     let log: PathBuf = folder.path().join("a.log");
-    let pump = Pump::start(|_| {}).unwrap();
+    let pump = Pump::start(256, |_| {}).unwrap();
     let key = StreamKey { row: 0, stream: Stream::Stdout };
     let (reader, mut writer) = std::io::pipe().unwrap();
     let target = LogTarget {
         instance: "shop:api/0".parse().unwrap(),
-        path: log.clone(),
+        location: log.clone().into(),
         rotation: Rotation { size: Bytes(20_000), keep: 10_000 },
         on_full: OnLogFull::Block,
     };
-    pump.attach(key, OwnedFd::from(reader), target);
-    let (_, mut follower) = follow(&[source(&log)], &LogQuery::default()).unwrap();
+    pump.attach(key, OwnedFd::from(reader), target, None);
+    let (_, mut follower) = follow(&[source(&log)], &LogQuery::default());
     let app = std::thread::spawn(move || (0..100_000).for_each(|n| writeln!(writer, "{n}").unwrap()));
     let mut next = 0;
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -259,5 +260,5 @@ fn following_a_pump_that_cuts_all_the_time_shows_every_line_once() {
         }
     }
     app.join().unwrap();
-    assert!(segments::numbers(&log).unwrap().len() > 3);
+    assert!(by_path::numbers(&log).len() > 3);
 }

@@ -1,45 +1,137 @@
 //! The names of a log's files: `NAME` is written, `NAME.7` is full, `.NAME.idx` holds the times of `NAME`.
 
-use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
+use super::Location;
 use crate::model::Rotation;
+use crate::os::{self, Folder, Missing};
 use crate::rules::rotation;
 
-/// The full segment number `number` of a log.
-pub(super) fn segment_path(log: &Path, number: u64) -> PathBuf {
-    let mut name = log.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
+/// A log's folder, opened. Everything is done relative to it, so that it stays the same folder.
+#[derive(Debug)]
+pub(super) struct LogFolder {
+    folder: Folder,
+    /// Of the current file; where a link leads to it, of its target.
+    name: OsString,
 }
 
-/// The index of times that stands beside a file.
-pub(super) fn index_path(file: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(".idx");
-    file.with_file_name(name)
-}
-
-/// The numbers of the full segments that exist, in order. None where there is no folder.
-pub(super) fn numbers(log: &Path) -> io::Result<Vec<u64>> {
-    let (Some(folder), Some(name)) = (log.parent(), log.file_name()) else { return Ok(Vec::new()) };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let file = entry?.file_name();
-        let rest = file.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
-        found.extend(rest.and_then(|rest| rest.strip_prefix(b".")).and_then(number));
+impl LogFolder {
+    /// # Errors
+    /// `NotFound`: there is none, or no such user. `PermissionDenied`: a link of somebody else is in the way, …
+    pub(super) fn open(location: &Location, missing: Missing) -> io::Result<Self> {
+        let account = location.account.as_ref();
+        let owner = account.map(|account| os::identity_named(&account.user, account.group.as_deref())).transpose()?;
+        let (folder, name) = Folder::find(&location.path, owner.as_ref(), missing)?;
+        Ok(Self { folder, name })
     }
-    found.sort_unstable();
-    Ok(found)
+
+    /// The name of the current file.
+    pub(super) fn current(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// The name of the full segment number `number`.
+    pub(super) fn segment(&self, number: u64) -> OsString {
+        let mut name = self.name.clone();
+        name.push(format!(".{number}"));
+        name
+    }
+
+    /// Opens the current file to write at its end; makes it if there is none. Not `O_APPEND`: splice refuses that.
+    pub(super) fn open_current(&self) -> io::Result<File> {
+        self.folder.open_to_write(&self.name)
+    }
+
+    /// Opens the index of the current file; makes it if there is none.
+    pub(super) fn open_index(&self) -> io::Result<File> {
+        self.folder.open_to_append(&index_of(&self.name))
+    }
+
+    /// Opens one of the files to read it.
+    pub(super) fn read(&self, name: &OsStr) -> io::Result<File> {
+        self.folder.open_to_read(name)
+    }
+
+    /// Opens the index of one of the files to read it.
+    pub(super) fn read_index(&self, name: &OsStr) -> io::Result<File> {
+        self.folder.open_to_read(&index_of(name))
+    }
+
+    /// The numbers of the full segments that exist, in order.
+    pub(super) fn numbers(&self) -> io::Result<Vec<u64>> {
+        let mut found = Vec::new();
+        for name in self.folder.names()? {
+            let rest = name.as_encoded_bytes().strip_prefix(self.name.as_encoded_bytes());
+            found.extend(rest.and_then(|rest| rest.strip_prefix(b".")).and_then(number));
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Whether this name is that file.
+    pub(super) fn is_named(&self, name: &OsStr, file: (u64, u64)) -> bool {
+        self.folder.look_at(name).is_ok_and(|found| found.identity == file)
+    }
+
+    /// How long this file is; `None`: there is none.
+    pub(super) fn bytes_of(&self, name: &OsStr) -> Option<u64> {
+        self.folder.look_at(name).ok().map(|found| found.bytes)
+    }
+
+    /// Finds what comes after the file with this identity; after one that has no name any more comes everything
+    /// above `highest_older`.
+    pub(super) fn successors(&self, file: (u64, u64), highest_older: u64) -> io::Result<Successors> {
+        let numbers = self.numbers()?;
+        let own = numbers.iter().copied().rev().find(|number| self.is_named(&self.segment(*number), file));
+        let after = own.unwrap_or(highest_older);
+        let ahead = numbers.iter().filter(|number| **number > after);
+        let mut ahead: Vec<(OsString, u64)> = ahead.map(|number| (self.segment(*number), *number)).collect();
+        if self.folder.look_at(&self.name).is_ok_and(|found| found.identity != file) {
+            ahead.push((self.name.clone(), numbers.last().copied().unwrap_or(0)));
+        }
+        Ok(Successors { own: own.map(|number| self.segment(number)), ahead })
+    }
+
+    /// Makes the current file the newest full segment and deletes those that are too many.
+    ///
+    /// The one rename is the commit: killed before it, nothing happened; after it, the current file is missing
+    /// and is made when the next byte comes; segments that were not deleted are deleted by the next cut.
+    pub(super) fn cut(&self, limits: Rotation) -> io::Result<()> {
+        let mut existing = self.numbers()?;
+        let next = rotation::next_segment(&existing);
+        let segment = self.segment(next);
+        self.folder.rename(&self.name, &segment)?;
+        // An index left behind is emptied when the next file begins: its times are lost, nothing else.
+        let _ = self.folder.rename(&index_of(&self.name), &index_of(&segment));
+        existing.push(next);
+        for number in rotation::expired(&existing, limits.keep) {
+            self.remove(*number)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the oldest full segment to make room. `false`: there was none.
+    pub(super) fn remove_oldest(&self) -> bool {
+        let oldest = self.numbers().ok().and_then(|existing| existing.first().copied());
+        oldest.is_some_and(|number| self.remove(number).is_ok())
+    }
+
+    fn remove(&self, number: u64) -> io::Result<()> {
+        let segment = self.segment(number);
+        let _ = self.folder.remove(&index_of(&segment));
+        self.folder.remove(&segment)
+    }
+}
+
+/// The name of the index of times that stands beside a file.
+fn index_of(name: &OsStr) -> OsString {
+    let mut index = OsString::from(".");
+    index.push(name);
+    index.push(".idx");
+    index
 }
 
 /// Digits as this room writes them; `007` and `+7` are somebody else's files.
@@ -56,58 +148,40 @@ pub(super) fn identity(found: &Metadata) -> (u64, u64) {
 /// What comes after a file of a log.
 pub(super) struct Successors {
     /// What the file is called, if it was cut and still exists.
-    pub(super) own: Option<PathBuf>,
+    pub(super) own: Option<OsString>,
     /// The later files, oldest first, each with the number of the newest segment before it (or its own).
-    pub(super) ahead: Vec<(PathBuf, u64)>,
+    pub(super) ahead: Vec<(OsString, u64)>,
 }
 
-/// Finds what comes after the file with this identity; after one that has no name any more comes everything
-/// above `highest_older`.
-pub(super) fn successors(log: &Path, file: (u64, u64), highest_older: u64) -> io::Result<Successors> {
-    let numbers = numbers(log)?;
-    let is_it = |path: &Path| fs::metadata(path).is_ok_and(|found| identity(&found) == file);
-    let own = numbers.iter().copied().rev().find(|number| is_it(&segment_path(log, *number)));
-    let after = own.unwrap_or(highest_older);
-    let mut ahead: Vec<(PathBuf, u64)> = Vec::new();
-    ahead.extend(numbers.iter().filter(|number| **number > after).map(|number| (segment_path(log, *number), *number)));
-    if log.exists() && !is_it(log) {
-        ahead.push((log.to_owned(), numbers.last().copied().unwrap_or(0)));
+/// The same by path, for tests.
+#[cfg(test)]
+pub(super) mod by_path {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    pub(in crate::logs) fn folder(log: &Path) -> LogFolder {
+        LogFolder::open(&log.to_owned().into(), Missing::Fails).unwrap()
     }
-    Ok(Successors { own: own.map(|number| segment_path(log, number)), ahead })
-}
 
-/// Makes the current file the newest full segment and deletes those that are too many.
-///
-/// The one rename is the commit: killed before it, nothing happened; after it, the current file is missing
-/// and is made when the next byte comes; segments that were not deleted are deleted by the next cut.
-pub(super) fn cut(log: &Path, limits: Rotation) -> io::Result<()> {
-    let mut existing = numbers(log)?;
-    let next = rotation::next_segment(&existing);
-    let segment = segment_path(log, next);
-    fs::rename(log, &segment)?;
-    // An index left behind is emptied when the next file begins: its times are lost, nothing else.
-    let _ = fs::rename(index_path(log), index_path(&segment));
-    existing.push(next);
-    for number in rotation::expired(&existing, limits.keep) {
-        remove(log, *number)?;
+    pub(in crate::logs) fn numbers(log: &Path) -> Vec<u64> {
+        LogFolder::open(&log.to_owned().into(), Missing::Fails).map_or(Vec::new(), |folder| folder.numbers().unwrap())
     }
-    Ok(())
-}
 
-/// Deletes the oldest full segment to make room. `false`: there was none.
-pub(super) fn remove_oldest(log: &Path) -> bool {
-    let oldest = numbers(log).ok().and_then(|existing| existing.first().copied());
-    oldest.is_some_and(|number| remove(log, number).is_ok())
-}
+    pub(in crate::logs) fn segment_path(log: &Path, number: u64) -> PathBuf {
+        log.with_file_name(folder(log).segment(number))
+    }
 
-fn remove(log: &Path, number: u64) -> io::Result<()> {
-    let segment = segment_path(log, number);
-    let _ = fs::remove_file(index_path(&segment));
-    fs::remove_file(&segment)
+    pub(in crate::logs) fn index_path(file: &Path) -> PathBuf {
+        file.with_file_name(index_of(file.file_name().unwrap()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use super::by_path::{folder as opened, index_path, numbers, segment_path};
     use super::*;
     use crate::model::Bytes;
 
@@ -120,7 +194,7 @@ mod tests {
         {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        assert_eq!(numbers(&log).unwrap(), [2, 10]);
+        assert_eq!(numbers(&log), [2, 10]);
         assert_eq!(index_path(&log), folder.path().join(".api-out-0.log.idx"));
     }
 
@@ -131,12 +205,13 @@ mod tests {
         for round in 0..4 {
             fs::write(&log, format!("{round}")).unwrap();
             fs::write(index_path(&log), format!("i{round}")).unwrap();
-            cut(&log, Rotation { size: Bytes(1), keep: 2 }).unwrap();
+            opened(&log).cut(Rotation { size: Bytes(1), keep: 2 }).unwrap();
         }
-        assert_eq!(numbers(&log).unwrap(), [3, 4]);
+        assert_eq!(numbers(&log), [3, 4]);
         assert_eq!(fs::read_to_string(segment_path(&log, 4)).unwrap(), "3");
         assert_eq!(fs::read_to_string(index_path(&segment_path(&log, 4))).unwrap(), "i3");
         assert!(!index_path(&segment_path(&log, 2)).exists());
-        assert!(remove_oldest(&log) && remove_oldest(&log) && !remove_oldest(&log));
+        let log = opened(&log);
+        assert!(log.remove_oldest() && log.remove_oldest() && !log.remove_oldest());
     }
 }

@@ -121,6 +121,17 @@ pub(super) fn splice(pipe: BorrowedFd, file: BorrowedFd, at: Option<u64>, max: u
     usize::try_from(moved).map_err(|_| io::Error::last_os_error())
 }
 
+/// Takes what is in a pipe, as much as fits; 0 if there is nothing. For the one reader of a pipe: never waits.
+pub(super) fn take(pipe: BorrowedFd, buffer: &mut [u8]) -> usize {
+    let size = buffer.len().min(usize::try_from(waiting_bytes(pipe)).unwrap_or(0));
+    if size == 0 {
+        return 0;
+    }
+    // SAFETY: the buffer has room for `size` bytes.
+    let taken = unsafe { libc::read(pipe.as_raw_fd(), buffer.as_mut_ptr().cast(), size) };
+    usize::try_from(taken).unwrap_or(0)
+}
+
 /// How many bytes wait in a pipe.
 pub(super) fn waiting_bytes(pipe: BorrowedFd) -> u64 {
     let mut count: libc::c_int = 0;

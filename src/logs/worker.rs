@@ -8,10 +8,10 @@
 //! it fills, until little comes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use super::flow::{Blockage, Flow, Patience};
 use super::pace::{self, BATCH_BYTES_MAX, Pace};
 use super::pump::Command;
 use super::sys::{self, Bell, Epoll};
-use super::{LogTarget, Notice, StreamKey, segments};
+use super::{LogTarget, Notice, StreamKey};
 
 /// The bell's token; those of flows count from 1 and are never used twice.
 const BELL: u64 = 0;
@@ -41,12 +41,11 @@ pub(super) struct Worker {
     patience: Patience,
     notices: Box<dyn Fn(Notice) + Send>,
     epoll: Epoll,
-    nowhere: File,
     /// Boxed: half of the places of a map are empty.
     flows: HashMap<u64, Box<Flow>>,
     tokens: HashMap<StreamKey, u64>,
     last_token: u64,
-    /// One entry per flow that has a blockage: when it is tried again.
+    /// One entry per flow that has a blockage and is looked at by the clock: when.
     retries: BTreeSet<(Instant, u64)>,
     /// Flows that are busy, the longest unserved first. Those that are no longer leave when their turn comes.
     busy: VecDeque<u64>,
@@ -79,7 +78,6 @@ impl Worker {
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(bell.fd(), BELL)?;
-        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
         Ok(Self {
             inbox,
             bell,
@@ -89,7 +87,6 @@ impl Worker {
             patience,
             notices,
             epoll,
-            nowhere,
             flows: HashMap::new(),
             tokens: HashMap::new(),
             last_token: BELL,
@@ -113,9 +110,7 @@ impl Worker {
             self.turn(&ready);
         };
         for flow in self.flows.values_mut() {
-            if let Some(blockage) = &mut flow.blockage {
-                tell_dropped(&self.notices, &flow.target, flow.key, std::mem::take(&mut blockage.dropped_bytes));
-            }
+            tell_dropped(&self.notices, flow);
         }
         drop(self); // every pipe and file is closed before anyone is told
         if let Some(done) = done {
@@ -178,7 +173,7 @@ impl Worker {
     fn obey(&mut self) -> Orders {
         let orders = loop {
             match self.inbox.try_recv() {
-                Ok(Command::Attach(key, pipe, target)) => self.attach(key, pipe, *target),
+                Ok(Command::Attach(key, pipe, target, record)) => self.attach(key, pipe, *target, record),
                 Ok(Command::Retarget(key, target)) => self.retarget(key, *target),
                 Ok(Command::Detach(key)) => self.detach(key),
                 Ok(Command::Drain(keys, done)) => self.drain(&keys, done),
@@ -195,13 +190,14 @@ impl Worker {
         orders
     }
 
-    fn attach(&mut self, key: StreamKey, pipe: Arc<OwnedFd>, target: LogTarget) {
+    fn attach(&mut self, key: StreamKey, pipe: Arc<OwnedFd>, target: LogTarget, record: Option<&'static AtomicU64>) {
         self.detach(key);
         self.last_token += 1;
         let token = self.last_token;
-        let flow = Flow::new(key, pipe, target);
+        let mut flow = Flow::new(key, pipe, target, record);
+        tell_dropped(&self.notices, &mut flow); // what the last daemon had no time to tell
         if let Err(error) = self.epoll.add(flow.pipe(), token) {
-            let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.path.display());
+            let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.location.path.display());
             (self.notices)(trouble(&flow, message));
             return;
         }
@@ -215,7 +211,7 @@ impl Worker {
             flow.target = target;
         }
         // Perhaps the new file can be written: try at the next turn.
-        self.reschedule(token, |blockage, _| blockage.try_at = Instant::now());
+        self.reschedule(token, |blockage, _| blockage.try_again_at(Instant::now()));
     }
 
     fn detach(&mut self, key: StreamKey) {
@@ -223,6 +219,7 @@ impl Worker {
         if let Some(flow) = self.flows.get_mut(&token) {
             let goal = flow.goal();
             flow.ends_at = Some(goal);
+            flow.leave_record();
             if goal > flow.moved {
                 self.serve(token); // not for an empty pipe: a process that says nothing has no file
             }
@@ -249,7 +246,7 @@ impl Worker {
             let Some(&token) = self.tokens.get(key) else { continue };
             self.serve(token); // what is there already came before
             if let Some(flow) = self.flows.get(&token) {
-                self.files.mark(&flow.target.path);
+                self.files.mark(&flow.target.location);
             }
         }
     }
@@ -281,17 +278,14 @@ impl Worker {
         let is_early = flow.blockage.as_ref().is_some_and(|blockage| Instant::now() < blockage.try_at);
         if is_early {
             self.discard(token);
+        } else if self.is_behind_gap(token) {
+            match self.append(token) {
+                Some(Ok(appended)) => self.appended(token, &appended),
+                Some(Err(error)) => self.blocked(token, &error),
+                None => {}
+            }
         } else {
-            let max = self.pace.batch_bytes();
-            let mut result = self.files.append(flow.pipe.as_fd(), &flow.target, max);
-            // The oldest of its own segments go first, one by one, until there is room.
-            while result.as_ref().is_err_and(LogError::is_disk_full) && segments::remove_oldest(&flow.target.path) {
-                result = self.files.append(flow.pipe.as_fd(), &flow.target, max);
-            }
-            match result {
-                Ok(appended) => self.appended(token, &appended),
-                Err(error) => self.blocked(token, &error),
-            }
+            self.empty(token);
         }
         let moved = self.flows.get(&token).map_or(0, |flow| flow.moved - before);
         self.has_grown |= moved > 0;
@@ -299,10 +293,38 @@ impl Worker {
         moved
     }
 
+    /// Whether the pipe holds something to be written: not the rest of a line whose beginning was thrown away.
+    fn is_behind_gap(&mut self, token: u64) -> bool {
+        let Some(flow) = self.flows.get_mut(&token) else { return false };
+        if flow.discard_rest_of_line() == 0 && flow.gap.is_none() {
+            return true;
+        }
+        flow.gap.as_ref().is_none_or(|gap| !gap.is_mid_line) && sys::waiting_bytes(flow.pipe()) > 0
+    }
+
+    /// Moves one batch into the file. `None`: there is no such flow.
+    fn append(&mut self, token: u64) -> Option<Result<Appended, LogError>> {
+        let max = self.pace.batch_bytes();
+        let flow = self.flows.get(&token)?;
+        let files = &mut self.files;
+        let mut append = || {
+            if flow.gap.is_some() {
+                files.end_line(&flow.target)?;
+            }
+            files.append(flow.pipe(), &flow.target, max)
+        };
+        let mut result = append();
+        // The oldest of its own segments go first, one by one, until there is room.
+        while result.as_ref().is_err_and(LogError::is_disk_full) && OpenFiles::remove_oldest(&flow.target.location) {
+            result = append();
+        }
+        Some(result)
+    }
+
     fn appended(&mut self, token: u64, appended: &Appended) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if let Some(error) = &appended.cut_error {
-            let message = format!("cannot cut `{}`, it goes on growing: {error}", flow.target.path.display());
+            let message = format!("cannot cut `{}`, it goes on growing: {error}", flow.target.location.path.display());
             (self.notices)(trouble(flow, message));
         }
         flow.moved += appended.bytes as u64;
@@ -330,15 +352,17 @@ impl Worker {
         }
     }
 
-    /// Nothing is in the pipe. Perhaps nobody can write to it any more; and of a full disk nothing is known.
+    /// Nothing is in the pipe. Perhaps nobody can write to it any more; and whether there is room on a full disk shows
+    /// with the next byte.
     fn empty(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if sys::is_abandoned(flow.pipe()) {
             flow.ends_at = Some(flow.moved);
         }
-        let on_full = flow.target.on_full;
-        self.reschedule(token, |blockage, patience| blockage.failed_again(Instant::now(), on_full, patience));
         self.tell_dropped_when_due(token);
+        let tell_at = self.flows.get(&token).and_then(|flow| flow.tell_at(self.patience));
+        self.reschedule(token, |blockage, _| blockage.wait_for_bytes(Instant::now(), tell_at));
+        self.listen(token);
         self.close_if_over(token);
     }
 
@@ -354,7 +378,7 @@ impl Worker {
         }
         if flow.blockage.is_none() {
             let blockage = Blockage::begin(now, patience);
-            self.retries.insert((blockage.try_at, token));
+            self.retries.extend(blockage.wake_at.map(|at| (at, token)));
             flow.blockage = Some(blockage);
             flow.is_busy = false;
         } else {
@@ -365,22 +389,21 @@ impl Worker {
         self.listen(token);
     }
 
+    /// Something was written, or nothing will be.
     fn unblock(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
-        if let Some(blockage) = flow.blockage.take() {
-            self.retries.remove(&(blockage.try_at, token));
-            tell_dropped(&self.notices, &flow.target, flow.key, blockage.dropped_bytes);
+        tell_dropped(&self.notices, flow);
+        flow.end_gap();
+        if let Some(at) = flow.blockage.take().and_then(|blockage| blockage.wake_at) {
+            self.retries.remove(&(at, token));
         }
     }
 
     /// Throws away what is in the pipe, if that is what the time of the blockage has come to.
     fn discard(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
-        if let Some(blockage) = flow.blockage.as_mut().filter(|blockage| blockage.is_dropping) {
-            let max = self.pace.batch_bytes();
-            let bytes = sys::splice(flow.pipe.as_fd(), self.nowhere.as_fd(), None, max).unwrap_or(0) as u64;
-            flow.moved += bytes;
-            blockage.dropped_bytes += bytes;
+        if flow.blockage.as_ref().is_some_and(|blockage| blockage.is_dropping) {
+            flow.discard(self.pace.batch_bytes());
             self.tell_dropped_when_due(token);
         }
     }
@@ -406,16 +429,18 @@ impl Worker {
 
     fn reschedule(&mut self, token: u64, change: impl FnOnce(&mut Blockage, Patience)) {
         if let Some(blockage) = self.flows.get_mut(&token).and_then(|flow| flow.blockage.as_mut()) {
-            self.retries.remove(&(blockage.try_at, token));
+            if let Some(at) = blockage.wake_at {
+                self.retries.remove(&(at, token));
+            }
             change(blockage, self.patience);
-            self.retries.insert((blockage.try_at, token));
+            self.retries.extend(blockage.wake_at.map(|at| (at, token)));
         }
     }
 
     fn tell_dropped_when_due(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
-        if let Some(bytes) = flow.blockage.as_mut().and_then(|b| b.due_count(Instant::now(), self.patience)) {
-            tell_dropped(&self.notices, &flow.target, flow.key, bytes);
+        if flow.tell_at(self.patience).is_some_and(|at| at <= Instant::now()) {
+            tell_dropped(&self.notices, flow);
         }
     }
 
@@ -441,17 +466,19 @@ fn until(then: Instant) -> Duration {
 }
 
 fn trouble(flow: &Flow, message: String) -> Notice {
-    let LogTarget { instance, path, .. } = flow.target.clone();
-    Notice::Trouble { instance, stream: flow.key.stream, path, message }
+    let LogTarget { instance, location, .. } = flow.target.clone();
+    Notice::Trouble { instance, stream: flow.key.stream, path: location.path, message }
 }
 
 fn disk_full(flow: &Flow, message: String) -> Notice {
-    let LogTarget { instance, path, .. } = flow.target.clone();
-    Notice::DiskFull { instance, stream: flow.key.stream, path, message }
+    let LogTarget { instance, location, .. } = flow.target.clone();
+    Notice::DiskFull { instance, stream: flow.key.stream, path: location.path, message }
 }
 
-fn tell_dropped(notices: &dyn Fn(Notice), target: &LogTarget, key: StreamKey, bytes: u64) {
+/// Tells how much was thrown away, if anybody does not know yet.
+fn tell_dropped(notices: &dyn Fn(Notice), flow: &mut Flow) {
+    let bytes = flow.take_untold(Instant::now());
     if bytes > 0 {
-        notices(Notice::Dropped { instance: target.instance.clone(), stream: key.stream, bytes });
+        notices(Notice::Dropped { instance: flow.target.instance.clone(), stream: flow.key.stream, bytes });
     }
 }

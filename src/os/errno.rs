@@ -27,6 +27,11 @@ pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
     }
 }
 
+/// Whether a call failed because this process or the machine has too many files open.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// Whether a call that failed so may succeed a little later without anybody doing anything.
 pub fn is_passing(errno: i32) -> bool {
     matches!(

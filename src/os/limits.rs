@@ -1,5 +1,6 @@
 //! The limits that we lift for ourselves and hand back to the apps.
 
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::{fs, io};
 
 use super::errno::checked;
@@ -26,6 +27,27 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     // SAFETY: `limit` is valid for reading.
     checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
     Ok(before)
+}
+
+/// How many files this process may have open.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn file_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid for writing.
+    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    Ok(limit.rlim_cur)
+}
+
+/// Gives a new descriptor back if its number is `end` or higher. A number is only given while all lower ones are in use,
+/// so this keeps the last ones free for others.
+///
+/// # Errors
+/// `EMFILE`, as if the limit were `end`.
+pub fn below(descriptor: OwnedFd, end: u64) -> io::Result<OwnedFd> {
+    let number = u64::try_from(descriptor.as_raw_fd()).unwrap_or(0);
+    if number < end { Ok(descriptor) } else { Err(io::Error::from_raw_os_error(libc::EMFILE)) }
 }
 
 /// Makes this process one of the last that the out-of-memory killer takes, if we may; returns the score that it had,

@@ -65,6 +65,22 @@ pub fn supplementary_groups(user: &str, gid: u32) -> io::Result<Vec<u32>> {
     Ok(groups_of(&lines(Path::new(GROUP))?, user, gid))
 }
 
+/// The numbers of a user, in `group` or else the user's own, with all groups.
+///
+/// # Errors
+/// `NotFound`: there is no such user or group. The files cannot be read.
+#[cfg(target_os = "linux")]
+pub fn identity_named(name: &str, group: Option<&str>) -> io::Result<super::Identity> {
+    let missing = |what: &str| io::Error::new(io::ErrorKind::NotFound, format!("there is no {what}"));
+    let user = user_named(name)?.ok_or_else(|| missing(&format!("user `{name}`")))?;
+    let gid = match group {
+        None => user.gid,
+        Some(group) => group_id(group)?.ok_or_else(|| missing(&format!("group `{group}`")))?,
+    };
+    let groups = supplementary_groups(&user.name, gid)?;
+    Ok(super::Identity { uid: user.uid, gid, groups })
+}
+
 fn lines(path: &Path) -> io::Result<String> {
     match read_limited(path, FILE_BYTES_MAX) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),

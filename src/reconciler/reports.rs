@@ -12,7 +12,7 @@ use crate::model::{
     WallTime,
 };
 use crate::plan::JobId;
-use crate::supervisor::log_path;
+use crate::supervisor::log_location;
 
 /// Lines of output that a failure report carries: a screen, enough for the first line of an error above its stack.
 const LAST_LINES: usize = 20;
@@ -114,7 +114,7 @@ impl Loop {
             let (reply, lines) = oneshot::channel();
             let read = move || {
                 let query = LogQuery { lines: LAST_LINES, since: Some(since) };
-                let _ = reply.send(logs::read(&sources, &query).unwrap_or_default());
+                let _ = reply.send(logs::read(&sources, &query).lines);
             };
             if reader.submit(Box::new(read)).is_ok()
                 && let OperationResult::Failed { last_lines, .. } = &mut report.result
@@ -134,10 +134,11 @@ impl Loop {
         let declared =
             desired.projects.get(&instance.app.project).and_then(|project| project.apps.get(&instance.app.name));
         let Some(declared) = declared else { return Vec::new() };
+        let spec = &declared.spec;
         let source = |stream| Source {
             instance: instance.clone(),
             stream,
-            path: log_path(&self.surroundings.home, instance, stream, &declared.spec.logs),
+            location: log_location(&self.surroundings.home, instance, stream, &spec.logs, &spec.run),
         };
         vec![source(Stream::Stdout), source(Stream::Stderr)]
     }

@@ -7,6 +7,7 @@
 mod backoff;
 mod cron;
 mod dependency;
+mod descriptors;
 mod environment;
 mod ignore;
 mod notification;
@@ -21,6 +22,7 @@ mod watch;
 pub use backoff::{Verdict, after_exit, after_trouble};
 pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{Standpoint, dependency};
+pub use descriptors::DescriptorShares;
 pub use environment::{Place, environment};
 pub use ignore::IgnoreRules;
 pub use notification::{CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification, channel_lines, notifications};

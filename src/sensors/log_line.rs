@@ -8,7 +8,7 @@ use super::Surroundings;
 use super::probe::Subject;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
 use crate::model::Stream;
-use crate::supervisor::log_path;
+use crate::supervisor::log_location;
 
 /// Lines since the start of the process that are looked at when the looking begins later.
 const LINES_MAX: usize = 10_000;
@@ -25,7 +25,7 @@ pub(super) async fn appears(surroundings: &Surroundings, subject: &Subject, patt
     let sources = [Stream::Stdout, Stream::Stderr].map(|stream| Source {
         instance: subject.instance.clone(),
         stream,
-        path: log_path(&surroundings.home, &subject.instance, stream, &subject.spec.logs),
+        location: log_location(&surroundings.home, &subject.instance, stream, &subject.spec.logs, &subject.spec.run),
     });
     let mut growth = surroundings.log_growth.clone();
     growth.borrow_and_update();
@@ -34,9 +34,9 @@ pub(super) async fn appears(surroundings: &Surroundings, subject: &Subject, patt
     let (lines, mut follower) = loop {
         let sources = sources.clone();
         match blocking(surroundings, move || logs::follow(&sources, &query)).await {
-            Some(Ok(begun)) => break begun,
+            Some((reading, follower)) if reading.unread.is_empty() => break (reading.lines, follower),
             // A file that cannot be read now, or too much to do: the deadline is the lifecycle's.
-            Some(Err(_)) | None => sleep(HOLD).await,
+            Some(_) | None => sleep(HOLD).await,
         }
     };
     if matches(&lines) {

@@ -36,7 +36,7 @@ use crate::os::Helper;
 pub use listeners::Listeners;
 pub use outputs::Outputs;
 pub use recover::Recovered;
-pub use world::{Specs, World, log_path};
+pub use world::{Specs, World, log_location};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.
 const REQUESTS_MAX: usize = 1024;

@@ -4,12 +4,13 @@ use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::world::World;
 use crate::anchor::{HELD_ERRORS, HELD_OUTPUT, Row};
 use crate::logs::StreamKey;
-use crate::model::{InstanceId, LogPolicy, Stream};
+use crate::model::{InstanceId, LogPolicy, Run, Stream};
 use crate::os;
 
 /// Standard output and standard error.
@@ -21,8 +22,10 @@ pub(super) type Sessions = LazyCell<BTreeMap<u32, Vec<u32>>>;
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 /// The pipes by rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outputs {
+    /// New pipes get lower descriptors than this: the last ones are for others.
+    descriptors_end: u64,
     rows: Mutex<BTreeMap<u32, Entry>>,
     made: Condvar,
 }
@@ -35,6 +38,15 @@ enum Entry {
 }
 
 impl Outputs {
+    /// None yet; new ones get descriptors below `descriptors_end`.
+    pub fn below(descriptors_end: u64) -> Self {
+        Self { descriptors_end, rows: Mutex::default(), made: Condvar::new() }
+    }
+
+    fn make(&self) -> io::Result<Arc<OwnedFd>> {
+        os::below(os::output_pipe()?, self.descriptors_end).map(Arc::new)
+    }
+
     /// The pipes of a row. `None`: they are for the caller to make, and to [`Self::put`]; everybody else waits.
     fn get_or_claim(&self, row: u32) -> Option<Pipes> {
         let mut rows = self.lock();
@@ -70,6 +82,8 @@ pub(super) struct Writer<'a> {
     pub row: Row,
     pub id: &'a InstanceId,
     pub logs: &'a LogPolicy,
+    /// Whom the files belong to.
+    pub run: &'a Run,
 }
 
 impl World {
@@ -81,11 +95,18 @@ impl World {
     pub(super) fn pipes_for(&self, writer: &Writer<'_>) -> io::Result<(Pipes, bool)> {
         let row = writer.row.index();
         if let Some(pipes) = self.outputs.get_or_claim(row) {
+            for stream in STREAMS {
+                // This process may run as another user than the one before it.
+                let target = self.target(writer.id, stream, writer.logs, writer.run);
+                self.pump.retarget(StreamKey { row, stream }, target);
+            }
             return Ok((pipes, true));
         }
-        let made = new_pipe().and_then(|output| Ok([output, new_pipe()?]));
+        let made = self.outputs.make().and_then(|output| Ok([output, self.outputs.make()?]));
         let made = made.and_then(|pipes| {
             self.hold(writer.row, &pipes)?;
+            // Of an earlier user of the row, if our predecessor died while it gave it back.
+            writer.row.dropped().iter().for_each(|dropped| dropped.store(0, Ordering::Release));
             self.connect(writer, &pipes)?;
             Ok(pipes)
         });
@@ -100,9 +121,10 @@ impl World {
     fn connect(&self, writer: &Writer<'_>, pipes: &Pipes) -> io::Result<()> {
         let [output, errors] = pipes;
         writer.row.set_outputs([os::pipe_inode(output.as_fd())?, os::pipe_inode(errors.as_fd())?]);
-        for (pipe, stream) in pipes.iter().zip(STREAMS) {
+        for ((pipe, stream), dropped) in pipes.iter().zip(STREAMS).zip(writer.row.dropped()) {
             let key = StreamKey { row: writer.row.index(), stream };
-            self.pump.attach(key, Arc::clone(pipe), self.target(writer.id, stream, writer.logs));
+            let target = self.target(writer.id, stream, writer.logs, writer.run);
+            self.pump.attach(key, Arc::clone(pipe), target, Some(dropped));
         }
         Ok(())
     }

@@ -225,7 +225,8 @@ impl Loop {
     pub(super) fn retarget(&self, row: u32) {
         let Some(member) = self.roster.get(row) else { return };
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let target = self.world.target(&member.id, stream, &member.machine.policy.logs);
+            let run = &member.record.spec.run;
+            let target = self.world.target(&member.id, stream, &member.machine.policy.logs, run);
             self.world.pump.retarget(StreamKey { row, stream }, target);
         }
     }

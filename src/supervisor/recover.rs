@@ -149,7 +149,8 @@ impl Loop {
     /// Lets the output of an instance flow again. Whether it has any is not a question of its policy: that of the process
     /// may have been another one.
     fn reconnect(&self, member: &Member, held: &mut BTreeMap<(u64, u32), OwnedFd>, sessions: &Sessions) {
-        let writer = Writer { row: member.row, id: &member.id, logs: &member.machine.policy.logs };
+        let (logs, run) = (&member.machine.policy.logs, &member.record.spec.run);
+        let writer = Writer { row: member.row, id: &member.id, logs, run };
         let main = member.process.as_ref().map(PidFd::pid);
         if let Err(error) = self.world.reconnect(&writer, held, main, sessions) {
             let message = format!(

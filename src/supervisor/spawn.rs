@@ -294,7 +294,7 @@ fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnFailure> {
     if job.logs.disable_logs {
         return Ok(Output::Nowhere);
     }
-    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs };
+    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs, run: &job.launch.spec.run };
     let (pipes, were_there) =
         world.pipes_for(&writer).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     if were_there {
@@ -323,6 +323,9 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
     let errno = error.raw_os_error().unwrap_or(0);
     // The text of an `io::Error` ends with the number, which the record holds by itself.
     let mut message = error.to_string().split(" (os error").next().unwrap_or_default().to_owned();
+    if os::is_out_of_descriptors(error) {
+        message += "; raise the daemon's limit of open files (`ulimit -n`, `LimitNOFILE=`)";
+    }
     if stage == SpawnStage::Exec
         && error.kind() == io::ErrorKind::NotFound
         && let Some(interpreter) = os::missing_interpreter(Path::new(subject))

@@ -8,8 +8,8 @@ use super::outputs::Outputs;
 use super::spawn::SpawnJob;
 use crate::anchor::{AnchorLink, Mirror, Row, RowState, Table};
 use crate::events::Events;
-use crate::logs::{self, LogTarget, Pump};
-use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Moment, Stream};
+use crate::logs::{self, Location, LogTarget, Pump};
+use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Moment, Run, Stream};
 use crate::os::{Groups, Home, Worker};
 use crate::rules::StartMark;
 
@@ -90,11 +90,11 @@ impl World {
         self.groups.get_or_init(|| Groups::find(&format!("{:016x}", self.table.home_id()), in_use))
     }
 
-    /// Where a stream goes under a policy.
-    pub fn target(&self, id: &InstanceId, stream: Stream, policy: &LogPolicy) -> LogTarget {
+    /// Where a stream of a process goes under a policy.
+    pub fn target(&self, id: &InstanceId, stream: Stream, policy: &LogPolicy, run: &Run) -> LogTarget {
         LogTarget {
             instance: id.clone(),
-            path: log_path(&self.home, id, stream, policy),
+            location: log_location(&self.home, id, stream, policy, run),
             rotation: policy.log_rotate,
             on_full: policy.on_log_full,
         }
@@ -108,15 +108,16 @@ impl World {
 }
 
 /// The file of one output of one instance.
-pub fn log_path(home: &Home, id: &InstanceId, stream: Stream, policy: &LogPolicy) -> PathBuf {
+pub fn log_location(home: &Home, id: &InstanceId, stream: Stream, policy: &LogPolicy, run: &Run) -> Location {
     let named = match stream {
         Stream::Stdout => &policy.out_file,
         Stream::Stderr => &policy.error_file,
     };
-    match named {
+    let path = match named {
         Some(path) => PathBuf::from(path.fill(id.slot, None)),
         None => logs::default_path(&home.logs, &id.app.project, &id.app.name, id.slot, stream),
-    }
+    };
+    Location::of(path, stream, policy, run)
 }
 
 /// Where specs and base environments of living processes are found by their digest.

@@ -65,6 +65,9 @@ pub struct LogsAnswer {
     pub format: u32,
     /// In time order.
     pub lines: Vec<LogLine>,
+    /// Files that could not be read, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
 }
 
 /// One line.
@@ -89,6 +92,11 @@ pub struct LogLine {
 pub enum LogMessage {
     /// A line.
     Line(LogLine),
+    /// A file cannot be read.
+    Unread {
+        /// Which, and why.
+        why: String,
+    },
     /// The reader fell behind; so much is not shown (the files hold it).
     Missed {
         /// How much.

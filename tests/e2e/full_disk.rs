@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::fs;
 use std::path::Path;
 
-use crate::support::{SOON, Sandbox, wait_until};
+use crate::support::{SOON, Sandbox, pause_between_faults, wait_until};
 
 const FILE: &str = "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n";
 
@@ -78,6 +78,40 @@ fn a_full_log_disk_makes_the_app_wait_and_loses_no_line() {
     wait_until("the log is complete", SOON, || sandbox.log_text("api", "out", 0).len() >= expected.len());
     assert!(sandbox.log_text("api", "out", 0) == expected.as_bytes(), "not the lines that were written");
     assert_eq!(sandbox.pid("api/0"), pid, "the app never noticed");
+}
+
+/// Takes longer than others: output is dropped after half a minute only.
+#[test]
+fn what_a_full_log_disk_has_cost_is_told_by_the_next_daemon_and_a_quiet_app_goes_on_when_there_is_room() {
+    let sandbox = Sandbox::new();
+    let logs = sandbox.home().join("logs");
+    if !mount_small(&logs, 4 << 20) {
+        return;
+    }
+    let ballast = fill(&logs, 16 << 10);
+    let app = |name: &str, command: &str| {
+        format!("[[apps]]\nname = \"{name}\"\ncommand = \"sh -c '{command}'\"\non_log_full = \"drop\"\n")
+    };
+    let loud = "n=0; while :; do n=$((n+1)); echo line $n of a flood; done";
+    let quiet = "while :; do echo a line now and then; echo and to err >&2; sleep 0.2; done";
+    sandbox.ecosystem(&(app("loud", loud) + &app("quiet", quiet)));
+    sandbox.pm(&["apply"]).ok();
+    wait_until("the disk is full", SOON, || {
+        sandbox.events_of("loud").iter().any(|event| event.fact == "log_disk_full")
+    });
+    pause_between_faults(std::time::Duration::from_secs(33));
+    sandbox.kill_daemon();
+    wait_until("the next daemon tells", SOON, || {
+        sandbox.events_of("loud").iter().any(|event| event.fact == "output_dropped")
+    });
+    sandbox.pm(&["stop", "loud"]).ok();
+    pause_between_faults(std::time::Duration::from_secs(3));
+    let before = sandbox.log_text("quiet", "out", 0).len();
+    fs::remove_file(ballast).unwrap();
+    let soon = std::time::Duration::from_secs(2);
+    wait_until("the quiet app is heard", soon, || sandbox.log_text("quiet", "out", 0).len() > before);
+    let text = sandbox.log_text("quiet", "error", 0);
+    assert!(text.split(|byte| *byte == b'\n').all(|line| b"and to err".starts_with(line)));
 }
 
 #[test]

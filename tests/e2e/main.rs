@@ -52,6 +52,7 @@ mod watch;
 mod crash_loop;
 mod events_and_why;
 mod log_flood;
+mod log_links;
 mod log_rotation;
 mod logs;
 
@@ -60,6 +61,7 @@ mod both_killed;
 mod both_killed_starting;
 mod ctrl_c;
 mod daemon_killed;
+mod descriptors;
 mod first_commands;
 mod full_disk;
 mod kill_points;

@@ -76,6 +76,9 @@ fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: 
         session.screen.json(&answer)?;
         return Ok(Code::Ok);
     }
+    for message in &answer.unread {
+        session.screen.note(message)?;
+    }
     format.expect(&answer.lines);
     for line in &answer.lines {
         format.print(&mut session.screen, line)?;
@@ -89,6 +92,7 @@ fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json
         match message {
             message if json.json => session.screen.compact(&message)?,
             LogMessage::Line(line) => format.print(&mut session.screen, &line)?,
+            LogMessage::Unread { why } => session.screen.note(&why)?,
             LogMessage::Missed { bytes } => {
                 session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"))?;
             }

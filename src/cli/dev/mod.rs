@@ -144,6 +144,7 @@ impl Dev<'_> {
     fn log(&mut self, message: LogMessage) -> Result<(), CommandError> {
         match message {
             LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line)?,
+            LogMessage::Unread { why } => self.session.screen.note(&why)?,
             LogMessage::Missed { bytes } => {
                 self.session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"))?;
             }

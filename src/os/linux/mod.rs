@@ -4,6 +4,7 @@ mod census;
 mod cgroup;
 mod descriptors;
 mod exit_watch;
+mod folder;
 mod heir;
 mod inotify;
 mod listeners;
@@ -15,6 +16,7 @@ mod pipe;
 mod poller;
 mod proc;
 mod reaper;
+mod rights;
 mod side_command;
 mod signals;
 mod spawn;
@@ -26,6 +28,7 @@ pub use census::{Seen, is_another_daemon, is_our_program, linked_children, proce
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
+pub use folder::{Folder, Missing, Named};
 pub use heir::Heir;
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{

@@ -1,0 +1,410 @@
+//! Folders opened step by step: no link of a stranger leads elsewhere, and where others can change names, files are
+//! accessed with the rights of the user whom they belong to.
+
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::fchown;
+use std::path::Path;
+
+use super::rights::FileRights;
+use super::spawn::Identity;
+use crate::os::errno::{checked, checked_size};
+use crate::os::surroundings::user_id;
+
+/// Links on one way; the kernel has the same limit.
+const LINKS_MAX: u32 = 40;
+const LINK_BYTES_MAX: usize = 4096;
+/// A file that comes and goes while it is opened is tried so often.
+const OPEN_TRIES: u32 = 4;
+
+/// What [`Folder::find`] does about missing folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// `NotFound`.
+    Fails,
+    /// They are made, for their owner only (0700).
+    IsMade,
+}
+
+/// What has a name in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Device and inode number.
+    pub identity: (u64, u64),
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A folder that was reached without following a link of a stranger.
+///
+/// A link is followed if root, we or the owner of the files made it. From the first folder on that the owner of the
+/// files (or everybody) can change, everything is done with the owner's rights: whatever stands there, by whatever
+/// name, the owner could have done the same.
+#[derive(Debug)]
+pub struct Folder {
+    fd: OwnedFd,
+    found: libc::stat,
+    /// Whom the files in it belong to, if not to us.
+    owner: Option<Identity>,
+    acts_as_owner: bool,
+}
+
+impl Folder {
+    /// Finds the folder of an absolute path and the name that the last component has in it: links are followed as
+    /// described above, the last component included. `owner`: whom the files belong to; `None` = us.
+    ///
+    /// # Errors
+    /// `PermissionDenied` also for a link of a stranger. `NotFound`, `NotADirectory`, …
+    pub fn find(path: &Path, owner: Option<&Identity>, missing: Missing) -> io::Result<(Self, OsString)> {
+        let owner = owner.filter(|owner| owner.uid != user_id());
+        Walk::begin(owner)?.find(path, missing)
+    }
+
+    /// Opens a file to write into it; makes it (0600, the owner's) if there is none. It is not emptied, and nothing
+    /// waits: not for a reader of a FIFO, not for a terminal.
+    ///
+    /// # Errors
+    /// `PermissionDenied` also for a file that a stranger could have put there. `IsADirectory`, …
+    pub fn open_to_write(&self, name: &OsStr) -> io::Result<File> {
+        self.open_or_make(name, libc::O_WRONLY)
+    }
+
+    /// The same for reading and appending.
+    ///
+    /// # Errors
+    /// As [`Self::open_to_write`].
+    pub fn open_to_append(&self, name: &OsStr) -> io::Result<File> {
+        self.open_or_make(name, libc::O_RDWR | libc::O_APPEND)
+    }
+
+    /// Opens a regular file to read it.
+    ///
+    /// # Errors
+    /// `NotFound` also for what cannot be read twice (a FIFO, a device). `IsADirectory`, …
+    pub fn open_to_read(&self, name: &OsStr) -> io::Result<File> {
+        let name = c_string(name.as_bytes())?;
+        let file = self.with_rights(|| open_at(self.fd.as_fd(), &name, libc::O_RDONLY | SAFE_FLAGS, 0))?;
+        let found = stat_of(file.as_fd())?;
+        match found.st_mode & libc::S_IFMT {
+            libc::S_IFREG => self.check(&found)?,
+            libc::S_IFDIR => return Err(io::Error::from_raw_os_error(libc::EISDIR)),
+            _ => return Err(io::ErrorKind::NotFound.into()),
+        }
+        Ok(File::from(file))
+    }
+
+    /// What has this name; a link is not followed.
+    ///
+    /// # Errors
+    /// As `fstatat(2)`.
+    pub fn look_at(&self, name: &OsStr) -> io::Result<Named> {
+        let name = c_string(name.as_bytes())?;
+        let mut found = empty_stat();
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        self.with_rights(|| {
+            // SAFETY: a terminated name, and a `stat` to write into.
+            checked(unsafe { libc::fstatat(self.fd.as_raw_fd(), name.as_ptr(), &raw mut found, flags) })
+        })?;
+        let bytes = u64::try_from(found.st_size).unwrap_or(0);
+        Ok(Named { identity: (found.st_dev, found.st_ino), bytes })
+    }
+
+    /// Renames within the folder.
+    ///
+    /// # Errors
+    /// As `renameat(2)`.
+    pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        let (from, to, fd) = (c_string(from.as_bytes())?, c_string(to.as_bytes())?, self.fd.as_raw_fd());
+        self.with_rights(|| {
+            // SAFETY: terminated names.
+            checked(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }).map(drop)
+        })
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As `unlinkat(2)`.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        let name = c_string(name.as_bytes())?;
+        self.with_rights(|| {
+            // SAFETY: a terminated name.
+            checked(unsafe { libc::unlinkat(self.fd.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
+        })
+    }
+
+    /// Every name in it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let path = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let entries = self.with_rights(|| fs::read_dir(path))?;
+        entries.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn open_or_make(&self, name: &OsStr, access: libc::c_int) -> io::Result<File> {
+        let name = c_string(name.as_bytes())?;
+        let fd = self.fd.as_fd();
+        for _ in 0..OPEN_TRIES {
+            match self.with_rights(|| open_at(fd, &name, access | SAFE_FLAGS, 0)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => {
+                    let file = opened?;
+                    self.check(&stat_of(file.as_fd())?)?;
+                    return Ok(File::from(file));
+                }
+            }
+            let flags = access | SAFE_FLAGS | libc::O_CREAT | libc::O_EXCL;
+            match self.with_rights(|| open_at(fd, &name, flags, 0o600)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {} // made just now: look at it
+                created => {
+                    let file = created?;
+                    self.give_to_owner(file.as_fd())?;
+                    return Ok(File::from(file));
+                }
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// What was made with our rights belongs to the owner.
+    fn give_to_owner(&self, made: BorrowedFd) -> io::Result<()> {
+        match &self.owner {
+            Some(owner) if !self.acts_as_owner => fchown(made, Some(owner.uid), Some(owner.gid)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a file may be used that others could have put there: not if it stands elsewhere too (a hard link), nor if
+    /// it belongs to somebody who has no say here.
+    fn check(&self, file: &libc::stat) -> io::Result<()> {
+        if !can_be_changed_by_others(&self.found) {
+            return Ok(());
+        }
+        let is_regular = file.st_mode & libc::S_IFMT == libc::S_IFREG;
+        if is_regular && file.st_nlink > 1 {
+            return Err(refused("it has a second name (a hard link), so it may be a file of somebody else"));
+        }
+        let owner = self.owner.as_ref().map(|owner| owner.uid);
+        let has_say = is_trusted(file.st_uid) || owner == Some(file.st_uid);
+        if has_say || (is_regular && file.st_uid == self.found.st_uid) {
+            return Ok(());
+        }
+        Err(refused(&format!("it belongs to user {}, who has no business there", file.st_uid)))
+    }
+
+    fn with_rights<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let _rights = match &self.owner {
+            Some(owner) if self.acts_as_owner => Some(FileRights::of(owner)?),
+            _ => None,
+        };
+        work()
+    }
+}
+
+/// `O_NONBLOCK`: a FIFO must not hold us up. `O_NOCTTY`: no terminal becomes ours.
+const SAFE_FLAGS: libc::c_int = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+const FOLDER_FLAGS: libc::c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+
+/// On the way to a folder.
+struct Walk<'a> {
+    owner: Option<&'a Identity>,
+    fd: OwnedFd,
+    found: libc::stat,
+    links: u32,
+    /// Held from the first place on that the owner can change.
+    rights: Option<FileRights>,
+}
+
+impl<'a> Walk<'a> {
+    fn begin(owner: Option<&'a Identity>) -> io::Result<Self> {
+        let (fd, found) = root()?;
+        Ok(Self { owner, fd, found, links: 0, rights: None })
+    }
+
+    fn find(mut self, path: &Path, missing: Missing) -> io::Result<(Folder, OsString)> {
+        if !path.is_absolute() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut ahead = parts(path.as_os_str().as_bytes());
+        while let Some(part) = ahead.pop() {
+            let name = c_string(&part)?;
+            let is_last = ahead.is_empty() && part != b"..";
+            let next = open_at(self.fd.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0);
+            let seen = next.as_ref().ok().map(|next| stat_of(next.as_fd())).transpose()?;
+            if self.is_exposed(seen.as_ref(), is_last) {
+                self.take_rights()?;
+                ahead.push(part); // again, as somebody who may see less
+                continue;
+            }
+            let next = match next {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && is_last => return Ok(self.arrived(part)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::IsMade => {
+                    self.make(&name)?
+                }
+                opened => opened?,
+            };
+            let found = stat_of(next.as_fd())?;
+            match found.st_mode & libc::S_IFMT {
+                libc::S_IFLNK => {
+                    self.permit_link(&found, &part)?;
+                    let text = link_text(next.as_fd())?;
+                    if text.first() == Some(&b'/') {
+                        (self.fd, self.found) = root()?;
+                    }
+                    ahead.extend(parts(&text));
+                }
+                _ if is_last => return Ok(self.arrived(part)),
+                libc::S_IFDIR => {
+                    (self.fd, self.found) = (next, found);
+                }
+                _ => return Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::EISDIR))
+    }
+
+    fn arrived(self, name: Vec<u8>) -> (Folder, OsString) {
+        let acts_as_owner = self.rights.is_some();
+        let folder = Folder { fd: self.fd, found: self.found, owner: self.owner.cloned(), acts_as_owner };
+        (folder, OsString::from_vec(name))
+    }
+
+    /// Whether the owner could have decided what this name means, and we still act with our own rights.
+    fn is_exposed(&self, seen: Option<&libc::stat>, is_last: bool) -> bool {
+        let Some(owner) = self.owner.filter(|_| self.rights.is_none()) else { return false };
+        let is_sticky = self.found.st_mode & libc::S_ISVTX != 0 && is_trusted(self.found.st_uid);
+        // In `/tmp` nobody else can rename what is ours.
+        let is_fixed = seen.is_some_and(|seen| {
+            let leads_on = match seen.st_mode & libc::S_IFMT {
+                libc::S_IFLNK => true,
+                libc::S_IFDIR => !is_last,
+                _ => false,
+            };
+            leads_on && is_sticky && is_trusted(seen.st_uid)
+        });
+        can_be_changed_by(owner, &self.found) && !is_fixed
+    }
+
+    fn take_rights(&mut self) -> io::Result<()> {
+        if let Some(owner) = self.owner.filter(|_| self.rights.is_none()) {
+            self.rights = Some(FileRights::of(owner)?);
+        }
+        Ok(())
+    }
+
+    /// Whether a link that was found in the present folder is followed; with whose rights.
+    fn permit_link(&mut self, link: &libc::stat, name: &[u8]) -> io::Result<()> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+        }
+        match self.owner {
+            Some(owner) if link.st_uid == owner.uid => self.take_rights(),
+            Some(_) if is_trusted(link.st_uid) => Ok(()),
+            // With our own rights, so nobody else may have moved it there.
+            None if is_trusted(link.st_uid) && is_trusted(self.found.st_uid) && keeps_names(&self.found) => Ok(()),
+            _ => Err(refused(&format!(
+                "`{}` is a symbolic link that somebody else could have put there (user {})",
+                String::from_utf8_lossy(name),
+                link.st_uid
+            ))),
+        }
+    }
+
+    /// Makes a folder in the present one: the owner's from the first moment on, since a name can change hands before a
+    /// second look.
+    fn make(&self, name: &CStr) -> io::Result<OwnedFd> {
+        let _rights = match self.owner {
+            Some(owner) if self.rights.is_none() => Some(FileRights::to_make_for(owner)?),
+            _ => None,
+        };
+        // SAFETY: a terminated name.
+        match checked(unsafe { libc::mkdirat(self.fd.as_raw_fd(), name.as_ptr(), 0o700) }) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => open_at(self.fd.as_fd(), name, FOLDER_FLAGS | libc::O_NOFOLLOW, 0),
+        }
+    }
+}
+
+/// Root and we ourselves can do everything that we could be misused for.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == user_id()
+}
+
+/// Whether anybody but root and us can put something into a folder (also by an access list: its mask is shown as the
+/// group's rights).
+fn can_be_changed_by_others(folder: &libc::stat) -> bool {
+    !is_trusted(folder.st_uid) || folder.st_mode & 0o022 != 0
+}
+
+/// Whether this user, or everybody, can put something into a folder.
+fn can_be_changed_by(user: &Identity, folder: &libc::stat) -> bool {
+    let by_group = folder.st_gid == user.gid || user.groups.contains(&folder.st_gid);
+    let mask = if by_group { 0o022 } else { 0o002 };
+    !is_trusted(folder.st_uid) || folder.st_mode & mask != 0
+}
+
+/// Whether not everybody can rename what root or we have put into a folder.
+fn keeps_names(folder: &libc::stat) -> bool {
+    folder.st_mode & 0o002 == 0 || folder.st_mode & libc::S_ISVTX != 0
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, why.to_owned())
+}
+
+/// The components of a path, the last one first.
+fn parts(path: &[u8]) -> Vec<Vec<u8>> {
+    let parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
+    parts.rev().map(<[u8]>::to_vec).collect()
+}
+
+fn root() -> io::Result<(OwnedFd, libc::stat)> {
+    // SAFETY: a terminated path.
+    let fd = checked(unsafe { libc::open(c"/".as_ptr(), FOLDER_FLAGS) })?;
+    // SAFETY: the kernel has just given us this descriptor.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let found = stat_of(fd.as_fd())?;
+    Ok((fd, found))
+}
+
+fn open_at(folder: BorrowedFd, name: &CStr, flags: libc::c_int, mode: libc::mode_t) -> io::Result<OwnedFd> {
+    // SAFETY: a terminated name.
+    let fd = checked(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), flags, libc::c_uint::from(mode)) })?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn stat_of(fd: BorrowedFd) -> io::Result<libc::stat> {
+    let mut found = empty_stat();
+    // SAFETY: a `stat` to write into.
+    checked(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut found) })?;
+    Ok(found)
+}
+
+fn empty_stat() -> libc::stat {
+    // SAFETY: plain numbers, for which zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+fn link_text(link: BorrowedFd) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; LINK_BYTES_MAX];
+    // SAFETY: an empty name means the link itself; `text` has room for its length.
+    let length = checked_size(unsafe {
+        libc::readlinkat(link.as_raw_fd(), c"".as_ptr(), text.as_mut_ptr().cast(), text.len())
+    })?;
+    text.truncate(length);
+    Ok(text)
+}
+
+fn c_string(name: &[u8]) -> io::Result<CString> {
+    CString::new(name).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+#[cfg(test)]
+mod tests;
