@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pm::ecosystem::{self, Diagnostic, Look, ReadOptions, Severity, SourceFile, Surroundings, Unreadable};
+use pm::ecosystem::{self, Diagnostic, Look, NoAccount, ReadOptions, Severity, SourceFile, Surroundings, Unreadable};
 use pm::model::Proposed;
 
 /// A machine where everything exists, unless its name says that it is missing.
@@ -48,11 +48,8 @@ impl Surroundings for Everything {
     fn cpus(&self) -> u32 {
         4
     }
-    fn has_user(&self, _user: &str) -> bool {
-        true
-    }
-    fn has_group(&self, _group: &str) -> bool {
-        true
+    fn account(&self, _user: &str, _group: Option<&str>) -> Result<(), NoAccount> {
+        Ok(())
     }
     fn has_zone(&self, zone: &str) -> bool {
         zone == "Europe/Berlin"

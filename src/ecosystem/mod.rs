@@ -54,7 +54,7 @@ pub use explain::{Explanation, explain, reference};
 pub use render::render;
 pub use schema::schema;
 pub use sources::{Source, SourceFrom};
-pub use surroundings::{Look, Surroundings, Unreadable};
+pub use surroundings::{Look, NoAccount, Surroundings, Unreadable};
 
 use diagnostic::{Places, Report, code};
 use document::Document;

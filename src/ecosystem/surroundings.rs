@@ -30,11 +30,11 @@ pub trait Surroundings {
     /// CPUs that this process may use, at least 1.
     fn cpus(&self) -> u32;
 
-    /// Whether this user (name or number) exists.
-    fn has_user(&self, user: &str) -> bool;
-
-    /// Whether this group (name or number) exists.
-    fn has_group(&self, group: &str) -> bool;
+    /// Whether a process that this person starts can run as this user and group (names or numbers).
+    ///
+    /// # Errors
+    /// Why not.
+    fn account(&self, user: &str, group: Option<&str>) -> Result<(), NoAccount>;
 
     /// Whether this time zone (`Europe/Berlin`) exists.
     fn has_zone(&self, zone: &str) -> bool;
@@ -56,6 +56,17 @@ pub enum Look {
     Other,
     /// The caller may not look.
     Forbidden,
+}
+
+/// Why a process cannot run as a user and group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoAccount {
+    /// There is no such user.
+    NoUser,
+    /// There is no such group.
+    NoGroup,
+    /// The kernel would refuse, in words.
+    Refused(String),
 }
 
 /// Why a file has no contents.
@@ -168,12 +179,8 @@ impl Surroundings for Remembering<'_> {
         self.world.cpus()
     }
 
-    fn has_user(&self, user: &str) -> bool {
-        self.world.has_user(user)
-    }
-
-    fn has_group(&self, group: &str) -> bool {
-        self.world.has_group(group)
+    fn account(&self, user: &str, group: Option<&str>) -> Result<(), NoAccount> {
+        self.world.account(user, group)
     }
 
     fn has_zone(&self, zone: &str) -> bool {

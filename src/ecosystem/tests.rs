@@ -63,6 +63,9 @@ fn the_program_is_found_before_anything_starts() {
         ("script = \"server.js\"\ncommand = \"sleep 1\"", "conflicting-keys"),
         ("args = []", "missing-key"),
         ("script = \"run.sh\"\nuser = \"nobody-here\"", "unknown-user"),
+        ("script = \"run.sh\"\nuser = \"www\"\ngroup = \"nobody-here\"", "unknown-user"),
+        ("script = \"run.sh\"\nuser = \"stranger\"", "user-not-permitted"),
+        ("script = \"run.sh\"\ngroup = \"www\"", "missing-key"),
     ] {
         assert!(refused(body).contains(&code), "{body}: {:?}", refused(body));
     }

@@ -340,6 +340,8 @@ pub enum SpawnStage {
     Session,
     /// `setgroups`, `setgid`, `setuid`.
     Identity,
+    /// Whether the kernel has made it that user, group and groups.
+    IdentityCheck,
     /// `chdir(2)`.
     Folder,
     /// `dup2(2)` of stdin, stdout, stderr.
@@ -361,6 +363,7 @@ impl SpawnStage {
             Self::Clone => "create a process for",
             Self::Session => "create a session for",
             Self::Identity => "become user",
+            Self::IdentityCheck => "confirm the switch to user",
             Self::Folder => "enter folder",
             Self::Descriptors => "connect the output of",
             Self::Limits => "set the limits of",

@@ -19,6 +19,7 @@ mod desired;
 mod digest;
 mod error;
 mod event;
+mod identity;
 mod keys;
 mod live;
 mod name;
@@ -37,6 +38,7 @@ pub use desired::{Change, Declared, Desired, Environment, Form, Origin, Project,
 pub use digest::Digest;
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
+pub use identity::Identity;
 pub use keys::{Class, KEYS, Key, key};
 pub use live::{Exit, Failure, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};

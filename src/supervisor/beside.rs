@@ -55,7 +55,7 @@ fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnFa
         argv: words.into_iter().collect::<Result<_, _>>()?,
         envp: spawn::env_words(&env)?,
         cwd: spawn::c_string(SpawnStage::Folder, &run.cwd.to_string_lossy())?,
-        identity: user.map(|user| user.identity),
+        identity: user.and_then(|user| user.identity),
         umask: run.umask.unwrap_or(0o022),
         output: Output::Opened([stdout, stderr]),
         handed: Vec::new(),

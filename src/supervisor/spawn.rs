@@ -12,8 +12,8 @@ use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
-use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream};
-use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
+use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, Run, SpawnError, SpawnStage, Stream};
+use crate::os::{self, Account, AccountError, ExecPlan, Output, PidFd, SpawnFailed};
 use crate::rules::{self, Place};
 
 /// How long a restart waits for the journal; only a disk that hangs takes longer.
@@ -85,7 +85,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
         argv: argv.words.iter().map(|word| c_string(SpawnStage::Exec, word)).collect::<Result<_, _>>()?,
         envp: env_words(&env)?,
         cwd: c_string(SpawnStage::Folder, &cwd.to_string_lossy())?,
-        identity: user.as_ref().map(|user| user.identity.clone()),
+        identity: user.as_ref().and_then(|user| user.identity.clone()),
         umask: job.launch.spec.run.umask.unwrap_or(0o022),
         output,
         handed: handover.descriptors,
@@ -99,7 +99,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
     if created.is_err() {
         voices::release(world, job.row.index(), job.generation, &job.launch.spec);
     }
-    let user_id = user.map(|user| user.identity.uid);
+    let user_id = user.map(|account| account.user.uid);
     created.map(|(pid, process)| Spawned { pid, process, voices, user_id })
 }
 
@@ -137,7 +137,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
             argv: vec![text("sh")?, text("-c")?, text(command)?],
             envp: env_words(&env)?,
             cwd: c_string(SpawnStage::Folder, &job.launch.spec.run.cwd.to_string_lossy())?,
-            identity: user.map(|user| user.identity),
+            identity: user.and_then(|user| user.identity),
             umask: job.launch.spec.run.umask.unwrap_or(0o022),
             output,
             handed: Vec::new(),
@@ -192,7 +192,7 @@ pub(super) fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> 
     match error.stage {
         SpawnStage::Limits => refused_limits(&run.limits, error.errno),
         SpawnStage::Folder => run.cwd.to_string_lossy().into_owned(),
-        SpawnStage::Identity => run.user.clone().unwrap_or_default(),
+        SpawnStage::Identity | SpawnStage::IdentityCheck => run.user.clone().unwrap_or_default(),
         SpawnStage::Find
         | SpawnStage::User
         | SpawnStage::Output
@@ -230,33 +230,21 @@ pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
     Some(failed(error.stage, &subject, &io::Error::from_raw_os_error(error.errno)).failure)
 }
 
-/// The user that an app runs as, when it is not the daemon's own.
-pub(super) struct WantedUser {
-    user: User,
-    pub identity: Identity,
-}
-
-pub(super) fn wanted_user(job: &SpawnJob) -> Result<Option<WantedUser>, SpawnFailure> {
+/// The user that an app runs as, if it names one.
+pub(super) fn wanted_user(job: &SpawnJob) -> Result<Option<Account>, SpawnFailure> {
     let run = &job.launch.spec.run;
-    let Some(name) = &run.user else {
-        if run.group.is_some() {
-            return Err(refused(SpawnStage::User, run.group.as_deref().unwrap_or_default(), "`group` needs `user`"));
-        }
-        return Ok(None);
-    };
-    let unknown = || refused(SpawnStage::User, name, "there is no such user");
-    let user = os::user_named(name).map_err(|error| failed(SpawnStage::User, name, &error))?.ok_or_else(unknown)?;
-    let gid = match &run.group {
-        None => user.gid,
-        Some(group) => os::group_id(group)
-            .map_err(|error| failed(SpawnStage::User, group, &error))?
-            .ok_or_else(|| refused(SpawnStage::User, group, "there is no such group"))?,
-    };
-    let groups = os::supplementary_groups(&user.name, gid).map_err(|error| failed(SpawnStage::User, name, &error))?;
-    Ok(Some(WantedUser { identity: Identity { uid: user.uid, gid, groups }, user }))
+    os::account(run.user.as_deref(), run.group.as_deref()).map_err(|error| no_account(run, &error))
 }
 
-pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>, cookie: &str) -> Environment {
+fn no_account(run: &Run, error: &AccountError) -> SpawnFailure {
+    let subject = run.user.as_ref().or(run.group.as_ref()).map_or("", String::as_str);
+    match error {
+        AccountError::Unreadable(error) => failed(SpawnStage::User, subject, error),
+        wrong => refused(SpawnStage::User, subject, &wrong.to_string()),
+    }
+}
+
+pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&Account>, cookie: &str) -> Environment {
     let identity = wanted.map(|wanted| {
         let user = &wanted.user;
         [

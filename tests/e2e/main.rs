@@ -63,6 +63,7 @@ mod kill_points;
 mod lost_state;
 mod many_commands;
 mod permissions;
+mod run_as;
 mod socket_left_over;
 mod state_truncated;
 

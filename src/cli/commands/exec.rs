@@ -53,14 +53,8 @@ It runs here, in this terminal; its exit code is the command's.";
 }
 
 fn run_as(place: &EnvironmentAnswer) -> Result<RunAs, CommandError> {
-    let unknown = |what: &str, name: &str| CommandError::new(Code::Error, format!("there is no {what} `{name}`"));
-    let user = match &place.user {
-        Some(name) => Some(os::user_named(name).ok().flatten().ok_or_else(|| unknown("user", name))?),
-        None => None,
-    };
-    let gid = match &place.group {
-        Some(name) => Some(os::group_id(name).ok().flatten().ok_or_else(|| unknown("group", name))?),
-        None => user.as_ref().map(|user| user.gid),
-    };
-    Ok(RunAs { uid: user.map(|user| user.uid), gid })
+    let account = os::account(place.user.as_deref(), place.group.as_deref())
+        .map_err(|error| CommandError::new(Code::Error, error.to_string()))?;
+    let identity = account.and_then(|account| account.identity);
+    Ok(RunAs { uid: identity.as_ref().map(|id| id.uid), gid: identity.map(|id| id.gid) })
 }

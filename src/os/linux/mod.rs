@@ -4,6 +4,7 @@ mod cgroup;
 mod descriptors;
 mod exit_watch;
 mod heir;
+mod identity;
 mod inotify;
 mod listeners;
 mod memory;
@@ -25,6 +26,7 @@ pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use heir::Heir;
+pub use identity::{may_set_ids, own_identity};
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
@@ -45,8 +47,6 @@ pub use proc::{
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
-pub use spawn::{
-    ExecPlan, Identity, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats,
-};
+pub use spawn::{ExecPlan, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats};
 pub use tree::{Leftover, descendants, leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};

@@ -19,9 +19,10 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use crate::model::{Limits, SpawnStage};
+use crate::model::{Identity, Limits, SpawnStage};
 use crate::os::errno::checked;
 
+use super::identity::Switch;
 use super::proc::parent_pid;
 use super::stack::with_stack;
 
@@ -71,17 +72,6 @@ pub enum Output {
     Opened([OwnedFd; 2]),
     /// Ends of its own of these pipes ([`super::output_pipe`]).
     Pipes([Arc<OwnedFd>; 2]),
-}
-
-/// User, group and supplementary groups, as numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
 }
 
 /// Where the kernel and the child write, in memory that outlives this process.
@@ -158,7 +148,7 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
 }
 
 /// The steps by their numbers in the mailbox. The numbers are part of the table's layout and never change.
-const STAGES: [(i32, SpawnStage); 7] = [
+const STAGES: [(i32, SpawnStage); 8] = [
     (1, SpawnStage::Clone),
     (2, SpawnStage::Session),
     (3, SpawnStage::Identity),
@@ -166,6 +156,7 @@ const STAGES: [(i32, SpawnStage); 7] = [
     (5, SpawnStage::Descriptors),
     (6, SpawnStage::Exec),
     (7, SpawnStage::Limits),
+    (8, SpawnStage::IdentityCheck),
 ];
 
 impl SpawnFailed {
@@ -215,7 +206,7 @@ struct Prepared<'a> {
     shell_argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     cwd: &'a CStr,
-    identity: Option<&'a Identity>,
+    switch: Option<Switch<'a>>,
     umask: u32,
     standard: Standard,
     open_files: Option<libc::rlimit>,
@@ -250,7 +241,7 @@ impl<'a> Prepared<'a> {
             shell_argv,
             envp,
             cwd: &plan.cwd,
-            identity: plan.identity.as_ref(),
+            switch: plan.identity.as_ref().map(Switch::to),
             umask: plan.umask,
             standard: Standard::of(&plan.output, &plan.handed)?,
             open_files: plan.open_files_soft.map(limit_with_soft),
@@ -333,12 +324,13 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
             step(SpawnStage::Limits, write_word(file, "0"))?; // 0 = the writer
         }
         limit(&plan.limits, plan.open_files.as_ref())?;
-        if plan.dies_with_caller {
-            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-        }
         libc::syscall(libc::SYS_umask, c_long::from(plan.umask));
-        if let Some(identity) = plan.identity {
-            become_user(identity)?;
+        if let Some(switch) = &plan.switch {
+            switch.perform()?;
+        }
+        if plan.dies_with_caller {
+            // Only now: the kernel forgets it when the user changes.
+            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
         }
         step(SpawnStage::Folder, libc::syscall(libc::SYS_chdir, plan.cwd.as_ptr()))
     }
@@ -362,7 +354,7 @@ fn write_own_pid(into: &UnsafeCell<[u8; OWN_PID_BYTES]>, pid: c_long) {
     }
 }
 
-/// While we still may: raising a limit or a priority needs the rights that `become_user` gives up. What is written into
+/// While we still may: raising a limit or a priority needs the rights that another user does not have. What is written into
 /// files comes first: afterwards perhaps none can be opened.
 fn limit(limits: &PreparedLimits, open_files: Option<&libc::rlimit>) -> Result<(), (SpawnStage, c_int)> {
     if let Some(score) = &limits.oom_score {
@@ -383,17 +375,6 @@ fn limit(limits: &PreparedLimits, open_files: Option<&libc::rlimit>) -> Result<(
         step(SpawnStage::Limits, set)?;
     }
     Ok(())
-}
-
-/// Order matters: groups and group while we still may, the user last.
-fn become_user(identity: &Identity) -> Result<(), (SpawnStage, c_int)> {
-    // SAFETY: `groups` is readable for its length.
-    unsafe {
-        let groups = libc::syscall(libc::SYS_setgroups, identity.groups.len(), identity.groups.as_ptr());
-        step(SpawnStage::Identity, groups)?;
-        step(SpawnStage::Identity, libc::syscall(libc::SYS_setresgid, identity.gid, identity.gid, identity.gid))?;
-        step(SpawnStage::Identity, libc::syscall(libc::SYS_setresuid, identity.uid, identity.uid, identity.uid))
-    }
 }
 
 /// Only returns if the program cannot be executed: with the reason.

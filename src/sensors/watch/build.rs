@@ -72,21 +72,18 @@ impl Drop for Build {
 
 fn command(declared: &Declared, home: &Home, text: String) -> Result<CommandLine, String> {
     let run = &declared.spec.run;
-    let (run_as, identity) = match &run.user {
-        None => (RunAs::default(), None),
-        Some(name) => {
-            let user = os::user_named(name).map_err(|error| error.to_string())?;
-            let user = user.ok_or_else(|| format!("there is no user `{name}`"))?;
-            let group = run.group.as_deref().map(os::group_id).transpose().map_err(|error| error.to_string())?;
-            let identity = [
-                ("HOME", user.home.to_string_lossy().into_owned()),
-                ("USER", user.name.clone()),
-                ("LOGNAME", user.name.clone()),
-                ("SHELL", user.shell.to_string_lossy().into_owned()),
-            ];
-            (RunAs { uid: Some(user.uid), gid: group.flatten().or(Some(user.gid)) }, Some(identity))
-        }
-    };
+    let account = os::account(run.user.as_deref(), run.group.as_deref()).map_err(|error| error.to_string())?;
+    let identity = account.as_ref().map(|account| {
+        let user = &account.user;
+        [
+            ("HOME", user.home.to_string_lossy().into_owned()),
+            ("USER", user.name.clone()),
+            ("LOGNAME", user.name.clone()),
+            ("SHELL", user.shell.to_string_lossy().into_owned()),
+        ]
+    });
+    let switched = account.and_then(|account| account.identity);
+    let run_as = RunAs { uid: switched.as_ref().map(|id| id.uid), gid: switched.map(|id| id.gid) };
     let instance = AppId::new(declared.spec.project.clone(), declared.spec.name.clone()).instance(0);
     let root = home.root.to_string_lossy();
     let place = Place { instance: &instance, home: &root, cookie: "", identity };
