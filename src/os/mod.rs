@@ -50,16 +50,16 @@ pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
     Datagram, Dead, ExecPlan, ExitWatch, FolderChange, FolderEvent, FolderSignal, FolderWatch, Groups, Heir, HeldAt,
-    Helper, InputWatch, Leftover, ListenerLookup, Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready,
-    SEAT_NUMBERS, SharedMemory, ShutdownSignals, SignalFd, SocketHolder, SpawnFailed, UNKNOWN_STATUS, Waker, adopt,
-    become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of,
-    cpu_of_all, descendants, drop_datagram, exit_of, exit_of_zombie, helper_output, is_remote, keep_across_exec,
-    leave_session, leftovers, listener_inodes, may_set_ids, memory_of, memory_of_all, move_above, name_process,
-    next_dead_child, oom_kills, open_channel, open_notify_socket, open_null, output_pipe, own_identity, own_pid,
-    packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode, pipe_of_process, place, proc_stat, process_name,
-    reap, reap_exit, receive_packet, say_on_channel, send_packet, sessions, set_child_oom_score, signal_child,
-    socket_holder, spawn, start_ticks, take_from_channel, take_seats, ticks_now, trees, variables_of, wait_readable,
-    wait_writable, watch_limit,
+    Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller,
+    ProcStat, Ready, SEAT_NUMBERS, SharedMemory, ShutdownSignals, SignalFd, SocketHolder, SpawnFailed, Taken,
+    UNKNOWN_STATUS, Waker, adopt, become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from,
+    cookie_of, copy_above, cpu_of, cpu_of_all, descendants, drop_datagram, exit_of, exit_of_zombie, helper_output,
+    is_remote, keep_across_exec, leave_session, leftovers, limits_of_children, listener_inodes, may_set_ids, memory_of,
+    memory_of_all, move_above, name_process, next_dead_child, oom_kills, open_channel, open_notify_socket, open_null,
+    output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode,
+    pipe_of_process, place, proc_stat, process_name, reap, reap_exit, receive_packet, say_on_channel, send_packet,
+    sessions, set_child_oom_score, set_child_open_files, signal_child, socket_holder, spawn, start_ticks,
+    take_from_channel, take_on, take_seats, ticks_now, trees, variables_of, wait_readable, wait_writable, watch_limit,
 };
 pub use listen::{listen_at, listens_at, stop_listening, tcp_address_of};
 pub use lock::Lock;
@@ -67,7 +67,7 @@ pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, sta
 pub use process::set_up_process;
 pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
-pub use terminal::{RunAs, become_program, current_folder, say_on_interrupt, variable};
+pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
 pub use user::{Account, AccountError, User, account, user_by_id, user_name, user_named};
 pub use worker::{Crew, Full, Worker};
 pub use zone::{local_zone, zone_named};

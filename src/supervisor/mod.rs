@@ -5,6 +5,7 @@
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
 mod beside;
+mod context;
 mod hooks;
 mod listeners;
 mod lost;
@@ -32,9 +33,11 @@ use crate::model::{
 };
 use crate::os::Helper;
 
+pub use context::exec_context;
 pub use listeners::Listeners;
 pub use outputs::Outputs;
 pub use recover::Recovered;
+pub use spawn::SpawnFailure;
 pub use world::{Specs, World, log_path};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.
@@ -187,7 +190,7 @@ impl Supervisor {
         let _ = self.requests.send(Request::Observed(observation)).await;
     }
 
-    /// Starts a command by `sh -c` beside a living process: in its folder, with its environment, as its user.
+    /// Starts a command by `sh -c` beside a living process, in its context.
     /// `None`: that process is gone.
     ///
     /// # Errors

@@ -6,15 +6,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::context::exec_context;
 use super::listeners::NotListening;
 use super::outputs::Writer;
 use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
-use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, Run, SpawnError, SpawnStage, Stream};
-use crate::os::{self, Account, AccountError, ExecPlan, Output, PidFd, SpawnFailed};
-use crate::rules::{self, Place};
+use crate::model::{
+    Environment, ExecContext, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream,
+};
+use crate::os::{self, ExecPlan, HoldsNul, Output, PidFd, SpawnFailed};
+use crate::rules;
 
 /// How long a restart waits for the journal; only a disk that hangs takes longer.
 const JOURNAL_WAIT: Duration = Duration::from_millis(50);
@@ -59,7 +62,8 @@ pub(super) struct Spawned {
 
 /// A process that was not.
 #[derive(Clone, Debug)]
-pub(super) struct SpawnFailure {
+pub struct SpawnFailure {
+    /// Why.
     pub failure: Failure,
     /// The same attempt may succeed a little later.
     pub is_passing: bool,
@@ -68,44 +72,28 @@ pub(super) struct SpawnFailure {
 /// Carries the job out. Every step that can fail is named in the error, with the thing that it was about.
 pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailure> {
     os::killpoint("spawn.begin");
-    let user = wanted_user(job)?;
-    let mut env = environment(world, job, user.as_ref(), &world.cookie(job.row.index(), job.generation));
-    let cwd = &job.launch.spec.run.cwd;
+    let mut context = context(world, job, &world.cookie(job.row.index(), job.generation))?;
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
-    let program = find(&argv.words[0], cwd, &env)?;
+    let program = find(&argv.words[0], &context.cwd, &context.env)?;
     let output = outputs(world, job)?;
     let listen = &job.launch.spec.run.listen;
     let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen).map_err(|why| not_listening(&why))?;
     let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    env.extend(handover.variables);
+    context.env.extend(handover.variables);
     let plan = ExecPlan {
-        program: c_string(SpawnStage::Exec, &program)?,
-        argv: argv.words.iter().map(|word| c_string(SpawnStage::Exec, word)).collect::<Result<_, _>>()?,
-        envp: env_words(&env)?,
-        cwd: c_string(SpawnStage::Folder, &cwd.to_string_lossy())?,
-        identity: user.as_ref().and_then(|user| user.identity.clone()),
-        umask: job.launch.spec.run.umask.unwrap_or(0o022),
-        output,
         handed: handover.descriptors,
         is_told_its_pid: !listen.is_empty(),
-        open_files_soft: world.table.open_files_soft(),
-        limits: job.launch.spec.run.limits.clone(),
         group: group(world, job)?,
-        dies_with_caller: false,
+        ..ExecPlan::new(&context, &program, &argv.words, output).map_err(|text| holds_nul(&text))?
     };
     let created = create(world, job, &plan, &program);
     if created.is_err() {
         voices::release(world, job.row.index(), job.generation, &job.launch.spec);
     }
-    let user_id = user.map(|account| account.user.uid);
+    let user_id = context.identity.map(|identity| identity.uid);
     created.map(|(pid, process)| Spawned { pid, process, voices, user_id })
-}
-
-/// `NAME=value` of every variable.
-pub(super) fn env_words(env: &Environment) -> Result<Vec<CString>, SpawnFailure> {
-    env.iter().map(|(name, value)| c_string(SpawnStage::Exec, &format!("{name}={value}"))).collect()
 }
 
 /// The control group of an instance whose tree is limited, where groups can be had.
@@ -120,33 +108,22 @@ fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnFailure>
     }
 }
 
-/// What a hook is started as: the app's user, folder, environment and log, but its own command.
+/// Where the process of a job runs, and its helpers.
+pub(super) fn context(world: &World, job: &SpawnJob, cookie: &str) -> Result<ExecContext, SpawnFailure> {
+    exec_context(&world.home.root, &job.id, &job.launch.spec, &job.launch.base, cookie)
+}
+
+/// What a hook is started as: the app's context and log, but its own command.
 pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Environment) -> Result<ExecPlan, Failure> {
     let plan = || -> Result<ExecPlan, SpawnFailure> {
-        let user = wanted_user(job)?;
         let cookie = format!("{}.{HOOK_MARK}", world.cookie(job.row.index(), job.generation));
-        let mut env = environment(world, job, user.as_ref(), &cookie);
-        env.extend(more.clone());
+        let mut context = context(world, job, &cookie)?;
+        context.env.extend(more.clone());
         let output = match outputs(world, job)? {
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
             other => other,
         };
-        let text = |text: &str| c_string(SpawnStage::Exec, text);
-        Ok(ExecPlan {
-            program: text("/bin/sh")?,
-            argv: vec![text("sh")?, text("-c")?, text(command)?],
-            envp: env_words(&env)?,
-            cwd: c_string(SpawnStage::Folder, &job.launch.spec.run.cwd.to_string_lossy())?,
-            identity: user.and_then(|user| user.identity),
-            umask: job.launch.spec.run.umask.unwrap_or(0o022),
-            output,
-            handed: Vec::new(),
-            is_told_its_pid: false,
-            open_files_soft: world.table.open_files_soft(),
-            limits: Limits::default(),
-            group: None,
-            dies_with_caller: true,
-        })
+        ExecPlan::beside(&context, command, output).map_err(|text| holds_nul(&text))
     };
     plan().map_err(|failure| failure.failure)
 }
@@ -180,14 +157,18 @@ fn create(world: &World, job: &SpawnJob, plan: &ExecPlan, program: &str) -> Resu
         Err(error) => {
             // A child that came to be and could not execute its program has a pid; its row follows when it is reaped.
             let _ = row.abandon();
-            let cause = io::Error::from_raw_os_error(error.errno);
-            Err(failed(error.stage, &subject_of(error, &job.launch, program), &cause))
+            Err(not_executed(error, &job.launch, program))
         }
     }
 }
 
+/// The child gave up at a step: with what that step was about.
+pub(super) fn not_executed(error: SpawnFailed, launch: &Launch, program: &str) -> SpawnFailure {
+    failed(error.stage, &subject_of(error, launch, program), &io::Error::from_raw_os_error(error.errno))
+}
+
 /// What a failed step was about.
-pub(super) fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
+fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
     let run = &launch.spec.run;
     match error.stage {
         SpawnStage::Limits => refused_limits(&run.limits, error.errno),
@@ -226,37 +207,7 @@ fn refused_limits(limits: &Limits, errno: i32) -> String {
 pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
     let error = SpawnFailed::of(&row.mailbox())?;
     let script = launch.spec.run.script.clone().unwrap_or_else(|| "its command".into());
-    let subject = subject_of(error, launch, &script);
-    Some(failed(error.stage, &subject, &io::Error::from_raw_os_error(error.errno)).failure)
-}
-
-/// The user that an app runs as, if it names one.
-pub(super) fn wanted_user(job: &SpawnJob) -> Result<Option<Account>, SpawnFailure> {
-    let run = &job.launch.spec.run;
-    os::account(run.user.as_deref(), run.group.as_deref()).map_err(|error| no_account(run, &error))
-}
-
-fn no_account(run: &Run, error: &AccountError) -> SpawnFailure {
-    let subject = run.user.as_ref().or(run.group.as_ref()).map_or("", String::as_str);
-    match error {
-        AccountError::Unreadable(error) => failed(SpawnStage::User, subject, error),
-        wrong => refused(SpawnStage::User, subject, &wrong.to_string()),
-    }
-}
-
-pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&Account>, cookie: &str) -> Environment {
-    let identity = wanted.map(|wanted| {
-        let user = &wanted.user;
-        [
-            ("HOME", user.home.to_string_lossy().into_owned()),
-            ("USER", user.name.clone()),
-            ("LOGNAME", user.name.clone()),
-            ("SHELL", user.shell.to_string_lossy().into_owned()),
-        ]
-    });
-    let home = world.home.root.to_string_lossy();
-    let place = Place { instance: &job.id, home: &home, cookie, identity };
-    rules::environment(&job.launch.spec, &job.launch.base, &place)
+    Some(not_executed(error, launch, &script).failure)
 }
 
 /// A word with a slash is a path from the working folder; any other is looked up on the app's own PATH.
@@ -291,12 +242,12 @@ fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnFailure> {
     Ok(Output::Pipes(pipes))
 }
 
-pub(super) fn c_string(stage: SpawnStage, text: &str) -> Result<CString, SpawnFailure> {
-    CString::new(text).map_err(|_| refused(stage, text, "it contains a NUL byte"))
+pub(super) fn holds_nul(error: &HoldsNul) -> SpawnFailure {
+    refused(error.stage, &error.text, "it contains a NUL byte")
 }
 
 /// Something that will be just as wrong next time.
-fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
+pub(super) fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
     let error = SpawnError { stage, subject: subject.to_owned(), errno: 0, message: message.to_owned() };
     SpawnFailure { failure: Failure::Spawn { error }, is_passing: false }
 }

@@ -34,6 +34,7 @@ mod notify;
 mod ready;
 
 // ---- by hand
+mod beside_as_the_app;
 mod commands_at_once;
 mod hooks;
 mod limits;

@@ -1,57 +1,16 @@
 //! Whom an app runs as: exactly the user that the file names, or it does not start.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::process::Command;
 
-use crate::support::{Output, Sandbox, run};
+use crate::support::{NOBODY, Sandbox, is_root, ordinary, pm_as_ordinary_user, sandbox_of_ordinary_user};
 
-const NOBODY: u32 = 65_534;
 const EVERYTHING: [&str; 4] = ["Uid:", "Gid:", "Groups:", "CapEff:"];
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0)
-}
 
 /// The lines of `/proc/PID/status` about who a process is.
 fn who_is(pid: u32) -> Vec<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let is_asked = |line: &&str| EVERYTHING.iter().any(|name| line.starts_with(name));
     status.lines().filter(is_asked).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
-}
-
-/// A sandbox in which another user can work: everything in it is theirs.
-fn sandbox_of(uid: u32) -> Sandbox {
-    let sandbox = Sandbox::new();
-    let root = sandbox.path("").parent().unwrap().to_owned();
-    for path in [root.clone(), root.join("shop"), root.join("user")] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        if is_root() {
-            chown(&path, Some(uid), Some(uid)).unwrap();
-        }
-    }
-    sandbox
-}
-
-/// `pm …` as an ordinary user: as `nobody` where we are root, else as ourselves.
-fn pm_as_ordinary_user(sandbox: &Sandbox, args: &[&str]) -> Output {
-    let pm = sandbox.command(args);
-    if !is_root() {
-        return run(&mut { pm });
-    }
-    let mut command = Command::new("setpriv");
-    command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
-    command.arg(pm.get_program()).args(pm.get_args()).current_dir(sandbox.path("")).env_clear();
-    command.envs(pm.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
-    run(command.stderr(std::process::Stdio::piped()))
-}
-
-fn own_name(flag: &str) -> String {
-    if is_root() {
-        return if flag == "-un" { "nobody".to_owned() } else { NOBODY.to_string() };
-    }
-    String::from_utf8(Command::new("id").arg(flag).output().unwrap().stdout).unwrap().trim().to_owned()
 }
 
 #[test]
@@ -83,7 +42,7 @@ fn an_app_of_another_user_is_that_user_and_nobody_else() {
         eprintln!("NOT RUN: only root can run an app as another user");
         return;
     }
-    let sandbox = sandbox_of(NOBODY);
+    let sandbox = sandbox_of_ordinary_user();
     sandbox.ecosystem(
         "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nuser = \"nobody\"\n\
          [[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\nuser = 4711\ngroup = \"daemon\"\n",
@@ -104,16 +63,16 @@ fn an_app_of_another_user_is_that_user_and_nobody_else() {
 
 #[test]
 fn an_ordinary_user_may_name_himself() {
-    let sandbox = sandbox_of(NOBODY);
+    let sandbox = sandbox_of_ordinary_user();
     for (user, group) in [("-un", None), ("-u", None), ("-un", Some("-g"))] {
-        let group = group.map_or(String::new(), |flag| format!("group = {:?}\n", own_name(flag)));
+        let group = group.map_or(String::new(), |flag| format!("group = {:?}\n", ordinary(flag)));
         sandbox.ecosystem(&format!(
             "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nuser = {:?}\n{group}",
-            own_name(user)
+            ordinary(user)
         ));
         pm_as_ordinary_user(&sandbox, &["check"]).ok();
         pm_as_ordinary_user(&sandbox, &["apply"]).ok();
-        let own: u32 = own_name("-u").parse().unwrap();
+        let own: u32 = ordinary("-u").parse().unwrap();
         assert_eq!(who_is(sandbox.pid("api/0"))[0], format!("Uid: {own} {own} {own} {own}"));
         pm_as_ordinary_user(&sandbox, &["exec", "api", "--", "true"]).ok();
     }
@@ -121,11 +80,11 @@ fn an_ordinary_user_may_name_himself() {
 
 #[test]
 fn an_ordinary_user_cannot_name_anybody_else_and_is_told_before_anything_happens() {
-    let sandbox = sandbox_of(NOBODY);
+    let sandbox = sandbox_of_ordinary_user();
     sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
     pm_as_ordinary_user(&sandbox, &["apply"]).ok();
     let pid = sandbox.pid("api/0");
-    let own = own_name("-un");
+    let own = ordinary("-un");
     let others =
         [("user = \"root\"\n".to_owned(), "root"), (format!("user = {own:?}\ngroup = \"daemon\"\n"), own.as_str())];
     for (keys, name) in others {

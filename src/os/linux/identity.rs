@@ -18,15 +18,31 @@ const CAP_SETUID: u32 = 7;
 /// # Errors
 /// The kernel does not say, or its user and group are not the same throughout: real, effective and saved.
 pub fn own_identity() -> io::Result<Identity> {
-    let (mut uids, mut gids) = ([0; 3], [0; 3]);
-    let ([uid, euid, suid], [gid, egid, sgid]) = (addresses(&mut uids), addresses(&mut gids));
-    // SAFETY (both): three valid pointers.
-    checked(unsafe { libc::getresuid(uid, euid, suid) })?;
-    checked(unsafe { libc::getresgid(gid, egid, sgid) })?;
+    let (Some(uids), Some(gids)) = (own_users(), own_main_groups()) else { return Err(io::Error::last_os_error()) };
     if uids != [uids[0]; 3] || gids != [gids[0]; 3] {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "real, effective and saved user differ"));
     }
     Ok(Identity { uid: uids[0], gid: gids[0], groups: own_groups()? })
+}
+
+/// Real, effective and saved user of this thread.
+fn own_users() -> Option<[u32; 3]> {
+    // SAFETY: three valid pointers.
+    three(|[real, effective, saved]| unsafe { libc::syscall(libc::SYS_getresuid, real, effective, saved) })
+}
+
+/// Real, effective and saved group of this thread.
+fn own_main_groups() -> Option<[u32; 3]> {
+    // SAFETY: three valid pointers.
+    three(|[real, effective, saved]| unsafe { libc::syscall(libc::SYS_getresgid, real, effective, saved) })
+}
+
+/// What a call writes to three addresses.
+fn three(call: impl FnOnce([*mut u32; 3]) -> c_long) -> Option<[u32; 3]> {
+    let mut ids = [0; 3];
+    let first = ids.as_mut_ptr();
+    let returned = call([first, first.wrapping_add(1), first.wrapping_add(2)]);
+    (returned == 0).then_some(ids)
 }
 
 fn own_groups() -> io::Result<Vec<u32>> {
@@ -42,10 +58,10 @@ fn own_groups() -> io::Result<Vec<u32>> {
 /// Whether this process may take any user and group: its effective capabilities include `CAP_SETUID` and `CAP_SETGID`. A
 /// root without them, as some containers have it, may not.
 pub fn may_set_ids() -> bool {
-    let header = [CAPABILITY_VERSION, 0];
+    let mut header = [CAPABILITY_VERSION, 0];
     let mut sets = [[0_u32; 3]; 2]; // effective, permitted, inheritable; the lower and the upper half
-    // SAFETY: the header is readable, and there is room for the two structures of this version.
-    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    // SAFETY: there is room for the header and the two structures of this version.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) };
     let both = 1 << CAP_SETUID | 1 << CAP_SETGID;
     got == 0 && sets[0][0] & both == both
 }
@@ -90,31 +106,22 @@ impl<'a> Switch<'a> {
     /// A call that succeeds and changes nothing (an id of −1, a kernel module, a sandbox that only says yes) would leave
     /// the program with our rights.
     fn has_taken(&self) -> bool {
-        let (mut uids, mut gids) = ([!self.wanted.uid; 3], [!self.wanted.gid; 3]);
-        let ([uid, euid, suid], [gid, egid, sgid]) = (addresses(&mut uids), addresses(&mut gids));
-        let count = self.found.len();
-        // SAFETY: three pointers each; there is room for `count` groups, in atomics that allow the kernel's plain stores.
-        let are_told = unsafe {
-            libc::syscall(libc::SYS_getresuid, uid, euid, suid) == 0
-                && libc::syscall(libc::SYS_getresgid, gid, egid, sgid) == 0
-                && libc::syscall(libc::SYS_getgroups, 0, 0) == c_long::try_from(count).unwrap_or(-1)
-                && libc::syscall(libc::SYS_getgroups, count, self.found.as_ptr()) >= 0
-        };
-        are_told && uids == [self.wanted.uid; 3] && gids == [self.wanted.gid; 3] && self.has_groups()
+        let Identity { uid, gid, .. } = self.wanted;
+        own_users() == Some([*uid; 3]) && own_main_groups() == Some([*gid; 3]) && self.has_groups()
     }
 
     /// In a user namespace the kernel may list them in another order. As many as wanted, and each wanted one among them.
     fn has_groups(&self) -> bool {
+        let count = self.found.len();
+        // SAFETY: there is room for `count` numbers, in atomics that allow the kernel's plain stores.
+        let are_told = unsafe {
+            libc::syscall(libc::SYS_getgroups, 0, 0) == c_long::try_from(count).unwrap_or(-1)
+                && libc::syscall(libc::SYS_getgroups, count, self.found.as_ptr()) >= 0
+        };
         let is_found = |group: &u32| self.found.iter().any(|found| found.load(Ordering::Relaxed) == *group);
         let is_same = self.groups.iter().zip(&self.found).all(|(one, other)| *one == other.load(Ordering::Relaxed));
-        is_same || self.groups.iter().all(is_found)
+        are_told && (is_same || self.groups.iter().all(is_found))
     }
-}
-
-/// The addresses of three numbers in a row.
-fn addresses(ids: &mut [u32; 3]) -> [*mut u32; 3] {
-    let first = ids.as_mut_ptr();
-    [first, first.wrapping_add(1), first.wrapping_add(2)]
 }
 
 fn step(returned: c_long) -> Result<(), (SpawnStage, c_int)> {

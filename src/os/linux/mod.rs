@@ -5,6 +5,7 @@ mod descriptors;
 mod exit_watch;
 mod heir;
 mod identity;
+mod in_context;
 mod inotify;
 mod listeners;
 mod memory;
@@ -14,6 +15,7 @@ mod pidfd;
 mod pipe;
 mod poller;
 mod proc;
+mod process_limits;
 mod reaper;
 mod side_command;
 mod signals;
@@ -27,6 +29,7 @@ pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, m
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use heir::Heir;
 pub use identity::{may_set_ids, own_identity};
+pub use in_context::{Taken, take_on};
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
@@ -44,9 +47,13 @@ pub use proc::{
     ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, oom_kills, own_pid, parent_pid,
     proc_stat, start_ticks, ticks_now, variables_of,
 };
+pub use process_limits::limits_of_children;
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
-pub use spawn::{ExecPlan, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats};
+pub use spawn::{
+    ExecPlan, HoldsNul, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, set_child_open_files,
+    spawn, take_seats,
+};
 pub use tree::{Leftover, descendants, leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};

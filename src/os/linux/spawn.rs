@@ -14,65 +14,23 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-use crate::model::{Identity, Limits, SpawnStage};
+use crate::model::{Limits, SpawnStage};
 use crate::os::errno::checked;
 
 use super::identity::Switch;
 use super::proc::parent_pid;
 use super::stack::with_stack;
 
+mod plan;
 mod seats;
 mod standard;
 
+pub use plan::{ExecPlan, HoldsNul, Output};
 pub use seats::{SEAT_NUMBERS, take_seats};
 use standard::{Standard, arrange_descriptors};
-
-/// Everything that a child needs, decided and allocated before it exists.
-#[derive(Debug)]
-pub struct ExecPlan {
-    /// What is executed: an absolute path.
-    pub program: CString,
-    /// Its arguments, `argv[0]` included.
-    pub argv: Vec<CString>,
-    /// Its environment, `NAME=value`.
-    pub envp: Vec<CString>,
-    /// Its working folder.
-    pub cwd: CString,
-    /// Who it runs as; `None` = as we do.
-    pub identity: Option<Identity>,
-    /// File mode mask.
-    pub umask: u32,
-    /// Its standard output and standard error.
-    pub output: Output,
-    /// What it gets besides, as descriptors from 3 on.
-    pub handed: Vec<OwnedFd>,
-    /// It finds its own number in `LISTEN_PID` (`sd_listen_fds(3)`), which nobody else can know in time.
-    pub is_told_its_pid: bool,
-    /// The soft limit of open files that it starts with; `None` = ours.
-    pub open_files_soft: Option<u64>,
-    /// What it may use, as far as that is set on the process itself.
-    pub limits: Limits,
-    /// The file through which it enters its control group.
-    pub group: Option<CString>,
-    /// The kernel kills it when the thread that started it ends: for helpers of ours, never for apps.
-    pub dies_with_caller: bool,
-}
-
-/// Where the standard output and the standard error of a child go, in this order.
-#[derive(Debug)]
-pub enum Output {
-    /// Nothing of it is kept.
-    Nowhere,
-    /// Copies of these descriptors.
-    Opened([OwnedFd; 2]),
-    /// Ends of its own of these pipes ([`super::output_pipe`]).
-    Pipes([Arc<OwnedFd>; 2]),
-}
 
 /// Where the kernel and the child write, in memory that outlives this process.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +54,7 @@ pub enum Parent {
 
 /// Why there is no process, or why it ended before it executed its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot start a process: step {stage:?} failed with error {errno}")]
+#[error("cannot start a process: step {stage:?} failed: {}", io::Error::from_raw_os_error(*errno))]
 pub struct SpawnFailed {
     /// The step.
     pub stage: SpawnStage,
@@ -110,6 +68,24 @@ static CHILD_OOM_SCORE: AtomicI32 = AtomicI32::new(i32::MAX);
 /// From now on children start with this score of the out-of-memory killer, because our own was lowered.
 pub fn set_child_oom_score(score: i32) {
     CHILD_OOM_SCORE.store(score, Ordering::Relaxed);
+}
+
+/// The score that children get, where it is not ours.
+pub(super) fn child_oom_score() -> Option<i32> {
+    Some(CHILD_OOM_SCORE.load(Ordering::Relaxed)).filter(|score| *score != i32::MAX)
+}
+
+/// The soft limit of open files that children get; 0 = the one that we have.
+static CHILD_OPEN_FILES: AtomicU64 = AtomicU64::new(0);
+
+/// From now on children start with this soft limit of open files, because our own was raised.
+pub fn set_child_open_files(soft: u64) {
+    CHILD_OPEN_FILES.store(soft, Ordering::Relaxed);
+}
+
+/// The soft limit of open files that children get, where it is not ours.
+pub(super) fn child_open_files() -> Option<u64> {
+    Some(CHILD_OPEN_FILES.load(Ordering::Relaxed)).filter(|soft| *soft != 0)
 }
 
 /// Starts the program of `plan`. Suspends the calling thread until it is executed: a file on a hung network
@@ -244,10 +220,8 @@ impl<'a> Prepared<'a> {
             switch: plan.identity.as_ref().map(Switch::to),
             umask: plan.umask,
             standard: Standard::of(&plan.output, &plan.handed)?,
-            open_files: plan.open_files_soft.map(limit_with_soft),
-            oom_score: Some(CHILD_OOM_SCORE.load(Ordering::Relaxed))
-                .filter(|score| *score != i32::MAX)
-                .map(|score| score.to_string()),
+            open_files: child_open_files().map(limit_with_soft),
+            oom_score: child_oom_score().map(|score| score.to_string()),
             own_pid,
             limits: PreparedLimits::of(&plan.limits),
             group: plan.group.as_deref(),

@@ -1,11 +1,13 @@
 //! What every end-to-end test stands on: a home of its own, the real binary, and patience with a deadline.
 
+mod accounts;
 mod processes;
 mod sandbox;
 mod truth;
 mod view;
 mod wait;
 
+pub use accounts::{NOBODY, is_root, ordinary, pm_as_ordinary_user, sandbox_of_ordinary_user};
 pub use processes::{Process, children, kill, processes_with, start_time};
 pub use sandbox::{Output, Sandbox, finish, fixture, run};
 pub use truth::{Counts, Numbered};

@@ -6,8 +6,10 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
+use crate::model::Identity;
 use crate::os::linux::reaper::reap;
 use crate::os::linux::{PidFd, Poller, copy_above, output_pipe, proc_stat, start_ticks, ticks_now};
 
@@ -23,6 +25,7 @@ fn words(texts: &[&str]) -> Vec<CString> {
 }
 
 fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
+    set_child_open_files(64);
     let (reader, writer) = io::pipe().unwrap();
     let plan = ExecPlan {
         program: CString::new(program).unwrap(),
@@ -34,7 +37,6 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         output: Output::Opened([writer.try_clone().unwrap().into(), writer.into()]),
         handed: Vec::new(),
         is_told_its_pid: false,
-        open_files_soft: Some(64),
         limits: Limits::default(),
         group: None,
         dies_with_caller: false,
