@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pm::ecosystem::{self, Diagnostic, Look, NoAccount, ReadOptions, Severity, SourceFile, Surroundings, Unreadable};
-use pm::model::Proposed;
+use pm::model::{ExecLimits, Proposed};
 
 /// A machine where everything exists, unless its name says that it is missing.
 struct Everything(BTreeMap<String, String>);
@@ -53,6 +53,12 @@ impl Surroundings for Everything {
     }
     fn has_zone(&self, zone: &str) -> bool {
         zone == "Europe/Berlin"
+    }
+    fn exec_limits(&self) -> ExecLimits {
+        ExecLimits { string_bytes: 128 << 10, total_bytes: 6 << 20 }
+    }
+    fn open_files_max(&self) -> Option<u64> {
+        None
     }
 }
 

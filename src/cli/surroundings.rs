@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::ecosystem::{Look, NoAccount, Surroundings, Unreadable};
+use crate::model::ExecLimits;
 use crate::os::{self, AccountError};
 
 /// This machine.
@@ -63,6 +64,15 @@ impl Surroundings for Machine {
 
     fn has_zone(&self, zone: &str) -> bool {
         os::zone_named(zone).is_some()
+    }
+
+    fn exec_limits(&self) -> ExecLimits {
+        // The daemon's stack may be larger than that of this shell.
+        ExecLimits { total_bytes: os::EXEC_BYTES_MAX, ..os::exec_limits() }
+    }
+
+    fn open_files_max(&self) -> Option<u64> {
+        os::open_files_max()
     }
 }
 

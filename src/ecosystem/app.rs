@@ -13,6 +13,7 @@ use super::limits::limits;
 use super::program::program;
 use super::schedule::schedule;
 use super::shape::Shape;
+use super::size::check_size;
 use super::surroundings::{NoAccount, Surroundings as _};
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
 use super::update::update;
@@ -66,6 +67,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     update(values, &mut app);
     limits(values, &mut app);
     check_ports(values, &app);
+    check_size(values, &app, &collected);
     Some((app, collected))
 }
 

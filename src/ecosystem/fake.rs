@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::model::ExecLimits;
+
 use super::{Look, NoAccount, ReadOptions, Reading, SourceFile, Surroundings, Unreadable, read};
 
 /// Files with contents and whether they can be run; links; the shell.
@@ -100,6 +102,14 @@ impl Surroundings for World {
 
     fn has_zone(&self, zone: &str) -> bool {
         matches!(zone, "UTC" | "Europe/Berlin")
+    }
+
+    fn exec_limits(&self) -> ExecLimits {
+        ExecLimits { string_bytes: 128 << 10, total_bytes: 6 << 20 }
+    }
+
+    fn open_files_max(&self) -> Option<u64> {
+        Some(1 << 20)
     }
 }
 

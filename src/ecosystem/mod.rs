@@ -31,6 +31,7 @@ mod render;
 mod schedule;
 mod schema;
 mod shape;
+mod size;
 mod sockets;
 mod sources;
 mod surroundings;

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use crate::model::ExecLimits;
+
 /// The outside world, as far as an ecosystem file can refer to it. Implementations must not change anything.
 pub trait Surroundings {
     /// The contents of a file of at most `bytes_max` bytes.
@@ -38,6 +40,12 @@ pub trait Surroundings {
 
     /// Whether this time zone (`Europe/Berlin`) exists.
     fn has_zone(&self, zone: &str) -> bool;
+
+    /// The most that any program of this machine can be started with.
+    fn exec_limits(&self) -> ExecLimits;
+
+    /// The most open files that anybody may ask for, if there is a limit.
+    fn open_files_max(&self) -> Option<u64>;
 }
 
 /// What stands at a path.
@@ -185,5 +193,13 @@ impl Surroundings for Remembering<'_> {
 
     fn has_zone(&self, zone: &str) -> bool {
         self.world.has_zone(zone)
+    }
+
+    fn exec_limits(&self) -> ExecLimits {
+        self.world.exec_limits()
+    }
+
+    fn open_files_max(&self) -> Option<u64> {
+        self.world.open_files_max()
     }
 }

@@ -33,6 +33,15 @@ pub struct ProcessLimits {
     pub oom_score_adj: i32,
 }
 
+/// How large `execve(2)` takes what a program starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecLimits {
+    /// One word or variable, its end included.
+    pub string_bytes: u64,
+    /// All of them, with their addresses.
+    pub total_bytes: u64,
+}
+
 /// One pair of `getrlimit(2)`; `None` = unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceLimit {

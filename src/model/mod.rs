@@ -39,7 +39,7 @@ pub use desired::{Change, Declared, Desired, Environment, Form, Origin, Project,
 pub use digest::Digest;
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, Stream, Subject};
-pub use exec_context::{ExecContext, ProcessLimits, ResourceLimit};
+pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
 pub use identity::Identity;
 pub use keys::{Class, KEYS, Key, key};
 pub use live::{Exit, Failure, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage};

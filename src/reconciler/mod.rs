@@ -9,6 +9,7 @@ mod execute;
 mod going_back;
 mod notes;
 mod perform;
+mod preflight;
 mod rollout;
 mod rollouts;
 mod run;

@@ -125,6 +125,10 @@ impl Execution {
 
     /// Old stopped, new started; if that fails the old one runs again and stays declared.
     async fn replace(&self, old: &AppName, new: &AppName, slots: &[u32]) -> OperationResult {
+        let can_start = self.can_start(new, slots).await;
+        if can_start != OperationResult::Done {
+            return can_start;
+        }
         let old_slots = self.live_slots(old).await;
         let stopped = self.all(old, &old_slots, |_| Some(Task::Stop(self.cause.clone()))).await;
         if stopped != OperationResult::Done {

@@ -27,6 +27,10 @@ impl Execution {
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
         let (begun, left) = self.split(operation, &declared, slots).await;
         let spec = pace(&operation.verb, &declared.spec);
+        let can_start = self.can_start(app, &left).await;
+        if can_start != OperationResult::Done {
+            return self.go_back(app, can_start, manner).await;
+        }
         let mut result = self.judge(app, &begun, &spec, &rollout).await;
         rollout.replaced(&begun);
         if result == OperationResult::Done {
@@ -182,6 +186,10 @@ impl Execution {
     /// New processes as soon as possible, a few slots at a time.
     pub(super) async fn restart(&self, app: &AppName, slots: &[u32]) -> OperationResult {
         let Some(declared) = self.declared(app) else { return OperationResult::Superseded };
+        let can_start = self.can_start(app, &self.meant(app, slots)).await;
+        if can_start != OperationResult::Done {
+            return can_start;
+        }
         for some in slots.chunks(at_once(&declared.spec, UpdateStrategy::Restart)) {
             let restarted = self.restart_some(app, &self.meant(app, some)).await;
             if restarted != OperationResult::Done {

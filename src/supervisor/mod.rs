@@ -14,6 +14,7 @@ mod out_of_memory;
 mod outputs;
 mod perform;
 mod recover;
+mod rehearsal;
 mod roster;
 mod run;
 mod spawn;

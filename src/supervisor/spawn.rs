@@ -211,7 +211,7 @@ pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
 }
 
 /// A word with a slash is a path from the working folder; any other is looked up on the app's own PATH.
-fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailure> {
+pub(super) fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailure> {
     if word.contains('/') {
         return Ok(cwd.join(word).to_string_lossy().into_owned());
     }
@@ -267,7 +267,7 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
 }
 
 /// A socket that could not be opened, with what to do about it.
-fn not_listening(why: &NotListening) -> SpawnFailure {
+pub(super) fn not_listening(why: &NotListening) -> SpawnFailure {
     let mut refused = failed(SpawnStage::Listen, &why.address.to_string(), &why.error);
     if let (Failure::Spawn { error }, Some(words)) = (&mut refused.failure, why.words()) {
         error.message = words;

@@ -16,6 +16,7 @@ mod delete_and_prune;
 mod dependency_order;
 mod examples;
 mod exit_codes;
+mod known_before_the_stop;
 mod last_words;
 mod listen;
 mod live_change_keeps_pid;

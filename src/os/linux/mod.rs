@@ -47,13 +47,13 @@ pub use proc::{
     ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, oom_kills, own_pid, parent_pid,
     proc_stat, start_ticks, ticks_now, variables_of,
 };
-pub use process_limits::limits_of_children;
+pub use process_limits::{EXEC_BYTES_MAX, exec_limits, limits_of_children, open_files_max};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{
-    ExecPlan, HoldsNul, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, set_child_open_files,
-    spawn, take_seats,
+    ExecPlan, HoldsNul, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, rehearse, set_child_oom_score,
+    set_child_open_files, spawn, take_seats,
 };
 pub use tree::{Leftover, descendants, leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};

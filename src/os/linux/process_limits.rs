@@ -5,7 +5,7 @@ use std::ffi::c_long;
 use std::{fs, io, ptr};
 
 use super::spawn::{child_oom_score, child_open_files};
-use crate::model::{Limits, ProcessLimits, ResourceLimit};
+use crate::model::{ExecLimits, Limits, ProcessLimits, ResourceLimit};
 
 /// The resources of `getrlimit(2)` by the names of `limits.conf(5)`.
 fn resources() -> [(&'static str, c_long); 16] {
@@ -79,6 +79,25 @@ pub(super) fn take_limits_on(wanted: &ProcessLimits) -> io::Result<Vec<String>> 
     Ok(refused)
 }
 
+/// The most open files that the kernel gives anybody.
+pub fn open_files_max() -> Option<u64> {
+    fs::read_to_string("/proc/sys/fs/nr_open").ok()?.trim().parse().ok()
+}
+
+/// Arguments and environment of any program, however large its stack may be.
+pub const EXEC_BYTES_MAX: u64 = 6 << 20;
+
+/// How large what a child starts with may be, `execve(2)`: 32 pages for one string; for all of them a quarter of the
+/// stack, at most 6 MiB, and never less than 128 KiB.
+pub fn exec_limits() -> ExecLimits {
+    const LEAST: u64 = 128 << 10;
+    let stack = prlimit(libc::RLIMIT_STACK.into(), None).map_or(u64::MAX, |pair| pair[0]);
+    // SAFETY: passes no pointers.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let string_bytes = 32 * u64::try_from(page).unwrap_or(4096);
+    ExecLimits { string_bytes, total_bytes: (stack / 4).clamp(LEAST, EXEC_BYTES_MAX) }
+}
+
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 
 fn own_limits() -> io::Result<ProcessLimits> {
@@ -134,6 +153,30 @@ mod tests {
         let (own, child) = (own_limits().unwrap(), limits_of_children(&limits).unwrap());
         assert_eq!(child.resources["nofile"], ResourceLimit { soft: Some(100), hard: Some(100) });
         assert_eq!((child.nice, &child.resources["stack"]), (7, &own.resources["stack"]));
+    }
+
+    #[test]
+    fn the_kernel_agrees_on_how_large_is_too_large() {
+        let limits = exec_limits();
+        let runs = |words: &[String], env: &[(String, String)]| {
+            let mut command = std::process::Command::new("/bin/true");
+            match command.args(words).env_clear().envs(env.iter().cloned()).status() {
+                Ok(status) => status.success(),
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(libc::E2BIG));
+                    false
+                }
+            }
+        };
+        let word = |bytes: u64| vec!["x".repeat(usize::try_from(bytes).unwrap())];
+        assert!(runs(&word(limits.string_bytes - 1), &[]));
+        assert!(!runs(&word(limits.string_bytes), &[]));
+        let value = |bytes: u64| [("A".to_owned(), word(bytes).remove(0))];
+        assert!(runs(&[], &value(limits.string_bytes - 3)));
+        assert!(!runs(&[], &value(limits.string_bytes - 2)));
+        let many = |bytes: u64| vec!["x".repeat(991); usize::try_from(bytes / 1000).unwrap()]; // 992 and an address
+        assert!(runs(&many(limits.total_bytes - 4096), &[]));
+        assert!(!runs(&many(limits.total_bytes + 1000), &[]));
     }
 
     #[test]

@@ -25,10 +25,13 @@ use super::proc::parent_pid;
 use super::stack::with_stack;
 
 mod plan;
+mod rehearsal;
 mod seats;
 mod standard;
 
 pub use plan::{ExecPlan, HoldsNul, Output};
+use rehearsal::may_execute;
+pub use rehearsal::rehearse;
 pub use seats::{SEAT_NUMBERS, take_seats};
 use standard::{Standard, arrange_descriptors};
 
@@ -95,6 +98,20 @@ pub(super) fn child_open_files() -> Option<u64> {
 /// The step that failed. If a pid stands in the mailbox, the child existed, and its exit (code 127) is reported like
 /// any other; else no process was created.
 pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u32, SpawnFailed> {
+    create(plan, mailbox, parent, Purpose::Execute)
+}
+
+/// What a child does once it is what the plan says.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    Execute,
+    /// Ends itself, having asked what the kernel thinks of the program, and of a script.
+    Rehearse {
+        reads: Option<&'a CStr>,
+    },
+}
+
+fn create(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent, purpose: Purpose<'_>) -> Result<u32, SpawnFailed> {
     let failed = |stage, error: &io::Error| SpawnFailed { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) };
     let flags = match parent {
         Parent::Caller => 0,
@@ -102,7 +119,7 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
         Parent::Anchor(pid) if pid == parent_pid() => libc::CLONE_PARENT,
         Parent::Anchor(_) => return Err(SpawnFailed { stage: SpawnStage::Clone, errno: libc::ESRCH }),
     };
-    let prepared = Prepared::of(plan, mailbox).map_err(|error| failed(SpawnStage::Descriptors, &error))?;
+    let prepared = Prepared::of(plan, mailbox, purpose).map_err(|error| failed(SpawnStage::Descriptors, &error))?;
     let blocked = BlockedSignals::new();
     let flags = match prepared.standard {
         Standard::Copied(_) => flags,
@@ -192,6 +209,7 @@ struct Prepared<'a> {
     limits: PreparedLimits,
     group: Option<&'a CStr>,
     dies_with_caller: bool,
+    purpose: Purpose<'a>,
     mailbox: Mailbox<'a>,
 }
 
@@ -202,7 +220,7 @@ const OWN_PID: &[u8] = b"LISTEN_PID=";
 const SHELL: &CStr = c"/bin/sh";
 
 impl<'a> Prepared<'a> {
-    fn of(plan: &'a ExecPlan, mailbox: &Mailbox<'a>) -> io::Result<Self> {
+    fn of(plan: &'a ExecPlan, mailbox: &Mailbox<'a>, purpose: Purpose<'a>) -> io::Result<Self> {
         let mut shell_argv = vec![SHELL.as_ptr(), plan.program.as_ptr()];
         shell_argv.extend(plan.argv.iter().skip(1).map(|word| word.as_ptr()));
         shell_argv.push(ptr::null());
@@ -226,6 +244,7 @@ impl<'a> Prepared<'a> {
             limits: PreparedLimits::of(&plan.limits),
             group: plan.group.as_deref(),
             dies_with_caller: plan.dies_with_caller,
+            purpose,
             mailbox: *mailbox,
         })
     }
@@ -271,7 +290,10 @@ extern "C" fn run_child(argument: *mut c_void) -> c_int {
     let plan = unsafe { &*argument.cast::<Prepared<'_>>() };
     let (stage, errno) = match enter(plan) {
         Err(failure) => failure,
-        Ok(()) => (SpawnStage::Exec, execute(plan)),
+        Ok(()) => match plan.purpose {
+            Purpose::Execute => (SpawnStage::Exec, execute(plan)),
+            Purpose::Rehearse { reads } => (SpawnStage::Exec, may_execute(plan, reads)),
+        },
     };
     plan.mailbox.stage.store(number_of(stage), Ordering::Release);
     plan.mailbox.errno.store(errno, Ordering::Release);
