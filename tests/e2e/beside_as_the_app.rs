@@ -55,7 +55,7 @@ pre_stop = "./report.sh pre_stop"
 fn exec_report(sandbox: &Sandbox) -> Output {
     let pm = sandbox.command(&["exec", "shop:api", "--", "./report.sh", "exec"]);
     let mut command = Command::new("sh");
-    command.args(["-c", "umask 077; ulimit -S -n 100; ulimit -S -c 0; cd /; exec nice -n 1 \"$@\"", "sh"]);
+    command.args(["-c", "umask 077; ulimit -S -n 100; ulimit -S -c 0; cd /; exec \"$@\"", "sh"]);
     command.arg(pm.get_program()).args(pm.get_args()).env_clear();
     command.envs(pm.get_envs().filter_map(|(name, value)| Some((name, value?))));
     run(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
