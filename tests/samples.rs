@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pm::ecosystem::{self, Diagnostic, Look, ReadOptions, Severity, SourceFile, Surroundings, Unreadable};
-use pm::model::Proposed;
+use pm::ecosystem::{self, Diagnostic, Look, NoAccount, ReadOptions, Severity, SourceFile, Surroundings, Unreadable};
+use pm::model::{ExecLimits, Proposed};
 
 /// A machine where everything exists, unless its name says that it is missing.
 struct Everything(BTreeMap<String, String>);
@@ -48,14 +48,17 @@ impl Surroundings for Everything {
     fn cpus(&self) -> u32 {
         4
     }
-    fn has_user(&self, _user: &str) -> bool {
-        true
-    }
-    fn has_group(&self, _group: &str) -> bool {
-        true
+    fn account(&self, _user: &str, _group: Option<&str>) -> Result<(), NoAccount> {
+        Ok(())
     }
     fn has_zone(&self, zone: &str) -> bool {
         zone == "Europe/Berlin"
+    }
+    fn exec_limits(&self) -> ExecLimits {
+        ExecLimits { string_bytes: 128 << 10, total_bytes: 6 << 20 }
+    }
+    fn open_files_max(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -93,6 +93,9 @@ impl AnchorLink {
         if let Some(score) = table.oom_score() {
             os::set_child_oom_score(score);
         }
+        if let Some(soft) = table.open_files_soft() {
+            os::set_child_open_files(soft);
+        }
         os::arm_killpoints(table.killpoint_hits());
         Ok(Some(Inherited { link: Self::over(socket)?, table, listener, lock, held }))
     }

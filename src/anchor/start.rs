@@ -131,7 +131,6 @@ fn plan(home: &Path, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result
         identity: None,
         umask: 0o077,
         output: Output::Opened([stdout, stderr]),
-        open_files_soft: None,
         limits: crate::model::Limits::default(),
         group: None,
         dies_with_caller: false,

@@ -1,16 +1,14 @@
 //! What an instance is started with.
 
-use std::path::Path;
-
 use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
 use super::select::select;
-use crate::model::{App, Environment, InstanceId};
+use crate::model::{App, Environment, ExecContext, Failure, InstanceId};
 use crate::os;
 use crate::plan::{HIDDEN, is_secret};
-use crate::rules::{self, Place};
+use crate::supervisor::exec_context;
 use crate::wire::{EnvironmentAnswer, FORMAT, Problem, ProblemCode, Query, Selection};
 
 /// The environment of the selected copy (the first, where an app is selected): of its process if one lives,
@@ -32,16 +30,20 @@ pub(super) async fn environment(State(context): State<Context>, RawQuery(query):
     let live = context.supervisor.live().await;
     let running = live.instances.get(&instance).filter(|live| live.phase.is_alive());
     let spec = running.map_or(&declared.spec, |live| &live.spec);
-    let mut env = effective(&context, spec, &declared.base, &instance);
+    let context = context_of(&context, spec, &declared.base, &instance).map_err(unsettled)?;
+    let ExecContext { mut env, cwd, identity, umask, limits } = context;
     let masked = if query.flag("reveal") { Vec::new() } else { mask(&mut env) };
     Ok(answer::json(&EnvironmentAnswer {
         format: FORMAT,
         instance,
         env,
         masked,
-        cwd: spec.run.cwd.clone(),
+        cwd,
         user: spec.run.user.clone(),
         group: spec.run.group.clone(),
+        identity: identity.map_or_else(os::own_identity, Ok).map_err(unsettled)?,
+        umask,
+        limits: os::limits_of_children(&limits).map_err(unsettled)?,
     }))
 }
 
@@ -54,19 +56,18 @@ fn mask(env: &mut Environment) -> Vec<String> {
     masked
 }
 
-/// What the process of this copy is started with; `PM_ID` differs with every start and is left out.
-fn effective(context: &Context, spec: &App, base: &Environment, instance: &InstanceId) -> Environment {
-    let home = context.daemon.home.to_string_lossy();
-    let place = Place { instance, home: &home, cookie: "", identity: identity(spec) };
-    let mut env = rules::environment(spec, base, &place);
-    env.remove("PM_ID");
-    env
+/// What the process of this copy is started in; `PM_ID` differs with every start and is left out.
+fn context_of(
+    context: &Context,
+    spec: &App,
+    base: &Environment,
+    instance: &InstanceId,
+) -> Result<ExecContext, Failure> {
+    let mut exec = exec_context(&context.daemon.home, instance, spec, base, "").map_err(|refused| refused.failure)?;
+    exec.env.remove("PM_ID");
+    Ok(exec)
 }
 
-/// An app of another user is at home elsewhere.
-fn identity(spec: &App) -> Option<[(&'static str, String); 4]> {
-    let user = os::user_named(spec.run.user.as_deref()?).ok()??;
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let (home, shell) = (text(&user.home), text(&user.shell));
-    Some([("HOME", home), ("USER", user.name.clone()), ("LOGNAME", user.name), ("SHELL", shell)])
+fn unsettled(why: impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemCode::NotRead, format!("it is not known how the app would be started: {why}"))
 }

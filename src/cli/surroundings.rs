@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::ecosystem::{Look, Surroundings, Unreadable};
-use crate::os;
+use crate::ecosystem::{Look, NoAccount, Surroundings, Unreadable};
+use crate::model::ExecLimits;
+use crate::os::{self, AccountError};
 
 /// This machine.
 pub(super) struct Machine {
@@ -53,16 +54,25 @@ impl Surroundings for Machine {
         u32::try_from(os::cpu_count()).unwrap_or(u32::MAX)
     }
 
-    fn has_user(&self, user: &str) -> bool {
-        os::user_named(user).is_ok_and(|found| found.is_some())
-    }
-
-    fn has_group(&self, group: &str) -> bool {
-        os::group_id(group).is_ok_and(|found| found.is_some())
+    fn account(&self, user: &str, group: Option<&str>) -> Result<(), NoAccount> {
+        os::account(Some(user), group).map(drop).map_err(|error| match error {
+            AccountError::NoUser(_) => NoAccount::NoUser,
+            AccountError::NoGroup(_) => NoAccount::NoGroup,
+            other => NoAccount::Refused(other.to_string()),
+        })
     }
 
     fn has_zone(&self, zone: &str) -> bool {
         os::zone_named(zone).is_some()
+    }
+
+    fn exec_limits(&self) -> ExecLimits {
+        // The daemon's stack may be larger than that of this shell.
+        ExecLimits { total_bytes: os::EXEC_BYTES_MAX, ..os::exec_limits() }
+    }
+
+    fn open_files_max(&self) -> Option<u64> {
+        os::open_files_max()
     }
 }
 

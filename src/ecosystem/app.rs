@@ -13,7 +13,8 @@ use super::limits::limits;
 use super::program::program;
 use super::schedule::schedule;
 use super::shape::Shape;
-use super::surroundings::Surroundings as _;
+use super::size::check_size;
+use super::surroundings::{NoAccount, Surroundings as _};
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
 use super::update::update;
 use super::upkeep::{depends_on, upkeep};
@@ -66,6 +67,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     update(values, &mut app);
     limits(values, &mut app);
     check_ports(values, &app);
+    check_size(values, &app, &collected);
     Some((app, collected))
 }
 
@@ -134,21 +136,35 @@ fn knows_its_slot(app: &App) -> bool {
 fn account(values: &mut Values<'_>, run: &mut Run) {
     run.user = values.text("user");
     run.group = values.text("group");
-    let world = values.world;
-    if let (Some(user), Some(item)) = (&run.user, values.item("user"))
-        && !world.has_user(user)
-    {
-        let span = item.node.span;
-        values.error(code::UNKNOWN_USER, span, format!("there is no user `{user}`"));
-    }
-    if let (Some(group), Some(item)) = (&run.group, values.item("group"))
-        && !world.has_group(group)
-    {
-        let span = item.node.span;
-        values.error(code::UNKNOWN_USER, span, format!("there is no group `{group}`"));
-    }
+    check_account(values, run);
     if let Some(node) = values.node("umask") {
         run.umask = values.scalar("umask", &Shape::Form(&UMASK), node, umask);
+    }
+}
+
+fn check_account(values: &mut Values<'_>, run: &Run) {
+    let Some(user) = &run.user else {
+        if let Some(item) = values.item("group") {
+            let span = item.key_span;
+            values.error(code::MISSING_KEY, span, "`group` stands there without `user`").hint("name the `user`, too");
+        }
+        return;
+    };
+    let world = values.world;
+    let Err(why) = world.account(user, run.group.as_deref()) else { return };
+    let is_of_group = why == NoAccount::NoGroup;
+    let Some(item) = values.item(if is_of_group { "group" } else { "user" }) else { return };
+    let (span, group) = (item.node.span, run.group.as_deref().unwrap_or_default());
+    let (what, name) = if is_of_group { ("group", group) } else { ("user", user.as_str()) };
+    if let NoAccount::Refused(message) = why {
+        values
+            .error(code::USER_NOT_PERMITTED, span, message)
+            .hint("leave `user` and `group` out, or let the daemon of root run it");
+        return;
+    }
+    let found = values.error(code::UNKNOWN_USER, span, format!("there is no {what} `{name}`"));
+    if name.starts_with(|first: char| first.is_ascii_digit() || "+- ".contains(first)) {
+        found.hint("a number stands in plain digits, from 0 to 4294967294");
     }
 }
 

@@ -98,6 +98,7 @@ codes! {
     NOT_EXECUTABLE "not-executable" "The file cannot be run as it is.";
     INTERPRETER "interpreter" "The interpreter is not known or not installed.";
     UNKNOWN_USER "unknown-user" "No such user or group.";
+    USER_NOT_PERMITTED "user-not-permitted" "The process may not run as that user or group.";
     UNKNOWN_DEPENDENCY "unknown-dependency" "`depends_on` names no app of the project.";
     DEPENDENCY_CYCLE "dependency-cycle" "Apps wait for each other.";
     PORT "port" "Ports collide or run past 65535.";

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Look, ReadOptions, Reading, SourceFile, Surroundings, Unreadable, read};
+use crate::model::ExecLimits;
+
+use super::{Look, NoAccount, ReadOptions, Reading, SourceFile, Surroundings, Unreadable, read};
 
 /// Files with contents and whether they can be run; links; the shell.
 pub(super) struct World {
@@ -88,16 +90,26 @@ impl Surroundings for World {
         4
     }
 
-    fn has_user(&self, user: &str) -> bool {
-        matches!(user, "root" | "www" | "0")
-    }
-
-    fn has_group(&self, group: &str) -> bool {
-        self.has_user(group)
+    fn account(&self, user: &str, group: Option<&str>) -> Result<(), NoAccount> {
+        let is_known = |name: &str| matches!(name, "root" | "www" | "0");
+        match user {
+            "stranger" => Err(NoAccount::Refused("only root can run it as user `stranger`".to_owned())),
+            user if !is_known(user) => Err(NoAccount::NoUser),
+            _ if group.is_some_and(|group| !is_known(group)) => Err(NoAccount::NoGroup),
+            _ => Ok(()),
+        }
     }
 
     fn has_zone(&self, zone: &str) -> bool {
         matches!(zone, "UTC" | "Europe/Berlin")
+    }
+
+    fn exec_limits(&self) -> ExecLimits {
+        ExecLimits { string_bytes: 128 << 10, total_bytes: 6 << 20 }
+    }
+
+    fn open_files_max(&self) -> Option<u64> {
+        Some(1 << 20)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::model::{App, Bytes, Hooks, Limits, Millis};
 use super::diagnostic::code;
 use super::keys::{DURATION, SIZE};
 use super::shape::Shape;
+use super::surroundings::Surroundings as _;
 use super::tree::{Node, integer};
 use super::values::{Values, size};
 
@@ -13,6 +14,9 @@ const RESTART_MIN: Bytes = Bytes(1 << 20);
 /// The start itself is paid from the limit (arguments and environment, up to 6 MiB) while the new process still shares our
 /// memory: the kernel would end us with it.
 const LIMIT_MIN: Bytes = Bytes(8 << 20);
+
+/// Standard input, output and error, and the file that is being loaded.
+const OPEN_FILES_MIN: u64 = 4;
 
 /// Reads all of them into the app.
 pub(super) fn limits(values: &mut Values<'_>, app: &mut App) {
@@ -42,8 +46,8 @@ fn resources(values: &mut Values<'_>) -> Limits {
             let shape = if node.as_text().is_some() { &shape } else { &Shape::Integer(1, 1024) };
             values.scalar("limits.cpu", shape, node, percent)
         }),
-        nofile: count(values, node, "nofile"),
-        nproc: count(values, node, "nproc"),
+        nofile: open_files(values, node),
+        nproc: processes(values, node),
         nice: number(values, node, "nice", -20, 19),
         oom_score_adj: number(values, node, "oom_score_adj", -1000, 1000),
     }
@@ -71,6 +75,31 @@ fn memory(values: &mut Values<'_>, key: &str, node: &Node, least: Bytes) -> Opti
 fn count(values: &mut Values<'_>, node: &Node, name: &str) -> Option<u64> {
     let read = |text: &str| integer(text).and_then(|number| u64::try_from(number).ok());
     values.scalar(&format!("limits.{name}"), &Shape::Integer(0, 1 << 40), node.get(name)?, read)
+}
+
+/// Between what a program needs to be loaded and what the kernel gives anybody.
+fn open_files(values: &mut Values<'_>, node: &Node) -> Option<u64> {
+    let nofile = count(values, node, "nofile")?;
+    let most = values.world.open_files_max().filter(|most| nofile > *most);
+    let problem = match most {
+        Some(most) => format!("`limits.nofile` is {nofile}: the kernel gives nobody more than {most} (fs.nr_open)"),
+        None if nofile < OPEN_FILES_MIN => {
+            format!("`limits.nofile` is {nofile}: with less than {OPEN_FILES_MIN} open files no program can be loaded")
+        }
+        None => return Some(nofile),
+    };
+    let span = node.get("nofile").map_or(node.span, |node| node.span);
+    values.error(code::BAD_VALUE, span, problem);
+    None
+}
+
+fn processes(values: &mut Values<'_>, node: &Node) -> Option<u64> {
+    let nproc = count(values, node, "nproc")?;
+    if nproc == 0 {
+        let span = node.get("nproc").map_or(node.span, |node| node.span);
+        values.error(code::BAD_VALUE, span, "`limits.nproc` is 0: the process itself counts");
+    }
+    Some(nproc)
 }
 
 fn number(values: &mut Values<'_>, node: &Node, name: &str, least: i64, most: i64) -> Option<i32> {
@@ -139,6 +168,9 @@ mod tests {
             "limits = { cpu = \"0%\" }",
             "limits = { cpu = 0 }",
             "limits = { nice = 20 }",
+            "limits = { nofile = 3 }",
+            "limits = { nofile = 1048577 }",
+            "limits = { nproc = 0 }",
             "limits = { files = 3 }",
             "limits = { memory = \"100M\" }\nmax_memory_restart = \"200M\"",
             "hooks = { pre_start = \"\" }",

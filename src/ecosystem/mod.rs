@@ -31,6 +31,7 @@ mod render;
 mod schedule;
 mod schema;
 mod shape;
+mod size;
 mod sockets;
 mod sources;
 mod surroundings;
@@ -54,7 +55,7 @@ pub use explain::{Explanation, explain, reference};
 pub use render::render;
 pub use schema::schema;
 pub use sources::{Source, SourceFrom};
-pub use surroundings::{Look, Surroundings, Unreadable};
+pub use surroundings::{Look, NoAccount, Surroundings, Unreadable};
 
 use diagnostic::{Places, Report, code};
 use document::Document;

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use crate::model::ExecLimits;
+
 /// The outside world, as far as an ecosystem file can refer to it. Implementations must not change anything.
 pub trait Surroundings {
     /// The contents of a file of at most `bytes_max` bytes.
@@ -30,14 +32,20 @@ pub trait Surroundings {
     /// CPUs that this process may use, at least 1.
     fn cpus(&self) -> u32;
 
-    /// Whether this user (name or number) exists.
-    fn has_user(&self, user: &str) -> bool;
-
-    /// Whether this group (name or number) exists.
-    fn has_group(&self, group: &str) -> bool;
+    /// Whether a process that this person starts can run as this user and group (names or numbers).
+    ///
+    /// # Errors
+    /// Why not.
+    fn account(&self, user: &str, group: Option<&str>) -> Result<(), NoAccount>;
 
     /// Whether this time zone (`Europe/Berlin`) exists.
     fn has_zone(&self, zone: &str) -> bool;
+
+    /// The most that any program of this machine can be started with.
+    fn exec_limits(&self) -> ExecLimits;
+
+    /// The most open files that anybody may ask for, if there is a limit.
+    fn open_files_max(&self) -> Option<u64>;
 }
 
 /// What stands at a path.
@@ -56,6 +64,17 @@ pub enum Look {
     Other,
     /// The caller may not look.
     Forbidden,
+}
+
+/// Why a process cannot run as a user and group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NoAccount {
+    /// There is no such user.
+    NoUser,
+    /// There is no such group.
+    NoGroup,
+    /// The kernel would refuse, in words.
+    Refused(String),
 }
 
 /// Why a file has no contents.
@@ -168,15 +187,19 @@ impl Surroundings for Remembering<'_> {
         self.world.cpus()
     }
 
-    fn has_user(&self, user: &str) -> bool {
-        self.world.has_user(user)
-    }
-
-    fn has_group(&self, group: &str) -> bool {
-        self.world.has_group(group)
+    fn account(&self, user: &str, group: Option<&str>) -> Result<(), NoAccount> {
+        self.world.account(user, group)
     }
 
     fn has_zone(&self, zone: &str) -> bool {
         self.world.has_zone(zone)
+    }
+
+    fn exec_limits(&self) -> ExecLimits {
+        self.world.exec_limits()
+    }
+
+    fn open_files_max(&self) -> Option<u64> {
+        self.world.open_files_max()
     }
 }

@@ -63,9 +63,41 @@ fn the_program_is_found_before_anything_starts() {
         ("script = \"server.js\"\ncommand = \"sleep 1\"", "conflicting-keys"),
         ("args = []", "missing-key"),
         ("script = \"run.sh\"\nuser = \"nobody-here\"", "unknown-user"),
+        ("script = \"run.sh\"\nuser = \"www\"\ngroup = \"nobody-here\"", "unknown-user"),
+        ("script = \"run.sh\"\nuser = \"stranger\"", "user-not-permitted"),
+        ("script = \"run.sh\"\ngroup = \"www\"", "missing-key"),
     ] {
         assert!(refused(body).contains(&code), "{body}: {:?}", refused(body));
     }
+}
+
+#[test]
+fn what_is_too_large_for_the_kernel_is_refused_where_it_stands() {
+    let long = "x".repeat(131_072);
+    let world = World::usual().file("/srv/shop/long.env", &format!("A={long}"), false);
+    for (body, line) in [
+        (format!("script = \"run.sh\"\nenv = {{ B = \"{long}\" }}"), 4),
+        (format!("script = \"run.sh\"\nargs = [\"{long}\"]"), 4),
+        (format!("command = \"sleep {long}\""), 3),
+        (format!("command = \"sleep {long}\"\nshell = true"), 3),
+        ("script = \"run.sh\"\nenv_file = \"long.env\"".to_owned(), 4),
+        (format!("script = \"run.sh\"\nhooks = {{ pre_stop = \"{long}\" }}"), 4),
+        (format!("script = \"run.sh\"\nhealth = {{ exec = \"{long}\" }}"), 4),
+        (format!("script = \"run.sh\"\nwatch = true\nbuild = \"{long}\""), 5),
+    ] {
+        let text = format!("[[apps]]\nname = \"api\"\n{body}");
+        let reading = read(&[source("pm.toml", &text)], &ReadOptions::default(), &world);
+        let found: Vec<(&str, u32)> =
+            reading.diagnostics.iter().map(|d| (d.code, d.place.as_ref().unwrap().line)).collect();
+        assert_eq!(found, [("bad-value", line)], "{}", &text[..60]);
+    }
+    let many = (0..50).map(|number| format!("V{number}={}", "x".repeat(130_000))).collect::<Vec<_>>().join("\n");
+    let world = (0..7).fold(World::usual(), |world, number| {
+        world.file(&format!("/srv/shop/{number}.env"), &many.replace('V', &format!("V{number}"))[..1_000_000], false)
+    });
+    let text = "[[apps]]\nname = \"api\"\nscript = \"run.sh\"\nenv_file = [\"0.env\", \"1.env\", \"2.env\", \"3.env\", \"4.env\", \"5.env\", \"6.env\"]";
+    let reading = read(&[source("pm.toml", text)], &ReadOptions::default(), &world);
+    assert_eq!(errors(&reading), ["bad-value"]);
 }
 
 #[test]

@@ -23,7 +23,8 @@ impl LogFolder {
     /// `NotFound`: there is none, or no such user. `PermissionDenied`: a link of somebody else is in the way, …
     pub(super) fn open(location: &Location, missing: Missing) -> io::Result<Self> {
         let account = location.account.as_ref();
-        let owner = account.map(|account| os::identity_named(&account.user, account.group.as_deref())).transpose()?;
+        let owner = account.map(|account| os::account(Some(&account.user), account.group.as_deref())).transpose();
+        let owner = owner.map_err(io::Error::other)?.flatten().and_then(|account| account.identity);
         let (folder, name) = Folder::find(&location.path, owner.as_ref(), missing)?;
         Ok(Self { folder, name })
     }

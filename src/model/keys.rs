@@ -226,10 +226,10 @@ keys! {
         "What the process may use. `memory` and `cpu` need a control group; where there is none, `pm` says so and goes on.",
         "limits = { nofile = 65536 }";
     user [uid] Respawn built "name or number", "the daemon's",
-        "Run as this user; needs root. Supplementary groups, HOME and USER follow.",
+        "Run as this user; anybody but oneself needs root. Supplementary groups, HOME and USER follow.",
         "user = \"www-data\"";
     group [gid] Respawn built "name or number", "the user's own",
-        "Run with this group; needs root.",
+        "Run with this group instead of the user's own; needs `user`, and root.",
         "group = \"www-data\"";
     umask Respawn built "octal text", "\"022\"",
         "File mode mask.",

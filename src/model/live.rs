@@ -13,8 +13,10 @@ use super::{App, Bytes, Hook, InstanceId, Millis, Moment, WallTime};
 pub struct Live {
     /// By instance.
     pub instances: BTreeMap<InstanceId, LiveInstance>,
-    /// Orders for instances that could not be made, by number.
+    /// Orders that could not be begun, by number: no instance could be made, or a rehearsal failed.
     pub refused: BTreeMap<InstanceId, (u64, Failure)>,
+    /// Rehearsals that found nothing against a start, by number.
+    pub rehearsed: BTreeMap<InstanceId, u64>,
 }
 
 /// One instance as it is.
@@ -368,6 +370,8 @@ pub enum SpawnStage {
     Session,
     /// `setgroups`, `setgid`, `setuid`.
     Identity,
+    /// Whether the kernel has made it that user, group and groups.
+    IdentityCheck,
     /// `chdir(2)`.
     Folder,
     /// `dup2(2)` of stdin, stdout, stderr.
@@ -389,6 +393,7 @@ impl SpawnStage {
             Self::Clone => "create a process for",
             Self::Session => "create a session for",
             Self::Identity => "become user",
+            Self::IdentityCheck => "confirm the switch to user",
             Self::Folder => "enter folder",
             Self::Descriptors => "connect the output of",
             Self::Limits => "set the limits of",

@@ -20,6 +20,8 @@ mod digest;
 mod edit;
 mod error;
 mod event;
+mod exec_context;
+mod identity;
 mod keys;
 mod live;
 mod name;
@@ -44,6 +46,8 @@ pub use digest::Digest;
 pub use edit::{Edit, Target};
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, LeftProcess, Stream, Subject};
+pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
+pub use identity::Identity;
 pub use keys::{Class, KEYS, Key, key};
 pub use live::{
     Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,

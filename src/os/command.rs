@@ -3,15 +3,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::RunAs;
-use super::linux::{exit_of, wait_readable};
-use crate::model::{Environment, Exit, Millis};
+use super::linux::{ExecPlan, Mailbox, Output, Parent, PidFd, reap_exit, spawn, wait_readable};
+use crate::model::{ExecContext, Exit, Millis};
 
 /// How often it is looked whether the caller has lost interest, or the command has ended and left its output open.
 const LOOK_EVERY: Millis = Millis(20);
@@ -23,12 +19,8 @@ const OUTPUT_BYTES_MAX: usize = 64 << 10;
 pub struct CommandLine {
     /// The text.
     pub text: String,
-    /// Its working folder.
-    pub cwd: PathBuf,
-    /// Its whole environment.
-    pub env: Environment,
-    /// Who it runs as.
-    pub run_as: RunAs,
+    /// Where and as whom it runs.
+    pub context: ExecContext,
     /// When it is killed.
     pub timeout: Millis,
 }
@@ -51,17 +43,11 @@ pub enum CommandEnd {
 /// It cannot be started.
 pub fn run_command(line: &CommandLine, is_cancelled: &AtomicBool) -> io::Result<(CommandEnd, Vec<u8>)> {
     let (mut output, input) = io::pipe()?;
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(&line.text).env_clear().envs(&line.env).current_dir(&line.cwd).process_group(0);
-    command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
-    if let Some(gid) = line.run_as.gid {
-        command.gid(gid);
-    }
-    if let Some(uid) = line.run_as.uid {
-        command.uid(uid);
-    }
-    let mut child = command.spawn()?;
-    drop(command); // and with it our copies of the pipe's writing end
+    let outputs = Output::Opened([input.try_clone()?.into(), input.into()]);
+    let plan = ExecPlan::beside(&line.context, &line.text, outputs)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    let child = Running::start(&plan)?;
+    drop(plan); // and with it our copies of the pipe's writing end
     let deadline = Instant::now().checked_add(line.timeout.duration());
     let (mut kept, mut buffer, mut is_open) = (VecDeque::new(), [0_u8; 8192], true);
     let end = loop {
@@ -71,9 +57,8 @@ pub fn run_command(line: &CommandLine, is_cancelled: &AtomicBool) -> io::Result<
             is_open = count > 0;
             kept.extend(&buffer[..count]);
             kept.drain(..kept.len().saturating_sub(OUTPUT_BYTES_MAX));
-        } else if let Some(status) = child.try_wait()? {
-            use std::os::unix::process::ExitStatusExt as _;
-            break CommandEnd::Ended(exit_of(status.into_raw()));
+        } else if child.process.has_exited() {
+            break CommandEnd::Ended(child.end());
         } else if !is_open {
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -84,26 +69,57 @@ pub fn run_command(line: &CommandLine, is_cancelled: &AtomicBool) -> io::Result<
             break CommandEnd::TimedOut;
         }
     };
-    end_group(&mut child);
     Ok((end, kept.into()))
 }
 
-/// Kills what is left of the group and takes the status of its leader.
-fn end_group(child: &mut Child) {
-    let group = child.id().cast_signed();
-    // SAFETY: two numbers. The group bears the number of a child that we have not reaped, or that led it a moment ago.
-    unsafe { libc::kill(-group, libc::SIGKILL) };
-    let _ = child.wait();
+/// A child that leads a group of its own; dropped, it is killed with what is left of the group.
+struct Running {
+    process: PidFd,
+    is_reaped: std::cell::Cell<bool>,
+}
+
+impl Running {
+    fn start(plan: &ExecPlan) -> io::Result<Self> {
+        let (pid, errno, stage) = (AtomicI32::new(0), AtomicI32::new(0), AtomicI32::new(0));
+        let started = spawn(plan, &Mailbox { pid: &pid, errno: &errno, stage: &stage }, Parent::Caller);
+        let child = pid.into_inner().cast_unsigned();
+        match started {
+            Ok(pid) => Ok(Self { process: PidFd::open(pid)?, is_reaped: false.into() }),
+            Err(failed) => {
+                if child != 0 {
+                    let _ends_at_once = reap_exit(child, true);
+                }
+                Err(io::Error::other(failed))
+            }
+        }
+    }
+
+    /// Kills what is left of the group while its number is still that of our child, then takes the child's status.
+    fn end(&self) -> Exit {
+        if self.is_reaped.replace(true) {
+            return Exit::Unknown;
+        }
+        let _ = self.process.signal_group(libc::SIGKILL);
+        reap_exit(self.process.pid(), true).ok().flatten().unwrap_or(Exit::Unknown)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Environment, Limits};
 
     fn line(text: &str, timeout: u64) -> CommandLine {
         let env = Environment::from([("PATH".into(), "/usr/bin:/bin".into()), ("WORD".into(), "hello".into())]);
-        let (text, cwd) = (text.to_owned(), "/".into());
-        CommandLine { text, cwd, env, run_as: RunAs::default(), timeout: Millis(timeout) }
+        let limits = Limits { nice: Some(3), ..Limits::default() };
+        let context = ExecContext { env, cwd: "/".into(), identity: None, umask: 0o071, limits };
+        CommandLine { text: text.to_owned(), context, timeout: Millis(timeout) }
     }
 
     #[test]
@@ -112,6 +128,7 @@ mod tests {
         for (text, end, output) in [
             ("echo $WORD; echo oh >&2; exit 3", Exit::Code(3), "hello\noh\n"),
             ("kill -9 $$", Exit::Signal(9), ""),
+            ("umask; nice; pwd", Exit::Code(0), "0071\n3\n/\n"),
             ("sleep 1000 & echo left", Exit::Code(0), "left\n"),
         ] {
             let (found, bytes) = run_command(&line(text, 60_000), &never).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -27,6 +27,31 @@ pub fn listen_at(address: &ListenAddress) -> io::Result<OwnedFd> {
         ListenAddress::Tcp(address) => listen_tcp(*address),
         ListenAddress::Unix(path) => listen_unix(path),
     }
+}
+
+/// What would keep us from listening at an address whoever listens there now: an address of another machine, a port that
+/// needs root, a folder where no socket file can be made. Opens nothing that somebody could connect to.
+///
+/// # Errors
+/// As the kernel says it.
+pub fn may_listen_at(address: &ListenAddress) -> io::Result<()> {
+    let path = match address {
+        // The kernel has the same rules for both, and ports of its own for each.
+        ListenAddress::Tcp(address) => return UdpSocket::bind(address).map(drop).or_else(taken_is_allowed),
+        ListenAddress::Unix(path) => path,
+    };
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let folder = path.parent().unwrap_or(Path::new("/")).join("."); // which no file has
+    let folder = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
+    // SAFETY: the path is null-terminated.
+    checked(unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) }).map(drop)
+}
+
+fn taken_is_allowed(error: io::Error) -> io::Result<()> {
+    let is_lasting = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied);
+    if is_lasting || error.raw_os_error() == Some(libc::EAFNOSUPPORT) { Err(error) } else { Ok(()) }
 }
 
 /// Whether a descriptor is a socket that listens at this address.
@@ -101,6 +126,22 @@ mod tests {
         assert_eq!(listen_at(&taken).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(other);
         listen_at(&taken).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_can_never_be_had_is_known_without_listening() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let tcp = |text: &str| ListenAddress::Tcp(text.parse().unwrap());
+        let kind = |address: ListenAddress| may_listen_at(&address).map_err(|error| error.kind());
+        assert_eq!(kind(tcp("203.0.113.7:8080")), Err(io::ErrorKind::AddrNotAvailable));
+        assert_eq!(kind(ListenAddress::Unix(file.join("x.sock"))), Err(io::ErrorKind::NotADirectory));
+        assert_eq!(kind(ListenAddress::Unix(folder.path().join("gone/x.sock"))), Err(io::ErrorKind::NotFound));
+        assert_eq!(kind(ListenAddress::Unix(file)), Err(io::ErrorKind::AlreadyExists));
+        assert_eq!(kind(ListenAddress::Unix(folder.path().join("x.sock"))), Ok(()));
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(kind(ListenAddress::Tcp(other.local_addr().unwrap())), Ok(()), "it may be free by then");
     }
 
     #[test]

@@ -48,26 +48,9 @@ pub(super) extern "C" fn interrupted(_signal: libc::c_int) {
     }
 }
 
-/// Who a program runs as, beside the caller.
-#[derive(Clone, Debug, Default)]
-pub struct RunAs {
-    /// User number.
-    pub uid: Option<u32>,
-    /// Group number.
-    pub gid: Option<u32>,
-}
-
 /// Becomes another program with exactly this environment. Comes back only to say why not.
-pub fn become_program(program: &Path, args: &[String], env: &Environment, cwd: &Path, run_as: &RunAs) -> io::Error {
-    let mut command = Command::new(program);
-    command.args(args).env_clear().envs(env).current_dir(cwd);
-    if let Some(gid) = run_as.gid {
-        command.gid(gid);
-    }
-    if let Some(uid) = run_as.uid {
-        command.uid(uid);
-    }
-    command.exec()
+pub fn become_program(program: &Path, args: &[String], env: &Environment, cwd: &Path) -> io::Error {
+    Command::new(program).args(args).env_clear().envs(env).current_dir(cwd).exec()
 }
 
 /// The working folder, symlinks resolved.

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::files::read_limited;
+use super::{may_set_ids, own_identity};
+use crate::model::Identity;
 
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
@@ -23,6 +25,96 @@ pub struct User {
     pub home: PathBuf,
     /// Login shell.
     pub shell: PathBuf,
+}
+
+/// A user that a process is to run as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Name, home and shell.
+    pub user: User,
+    /// What the process has to become; `None` = we are that user already, and may not switch to any other.
+    pub identity: Option<Identity>,
+}
+
+/// Why no process of ours can run as a user and group.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// No such user.
+    #[error("there is no user `{0}`")]
+    NoUser(String),
+    /// No such group.
+    #[error("there is no group `{0}`")]
+    NoGroup(String),
+    /// A group alone.
+    #[error("`group` needs `user`")]
+    GroupAlone,
+    /// We are neither that user nor root.
+    #[error("only root can run it as user `{user}` and group `{gid}`; this is user `{own}`")]
+    NotPermitted {
+        /// As asked.
+        user: String,
+        /// The number of the group.
+        gid: u32,
+        /// Who asks.
+        own: String,
+    },
+    /// The kernel has a limit.
+    #[error("user `{user}` is in {count} groups, more than the kernel takes ({GROUPS_MAX})")]
+    TooManyGroups {
+        /// As asked.
+        user: String,
+        /// Of how many.
+        count: usize,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read the users and groups: {0}")]
+    Unreadable(#[from] io::Error),
+}
+
+/// `NGROUPS_MAX` of Linux.
+const GROUPS_MAX: usize = 65_536;
+
+/// What a process has to become to run as this user (name or number) and group; `Ok(None)` if neither is given.
+///
+/// # Errors
+/// There are no such user and group, or they may not be taken by this process.
+pub fn account(user: Option<&str>, group: Option<&str>) -> Result<Option<Account>, AccountError> {
+    let Some(name) = user else {
+        return if group.is_some() { Err(AccountError::GroupAlone) } else { Ok(None) };
+    };
+    let user = user_named(name)?.ok_or_else(|| AccountError::NoUser(name.to_owned()))?;
+    let gid = match group {
+        Some(group) => group_id(group)?.ok_or_else(|| AccountError::NoGroup(group.to_owned()))?,
+        None => user.gid,
+    };
+    let groups = supplementary_groups(&user.name, gid)?;
+    if groups.len() > GROUPS_MAX {
+        return Err(AccountError::TooManyGroups { user: name.to_owned(), count: groups.len() });
+    }
+    let wanted = Identity { uid: user.uid, gid, groups };
+    let identity = if may_set_ids() { Some(wanted) } else { already_is(name, &wanted)? };
+    Ok(Some(Account { user, identity }))
+}
+
+/// Nothing has to be switched: the supplementary groups stay as they are, since only root may change them.
+fn already_is(user: &str, wanted: &Identity) -> Result<Option<Identity>, AccountError> {
+    let own = own_identity()?;
+    if (own.uid, own.gid) == (wanted.uid, wanted.gid) {
+        return Ok(None);
+    }
+    Err(AccountError::NotPermitted { user: user.to_owned(), gid: wanted.gid, own: user_name(own.uid) })
+}
+
+/// The number of a user or group. Nothing but digits: no sign, no blank, no other base, no leading zero. Not −1
+/// (4294967295): for `setresuid(2)` and its like that means "leave as it is", so who is to become it stays root.
+fn parse_id(text: &str) -> Option<u32> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|id| is_plain && *id != u32::MAX)
+}
+
+/// Whether a line of passwd or group has a name of its own. `+` and `-` begin entries that stand for other sources.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with(['+', '-', '#'])
 }
 
 /// Finds a user by name, or by number if no name is the same. A number without a line is a user of that number in the
@@ -51,34 +143,18 @@ pub fn user_name(uid: u32) -> String {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn group_id(name: &str) -> io::Result<Option<u32>> {
+fn group_id(name: &str) -> io::Result<Option<u32>> {
     let text = lines(Path::new(GROUP))?;
     let named = text.lines().filter_map(parse_group).find(|group| group.name == name).map(|group| group.gid);
-    Ok(named.or_else(|| name.parse().ok()))
+    Ok(named.or_else(|| parse_id(name)))
 }
 
 /// All groups of a user: `gid` first, then those that list it as a member.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn supplementary_groups(user: &str, gid: u32) -> io::Result<Vec<u32>> {
+fn supplementary_groups(user: &str, gid: u32) -> io::Result<Vec<u32>> {
     Ok(groups_of(&lines(Path::new(GROUP))?, user, gid))
-}
-
-/// The numbers of a user, in `group` or else the user's own, with all groups.
-///
-/// # Errors
-/// `NotFound`: there is no such user or group. The files cannot be read.
-#[cfg(target_os = "linux")]
-pub fn identity_named(name: &str, group: Option<&str>) -> io::Result<super::Identity> {
-    let missing = |what: &str| io::Error::new(io::ErrorKind::NotFound, format!("there is no {what}"));
-    let user = user_named(name)?.ok_or_else(|| missing(&format!("user `{name}`")))?;
-    let gid = match group {
-        None => user.gid,
-        Some(group) => group_id(group)?.ok_or_else(|| missing(&format!("group `{group}`")))?,
-    };
-    let groups = supplementary_groups(&user.name, gid)?;
-    Ok(super::Identity { uid: user.uid, gid, groups })
 }
 
 fn lines(path: &Path) -> io::Result<String> {
@@ -93,7 +169,7 @@ fn lines(path: &Path) -> io::Result<String> {
 fn find_user(passwd: &str, name: &str) -> Option<User> {
     let users = || passwd.lines().filter_map(parse_user);
     users().find(|user| user.name == name).or_else(|| {
-        let uid: u32 = name.parse().ok()?;
+        let uid = parse_id(name)?;
         users().find(|user| user.uid == uid).or_else(|| {
             let (home, shell) = (PathBuf::from("/"), PathBuf::from("/bin/sh"));
             Some(User { name: name.to_owned(), uid, gid: uid, home, shell })
@@ -104,9 +180,10 @@ fn find_user(passwd: &str, name: &str) -> Option<User> {
 fn parse_user(line: &str) -> Option<User> {
     let fields: Vec<&str> = line.split(':').collect();
     let [name, _password, uid, gid, _comment, home, shell] = fields[..] else { return None };
+    let (uid, gid) = (parse_id(uid)?, parse_id(gid)?);
     let or = |path: &str, default: &str| PathBuf::from(if path.is_empty() { default } else { path });
     let (home, shell) = (or(home, "/"), or(shell, "/bin/sh"));
-    Some(User { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home, shell })
+    is_name(name).then(|| User { name: name.to_owned(), uid, gid, home, shell })
 }
 
 struct Group<'a> {
@@ -118,7 +195,8 @@ struct Group<'a> {
 fn parse_group(line: &str) -> Option<Group<'_>> {
     let fields: Vec<&str> = line.split(':').collect();
     let [name, _password, gid, members] = fields[..] else { return None };
-    Some(Group { name, gid: gid.parse().ok()?, members })
+    let gid = parse_id(gid)?;
+    is_name(name).then_some(Group { name, gid, members })
 }
 
 fn groups_of(group: &str, user: &str, gid: u32) -> Vec<u32> {
@@ -150,6 +228,49 @@ mod tests {
         assert_eq!(uid("nobody-here"), None);
         assert_eq!(find_user(USERS, "api").unwrap().shell, PathBuf::from("/bin/sh"));
         assert_eq!(user_name(0), "root");
+    }
+
+    #[test]
+    fn what_is_not_plainly_a_number_is_no_user_and_no_group() {
+        for text in [
+            "4294967295",
+            "-1",
+            "+0",
+            "-0",
+            "00",
+            "007",
+            "0x0",
+            "0o0",
+            "0b0",
+            "4294967296",
+            "18446744073709551615",
+            " 0",
+            "0 ",
+            "1_0",
+            "1e3",
+            "0.0",
+            "\u{661}",
+            "+",
+            "-",
+            "",
+        ] {
+            assert_eq!(parse_id(text), None, "{text:?}");
+            assert_eq!(find_user(USERS, text), None, "{text:?}");
+            let lines = [format!("evil:x:{text}:1:::"), format!("evil:x:1:{text}:::")];
+            assert!(lines.iter().all(|line| find_user(line, "evil").is_none()), "{text:?}");
+            assert!(parse_group(&format!("evil:x:{text}:api")).is_none(), "{text:?}");
+        }
+        for (text, id) in [("0", 0), ("1", 1), ("65535", 65_535), ("4294967294", u32::MAX - 1)] {
+            assert_eq!(parse_id(text), Some(id));
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_name_is_nobody() {
+        for line in [":x:0:0::/:/bin/sh", "+:x:0:0::/:/bin/sh", "-root:x:0:0::/:/bin/sh", "#root:x:0:0::/:/bin/sh"] {
+            let name = line.split(':').next().unwrap();
+            assert_eq!(find_user(line, name), None, "{line}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ impl Loop {
         match intent {
             Intent::Trigger(app, cause, acted) => self.trigger(app, cause, Some(acted)).await,
             Intent::Completed(job, report) => self.reports.completed(job, report),
+            Intent::Rehearsed(instance, number, result) => self.rehearsed(instance, number, result),
             Intent::Desired(reply) => drop(reply.send(self.current())),
             Intent::Rollouts(reply) => drop(reply.send(self.rollouts())),
             Intent::Plan(proposed, options, reply) => drop(reply.send(self.plan(&proposed, &options).await)),

@@ -22,8 +22,8 @@ pub use run::Surroundings;
 pub use stored::Keeper;
 
 use crate::model::{
-    Actor, AppId, ApplyOptions, Cause, Desired, Edit, OperationReport, Plan, Progress, Proposed, Refusal, Rollout,
-    RolloutWill, Target, WaitsFor,
+    Actor, AppId, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress, Proposed,
+    Refusal, Rollout, RolloutWill, Target, WaitsFor,
 };
 use crate::plan::JobId;
 
@@ -89,6 +89,8 @@ pub(crate) enum Intent {
     /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
     StopAll(Actor, bool, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
     Rollouts(oneshot::Sender<Vec<Rollout>>),
+    /// What a rehearsal of a start has found, by the number of its order.
+    Rehearsed(InstanceId, u64, Result<(), Failure>),
     /// The report of an operation that failed, with what the app has printed.
     Completed(JobId, OperationReport),
     Desired(oneshot::Sender<Arc<Desired>>),

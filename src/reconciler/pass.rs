@@ -6,13 +6,13 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::run::Loop;
-use super::{Accepted, ReconcileError};
+use super::{Accepted, Intent, ReconcileError};
 use crate::model::{
-    AppId, AppName, Cause, Change, Command, Desired, Fact, Live, Millis, Moment, Operation, Order, Plan, Progress,
-    Project, ProjectName, Reason, Subject, VerbKind,
+    AppId, AppName, Cause, Change, Command, Desired, Fact, Failure, InstanceId, Live, Millis, Moment, Operation, Order,
+    Plan, Progress, Project, ProjectName, Reason, Subject, VerbKind,
 };
 use crate::os;
-use crate::plan::{self, Dirty, News, View};
+use crate::plan::{self, Dirty, News, Rehearsal, View};
 
 /// When what could not be written is tried again.
 const KEEP_AGAIN_AFTER: Millis = Millis(1000);
@@ -33,6 +33,7 @@ impl Loop {
             if next.has_new_waits {
                 self.waiting.send_replace(Arc::new(self.jobs.waiting()));
             }
+            self.rehearse(next.rehearsals);
             self.give(next.orders).await;
             let has_kept = self.keep_decided(next.changes).await;
             // Who is told of an end may look at what was kept of it.
@@ -102,6 +103,30 @@ impl Loop {
         self.surroundings.supervisor.order(orders).await;
     }
 
+    /// Asks whether anything is known against these starts; the answers come back as intents.
+    fn rehearse(&self, rehearsals: Vec<Rehearsal>) {
+        for Rehearsal { instance, number, launch } in rehearsals {
+            let (supervisor, inbox) = (self.surroundings.supervisor.clone(), self.inbox.clone());
+            tokio::spawn(async move {
+                let result = supervisor.rehearse(instance.clone(), launch).await;
+                if let Some(inbox) = inbox.upgrade() {
+                    // A reconciler that is gone leaves with the daemon.
+                    let _ = inbox.send(Intent::Rehearsed(instance, number, result)).await;
+                }
+            });
+        }
+    }
+
+    /// What a rehearsal has found stands beside what lives.
+    pub(super) fn rehearsed(&mut self, instance: InstanceId, number: u64, result: Result<(), Failure>) {
+        self.dirty.insert(instance.app.clone());
+        match result {
+            Ok(()) => drop(self.live.rehearsed.insert(instance, number)),
+            Err(failure) => drop(self.unstartable.insert(instance, (number, failure))),
+        }
+        self.live.refused.extend(self.unstartable.clone());
+    }
+
     async fn tell(&mut self, job: plan::JobId, news: News) {
         match news {
             News::Progress(progress) => {
@@ -125,6 +150,10 @@ impl Loop {
     /// A job is over: nothing is held for it any more, and there may be something that waited for it.
     async fn after_job(&mut self, project: &ProjectName, has_news: bool) {
         os::give_memory_back();
+        if self.jobs.is_empty() {
+            self.live.rehearsed.clear();
+            self.unstartable.clear();
+        }
         let wanted = self.listeners(None);
         self.surroundings.supervisor.keep_listeners(wanted).await;
         if has_news && !self.is_leaving && !self.current().is_shut_down {

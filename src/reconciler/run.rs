@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use super::reports::Reports;
 use super::{Acted, Intent, Keeper, Waiting};
 use crate::events::Events;
-use crate::model::{AppId, Cause, Change, Desired, Live, Moment, OnDependencyRestart, Plan, ProjectName, WallTime};
+use crate::model::{
+    AppId, Cause, Change, Desired, Failure, InstanceId, Live, Moment, OnDependencyRestart, Plan, ProjectName, WallTime,
+};
 use crate::os::{self, Home, Worker};
 use crate::plan::Jobs;
 use crate::supervisor::Supervisor;
@@ -51,6 +53,8 @@ pub(super) struct Loop {
     pub(super) reports: Reports,
     /// What is, as of the last look.
     pub(super) live: Live,
+    /// Starts of which a rehearsal has found that they cannot succeed, by the number of their order.
+    pub(super) unstartable: BTreeMap<InstanceId, (u64, Failure)>,
     /// What the next pass has to look at.
     pub(super) dirty: BTreeSet<AppId>,
     /// Something was accepted: the next pass looks at everything.
@@ -87,6 +91,7 @@ impl Loop {
             jobs: Jobs::default(),
             reports: Reports::default(),
             live: Live::default(),
+            unstartable: BTreeMap::new(),
             dirty: BTreeSet::new(),
             is_all_dirty: false,
             pass_at: None,
@@ -148,6 +153,7 @@ impl Loop {
             }
         }
         self.live.refused = changed.refused;
+        self.live.refused.extend(self.unstartable.clone());
     }
 
     pub(super) fn current(&self) -> Arc<Desired> {

@@ -1,4 +1,4 @@
-//! A command beside an app: in its folder, with its environment, as its user. For probes.
+//! A command beside an app, in the same context. For probes.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::World;
 use super::run::Loop;
 use super::spawn::{self, SpawnFailure, SpawnJob};
-use crate::model::{InstanceId, Limits, SpawnStage};
+use crate::model::{InstanceId, SpawnStage};
 use crate::os::{self, ExecPlan, Helper, Output};
 
 impl Loop {
@@ -43,30 +43,9 @@ impl Loop {
 }
 
 fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnFailure> {
-    let run = &job.launch.spec.run;
-    let user = spawn::wanted_user(job)?;
-    let env = spawn::environment(world, job, user.as_ref(), &world.helper_mark(job).to_string());
+    let context = spawn::context(world, job, &world.helper_mark(job).to_string())?;
     let pipe = os::helper_output();
-    let (output, [stdout, stderr]) =
-        pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    let words = ["sh", "-c", command].map(|word| spawn::c_string(SpawnStage::Exec, word));
-    let plan = ExecPlan {
-        program: c"/bin/sh".to_owned(),
-        argv: words.into_iter().collect::<Result<_, _>>()?,
-        envp: spawn::env_words(&env)?,
-        cwd: spawn::c_string(SpawnStage::Folder, &run.cwd.to_string_lossy())?,
-        identity: user.map(|user| user.identity),
-        umask: run.umask.unwrap_or(0o022),
-        output: Output::Opened([stdout, stderr]),
-        handed: Vec::new(),
-        is_told_its_pid: false,
-        limits: Limits::default(),
-        group: None,
-        dies_with_caller: true,
-        open_files_soft: world.table.open_files_soft(),
-    };
-    Helper::start(plan, output).map_err(|error| {
-        let subject = spawn::subject_of(error, &job.launch, "/bin/sh");
-        spawn::failed(error.stage, &subject, &std::io::Error::from_raw_os_error(error.errno))
-    })
+    let (output, outputs) = pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
+    let plan = ExecPlan::beside(&context, command, Output::Opened(outputs)).map_err(|text| spawn::holds_nul(&text))?;
+    Helper::start(plan, output).map_err(|error| spawn::not_executed(error, &job.launch, "/bin/sh"))
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::run::Loop;
-use super::spawn::{SpawnJob, hook_plan};
+use super::spawn::{SpawnJob, hook_plan, not_executed};
 use super::world::World;
 use crate::lifecycle::Input;
 use crate::model::{Environment, Exit, Hook, Millis, Phase};
@@ -164,7 +164,7 @@ fn run(world: &World, job: &HookJob, leash: &Leash) -> Result<(), String> {
                 process.exits_within(Millis::seconds(1));
                 let _ = os::reap_exit(child, false);
             }
-            return Err(error.to_string());
+            return Err(not_executed(error, &job.spawn.launch, "/bin/sh").failure.to_string());
         }
     };
     drop(plan);

@@ -97,6 +97,22 @@ impl Listeners {
         Ok(Handover { variables, descriptors })
     }
 
+    /// Whether all of them are open, or may be once nobody else listens there.
+    ///
+    /// # Errors
+    /// The address that cannot be listened at, and why.
+    pub(super) fn may_open(&self, addresses: &[ListenAddress]) -> Result<(), NotListening> {
+        let open = self.open();
+        for address in addresses.iter().filter(|address| !open.contains_key(&key(address))) {
+            os::may_listen_at(address).map_err(|error| NotListening {
+                address: address.clone(),
+                error,
+                holder: None,
+            })?;
+        }
+        Ok(())
+    }
+
     /// Closes what none of these addresses wants any more: from now on connections to it are refused.
     pub(super) fn keep_only(&self, anchor: &AnchorLink, wanted: &[ListenAddress]) {
         let wanted: BTreeSet<u64> = wanted.iter().map(key).collect();

@@ -5,6 +5,7 @@
 //! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
 
 mod beside;
+mod context;
 mod hooks;
 mod listeners;
 mod lost;
@@ -14,6 +15,7 @@ mod out_of_memory;
 mod outputs;
 mod perform;
 mod recover;
+mod rehearsal;
 mod roster;
 mod run;
 mod spawn;
@@ -33,9 +35,11 @@ use crate::anchor::HeldFd;
 use crate::model::{Bytes, Failure, InstanceId, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order};
 use crate::os::Helper;
 
+pub use context::exec_context;
 pub use listeners::Listeners;
 pub use outputs::Outputs;
 pub use recover::Recovered;
+pub use spawn::SpawnFailure;
 pub use world::{Specs, World, log_location};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.
@@ -138,7 +142,7 @@ impl Supervisor {
         let _ = self.requests.send(Request::Observed(observation)).await;
     }
 
-    /// Starts a command by `sh -c` beside a living process: in its folder, with its environment, as its user.
+    /// Starts a command by `sh -c` beside a living process, in its context.
     /// `None`: that process is gone.
     ///
     /// # Errors

@@ -168,7 +168,7 @@ impl Roster {
         let members = &self.members;
         let build = || {
             let instances = members.values().map(|member| (member.id.clone(), member.live())).collect();
-            Arc::new(Live { instances, refused: BTreeMap::new() })
+            Arc::new(Live { instances, ..Live::default() })
         };
         Arc::clone(self.live.get_or_insert_with(build))
     }

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::World;
+use super::context::exec_context;
 use super::listeners::NotListening;
 use super::outputs::Writer;
 use super::voices::{self, Voices};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
 use crate::model::{
-    Environment, Failure, InstanceId, Launch, Limits, LogPolicy, Moment, Probe, SpawnError, SpawnStage, Stream,
+    Environment, ExecContext, Failure, InstanceId, Launch, Limits, LogPolicy, Moment, Probe, SpawnError, SpawnStage,
+    Stream,
 };
-use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
-use crate::rules::{self, Place};
+use crate::os::{self, ExecPlan, HoldsNul, Output, PidFd, SpawnFailed};
+use crate::rules;
 
 /// How long a restart waits for the journal; only a disk that hangs takes longer.
 const JOURNAL_WAIT: Duration = Duration::from_millis(50);
@@ -61,7 +63,8 @@ pub(super) struct Spawned {
 
 /// A process that was not.
 #[derive(Clone, Debug)]
-pub(super) struct SpawnFailure {
+pub struct SpawnFailure {
+    /// Why.
     pub failure: Failure,
     /// The same attempt may succeed a little later.
     pub is_passing: bool,
@@ -70,45 +73,29 @@ pub(super) struct SpawnFailure {
 /// Carries the job out. Every step that can fail is named in the error, with the thing that it was about.
 pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailure> {
     os::killpoint("spawn.begin");
-    let user = wanted_user(job)?;
     let start = os::now();
-    let mut env = environment(world, job, user.as_ref(), &world.mark(job, start).to_string());
-    let cwd = &job.launch.spec.run.cwd;
+    let mut context = context(world, job, &world.mark(job, start).to_string())?;
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
-    let program = find(&argv.words[0], cwd, &env)?;
+    let program = find(&argv.words[0], &context.cwd, &context.env)?;
     let output = outputs(world, job)?;
     let listen = &job.launch.spec.run.listen;
     let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen).map_err(|why| not_listening(&why))?;
     let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    env.extend(handover.variables);
+    context.env.extend(handover.variables);
     let plan = ExecPlan {
-        program: c_string(SpawnStage::Exec, &program)?,
-        argv: argv.words.iter().map(|word| c_string(SpawnStage::Exec, word)).collect::<Result<_, _>>()?,
-        envp: env_words(&env)?,
-        cwd: c_string(SpawnStage::Folder, &cwd.to_string_lossy())?,
-        identity: user.as_ref().map(|user| user.identity.clone()),
-        umask: job.launch.spec.run.umask.unwrap_or(0o022),
-        output,
         handed: handover.descriptors,
         is_told_its_pid: !listen.is_empty(),
-        open_files_soft: world.table.open_files_soft(),
-        limits: job.launch.spec.run.limits.clone(),
         group: group(world, job)?,
-        dies_with_caller: false,
+        ..ExecPlan::new(&context, &program, &argv.words, output).map_err(|text| holds_nul(&text))?
     };
     let created = create(world, job, start, &plan, &program);
     if created.is_err() {
         voices::release(world, job.row.index(), job.generation, &job.launch.spec);
     }
-    let user_id = user.map(|user| user.identity.uid);
+    let user_id = context.identity.map(|identity| identity.uid);
     created.map(|(pid, process)| Spawned { pid, process, voices, user_id })
-}
-
-/// `NAME=value` of every variable.
-pub(super) fn env_words(env: &Environment) -> Result<Vec<CString>, SpawnFailure> {
-    env.iter().map(|(name, value)| c_string(SpawnStage::Exec, &format!("{name}={value}"))).collect()
 }
 
 /// The control group of an instance whose tree is limited, where groups can be had.
@@ -123,32 +110,21 @@ fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnFailure>
     }
 }
 
-/// What a hook is started as: the app's user, folder, environment and log, but its own command.
+/// Where the process of a job runs, and its helpers.
+pub(super) fn context(world: &World, job: &SpawnJob, cookie: &str) -> Result<ExecContext, SpawnFailure> {
+    exec_context(&world.home.root, &job.id, &job.launch.spec, &job.launch.base, cookie)
+}
+
+/// What a hook is started as: the app's context and log, but its own command.
 pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Environment) -> Result<ExecPlan, Failure> {
     let plan = || -> Result<ExecPlan, SpawnFailure> {
-        let user = wanted_user(job)?;
-        let mut env = environment(world, job, user.as_ref(), &world.helper_mark(job).to_string());
-        env.extend(more.clone());
+        let mut context = context(world, job, &world.helper_mark(job).to_string())?;
+        context.env.extend(more.clone());
         let output = match outputs(world, job)? {
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
             other => other,
         };
-        let text = |text: &str| c_string(SpawnStage::Exec, text);
-        Ok(ExecPlan {
-            program: text("/bin/sh")?,
-            argv: vec![text("sh")?, text("-c")?, text(command)?],
-            envp: env_words(&env)?,
-            cwd: c_string(SpawnStage::Folder, &job.launch.spec.run.cwd.to_string_lossy())?,
-            identity: user.map(|user| user.identity),
-            umask: job.launch.spec.run.umask.unwrap_or(0o022),
-            output,
-            handed: Vec::new(),
-            is_told_its_pid: false,
-            open_files_soft: world.table.open_files_soft(),
-            limits: Limits::default(),
-            group: None,
-            dies_with_caller: true,
-        })
+        ExecPlan::beside(&context, command, output).map_err(|text| holds_nul(&text))
     };
     plan().map_err(|failure| failure.failure)
 }
@@ -186,19 +162,23 @@ fn create(
         Err(error) => {
             // A child that came to be and could not execute its program has a pid; its row follows when it is reaped.
             let _ = row.abandon();
-            let cause = io::Error::from_raw_os_error(error.errno);
-            Err(failed(error.stage, &subject_of(error, &job.launch, program), &cause))
+            Err(not_executed(error, &job.launch, program))
         }
     }
 }
 
+/// The child gave up at a step: with what that step was about.
+pub(super) fn not_executed(error: SpawnFailed, launch: &Launch, program: &str) -> SpawnFailure {
+    failed(error.stage, &subject_of(error, launch, program), &io::Error::from_raw_os_error(error.errno))
+}
+
 /// What a failed step was about.
-pub(super) fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
+fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
     let run = &launch.spec.run;
     match error.stage {
         SpawnStage::Limits => refused_limits(&run.limits, error.errno),
         SpawnStage::Folder => run.cwd.to_string_lossy().into_owned(),
-        SpawnStage::Identity => run.user.clone().unwrap_or_default(),
+        SpawnStage::Identity | SpawnStage::IdentityCheck => run.user.clone().unwrap_or_default(),
         SpawnStage::Find
         | SpawnStage::User
         | SpawnStage::Output
@@ -232,53 +212,11 @@ fn refused_limits(limits: &Limits, errno: i32) -> String {
 pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
     let error = SpawnFailed::of(&row.mailbox())?;
     let script = launch.spec.run.script.clone().unwrap_or_else(|| "its command".into());
-    let subject = subject_of(error, launch, &script);
-    Some(failed(error.stage, &subject, &io::Error::from_raw_os_error(error.errno)).failure)
-}
-
-/// The user that an app runs as, when it is not the daemon's own.
-pub(super) struct WantedUser {
-    user: User,
-    pub identity: Identity,
-}
-
-pub(super) fn wanted_user(job: &SpawnJob) -> Result<Option<WantedUser>, SpawnFailure> {
-    let run = &job.launch.spec.run;
-    let Some(name) = &run.user else {
-        if run.group.is_some() {
-            return Err(refused(SpawnStage::User, run.group.as_deref().unwrap_or_default(), "`group` needs `user`"));
-        }
-        return Ok(None);
-    };
-    let unknown = || refused(SpawnStage::User, name, "there is no such user");
-    let user = os::user_named(name).map_err(|error| failed(SpawnStage::User, name, &error))?.ok_or_else(unknown)?;
-    let gid = match &run.group {
-        None => user.gid,
-        Some(group) => os::group_id(group)
-            .map_err(|error| failed(SpawnStage::User, group, &error))?
-            .ok_or_else(|| refused(SpawnStage::User, group, "there is no such group"))?,
-    };
-    let groups = os::supplementary_groups(&user.name, gid).map_err(|error| failed(SpawnStage::User, name, &error))?;
-    Ok(Some(WantedUser { identity: Identity { uid: user.uid, gid, groups }, user }))
-}
-
-pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>, cookie: &str) -> Environment {
-    let identity = wanted.map(|wanted| {
-        let user = &wanted.user;
-        [
-            ("HOME", user.home.to_string_lossy().into_owned()),
-            ("USER", user.name.clone()),
-            ("LOGNAME", user.name.clone()),
-            ("SHELL", user.shell.to_string_lossy().into_owned()),
-        ]
-    });
-    let home = world.home.root.to_string_lossy();
-    let place = Place { instance: &job.id, home: &home, cookie, identity };
-    rules::environment(&job.launch.spec, &job.launch.base, &place)
+    Some(not_executed(error, launch, &script).failure)
 }
 
 /// A word with a slash is a path from the working folder; any other is looked up on the app's own PATH.
-fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailure> {
+pub(super) fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailure> {
     if word.contains('/') {
         return Ok(cwd.join(word).to_string_lossy().into_owned());
     }
@@ -309,12 +247,12 @@ fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnFailure> {
     Ok(Output::Pipes(pipes))
 }
 
-pub(super) fn c_string(stage: SpawnStage, text: &str) -> Result<CString, SpawnFailure> {
-    CString::new(text).map_err(|_| refused(stage, text, "it contains a NUL byte"))
+pub(super) fn holds_nul(error: &HoldsNul) -> SpawnFailure {
+    refused(error.stage, &error.text, "it contains a NUL byte")
 }
 
 /// Something that will be just as wrong next time.
-fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
+pub(super) fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
     let error = SpawnError { stage, subject: subject.to_owned(), errno: 0, message: message.to_owned() };
     SpawnFailure { failure: Failure::Spawn { error }, is_passing: false }
 }
@@ -337,7 +275,7 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
 }
 
 /// A socket that could not be opened, with what to do about it.
-fn not_listening(why: &NotListening) -> SpawnFailure {
+pub(super) fn not_listening(why: &NotListening) -> SpawnFailure {
     let mut refused = failed(SpawnStage::Listen, &why.address.to_string(), &why.error);
     if let (Failure::Spawn { error }, Some(words)) = (&mut refused.failure, why.words()) {
         error.message = words;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Environment, InstanceId};
+use crate::model::{Environment, Identity, InstanceId, ProcessLimits};
 
 /// The answer of `GET /v1/env`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,4 +25,10 @@ pub struct EnvironmentAnswer {
     /// Group name or number; none = the user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Both in numbers, with the supplementary groups.
+    pub identity: Identity,
+    /// File mode mask.
+    pub umask: u32,
+    /// All limits of the process.
+    pub limits: ProcessLimits,
 }

@@ -32,7 +32,7 @@ fn a_limit_that_the_kernel_refuses_is_named() {
     // More open files than the kernel allows anybody.
     let sandbox = Sandbox::new();
     sandbox.ecosystem(&file("{ nofile = 1000000000000 }", "sleep 1000"));
-    sandbox.pm(&["apply"]).code(6).says(&["nofile = 1000000000000", "not permitted"]);
+    sandbox.pm(&["apply"]).code(65).says(&["`limits.nofile` is 1000000000000", "fs.nr_open"]);
     assert_eq!(sandbox.app_processes(), []);
 }
 

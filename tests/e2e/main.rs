@@ -17,6 +17,7 @@ mod delete_and_prune;
 mod dependency_order;
 mod examples;
 mod exit_codes;
+mod known_before_the_stop;
 mod last_words;
 mod listen;
 mod live_change_keeps_pid;
@@ -35,6 +36,7 @@ mod notify;
 mod ready;
 
 // ---- by hand
+mod beside_as_the_app;
 mod commands_at_once;
 mod escaped;
 mod hooks;
@@ -69,6 +71,7 @@ mod lost_state;
 mod lost_table;
 mod many_commands;
 mod permissions;
+mod run_as;
 mod socket_left_over;
 mod state_truncated;
 

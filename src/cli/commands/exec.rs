@@ -1,4 +1,4 @@
-//! `pm exec`: a command in an app's environment, folder and user.
+//! `pm exec`: a command in an app's context: environment, folder, user and groups, mask, limits.
 
 use std::ffi::OsStr;
 
@@ -7,8 +7,7 @@ use clap::Args;
 use crate::cli::args::{ScopeArgs, Verb};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
-use crate::os::{self, RunAs};
-use crate::wire::EnvironmentAnswer;
+use crate::os::{self, Taken};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Exec {
@@ -29,7 +28,7 @@ impl Verb for Exec {
   pm exec shop:api/1 -- env
   pm exec worker -- sh
 
-It runs here, in this terminal; its exit code is the command's.";
+It runs here, in this terminal, with the app's groups, umask and limits; its exit code is the command's.";
 
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(vec![self.app])?;
@@ -46,21 +45,22 @@ It runs here, in this terminal; its exit code is the command's.";
             return Err(CommandError::new(Code::Error, format!("there is no program `{word}` on the app's PATH"))
                 .hint("`pm env APP` shows the PATH"));
         };
-        let run_as = run_as(&place)?;
-        let error = os::become_program(&program, args, &place.env, &place.cwd, &run_as);
+        let taken = os::take_on(&place.identity, place.umask, &place.limits).map_err(|error| {
+            let user = os::user_name(place.identity.uid);
+            CommandError::system(format!("cannot become user `{user}`, whom the app runs as"), &error)
+        })?;
+        if let Some(note) = differences(&taken) {
+            os::write_stderr(&note);
+        }
+        let error = os::become_program(&program, args, &place.env, &place.cwd);
         Err(CommandError::system(format!("cannot run `{}` in `{}`", program.display(), place.cwd.display()), &error))
     }
 }
 
-fn run_as(place: &EnvironmentAnswer) -> Result<RunAs, CommandError> {
-    let unknown = |what: &str, name: &str| CommandError::new(Code::Error, format!("there is no {what} `{name}`"));
-    let user = match &place.user {
-        Some(name) => Some(os::user_named(name).ok().flatten().ok_or_else(|| unknown("user", name))?),
-        None => None,
-    };
-    let gid = match &place.group {
-        Some(name) => Some(os::group_id(name).ok().flatten().ok_or_else(|| unknown("group", name))?),
-        None => user.as_ref().map(|user| user.gid),
-    };
-    Ok(RunAs { uid: user.map(|user| user.uid), gid })
+/// What only root could have made the same, in words.
+fn differences(taken: &Taken) -> Option<String> {
+    let groups = taken.has_other_groups.then_some("supplementary groups");
+    let all: Vec<&str> = groups.into_iter().chain(taken.other_limits.iter().map(String::as_str)).collect();
+    let note = format!("note: not as for the app, since only root can change it here: {}\n", all.join(", "));
+    (!all.is_empty()).then_some(note)
 }

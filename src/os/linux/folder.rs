@@ -10,7 +10,7 @@ use std::os::unix::fs::fchown;
 use std::path::Path;
 
 use super::rights::FileRights;
-use super::spawn::Identity;
+use crate::model::Identity;
 use crate::os::errno::{checked, checked_size};
 use crate::os::surroundings::user_id;
 

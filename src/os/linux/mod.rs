@@ -6,6 +6,8 @@ mod descriptors;
 mod exit_watch;
 mod folder;
 mod heir;
+mod identity;
+mod in_context;
 mod inotify;
 mod listeners;
 mod memory;
@@ -15,6 +17,7 @@ mod pidfd;
 mod pipe;
 mod poller;
 mod proc;
+mod process_limits;
 mod reaper;
 mod rights;
 mod side_command;
@@ -30,6 +33,8 @@ pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, m
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use folder::{Folder, Missing, Named};
 pub use heir::Heir;
+pub use identity::{may_set_ids, own_identity};
+pub use in_context::{Taken, take_on};
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
@@ -47,11 +52,13 @@ pub use proc::{
     ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, moment_of_ticks, oom_kills, own_pid,
     parent_pid, proc_stat, start_ticks, ticks_now, variables_of,
 };
+pub use process_limits::{EXEC_BYTES_MAX, exec_limits, limits_of_children, open_files_max};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{
-    ExecPlan, Identity, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats,
+    ExecPlan, HoldsNul, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, rehearse, set_child_oom_score,
+    set_child_open_files, spawn, take_seats,
 };
 pub use tree::{Leftover, descendants, open_leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};

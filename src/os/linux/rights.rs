@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::spawn::Identity;
+use crate::model::Identity;
 use crate::os::errno::checked_long;
 
 /// `_LINUX_CAPABILITY_VERSION_3`

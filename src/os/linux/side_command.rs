@@ -176,7 +176,6 @@ mod tests {
             limits: Limits::default(),
             group: None,
             dies_with_caller: true,
-            open_files_soft: None,
         };
         Helper::start(plan, reader).unwrap()
     }

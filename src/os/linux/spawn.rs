@@ -14,75 +14,26 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use crate::model::{Limits, SpawnStage};
 use crate::os::errno::checked;
 
+use super::identity::Switch;
 use super::proc::parent_pid;
 use super::stack::with_stack;
 
+mod plan;
+mod rehearsal;
 mod seats;
 mod standard;
 
+pub use plan::{ExecPlan, HoldsNul, Output};
+use rehearsal::may_execute;
+pub use rehearsal::rehearse;
 pub use seats::{SEAT_NUMBERS, take_seats};
 use standard::{Standard, arrange_descriptors};
-
-/// Everything that a child needs, decided and allocated before it exists.
-#[derive(Debug)]
-pub struct ExecPlan {
-    /// What is executed: an absolute path.
-    pub program: CString,
-    /// Its arguments, `argv[0]` included.
-    pub argv: Vec<CString>,
-    /// Its environment, `NAME=value`.
-    pub envp: Vec<CString>,
-    /// Its working folder.
-    pub cwd: CString,
-    /// Who it runs as; `None` = as we do.
-    pub identity: Option<Identity>,
-    /// File mode mask.
-    pub umask: u32,
-    /// Its standard output and standard error.
-    pub output: Output,
-    /// What it gets besides, as descriptors from 3 on.
-    pub handed: Vec<OwnedFd>,
-    /// It finds its own number in `LISTEN_PID` (`sd_listen_fds(3)`), which nobody else can know in time.
-    pub is_told_its_pid: bool,
-    /// The soft limit of open files that it starts with; `None` = ours.
-    pub open_files_soft: Option<u64>,
-    /// What it may use, as far as that is set on the process itself.
-    pub limits: Limits,
-    /// The file through which it enters its control group.
-    pub group: Option<CString>,
-    /// The kernel kills it when the thread that started it ends: for helpers of ours, never for apps.
-    pub dies_with_caller: bool,
-}
-
-/// Where the standard output and the standard error of a child go, in this order.
-#[derive(Debug)]
-pub enum Output {
-    /// Nothing of it is kept.
-    Nowhere,
-    /// Copies of these descriptors.
-    Opened([OwnedFd; 2]),
-    /// Ends of its own of these pipes ([`super::output_pipe`]).
-    Pipes([Arc<OwnedFd>; 2]),
-}
-
-/// User, group and supplementary groups, as numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
-}
 
 /// Where the kernel and the child write, in memory that outlives this process.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +57,7 @@ pub enum Parent {
 
 /// Why there is no process, or why it ended before it executed its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot start a process: step {stage:?} failed with error {errno}")]
+#[error("cannot start a process: step {stage:?} failed: {}", io::Error::from_raw_os_error(*errno))]
 pub struct SpawnFailed {
     /// The step.
     pub stage: SpawnStage,
@@ -122,6 +73,24 @@ pub fn set_child_oom_score(score: i32) {
     CHILD_OOM_SCORE.store(score, Ordering::Relaxed);
 }
 
+/// The score that children get, where it is not ours.
+pub(super) fn child_oom_score() -> Option<i32> {
+    Some(CHILD_OOM_SCORE.load(Ordering::Relaxed)).filter(|score| *score != i32::MAX)
+}
+
+/// The soft limit of open files that children get; 0 = the one that we have.
+static CHILD_OPEN_FILES: AtomicU64 = AtomicU64::new(0);
+
+/// From now on children start with this soft limit of open files, because our own was raised.
+pub fn set_child_open_files(soft: u64) {
+    CHILD_OPEN_FILES.store(soft, Ordering::Relaxed);
+}
+
+/// The soft limit of open files that children get, where it is not ours.
+pub(super) fn child_open_files() -> Option<u64> {
+    Some(CHILD_OPEN_FILES.load(Ordering::Relaxed)).filter(|soft| *soft != 0)
+}
+
 /// Starts the program of `plan`. Suspends the calling thread until it is executed: a file on a hung network
 /// folder blocks here, so the caller has a thread of its own for it.
 ///
@@ -129,6 +98,20 @@ pub fn set_child_oom_score(score: i32) {
 /// The step that failed. If a pid stands in the mailbox, the child existed, and its exit (code 127) is reported like
 /// any other; else no process was created.
 pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u32, SpawnFailed> {
+    create(plan, mailbox, parent, Purpose::Execute)
+}
+
+/// What a child does once it is what the plan says.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    Execute,
+    /// Ends itself, having asked what the kernel thinks of the program, and of a script.
+    Rehearse {
+        reads: Option<&'a CStr>,
+    },
+}
+
+fn create(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent, purpose: Purpose<'_>) -> Result<u32, SpawnFailed> {
     let failed = |stage, error: &io::Error| SpawnFailed { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) };
     let flags = match parent {
         Parent::Caller => 0,
@@ -136,7 +119,7 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
         Parent::Anchor(pid) if pid == parent_pid() => libc::CLONE_PARENT,
         Parent::Anchor(_) => return Err(SpawnFailed { stage: SpawnStage::Clone, errno: libc::ESRCH }),
     };
-    let prepared = Prepared::of(plan, mailbox).map_err(|error| failed(SpawnStage::Descriptors, &error))?;
+    let prepared = Prepared::of(plan, mailbox, purpose).map_err(|error| failed(SpawnStage::Descriptors, &error))?;
     let blocked = BlockedSignals::new();
     let flags = match prepared.standard {
         Standard::Copied(_) => flags,
@@ -158,7 +141,7 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
 }
 
 /// The steps by their numbers in the mailbox. The numbers are part of the table's layout and never change.
-const STAGES: [(i32, SpawnStage); 7] = [
+const STAGES: [(i32, SpawnStage); 8] = [
     (1, SpawnStage::Clone),
     (2, SpawnStage::Session),
     (3, SpawnStage::Identity),
@@ -166,6 +149,7 @@ const STAGES: [(i32, SpawnStage); 7] = [
     (5, SpawnStage::Descriptors),
     (6, SpawnStage::Exec),
     (7, SpawnStage::Limits),
+    (8, SpawnStage::IdentityCheck),
 ];
 
 impl SpawnFailed {
@@ -215,7 +199,7 @@ struct Prepared<'a> {
     shell_argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     cwd: &'a CStr,
-    identity: Option<&'a Identity>,
+    switch: Option<Switch<'a>>,
     umask: u32,
     standard: Standard,
     open_files: Option<libc::rlimit>,
@@ -225,6 +209,7 @@ struct Prepared<'a> {
     limits: PreparedLimits,
     group: Option<&'a CStr>,
     dies_with_caller: bool,
+    purpose: Purpose<'a>,
     mailbox: Mailbox<'a>,
 }
 
@@ -235,7 +220,7 @@ const OWN_PID: &[u8] = b"LISTEN_PID=";
 const SHELL: &CStr = c"/bin/sh";
 
 impl<'a> Prepared<'a> {
-    fn of(plan: &'a ExecPlan, mailbox: &Mailbox<'a>) -> io::Result<Self> {
+    fn of(plan: &'a ExecPlan, mailbox: &Mailbox<'a>, purpose: Purpose<'a>) -> io::Result<Self> {
         let mut shell_argv = vec![SHELL.as_ptr(), plan.program.as_ptr()];
         shell_argv.extend(plan.argv.iter().skip(1).map(|word| word.as_ptr()));
         shell_argv.push(ptr::null());
@@ -250,17 +235,16 @@ impl<'a> Prepared<'a> {
             shell_argv,
             envp,
             cwd: &plan.cwd,
-            identity: plan.identity.as_ref(),
+            switch: plan.identity.as_ref().map(Switch::to),
             umask: plan.umask,
             standard: Standard::of(&plan.output, &plan.handed)?,
-            open_files: plan.open_files_soft.map(limit_with_soft),
-            oom_score: Some(CHILD_OOM_SCORE.load(Ordering::Relaxed))
-                .filter(|score| *score != i32::MAX)
-                .map(|score| score.to_string()),
+            open_files: child_open_files().map(limit_with_soft),
+            oom_score: child_oom_score().map(|score| score.to_string()),
             own_pid,
             limits: PreparedLimits::of(&plan.limits),
             group: plan.group.as_deref(),
             dies_with_caller: plan.dies_with_caller,
+            purpose,
             mailbox: *mailbox,
         })
     }
@@ -306,7 +290,10 @@ extern "C" fn run_child(argument: *mut c_void) -> c_int {
     let plan = unsafe { &*argument.cast::<Prepared<'_>>() };
     let (stage, errno) = match enter(plan) {
         Err(failure) => failure,
-        Ok(()) => (SpawnStage::Exec, execute(plan)),
+        Ok(()) => match plan.purpose {
+            Purpose::Execute => (SpawnStage::Exec, execute(plan)),
+            Purpose::Rehearse { reads } => (SpawnStage::Exec, may_execute(plan, reads)),
+        },
     };
     plan.mailbox.stage.store(number_of(stage), Ordering::Release);
     plan.mailbox.errno.store(errno, Ordering::Release);
@@ -333,12 +320,13 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
             step(SpawnStage::Limits, write_word(file, "0"))?; // 0 = the writer
         }
         limit(&plan.limits, plan.open_files.as_ref())?;
-        if plan.dies_with_caller {
-            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-        }
         libc::syscall(libc::SYS_umask, c_long::from(plan.umask));
-        if let Some(identity) = plan.identity {
-            become_user(identity)?;
+        if let Some(switch) = &plan.switch {
+            switch.perform()?;
+        }
+        if plan.dies_with_caller {
+            // Only now: the kernel forgets it when the user changes.
+            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
         }
         step(SpawnStage::Folder, libc::syscall(libc::SYS_chdir, plan.cwd.as_ptr()))
     }
@@ -362,7 +350,7 @@ fn write_own_pid(into: &UnsafeCell<[u8; OWN_PID_BYTES]>, pid: c_long) {
     }
 }
 
-/// While we still may: raising a limit or a priority needs the rights that `become_user` gives up. What is written into
+/// While we still may: raising a limit or a priority needs the rights that another user does not have. What is written into
 /// files comes first: afterwards perhaps none can be opened.
 fn limit(limits: &PreparedLimits, open_files: Option<&libc::rlimit>) -> Result<(), (SpawnStage, c_int)> {
     if let Some(score) = &limits.oom_score {
@@ -383,17 +371,6 @@ fn limit(limits: &PreparedLimits, open_files: Option<&libc::rlimit>) -> Result<(
         step(SpawnStage::Limits, set)?;
     }
     Ok(())
-}
-
-/// Order matters: groups and group while we still may, the user last.
-fn become_user(identity: &Identity) -> Result<(), (SpawnStage, c_int)> {
-    // SAFETY: `groups` is readable for its length.
-    unsafe {
-        let groups = libc::syscall(libc::SYS_setgroups, identity.groups.len(), identity.groups.as_ptr());
-        step(SpawnStage::Identity, groups)?;
-        step(SpawnStage::Identity, libc::syscall(libc::SYS_setresgid, identity.gid, identity.gid, identity.gid))?;
-        step(SpawnStage::Identity, libc::syscall(libc::SYS_setresuid, identity.uid, identity.uid, identity.uid))
-    }
 }
 
 /// Only returns if the program cannot be executed: with the reason.

@@ -1,10 +1,11 @@
 //! What a step wants of some instances at once, and how far they are: judged by what lives, never by a message.
 
 use crate::model::{
-    Command, Exit, Failure, Following, InstanceId, LiveInstance, Millis, Moment, Order, Phase, Readiness, WallTime,
+    Command, Exit, Failure, Following, InstanceId, Launch, LiveInstance, Millis, Moment, Order, Phase, Readiness,
+    WallTime,
 };
 
-use super::{Context, Next, View};
+use super::{Context, Next, Rehearsal, View};
 
 /// What an instance is to come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub(super) enum Aim {
     Taken,
     /// Like [`Aim::Up`], of a process that somebody else has started.
     Seen,
+    /// Nothing is known against a start.
+    Rehearsed,
 }
 
 /// One instance and its aim.
@@ -90,6 +93,16 @@ impl Goals {
         Self { each, hold }
     }
 
+    /// Rehearses a start before anything is ended for it.
+    pub(super) fn rehearse(context: &Context, next: &mut Next, instance: InstanceId, launch: Option<Launch>) -> Self {
+        let number = context.numbers.take();
+        let each = launch.map(|launch| {
+            next.rehearsals.push(Rehearsal { instance: instance.clone(), number, launch });
+            Goal::new(instance, Aim::Rehearsed, number)
+        });
+        Self { each: each.into_iter().collect(), hold: Millis(0) }
+    }
+
     /// Watches processes that somebody else has started.
     pub(super) fn watch(instances: Vec<InstanceId>, hold: Millis) -> Self {
         Self { each: instances.into_iter().map(|instance| Goal::new(instance, Aim::Seen, 0)).collect(), hold }
@@ -132,6 +145,10 @@ impl Goal {
                 Failed { instance: self.instance.clone(), failure: Some(failure.clone()), exit: None, since: None };
             return Verdict::Failed(failed);
         }
+        if self.aim == Aim::Rehearsed {
+            let is_done = view.live.rehearsed.get(&self.instance).is_some_and(|number| *number >= self.order);
+            return if is_done { Verdict::Reached } else { Verdict::Open };
+        }
         let Some(live) = view.live.instances.get(&self.instance) else { return self.absent() };
         self.is_known = true;
         if self.aim != Aim::Seen {
@@ -143,7 +160,7 @@ impl Goal {
             }
         }
         match self.aim {
-            Aim::Taken => Verdict::Reached,
+            Aim::Taken | Aim::Rehearsed => Verdict::Reached,
             Aim::Down if live.phase == Phase::Stopped => Verdict::Reached,
             Aim::Down | Aim::Gone => Verdict::Open,
             Aim::Ended => self.ended(live),
@@ -156,7 +173,7 @@ impl Goal {
         match self.aim {
             Aim::Down | Aim::Gone | Aim::Taken => Verdict::Reached,
             Aim::Up | Aim::Ended if !self.is_known => Verdict::Open,
-            Aim::Up | Aim::Ended | Aim::Seen => Verdict::Superseded,
+            Aim::Up | Aim::Ended | Aim::Seen | Aim::Rehearsed => Verdict::Superseded,
         }
     }
 

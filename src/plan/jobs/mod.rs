@@ -20,8 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use job::Job;
 
 use crate::model::{
-    AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Live, LiveInstance, Millis, Moment,
-    Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, Subject, Update,
+    AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Launch, Live, LiveInstance, Millis,
+    Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, Subject, Update,
     WaitsFor, WallTime,
 };
 
@@ -42,6 +42,8 @@ pub struct View<'a> {
 /// What follows from a pass, besides news for those who wait for a job.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Next {
+    /// Starts to be rehearsed: whether anything is known that would keep them from succeeding.
+    pub rehearsals: Vec<Rehearsal>,
     /// For the supervisor; the order of the list matters only for one and the same instance.
     pub orders: Vec<Order>,
     /// To be kept durably before the next pass: that pass may rely on it.
@@ -64,6 +66,17 @@ impl Next {
     fn wake_at(&mut self, at: Moment) {
         self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
     }
+}
+
+/// A start that would follow the end of a process; answered by [`Live::rehearsed`] or [`Live::refused`].
+#[derive(Clone, PartialEq, Debug)]
+pub struct Rehearsal {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The number of the order that it stands for.
+    pub number: u64,
+    /// What it would be started with.
+    pub launch: Launch,
 }
 
 /// The number of a job of this daemon.

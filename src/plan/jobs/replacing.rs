@@ -18,6 +18,7 @@ pub(super) struct Replacing {
 #[derive(Clone, PartialEq, Debug)]
 enum Replacement {
     Begins,
+    NewIsRehearsed,
     OldStops,
     NewStarts,
     /// The old app is to be forgotten.
@@ -44,9 +45,17 @@ impl Replacing {
             let old_slots = || context.live_slots(&self.old);
             match &self.state {
                 Replacement::Begins => {
-                    self.stages = Stages::new(&self.old, vec![Stage::Down(old_slots())]);
-                    self.state = Replacement::OldStops;
+                    self.stages = Stages::new(&self.new, vec![Stage::Rehearse(self.slots.clone())]);
+                    self.state = Replacement::NewIsRehearsed;
                 }
+                Replacement::NewIsRehearsed => match self.stages.advance(context, next)? {
+                    StepEnd::Done | StepEnd::Completed => {
+                        self.stages = Stages::new(&self.old, vec![Stage::Down(old_slots())]);
+                        self.state = Replacement::OldStops;
+                    }
+                    StepEnd::Failed { failed, .. } => self.state = Replacement::OldStays(failed),
+                    StepEnd::Superseded => return Some(StepEnd::Superseded),
+                },
                 Replacement::OldStops => match self.stages.advance(context, next)? {
                     StepEnd::Done | StepEnd::Completed => {
                         self.stages = Stages::new(&self.new, vec![Stage::Up(self.slots.clone())]);

@@ -33,6 +33,7 @@ pub(super) struct Rolling {
     /// Set on the way back.
     why: Option<Failed>,
     is_pause_told: bool,
+    is_rehearsed: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -41,6 +42,8 @@ enum Stage {
     /// What another daemon has replaced must be ready, and stay so.
     Judging(Goals),
     Between,
+    /// Nothing may be known against the new processes, before an old one is ended.
+    Rehearsing(Goals),
     /// All old processes are gone before the first new one comes.
     Stopping(Goals),
     /// A new process in the place of the old one.
@@ -74,6 +77,7 @@ impl Rolling {
             stage: Stage::Begins,
             why: None,
             is_pause_told: false,
+            is_rehearsed: false,
         }
     }
 
@@ -92,6 +96,7 @@ impl Rolling {
         match &self.stage {
             Stage::Begins | Stage::Between | Stage::Reverting(_) => None,
             Stage::Judging(goals)
+            | Stage::Rehearsing(goals)
             | Stage::Stopping(goals)
             | Stage::InPlace(goals)
             | Stage::Beside(goals)
@@ -122,6 +127,7 @@ impl Rolling {
                     }
                 }
                 Stage::Judging(goals)
+                | Stage::Rehearsing(goals)
                 | Stage::Stopping(goals)
                 | Stage::InPlace(goals)
                 | Stage::Beside(goals)
@@ -212,6 +218,13 @@ impl Rolling {
                 }
             }
         }
+        if self.strategy != UpdateStrategy::Rolling && !self.is_rehearsed {
+            let slot = self.left[0];
+            let launch = Launch::of(declared, slot, self.cause(context));
+            let instance = context.id(&self.app).instance(slot);
+            self.stage = Stage::Rehearsing(Goals::rehearse(context, next, instance, Some(launch)));
+            return None;
+        }
         let size = self.size.min(self.left.len());
         self.batch = self.left.drain(..size).collect();
         self.began = context.view.now;
@@ -255,6 +268,7 @@ impl Rolling {
         let (id, cause) = (context.id(&self.app), self.cause(context));
         let settled = || self.batch.iter().map(|slot| id.instance(*slot)).collect::<Vec<_>>();
         match &self.stage {
+            Stage::Rehearsing(_) => (self.is_rehearsed, self.stage) = (true, Stage::Between),
             Stage::Stopping(_) => self.stage = self.in_place(context, declared, next),
             Stage::Beside(_) => {
                 self.stage = Stage::Vacating(Goals::order(context, next, settled(), Aim::Gone, Millis(0), |_| {
@@ -338,6 +352,7 @@ impl Rolling {
         }
         left.sort_by_key(|slot| context.live(&self.app, *slot).is_some_and(|live| live.phase.is_alive()));
         self.size = usize::try_from(batch_size(&declared.spec, self.strategy)).unwrap_or(usize::MAX);
+        self.is_rehearsed = false;
         (self.left, self.batch, self.why, self.stage) = (left, Vec::new(), Some(why), Stage::Between);
         true
     }

@@ -45,6 +45,8 @@ pub(super) enum Work {
 /// One stage: what is wanted of some slots at the same time.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Stage {
+    /// Nothing is known against a start in the first of these slots.
+    Rehearse(Vec<u32>),
     /// No new process waits to take one of these slots over.
     Discard(Vec<u32>),
     /// These slots have a process.
@@ -70,7 +72,8 @@ impl Work {
             Verb::Start { slots } => stages(vec![Stage::Up(slots.clone())]),
             Verb::Restart { slots, manner: UpdateStrategy::Restart, batch } => {
                 let size = usize::try_from(*batch).unwrap_or(usize::MAX).max(1);
-                stages(slots.chunks(size).map(|batch| Stage::New(batch.to_vec())).collect())
+                let batches = slots.chunks(size).map(|batch| Stage::New(batch.to_vec()));
+                stages([Stage::Rehearse(slots.clone())].into_iter().chain(batches).collect())
             }
             Verb::Roll { slots, manner, batch } | Verb::Restart { slots, manner, batch } => {
                 Self::Rolling(Box::new(Rolling::new(operation, slots, *manner, *batch)))
@@ -150,6 +153,10 @@ pub(super) fn begin(app: &AppName, stage: Stage, context: &Context, next: &mut N
     let id = context.id(app);
     let all = |slots: &[u32]| slots.iter().map(|slot| id.instance(*slot)).collect::<Vec<_>>();
     match stage {
+        Stage::Rehearse(slots) => match slots.iter().find_map(|slot| Some((*slot, context.launch(app, *slot)?))) {
+            Some((slot, launch)) => Goals::rehearse(context, next, id.instance(slot), Some(launch)),
+            None => Goals::watch(Vec::new(), Millis(0)),
+        },
         Stage::Discard(slots) => discard(app, &slots, context, next),
         Stage::Up(slots) => {
             let (aim, hold) = (context.aim(app), context.hold(app));

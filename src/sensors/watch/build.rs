@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 
-use crate::model::{AppId, Cause, Declared, Environment, Exit, Millis};
-use crate::os::{self, CommandEnd, CommandLine, Home, RunAs, Worker};
-use crate::rules::{self, Place};
+use crate::model::{AppId, Cause, Declared, Exit, Millis};
+use crate::os::{self, CommandEnd, CommandLine, Home, Worker};
+use crate::supervisor::exec_context;
 
 /// A build that takes longer has failed.
 const BUILD_MAX: Millis = Millis::seconds(15 * 60);
@@ -25,7 +25,7 @@ pub(super) struct Build {
 }
 
 impl Build {
-    /// Starts it in the app's folder, with the app's environment, as the app's user.
+    /// Starts it in the app's context.
     pub(super) fn start(builders: &Worker, home: &Home, declared: &Declared, cause: Cause) -> Option<Self> {
         let line = declared.spec.watching.build.clone()?;
         let is_cancelled = Arc::new(AtomicBool::new(false));
@@ -71,27 +71,10 @@ impl Drop for Build {
 }
 
 fn command(declared: &Declared, home: &Home, text: String) -> Result<CommandLine, String> {
-    let run = &declared.spec.run;
-    let (run_as, identity) = match &run.user {
-        None => (RunAs::default(), None),
-        Some(name) => {
-            let user = os::user_named(name).map_err(|error| error.to_string())?;
-            let user = user.ok_or_else(|| format!("there is no user `{name}`"))?;
-            let group = run.group.as_deref().map(os::group_id).transpose().map_err(|error| error.to_string())?;
-            let identity = [
-                ("HOME", user.home.to_string_lossy().into_owned()),
-                ("USER", user.name.clone()),
-                ("LOGNAME", user.name.clone()),
-                ("SHELL", user.shell.to_string_lossy().into_owned()),
-            ];
-            (RunAs { uid: Some(user.uid), gid: group.flatten().or(Some(user.gid)) }, Some(identity))
-        }
-    };
     let instance = AppId::new(declared.spec.project.clone(), declared.spec.name.clone()).instance(0);
-    let root = home.root.to_string_lossy();
-    let place = Place { instance: &instance, home: &root, cookie: "", identity };
-    let mut env: Environment = rules::environment(&declared.spec, &declared.base, &place);
+    let mut context = exec_context(&home.root, &instance, &declared.spec, &declared.base, "")
+        .map_err(|refused| refused.failure.to_string())?;
     // By it processes of an app are recognised; a build is none.
-    env.remove("PM_ID");
-    Ok(CommandLine { text, cwd: run.cwd.clone(), env, run_as, timeout: BUILD_MAX })
+    context.env.remove("PM_ID");
+    Ok(CommandLine { text, context, timeout: BUILD_MAX })
 }

@@ -1,15 +1,15 @@
 //! What every end-to-end test stands on: a home of its own, the real binary, and patience with a deadline.
 
+mod accounts;
 mod processes;
 mod sandbox;
 mod truth;
 mod view;
 mod wait;
 
-pub use processes::{
-    Process, children, is_root, kill, kill_both, kill_both_now, processes_with, start_time, variable_of,
-};
-pub use sandbox::{Sandbox, finish, fixture, run};
+pub use accounts::{NOBODY, is_root, ordinary, pm_as_ordinary_user, sandbox_of_ordinary_user};
+pub use processes::{Process, children, kill, kill_both, kill_both_now, processes_with, start_time, variable_of};
+pub use sandbox::{Output, Sandbox, finish, fixture, run};
 pub use truth::{Counts, Numbered};
 pub use view::{AppEvent, InstanceView, has_any};
 pub use wait::{Random, pause_between_faults, wait_for, wait_until};

@@ -85,12 +85,6 @@ pub fn variable_of(pid: u32, name: &str) -> Option<String> {
     text.split(|byte| *byte == 0).find_map(is_it).and_then(|value| String::from_utf8(value).ok())
 }
 
-/// Whether the tests run as root.
-pub fn is_root() -> bool {
-    // SAFETY: takes and touches nothing.
-    unsafe { libc::geteuid() == 0 }
-}
-
 /// Kills anchor and daemon of a sandbox, whose pids these are, so that neither can start the other one again.
 pub fn kill_both(sandbox: &super::Sandbox, (anchor, daemon): (u32, u32)) {
     // The daemon must not move while the anchor dies.

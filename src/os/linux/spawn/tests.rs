@@ -6,8 +6,10 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
+use crate::model::Identity;
 use crate::os::linux::reaper::reap;
 use crate::os::linux::{PidFd, Poller, copy_above, output_pipe, proc_stat, start_ticks, ticks_now};
 
@@ -23,6 +25,7 @@ fn words(texts: &[&str]) -> Vec<CString> {
 }
 
 fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
+    set_child_open_files(64);
     let (reader, writer) = io::pipe().unwrap();
     let plan = ExecPlan {
         program: CString::new(program).unwrap(),
@@ -34,7 +37,6 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         output: Output::Opened([writer.try_clone().unwrap().into(), writer.into()]),
         handed: Vec::new(),
         is_told_its_pid: false,
-        open_files_soft: Some(64),
         limits: Limits::default(),
         group: None,
         dies_with_caller: false,
@@ -217,6 +219,55 @@ fn becoming_another_user_needs_the_right_to_do_so() {
     } else {
         assert_eq!(ended.result, Err(SpawnFailed { stage: SpawnStage::Identity, errno: libc::EPERM }));
     }
+}
+
+#[test]
+fn a_switch_that_the_kernel_only_seems_to_make_is_no_switch() {
+    // For the kernel −1 is "leave it as it is": as root every call succeeds, and root is who is left.
+    let is_root = crate::os::user_id() == 0;
+    let minus_one = u32::MAX;
+    for (uid, gid) in [(minus_one, 23456), (12345, minus_one), (minus_one, minus_one)] {
+        let (mut plan, reader) = plan("/bin/echo", &["echo", "it runs"]);
+        plan.identity = Some(Identity { uid, gid, groups: vec![23456] });
+        let ended = run((plan, reader));
+        let stage = if is_root { SpawnStage::IdentityCheck } else { SpawnStage::Identity };
+        assert_eq!(ended.result, Err(SpawnFailed { stage, errno: libc::EPERM }), "{uid} {gid}");
+        assert_eq!(ended.output, "");
+    }
+}
+
+#[test]
+fn groups_that_are_listed_twice_are_taken_once() {
+    let (mut plan, reader) = plan("/bin/sh", &["sh", "-c", "id -G"]);
+    plan.identity = Some(Identity { uid: 12345, gid: 23456, groups: vec![34567, 23456, 34567, 5] });
+    let ended = run((plan, reader));
+    match crate::os::user_id() {
+        0 => assert_eq!(ended.output, "23456 5 34567\n"),
+        _ => assert_eq!(ended.result, Err(SpawnFailed { stage: SpawnStage::Identity, errno: libc::EPERM })),
+    }
+}
+
+#[test]
+fn a_helper_of_another_user_dies_with_the_thread_that_started_it() {
+    if crate::os::user_id() != 0 {
+        eprintln!("NOT RUN: only root can start a helper of another user");
+        return;
+    }
+    let (mut plan, mut reader) = plan("/bin/sh", &["sh", "-c", "echo up; exec sleep 1000"]);
+    plan.identity = Some(Identity { uid: 12345, gid: 23456, groups: vec![23456] });
+    plan.dies_with_caller = true;
+    let started = std::thread::spawn(move || {
+        let (pid, errno, stage) = (AtomicI32::new(0), AtomicI32::new(0), AtomicI32::new(0));
+        let mailbox = Mailbox { pid: &pid, errno: &errno, stage: &stage };
+        let started = spawn(&plan, &mailbox, Parent::Caller).unwrap();
+        drop(plan);
+        let mut first = [0; 3];
+        reader.read_exact(&mut first).unwrap();
+        (started, reader)
+    });
+    let (pid, mut reader) = started.join().unwrap();
+    assert_eq!(reader.read_to_string(&mut String::new()).unwrap(), 0, "its end closes the pipe");
+    crate::os::reap_exit(pid, true).unwrap();
 }
 
 #[test]
