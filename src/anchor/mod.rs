@@ -13,6 +13,7 @@
 //! So a row in state `Spawning` or `Running` with a pid means that this pid has not been reaped, and an exit
 //! status is in the table before the kernel forgets it.
 
+mod arguments;
 mod held;
 mod layout;
 mod link;
@@ -28,6 +29,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::Arguments;
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, Held};
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::Mirror;

@@ -4,13 +4,14 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::arguments::Arguments;
 use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
-use crate::model::Digest;
+use crate::model::{Digest, with_causes};
 use crate::os::{self, FileLimit, Heir, Home, HomeError, Lock};
 
 /// Exit code of an anchor that found another one at work in the same home.
@@ -43,12 +44,12 @@ fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
     move |source| BootError::Step { step, source }
 }
 
-/// Lives as the anchor of this home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
+/// Lives as the anchor of a home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
 ///
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
-pub fn run(home: &Path, ready_fd: Option<RawFd>) -> u8 {
-    let home = Home::at(home);
-    live(&home, ready_fd, daemon(&home))
+pub fn run(arguments: &Arguments) -> u8 {
+    let home = arguments.home();
+    live(&home, arguments.ready_fd, daemon(&home))
 }
 
 /// As [`run`], with any program in the daemon's place.
@@ -78,11 +79,11 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
     }
 }
 
+/// The error, what led to it, and in a line of its own what to do about it.
 fn with_cause(error: &BootError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}\n"),
-        None => format!("{error}\n"),
-    }
+    let hint = if let BootError::Home(error) = error { error.hint() } else { None };
+    let message = with_causes(error);
+    hint.map_or_else(|| format!("{message}\n"), |hint| format!("{message}\n{hint}\n"))
 }
 
 /// Says its one line and closes the descriptor. That the starter has gone is no reason to stop.

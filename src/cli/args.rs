@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, Command};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 use super::commands::ENTRIES;
 use super::fail::{Code, CommandError, Ending};
@@ -113,7 +113,15 @@ fn top_with(entries: &[Entry]) -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand_value_name("COMMAND")
+        .arg(insist())
         .subcommands(entries.iter().map(Entry::command))
+}
+
+const INSIST: &str = "as-root";
+
+fn insist() -> Arg {
+    let help = "Root uses a home (PM_HOME) that belongs to another user: its apps run as root";
+    Arg::new(INSIST).long(INSIST).global(true).action(ArgAction::SetTrue).help(help)
 }
 
 /// Reads the arguments.
@@ -131,6 +139,9 @@ pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     let known = called.map_or(ENTRIES, std::slice::from_ref);
     let shown = |error: clap::Error| shown(&error, wants_json(argv));
     let matches = top_with(known).try_get_matches_from(argv).map_err(shown)?;
+    if matches.get_flag(INSIST) {
+        super::session::insist();
+    }
     let Some((name, matches)) = matches.subcommand() else {
         return Err(CommandError::new(Code::Usage, "no command is given"));
     };

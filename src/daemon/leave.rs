@@ -10,7 +10,7 @@ use super::boot::Daemon;
 use crate::anchor;
 use crate::api::{self, Context, Leave};
 use crate::model::{Actor, Fact, Subject};
-use crate::os;
+use crate::os::{self, Home};
 use crate::reconciler::Progress;
 
 /// The anchor starts another daemon after this code (and after any other but 0).
@@ -69,7 +69,8 @@ fn start_anchor(lock: OwnedFd, home: &Path) {
     drop(lock);
     let started = os::current_exe()
         .map_err(|error| error.to_string())
-        .and_then(|exe| anchor::start(home, &exe).map_err(|error| error.to_string()));
+        // Whoever insisted on this home when we were started did so for our successors, too.
+        .and_then(|exe| anchor::start(&Home::at(home).insisted(true), &exe).map_err(|error| error.to_string()));
     if let Err(error) = started {
         os::write_stderr(&format!("pm daemon: cannot start a new anchor, the next command will: {error}\n"));
     }

@@ -35,6 +35,7 @@ mod ready;
 
 // ---- by hand
 mod commands_at_once;
+mod homes;
 mod hooks;
 mod limits;
 mod memory;
