@@ -14,6 +14,7 @@
 //! status is in the table before the kernel forgets it.
 
 mod arguments;
+mod environment;
 mod held;
 mod layout;
 mod link;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::arguments::Arguments;
+use super::environment::own_environment;
 use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
@@ -22,8 +23,6 @@ pub(super) const READY: &str = "ok\n";
 /// Somebody else holds the lock.
 pub(super) const HELD_BY_OTHER: &str = "held\n";
 
-/// Variables that say something about the process that happened to start us, and nothing about the daemon.
-const NOT_INHERITED: [&str; 4] = ["PM_ID", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"];
 /// The daemon's log is cut to half of this whenever a daemon is started and it has grown beyond.
 pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -49,6 +48,7 @@ fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
 pub fn run(arguments: &Arguments) -> u8 {
     let home = arguments.home();
+    os::lay_down_attributes();
     live(&home, arguments.ready_fd, daemon(&home))
 }
 
@@ -160,13 +160,7 @@ fn fixed_numbers(table: &Table, listener: BorrowedFd<'_>, lock: BorrowedFd<'_>) 
 fn daemon(home: &Home) -> Result<Heir, BootError> {
     let program = os::current_exe().map_err(at("find our own program"))?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from).map_err(at("prepare the daemon"));
-    let mut variables = Vec::new();
-    for (name, value) in std::env::vars_os() {
-        if name != "PM_HOME" && !NOT_INHERITED.iter().any(|unwanted| name == *unwanted) {
-            variables.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
-        }
-    }
-    variables.push(text(&[b"PM_HOME=", home.root.as_os_str().as_bytes()].concat())?);
+    let variables = own_environment(home).map_err(at("prepare the daemon"))?;
     let words = vec![c"pm".to_owned(), c"daemon".to_owned(), c"run".to_owned(), c"--inherited".to_owned()];
     Ok(Heir::new(text(program.as_os_str().as_bytes())?, words, variables))
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI32;
 
 use super::arguments::Arguments;
+use super::environment::own_environment;
 use super::run::{HELD_BY_OTHER, READY};
 use crate::model::{Millis, Moment};
 use crate::os::{self, ExecPlan, Home, Mailbox, Output, Parent};
@@ -118,16 +119,12 @@ fn launch(home: &Home, exe: &Path, give_up: Moment) -> Result<String, StartError
 fn plan(home: &Home, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<ExecPlan> {
     let ready_fd = Some(1);
     let argv = Arguments { home: home.root.clone(), is_insisted: home.is_insisted, ready_fd }.words()?;
-    let mut envp = Vec::new();
-    for (name, value) in std::env::vars_os() {
-        envp.push(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?);
-    }
     Ok(ExecPlan {
         handed: Vec::new(),
         is_told_its_pid: false,
         program: CString::new(exe.as_os_str().as_bytes())?,
         argv,
-        envp,
+        envp: own_environment(home)?,
         cwd: c"/".to_owned(),
         identity: None,
         umask: 0o077,

@@ -58,6 +58,7 @@ mod logs;
 mod both_killed;
 mod ctrl_c;
 mod daemon_killed;
+mod first_caller;
 mod first_commands;
 mod full_disk;
 mod kill_points;

@@ -1,5 +1,6 @@
 //! What only Linux has: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
 
+mod attributes;
 mod cgroup;
 mod descriptors;
 mod exit_watch;
@@ -21,6 +22,7 @@ mod stack;
 mod tree;
 mod usage;
 
+pub use attributes::{lay_down_attributes, wait_for_children};
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
