@@ -14,7 +14,9 @@
 //! status is in the table before the kernel forgets it.
 
 mod arguments;
+mod ending;
 mod environment;
+mod failure;
 mod held;
 mod layout;
 mod link;
@@ -31,6 +33,7 @@ mod table;
 mod tests;
 
 pub use arguments::Arguments;
+pub use failure::{ANSWER_ENDING, ANSWER_FAILED, ANSWER_HEADER, BootReport};
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, Held};
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::Mirror;

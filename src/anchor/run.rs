@@ -23,6 +23,8 @@ pub(super) const READY: &str = "ok\n";
 /// Somebody else holds the lock.
 pub(super) const HELD_BY_OTHER: &str = "held\n";
 
+/// With fewer open files a daemon could not look after a single app.
+const OPEN_FILES_MIN: u64 = 64;
 /// The daemon's log is cut to half of this whenever a daemon is started and it has grown beyond.
 pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -35,8 +37,17 @@ pub(super) enum BootError {
     Home(#[from] HomeError),
     #[error("cannot listen on `{path}`")]
     Socket { path: PathBuf, source: io::Error },
+    #[error("at most {hard} files may be open (`ulimit -Hn`), and at least {OPEN_FILES_MIN} are needed")]
+    FewFiles { hard: u64 },
     #[error("cannot {step}")]
     Step { step: &'static str, source: io::Error },
+}
+
+fn enough(limit: Option<FileLimit>) -> Result<(), BootError> {
+    match limit {
+        Some(limit) if limit.hard < OPEN_FILES_MIN => Err(BootError::FewFiles { hard: limit.hard }),
+        _ => Ok(()),
+    }
 }
 
 fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
@@ -56,9 +67,9 @@ pub fn run(arguments: &Arguments) -> u8 {
 pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, BootError>) -> u8 {
     // First of all: the fixed numbers may lie beyond a low limit.
     let limit = os::raise_file_limit().ok();
-    // Out of the way of the fixed numbers and of stdio.
-    let ready = ready_fd.and_then(|fd| os::move_above(fd, FIXED_END).ok());
-    let reserved = reserve_numbers().map_err(at("arrange descriptors"));
+    // Out of the way of the fixed numbers and of stdio. If there is no room there, nothing else will come there either.
+    let ready = ready_fd.and_then(|fd| os::move_above(fd, FIXED_END).or_else(|_| os::adopt(fd)).ok());
+    let reserved = enough(limit).and_then(|()| reserve_numbers().map_err(at("arrange descriptors")));
     match reserved.and(daemon).and_then(|daemon| boot(home, daemon, limit)) {
         Ok(mut anchor) => {
             tell(ready, READY);
@@ -66,6 +77,7 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
             anchor.serve();
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.
             let _best_effort = os::remove_if_there(&home.socket());
+            anchor.answer_the_last();
             0
         }
         Err(BootError::Held) => {
@@ -103,7 +115,7 @@ fn boot(home: &Home, heir: Heir, limit: Option<FileLimit>) -> Result<Anchor, Boo
     let path = home.socket();
     let listener = os::listen(&path).map_err(|source| BootError::Socket { path, source })?;
     fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
-    let mut anchor = Anchor::new(table, heir, home.daemon_log()).map_err(at("watch children"))?;
+    let mut anchor = Anchor::new(table, heir, home.daemon_log(), listener).map_err(at("watch children"))?;
     anchor.start_daemon().map_err(at("start the daemon"))?;
     Ok(anchor)
 }

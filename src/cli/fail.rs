@@ -108,6 +108,12 @@ impl From<ClientError> for CommandError {
                 known(Code::Unreachable).hint("it is another user's: set PM_HOME to a folder of your own")
             }
             ClientError::NotConnected { .. } => known(Code::Unreachable),
+            ClientError::CannotBegin { reason, .. } => Self {
+                causes: vec![reason],
+                ..known(Code::Unreachable).hint(
+                    "set this right and run the command again; until then the apps go on unattended (`pm shutdown` stops them)",
+                )
+            },
             ClientError::Home(error) => error.into(),
             ClientError::OtherOwner { owner, .. } => {
                 known(Code::Unreachable).hint(format!("`sudo -u {} pm …` acts as that user", os::user_name(owner)))

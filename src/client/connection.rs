@@ -92,6 +92,11 @@ impl Connection {
             exchanged = self.exchange(method, path, body);
         }
         let head = exchanged?;
+        if let Some(is_ending) = head.anchor {
+            let reason = Body::new(&mut self.from, head.body).read_all().map_err(broken)?;
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            return Err(ClientError::CannotBegin { reason, is_ending });
+        }
         self.greet(&head)?;
         if head.status >= 400 {
             let bytes = Body::new(&mut self.from, head.body).read_all().map_err(broken)?;
@@ -101,8 +106,12 @@ impl Connection {
     }
 
     fn exchange(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Head, ClientError> {
-        self.from.get_mut().write_all(&http::request(method, path, body)).map_err(broken)?;
-        http::read_head(&mut self.from).map_err(broken)
+        let sent = self.from.get_mut().write_all(&http::request(method, path, body));
+        match http::read_head(&mut self.from) {
+            // Whoever does not take the whole question may have answered all the same.
+            Ok(head) if sent.is_ok() || head.anchor.is_some() => Ok(head),
+            read => Err(broken(sent.err().or(read.err()).unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))),
+        }
     }
 
     fn greet(&mut self, head: &Head) -> Result<(), ClientError> {

@@ -66,6 +66,14 @@ pub enum ClientError {
         /// Why.
         source: io::Error,
     },
+    /// The daemon fails again and again before it can answer; the anchor says so in its place.
+    #[error("the daemon cannot begin")]
+    CannotBegin {
+        /// What the daemon said.
+        reason: String,
+        /// The anchor was asked to end: it stops the apps, and leaves.
+        is_ending: bool,
+    },
     /// The connection broke before the answer was complete.
     #[error("the daemon went away before it answered")]
     Lost {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::boot::Daemon;
-use crate::anchor;
+use super::boot::{BootError, Daemon};
+use crate::anchor::{self, BootReport};
 use crate::api::{self, Context, Leave};
 use crate::model::{Actor, Fact, Subject};
 use crate::os::{self, Home};
@@ -28,15 +28,13 @@ enum Why {
 }
 
 /// Answers until somebody asks us to leave, then leaves in order: no new questions, last facts, last lines.
-pub(super) async fn serve_until_asked(mut daemon: Daemon) -> u8 {
+pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport) -> u8 {
     let (stop, stopping) = watch::channel(false);
     let serving = match api::serve(daemon.listener, daemon.context.clone(), stopping) {
         Ok(serving) => tokio::spawn(serving),
-        Err(error) => {
-            os::write_stderr(&format!("pm daemon: cannot listen: {error}\n"));
-            return super::FAILED;
-        }
+        Err(source) => return super::failed(report, &BootError::Step { step: "listen", source }),
     };
+    report.ready();
     let why = tokio::select! {
         asked = daemon.leave.recv() => Why::Asked(asked.unwrap_or(Leave::Restart)),
         _signal = daemon.signals.next() => Why::Signal,

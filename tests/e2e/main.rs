@@ -34,6 +34,7 @@ mod notify;
 mod ready;
 
 // ---- by hand
+mod cannot_begin;
 mod commands_at_once;
 mod homes;
 mod hooks;

@@ -6,7 +6,7 @@ use super::shutdown::wait_for_end;
 use crate::cli::args::{JsonArgs, Verb};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::model::Millis;
 use crate::os;
 use crate::wire::DaemonAnswer;
@@ -101,6 +101,7 @@ fn restart(session: &mut Session, json: JsonArgs) -> Ending {
         // Refused or broken in between: the old one has left, the new one is not there yet.
         match Client::connect(&home).and_then(|mut client| client.daemon()) {
             Ok(answer) if answer.pid != old.pid => return show(session, json, &answer),
+            Err(error @ ClientError::CannotBegin { .. }) => return Err(error.into()),
             Ok(_) | Err(_) => os::pause(LOOK_EVERY),
         }
     }
