@@ -17,7 +17,9 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     // Anchor and daemon must not pay for a command line that they do not have.
     let code = match argv.get(1).and_then(|word| word.to_str()) {
         Some("anchor") => anchor(&argv[2..]),
-        Some("daemon") if argv.get(2).is_some_and(|word| word == "run") => pm::daemon::run(),
+        Some("daemon") if argv.get(3).is_some_and(|word| word == "--inherited") => {
+            pm::daemon::run(argv.get(4).is_some_and(|word| word == "--foreground"))
+        }
         _ => pm::cli::run(argv),
     };
     c_int::from(code)

@@ -32,10 +32,15 @@ const CALLER_PATIENCE: Duration = Duration::from_millis(100);
 pub struct BootReport(Option<OwnedFd>);
 
 impl BootReport {
-    /// To be called before the inheritance is taken: what fails then may close the link.
-    pub fn open() -> Self {
-        // Without a free number it is told through the link itself, which nobody has taken then.
-        Self(os::copy_above(link(), FIXED_END).ok())
+    /// `None` if we were not started by an anchor. To be called first of all: what is opened later may get the number of
+    /// the link, and what fails later may close it.
+    pub fn open() -> Option<Self> {
+        match os::copy_above(link(), FIXED_END) {
+            Ok(socket) => Some(Self(Some(socket))),
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) => None,
+            // Without a free number it is told through the link itself, which nobody has taken then.
+            Err(_) => Some(Self(None)),
+        }
     }
 
     /// Questions are answered from now on.
@@ -88,6 +93,12 @@ impl Text {
     /// Its bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.bytes()).fmt(f)
     }
 }
 

@@ -17,6 +17,7 @@ mod arguments;
 mod ending;
 mod environment;
 mod failure;
+mod foreground;
 mod held;
 mod layout;
 mod link;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use arguments::Arguments;
 pub use failure::{ANSWER_ENDING, ANSWER_FAILED, ANSWER_HEADER, BootReport};
+pub use foreground::become_anchor;
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, Held};
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::Mirror;

@@ -1,5 +1,6 @@
 //! The anchor's loop: deaths of children, the daemon's messages, and a daemon that is always there.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -39,7 +40,8 @@ const STANDARD_ERROR: RawFd = 2;
 pub(super) struct Anchor {
     table: Table,
     heir: Heir,
-    log: PathBuf,
+    /// `None`: errors go to our caller.
+    log: Option<PathBuf>,
     signals: SignalFd,
     daemon: Option<Daemon>,
     /// When the next daemon is started, while there is none.
@@ -60,11 +62,18 @@ pub(super) struct Anchor {
     failure: Option<Text>,
     /// Daemons in a row that could not begin.
     failures: u32,
+    /// A daemon has answered.
+    was_ready: bool,
     /// When there was last a daemon that answered, or (if there was none) when we began.
     ready_until: Moment,
     /// Callers are let in: not while there is no descriptor for them.
     lets_in: bool,
     ending: Option<Ending>,
+    /// Our caller waits for us, and is told of a daemon that never began.
+    pub(super) is_in_foreground: bool,
+    /// Where the service manager listens.
+    pub(super) manager: Option<OsString>,
+    code: u8,
 }
 
 /// The daemon of now.
@@ -80,7 +89,7 @@ struct Daemon {
 
 impl Anchor {
     /// Watches children and signals from now on.
-    pub(super) fn new(table: Table, heir: Heir, log: PathBuf, listener: UnixListener) -> io::Result<Self> {
+    pub(super) fn new(table: Table, heir: Heir, log: Option<PathBuf>, listener: UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let signals = SignalFd::blocking(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
         Ok(Self {
@@ -100,14 +109,18 @@ impl Anchor {
             listener,
             failure: None,
             failures: 0,
+            was_ready: false,
             ready_until: os::now(),
             lets_in: true,
             ending: None,
+            is_in_foreground: false,
+            manager: None,
+            code: 0,
         })
     }
 
-    /// Runs until the daemon has left for good.
-    pub(super) fn serve(&mut self) {
+    /// Runs until the daemon has left for good; our exit code.
+    pub(super) fn serve(&mut self) -> u8 {
         while !self.is_over {
             let Ok([_signal, has_more]) =
                 os::wait_readable([Some(self.signals.as_fd()), self.second()], self.timeout())
@@ -133,6 +146,14 @@ impl Anchor {
             } else if self.daemon.is_none() && !self.is_over && os::now() >= self.restart_at {
                 self.start_daemon_or_say_why();
             }
+        }
+        self.code
+    }
+
+    /// A service manager that does not listen misses it.
+    fn tell_manager(&self, message: &str) {
+        if let Some(manager) = &self.manager {
+            let _not_listening = os::tell_service_manager(manager, message);
         }
     }
 
@@ -180,6 +201,9 @@ impl Anchor {
         };
         if self.is_leaving && self.last_starts >= LAST_STARTS_MAX {
             self.end_without_daemon();
+        } else if self.is_in_foreground && !self.was_ready {
+            let _caller_gone = writeln!(io::stderr(), "error: the daemon cannot begin: {reason}");
+            (self.is_over, self.code) = (true, 1);
         } else if self.failures >= FAILURES_MAX && holds_nothing() {
             self.is_over = true;
         }
@@ -233,6 +257,7 @@ impl Anchor {
         self.may_have_dead |= signal == libc::SIGCHLD;
         if signal == libc::SIGTERM || signal == libc::SIGINT {
             self.is_leaving = true;
+            self.tell_manager("STOPPING=1");
             if let Some(daemon) = &self.daemon {
                 let _dies_anyway = os::signal_child(daemon.pid, libc::SIGTERM);
             } else {
@@ -313,7 +338,12 @@ impl Anchor {
             self.put_off(LONGEST_WAIT);
             return;
         }
-        let silent = Text::format(format_args!("it ends with {exit}; `{}` may say more", self.log.display()));
+        let silent = match &self.log {
+            Some(log) => Text::format(format_args!("it ends with {exit}; `{}` may say more", log.display())),
+            None => {
+                Text::format(format_args!("it ends with {exit}; the standard error of `pm daemon run` may say more"))
+            }
+        };
         self.fail(reason.unwrap_or(&silent));
     }
 
@@ -326,6 +356,9 @@ impl Anchor {
     fn on_ready(&mut self) {
         if let Some(daemon) = &mut self.daemon {
             daemon.is_ready = true;
+        }
+        if !std::mem::replace(&mut self.was_ready, true) {
+            self.tell_manager("READY=1");
         }
         if self.failures > 0 {
             // It was waited for long enough.
@@ -393,7 +426,8 @@ impl Anchor {
 
     /// A daemon that dies again and again must not fill the disk with its last words.
     fn cap_log(&self) {
-        if let Ok(log) = os::append_capped(&self.log, DAEMON_LOG_BYTES_MAX, 0o600) {
+        let Some(log) = &self.log else { return };
+        if let Ok(log) = os::append_capped(log, DAEMON_LOG_BYTES_MAX, 0o600) {
             let _stays_as_it_was = os::place(log.as_fd(), STANDARD_ERROR);
         }
     }

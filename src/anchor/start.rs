@@ -117,8 +117,8 @@ fn launch(home: &Home, exe: &Path, give_up: Moment) -> Result<String, StartError
 }
 
 fn plan(home: &Home, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<ExecPlan> {
-    let ready_fd = Some(1);
-    let argv = Arguments { home: home.root.clone(), is_insisted: home.is_insisted, ready_fd }.words()?;
+    let (ready_fd, foreground) = (Some(1), None);
+    let argv = Arguments { home: home.root.clone(), is_insisted: home.is_insisted, ready_fd, foreground }.words()?;
     Ok(ExecPlan {
         handed: Vec::new(),
         is_told_its_pid: false,

@@ -9,6 +9,7 @@ mod connection;
 mod http;
 mod sse;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -106,6 +107,19 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
+}
+
+/// This process becomes the anchor and, with its daemon, stays in the foreground. Comes back only to say why not.
+pub fn run_in_foreground(home: &Home) -> ClientError {
+    let failed =
+        |error: io::Error| ClientError::NotStarted { home: home.root.clone(), hint: None, source: error.into() };
+    if let Err(error) = home.check_owner() {
+        return error.into();
+    }
+    match os::current_exe() {
+        Ok(exe) => failed(anchor::become_anchor(home, &exe, os::variable("NOTIFY_SOCKET").map(OsString::from))),
+        Err(error) => failed(error),
+    }
 }
 
 impl Client {

@@ -28,7 +28,7 @@ enum Why {
 }
 
 /// Answers until somebody asks us to leave, then leaves in order: no new questions, last facts, last lines.
-pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport) -> u8 {
+pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is_in_foreground: bool) -> u8 {
     let (stop, stopping) = watch::channel(false);
     let serving = match api::serve(daemon.listener, daemon.context.clone(), stopping) {
         Ok(serving) => tokio::spawn(serving),
@@ -56,7 +56,7 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport) ->
     let _ = serving.await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.pump.shutdown()).await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.context.events.flush()).await;
-    if needs_anchor {
+    if needs_anchor && !is_in_foreground {
         start_anchor(daemon.lock, &daemon.context.daemon.home);
     }
     code

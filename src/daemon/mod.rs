@@ -16,9 +16,14 @@ const FAILED: u8 = 1;
 
 /// Runs the daemon until it is asked to leave. Started by the anchor only, with its inheritance in place.
 ///
+/// In the foreground somebody waits for the anchor and starts another one, so the daemon does not.
+///
 /// The exit code is the anchor's instruction: 0 = leave too, anything else = start the next daemon.
-pub fn run() -> u8 {
-    let report = BootReport::open();
+pub fn run(is_in_foreground: bool) -> u8 {
+    let Some(report) = BootReport::open() else {
+        crate::os::write_stderr(&format!("error: {}\n", BootError::NoAnchor));
+        return FAILED;
+    };
     crate::os::keep_memory_small();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -27,7 +32,7 @@ pub fn run() -> u8 {
     let booted = runtime.block_on(boot::boot());
     crate::os::forget_first_steps();
     let code = match booted {
-        Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon, report)),
+        Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon, report, is_in_foreground)),
         Err(error) => failed(report, &error),
     };
     // The link to the anchor ends with the process and not before: a daemon that closed it is taken for a broken one.

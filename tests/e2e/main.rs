@@ -61,6 +61,7 @@ mod ctrl_c;
 mod daemon_killed;
 mod first_caller;
 mod first_commands;
+mod foreground;
 mod full_disk;
 mod kill_points;
 mod lost_state;

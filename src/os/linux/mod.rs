@@ -15,6 +15,7 @@ mod pipe;
 mod poller;
 mod proc;
 mod reaper;
+mod service;
 mod side_command;
 mod signals;
 mod spawn;
@@ -45,6 +46,7 @@ pub use proc::{
     proc_stat, start_ticks, ticks_now, variables_of,
 };
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
+pub use service::{become_service, tell_service_manager};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{
