@@ -302,6 +302,49 @@ mod tests {
         }
     }
 
+    /// Every text of a file tree with one of these endings.
+    fn texts(folder: &std::path::Path, all: &mut Vec<(std::path::PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+            if path.is_dir() {
+                texts(&path, all);
+            } else if ["rs", "md", "toml", "yaml"].contains(&ending) {
+                all.push((path.clone(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_a_text_promises_exists() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut all = vec![(root.join("README.md"), std::fs::read_to_string(root.join("README.md")).unwrap())];
+        for folder in ["src", "docs/guide", "docs/reference", "examples"] {
+            texts(&root.join(folder), &mut all);
+        }
+        let mut whole = top();
+        whole.build();
+        let mut seen = 0;
+        for (path, text) in &all {
+            for mention in text.split("`pm ").skip(1) {
+                let mention = mention.split(['`', '\n']).next().unwrap_or_default();
+                let mut words = mention.split_whitespace().filter(|word| *word != "…" && !word.starts_with('-'));
+                let Some(word) = words.next().filter(|word| word.chars().all(|one| one.is_ascii_lowercase())) else {
+                    continue;
+                };
+                seen += 1;
+                let is_internal = word == "anchor";
+                let command = whole.find_subcommand(word);
+                assert!(is_internal || command.is_some(), "{}: there is no `pm {mention}`", path.display());
+                let inner = command.filter(|command| command.has_subcommands() && command.is_subcommand_required_set());
+                if let (Some(command), Some(inner)) = (inner, words.next()) {
+                    assert!(command.find_subcommand(inner).is_some(), "{}: there is no `pm {mention}`", path.display());
+                }
+            }
+        }
+        assert!(seen > 100, "only {seen} commands are mentioned");
+    }
+
     #[test]
     fn a_plain_call_means_what_the_parser_says() {
         use crate::cli::commands::List;
