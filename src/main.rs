@@ -5,7 +5,6 @@
 #![no_main]
 
 use std::ffi::{OsString, c_char, c_int};
-use std::path::Path;
 
 /// A wrong call, as everywhere.
 const USAGE: u8 = 64;
@@ -18,22 +17,21 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     // Anchor and daemon must not pay for a command line that they do not have.
     let code = match argv.get(1).and_then(|word| word.to_str()) {
         Some("anchor") => anchor(&argv[2..]),
-        Some("daemon") if argv.get(2).is_some_and(|word| word == "run") => pm::daemon::run(),
+        Some("daemon") if argv.get(3).is_some_and(|word| word == "--inherited") => {
+            pm::daemon::run(argv.get(4).is_some_and(|word| word == "--foreground"))
+        }
         _ => pm::cli::run(argv),
     };
     c_int::from(code)
 }
 
-/// `anchor --home HOME [--ready-fd N]`: written by ourselves, so anything else is a mistake.
+/// Written by ourselves, so anything else was typed by a person.
 fn anchor(words: &[OsString]) -> u8 {
-    match words {
-        [home, path] if home == "--home" => pm::anchor::run(Path::new(path), None),
-        [home, path, ready, fd] if home == "--home" && ready == "--ready-fd" => {
-            match fd.to_str().and_then(|fd| fd.parse().ok()) {
-                Some(fd) => pm::anchor::run(Path::new(path), Some(fd)),
-                None => USAGE,
-            }
-        }
-        _ => USAGE,
+    if let Some(arguments) = pm::anchor::Arguments::parse(words) {
+        return pm::anchor::run(&arguments);
     }
+    pm::os::write_stderr(
+        "error: `pm anchor` is started by `pm` itself\nhint: `pm daemon run` runs everything in the foreground\n",
+    );
+    USAGE
 }

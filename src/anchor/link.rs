@@ -151,7 +151,7 @@ impl AnchorLink {
                 }
                 Some(Arrived::Closed) => return Ok(AnchorWord::Gone),
                 // `Exited`, or a newer anchor's word: whatever it is, looking at the table is never wrong.
-                Some(Arrived::Message(..) | Arrived::Unknown) => return Ok(AnchorWord::Exited),
+                Some(Arrived::Message(..) | Arrived::Failed(_) | Arrived::Unknown) => return Ok(AnchorWord::Exited),
                 None => ready.clear_ready(),
             }
         }

@@ -13,6 +13,11 @@
 //! So a row in state `Spawning` or `Running` with a pid means that this pid has not been reaped, and an exit
 //! status is in the table before the kernel forgets it.
 
+mod arguments;
+mod ending;
+mod environment;
+mod failure;
+mod foreground;
 mod held;
 mod last_end;
 mod layout;
@@ -29,6 +34,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use arguments::Arguments;
+pub use failure::{ANSWER_ENDING, ANSWER_FAILED, ANSWER_HEADER, BootReport};
+pub use foreground::become_anchor;
 pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, Held};
 pub use last_end::may_have_left_processes;
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};

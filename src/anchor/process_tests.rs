@@ -221,3 +221,16 @@ fn a_home_that_cannot_be_used_is_told_to_the_starter() {
     assert!(running.word.starts_with("cannot use folder `/"), "{}", running.word);
     assert_eq!(running.exit_code(), 1);
 }
+
+#[test]
+fn a_daemon_that_says_nothing_before_it_ends_is_told_of_by_its_exit_and_the_anchor_does_not_stay_for_it() {
+    let running = anchor("exit 3");
+    let mut caller = os::connect(&running.home().socket()).unwrap();
+    std::io::Write::write_all(&mut caller, b"GET /v1/list HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("pm-anchor: failed\r\n"), "{answer}");
+    assert!(answer.contains("it ends with exit code 3; `/") && answer.contains("daemon.log"), "{answer}");
+    assert_eq!(running.exit_code(), 0);
+    assert!(!running.home().socket().exists());
+}

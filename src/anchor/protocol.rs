@@ -19,15 +19,20 @@
 //! | Quit | 4 | daemon | when I have ended, end too |
 //! | Refused | 5 | anchor | kind, key and the reason of a message that was not followed |
 //! | HoldTwo | 6 | daemon | keep two descriptors under (key, kind) and (key, kind + 1), in the place of older ones |
+//! | Ready | 7 | daemon | questions are answered |
+//! | Failed | 8 | daemon | there will be no answers; the reason follows in the same packet, as text |
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use super::failure::{TEXT_BYTES_MAX, Text};
 use crate::os;
 
 /// Of the messages.
 const VERSION: u16 = 1;
 const BYTES: usize = 32;
+/// Of a message with a text behind it.
+const PACKET_BYTES_MAX: usize = BYTES + TEXT_BYTES_MAX;
 
 /// One message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +49,10 @@ pub(super) enum Message {
     Refused { key: u64, kind: u32, refusal: Refusal },
     /// Keep both descriptors that come along, the second one under the next kind.
     HoldTwo { key: u64, kind: u32 },
+    /// The daemon answers.
+    Ready,
+    /// The daemon cannot begin: [`Arrived::Failed`] has the reason.
+    Failed,
 }
 
 /// Descriptors that came along.
@@ -71,6 +80,8 @@ impl Message {
             Self::Quit => (4, 0, 0, 0),
             Self::Refused { key, kind, refusal } => (5, kind, key, refusal as u64),
             Self::HoldTwo { key, kind } => (6, kind, key, 0),
+            Self::Ready => (7, 0, 0, 0),
+            Self::Failed => (8, 0, 0, 0),
         };
         let mut bytes = [0; BYTES];
         bytes[0..2].copy_from_slice(&VERSION.to_ne_bytes());
@@ -100,6 +111,8 @@ impl Message {
             4 => Self::Quit,
             5 => Self::Refused { key, kind, refusal: Refusal::of(u64::from_ne_bytes(*detail)) },
             6 => Self::HoldTwo { key, kind },
+            7 => Self::Ready,
+            8 => Self::Failed,
             _ => return None,
         })
     }
@@ -107,6 +120,15 @@ impl Message {
     /// Sends it, with the descriptors that it needs.
     pub(super) fn send(self, socket: BorrowedFd<'_>, passed: &[BorrowedFd<'_>]) -> io::Result<()> {
         os::send_packet(socket, &self.encode(), passed)
+    }
+
+    /// Sends [`Self::Failed`] with its reason, as much of it as is kept.
+    pub(super) fn send_failure(socket: BorrowedFd<'_>, reason: &str) -> io::Result<()> {
+        let mut packet = [0; PACKET_BYTES_MAX];
+        let text = Text::of(reason.as_bytes());
+        let bytes = Self::Failed.encode().into_iter().chain(text.bytes().iter().copied());
+        let length = packet.iter_mut().zip(bytes).map(|(to, from)| *to = from).count();
+        os::send_packet(socket, packet.get(..length).unwrap_or_default(), &[])
     }
 }
 
@@ -118,9 +140,12 @@ impl Refusal {
 
 /// What arrived.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "the anchor does not allocate")]
 pub(super) enum Arrived {
     /// A message, with the descriptors that came along.
     Message(Message, Passed),
+    /// The daemon cannot begin, and this is why.
+    Failed(Text),
     /// Something that this version does not know.
     Unknown,
     /// The other end is gone.
@@ -129,16 +154,22 @@ pub(super) enum Arrived {
 
 /// Takes the next message; `None` if there is none now.
 pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Arrived>> {
-    let mut bytes = [0; BYTES + 1]; // one more, so that a longer message is seen to be longer
+    let mut bytes = [0; PACKET_BYTES_MAX + 1]; // one more, so that a longer message is seen to be longer
     match os::receive_packet(socket, &mut bytes) {
         Ok((0, _)) => Ok(Some(Arrived::Closed)),
-        Ok((length, passed)) => Ok(Some(match bytes.get(..length).and_then(Message::decode) {
-            Some(message) => Arrived::Message(message, passed),
-            None => Arrived::Unknown,
-        })),
+        Ok((length, passed)) => Ok(Some(understood(bytes.get(..length).unwrap_or_default(), passed))),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(Arrived::Closed)),
         Err(error) => Err(error),
+    }
+}
+
+fn understood(bytes: &[u8], passed: Passed) -> Arrived {
+    let (head, text) = bytes.split_at_checked(BYTES).unwrap_or((bytes, &[]));
+    match Message::decode(head) {
+        Some(Message::Failed) if text.len() <= TEXT_BYTES_MAX => Arrived::Failed(Text::of(text)),
+        Some(message) if text.is_empty() => Arrived::Message(message, passed),
+        _ => Arrived::Unknown,
     }
 }
 
@@ -158,6 +189,8 @@ mod tests {
             Message::Drop { key: 7, kind: u32::MAX },
             Message::Exited,
             Message::Quit,
+            Message::Ready,
+            Message::Failed,
             refused(Refusal::Unknown),
             refused(Refusal::Full),
         ] {
@@ -178,6 +211,20 @@ mod tests {
         let bytes = Message::Hold { key: 0x0102, kind: 3 }.encode();
         assert_eq!(bytes[..4], [1, 0, 1, 0]);
         assert_eq!((bytes[4], bytes[8], bytes[9]), (3, 2, 1));
+    }
+
+    #[test]
+    fn a_reason_arrives_whole_or_cut_and_no_other_message_has_a_text() {
+        let (ours, theirs) = os::packet_pair().unwrap();
+        let long = "ü".repeat(1000);
+        for reason in ["", "the state cannot be read", &long] {
+            Message::send_failure(ours.as_fd(), reason).unwrap();
+            let Some(Arrived::Failed(text)) = receive(theirs.as_fd()).unwrap() else { panic!() };
+            assert_eq!(text.bytes(), reason.as_bytes().get(..TEXT_BYTES_MAX).unwrap_or(reason.as_bytes()));
+        }
+        let long = [&Message::Ready.encode()[..], b"x"].concat();
+        os::send_packet(ours.as_fd(), &long, &[]).unwrap();
+        assert!(matches!(receive(theirs.as_fd()).unwrap(), Some(Arrived::Unknown)));
     }
 
     #[test]

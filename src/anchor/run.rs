@@ -7,11 +7,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use super::arguments::{Arguments, Foreground};
+use super::environment::own_environment;
 use super::last_end;
 use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
-use crate::model::Digest;
+use crate::model::{Digest, with_causes};
 use crate::os::{self, FileLimit, Heir, Home, HomeError, Lock};
 
 /// Exit code of an anchor that found another one at work in the same home.
@@ -22,8 +24,8 @@ pub(super) const READY: &str = "ok\n";
 /// Somebody else holds the lock.
 pub(super) const HELD_BY_OTHER: &str = "held\n";
 
-/// Variables that say something about the process that happened to start us, and nothing about the daemon.
-const NOT_INHERITED: [&str; 4] = ["PM_ID", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"];
+/// With fewer open files a daemon could not look after a single app.
+const OPEN_FILES_MIN: u64 = 64;
 /// The daemon's log is cut to half of this whenever a daemon is started and it has grown beyond.
 pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -36,38 +38,86 @@ pub(super) enum BootError {
     Home(#[from] HomeError),
     #[error("cannot listen on `{path}`")]
     Socket { path: PathBuf, source: io::Error },
+    #[error("at most {hard} files may be open (`ulimit -Hn`), and at least {OPEN_FILES_MIN} are needed")]
+    FewFiles { hard: u64 },
     #[error("cannot {step}")]
     Step { step: &'static str, source: io::Error },
+}
+
+fn enough(limit: Option<FileLimit>) -> Result<(), BootError> {
+    match limit {
+        Some(limit) if limit.hard < OPEN_FILES_MIN => Err(BootError::FewFiles { hard: limit.hard }),
+        _ => Ok(()),
+    }
 }
 
 fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
     move |source| BootError::Step { step, source }
 }
 
-/// Lives as the anchor of this home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
+/// Lives as the anchor of a home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
 ///
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
-pub fn run(home: &Path, ready_fd: Option<RawFd>) -> u8 {
-    let home = Home::at(home);
-    live(&home, ready_fd, daemon(&home))
+pub fn run(arguments: &Arguments) -> u8 {
+    let home = arguments.home();
+    let Some(foreground) = &arguments.foreground else {
+        os::lay_down_attributes();
+        return live(&home, arguments.ready_fd, daemon(&home, false));
+    };
+    // Priority and limits are those that the unit or the container gives on purpose.
+    os::wait_for_children();
+    match os::raise_file_limit().map_err(at("raise the limit of open files")) {
+        Ok(limit) => in_foreground(&home, foreground, limit),
+        Err(error) => complain(&with_cause(&error)),
+    }
+}
+
+fn in_foreground(home: &Home, foreground: &Foreground, limit: FileLimit) -> u8 {
+    let reserved = enough(Some(limit)).and_then(|()| reserve_numbers().map_err(at("arrange descriptors")));
+    let booted = reserved.and_then(|()| boot(home, daemon(home, true)?, Some(limit), Some(foreground)));
+    match booted {
+        Ok(mut anchor) => {
+            os::forget_first_steps();
+            let code = anchor.serve();
+            let _best_effort = os::remove_if_there(&home.socket());
+            anchor.answer_the_last();
+            code
+        }
+        Err(BootError::Held) => complain(&format!(
+            "a daemon is running for `{}` already\n`pm daemon status` shows it, `pm daemon stop` or `pm shutdown` ends it\n",
+            home.root.display()
+        )),
+        Err(error) => complain(&with_cause(&error)),
+    }
+}
+
+/// To the person or the service manager that waits for us.
+fn complain(message: &str) -> u8 {
+    let (message, hint) = message.trim_end().split_once('\n').unwrap_or((message.trim_end(), ""));
+    os::write_stderr(&format!("error: {message}\n"));
+    if !hint.is_empty() {
+        os::write_stderr(&format!("  hint: {hint}\n"));
+    }
+    1
 }
 
 /// As [`run`], with any program in the daemon's place.
 pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, BootError>) -> u8 {
     // First of all: the fixed numbers may lie beyond a low limit.
     let limit = os::raise_file_limit().ok();
-    // Out of the way of the fixed numbers and of stdio.
-    let ready = ready_fd.and_then(|fd| os::move_above(fd, FIXED_END).ok());
-    let reserved = reserve_numbers().map_err(at("arrange descriptors"));
-    match reserved.and(daemon).and_then(|daemon| boot(home, daemon, limit)) {
+    // Out of the way of the fixed numbers and of stdio. If there is no room there, nothing else will come there either.
+    let ready = ready_fd.and_then(|fd| os::move_above(fd, FIXED_END).or_else(|_| os::adopt(fd)).ok());
+    let reserved = enough(limit).and_then(|()| reserve_numbers().map_err(at("arrange descriptors")));
+    match reserved.and(daemon).and_then(|daemon| boot(home, daemon, limit, None)) {
         Ok(mut anchor) => {
             tell(ready, READY);
             os::forget_first_steps();
-            anchor.serve();
+            let code = anchor.serve();
             last_end::end(home);
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.
             let _best_effort = os::remove_if_there(&home.socket());
-            0
+            anchor.answer_the_last();
+            code
         }
         Err(BootError::Held) => {
             tell(ready, HELD_BY_OTHER);
@@ -80,11 +130,11 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
     }
 }
 
+/// The error, what led to it, and in a line of its own what to do about it.
 fn with_cause(error: &BootError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}\n"),
-        None => format!("{error}\n"),
-    }
+    let hint = if let BootError::Home(error) = error { error.hint() } else { None };
+    let message = with_causes(error);
+    hint.map_or_else(|| format!("{message}\n"), |hint| format!("{message}\n{hint}\n"))
 }
 
 /// Says its one line and closes the descriptor. That the starter has gone is no reason to stop.
@@ -94,29 +144,39 @@ fn tell(ready: Option<OwnedFd>, line: &str) {
     }
 }
 
-fn boot(home: &Home, heir: Heir, limit: Option<FileLimit>) -> Result<Anchor, BootError> {
+fn boot(
+    home: &Home,
+    heir: Heir,
+    limit: Option<FileLimit>,
+    foreground: Option<&Foreground>,
+) -> Result<Anchor, BootError> {
     let is_new = !os::exists(&home.root);
     home.create()?;
     let lock = Lock::try_exclusive(&home.lock()).map_err(at("open the lock of the home"))?.ok_or(BootError::Held)?;
-    detach(home)?;
+    let log = Some(home.daemon_log()).filter(|_| foreground.is_none());
+    detach(log.as_deref())?;
     os::become_subreaper().map_err(at("become the parent of orphans"))?;
     let _cosmetic = os::name_process(c"pm-anchor");
     let table = table(home, limit, is_new)?;
     let path = home.socket();
     let listener = os::listen(&path).map_err(|source| BootError::Socket { path, source })?;
     fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
-    let mut anchor = Anchor::new(table, heir, home.daemon_log()).map_err(at("watch children"))?;
+    let manager = foreground.and_then(|foreground| foreground.notify.clone());
+    let mut anchor = Anchor::new(table, heir, log, listener).map_err(at("watch children"))?;
+    anchor.is_in_foreground = foreground.is_some();
+    anchor.manager = manager;
     anchor.start_daemon().map_err(at("start the daemon"))?;
     Ok(anchor)
 }
 
-/// Leaves the terminal, folder and stdio of whoever started us. Errors go to the daemon's log from now on.
-fn detach(home: &Home) -> Result<(), BootError> {
-    os::leave_session();
+/// Leaves the terminal, folder and stdio of whoever started us. Errors go to the daemon's log from now on. In the
+/// foreground (without a log) terminal and errors are the caller's.
+fn detach(log: Option<&Path>) -> Result<(), BootError> {
     std::env::set_current_dir("/").map_err(at("enter the root folder"))?;
     let null = os::open_null().map_err(at("open /dev/null"))?;
-    let log =
-        os::append_capped(&home.daemon_log(), DAEMON_LOG_BYTES_MAX, 0o600).map_err(at("open the daemon's log"))?;
+    let Some(log) = log else { return os::place(null.as_fd(), 0).map_err(at("arrange stdio")) };
+    os::leave_session();
+    let log = os::append_capped(log, DAEMON_LOG_BYTES_MAX, 0o600).map_err(at("open the daemon's log"))?;
     for (number, fd) in [(0, null.as_fd()), (1, null.as_fd()), (2, log.as_fd())] {
         os::place(fd, number).map_err(at("arrange stdio"))?;
     }
@@ -162,16 +222,13 @@ fn fixed_numbers(table: &Table, listener: BorrowedFd<'_>, lock: BorrowedFd<'_>) 
 }
 
 /// How a daemon is started: our own program with other words.
-fn daemon(home: &Home) -> Result<Heir, BootError> {
+fn daemon(home: &Home, is_in_foreground: bool) -> Result<Heir, BootError> {
     let program = os::current_exe().map_err(at("find our own program"))?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from).map_err(at("prepare the daemon"));
-    let mut variables = Vec::new();
-    for (name, value) in std::env::vars_os() {
-        if name != "PM_HOME" && !NOT_INHERITED.iter().any(|unwanted| name == *unwanted) {
-            variables.push(text(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
-        }
+    let variables = own_environment(home).map_err(at("prepare the daemon"))?;
+    let mut words = vec![c"pm".to_owned(), c"daemon".to_owned(), c"run".to_owned(), c"--inherited".to_owned()];
+    if is_in_foreground {
+        words.push(c"--foreground".to_owned());
     }
-    variables.push(text(&[b"PM_HOME=", home.root.as_os_str().as_bytes()].concat())?);
-    let words = vec![c"pm".to_owned(), c"daemon".to_owned(), c"run".to_owned(), c"--inherited".to_owned()];
     Ok(Heir::new(text(program.as_os_str().as_bytes())?, words, variables))
 }

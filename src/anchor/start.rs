@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicI32;
 
+use super::arguments::Arguments;
+use super::environment::own_environment;
 use super::run::{HELD_BY_OTHER, READY};
 use crate::model::{Millis, Moment};
 use crate::os::{self, ExecPlan, Home, Mailbox, Output, Parent};
@@ -30,12 +32,12 @@ pub enum StartError {
         source: io::Error,
     },
     /// The anchor said why it cannot run.
-    #[error("the daemon cannot run in `{home}`: {message}")]
+    #[error("{message}")]
     Refused {
-        /// Which home.
-        home: PathBuf,
         /// Its words.
         message: String,
+        /// What to do about it.
+        hint: Option<String>,
     },
     /// The anchor ended without a word.
     #[error("the daemon for `{home}` ended while it was starting; see `{log}`")]
@@ -56,16 +58,22 @@ pub enum StartError {
     System(#[source] io::Error),
 }
 
+impl StartError {
+    /// What to do about it, as far as the anchor said so.
+    pub fn hint(&self) -> Option<String> {
+        if let Self::Refused { hint, .. } = self { hint.clone() } else { None }
+    }
+}
+
 /// Starts the anchor of `home` as `exe anchor --home HOME --ready-fd 1`, detached; returns when its socket accepts
 /// connections. If another command was faster, that is as good.
 ///
 /// # Errors
 /// No daemon can run there, or none got ready in 10 seconds.
-pub fn start(home: &Path, exe: &Path) -> Result<(), StartError> {
-    let paths = Home::at(home);
+pub fn start(home: &Home, exe: &Path) -> Result<(), StartError> {
     let give_up = os::now().after(PATIENCE);
     while os::now() < give_up {
-        if os::connect(&paths.socket()).is_ok() {
+        if os::connect(&home.socket()).is_ok() {
             return Ok(());
         }
         match launch(home, exe, give_up)?.as_str() {
@@ -73,18 +81,19 @@ pub fn start(home: &Path, exe: &Path) -> Result<(), StartError> {
             // Another one is just starting, or just leaving.
             HELD_BY_OTHER => os::pause(PAUSE),
             "" if os::now() >= give_up => break,
-            "" => return Err(StartError::Died { home: home.to_owned(), log: paths.daemon_log() }),
+            "" => return Err(StartError::Died { home: home.root.clone(), log: home.daemon_log() }),
             message => {
-                let message = message.trim_end().to_owned();
-                return Err(StartError::Refused { home: home.to_owned(), message });
+                let (message, hint) = message.trim_end().split_once('\n').unwrap_or((message.trim_end(), ""));
+                let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+                return Err(StartError::Refused { message: message.to_owned(), hint });
             }
         }
     }
-    Err(StartError::TimedOut { home: home.to_owned() })
+    Err(StartError::TimedOut { home: home.root.clone() })
 }
 
 /// Starts one anchor and returns its word; empty if it has none to say in time.
-fn launch(home: &Path, exe: &Path, give_up: Moment) -> Result<String, StartError> {
+fn launch(home: &Home, exe: &Path, give_up: Moment) -> Result<String, StartError> {
     let (reader, writer) = io::pipe().map_err(StartError::System)?;
     let stderr = os::open_null().map_err(StartError::System)?;
     let plan = plan(home, exe, writer.into(), stderr).map_err(StartError::System)?;
@@ -107,26 +116,15 @@ fn launch(home: &Path, exe: &Path, give_up: Moment) -> Result<String, StartError
     Ok(word)
 }
 
-fn plan(home: &Path, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<ExecPlan> {
-    let home = CString::new(home.as_os_str().as_bytes())?;
-    let argv = vec![
-        c"pm".to_owned(),
-        c"anchor".to_owned(),
-        c"--home".to_owned(),
-        home,
-        c"--ready-fd".to_owned(),
-        c"1".to_owned(),
-    ];
-    let mut envp = Vec::new();
-    for (name, value) in std::env::vars_os() {
-        envp.push(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?);
-    }
+fn plan(home: &Home, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<ExecPlan> {
+    let (ready_fd, foreground) = (Some(1), None);
+    let argv = Arguments { home: home.root.clone(), is_insisted: home.is_insisted, ready_fd, foreground }.words()?;
     Ok(ExecPlan {
         handed: Vec::new(),
         is_told_its_pid: false,
         program: CString::new(exe.as_os_str().as_bytes())?,
         argv,
-        envp,
+        envp: own_environment(home)?,
         cwd: c"/".to_owned(),
         identity: None,
         umask: 0o077,

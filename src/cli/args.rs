@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, Command};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 use super::commands::ENTRIES;
 use super::fail::{Code, CommandError, Ending};
@@ -113,7 +113,15 @@ fn top_with(entries: &[Entry]) -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand_value_name("COMMAND")
+        .arg(insist())
         .subcommands(entries.iter().map(Entry::command))
+}
+
+const INSIST: &str = "as-root";
+
+fn insist() -> Arg {
+    let help = "Root uses a home (PM_HOME) that belongs to another user: its apps run as root";
+    Arg::new(INSIST).long(INSIST).global(true).action(ArgAction::SetTrue).help(help)
 }
 
 /// Reads the arguments.
@@ -131,6 +139,9 @@ pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     let known = called.map_or(ENTRIES, std::slice::from_ref);
     let shown = |error: clap::Error| shown(&error, wants_json(argv));
     let matches = top_with(known).try_get_matches_from(argv).map_err(shown)?;
+    if matches.get_flag(INSIST) {
+        super::session::insist();
+    }
     let Some((name, matches)) = matches.subcommand() else {
         return Err(CommandError::new(Code::Usage, "no command is given"));
     };
@@ -289,6 +300,49 @@ mod tests {
         ] {
             assert!(parse_words(good).is_ok(), "{good}");
         }
+    }
+
+    /// Every text of a file tree with one of these endings.
+    fn texts(folder: &std::path::Path, all: &mut Vec<(std::path::PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+            if path.is_dir() {
+                texts(&path, all);
+            } else if ["rs", "md", "toml", "yaml"].contains(&ending) {
+                all.push((path.clone(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_that_a_text_promises_exists() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut all = vec![(root.join("README.md"), std::fs::read_to_string(root.join("README.md")).unwrap())];
+        for folder in ["src", "docs/guide", "docs/reference", "examples"] {
+            texts(&root.join(folder), &mut all);
+        }
+        let mut whole = top();
+        whole.build();
+        let mut seen = 0;
+        for (path, text) in &all {
+            for mention in text.split("`pm ").skip(1) {
+                let mention = mention.split(['`', '\n']).next().unwrap_or_default();
+                let mut words = mention.split_whitespace().filter(|word| *word != "…" && !word.starts_with('-'));
+                let Some(word) = words.next().filter(|word| word.chars().all(|one| one.is_ascii_lowercase())) else {
+                    continue;
+                };
+                seen += 1;
+                let is_internal = word == "anchor";
+                let command = whole.find_subcommand(word);
+                assert!(is_internal || command.is_some(), "{}: there is no `pm {mention}`", path.display());
+                let inner = command.filter(|command| command.has_subcommands() && command.is_subcommand_required_set());
+                if let (Some(command), Some(inner)) = (inner, words.next()) {
+                    assert!(command.find_subcommand(inner).is_some(), "{}: there is no `pm {mention}`", path.display());
+                }
+            }
+        }
+        assert!(seen > 100, "only {seen} commands are mentioned");
     }
 
     #[test]

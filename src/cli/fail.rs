@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::client::ClientError;
-use crate::os::HomeError;
+use crate::os::{self, HomeError};
 use crate::wire::Problem;
 
 /// Exit codes: stable, documented, the same in `--json`.
@@ -23,6 +23,8 @@ pub(super) enum Code {
     Unhealthy = 6,
     /// The waiting is over, the work is not.
     TimedOut = 7,
+    /// A safety rule speaks against it; the message names the option that confirms.
+    Refused = 8,
     /// The call is wrong.
     Usage = 64,
     /// The file is wrong.
@@ -101,7 +103,21 @@ impl From<ClientError> for CommandError {
         match error {
             ClientError::Problem(problem) => problem.into(),
             ClientError::NotRunning { .. } => known(Code::Unreachable).hint("`pm apply` or `pm list` starts one"),
-            ClientError::NotStarted { .. } | ClientError::NotConnected { .. } => known(Code::Unreachable),
+            ClientError::NotStarted { hint, .. } => Self { hint, ..known(Code::Unreachable) },
+            ClientError::NotConnected { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                known(Code::Unreachable).hint("it is another user's: set PM_HOME to a folder of your own")
+            }
+            ClientError::NotConnected { .. } => known(Code::Unreachable),
+            ClientError::CannotBegin { reason, .. } => Self {
+                causes: vec![reason],
+                ..known(Code::Unreachable).hint(
+                    "set this right and run the command again; until then the apps go on unattended (`pm shutdown` stops them)",
+                )
+            },
+            ClientError::Home(error) => error.into(),
+            ClientError::OtherOwner { owner, .. } => {
+                known(Code::Unreachable).hint(format!("`sudo -u {} pm …` acts as that user", os::user_name(owner)))
+            }
             ClientError::Lost { .. } => known(Code::Unreachable)
                 .hint("unless `pm shutdown` has ended it, it is started again within moments: `pm list` shows what is"),
             ClientError::TimedOut => known(Code::Unreachable)
@@ -130,7 +146,7 @@ impl From<Problem> for CommandError {
 impl From<HomeError> for CommandError {
     fn from(error: HomeError) -> Self {
         let causes = error.source().map(chain).unwrap_or_default();
-        Self { causes, ..Self::new(Code::Unreachable, error.to_string()) }
+        Self { causes, hint: error.hint(), ..Self::new(Code::Unreachable, error.to_string()) }
     }
 }
 

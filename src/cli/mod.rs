@@ -12,6 +12,7 @@ mod fail;
 mod file;
 mod output;
 mod session;
+mod sudo;
 mod surroundings;
 
 use std::ffi::OsString;

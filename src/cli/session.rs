@@ -1,12 +1,27 @@
 //! What every command needs: the screen, the home, a client, where the person stands.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::fail::{CommandError, Ending};
 use super::output::Screen;
 use crate::client::{Client, ClientError};
 use crate::os::{self, Home};
 use crate::wire;
+
+/// `--as-root`, which any command may have.
+static IS_INSISTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on root may use a home that belongs to somebody else.
+pub(super) fn insist() {
+    IS_INSISTED.store(true, Relaxed);
+}
+
+/// Whether root may.
+pub(super) fn is_insisted() -> bool {
+    IS_INSISTED.load(Relaxed)
+}
 
 /// One run of the program.
 pub(super) struct Session {
@@ -24,7 +39,7 @@ impl Session {
     /// # Errors
     /// Nothing says where.
     pub(super) fn home() -> Result<Home, CommandError> {
-        Ok(Home::from_env()?)
+        Ok(Home::from_env()?.insisted(IS_INSISTED.load(Relaxed)))
     }
 
     /// A connection; the daemon is started if none runs.

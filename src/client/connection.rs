@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -32,15 +32,19 @@ pub(super) enum Repeat {
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: PathBuf,
+    /// Who has to be at the other end, if it is not root.
+    owner: u32,
     timeout: Duration,
     from: BufReader<UnixStream>,
     other_version: Option<String>,
 }
 
 impl Connection {
-    pub(super) fn new(socket: PathBuf, stream: UnixStream, timeout: Duration) -> Result<Self, ClientError> {
+    /// Nothing is sent to a stranger, not even a question.
+    pub(super) fn new(socket: PathBuf, stream: UnixStream, owner: u32, timeout: Duration) -> Result<Self, ClientError> {
+        check_peer(&socket, &stream, owner)?;
         let from = with_timeout(stream, timeout).map_err(|source| ClientError::Lost { source })?;
-        Ok(Self { socket, timeout, from, other_version: None })
+        Ok(Self { socket, owner, timeout, from, other_version: None })
     }
 
     pub(super) fn other_version(&self) -> Option<&str> {
@@ -82,11 +86,17 @@ impl Connection {
             if repeat == Repeat::Never || !matches!(exchanged, Err(ClientError::Lost { .. })) {
                 break;
             }
-            let stream = os::connect(&self.socket).and_then(|stream| with_timeout(stream, self.timeout));
-            self.from = stream.map_err(|source| ClientError::Lost { source })?;
+            let stream = os::connect(&self.socket).map_err(|source| ClientError::Lost { source })?;
+            check_peer(&self.socket, &stream, self.owner)?;
+            self.from = with_timeout(stream, self.timeout).map_err(|source| ClientError::Lost { source })?;
             exchanged = self.exchange(method, path, body);
         }
         let head = exchanged?;
+        if let Some(is_ending) = head.anchor {
+            let reason = Body::new(&mut self.from, head.body).read_all().map_err(broken)?;
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            return Err(ClientError::CannotBegin { reason, is_ending });
+        }
         self.greet(&head)?;
         if head.status >= 400 {
             let bytes = Body::new(&mut self.from, head.body).read_all().map_err(broken)?;
@@ -96,8 +106,12 @@ impl Connection {
     }
 
     fn exchange(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Head, ClientError> {
-        self.from.get_mut().write_all(&http::request(method, path, body)).map_err(broken)?;
-        http::read_head(&mut self.from).map_err(broken)
+        let sent = self.from.get_mut().write_all(&http::request(method, path, body));
+        match http::read_head(&mut self.from) {
+            // Whoever does not take the whole question may have answered all the same.
+            Ok(head) if sent.is_ok() || head.anchor.is_some() => Ok(head),
+            read => Err(broken(sent.err().or(read.err()).unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))),
+        }
     }
 
     fn greet(&mut self, head: &Head) -> Result<(), ClientError> {
@@ -110,6 +124,15 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Whose daemon it is, as the kernel knows it since the anchor began to listen.
+fn check_peer(socket: &Path, stream: &UnixStream, expected: u32) -> Result<(), ClientError> {
+    let owner = os::peer_uid(stream).map_err(|source| ClientError::Lost { source })?;
+    if owner == 0 || owner == expected {
+        return Ok(());
+    }
+    Err(ClientError::OtherOwner { socket: socket.to_owned(), owner })
 }
 
 fn with_timeout(stream: UnixStream, timeout: Duration) -> io::Result<BufReader<UnixStream>> {

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::anchor::{ANSWER_ENDING, ANSWER_HEADER};
+
 /// Longest response head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Longest line that gives the size of a chunk.
@@ -27,6 +29,8 @@ pub(super) struct Head {
     pub body: BodyLength,
     pub version: Option<String>,
     pub protocol: Option<u32>,
+    /// The anchor answers in the place of a daemon that cannot begin; true: and ends.
+    pub anchor: Option<bool>,
 }
 
 /// Where the body ends.
@@ -62,6 +66,8 @@ pub(super) fn read_head(from: &mut impl BufRead) -> io::Result<Head> {
             head.body = BodyLength::Chunked;
         } else if is(crate::wire::VERSION_HEADER) {
             head.version = Some(value.to_owned());
+        } else if is(ANSWER_HEADER) {
+            head.anchor = Some(value == ANSWER_ENDING);
         } else if is(crate::wire::PROTOCOL_HEADER) {
             head.protocol = value.parse().ok();
         }

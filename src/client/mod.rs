@@ -9,12 +9,13 @@ mod connection;
 mod http;
 mod sse;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::anchor;
-use crate::os::{self, Home};
+use crate::os::{self, Home, HomeError};
 use crate::wire::Problem;
 
 pub use connection::understood;
@@ -24,6 +25,9 @@ use connection::Connection;
 
 /// A daemon that does not answer a question within this is stuck.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The daemon of another user is asked a question by the way; what it does not answer within this is not waited for.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +43,21 @@ pub enum ClientError {
     NotStarted {
         /// `PM_HOME`.
         home: PathBuf,
+        /// What to do about it.
+        hint: Option<String>,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The home is not ours.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// Somebody else answers in our place; nothing was sent to them.
+    #[error("the daemon at `{}` runs as {}, not as {}: nothing was sent to it", socket.display(), os::user_name(*owner), os::user_name(os::user_id()))]
+    OtherOwner {
+        /// Its path.
+        socket: PathBuf,
+        /// Whose it is.
+        owner: u32,
     },
     /// The socket is there and does not let us in.
     #[error("cannot connect to the daemon at `{socket}`")]
@@ -49,6 +66,14 @@ pub enum ClientError {
         socket: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The daemon fails again and again before it can answer; the anchor says so in its place.
+    #[error("the daemon cannot begin")]
+    CannotBegin {
+        /// What the daemon said.
+        reason: String,
+        /// The anchor was asked to end: it stops the apps, and leaves.
+        is_ending: bool,
     },
     /// The connection broke before the answer was complete.
     #[error("the daemon went away before it answered")]
@@ -84,15 +109,41 @@ pub struct Client {
     connection: Connection,
 }
 
+/// This process becomes the anchor and, with its daemon, stays in the foreground. Comes back only to say why not.
+pub fn run_in_foreground(home: &Home) -> ClientError {
+    let failed =
+        |error: io::Error| ClientError::NotStarted { home: home.root.clone(), hint: None, source: error.into() };
+    if let Err(error) = home.check_owner() {
+        return error.into();
+    }
+    match os::current_exe() {
+        Ok(exe) => failed(anchor::become_anchor(home, &exe, os::variable("NOTIFY_SOCKET").map(OsString::from))),
+        Err(error) => failed(error),
+    }
+}
+
 impl Client {
     /// Connects to a daemon that runs.
     ///
     /// # Errors
-    /// None does, or it lets us not in.
+    /// No daemon is running, it refused the connection, or it is not ours.
     pub fn connect(home: &Home) -> Result<Self, ClientError> {
+        home.check_owner()?;
+        Self::connect_to(home, os::user_id(), ANSWER_TIMEOUT)
+    }
+
+    /// Connects to the daemon of another user, to ask something that is no secret.
+    ///
+    /// # Errors
+    /// No daemon is running, it refused the connection, or it is not that user's.
+    pub fn look_at(home: &Home, owner: u32) -> Result<Self, ClientError> {
+        Self::connect_to(home, owner, LOOK_TIMEOUT)
+    }
+
+    fn connect_to(home: &Home, owner: u32, timeout: Duration) -> Result<Self, ClientError> {
         let socket = home.socket();
         match os::connect(&socket) {
-            Ok(stream) => Ok(Self { connection: Connection::new(socket, stream, ANSWER_TIMEOUT)? }),
+            Ok(stream) => Ok(Self { connection: Connection::new(socket, stream, owner, timeout)? }),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Err(ClientError::NotRunning { home: home.root.clone() })
             }
@@ -109,9 +160,9 @@ impl Client {
             Err(ClientError::NotRunning { .. }) => {}
             other => return other,
         }
-        let failed = |source| ClientError::NotStarted { home: home.root.clone(), source };
-        let exe = os::current_exe().map_err(|error| failed(error.into()))?;
-        anchor::start(&home.root, &exe).map_err(|error| failed(error.into()))?;
+        let failed = |hint, source| ClientError::NotStarted { home: home.root.clone(), hint, source };
+        let exe = os::current_exe().map_err(|error| failed(None, error.into()))?;
+        anchor::start(home, &exe).map_err(|error| failed(error.hint(), error.into()))?;
         Self::connect(home)
     }
 

@@ -33,7 +33,7 @@ const COMMITS_MAX: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// Started by hand.
-    #[error("`pm daemon run` is started by the anchor process; any other command starts both when needed")]
+    #[error("`--inherited` is for the anchor process only: `pm daemon run` runs anchor and daemon in the foreground")]
     NoAnchor,
     /// The kernel refuses the runtime.
     #[error("cannot create the event loop")]

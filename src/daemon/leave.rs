@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::boot::Daemon;
-use crate::anchor;
+use super::boot::{BootError, Daemon};
+use crate::anchor::{self, BootReport};
 use crate::api::{self, Context, Leave};
 use crate::model::{Actor, Fact, LeftProcess, Progress, Subject};
-use crate::os;
+use crate::os::{self, Home};
 
 /// The anchor starts another daemon after this code (and after any other but 0).
 const NEXT_DAEMON: u8 = 75;
@@ -27,15 +27,13 @@ enum Why {
 }
 
 /// Answers until somebody asks us to leave, then leaves in order: no new questions, last facts, last lines.
-pub(super) async fn serve_until_asked(mut daemon: Daemon) -> u8 {
+pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is_in_foreground: bool) -> u8 {
     let (stop, stopping) = watch::channel(false);
     let serving = match api::serve(daemon.listener, daemon.context.clone(), stopping) {
         Ok(serving) => tokio::spawn(serving),
-        Err(error) => {
-            os::write_stderr(&format!("pm daemon: cannot listen: {error}\n"));
-            return super::FAILED;
-        }
+        Err(source) => return super::failed(report, &BootError::Step { step: "listen", source }),
     };
+    report.ready();
     let why = tokio::select! {
         asked = daemon.leave.recv() => Why::Asked(asked.unwrap_or(Leave::Restart)),
         _signal = daemon.signals.next() => Why::Signal,
@@ -61,7 +59,7 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon) -> u8 {
     let _ = serving.await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.pump.shutdown()).await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.context.events.flush()).await;
-    if needs_anchor {
+    if needs_anchor && !is_in_foreground {
         start_anchor(daemon.lock, &daemon.context.daemon.home);
     }
     code
@@ -81,7 +79,8 @@ fn start_anchor(lock: OwnedFd, home: &Path) {
     drop(lock);
     let started = os::current_exe()
         .map_err(|error| error.to_string())
-        .and_then(|exe| anchor::start(home, &exe).map_err(|error| error.to_string()));
+        // Whoever insisted on this home when we were started did so for our successors, too.
+        .and_then(|exe| anchor::start(&Home::at(home).insisted(true), &exe).map_err(|error| error.to_string()));
     if let Err(error) = started {
         os::write_stderr(&format!("pm daemon: cannot start a new anchor, the next command will: {error}\n"));
     }

@@ -9,31 +9,41 @@ mod leave;
 
 pub use boot::BootError;
 
+use crate::anchor::BootReport;
+
 /// The anchor tries again, later and later.
 const FAILED: u8 = 1;
 
 /// Runs the daemon until it is asked to leave. Started by the anchor only, with its inheritance in place.
 ///
+/// In the foreground somebody waits for the anchor and starts another one, so the daemon does not.
+///
 /// The exit code is the anchor's instruction: 0 = leave too, anything else = start the next daemon.
-pub fn run() -> u8 {
+pub fn run(is_in_foreground: bool) -> u8 {
+    let Some(report) = BootReport::open() else {
+        crate::os::write_stderr(&format!("error: {}\n", BootError::NoAnchor));
+        return FAILED;
+    };
     crate::os::keep_memory_small();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&BootError::Runtime(error)),
+        Err(error) => return failed(report, &BootError::Runtime(error)),
     };
     let booted = runtime.block_on(boot::boot());
     crate::os::forget_first_steps();
     let code = match booted {
-        Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon)),
-        Err(error) => failed(&error),
+        Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon, report, is_in_foreground)),
+        Err(error) => failed(report, &error),
     };
     // The link to the anchor ends with the process and not before: a daemon that closed it is taken for a broken one.
     std::mem::forget(runtime);
     code
 }
 
-/// The anchor has connected our standard error with the daemon's log.
-fn failed(error: &BootError) -> u8 {
-    crate::os::write_stderr(&format!("pm daemon: {}\n", crate::model::with_causes(error)));
+/// The anchor tells the reason to whoever asks, and has connected our standard error with the daemon's log.
+fn failed(report: BootReport, error: &BootError) -> u8 {
+    let reason = crate::model::with_causes(error);
+    crate::os::write_stderr(&format!("pm daemon: {reason}\n"));
+    report.failed(&reason);
     FAILED
 }

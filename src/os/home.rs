@@ -1,15 +1,17 @@
 //! Where everything of one daemon lies: the only place that knows these paths.
 
 use std::ffi::OsString;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::files::create_private_folder;
 use super::surroundings::user_id;
+use super::trust::{Distrust, Trusted, nearest_owner, private_folder};
+use super::user::user_name;
 
 const ROOT_HOME: &str = "/var/lib/pm";
 const ROOT_RUN: &str = "/run/pm";
+/// What `XDG_STATE_HOME` means where it is not set.
+const DEFAULT_STATE: &str = ".local/state";
 
 /// The folders of one daemon. Two homes are two worlds: nothing is shared between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +24,8 @@ pub struct Home {
     pub logs: PathBuf,
     /// What should be, durably.
     pub state: PathBuf,
+    /// Root is to use it although it belongs to somebody else (`--as-root`).
+    pub is_insisted: bool,
 }
 
 /// Why there is no home.
@@ -33,14 +37,19 @@ pub enum HomeError {
     /// `PM_HOME=state` would mean another folder for every shell.
     #[error("PM_HOME is `{0}`, which is not an absolute path")]
     Relative(PathBuf),
-    /// It could not be made or used.
-    #[error("cannot use folder `{path}`")]
-    Folder {
-        /// Which.
+    /// It belongs to another user, who decides what is in it.
+    #[error("`{}` is the home of {}, and you are {}", path.display(), user_name(*owner), user_name(*us))]
+    Foreign {
+        /// `PM_HOME`.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
+        /// Its owner.
+        owner: u32,
+        /// The user that we run as.
+        us: u32,
     },
+    /// A folder could not be made, or others may decide what is in it.
+    #[error(transparent)]
+    Folder(Distrust),
 }
 
 impl Home {
@@ -60,11 +69,22 @@ impl Home {
             None if uid == 0 => PathBuf::from(ROOT_HOME),
             None => folder("XDG_STATE_HOME")
                 .filter(|state| state.is_absolute())
-                .or_else(|| Some(folder("HOME")?.join(".local/state")))
+                .or_else(|| Some(folder("HOME")?.join(DEFAULT_STATE)))
                 .ok_or(HomeError::Unset)?
                 .join("pm"),
         };
         Ok(Self::of_user(&root, uid))
+    }
+
+    /// The home of a user who says nothing about where it is.
+    pub fn default_of(uid: u32, folder: &Path) -> Self {
+        Self::of_user(&if uid == 0 { PathBuf::from(ROOT_HOME) } else { folder.join(DEFAULT_STATE).join("pm") }, uid)
+    }
+
+    /// As `--as-root` says.
+    #[must_use]
+    pub fn insisted(self, is_insisted: bool) -> Self {
+        Self { is_insisted, ..self }
     }
 
     /// The home in this folder.
@@ -79,18 +99,45 @@ impl Home {
             run: if is_roots_default { PathBuf::from(ROOT_RUN) } else { root.join("run") },
             logs: root.join("logs"),
             state: root.join("state"),
+            is_insisted: false,
         }
     }
 
-    /// Makes all folders, for our eyes only.
+    /// Makes all folders, for our eyes only, and makes sure that nobody else decides what they are or what is in them.
     ///
     /// # Errors
-    /// One of them cannot be made, or belongs to somebody else.
+    /// One of them cannot be made; it, or a folder on the way to it, belongs to somebody else or can be written by others.
     pub fn create(&self) -> Result<(), HomeError> {
+        let us = user_id();
+        let is_insisted = self.is_insisted && us == 0;
+        let trusted = Trusted { us, insisted: nearest_owner(&self.root).filter(|_| is_insisted) };
         for path in [&self.root, &self.run, &self.logs, &self.state, &self.notify()] {
-            create_private_folder(path).map_err(|source| HomeError::Folder { path: path.clone(), source })?;
+            private_folder(path, trusted).map_err(|distrust| self.refusal(distrust))?;
         }
         Ok(())
+    }
+
+    /// Whether it is ours to talk to and to start in, as far as one look tells: root needs `--as-root` for the home of
+    /// somebody else, and others have no business there.
+    ///
+    /// # Errors
+    /// It belongs to somebody else.
+    pub fn check_owner(&self) -> Result<(), HomeError> {
+        let us = user_id();
+        match self.owner() {
+            Some(owner) if owner != us && owner != 0 && !(self.is_insisted && us == 0) => {
+                Err(HomeError::Foreign { path: self.root.clone(), owner, us })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The home itself belonging to somebody is the plainest case and gets the plainest words.
+    fn refusal(&self, distrust: Distrust) -> HomeError {
+        match distrust {
+            Distrust::Owner { path, owner, us } if path == self.root => HomeError::Foreign { path, owner, us },
+            other => HomeError::Folder(other),
+        }
     }
 
     /// Held by the anchor for as long as it lives.
@@ -131,6 +178,22 @@ impl Home {
     /// Who owns the home; `None` if it does not exist.
     pub fn owner(&self) -> Option<u32> {
         std::fs::metadata(&self.root).ok().map(|found| found.uid())
+    }
+}
+
+impl HomeError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let (owner, us) = match self {
+            Self::Foreign { owner, us, .. } | Self::Folder(Distrust::Owner { owner, us, .. }) => {
+                (user_name(*owner), *us)
+            }
+            Self::Unset | Self::Relative(_) | Self::Folder(_) => return None,
+        };
+        Some(match us {
+            0 => format!("`sudo -u {owner} pm …` acts as {owner}; with `--as-root` apps start as root from it"),
+            _ => format!("set PM_HOME to a folder of your own, or act as {owner}: `sudo -u {owner} pm …`"),
+        })
     }
 }
 

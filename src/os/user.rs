@@ -157,6 +157,24 @@ fn supplementary_groups(user: &str, gid: u32) -> io::Result<Vec<u32>> {
     Ok(groups_of(&lines(Path::new(GROUP))?, user, gid))
 }
 
+/// Whether this group is this user's own: the user's main group, nobody else's, and without other members. Where that
+/// cannot be told (users that are not in the file), it is not.
+pub fn is_private_group(gid: u32, uid: u32) -> bool {
+    let files = lines(Path::new(PASSWD)).and_then(|users| Ok((users, lines(Path::new(GROUP))?)));
+    files.is_ok_and(|(users, groups)| is_private(&users, &groups, gid, uid))
+}
+
+fn is_private(passwd: &str, group: &str, gid: u32, uid: u32) -> bool {
+    let in_it: Vec<User> = passwd.lines().filter_map(parse_user).filter(|user| user.gid == gid).collect();
+    let mut members = group
+        .lines()
+        .filter_map(parse_group)
+        .filter(|group| group.gid == gid)
+        .flat_map(|group| group.members.split(',').map(str::trim).filter(|member| !member.is_empty()));
+    let is_user = |name: &str| in_it.iter().any(|user| user.name == name);
+    !in_it.is_empty() && in_it.iter().all(|user| user.uid == uid) && members.all(is_user)
+}
+
 fn lines(path: &Path) -> io::Result<String> {
     match read_limited(path, FILE_BYTES_MAX) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
@@ -271,6 +289,19 @@ mod tests {
             let name = line.split(':').next().unwrap();
             assert_eq!(find_user(line, name), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_group_is_private_if_it_has_no_member_but_its_user() {
+        let group = "api:x:1001:\nroot:x:0:api\nseven:x:7:42\n";
+        for (gid, uid, expected) in
+            [(1001, 1001, true), (1001, 0, false), (0, 0, false), (7, 7, true), (50, 1001, false)]
+        {
+            assert_eq!(is_private(USERS, group, gid, uid), expected, "group {gid} and user {uid}");
+        }
+        let shared = format!("{USERS}other:x:1002:1001::/:\n");
+        assert!(!is_private(&shared, group, 1001, 1001), "the main group of two users");
+        assert!(!is_private(USERS, "api:x:1001:www\n", 1001, 1001), "a member that is somebody else");
     }
 
     #[test]

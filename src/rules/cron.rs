@@ -78,7 +78,9 @@ impl CronError {
         match self {
             Self::Fields { found: 7, .. } => "there is no field for the year",
             Self::Fields { .. } => "\"0 3 * * *\" is every night at three, \"*/10 * * * * *\" every ten seconds",
-            Self::Word { word } if word.eq_ignore_ascii_case("@reboot") => "`autostart` starts an app at boot",
+            Self::Word { word } if word.eq_ignore_ascii_case("@reboot") => {
+                "leave it out: what should run is started together with the daemon (after a reboot by the first `pm` command, or by `pm daemon run` in a service unit)"
+            }
             Self::Word { .. } => "\"@daily\" is \"0 0 * * *\"",
             Self::Part { .. } => {
                 "`*`, `5`, `1-5`, `*/15`, `8,12,16`; days also `L`, `15W`; weekdays also `FRI#2`, `FRIL`"

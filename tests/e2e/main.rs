@@ -37,8 +37,10 @@ mod ready;
 
 // ---- by hand
 mod beside_as_the_app;
+mod cannot_begin;
 mod commands_at_once;
 mod escaped;
+mod homes;
 mod hooks;
 mod limits;
 mod memory;
@@ -64,7 +66,9 @@ mod both_killed_starting;
 mod ctrl_c;
 mod daemon_killed;
 mod descriptors;
+mod first_caller;
 mod first_commands;
+mod foreground;
 mod full_disk;
 mod kill_points;
 mod lost_state;

@@ -9,6 +9,7 @@ use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output;
 use crate::cli::session::Session;
+use crate::cli::sudo;
 use crate::model::{AppName, ApplyOptions};
 use crate::wire::{ApplyRequest, PlanAnswer};
 
@@ -97,6 +98,7 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     session.screen.is_quiet = apply.wait.quiet;
     let resolved = file::resolve(session, &apply.file, false, Daemon::MayStart)?;
     let proposed = file::accept(session, resolved.reading)?;
+    sudo::check(&Session::home()?, &proposed.project)?;
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let request = ApplyRequest { proposed, options: apply.options.options() };
     if apply.ask {

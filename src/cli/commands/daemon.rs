@@ -6,7 +6,7 @@ use super::shutdown::wait_for_end;
 use crate::cli::args::{JsonArgs, Verb};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
-use crate::client::Client;
+use crate::client::{self, Client, ClientError};
 use crate::model::Millis;
 use crate::os;
 use crate::wire::DaemonAnswer;
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Daemon {
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Action {
-    /// Run the daemon in the foreground
+    /// Run in the foreground, for a service unit or a container; SIGTERM stops the apps, then ends
     Run,
     /// Show whether it runs, since when, where
     Status(JsonArgs),
@@ -42,17 +42,23 @@ impl Verb for Daemon {
   pm daemon restart       after an update; apps run on
   pm daemon stop
 
-The first command that needs the daemon starts it.";
+  pm daemon run           the main process of a service unit (Type=notify, KillMode=process) or a container
+
+The first command that needs the daemon starts it in the background.";
 
     fn run(self, session: &mut Session) -> Ending {
         match self.action {
-            // The thin binary hands this over before any argument is looked at.
-            Action::Run => Err(CommandError::new(Code::Usage, "`pm daemon run` takes no further arguments")),
+            Action::Run => run(),
             Action::Status(json) => status(session, json),
             Action::Restart(json) => restart(session, json),
             Action::Stop(json) => stop(session, json),
         }
     }
+}
+
+/// This process becomes the anchor.
+fn run() -> Ending {
+    Err(client::run_in_foreground(&Session::home()?).into())
 }
 
 fn status(session: &mut Session, json: JsonArgs) -> Ending {
@@ -101,6 +107,7 @@ fn restart(session: &mut Session, json: JsonArgs) -> Ending {
         // Refused or broken in between: the old one has left, the new one is not there yet.
         match Client::connect(&home).and_then(|mut client| client.daemon()) {
             Ok(answer) if answer.pid != old.pid => return show(session, json, &answer),
+            Err(error @ ClientError::CannotBegin { .. }) => return Err(error.into()),
             Ok(_) | Err(_) => os::pause(LOOK_EVERY),
         }
     }

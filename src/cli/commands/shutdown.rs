@@ -6,11 +6,12 @@ use crate::cli::args::Verb;
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
+use crate::client::ClientError;
 use crate::model::Millis;
 use crate::os::{self, Home, Lock};
 
 /// Daemon and anchor end within this once no app is left.
-const PATIENCE: Millis = Millis::seconds(10);
+const PATIENCE: Millis = Millis::seconds(15);
 /// How often is looked whether they have.
 const LOOK_EVERY: Millis = Millis(2);
 
@@ -36,7 +37,12 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
             session.screen.note("no daemon is running: nothing to stop")?;
             return Ok(Code::Ok);
         };
-        let messages = client.shut_down()?;
+        let messages = match client.shut_down() {
+            Err(ClientError::CannotBegin { reason, is_ending: true }) => {
+                return without_daemon(session, &home, &reason);
+            }
+            other => other?,
+        };
         let closing = Closing { failures_only: true, ..Closing::default() };
         let code = change::follow_and_close(session, messages, &self.wait, None, closing)?;
         if !self.wait.detach {
@@ -44,6 +50,16 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
         }
         Ok(code)
     }
+}
+
+/// The anchor stops the apps itself: SIGTERM to all at once, SIGKILL ten seconds later.
+fn without_daemon(session: &mut Session, home: &Home, reason: &str) -> Ending {
+    session.screen.note(&format!("warning: the daemon cannot begin: {reason}"))?;
+    wait_for_end(home)?;
+    session.screen.note(
+        "the apps are stopped, all at once, and the anchor has ended; this is not remembered: once a daemon can begin, they are started again",
+    )?;
+    Ok(Code::Ok)
 }
 
 /// The anchor holds the lock of the home for as long as it lives.

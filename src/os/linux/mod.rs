@@ -1,5 +1,6 @@
 //! What only Linux has: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
 
+mod attributes;
 mod census;
 mod cgroup;
 mod descriptors;
@@ -20,6 +21,7 @@ mod proc;
 mod process_limits;
 mod reaper;
 mod rights;
+mod service;
 mod side_command;
 mod signals;
 mod spawn;
@@ -27,6 +29,7 @@ mod stack;
 mod tree;
 mod usage;
 
+pub use attributes::{lay_down_attributes, wait_for_children};
 pub use census::{Seen, is_another_daemon, is_our_program, linked_children, processes_of_home, unknown_children};
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
@@ -54,6 +57,7 @@ pub use proc::{
 };
 pub use process_limits::{EXEC_BYTES_MAX, exec_limits, limits_of_children, open_files_max};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
+pub use service::{become_service, tell_service_manager};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use spawn::{

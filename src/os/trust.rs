@@ -1,0 +1,226 @@
+//! Whether only we (and root) decide what a path leads to: every folder on the way to it is opened and looked at.
+//!
+//! The rule is the one of `StrictModes` in `sshd_config(5)`: a folder that somebody else owns or may write can be swapped
+//! for another one at any moment, and so can everything below it. Once no step of the way is of that kind, the path means
+//! the same thing tomorrow.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use super::errno::{checked, checked_size};
+use super::user::{is_private_group, user_name};
+
+/// More links in one path are a loop (`ELOOP`, as in `path_resolution(7)`).
+const LINKS_MAX: usize = 40;
+const WRITABLE_BY_OTHERS: u32 = 0o002;
+const WRITABLE_BY_GROUP: u32 = 0o020;
+const STICKY: u32 = 0o1000;
+
+/// Who may own a folder of ours, besides root.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Trusted {
+    /// The user that we run as.
+    pub us: u32,
+    /// Somebody else whose folder is to be used all the same.
+    pub insisted: Option<u32>,
+}
+
+/// Why a path cannot be relied upon. The text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Distrust {
+    /// Somebody else decides what is in it.
+    #[error("`{}` belongs to {}, not to {}", path.display(), user_name(*owner), user_name(*us))]
+    Owner {
+        /// The folder or link.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The user that we run as.
+        us: u32,
+    },
+    /// Somebody else may put things into it.
+    #[error("`{}` can be written by others (mode {:04o}): `chmod go-w {}` ends that", path.display(), mode & 0o7777, path.display())]
+    Writable {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It cannot be made or opened.
+    #[error("cannot use folder `{}`", path.display())]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+/// Makes the folder (0700, and those above it) where it is missing, and makes sure that nobody but the trusted can change
+/// what it is or what is in it. Sticky folders on the way (`/tmp`) are fine: what lies in them can be removed by its owner
+/// only.
+pub(super) fn private_folder(path: &Path, trusted: Trusted) -> Result<(), Distrust> {
+    let mut walk = Walk::begin(path, trusted)?;
+    while let Some(name) = walk.left.pop_front() {
+        walk.step(&name)?;
+    }
+    walk.check_last()
+}
+
+/// The user who owns this path or, where it does not exist, the nearest folder above it.
+pub(super) fn nearest_owner(path: &Path) -> Option<u32> {
+    path.ancestors()
+        .find_map(|path| std::fs::metadata(path).ok())
+        .map(|found| std::os::unix::fs::MetadataExt::uid(&found))
+}
+
+struct Walk {
+    trusted: Trusted,
+    /// The owner of `/`: root, or what root looks like from within a user namespace. Who owns `/` decides everything.
+    system: u32,
+    at: OwnedFd,
+    path: PathBuf,
+    left: VecDeque<OsString>,
+    links: usize,
+}
+
+impl Walk {
+    fn begin(path: &Path, trusted: Trusted) -> Result<Self, Distrust> {
+        let root = PathBuf::from("/");
+        let unusable = |source| Distrust::Unusable { path: PathBuf::from("/"), source };
+        let at = open_at(libc::AT_FDCWD, OsStr::new("/")).map_err(unusable)?;
+        let system = look(&at).map_err(unusable)?.st_uid;
+        let mut walk = Self { trusted, system, at, path: root, left: VecDeque::new(), links: 0 };
+        walk.enqueue(path)?;
+        Ok(walk)
+    }
+
+    /// What is left begins with these steps; an absolute path begins at `/`.
+    fn enqueue(&mut self, path: &Path) -> Result<(), Distrust> {
+        if path.is_absolute() {
+            self.path = PathBuf::from("/");
+            self.at = open_at(libc::AT_FDCWD, OsStr::new("/")).map_err(|source| self.unusable(source))?;
+        }
+        for component in path.components().rev() {
+            match component {
+                Component::Normal(name) => self.left.push_front(name.to_owned()),
+                Component::ParentDir => self.left.push_front(OsString::from("..")),
+                Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the folder that was reached (it is one on the way, then) for what has this name in it.
+    fn step(&mut self, name: &OsStr) -> Result<(), Distrust> {
+        self.check_on_the_way()?;
+        let path =
+            if name == ".." { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.join(name) };
+        let unusable = |source| Distrust::Unusable { path: path.clone(), source };
+        let next = match open_at(self.at.as_raw_fd(), name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_at(&self.at, name).map_err(unusable)?;
+                open_at(self.at.as_raw_fd(), name).map_err(unusable)?
+            }
+            opened => opened.map_err(unusable)?,
+        };
+        let found = look(&next).map_err(unusable)?;
+        match found.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => {
+                (self.at, self.path) = (next, path);
+                Ok(())
+            }
+            libc::S_IFLNK => {
+                self.check_owner(&path, found.st_uid)?;
+                self.links += 1;
+                if self.links > LINKS_MAX {
+                    return Err(unusable(io::Error::from_raw_os_error(libc::ELOOP)));
+                }
+                let target = target_of(&next).map_err(unusable)?;
+                self.enqueue(&target)
+            }
+            _ => Err(unusable(io::Error::from(io::ErrorKind::NotADirectory))),
+        }
+    }
+
+    fn check_on_the_way(&self) -> Result<(), Distrust> {
+        let found = look(&self.at).map_err(|source| self.unusable(source))?;
+        if found.st_uid != self.system {
+            self.check_owner(&self.path, found.st_uid)?;
+        }
+        let is_ours_alone = found.st_mode & (WRITABLE_BY_OTHERS | WRITABLE_BY_GROUP) == WRITABLE_BY_GROUP
+            && is_private_group(found.st_gid, found.st_uid);
+        if found.st_mode & STICKY != 0 || is_ours_alone { Ok(()) } else { self.check_mode(found.st_mode) }
+    }
+
+    fn check_last(&self) -> Result<(), Distrust> {
+        let found = look(&self.at).map_err(|source| self.unusable(source))?;
+        self.check_owner(&self.path, found.st_uid)?;
+        self.check_mode(found.st_mode)
+    }
+
+    fn check_owner(&self, path: &Path, owner: u32) -> Result<(), Distrust> {
+        let Trusted { us, insisted } = self.trusted;
+        if owner == 0 || owner == us || insisted == Some(owner) {
+            return Ok(());
+        }
+        Err(Distrust::Owner { path: path.to_owned(), owner, us })
+    }
+
+    fn check_mode(&self, mode: u32) -> Result<(), Distrust> {
+        if mode & (WRITABLE_BY_OTHERS | WRITABLE_BY_GROUP) == 0 {
+            return Ok(());
+        }
+        Err(Distrust::Writable { path: self.path.clone(), mode })
+    }
+
+    fn unusable(&self, source: io::Error) -> Distrust {
+        Distrust::Unusable { path: self.path.clone(), source }
+    }
+}
+
+/// A handle on whatever has this name, a link itself included; nothing in it is touched.
+fn open_at(folder: RawFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let name = CString::new(name.as_bytes())?;
+    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the name is null-terminated.
+    let opened = checked(unsafe { libc::openat(folder, name.as_ptr(), flags) })?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+}
+
+/// That somebody else was faster is as good.
+fn make_at(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    let name = CString::new(name.as_bytes())?;
+    // SAFETY: the name is null-terminated.
+    match checked(unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), 0o700) }) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn look(fd: &OwnedFd) -> io::Result<libc::stat> {
+    // SAFETY: an all-zero `stat` is valid, and the kernel fills it in.
+    let mut found: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: `found` is valid for writing.
+    checked(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut found) })?;
+    Ok(found)
+}
+
+/// Where a link leads that was opened itself (`readlinkat(2)` with an empty path).
+fn target_of(link: &OwnedFd) -> io::Result<PathBuf> {
+    let mut target = vec![0_u8; libc::PATH_MAX.unsigned_abs() as usize];
+    let place = target.as_mut_ptr().cast();
+    // SAFETY: `place` is valid for so many bytes.
+    let length = checked_size(unsafe { libc::readlinkat(link.as_raw_fd(), c"".as_ptr(), place, target.len()) })?;
+    target.truncate(length);
+    Ok(PathBuf::from(OsString::from_vec(target)))
+}
+
+#[cfg(test)]
+#[path = "trust_tests.rs"]
+mod tests;
