@@ -179,6 +179,13 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
             continue;
         }
         let files = matching(values.world, cwd, &pattern);
+        if let Some([only]) = files.as_deref()
+            && values.world.look(only) == Look::Other
+        {
+            let message = format!("`restart_on`: `{}` is not a file", only.display());
+            values.error(code::GLOB, span, message).hint("only files are compared by what they hold");
+            continue;
+        }
         let Some(files) = files.filter(|files| found.len() + files.len() <= RESTART_ON_FILES_MAX) else {
             let message =
                 format!("`restart_on`: `{pattern}` matches more than {RESTART_ON_FILES_MAX} files or folders");
@@ -219,7 +226,7 @@ fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<P
     // A folder stands for everything in it.
     let rest = if rest.is_empty() { "**".to_owned() } else { rest.join("/") };
     match world.look(&start) {
-        Look::File { .. } => return Some(vec![start]),
+        Look::File { .. } | Look::Other => return Some(vec![start]),
         Look::Folder => {}
         _ => return Some(Vec::new()),
     }
@@ -235,7 +242,11 @@ fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<P
             if is_folder && !is_usual {
                 folders.push((folder.join(&name), path));
             } else if !is_folder && fast_glob::glob_match(&rest, &path) {
-                files.push(folder.join(&name));
+                let file = folder.join(&name);
+                // Pipes and sockets hold nothing that could be compared.
+                if world.look(&file) != Look::Other {
+                    files.push(file);
+                }
             }
         }
     }

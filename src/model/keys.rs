@@ -121,7 +121,7 @@ keys! {
         "Laid over the app when the profile is chosen (`--profile NAME`); any key except `name` and `profiles`.",
         "profiles.production = { instances = \"max\" }";
     env_file Respawn built "path, { path, required }, or a list of them", "none",
-        "Files with `KEY=value` lines, below `env`; relative to the file. A missing one is an error unless `required = false`.",
+        "Files with `KEY=value` lines, below `env`; relative to the file. A missing one is an error unless `required = false`. A pipe (`<(…)`, a password manager's) is read to its end, once per command.",
         "env_file = \".env\"";
     inherit Respawn built "list of names or globs", "none",
         "Variables taken from the shell that applies, recorded then; below `env_file`.",

@@ -12,6 +12,7 @@ mod clock;
 mod code;
 #[cfg(target_os = "linux")]
 mod command;
+mod contents;
 mod errno;
 mod files;
 mod foreground;
@@ -37,6 +38,7 @@ pub use clock::{now, pause, wall};
 pub use code::forget_first_steps;
 #[cfg(target_os = "linux")]
 pub use command::{CommandEnd, CommandLine, run_command};
+pub use contents::read_contents;
 pub use errno::is_passing;
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,

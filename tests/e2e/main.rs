@@ -63,6 +63,7 @@ mod kill_points;
 mod lost_state;
 mod many_commands;
 mod permissions;
+mod pipes;
 mod socket_left_over;
 mod state_truncated;
 
