@@ -106,6 +106,8 @@ pub(super) fn resolve(
     let Some(profile) = remembered(&projects.unwrap_or_default(), &reading, &paths) else {
         return Ok(Resolved { reading, client, profile: None });
     };
+    // A large one need not be held twice.
+    drop(reading);
     options.profile = Profile::Remembered(profile.clone());
     let reading = ecosystem::read(&files, &options, &machine);
     Ok(Resolved { reading, client, profile: Some(profile) })

@@ -33,7 +33,9 @@ pub use app::{
     App, Condition, Kind, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run,
     StopPolicy, StopScope, Template,
 };
-pub use desired::{Change, Declared, Desired, Environment, Form, Origin, Project, Proposed, Standing, Update};
+pub use desired::{
+    Change, Declared, Desired, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Standing, Update,
+};
 pub use digest::Digest;
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, Stream, Subject};

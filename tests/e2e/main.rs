@@ -12,6 +12,7 @@ mod support;
 // ---- one file says what runs
 mod apply;
 mod bad_files;
+mod bounded;
 mod delete_and_prune;
 mod dependency_order;
 mod examples;

@@ -121,7 +121,9 @@ fn devices_folders_and_sockets_are_bounded_or_refused() {
         sandbox.pm(&["check", &sandbox.path(file).display().to_string()]).code(65).says(&[file, words]);
     }
     // A pipe without a name has no format, and no folder that paths could be relative to.
-    sandbox.pm(&["apply", "/dev/stdin"]).code(65).says(&["/dev/stdin", "format"]);
+    let writer = serve_once(&fifo(&sandbox, "nameless"), "project = \"shop\"\n");
+    sandbox.pm(&["apply", "nameless"]).code(65).says(&["nameless", "format"]);
+    writer.join().unwrap();
     // The usual way to say "no file".
     sandbox.ecosystem(&format!("{READER}env_file = \"/dev/null\"\n"));
     sandbox.pm(&["check"]).ok();
