@@ -28,7 +28,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, Held};
+pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, HELD_SOCKET_FILE, Held};
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::Mirror;
 pub use protocol::Refusal;

@@ -42,6 +42,8 @@ pub struct LiveInstance {
     pub status: Option<String>,
     /// The hook that its start or its stop waits for.
     pub hook: Option<HookUnderWay>,
+    /// Nobody can connect to one of its sockets. Only known where it was looked for.
+    pub is_unreachable: bool,
 }
 
 /// A hook that a start or a stop waits for.

@@ -53,17 +53,17 @@ pub use limits::{FileLimit, lower_own_oom_score, raise_file_limit};
 pub use linux::{
     Datagram, Dead, ExecPlan, ExitWatch, FolderChange, FolderEvent, FolderSignal, FolderWatch, Groups, Heir, HeldAt,
     Helper, Identity, InputWatch, Leftover, ListenerLookup, Mailbox, Output, PASSED_MAX, Parent, PidFd, Poller,
-    ProcStat, Ready, SEAT_NUMBERS, SharedMemory, ShutdownSignals, SignalFd, SocketHolder, SpawnFailed, UNKNOWN_STATUS,
-    Waker, adopt, become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above,
-    cpu_of, cpu_of_all, descendants, drop_datagram, exit_of, exit_of_zombie, helper_output, is_remote,
-    keep_across_exec, leave_session, leftovers, listener_inodes, memory_of, memory_of_all, move_above, name_process,
-    next_dead_child, oom_kills, open_channel, open_notify_socket, open_null, output_pipe, own_pid, packet_pair,
-    parent_pid, peek_channel, peek_datagram, pipe_inode, pipe_of_process, place, proc_stat, process_name, reap,
-    reap_exit, receive_packet, say_on_channel, send_packet, sessions, set_child_oom_score, signal_child, socket_holder,
-    spawn, start_ticks, take_from_channel, take_seats, ticks_now, trees, variables_of, wait_readable, wait_writable,
-    watch_limit,
+    ProcStat, Ready, SEAT_NUMBERS, SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder,
+    SpawnFailed, UNKNOWN_STATUS, Waker, adopt, become_subreaper, belongs_to_tree, boot_id, children_of,
+    close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants, drop_datagram, exit_of, exit_of_zombie,
+    helper_output, is_remote, keep_across_exec, leave_session, leftovers, listener_inodes, memory_of, memory_of_all,
+    move_above, name_process, next_dead_child, oom_kills, open_channel, open_notify_socket, open_null, output_pipe,
+    own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode, pipe_of_process, place, proc_stat,
+    process_name, reap, reap_exit, receive_packet, say_on_channel, send_packet, sessions, set_child_oom_score,
+    signal_child, socket_holder, socket_inode, sockets_at_path, spawn, start_ticks, take_from_channel, take_seats,
+    ticks_now, tree_holds, trees, variables_of, wait_readable, wait_writable, watch_limit,
 };
-pub use listen::{listen_at, listens_at, stop_listening, tcp_address_of};
+pub use listen::{Listening, is_listening, listen_at, listens_at, reset_socket, stop_listening, tcp_address_of};
 pub use lock::Lock;
 pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
 pub use process::set_up_process;

@@ -39,9 +39,10 @@ impl Execution {
     }
 
     /// The slots that an earlier daemon has replaced, and those that are still to be: their process is not of the
-    /// declared form. A process that only follows the renewal of another app is of that form and meant all the same.
+    /// declared form. A process that only follows the renewal of another app, or that nobody can connect to, is of that
+    /// form and meant all the same.
     async fn split(&self, operation: &Operation, declared: &Declared, slots: &[u32]) -> (Vec<u32>, Vec<u32>) {
-        let is_renewal = |reason: &Reason| matches!(reason, Reason::DependencyRestarted { .. });
+        let is_renewal = |reason: &Reason| matches!(reason, Reason::DependencyRestarted { .. } | Reason::Unreachable);
         if operation.reasons.iter().any(is_renewal) {
             return (Vec::new(), slots.to_vec());
         }

@@ -186,7 +186,7 @@ impl Loop {
     }
 
     async fn plan(&self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
-        let live = self.surroundings.supervisor.live().await;
+        let live = self.surroundings.supervisor.live_with_sockets().await;
         let desired = self.current();
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
@@ -201,7 +201,7 @@ impl Loop {
         options: &ApplyOptions,
         by: Actor,
     ) -> Result<Accepted, ReconcileError> {
-        let live = self.surroundings.supervisor.live().await;
+        let live = self.surroundings.supervisor.live_with_sockets().await;
         let desired = self.current();
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);

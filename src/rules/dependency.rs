@@ -97,6 +97,7 @@ mod tests {
             trouble: None,
             status: None,
             hook: None,
+            is_unreachable: false,
         }
     }
 

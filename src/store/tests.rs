@@ -365,7 +365,10 @@ fn whatever_becomes_of_the_files_the_newest_state_is_used_and_a_loss_is_told() {
                 let in_journal = batches(journal.as_deref(), &lengths, &whole);
                 let in_copy = batches(copy.as_deref(), &lengths, &whole);
                 let (best, made) = (in_journal.max(in_copy), in_journal.max(in_copy).max(head_seq));
-                let expected = if best == 0 { Desired::default() } else { states[best as usize - 1].clone() };
+                let expected = match usize::try_from(best).unwrap() {
+                    0 => Desired::default(),
+                    best => states[best - 1].clone(),
+                };
                 let (_, desired, troubles) = open(&folder);
                 assert_eq!(desired, expected, "{case}");
 

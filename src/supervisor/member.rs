@@ -153,6 +153,11 @@ impl Member {
         }
     }
 
+    /// Whether it may have a process.
+    pub fn is_up(&self) -> bool {
+        self.process.is_some() || self.machine.phase(self.pid()).is_alive()
+    }
+
     /// As observers see it. The spec is the one that the process was really started with, except for what is
     /// followed while it lives.
     pub fn live(&self) -> LiveInstance {
@@ -171,6 +176,7 @@ impl Member {
             trouble: self.machine.trouble.clone(),
             status: self.status.clone(),
             hook: self.machine.hook_under_way(),
+            is_unreachable: false,
         }
     }
 }

@@ -238,6 +238,20 @@ impl Supervisor {
         self.world.listeners.close(&self.world.anchor, addresses);
     }
 
+    /// What is, now, with a look at whether anybody can connect to the sockets of apps.
+    pub async fn live_with_sockets(&self) -> Arc<Live> {
+        let live = self.live().await;
+        let unreachable = self.world.listeners.unreachable(&live);
+        if unreachable.is_empty() {
+            return live;
+        }
+        let mut live = (*live).clone();
+        for id in unreachable {
+            live.instances.entry(id).and_modify(|instance| instance.is_unreachable = true);
+        }
+        Arc::new(live)
+    }
+
     /// Which of these limits cannot be had on this machine, and why.
     pub fn missing_limits(&self, limits: &Limits) -> Option<String> {
         self.world.missing_limits(limits)

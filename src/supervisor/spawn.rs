@@ -12,8 +12,8 @@ use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
-use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream};
-use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
+use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, Run, SpawnError, SpawnStage, Stream};
+use crate::os::{self, ExecPlan, Identity, Output, PidFd, SocketAccess, SpawnFailed, User};
 use crate::rules::{self, Place};
 
 /// How long a restart waits for the journal; only a disk that hangs takes longer.
@@ -76,7 +76,9 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
     let program = find(&argv.words[0], cwd, &env)?;
     let output = outputs(world, job)?;
     let listen = &job.launch.spec.run.listen;
-    let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen).map_err(|why| not_listening(&why))?;
+    let access = socket_access(&job.launch.spec.run, user.as_ref())?;
+    let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
+    let handover = handover.map_err(|why| not_listening(&why))?;
     let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     env.extend(handover.variables);
@@ -246,14 +248,32 @@ pub(super) fn wanted_user(job: &SpawnJob) -> Result<Option<WantedUser>, SpawnFai
     };
     let unknown = || refused(SpawnStage::User, name, "there is no such user");
     let user = os::user_named(name).map_err(|error| failed(SpawnStage::User, name, &error))?.ok_or_else(unknown)?;
-    let gid = match &run.group {
-        None => user.gid,
-        Some(group) => os::group_id(group)
-            .map_err(|error| failed(SpawnStage::User, group, &error))?
-            .ok_or_else(|| refused(SpawnStage::User, group, "there is no such group"))?,
-    };
+    let gid = run.group.as_deref().map_or(Ok(user.gid), group_named)?;
     let groups = os::supplementary_groups(&user.name, gid).map_err(|error| failed(SpawnStage::User, name, &error))?;
     Ok(Some(WantedUser { identity: Identity { uid: user.uid, gid, groups }, user }))
+}
+
+fn group_named(group: &str) -> Result<u32, SpawnFailure> {
+    os::group_id(group)
+        .map_err(|error| failed(SpawnStage::User, group, &error))?
+        .ok_or_else(|| refused(SpawnStage::User, group, "there is no such group"))
+}
+
+/// Who may connect to the Unix sockets of an app: what is declared, else its own user and group.
+fn socket_access(run: &Run, wanted: Option<&WantedUser>) -> Result<SocketAccess, SpawnFailure> {
+    let defaults = SocketAccess::default();
+    let user = match run.socket_user.as_deref() {
+        Some(name) => {
+            let user = os::user_named(name).map_err(|error| failed(SpawnStage::User, name, &error))?;
+            Some(user.ok_or_else(|| refused(SpawnStage::User, name, "there is no such user"))?.uid)
+        }
+        None => wanted.map(|wanted| wanted.identity.uid),
+    };
+    let group = match run.socket_group.as_deref() {
+        Some(name) => Some(group_named(name)?),
+        None => wanted.map(|wanted| wanted.identity.gid),
+    };
+    Ok(SocketAccess { mode: run.socket_mode.unwrap_or(defaults.mode), user, group })
 }
 
 pub(super) fn environment(world: &World, job: &SpawnJob, wanted: Option<&WantedUser>, cookie: &str) -> Environment {

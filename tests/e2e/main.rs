@@ -65,6 +65,7 @@ mod lost_state;
 mod many_commands;
 mod permissions;
 mod pipes;
+mod socket_files;
 mod socket_left_over;
 mod state_truncated;
 

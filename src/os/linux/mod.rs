@@ -16,6 +16,7 @@ mod proc;
 mod reaper;
 mod side_command;
 mod signals;
+mod socket_file;
 mod spawn;
 mod stack;
 mod tree;
@@ -27,7 +28,8 @@ pub use exit_watch::{ExitWatch, InputWatch};
 pub use heir::Heir;
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
-    HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
+    HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder, socket_inode,
+    sockets_at_path, tree_holds,
 };
 pub use memory::SharedMemory;
 pub use messages::{
@@ -45,6 +47,7 @@ pub use proc::{
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
+pub use socket_file::{SocketAccess, SocketFile, bind_closed};
 pub use spawn::{
     ExecPlan, Identity, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, set_child_oom_score, spawn, take_seats,
 };

@@ -184,6 +184,7 @@ impl World {
                 trouble: None,
                 status: None,
                 hook: None,
+                is_unreachable: false,
             };
             self.live.instances.insert(app.instance(*slot), instance);
         }

@@ -201,6 +201,7 @@ proptest! {
             trouble: None,
             status: None,
             hook: None,
+            is_unreachable: false,
             force_kills: 0,
         };
         world.live.instances.insert(other.clone(), stranger.clone());
