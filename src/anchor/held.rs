@@ -17,6 +17,8 @@ pub const HELD_CHANNEL: u32 = 4;
 
 /// The socket that a process notifies us by; the key is row and generation.
 pub const HELD_NOTIFY: u32 = 5;
+/// The file of a listening Unix socket; the key is that of the socket.
+pub const HELD_SOCKET_FILE: u32 = 6;
 
 /// One held descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -21,7 +21,7 @@ use crate::wire::{
 pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let selection = Selection::from_query(&query)?;
-    let live = context.supervisor.live().await;
+    let live = context.supervisor.live_with_sockets().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
@@ -40,7 +40,7 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let selection = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
-    let live = context.supervisor.live().await;
+    let live = context.supervisor.live_with_sockets().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
@@ -21,12 +21,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::{Context, answer, apps, change, cron, daemon, environment, events, logs, rollouts};
-use crate::model::Actor;
+use crate::model::{Actor, PROPOSED_BYTES_MAX};
 use crate::os;
 use crate::wire::{self, Problem, ProblemCode};
 
-/// Largest request body: a resolved file of thousands of apps.
-const BODY_BYTES_MAX: usize = 32 << 20;
+/// Largest request body: a resolved file of thousands of apps, and what is said beside it.
+const BODY_BYTES_MAX: usize = PROPOSED_BYTES_MAX + (4 << 20);
 /// A request head that is not complete by then is given up.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long answers in flight may take once the daemon leaves.
@@ -131,7 +131,7 @@ async fn converse(stream: UnixStream, permit: OwnedSemaphorePermit, router: Rout
                 Ok(actor) => {
                     request.extensions_mut().insert(actor);
                     let Ok(response) = inner.call(request).await;
-                    response
+                    in_our_words(response)
                 }
                 Err(problem) => answer::problem(&problem),
             };
@@ -166,6 +166,15 @@ fn admit(stream: &UnixStream) -> Result<Actor, Problem> {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }
     Ok(Actor { uid, name: os::user_name(uid).into() })
+}
+
+/// The router's own refusal of a body is plain text.
+fn in_our_words(response: Response) -> Response {
+    if response.status() != StatusCode::PAYLOAD_TOO_LARGE {
+        return response;
+    }
+    let mib = BODY_BYTES_MAX >> 20;
+    answer::problem(&Problem::new(ProblemCode::TooLarge, format!("the request is larger than {mib} MiB")))
 }
 
 /// Every answer says which daemon gave it.

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::fail::{Code, CommandError};
 use super::session::{self, Session};
-use super::surroundings::{self, Machine};
+use super::surroundings::{Machine, Pipes};
 use crate::client::Client;
-use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile};
+use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile, Surroundings as _};
 use crate::model::{Origin, ProjectName, Proposed};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
@@ -85,8 +85,8 @@ pub(super) fn resolve(
     } else {
         named
     };
-    let files = paths.iter().map(|path| load(path)).collect::<Result<Vec<_>, _>>()?;
-    let machine = Machine::new();
+    let machine = Machine::new(&session.pipes);
+    let files = paths.iter().map(|path| load(path, &machine)).collect::<Result<Vec<_>, _>>()?;
     let mut options = ReadOptions {
         profile: Profile::choose(args.profile.as_deref(), None),
         vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -106,6 +106,8 @@ pub(super) fn resolve(
     let Some(profile) = remembered(&projects.unwrap_or_default(), &reading, &paths) else {
         return Ok(Resolved { reading, client, profile: None });
     };
+    // A large one need not be held twice.
+    drop(reading);
     options.profile = Profile::Remembered(profile.clone());
     let reading = ecosystem::read(&files, &options, &machine);
     Ok(Resolved { reading, client, profile: Some(profile) })
@@ -162,8 +164,8 @@ pub(super) fn show(
     Ok(session.screen.note(text.trim_end())?)
 }
 
-fn load(path: &Path) -> Result<SourceFile, CommandError> {
-    match surroundings::read(path, FILE_BYTES_MAX) {
+fn load(path: &Path, machine: &Machine<'_>) -> Result<SourceFile, CommandError> {
+    match machine.read(path, FILE_BYTES_MAX) {
         Ok(text) => Ok(SourceFile { path: path.to_owned(), text }),
         Err(why) => Err(CommandError::new(Code::File, format!("cannot read `{}`: {why}", path.display()))),
     }
@@ -210,7 +212,8 @@ pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value]) -> Reading {
     let document = serde_json::json!({ "project": "by-hand", "apps": apps });
     let path = folder.join("command-line.json");
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
-    let mut reading = ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &Machine::new());
+    let mut reading =
+        ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &Machine::new(&Pipes::default()));
     if let Some(proposed) = &mut reading.proposed {
         proposed.project = ProjectName::nobody();
         proposed.origin = Origin { is_named: true, ..Origin::default() };

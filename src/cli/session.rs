@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::fail::{CommandError, Ending};
 use super::output::Screen;
+use super::surroundings::Pipes;
 use crate::client::{Client, ClientError};
 use crate::os::{self, Home};
 use crate::wire;
@@ -27,11 +28,13 @@ pub(super) fn is_insisted() -> bool {
 pub(super) struct Session {
     /// The only way to the terminal.
     pub screen: Screen,
+    /// What was read from pipes.
+    pub pipes: Pipes,
 }
 
 impl Session {
     pub(super) fn new() -> Self {
-        Self { screen: Screen::new() }
+        Self { screen: Screen::new(), pipes: Pipes::default() }
     }
 
     /// Where this user's daemon lives.

@@ -1,27 +1,54 @@
 //! What an ecosystem file may refer to: this machine, as this person sees it.
 
-use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::ecosystem::{Look, NoAccount, Surroundings, Unreadable};
 use crate::model::ExecLimits;
 use crate::os::{self, AccountError};
 
+/// How long all pipes that one reading of the files needs may take together: long enough to ask a person for consent.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What pipes and devices held, for as long as a command runs: they can be read only once.
+#[derive(Debug, Default)]
+pub(super) struct Pipes(RefCell<HashMap<PathBuf, Result<Vec<u8>, Unreadable>>>);
+
 /// This machine.
-pub(super) struct Machine {
+pub(super) struct Machine<'a> {
     variables: BTreeMap<String, String>,
+    pipes: &'a Pipes,
+    patience: Cell<Duration>,
 }
 
-impl Machine {
-    pub(super) fn new() -> Self {
-        Self { variables: os::environment() }
+impl<'a> Machine<'a> {
+    /// What could not be read from a pipe is tried again, once.
+    pub(super) fn new(pipes: &'a Pipes) -> Self {
+        pipes.0.borrow_mut().retain(|_, contents| contents.is_ok());
+        Self { variables: os::environment(), pipes, patience: Cell::new(PATIENCE) }
+    }
+
+    fn read_pipe(&self, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
+        if let Some(known) = self.pipes.0.borrow().get(path) {
+            return known.clone();
+        }
+        let began = Instant::now();
+        let contents = os::read_contents(path, bytes_max, self.patience.get()).map_err(|error| unreadable(&error));
+        self.patience.set(self.patience.get().saturating_sub(began.elapsed()));
+        self.pipes.0.borrow_mut().insert(path.to_owned(), contents.clone());
+        contents
     }
 }
 
-impl Surroundings for Machine {
+impl Surroundings for Machine<'_> {
     fn read(&self, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
-        read(path, bytes_max)
+        match os::file_kind(path) {
+            Ok(os::FileKind::Other) => self.read_pipe(path, bytes_max),
+            _ => os::read_contents(path, bytes_max, PATIENCE).map_err(|error| unreadable(&error)),
+        }
     }
 
     fn look(&self, path: &Path) -> Look {
@@ -76,11 +103,16 @@ impl Surroundings for Machine {
     }
 }
 
-/// A file of at most `bytes_max` bytes.
-pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
-    os::read_limited(path, bytes_max).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Unreadable::Missing,
-        ErrorKind::FileTooLarge => Unreadable::TooLarge,
-        _ => Unreadable::Refused(error.to_string()),
-    })
+fn unreadable(error: &io::Error) -> Unreadable {
+    let words = match error.kind() {
+        ErrorKind::NotFound => return Unreadable::Missing,
+        ErrorKind::FileTooLarge => return Unreadable::TooLarge,
+        ErrorKind::TimedOut => {
+            format!("it is a pipe, and within {} s it was not written and closed", PATIENCE.as_secs())
+        }
+        ErrorKind::Unsupported => "it is a socket, not a file".to_owned(),
+        ErrorKind::ResourceBusy => "it is written to whenever it is read; try again".to_owned(),
+        _ => error.to_string(),
+    };
+    Unreadable::Refused(words)
 }

@@ -106,11 +106,11 @@ impl Connection {
     }
 
     fn exchange(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Head, ClientError> {
-        let sent = self.from.get_mut().write_all(&http::request(method, path, body));
-        match http::read_head(&mut self.from) {
-            // Whoever does not take the whole question may have answered all the same.
-            Ok(head) if sent.is_ok() || head.anchor.is_some() => Ok(head),
-            read => Err(broken(sent.err().or(read.err()).unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()))),
+        let written = self.from.get_mut().write_all(&http::request(method, path, body));
+        match (written, http::read_head(&mut self.from)) {
+            // An answer that came before the request was written refuses the request.
+            (_, Ok(head)) => Ok(head),
+            (Err(error), _) | (Ok(()), Err(error)) => Err(broken(error)),
         }
     }
 
@@ -170,5 +170,35 @@ impl Body<BufReader<UnixStream>> {
             return Err(ClientError::TimedOut);
         }
         self.source().get_ref().set_read_timeout(left).map_err(broken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::wire::ProblemCode;
+
+    /// The daemon closes the connection of a request that is too large before all of it was written.
+    #[test]
+    fn an_answer_that_comes_before_the_request_was_written_is_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let problem = serde_json::to_string(&Problem::new(ProblemCode::TooLarge, "too large")).unwrap();
+            let (version, length) = (wire::VERSION, problem.len());
+            let head = format!("HTTP/1.1 413 No\r\npm-version: {version}\r\npm-protocol: {}\r\n", wire::PROTOCOL);
+            write!(stream, "{head}content-length: {length}\r\n\r\n{problem}").unwrap();
+        });
+        let stream = UnixStream::connect(&socket).unwrap();
+        let mut connection = Connection::new(socket, stream, os::user_id(), Duration::from_secs(20)).unwrap();
+        let answer = connection.ask::<serde_json::Value>("POST", "/v1/apply", Some(&vec![b' '; 8 << 20]));
+        assert!(matches!(&answer, Err(ClientError::Problem(problem)) if problem.message == "too large"), "{answer:?}");
+        daemon.join().unwrap();
     }
 }

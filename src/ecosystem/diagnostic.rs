@@ -74,7 +74,7 @@ macro_rules! codes {
 codes! {
     SYNTAX "syntax" "The text is not TOML, YAML or JSON.";
     ENCODING "encoding" "The file is not UTF-8.";
-    TOO_LARGE "too-large" "More than 4 MiB, 100,000 values, 64 levels, or 1 MiB in one value.";
+    TOO_LARGE "too-large" "More than 4 MiB, 100,000 values, 64 levels, or 1 MiB in one value; or all apps together, with what they get from defaults, aliases, variables and env files, are more than 48 MiB.";
     EMPTY_FILE "empty-file" "There is nothing in the file.";
     UNKNOWN_FORMAT "unknown-format" "The file name does not say which format it is.";
     DUPLICATE_KEY "duplicate-key" "One key twice in a table.";
@@ -109,6 +109,8 @@ codes! {
 }
 
 const FINDINGS_MAX: usize = 200;
+/// Longest text of a finding: what is wrong may be a value of a megabyte.
+const TEXT_BYTES_MAX: usize = 1000;
 
 /// A diagnostic whose place is still a byte range.
 pub(super) struct Finding {
@@ -122,12 +124,12 @@ pub(super) struct Finding {
 
 impl Finding {
     pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(clipped(hint.into()));
         self
     }
 
     pub fn label(&mut self, span: Span, text: impl Into<String>) -> &mut Self {
-        self.labels.push((span, text.into()));
+        self.labels.push((span, clipped(text.into())));
         self
     }
 }
@@ -160,6 +162,7 @@ impl Report {
     }
 
     fn push(&mut self, code: &'static str, severity: Severity, span: Option<Span>, message: String) -> &mut Finding {
+        let message = clipped(message);
         // Bounded: the last place is overwritten by a note once the list is full.
         if self.findings.len() >= FINDINGS_MAX {
             let last = FINDINGS_MAX - 1;
@@ -200,6 +203,16 @@ impl Report {
             })
             .collect()
     }
+}
+
+/// The beginning of a text that is too long to be read.
+fn clipped(mut text: String) -> String {
+    if text.len() > TEXT_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
 }
 
 /// Turns byte ranges into lines and columns; a file's lines are counted once.

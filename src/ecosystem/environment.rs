@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Digest, Environment, Template};
 
 use super::SourceFile;
+use super::built::VALUE_BYTES;
 use super::diagnostic::code;
 use super::document::unsupported;
 use super::dotenv;
@@ -86,6 +87,9 @@ fn inherit(values: &mut Values<'_>, collected: &mut Collected) {
         let world = values.world;
         for (name, value) in world.variables() {
             if if is_plain { *name == pattern } else { fast_glob::glob_match(&pattern, name) } {
+                if !values.may_take(VALUE_BYTES + 3 * name.len() + value.len(), span) {
+                    return;
+                }
                 collected.env.insert(name.clone(), Template::literal(value));
                 collected.from.insert(name.clone(), From::Shell);
                 values.from_shell.push((format!("env.{name}"), name.clone()));
@@ -112,6 +116,9 @@ fn env_files(values: &mut Values<'_>, files: &mut EnvFiles, node: &Node, collect
             continue;
         };
         for (name, value) in read_env_file(values, files, &path, span, is_required) {
+            if !values.may_take(VALUE_BYTES + name.len() + value.len() + path.as_os_str().len(), span) {
+                return;
+            }
             collected.env.insert(name.clone(), Template::literal(&value));
             collected.from.insert(name, From::EnvFile(path.clone()));
             // A variable of a file that lies above an inherited one no longer comes from the shell.
@@ -135,6 +142,8 @@ fn read_env_file(
     }
     let problem = match values.world.read(path, ENV_FILE_BYTES_MAX) {
         Ok(bytes) => match String::from_utf8(bytes) {
+            // Kept as text, too, for messages.
+            Ok(text) if !values.may_take(2 * text.len(), span) => return Vec::new(),
             Ok(text) => return parse_env_file(values, files, path, text),
             Err(error) => {
                 files.keep(path, error.into_bytes());
@@ -179,6 +188,13 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
             continue;
         }
         let files = matching(values.world, cwd, &pattern);
+        if let Some([only]) = files.as_deref()
+            && values.world.look(only) == Look::Other
+        {
+            let message = format!("`restart_on`: `{}` is not a file", only.display());
+            values.error(code::GLOB, span, message).hint("only files are compared by what they hold");
+            continue;
+        }
         let Some(files) = files.filter(|files| found.len() + files.len() <= RESTART_ON_FILES_MAX) else {
             let message =
                 format!("`restart_on`: `{pattern}` matches more than {RESTART_ON_FILES_MAX} files or folders");
@@ -190,6 +206,9 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
             values.report.warning(code::GLOB, span, message);
         }
         for file in files {
+            if !values.may_take(VALUE_BYTES + file.as_os_str().len(), span) {
+                return found;
+            }
             match values.world.read(&file, RESTART_ON_BYTES_MAX) {
                 Ok(bytes) => {
                     found.insert(file, Digest::of(&bytes));
@@ -219,7 +238,7 @@ fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<P
     // A folder stands for everything in it.
     let rest = if rest.is_empty() { "**".to_owned() } else { rest.join("/") };
     match world.look(&start) {
-        Look::File { .. } => return Some(vec![start]),
+        Look::File { .. } | Look::Other => return Some(vec![start]),
         Look::Folder => {}
         _ => return Some(Vec::new()),
     }
@@ -235,7 +254,11 @@ fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<P
             if is_folder && !is_usual {
                 folders.push((folder.join(&name), path));
             } else if !is_folder && fast_glob::glob_match(&rest, &path) {
-                files.push(folder.join(&name));
+                let file = folder.join(&name);
+                // Pipes and sockets hold nothing that could be compared.
+                if world.look(&file) != Look::Other {
+                    files.push(file);
+                }
             }
         }
     }

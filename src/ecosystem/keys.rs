@@ -204,6 +204,16 @@ fn looks_like(what: &str, both: fn(&str) -> String) -> String {
     format!("{what} looks like {}", both("5").trim_start_matches("write "))
 }
 
+pub(super) static SOCKET_MODE: Form = Form {
+    words: "an octal text such as \"0660\"",
+    pattern: "^(0o)?0?[0-7]{1,3}$",
+    check: |text| match super::values::umask(text) {
+        Some(mode) if mode <= 0o777 => Ok(()),
+        _ => Err(Flaw::new(format!("`{text}` is not the mode of a socket")).hint("write \"0660\" or \"0o660\"")),
+    },
+    takes_zero: false,
+    takes_variables: true,
+};
 pub(super) static UMASK: Form = Form {
     words: "an octal text such as \"027\"",
     pattern: "^(0o)?[0-7]{1,4}$",
@@ -379,7 +389,8 @@ fn shape(name: &str) -> Option<&'static Shape> {
         "watch_options" => &const { Record(&WATCH_FIELDS) },
         "max_memory_restart" => &const { Shape::Form(&SIZE) },
         "limits" => &const { Record(&LIMIT_FIELDS) },
-        "user" | "group" => &ACCOUNT,
+        "user" | "group" | "socket_user" | "socket_group" => &ACCOUNT,
+        "socket_mode" => &const { Shape::Form(&SOCKET_MODE) },
         "umask" => &const { Shape::Form(&UMASK) },
         "log_type" => &const { Choice(&["raw", "json"]) },
         "log_rotate" => &const { Record(&ROTATE_FIELDS) },

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::built::{Built, VALUE_BYTES, size_of};
 use super::diagnostic::{Report, code};
 use super::document::{Document, Item, Keys, Written};
 use super::tree::{Entry, Node, Span, Value};
@@ -24,12 +25,15 @@ impl Merged {
     }
 }
 
-/// Lays the files over each other. Maps merge, everything else is replaced; apps match by name.
-pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mut Report) -> Vec<Merged> {
+/// Lays the files over each other. Maps merge, everything else is replaced; apps match by name. `None`: that would be
+/// too much, which is told.
+pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mut Report) -> Option<Vec<Merged>> {
+    let mut built = Built::default();
     let mut apps: Vec<(Written, Keys)> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
     for document in documents {
         let mut in_this_file: HashMap<String, Span> = HashMap::new();
+        let defaults_bytes = size_of_keys(&document.defaults);
         for app in document.apps {
             if let Some(first) = in_this_file.insert(app.name.clone(), app.name_span) {
                 report
@@ -37,6 +41,10 @@ pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mu
                     .label(first, "the first one")
                     .hint("give it a name of its own; more copies are `instances`");
                 continue;
+            }
+            let bytes = defaults_bytes + size_of_keys(&app.keys);
+            if !built.take(bytes, &app.name, app.name_span, report) {
+                return None;
             }
             match index.get(&app.name) {
                 Some(at) => {
@@ -54,7 +62,12 @@ pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mu
             }
         }
     }
-    apps.into_iter().map(|(app, defaults)| flatten(app, defaults, profile)).collect()
+    Some(apps.into_iter().map(|(app, defaults)| flatten(app, defaults, profile)).collect())
+}
+
+fn size_of_keys(keys: &Keys) -> usize {
+    let items = keys.own.iter().chain(keys.profiles.iter().flat_map(|(_, items)| items));
+    items.map(|item| size_of(&item.node)).sum::<usize>() + VALUE_BYTES
 }
 
 fn flatten(app: Written, defaults: Keys, profile: Option<&str>) -> Merged {

@@ -13,6 +13,7 @@
 
 mod across;
 mod app;
+mod built;
 mod diagnostic;
 mod document;
 mod dotenv;
@@ -57,6 +58,7 @@ pub use schema::schema;
 pub use sources::{Source, SourceFrom};
 pub use surroundings::{Look, NoAccount, Surroundings, Unreadable};
 
+use built::Built;
 use diagnostic::{Places, Report, code};
 use document::Document;
 use environment::EnvFiles;
@@ -154,7 +156,9 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
     }
     let is_complete = documents.len() == files.len();
     let (project, is_named) = project(&documents, &files, &mut report);
-    let merged = merge::merge(documents, options.profile.name(), &mut report);
+    let all = merge::merge(documents, options.profile.name(), &mut report);
+    let is_complete = is_complete && all.is_some();
+    let merged = all.unwrap_or_default();
     if is_complete {
         check_profile(&options.profile, &merged, &mut report);
         across::dependencies(&merged, &mut report);
@@ -166,11 +170,15 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
     let mut env_files = EnvFiles::default();
     let mut apps = Vec::with_capacity(merged.len());
     let (mut notes, mut of_whole_folder) = (Notes::default(), Vec::new());
+    let mut built = Built::default();
     for app in merged.iter().filter(|app| app.is_sound) {
         if watching::is_of_whole_folder(app) {
             of_whole_folder.push(apps.len());
         }
-        apps.extend(resolver.app(app, &mut env_files, &mut notes, &mut report));
+        apps.extend(resolver.app(app, &mut built, &mut env_files, &mut notes, &mut report));
+        if built.is_over(&mut report) {
+            break;
+        }
     }
     across::ports(&apps, &mut report);
     sockets::sockets(&merged, &apps, &mut report);
@@ -190,13 +198,17 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         }
     }
     let sources = if options.with_sources { notes.sources(&Places::new(&files)) } else { Vec::new() };
-    let proposed = (report.errors == 0).then(|| Proposed {
+    let proposed = Proposed {
         project,
         origin,
         apps: apps.into_iter().map(|(app, _)| app).collect(),
         base: environment::base(&world),
         from_shell: notes.from_shell,
-    });
+    };
+    if report.errors == 0 {
+        built::must_be_acceptable(&proposed, &mut report);
+    }
+    let proposed = (report.errors == 0).then_some(proposed);
     Reading { proposed, diagnostics: report.finish(&files), sources, files }
 }
 
@@ -279,6 +291,7 @@ impl Resolver<'_> {
     fn app(
         &self,
         merged: &Merged,
+        built: &mut Built,
         env_files: &mut EnvFiles,
         notes: &mut Notes,
         report: &mut Report,
@@ -292,6 +305,7 @@ impl Resolver<'_> {
             world: self.world,
             folders: self.folders,
             report,
+            built,
             from_shell: Vec::new(),
         };
         let (app, collected) = app::app(&mut values, self.project, env_files)?;

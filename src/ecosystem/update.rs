@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::model::{App, ListenAddress, Millis, UpdatePolicy, UpdateStrategy};
+use crate::model::{App, ListenAddress, Millis, Run, UpdatePolicy, UpdateStrategy};
 
 use super::diagnostic::code;
-use super::keys::DURATION;
+use super::keys::{DURATION, SOCKET_MODE};
 use super::shape::Shape;
+use super::surroundings::{NoAccount, Surroundings as _};
 use super::tree::{Node, Span, integer};
-use super::values::Values;
+use super::values::{Values, umask};
 
 /// Longest path of a Unix socket (`sun_path` without its null).
 const SOCKET_PATH_MAX: usize = 107;
@@ -17,6 +18,7 @@ const SOCKET_PATH_MAX: usize = 107;
 /// Reads both into the app.
 pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
     app.run.listen = listen(values);
+    socket_files(values, &mut app.run);
     app.update = policy(values);
     if app.update.strategy == Some(UpdateStrategy::Rolling)
         && app.run.port.is_some()
@@ -33,6 +35,42 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
             .report
             .warning(code::PORT, span, format!("app `{}`: both `port` and `listen`", app.name))
             .hint("`port` only sets PORT; the sockets of `listen` are handed over as descriptors");
+    }
+}
+
+/// Owner and mode of the files of Unix sockets.
+fn socket_files(values: &mut Values<'_>, run: &mut Run) {
+    if let Some(node) = values.node("socket_mode") {
+        run.socket_mode = values.scalar("socket_mode", &Shape::Form(&SOCKET_MODE), node, umask);
+    }
+    run.socket_user = values.text("socket_user");
+    run.socket_group = values.text("socket_group");
+    let world = values.world;
+    let accounts = [
+        (
+            "socket_user",
+            "user",
+            run.socket_user.as_deref().map(|user| (user, world.account(user, None) != Err(NoAccount::NoUser))),
+        ),
+        (
+            "socket_group",
+            "group",
+            run.socket_group
+                .as_deref()
+                .map(|group| (group, world.account("0", Some(group)) != Err(NoAccount::NoGroup))),
+        ),
+    ];
+    for (key, word, account) in accounts {
+        if let (Some((name, false)), Some(item)) = (account, values.item(key)) {
+            values.error(code::UNKNOWN_USER, item.node.span, format!("`{key}`: there is no {word} `{name}`"));
+        }
+    }
+    let has_files = run.listen.iter().any(|address| matches!(address, ListenAddress::Unix(_)));
+    let given =
+        ["socket_mode", "socket_user", "socket_group"].into_iter().find_map(|key| Some((key, values.item(key)?)));
+    if let (false, false, Some((key, item))) = (has_files, run.listen.is_empty(), given) {
+        let message = format!("app `{}`: `{key}` is for Unix sockets, and `listen` names none", values.app.name);
+        values.report.warning(code::CONFLICTING_KEYS, item.key_span, message).hint("write `listen = [\"unix:PATH\"]`");
     }
 }
 

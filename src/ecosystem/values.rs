@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{Bytes, Millis, Template};
 
+use super::built::{Built, VALUE_BYTES};
 use super::diagnostic::{Report, code};
 use super::document::Item;
 use super::merge::Merged;
@@ -24,11 +25,18 @@ pub(super) struct Values<'a> {
     /// The folder of each file.
     pub folders: &'a [PathBuf],
     pub report: &'a mut Report,
+    /// What all apps have become so far.
+    pub built: &'a mut Built,
     /// `env.DB` → names of the shell variables in it.
     pub from_shell: Vec<(String, String)>,
 }
 
 impl<'a> Values<'a> {
+    /// Counts what the app is about to get; `false` = it must not.
+    pub fn may_take(&mut self, bytes: usize, span: Span) -> bool {
+        self.built.take(bytes, &self.app.name, span, self.report)
+    }
+
     /// Warns about, or refuses, what stands in the key.
     pub fn error(
         &mut self,
@@ -209,13 +217,11 @@ impl<'a> Values<'a> {
     fn expanded(&mut self, key: &str, node: &Node) -> Option<Expanded> {
         let scalar = node.as_scalar()?;
         if scalar.kind != Kind::Text {
-            return Some(Expanded {
-                pieces: vec![(super::variables::Piece::Settled(scalar.text.clone()), false)],
-                from_shell: Vec::new(),
-            });
+            return Some(Expanded::literal(&scalar.text));
         }
         let scope = Scope { values: self, span: node.span };
         match expand(&scalar.text, &scope) {
+            Ok(expanded) if !self.may_take(VALUE_BYTES + expanded.bytes(), node.span) => None,
             Ok(expanded) => {
                 for name in &expanded.from_shell {
                     self.from_shell.push((key.to_owned(), name.clone()));
@@ -230,6 +236,14 @@ impl<'a> Values<'a> {
                 };
                 let message = message.unwrap_or_else(|| format!("`{key}`: the variable `{name}` is not set"));
                 self.error(code::UNSET_VARIABLE, node.span, message).hint(hint);
+                None
+            }
+            Err(Trouble::TooLong) => {
+                self.error(
+                    code::TOO_LARGE,
+                    node.span,
+                    format!("`{key}` grows beyond 1 MiB when its variables are filled in"),
+                );
                 None
             }
             Err(Trouble::Malformed(message)) => {

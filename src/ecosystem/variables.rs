@@ -27,6 +27,7 @@ pub(super) struct Expanded {
     pub pieces: Vec<(Piece, bool)>,
     /// Names of variables whose value came from the shell.
     pub from_shell: Vec<String>,
+    bytes: usize,
 }
 
 /// Where a variable's value comes from.
@@ -45,6 +46,8 @@ pub(super) enum Trouble {
     Unset { name: String, message: Option<String> },
     /// `${` without `}`, a bad name, an unknown operator, endless nesting.
     Malformed(String),
+    /// The result is longer than a value may be.
+    TooLong,
 }
 
 /// Who is asked for values.
@@ -62,22 +65,26 @@ impl Lookup for BTreeMap<String, String> {
 pub(super) fn expand(text: &str, lookup: &dyn Lookup) -> Result<Expanded, Trouble> {
     let mut expanded = Expanded::default();
     walk(text, lookup, 0, false, &mut expanded)?;
-    let size: usize = expanded.pieces.iter().map(|(piece, _)| piece.len()).sum();
-    if size > RESULT_BYTES_MAX {
-        return Err(Trouble::Malformed("the text grows beyond 1 MiB".to_owned()));
-    }
     Ok(expanded)
 }
 
-impl Piece {
-    fn len(&self) -> usize {
-        match self {
-            Self::Settled(text) | Self::PerInstance(text) => text.len(),
-        }
-    }
-}
-
 impl Expanded {
+    /// A text in which nothing is looked up.
+    pub fn literal(text: &str) -> Self {
+        Self { pieces: vec![(Piece::Settled(text.to_owned()), false)], from_shell: Vec::new(), bytes: text.len() }
+    }
+
+    /// Length of all pieces.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts what is about to be added.
+    fn grow(&mut self, bytes: usize) -> Result<(), Trouble> {
+        self.bytes += bytes;
+        if self.bytes > RESULT_BYTES_MAX { Err(Trouble::TooLong) } else { Ok(()) }
+    }
+
     /// The text, if nothing in it waits for the instance; else the name that does.
     pub fn settled(&self) -> Result<String, String> {
         self.pieces
@@ -112,17 +119,16 @@ impl Expanded {
             }
         }
         let put_back = |word: String| {
-            let pieces: Vec<Piece> = word
-                .chars()
-                .map(|letter| {
-                    let at = u32::from(letter).checked_sub(FIRST).and_then(|at| usize::try_from(at).ok());
-                    match at.and_then(|at| values.get(at)) {
-                        Some(piece) => (*piece).clone(),
-                        None => Piece::Settled(letter.to_string()),
-                    }
-                })
-                .collect();
-            template(pieces.iter())
+            let mut text = String::with_capacity(word.len());
+            for letter in word.chars() {
+                let at = u32::from(letter).checked_sub(FIRST).and_then(|at| usize::try_from(at).ok());
+                match at.and_then(|at| values.get(at)) {
+                    Some(piece) => write_piece(&mut text, piece),
+                    None if letter == '$' => text.push_str("$$"),
+                    None => text.push(letter),
+                }
+            }
+            Template::prepared(text)
         };
         Ok(shell_words::split(&line)?.into_iter().map(put_back).collect())
     }
@@ -131,16 +137,20 @@ impl Expanded {
 fn template<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Template {
     let mut text = String::new();
     for piece in pieces {
-        match piece {
-            Piece::Settled(settled) => text.push_str(&settled.replace('$', "$$")),
-            Piece::PerInstance(name) => {
-                text.push_str("${");
-                text.push_str(name);
-                text.push('}');
-            }
-        }
+        write_piece(&mut text, piece);
     }
     Template::prepared(text)
+}
+
+fn write_piece(text: &mut String, piece: &Piece) {
+    match piece {
+        Piece::Settled(settled) => text.push_str(&settled.replace('$', "$$")),
+        Piece::PerInstance(name) => {
+            text.push_str("${");
+            text.push_str(name);
+            text.push('}');
+        }
+    }
 }
 
 fn walk(text: &str, lookup: &dyn Lookup, depth: u32, is_value: bool, out: &mut Expanded) -> Result<(), Trouble> {
@@ -149,30 +159,31 @@ fn walk(text: &str, lookup: &dyn Lookup, depth: u32, is_value: bool, out: &mut E
     }
     let mut rest = text;
     while let Some(at) = rest.find('$') {
-        push(out, &rest[..at], is_value);
+        push(out, &rest[..at], is_value)?;
         let after = &rest[at + 1..];
         if let Some(tail) = after.strip_prefix('$') {
-            push(out, "$", is_value);
+            push(out, "$", is_value)?;
             rest = tail;
         } else if let Some(inside) = after.strip_prefix('{') {
             let end = closing(inside).ok_or_else(|| Trouble::Malformed("`${` without `}`".to_owned()))?;
             variable(&inside[..end], lookup, depth, out)?;
             rest = &inside[end + 1..];
         } else {
-            push(out, "$", is_value);
+            push(out, "$", is_value)?;
             rest = after;
         }
     }
-    push(out, rest, is_value);
-    Ok(())
+    push(out, rest, is_value)
 }
 
-fn push(out: &mut Expanded, text: &str, is_value: bool) {
+fn push(out: &mut Expanded, text: &str, is_value: bool) -> Result<(), Trouble> {
+    out.grow(text.len())?;
     match out.pieces.last_mut() {
         _ if text.is_empty() => {}
         Some((Piece::Settled(last), false)) if !is_value => last.push_str(text),
         _ => out.pieces.push((Piece::Settled(text.to_owned()), is_value)),
     }
+    Ok(())
 }
 
 /// Where the `}` is that closes what the text opens.
@@ -216,9 +227,9 @@ fn variable(inside: &str, lookup: &dyn Lookup, depth: u32, out: &mut Expanded) -
     };
     let word = word.unwrap_or_default();
     match sign {
-        None | Some("") if operator.is_empty() && is_set => put(name, found, out),
+        None | Some("") if operator.is_empty() && is_set => return put(name, found, out),
         None | Some("") if operator.is_empty() => return Err(unset("")),
-        Some("-" | "?") if counts => put(name, found, out),
+        Some("-" | "?") if counts => return put(name, found, out),
         Some("-") => return walk(word, lookup, depth + 1, true, out),
         Some("?") => return Err(unset(word)),
         Some("+") if counts => return walk(word, lookup, depth + 1, true, out),
@@ -231,7 +242,11 @@ fn variable(inside: &str, lookup: &dyn Lookup, depth: u32, out: &mut Expanded) -
     Ok(())
 }
 
-fn put(name: &str, found: Found, out: &mut Expanded) {
+fn put(name: &str, found: Found, out: &mut Expanded) -> Result<(), Trouble> {
+    out.grow(match &found {
+        Found::Value(text) | Found::Shell(text) => text.len(),
+        Found::PerInstance | Found::Nothing => name.len(),
+    })?;
     match found {
         Found::Value(text) => out.pieces.push((Piece::Settled(text), true)),
         Found::Shell(text) => {
@@ -243,6 +258,7 @@ fn put(name: &str, found: Found, out: &mut Expanded) {
         Found::PerInstance => out.pieces.push((Piece::PerInstance(name.to_owned()), true)),
         Found::Nothing => {}
     }
+    Ok(())
 }
 
 #[cfg(test)]

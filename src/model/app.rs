@@ -209,6 +209,15 @@ pub struct Run {
     /// Sockets that are opened for it and handed over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<ListenAddress>,
+    /// Mode of the files of its Unix sockets; `None` = 0660.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_mode: Option<u32>,
+    /// User name or number that they belong to; `None` = the one that it runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_user: Option<String>,
+    /// Group name or number that they belong to; `None` = the one that it runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_group: Option<String>,
     /// Name of the variable that tells an instance its slot (PM2's `NODE_APP_INSTANCE`).
     pub instance_var: String,
     /// A variable of `env` that grows by one per slot.

@@ -253,6 +253,9 @@ pub enum Standing {
     },
 }
 
+/// Largest [`Proposed`] that is accepted, in bytes of its JSON: thousands of apps.
+pub const PROPOSED_BYTES_MAX: usize = 32 << 20;
+
 /// What a person wants the project to be: the resolved files, as the client sends them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Proposed {

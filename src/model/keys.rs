@@ -111,6 +111,15 @@ keys! {
     listen Respawn built "list of \"8080\", \"127.0.0.1:8080\", \"unix:/run/x.sock\"", "none",
         "Sockets that `pm` opens, keeps open across restarts, and hands over (`LISTEN_FDS`).",
         "listen = [\"127.0.0.1:8080\"]";
+    socket_mode Respawn built "octal text", "\"0660\"",
+        "Who may connect to the Unix sockets of `listen`: the mode of their files.",
+        "socket_mode = \"0666\"";
+    socket_user Respawn built "name or number", "`user`",
+        "Whom the files of these sockets belong to; another user needs root.",
+        "socket_user = \"www-data\"";
+    socket_group Respawn built "name or number", "`group`",
+        "Which group they belong to.",
+        "socket_group = \"www-data\"";
     env Respawn built "table of texts, integers, booleans", "empty",
         "Variables for the process. Floats and dates must be quoted.",
         "env = { NODE_ENV = \"production\" }";
@@ -121,7 +130,7 @@ keys! {
         "Laid over the app when the profile is chosen (`--profile NAME`); any key except `name` and `profiles`.",
         "profiles.production = { instances = \"max\" }";
     env_file Respawn built "path, { path, required }, or a list of them", "none",
-        "Files with `KEY=value` lines, below `env`; relative to the file. A missing one is an error unless `required = false`.",
+        "Files with `KEY=value` lines, below `env`; relative to the file. A missing one is an error unless `required = false`. A pipe (`<(…)`, a password manager's) is read to its end, once per command.",
         "env_file = \".env\"";
     inherit Respawn built "list of names or globs", "none",
         "Variables taken from the shell that applies, recorded then; below `env_file`.",

@@ -50,6 +50,8 @@ pub struct LiveInstance {
     pub taken: Taken,
     /// What follows once its process is gone, while it is being ended.
     pub following: Option<Following>,
+    /// Nobody can connect to one of its sockets. Only known where it was looked for.
+    pub is_unreachable: bool,
 }
 
 /// An order that an instance has taken up.

@@ -40,7 +40,8 @@ pub use app::{
     StopPolicy, StopScope, Template,
 };
 pub use desired::{
-    Change, Declared, Desired, Environment, Form, Origin, Project, Proposed, Rejected, Standing, Update,
+    Change, Declared, Desired, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected, Standing,
+    Update,
 };
 pub use digest::Digest;
 pub use edit::{Edit, Target};

@@ -113,6 +113,8 @@ pub enum Reason {
     WasInBackoff,
     /// It runs what nobody knows: the state that held its spec was lost.
     SpecLost,
+    /// Nobody can connect to its socket any more: the file was removed or replaced, or the socket shut down.
+    Unreachable,
     /// It was stopped by a person; this apply starts it again.
     WasStopped {
         /// Who.

@@ -8,22 +8,33 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::contents;
+
 /// Longest first line that is looked at: what the kernel reads of a `#!` line.
 const FIRST_LINE_BYTES_MAX: u64 = 256;
 
-/// Reads a whole file of at most `bytes_max`.
+/// Reads a whole regular file of at most `bytes_max`. Nothing else is opened: that would take away what a pipe holds,
+/// or wait.
 ///
 /// # Errors
-/// `FileTooLarge`: it is longer. `IsADirectory`, `NotFound`, …
+/// `FileTooLarge`: it is longer. `InvalidInput`: it is no regular file. `IsADirectory`, `NotFound`, …
 pub fn read_limited(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    // Not waiting for a writer, should the path be a FIFO.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    contents::take(&open_file(path)?, bytes_max)
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    must_be_file(&fs::metadata(path)?)?;
+    let file = contents::open(path)?;
+    must_be_file(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn must_be_file(found: &fs::Metadata) -> io::Result<()> {
+    match found.file_type() {
+        kind if kind.is_file() => Ok(()),
+        kind if kind.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
     }
-    let mut bytes = Vec::new();
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max { Err(io::Error::from(io::ErrorKind::FileTooLarge)) } else { Ok(bytes) }
 }
 
 /// Puts `bytes` in the place of a file, durably: after the return the new content survives a power cut; if anything
@@ -150,11 +161,10 @@ pub fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0)
 }
 
-/// The first line of a file without its line feed, at most 256 bytes; `None` if it cannot be read.
+/// The first line of a regular file without its line feed, at most 256 bytes; `None` if it cannot be read.
 pub fn first_line(path: &Path) -> Option<String> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
     let mut bytes = Vec::new();
-    file.take(FIRST_LINE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    open_file(path).ok()?.take(FIRST_LINE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     let line = bytes.split(|byte| *byte == b'\n').next()?;
     Some(String::from_utf8_lossy(line).trim_end_matches('\r').to_owned())
 }

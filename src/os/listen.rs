@@ -4,28 +4,37 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use super::errno::checked;
+use super::errno::{checked, uninterrupted};
+use super::linux::{SocketAccess, SocketFile, bind_closed};
 use super::socket::UnixAddress;
+use super::surroundings::user_id;
 use crate::model::ListenAddress;
-
-/// Who may connect to a Unix socket of an app: its user and group.
-const SOCKET_MODE: u32 = 0o660;
 
 /// Connections that wait while no process accepts; the kernel's own limit (`somaxconn`) cuts it.
 const QUEUE_MAX: i32 = 4096;
 
+/// An open socket, and the file by which clients find it, if it has one.
+#[derive(Debug)]
+pub struct Listening {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// `None`: not a Unix socket.
+    pub file: Option<SocketFile>,
+}
+
 /// Listens at an address. The socket is blocking, as `sd_listen_fds(3)` has it, and stays ours (close-on-exec).
+/// `access`: who may connect to a Unix socket.
 ///
 /// # Errors
 /// `AddrInUse`: somebody listens there; other errors as the kernel says them.
-pub fn listen_at(address: &ListenAddress) -> io::Result<OwnedFd> {
+pub fn listen_at(address: &ListenAddress, access: &SocketAccess) -> io::Result<Listening> {
     match address {
-        ListenAddress::Tcp(address) => listen_tcp(*address),
-        ListenAddress::Unix(path) => listen_unix(path),
+        ListenAddress::Tcp(address) => Ok(Listening { socket: listen_tcp(*address)?, file: None }),
+        ListenAddress::Unix(path) => listen_unix(path, access),
     }
 }
 
@@ -54,16 +63,53 @@ fn taken_is_allowed(error: io::Error) -> io::Result<()> {
     if is_lasting || error.raw_os_error() == Some(libc::EAFNOSUPPORT) { Err(error) } else { Ok(()) }
 }
 
+/// Whether a socket takes connections: one that a process shut down never does again.
+pub fn is_listening(socket: &OwnedFd) -> bool {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: one valid pollfd.
+    let asked = uninterrupted(|| checked(unsafe { libc::poll(&raw mut poll, 1, 0) }));
+    let is_shut = asked.is_ok() && poll.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0;
+    accepts(socket) && !is_shut
+}
+
+/// Puts a socket back into the state in which the first process gets it, as far as the kernel lets us: what a process sets
+/// on it holds for everybody who has it. Only for a socket that no living process has.
+pub fn reset_socket(socket: &OwnedFd) {
+    let fd = socket.as_raw_fd();
+    let off: libc::c_int = 0;
+    let no_linger = libc::linger { l_onoff: 0, l_linger: 0 };
+    let no_time = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    // What a kind of socket does not have is refused, which is as good.
+    // SAFETY: no pointers are passed. No flag (of those that can be changed) means: blocking, no signals.
+    unsafe {
+        libc::fcntl(fd, libc::F_SETFL, 0);
+        libc::listen(fd, QUEUE_MAX);
+    }
+    let plain = [
+        (libc::SOL_SOCKET, libc::SO_DETACH_FILTER),
+        (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
+        (libc::SOL_SOCKET, libc::SO_OOBINLINE),
+        (libc::IPPROTO_TCP, libc::TCP_NODELAY),
+        (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT),
+    ];
+    for (level, option) in plain {
+        set_option(socket, level, option, &off);
+    }
+    set_option(socket, libc::SOL_SOCKET, libc::SO_LINGER, &no_linger);
+    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &no_time);
+    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &no_time);
+}
+
+fn set_option<T>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &T) {
+    let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    let from: *const T = value;
+    // SAFETY: `value` is readable for `length` bytes.
+    let _refused = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, from.cast(), length) };
+}
+
 /// Whether a descriptor is a socket that listens at this address.
 pub fn listens_at(socket: &OwnedFd, address: &ListenAddress) -> bool {
-    let mut is_listening: libc::c_int = 0;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
-    let into: *mut libc::c_int = &raw mut is_listening;
-    // SAFETY: `is_listening` has `length` bytes, valid for writing.
-    let asked = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN, into.cast(), &raw mut length)
-    };
-    if asked != 0 || is_listening == 0 {
+    if !accepts(socket) {
         return false;
     }
     let Ok(copy) = socket.try_clone() else { return false };
@@ -73,6 +119,17 @@ pub fn listens_at(socket: &OwnedFd, address: &ListenAddress) -> bool {
             UnixListener::from(copy).local_addr().is_ok_and(|local| local.as_pathname() == Some(path))
         }
     }
+}
+
+fn accepts(socket: &OwnedFd) -> bool {
+    let mut is_listening: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
+    let into: *mut libc::c_int = &raw mut is_listening;
+    // SAFETY: `is_listening` has `length` bytes, valid for writing.
+    let asked = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN, into.cast(), &raw mut length)
+    };
+    asked == 0 && is_listening != 0
 }
 
 /// Where a TCP socket listens; `None` if it is none.
@@ -98,26 +155,47 @@ fn listen_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// A socket file that nobody listens behind is left over, and replaced.
-fn listen_unix(path: &Path) -> io::Result<OwnedFd> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => match UnixStream::connect(UnixAddress::of(path)?.path()) {
-            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
-            Err(error) => return Err(error),
-        },
-        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+fn listen_unix(path: &Path, access: &SocketAccess) -> io::Result<Listening> {
+    remove_left_over(path)?;
+    let (socket, file) = bind_closed(path)?;
+    let opened = file.set_access(access).and_then(|()| {
+        // SAFETY: no pointers are passed.
+        checked(unsafe { libc::listen(socket.as_raw_fd(), QUEUE_MAX) }).map(drop)
+    });
+    if opened.is_err() && file.is_at(path) {
+        let _best_effort = fs::remove_file(path);
     }
-    let listener = UnixListener::bind(UnixAddress::of(path)?.path())?;
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-    Ok(listener.into())
+    opened.map(|()| Listening { socket, file: Some(file) })
+}
+
+/// A socket file that nobody listens behind is left over, and makes room. Whatever else stands there is not ours.
+fn remove_left_over(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => {
+            // Ours, of a daemon that died before it could open it.
+            let permissions = found.mode() & 0o777;
+            let was_never_opened = permissions == 0 && found.uid() == user_id();
+            match UnixStream::connect(UnixAddress::of(path)?.path()) {
+                Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused || was_never_opened => {
+                    fs::remove_file(path)
+                }
+                Err(error) => Err(error),
+            }
+        }
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn listen_at(address: &ListenAddress) -> io::Result<OwnedFd> {
+        super::listen_at(address, &SocketAccess::default()).map(|listening| listening.socket)
+    }
 
     #[test]
     fn an_address_that_is_taken_is_said_to_be_taken() {
@@ -167,5 +245,41 @@ mod tests {
         fs::write(folder.path().join("file"), b"mine").unwrap();
         let file = ListenAddress::Unix(folder.path().join("file"));
         assert_eq!(listen_at(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn what_a_process_left_on_a_socket_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let tcp =
+            ListenAddress::Tcp(tcp_address_of(&OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap())).unwrap());
+        for address in [tcp, ListenAddress::Unix(folder.path().join("app.sock"))] {
+            let socket = listen_at(&address).unwrap();
+            let fd = socket.as_raw_fd();
+            // SAFETY: no pointers are passed.
+            let flags = || unsafe { libc::fcntl(fd, libc::F_GETFL) };
+            let timeout = || {
+                let mut time = libc::timeval { tv_sec: 9, tv_usec: 9 };
+                let mut length = libc::socklen_t::try_from(size_of::<libc::timeval>()).unwrap();
+                let into: *mut libc::timeval = &raw mut time;
+                // SAFETY: `time` is writable for `length` bytes.
+                unsafe {
+                    libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, into.cast(), &raw mut length);
+                }
+                (time.tv_sec, time.tv_usec)
+            };
+            let before = (flags(), timeout());
+            // SAFETY: no pointers are passed.
+            unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK | libc::O_ASYNC) };
+            set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &libc::timeval { tv_sec: 3, tv_usec: 0 });
+            assert_ne!((flags(), timeout()), before);
+            reset_socket(&socket);
+            assert_eq!((flags(), timeout()), before);
+            assert!(is_listening(&socket));
+            // SAFETY: no pointers are passed.
+            assert_eq!(unsafe { libc::shutdown(fd, libc::SHUT_RD) }, 0);
+            assert!(!is_listening(&socket), "{address}: nobody can come in");
+            drop(socket);
+            listen_at(&address).unwrap();
+        }
     }
 }

@@ -12,6 +12,7 @@ mod clock;
 mod code;
 #[cfg(target_os = "linux")]
 mod command;
+mod contents;
 mod errno;
 mod files;
 mod foreground;
@@ -38,6 +39,7 @@ pub use clock::{now, pause, wall};
 pub use code::forget_first_steps;
 #[cfg(target_os = "linux")]
 pub use command::{CommandEnd, CommandLine, run_command};
+pub use contents::read_contents;
 pub use errno::{is_out_of_descriptors, is_passing};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
@@ -53,19 +55,22 @@ pub use linux::{
     Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent, FolderSignal, FolderWatch,
     Groups, Heir, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox, Missing, Named, Output,
     PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SEAT_NUMBERS, Seen, SharedMemory, ShutdownSignals, SignalFd,
-    SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, Waker, adopt, become_service, become_subreaper, belongs_to_tree,
-    boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants, drop_datagram,
-    exec_limits, exit_of, exit_of_zombie, helper_output, is_another_daemon, is_our_program, is_remote,
-    keep_across_exec, lay_down_attributes, leave_session, limits_of_children, linked_children, listener_inodes,
-    may_set_ids, memory_of, memory_of_all, moment_of_ticks, move_above, name_process, next_dead_child, oom_kills,
-    open_channel, open_files_max, open_leftovers, open_notify_socket, open_null, output_pipe, own_identity, own_pid,
-    packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode, pipe_of_process, place, proc_stat, process_name,
-    processes_of_home, reap, reap_exit, receive_packet, rehearse, say_on_channel, send_packet, sessions,
-    set_child_oom_score, set_child_open_files, signal_child, socket_holder, spawn, start_ticks, take_from_channel,
-    take_on, take_seats, tell_service_manager, ticks_now, trees, unknown_children, variables_of, wait_for_children,
-    wait_readable, wait_writable, watch_limit,
+    SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, Waker, adopt, become_service,
+    become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of,
+    cpu_of_all, descendants, drop_datagram, exec_limits, exit_of, exit_of_zombie, helper_output, is_another_daemon,
+    is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session, limits_of_children,
+    linked_children, listener_inodes, may_set_ids, memory_of, memory_of_all, moment_of_ticks, move_above, name_process,
+    next_dead_child, oom_kills, open_channel, open_files_max, open_leftovers, open_notify_socket, open_null,
+    output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode,
+    pipe_of_process, place, proc_stat, process_name, processes_of_home, reap, reap_exit, receive_packet, rehearse,
+    say_on_channel, send_packet, sessions, set_child_oom_score, set_child_open_files, signal_child, socket_holder,
+    socket_inode, sockets_at_path, spawn, start_ticks, take_from_channel, take_on, take_seats, tell_service_manager,
+    ticks_now, tree_holds, trees, unknown_children, variables_of, wait_for_children, wait_readable, wait_writable,
+    watch_limit,
 };
-pub use listen::{listen_at, listens_at, may_listen_at, stop_listening, tcp_address_of};
+pub use listen::{
+    Listening, is_listening, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,
+};
 pub use lock::Lock;
 pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
 pub use process::set_up_process;
@@ -73,6 +78,6 @@ pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
 pub use trust::Distrust;
-pub use user::{Account, AccountError, User, account, user_by_id, user_name, user_named};
+pub use user::{Account, AccountError, User, account, group_id, user_by_id, user_name, user_named};
 pub use worker::{Crew, Full, Worker};
 pub use zone::{local_zone, zone_named};

@@ -143,7 +143,7 @@ pub fn user_name(uid: u32) -> String {
 ///
 /// # Errors
 /// The file cannot be read.
-fn group_id(name: &str) -> io::Result<Option<u32>> {
+pub fn group_id(name: &str) -> io::Result<Option<u32>> {
     let text = lines(Path::new(GROUP))?;
     let named = text.lines().filter_map(parse_group).find(|group| group.name == name).map(|group| group.gid);
     Ok(named.or_else(|| parse_id(name)))

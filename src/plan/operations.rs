@@ -171,6 +171,9 @@ impl AppScene<'_> {
         if slots.has_lost_spec {
             reasons.push(Reason::SpecLost);
         }
+        if slots.is_unreachable {
+            reasons.push(Reason::Unreachable);
+        }
         reasons.extend(self.field_reasons(fields));
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);

@@ -29,6 +29,8 @@ pub(super) struct Slots<'a> {
     pub has_backoff: bool,
     /// Among `down` and `stale`: nobody knows what the process was started with.
     pub has_lost_spec: bool,
+    /// Nobody can connect to one of them that runs.
+    pub is_unreachable: bool,
     /// Among `down` and `stale`: a person asked for a new process.
     pub is_restart_asked: bool,
     /// Among `stale`: something that it depends on has had a new process since.
@@ -97,7 +99,10 @@ impl<'a> Slots<'a> {
         let is_behind = instance.epoch < declared.epoch_of(slot);
         // What runs is better than what an older state may say: only a person has it replaced.
         let is_lost = distance == Distance::Unknown;
-        let is_stale = is_behind || is_outlived || distance == Distance::NeedsProcess || (is_lost && is_asked);
+        let is_stale = is_behind
+            || is_outlived
+            || distance == Distance::NeedsProcess
+            || ((is_lost || instance.is_unreachable) && is_asked);
         let need = if !declared.may_run(slot) {
             unwanted(instance)
         } else if declared.spec.is_timed_task() {
@@ -118,6 +123,7 @@ impl<'a> Slots<'a> {
         self.has_errored |= is_asked && matches!(instance.phase, Phase::Errored { .. });
         self.has_backoff |= need == Need::Start && matches!(instance.phase, Phase::Backoff { .. });
         self.has_lost_spec |= is_lost;
+        self.is_unreachable |= instance.is_unreachable;
         self.is_restart_asked |= is_behind;
         self.is_outlived |= is_outlived;
         self.is_out_of_date |= distance == Distance::NeedsProcess;

@@ -45,8 +45,17 @@ impl Loop {
         self.jobs.rollouts(&View { desired: &self.current(), live: &self.live, now: os::now() })
     }
 
-    async fn plan(&mut self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
+    /// What lives, with a look at whether anybody can connect to the sockets of apps.
+    async fn look_at_sockets(&mut self) {
         self.look().await;
+        let unreachable = self.surroundings.supervisor.unreachable(&self.live);
+        for (id, instance) in &mut self.live.instances {
+            instance.is_unreachable = unreachable.contains(id);
+        }
+    }
+
+    async fn plan(&mut self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
+        self.look_at_sockets().await;
         let desired = self.current();
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
@@ -61,7 +70,7 @@ impl Loop {
         options: &ApplyOptions,
         by: Actor,
     ) -> Result<Accepted, ReconcileError> {
-        self.look().await;
+        self.look_at_sockets().await;
         let desired = self.current();
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);

@@ -99,6 +99,7 @@ mod tests {
             hook: None,
             taken: crate::model::Taken::default(),
             following: None,
+            is_unreachable: false,
         }
     }
 

@@ -6,10 +6,12 @@
 //!
 //! One file, `desired.journal`: a header line, then one line per record, in batches that end with a commit record.
 //! A batch counts as a whole or not at all. Specs and environments are written once and named by their digest. An older
-//! state lies beside it (`desired.journal.prev`), for the case that the file is damaged.
+//! state lies beside it (`desired.journal.prev`), for the case that the file is damaged, and `desired.head` says how many
+//! batches there should be.
 
 mod checksum;
 mod disk;
+mod head;
 mod journal;
 mod record;
 mod recovery;
@@ -24,12 +26,15 @@ use std::sync::Arc;
 use crate::model::{App, Change, Desired, Digest, Environment};
 
 use disk::{JournalFile, Keep};
+use head::HeadFile;
 use record::{Contents, Record};
 
 /// The current file.
 const JOURNAL: &str = "desired.journal";
 /// An older state: a copy made when a daemon started, or the file before the last compaction.
 const PREVIOUS: &str = "desired.journal.prev";
+/// How far the current file has come.
+const HEAD: &str = "desired.head";
 /// A file that is being written.
 const NEW: &str = "desired.journal.new";
 
@@ -80,6 +85,7 @@ pub enum StoreError {
 pub struct Store {
     folder: PathBuf,
     file: JournalFile,
+    head: HeadFile,
     /// Length of the file after its first batch, about what a compaction would leave.
     compacted_bytes: u64,
     seq: u64,
@@ -95,7 +101,12 @@ impl Store {
     /// What cannot be read or repaired; a newer format. Nothing is changed then.
     pub fn open(folder: &Path) -> Result<(Self, Desired, Vec<String>), StoreError> {
         disk::create_folder(folder).map_err(|source| StoreError::Open { path: folder.to_owned(), source })?;
-        let (replay, finding) = recovery::recover(folder)?;
+        let (mut replay, finding) = recovery::recover(folder)?;
+        if finding.is_incomplete() {
+            // What runs with a spec that is known, and is not declared as far as is known, may be declared by what is
+            // lost: without its spec it is left alone.
+            replay.contents = replay.contents.needed(&replay.desired, &BTreeSet::new());
+        }
         let path = folder.join(JOURNAL);
         let (seq, file) = if finding.needs_new_file() {
             let seq = replay.seq + 1;
@@ -106,10 +117,13 @@ impl Store {
             (replay.seq, file.map_err(|source| StoreError::Open { path, source })?)
         };
         let desired = replay.desired.clone();
+        let head = HeadFile::open(folder);
+        head.note(seq);
         let store = Self {
             folder: folder.to_owned(),
             compacted_bytes: if finding.needs_new_file() { file.bytes() } else { replay.first_batch_bytes },
             file,
+            head,
             seq,
             desired: replay.desired,
             contents: replay.contents,
@@ -136,6 +150,7 @@ impl Store {
         self.file.append(&bytes).map_err(writing)?;
 
         self.seq += 1;
+        self.head.note(self.seq);
         self.contents.take(fresh);
         for change in changes {
             self.desired.accept(change.clone());
@@ -180,10 +195,10 @@ impl Store {
     /// The disk is full or broken: the state is as it was.
     pub fn compact(&mut self, live: &BTreeSet<Digest>) -> Result<(), StoreError> {
         let needed = self.contents.needed(&self.desired, live);
-        let bytes = journal::snapshot(&self.desired, &needed, self.seq + 1)?;
+        // The same number: nothing has changed, and whoever falls back to the file before has lost nothing.
+        let bytes = journal::snapshot(&self.desired, &needed, self.seq)?;
         let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
         self.file = disk::replace(&self.folder, &bytes, Keep::Current).map_err(writing)?;
-        self.seq += 1;
         self.compacted_bytes = self.file.bytes();
         self.contents = needed;
         Ok(())

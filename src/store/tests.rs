@@ -326,3 +326,106 @@ fn contents_are_written_once_and_small_edits_are_small() {
     store.commit(&[]).unwrap();
     assert_eq!(open(&folder).1, store.desired);
 }
+
+/// What may become of a file.
+fn damages(whole: &[u8], boundaries: &[usize]) -> Vec<(String, Option<Vec<u8>>)> {
+    let flipped = |at: usize| {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 1;
+        Some(bytes)
+    };
+    let mut damages = vec![
+        ("whole".to_owned(), Some(whole.to_vec())),
+        ("missing".to_owned(), None),
+        ("empty".to_owned(), Some(Vec::new())),
+        ("header flipped".to_owned(), flipped(3)),
+        ("last line flipped".to_owned(), flipped(whole.len() - 5)),
+    ];
+    for (number, at) in boundaries.iter().copied().enumerate() {
+        damages.push((format!("cut after batch {number}"), Some(whole[..at].to_vec())));
+        if at + 20 < whole.len() {
+            damages.push((format!("cut in batch {}", number + 1), Some(whole[..at + 20].to_vec())));
+            damages.push((format!("batch {} flipped", number + 1), flipped(at + 20)));
+        }
+    }
+    damages
+}
+
+/// The number of the last batch that can be read; 0 if there is none.
+fn batches(bytes: Option<&[u8]>, lengths: &[usize], whole: &[u8]) -> u64 {
+    let same = bytes.map_or(0, |bytes| bytes.iter().zip(whole).take_while(|(here, there)| here == there).count());
+    lengths.iter().filter(|length| **length <= same).count() as u64
+}
+
+#[test]
+fn whatever_becomes_of_the_files_the_newest_state_is_used_and_a_loss_is_told() {
+    let (original, states, lengths) = written();
+    let whole = journal(&original);
+    let head = fs::read(original.path().join(HEAD)).unwrap();
+    let last = u64::try_from(lengths.len()).unwrap();
+    let older_head = {
+        let folder = TempDir::new().unwrap();
+        HeadFile::open(folder.path()).note(4);
+        fs::read(folder.path().join(HEAD)).unwrap()
+    };
+    let heads = [(Some(head.clone()), last), (None, 0), (Some(Vec::new()), 0), (Some(older_head), 4)];
+    let heads = heads.into_iter().chain([(Some(head[..30].to_vec()), 0)]);
+    let copies = damages(&whole, &[lengths[5]]);
+    let boundaries = [0, 2, 5, 6, lengths.len() - 1].map(|at| lengths[at]);
+    for (head, head_seq) in heads {
+        for (journal_damage, journal) in damages(&whole, &boundaries) {
+            for (copy_damage, copy) in &copies {
+                let folder = TempDir::new().unwrap();
+                for (name, bytes) in [(JOURNAL, &journal), (PREVIOUS, copy), (HEAD, &head)] {
+                    if let Some(bytes) = bytes {
+                        write(&folder, name, bytes);
+                    }
+                }
+                let case = format!("journal {journal_damage}, copy {copy_damage}, head {head_seq}");
+                let in_journal = batches(journal.as_deref(), &lengths, &whole);
+                let in_copy = batches(copy.as_deref(), &lengths, &whole);
+                let (best, made) = (in_journal.max(in_copy), in_journal.max(in_copy).max(head_seq));
+                let expected = match usize::try_from(best).unwrap() {
+                    0 => Desired::default(),
+                    best => states[best - 1].clone(),
+                };
+                let (_, desired, troubles) = open(&folder);
+                assert_eq!(desired, expected, "{case}");
+
+                let ends_with_a_batch = journal.as_ref().is_some_and(|bytes| lengths.contains(&bytes.len()));
+                let is_journal_right = ends_with_a_batch
+                    && journal.as_deref() == whole.get(..journal.as_ref().map_or(0, Vec::len))
+                    && in_journal == made;
+                let is_first_start = journal.is_none() && copy.is_none() && made <= 1;
+                assert_eq!(troubles.is_empty(), is_journal_right || is_first_start, "{case}: {troubles:?}");
+                if head_seq == last && Some(&desired) != states.last() {
+                    assert_eq!(troubles.len(), 1, "{case}: a loss without a word");
+                }
+                if head_seq != last {
+                    continue;
+                }
+                let (_, again, troubles) = open(&folder);
+                assert_eq!((again, troubles), (expected, Vec::new()), "{case}: a second start finds a whole file");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_an_older_state_does_not_declare_has_no_spec_and_so_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, ..) = open(&folder);
+    let name: AppName = "web".parse().unwrap();
+    store.commit(&[project(1), app("api", 80), app("web", 81)]).unwrap();
+    store.commit(&[Change::AppRemoved { project: shop(), name }]).unwrap();
+    let cut = length(&folder);
+    store.commit(&[app("web", 81)]).unwrap();
+    let whole = journal(&folder);
+    let digest = declared("web", 81).digest;
+    assert!(open(&folder).0.spec(&digest).is_some());
+    write(&folder, JOURNAL, &whole[..cut]);
+    let (store, desired, troubles) = open(&folder);
+    assert_eq!(desired.projects[&shop()].apps.len(), 1);
+    assert!(troubles[0].contains("the change after it is lost"), "{troubles:?}");
+    assert_eq!((store.spec(&digest), store.spec(&declared("api", 80).digest).is_some()), (None, true));
+}

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::voices::Handover;
-use crate::anchor::{AnchorLink, HELD_LISTENER};
-use crate::model::{AppId, Digest, ListenAddress};
-use crate::os::{self, ListenerLookup, PidFd};
+use crate::anchor::{AnchorLink, HELD_LISTENER, HELD_SOCKET_FILE};
+use crate::model::{AppId, Digest, InstanceId, ListenAddress, Live, Phase};
+use crate::os::{self, ListenerLookup, Listening, PidFd, SocketAccess, SocketFile};
 
 /// All open sockets of all apps, by the key under which the anchor holds them.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub struct Listeners {
 #[derive(Debug)]
 struct Held {
     socket: OwnedFd,
+    /// The file of a Unix socket, as it was made. `None`: a TCP socket, or one that was found in a process.
+    file: Option<SocketFile>,
     /// `None`: a Unix socket that an earlier daemon opened; its path is known again when an app asks for it.
     address: Option<ListenAddress>,
     /// Who had it last, as far as this daemon knows.
@@ -44,9 +46,9 @@ impl Listeners {
     }
 
     /// Takes one in that an earlier daemon opened.
-    pub(super) fn take_over(&self, key: u64, socket: OwnedFd) {
+    pub(super) fn take_over(&self, key: u64, socket: OwnedFd, file: Option<OwnedFd>) {
         let address = os::tcp_address_of(&socket).map(ListenAddress::Tcp);
-        self.open().insert(key, Held { socket, address, app: None });
+        self.open().insert(key, Held { socket, file: file.map(SocketFile::held), address, app: None });
     }
 
     /// Learns whose sockets these are, and takes those in that only a living process still has, because the anchor that
@@ -61,12 +63,14 @@ impl Listeners {
             }
             let Ok(socket) = process.copy_descriptor(number) else { continue };
             if os::listens_at(&socket, address) && anchor.hold(key, HELD_LISTENER, socket.as_fd()).is_ok() {
-                open.insert(key, Held { socket, address: Some(address.clone()), app: Some(app.clone()) });
+                let (address, app) = (Some(address.clone()), Some(app.clone()));
+                open.insert(key, Held { socket, file: None, address, app });
             }
         }
     }
 
-    /// The sockets of one process, in the order of its declaration; those that are not open yet are opened.
+    /// The sockets of one process, in the order of its declaration; those that are not open yet, or that nobody can
+    /// connect to any more, are opened. `access`: who may connect to Unix sockets.
     ///
     /// # Errors
     /// The address that cannot be listened at, and why.
@@ -75,6 +79,7 @@ impl Listeners {
         anchor: &AnchorLink,
         app: &AppId,
         addresses: &[ListenAddress],
+        access: &SocketAccess,
     ) -> Result<Handover, NotListening> {
         if addresses.is_empty() {
             return Ok(Handover::default());
@@ -82,7 +87,7 @@ impl Listeners {
         let mut open = self.open();
         let mut descriptors = Vec::new();
         for address in addresses {
-            let socket = copy(&mut open, anchor, app, address).map_err(|error| NotListening {
+            let socket = copy(&mut open, anchor, app, address, access).map_err(|error| NotListening {
                 address: address.clone(),
                 error,
                 holder: standing_in_the_way(&open, address),
@@ -121,6 +126,7 @@ impl Listeners {
             if !is_wanted {
                 // An anchor that does not listen is about to be replaced; the new one holds nothing of ours.
                 let _ = anchor.drop_held(*key, HELD_LISTENER);
+                let _ = anchor.drop_held(*key, HELD_SOCKET_FILE);
             }
             is_wanted
         });
@@ -144,8 +150,56 @@ impl Listeners {
                 // What cannot be told to end is closed all the same, by us and by the anchor.
                 let _ = os::stop_listening(&held.socket);
                 let _ = anchor.drop_held(key, HELD_LISTENER);
+                let _ = anchor.drop_held(key, HELD_SOCKET_FILE);
             }
         }
+    }
+
+    /// Takes back what earlier processes have set on these sockets. Only while no process has them: it would hold for
+    /// them, too.
+    pub(super) fn reset(&self, addresses: &[ListenAddress]) {
+        let open = self.open();
+        for held in addresses.iter().filter_map(|address| open.get(&key(address))) {
+            os::reset_socket(&held.socket);
+        }
+    }
+
+    /// Running copies that nobody can connect to at one of their addresses: the file of the socket was removed or
+    /// replaced, a process has shut the socket down, or the copy still has one from before that.
+    pub(super) fn unreachable(&self, live: &Live) -> Vec<InstanceId> {
+        let listening = live.instances.iter().filter(|(_, instance)| !instance.spec.run.listen.is_empty());
+        let running = listening.filter_map(|(id, instance)| match instance.phase {
+            Phase::Running { pid, .. } => Some((id, pid, &instance.spec.run.listen)),
+            _ => None,
+        });
+        let open = self.open();
+        let is_missed = |pid: u32, address: &ListenAddress| {
+            open.get(&key(address)).is_some_and(|held| !held.is_reachable(address) || held.is_newer_than(address, pid))
+        };
+        let unreachable = running.filter(|(_, pid, addresses)| addresses.iter().any(|at| is_missed(*pid, at)));
+        unreachable.map(|(id, ..)| id.clone()).collect()
+    }
+}
+
+impl Held {
+    /// Whether who connects to the address comes to this socket.
+    fn is_reachable(&self, address: &ListenAddress) -> bool {
+        let is_found = match (address, &self.file) {
+            (ListenAddress::Unix(path), Some(file)) => file.is_at(path),
+            // Found in a process: whatever stands there is taken for it.
+            (ListenAddress::Unix(path), None) => os::exists(path),
+            (ListenAddress::Tcp(_), _) => true,
+        };
+        is_found && os::is_listening(&self.socket)
+    }
+
+    /// Whether the process and its children have an older socket of the same address, and not this one.
+    fn is_newer_than(&self, address: &ListenAddress, pid: u32) -> bool {
+        let ListenAddress::Unix(path) = address else { return false };
+        let Ok(own) = os::socket_inode(&self.socket) else { return false };
+        let mut older = os::sockets_at_path(path);
+        older.retain(|inode| *inode != own);
+        !older.is_empty() && os::tree_holds(pid, &older) && !os::tree_holds(pid, &[own])
     }
 }
 
@@ -196,16 +250,22 @@ fn copy(
     anchor: &AnchorLink,
     app: &AppId,
     address: &ListenAddress,
+    access: &SocketAccess,
 ) -> io::Result<OwnedFd> {
     let key = key(address);
-    if let Some(held) = open.get_mut(&key) {
+    if let Some(held) = open.get_mut(&key).filter(|held| held.is_reachable(address)) {
         held.app = Some(app.clone());
+        held.file.as_ref().map_or(Ok(()), |file| file.set_access(access))?;
         return held.socket.try_clone();
     }
-    let socket = os::listen_at(address)?;
+    let Listening { socket, file } = os::listen_at(address, access)?;
     anchor.hold(key, HELD_LISTENER, socket.as_fd())?;
+    match &file {
+        Some(file) => anchor.hold(key, HELD_SOCKET_FILE, file.as_fd())?,
+        None => anchor.drop_held(key, HELD_SOCKET_FILE)?,
+    }
     let copy = socket.try_clone()?;
-    open.insert(key, Held { socket, address: Some(address.clone()), app: Some(app.clone()) });
+    open.insert(key, Held { socket, file, address: Some(address.clone()), app: Some(app.clone()) });
     Ok(copy)
 }
 

@@ -103,6 +103,11 @@ impl Member {
         }
     }
 
+    /// Whether it may have a process.
+    pub fn is_up(&self) -> bool {
+        self.process.is_some() || self.machine.phase(self.pid()).is_alive()
+    }
+
     /// As observers see it. The spec is the one that the process was really started with, except for what is
     /// followed while it lives.
     pub fn live(&self) -> LiveInstance {
@@ -123,6 +128,7 @@ impl Member {
             hook: self.machine.hook_under_way(),
             taken: self.taken,
             following: self.machine.following(),
+            is_unreachable: false,
         }
     }
 }

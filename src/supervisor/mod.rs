@@ -18,6 +18,7 @@ mod recover;
 mod rehearsal;
 mod roster;
 mod run;
+mod socket_access;
 mod spawn;
 mod sweep;
 mod unlisted;
@@ -191,6 +192,25 @@ impl Supervisor {
     /// Closes these at once: when this returns, their ports are free. Only for what no process has any more.
     pub fn close_listeners(&self, addresses: &[ListenAddress]) {
         self.world.listeners.close(&self.world.anchor, addresses);
+    }
+
+    /// Running copies that nobody can connect to at one of their addresses.
+    pub fn unreachable(&self, live: &Live) -> Vec<InstanceId> {
+        self.world.listeners.unreachable(live)
+    }
+
+    /// What is, now, with a look at whether anybody can connect to the sockets of apps.
+    pub async fn live_with_sockets(&self) -> Arc<Live> {
+        let live = self.live().await;
+        let unreachable = self.unreachable(&live);
+        if unreachable.is_empty() {
+            return live;
+        }
+        let mut live = (*live).clone();
+        for id in unreachable {
+            live.instances.entry(id).and_modify(|instance| instance.is_unreachable = true);
+        }
+        Arc::new(live)
     }
 
     /// Which of these limits cannot be had on this machine, and why.

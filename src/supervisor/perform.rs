@@ -9,7 +9,7 @@ use super::spawn::{self, SpawnJob, SpawnResult};
 use crate::anchor::RowStanding;
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::logs::StreamKey;
-use crate::model::{Fact, LeftProcess, StopScope, Stream, Subject};
+use crate::model::{Fact, InstanceId, LeftProcess, ListenAddress, StopScope, Stream, Subject};
 use crate::os;
 
 const SIGKILL: i32 = 9;
@@ -86,12 +86,22 @@ impl Loop {
             logs: member.machine.policy.logs.clone(),
         };
         let (id, launch, row) = (job.id.clone(), job.launch.clone(), job.row);
+        self.reset_listeners(row.index(), &id, &launch.spec.run.listen);
         let (world, results) = (Arc::clone(&self.world), self.spawned_in.clone());
         let work = Box::new(move || spawn::run(&world, job, &results));
         if self.world.spawners.submit(work).is_err() {
             let outcome = Err(spawn::queue_full(&id));
             // Through the same channel, so that it arrives after this step and not inside of it.
             let _ = self.spawned_in.send(SpawnResult { row, generation, launch, outcome });
+        }
+    }
+
+    /// A process that finds its sockets to itself finds them as the first one did. While another copy has them, what that
+    /// one has set must stay: it is set for all of them at once.
+    fn reset_listeners(&self, row: u32, id: &InstanceId, addresses: &[ListenAddress]) {
+        let is_other = |(other, member): (u32, &Member)| other != row && member.id.app == id.app && member.is_up();
+        if !addresses.is_empty() && !self.roster.iter().any(is_other) {
+            self.world.listeners.reset(addresses);
         }
     }
 

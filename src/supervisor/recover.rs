@@ -12,7 +12,7 @@ use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
 use super::world::Specs;
-use crate::anchor::{HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HeldFd, Row, RowStanding, RowState};
+use crate::anchor::{HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HELD_SOCKET_FILE, HeldFd, Row, RowStanding, RowState};
 use crate::lifecycle::{Effect, Found, Machine, Standing, State};
 use crate::model::{
     App, Cause, Environment, Exit, Fact, Failure, InstanceId, Launch, Millis, RestartWhen, SpawnError, SpawnStage,
@@ -61,7 +61,7 @@ impl Loop {
         recovered.warnings.extend(lost::warning(&lost));
         self.settle_successors();
         for (key, socket) in take_listeners(&mut pipes) {
-            self.world.listeners.take_over(key, socket);
+            self.world.listeners.take_over(key, socket, pipes.remove(&(key, HELD_SOCKET_FILE)));
         }
         self.take_listeners_back();
         self.release_voices(&pipes);

@@ -10,6 +10,7 @@ use super::World;
 use super::context::exec_context;
 use super::listeners::NotListening;
 use super::outputs::Writer;
+use super::socket_access::socket_access;
 use super::voices::{self, Voices};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
@@ -80,7 +81,9 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
     let program = find(&argv.words[0], &context.cwd, &context.env)?;
     let output = outputs(world, job)?;
     let listen = &job.launch.spec.run.listen;
-    let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen).map_err(|why| not_listening(&why))?;
+    let access = socket_access(&job.launch.spec.run, context.identity.as_ref())?;
+    let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
+    let handover = handover.map_err(|why| not_listening(&why))?;
     let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     context.env.extend(handover.variables);

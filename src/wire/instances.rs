@@ -45,6 +45,9 @@ pub struct Row {
     /// It runs what nobody knows: the state that held its spec was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_spec_lost: bool,
+    /// It runs, and nobody can connect to one of its sockets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unreachable: bool,
     /// What should be, if that is not simply "up".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing: Option<Standing>,
@@ -140,6 +143,9 @@ pub struct BriefRow<'a> {
     /// It runs, and the state that held its spec was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_spec_lost: bool,
+    /// It runs, and nobody can connect to one of its sockets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_unreachable: bool,
     /// What it does, unless it simply runs: then it has a `pid` and no phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,

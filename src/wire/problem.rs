@@ -44,6 +44,8 @@ pub enum ProblemCode {
     Busy,
     /// No such route, or a body that is not what the route takes.
     BadRequest,
+    /// A body of more bytes than are accepted.
+    TooLarge,
     /// The caller is somebody else.
     Forbidden,
 }
@@ -52,7 +54,7 @@ impl ProblemCode {
     /// The exit code of a command that ends with this.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::NoSuchApp | Self::NotStored | Self::NotRead | Self::Busy | Self::BadRequest => 1,
+            Self::NoSuchApp | Self::NotStored | Self::NotRead | Self::Busy | Self::BadRequest | Self::TooLarge => 1,
             Self::Ownership => 5,
             Self::Refused => 8,
             Self::Ambiguous | Self::Usage => 64,
@@ -69,6 +71,7 @@ impl ProblemCode {
             Self::NotStored | Self::NotRead => 500,
             Self::ShuttingDown | Self::Busy => 503,
             Self::Forbidden => 403,
+            Self::TooLarge => 413,
         }
     }
 }

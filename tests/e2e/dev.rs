@@ -132,6 +132,29 @@ fn the_file_is_applied_when_it_is_saved_and_an_error_in_it_changes_nothing() {
     dev.ended();
 }
 
+/// Reading takes away what a pipe holds, and a writer that has left does not come back.
+#[test]
+fn secrets_from_a_pipe_are_read_once_and_hold_until_the_command_ends() {
+    let sandbox = Sandbox::new();
+    let with_secrets = |word: &str| {
+        format!(
+            "[[apps]]\nname = \"api\"\ncommand = \"sh -c 'echo {word} $TOKEN; exec sleep 1000'\"\nenv_file = \"secrets\"\n"
+        )
+    };
+    sandbox.ecosystem(&with_secrets("first"));
+    let pipe = sandbox.path("secrets");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let writer = thread::spawn(move || std::fs::write(pipe, "TOKEN=abc\n").unwrap());
+    let dev = Dev::start(&sandbox, &[]);
+    dev.says("first abc");
+    writer.join().unwrap();
+    sandbox.ecosystem(&with_secrets("second"));
+    dev.says("second abc");
+    assert_eq!(sandbox.starts_of("api/0"), 2, "reading the pipe is no change of it");
+    dev.interrupt();
+    dev.ended();
+}
+
 /// Two apps that watch the folder in which the file lies, and print what they are told.
 const BESIDE: &str = r#"
 [defaults]

@@ -79,3 +79,44 @@ fn a_copy_of_the_state_lies_beside_it_and_is_used() {
     assert_eq!(sandbox.list(), before);
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
 }
+
+#[test]
+fn files_that_are_gone_are_told_like_files_that_are_broken() {
+    for copy in [None, Some("garbage")] {
+        let sandbox = Sandbox::applied(TWO);
+        let state = sandbox.home().join("state");
+        let before = ["api/0", "api/1"].map(|id| sandbox.pid(id));
+        fs::remove_file(state.join("desired.journal")).unwrap();
+        match copy {
+            Some(text) => fs::write(state.join("desired.journal.prev"), text).unwrap(),
+            None => drop(fs::remove_file(state.join("desired.journal.prev"))),
+        }
+        sandbox.kill_daemon();
+        let list = sandbox.pm(&["list", "-A"]).ok();
+        assert!(list.stderr.contains("warning: the state file was"), "{copy:?}: {list}");
+        assert!(list.stderr.contains("apply again"), "{copy:?}: {list}");
+        assert_eq!(["api/0", "api/1"].map(|id| sandbox.pid(id)), before);
+        sandbox.pm(&["apply"]).ok();
+        assert_eq!(sleeps(&sandbox), 2);
+    }
+}
+
+/// The file looks whole: only the number of changes, kept beside it, says that one is missing.
+#[test]
+fn a_file_that_lost_its_last_change_is_told_and_what_that_declared_runs_on() {
+    let sandbox = Sandbox::applied(TWO);
+    sandbox.ecosystem(&format!("{TWO}{OLD}"));
+    sandbox.pm(&["apply"]).ok();
+    let before = ["api/0", "api/1", "old/0"].map(|id| sandbox.pid(id));
+    let journal = sandbox.home().join("state/desired.journal");
+    let text = fs::read_to_string(&journal).unwrap();
+    let ends: Vec<usize> =
+        text.match_indices("\"commit\"").map(|(at, _)| at + text[at..].find('\n').unwrap()).collect();
+    fs::write(&journal, &text[..=ends[ends.len() - 2]]).unwrap();
+    sandbox.kill_daemon();
+    let list = sandbox.pm(&["list", "-A"]).ok();
+    assert!(list.stderr.contains("warning: the state file was cut off"), "{list}");
+    assert_eq!(["api/0", "api/1", "old/0"].map(|id| sandbox.pid(id)), before);
+    sandbox.pm(&["apply"]).ok();
+    assert_eq!(sleeps(&sandbox), 3);
+}

@@ -13,6 +13,7 @@ mod support;
 mod accepted_is_done;
 mod apply;
 mod bad_files;
+mod bounded;
 mod delete_and_prune;
 mod dependency_order;
 mod examples;
@@ -75,7 +76,9 @@ mod lost_state;
 mod lost_table;
 mod many_commands;
 mod permissions;
+mod pipes;
 mod run_as;
+mod socket_files;
 mod socket_left_over;
 mod state_truncated;
 

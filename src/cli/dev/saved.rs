@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::cli::surroundings;
 use crate::ecosystem::{Reading, SourceFile};
 use crate::os::{self, Stamp};
 
@@ -50,7 +49,8 @@ impl SavedFiles {
 
 impl SavedFile {
     fn was_saved(&mut self) -> bool {
-        let stamp = os::stamp(&self.path);
+        // A pipe is not looked at: reading it takes its contents away, and its times change when it is read.
+        let stamp = os::stamp(&self.path).filter(|stamp| stamp.is_file);
         if stamp != self.stamp {
             (self.stamp, self.is_moving) = (stamp, true);
             return false;
@@ -59,7 +59,7 @@ impl SavedFile {
         if stamp.is_none() || !std::mem::take(&mut self.is_moving) {
             return false;
         }
-        match surroundings::read(&self.path, FILE_BYTES_MAX) {
+        match os::read_limited(&self.path, FILE_BYTES_MAX) {
             Ok(text) if text != self.text => {
                 self.text = text;
                 true

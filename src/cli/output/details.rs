@@ -156,6 +156,11 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
     if row.is_spec_lost {
         causes.push("what it was started with was lost; an apply that declares it replaces it".to_owned());
     }
+    if row.is_unreachable {
+        let message = "nobody can connect to its socket: the file was removed or replaced, or the socket was shut down; an \
+                       apply, a restart or a reload opens it again";
+        causes.push(message.to_owned());
+    }
     match &row.phase {
         Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => {
             causes.push(match last {
@@ -169,7 +174,7 @@ pub(in crate::cli) fn causes(app: &DescribedApp, row: &Row) -> Vec<String> {
         Phase::Running { .. } if row.restarts > 0 => {
             causes.push(format!("it was started again, {} times since its declaration", row.restarts));
         }
-        Phase::Running { .. } if row.is_spec_lost => {}
+        Phase::Running { .. } if row.is_spec_lost || row.is_unreachable => {}
         Phase::Running { .. } | Phase::Starting => causes.push("it should run".to_owned()),
         Phase::Stopping { .. } if row.hook.is_some() => causes.push("it is to end".to_owned()),
         Phase::Stopping { .. } => causes.push("it was asked to end".to_owned()),

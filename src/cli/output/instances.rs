@@ -35,6 +35,7 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
             slot: row.slot,
             phase: row.phase.as_ref(),
             is_spec_lost: row.is_spec_lost,
+            is_unreachable: row.is_unreachable,
             next_start: row.next_start_ms,
             standing: row.standing.as_ref(),
             waits_for: row.waits_for.as_ref(),
@@ -73,6 +74,7 @@ pub(in crate::cli) fn status(row: &Row) -> (Cow<'static, str>, Tone) {
         slot: row.slot,
         phase: Some(&row.phase),
         is_spec_lost: row.is_spec_lost,
+        is_unreachable: row.is_unreachable,
         next_start: row.next_start_ms,
         standing: row.standing.as_ref(),
         waits_for: row.waits_for.as_ref(),
@@ -92,6 +94,7 @@ struct State<'a> {
     /// None: it simply runs.
     phase: Option<&'a Phase>,
     is_spec_lost: bool,
+    is_unreachable: bool,
     next_start: Option<Millis>,
     standing: Option<&'a Standing>,
     waits_for: Option<&'a WaitsFor>,
@@ -110,6 +113,9 @@ impl State<'_> {
             _ if self.slot.is_none() => ("no instances".into(), Tone::Faint),
             _ if self.is_between_runs => (self.between_runs().into(), Tone::Faint),
             None | Some(Phase::Running { .. }) if self.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
+            None | Some(Phase::Running { readiness: Readiness::Ready, .. }) if self.is_unreachable => {
+                ("running, unreachable".into(), Tone::Warn)
+            }
             Some(Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }) => {
                 (with("starting", self.said(last.as_deref()).as_deref()), Tone::Warn)
             }
@@ -192,6 +198,7 @@ mod tests {
             is_successor: false,
             phase,
             is_spec_lost: false,
+            is_unreachable: false,
             standing: None,
             pid: None,
             uptime_ms: None,

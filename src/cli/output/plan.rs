@@ -233,6 +233,7 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         Reason::UpdateUnfinished => "an update was interrupted".to_owned(),
         Reason::DependencyRestarted { app } => format!("{app} has had a new process"),
         Reason::SpecLost => "its spec was lost".to_owned(),
+        Reason::Unreachable => "nobody can connect to its socket".to_owned(),
         Reason::OutOfDate => "runs an older spec".to_owned(),
         Reason::ScaledByHand { to } => format!("scaled to {to} by hand"),
         Reason::NotInFile => "no longer in the file".to_owned(),

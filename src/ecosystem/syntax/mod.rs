@@ -14,6 +14,9 @@ const FILE_BYTES_MAX: usize = 4 << 20;
 const NODES_MAX: usize = 100_000;
 const DEPTH_MAX: usize = 64;
 const SCALAR_BYTES_MAX: usize = 1 << 20;
+/// Texts of a tree together, after every alias was put in place of its name.
+const TREE_BYTES_MAX: usize = 16 << 20;
+const TOO_MANY_VALUES: &str = "more than 100,000 values";
 
 /// Reads one file; problems go to the report, the tree is whatever could be understood.
 pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Report) -> Option<Node> {
@@ -34,6 +37,10 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Report) -> Optio
     };
     if text.trim().is_empty() {
         report.error(code::EMPTY_FILE, start, "the file is empty").hint("declare an app: `[[apps]]`");
+        return None;
+    }
+    if let Some(at) = too_many_commas(text) {
+        report.error(code::TOO_LARGE, Span::new(index, at..at + 1), TOO_MANY_VALUES);
         return None;
     }
     let tree = match extension(&file.path) {
@@ -67,6 +74,28 @@ fn extension(path: &Path) -> &str {
     path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
 }
 
+/// Where a text has more commas outside of quotes than it may have values. A parser needs a hundred times the length of
+/// such a text before the values could be counted. A quote ends with its line, so that an apostrophe hides nothing.
+fn too_many_commas(text: &str) -> Option<usize> {
+    if text.len() <= NODES_MAX {
+        return None;
+    }
+    let (mut quote, mut is_escaped, mut commas) = (None, false, 0_usize);
+    for (at, byte) in text.bytes().enumerate() {
+        match (quote, byte) {
+            (_, b'\n') => (quote, is_escaped) = (None, false),
+            (Some(_), _) if is_escaped => is_escaped = false,
+            (Some(b'"'), b'\\') => is_escaped = true,
+            (Some(open), byte) if byte == open => quote = None,
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (None, b',') if commas >= NODES_MAX => return Some(at),
+            (None, b',') => commas += 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// How many values a tree may hold.
 struct Budget {
     left: usize,
@@ -84,7 +113,7 @@ impl Budget {
         }
         self.left = match self.left.checked_sub(1) {
             Some(left) => left,
-            None => return Some((node.span, "more than 100,000 values")),
+            None => return Some((node.span, TOO_MANY_VALUES)),
         };
         match &node.value {
             Value::Scalar(scalar) if scalar.text.len() > SCALAR_BYTES_MAX => {

@@ -6,8 +6,19 @@ use toml::de::{DeTable, DeValue};
 use super::super::diagnostic::{Report, code};
 use super::super::tree::{Entry, Kind, Node, Span, Value};
 
+/// Longest text in which all mistakes are looked for. Of a longer one the first is told: its parser keeps every mistake,
+/// and there may be one for every other byte.
+const RECOVERED_BYTES_MAX: usize = 256 << 10;
+
 pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
-    let (table, problems) = DeTable::parse_recoverable(text);
+    let (table, problems) = if text.len() <= RECOVERED_BYTES_MAX {
+        DeTable::parse_recoverable(text)
+    } else {
+        match DeTable::parse(text) {
+            Ok(table) => (table, Vec::new()),
+            Err(problem) => (Spanned::new(0..0, DeTable::new()), vec![problem]),
+        }
+    };
     for problem in &problems {
         let span = problem.span().unwrap_or(0..0);
         let message = problem.message().lines().next().unwrap_or("this is not TOML");

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
+use super::super::built::VALUE_BYTES;
 use super::super::diagnostic::{Report, code};
 use super::super::tree::{Entry, Kind, Node, Scalar, Span, Value};
-use super::{DEPTH_MAX, NODES_MAX};
+use super::{DEPTH_MAX, NODES_MAX, TREE_BYTES_MAX};
 
 pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
     let mut builder = Builder {
@@ -18,6 +19,8 @@ pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> 
         anchors: HashMap::new(),
         root: None,
         nodes: 0,
+        bytes: 0,
+        remembered_bytes: 0,
         report,
     };
     for event in Parser::new_from_str(text) {
@@ -49,8 +52,8 @@ pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> 
 struct Open {
     span: Span,
     anchor: usize,
-    /// Values before it was opened, to know its size.
-    nodes_before: usize,
+    /// Values and bytes before it was opened, to know its size.
+    before: Size,
     content: Content,
 }
 
@@ -60,13 +63,23 @@ enum Content {
     Map(Vec<Entry>, Option<(String, Span)>),
 }
 
+/// How many values something is, and how long their texts are.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+}
+
 struct Builder<'a> {
     offsets: Offsets<'a>,
     open: Vec<Open>,
-    /// Anchor → its value and how many values that is.
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Anchor → its value and its size.
+    anchors: HashMap<usize, (Node, Size)>,
     root: Option<Node>,
     nodes: usize,
+    bytes: usize,
+    /// What the copies in `anchors` hold.
+    remembered_bytes: usize,
     report: &'a mut Report,
 }
 
@@ -82,9 +95,10 @@ impl Builder<'_> {
                     None if is_plain => plain_kind(&text),
                     None => Kind::Text,
                 };
+                let size = Size { nodes: 1, bytes: text.len() };
                 let node = Node::scalar(kind, text, span);
-                self.remember(anchor, &node, 1);
-                self.put(node, 1)
+                self.remember(anchor, &node, size);
+                self.put(node, size)
             }
             Event::SequenceStart(anchor, tag) => self.open(Content::List(Vec::new()), anchor, tag.as_deref(), span),
             Event::MappingStart(anchor, tag) => self.open(Content::Map(Vec::new(), None), anchor, tag.as_deref(), span),
@@ -121,7 +135,8 @@ impl Builder<'_> {
             self.report.error(code::TOO_LARGE, span, "nested deeper than 64 levels");
             return false;
         }
-        self.open.push(Open { span, anchor, nodes_before: self.nodes, content });
+        let before = Size { nodes: self.nodes, bytes: self.bytes };
+        self.open.push(Open { span, anchor, before, content });
         true
     }
 
@@ -133,20 +148,27 @@ impl Builder<'_> {
         };
         let span = Span { end: end.end.max(open.span.end), ..open.span };
         let node = Node { value, span };
-        let size = self.nodes - open.nodes_before + 1;
+        let size = Size { nodes: self.nodes - open.before.nodes + 1, bytes: self.bytes - open.before.bytes };
         self.remember(open.anchor, &node, size);
-        self.put(node, 1)
+        self.put(node, Size { nodes: 1, bytes: 0 })
     }
 
-    fn remember(&mut self, anchor: usize, node: &Node, size: usize) {
-        if anchor != 0 {
+    fn remember(&mut self, anchor: usize, node: &Node, size: Size) {
+        self.remembered_bytes += if anchor == 0 { 0 } else { size.bytes + size.nodes * VALUE_BYTES };
+        if anchor != 0 && self.remembered_bytes <= TREE_BYTES_MAX {
             self.anchors.insert(anchor, (node.clone(), size));
         }
     }
 
     /// Puts a finished value into what is open.
-    fn put(&mut self, node: Node, size: usize) -> bool {
-        self.nodes += size;
+    fn put(&mut self, node: Node, size: Size) -> bool {
+        self.nodes += size.nodes;
+        self.bytes += size.bytes;
+        if self.bytes + self.remembered_bytes > TREE_BYTES_MAX {
+            let message = format!("the texts grow beyond {} MiB, aliases counted", TREE_BYTES_MAX >> 20);
+            self.report.error(code::TOO_LARGE, node.span, message);
+            return false;
+        }
         if self.nodes > NODES_MAX {
             let message = "more than 100,000 values, aliases counted";
             self.report.error(code::TOO_LARGE, node.span, message);

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::proc::{children_of, cookie_of, pids, proc_stat};
@@ -116,6 +117,36 @@ fn listening(table: &str, port: u16) -> Vec<u64> {
         if is_it { fields.get(9)?.parse().ok() } else { None }
     };
     table.lines().skip(1).filter_map(inode_of).collect()
+}
+
+/// The number by which the kernel shows an open socket.
+///
+/// # Errors
+/// As `fstat(2)`.
+pub fn socket_inode(socket: &OwnedFd) -> io::Result<u64> {
+    Ok(fs::File::from(socket.try_clone()?).metadata()?.ino())
+}
+
+/// The inodes of all Unix sockets that were bound to this path, whether it leads to them or not.
+pub fn sockets_at_path(path: &Path) -> Vec<u64> {
+    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    path.to_str().map_or_else(Vec::new, |path| bound_to(&table, path))
+}
+
+/// `Num RefCount Protocol Flags Type St Inode Path`; a flag says that it listens.
+fn bound_to(table: &str, path: &str) -> Vec<u64> {
+    let inode_of = |line: &str| {
+        let (fields, bound) = (line.split_ascii_whitespace().collect::<Vec<_>>(), line.split_once('/')?.1);
+        let is_it = path.strip_prefix('/') == Some(bound) && fields.get(3) == Some(&"00010000");
+        if is_it { fields.get(6)?.parse().ok() } else { None }
+    };
+    table.lines().skip(1).filter_map(inode_of).collect()
+}
+
+/// Whether a process of the tree of `main` has one of these sockets, as far as we may look.
+pub fn tree_holds(main: u32, inodes: &[u64]) -> bool {
+    let has_one = |pid: u32| inodes.iter().any(|inode| matches!(held_by(pid, *inode), Ok(Some(_))));
+    tree(main).into_iter().any(has_one)
 }
 
 /// Who holds a socket.
@@ -288,5 +319,25 @@ mod tests {
    1: 0100007F:1F90 0100007F:D2F0 01 00000000:00000000 00:00000000 00000000     0        0 4243 1 0 20 4 30 10 -1";
         assert_eq!(listening(table, 8080), [4242]);
         assert!(listening(table, 8081).is_empty());
+    }
+
+    #[test]
+    fn sockets_are_found_by_the_path_that_they_were_bound_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b.sock");
+        let listen = || OwnedFd::from(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let first = listen();
+        fs::remove_file(&path).unwrap();
+        let second = listen();
+        let inodes = [&first, &second].map(|socket| socket_inode(socket).unwrap());
+        let mut found = sockets_at_path(&path);
+        found.sort_unstable();
+        let mut expected = inodes.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        assert!(tree_holds(std::process::id(), &inodes[..1]));
+        drop(first);
+        assert!(!tree_holds(std::process::id(), &inodes[..1]));
+        assert_eq!(sockets_at_path(&path), inodes[1..]);
     }
 }

@@ -24,6 +24,7 @@ mod rights;
 mod service;
 mod side_command;
 mod signals;
+mod socket_file;
 mod spawn;
 mod stack;
 mod tree;
@@ -40,7 +41,8 @@ pub use identity::{may_set_ids, own_identity};
 pub use in_context::{Taken, take_on};
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use listeners::{
-    HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder,
+    HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder, socket_inode,
+    sockets_at_path, tree_holds,
 };
 pub use memory::SharedMemory;
 pub use messages::{
@@ -60,6 +62,7 @@ pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_
 pub use service::{become_service, tell_service_manager};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
+pub use socket_file::{SocketAccess, SocketFile, bind_closed};
 pub use spawn::{
     ExecPlan, HoldsNul, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, rehearse, set_child_oom_score,
     set_child_open_files, spawn, take_seats,

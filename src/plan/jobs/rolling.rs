@@ -18,7 +18,8 @@ pub(super) struct Rolling {
     strategy: UpdateStrategy,
     /// A rollout: new processes must stay ready for `min_healthy_time`. A restart does not wait for that.
     is_rollout: bool,
-    /// Slots that follow a restart of what they depend on: their processes are of the right spec.
+    /// Slots that follow a restart of what they depend on, or that nobody can connect to: their processes are of the right
+    /// spec.
     is_renewal: bool,
     /// What another daemon has begun: what it has replaced is judged first.
     is_unfinished: bool,
@@ -62,7 +63,10 @@ enum Stage {
 
 impl Rolling {
     pub(super) fn new(operation: &Operation, slots: &[u32], strategy: UpdateStrategy, batch: u32) -> Self {
-        let is_renewal = operation.reasons.iter().any(|reason| matches!(reason, Reason::DependencyRestarted { .. }));
+        let is_renewal = operation
+            .reasons
+            .iter()
+            .any(|reason| matches!(reason, Reason::DependencyRestarted { .. } | Reason::Unreachable));
         Self {
             app: operation.app.clone(),
             strategy,

@@ -235,3 +235,16 @@ fn another_shell_changes_the_record_but_plans_nothing() {
     assert!(decision.plan.is_empty());
     assert!(matches!(&decision.changes[..], [Change::App { declared, .. }] if declared.base.contains_key("LANG")));
 }
+
+#[test]
+fn only_a_person_has_copies_replaced_that_nobody_can_connect_to() {
+    let two = || app_with("web", |app| app.instances = Some(2));
+    let mut world = World::with([two()]);
+    for (id, instance) in &mut world.live.instances {
+        instance.is_unreachable = id.slot == 1;
+    }
+    assert_eq!(world.wakeup_plan().operations, []);
+    let plan = world.apply([two()]);
+    assert_eq!(verbs(&plan), ["roll web [1]"]);
+    assert_eq!(reasons(&plan, "web"), [Reason::Unreachable]);
+}

@@ -197,6 +197,7 @@ impl World {
                 hook: None,
                 taken: crate::model::Taken::default(),
                 following: None,
+                is_unreachable: false,
             };
             self.live.instances.insert(app.instance(*slot), instance);
         }

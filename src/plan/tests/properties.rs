@@ -203,6 +203,7 @@ proptest! {
             hook: None,
             taken: crate::model::Taken::default(),
             following: None,
+            is_unreachable: false,
             force_kills: 0,
         };
         world.live.instances.insert(other.clone(), stranger.clone());

@@ -1,0 +1,95 @@
+//! How much the files may become. A short text can stand for a long one (aliases, defaults, variables, env files), so
+//! what is built is counted, not only what is written.
+
+use crate::model::{App, PROPOSED_BYTES_MAX, Proposed};
+
+use super::diagnostic::{Report, code};
+use super::tree::{Node, Span, Value};
+
+/// What the values of all apps may take together in memory, about.
+const BUILT_BYTES_MAX: usize = 48 << 20;
+/// What a value takes besides its text: its place, its key, its share of a table.
+pub(super) const VALUE_BYTES: usize = 128;
+const WAY_OUT: &str = "what stands in `defaults`, in an env file or behind an alias counts for every app that gets it: divide the project";
+
+/// What has been built so far.
+pub(super) struct Built {
+    left: usize,
+    /// How many findings there were when it was told to be too much.
+    told_at: Option<usize>,
+}
+
+impl Default for Built {
+    fn default() -> Self {
+        Self { left: BUILT_BYTES_MAX, told_at: None }
+    }
+}
+
+impl Built {
+    /// Counts what app `app` is about to get. `false`: it is too much, and told, once.
+    pub fn take(&mut self, bytes: usize, app: &str, span: Span, report: &mut Report) -> bool {
+        if let Some(left) = self.left.checked_sub(bytes) {
+            self.left = left;
+            return true;
+        }
+        self.left = 0;
+        if self.told_at.is_none() {
+            let message = format!("app `{app}`: here the values of all apps grow beyond {} MiB", BUILT_BYTES_MAX >> 20);
+            report.error(code::TOO_LARGE, span, message).hint(WAY_OUT);
+            self.told_at = Some(report.findings.len());
+        }
+        false
+    }
+
+    /// Whether it was too much. What was found since then only comes from what is missing, and is forgotten.
+    pub fn is_over(&self, report: &mut Report) -> bool {
+        if let Some(told_at) = self.told_at {
+            report.findings.truncate(told_at);
+        }
+        self.told_at.is_some()
+    }
+}
+
+/// What a tree takes in memory, about.
+pub(super) fn size_of(node: &Node) -> usize {
+    let inside = match &node.value {
+        Value::Scalar(scalar) => scalar.text.len(),
+        Value::List(nodes) => nodes.iter().map(size_of).sum(),
+        Value::Map(entries) => entries.iter().map(|entry| entry.key.len() + size_of(&entry.node)).sum(),
+    };
+    VALUE_BYTES + inside
+}
+
+/// Refuses what the daemon would not accept.
+pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Report) {
+    let bytes = json_bytes(proposed);
+    if bytes <= PROPOSED_BYTES_MAX {
+        return;
+    }
+    let largest = proposed.apps.iter().max_by_key(|app| json_bytes::<App>(app));
+    let name = largest.map(|app| format!(", most of all `{}`", app.name)).unwrap_or_default();
+    let (mib, limit) = (bytes.div_ceil(1 << 20), PROPOSED_BYTES_MAX >> 20);
+    let message = format!("the resolved apps are {mib} MiB{name}; the daemon accepts {limit} MiB at a time");
+    report.error(code::TOO_LARGE, None, message).hint(WAY_OUT);
+}
+
+fn json_bytes<T: serde::Serialize>(value: &T) -> usize {
+    let mut count = Count(0);
+    // Only a path that is not text fails, and is told when it is sent.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}
+
+/// Counts what is written to it.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
