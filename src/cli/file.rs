@@ -11,7 +11,7 @@ use super::session::{self, Session};
 use super::surroundings::{self, Machine};
 use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile};
-use crate::model::{Origin, ProjectName, Proposed};
+use crate::model::{Origin, ProjectName, Proposed, Secrets};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
 
@@ -126,9 +126,9 @@ fn remembered(projects: &[ProjectRow], reading: &Reading, paths: &[PathBuf]) -> 
 /// The file is wrong; it has been said.
 pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed, CommandError> {
     let code = code_of(&reading);
-    let Reading { proposed, diagnostics, files, .. } = reading;
+    let Reading { proposed, diagnostics, files, secrets, .. } = reading;
     if proposed.is_none() || !session.screen.is_quiet {
-        show(session, &diagnostics, &files)?;
+        show(session, &diagnostics, &files, &secrets)?;
     }
     if proposed.is_none() && session.screen.is_json {
         session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
@@ -154,11 +154,12 @@ pub(super) fn show(
     session: &mut Session,
     diagnostics: &[Diagnostic],
     files: &[SourceFile],
+    secrets: &Secrets,
 ) -> Result<(), CommandError> {
     if diagnostics.is_empty() {
         return Ok(());
     }
-    let text = ecosystem::render(diagnostics, files, session.screen.paint_notes().is_on);
+    let text = ecosystem::render(diagnostics, files, secrets, session.screen.paint_notes().is_on);
     Ok(session.screen.note(text.trim_end())?)
 }
 

@@ -25,6 +25,7 @@ mod name;
 mod plan;
 mod quantity;
 mod readiness;
+mod secret;
 mod triggers;
 mod update;
 mod verb;
@@ -43,6 +44,9 @@ pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use plan::{ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
+pub use secret::{
+    HIDDEN, Secrets, ShownApp, is_secret, is_secret_name, mask_field, masked, masked_value, masked_words, merged_ranges,
+};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
 pub use verb::Verb;

@@ -12,7 +12,6 @@ mod difference;
 mod edit;
 mod field_change;
 mod forgotten;
-mod mask;
 mod operations;
 mod order;
 mod ownership;
@@ -38,7 +37,6 @@ use target::Target;
 
 pub use edit::{Edit, EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
-pub use mask::{HIDDEN, is_secret};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_form;
 pub use sockets::check_sockets;

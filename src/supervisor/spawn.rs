@@ -12,7 +12,9 @@ use super::voices::{self, Voices};
 use super::{Launch, World};
 use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
-use crate::model::{Environment, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream};
+use crate::model::{
+    Environment, Failure, InstanceId, Limits, LogPolicy, Probe, SpawnError, SpawnStage, Stream, masked,
+};
 use crate::os::{self, ExecPlan, Identity, Output, PidFd, SpawnFailed, User};
 use crate::rules::{self, Place};
 
@@ -309,7 +311,7 @@ pub(super) fn c_string(stage: SpawnStage, text: &str) -> Result<CString, SpawnFa
 
 /// Something that will be just as wrong next time.
 fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
-    let error = SpawnError { stage, subject: subject.to_owned(), errno: 0, message: message.to_owned() };
+    let error = SpawnError { stage, subject: masked(subject).into_owned(), errno: 0, message: message.to_owned() };
     SpawnFailure { failure: Failure::Spawn { error }, is_passing: false }
 }
 
@@ -323,7 +325,7 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
     {
         message = format!("interpreter `{}` of script `{subject}` does not exist", interpreter.display());
     }
-    let error = SpawnError { stage, subject: subject.to_owned(), errno, message };
+    let error = SpawnError { stage, subject: masked(subject).into_owned(), errno, message };
     SpawnFailure { is_passing: os::is_passing(errno), failure: Failure::Spawn { error } }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{App, AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, Standing, WallTime};
+use crate::model::{AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Standing, WallTime};
 use crate::reconciler::WaitsFor;
 
 /// The answer of `GET /v1/list`.
@@ -211,7 +211,7 @@ pub struct DescribeAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DescribedApp {
     /// The last applied spec.
-    pub spec: App,
+    pub spec: ShownApp,
     /// Should it run?
     pub standing: Standing,
     /// `pm scale`, if it was used.

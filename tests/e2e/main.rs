@@ -52,6 +52,7 @@ mod events_and_why;
 mod log_flood;
 mod log_rotation;
 mod logs;
+mod secrets;
 
 // ---- faults
 mod both_killed;

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use unicode_width::UnicodeWidthStr;
 
 use crate::model::{
-    AppName, FieldChange, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime,
+    AppName, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime,
 };
 
 /// Longer values are cut: a plan is read, not parsed.
@@ -254,8 +254,9 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
 fn field(change: &FieldChange) -> String {
     let FieldChange { field, old, new, is_sensitive, from_shell } = change;
     let mut text = match (old, new, is_sensitive) {
-        (Some(_), Some(_), true) => format!("{field} (sensitive) changed"),
-        (None, Some(_), true) => format!("{field} (sensitive) set"),
+        // What differs is hidden.
+        (Some(old), Some(new), true) if old == new => format!("{field} (sensitive) changed"),
+        (None, Some(new), true) if new == HIDDEN => format!("{field} (sensitive) set"),
         (Some(_), None, _) => format!("{field} removed"),
         (old, new, _) => format!("{field} {} -> {}", value(old.as_deref()), value(new.as_deref())),
     };
