@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fail::{Code, CommandError};
+use super::output::harmless;
 use super::session::{self, Session};
 use super::surroundings::{self, Machine};
 use crate::client::Client;
@@ -79,7 +80,7 @@ pub(super) fn resolve(
     let paths = if named.is_empty() {
         let found = find(&folder)?;
         if !session.screen.is_quiet {
-            session.screen.note(&format!("file {}", found.display()))?;
+            session.screen.note(&format!("file {}", harmless(&found.to_string_lossy())));
         }
         vec![found]
     } else {
@@ -160,7 +161,7 @@ pub(super) fn show(
         return Ok(());
     }
     let text = ecosystem::render(diagnostics, files, secrets, session.screen.paint_notes().is_on);
-    Ok(session.screen.note(text.trim_end())?)
+    Ok(session.screen.note(text.trim_end()))
 }
 
 fn load(path: &Path) -> Result<SourceFile, CommandError> {

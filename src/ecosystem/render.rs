@@ -83,6 +83,7 @@ fn snippet<'a>(
     secrets: &Secrets,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let path = marks[0].0.file.to_string_lossy();
+    let path = path.replace(char::is_control, "\u{fffd}");
     let bytes = files.iter().find(|file| file.path == marks[0].0.file).map_or(&[][..], |file| file.text.as_slice());
     let start = marks.iter().map(|(place, _)| place.start as usize).min().unwrap_or(0).min(bytes.len());
     let end = marks.iter().map(|(place, _)| place.end as usize).max().unwrap_or(0).clamp(start, bytes.len());

@@ -49,10 +49,12 @@ mod watch;
 // ---- what happened
 mod crash_loop;
 mod events_and_why;
+mod hostile_text;
 mod log_flood;
 mod log_rotation;
 mod logs;
 mod secrets;
+mod unread_output;
 
 // ---- faults
 mod both_killed;

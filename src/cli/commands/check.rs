@@ -41,7 +41,7 @@ All errors are shown at once. Exit 0 if the file can be applied, 65 if not.";
                 let profile = resolved.profile.map(|name| format!(", profile {name}")).unwrap_or_default();
                 let (project, apps) = (&proposed.project, proposed.apps.len());
                 let apps = if apps == 1 { "1 app".to_owned() } else { format!("{apps} apps") };
-                session.screen.note(&format!("ok: project {project}, {apps}{profile}"))?;
+                session.screen.note(&format!("ok: project {project}, {apps}{profile}"));
             }
         }
         if code == Code::Ok { Ok(code) } else { Err(CommandError::told(code as u8)) }

@@ -53,7 +53,7 @@ impl Verb for Config {
         let apps: Vec<ShownApp> = proposed.apps.iter().map(shown).collect();
         if self.sources && !self.json.json {
             let text = table(&sources).render(session.screen.paint(), session.screen.width());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
             return Ok(Code::Ok);
         }
         session.screen.json(&Document {

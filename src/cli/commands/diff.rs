@@ -39,7 +39,7 @@ exits above 1 if it cannot tell.";
             session.screen.json(&answer)?;
         } else if !is_same {
             let text = output::plan_text(&answer.plan, Some(&origin), session.screen.paint());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
         }
         Ok(if is_same { Code::Ok } else { Code::Error })
     }

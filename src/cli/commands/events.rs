@@ -62,7 +62,7 @@ With --follow and --json every line is one document.";
 
 fn print(session: &mut Session, clock: &Clock, event: &Event) -> Result<(), CommandError> {
     let time = session.screen.paint().faint(&clock.text(event.at));
-    Ok(session.screen.line(&format!("{time}  {}", event::sentence(event)))?)
+    Ok(session.screen.line(&format!("{time}  {}", event::sentence(event))))
 }
 
 fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending {
@@ -73,10 +73,13 @@ fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending 
             message if json.json => session.screen.compact(&message)?,
             EventMessage::Event { event } => print(session, &clock, &event)?,
             EventMessage::Missed { count } => {
-                session.screen.note(&format!("({count} events were too fast to be shown; the journal holds them)"))?;
+                session.screen.note(&format!("({count} events were too fast to be shown; the journal holds them)"));
             }
         }
-        session.screen.flush()?;
+        session.screen.flush();
+        if session.screen.is_unread() {
+            return Ok(Code::Ok);
+        }
     }
     Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))
 }

@@ -34,7 +34,7 @@ It runs here, in this terminal; its exit code is the command's.";
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(vec![self.app])?;
         let place = Session::client()?.environment(&selection, true)?;
-        session.screen.flush()?;
+        session.screen.flush();
         let Some((word, args)) = self.command.split_first() else {
             return Err(CommandError::new(Code::Usage, "there is no command after `--`"));
         };

@@ -40,7 +40,7 @@ Nothing is touched. The last line counts the processes that an apply would inter
             session.screen.json(&answer)?;
         } else {
             let text = output::plan_text(&answer.plan, Some(&origin), session.screen.paint());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
         }
         Ok(if self.detailed_exitcode && !answer.plan.is_empty() { Code::Pending } else { Code::Ok })
     }
@@ -57,7 +57,7 @@ pub(super) fn make(
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let origin = proposed.origin.clone();
     let answer = client.plan(&PlanRequest { proposed, options: options.options() })?;
-    session.compare_versions(&client)?;
-    session.warn(&answer.warnings)?;
+    session.compare_versions(&client);
+    session.warn(&answer.warnings);
     Ok((answer, origin))
 }

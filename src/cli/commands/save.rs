@@ -16,7 +16,7 @@ impl Verb for Save {
   pm save                 says that there is nothing to save";
 
     fn run(self, session: &mut Session) -> Ending {
-        session.screen.note("nothing to save: every accepted change is kept at once and survives a reboot")?;
+        session.screen.note("nothing to save: every accepted change is kept at once and survives a reboot");
         Ok(Code::Ok)
     }
 }

@@ -33,7 +33,7 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
         session.screen.is_json = self.wait.json.json;
         let home = Session::home()?;
         let Some(client) = Session::client_if_running()? else {
-            session.screen.note("no daemon is running: nothing to stop")?;
+            session.screen.note("no daemon is running: nothing to stop");
             return Ok(Code::Ok);
         };
         let messages = client.shut_down()?;

@@ -61,7 +61,7 @@ impl Verb for Why {
         let clock = Clock::local();
         for (app, row) in apps.iter().flat_map(|app| app.instances.iter().map(move |row| (app, row))) {
             let told = Told { app, row, events: &events, clock: &clock, paint: session.screen.paint() };
-            session.screen.data(told.text().as_bytes())?;
+            session.screen.data(told.text().as_bytes());
         }
         last(session, &last_lines)?;
         Ok(Code::Ok)
@@ -107,10 +107,10 @@ fn last(session: &mut Session, lines: &[LogLine]) -> Result<(), CommandError> {
     if lines.is_empty() {
         return Ok(());
     }
-    session.screen.line("last output:")?;
+    session.screen.line("last output:");
     for line in lines {
         let slot = line.instance.slot;
-        session.screen.line(&format!("  {}/{slot} | {}", line.instance.app.name, harmless(&line.text)))?;
+        session.screen.line(&format!("  {}/{slot} | {}", line.instance.app.name, harmless(&line.text)));
     }
     Ok(())
 }

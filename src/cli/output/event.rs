@@ -2,12 +2,17 @@
 
 use crate::model::{Cause, Event, Fact, Stream, Subject};
 
+use super::gate::{harmless, harmless_lines};
 use super::progress::reason;
 use super::time::Clock;
 
 /// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
 pub fn sentence(event: &Event) -> String {
-    format!("{} {}", subject(&event.about), predicate(&event.fact))
+    // The last words of a build are several lines; whatever else others have said stays in one.
+    let predicate = predicate(&event.fact);
+    let predicate =
+        if let Fact::BuildFailed { .. } = event.fact { harmless_lines(&predicate) } else { harmless(&predicate) };
+    format!("{} {predicate}", subject(&event.about))
 }
 
 fn subject(about: &Subject) -> String {

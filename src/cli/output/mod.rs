@@ -2,8 +2,10 @@
 
 pub(super) mod details;
 pub(super) mod event;
+mod gate;
 pub(super) mod instances;
 pub(super) mod lines;
+mod outlet;
 pub(super) mod plan;
 pub(super) mod progress;
 pub(super) mod schedules;
@@ -14,7 +16,7 @@ pub(super) mod time;
 use crate::model::{Origin, Plan};
 use crate::os;
 
-pub(super) use lines::harmless;
+pub(super) use gate::harmless;
 pub(super) use screen::{Paint, Screen};
 pub(super) use table::{Table, Tone};
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use unicode_width::UnicodeWidthStr;
 
+use super::gate::harmless;
 use crate::model::{
     AppName, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime,
 };
@@ -41,7 +42,11 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
         let _ = writeln!(out, "  {} {rest}", painted(".  ", Style::new().effects(Effects::DIMMED), view));
     }
     for note in plan.notes.iter().filter_map(note) {
-        let _ = writeln!(out, "  {}", painted(&format!("note: {note}"), Style::new().effects(Effects::DIMMED), view));
+        let _ = writeln!(
+            out,
+            "  {}",
+            painted(&clean(&format!("note: {note}")), Style::new().effects(Effects::DIMMED), view)
+        );
     }
     out.push_str(&last_line(plan));
     out.push('\n');
@@ -341,7 +346,7 @@ fn pad(text: &str, columns: usize) -> String {
 
 /// Names and values come from files: they must not move the cursor.
 fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    harmless(text).into_owned()
 }
 
 #[cfg(test)]
@@ -456,7 +461,7 @@ Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes 
         let (app, why) = (|| "api".parse().unwrap(), "HTTP\u{1b} 503".to_owned());
         let text = |it: Note| note(&it).unwrap();
         let not_ready = |slots, why| Note::NotReady { app: app(), slots, why };
-        assert_eq!(text(not_ready(vec![1], Some(why.clone()))), "api/1 is not ready yet: HTTP\u{fffd} 503");
+        assert_eq!(text(not_ready(vec![1], Some(why.clone()))), "api/1 is not ready yet: HTTP\\u{1b} 503");
         assert_eq!(text(not_ready(vec![0, 2, 3], None)), "api/0 and 2 more are not ready yet");
         let unhealthy = Note::Unhealthy { app: app(), slots: vec![0], why: "HTTP 500".to_owned() };
         assert_eq!(text(unhealthy), "api/0 is unhealthy: HTTP 500");

@@ -5,7 +5,7 @@ use crate::wire::ProjectReport;
 use crate::wire::{OperationReport, OperationResult, WaitsFor};
 
 use super::Paint;
-use super::lines::harmless;
+use super::gate::harmless;
 
 /// Longest wall of output shown for one failure.
 const LINES_MAX: usize = 15;

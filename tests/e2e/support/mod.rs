@@ -2,12 +2,14 @@
 
 mod processes;
 mod sandbox;
+mod terminal;
 mod truth;
 mod view;
 mod wait;
 
 pub use processes::{Process, children, kill, processes_with, start_time};
 pub use sandbox::{Output, Sandbox, finish, fixture, run};
+pub use terminal::Terminal;
 pub use truth::{Counts, Numbered};
 pub use view::{AppEvent, InstanceView, has_any};
 pub use wait::{pause_between_faults, wait_for, wait_until};
