@@ -65,12 +65,39 @@ pub fn decide(
     live: &Live,
     options: &ApplyOptions,
 ) -> Result<Decision, Refusal> {
+    let (decision, refusals) = work_out(stored, proposed, live, options)?;
+    refusals.into_iter().next().map_or(Ok(decision), Err)
+}
+
+/// The plan of [`decide`], to be looked at, and everything that an apply of it is refused for.
+///
+/// # Errors
+/// Calls that make no sense: there is no plan of them.
+pub fn plan(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    live: &Live,
+    options: &ApplyOptions,
+) -> Result<(Plan, Vec<Refusal>), Refusal> {
+    work_out(stored, proposed, live, options).map(|(decision, refusals)| (decision.plan, refusals))
+}
+
+fn work_out(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    live: &Live,
+    options: &ApplyOptions,
+) -> Result<(Decision, Vec<Refusal>), Refusal> {
     safety::check_call(proposed, options)?;
-    ownership::check_folder(stored, proposed)?;
     let instances = instances_of(&proposed.project, live);
     let target = Target::of_apply(stored, proposed, &instances, options);
-    ownership::check_files(stored, proposed, &target, options)?;
-    safety::check_deletes(stored, &target, options)?;
+    let refusals = [
+        ownership::check_folder(stored, proposed),
+        safety::check_empty(proposed, options),
+        ownership::check_files(stored, proposed, &target, options),
+        safety::check_protected(stored, &target),
+        safety::check_deletes(stored, &target, options),
+    ];
     let mut plan = assemble::Scene {
         name: &proposed.project,
         stored,
@@ -85,20 +112,7 @@ pub fn decide(
     let updates = updates::changes(&proposed.project, stored, &target, &plan);
     plan.notes.extend(updates::notes(stored, &target, &updates));
     changes.extend(updates);
-    Ok(Decision { plan, changes })
-}
-
-/// The plan of [`decide`] alone.
-///
-/// # Errors
-/// As [`decide`].
-pub fn plan(
-    stored: Option<&Project>,
-    proposed: &Proposed,
-    live: &Live,
-    options: &ApplyOptions,
-) -> Result<Plan, Refusal> {
-    decide(stored, proposed, live, options).map(|decision| decision.plan)
+    Ok((Decision { plan, changes }, refusals.into_iter().filter_map(Result::err).collect()))
 }
 
 /// What is missing of what is stored. Respects everything that a person did by hand, and lists changes only.

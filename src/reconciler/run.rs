@@ -15,7 +15,7 @@ use super::rollouts::{RolloutWill, Rollouts};
 use super::{Accepted, Acted, Edit, Intent, Keeper, ReconcileError, Target, Waiting};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Digest, Fact, Live, OnDependencyRestart, Operation,
-    Plan, Project, ProjectName, Proposed, Reason, Subject, Update, Verb, WallTime,
+    Plan, Project, ProjectName, Proposed, Reason, Refusal, Subject, Update, Verb, WallTime,
 };
 use crate::os;
 use crate::plan::{self, EditRequest};
@@ -185,14 +185,15 @@ impl Loop {
         !self.busy.borrow().contains_key(&key) && (failed.is_none() || failed != digest)
     }
 
-    async fn plan(&self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
+    /// What is refused by an apply can be looked at all the same.
+    async fn plan(&self, proposed: &Proposed, options: &ApplyOptions) -> Result<(Plan, Vec<Refusal>), ReconcileError> {
         let live = self.surroundings.supervisor.live().await;
         let desired = self.current();
-        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
-        let mut plan = plan::plan(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
+        let (mut plan, mut refusals) = plan::plan(stored, proposed, &live, options).map_err(ReconcileError::Refused)?;
+        refusals.extend(plan::check_sockets(&desired, proposed, options).err());
         notes::add(&mut plan, proposed, &live, &self.surroundings.supervisor);
-        Ok(plan)
+        Ok((plan, refusals))
     }
 
     async fn apply(

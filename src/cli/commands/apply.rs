@@ -10,7 +10,7 @@ use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output;
 use crate::cli::session::Session;
 use crate::model::{AppName, ApplyOptions};
-use crate::wire::{ApplyRequest, PlanAnswer};
+use crate::wire::ApplyRequest;
 
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct Apply {
@@ -100,11 +100,12 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let request = ApplyRequest { proposed, options: apply.options.options() };
     if apply.ask {
-        let PlanAnswer { plan, warnings, .. } = client.plan(&request)?;
-        session.warn(&warnings);
-        let text = output::plan_text(&plan, Some(&request.proposed.origin), session.screen.paint_notes());
+        let answer = client.plan(&request)?;
+        session.warn(&answer.warnings);
+        let text = output::answer_text(&answer, &request.proposed.origin, session.screen.paint_notes());
         session.screen.note(text.trim_end());
-        if !plan.is_empty() && !agreed(session)? {
+        // What is refused is not asked about: the apply says so.
+        if answer.refusals.is_empty() && !answer.plan.is_empty() && !agreed(session)? {
             return Err(CommandError::new(Code::Error, "nothing was done"));
         }
     }

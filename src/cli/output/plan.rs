@@ -7,7 +7,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::gate::harmless;
 use crate::model::{
-    AppName, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime,
+    AppName, Confirm, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Refusal, Summary, UpdateStrategy,
+    Verb, WallTime,
 };
 
 /// Longer values are cut: a plan is read, not parsed.
@@ -50,6 +51,24 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
     }
     out.push_str(&last_line(plan));
     out.push('\n');
+}
+
+/// What an apply of the plan is refused for, and what it asks for; empty if it is not refused.
+pub fn refused(refusals: &[Refusal]) -> String {
+    let mut text = String::new();
+    for Refusal { message, hint, confirm, .. } in refusals {
+        let _ = writeln!(text, "An apply is refused: {}", clean(message));
+        // The flags are named together.
+        if let Some(hint) = hint.as_ref().filter(|_| confirm.is_none()) {
+            let _ = writeln!(text, "  hint: {}", clean(hint));
+        }
+    }
+    let flags: Vec<&str> = refusals.iter().filter_map(|refusal| refusal.confirm).map(Confirm::flag).collect();
+    if !flags.is_empty() {
+        let rest = if flags.len() < refusals.len() { ", once the rest is mended" } else { "" };
+        let _ = writeln!(text, "If that is meant{rest}: `pm apply {}`", flags.join(" "));
+    }
+    text
 }
 
 /// The counts: `1 roll, 1 start, +2 slots`; empty if nothing is to be done.
