@@ -158,7 +158,7 @@ fn shown(error: &clap::Error, is_json: bool) -> CommandError {
         return CommandError { details: lines.collect(), ..CommandError::new(code, message) };
     }
     CommandError {
-        rendered: Some(Rendered { text: error.render(), is_answer: code == Code::Ok }),
+        rendered: Some(Box::new(Rendered { text: error.render(), is_answer: code == Code::Ok })),
         ..CommandError::told(code as u8)
     }
 }

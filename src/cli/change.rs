@@ -143,7 +143,7 @@ impl<'a> Follower<'a> {
             match message {
                 ChangeMessage::Accepted { plans, warnings } => {
                     self.session.warn(&warnings);
-                    self.accepted(plans)?;
+                    self.accepted(plans);
                     if self.wait.detach {
                         return self.finish(&[], Code::Ok);
                     }
@@ -151,7 +151,7 @@ impl<'a> Follower<'a> {
                     let _ = os::say_on_interrupt(GOES_ON);
                     messages.wait_until(until);
                 }
-                ChangeMessage::Progress { progress, .. } => self.progress(progress)?,
+                ChangeMessage::Progress { progress, .. } => self.progress(progress),
                 ChangeMessage::Missed { count, .. } => {
                     self.session.screen.note(&format!("  ({count} steps were too fast to be shown)"));
                 }
@@ -166,7 +166,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn accepted(&mut self, plans: Vec<AcceptedPlan>) -> Result<(), CommandError> {
+    fn accepted(&mut self, plans: Vec<AcceptedPlan>) {
         if !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only {
             let is_worth_telling = |plan: &Plan| !plan.is_empty() || !plan.notes.is_empty() || plan.summary.held > 0;
             for accepted in plans.iter().filter(|accepted| is_worth_telling(&accepted.plan)) {
@@ -175,10 +175,9 @@ impl<'a> Follower<'a> {
             }
         }
         self.plans = plans;
-        Ok(())
     }
 
-    fn progress(&mut self, progress: Progress) -> Result<(), CommandError> {
+    fn progress(&mut self, progress: Progress) {
         match progress {
             Progress::Began { app, verb } => self.active.push((verb, app.to_string())),
             Progress::Ended(report) => {
@@ -202,22 +201,20 @@ impl<'a> Follower<'a> {
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
             self.session.screen.status(&progress::going_on(verb, app, self.active.len() - 1));
         }
-        Ok(())
     }
 
     /// On a terminal the line follows what it waits for; elsewhere each wait (by its key) is told once.
-    fn waits(&mut self, key: &str, text: &str) -> Result<(), CommandError> {
+    fn waits(&mut self, key: &str, text: &str) {
         if self.wait.quiet || self.wait.json.json {
-            return Ok(());
+            return;
         }
         if self.session.screen.is_err_terminal() {
-            return Ok(self.session.screen.status(text));
+            return self.session.screen.status(text);
         }
         if !self.told_waits.iter().any(|told| told == key) {
             self.told_waits.push(key.to_owned());
             self.session.screen.note(text);
         }
-        Ok(())
     }
 
     fn finish(self, reports: &[ProjectReport], code: Code) -> Ending {

@@ -51,7 +51,7 @@ pub(super) struct CommandError {
     /// Further lines.
     pub details: Vec<String>,
     /// What the parser of the command line says instead of all that.
-    pub rendered: Option<Rendered>,
+    pub rendered: Option<Box<Rendered>>,
 }
 
 /// Text of the parser: help, or what is wrong with a call.

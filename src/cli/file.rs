@@ -129,7 +129,7 @@ pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed
     let code = code_of(&reading);
     let Reading { proposed, diagnostics, files, secrets, .. } = reading;
     if proposed.is_none() || !session.screen.is_quiet {
-        show(session, &diagnostics, &files, &secrets)?;
+        show(session, &diagnostics, &files, &secrets);
     }
     if proposed.is_none() && session.screen.is_json {
         session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
@@ -151,17 +151,12 @@ pub(super) struct Findings<'a> {
 }
 
 /// Diagnostics as a compiler shows them.
-pub(super) fn show(
-    session: &mut Session,
-    diagnostics: &[Diagnostic],
-    files: &[SourceFile],
-    secrets: &Secrets,
-) -> Result<(), CommandError> {
+pub(super) fn show(session: &mut Session, diagnostics: &[Diagnostic], files: &[SourceFile], secrets: &Secrets) {
     if diagnostics.is_empty() {
-        return Ok(());
+        return;
     }
     let text = ecosystem::render(diagnostics, files, secrets, session.screen.paint_notes().is_on);
-    Ok(session.screen.note(text.trim_end()))
+    session.screen.note(text.trim_end());
 }
 
 fn load(path: &Path) -> Result<SourceFile, CommandError> {

@@ -101,9 +101,15 @@ fn down_stops_and_forgets_the_project() {
 
 #[test]
 fn a_refused_plan_is_shown_with_the_flag_that_confirms_it() {
-    let apps = |names: &str| {
-        names.chars().map(|name| format!("[[apps]]\nname = \"{name}\"\ncommand = \"sleep 1000\"\n")).collect::<String>()
+    let app = |name: char| {
+        format!(
+            "[[apps]]
+name = \"{name}\"
+command = \"sleep 1000\"
+"
+        )
     };
+    let apps = |names: &str| names.chars().map(app).collect::<Vec<_>>().concat();
     let sandbox = Sandbox::applied(&apps("abcdefgh"));
     let is_whole = || sandbox.list().iter().filter(|it| it.phase == "running").count() == 8;
     for (file, deletes, words) in [

@@ -19,7 +19,7 @@ fn steers_nothing(what: &str, text: &str) {
         let colour = from.strip_prefix("\x1b[").and_then(|inner| inner.split_once('m'));
         let is_colour = |part: &str| matches!(part.parse::<u8>(), Ok(0..=4 | 31..=37 | 90..=97));
         match colour {
-            Some((numbers, after)) if numbers.split(';').all(is_colour) => rest = after.to_owned(),
+            Some((numbers, after)) if numbers.split(';').all(is_colour) => after.clone_into(&mut rest),
             _ => panic!("{what} sends {:?}", &from.chars().take(40).collect::<String>()),
         }
     }
@@ -52,7 +52,7 @@ fn no_answer_steers_the_terminal() {
          health = {{ exec = {probe}, interval = \"100ms\", timeout = \"90ms\", action = \"none\" }}\n\
          [[apps]]\nname = \"fails\"\ncommand = {fails}\nrestart = \"never\"\nready = {{ tcp = \"127.0.0.1:9\", timeout = \"2s\" }}\n",
         command = shell(&format!("sh -c \"{}; exec sleep 1000\"", PRINTF.replace('\\', "\\\\"))),
-        folder = serde_json::to_string(&folder).unwrap().replace("\\u", "\\u"),
+        folder = serde_json::to_string(&folder).unwrap(),
         build = shell(&format!("{PRINTF}; exit 3")),
         probe = shell(&format!("{PRINTF}; exit 3")),
         fails = shell(&format!("sh -c \"{}; exit 4\"", PRINTF.replace('\\', "\\\\"))),

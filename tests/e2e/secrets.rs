@@ -18,7 +18,7 @@ fn planted(text: &str, next: &mut u32) -> String {
         match piece.strip_suffix('§') {
             Some(before) => {
                 *next += 1;
-                out += &format!("{before}{MARK}{next}");
+                out.extend([before, MARK, &next.to_string()]);
             }
             None => out.push_str(piece),
         }

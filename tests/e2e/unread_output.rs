@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use crate::support::{SOON, Sandbox, Terminal, kill, pause_between_faults, wait_for, wait_until};
 
-const FILE: &str =
-    "[[apps]]\nname = \"a\"\ncommand = \"sleep 1000\"\n[[apps]]\nname = \"b\"\ncommand = \"sleep 1000\"\n";
+const FILE: &str = "[[apps]]\nname = \"a\"\ncommand = \"sleep 1000\"\nupdate = { min_healthy_time = \"10ms\" }\n[[apps]]\nname = \"b\"\ncommand = \"sleep 1000\"\n";
 
 /// A reader that does not do what it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +23,9 @@ enum Fault {
 }
 
 const FAULTS: [Fault; 4] = [Fault::Closed, Fault::Full, Fault::Gone, Fault::NeverReads];
+
+/// Words, and what has to be so afterwards.
+type Deed<'a> = (&'a [&'a str], &'a dyn Fn() -> bool);
 
 /// What the output of a command is connected with; a full pipe lives as long as this does.
 struct Ends(Vec<std::io::PipeReader>);
@@ -93,52 +95,64 @@ fn end(mut child: Child, ends: Ends, what: &str) -> i32 {
 
 const STREAMS: [&[i32]; 3] = [&[1], &[2], &[1, 2]];
 
-#[test]
-fn every_command_does_what_it_has_to_do() {
+fn every_command_does_what_it_has_to_do(fault: Fault) {
     let is_up = |sandbox: &Sandbox, id: &str| sandbox.instance(id).is_some_and(|it| it.phase == "running");
-    for fault in FAULTS {
-        for streams in STREAMS {
-            let sandbox = Sandbox::new();
-            sandbox.ecosystem(FILE);
-            sandbox.file(
-                "warns.toml",
-                "project = \"warns\"\n[[apps]]\nname = \"w\"\ncommand = \"sleep 1000\"\nport = 1\n",
-            );
-            // Words, whether the JSON is wanted, and what has to be so afterwards.
-            type Deed<'a> = (&'a [&'a str], &'a dyn Fn() -> bool);
-            let all = |ids: &[&str]| ids.iter().all(|id| is_up(&sandbox, id));
-            let pid = || sandbox.instance("a/0").and_then(|it| it.pid);
-            let before = std::cell::Cell::new(None);
-            let deeds: [Deed; 11] = [
-                (&["apply"], &|| all(&["a/0", "b/0"])),
-                (&["restart", "all"], &|| all(&["a/0", "b/0"]) && pid() != before.get()),
-                (&["reload", "a"], &|| all(&["a/0"]) && pid() != before.get()),
-                (&["scale", "a", "2", "--json"], &|| all(&["a/0", "a/1"])),
-                (&["stop", "a"], &|| !is_up(&sandbox, "a/0") && !is_up(&sandbox, "a/1")),
-                (&["start", "a", "--json"], &|| all(&["a/0", "a/1"])),
-                (&["start", "warns.toml"], &|| sandbox.list().iter().any(|it| it.id == "warns:w/0" || it.id == "w/0")),
-                (&["start", "/bin/sleep", "-n", "s", "--", "1000"], &|| {
-                    sandbox.list().iter().any(|it| it.id.ends_with("s/0"))
-                }),
-                (&["delete", "b", "--json"], &|| sandbox.instance("b/0").is_none()),
-                (&["down", "-p", "shop"], &|| sandbox.instance("a/0").is_none()),
-                (&["apply", "--detach"], &|| all(&["a/0", "b/0"])),
-            ];
-            for (words, is_done) in deeds {
-                before.set(pid());
-                let (child, ends) = start(&sandbox, words, fault, streams);
-                let what = format!("{words:?} with {streams:?} {fault:?}");
-                wait_until(&format!("{what} has done it"), SOON, is_done);
-                let code = end(child, ends, &what);
-                let is_json_lost = words.contains(&"--json") && streams.contains(&1);
-                let is_error = is_json_lost && matches!(fault, Fault::Full | Fault::Closed);
-                assert_eq!(code, i32::from(is_error), "{what}");
-            }
-            let (child, ends) = start(&sandbox, &["shutdown"], fault, streams);
-            wait_until("nothing lives", SOON, || sandbox.app_processes().is_empty());
-            assert_eq!(end(child, ends, "shutdown"), 0);
+    for streams in STREAMS {
+        let sandbox = Sandbox::new();
+        sandbox.ecosystem(FILE);
+        sandbox.file("warns.toml", "project = \"warns\"\n[[apps]]\nname = \"w\"\ncommand = \"sleep 1000\"\nport = 1\n");
+        let all = |ids: &[&str]| ids.iter().all(|id| is_up(&sandbox, id));
+        let pid = || sandbox.instance("a/0").and_then(|it| it.pid);
+        let before = std::cell::Cell::new(None);
+        let deeds: [Deed; 11] = [
+            (&["apply"], &|| all(&["a/0", "b/0"])),
+            (&["restart", "all"], &|| all(&["a/0", "b/0"]) && pid() != before.get()),
+            (&["reload", "a"], &|| all(&["a/0"]) && pid() != before.get()),
+            (&["scale", "a", "2", "--json"], &|| all(&["a/0", "a/1"])),
+            (&["stop", "a"], &|| !is_up(&sandbox, "a/0") && !is_up(&sandbox, "a/1")),
+            (&["start", "a", "--json"], &|| all(&["a/0", "a/1"])),
+            (&["start", "warns.toml"], &|| sandbox.list().iter().any(|it| it.id == "warns:w/0" || it.id == "w/0")),
+            (&["start", "/bin/sleep", "-n", "s", "--", "1000"], &|| {
+                sandbox.list().iter().any(|it| it.id.ends_with("s/0"))
+            }),
+            (&["delete", "b", "--json"], &|| sandbox.instance("b/0").is_none()),
+            (&["down", "-p", "shop"], &|| sandbox.instance("a/0").is_none()),
+            (&["apply", "--detach"], &|| all(&["a/0", "b/0"])),
+        ];
+        for (words, is_done) in deeds {
+            before.set(pid());
+            let (child, ends) = start(&sandbox, words, fault, streams);
+            let what = format!("{words:?} with {streams:?} {fault:?}");
+            wait_until(&format!("{what} has done it"), SOON, is_done);
+            let code = end(child, ends, &what);
+            let is_json_lost = words.contains(&"--json") && streams.contains(&1);
+            let is_error = is_json_lost && matches!(fault, Fault::Full | Fault::Closed);
+            assert_eq!(code, i32::from(is_error), "{what}");
         }
+        let (child, ends) = start(&sandbox, &["shutdown"], fault, streams);
+        wait_until("nothing lives", SOON, || sandbox.app_processes().is_empty());
+        assert_eq!(end(child, ends, "shutdown"), 0);
     }
+}
+
+#[test]
+fn every_command_does_its_work_without_output() {
+    every_command_does_what_it_has_to_do(Fault::Closed);
+}
+
+#[test]
+fn every_command_does_its_work_on_a_full_disk() {
+    every_command_does_what_it_has_to_do(Fault::Full);
+}
+
+#[test]
+fn every_command_does_its_work_without_a_reader() {
+    every_command_does_what_it_has_to_do(Fault::Gone);
+}
+
+#[test]
+fn every_command_does_its_work_with_a_reader_that_never_reads() {
+    every_command_does_what_it_has_to_do(Fault::NeverReads);
 }
 
 #[test]

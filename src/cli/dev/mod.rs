@@ -101,14 +101,14 @@ impl Dev<'_> {
             if Instant::now() >= next_look {
                 next_look = Instant::now() + LOOK_EVERY;
                 if self.files.were_saved() {
-                    self.apply_again()?;
+                    self.apply_again();
                 }
             }
         }
     }
 
     /// The file was saved: an error in it is shown and changes nothing.
-    fn apply_again(&mut self) -> Result<(), CommandError> {
+    fn apply_again(&mut self) {
         self.session.screen.note("dev: the file was saved");
         let read = file::resolve(self.session, &self.file, false, Daemon::MayStart).and_then(|resolved| {
             self.files.renew(&resolved.reading);
@@ -126,7 +126,6 @@ impl Dev<'_> {
             self.session.screen.fail(&error);
             self.session.screen.note("dev: nothing was changed");
         }
-        Ok(())
     }
 
     fn apply(&mut self, mut proposed: Proposed) -> Result<(), CommandError> {

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::io;
 
 use anstyle::{AnsiColor, Style};
-use clap::builder::StyledStr;
 use serde::Serialize;
 
 use super::gate::{harmless, harmless_lines, json, ours};
@@ -182,8 +181,8 @@ impl Screen {
 
     /// An error: what, why, what to do. With `--json` also as data.
     pub(in crate::cli) fn fail(&mut self, error: &CommandError) {
-        if let Some(Rendered { text, is_answer }) = &error.rendered {
-            return self.rendered(text, *is_answer);
+        if let Some(rendered) = &error.rendered {
+            return self.rendered(rendered);
         }
         if error.is_told {
             return;
@@ -212,10 +211,10 @@ impl Screen {
     }
 
     /// Help is an answer, what is wrong with a call is none.
-    fn rendered(&mut self, text: &StyledStr, is_answer: bool) {
-        let paint = if is_answer { self.paint() } else { self.paint_notes() };
+    fn rendered(&mut self, Rendered { text, is_answer }: &Rendered) {
+        let paint = if *is_answer { self.paint() } else { self.paint_notes() };
         let text = if paint.is_on { text.ansi().to_string() } else { text.to_string() };
-        if is_answer { self.data(text.as_bytes()) } else { self.note(text.trim_end()) }
+        if *is_answer { self.data(text.as_bytes()) } else { self.note(text.trim_end()) }
     }
 
     /// Writes what is left, for as long as somebody reads it, and says why an answer could not be written.

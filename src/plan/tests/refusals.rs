@@ -114,19 +114,28 @@ fn a_refused_plan_can_be_looked_at() {
         other
     };
     let here = |apps: &[&str]| proposed(apps.iter().map(|name| app(name)));
-    use {Confirm::*, RefusalKind::*};
     let names = ["a", "b", "c", "d"];
     for (what, proposed, is_protected, expected, deletes) in [
-        ("another folder", elsewhere(&names), false, vec![(Ownership, None)], 0),
-        ("no apps", here(&[]), false, vec![(Safety, Some(AllowEmpty)), (Safety, Some(Yes))], 4),
-        ("most apps", here(&["a"]), false, vec![(Safety, Some(Yes))], 3),
-        ("another file", other_file(&["a", "b"]), false, vec![(Safety, Some(ReplaceFiles))], 2),
-        ("a protected app", here(&["a", "b", "c"]), true, vec![(Safety, None)], 1),
+        ("another folder", elsewhere(&names), false, vec![(RefusalKind::Ownership, None)], 0),
+        (
+            "no apps",
+            here(&[]),
+            false,
+            vec![(RefusalKind::Safety, Some(Confirm::AllowEmpty)), (RefusalKind::Safety, Some(Confirm::Yes))],
+            4,
+        ),
+        ("most apps", here(&["a"]), false, vec![(RefusalKind::Safety, Some(Confirm::Yes))], 3),
+        ("another file", other_file(&["a", "b"]), false, vec![(RefusalKind::Safety, Some(Confirm::ReplaceFiles))], 2),
+        ("a protected app", here(&["a", "b", "c"]), true, vec![(RefusalKind::Safety, None)], 1),
         (
             "everything at once",
             other_file(&["a"]),
             true,
-            vec![(Safety, Some(ReplaceFiles)), (Safety, None), (Safety, Some(Yes))],
+            vec![
+                (RefusalKind::Safety, Some(Confirm::ReplaceFiles)),
+                (RefusalKind::Safety, None),
+                (RefusalKind::Safety, Some(Confirm::Yes)),
+            ],
             3,
         ),
     ] {
@@ -138,8 +147,12 @@ fn a_refused_plan_can_be_looked_at() {
         assert_eq!(world.decide(&proposed, &options).unwrap_err(), refusals[0], "an apply of {what} is refused");
         // The flags that are named are all that is asked for.
         let has = |flag| refusals.iter().any(|refusal| refusal.confirm == Some(flag));
-        let confirmed =
-            ApplyOptions { allow_empty: has(AllowEmpty), replace_files: has(ReplaceFiles), yes: has(Yes), ..options };
+        let confirmed = ApplyOptions {
+            allow_empty: has(Confirm::AllowEmpty),
+            replace_files: has(Confirm::ReplaceFiles),
+            yes: has(Confirm::Yes),
+            ..options
+        };
         let is_confirmable = refusals.iter().all(|refusal| refusal.confirm.is_some());
         assert_eq!(world.decide(&proposed, &confirmed).is_ok(), is_confirmable, "{what}");
     }
