@@ -30,7 +30,7 @@ fn planted(text: &str, next: &mut u32) -> String {
 const FILE: &str = r#"
 [[apps]]
 name = "api"
-command = "python3 -c 'import time; time.sleep(1000)' --password § --token=§ -x visible-argument postgres://u:§@visible-host/db"
+command = "sh -c 'sleep 1000' sh --password § --token=§ -x visible-argument postgres://u:§@visible-host/db"
 env_file = "secrets.env"
 cwd = "app"
 watch = ["seen"]
