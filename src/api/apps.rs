@@ -12,7 +12,6 @@ use super::select::select;
 use crate::logs;
 use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName, Stream, Template};
 use crate::os;
-use crate::plan::{HIDDEN, is_secret};
 use crate::wire::{
     BriefAnswer, DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Row,
     Selection,
@@ -64,7 +63,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             missing_limits: context.supervisor.missing_limits(&declared.spec.run.limits).unwrap_or_default(),
             logs: logs.collect(),
             instances,
-            spec: masked(&declared.spec),
+            spec: declared.spec.shown(),
         });
     }
     Ok(answer::json(&DescribeAnswer { format: FORMAT, now, apps }))
@@ -116,28 +115,4 @@ pub(super) fn files(context: &Context, spec: &App, slot: u32) -> LogFiles {
         stdout: Some(path(&spec.logs.out_file, Stream::Stdout)),
         stderr: Some(path(&spec.logs.error_file, Stream::Stderr)),
     }
-}
-
-/// The spec without what must not be shown.
-fn masked(spec: &App) -> App {
-    let mut spec = spec.clone();
-    for (name, value) in &mut spec.run.env {
-        if is_secret(name, &value.to_string()) {
-            *value = Template::literal(HIDDEN);
-        }
-    }
-    for list in [&mut spec.run.args, &mut spec.run.command, &mut spec.run.interpreter_args] {
-        for word in list {
-            if has_secret(&word.to_string()) {
-                *word = Template::literal(HIDDEN);
-            }
-        }
-    }
-    spec
-}
-
-/// `--db-pass=…`, a URL with a password.
-fn has_secret(word: &str) -> bool {
-    let (name, value) = word.split_once('=').unwrap_or(("", word));
-    is_secret(name, value)
 }

@@ -24,8 +24,8 @@ const STEPS_MAX: usize = 64;
 
 pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer {
     let PlanRequest { proposed, options } = answer::read(&body)?;
-    let plan = context.reconciler.plan(proposed, options).await?;
-    Ok(answer::json(&PlanAnswer { format: FORMAT, plan, warnings: context.warnings.take() }))
+    let (plan, refusals) = context.reconciler.plan(proposed, options).await?;
+    Ok(answer::json(&PlanAnswer { format: FORMAT, plan, refusals, warnings: context.warnings.take() }))
 }
 
 pub(super) async fn apply(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {

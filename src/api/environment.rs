@@ -5,9 +5,8 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer};
 use super::select::select;
-use crate::model::{App, Environment, ExecContext, Failure, InstanceId};
+use crate::model::{App, Environment, ExecContext, Failure, InstanceId, masked_value};
 use crate::os;
-use crate::plan::{HIDDEN, is_secret};
 use crate::supervisor::exec_context;
 use crate::wire::{EnvironmentAnswer, FORMAT, Problem, ProblemCode, Query, Selection};
 
@@ -49,9 +48,12 @@ pub(super) async fn environment(State(context): State<Context>, RawQuery(query):
 
 fn mask(env: &mut Environment) -> Vec<String> {
     let mut masked = Vec::new();
-    for (name, value) in env.iter_mut().filter(|(name, value)| is_secret(name, value)) {
-        HIDDEN.clone_into(value);
-        masked.push(name.clone());
+    for (name, value) in env {
+        let shown = masked_value(name, value).into_owned();
+        if shown != *value {
+            *value = shown;
+            masked.push(name.clone());
+        }
     }
     masked
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::{
     App, AppId, AppName, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
-    Readiness, Run, Standing, Target, WaitsFor, WallTime,
+    Readiness, Run, Standing, Target, Template, WaitsFor, WallTime, masked, masked_words,
 };
 use crate::plan;
 use crate::reconciler::Waiting;
@@ -284,9 +284,12 @@ impl<'a> Pair<'a> {
     fn program(self) -> Cow<'a, str> {
         let Some(Run { script, command, .. }) = self.spec().map(|spec| &spec.run) else { return Cow::default() };
         match script {
-            Some(script) => Cow::Borrowed(script),
+            Some(script) => masked(script),
             None if command.is_empty() => Cow::Borrowed("?"),
-            None => Cow::Owned(command.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+            None => {
+                let words: Vec<String> = command.iter().map(Template::revealed).collect();
+                Cow::Owned(masked_words(None, &words).join(" "))
+            }
         }
     }
 }

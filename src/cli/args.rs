@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 use super::commands::ENTRIES;
-use super::fail::{Code, CommandError, Ending};
+use super::fail::{Code, CommandError, Ending, Rendered};
 use super::session::Session;
 use crate::model::ProjectName;
 use crate::wire::{self, Scope, Selection};
@@ -168,9 +168,10 @@ fn shown(error: &clap::Error, is_json: bool) -> CommandError {
         let message = first.strip_prefix("error: ").unwrap_or(&first);
         return CommandError { details: lines.collect(), ..CommandError::new(code, message) };
     }
-    // A closed terminal cannot be told that it is closed.
-    let _ = error.print();
-    CommandError::told(code as u8)
+    CommandError {
+        rendered: Some(Box::new(Rendered { text: error.render(), is_answer: code == Code::Ok })),
+        ..CommandError::told(code as u8)
+    }
 }
 
 /// The reference page `docs/reference/cli.md`, made of the same words as `--help`.

@@ -142,8 +142,8 @@ impl<'a> Follower<'a> {
             };
             match message {
                 ChangeMessage::Accepted { plans, warnings } => {
-                    self.session.warn(&warnings)?;
-                    self.accepted(plans)?;
+                    self.session.warn(&warnings);
+                    self.accepted(plans);
                     if self.wait.detach {
                         return self.finish(&[], Code::Ok);
                     }
@@ -151,9 +151,9 @@ impl<'a> Follower<'a> {
                     let _ = os::say_on_interrupt(GOES_ON);
                     messages.wait_until(until);
                 }
-                ChangeMessage::Progress { progress, .. } => self.progress(progress)?,
+                ChangeMessage::Progress { progress, .. } => self.progress(progress),
                 ChangeMessage::Missed { count, .. } => {
-                    self.session.screen.note(&format!("  ({count} steps were too fast to be shown)"))?;
+                    self.session.screen.note(&format!("  ({count} steps were too fast to be shown)"));
                 }
                 ChangeMessage::Finished { reports } => {
                     let code = code_of(&reports);
@@ -166,19 +166,18 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn accepted(&mut self, plans: Vec<AcceptedPlan>) -> Result<(), CommandError> {
+    fn accepted(&mut self, plans: Vec<AcceptedPlan>) {
         if !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only {
             let is_worth_telling = |plan: &Plan| !plan.is_empty() || !plan.notes.is_empty() || plan.summary.held > 0;
             for accepted in plans.iter().filter(|accepted| is_worth_telling(&accepted.plan)) {
                 let text = plan_text(&accepted.plan, self.origin, self.session.screen.paint_notes());
-                self.session.screen.note(text.trim_end())?;
+                self.session.screen.note(text.trim_end());
             }
         }
         self.plans = plans;
-        Ok(())
     }
 
-    fn progress(&mut self, progress: Progress) -> Result<(), CommandError> {
+    fn progress(&mut self, progress: Progress) {
         match progress {
             Progress::Began { app, verb } => self.active.push((verb, app.to_string())),
             Progress::Ended(report) => {
@@ -187,7 +186,7 @@ impl<'a> Follower<'a> {
                 let is_wanted = !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only;
                 if is_bad || is_wanted {
                     let paint = self.session.screen.paint_notes();
-                    self.session.screen.note(&progress::ended(&report, paint))?;
+                    self.session.screen.note(&progress::ended(&report, paint));
                 }
             }
             Progress::Waits { app, waits_for } => {
@@ -198,29 +197,27 @@ impl<'a> Follower<'a> {
             }
             Progress::Paused { app } => return self.waits(&format!("{app} paused"), &progress::paused(&app)),
             Progress::Left { app, processes } if !self.wait.json.json => {
-                self.session.screen.note(&progress::left(&app, &processes))?;
+                self.session.screen.note(&progress::left(&app, &processes));
             }
             Progress::Left { .. } | Progress::Finished(_) => {}
         }
         if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
-            self.session.screen.status(&progress::going_on(*verb, app, self.active.len() - 1))?;
+            self.session.screen.status(&progress::going_on(*verb, app, self.active.len() - 1));
         }
-        Ok(())
     }
 
     /// On a terminal the line follows what it waits for; elsewhere each wait (by its key) is told once.
-    fn waits(&mut self, key: &str, text: &str) -> Result<(), CommandError> {
+    fn waits(&mut self, key: &str, text: &str) {
         if self.wait.quiet || self.wait.json.json {
-            return Ok(());
+            return;
         }
         if self.session.screen.is_err_terminal() {
-            return Ok(self.session.screen.status(text)?);
+            return self.session.screen.status(text);
         }
         if !self.told_waits.iter().any(|told| told == key) {
             self.told_waits.push(key.to_owned());
-            self.session.screen.note(text)?;
+            self.session.screen.note(text);
         }
-        Ok(())
     }
 
     fn finish(self, reports: &[ProjectReport], code: Code) -> Ending {
@@ -239,9 +236,9 @@ impl<'a> Follower<'a> {
             // The plan says the profile; without a plan nobody has said it yet.
             let profile = origin.and_then(|origin| origin.profile.as_deref()).filter(|_| is_nothing && !wait.detach);
             let profile = profile.map(|name| format!(" (profile {name})")).unwrap_or_default();
-            session.screen.note(&format!("{last}{profile}"))?;
+            session.screen.note(&format!("{last}{profile}"));
             if let Some(after) = after {
-                session.screen.note(&after)?;
+                session.screen.note(&after);
             }
         }
         Ok(code)

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use clap::builder::StyledStr;
+
 use crate::client::ClientError;
 use crate::os::{self, HomeError};
 use crate::wire::Problem;
@@ -51,6 +53,16 @@ pub(super) struct CommandError {
     pub hint: Option<String>,
     /// Further lines.
     pub details: Vec<String>,
+    /// What the parser of the command line says instead of all that.
+    pub rendered: Option<Box<Rendered>>,
+}
+
+/// Text of the parser: help, or what is wrong with a call.
+#[derive(Debug)]
+pub(super) struct Rendered {
+    pub text: StyledStr,
+    /// It was asked for.
+    pub is_answer: bool,
 }
 
 impl CommandError {
@@ -63,6 +75,7 @@ impl CommandError {
             causes: Vec::new(),
             hint: None,
             details: Vec::new(),
+            rendered: None,
         }
     }
 
@@ -139,6 +152,7 @@ impl From<Problem> for CommandError {
             causes: Vec::new(),
             hint: problem.hint,
             details: problem.details,
+            rendered: None,
         }
     }
 }
@@ -147,16 +161,6 @@ impl From<HomeError> for CommandError {
     fn from(error: HomeError) -> Self {
         let causes = error.source().map(chain).unwrap_or_default();
         Self { causes, hint: error.hint(), ..Self::new(Code::Unreachable, error.to_string()) }
-    }
-}
-
-/// Writing failed. A reader that has seen enough (`pm list | head`) is no error.
-impl From<io::Error> for CommandError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::told(Code::Ok as u8),
-            _ => Self::system("cannot write the output", &error),
-        }
     }
 }
 
@@ -184,11 +188,5 @@ mod tests {
         let lost = ClientError::Lost { source: io::ErrorKind::UnexpectedEof.into() };
         assert_eq!(CommandError::from(lost).exit_code, 69);
         assert_eq!(CommandError::from(ClientError::TimedOut).exit_code, 69);
-    }
-
-    #[test]
-    fn a_reader_that_has_seen_enough_is_no_error() {
-        let error = CommandError::from(io::Error::from(io::ErrorKind::BrokenPipe));
-        assert_eq!((error.exit_code, error.is_told), (0, true));
     }
 }

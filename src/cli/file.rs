@@ -7,11 +7,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fail::{Code, CommandError};
+use super::output::harmless;
 use super::session::{self, Session};
 use super::surroundings::{Machine, Pipes};
 use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile, Surroundings as _};
-use crate::model::{Origin, ProjectName, Proposed};
+use crate::model::{Origin, ProjectName, Proposed, Secrets};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
 
@@ -79,7 +80,7 @@ pub(super) fn resolve(
     let paths = if named.is_empty() {
         let found = find(&folder)?;
         if !session.screen.is_quiet {
-            session.screen.note(&format!("file {}", found.display()))?;
+            session.screen.note(&format!("file {}", harmless(&found.to_string_lossy())));
         }
         vec![found]
     } else {
@@ -128,9 +129,9 @@ fn remembered(projects: &[ProjectRow], reading: &Reading, paths: &[PathBuf]) -> 
 /// The file is wrong; it has been said.
 pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed, CommandError> {
     let code = code_of(&reading);
-    let Reading { proposed, diagnostics, files, .. } = reading;
+    let Reading { proposed, diagnostics, files, secrets, .. } = reading;
     if proposed.is_none() || !session.screen.is_quiet {
-        show(session, &diagnostics, &files)?;
+        show(session, &diagnostics, &files, &secrets);
     }
     if proposed.is_none() && session.screen.is_json {
         session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
@@ -152,16 +153,12 @@ pub(super) struct Findings<'a> {
 }
 
 /// Diagnostics as a compiler shows them.
-pub(super) fn show(
-    session: &mut Session,
-    diagnostics: &[Diagnostic],
-    files: &[SourceFile],
-) -> Result<(), CommandError> {
+pub(super) fn show(session: &mut Session, diagnostics: &[Diagnostic], files: &[SourceFile], secrets: &Secrets) {
     if diagnostics.is_empty() {
-        return Ok(());
+        return;
     }
-    let text = ecosystem::render(diagnostics, files, session.screen.paint_notes().is_on);
-    Ok(session.screen.note(text.trim_end())?)
+    let text = ecosystem::render(diagnostics, files, secrets, session.screen.paint_notes().is_on);
+    session.screen.note(text.trim_end());
 }
 
 fn load(path: &Path, machine: &Machine<'_>) -> Result<SourceFile, CommandError> {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::fail::{CommandError, Ending};
-use super::output::Screen;
+use super::fail::{Code, CommandError, Ending};
+use super::output::{Screen, harmless};
 use super::surroundings::Pipes;
 use crate::client::{Client, ClientError};
 use crate::os::{self, Home};
@@ -78,42 +78,41 @@ impl Session {
     }
 
     /// Says so if the daemon is of another version.
-    ///
-    /// # Errors
-    /// Standard error cannot be written.
-    pub(super) fn compare_versions(&mut self, client: &Client) -> Result<(), CommandError> {
+    pub(super) fn compare_versions(&mut self, client: &Client) {
         if let Some(daemon) = client.other_version() {
             let ours = wire::VERSION;
             self.screen.note(&format!(
                 "warning: the daemon is version {daemon}, this is {ours}; `pm daemon restart` changes that, apps run on"
-            ))?;
+            ));
         }
-        Ok(())
     }
 
     /// What the daemon found when it started; told once, whatever was asked for.
-    ///
-    /// # Errors
-    /// Standard error cannot be written.
-    pub(super) fn warn(&mut self, warnings: &[String]) -> Result<(), CommandError> {
+    pub(super) fn warn(&mut self, warnings: &[String]) {
         for warning in warnings {
-            self.screen.note(&format!("warning: {warning}"))?;
+            self.screen.note(&format!("warning: {}", harmless(warning)));
         }
-        Ok(())
     }
 
-    /// Writes what is left to write and says how the process ends.
+    /// Writes what is left to write and says how the process ends: as the deed did, and else as its text.
     pub(super) fn end(mut self, ending: Ending) -> u8 {
-        let ending = ending.and_then(|code| self.screen.flush().map(|()| code).map_err(CommandError::from));
-        match ending {
+        let mut exit_code = match ending {
             Ok(code) => code as u8,
             Err(error) => {
-                // What was printed before the error belongs before it; if that cannot be written, nothing can.
-                let _ = self.screen.flush();
-                let _ = self.screen.fail(&error);
+                self.screen.fail(&error);
                 error.exit_code
             }
+        };
+        if let Some(error) = self.screen.end()
+            && exit_code == Code::Ok as u8
+        {
+            self.screen.is_json = false; // it cannot be written either
+            let error = CommandError::system("cannot write the output", &error);
+            self.screen.fail(&error);
+            exit_code = error.exit_code;
+            let _ = self.screen.end();
         }
+        exit_code
     }
 }
 

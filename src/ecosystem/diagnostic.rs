@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::tree::Span;
+use crate::model::Secrets;
 
 /// One thing that a person should know about the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -182,8 +183,9 @@ impl Report {
         &mut self.findings[at]
     }
 
-    /// The findings with lines and columns, in the order of the files.
-    pub fn finish(mut self, files: &[super::SourceFile]) -> Vec<Diagnostic> {
+    /// The findings with lines and columns, in the order of the files, without secrets.
+    pub fn finish(mut self, files: &[super::SourceFile], secrets: &Secrets) -> Vec<Diagnostic> {
+        let shown = |text: String| secrets.hide(&text).into_owned();
         self.findings.truncate(FINDINGS_MAX);
         let places = Places::new(files);
         self.findings.sort_by_key(|finding| finding.span.map_or((u32::MAX, 0), |span| (span.file, span.start)));
@@ -192,14 +194,14 @@ impl Report {
             .map(|finding| Diagnostic {
                 code: finding.code,
                 severity: finding.severity,
-                message: finding.message,
+                message: shown(finding.message),
                 place: finding.span.and_then(|span| places.place(span)),
                 labels: finding
                     .labels
                     .into_iter()
-                    .filter_map(|(span, text)| Some(Label { place: places.place(span)?, text }))
+                    .filter_map(|(span, text)| Some(Label { place: places.place(span)?, text: shown(text) }))
                     .collect(),
-                hint: finding.hint,
+                hint: finding.hint.map(shown),
             })
             .collect()
     }

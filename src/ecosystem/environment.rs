@@ -36,6 +36,11 @@ pub(super) struct EnvFiles {
 }
 
 impl EnvFiles {
+    /// Everything that they define.
+    pub fn pairs(&self) -> impl Iterator<Item = &(String, String)> {
+        self.read.values().flatten().flatten()
+    }
+
     fn keep(&mut self, path: &Path, text: Vec<u8>) {
         if !self.texts.iter().any(|file| file.path == path) {
             self.texts.push(SourceFile { path: path.to_path_buf(), text });

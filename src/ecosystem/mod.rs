@@ -21,6 +21,7 @@ mod environment;
 mod explain;
 #[cfg(test)]
 mod fake;
+mod hidden;
 mod keys;
 mod limits;
 mod merge;
@@ -49,7 +50,7 @@ mod watching;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{App, Origin, ProjectName, Proposed};
+use crate::model::{App, Origin, ProjectName, Proposed, Secrets};
 
 pub use diagnostic::{CODES, Diagnostic, Label, Place, Severity};
 pub use explain::{Explanation, explain, reference};
@@ -132,6 +133,8 @@ pub struct Reading {
     /// The files that it came from, and that places refer to: those that were given, and env files, also those that
     /// do not exist.
     pub files: Vec<SourceFile>,
+    /// What messages about the files must not show; empty if there is none.
+    pub secrets: Secrets,
 }
 
 impl Reading {
@@ -189,6 +192,11 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         files: files.iter().map(|file| file.path.clone()).collect(),
         profile: options.profile.name().map(str::to_owned),
     };
+    let secrets = if report.findings.is_empty() {
+        Secrets::default()
+    } else {
+        hidden::secrets(&files, &env_files, options.vars.iter(), &world)
+    };
     files.append(&mut env_files.texts);
     if options.watches_by_default {
         for index in of_whole_folder {
@@ -209,7 +217,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
         built::must_be_acceptable(&proposed, &mut report);
     }
     let proposed = (report.errors == 0).then_some(proposed);
-    Reading { proposed, diagnostics: report.finish(&files), sources, files }
+    Reading { proposed, diagnostics: report.finish(&files, &secrets), sources, files, secrets }
 }
 
 /// The tree of one file as JSON, for the schema; `None` if it does not parse.

@@ -4,7 +4,9 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::diagnostic::{Diagnostic, Place, Severity};
+use super::hidden::Shown;
 use super::{SourceFile, diagnostic::Label};
+use crate::model::Secrets;
 
 /// Longest piece of a file that is shown.
 const WINDOW_BYTES_MAX: usize = 64 << 10;
@@ -12,13 +14,13 @@ const WINDOW_BYTES_MAX: usize = 64 << 10;
 /// A place to mark, with what is written beside it.
 type Mark<'a> = (&'a Place, Option<&'a str>);
 
-/// All diagnostics as one text, with a counting last line. Empty if there are none.
-pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], with_color: bool) -> String {
+/// All diagnostics as one text, with a counting last line. Empty if there are none. `secrets` are those of the reading.
+pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], secrets: &Secrets, with_color: bool) -> String {
     let renderer = if with_color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut text = String::new();
     for diagnostic in diagnostics {
-        text.push_str(&one(diagnostic, files, &renderer));
+        text.push_str(&one(diagnostic, files, secrets, &renderer));
         text.push_str("\n\n");
     }
     if !diagnostics.is_empty() {
@@ -39,14 +41,14 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn one(diagnostic: &Diagnostic, files: &[SourceFile], renderer: &Renderer) -> String {
+fn one(diagnostic: &Diagnostic, files: &[SourceFile], secrets: &Secrets, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let mut group = match &diagnostic.place {
-        Some(place) => title.elements(snippets(place, &diagnostic.labels, files)),
+        Some(place) => title.elements(snippets(place, &diagnostic.labels, files, secrets)),
         None => Group::with_title(title),
     };
     if let Some(hint) = &diagnostic.hint {
@@ -61,6 +63,7 @@ fn snippets<'a>(
     place: &'a Place,
     labels: &'a [Label],
     files: &'a [SourceFile],
+    secrets: &Secrets,
 ) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
     let mut windows: Vec<(Vec<Mark<'_>>, bool)> = vec![(vec![(place, None)], true)];
     for label in labels {
@@ -70,15 +73,17 @@ fn snippets<'a>(
             None => windows.push((vec![marked], false)),
         }
     }
-    windows.into_iter().map(|(marks, is_primary)| snippet(&marks, is_primary, files)).collect()
+    windows.into_iter().map(|(marks, is_primary)| snippet(&marks, is_primary, files, secrets)).collect()
 }
 
 fn snippet<'a>(
     marks: &[Mark<'a>],
     is_primary: bool,
     files: &'a [SourceFile],
+    secrets: &Secrets,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let path = marks[0].0.file.to_string_lossy();
+    let path = path.replace(char::is_control, "\u{fffd}");
     let bytes = files.iter().find(|file| file.path == marks[0].0.file).map_or(&[][..], |file| file.text.as_slice());
     let start = marks.iter().map(|(place, _)| place.start as usize).min().unwrap_or(0).min(bytes.len());
     let end = marks.iter().map(|(place, _)| place.end as usize).max().unwrap_or(0).clamp(start, bytes.len());
@@ -87,18 +92,27 @@ fn snippet<'a>(
     let line = marks.iter().map(|(place, _)| place.line as usize).min().unwrap_or(1);
     // Not UTF-8 or an overlong line: the place alone has to do.
     let window = &bytes[line_start..line_end];
-    let text = std::str::from_utf8(window).ok().filter(|text| text.len() <= WINDOW_BYTES_MAX);
-    let text = text.unwrap_or("(this line cannot be shown)");
-    let inside = |at: u32| (at as usize).saturating_sub(line_start).min(text.len());
+    let written = std::str::from_utf8(window).ok().filter(|text| text.len() <= WINDOW_BYTES_MAX);
+    let written = written.unwrap_or("(this line cannot be shown)");
+    let above = &bytes[floor_line(bytes, line_start.saturating_sub(WINDOW_BYTES_MAX))..line_start];
+    let shown = Shown::new(&String::from_utf8_lossy(above), written, secrets);
+    let text = shown.text.clone();
+    let inside = |at: u32| floor(written, (at as usize).saturating_sub(line_start).min(written.len()));
     let annotations = marks.iter().enumerate().map(|(at, (place, label))| {
         let kind = if at == 0 && is_primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let end_of_line = text[floor(text, inside(place.start))..].find('\n').map(|at| at + inside(place.start));
+        let start = inside(place.start);
+        let end_of_line = written[start..].find('\n').map(|at| at + start);
         // A table over many lines is marked by its first line.
         let end = end_of_line.map_or(inside(place.end), |end| end.min(inside(place.end)));
-        let start = floor(text, inside(place.start));
-        kind.span(start..floor(text, end).max(start)).label(*label)
+        let start_shown = shown.at(start, false);
+        kind.span(start_shown..shown.at(end.max(start), true).max(start_shown)).label(*label)
     });
     Snippet::source(text).line_start(line).path(path).annotations(annotations)
+}
+
+/// The beginning of the line that `at` stands in.
+fn floor_line(bytes: &[u8], at: usize) -> usize {
+    bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
 }
 
 /// The nearest character boundary at or before `at`.
@@ -116,7 +130,7 @@ mod tests {
         let reading = read_toml(
             "[[apps]]\nname = \"api\"\nscript = \"server.js\"\ninstnaces = 2\nnode_args = []\ninterpreter_args = []",
         );
-        let text = render(&reading.diagnostics, &reading.files, false);
+        let text = render(&reading.diagnostics, &reading.files, &reading.secrets, false);
         assert_eq!(
             text,
             "\
@@ -148,7 +162,7 @@ error[alias-beside-original]: `interpreter_args` and its other spelling stand si
         let file = SourceFile { path: "/x/pm.toml".into(), text: b"a = 1\nb = \"\xFF\"\n".to_vec() };
         let reading =
             super::super::read(&[file], &super::super::ReadOptions::default(), &super::super::fake::World::usual());
-        let text = render(&reading.diagnostics, &reading.files, false);
+        let text = render(&reading.diagnostics, &reading.files, &reading.secrets, false);
         assert!(text.contains("error[encoding]") && text.contains("/x/pm.toml:2"), "{text}");
     }
 }

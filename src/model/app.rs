@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AppId, AppName, Bytes, CronPolicy, Digest, Exit, Health, Hooks, Limits, ListenAddress, Millis, ProjectName, Ready,
-    UpdatePolicy, UpdateStrategy, WatchPolicy,
+    UpdatePolicy, UpdateStrategy, WatchPolicy, masked,
 };
 
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
@@ -418,6 +418,11 @@ impl Template {
         &self.0
     }
 
+    /// The text with its secrets, literal dollars single: for a file, never for a person.
+    pub fn revealed(&self) -> String {
+        self.walk(|_| None)
+    }
+
     fn walk(&self, mut value: impl FnMut(&str) -> Option<String>) -> String {
         let mut out = String::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
@@ -444,15 +449,15 @@ impl Template {
 }
 
 impl fmt::Display for Template {
-    /// Literal dollars single, placeholders as written: for people.
+    /// Literal dollars single, placeholders as written, secrets hidden: for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.walk(|_| None))
+        f.pad(&masked(&self.revealed()))
     }
 }
 
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(&*masked(&self.0), f)
     }
 }
 

@@ -31,6 +31,7 @@ mod progress;
 mod quantity;
 mod readiness;
 mod rollout;
+mod secret;
 mod triggers;
 mod update;
 mod verb;
@@ -60,6 +61,9 @@ pub use progress::{OperationReport, OperationResult, Progress, Report, WaitsFor}
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use rollout::{Rollout, RolloutWill};
+pub use secret::{
+    HIDDEN, Secrets, ShownApp, is_secret, is_secret_name, mask_field, masked, masked_value, masked_words, merged_ranges,
+};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
 pub use verb::{Verb, VerbKind};

@@ -374,7 +374,18 @@ pub enum Confirm {
     Yes,
 }
 
-/// Why a plan is not made. The message names the thing and the next step.
+impl Confirm {
+    /// As typed.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::AllowEmpty => "--allow-empty",
+            Self::ReplaceFiles => "--replace-files",
+            Self::Yes => "--yes",
+        }
+    }
+}
+
+/// Why a plan is not carried out. The message names the thing and the next step.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {

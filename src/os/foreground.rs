@@ -3,14 +3,16 @@
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd as _, IntoRawFd as _};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 use super::errno::checked;
 use super::terminal::{interrupted, set_interrupt_message};
 
 /// The writing end of the pipe that the handler writes to; −1 = none.
 static PIPE: AtomicI32 = AtomicI32::new(-1);
+/// SIGINT and SIGTERM so far.
 static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// How the terminal was before keys were read one by one. Never freed: a signal handler may be reading it.
 static TERMINAL: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
 static LISTENING: Mutex<()> = Mutex::new(());
@@ -20,8 +22,8 @@ static LISTENING: Mutex<()> = Mutex::new(());
 pub struct Interrupts(io::PipeReader);
 
 impl Interrupts {
-    /// From now on the first of them is told by [`Self::wait`]; the next one says `message` and ends this process with
-    /// 130 at once.
+    /// From now on the first of them is told by [`Self::wait`]; a SIGINT or SIGTERM after another says `message` and
+    /// ends this process with 130 at once.
     ///
     /// # Errors
     /// The kernel refuses a pipe or the handler.
@@ -43,6 +45,11 @@ impl Interrupts {
         Ok(Self(reader))
     }
 
+    /// Whether one of them has come, for whoever must not wait.
+    pub fn have_come() -> bool {
+        IS_INTERRUPTED.load(Ordering::SeqCst)
+    }
+
     /// Waits for the first of them.
     ///
     /// # Errors
@@ -53,8 +60,12 @@ impl Interrupts {
 }
 
 extern "C" fn noted(signal: libc::c_int) {
-    if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
+    // A terminal that goes away says so more than once, and to everybody: that is nobody's second wish.
+    if signal != libc::SIGHUP && INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
         interrupted(signal);
+    }
+    if IS_INTERRUPTED.swap(true, Ordering::SeqCst) {
+        return;
     }
     // SAFETY: one readable byte; write may be called in a signal handler.
     unsafe { libc::write(PIPE.load(Ordering::SeqCst), [0_u8].as_ptr().cast(), 1) };

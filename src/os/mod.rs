@@ -22,6 +22,7 @@ mod limits;
 mod listen;
 mod lock;
 mod look;
+mod output;
 mod process;
 mod socket;
 mod surroundings;
@@ -73,6 +74,7 @@ pub use listen::{
 };
 pub use lock::Lock;
 pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
+pub use output::{StandardStream, is_reader_gone, write_within};
 pub use process::set_up_process;
 pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 /// Makes this process behave as a Rust program does, and gives the words of its command line, its own name first.
 ///
 /// A broken pipe becomes an error of the write instead of a silent death, and a standard stream that the caller had
-/// closed becomes `/dev/null`: else the next thing opened would get its number, and our output.
+/// closed becomes a `/dev/null` that fails as the closed one would: else the next thing opened would get its number,
+/// and our output.
 ///
 /// # Safety
 /// `words` are `count` C strings, as `main` gets them; called once, first.
@@ -26,7 +27,12 @@ fn fill_standard_streams() {
     let found = unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) };
     for stream in streams.iter().filter(|stream| found > 0 && stream.revents & libc::POLLNVAL != 0) {
         // SAFETY: a C string; the lowest free number is the one that is missing.
-        let opened = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        let opened = unsafe { libc::open(c"/dev/null".as_ptr(), closed_mode(stream.fd)) };
         debug_assert_eq!(opened, stream.fd, "the lowest free number");
     }
+}
+
+/// What stands in for a closed stream fails as the closed one would: nothing can be read from it, nothing written to it.
+fn closed_mode(fd: c_int) -> c_int {
+    if fd == 0 { libc::O_WRONLY } else { libc::O_RDONLY }
 }

@@ -2,46 +2,28 @@
 
 use serde_json::Value;
 
-use crate::model::{Bytes, Exit, FieldChange, Millis, Template};
+use crate::model::{Bytes, Exit, FieldChange, HIDDEN, Millis, Template, mask_field};
 
 use super::difference::Field;
-use super::mask::{HIDDEN, is_secret_name, is_secret_word};
 
-/// The change, ready to print. `from_shell` is the shell variable that the new value came from.
-pub(super) fn field_change(field: &Field, from_shell: Option<&String>) -> FieldChange {
-    let is_sensitive = is_sensitive(&field.path, field.old.as_ref()) || is_sensitive(&field.path, field.new.as_ref());
-    let shown = |value: &Option<Value>| {
-        value.as_ref().map(|value| if is_sensitive { HIDDEN.to_owned() } else { text(&field.path, value) })
+/// The change, ready to print. `from_shell` is the shell variable that the new value came from; `program` is what the
+/// arguments are given to.
+pub(super) fn field_change(field: &Field, from_shell: Option<&String>, program: Option<&str>) -> FieldChange {
+    let mut is_sensitive = false;
+    let mut shown = |value: &Option<Value>| {
+        let mut value = without_doubled_dollars(&field.path, value.as_ref()?);
+        is_sensitive |= mask_field(&field.path, program, &mut value);
+        Some(text(&field.path, &value))
     };
-    FieldChange {
-        field: field.path.clone(),
-        old: shown(&field.old),
-        new: shown(&field.new),
-        is_sensitive,
-        from_shell: from_shell.cloned(),
-    }
-}
-
-fn is_sensitive(path: &str, value: Option<&Value>) -> bool {
-    let is_secret_variable = path.strip_prefix("env.").is_some_and(is_secret_name);
-    is_secret_variable
-        || match value {
-            Some(Value::String(word)) => is_secret_word(word),
-            Some(Value::Array(words)) => has_secret_word(words),
-            _ => false,
-        }
-}
-
-/// `--token=x` in one word, or `--token x` in two.
-fn has_secret_word(words: &[Value]) -> bool {
-    words.iter().enumerate().any(|(at, word)| {
-        let word = word.as_str().unwrap_or_default();
-        is_secret_word(word) || (word.starts_with('-') && is_secret_name(word) && at + 1 < words.len())
-    })
+    let (old, new) = (shown(&field.old), shown(&field.new));
+    FieldChange { field: field.path.clone(), old, new, is_sensitive, from_shell: from_shell.cloned() }
 }
 
 /// A value as the file would write it.
 fn text(path: &str, value: &Value) -> String {
+    if value == HIDDEN {
+        return HIDDEN.to_owned();
+    }
     match (path, value.as_u64()) {
         ("min_uptime" | "restart_delay" | "exp_backoff_restart_delay" | "kill_timeout", Some(number)) => {
             Millis(number).to_string()
@@ -49,7 +31,7 @@ fn text(path: &str, value: &Value) -> String {
         ("log_rotate.size", Some(number)) => Bytes(number).to_string(),
         ("umask", Some(number)) => format!("{number:03o}"),
         ("kill_signal", Some(number)) => i32::try_from(number).map_or_else(|_| number.to_string(), signal_name),
-        _ => without_doubled_dollars(path, value).to_string(),
+        _ => value.to_string(),
     }
 }
 
@@ -62,7 +44,7 @@ fn without_doubled_dollars(path: &str, value: &Value) -> Value {
     let is_template =
         path.starts_with("env.") || ["command", "args", "interpreter_args", "out_file", "error_file"].contains(&path);
     match value {
-        Value::String(text) if is_template => Value::String(Template::prepared(text.clone()).to_string()),
+        Value::String(text) if is_template => Value::String(Template::prepared(text.clone()).revealed()),
         Value::Array(words) => words.iter().map(|word| without_doubled_dollars(path, word)).collect(),
         _ => value.clone(),
     }
@@ -81,7 +63,7 @@ mod tests {
         change(&mut new);
         let fields = difference(&old, &new);
         assert_eq!(fields.len(), 1);
-        field_change(&fields[0], None)
+        field_change(&fields[0], None, None)
     }
 
     #[test]
@@ -110,20 +92,30 @@ mod tests {
 
     #[test]
     fn a_secret_is_seen_to_change_and_never_seen() {
-        let cases: [fn(&mut App); 4] = [
-            |app| {
-                app.run.env.insert("DB_PASS".into(), Template::literal("hunter2"));
-            },
-            |app| {
-                app.run.env.insert("DB".into(), Template::literal("postgres://me:hunter2@db/shop"));
-            },
-            |app| app.run.args = vec![Template::literal("--token"), Template::literal("hunter2")],
-            |app| app.run.args = vec![Template::literal("--token=hunter2")],
+        let cases: [(Alter, &str); 5] = [
+            (
+                |app| {
+                    app.run.env.insert("DB_PASS".into(), Template::literal("hunter2"));
+                },
+                HIDDEN,
+            ),
+            (
+                |app| {
+                    app.run.env.insert("DB".into(), Template::literal("postgres://me:hunter2@db/shop"));
+                },
+                "\"postgres://me:(sensitive)@db/shop\"",
+            ),
+            (
+                |app| app.run.args = vec![Template::literal("--token"), Template::literal("hunter2")],
+                r#"["--token","(sensitive)"]"#,
+            ),
+            (|app| app.run.args = vec![Template::literal("--token=hunter2")], r#"["--token=(sensitive)"]"#),
+            (|app| app.watching.build = Some("x --password hunter2".into()), "\"x --password (sensitive)\""),
         ];
-        for change in cases {
+        for (change, new) in cases {
             let seen = shown(change);
             assert!(seen.is_sensitive, "{}", seen.field);
-            assert_eq!((seen.old, seen.new.as_deref()), (None, Some(HIDDEN)));
+            assert_eq!((seen.old, seen.new.as_deref()), (None, Some(new)));
         }
     }
 }

@@ -13,7 +13,6 @@ mod edit;
 mod field_change;
 mod forgotten;
 mod jobs;
-mod mask;
 mod operations;
 mod order;
 mod ownership;
@@ -41,7 +40,6 @@ use target::Target;
 pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
 pub use jobs::{Dirty, JobId, Jobs, News, Next, Rehearsal, View};
-pub use mask::{HIDDEN, is_secret};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_form;
 pub use sockets::check_sockets;
@@ -70,12 +68,39 @@ pub fn decide(
     live: &Live,
     options: &ApplyOptions,
 ) -> Result<Decision, Refusal> {
+    let (decision, refusals) = work_out(stored, proposed, live, options)?;
+    refusals.into_iter().next().map_or(Ok(decision), Err)
+}
+
+/// The plan of [`decide`], to be looked at, and everything that an apply of it is refused for.
+///
+/// # Errors
+/// Calls that make no sense: there is no plan of them.
+pub fn plan(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    live: &Live,
+    options: &ApplyOptions,
+) -> Result<(Plan, Vec<Refusal>), Refusal> {
+    work_out(stored, proposed, live, options).map(|(decision, refusals)| (decision.plan, refusals))
+}
+
+fn work_out(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    live: &Live,
+    options: &ApplyOptions,
+) -> Result<(Decision, Vec<Refusal>), Refusal> {
     safety::check_call(proposed, options)?;
-    ownership::check_folder(stored, proposed)?;
     let instances = instances_of(&proposed.project, live);
     let target = Target::of_apply(stored, proposed, &instances, options);
-    ownership::check_files(stored, proposed, &target, options)?;
-    safety::check_deletes(stored, &target, options)?;
+    let refusals = [
+        ownership::check_folder(stored, proposed),
+        safety::check_empty(proposed, options),
+        ownership::check_files(stored, proposed, &target, options),
+        safety::check_protected(stored, &target),
+        safety::check_deletes(stored, &target, options),
+    ];
     let mut plan = assemble::Scene {
         name: &proposed.project,
         stored,
@@ -92,7 +117,7 @@ pub fn decide(
     let updates = updates::changes(&proposed.project, stored, &target, &plan, !options.is_wakeup);
     plan.notes.extend(updates::notes(stored, &target, &updates));
     changes.extend(updates);
-    Ok(Decision { plan, changes })
+    Ok((Decision { plan, changes }, refusals.into_iter().filter_map(Result::err).collect()))
 }
 
 /// What is deleted stays declared until everything else has succeeded: then, and only then, it is forgotten.
@@ -106,19 +131,6 @@ fn leave_last(changes: &mut [Change], stored: Option<&Project>, target: &Target)
             *change = Change::App { project: project.clone(), name: name.clone(), declared };
         }
     }
-}
-
-/// The plan of [`decide`] alone.
-///
-/// # Errors
-/// As [`decide`].
-pub fn plan(
-    stored: Option<&Project>,
-    proposed: &Proposed,
-    live: &Live,
-    options: &ApplyOptions,
-) -> Result<Plan, Refusal> {
-    decide(stored, proposed, live, options).map(|decision| decision.plan)
 }
 
 /// What is missing of what is stored. Respects everything that a person did by hand, and lists changes only.

@@ -224,7 +224,7 @@ impl AppScene<'_> {
     fn field_reasons(&self, fields: &[Field]) -> impl Iterator<Item = Reason> {
         fields.iter().map(|field| {
             let from_shell = self.from_shell.get(&format!("{}.{}", self.name, field.path));
-            Reason::Field(field_change(field, from_shell))
+            Reason::Field(field_change(field, from_shell, self.target.spec.run.script.as_deref()))
         })
     }
 

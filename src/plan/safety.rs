@@ -10,7 +10,7 @@ use super::{INSTANCES_MAX, usage};
 /// From so many apps on, deleting more than half of them needs a yes.
 const MANY_APPS: usize = 4;
 
-/// Refuses calls that make no sense, and an empty file that nobody meant.
+/// Refuses calls that make no sense.
 pub(super) fn check_call(proposed: &Proposed, options: &ApplyOptions) -> Result<(), Refusal> {
     if let Some(app) = proposed.apps.iter().find(|app| app.project != proposed.project) {
         let hint = "send one project at a time".to_owned();
@@ -25,6 +25,11 @@ pub(super) fn check_call(proposed: &Proposed, options: &ApplyOptions) -> Result<
         let hint = format!("it declares: {}", known.join(", "));
         return Err(usage(format!("`--only {unknown}`: the file declares no such app"), Some(hint)));
     }
+    Ok(())
+}
+
+/// Refuses an empty file that nobody meant.
+pub(super) fn check_empty(proposed: &Proposed, options: &ApplyOptions) -> Result<(), Refusal> {
     if proposed.apps.is_empty() && !options.allow_empty {
         return Err(Refusal {
             kind: RefusalKind::Safety,
@@ -36,8 +41,8 @@ pub(super) fn check_call(proposed: &Proposed, options: &ApplyOptions) -> Result<
     Ok(())
 }
 
-/// Refuses to delete what is protected, and too much at once.
-pub(super) fn check_deletes(stored: Option<&Project>, target: &Target, options: &ApplyOptions) -> Result<(), Refusal> {
+/// Refuses to delete what is protected.
+pub(super) fn check_protected(stored: Option<&Project>, target: &Target) -> Result<(), Refusal> {
     let Some(stored) = stored else { return Ok(()) };
     let is_protected = |name: &&AppName| stored.apps.get(*name).is_some_and(|declared| declared.spec.protect);
     let protected: Vec<_> = target.leaving.iter().filter(is_protected).map(|name| format!("`{name}`")).collect();
@@ -49,6 +54,12 @@ pub(super) fn check_deletes(stored: Option<&Project>, target: &Target, options: 
             confirm: None,
         });
     }
+    Ok(())
+}
+
+/// Refuses to delete too much at once.
+pub(super) fn check_deletes(stored: Option<&Project>, target: &Target, options: &ApplyOptions) -> Result<(), Refusal> {
+    let Some(stored) = stored else { return Ok(()) };
     let (leaving, all) = (target.leaving.len(), stored.apps.len());
     if all >= MANY_APPS && leaving * 2 > all && !options.yes {
         return Err(Refusal {

@@ -6,8 +6,8 @@ use super::pass::every_project;
 use super::run::Loop;
 use super::{Accepted, Intent, ReconcileError, notes};
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Rollout,
-    RolloutWill, Target, Update,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Refusal,
+    Rollout, RolloutWill, Target, Update,
 };
 use crate::os;
 use crate::plan::{self, EditRequest, View};
@@ -54,14 +54,20 @@ impl Loop {
         }
     }
 
-    async fn plan(&mut self, proposed: &Proposed, options: &ApplyOptions) -> Result<Plan, ReconcileError> {
+    /// What is refused by an apply can be looked at all the same.
+    async fn plan(
+        &mut self,
+        proposed: &Proposed,
+        options: &ApplyOptions,
+    ) -> Result<(Plan, Vec<Refusal>), ReconcileError> {
         self.look_at_sockets().await;
         let desired = self.current();
-        plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
-        let mut plan = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
+        let planned = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
+        let (mut plan, mut refusals) = planned;
+        refusals.extend(plan::check_sockets(&desired, proposed, options).err());
         notes::add(&mut plan, proposed, &self.live, &self.surroundings.supervisor);
-        Ok(plan)
+        Ok((plan, refusals))
     }
 
     async fn apply(

@@ -83,7 +83,7 @@ pub(crate) struct Acted(#[expect(dead_code, reason = "held, then dropped")] ones
 /// What reaches the reconciler's task.
 #[derive(Debug)]
 pub(crate) enum Intent {
-    Plan(Box<Proposed>, ApplyOptions, oneshot::Sender<Result<Plan, ReconcileError>>),
+    Plan(Box<Proposed>, ApplyOptions, oneshot::Sender<Result<(Plan, Vec<Refusal>), ReconcileError>>),
     Apply(Box<Proposed>, ApplyOptions, Actor, oneshot::Sender<Result<Accepted, ReconcileError>>),
     Edit(Vec<Target>, Edit, Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
     /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
@@ -109,11 +109,15 @@ impl Reconciler {
         Self { intents, desired, waiting }
     }
 
-    /// What an apply would do. Touches nothing.
+    /// What an apply would do, and what it is refused for. Touches nothing.
     ///
     /// # Errors
-    /// What the planner refuses.
-    pub async fn plan(&self, proposed: Proposed, options: ApplyOptions) -> Result<Plan, ReconcileError> {
+    /// Calls that make no sense.
+    pub async fn plan(
+        &self,
+        proposed: Proposed,
+        options: ApplyOptions,
+    ) -> Result<(Plan, Vec<Refusal>), ReconcileError> {
         self.ask(|reply| Intent::Plan(Box::new(proposed), options, reply)).await?
     }
 

@@ -142,7 +142,9 @@ impl Task {
     }
 
     async fn tell(&self, result: Result<(), String>) {
-        let Subject { instance, generation, .. } = &self.subject;
+        let Subject { instance, generation, spec, .. } = &self.subject;
+        // What a probe finds may repeat what it was asked with.
+        let result = result.map_err(|why| spec.secrets().hide(&why).into_owned());
         let observation =
             Observation { instance: instance.clone(), generation: *generation, seen: Seen::Probed(result) };
         self.tools.surroundings.supervisor.observed(observation).await;

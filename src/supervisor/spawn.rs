@@ -16,7 +16,7 @@ use crate::anchor::{Record, Row};
 use crate::logs::StreamKey;
 use crate::model::{
     Environment, ExecContext, Failure, InstanceId, Launch, Limits, LogPolicy, Moment, Probe, SpawnError, SpawnStage,
-    Stream,
+    Stream, masked,
 };
 use crate::os::{self, ExecPlan, HoldsNul, Output, PidFd, SpawnFailed};
 use crate::rules;
@@ -256,7 +256,7 @@ pub(super) fn holds_nul(error: &HoldsNul) -> SpawnFailure {
 
 /// Something that will be just as wrong next time.
 pub(super) fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
-    let error = SpawnError { stage, subject: subject.to_owned(), errno: 0, message: message.to_owned() };
+    let error = SpawnError { stage, subject: masked(subject).into_owned(), errno: 0, message: message.to_owned() };
     SpawnFailure { failure: Failure::Spawn { error }, is_passing: false }
 }
 
@@ -273,7 +273,7 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
     {
         message = format!("interpreter `{}` of script `{subject}` does not exist", interpreter.display());
     }
-    let error = SpawnError { stage, subject: subject.to_owned(), errno, message };
+    let error = SpawnError { stage, subject: masked(subject).into_owned(), errno, message };
     SpawnFailure { is_passing: os::is_passing(errno), failure: Failure::Spawn { error } }
 }
 

@@ -250,7 +250,7 @@ impl Loop {
             Notification::Ready if waits_for_notify => self.step(row, Input::Probed { generation, result: Ok(()) }),
             Notification::Ready => {}
             Notification::Status(text) => {
-                member.status = Some(text).filter(|text| !text.is_empty());
+                member.status = Some(crate::model::masked(&text).into_owned()).filter(|text| !text.is_empty());
                 self.roster.changed(row);
             }
             Notification::Beat => member.beat = Some(os::now()),

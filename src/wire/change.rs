@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, Selection};
-use crate::model::{ApplyOptions, Edit, Plan, Progress, ProjectName, Proposed, Report};
+use crate::model::{ApplyOptions, Edit, Plan, Progress, ProjectName, Proposed, Refusal, Report};
 
 /// `POST /v1/plan`: what would an apply do?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct PlanAnswer {
     /// The plan.
     #[serde(flatten)]
     pub plan: Plan,
+    /// What an apply of it is refused for, until each of them is confirmed or mended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
     /// What the daemon found when it started and has told nobody yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

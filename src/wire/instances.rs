@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{App, AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, Standing, WaitsFor, WallTime};
+use crate::model::{
+    AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Standing, WaitsFor, WallTime,
+};
 
 /// The answer of `GET /v1/list`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,7 +218,7 @@ pub struct DescribeAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DescribedApp {
     /// The last applied spec.
-    pub spec: App,
+    pub spec: ShownApp,
     /// Should it run?
     pub standing: Standing,
     /// `pm scale`, if it was used.

@@ -98,3 +98,41 @@ fn down_stops_and_forgets_the_project() {
     assert_eq!(sandbox.list(), []);
     assert_eq!(sandbox.app_processes(), []);
 }
+
+#[test]
+fn a_refused_plan_is_shown_with_the_flag_that_confirms_it() {
+    let app = |name: char| {
+        format!(
+            "[[apps]]
+name = \"{name}\"
+command = \"sleep 1000\"
+"
+        )
+    };
+    let apps = |names: &str| names.chars().map(app).collect::<Vec<_>>().concat();
+    let sandbox = Sandbox::applied(&apps("abcdefgh"));
+    let is_whole = || sandbox.list().iter().filter(|it| it.phase == "running").count() == 8;
+    for (file, deletes, words) in [
+        (apps("ab"), "6 deletes", &["An apply is refused", "6 of the 8", "`pm apply --yes`"][..]),
+        (String::new(), "8 deletes", &["declares no apps", "`pm apply --allow-empty --yes`"]),
+    ] {
+        sandbox.ecosystem(&file);
+        sandbox.pm(&["plan"]).code(0).says(words).says(&[deletes]);
+        sandbox.pm(&["plan", "--detailed-exitcode"]).code(2).says(words);
+        sandbox.pm(&["apply", "--dry-run"]).code(0).says(words);
+        sandbox.pm(&["diff"]).code(1).says(words);
+        let data = sandbox.pm(&["plan", "--json"]).code(0).json();
+        assert_eq!(data["refusals"].as_array().unwrap().last().unwrap()["confirm"], "yes", "{data}");
+        sandbox.pm(&["apply"]).code(8);
+        assert!(is_whole());
+    }
+    // A file of another name, and of another folder.
+    sandbox.file("other.toml", format!("project = \"shop\"\n{}", apps("abcde")));
+    sandbox.pm(&["plan", "other.toml"]).code(0).says(&["3 deletes", "`pm apply --replace-files`"]);
+    sandbox.pm(&["apply", "other.toml"]).code(8);
+    // What makes no sense has no plan.
+    sandbox.pm(&["plan", "--only", "nobody", "other.toml"]).code(64);
+    sandbox.ecosystem(&apps("ab"));
+    sandbox.pm(&["apply", "--yes"]).ok();
+    assert_eq!(sandbox.list().len(), 2);
+}

@@ -56,10 +56,13 @@ mod watch;
 // ---- what happened
 mod crash_loop;
 mod events_and_why;
+mod hostile_text;
 mod log_flood;
 mod log_links;
 mod log_rotation;
 mod logs;
+mod secrets;
+mod unread_output;
 
 // ---- faults
 mod both_killed;

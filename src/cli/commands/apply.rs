@@ -11,7 +11,7 @@ use crate::cli::output;
 use crate::cli::session::Session;
 use crate::cli::sudo;
 use crate::model::{AppName, ApplyOptions};
-use crate::wire::{ApplyRequest, PlanAnswer};
+use crate::wire::ApplyRequest;
 
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct Apply {
@@ -102,15 +102,16 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let request = ApplyRequest { proposed, options: apply.options.options() };
     if apply.ask {
-        let PlanAnswer { plan, warnings, .. } = client.plan(&request)?;
-        session.warn(&warnings)?;
-        let text = output::plan_text(&plan, Some(&request.proposed.origin), session.screen.paint_notes());
-        session.screen.note(text.trim_end())?;
-        if !plan.is_empty() && !agreed(session)? {
+        let answer = client.plan(&request)?;
+        session.warn(&answer.warnings);
+        let text = output::answer_text(&answer, &request.proposed.origin, session.screen.paint_notes());
+        session.screen.note(text.trim_end());
+        // What is refused is not asked about: the apply says so.
+        if answer.refusals.is_empty() && !answer.plan.is_empty() && !agreed(session)? {
             return Err(CommandError::new(Code::Error, "nothing was done"));
         }
     }
-    session.compare_versions(&client)?;
+    session.compare_versions(&client);
     let origin = request.proposed.origin.clone();
     let messages = client.apply(&request)?;
     let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait.clone() };
@@ -123,5 +124,5 @@ fn agreed(session: &mut Session) -> Result<bool, CommandError> {
         let error = CommandError::new(Code::Usage, "`--ask` needs a terminal, and there is none");
         return Err(error.hint("leave it out, or look first: `pm plan`"));
     }
-    Ok(session.screen.ask("Do it? [y/N] ")?)
+    session.screen.ask("Do it? [y/N] ").map_err(|error| CommandError::system("cannot read the answer", &error))
 }

@@ -36,12 +36,12 @@ All errors are shown at once. Exit 0 if the file can be applied, 65 if not.";
             let diagnostics = &reading.diagnostics;
             session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics })?;
         } else {
-            file::show(session, &reading.diagnostics, &reading.files)?;
+            file::show(session, &reading.diagnostics, &reading.files, &reading.secrets);
             if let Some(proposed) = &reading.proposed {
                 let profile = resolved.profile.map(|name| format!(", profile {name}")).unwrap_or_default();
                 let (project, apps) = (&proposed.project, proposed.apps.len());
                 let apps = if apps == 1 { "1 app".to_owned() } else { format!("{apps} apps") };
-                session.screen.note(&format!("ok: project {project}, {apps}{profile}"))?;
+                session.screen.note(&format!("ok: project {project}, {apps}{profile}"));
             }
         }
         if code == Code::Ok { Ok(code) } else { Err(CommandError::told(code as u8)) }

@@ -21,7 +21,7 @@ impl Verb for Completions {
   pm completions fish > ~/.config/fish/completions/pm.fish";
 
     fn run(self, session: &mut Session) -> Ending {
-        session.screen.data(&args::complete(self.shell))?;
+        session.screen.raw(&args::complete(self.shell));
         Ok(Code::Ok)
     }
 }

@@ -9,8 +9,7 @@ use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output::{Table, Tone};
 use crate::cli::session::Session;
 use crate::ecosystem::{Source, SourceFrom};
-use crate::model::{App, Origin, ProjectName, Template};
-use crate::plan::{HIDDEN, is_secret};
+use crate::model::{App, Origin, ProjectName, ShownApp};
 use crate::wire::FORMAT;
 
 #[derive(Args, Debug, Default)]
@@ -32,7 +31,7 @@ struct Document<'a> {
     format: u32,
     project: &'a ProjectName,
     origin: &'a Origin,
-    apps: &'a [App],
+    apps: &'a [ShownApp],
     #[serde(skip_serializing_if = "Option::is_none")]
     sources: Option<&'a [Source]>,
 }
@@ -49,31 +48,22 @@ impl Verb for Config {
         session.screen.is_json = self.json.json;
         let resolved = file::resolve(session, &self.file, self.sources, Daemon::IfRunning)?;
         let sources = resolved.reading.sources.clone();
-        let mut proposed = file::accept(session, resolved.reading)?;
-        if !self.reveal {
-            mask(&mut proposed.apps);
-        }
+        let proposed = file::accept(session, resolved.reading)?;
+        let shown = if self.reveal { App::revealed } else { App::shown };
+        let apps: Vec<ShownApp> = proposed.apps.iter().map(shown).collect();
         if self.sources && !self.json.json {
             let text = table(&sources).render(session.screen.paint(), session.screen.width());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
             return Ok(Code::Ok);
         }
         session.screen.json(&Document {
             format: FORMAT,
             project: &proposed.project,
             origin: &proposed.origin,
-            apps: &proposed.apps,
+            apps: &apps,
             sources: self.sources.then_some(sources.as_slice()),
         })?;
         Ok(Code::Ok)
-    }
-}
-
-fn mask(apps: &mut [App]) {
-    for (name, value) in apps.iter_mut().flat_map(|app| &mut app.run.env) {
-        if is_secret(name, &value.to_string()) {
-            *value = Template::literal(HIDDEN);
-        }
     }
 }
 

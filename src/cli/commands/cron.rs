@@ -88,10 +88,10 @@ impl List {
         if self.json.json {
             session.screen.json(&answer)?;
         } else if answer.schedules.is_empty() {
-            session.screen.note("no app has a schedule: `cron_restart` in an ecosystem file gives it one")?;
+            session.screen.note("no app has a schedule: `cron_restart` in an ecosystem file gives it one");
         } else {
             let text = schedules::table(&answer, session.screen.paint(), session.screen.width());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
         }
         Ok(Code::Ok)
     }
@@ -111,7 +111,7 @@ impl Next {
             return Ok(Code::Ok);
         }
         for schedule in &answer.schedules {
-            session.screen.data(schedules::next(schedule, answer.now).as_bytes())?;
+            session.screen.data(schedules::next(schedule, answer.now).as_bytes());
         }
         Ok(Code::Ok)
     }

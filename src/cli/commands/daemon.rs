@@ -71,7 +71,7 @@ fn status(session: &mut Session, json: JsonArgs) -> Ending {
         ));
     };
     let answer = client.daemon()?;
-    session.compare_versions(&client)?;
+    session.compare_versions(&client);
     show(session, json, &answer)
 }
 
@@ -89,7 +89,7 @@ fn show(session: &mut Session, json: JsonArgs, answer: &DaemonAnswer) -> Ending 
         ("home", answer.home.display().to_string()),
         ("apps", format!("{}, {} processes", answer.apps, answer.running)),
     ] {
-        session.screen.line(&format!("{name:8} {value}"))?;
+        session.screen.line(&format!("{name:8} {value}"));
     }
     Ok(Code::Ok)
 }
@@ -119,7 +119,7 @@ fn stop(session: &mut Session, json: JsonArgs) -> Ending {
     session.screen.is_json = json.json;
     let home = Session::home()?;
     let Some(mut client) = Session::client_if_running()? else {
-        session.screen.note("no daemon is running")?;
+        session.screen.note("no daemon is running");
         return Ok(Code::Ok);
     };
     let answer = client.stop_daemon()?;
@@ -128,7 +128,7 @@ fn stop(session: &mut Session, json: JsonArgs) -> Ending {
     if json.json {
         session.screen.json(&answer)?;
     } else {
-        session.screen.note("the daemon has ended")?;
+        session.screen.note("the daemon has ended");
     }
     Ok(Code::Ok)
 }

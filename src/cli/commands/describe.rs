@@ -30,14 +30,14 @@ impl Verb for Describe {
         session.screen.is_json = self.json.json;
         let mut client = Session::client()?;
         let answer = client.describe(&self.scope.selection(self.apps)?)?;
-        session.compare_versions(&client)?;
+        session.compare_versions(&client);
         if self.json.json {
             session.screen.json(&answer)?;
             return Ok(Code::Ok);
         }
         for app in &answer.apps {
             let text = details::text(app, session.screen.paint());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
         }
         Ok(Code::Ok)
     }

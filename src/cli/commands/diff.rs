@@ -34,12 +34,12 @@ exits above 1 if it cannot tell.";
         session.screen.is_json = self.json.json;
         let above_one = |error: CommandError| CommandError { exit_code: error.exit_code.max(2), ..error };
         let (answer, origin) = plan::make(session, &self.file, &self.options).map_err(above_one)?;
-        let is_same = answer.plan.is_empty();
+        let is_same = answer.plan.is_empty() && answer.refusals.is_empty();
         if self.json.json {
             session.screen.json(&answer)?;
         } else if !is_same {
-            let text = output::plan_text(&answer.plan, Some(&origin), session.screen.paint());
-            session.screen.data(text.as_bytes())?;
+            let text = output::answer_text(&answer, &origin, session.screen.paint());
+            session.screen.data(text.as_bytes());
         }
         Ok(if is_same { Code::Ok } else { Code::Error })
     }

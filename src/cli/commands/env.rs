@@ -37,8 +37,9 @@ impl Verb for Env {
             return Ok(Code::Ok);
         }
         for (name, value) in &answer.env {
-            let value = if session.screen.is_out_terminal { harmless(value) } else { value.clone() };
-            session.screen.line(&format!("{name}={value}"))?;
+            // Elsewhere than on a terminal the value is wanted as it is.
+            let value = if session.screen.is_out_terminal { harmless(value) } else { value.into() };
+            session.screen.raw(format!("{name}={value}\n").as_bytes());
         }
         Ok(Code::Ok)
     }

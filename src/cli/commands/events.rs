@@ -54,15 +54,15 @@ With --follow and --json every line is one document.";
         }
         let clock = Clock::local();
         for event in &answer.events {
-            print(session, &clock, event)?;
+            print(session, &clock, event);
         }
         Ok(Code::Ok)
     }
 }
 
-fn print(session: &mut Session, clock: &Clock, event: &Event) -> Result<(), CommandError> {
+fn print(session: &mut Session, clock: &Clock, event: &Event) {
     let time = session.screen.paint().faint(&clock.text(event.at));
-    Ok(session.screen.line(&format!("{time}  {}", event::sentence(event)))?)
+    session.screen.line(&format!("{time}  {}", event::sentence(event)));
 }
 
 fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending {
@@ -71,12 +71,15 @@ fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending 
     while let Some(message) = messages.read()? {
         match message {
             message if json.json => session.screen.compact(&message)?,
-            EventMessage::Event { event } => print(session, &clock, &event)?,
+            EventMessage::Event { event } => print(session, &clock, &event),
             EventMessage::Missed { count } => {
-                session.screen.note(&format!("({count} events were too fast to be shown; the journal holds them)"))?;
+                session.screen.note(&format!("({count} events were too fast to be shown; the journal holds them)"));
             }
         }
-        session.screen.flush()?;
+        session.screen.flush();
+        if session.screen.is_unread() {
+            return Ok(Code::Ok);
+        }
     }
     Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))
 }

@@ -33,7 +33,7 @@ It runs here, in this terminal, with the app's groups, umask and limits; its exi
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(vec![self.app])?;
         let place = Session::client()?.environment(&selection, true)?;
-        session.screen.flush()?;
+        session.screen.flush();
         let Some((word, args)) = self.command.split_first() else {
             return Err(CommandError::new(Code::Usage, "there is no command after `--`"));
         };

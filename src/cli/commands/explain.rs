@@ -48,7 +48,7 @@ impl Verb for Explain {
                     table.row().cell(key.name).cell(key.class.word()).cell(key.help);
                 }
                 let text = table.render(session.screen.paint(), session.screen.width());
-                session.screen.data(text.as_bytes())?;
+                session.screen.data(text.as_bytes());
             }
             return Ok(Code::Ok);
         };
@@ -58,7 +58,7 @@ impl Verb for Explain {
             }
             Ok(explanation) => {
                 let text = text(&explanation);
-                session.screen.data(text.as_bytes())?;
+                session.screen.data(text.as_bytes());
             }
             Err(near) => {
                 let error = CommandError::new(Code::Error, format!("there is no key `{key}`"));

@@ -39,20 +39,20 @@ impl Verb for List {
         let selection = self.scope.selection(self.apps)?;
         if self.json.json {
             let answer = client.list(&selection)?;
-            session.compare_versions(&client)?;
-            session.warn(&answer.warnings)?;
+            session.compare_versions(&client);
+            session.warn(&answer.warnings);
             session.screen.json(&answer)?;
             return Ok(Code::Ok);
         }
         let text = client.brief_list(&selection)?;
-        session.compare_versions(&client)?;
+        session.compare_versions(&client);
         let answer: BriefAnswer<'_> = client::understood(&text)?;
-        session.warn(&answer.warnings)?;
+        session.warn(&answer.warnings);
         if answer.apps.is_empty() {
-            session.screen.note("no apps yet: `pm apply` in a folder with an ecosystem file, or `pm start SCRIPT`")?;
+            session.screen.note("no apps yet: `pm apply` in a folder with an ecosystem file, or `pm start SCRIPT`");
         } else {
             let text = instances::table(&answer.apps, session.screen.paint(), session.screen.width());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
         }
         Ok(Code::Ok)
     }

@@ -77,11 +77,11 @@ fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: 
         return Ok(Code::Ok);
     }
     for message in &answer.unread {
-        session.screen.note(message)?;
+        session.screen.note(message);
     }
     format.expect(&answer.lines);
     for line in &answer.lines {
-        format.print(&mut session.screen, line)?;
+        format.print(&mut session.screen, line);
     }
     Ok(Code::Ok)
 }
@@ -91,15 +91,18 @@ fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json
     while let Some(message) = messages.read()? {
         match message {
             message if json.json => session.screen.compact(&message)?,
-            LogMessage::Line(line) => format.print(&mut session.screen, &line)?,
-            LogMessage::Unread { why } => session.screen.note(&why)?,
+            LogMessage::Line(line) => format.print(&mut session.screen, &line),
+            LogMessage::Unread { why } => session.screen.note(&why),
             LogMessage::Missed { bytes } => {
-                session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"))?;
+                session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"));
             }
         }
         // Nothing more waits in our buffer: the person sees what there is.
         if !messages.has_more() {
-            session.screen.flush()?;
+            session.screen.flush();
+        }
+        if session.screen.is_unread() {
+            return Ok(Code::Ok);
         }
     }
     Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))

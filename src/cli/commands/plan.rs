@@ -31,7 +31,8 @@ impl Verb for Plan {
   pm plan --env production --json
   pm plan --detailed-exitcode || pm apply    only if there is something to do
 
-Nothing is touched. The last line counts the processes that an apply would interrupt.";
+Nothing is touched. The last line counts the processes that an apply would interrupt. A plan that an apply refuses is
+shown all the same, with the flag that confirms it.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
@@ -39,10 +40,11 @@ Nothing is touched. The last line counts the processes that an apply would inter
         if self.json.json {
             session.screen.json(&answer)?;
         } else {
-            let text = output::plan_text(&answer.plan, Some(&origin), session.screen.paint());
-            session.screen.data(text.as_bytes())?;
+            let text = output::answer_text(&answer, &origin, session.screen.paint());
+            session.screen.data(text.as_bytes());
         }
-        Ok(if self.detailed_exitcode && !answer.plan.is_empty() { Code::Pending } else { Code::Ok })
+        let is_pending = !answer.plan.is_empty() || !answer.refusals.is_empty();
+        Ok(if self.detailed_exitcode && is_pending { Code::Pending } else { Code::Ok })
     }
 }
 
@@ -57,7 +59,7 @@ pub(super) fn make(
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
     let origin = proposed.origin.clone();
     let answer = client.plan(&PlanRequest { proposed, options: options.options() })?;
-    session.compare_versions(&client)?;
-    session.warn(&answer.warnings)?;
+    session.compare_versions(&client);
+    session.warn(&answer.warnings);
     Ok((answer, origin))
 }

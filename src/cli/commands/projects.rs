@@ -39,7 +39,7 @@ Apps that were started by hand belong to the project `_`.";
             table.toned(files.join(" "), Tone::Faint);
         }
         let text = table.render(session.screen.paint(), session.screen.width());
-        session.screen.data(text.as_bytes())?;
+        session.screen.data(text.as_bytes());
         Ok(Code::Ok)
     }
 }

@@ -63,10 +63,10 @@ impl Verb for Rollout {
         if is_json {
             session.screen.json(&answer)?;
         } else if answer.rollouts.is_empty() {
-            session.screen.note("nothing is being updated")?;
+            session.screen.note("nothing is being updated");
         } else {
             let text = table(&answer.rollouts).render(session.screen.paint(), session.screen.width());
-            session.screen.data(text.as_bytes())?;
+            session.screen.data(text.as_bytes());
         }
         Ok(Code::Ok)
     }

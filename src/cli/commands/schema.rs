@@ -19,7 +19,7 @@ impl Verb for Schema {
     fn run(self, session: &mut Session) -> Ending {
         let text = serde_json::to_string_pretty(&ecosystem::schema());
         let text = text.map_err(|error| CommandError::system("cannot write the schema", &error))?;
-        session.screen.line(&text)?;
+        session.screen.line(&text);
         Ok(Code::Ok)
     }
 }

@@ -34,7 +34,7 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
         session.screen.is_json = self.wait.json.json;
         let home = Session::home()?;
         let Some(client) = Session::client_if_needed()? else {
-            session.screen.note("no daemon is running: nothing to stop")?;
+            session.screen.note("no daemon is running: nothing to stop");
             return Ok(Code::Ok);
         };
         let messages = match client.shut_down() {
@@ -54,11 +54,11 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
 
 /// The anchor stops the apps itself: SIGTERM to all at once, SIGKILL ten seconds later.
 fn without_daemon(session: &mut Session, home: &Home, reason: &str) -> Ending {
-    session.screen.note(&format!("warning: the daemon cannot begin: {reason}"))?;
+    session.screen.note(&format!("warning: the daemon cannot begin: {reason}"));
     wait_for_end(home)?;
     session.screen.note(
         "the apps are stopped, all at once, and the anchor has ended; this is not remembered: once a daemon can begin, they are started again",
-    )?;
+    );
     Ok(Code::Ok)
 }
 

@@ -31,8 +31,8 @@ impl Verb for Version {
                 serde_json::json!({ "format": FORMAT, "version": VERSION, "protocol": PROTOCOL, "daemon": daemon });
             session.screen.json(&document)?;
         } else {
-            session.screen.line(&format!("pm {VERSION}"))?;
-            session.screen.line(&format!("daemon {}", daemon.as_deref().unwrap_or("not running")))?;
+            session.screen.line(&format!("pm {VERSION}"));
+            session.screen.line(&format!("daemon {}", daemon.as_deref().unwrap_or("not running")));
         }
         Ok(Code::Ok)
     }

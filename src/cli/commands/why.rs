@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
-use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::fail::{Code, Ending};
 use crate::cli::output::time::Clock;
 use crate::cli::output::{Paint, details, event, harmless, instances};
 use crate::cli::session::Session;
@@ -61,9 +61,9 @@ impl Verb for Why {
         let clock = Clock::local();
         for (app, row) in apps.iter().flat_map(|app| app.instances.iter().map(move |row| (app, row))) {
             let told = Told { app, row, events: &events, clock: &clock, paint: session.screen.paint() };
-            session.screen.data(told.text().as_bytes())?;
+            session.screen.data(told.text().as_bytes());
         }
-        last(session, &last_lines)?;
+        last(session, &last_lines);
         Ok(Code::Ok)
     }
 }
@@ -103,14 +103,13 @@ impl Told<'_> {
     }
 }
 
-fn last(session: &mut Session, lines: &[LogLine]) -> Result<(), CommandError> {
+fn last(session: &mut Session, lines: &[LogLine]) {
     if lines.is_empty() {
-        return Ok(());
+        return;
     }
-    session.screen.line("last output:")?;
+    session.screen.line("last output:");
     for line in lines {
         let slot = line.instance.slot;
-        session.screen.line(&format!("  {}/{slot} | {}", line.instance.app.name, harmless(&line.text)))?;
+        session.screen.line(&format!("  {}/{slot} | {}", line.instance.app.name, harmless(&line.text)));
     }
-    Ok(())
 }

@@ -59,8 +59,11 @@ impl Happenings {
         Ok(happenings)
     }
 
-    /// The next one, if there is one in time.
+    /// The next one, if there is one in time. An interrupt does not wait behind the others.
     pub(super) fn next(&mut self, patience: Duration) -> Result<Happening, RecvTimeoutError> {
+        if Interrupts::have_come() {
+            return Ok(Happening::Interrupt);
+        }
         match self.waiting.take() {
             Some(happening) => Ok(happening),
             None => self.receiver.recv_timeout(patience),

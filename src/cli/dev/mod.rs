@@ -16,7 +16,8 @@ use super::file::{self, Daemon, FileArgs};
 use super::output::lines::LineFormat;
 use super::output::{event, plan_text, progress};
 use super::session::Session;
-use crate::model::{App, AppName, ApplyOptions, Event, Fact, ProjectName, Proposed};
+use crate::client::Messages;
+use crate::model::{App, AppName, ApplyOptions, Event, Fact, Millis, ProjectName, Proposed};
 use crate::os;
 use crate::wire::{
     ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
@@ -25,6 +26,8 @@ use crate::wire::{
 use happenings::{Happening, Happenings};
 use saved::SavedFiles;
 
+/// How often a reader who does not read is tried again.
+const READ_AGAIN_AFTER: Millis = Millis(20);
 /// How often the file is looked at. Few files, any file system.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const AT_ONCE: &str = "\nleft at once: what still runs is stopped without this command; `pm list` shows it\n";
@@ -56,6 +59,7 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
     let happenings = Happenings::start(&project, interrupts, keys.is_some())
         .map_err(|error| CommandError::system("cannot start a thread", &error))?;
     let lines = LineFormat::new(false, timestamps);
+    session.screen.has_more_to_do = true;
     let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, happenings };
     let begun = dev.begin(proposed, keys.is_some());
     let has_begun = begun.is_ok();
@@ -68,7 +72,7 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
 impl Dev<'_> {
     fn begin(&mut self, proposed: Proposed, has_keys: bool) -> Result<(), CommandError> {
         let what = if has_keys { "r restarts all, q or Ctrl-C ends" } else { "Ctrl-C ends" };
-        self.session.screen.note(&format!("dev: project {}; {what}", self.project))?;
+        self.session.screen.note(&format!("dev: project {}; {what}", self.project));
         // What cannot be applied at all is an error of this command; later ones wait for the next save.
         self.apply(proposed)
     }
@@ -79,26 +83,33 @@ impl Dev<'_> {
         loop {
             match self.happenings.next(next_look.saturating_duration_since(Instant::now())) {
                 Ok(Happening::Interrupt | Happening::Key(b'q')) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                // Nobody looks any more, as after Ctrl-C.
+                _ if self.session.screen.is_unread() => return Ok(()),
                 Ok(Happening::Key(b'r')) => self.restart()?,
                 Ok(Happening::Key(_)) => {}
-                Ok(Happening::Log(message)) => self.log(message)?,
-                Ok(Happening::Event(message)) => self.event(message)?,
-                Ok(Happening::Change(message)) => self.change(message)?,
-                Ok(Happening::Broken(error)) => self.session.screen.fail(&error)?,
-                Err(RecvTimeoutError::Timeout) => self.session.screen.flush()?,
+                Ok(Happening::Log(message)) => self.log(message),
+                Ok(Happening::Event(message)) => self.event(message),
+                Ok(Happening::Change(message)) => self.change(message),
+                Ok(Happening::Broken(error)) => self.session.screen.fail(&error),
+                Err(RecvTimeoutError::Timeout) => self.session.screen.write_now(),
+            }
+            // Whoever does not read holds up the lines, and not Ctrl-C.
+            while self.session.screen.is_full() && !os::Interrupts::have_come() {
+                self.session.screen.write_now();
+                os::pause(READ_AGAIN_AFTER);
             }
             if Instant::now() >= next_look {
                 next_look = Instant::now() + LOOK_EVERY;
                 if self.files.were_saved() {
-                    self.apply_again()?;
+                    self.apply_again();
                 }
             }
         }
     }
 
     /// The file was saved: an error in it is shown and changes nothing.
-    fn apply_again(&mut self) -> Result<(), CommandError> {
-        self.session.screen.note("dev: the file was saved")?;
+    fn apply_again(&mut self) {
+        self.session.screen.note("dev: the file was saved");
         let read = file::resolve(self.session, &self.file, false, Daemon::MayStart).and_then(|resolved| {
             self.files.renew(&resolved.reading);
             file::accept(self.session, resolved.reading)
@@ -112,10 +123,9 @@ impl Dev<'_> {
             Err(CommandError::new(Code::File, message).hint("end this command and start it again"))
         });
         if let Err(error) = applied {
-            self.session.screen.fail(&error)?;
-            self.session.screen.note("dev: nothing was changed")?;
+            self.session.screen.fail(&error);
+            self.session.screen.note("dev: nothing was changed");
         }
-        Ok(())
     }
 
     fn apply(&mut self, mut proposed: Proposed) -> Result<(), CommandError> {
@@ -136,50 +146,50 @@ impl Dev<'_> {
         let request = EditRequest { edit: Edit::Restart, selection: all_of(&self.project) };
         match Session::client()?.edit(&request) {
             Ok(messages) => self.happenings.follow_change(messages),
-            Err(error) => self.session.screen.fail(&error.into())?,
+            Err(error) => self.session.screen.fail(&error.into()),
         }
         Ok(())
     }
 
-    fn log(&mut self, message: LogMessage) -> Result<(), CommandError> {
+    fn log(&mut self, message: LogMessage) {
         match message {
-            LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line)?,
-            LogMessage::Unread { why } => self.session.screen.note(&why)?,
+            LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line),
+            LogMessage::Unread { why } => self.session.screen.note(&why),
             LogMessage::Missed { bytes } => {
-                self.session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"))?;
+                self.session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"));
             }
         }
-        if self.happenings.is_quiet() { Ok(self.session.screen.flush()?) } else { Ok(()) }
+        if self.happenings.is_quiet() {
+            self.session.screen.write_now();
+        }
     }
 
-    fn event(&mut self, message: EventMessage) -> Result<(), CommandError> {
-        let EventMessage::Event { event } = message else { return Ok(()) };
+    fn event(&mut self, message: EventMessage) {
+        let EventMessage::Event { event } = message else { return };
         if event.about.project() == Some(&self.project) && is_worth_telling(&event) {
             let paint = self.session.screen.paint_notes();
-            self.session.screen.note(&paint.faint(&format!("dev: {}", event::sentence(&event))))?;
+            self.session.screen.note(&paint.faint(&format!("dev: {}", event::sentence(&event))));
         }
-        Ok(())
     }
 
-    fn change(&mut self, message: ChangeMessage) -> Result<(), CommandError> {
+    fn change(&mut self, message: ChangeMessage) {
         let paint = self.session.screen.paint_notes();
         let screen = &mut self.session.screen;
         match message {
             ChangeMessage::Accepted { plans, .. } => {
                 for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
-                    screen.note(plan_text(&accepted.plan, None, paint).trim_end())?;
+                    screen.note(plan_text(&accepted.plan, None, paint).trim_end());
                 }
                 self.happenings.follow_logs();
             }
             ChangeMessage::Progress { progress: Progress::Ended(report), .. }
                 if !matches!(report.result, OperationResult::Done | OperationResult::Completed) =>
             {
-                screen.note(&progress::ended(&report, paint))?;
+                screen.note(&progress::ended(&report, paint));
             }
-            ChangeMessage::Finished { reports } => screen.note(&format!("dev: {}", progress::summary(&reports)))?,
+            ChangeMessage::Finished { reports } => screen.note(&format!("dev: {}", progress::summary(&reports))),
             ChangeMessage::Progress { .. } | ChangeMessage::Missed { .. } | ChangeMessage::Interrupted { .. } => {}
         }
-        Ok(())
     }
 
     /// Everything stops; what was declared here is deleted, and a daemon that was started for it ends.
@@ -188,36 +198,44 @@ impl Dev<'_> {
         let Self { session, project, happenings, .. } = self;
         happenings.end();
         if has_begun {
-            session.screen.note("dev: stops all apps")?;
+            session.screen.note("dev: stops all apps");
         }
         let wait = WaitArgs { quiet: true, ..WaitArgs::default() };
         let (old, new): (Vec<AppName>, Vec<AppName>) =
             apps_of(&project)?.into_iter().partition(|app| before.contains(app));
+        // All of it is asked for before any of it is waited for: a second Ctrl-C must not leave a half. What fails keeps
+        // nothing else from being done.
         let mut begun = Vec::new();
-        // All of it is asked for before any of it is waited for: a second Ctrl-C must not leave a half.
         for (edit, apps) in [(Edit::Delete, new), (Edit::Stop { is_held: false }, old)] {
             if has_begun && !apps.is_empty() {
                 let selectors = apps.iter().map(AppName::to_string).collect();
                 let scope = Scope { project: Some(project.clone()), ..Scope::default() };
-                let request = EditRequest { edit, selection: Selection { selectors, scope } };
-                let client = Session::client()?;
-                begun.push(if was_running { client.edit(&request) } else { client.edit_and_leave(&request) }?);
+                begun.push(ask_for(&EditRequest { edit, selection: Selection { selectors, scope } }, was_running));
             }
         }
-        let mut code = Code::Ok;
+        let mut ending = Ok(Code::Ok);
         for messages in begun {
-            let ended = change::follow(session, messages, &wait, None)?;
-            code = if code == Code::Ok { ended } else { code };
+            let ended = messages.and_then(|messages| change::follow(session, messages, &wait, None));
+            ending = if let Ok(Code::Ok) = ending { ended } else { ending };
         }
         if !was_running && let Ok(Some(mut client)) = Session::client_if_running() {
             // Refused if somebody else's apps run by now, which is right.
             let _ = client.stop_daemon();
         }
         if has_begun {
-            session.screen.note("dev: everything is cleared away")?;
+            session.screen.note(if ending.is_ok() {
+                "dev: everything is cleared away"
+            } else {
+                "dev: not all is cleared away"
+            });
         }
-        Ok(code)
+        ending
     }
+}
+
+fn ask_for(request: &EditRequest, was_running: bool) -> Result<Messages<ChangeMessage>, CommandError> {
+    let client = Session::client()?;
+    Ok(if was_running { client.edit(request) } else { client.edit_and_leave(request) }?)
 }
 
 /// What a person in front of the logs would not see otherwise.

@@ -7,8 +7,8 @@ use crate::model::{
 };
 use crate::wire::{DescribedApp, HookRow, Row};
 
+use super::gate::harmless;
 use super::instances::{name, status};
-use super::lines::harmless;
 use super::time::Clock;
 use super::{Paint, Table};
 

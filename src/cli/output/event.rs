@@ -2,13 +2,17 @@
 
 use crate::model::{Cause, Event, Fact, LeftProcess, Stream, Subject};
 
-use super::lines::harmless;
+use super::gate::{harmless, harmless_lines};
 use super::progress::reason;
 use super::time::Clock;
 
 /// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
 pub fn sentence(event: &Event) -> String {
-    format!("{} {}", subject(&event.about), predicate(&event.fact))
+    // The last words of a build are several lines; whatever else others have said stays in one.
+    let predicate = predicate(&event.fact);
+    let predicate =
+        if let Fact::BuildFailed { .. } = event.fact { harmless_lines(&predicate) } else { harmless(&predicate) };
+    format!("{} {predicate}", subject(&event.about))
 }
 
 fn subject(about: &Subject) -> String {
@@ -42,7 +46,7 @@ fn predicate(fact: &Fact) -> String {
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
         Fact::Stopped { left } if left.is_empty() => "is stopped, nothing of it is left".to_owned(),
         Fact::Stopped { left } => {
-            let names = harmless(&LeftProcess::list(left));
+            let names = LeftProcess::list(left);
             format!("is stopped; left running, since it may be of another app: {names}; `pm shutdown` ends it")
         }
         Fact::Ready { after } => format!("is ready after {after}"),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::model::{Millis, Phase, Readiness, Standing, WallTime};
 use crate::wire::{BriefRow, HookRow, Row, WaitsFor};
 
-use super::lines::harmless;
+use super::gate::harmless;
 use super::time::Clock;
 use super::{Paint, Table, Tone};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::gate::log_line;
 use super::time::Clock;
 use super::{Paint, Screen};
-use crate::cli::fail::CommandError;
 use crate::model::{InstanceId, Stream};
 use crate::wire::LogLine;
 
@@ -41,20 +41,19 @@ impl LineFormat {
     }
 
     /// Prints one line.
-    pub(in crate::cli) fn print(&mut self, screen: &mut Screen, line: &LogLine) -> Result<(), CommandError> {
-        if self.is_raw {
-            let mut bytes = line.bytes();
-            bytes.push(b'\n');
-            return Ok(screen.data(&bytes)?);
-        }
+    pub(in crate::cli) fn print(&mut self, screen: &mut Screen, line: &LogLine) {
         let bytes = self.format(line, screen.paint(), screen.is_out_terminal);
-        Ok(screen.data(&bytes)?)
+        screen.raw(&bytes);
     }
 
     fn format(&mut self, line: &LogLine, paint: Paint, is_terminal: bool) -> Vec<u8> {
         let colour = self.colour(&line.instance);
         let name = short(&line.instance);
         let mut bytes = Vec::new();
+        if self.is_raw {
+            text_of(line, is_terminal, &mut bytes);
+            return bytes;
+        }
         if let Some(clock) = &self.clock {
             bytes.extend(paint.faint(&clock.text(line.at)).bytes());
             bytes.push(b' ');
@@ -64,13 +63,7 @@ impl LineFormat {
         bytes.push(b' ');
         bytes.extend(mark.bytes());
         bytes.push(b' ');
-        // What a program prints must not steer the terminal of whoever looks at its log.
-        if is_terminal {
-            bytes.extend(harmless(&line.text).bytes());
-        } else {
-            bytes.extend(line.bytes());
-        }
-        bytes.push(b'\n');
+        text_of(line, is_terminal, &mut bytes);
         bytes
     }
 
@@ -81,40 +74,18 @@ impl LineFormat {
     }
 }
 
+/// What a program prints must not steer the terminal of whoever looks at its log; files get every byte.
+fn text_of(line: &LogLine, is_terminal: bool, bytes: &mut Vec<u8>) {
+    if is_terminal {
+        bytes.extend(log_line(&line.text).bytes());
+    } else {
+        bytes.extend(line.bytes());
+    }
+    bytes.push(b'\n');
+}
+
 fn short(instance: &InstanceId) -> String {
     format!("{}/{}", instance.app.name, instance.slot)
-}
-
-/// Control characters as text; colours (`ESC [ … m`) may stay, they only paint.
-pub(in crate::cli) fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut is_painted = false;
-    while let Some(at) = rest.find(|char: char| char.is_control() && char != '\t') {
-        out.push_str(&rest[..at]);
-        let from = &rest[at..];
-        if let Some(colour) = colour_at(from) {
-            out.push_str(&from[..colour]);
-            is_painted = true;
-            rest = &from[colour..];
-            continue;
-        }
-        let char = from.chars().next().unwrap_or_default();
-        out.extend(char.escape_default());
-        rest = &from[char.len_utf8()..];
-    }
-    out.push_str(rest);
-    if is_painted {
-        out.push_str("\x1b[0m");
-    }
-    out
-}
-
-/// The length of a colour sequence at the beginning of a text.
-fn colour_at(text: &str) -> Option<usize> {
-    let inner = text.strip_prefix("\x1b[")?;
-    let end = inner.find(|char: char| !(char.is_ascii_digit() || char == ';'))?;
-    inner[end..].starts_with('m').then_some(2 + end + 1)
 }
 
 #[cfg(test)]
@@ -137,15 +108,12 @@ mod tests {
 
     #[test]
     fn a_log_cannot_steer_the_terminal_but_files_get_every_byte() {
-        for (text, shown) in [
-            ("plain\ttab", "plain\ttab"),
-            ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m\x1b[0m"),
-            ("\x1b]0;title\x07", "\\u{1b}]0;title\\u{7}"),
-            ("\x1b[2J", "\\u{1b}[2J"),
-            ("a\rb", "a\\rb"),
-            ("\u{9b}31m", "\\u{9b}31m"),
-        ] {
-            assert_eq!(harmless(text), shown, "{text:?}");
+        for is_raw in [true, false] {
+            let mut format = LineFormat::new(is_raw, false);
+            let text =
+                format.format(&line("a:b/0", Stream::Stdout, b"\x1b[31mx\x1b[2J\xc2\x9b"), Paint::default(), true);
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.ends_with("\x1b[31mx\\u{1b}[2J\\u{9b}\x1b[0m\n"), "{text:?}");
         }
         let mut format = LineFormat::new(false, false);
         let bytes = format.format(&line("a:b/0", Stream::Stdout, b"x\xff\x1b[2J"), Paint::default(), false);

@@ -2,8 +2,10 @@
 
 pub(super) mod details;
 pub(super) mod event;
+mod gate;
 pub(super) mod instances;
 pub(super) mod lines;
+mod outlet;
 pub(super) mod plan;
 pub(super) mod progress;
 pub(super) mod schedules;
@@ -13,10 +15,16 @@ pub(super) mod time;
 
 use crate::model::{Origin, Plan};
 use crate::os;
+use crate::wire::PlanAnswer;
 
-pub(super) use lines::harmless;
+pub(super) use gate::harmless;
 pub(super) use screen::{Paint, Screen};
 pub(super) use table::{Table, Tone};
+
+/// A plan that an apply may refuse, with what it is refused for.
+pub(super) fn answer_text(answer: &PlanAnswer, origin: &Origin, paint: Paint) -> String {
+    plan_text(&answer.plan, Some(origin), paint) + &plan::refused(&answer.refusals)
+}
 
 /// A plan as text; with its files and profile, where it comes from files.
 pub(super) fn plan_text(plan: &Plan, origin: Option<&Origin>, paint: Paint) -> String {

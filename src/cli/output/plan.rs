@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 use unicode_width::UnicodeWidthStr;
 
+use super::gate::harmless;
 use crate::model::{
-    AppName, FieldChange, Millis, Note, Operation, Plan, Reason, Summary, UpdateStrategy, Verb, WallTime,
+    AppName, Confirm, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Refusal, Summary, UpdateStrategy,
+    Verb, WallTime,
 };
 
 /// Longer values are cut: a plan is read, not parsed.
@@ -41,10 +43,32 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
         let _ = writeln!(out, "  {} {rest}", painted(".  ", Style::new().effects(Effects::DIMMED), view));
     }
     for note in plan.notes.iter().filter_map(note) {
-        let _ = writeln!(out, "  {}", painted(&format!("note: {note}"), Style::new().effects(Effects::DIMMED), view));
+        let _ = writeln!(
+            out,
+            "  {}",
+            painted(&clean(&format!("note: {note}")), Style::new().effects(Effects::DIMMED), view)
+        );
     }
     out.push_str(&last_line(plan));
     out.push('\n');
+}
+
+/// What an apply of the plan is refused for, and what it asks for; empty if it is not refused.
+pub fn refused(refusals: &[Refusal]) -> String {
+    let mut text = String::new();
+    for Refusal { message, hint, confirm, .. } in refusals {
+        let _ = writeln!(text, "An apply is refused: {}", clean(message));
+        // The flags are named together.
+        if let Some(hint) = hint.as_ref().filter(|_| confirm.is_none()) {
+            let _ = writeln!(text, "  hint: {}", clean(hint));
+        }
+    }
+    let flags: Vec<&str> = refusals.iter().filter_map(|refusal| refusal.confirm).map(Confirm::flag).collect();
+    if !flags.is_empty() {
+        let rest = if flags.len() < refusals.len() { ", once the rest is mended" } else { "" };
+        let _ = writeln!(text, "If that is meant{rest}: `pm apply {}`", flags.join(" "));
+    }
+    text
 }
 
 /// The counts: `1 roll, 1 start, +2 slots`; empty if nothing is to be done.
@@ -255,8 +279,9 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
 fn field(change: &FieldChange) -> String {
     let FieldChange { field, old, new, is_sensitive, from_shell } = change;
     let mut text = match (old, new, is_sensitive) {
-        (Some(_), Some(_), true) => format!("{field} (sensitive) changed"),
-        (None, Some(_), true) => format!("{field} (sensitive) set"),
+        // What differs is hidden.
+        (Some(old), Some(new), true) if old == new => format!("{field} (sensitive) changed"),
+        (None, Some(new), true) if new == HIDDEN => format!("{field} (sensitive) set"),
         (Some(_), None, _) => format!("{field} removed"),
         (old, new, _) => format!("{field} {} -> {}", value(old.as_deref()), value(new.as_deref())),
     };
@@ -344,7 +369,7 @@ fn pad(text: &str, columns: usize) -> String {
 
 /// Names and values come from files: they must not move the cursor.
 fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    harmless(text).into_owned()
 }
 
 #[cfg(test)]
@@ -459,7 +484,7 @@ Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes 
         let (app, why) = (|| "api".parse().unwrap(), "HTTP\u{1b} 503".to_owned());
         let text = |it: Note| note(&it).unwrap();
         let not_ready = |slots, why| Note::NotReady { app: app(), slots, why };
-        assert_eq!(text(not_ready(vec![1], Some(why.clone()))), "api/1 is not ready yet: HTTP\u{fffd} 503");
+        assert_eq!(text(not_ready(vec![1], Some(why.clone()))), "api/1 is not ready yet: HTTP\\u{1b} 503");
         assert_eq!(text(not_ready(vec![0, 2, 3], None)), "api/0 and 2 more are not ready yet");
         let unhealthy = Note::Unhealthy { app: app(), slots: vec![0], why: "HTTP 500".to_owned() };
         assert_eq!(text(unhealthy), "api/0 is unhealthy: HTTP 500");

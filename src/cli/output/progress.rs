@@ -5,7 +5,7 @@ use crate::wire::ProjectReport;
 use crate::wire::{OperationReport, OperationResult, WaitsFor};
 
 use super::Paint;
-use super::lines::harmless;
+use super::gate::harmless;
 
 /// Longest wall of output shown for one failure.
 const LINES_MAX: usize = 20;
@@ -96,7 +96,8 @@ pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
 
 /// What a stop has left alone.
 pub(in crate::cli) fn left(app: &AppName, processes: &[LeftProcess]) -> String {
-    let names = harmless(&LeftProcess::list(processes));
+    let names = LeftProcess::list(processes);
+    let names = harmless(&names);
     format!(
         "  warning: left running, since it may be of {app} or of another app that runs: {names}; `pm shutdown` ends it"
     )

@@ -1,20 +1,30 @@
 //! Standard output for data, standard error for everything else.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::cli::fail::CommandError;
-use crate::os;
+use super::gate::{harmless, harmless_lines, json, ours};
+use super::outlet::Outlet;
+use super::table::cut;
+use crate::cli::fail::{CommandError, Rendered};
+use crate::os::{self, StandardStream};
 
 /// Data is collected up to this size before it is written.
 const BUFFER_BYTES: usize = 32 << 10;
 
 /// The terminal, or whatever stands in its place.
+///
+/// Nothing here fails: what a command does must not depend on whether its text can be written. What could not be
+/// written is told by [`Screen::end`]; whoever writes for as long as somebody reads asks [`Screen::is_unread`].
 pub(in crate::cli) struct Screen {
-    out: Vec<u8>,
+    out: Outlet,
+    err: Outlet,
+    out_bytes: usize,
+    /// The command does more than show: it does not wait for a reader before its end.
+    pub has_more_to_do: bool,
     /// A person looks at standard output.
     pub is_out_terminal: bool,
     /// A person looks at standard error.
@@ -34,7 +44,10 @@ impl Screen {
         let colour_is_unwanted = os::variable("NO_COLOR").is_some_and(|value| !value.is_empty())
             || os::variable("TERM").is_some_and(|value| value == "dumb");
         Self {
-            out: Vec::new(),
+            out: Outlet::new(StandardStream::Output),
+            err: Outlet::new(StandardStream::Error),
+            out_bytes: 0,
+            has_more_to_do: false,
             is_out_terminal: os::is_terminal(&io::stdout()),
             is_err_terminal: os::is_terminal(&io::stderr()),
             has_colour: !colour_is_unwanted,
@@ -59,31 +72,44 @@ impl Screen {
         if self.is_out_terminal { os::terminal_width(&io::stdout()).map(usize::from) } else { None }
     }
 
-    /// Data, as it is.
-    pub(in crate::cli) fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.extend_from_slice(bytes);
-        if self.out.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    /// Text of an answer, in lines of ours.
+    pub(in crate::cli) fn data(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        self.raw(ours(&text).as_bytes());
+    }
+
+    /// Bytes as they are: what goes into a file or another program, and what has been through the gate.
+    pub(in crate::cli) fn raw(&mut self, bytes: &[u8]) {
+        self.out.push(bytes);
+        self.out_bytes += bytes.len();
+        if self.out_bytes >= BUFFER_BYTES {
+            if self.has_more_to_do { self.write_now() } else { self.flush() }
+        }
     }
 
     /// A line of data.
-    pub(in crate::cli) fn line(&mut self, text: &str) -> io::Result<()> {
-        self.data(text.as_bytes())?;
-        self.data(b"\n")
+    pub(in crate::cli) fn line(&mut self, text: &str) {
+        self.data(text.as_bytes());
+        self.raw(b"\n");
     }
 
     /// A value as JSON: readable on a terminal, on one line elsewhere.
     pub(in crate::cli) fn json<T: Serialize>(&mut self, value: &T) -> Result<(), CommandError> {
         let text =
             if self.is_out_terminal { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
-        let text = text.map_err(|error| CommandError::system("cannot write the answer as JSON", &error))?;
-        Ok(self.line(&text)?)
+        self.json_line(text)
     }
 
     /// A value as JSON on one line: one document of many.
     pub(in crate::cli) fn compact<T: Serialize>(&mut self, value: &T) -> Result<(), CommandError> {
-        let text = serde_json::to_string(value)
-            .map_err(|error| CommandError::system("cannot write the answer as JSON", &error))?;
-        Ok(self.line(&text)?)
+        self.json_line(serde_json::to_string(value))
+    }
+
+    fn json_line(&mut self, text: serde_json::Result<String>) -> Result<(), CommandError> {
+        let text = text.map_err(|error| CommandError::system("cannot write the answer as JSON", &error))?;
+        self.raw(json(&text).as_bytes());
+        self.raw(b"\n");
+        Ok(())
     }
 
     /// Whether a person can be asked.
@@ -98,46 +124,55 @@ impl Screen {
 
     /// Asks a question; anything but yes is no.
     pub(in crate::cli) fn ask(&mut self, question: &str) -> io::Result<bool> {
-        self.flush()?;
-        let mut err = io::stderr().lock();
-        err.write_all(question.as_bytes())?;
-        err.flush()?;
+        self.flush();
+        self.err.push(ours(question).as_bytes());
+        self.err.write_all();
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
-    /// Writes what was collected: before waiting, and at the end.
-    pub(in crate::cli) fn flush(&mut self) -> io::Result<()> {
-        let bytes = std::mem::take(&mut self.out);
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let mut out = io::stdout().lock();
-        out.write_all(&bytes)?;
-        out.flush()
+    /// Writes what was collected, however long a reader takes: for a command that does nothing but show.
+    pub(in crate::cli) fn flush(&mut self) {
+        self.out_bytes = 0;
+        self.out.write_all();
     }
 
-    /// A line for the person.
-    pub(in crate::cli) fn note(&mut self, text: &str) -> io::Result<()> {
-        self.flush()?;
+    /// Writes what can be written at this moment: for a command that has more to do.
+    pub(in crate::cli) fn write_now(&mut self) {
+        self.out_bytes = 0;
+        self.out.write_now();
+        self.err.write_now();
+    }
+
+    /// Whether so much waits for a reader that no more should be made.
+    pub(in crate::cli) fn is_full(&self) -> bool {
+        self.out.is_full() || self.err.is_full()
+    }
+
+    /// Whether nobody reads standard output any more.
+    pub(in crate::cli) fn is_unread(&self) -> bool {
+        self.out.has_failed()
+    }
+
+    /// A line for the person. What follows does not wait until it is read.
+    pub(in crate::cli) fn note(&mut self, text: &str) {
         let clear = self.clear_status();
-        io::stderr().lock().write_all(format!("{clear}{text}\n").as_bytes())
+        self.err.push(format!("{clear}{}\n", ours(text)).as_bytes());
+        self.write_now();
     }
 
     /// A line that the next one overwrites. Only on a terminal.
-    pub(in crate::cli) fn status(&mut self, text: &str) -> io::Result<()> {
+    pub(in crate::cli) fn status(&mut self, text: &str) {
         if !self.is_err_terminal {
-            return Ok(());
+            return;
         }
-        self.flush()?;
         let clear = self.clear_status();
         let width = os::terminal_width(&io::stderr()).map_or(80, usize::from);
-        let text: String = text.chars().take(width.saturating_sub(1)).collect();
+        let text = cut(&harmless(text), width.saturating_sub(1)).into_owned();
         self.has_status = !text.is_empty();
-        let mut err = io::stderr().lock();
-        err.write_all(format!("{clear}{text}").as_bytes())?;
-        err.flush()
+        self.err.push(format!("{clear}{text}").as_bytes());
+        self.write_now();
     }
 
     fn clear_status(&mut self) -> &'static str {
@@ -145,32 +180,48 @@ impl Screen {
     }
 
     /// An error: what, why, what to do. With `--json` also as data.
-    pub(in crate::cli) fn fail(&mut self, error: &CommandError) -> io::Result<()> {
+    pub(in crate::cli) fn fail(&mut self, error: &CommandError) {
+        if let Some(rendered) = &error.rendered {
+            return self.rendered(rendered);
+        }
         if error.is_told {
-            return Ok(());
+            return;
         }
         let paint = self.paint_notes();
-        let mut text = format!("{}: {}", paint.bad("error"), error.message);
+        let mut text = format!("{}: {}", paint.bad("error"), harmless_lines(&error.message));
         for cause in &error.causes {
-            let _ = write!(text, "\n  because: {cause}");
+            let _ = write!(text, "\n  because: {}", harmless_lines(cause));
         }
         for detail in &error.details {
-            let _ = write!(text, "\n  {detail}");
+            let _ = write!(text, "\n  {}", harmless_lines(detail));
         }
         if let Some(hint) = &error.hint {
-            let _ = write!(text, "\n  {}: {hint}", paint.strong("hint"));
+            let _ = write!(text, "\n  {}: {}", paint.strong("hint"), harmless_lines(hint));
         }
-        self.note(&text)?;
+        self.note(&text);
         if self.is_json {
             let data = serde_json::json!({
                 "format": crate::wire::FORMAT,
                 "exit_code": error.exit_code,
                 "error": { "message": error.message, "causes": error.causes, "hint": error.hint, "details": error.details },
             });
-            self.line(&data.to_string())?;
-            self.flush()?;
+            self.raw(json(&data.to_string()).as_bytes());
+            self.raw(b"\n");
         }
-        Ok(())
+    }
+
+    /// Help is an answer, what is wrong with a call is none.
+    fn rendered(&mut self, Rendered { text, is_answer }: &Rendered) {
+        let paint = if *is_answer { self.paint() } else { self.paint_notes() };
+        let text = if paint.is_on { text.ansi().to_string() } else { text.to_string() };
+        if *is_answer { self.data(text.as_bytes()) } else { self.note(text.trim_end()) }
+    }
+
+    /// Writes what is left, for as long as somebody reads it, and says why an answer could not be written.
+    pub(in crate::cli) fn end(&mut self) -> Option<io::Error> {
+        self.out.write_all();
+        self.err.write_all();
+        self.out.take_error()
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use unicode_width::UnicodeWidthStr;
 
 use super::Paint;
+use super::gate::{harmless, steers};
 
 /// How a cell is painted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -25,10 +26,13 @@ struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    /// A line break would tear the table apart.
+    /// A line break would tear the table apart, and whatever steers the terminal all the more.
     fn new(text: Cow<'a, str>, tone: Tone) -> Self {
-        let has_control = text.contains(char::is_control);
-        let text = if has_control { Cow::Owned(text.replace(char::is_control, " ")) } else { text };
+        let text = if text.contains(steers) {
+            Cow::Owned(harmless(&text.replace(['\n', '\t'], " ")).into_owned())
+        } else {
+            text
+        };
         Self { columns: columns(&text), text, tone }
     }
 }
@@ -92,7 +96,8 @@ fn line(text: &mut String, row: &[Cell<'_>], widths: &[usize], paint: Paint, lim
         }
         text.push_str(&"  "[..gap]);
         used += gap;
-        let shown = cut(cell, limit - used);
+        let shown =
+            if cell.columns <= limit - used { Cow::Borrowed(&*cell.text) } else { cut(&cell.text, limit - used) };
         let shown_columns = if shown.len() == cell.text.len() { cell.columns } else { columns(&shown) };
         let is_last = at + 1 == row.len();
         let padding = if is_last { 0 } else { width.min(&(limit - used)).saturating_sub(shown_columns) };
@@ -116,14 +121,14 @@ fn columns(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-/// At most `width` columns of a cell; what is cut off leaves an ellipsis.
-fn cut<'a>(cell: &'a Cell<'_>, width: usize) -> Cow<'a, str> {
-    if cell.columns <= width {
-        return Cow::Borrowed(&cell.text);
+/// At most `width` columns of a text; what is cut off leaves an ellipsis.
+pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if columns(text) <= width {
+        return Cow::Borrowed(text);
     }
     let mut cut = String::new();
     let mut used = 0;
-    for char in cell.text.chars() {
+    for char in text.chars() {
         let wide = unicode_width::UnicodeWidthChar::width(char).unwrap_or(0);
         if used + wide + 1 > width {
             break;

@@ -99,3 +99,61 @@ fn two_projects_cannot_listen_at_one_address() {
     world.apply_with(&proposed([]), &ApplyOptions { allow_empty: true, ..ApplyOptions::default() }).unwrap();
     check(&world, &theirs("127.0.0.1:80")).unwrap();
 }
+
+/// Whatever an apply refuses can be looked at, with every flag that it asks for.
+#[test]
+fn a_refused_plan_can_be_looked_at() {
+    let elsewhere = |apps: &[&str]| {
+        let mut elsewhere = proposed(apps.iter().map(|name| app(name)));
+        elsewhere.origin.folder = "/home/me/shop".into();
+        elsewhere
+    };
+    let other_file = |apps: &[&str]| {
+        let mut other = proposed(apps.iter().map(|name| app(name)));
+        other.origin.files = vec!["/srv/shop/other.toml".into()];
+        other
+    };
+    let here = |apps: &[&str]| proposed(apps.iter().map(|name| app(name)));
+    let names = ["a", "b", "c", "d"];
+    for (what, proposed, is_protected, expected, deletes) in [
+        ("another folder", elsewhere(&names), false, vec![(RefusalKind::Ownership, None)], 0),
+        (
+            "no apps",
+            here(&[]),
+            false,
+            vec![(RefusalKind::Safety, Some(Confirm::AllowEmpty)), (RefusalKind::Safety, Some(Confirm::Yes))],
+            4,
+        ),
+        ("most apps", here(&["a"]), false, vec![(RefusalKind::Safety, Some(Confirm::Yes))], 3),
+        ("another file", other_file(&["a", "b"]), false, vec![(RefusalKind::Safety, Some(Confirm::ReplaceFiles))], 2),
+        ("a protected app", here(&["a", "b", "c"]), true, vec![(RefusalKind::Safety, None)], 1),
+        (
+            "everything at once",
+            other_file(&["a"]),
+            true,
+            vec![
+                (RefusalKind::Safety, Some(Confirm::ReplaceFiles)),
+                (RefusalKind::Safety, None),
+                (RefusalKind::Safety, Some(Confirm::Yes)),
+            ],
+            3,
+        ),
+    ] {
+        let world = World::with(names.map(|name| app_with(name, |app| app.protect = is_protected && name == "d")));
+        let options = ApplyOptions::default();
+        let (shown, refusals) = plan(world.desired.projects.get(&shop()), &proposed, &world.live, &options).unwrap();
+        assert_eq!(refusals.iter().map(kind).collect::<Vec<_>>(), expected, "{what}");
+        assert_eq!(shown.summary.delete, deletes, "{what}");
+        assert_eq!(world.decide(&proposed, &options).unwrap_err(), refusals[0], "an apply of {what} is refused");
+        // The flags that are named are all that is asked for.
+        let has = |flag| refusals.iter().any(|refusal| refusal.confirm == Some(flag));
+        let confirmed = ApplyOptions {
+            allow_empty: has(Confirm::AllowEmpty),
+            replace_files: has(Confirm::ReplaceFiles),
+            yes: has(Confirm::Yes),
+            ..options
+        };
+        let is_confirmable = refusals.iter().all(|refusal| refusal.confirm.is_some());
+        assert_eq!(world.decide(&proposed, &confirmed).is_ok(), is_confirmable, "{what}");
+    }
+}

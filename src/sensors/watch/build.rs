@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::oneshot;
 
-use crate::model::{AppId, Cause, Declared, Exit, Millis};
+use crate::model::{AppId, Cause, Declared, Exit, Millis, Secrets};
 use crate::os::{self, CommandEnd, CommandLine, Home, Worker};
 use crate::supervisor::exec_context;
 
@@ -20,6 +20,8 @@ pub(super) struct Build {
     /// What it is for.
     pub cause: Cause,
     line: String,
+    /// What its output may repeat.
+    secrets: Secrets,
     is_cancelled: Arc<AtomicBool>,
     end: oneshot::Receiver<Result<(CommandEnd, Vec<u8>), String>>,
 }
@@ -30,7 +32,8 @@ impl Build {
         let line = declared.spec.watching.build.clone()?;
         let is_cancelled = Arc::new(AtomicBool::new(false));
         let (told, end) = oneshot::channel();
-        let build = Self { cause, line: line.clone(), is_cancelled: Arc::clone(&is_cancelled), end };
+        let secrets = declared.spec.secrets();
+        let build = Self { cause, line: line.clone(), secrets, is_cancelled: Arc::clone(&is_cancelled), end };
         let (declared, home) = (declared.clone(), home.clone());
         let work = move || {
             let result = command(&declared, &home, line)
@@ -45,6 +48,11 @@ impl Build {
 
     /// Waits for its end: `Ok` if it succeeded, else how it ended, with the last of what it printed. Cancel-safe.
     pub(super) async fn ended(&mut self) -> Result<(), String> {
+        let result = self.result().await;
+        result.map_err(|message| self.secrets.hide(&message).into_owned())
+    }
+
+    async fn result(&mut self) -> Result<(), String> {
         let line = &self.line;
         let (end, output) = match (&mut self.end).await {
             Ok(Ok(done)) => done,

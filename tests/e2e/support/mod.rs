@@ -3,6 +3,7 @@
 mod accounts;
 mod processes;
 mod sandbox;
+mod terminal;
 mod truth;
 mod view;
 mod wait;
@@ -10,6 +11,7 @@ mod wait;
 pub use accounts::{NOBODY, is_root, ordinary, pm_as_ordinary_user, sandbox_of_ordinary_user};
 pub use processes::{Process, children, kill, kill_both, kill_both_now, processes_with, start_time, variable_of};
 pub use sandbox::{Output, Sandbox, finish, fixture, run};
+pub use terminal::Terminal;
 pub use truth::{Counts, Numbered};
 pub use view::{AppEvent, InstanceView, has_any};
 pub use wait::{Random, pause_between_faults, wait_for, wait_until};

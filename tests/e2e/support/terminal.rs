@@ -1,0 +1,69 @@
+//! A terminal of its own for a command, and everything that was written to it.
+
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// The other side of a terminal.
+pub struct Terminal {
+    said: Arc<Mutex<Vec<u8>>>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Terminal {
+    /// Runs `command` with this terminal as standard output and error; as standard input, too, if it is to have keys.
+    pub fn start(command: &mut Command, has_keys: bool) -> (Self, Child) {
+        let (mut ours, mut theirs) = (0, 0);
+        let mut size = libc::winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+        let nothing = std::ptr::null_mut();
+        // SAFETY: two numbers are written, the size is read; the pair belongs to us.
+        let (ours, theirs) = unsafe {
+            let opened = libc::openpty(&raw mut ours, &raw mut theirs, nothing, std::ptr::null_mut(), &raw mut size);
+            assert_eq!(opened, 0, "a terminal can be had");
+            libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC);
+            libc::fcntl(theirs, libc::F_SETFD, libc::FD_CLOEXEC);
+            (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
+        };
+        let copy = || Stdio::from(theirs.try_clone().unwrap());
+        command.stdout(copy()).stderr(copy()).env("TERM", "xterm");
+        if has_keys {
+            command.stdin(copy());
+        }
+        let child = command.spawn().unwrap();
+        command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
+        let terminal = Self { said: Arc::default(), is_over: Arc::default() };
+        let (said, is_over) = (Arc::clone(&terminal.said), Arc::clone(&terminal.is_over));
+        thread::spawn(move || read(ours, &said, &is_over));
+        (terminal, child)
+    }
+
+    /// Everything so far.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
+    /// Closes the window.
+    pub fn hang_up(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+}
+
+fn read(side: OwnedFd, said: &Mutex<Vec<u8>>, is_over: &AtomicBool) {
+    let fd = side.as_raw_fd();
+    let mut from = std::fs::File::from(side);
+    let mut buffer = [0; 4096];
+    while !is_over.load(Ordering::SeqCst) {
+        let mut entry = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid entry.
+        if unsafe { libc::poll(&raw mut entry, 1, 20) } == 0 {
+            continue;
+        }
+        match from.read(&mut buffer) {
+            Ok(count @ 1..) => said.lock().unwrap().extend_from_slice(&buffer[..count]),
+            Ok(0) | Err(_) => return,
+        }
+    }
+}
