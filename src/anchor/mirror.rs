@@ -16,7 +16,7 @@ use super::table::{ROWS, Table};
 const HEAD_BYTES: usize = 64;
 const CELL_BYTES: usize = size_of::<RowCells>();
 const CHECK_BYTES: usize = 8;
-const ROW_BYTES: usize = CELL_BYTES + CHECK_BYTES;
+pub(super) const ROW_BYTES: usize = CELL_BYTES + CHECK_BYTES;
 
 /// The table's word for a mirror that was not there.
 pub(super) const MIRROR_MISSING: u32 = 1;

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
+use super::mirror::ROW_BYTES;
 use super::protocol::{Arrived, Message, receive};
 use super::row::{pack, unpack};
 use super::*;
@@ -198,7 +199,7 @@ fn restored_from(home: &tempfile::TempDir, bytes: &[u8]) -> (u32, Damage, Table)
 #[test]
 fn a_flipped_bit_costs_at_most_its_own_row_and_is_noticed() {
     let (home, bytes) = mirrored();
-    let first_row = bytes.len() - 3 * 152;
+    let first_row = bytes.len() - 3 * ROW_BYTES;
     assert_eq!(restored_from(&home, &bytes).1, Damage::default());
     for at in 0..bytes.len() {
         let mut flipped = bytes.clone();
@@ -208,7 +209,7 @@ fn a_flipped_bit_costs_at_most_its_own_row_and_is_noticed() {
             assert_eq!((rows, damage), (3, Damage { is_head: true, ..Damage::default() }), "byte {at} of the head");
         } else {
             assert_eq!((rows, damage), (2, Damage { rows: 1, ..Damage::default() }), "byte {at}");
-            let lost = u32::try_from((at - first_row) / 152).unwrap();
+            let lost = u32::try_from((at - first_row) / ROW_BYTES).unwrap();
             assert_eq!(table.row(lost).unwrap().state(), RowState::Free, "byte {at}");
         }
     }
@@ -217,13 +218,13 @@ fn a_flipped_bit_costs_at_most_its_own_row_and_is_noticed() {
 #[test]
 fn rows_of_another_place_or_boot_and_a_mirror_that_was_cut_are_not_used() {
     let (home, bytes) = mirrored();
-    let first_row = bytes.len() - 3 * 152;
+    let first_row = bytes.len() - 3 * ROW_BYTES;
     let mut moved = bytes.clone();
-    moved.copy_within(first_row..first_row + 152, first_row + 152);
+    moved.copy_within(first_row..first_row + ROW_BYTES, first_row + ROW_BYTES);
     assert_eq!((restored_from(&home, &moved).0, restored_from(&home, &moved).1.rows), (2, 1));
     for length in 0..bytes.len() {
         let (rows, damage, _) = restored_from(&home, &bytes[..length]);
-        let whole = u32::try_from(length.saturating_sub(first_row) / 152).unwrap();
+        let whole = u32::try_from(length.saturating_sub(first_row) / ROW_BYTES).unwrap();
         assert_eq!(rows, whole, "cut after {length} bytes");
         assert_eq!(damage.is_head, length < first_row, "cut after {length} bytes");
     }

@@ -54,7 +54,7 @@ fn a_run_folder_that_is_cleaned_under_living_processes_doubles_nothing() {
 
 #[test]
 fn a_flipped_bit_in_the_head_or_in_a_row_doubles_nothing() {
-    for byte in [0, 8, 20, 40, 63, 64 + 9, 64 + 152 + 60, 64 + 2 * 152 + 150] {
+    for byte in [0, 8, 20, 40, 63, 64 + 9, 64 + 168 + 60, 64 + 2 * 168 + 150] {
         nothing_has_changed(|sandbox| flip(sandbox, byte));
     }
 }
@@ -63,7 +63,7 @@ fn a_flipped_bit_in_the_head_or_in_a_row_doubles_nothing() {
 fn a_table_that_was_cut_doubles_nothing() {
     nothing_has_changed(|sandbox| {
         let table = fs::File::options().write(true).open(sandbox.home().join("run/table")).unwrap();
-        table.set_len(64 + 152 + 20).unwrap();
+        table.set_len(64 + 168 + 20).unwrap();
     });
 }
 
