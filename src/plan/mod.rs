@@ -43,7 +43,7 @@ pub use jobs::{Dirty, JobId, Jobs, News, Next, Rehearsal, View};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_form;
 pub use sockets::check_sockets;
-pub use updates::{add_unfinished, is_rejected, strays};
+pub use updates::{add_unfinished, leave_rejected, strays};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;

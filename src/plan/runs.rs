@@ -37,6 +37,8 @@ pub fn plan_edited(
 ) -> Plan {
     let mut plan = plan_wakeup(name, stored, live);
     plan.keep_only(|app| targets.iter().any(|(target, _)| target == app));
+    // Who waits for what is said below; what a delete of others waits for is none of this command's business.
+    plan.notes.retain(|note| !matches!(note, Note::NotReady { .. } | Note::Unhealthy { .. }));
     if matches!(edit, Edit::Stop { .. }) {
         // What else is missing of the app, an update that goes on or is paused, is no part of it and holds nothing up.
         plan.operations.retain(|operation| !operation.verb.is_start());

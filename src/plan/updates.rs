@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    App, AppName, Change, InstanceId, Live, LiveInstance, Note, Operation, Plan, Project, ProjectName, Reason,
-    Standing, Update, UpdateStrategy, Verb,
+    App, AppName, Cause, Change, Command, InstanceId, Live, LiveInstance, Note, Operation, Plan, Project, ProjectName,
+    Reason, Standing, Summary, Update, UpdateStrategy, Verb,
 };
 
 use super::instances_of;
@@ -53,10 +53,16 @@ fn forgiven(name: &ProjectName, stored: &Project, target: &Target) -> Vec<Change
 }
 
 /// Whether what is declared of an app has failed: nothing automatic tries it again.
-pub fn is_rejected(stored: &Project, app: &AppName) -> bool {
+fn is_rejected(stored: &Project, app: &AppName) -> bool {
     let rejected = stored.updates.get(app).and_then(|update| update.rejected.as_ref());
     let declared = stored.apps.get(app).map(|declared| declared.digest);
     rejected.is_some_and(|rejected| Some(rejected.digest) == declared)
+}
+
+/// Leaves out new processes of what has failed; what only takes processes down stays.
+pub fn leave_rejected(plan: &mut Plan, stored: &Project) {
+    plan.operations.retain(|one| !one.verb.is_start() || !is_rejected(stored, &one.app));
+    plan.summary = Summary::of(&plan.operations);
 }
 
 /// What a person should know who applies once more what has failed.
@@ -91,18 +97,26 @@ pub(super) fn interrupted(spec: &App, live: &BTreeMap<u32, &LiveInstance>, slots
     if manner(spec, live) == UpdateStrategy::Rolling { 0 } else { running(live, slots) }
 }
 
-/// Successors that no roll of the plan will make use of. One whose slot has nobody else is no stray.
-pub fn strays(project: &ProjectName, plan: &Plan, live: &Live) -> Vec<InstanceId> {
+/// What is to become of successors that no roll of the plan will make use of: one beside the process of its slot goes, one
+/// that is alone gets the name of the slot.
+pub fn strays(project: &ProjectName, stored: &Project, plan: &Plan, live: &Live) -> Vec<(InstanceId, Command)> {
+    let is_of_use = |id: &InstanceId, instance: &LiveInstance| {
+        let declared = stored.apps.get(&id.app.name);
+        declared.is_some_and(|declared| is_of_form(instance, declared, id.slot))
+    };
     let is_rolled = |id: &InstanceId| {
         plan.operations.iter().any(|operation| {
             operation.app == id.app.name
                 && matches!(&operation.verb, Verb::Roll { slots, .. } if slots.contains(&id.slot))
         })
     };
-    let is_beside = |id: &&InstanceId| live.instances.contains_key(&InstanceId::clone(id).settled());
-    let successors = live.instances.keys().filter(|id| id.is_successor && id.app.project == *project);
-    let successors = successors.filter(is_beside);
-    successors.filter(|id| !is_rolled(id)).cloned().collect()
+    let command = |id: &InstanceId| {
+        let is_alone = !live.instances.contains_key(&id.clone().settled());
+        if is_alone { Command::TakeOver } else { Command::Delete(Cause::Boot) }
+    };
+    let successors = live.instances.iter().filter(|(id, _)| id.is_successor && id.app.project == *project);
+    let strays = successors.filter(|(id, instance)| !is_rolled(id) || !is_of_use(id, instance));
+    strays.map(|(id, _)| (id.clone(), command(id))).collect()
 }
 
 /// The name that an app had until now.

@@ -179,13 +179,12 @@ impl Loop {
         let project = desired.projects.get(name).cloned().unwrap_or_default();
         let mut plan = plan::plan_wakeup(name, &project, &self.live);
         plan::add_unfinished(&mut plan, &project, &self.live);
-        plan.keep_only(|app| {
-            !plan::is_rejected(&project, app) && !self.jobs.is_busy(&AppId::new(name.clone(), app.clone()))
-        });
+        plan::leave_rejected(&mut plan, &project);
+        plan.keep_only(|app| !self.jobs.is_busy(&AppId::new(name.clone(), app.clone())));
         if is_sequel && self.woken.get(name) == Some(&plan) {
             return;
         }
-        self.discard_strays(name, &plan);
+        self.tidy(name, &project, &plan);
         if plan.is_empty() {
             self.woken.remove(name);
         } else {
@@ -196,11 +195,9 @@ impl Loop {
         }
     }
 
-    /// New processes of a rolling update that nobody wants any more: the daemon that had started them is gone.
-    fn discard_strays(&mut self, project: &ProjectName, plan: &Plan) {
-        let strays = plan::strays(project, plan, &self.live);
-        let strays: Vec<_> = strays.into_iter().filter(|instance| !self.jobs.is_busy(&instance.app)).collect();
-        let orders = self.jobs.discard(strays);
+    /// New processes of a rolling update that nobody works on any more.
+    fn tidy(&self, name: &ProjectName, project: &Project, plan: &Plan) {
+        let orders = self.jobs.orders(plan::strays(name, project, plan, &self.live));
         if !orders.is_empty() {
             let supervisor = self.surroundings.supervisor.clone();
             tokio::spawn(async move { supervisor.order(orders).await });

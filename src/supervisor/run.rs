@@ -369,10 +369,12 @@ impl Loop {
     }
 
     fn spawn_failed(&mut self, row: u32, failure: SpawnFailure) {
-        if let Some(member) = self.roster.get(row)
-            && let Some(groups) = self.world.groups_for(&member.next.spec.run.limits)
-        {
-            groups.remove(row);
+        if let Some(member) = self.roster.get_mut(row) {
+            // It is as it was asked for, and failed: nothing of it is out of date.
+            member.record = member.next.clone();
+            if let Some(groups) = self.world.groups_for(&member.next.spec.run.limits) {
+                groups.remove(row);
+            }
         }
         self.step(row, Input::SpawnFailed { failure: failure.failure, is_passing: failure.is_passing });
     }

@@ -41,7 +41,7 @@ fn what_is_withheld_stays_whoever_was_there_when_it_failed() {
     sandbox.wait_pid("new/0");
     sandbox.kill_daemon();
     sandbox.wait_phase("new/0", "errored");
-    sandbox.pm(&["plan"]).ok().says(&["- gone"]);
+    sandbox.pm(&["plan"]).ok().says(&["gone", "delete 1"]);
     let pid = sandbox.pid("gone/0");
     sandbox.kill_daemon();
     assert_eq!(sandbox.pid("gone/0"), pid, "another apply decides about it");

@@ -27,7 +27,10 @@ fn user_with_groups() -> String {
 }
 
 fn sandbox_with(keys: &str) -> Sandbox {
-    let sandbox = sandbox_of_ordinary_user();
+    reporting(Sandbox::open_to_all(), keys)
+}
+
+fn reporting(sandbox: Sandbox, keys: &str) -> Sandbox {
     let script = sandbox.file("report.sh", REPORT);
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(sandbox.path(""), fs::Permissions::from_mode(0o777)).unwrap();
@@ -95,9 +98,9 @@ fn exec_build_hooks_and_probes_run_as_the_app_does() {
 
 #[test]
 fn exec_says_what_only_root_could_make_the_same() {
-    let sandbox = sandbox_with("");
-    crate::support::pm_as_ordinary_user(&sandbox, &["apply"]).ok();
-    let pm = sandbox.command(&["exec", "api", "--", "true"]);
+    let sandbox = reporting(sandbox_of_ordinary_user(), "");
+    sandbox.pm(&["apply"]).ok();
+    let pm = sandbox.command_of_tester(&["exec", "api", "--", "true"]);
     let mut command = Command::new(if is_root() { "setpriv" } else { "env" });
     if is_root() {
         let own = ordinary("-u");

@@ -32,10 +32,12 @@ fn processes_by_app(sandbox: &Sandbox) -> BTreeMap<String, Vec<u32>> {
 /// Carries `command` out and kills both at a moment of its work.
 fn interrupted(sandbox: &Sandbox, command: &[&str], random: &mut Random) {
     let pids = (sandbox.anchor_pid(), sandbox.daemon_pid());
-    let working = sandbox.start(command);
+    let mut working = sandbox.start(command);
     pause_between_faults(Duration::from_micros(random.below(SPREAD_MICROSECONDS)));
+    // It would start the next daemon by itself.
+    working.kill().unwrap();
+    working.wait().unwrap();
     kill_both(sandbox, pids);
-    let _ = crate::support::finish(working, &command.join(" "));
 }
 
 #[track_caller]

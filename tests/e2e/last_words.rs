@@ -54,7 +54,7 @@ fn a_script_whose_interpreter_is_missing_names_the_interpreter() {
     fs::write(&script, "#!/opt/no/such/interpreter\n").unwrap();
     let output = sandbox.pm(&["restart", "api"]);
     assert_ne!(output.status, 0, "{output}");
-    output.says(&["interpreter `/opt/no/such/interpreter` of script", "does not exist"]);
+    output.says(&["its interpreter `/opt/no/such/interpreter` does not exist"]);
 }
 
 #[test]

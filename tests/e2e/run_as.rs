@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{NOBODY, Sandbox, is_root, ordinary, pm_as_ordinary_user, sandbox_of_ordinary_user};
+use crate::support::{NOBODY, Sandbox, is_root, ordinary, sandbox_of_ordinary_user};
 
 const EVERYTHING: [&str; 4] = ["Uid:", "Gid:", "Groups:", "CapEff:"];
 
@@ -42,7 +42,7 @@ fn an_app_of_another_user_is_that_user_and_nobody_else() {
         eprintln!("NOT RUN: only root can run an app as another user");
         return;
     }
-    let sandbox = sandbox_of_ordinary_user();
+    let sandbox = Sandbox::open_to_all();
     sandbox.ecosystem(
         "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nuser = \"nobody\"\n\
          [[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\nuser = 4711\ngroup = \"daemon\"\n",
@@ -70,11 +70,11 @@ fn an_ordinary_user_may_name_himself() {
             "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nuser = {:?}\n{group}",
             ordinary(user)
         ));
-        pm_as_ordinary_user(&sandbox, &["check"]).ok();
-        pm_as_ordinary_user(&sandbox, &["apply"]).ok();
+        sandbox.pm(&["check"]).ok();
+        sandbox.pm(&["apply"]).ok();
         let own: u32 = ordinary("-u").parse().unwrap();
         assert_eq!(who_is(sandbox.pid("api/0"))[0], format!("Uid: {own} {own} {own} {own}"));
-        pm_as_ordinary_user(&sandbox, &["exec", "api", "--", "true"]).ok();
+        sandbox.pm(&["exec", "api", "--", "true"]).ok();
     }
 }
 
@@ -82,7 +82,7 @@ fn an_ordinary_user_may_name_himself() {
 fn an_ordinary_user_cannot_name_anybody_else_and_is_told_before_anything_happens() {
     let sandbox = sandbox_of_ordinary_user();
     sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
-    pm_as_ordinary_user(&sandbox, &["apply"]).ok();
+    sandbox.pm(&["apply"]).ok();
     let pid = sandbox.pid("api/0");
     let own = ordinary("-un");
     let others =
@@ -90,7 +90,7 @@ fn an_ordinary_user_cannot_name_anybody_else_and_is_told_before_anything_happens
     for (keys, name) in others {
         sandbox.ecosystem(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n{keys}"));
         for command in [&["check"][..], &["plan"], &["apply"]] {
-            pm_as_ordinary_user(&sandbox, command).code(65).says(&["only root can run it as user", name]);
+            sandbox.pm(command).code(65).says(&["only root can run it as user", name]);
         }
     }
     assert_eq!(sandbox.pid("api/0"), pid);

@@ -232,28 +232,20 @@ impl Job {
         false
     }
 
+    /// What an apply removes stays. What nothing declares any more is only left over, and goes all the same.
     fn withhold_deletes(&mut self, view: &View, numbers: &Numbers, next: &mut Next) {
-        let context = Context { view, project: &self.project, cause: &self.cause, numbers };
-        for line in self.deletes.iter().filter(|line| !line.is_over()) {
-            let declared = context.declared(&line.app).filter(|declared| declared.is_leaving);
-            next.changes.extend(declared.map(|declared| context.stays(&line.app, declared)));
-        }
         for at in 0..self.deletes.len() {
+            let context = Context { view, project: &self.project, cause: &self.cause, numbers };
             let line = &mut self.deletes[at];
-            if line.is_over() {
-                continue;
-            }
+            let declared = context.declared(&line.app).filter(|declared| declared.is_leaving && !line.is_over());
+            let Some(declared) = declared else { continue };
+            next.changes.push(context.stays(&line.app, declared));
             line.gate = Gate::Barred;
             self.open -= 1;
-            for operation in line.todo.drain(..).collect::<Vec<_>>() {
+            for operation in line.todo.drain(..) {
                 let why = "deletes are withheld because another operation did not succeed".to_owned();
-                let result = OperationResult::Skipped { why };
-                let report = OperationReport {
-                    app: operation.app.clone(),
-                    verb: operation.verb.kind(),
-                    result,
-                    took: Millis(0),
-                };
+                let (app, verb) = (operation.app, operation.verb.kind());
+                let report = OperationReport { app, verb, result: OperationResult::Skipped { why }, took: Millis(0) };
                 next.told.push((self.id, News::Progress(Progress::Ended(report))));
             }
         }

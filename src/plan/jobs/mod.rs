@@ -11,6 +11,8 @@ mod line;
 mod replacing;
 mod rolling;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod tests;
 mod work;
 
@@ -186,10 +188,10 @@ impl Jobs {
         self.last_id
     }
 
-    /// Orders that end new processes which nobody is to take over any more.
-    pub fn discard(&mut self, instances: Vec<InstanceId>) -> Vec<Order> {
-        let delete = |instance| Order { instance, number: self.numbers.take(), command: Command::Delete(Cause::Boot) };
-        instances.into_iter().map(delete).collect()
+    /// Orders that belong to no job: for what no job works on.
+    pub fn orders(&self, commands: Vec<(InstanceId, Command)>) -> Vec<Order> {
+        let free = commands.into_iter().filter(|(instance, _)| !self.is_busy(&instance.app));
+        free.map(|(instance, command)| Order { instance, number: self.numbers.take(), command }).collect()
     }
 
     /// Whether any job has something left to do about an app.

@@ -351,9 +351,8 @@ impl Rolling {
             (0..declared.instances()).filter(|slot| declared.may_run(*slot) && is_other(slot)).collect();
         let is_shut_out =
             |slot: &u32| context.live(&self.app, *slot).is_some_and(|live| live.spec.shuts_out(&declared.spec));
-        if left.iter().any(is_shut_out) {
-            self.strategy = UpdateStrategy::Together;
-        }
+        let is_shut_out = left.iter().any(is_shut_out);
+        self.strategy = if is_shut_out { UpdateStrategy::Together } else { declared.spec.update_strategy() };
         left.sort_by_key(|slot| context.live(&self.app, *slot).is_some_and(|live| live.phase.is_alive()));
         self.size = usize::try_from(batch_size(&declared.spec, self.strategy)).unwrap_or(usize::MAX);
         self.is_rehearsed = false;

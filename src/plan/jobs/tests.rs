@@ -1,1 +1,302 @@
-//! Jobs on a pretended machine.
+//! Stories that a person can read, and histories that nobody would think of, on a pretended machine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::sim::{Sim, app_of, steps};
+use crate::model::{App, AppId, AppName, ApplyOptions, Edit, InstanceId, Millis, Phase};
+use crate::plan::is_of_form;
+use crate::plan::tests::shop;
+use crate::rules::{self, Standpoint};
+
+// ---- stories
+
+/// Each file of `stories/` tells what people and faults do, and what follows. `PM_UPDATE_STORIES=1` writes what follows
+/// anew; then read the difference.
+#[test]
+fn every_story_goes_as_it_is_told() {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    let mut wrong = Vec::new();
+    for path in paths {
+        let before = fs::read_to_string(&path).unwrap();
+        let after = tell(&before);
+        if std::env::var_os("PM_UPDATE_STORIES").is_some() {
+            fs::write(&path, &after).unwrap();
+        } else if before != after {
+            wrong.push(format!("{}:\n{}", path.display(), difference(&before, &after)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plan/jobs/stories")
+}
+
+/// The story with what follows from it.
+fn tell(text: &str) -> String {
+    let mut sim = Sim::new();
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with(' ')) {
+        lines.push(line.to_owned());
+        if !line.is_empty() && !line.starts_with('#') {
+            act(&mut sim, line, &mut lines);
+            lines.extend(std::mem::take(&mut sim.told).into_iter().map(|told| format!("  {told}")));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn act(sim: &mut Sim, line: &str, lines: &mut Vec<String>) {
+    let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let planned = match verb {
+        "apply" => {
+            let apps: Vec<App> = rest.split('|').filter(|app| !app.trim().is_empty()).map(app_of).collect();
+            let options = ApplyOptions { allow_empty: true, yes: true, ..ApplyOptions::default() };
+            Some(sim.apply(apps, &options))
+        }
+        "stop" | "start" | "restart" | "reload" | "delete" | "scale" => {
+            let (target, count) = rest.split_once(' ').unwrap_or((rest, "0"));
+            let (name, slot) = target.split_once('/').map_or((target, None), |(name, slot)| (name, slot.parse().ok()));
+            let edit = match verb {
+                "stop" => Edit::Stop { is_held: false },
+                "start" => Edit::Start,
+                "restart" => Edit::Restart,
+                "reload" => Edit::Reload,
+                "delete" => Edit::Delete,
+                _ => Edit::Scale { to: count.parse().unwrap() },
+            };
+            Some(sim.edit(name, slot, &edit))
+        }
+        _ => {
+            fate(sim, verb, rest, lines);
+            None
+        }
+    };
+    match planned {
+        Some(Ok(plan)) => lines.extend(steps(&plan).into_iter().map(|step| format!("  plan {step}"))),
+        Some(Err(refusal)) => lines.push(format!("  refused: {refusal}")),
+        None => {}
+    }
+}
+
+fn fate(sim: &mut Sim, verb: &str, rest: &str, lines: &mut Vec<String>) {
+    match (verb, rest) {
+        ("pause", app) => sim.want_rollout(app, true, false),
+        ("resume", app) => sim.want_rollout(app, false, false),
+        ("abort", app) => sim.want_rollout(app, false, true),
+        ("wait", time) => sim.wait(Millis(time.parse().unwrap())),
+        ("kill", "daemon") => sim.kill_daemon(),
+        ("disk", state) => sim.fill_disk(state == "full"),
+        ("crash", what) => {
+            let (id, code) = what.split_once(' ').unwrap_or((what, "1"));
+            sim.crash(&format!("shop:{id}").parse().unwrap(), code.parse().unwrap());
+            sim.wait(Millis(1));
+        }
+        ("state", _) => lines.extend(sim.state().into_iter().map(|line| format!("  {line}"))),
+        _ => panic!("a story does not know `{verb} {rest}`"),
+    }
+}
+
+fn difference(before: &str, after: &str) -> String {
+    let changes = similar::TextDiff::from_lines(before, after);
+    let signed = changes.iter_all_changes().map(|change| {
+        let sign = match change.tag() {
+            similar::ChangeTag::Delete => '-',
+            similar::ChangeTag::Insert => '+',
+            similar::ChangeTag::Equal => ' ',
+        };
+        format!("{sign} {change}")
+    });
+    signed.collect()
+}
+
+// ---- histories
+
+/// A small generator: the same seed, the same history.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+
+    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
+        all[usize::try_from(self.roll(all.len() as u64)).unwrap()]
+    }
+}
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn any_app(name: &str, dice: &mut Dice) -> String {
+    let version = dice.roll(4);
+    let behaviour =
+        dice.one_of(&["", "", "ready=50", "ready=300", "timeout=400", "exit=1@100", "exit=1@100/1", "missing"]);
+    let more = dice.one_of(&["", "rolling", "rolling batch=2", "batch=3", "always", "forward", "stop=700"]);
+    let needs = match name {
+        "b" => dice.one_of(&["", "", "needs=a"]),
+        "c" => dice.one_of(&["", "needs=b", "was=d"]),
+        _ => "",
+    };
+    let healthy = dice.one_of(&["healthy=0", "healthy=200"]);
+    format!("{name} v{version} x{} {behaviour} {more} {needs} {healthy}", 1 + dice.roll(3))
+}
+
+fn any_apps(dice: &mut Dice) -> Vec<App> {
+    let named: Vec<&str> = NAMES.into_iter().filter(|_| dice.roll(4) > 0).collect();
+    let apps: Vec<String> = named.iter().map(|name| any_app(name, dice)).collect();
+    let mut apps: Vec<App> = apps.iter().map(|text| app_of(text)).collect();
+    for app in &mut apps {
+        app.depends_on.retain(|other, _| named.contains(&other.as_str()));
+    }
+    apps
+}
+
+/// One thing that people or fate do.
+fn any_act(sim: &mut Sim, dice: &mut Dice) -> String {
+    let name = dice.one_of(&NAMES);
+    let slot = if dice.roll(3) == 0 { Some(u32::try_from(dice.roll(3)).unwrap()) } else { None };
+    match dice.roll(20) {
+        0..=4 => {
+            let apps = any_apps(dice);
+            let text =
+                format!("apply {:?}", apps.iter().map(|app| (app.name.as_str(), &app.run.env)).collect::<Vec<_>>());
+            let options = ApplyOptions { allow_empty: true, yes: true, ..ApplyOptions::default() };
+            let _refused = sim.apply(apps, &options);
+            text
+        }
+        at @ 5..=11 => {
+            let edit = match at {
+                5 => Edit::Stop { is_held: false },
+                6 | 7 => Edit::Start,
+                8 => Edit::Restart,
+                9 => Edit::Reload,
+                10 => Edit::Scale { to: u32::try_from(1 + dice.roll(3)).unwrap() },
+                _ => Edit::Recycle,
+            };
+            let slot = slot.filter(|_| !matches!(edit, Edit::Scale { .. } | Edit::Recycle));
+            let _refused = sim.edit(name, slot, &edit);
+            format!("{edit:?} {name} {slot:?}")
+        }
+        12 | 13 => {
+            let (is_paused, is_aborted) = (dice.roll(2) == 0, dice.roll(4) == 0);
+            sim.want_rollout(name, is_paused && !is_aborted, is_aborted);
+            format!("rollout {name} {is_paused} {is_aborted}")
+        }
+        14 => {
+            let ids: Vec<InstanceId> = sim.processes().cloned().collect();
+            if !ids.is_empty() {
+                sim.crash(&ids[usize::try_from(dice.roll(ids.len() as u64)).unwrap()], 9);
+            }
+            "crash".to_owned()
+        }
+        15 => {
+            sim.kill_daemon();
+            "kill daemon".to_owned()
+        }
+        16 => {
+            let is_full = dice.roll(2) == 0;
+            sim.fill_disk(is_full);
+            format!("disk full {is_full}")
+        }
+        _ => {
+            let time = dice.roll(900);
+            sim.wait(Millis(time));
+            format!("wait {time}")
+        }
+    }
+}
+
+/// With no more faults everything comes to what is declared, or says that it will not.
+fn check_rest(sim: &mut Sim) {
+    sim.fill_disk(false);
+    for name in NAMES {
+        sim.want_rollout(name, false, false);
+    }
+    sim.wait(Millis(240_000));
+    sim.wake(false);
+    sim.wait(Millis(120_000));
+    assert!(
+        sim.jobs.is_empty(),
+        "{}\nsomething never ends: {:?}\n{:?}",
+        sim.told.join("\n"),
+        sim.state(),
+        sim.jobs.waiting()
+    );
+    assert!(sim.waited_for.is_empty(), "a command was never answered");
+    let stored = sim.stored().cloned().unwrap_or_default();
+    let mut missing = sim.missing();
+    missing.keep_only(|app| !is_held_up(sim, app));
+    let told = sim.told.join("\n");
+    assert!(missing.is_empty(), "{told}\na wake-up would still do: {:?}\n{:?}", steps(&missing), sim.state());
+    for (id, live) in &sim.live().instances {
+        let Some(declared) = stored.apps.get(&id.app.name) else { panic!("{id} lives and is not declared") };
+        let is_held_up = is_held_up(sim, &id.app.name);
+        assert!(
+            !id.is_successor || is_held_up,
+            "{told}\n{id} is left over: {:?} {:?}",
+            sim.state(),
+            steps(&sim.missing())
+        );
+        let is_up = matches!(live.phase, Phase::Running { .. } | Phase::Backoff { .. });
+        assert!(
+            !is_up || is_held_up || declared.may_run(id.slot),
+            "{}\n{id} runs and should not: {:?}",
+            told,
+            stored.updates.get(&id.app.name)
+        );
+        let is_rejected = stored.updates.get(&id.app.name).is_some_and(|update| update.rejected.is_some());
+        let may_be_old = is_rejected || is_held_up;
+        assert!(!is_up || may_be_old || is_of_form(live, declared, id.slot), "{id} runs another spec than declared");
+    }
+    for declared in stored.apps.values() {
+        assert!(!declared.is_leaving, "{} is neither kept nor removed", declared.spec.name);
+    }
+}
+
+/// Whether something that the app depends on, directly or not, did not come up.
+fn is_held_up(sim: &Sim, app: &AppName) -> bool {
+    let Some(declared) = sim.stored().and_then(|stored| stored.apps.get(app)) else { return false };
+    declared.spec.depends_on.iter().any(|(other, condition)| {
+        let id = AppId::new(shop(), other.clone());
+        let of = sim.stored().and_then(|stored| stored.apps.get(other));
+        let standpoint = rules::dependency(*condition, of, |slot| sim.live().instances.get(&id.instance(slot)));
+        standpoint != Standpoint::Met || is_held_up(sim, other)
+    })
+}
+
+/// One history. Prints what was done if it breaks.
+fn history(seed: u64) -> u64 {
+    struct Said(u64, Vec<String>);
+    impl Drop for Said {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                println!("again: PM_SIM_SEED={} PM_SIM_HISTORIES=1 cargo test any_history", self.0);
+                println!("{:#?}", self.1);
+            }
+        }
+    }
+    let mut said = Said(seed, Vec::new());
+    let mut dice = Dice(seed);
+    let mut sim = Sim::new();
+    for _ in 0..30 {
+        let act = any_act(&mut sim, &mut dice);
+        said.1.push(act);
+        said.1.append(&mut sim.told);
+    }
+    check_rest(&mut sim);
+    sim.steps
+}
+
+/// `PM_SIM_HISTORIES` asks for more than a test run has time for, `PM_SIM_SEED` for those from a seed on.
+#[test]
+fn any_history_ends_where_it_should() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let (from, count) = (number("PM_SIM_SEED").unwrap_or(1), number("PM_SIM_HISTORIES").unwrap_or(400));
+    let steps: u64 = (from..from + count).map(history).sum();
+    println!("{count} histories, {steps} steps");
+    assert!(steps > count, "nothing happened");
+}

@@ -78,7 +78,9 @@ impl Work {
             Verb::Roll { slots, manner, batch } | Verb::Restart { slots, manner, batch } => {
                 Self::Rolling(Box::new(Rolling::new(operation, slots, *manner, *batch)))
             }
-            Verb::Scale { add, remove, .. } => stages(vec![Stage::Gone(remove.clone()), Stage::Up(add.clone())]),
+            Verb::Scale { add, remove, .. } => {
+                stages(vec![Stage::Discard(remove.clone()), Stage::Gone(remove.clone()), Stage::Up(add.clone())])
+            }
             Verb::Update => stages(vec![Stage::Reconfigure]),
             Verb::Rename { from } => stages(vec![Stage::Rename(from.clone())]),
             Verb::Replace { old, slots } => Self::Replacing(Box::new(Replacing::new(old, app, slots))),

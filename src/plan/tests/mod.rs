@@ -45,11 +45,11 @@ fn app_with(name: &str, change: impl FnOnce(&mut App)) -> App {
     app
 }
 
-fn shop() -> ProjectName {
+pub(super) fn shop() -> ProjectName {
     "shop".parse().unwrap()
 }
 
-fn proposed(apps: impl IntoIterator<Item = App>) -> Proposed {
+pub(super) fn proposed(apps: impl IntoIterator<Item = App>) -> Proposed {
     Proposed {
         project: shop(),
         origin: Origin {
@@ -236,7 +236,7 @@ impl World {
 }
 
 /// `start api [0, 1]` for each operation that changes something.
-fn verbs(plan: &Plan) -> Vec<String> {
+pub(super) fn verbs(plan: &Plan) -> Vec<String> {
     let changes = plan.operations.iter().filter(|operation| operation.verb.is_change());
     changes
         .map(|Operation { app, verb, .. }| match verb {

@@ -8,7 +8,7 @@ mod truth;
 mod view;
 mod wait;
 
-pub use accounts::{NOBODY, is_root, ordinary, pm_as_ordinary_user, sandbox_of_ordinary_user};
+pub use accounts::{NOBODY, is_root, ordinary, sandbox_of_ordinary_user};
 pub use processes::{Process, children, kill, kill_both, kill_both_now, processes_with, start_time, variable_of};
 pub use sandbox::{Output, Sandbox, finish, fixture, run};
 pub use terminal::Terminal;

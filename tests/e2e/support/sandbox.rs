@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -25,6 +26,8 @@ pub fn fixture(name: &str) -> String {
 /// `PM_HOME` and a project folder, alone in a temporary folder.
 pub struct Sandbox {
     root: TempDir,
+    /// Every `pm` of it runs as this user and group, and in no other group.
+    user: Option<u32>,
 }
 
 /// What a command left behind.
@@ -47,7 +50,30 @@ impl Sandbox {
         for folder in ["user", "shop"] {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
-        Self { root }
+        Self { root, user: None }
+    }
+
+    /// The same, for this user: everything in it is that user's, and every `pm` runs as that user.
+    pub fn of_user(user: u32) -> Self {
+        let mut sandbox = Self::open_to_all();
+        sandbox.user = Some(user);
+        for path in sandbox.folders() {
+            chown(&path, Some(user), Some(user)).unwrap();
+        }
+        sandbox
+    }
+
+    /// A new sandbox that everybody can enter, for apps of other users.
+    pub fn open_to_all() -> Self {
+        let sandbox = Self::new();
+        for path in sandbox.folders() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        sandbox
+    }
+
+    fn folders(&self) -> [PathBuf; 3] {
+        [self.root.path().to_owned(), self.path(""), self.root.path().join("user")]
     }
 
     /// A new sandbox with this `ecosystem.toml`, already applied.
@@ -88,12 +114,29 @@ impl Sandbox {
 
     /// `pm …` in the project folder with an environment of its own, not yet started.
     pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.command_of_tester(args);
+        if let Some(user) = self.user {
+            let (pm, id) = (command, [format!("--reuid={user}"), format!("--regid={user}")]);
+            command = Command::new("setpriv");
+            command.args(id).arg("--clear-groups").arg(pm.get_program()).args(pm.get_args());
+            self.surround(&mut command);
+        }
+        command
+    }
+
+    /// The same as whoever runs the tests, whomever the sandbox is of.
+    pub fn command_of_tester(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pm"));
-        command.args(args).current_dir(self.path("")).env_clear();
+        command.args(args);
+        self.surround(&mut command);
+        command
+    }
+
+    fn surround(&self, command: &mut Command) {
+        command.current_dir(self.path("")).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.root.path().join("user")).env("LANG", "C.UTF-8").env("PM_HOME", self.home());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
     }
 
     /// Runs `pm …` and waits for its end.
