@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ClientError;
 use super::http::{self, Body, Head};
-use crate::os;
+use crate::os::{self, Home};
 use crate::wire::{self, Problem};
 
 /// Answers are read in pieces of this size: a list of hundreds of apps in one.
@@ -37,6 +37,8 @@ pub(super) struct Connection {
     timeout: Duration,
     from: BufReader<UnixStream>,
     other_version: Option<String>,
+    /// The home in which a daemon is to be started if none is left.
+    starts_in: Option<Home>,
 }
 
 impl Connection {
@@ -44,7 +46,13 @@ impl Connection {
     pub(super) fn new(socket: PathBuf, stream: UnixStream, owner: u32, timeout: Duration) -> Result<Self, ClientError> {
         check_peer(&socket, &stream, owner)?;
         let from = with_timeout(stream, timeout).map_err(|source| ClientError::Lost { source })?;
-        Ok(Self { socket, owner, timeout, from, other_version: None })
+        Ok(Self { socket, owner, timeout, from, other_version: None, starts_in: None })
+    }
+
+    /// From now on another daemon is started if none is left.
+    pub(super) fn starting_in(mut self, home: &Home) -> Self {
+        self.starts_in = Some(home.clone());
+        self
     }
 
     pub(super) fn other_version(&self) -> Option<&str> {
@@ -86,7 +94,7 @@ impl Connection {
             if repeat == Repeat::Never || !matches!(exchanged, Err(ClientError::Lost { .. })) {
                 break;
             }
-            let stream = os::connect(&self.socket).map_err(|source| ClientError::Lost { source })?;
+            let stream = self.reconnect()?;
             check_peer(&self.socket, &stream, self.owner)?;
             self.from = with_timeout(stream, self.timeout).map_err(|source| ClientError::Lost { source })?;
             exchanged = self.exchange(method, path, body);
@@ -103,6 +111,23 @@ impl Connection {
             return Err(understood::<Problem>(&bytes)?.into());
         }
         Ok(head)
+    }
+
+    /// Whoever may start a daemon starts the next one, if anchor and daemon are both gone.
+    fn reconnect(&self) -> Result<UnixStream, ClientError> {
+        let connected = os::connect(&self.socket);
+        let is_gone = matches!(
+            connected.as_ref().map_err(io::Error::kind),
+            Err(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+        );
+        let lost = |source| ClientError::Lost { source };
+        match &self.starts_in {
+            Some(home) if is_gone => {
+                super::start(home)?;
+                os::connect(&self.socket).map_err(lost)
+            }
+            _ => connected.map_err(lost),
+        }
     }
 
     fn exchange(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Head, ClientError> {

@@ -122,6 +122,13 @@ pub fn run_in_foreground(home: &Home) -> ClientError {
     }
 }
 
+/// Starts anchor and daemon, unless somebody else has.
+fn start(home: &Home) -> Result<(), ClientError> {
+    let failed = |hint, source| ClientError::NotStarted { home: home.root.clone(), hint, source };
+    let exe = os::current_exe().map_err(|error| failed(None, error.into()))?;
+    anchor::start(home, &exe).map_err(|error| failed(error.hint(), error.into()))
+}
+
 impl Client {
     /// Connects to a daemon that runs.
     ///
@@ -156,14 +163,14 @@ impl Client {
     /// # Errors
     /// They cannot be started, or let us not in.
     pub fn connect_or_start(home: &Home) -> Result<Self, ClientError> {
-        match Self::connect(home) {
-            Err(ClientError::NotRunning { .. }) => {}
-            other => return other,
-        }
-        let failed = |hint, source| ClientError::NotStarted { home: home.root.clone(), hint, source };
-        let exe = os::current_exe().map_err(|error| failed(None, error.into()))?;
-        anchor::start(home, &exe).map_err(|error| failed(error.hint(), error.into()))?;
-        Self::connect(home)
+        let connected = match Self::connect(home) {
+            Err(ClientError::NotRunning { .. }) => {
+                start(home)?;
+                Self::connect(home)
+            }
+            other => other,
+        };
+        connected.map(|client| Self { connection: client.connection.starting_in(home) })
     }
 
     /// Connects to a daemon that runs. If none does and the last one was killed, one is started: it finds what the other

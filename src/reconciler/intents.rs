@@ -142,14 +142,15 @@ impl Loop {
 
     /// Keeps whether an update is paused or to be aborted. False: there is none, or it goes back already.
     async fn want_rollout(&mut self, app: &AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
-        let is_open = |rollout: &Rollout| rollout.app == *app && rollout.will != RolloutWill::Abort;
-        if !self.rollouts().iter().any(is_open) {
-            return Ok(false);
-        }
         let (project, name) = (app.project.clone(), app.name.clone());
         let desired = self.current();
         let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
         let known = known.unwrap_or_default();
+        let is_open = |rollout: &Rollout| rollout.app == *app && rollout.will != RolloutWill::Abort;
+        // One that is kept may have no step under way: it waits for something else.
+        if !known.is_open() && !self.rollouts().iter().any(is_open) {
+            return Ok(false);
+        }
         let (is_paused, is_aborted) = (will == RolloutWill::Pause, will == RolloutWill::Abort);
         let update = Update { is_paused, is_aborted, ..known.clone() };
         if update != known {

@@ -240,6 +240,8 @@ impl Job {
             let declared = context.declared(&line.app).filter(|declared| declared.is_leaving && !line.is_over());
             let Some(declared) = declared else { continue };
             next.changes.push(context.stays(&line.app, declared));
+            // A part of it may have been stopped already.
+            self.has_news = true;
             line.gate = Gate::Barred;
             self.open -= 1;
             for operation in line.todo.drain(..) {

@@ -357,6 +357,9 @@ fn of_chain(other: &AppName, condition: Condition, context: &Context, depth: u32
     let declared = context.declared(other);
     let standpoint = rules::dependency(condition, declared, |slot| context.view.live.instances.get(&id.instance(slot)));
     let (Standpoint::NotYet(_), Some(declared)) = (&standpoint, declared) else { return standpoint };
+    if declared.is_leaving {
+        return Standpoint::Never("an apply removes it".to_owned());
+    }
     let rejected = context.update(other).and_then(|update| update.rejected.as_ref());
     if let Some(rejected) = rejected.filter(|rejected| rejected.digest == declared.digest) {
         return Standpoint::Never(rejected.why.clone());

@@ -155,6 +155,10 @@ impl Rolling {
     fn begin(&mut self, context: &Context, declared: &Declared, next: &mut Next) {
         self.began = context.view.now;
         self.stage = Stage::Between;
+        // An older step may have gone back to a spec that allows no second process.
+        if self.strategy == UpdateStrategy::Rolling {
+            self.strategy = declared.spec.update_strategy();
+        }
         if self.is_renewal {
             return;
         }
@@ -222,7 +226,7 @@ impl Rolling {
                 }
             }
         }
-        if self.strategy != UpdateStrategy::Rolling && !self.is_rehearsed {
+        if !self.is_rehearsed {
             let slot = self.left[0];
             let launch = Launch::of(declared, slot, self.cause(context));
             let instance = context.id(&self.app).instance(slot);

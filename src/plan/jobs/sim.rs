@@ -126,8 +126,8 @@ impl Sim {
     pub(super) fn want_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
         let name: AppName = name.parse().unwrap();
         let view = View { desired: &self.desired, live: &self.live, now: self.now };
-        if self.jobs.rollouts(&view).iter().any(|rollout| rollout.app.name == name) {
-            let known = self.stored().and_then(|stored| stored.updates.get(&name)).cloned().unwrap_or_default();
+        let known = self.stored().and_then(|stored| stored.updates.get(&name)).cloned().unwrap_or_default();
+        if known.is_open() || self.jobs.rollouts(&view).iter().any(|rollout| rollout.app.name == name) {
             let update = Update { is_paused, is_aborted, ..known };
             let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);
             self.keep(vec![Change::Update { project: shop(), name, update }]);
@@ -388,7 +388,13 @@ impl Sim {
         }
         if let (None, Command::Start(launch) | Command::Restart(launch)) = (self.members.get(id), &command) {
             let may_overlap = launch.spec.update_strategy() == UpdateStrategy::Rolling;
-            assert!(may_overlap || !id.is_successor, "{} beside a slot that is replaced in place", short(id));
+            let told = self.told.join("\n");
+            assert!(
+                may_overlap || !id.is_successor,
+                "{told}\n{} {} beside a slot that is replaced in place",
+                short(id),
+                version(&launch.spec)
+            );
             let generation = self.members.get(&id.clone().settled()).map_or(0, |other| other.machine.generation);
             let mut machine = Machine::new(Arc::clone(&launch.spec), 7);
             (machine.is_successor, machine.generation) = (id.is_successor, generation);
