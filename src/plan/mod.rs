@@ -1,6 +1,6 @@
 //! Works out how to get from what is to what should be: a value that touches nothing.
 //!
-//! In:    stored [`Project`], [`Proposed`] or [`Edit`], [`Live`]     Out:  [`Plan`], [`Change`]s, or a [`Refusal`]
+//! In:    stored [`Project`], [`Proposed`] or [`crate::model::Edit`], [`Live`]     Out:  [`Plan`], [`Change`]s, or a [`Refusal`]
 //! Never: a process, a file, a clock; the same inputs give the same plan
 //! Walk:  [`crate::ecosystem`] → `target` → `slots` → `operations` → `order` → [`crate::store`]
 //!

@@ -457,15 +457,16 @@ impl Sim {
     fn input(&mut self, id: &InstanceId, input: Input) {
         let Some(member) = self.members.get_mut(id) else { return };
         for effect in member.machine.step(input, self.now) {
-            self.perform(id, effect);
+            self.perform(id, &effect);
         }
     }
 
-    fn perform(&mut self, id: &InstanceId, effect: Effect) {
+    fn perform(&mut self, id: &InstanceId, effect: &Effect) {
         let Some(member) = self.members.get_mut(id) else { return };
         let generation = member.machine.generation;
         match effect {
             Effect::Spawn { generation } => {
+                let generation = *generation;
                 assert!(member.process.is_none(), "two processes of {}", short(id));
                 let is_missing = words(&member.next.spec).contains(&"missing".to_owned());
                 let event = if is_missing { Event::NotSpawned(generation) } else { Event::Spawned(generation) };
