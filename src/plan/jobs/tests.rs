@@ -1,10 +1,13 @@
 //! Stories that a person can read, and histories that nobody would think of, on a pretended machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::sim::{Sim, app_of, steps};
-use crate::model::{App, AppId, AppName, ApplyOptions, Edit, InstanceId, Millis, Phase};
+use crate::model::{
+    App, AppId, AppName, ApplyOptions, Edit, InstanceId, Millis, Phase, Plan, Template, UpdateStrategy, Verb,
+};
 use crate::plan::is_of_form;
 use crate::plan::tests::shop;
 use crate::rules::{self, Standpoint};
@@ -296,4 +299,97 @@ fn any_history_ends_where_it_should() {
     let steps: u64 = (from..from + count).map(history).sum();
     println!("{count} histories, {steps} steps");
     assert!(steps > count, "nothing happened");
+}
+
+// ---- what is printed is what happens
+
+/// The orders that a plan announces for each app, in their order, as the pretended machine tells them.
+fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
+    let mut all: BTreeMap<AppName, Vec<String>> = BTreeMap::new();
+    for operation in &plan.operations {
+        let app = &operation.app;
+        let each = |word: &str, slots: &[u32], more: &str| {
+            slots.iter().map(|slot| format!("{word} {app}/{slot}{more}")).collect::<Vec<_>>()
+        };
+        let orders = all.entry(app.clone()).or_default();
+        match &operation.verb {
+            Verb::Start { slots } => orders.extend(each("start", slots, "")),
+            Verb::Roll { slots, manner, batch } => {
+                for batch in slots.chunks(usize::try_from(*batch).unwrap()) {
+                    match manner {
+                        UpdateStrategy::Rolling => {
+                            orders.extend(each("start", batch, "+"));
+                            orders.extend(each("delete", batch, ""));
+                            orders.extend(batch.iter().map(|slot| format!("{app}/{slot}+ takes over")));
+                        }
+                        UpdateStrategy::Restart => orders.extend(each("restart", batch, "")),
+                        UpdateStrategy::Together => {
+                            orders.extend(each("stop", batch, ""));
+                            orders.extend(each("restart", batch, ""));
+                        }
+                    }
+                }
+            }
+            Verb::Scale { add, remove, .. } => {
+                orders.extend(each("delete", remove, ""));
+                orders.extend(each("start", add, ""));
+            }
+            Verb::Stop { slots } => orders.extend(each("stop", slots, "")),
+            Verb::Delete { slots } => orders.extend(each("delete", slots, "")),
+            Verb::Rename { from } => drop(from),
+            Verb::Replace { .. } | Verb::Restart { .. } | Verb::Update | Verb::Keep | Verb::Hold => {}
+        }
+    }
+    all.retain(|_, orders| !orders.is_empty());
+    all
+}
+
+/// The orders that were given, by app; the version that each brings is left out.
+fn given(told: &[String]) -> BTreeMap<AppName, Vec<String>> {
+    let mut all: BTreeMap<AppName, Vec<String>> = BTreeMap::new();
+    for line in told.iter().filter_map(|line| line.strip_prefix("  ")) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (order, id) = match words.as_slice() {
+            [word @ ("start" | "restart" | "stop" | "delete"), id, ..] => (format!("{word} {id}"), *id),
+            [id, "takes", "over"] => (format!("{id} takes over"), *id),
+            _ => continue,
+        };
+        let app = id.split('/').next().unwrap().parse().unwrap();
+        all.entry(app).or_default().push(order);
+    }
+    all
+}
+
+#[test]
+fn what_is_printed_is_what_happens() {
+    let mut compared = 0;
+    for seed in 1..=600 {
+        let mut dice = Dice(seed);
+        let mut sim = Sim::new();
+        for _ in 0..4 {
+            let mut apps = any_apps(&mut dice);
+            for app in &mut apps {
+                // Good ones: a plan does not announce what a failure changes.
+                let version = dice.roll(4);
+                let ready = if app.ready.is_some() { "ready=80" } else { "" };
+                app.run.env.insert("SIM".to_owned(), Template::literal(&format!("v{version} {ready}")));
+                app.ready.iter_mut().for_each(|ready| ready.timeout = Millis(5000));
+                app.moved_from.clear();
+            }
+            let options = ApplyOptions { allow_empty: true, yes: true, ..ApplyOptions::default() };
+            let plan = sim.apply(apps, &options).unwrap();
+            sim.wait(Millis(60_000));
+            let told = std::mem::take(&mut sim.told);
+            let is_replacing = plan.operations.iter().any(|one| matches!(one.verb, Verb::Replace { .. }));
+            if !is_replacing {
+                assert_eq!(given(&told), announced(&plan), "seed {seed}: {told:#?}");
+                compared += announced(&plan).len();
+            }
+            assert!(
+                sim.jobs.is_empty() && told.iter().all(|line| !line.starts_with("FAILED")),
+                "seed {seed}: {told:#?}"
+            );
+        }
+    }
+    assert!(compared > 1000, "only {compared} apps were compared");
 }
