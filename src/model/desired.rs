@@ -38,6 +38,12 @@ impl Project {
     pub fn is_paused(&self, app: &AppName) -> bool {
         self.updates.get(app).is_some_and(|update| update.is_paused)
     }
+
+    /// Whether new processes of an app may come as soon as possible: nobody holds them up, and no spec has to prove itself
+    /// by them.
+    pub fn may_restart_at_once(&self, app: &AppName) -> bool {
+        self.updates.get(app).is_none_or(|update| !update.is_paused && update.from.is_none())
+    }
 }
 
 /// What the processes of an app are made from.

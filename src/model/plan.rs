@@ -169,6 +169,13 @@ pub enum Reason {
     RunAsked,
 }
 
+impl Reason {
+    /// Whether it asks for new processes of slots that are as declared.
+    pub fn asks_for_new_processes(&self) -> bool {
+        matches!(self, Self::Due | Self::RunAsked | Self::DependencyRestarted { .. } | Self::Unreachable)
+    }
+}
+
 /// One field with its two values, ready to print: secrets are masked already.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FieldChange {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    App, AppName, Cause, Change, Command, InstanceId, Live, LiveInstance, Note, Operation, Plan, Project, ProjectName,
-    Reason, Standing, Summary, Update, UpdateStrategy, Verb,
+    App, AppId, AppName, Cause, Change, Command, InstanceId, Live, LiveInstance, Note, Operation, Plan, Project,
+    ProjectName, Reason, Standing, Summary, Update, UpdateStrategy, Verb,
 };
 
 use super::instances_of;
@@ -59,9 +59,23 @@ fn is_rejected(stored: &Project, app: &AppName) -> bool {
     rejected.is_some_and(|rejected| Some(rejected.digest) == declared)
 }
 
-/// Leaves out new processes of what has failed; what only takes processes down stays.
-pub fn leave_rejected(plan: &mut Plan, stored: &Project) {
-    plan.operations.retain(|one| !one.verb.is_start() || !is_rejected(stored, &one.app));
+/// Leaves out new processes of what has failed where there is or was one; what only takes processes down stays, and so does
+/// a slot in which nothing has been tried.
+pub fn leave_rejected(plan: &mut Plan, stored: &Project, live: &Live) {
+    let project = plan.project.clone();
+    plan.operations.retain_mut(|one| {
+        if !is_rejected(stored, &one.app) {
+            return true;
+        }
+        let id = AppId::new(project.clone(), one.app.clone());
+        match &mut one.verb {
+            Verb::Start { slots } => {
+                slots.retain(|slot| !live.instances.contains_key(&id.instance(*slot)));
+                !slots.is_empty()
+            }
+            verb => !verb.is_start() || matches!(verb, Verb::Scale { .. }),
+        }
+    });
     plan.summary = Summary::of(&plan.operations);
 }
 

@@ -130,7 +130,7 @@ impl Loop {
             let project = project.unwrap_or_else(|| Project { generation, ..Project::default() });
             let mut plan = plan::plan_edited(&name, &project, &self.live, &targets, edit, is_alone);
             if *edit != Edit::Reload {
-                plan.restart_at_once(|app| !project.is_paused(app));
+                plan.restart_at_once(|app| project.may_restart_at_once(app));
             }
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &self.live, &request);

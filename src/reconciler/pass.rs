@@ -179,7 +179,7 @@ impl Loop {
         let project = desired.projects.get(name).cloned().unwrap_or_default();
         let mut plan = plan::plan_wakeup(name, &project, &self.live);
         plan::add_unfinished(&mut plan, &project, &self.live);
-        plan::leave_rejected(&mut plan, &project);
+        plan::leave_rejected(&mut plan, &project, &self.live);
         plan.keep_only(|app| !self.jobs.is_busy(&AppId::new(name.clone(), app.clone())));
         if is_sequel && self.woken.get(name) == Some(&plan) {
             return;

@@ -51,7 +51,7 @@ impl Loop {
         let project = self.current().projects.get(&app.project).cloned().unwrap_or_default();
         let mut plan = plan::plan_wakeup(&app.project, &project, &self.live);
         plan.keep_only(|name| *name == app.name);
-        plan.restart_at_once(|app| !project.is_paused(app));
+        plan.restart_at_once(|app| project.may_restart_at_once(app));
         self.tell_accepted(&plan, project.generation, &cause);
         self.execute(plan, cause);
     }

@@ -13,7 +13,7 @@ use super::spawn::{self, SpawnFailure, SpawnResult};
 use super::world::World;
 use super::{Observation, Request, Seen};
 use crate::anchor::{AnchorWord, RowState};
-use crate::lifecycle::{Input, Machine};
+use crate::lifecycle::{Input, Machine, State};
 use crate::logs::StreamKey;
 use crate::model::{AppId, Command, Exit, Fact, InstanceId, Launch, LeftProcess, Moment, Order, Stream, Subject};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
@@ -295,7 +295,9 @@ impl Loop {
     fn launch(&mut self, row: u32, launch: Launch, is_new_process: bool) {
         let Some(member) = self.roster.get_mut(row) else { return };
         member.machine.policy = Arc::clone(&launch.spec);
-        if is_new_process || member.process.is_none() {
+        // One that is being ended makes room for what is asked for now.
+        let is_kept = member.process.is_some() && matches!(member.machine.state, State::Running { .. });
+        if is_new_process || !is_kept {
             member.next = launch;
         }
         self.retarget(row);

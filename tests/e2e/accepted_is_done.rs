@@ -106,7 +106,7 @@ fn what_failed_without_going_back_is_not_tried_again_by_the_next_daemon() {
     }
     crate::support::pause_between_faults(Duration::from_millis(1500));
     assert_eq!(sandbox.starts_of("api/0"), starts, "nothing automatic tries it again");
-    sandbox.pm(&["plan"]).ok().says(&["api failed with this spec when it was last rolled out", "exit code 3"]);
+    sandbox.pm(&["plan"]).ok().says(&["api was not rolled out with this spec the last time", "exit code 3"]);
     sandbox.pm(&["apply"]).code(6);
     assert_eq!(sandbox.starts_of("api/0"), starts + 1, "a person may");
 }

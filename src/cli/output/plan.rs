@@ -343,7 +343,7 @@ fn note(note: &Note) -> Option<String> {
         Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
         Note::FailedBefore { app, why } => {
-            format!("{app} failed with this spec when it was last rolled out: {}", clean(why))
+            format!("{app} was not rolled out with this spec the last time: {}", clean(why))
         }
         Note::PauseEnded { app } => format!("the paused update of {app} ends: this form takes its place in all copies"),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),

@@ -190,6 +190,10 @@ impl Line {
         (self.waits_since, self.shown) = (None, None);
         let Some(operation) = self.todo.pop_front() else { return true };
         if let Some(why) = &self.barred_by {
+            if matches!(operation.verb, Verb::Roll { .. }) {
+                // What was told as skipped is not done a moment later.
+                context.put_off(&operation.app, why, next);
+            }
             reports.push(report(&operation, OperationResult::Skipped { why: why.clone() }, Millis(0)));
             return true;
         }

@@ -63,10 +63,7 @@ enum Stage {
 
 impl Rolling {
     pub(super) fn new(operation: &Operation, slots: &[u32], strategy: UpdateStrategy, batch: u32) -> Self {
-        let is_renewal = operation
-            .reasons
-            .iter()
-            .any(|reason| matches!(reason, Reason::DependencyRestarted { .. } | Reason::Unreachable));
+        let is_renewal = operation.reasons.iter().any(Reason::asks_for_new_processes);
         Self {
             app: operation.app.clone(),
             strategy,
@@ -87,10 +84,14 @@ impl Rolling {
 
     /// As people see it.
     pub(super) fn status(&self, context: &Context) -> Rollout {
+        let none = Vec::new();
+        // What another daemon has replaced is replaced, though it is still judged.
+        let (replaced, under_way) =
+            if matches!(self.stage, Stage::Judging(_)) { (&self.batch, &none) } else { (&none, &self.batch) };
         Rollout {
             app: context.id(&self.app),
-            done: self.done.clone(),
-            left: self.batch.iter().chain(&self.left).copied().collect(),
+            done: self.done.iter().chain(replaced).copied().collect(),
+            left: under_way.iter().chain(&self.left).copied().collect(),
             manner: self.strategy,
             will: if self.why.is_some() { RolloutWill::Abort } else { self.will(context) },
         }
@@ -158,6 +159,12 @@ impl Rolling {
         // An older step may have gone back to a spec that allows no second process.
         if self.strategy == UpdateStrategy::Rolling {
             self.strategy = declared.spec.update_strategy();
+        }
+        // What an older update has left beside slots that this one does not replace so.
+        let mut left_over = context.successors(&self.app);
+        left_over.retain(|slot| self.strategy != UpdateStrategy::Rolling || !self.left.contains(slot));
+        if !left_over.is_empty() {
+            self.stage = Stage::Discarding(discard(&self.app, &left_over, context, next), None);
         }
         if self.is_renewal {
             return;
@@ -357,7 +364,9 @@ impl Rolling {
             |slot: &u32| context.live(&self.app, *slot).is_some_and(|live| live.spec.shuts_out(&declared.spec));
         let is_shut_out = left.iter().any(is_shut_out);
         self.strategy = if is_shut_out { UpdateStrategy::Together } else { declared.spec.update_strategy() };
-        left.sort_by_key(|slot| context.live(&self.app, *slot).is_some_and(|live| live.phase.is_alive()));
+        // What failed first, then what does not run, then what is good: the last good copy never makes way for one that is not.
+        let is_alive = |slot: u32| context.live(&self.app, slot).is_some_and(|live| live.phase.is_alive());
+        left.sort_by_key(|slot| (*slot != why.instance.slot, is_alive(*slot)));
         self.size = usize::try_from(batch_size(&declared.spec, self.strategy)).unwrap_or(usize::MAX);
         self.is_rehearsed = false;
         (self.left, self.batch, self.why, self.stage) = (left, Vec::new(), Some(why), Stage::Between);
@@ -398,8 +407,13 @@ impl Rolling {
 impl Context<'_> {
     /// Nothing automatic tries again what has failed so.
     pub(super) fn reject(&self, app: &AppName, failed: &Failed, next: &mut Next) {
+        self.put_off(app, &told(failed), next);
+    }
+
+    /// Nothing automatic rolls out what is declared, until a person applies again.
+    pub(super) fn put_off(&self, app: &AppName, why: &str, next: &mut Next) {
         let Some(declared) = self.declared(app) else { return };
-        let rejected = Some(Rejected { digest: declared.digest, why: told(failed) });
+        let rejected = Some(Rejected { digest: declared.digest, why: why.to_owned() });
         let known = self.update(app).cloned().unwrap_or_default();
         let update = Update { rejected, is_paused: false, is_aborted: false, ..known };
         let (project, name) = (self.project.clone(), app.clone());

@@ -115,7 +115,7 @@ impl Sim {
         let stored = self.stored().cloned().unwrap_or_default();
         let mut plan = plan::plan_edited(&project, &stored, &self.live, &targets, edit, true);
         if *edit != Edit::Reload {
-            plan.restart_at_once(|app| !stored.is_paused(app));
+            plan.restart_at_once(|app| stored.may_restart_at_once(app));
         }
         let cause = Cause::Command { by: alice(), verb: edit.verb().to_owned() };
         self.accept(&plan, cause, true);
@@ -249,7 +249,7 @@ impl Sim {
         let stored = self.stored().cloned().unwrap_or_default();
         let mut plan = plan::plan_wakeup(&shop(), &stored, &self.live);
         plan::add_unfinished(&mut plan, &stored, &self.live);
-        plan::leave_rejected(&mut plan, &stored);
+        plan::leave_rejected(&mut plan, &stored, &self.live);
         plan.keep_only(|app| !self.jobs.is_busy(&AppId::new(shop(), app.clone())));
         plan
     }
@@ -409,7 +409,8 @@ impl Sim {
             Command::Start(launch) => {
                 self.told.push(format!("  start {} {}", short(id), version(&launch.spec)));
                 member.machine.policy = Arc::clone(&launch.spec);
-                if member.process.is_none() {
+                let is_kept = member.process.is_some() && matches!(member.machine.state, State::Running { .. });
+                if !is_kept {
                     member.next = launch.clone();
                 }
                 self.input(id, Input::Start(launch.cause));

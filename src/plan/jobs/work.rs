@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::model::{
-    AppName, Cause, Command, InstanceId, Kind, Launch, LiveInstance, Millis, Operation, UpdateStrategy, Verb,
+    AppName, Cause, Command, InstanceId, Kind, Launch, LiveInstance, Millis, Operation, Reason, UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, Goals, Verdict};
@@ -49,10 +49,15 @@ pub(super) enum Stage {
     Rehearse(Vec<u32>),
     /// No new process waits to take one of these slots over.
     Discard(Vec<u32>),
+    /// What an older update has left beside slots is gone.
+    DiscardAll,
     /// These slots have a process.
     Up(Vec<u32>),
-    /// These slots have a new process.
-    New(Vec<u32>),
+    /// These slots have a new process; if not forced, only where the process is not as declared.
+    New {
+        slots: Vec<u32>,
+        is_forced: bool,
+    },
     Down(Vec<u32>),
     Gone(Vec<u32>),
     /// Every process follows the declared policies.
@@ -69,17 +74,18 @@ impl Work {
         let app = &operation.app;
         let stages = |stages: Vec<Stage>| Self::Stages(Stages::new(app, stages));
         match &operation.verb {
-            Verb::Start { slots } => stages(vec![Stage::Up(slots.clone())]),
+            Verb::Start { slots } => stages(vec![Stage::DiscardAll, Stage::Up(slots.clone())]),
             Verb::Restart { slots, manner: UpdateStrategy::Restart, batch } => {
                 let size = usize::try_from(*batch).unwrap_or(usize::MAX).max(1);
-                let batches = slots.chunks(size).map(|batch| Stage::New(batch.to_vec()));
-                stages([Stage::Rehearse(slots.clone())].into_iter().chain(batches).collect())
+                let is_forced = operation.reasons.iter().any(Reason::asks_for_new_processes);
+                let batches = slots.chunks(size).map(|batch| Stage::New { slots: batch.to_vec(), is_forced });
+                stages([Stage::Rehearse(slots.clone()), Stage::DiscardAll].into_iter().chain(batches).collect())
             }
             Verb::Roll { slots, manner, batch } | Verb::Restart { slots, manner, batch } => {
                 Self::Rolling(Box::new(Rolling::new(operation, slots, *manner, *batch)))
             }
             Verb::Scale { add, remove, .. } => {
-                stages(vec![Stage::Discard(remove.clone()), Stage::Gone(remove.clone()), Stage::Up(add.clone())])
+                stages(vec![Stage::DiscardAll, Stage::Gone(remove.clone()), Stage::Up(add.clone())])
             }
             Verb::Update => stages(vec![Stage::Reconfigure]),
             Verb::Rename { from } => stages(vec![Stage::Rename(from.clone())]),
@@ -160,14 +166,17 @@ pub(super) fn begin(app: &AppName, stage: Stage, context: &Context, next: &mut N
             None => Goals::watch(Vec::new(), Millis(0)),
         },
         Stage::Discard(slots) => discard(app, &slots, context, next),
+        Stage::DiscardAll => discard(app, &context.successors(app), context, next),
         Stage::Up(slots) => {
             let (aim, hold) = (context.aim(app), context.hold(app));
             Goals::order(context, next, all(&slots), aim, hold, |id| {
                 Some(Command::Start(context.launch(app, id.slot)?))
             })
         }
-        Stage::New(slots) => {
+        Stage::New { slots, is_forced } => {
             let (aim, hold) = (context.aim(app), context.hold(app));
+            let is_wanted = |slot: &u32| is_forced || !context.is_as_declared(app, *slot);
+            let slots: Vec<u32> = slots.into_iter().filter(is_wanted).collect();
             Goals::order(context, next, all(&slots), aim, hold, |id| {
                 Some(Command::Restart(context.launch(app, id.slot)?))
             })
@@ -222,6 +231,19 @@ impl Context<'_> {
         let is_task = self.declared(app).is_some_and(|declared| declared.spec.kind == Kind::Task);
         let is_waited_for = matches!(self.cause, Cause::Apply { .. } | Cause::Command { .. });
         if is_task && is_waited_for { Aim::Ended } else { Aim::Up }
+    }
+
+    /// Whether a process lives in a slot that was started as the app is declared now.
+    fn is_as_declared(&self, app: &AppName, slot: u32) -> bool {
+        let (Some(declared), Some(live)) = (self.declared(app), self.live(app, slot)) else { return false };
+        live.phase.is_alive() && is_of_form(live, declared, slot)
+    }
+
+    /// Slots beside which a new process stands.
+    pub(super) fn successors(&self, app: &AppName) -> Vec<u32> {
+        let id = self.id(app);
+        let all = self.view.live.instances.range(id.instance(0)..=id.instance(u32::MAX).successor());
+        all.filter(|(id, _)| id.is_successor).map(|(id, _)| id.slot).collect()
     }
 
     /// How long a new process must live to count as started: where its app does not say itself when it is ready.
