@@ -16,6 +16,7 @@ use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectRepor
 use crate::wire::{Edit, OperationResult, Progress};
 
 const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
+const MAY_GO_ON: &str = "\ninterrupted before the daemon has answered: if it has taken the change, that goes on without this command; `pm events` shows it\n";
 
 /// How long a command waits for what it has caused.
 #[derive(Args, Debug, Clone, Default)]
@@ -60,6 +61,12 @@ pub(super) struct Closing {
     pub failures_only: bool,
 }
 
+/// What Ctrl-C says from the moment a change is asked for until its plan has come.
+pub(super) fn say_on_interrupt() {
+    // Refused only by a kernel that refuses everything; then Ctrl-C just ends us.
+    let _ = os::say_on_interrupt(MAY_GO_ON);
+}
+
 /// Makes a change without a file and follows it.
 pub(super) fn edit(session: &mut Session, edit: Edit, selection: Selection, wait: &WaitArgs) -> Ending {
     edit_and_close(session, edit, selection, wait, Closing::default())
@@ -77,6 +84,7 @@ pub(super) fn edit_and_close(
     let mut client = Session::client()?;
     // Asked before: a delete may forget the project.
     let projects = if closing.next_apply.is_some() { client.projects()?.projects } else { Vec::new() };
+    say_on_interrupt();
     let messages = client.edit(&EditRequest { edit, selection })?;
     Follower { projects, ..Follower::new(session, wait, None, closing) }.run(messages)
 }
@@ -142,13 +150,12 @@ impl<'a> Follower<'a> {
             };
             match message {
                 ChangeMessage::Accepted { plans, warnings } => {
+                    let _ = os::say_on_interrupt(GOES_ON);
                     self.session.warn(&warnings);
                     self.accepted(plans);
                     if self.wait.detach {
                         return self.finish(&[], Code::Ok);
                     }
-                    // Refused only by a kernel that refuses everything; then Ctrl-C just ends us.
-                    let _ = os::say_on_interrupt(GOES_ON);
                     messages.wait_until(until);
                 }
                 ChangeMessage::Progress { progress, .. } => self.progress(progress),

@@ -113,6 +113,7 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     }
     session.compare_versions(&client);
     let origin = request.proposed.origin.clone();
+    change::say_on_interrupt();
     let messages = client.apply(&request)?;
     let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait.clone() };
     change::follow(session, messages, &wait, Some(&origin))

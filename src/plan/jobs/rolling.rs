@@ -27,6 +27,8 @@ pub(super) struct Rolling {
     size: usize,
     left: Vec<u32>,
     batch: Vec<u32>,
+    /// Slots of the failed batch that were asked to change in place: what they run, or are about to, is not known here.
+    failed: Vec<u32>,
     done: Vec<u32>,
     /// When the batch began; its deadline counts from here.
     began: Moment,
@@ -73,6 +75,7 @@ impl Rolling {
             size: usize::try_from(batch).unwrap_or(usize::MAX).max(1),
             left: slots.to_vec(),
             batch: Vec::new(),
+            failed: Vec::new(),
             done: Vec::new(),
             began: Moment(0),
             stage: Stage::Begins,
@@ -314,7 +317,10 @@ impl Rolling {
         let slots = std::mem::take(&mut self.batch);
         let goals = match self.strategy {
             UpdateStrategy::Rolling => discard(&self.app, &slots, context, next),
-            UpdateStrategy::Restart | UpdateStrategy::Together => Goals::watch(Vec::new(), Millis(0)),
+            UpdateStrategy::Restart | UpdateStrategy::Together => {
+                self.failed = slots;
+                Goals::watch(Vec::new(), Millis(0))
+            }
         };
         self.stage = Stage::Discarding(goals, Some(failed));
     }
@@ -358,11 +364,12 @@ impl Rolling {
                 !is_of_form(live, declared, *slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
             })
         };
+        let is_wanted = |slot: &u32| self.failed.contains(slot) || is_other(slot);
         let mut left: Vec<u32> =
-            (0..declared.instances()).filter(|slot| declared.may_run(*slot) && is_other(slot)).collect();
+            (0..declared.instances()).filter(|slot| declared.may_run(*slot) && is_wanted(slot)).collect();
         let is_shut_out =
             |slot: &u32| context.live(&self.app, *slot).is_some_and(|live| live.spec.shuts_out(&declared.spec));
-        let is_shut_out = left.iter().any(is_shut_out);
+        let is_shut_out = self.strategy == UpdateStrategy::Together || left.iter().any(is_shut_out);
         self.strategy = if is_shut_out { UpdateStrategy::Together } else { declared.spec.update_strategy() };
         // What failed first, then what does not run, then what is good: the last good copy never makes way for one that is not.
         let is_alive = |slot: u32| context.live(&self.app, slot).is_some_and(|live| live.phase.is_alive());
