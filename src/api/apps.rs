@@ -97,7 +97,7 @@ fn wanted(declared: &Declared) -> u32 {
 /// Slots whose process runs another spec than the declared one: a value waits for the next start.
 fn outdated(id: &AppId, declared: &Declared, live: &Live) -> Vec<u32> {
     let of_app = live.instances.iter().filter(|(instance, _)| instance.app == *id);
-    let old = of_app.filter(|(_, live)| live.phase.is_alive() && live.spec.run != declared.spec.run);
+    let old = of_app.filter(|(_, live)| live.phase.is_alive() && !live.spec.keeps_process(&declared.spec));
     old.map(|(instance, _)| instance.slot).collect()
 }
 

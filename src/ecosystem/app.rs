@@ -138,7 +138,8 @@ fn account(values: &mut Values<'_>, run: &mut Run) {
     run.group = values.text("group");
     check_account(values, run);
     if let Some(node) = values.node("umask") {
-        run.umask = values.scalar("umask", &Shape::Form(&UMASK), node, umask);
+        let mask = values.scalar("umask", &Shape::Form(&UMASK), node, umask);
+        run.umask = mask.filter(|mask| *mask != Run::UMASK);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::{KEYS, Key};
 use super::CODES;
 use super::keys::{PROJECT_KEYS, app_key, fields, profile_of};
 use super::nearest::nearest;
+use super::shape::Field;
 
 /// Everything about one key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -29,6 +30,8 @@ pub struct Explanation {
     pub example: &'static str,
     /// Whether its behaviour is built; otherwise its use is refused.
     pub is_built: bool,
+    /// The first version that knows it.
+    pub since: &'static str,
     /// Keys inside it, with their meaning.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inside: Vec<(&'static str, &'static str)>,
@@ -53,6 +56,7 @@ pub fn explain(path: &str) -> Result<Explanation, Vec<&'static str>> {
             help,
             example,
             is_built: true,
+            since: "0.1",
             inside,
         });
     }
@@ -73,7 +77,7 @@ pub fn explain(path: &str) -> Result<Explanation, Vec<&'static str>> {
     let key = found.key;
     let inside = fields(found.shape);
     match parts.get(1) {
-        None => Ok(of_key(key, inside.iter().map(|field| (field.name, field.help)).collect())),
+        None => Ok(of_key(key, inside.iter().map(|field| (field.name, help(key, field))).collect())),
         // Variables are free names.
         Some(_) if matches!(key.name, "env" | "env_NAME" | "depends_on") => Ok(of_key(key, Vec::new())),
         Some(name) => match inside.iter().find(|field| field.name == *name) {
@@ -81,7 +85,8 @@ pub fn explain(path: &str) -> Result<Explanation, Vec<&'static str>> {
                 key: format!("{}.{}", key.name, field.name),
                 aliases: Vec::new(),
                 kind: field.shape.words(),
-                help: field.help,
+                default: key.part(field.name).map_or("none", |part| part.default),
+                help: help(key, field),
                 inside: Vec::new(),
                 ..of_key(key, Vec::new())
             }),
@@ -100,8 +105,14 @@ fn of_key(key: &'static Key, inside: Vec<(&'static str, &'static str)>) -> Expla
         help: key.help,
         example: key.example,
         is_built: key.is_built,
+        since: key.since,
         inside,
     }
+}
+
+/// What a key inside a table does: the table of keys says it.
+fn help(key: &Key, field: &Field) -> &'static str {
+    key.part(field.name).map_or(field.help, |part| part.help)
 }
 
 fn near(word: &str) -> Vec<&'static str> {
@@ -141,7 +152,9 @@ fn of_reference(key: &Key) -> String {
     let _ = writeln!(text, "- **a change** {}", key.class.word());
     let shape = app_key(key.name).filter(|_| profile_of(key.name).is_none()).map(|found| fields(found.shape));
     for field in shape.unwrap_or_default() {
-        let _ = writeln!(text, "- `{}`: {} ({})", field.name, field.help, field.shape.words());
+        let default = key.part(field.name).map(|part| part.default).filter(|default| *default != "none");
+        let default = default.map(|default| format!("; default {default}")).unwrap_or_default();
+        let _ = writeln!(text, "- `{}`: {} ({}{default})", field.name, help(key, field), field.shape.words());
     }
     let _ = write!(text, "\n```toml\n{}\n```\n", key.example);
     text
@@ -183,6 +196,7 @@ mod tests {
         ] {
             assert_eq!(explain(path).map(|found| found.key), Ok(key.to_owned()), "{path}");
         }
+        assert_eq!(explain("ready.timeout").map(|found| found.default), Ok("\"30s\""));
         assert_eq!(explain("kil_timeout"), Err(vec!["kill_timeout"]));
         assert_eq!(explain("log_rotate.sise"), Err(vec!["size"]));
         assert!(explain("").is_err());

@@ -420,6 +420,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_table_takes_stands_in_the_table_of_keys() {
+        for key in KEYS {
+            let inside: Vec<&str> = fields(shape(key.name).unwrap()).iter().map(|field| field.name).collect();
+            let parts: Vec<&str> = key.parts.iter().map(|part| part.path).filter(|path| !path.contains('.')).collect();
+            assert!(inside.iter().all(|name| parts.contains(name)), "{}: {inside:?} {parts:?}", key.name);
+            assert!(parts.iter().all(|name| inside.contains(name)), "{}: {inside:?} {parts:?}", key.name);
+        }
+    }
+
+    #[test]
     fn every_key_has_a_shape_and_no_two_share_a_name() {
         let mut seen = std::collections::HashSet::new();
         for key in KEYS {

@@ -124,6 +124,7 @@ fn hooks(values: &mut Values<'_>) -> Hooks {
         if hooks.timeout == Some(Millis(0)) {
             values.error(code::BAD_VALUE, node.span, "`hooks.timeout` is 0: no hook could ever be in time");
         }
+        hooks.timeout = hooks.timeout.filter(|timeout| *timeout != Hooks::TIMEOUT);
     }
     hooks
 }

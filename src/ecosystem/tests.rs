@@ -442,3 +442,46 @@ fn sockets_that_cannot_be_opened_are_known_before_anything_starts() {
     let none: [&str; 0] = [];
     assert_eq!(listen(&format!("[\"unix:/run/{}\"]", "x".repeat(102))), none);
 }
+
+/// Defaults that are documented as a value: the rest is words.
+fn literal(default: &str) -> Option<&str> {
+    let is_literal = default.starts_with(['"', '{'])
+        || matches!(default, "true" | "false")
+        || default.bytes().all(|byte| byte.is_ascii_digit());
+    is_literal.then_some(default)
+}
+
+#[test]
+fn a_default_that_is_written_out_is_the_same_app() {
+    let read = |body: &str| {
+        let reading = read_toml(&format!("[[apps]]\nname = \"api\"\nscript = \"run.sh\"\n{body}\n"));
+        let mut apps = reading.proposed.unwrap_or_else(|| panic!("{body}: {:#?}", reading.diagnostics)).apps;
+        let mut app = apps.remove(0);
+        // No opinion about the number means one; only an operator's `pm scale` knows the difference.
+        app.instances.get_or_insert(1);
+        app
+    };
+    let mut tried = 0;
+    for key in crate::model::KEYS {
+        if let Some(default) = literal(key.default) {
+            assert_eq!(read(&format!("{} = {default}", key.name)), read(""), "{} = {default}", key.name);
+            tried += 1;
+        }
+        // What else the table has to hold, and whether it may hold nothing else.
+        let (with, is_alone) = match key.name {
+            "ready" | "health" => ("tcp = \"127.0.0.1:80\", ", false),
+            "env_file" => ("path = \"none.env\", ", false),
+            _ => ("", true),
+        };
+        let parts = key.parts.iter().filter(|part| key.name != "env_file" || part.path != "required");
+        for part in parts {
+            let Some(default) = literal(part.default) else { continue };
+            let table = |inside: &str| format!("{} = {{ {with}{inside} }}", key.name);
+            let written = format!("{} = {default}", part.path);
+            let without = if is_alone { read("") } else { read(&table("").replace(", ", "")) };
+            assert_eq!(read(&table(&written)), without, "{}.{written}", key.name);
+            tried += 1;
+        }
+    }
+    assert!(tried > 45, "{tried}");
+}

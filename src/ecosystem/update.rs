@@ -41,7 +41,8 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
 /// Owner and mode of the files of Unix sockets.
 fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     if let Some(node) = values.node("socket_mode") {
-        run.socket_mode = values.scalar("socket_mode", &Shape::Form(&SOCKET_MODE), node, umask);
+        let mode = values.scalar("socket_mode", &Shape::Form(&SOCKET_MODE), node, umask);
+        run.socket_mode = mode.filter(|mode| *mode != Run::SOCKET_MODE);
     }
     run.socket_user = values.text("socket_user");
     run.socket_group = values.text("socket_group");

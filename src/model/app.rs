@@ -13,8 +13,8 @@ use super::{
 
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
 ///
-/// The groups follow the field classes: everything in [`Run`] needs a new process when it changes;
-/// the other groups are followed while the process lives. Field names are the keys of the file.
+/// Field names are the keys of the file; what a change of one costs stands in [`super::KEYS`]. The groups follow that:
+/// everything in [`Run`] needs a new process when it changes, the others (but `kind`) are followed while it lives.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct App {
     /// Who owns it.
@@ -76,6 +76,12 @@ impl App {
     /// (project, name).
     pub fn id(&self) -> AppId {
         AppId::new(self.project.clone(), self.name.clone())
+    }
+
+    /// Whether a process that was started as `other` says needs no successor to be one of this: everything that differs
+    /// is followed while it lives, as the table of keys has it.
+    pub fn keeps_process(&self, other: &Self) -> bool {
+        self.run == other.run && self.kind == other.kind
     }
 
     /// Which process comes first when one takes the place of another. A new process beside the old one is possible
@@ -238,6 +244,13 @@ pub struct Run {
     /// Files whose contents belong to the spec, by absolute path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub restart_on: BTreeMap<PathBuf, Digest>,
+}
+
+impl Run {
+    /// The file mode mask where the file says nothing.
+    pub const UMASK: u32 = 0o022;
+    /// The mode of the files of its Unix sockets where the file says nothing.
+    pub const SOCKET_MODE: u32 = 0o660;
 }
 
 /// When an app that ended by itself is started again, and how patiently.

@@ -28,6 +28,33 @@ impl Class {
     }
 }
 
+/// What a value is counted in: a file says `"10s"` where a spec holds 10000.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// As it stands: a text, a number, true or false, a list of them.
+    Plain,
+    /// A [`super::Template`], or a list or table of them: a dollar that is meant as such is doubled inside.
+    Template,
+    /// Words of a command line, templates.
+    CommandLine,
+    /// Milliseconds.
+    Duration,
+    /// Bytes.
+    Size,
+    /// The number of a signal.
+    Signal,
+    /// The mode of a file.
+    Mode,
+    /// A file mode mask.
+    Mask,
+    /// Percent of one CPU.
+    CpuShare,
+    /// [`super::ListenAddress`]es.
+    Address,
+    /// The digest of a file's contents.
+    Contents,
+}
+
 /// One key of an app.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -37,9 +64,13 @@ pub struct Key {
     pub aliases: &'static [&'static str],
     /// What a change costs.
     pub class: Class,
+    /// What its value is counted in.
+    pub unit: Unit,
+    /// The field of [`super::App`] that holds it, where the code has put several keys together.
+    pub group: Option<&'static str>,
     /// Accepted values, in words.
     pub kind: &'static str,
-    /// The default, in words.
+    /// The default: as a file would write it where it is one value, else in words.
     pub default: &'static str,
     /// What it does, in one or two sentences.
     pub help: &'static str,
@@ -47,6 +78,30 @@ pub struct Key {
     pub example: &'static str,
     /// Whether its behaviour is built; otherwise its use is refused with the code `unsupported`.
     pub is_built: bool,
+    /// The first version that knows it.
+    pub since: &'static str,
+    /// Keys inside its table; empty where it is no table, or one with free names.
+    pub parts: &'static [Part],
+}
+
+/// A key inside the table of another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Below the key: `timeout`, `http.url`.
+    pub path: &'static str,
+    /// What its value is counted in.
+    pub unit: Unit,
+    /// The default, as for [`Key::default`].
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+impl Key {
+    /// The key inside its table, by the path below it.
+    pub fn part(&self, path: &str) -> Option<&'static Part> {
+        self.parts.iter().find(|part| part.path == path)
+    }
 }
 
 /// Finds a key by its name or one of its aliases.
@@ -54,235 +109,346 @@ pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name || key.aliases.contains(&name))
 }
 
+/// What the table says of one value of an app.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Leaf {
+    /// What a change costs.
+    pub class: Class,
+    /// What the value is counted in.
+    pub unit: Unit,
+}
+
+/// Looks up a value by its path in the file: `kill_timeout`, `env.LOG_LEVEL`, `ready.http.headers.Accept`.
+pub fn leaf(path: &str) -> Option<Leaf> {
+    // The one key of the file that every app has, too.
+    if path == "project" {
+        return Some(Leaf { class: Class::Identity, unit: Unit::Plain });
+    }
+    let (name, below) = path.split_once('.').unwrap_or((path, ""));
+    let key = key(name)?;
+    if below.is_empty() || key.parts.is_empty() {
+        return Some(Leaf { class: key.class, unit: key.unit });
+    }
+    let is_it = |part: &&Part| match below.strip_prefix(part.path) {
+        Some("") => true,
+        // Below a table with free names.
+        Some(rest) => rest.starts_with('.') && !key.parts.iter().any(|other| is_inside(other, part)),
+        None => false,
+    };
+    let part = key.parts.iter().find(is_it)?;
+    Some(Leaf { class: key.class, unit: part.unit })
+}
+
+fn is_inside(part: &Part, table: &Part) -> bool {
+    part.path.strip_prefix(table.path).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether a field of [`super::App`] only holds several keys together: its name is no part of a path.
+pub fn is_group(field: &str) -> bool {
+    KEYS.iter().any(|key| key.group == Some(field))
+}
+
 macro_rules! keys {
     (@is_built built) => { true };
     (@is_built later) => { false };
-    ($($name:ident $([$($alias:ident),*])? $class:ident $state:ident
-       $kind:literal, $default:literal, $help:literal, $example:literal;)*) => {
+    (@group) => { None };
+    (@group $group:ident) => { Some(stringify!($group)) };
+    (@path $first:ident $(. $rest:ident)*) => { concat!(stringify!($first) $(, ".", stringify!($rest))*) };
+    ($($name:ident $([$($alias:ident),*])? $class:ident $state:ident $unit:ident $(in $group:ident)?
+       $kind:literal, $default:literal, $help:literal, $example:literal
+       $({ $($first:ident $(. $rest:ident)* $part_unit:ident $part_default:literal, $part_help:literal;)* })?;)*) => {
         /// All keys of an app, in the order of the reference.
         pub const KEYS: &[Key] = &[$(Key {
             name: stringify!($name),
             aliases: &[$($(stringify!($alias)),*)?],
             class: Class::$class,
+            unit: Unit::$unit,
+            group: keys!(@group $($group)?),
             kind: $kind,
             default: $default,
             help: $help,
             example: $example,
             is_built: keys!(@is_built $state),
+            since: "0.1",
+            parts: &[$($(Part {
+                path: keys!(@path $first $(. $rest)*),
+                unit: Unit::$part_unit,
+                default: $part_default,
+                help: $part_help,
+            }),*)?],
         }),*];
     };
 }
 
-// NAME [ALIASES] CLASS built|later "KIND", "DEFAULT", "HELP", "EXAMPLE";
+// NAME [ALIASES] CLASS built|later UNIT (in GROUP) "KIND", "DEFAULT", "HELP", "EXAMPLE" { PART UNIT "DEFAULT", "HELP"; … };
 keys! {
-    name Identity built "text", "file name of `script` without extension",
+    name Identity built Plain "text", "file name of `script` without extension",
         "The app's name inside its project: letters, digits, `.`, `_`, `-`.",
         "name = \"api\"";
-    script Respawn built "text", "none (exactly one of `script` and `command`)",
+    script Respawn built Plain in run "text", "none (exactly one of `script` and `command`)",
         "One program or file; arguments go to `args`. Relative to `cwd`; a word without slash and extension is looked up on PATH.",
         "script = \"server.js\"";
-    command Respawn built "text", "none (exactly one of `script` and `command`)",
+    command Respawn built CommandLine in run "text", "none (exactly one of `script` and `command`)",
         "A whole command line, split as a shell would, without running one.",
         "command = \"python3 worker.py --queue 'high prio'\"";
-    shell Respawn built "true or false", "false",
+    shell Respawn built Plain in run "true or false", "false",
         "Run `command` with `sh -c`.",
         "shell = true";
-    args Respawn built "list of texts, or one text split as a shell would", "none",
+    args Respawn built Template in run "list of texts, or one text split as a shell would", "none",
         "Arguments after the script.",
         "args = [\"--verbose\"]";
-    interpreter Respawn built "text", "by extension or `#!` line",
+    interpreter Respawn built Plain in run "text", "by extension or `#!` line",
         "The program that runs the script; `none` runs the file itself.",
         "interpreter = \"python3\"";
-    interpreter_args [node_args] Respawn built "list of texts, or one text split as a shell would", "none",
+    interpreter_args [node_args] Respawn built Template in run "list of texts, or one text split as a shell would", "none",
         "Arguments before the script.",
         "interpreter_args = [\"--enable-source-maps\"]";
-    cwd Respawn built "path", "the file's folder",
+    cwd Respawn built Plain in run "path", "the file's folder",
         "Working folder, relative to the file. Through a symlink the target of the moment is recorded.",
         "cwd = \"api\"";
-    instances Scale built "number, \"max\", or negative (CPUs minus n)", "1",
+    instances Scale built Plain "number, \"max\", or negative (CPUs minus n)", "1",
         "How many copies run, in slots 0 to n-1; 0 = none.",
         "instances = 2";
-    exec_mode Respawn later "\"fork\" or \"cluster\"", "\"fork\"",
+    exec_mode Respawn later Plain "\"fork\" or \"cluster\"", "\"fork\"",
         "`cluster`: Node workers share ports through Node's own protocol.",
         "exec_mode = \"cluster\"";
-    port Respawn built "1 to 65535", "none",
+    port Respawn built Plain in run "1 to 65535", "none",
         "`PORT` of slot 0; slot n gets port + n.",
         "port = 8080";
-    listen Respawn built "list of \"8080\", \"127.0.0.1:8080\", \"unix:/run/x.sock\"", "none",
+    listen Respawn built Address in run "list of \"8080\", \"127.0.0.1:8080\", \"unix:/run/x.sock\"", "none",
         "Sockets that `pm` opens, keeps open across restarts, and hands over (`LISTEN_FDS`).",
         "listen = [\"127.0.0.1:8080\"]";
-    socket_mode Respawn built "octal text", "\"0660\"",
+    socket_mode Respawn built Mode in run "octal text", "\"0660\"",
         "Who may connect to the Unix sockets of `listen`: the mode of their files.",
         "socket_mode = \"0666\"";
-    socket_user Respawn built "name or number", "`user`",
+    socket_user Respawn built Plain in run "name or number", "`user`",
         "Whom the files of these sockets belong to; another user needs root.",
         "socket_user = \"www-data\"";
-    socket_group Respawn built "name or number", "`group`",
+    socket_group Respawn built Plain in run "name or number", "`group`",
         "Which group they belong to.",
         "socket_group = \"www-data\"";
-    env Respawn built "table of texts, integers, booleans", "empty",
+    env Respawn built Template in run "table of texts, integers, booleans", "empty",
         "Variables for the process. Floats and dates must be quoted.",
         "env = { NODE_ENV = \"production\" }";
-    env_NAME Respawn built "as `env`", "empty",
+    env_NAME Respawn built Template "as `env`", "empty",
         "Laid over `env` when the profile NAME is chosen (`--profile NAME`, `--env NAME`).",
         "env_production = { NODE_ENV = \"production\" }";
-    profiles Respawn built "table of profile name to keys of an app", "none",
+    profiles Respawn built Plain "table of profile name to keys of an app", "none",
         "Laid over the app when the profile is chosen (`--profile NAME`); any key except `name` and `profiles`.",
         "profiles.production = { instances = \"max\" }";
-    env_file Respawn built "path, { path, required }, or a list of them", "none",
+    env_file Respawn built Plain "path, { path, required }, or a list of them", "none",
         "Files with `KEY=value` lines, below `env`; relative to the file. A missing one is an error unless `required = false`. A pipe (`<(…)`, a password manager's) is read to its end, once per command.",
-        "env_file = \".env\"";
-    inherit Respawn built "list of names or globs", "none",
+        "env_file = \".env\"" {
+        path Plain "none", "The file.";
+        required Plain "true", "`false`: a missing file is not an error.";
+    };
+    inherit Respawn built Plain "list of names or globs", "none",
         "Variables taken from the shell that applies, recorded then; below `env_file`.",
         "inherit = [\"AWS_*\"]";
-    instance_var Respawn built "variable name", "\"NODE_APP_INSTANCE\"",
+    instance_var Respawn built Plain in run "variable name", "\"NODE_APP_INSTANCE\"",
         "The variable that tells an instance its slot.",
         "instance_var = \"WORKER_ID\"";
-    increment_var Respawn built "variable name", "none",
+    increment_var Respawn built Plain in run "variable name", "none",
         "A variable of `env` that holds a number and grows by one per slot.",
         "increment_var = \"METRICS_PORT\"";
-    namespace Live built "text", "\"default\"",
+    namespace Live built Plain "text", "\"default\"",
         "A label to select several apps at once.",
         "namespace = \"web\"";
-    autostart Next built "true or false", "true",
+    autostart Next built Plain "true or false", "true",
         "Whether an apply starts it; otherwise it waits for `pm start`.",
         "autostart = false";
-    autorestart Live built "true or false", "true",
+    autorestart Live built Plain "true or false", "true",
         "PM2's word: `false` = `restart = \"never\"`.",
         "autorestart = false";
-    restart Live built "\"always\", \"on-failure\" or \"never\"", "\"always\"",
-        "After which exits the app is started again.",
+    restart Live built Plain in restart "\"always\", \"on-failure\" or \"never\"", "\"always\"",
+        "After which exits the app is started again. A task is not, unless this says so.",
         "restart = \"on-failure\"";
-    stop_exit_codes Live built "list of 0 to 255, or one number", "none",
+    stop_exit_codes Live built Plain in restart "list of 0 to 255, or one number", "none",
         "Exit codes that count as done. A death by signal is not code 0.",
         "stop_exit_codes = [0]";
-    max_restarts Live built "number or \"unlimited\"", "\"unlimited\"",
+    max_restarts Live built Plain in restart "number or \"unlimited\"", "\"unlimited\"",
         "Unstable starts in a row before the app is `errored` and left alone.",
         "max_restarts = 16";
-    min_uptime Live built "duration", "\"10s\"",
+    min_uptime Live built Duration in restart "duration", "\"10s\"",
         "Uptime after which a start counts as stable.",
         "min_uptime = \"30s\"";
-    restart_delay Live built "duration", "\"0s\"",
+    restart_delay Live built Duration in restart "duration", "\"0s\"",
         "A fixed wait before every restart, instead of the growing one.",
         "restart_delay = \"2s\"";
-    exp_backoff_restart_delay Live built "duration", "\"100ms\"",
+    exp_backoff_restart_delay Live built Duration in restart "duration", "\"100ms\"",
         "First step of the growing wait: the first restart is immediate, then times 1.5 with jitter up to 60 s.",
         "exp_backoff_restart_delay = \"250ms\"";
-    kill_signal Live built "signal name or number", "\"SIGTERM\"",
+    kill_signal Live built Signal in stop "signal name or number", "\"SIGTERM\"",
         "The signal that asks the app to end.",
         "kill_signal = \"SIGINT\"";
-    kill_timeout Live built "duration", "\"10s\"",
+    kill_timeout Live built Duration in stop "duration", "\"10s\"",
         "Time until SIGKILL.",
         "kill_timeout = \"30s\"";
-    stop_scope Live built "\"tree\" or \"process\"", "\"tree\"",
+    stop_scope Live built Plain in stop "\"tree\" or \"process\"", "\"tree\"",
         "Who gets the signal: everything the app started, or its first process only.",
         "stop_scope = \"process\"";
-    shutdown_with_message Live built "true or false", "false",
+    shutdown_with_message Live built Plain in stop "true or false", "false",
         "Ask a Node app to end by the message `shutdown` instead of a signal.",
         "shutdown_with_message = true";
-    ready Live built "{ http, tcp, exec, log, notify or message; timeout, interval }", "none",
+    ready Live built Plain "{ http, tcp, exec, log, notify or message; timeout, interval }", "none",
         "When a new process is good: the gate for \"up\" and for dependents.",
-        "ready = { http = \"http://127.0.0.1:${PORT}/health\", timeout = \"30s\" }";
-    wait_ready Live built "true or false", "false",
+        "ready = { http = \"http://127.0.0.1:${PORT}/health\", timeout = \"30s\" }" {
+        http Template "none", "A URL that answers with 2xx or 3xx.";
+        http.url Template "none", "The URL.";
+        http.status Plain "200 to 399", "Accepted status codes.";
+        http.headers Template "none", "Headers of the request.";
+        http.body Plain "none", "A regular expression that the body must match.";
+        tcp Template "none", "An address that accepts connections.";
+        exec Template "none", "A command that ends with 0.";
+        log Plain "none", "A regular expression; good when the app prints a line that matches.";
+        notify Plain "none", "`READY=1` on the notify socket.";
+        message Plain "none", "The message `ready` of a Node app.";
+        timeout Duration "\"30s\"", "How long it may take.";
+        interval Duration "\"100ms\"", "Time between two tries; half of `timeout` where that is shorter.";
+    };
+    wait_ready Live built Plain "true or false", "false",
         "PM2's word for `ready = { message = true }`.",
         "wait_ready = true";
-    listen_timeout Live built "duration", "\"30s\"",
+    listen_timeout Live built Duration "duration", "\"30s\"",
         "PM2's word for `ready.timeout`.",
         "listen_timeout = \"10s\"";
-    health Live built "{ http, tcp, exec or notify; interval, timeout, start_period, failures, action }", "none",
+    health Live built Plain "{ http, tcp, exec or notify; interval, timeout, start_period, failures, action }", "none",
         "A probe while the app runs; after some failures the app is restarted.",
-        "health = { tcp = \"127.0.0.1:${PORT}\", interval = \"10s\" }";
-    depends_on Live built "list of app names, or table app to \"started\", \"ready\", \"completed\"", "none",
+        "health = { tcp = \"127.0.0.1:${PORT}\", interval = \"10s\" }" {
+        http Template "none", "A URL that answers with 2xx or 3xx.";
+        http.url Template "none", "The URL.";
+        http.status Plain "200 to 399", "Accepted status codes.";
+        http.headers Template "none", "Headers of the request.";
+        http.body Plain "none", "A regular expression that the body must match.";
+        tcp Template "none", "An address that accepts connections.";
+        exec Template "none", "A command that ends with 0.";
+        notify Plain "none", "`WATCHDOG=1` on the notify socket at least once per interval.";
+        start_period Duration "\"0s\"", "Time after it is ready in which failures do not count.";
+        timeout Duration "\"5s\"", "How long one probe may take; `interval` where that is shorter.";
+        interval Duration "\"10s\"", "Time between two probes.";
+        failures Plain "3", "Failures in a row that count.";
+        action Plain "\"restart\"", "What happens then.";
+    };
+    depends_on Live built Plain "list of app names, or table app to \"started\", \"ready\", \"completed\"", "none",
         "Apps of this project that come first; stopped in reverse order. `started`: its process lives; `ready`: it is good; `completed`: it has ended well.",
         "depends_on = [\"db\"]";
-    on_dependency_restart Live built "\"ignore\" or \"restart\"", "\"ignore\"",
+    on_dependency_restart Live built Plain "\"ignore\" or \"restart\"", "\"ignore\"",
         "What happens when something it depends on is restarted.",
         "on_dependency_restart = \"restart\"";
-    kind Respawn built "\"service\" or \"task\"", "\"service\"",
+    kind Respawn built Plain "\"service\" or \"task\"", "\"service\"",
         "A `task` runs once to completion; exit 0 = done.",
         "kind = \"task\"";
-    cron_restart [cron] Live built "5 or 6 fields, or \"@daily\" etc.", "none",
+    cron_restart [cron] Live built Plain in schedule "5 or 6 fields, or \"@daily\" etc.", "none",
         "Restart at these times; a `task` runs at these times and at no others. Minute, hour, day, month, weekday, with seconds before them if there are six.",
         "cron_restart = \"0 3 * * *\"";
-    cron_timezone Live built "time zone name", "the machine's",
+    cron_timezone Live built Plain in schedule "time zone name", "the machine's",
         "The zone in which `cron_restart` is meant. A time that is skipped in spring comes right after the gap, one that is there twice in autumn comes once.",
         "cron_timezone = \"Europe/Berlin\"";
-    cron_overlap Live built "\"skip\", \"queue\" or \"replace\"", "\"skip\"",
+    cron_overlap Live built Plain in schedule "\"skip\", \"queue\" or \"replace\"", "\"skip\"",
         "What happens when a run of a task is due while the last one still runs: it is left out, waits for its end (never more than one), or takes its place.",
         "cron_overlap = \"queue\"";
-    watch Live built "true, false, or list of globs", "false",
+    watch Live built Plain in watching "true, false, or list of globs", "false",
         "Restart when files change: `true` = everything in `cwd`, else folders, files or globs relative to it. What `.gitignore` names, the usual folders of tools, editor backups and `pm`'s own files never count.",
         "watch = [\"src\"]";
-    ignore_watch Live built "list of globs", "`.gitignore` and the usual folders",
+    ignore_watch Live built Plain in watching "list of globs", "`.gitignore` and the usual folders",
         "Files whose changes do not count, besides those that never do: written as in `.gitignore`, relative to `cwd`. `!dist` lets something count again.",
         "ignore_watch = [\"tmp\"]";
-    watch_delay Live built "duration", "\"200ms\"",
+    watch_delay Live built Duration in watching "duration", "\"200ms\"",
         "How long no watched file may change before the app is restarted. Without such a pause it is restarted every ten seconds.",
         "watch_delay = \"1s\"";
-    watch_options Live built "{ poll, interval, follow_symlinks }", "none",
+    watch_options Live built Plain in watching "{ poll, interval, follow_symlinks }", "none",
         "How files are watched. `poll` looks at them every `interval` (1 s), for file systems that tell nothing.",
-        "watch_options = { poll = true }";
-    build Live built "text", "none",
+        "watch_options = { poll = true }" {
+        poll Plain "false", "Look at the files instead of being told.";
+        interval Duration "1s, or longer where looking takes long", "How often to look.";
+        follow_symlinks Plain "false", "Watch what links point to.";
+    };
+    build Live built Plain in watching "text", "none",
         "A command line (`sh -c`) that is run when watched files have changed, before processes are replaced. If it fails, what runs is kept.",
         "build = \"npm run build\"";
-    restart_on Respawn built "list of globs", "none",
+    restart_on Respawn built Contents in run "list of globs", "none",
         "Files whose contents belong to the app: an apply after they changed starts new processes. Relative to `cwd`.",
         "restart_on = [\"dist/**\", \"package-lock.json\"]";
-    max_memory_restart Live built "size", "none",
+    max_memory_restart Live built Size "size", "none",
         "Restart when the whole tree uses more memory than this, three looks in a row (2 s apart): private memory of all processes plus the largest shared part.",
         "max_memory_restart = \"300M\"";
-    limits Respawn built "{ memory, cpu, nofile, nproc, nice, oom_score_adj }", "none",
+    limits Respawn built Plain in run "{ memory, cpu, nofile, nproc, nice, oom_score_adj }", "none",
         "What the process may use. `memory` and `cpu` need a control group; where there is none, `pm` says so and goes on.",
-        "limits = { nofile = 65536 }";
-    user [uid] Respawn built "name or number", "the daemon's",
+        "limits = { nofile = 65536 }" {
+        memory Size "none", "Memory of the whole tree.";
+        cpu CpuShare "none", "CPUs, or a share of one such as \"50%\".";
+        nofile Plain "the daemon's", "Open files.";
+        nproc Plain "the daemon's", "Processes of the user.";
+        nice Plain "the daemon's", "Scheduling priority.";
+        oom_score_adj Plain "the daemon's", "Who is killed first when memory runs out.";
+    };
+    user [uid] Respawn built Plain in run "name or number", "the daemon's",
         "Run as this user; anybody but oneself needs root. Supplementary groups, HOME and USER follow.",
         "user = \"www-data\"";
-    group [gid] Respawn built "name or number", "the user's own",
+    group [gid] Respawn built Plain in run "name or number", "the user's own",
         "Run with this group instead of the user's own; needs `user`, and root.",
         "group = \"www-data\"";
-    umask Respawn built "octal text", "\"022\"",
+    umask Respawn built Mask in run "octal text", "\"022\"",
         "File mode mask.",
         "umask = \"027\"";
-    out_file Live built "path", "`logs/PROJECT/NAME-out-SLOT.log`",
+    out_file Live built Template in logs "path", "`logs/PROJECT/NAME-out-SLOT.log`",
         "Standard output, relative to the file. `${PM_INSTANCE}` is the slot.",
         "out_file = \"logs/api-${PM_INSTANCE}.log\"";
-    error_file Live built "path", "`logs/PROJECT/NAME-error-SLOT.log`",
+    error_file Live built Template in logs "path", "`logs/PROJECT/NAME-error-SLOT.log`",
         "Standard error, relative to the file. `${PM_INSTANCE}` is the slot.",
         "error_file = \"logs/api-${PM_INSTANCE}.err\"";
-    log_file Live later "path", "none",
+    log_file Live later Plain "path", "none",
         "Both streams in one file besides.",
         "log_file = \"logs/all.log\"";
-    merge_logs Live later "true or false", "false",
+    merge_logs Live later Plain "true or false", "false",
         "All instances write to one file.",
         "merge_logs = true";
-    log_date_format Live later "text", "none",
+    log_date_format Live later Plain "text", "none",
         "Put a time before every line.",
         "log_date_format = \"%F %T\"";
-    time Live later "true or false", "false",
+    time Live later Plain "true or false", "false",
         "Put an ISO time before every line.",
         "time = true";
-    log_type Live later "\"raw\" or \"json\"", "\"raw\"",
+    log_type Live later Plain "\"raw\" or \"json\"", "\"raw\"",
         "`json`: every line becomes an object.",
         "log_type = \"json\"";
-    disable_logs Live built "true or false", "false",
+    disable_logs Live built Plain in logs "true or false", "false",
         "Throw all output away.",
         "disable_logs = true";
-    log_rotate Live built "{ size, keep, compress }", "{ size = \"10M\", keep = 5, compress = false }",
+    log_rotate Live built Plain in logs "{ size, keep, compress }", "{ size = \"10M\", keep = 5, compress = false }",
         "When a log file is cut and how many old pieces are kept.",
-        "log_rotate = { size = \"50M\", keep = 10 }";
-    on_log_full Live built "\"drop\" or \"block\"", "\"drop\"",
+        "log_rotate = { size = \"50M\", keep = 10 }" {
+        size Size "\"10M\"", "A file that has reached this size is cut.";
+        keep Plain "5", "Old pieces that are kept.";
+        compress Plain "false", "Compress old pieces; not built yet.";
+    };
+    on_log_full Live built Plain in logs "\"drop\" or \"block\"", "\"drop\"",
         "On a full disk: wait up to 30 s, then drop, count and report lines; or wait for ever.",
         "on_log_full = \"block\"";
-    update Live built "{ strategy, max_surge, max_unavailable, min_healthy_time, healthy_deadline, auto_revert }", "by capability",
+    update Live built Plain "{ strategy, max_surge, max_unavailable, min_healthy_time, healthy_deadline, auto_revert }", "by capability",
         "How processes are replaced one after the other.",
-        "update = { min_healthy_time = \"10s\" }";
-    hooks Live built "{ pre_start, post_ready, pre_stop, on_crash, on_give_up, timeout }", "none",
+        "update = { min_healthy_time = \"10s\" }" {
+        strategy Plain "by capability", "New before old, or old before new.";
+        max_surge Plain "1", "Copies more than `instances` for the time of the update.";
+        max_unavailable Plain "1", "Copies that may be missing for the time of the update.";
+        min_healthy_time Duration "\"3s\"", "How long a new process must stay good.";
+        healthy_deadline Duration "the timeout of `ready`", "When a new process that is not good has failed.";
+        auto_revert Plain "true", "Go back to the old app after a failure.";
+    };
+    hooks Live built Plain "{ pre_start, post_ready, pre_stop, on_crash, on_give_up, timeout }", "none",
         "Commands run by `sh -c` at these points with the app's user, folder and environment, for at most `timeout` (30 s); their output goes to the app's error log.",
-        "hooks = { pre_start = \"./migrate\" }";
-    protect Live built "true or false", "false",
+        "hooks = { pre_start = \"./migrate\" }" {
+        pre_start Plain "none", "Before every start; its failure is a failed start.";
+        post_ready Plain "none", "When the app is good.";
+        pre_stop Plain "none", "Before the app is asked to end; then the stop goes on in any case.";
+        on_crash Plain "none", "After an unexpected end.";
+        on_give_up Plain "none", "When it is not started again.";
+        timeout Duration "\"30s\"", "How long one of them may take.";
+    };
+    protect Live built Plain "true or false", "false",
         "An apply never deletes this app.",
         "protect = true";
-    moved_from Identity built "list of \"old-name\" or \"project:old-name\", or one", "none",
+    moved_from Identity built Plain "list of \"old-name\" or \"project:old-name\", or one", "none",
         "Older names of this app: a rename keeps the process.",
         "moved_from = [\"old-api\"]";
 }

@@ -223,7 +223,7 @@ impl fmt::Display for Exit {
 }
 
 /// `SIGTERM` for 15, as `kill -l` prints it on Linux; real-time signals have no name here.
-fn signal_name(number: i32) -> Option<&'static str> {
+pub(super) fn signal_name(number: i32) -> Option<&'static str> {
     Some(match number {
         1 => "SIGHUP",
         2 => "SIGINT",
@@ -240,8 +240,10 @@ fn signal_name(number: i32) -> Option<&'static str> {
         13 => "SIGPIPE",
         14 => "SIGALRM",
         15 => "SIGTERM",
+        18 => "SIGCONT",
         24 => "SIGXCPU",
         25 => "SIGXFSZ",
+        28 => "SIGWINCH",
         31 => "SIGSYS",
         _ => return None,
     })

@@ -35,6 +35,7 @@ mod secret;
 mod triggers;
 mod update;
 mod verb;
+mod written;
 
 pub use app::{
     App, Condition, Kind, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run,
@@ -50,7 +51,7 @@ pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, LeftProcess, Stream, Subject};
 pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
 pub use identity::Identity;
-pub use keys::{Class, KEYS, Key, key};
+pub use keys::{Class, KEYS, Key, Leaf, Part, Unit, is_group, key, leaf};
 pub use live::{
     Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
 };

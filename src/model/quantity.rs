@@ -46,6 +46,12 @@ impl Bytes {
         };
         scaled(text, number, factor).map(Self)
     }
+
+    /// As a file would write it: not rounded.
+    pub fn written(self) -> String {
+        let short = self.to_string();
+        if Self::parse(&short) == Ok(self) { short } else { format!("{}B", self.0) }
+    }
 }
 
 impl fmt::Display for Bytes {
@@ -112,6 +118,16 @@ impl Millis {
             rest = after[letters..].trim_start();
         }
         Ok(Self(total))
+    }
+
+    /// As a file would write it: not rounded.
+    pub fn written(self) -> String {
+        let short = self.to_string().replace(' ', "");
+        match self.0 {
+            0 => "0s".to_owned(),
+            _ if Self::parse(&short) == Ok(self) => short,
+            ms => format!("{ms}ms"),
+        }
     }
 }
 

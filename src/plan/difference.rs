@@ -2,13 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::model::{App, Class, key};
-
-/// Groups of `App` that structure the code but not the file: their names are no part of a path.
-const GROUPS: [&str; 6] = ["run", "restart", "stop", "logs", "watching", "schedule"];
-
-/// Keys that say who an app is; whether it changed is another question.
-const IDENTITY: [&str; 3] = ["project", "name", "moved_from"];
+use crate::model::{App, Class, Unit, is_group, leaf};
 
 /// One field with two values.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,6 +11,8 @@ pub(super) struct Field {
     pub path: String,
     /// What the change costs.
     pub class: Class,
+    /// What the values are counted in.
+    pub unit: Unit,
     /// `None` = not set.
     pub old: Option<Value>,
     /// `None` = not set.
@@ -36,44 +32,35 @@ pub(super) fn difference(old: &App, new: &App) -> Vec<Field> {
         return opaque_difference(old, new);
     };
     let mut fields = Vec::new();
-    compare_keys(&old_keys, &new_keys, None, &mut fields);
+    compare_keys(&old_keys, &new_keys, true, &mut fields);
+    // Who an app is is another question; and no opinion about the number means one.
+    fields.retain(|field| field.class != Class::Identity);
+    if old.instances.unwrap_or(1) == new.instances.unwrap_or(1) {
+        fields.retain(|field| field.class != Class::Scale);
+    }
     fields.sort_by(|a, b| (a.class != Class::Respawn, &a.path).cmp(&(b.class != Class::Respawn, &b.path)));
     fields
 }
 
 /// Paths that are not Unicode cannot be shown, but they can differ.
 fn opaque_difference(old: &App, new: &App) -> Vec<Field> {
-    let class = if old.run == new.run { Class::Live } else { Class::Respawn };
-    vec![Field { path: "cwd".to_owned(), class, old: None, new: None }]
+    let class = if old.keeps_process(new) { Class::Live } else { Class::Respawn };
+    vec![Field { path: "cwd".to_owned(), class, unit: Unit::Plain, old: None, new: None }]
 }
 
-fn compare_keys(old: &Map<String, Value>, new: &Map<String, Value>, group: Option<&str>, fields: &mut Vec<Field>) {
+/// Compares the keys of an app, or (not `is_outermost`) of one of the groups that it has in the code.
+fn compare_keys(old: &Map<String, Value>, new: &Map<String, Value>, is_outermost: bool, fields: &mut Vec<Field>) {
     for name in union(old, new) {
-        let (before, after) = (old.get(name), new.get(name));
-        if group.is_none() && IDENTITY.contains(&name) {
-            continue;
+        match (old.get(name), new.get(name)) {
+            (Some(Value::Object(before)), Some(Value::Object(after))) if is_outermost && is_group(name) => {
+                compare_keys(before, after, false, fields);
+            }
+            (before, after) => compare_values(name, before, after, fields),
         }
-        if let (None, true, Some(Value::Object(before)), Some(Value::Object(after))) =
-            (group, GROUPS.contains(&name), before, after)
-        {
-            compare_keys(before, after, Some(name), fields);
-            continue;
-        }
-        compare_values(name, class_of(name, group), before, after, fields);
     }
 }
 
-/// The table decides; a key that is not in it costs what its group costs.
-fn class_of(name: &str, group: Option<&str>) -> Class {
-    match (key(name), group) {
-        (Some(key), _) => key.class,
-        (None, Some("run")) => Class::Respawn,
-        (None, None) if name == "autostart" => Class::Next,
-        (None, _) => Class::Live,
-    }
-}
-
-fn compare_values(path: &str, class: Class, old: Option<&Value>, new: Option<&Value>, fields: &mut Vec<Field>) {
+fn compare_values(path: &str, old: Option<&Value>, new: Option<&Value>, fields: &mut Vec<Field>) {
     let (old, new) = (old.filter(|value| !value.is_null()), new.filter(|value| !value.is_null()));
     if old == new {
         return;
@@ -84,10 +71,12 @@ fn compare_values(path: &str, class: Class, old: Option<&Value>, new: Option<&Va
         let old = old.and_then(Value::as_object).unwrap_or(&empty);
         let new = new.and_then(Value::as_object).unwrap_or(&empty);
         for name in union(old, new) {
-            compare_values(&format!("{path}.{name}"), class, old.get(name), new.get(name), fields);
+            compare_values(&format!("{path}.{name}"), old.get(name), new.get(name), fields);
         }
     } else {
-        fields.push(Field { path: path.to_owned(), class, old: old.cloned(), new: new.cloned() });
+        // A test demands a row for every value. A process that did not follow a change would be worse than a new one.
+        let (class, unit) = leaf(path).map_or((Class::Respawn, Unit::Plain), |leaf| (leaf.class, leaf.unit));
+        fields.push(Field { path: path.to_owned(), class, unit, old: old.cloned(), new: new.cloned() });
     }
 }
 
@@ -98,8 +87,8 @@ fn union<'a>(old: &'a Map<String, Value>, new: &'a Map<String, Value>) -> impl I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Condition, Millis, Template};
-    use crate::plan::tests::{Alter, app};
+    use crate::model::{Condition, KEYS, Millis, Template};
+    use crate::plan::tests::{Alter, app, full_apps};
 
     fn paths(change: impl Fn(&mut App)) -> Vec<(String, Class)> {
         let old = app("api");
@@ -137,12 +126,113 @@ mod tests {
         assert_eq!(paths(|app| app.moved_from.push("shop:old".parse().unwrap())), []);
     }
 
-    #[test]
-    fn everything_that_belongs_to_the_process_needs_a_new_one() {
-        let Ok(Value::Object(keys)) = serde_json::to_value(app("api").run) else { panic!("a table") };
-        for name in keys.keys() {
-            assert_eq!(class_of(name, Some("run")), Class::Respawn, "{name}");
+    /// Every value of an app in which every key is set, by its path.
+    fn leaves(app: &App) -> Vec<(String, Value)> {
+        fn walk(path: &str, value: &Value, found: &mut Vec<(String, Value)>) {
+            match value {
+                Value::Object(keys) => {
+                    keys.iter().for_each(|(name, value)| walk(&format!("{path}.{name}"), value, found));
+                }
+                _ => found.push((path.to_owned(), value.clone())),
+            }
         }
+        let Ok(Value::Object(keys)) = serde_json::to_value(app) else { panic!("a table") };
+        let mut found = Vec::new();
+        for (name, value) in keys {
+            match value {
+                Value::Object(keys) if is_group(&name) => {
+                    keys.iter().for_each(|(name, value)| walk(name, value, &mut found));
+                }
+                _ => walk(&name, &value, &mut found),
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_value_of_an_app_has_a_row_in_the_table() {
+        let mut seen = std::collections::BTreeSet::new();
+        for app in full_apps() {
+            for (path, _) in leaves(&app) {
+                assert!(leaf(&path).is_some(), "{path} has no row in model/keys.rs");
+                seen.insert(path);
+            }
+        }
+        let is_seen = |path: &str| seen.iter().any(|seen| seen == path || seen.starts_with(&format!("{path}.")));
+        // Keys that only say how to find the value of another one, or that are not built.
+        let indirect = ["env_NAME", "profiles", "env_file", "inherit", "autorestart", "wait_ready", "listen_timeout"];
+        for key in KEYS.iter().filter(|key| key.is_built && !indirect.contains(&key.name)) {
+            assert!(is_seen(key.name), "{}: no app of this test has it", key.name);
+            for part in key.parts.iter().filter(|part| part.path != "compress") {
+                assert!(is_seen(&format!("{}.{}", key.name, part.path)), "{}.{}", key.name, part.path);
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_says_in_which_group_a_key_stands() {
+        for app in full_apps() {
+            let Ok(Value::Object(top)) = serde_json::to_value(&app) else { panic!("a table") };
+            for key in KEYS.iter().filter(|key| key.group.is_some()) {
+                let group = top[key.group.unwrap()].as_object().unwrap();
+                let is_elsewhere = top.get(key.name).is_some() && Some(key.name) != key.group;
+                assert!(!is_elsewhere, "{} is not in {:?}", key.name, key.group);
+                assert!(
+                    group.contains_key(key.name) || ["script", "command", "shell"].contains(&key.name),
+                    "{}",
+                    key.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_is_kept_where_the_table_says_so() {
+        for old in full_apps() {
+            let json = serde_json::to_value(&old).unwrap();
+            for (pointer, value) in pointers(&json) {
+                let mut json = json.clone();
+                *json.pointer_mut(&pointer).unwrap() = other(&value);
+                let Ok(new) = serde_json::from_value::<App>(json) else { continue };
+                let fields = difference(&old, &new);
+                let is_kept = !fields.iter().any(|field| field.class == Class::Respawn);
+                assert_eq!(old.keeps_process(&new), is_kept, "{pointer}: {fields:?}");
+            }
+        }
+    }
+
+    /// Every value inside, with its JSON pointer.
+    fn pointers(json: &Value) -> Vec<(String, Value)> {
+        let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+        match json {
+            Value::Object(keys) => {
+                let below = |(name, value): (&String, &Value)| {
+                    let name = escaped(name);
+                    pointers(value).into_iter().map(move |(pointer, value)| (format!("/{name}{pointer}"), value))
+                };
+                keys.iter().flat_map(below).collect()
+            }
+            value => vec![(String::new(), value.clone())],
+        }
+    }
+
+    /// Something else of the same kind; words of a choice may be none then.
+    fn other(value: &Value) -> Value {
+        match value {
+            Value::Bool(is_so) => (!is_so).into(),
+            Value::Number(number) => (number.as_i64().unwrap_or(1) + 1).into(),
+            Value::String(text) if text == "service" => "task".into(),
+            Value::String(text) if text.len() == 32 => text.replace('0', "1").into(),
+            Value::String(text) => format!("{text}x").into(),
+            Value::Array(values) => values.iter().chain(values.first()).cloned().collect(),
+            _ => Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_number_that_says_what_is_meant_without_it_is_no_difference() {
+        assert_eq!(paths(|app| app.instances = Some(1)), []);
+        assert_eq!(paths(|app| app.instances = Some(2)), [("instances".to_owned(), Class::Scale)]);
     }
 
     #[test]

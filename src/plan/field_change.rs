@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::{Bytes, Exit, FieldChange, HIDDEN, Millis, Template, mask_field};
+use crate::model::{FieldChange, mask_field};
 
 use super::difference::Field;
 
@@ -11,51 +11,20 @@ use super::difference::Field;
 pub(super) fn field_change(field: &Field, from_shell: Option<&String>, program: Option<&str>) -> FieldChange {
     let mut is_sensitive = false;
     let mut shown = |value: &Option<Value>| {
-        let mut value = without_doubled_dollars(&field.path, value.as_ref()?);
+        let mut value = field.unit.revealed(value.as_ref()?);
         is_sensitive |= mask_field(&field.path, program, &mut value);
-        Some(text(&field.path, &value))
+        Some(field.unit.written(&value))
     };
     let (old, new) = (shown(&field.old), shown(&field.new));
     FieldChange { field: field.path.clone(), old, new, is_sensitive, from_shell: from_shell.cloned() }
 }
 
-/// A value as the file would write it.
-fn text(path: &str, value: &Value) -> String {
-    if value == HIDDEN {
-        return HIDDEN.to_owned();
-    }
-    match (path, value.as_u64()) {
-        ("min_uptime" | "restart_delay" | "exp_backoff_restart_delay" | "kill_timeout", Some(number)) => {
-            Millis(number).to_string()
-        }
-        ("log_rotate.size", Some(number)) => Bytes(number).to_string(),
-        ("umask", Some(number)) => format!("{number:03o}"),
-        ("kill_signal", Some(number)) => i32::try_from(number).map_or_else(|_| number.to_string(), signal_name),
-        _ => value.to_string(),
-    }
-}
-
-fn signal_name(number: i32) -> String {
-    Exit::Signal(number).to_string().trim_start_matches("signal ").to_owned()
-}
-
-/// Templates hold a literal dollar twice; people wrote it once.
-fn without_doubled_dollars(path: &str, value: &Value) -> Value {
-    let is_template =
-        path.starts_with("env.") || ["command", "args", "interpreter_args", "out_file", "error_file"].contains(&path);
-    match value {
-        Value::String(text) if is_template => Value::String(Template::prepared(text.clone()).revealed()),
-        Value::Array(words) => words.iter().map(|word| without_doubled_dollars(path, word)).collect(),
-        _ => value.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{App, FieldChange, Template};
+    use crate::model::{App, Bytes, FieldChange, HIDDEN, Millis, Template, Unit};
     use crate::plan::difference::difference;
-    use crate::plan::tests::{Alter, app};
+    use crate::plan::tests::{Alter, app, full_apps};
 
     fn shown(change: impl Fn(&mut App)) -> FieldChange {
         let old = app("api");
@@ -68,7 +37,10 @@ mod tests {
 
     #[test]
     fn values_are_shown_in_the_units_of_the_file() {
-        let cases: [(Alter, Option<&str>, Option<&str>); 7] = [
+        let cases: [(Alter, Option<&str>, Option<&str>); 10] = [
+            (|app| app.max_memory_restart = Some(Bytes(500 << 20)), None, Some("500M")),
+            (|app| app.run.command = vec![Template::literal("echo hi")], None, Some("\"echo hi\"")),
+            (|app| app.update.min_healthy_time = Millis::seconds(10), Some("3s"), Some("10s")),
             (|app| app.stop.kill_timeout = Millis(1500), Some("10s"), Some("1.5s")),
             (|app| app.stop.kill_signal = 2, Some("SIGTERM"), Some("SIGINT")),
             (|app| app.logs.log_rotate.size = Bytes(1 << 20), Some("10M"), Some("1M")),
@@ -88,6 +60,34 @@ mod tests {
             assert_eq!((seen.old.as_deref(), seen.new.as_deref()), (old, new), "{}", seen.field);
             assert!(!seen.is_sensitive);
         }
+    }
+
+    #[test]
+    fn every_value_with_a_unit_is_shown_in_it() {
+        // What a reader must not see: a quantity as a bare number, a doubled dollar, the shape in the code.
+        let mut seen = std::collections::BTreeSet::new();
+        let old = app("api");
+        for new in full_apps() {
+            for field in difference(&old, &new) {
+                let shown = field_change(&field, None, None).new.unwrap_or_default();
+                assert!(!shown.contains("$$"), "{}: {shown}", field.path);
+                let is_written = match field.unit {
+                    Unit::Plain => !shown.starts_with('{') && !shown.contains("[{"),
+                    Unit::Template => shown.starts_with(['"', '[']),
+                    Unit::CommandLine => shown == "\"echo 'a b'\"",
+                    Unit::Duration => Millis::parse(shown.trim_matches('"')).is_ok(),
+                    Unit::Size => shown.ends_with(['M', 'G']),
+                    Unit::Signal => shown.starts_with("SIG"),
+                    Unit::Mode | Unit::Mask => shown.starts_with('0'),
+                    Unit::CpuShare => shown == "50%",
+                    Unit::Address => shown == r#"["127.0.0.1:80","unix:/run/api.sock"]"#,
+                    Unit::Contents => shown.starts_with("contents "),
+                };
+                assert!(is_written, "{}: {shown}", field.path);
+                seen.insert(format!("{:?}", field.unit));
+            }
+        }
+        assert!(seen.len() >= 10, "{seen:?}");
     }
 
     #[test]

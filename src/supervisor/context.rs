@@ -8,9 +8,6 @@ use crate::model::{App, Environment, ExecContext, InstanceId, Run, SpawnStage};
 use crate::os::{self, Account, AccountError};
 use crate::rules::{self, Place};
 
-/// File mode mask where the file names none.
-const UMASK: u32 = 0o022;
-
 /// The context of an instance under this spec and recorded environment. `home` is `PM_HOME`; by `cookie` (`PM_ID`) its
 /// processes are recognised.
 ///
@@ -31,7 +28,7 @@ pub fn exec_context(
         env: rules::environment(spec, base, &place),
         cwd: run.cwd.clone(),
         identity: account.and_then(|account| account.identity),
-        umask: run.umask.unwrap_or(UMASK),
+        umask: run.umask.unwrap_or(Run::UMASK),
         limits: run.limits.clone(),
     })
 }

@@ -112,7 +112,7 @@ impl Member {
     /// followed while it lives.
     pub fn live(&self) -> LiveInstance {
         let (policy, record) = (&self.machine.policy, &self.record.spec);
-        let spec = if policy.run == record.run { policy } else { record };
+        let spec = if policy.keeps_process(record) { policy } else { record };
         LiveInstance {
             phase: self.machine.phase(self.pid()),
             generation: self.machine.generation,

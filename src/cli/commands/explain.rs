@@ -73,7 +73,7 @@ impl Verb for Explain {
 }
 
 fn text(explanation: &Explanation) -> String {
-    let Explanation { key, aliases, class, kind, default, help, example, is_built, inside } = explanation;
+    let Explanation { key, aliases, class, kind, default, help, example, is_built, inside, since: _ } = explanation;
     let mut text = format!("{key}\n\n  {help}\n\n  takes         {kind}\n  default       {default}\n");
     if let Some(class) = class {
         let _ = writeln!(text, "  a change      {class}");

@@ -33,7 +33,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     field("port", spec.run.port.map(|port| port.to_string()).unwrap_or_default());
     field("restart", restart(spec));
     field("schedule", schedule(app));
-    field("stop", format!("signal {}, SIGKILL after {}", spec.stop.kill_signal, spec.stop.kill_timeout));
+    field("stop", format!("{}, SIGKILL after {}", Exit::Signal(spec.stop.kill_signal), spec.stop.kill_timeout));
     field("memory", spec.max_memory_restart.map(|most| format!("restarted above {most}")).unwrap_or_default());
     field("limits", limits(&spec.run.limits));
     field("limits", app.missing_limits.clone());

@@ -14,6 +14,9 @@ use crate::model::{
 /// Longer values are cut: a plan is read, not parsed.
 const VALUE_COLUMNS_MAX: usize = 48;
 
+/// Of what two long values have in common, at least this much is shown before the difference.
+const COLUMNS_BEFORE_MIN: usize = 12;
+
 /// What surrounds a plan on the terminal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View<'a> {
@@ -283,6 +286,10 @@ fn field(change: &FieldChange) -> String {
         (Some(old), Some(new), true) if old == new => format!("{field} (sensitive) changed"),
         (None, Some(new), true) if new == HIDDEN => format!("{field} (sensitive) set"),
         (Some(_), None, _) => format!("{field} removed"),
+        (Some(old), Some(new), _) => {
+            let (old, new) = around_difference(old, new);
+            format!("{field} {old} -> {new}")
+        }
         (old, new, _) => format!("{field} {} -> {}", value(old.as_deref()), value(new.as_deref())),
     };
     if let Some(variable) = from_shell {
@@ -304,6 +311,30 @@ fn value(value: Option<&str>) -> String {
         short.push(letter);
     }
     short + "…"
+}
+
+/// Two values, cut so that what differs can be seen.
+fn around_difference(old: &str, new: &str) -> (String, String) {
+    if old.width().max(new.width()) <= VALUE_COLUMNS_MAX {
+        return (old.to_owned(), new.to_owned());
+    }
+    let is_same = |(one, other): &(char, char)| one == other;
+    let same: usize = old.chars().zip(new.chars()).take_while(is_same).map(|(letter, _)| letter.len_utf8()).sum();
+    let differing = old[same..].width().max(new[same..].width());
+    // At the beginning of a line of its own, what is the same would not be recognised.
+    let columns_before = VALUE_COLUMNS_MAX.saturating_sub(differing + 1).max(COLUMNS_BEFORE_MIN);
+    let mut start = same;
+    for (at, _) in old[..same].char_indices().rev() {
+        if old[at..same].width() > columns_before {
+            break;
+        }
+        start = at;
+    }
+    let shown = |text: &str| match start {
+        0 => value(Some(text)),
+        _ => value(Some(&format!("…{}", &text[start..]))),
+    };
+    (shown(old), shown(new))
 }
 
 /// `4 unchanged, 1 held (billing)`.
@@ -488,6 +519,33 @@ Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes 
         assert_eq!(text(not_ready(vec![0, 2, 3], None)), "api/0 and 2 more are not ready yet");
         let unhealthy = Note::Unhealthy { app: app(), slots: vec![0], why: "HTTP 500".to_owned() };
         assert_eq!(text(unhealthy), "api/0 is unhealthy: HTTP 500");
+    }
+
+    #[test]
+    fn long_values_are_cut_around_what_differs() {
+        let same = "/usr/local/bin:".repeat(8);
+        for (old, new, at) in [
+            (format!("{same}a{same}"), format!("{same}b{same}"), ('a', 'b')),
+            (format!("{same}1"), format!("{same}2"), ('1', '2')),
+            (same.clone(), format!("{same}z"), (':', 'z')),
+            (format!("x{same}"), format!("y{same}"), ('x', 'y')),
+            (format!("{}x{same}", "漢".repeat(60)), format!("{}y{same}", "漢".repeat(60)), ('x', 'y')),
+            ("短".to_owned(), same.clone(), ('短', '/')),
+        ] {
+            let (old, new) = around_difference(&old, &new);
+            assert_ne!(old, new);
+            assert!(old.contains(at.0) && new.contains(at.1), "{old} -> {new}");
+            assert!(old.width() <= VALUE_COLUMNS_MAX && new.width() <= VALUE_COLUMNS_MAX, "{old} -> {new}");
+        }
+        let text = field(&FieldChange {
+            field: "env.PATH".into(),
+            old: Some(format!("\"{same}/opt/a/bin\"")),
+            new: Some(format!("\"{same}/opt/b/bin\"")),
+            is_sensitive: false,
+            from_shell: None,
+        });
+        let kept = "…l/bin:/usr/local/bin:/usr/local/bin:";
+        assert!(text.contains(kept) && text.ends_with("/opt/b/bin\""), "{text}");
     }
 
     #[test]

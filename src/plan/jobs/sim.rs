@@ -541,7 +541,7 @@ impl Sim {
     fn look(&mut self) {
         let live = |(id, member): (&InstanceId, &Member)| {
             let policy = &member.machine.policy;
-            let spec = if policy.run == member.record.spec.run { policy } else { &member.record.spec };
+            let spec = if policy.keeps_process(&member.record.spec) { policy } else { &member.record.spec };
             let live = LiveInstance {
                 phase: member.machine.phase(member.process.map(|_| 100)),
                 generation: member.machine.generation,

@@ -2,6 +2,7 @@
 
 mod applies;
 mod edits;
+mod full;
 mod lost;
 mod properties;
 mod refusals;
@@ -19,6 +20,8 @@ use crate::model::{
     App, AppId, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase, Readiness,
     Reason, Run, Verb, WallTime,
 };
+
+pub(super) use full::full_apps;
 
 /// What a case does to an app.
 pub(super) type Alter = fn(&mut App);
@@ -206,7 +209,7 @@ impl World {
     fn follow(&mut self, app: &AppId) {
         let declared = &self.desired.projects[&app.project].apps[&app.name];
         for (_, instance) in self.live.instances.iter_mut().filter(|(id, _)| id.app == *app) {
-            if instance.spec.run == declared.spec.run {
+            if instance.spec.keeps_process(&declared.spec) {
                 instance.spec = Arc::clone(&declared.spec);
             }
         }
