@@ -1,6 +1,6 @@
 //! What is, next to what should be: list, details, projects.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use axum::extract::{RawQuery, State};
 
@@ -8,10 +8,10 @@ use super::Context;
 use super::answer::{self, Answer};
 use super::cron;
 use super::rows::{Scene, with_forgotten};
-use super::select::select;
-use crate::logs;
-use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName, Stream, Template};
+use super::select::{existing, select};
+use crate::model::{AppId, Declared, Desired, InstanceId, Live, LogPolicy, Project, ProjectName, Run, Stream};
 use crate::os;
+use crate::supervisor::log_path;
 use crate::wire::{
     BriefAnswer, DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Row,
     Selection,
@@ -26,7 +26,11 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
     let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
-    let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
+    let pairs = if is_everything {
+        scene.everything()
+    } else {
+        scene.selected(&existing(select(&desired, &selection)?, &desired, &live)?)
+    };
     let warnings = context.warnings.take();
     let used = context.usage.of(&live, &context.reader);
     if query.flag("brief") {
@@ -46,13 +50,17 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
     let used = context.usage.of(&live, &context.reader);
     let mut apps: Vec<DescribedApp> = Vec::new();
-    for target in select(&desired, &selection)? {
+    for target in existing(select(&desired, &selection)?, &desired, &live)? {
         let Some(declared) = scene.declared(&target.app) else { continue };
         let Some(project) = desired.projects.get(&target.app.project) else { continue };
         let pairs = scene.of_app(&target.app);
         let chosen = pairs.iter().filter(|pair| target.slot.is_none_or(|slot| pair.slot == Some(slot)));
         let instances: Vec<Row> = chosen.map(|pair| pair.row(now, &used)).collect();
-        let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
+        let logs = instances.iter().filter_map(|row| row.slot).filter_map(|slot| {
+            let instance = target.app.instance(slot);
+            let (policy, run) = writing(&desired, &live, &instance)?;
+            Some(files(&context.logs_folder, &instance, policy, run))
+        });
         apps.push(DescribedApp {
             standing: declared.standing.clone(),
             // Of what is lost no number was ever set.
@@ -101,18 +109,19 @@ fn outdated(id: &AppId, declared: &Declared, live: &Live) -> Vec<u32> {
     old.map(|(instance, _)| instance.slot).collect()
 }
 
-/// Where one copy's output goes.
-pub(super) fn files(context: &Context, spec: &App, slot: u32) -> LogFiles {
-    if spec.logs.disable_logs {
-        return LogFiles { slot, stdout: None, stderr: None };
-    }
-    let path = |file: &Option<Template>, stream| match file {
-        Some(file) => PathBuf::from(file.fill(slot, spec.run.port)),
-        None => logs::default_path(&context.logs_folder, &spec.project, &spec.name, slot, stream),
-    };
-    LogFiles {
-        slot,
-        stdout: Some(path(&spec.logs.out_file, Stream::Stdout)),
-        stderr: Some(path(&spec.logs.error_file, Stream::Stderr)),
-    }
+/// By what the output of a copy is written: the policy that is declared, and the port that its process was started with.
+pub(super) fn writing<'a>(
+    desired: &'a Desired,
+    live: &'a Live,
+    instance: &InstanceId,
+) -> Option<(&'a LogPolicy, &'a Run)> {
+    let declared = || desired.projects.get(&instance.app.project)?.apps.get(&instance.app.name);
+    let (declared, live) = (declared().map(|app| &*app.spec), live.instances.get(instance).map(|live| &*live.spec));
+    Some((&declared.or(live)?.logs, &live.or(declared)?.run))
+}
+
+/// Where the output of one copy goes.
+pub(super) fn files(folder: &Path, instance: &InstanceId, policy: &LogPolicy, run: &Run) -> LogFiles {
+    let path = |stream| (!policy.disable_logs).then(|| log_path(folder, instance, stream, policy, run));
+    LogFiles { slot: instance.slot, stdout: path(Stream::Stdout), stderr: path(Stream::Stderr) }
 }
