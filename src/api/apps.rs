@@ -7,9 +7,9 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer};
 use super::cron;
-use super::rows::{Scene, with_forgotten};
+use super::rows::{Pair, Scene, with_forgotten};
 use super::select::{existing, select};
-use crate::model::{AppId, Declared, Desired, InstanceId, Live, LogPolicy, Project, ProjectName, Run, Stream};
+use crate::model::{AppId, Cause, Declared, Desired, InstanceId, Live, LogPolicy, Project, ProjectName, Run, Stream};
 use crate::os;
 use crate::supervisor::log_path;
 use crate::wire::{
@@ -24,7 +24,7 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall: os::wall() };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything {
         scene.everything()
@@ -34,10 +34,10 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let warnings = context.warnings.take();
     let used = context.usage.of(&live, &context.reader);
     if query.flag("brief") {
-        let apps = pairs.iter().map(|pair| pair.brief(now, &used)).collect();
+        let apps = pairs.iter().map(|pair| pair.brief(&scene, &used)).collect();
         return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
     }
-    let apps = pairs.iter().map(|pair| pair.row(now, &used)).collect();
+    let apps = pairs.iter().map(|pair| pair.row(&scene, None, &used)).collect();
     Ok(answer::json(&ListAnswer { format: FORMAT, now, apps, warnings }))
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall: os::wall() };
     let used = context.usage.of(&live, &context.reader);
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in existing(select(&desired, &selection)?, &desired, &live)? {
@@ -55,7 +55,8 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
         let Some(project) = desired.projects.get(&target.app.project) else { continue };
         let pairs = scene.of_app(&target.app);
         let chosen = pairs.iter().filter(|pair| target.slot.is_none_or(|slot| pair.slot == Some(slot)));
-        let instances: Vec<Row> = chosen.map(|pair| pair.row(now, &used)).collect();
+        let chosen: Vec<_> = chosen.map(|pair| (pair, why_started(&context, &target.app, pair))).collect();
+        let instances: Vec<Row> = chosen.iter().map(|(pair, cause)| pair.row(&scene, cause.as_ref(), &used)).collect();
         let logs = instances.iter().filter_map(|row| row.slot).filter_map(|slot| {
             let instance = target.app.instance(slot);
             let (policy, run) = writing(&desired, &live, &instance)?;
@@ -107,6 +108,11 @@ fn outdated(id: &AppId, declared: &Declared, live: &Live) -> Vec<u32> {
     let of_app = live.instances.iter().filter(|(instance, _)| instance.app == *id);
     let old = of_app.filter(|(_, live)| live.phase.is_alive() && live.spec.run != declared.spec.run);
     old.map(|(instance, _)| instance.slot).collect()
+}
+
+fn why_started(context: &Context, app: &AppId, pair: &Pair<'_>) -> Option<Cause> {
+    let instance = app.instance(pair.slot?);
+    context.events.why_started(&if pair.is_successor { instance.successor() } else { instance })
 }
 
 /// By what the output of a copy is written: the policy that is declared, and the port that its process was started with.

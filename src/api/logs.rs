@@ -61,7 +61,8 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let targets = existing(select(&desired, &query.selection)?, &desired, &live)?;
     let (waiting, due) = (Waiting::default(), Due::default());
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let (now, wall) = (os::now(), os::wall());
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall };
     let (mut sources, mut paths_seen) = (Vec::new(), BTreeSet::new());
     for pair in scene.selected(&targets) {
         let Some(slot) = pair.slot else { continue };
