@@ -1,17 +1,17 @@
 //! What is, next to what should be: list, details, projects.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
 use super::cron;
-use super::rows::{Scene, with_forgotten};
-use super::select::select;
-use crate::logs;
-use crate::model::{App, AppId, Declared, InstanceId, Live, Project, ProjectName, Stream, Template};
+use super::rows::{Pair, Scene, with_forgotten};
+use super::select::{existing, select};
+use crate::model::{AppId, Cause, Declared, Desired, InstanceId, Live, LogPolicy, Project, ProjectName, Run, Stream};
 use crate::os;
+use crate::supervisor::log_path;
 use crate::wire::{
     BriefAnswer, DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Row,
     Selection,
@@ -24,16 +24,20 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall: os::wall() };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
-    let pairs = if is_everything { scene.everything() } else { scene.selected(&select(&desired, &selection)?) };
+    let pairs = if is_everything {
+        scene.everything()
+    } else {
+        scene.selected(&existing(select(&desired, &selection)?, &desired, &live)?)
+    };
     let warnings = context.warnings.take();
     let used = context.usage.of(&live, &context.reader);
     if query.flag("brief") {
-        let apps = pairs.iter().map(|pair| pair.brief(now, &used)).collect();
+        let apps = pairs.iter().map(|pair| pair.brief(&scene, &used)).collect();
         return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
     }
-    let apps = pairs.iter().map(|pair| pair.row(now, &used)).collect();
+    let apps = pairs.iter().map(|pair| pair.row(&scene, None, &used)).collect();
     Ok(answer::json(&ListAnswer { format: FORMAT, now, apps, warnings }))
 }
 
@@ -43,16 +47,21 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall: os::wall() };
     let used = context.usage.of(&live, &context.reader);
     let mut apps: Vec<DescribedApp> = Vec::new();
-    for target in select(&desired, &selection)? {
+    for target in existing(select(&desired, &selection)?, &desired, &live)? {
         let Some(declared) = scene.declared(&target.app) else { continue };
         let Some(project) = desired.projects.get(&target.app.project) else { continue };
         let pairs = scene.of_app(&target.app);
         let chosen = pairs.iter().filter(|pair| target.slot.is_none_or(|slot| pair.slot == Some(slot)));
-        let instances: Vec<Row> = chosen.map(|pair| pair.row(now, &used)).collect();
-        let logs = instances.iter().filter_map(|row| row.slot).map(|slot| files(&context, &declared.spec, slot));
+        let chosen: Vec<_> = chosen.map(|pair| (pair, why_started(&context, &target.app, pair))).collect();
+        let instances: Vec<Row> = chosen.iter().map(|(pair, cause)| pair.row(&scene, cause.as_ref(), &used)).collect();
+        let logs = instances.iter().filter_map(|row| row.slot).filter_map(|slot| {
+            let instance = target.app.instance(slot);
+            let (policy, run) = writing(&desired, &live, &instance)?;
+            Some(files(&context.logs_folder, &instance, policy, run))
+        });
         apps.push(DescribedApp {
             standing: declared.standing.clone(),
             // Of what is lost no number was ever set.
@@ -101,18 +110,24 @@ fn outdated(id: &AppId, declared: &Declared, live: &Live) -> Vec<u32> {
     old.map(|(instance, _)| instance.slot).collect()
 }
 
-/// Where one copy's output goes.
-pub(super) fn files(context: &Context, spec: &App, slot: u32) -> LogFiles {
-    if spec.logs.disable_logs {
-        return LogFiles { slot, stdout: None, stderr: None };
-    }
-    let path = |file: &Option<Template>, stream| match file {
-        Some(file) => PathBuf::from(file.fill(slot, spec.run.port)),
-        None => logs::default_path(&context.logs_folder, &spec.project, &spec.name, slot, stream),
-    };
-    LogFiles {
-        slot,
-        stdout: Some(path(&spec.logs.out_file, Stream::Stdout)),
-        stderr: Some(path(&spec.logs.error_file, Stream::Stderr)),
-    }
+fn why_started(context: &Context, app: &AppId, pair: &Pair<'_>) -> Option<Cause> {
+    let instance = app.instance(pair.slot?);
+    context.events.why_started(&if pair.is_successor { instance.successor() } else { instance })
+}
+
+/// By what the output of a copy is written: the policy that is declared, and the port that its process was started with.
+pub(super) fn writing<'a>(
+    desired: &'a Desired,
+    live: &'a Live,
+    instance: &InstanceId,
+) -> Option<(&'a LogPolicy, &'a Run)> {
+    let declared = || desired.projects.get(&instance.app.project)?.apps.get(&instance.app.name);
+    let (declared, live) = (declared().map(|app| &*app.spec), live.instances.get(instance).map(|live| &*live.spec));
+    Some((&declared.or(live)?.logs, &live.or(declared)?.run))
+}
+
+/// Where the output of one copy goes.
+pub(super) fn files(folder: &Path, instance: &InstanceId, policy: &LogPolicy, run: &Run) -> LogFiles {
+    let path = |stream| (!policy.disable_logs).then(|| log_path(folder, instance, stream, policy, run));
+    LogFiles { slot: instance.slot, stdout: path(Stream::Stdout), stderr: path(Stream::Stderr) }
 }

@@ -25,11 +25,11 @@ pub(super) async fn schedules(State(context): State<Context>, RawQuery(query): R
     ids.sort();
     ids.dedup();
     let (waiting, due) = (context.reconciler.waiting(), due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now: os::now(), wall: now };
     let schedule = |id: &AppId| {
         let declared = scene.declared(id)?;
         declared.spec.schedule.cron_restart.as_ref()?;
-        let first = scene.of_app(id).first().map(|pair| pair.row(os::now(), &UsedBy::default()));
+        let first = scene.of_app(id).first().map(|pair| pair.row(&scene, None, &UsedBy::default()));
         let next = if desired.is_shut_down { Vec::new() } else { upcoming(declared, now, count) };
         Some(row(id, declared, &live, first.as_ref(), next))
     };
@@ -47,7 +47,7 @@ fn row(id: &AppId, declared: &Declared, live: &Live, first: Option<&Row>, next: 
         pattern: policy.cron_restart.clone().unwrap_or_default(),
         zone: policy.cron_timezone.clone().unwrap_or_else(local_zone_name),
         overlap: policy.cron_overlap,
-        status: first.map(|row| row.status.clone()).unwrap_or_default(),
+        status: first.map(|row| row.status.word.as_str().to_owned()).unwrap_or_default(),
         is_shut_down: first.is_some_and(|row| row.is_shut_down),
         standing: (declared.standing != Standing::Up).then(|| declared.standing.clone()),
         next,

@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 
 use super::Context;
 use super::answer::{self, Answer};
-use super::select::select;
+use super::select::{existing, select};
 use crate::model::{App, Environment, ExecContext, Failure, InstanceId, masked_value};
 use crate::os;
 use crate::supervisor::exec_context;
@@ -15,7 +15,8 @@ use crate::wire::{EnvironmentAnswer, FORMAT, Problem, ProblemCode, Query, Select
 pub(super) async fn environment(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let desired = context.reconciler.desired().await?;
-    let targets = select(&desired, &Selection::from_query(&query)?)?;
+    let live = context.supervisor.live().await;
+    let targets = existing(select(&desired, &Selection::from_query(&query)?)?, &desired, &live)?;
     let [target] = targets.as_slice() else {
         return Err(Problem::new(ProblemCode::Ambiguous, "the environment belongs to one app")
             .details(targets.iter().map(|target| target.app.to_string()).collect())
@@ -26,7 +27,6 @@ pub(super) async fn environment(State(context): State<Context>, RawQuery(query):
     let Some(declared) = project.and_then(|project| project.apps.get(&target.app.name)) else {
         return Err(Problem::new(ProblemCode::NoSuchApp, format!("there is no app `{}`", target.app)).into());
     };
-    let live = context.supervisor.live().await;
     let running = live.instances.get(&instance).filter(|live| live.phase.is_alive());
     let spec = running.map_or(&declared.spec, |live| &live.spec);
     let context = context_of(&context, spec, &declared.base, &instance).map_err(unsettled)?;

@@ -1,7 +1,6 @@
 //! Lines of output: those that are there, and those that come.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
@@ -9,12 +8,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Context;
 use super::answer::{self, Answer, Failed};
-use super::apps::files;
+use super::apps::{files, writing};
 use super::rows::{Due, Scene, with_forgotten};
-use super::select::select;
+use super::select::{existing, select};
 use super::stream::Outlet;
 use crate::logs::{self, Follower, Line, Location, LogQuery, Reading, Source};
-use crate::model::{App, AppId, Desired, InstanceId, Live, Stream, WallTime};
+use crate::model::{AppId, Stream, WallTime};
 use crate::os;
 use crate::reconciler::Waiting;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
@@ -60,32 +59,27 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
 async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Failed> {
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
-    let targets = select(&desired, &query.selection)?;
+    let targets = existing(select(&desired, &query.selection)?, &desired, &live)?;
     let (waiting, due) = (Waiting::default(), Due::default());
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due };
+    let (now, wall) = (os::now(), os::wall());
+    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall };
     let (mut sources, mut paths_seen) = (Vec::new(), BTreeSet::new());
     for pair in scene.selected(&targets) {
         let Some(slot) = pair.slot else { continue };
         let instance = AppId::new(pair.project.clone(), pair.app.clone()).instance(slot);
-        let Some(spec) = spec_of(&desired, &live, &instance) else { continue };
-        let paths = files(context, &spec, slot);
+        let Some((policy, run)) = writing(&desired, &live, &instance) else { continue };
+        let paths = files(&context.logs_folder, &instance, policy, run);
         for (stream, path) in [(Stream::Stdout, paths.stdout), (Stream::Stderr, paths.stderr)] {
             let is_wanted = query.stream.is_none_or(|wanted| wanted == stream);
             if let Some(path) = path.filter(|_| is_wanted && sources.len() < SOURCES_MAX)
                 && paths_seen.insert(path.clone())
             {
-                let location = Location::of(path, stream, &spec.logs, &spec.run);
+                let location = Location::of(path, stream, policy, run);
                 sources.push(Source { instance: instance.clone(), stream, location });
             }
         }
     }
     Ok(sources)
-}
-
-/// What the process was started with, else what it would be started with.
-fn spec_of(desired: &Desired, live: &Live, instance: &InstanceId) -> Option<Arc<App>> {
-    let declared = || desired.projects.get(&instance.app.project)?.apps.get(&instance.app.name);
-    live.instances.get(instance).map(|live| &live.spec).or_else(|| declared().map(|app| &app.spec)).cloned()
 }
 
 /// One `pm logs -f`.

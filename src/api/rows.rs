@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppId, AppName, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
+    App, AppId, AppName, Cause, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
     Readiness, Run, Standing, Target, Template, WaitsFor, WallTime, masked, masked_words,
 };
 use crate::plan;
 use crate::reconciler::Waiting;
+use crate::rules::{self, Facts};
 use crate::sensors::Used;
 use crate::wire::{BriefRow, HookRow, Row};
 
@@ -38,6 +39,8 @@ pub(super) struct Scene<'a> {
     pub live: &'a Live,
     pub waiting: &'a Waiting,
     pub due: &'a Due,
+    pub now: Moment,
+    pub wall: WallTime,
 }
 
 /// What main processes use, with everything below them.
@@ -53,7 +56,7 @@ pub(super) struct Pair<'a> {
     pub app: &'a AppName,
     pub slot: Option<u32>,
     /// It is to take the slot over from the one that has it.
-    is_successor: bool,
+    pub is_successor: bool,
     declared: Option<&'a Declared>,
     live: Option<&'a LiveInstance>,
     waits_for: Option<&'a WaitsFor>,
@@ -166,7 +169,8 @@ impl<'a> Pair<'a> {
     }
 
     /// Everything about it.
-    pub(super) fn row(self, now: Moment, used: &UsedBy) -> Row {
+    pub(super) fn row(self, scene: &Scene<'a>, started: Option<&'a Cause>, used: &UsedBy) -> Row {
+        let now = scene.now;
         let usage = self.usage(used);
         let id = AppId::new(self.project.clone(), self.app.clone());
         let phase = self.live.map_or(Phase::Stopped, |live| live.phase.clone());
@@ -174,7 +178,7 @@ impl<'a> Pair<'a> {
             Phase::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => Some(deadline.since(now)),
             _ => None,
         };
-        let (uptime_ms, next_start_ms) = times(&phase, now);
+        let uptime_ms = uptime(&phase, now);
         let started_at: Option<WallTime> = self.live.filter(|live| live.phase.is_alive()).and_then(|live| live.started);
         let namespace = self.declared.map_or_else(|| self.spec(), |declared| Some(&*declared.spec));
         Row {
@@ -188,8 +192,7 @@ impl<'a> Pair<'a> {
             slot: self.slot,
             is_successor: self.is_successor,
             namespace: namespace.map(|spec| spec.namespace.clone()).unwrap_or_default(),
-            status: if self.waits_for.is_some() || self.is_between_runs() { "waiting" } else { phase.word() }
-                .to_owned(),
+            status: rules::status(&Facts { started, ..self.facts(scene) }),
             pid: phase.pid(),
             phase,
             is_spec_lost: self.is_spec_lost(),
@@ -200,9 +203,6 @@ impl<'a> Pair<'a> {
             generation: self.live.map_or(0, |live| live.generation),
             restarts: self.live.map_or(0, |live| live.restarts),
             force_kills: self.live.map_or(0, |live| live.force_kills),
-            next_start_ms,
-            waits_for: self.waits_for.cloned(),
-            waits_ms: self.waits_ms(now),
             ready_within_ms,
             says: self.live.and_then(|live| live.status.clone()),
             hook: self.hook(now),
@@ -216,30 +216,20 @@ impl<'a> Pair<'a> {
     }
 
     /// What a table shows of it.
-    pub(super) fn brief(self, now: Moment, used: &UsedBy) -> BriefRow<'a> {
+    pub(super) fn brief(self, scene: &Scene<'a>, used: &UsedBy) -> BriefRow<'a> {
+        let now = scene.now;
         let usage = self.usage(used);
         let phase = self.live.map_or(&Phase::Stopped, |live| &live.phase);
-        let (uptime_ms, next_start_ms) = times(phase, now);
+        let (facts, uptime_ms) = (self.facts(scene), uptime(phase, now));
         BriefRow {
             project: self.project.as_str().into(),
             app: self.app.as_str().into(),
             slot: self.slot,
             is_successor: self.is_successor,
-            phase: (!matches!(phase, Phase::Running { readiness: Readiness::Ready, .. })).then(|| phase.clone()),
-            is_spec_lost: self.is_spec_lost(),
-            is_unreachable: self.live.is_some_and(|live| live.is_unreachable),
-            standing: self.standing(),
+            status: (!facts.is_plain()).then(|| rules::status(&facts)),
             pid: phase.pid(),
             uptime_ms,
             restarts: self.live.map_or(0, |live| live.restarts),
-            next_start_ms,
-            waits_for: self.waits_for.cloned(),
-            waits_ms: self.waits_ms(now),
-            says: self.live.and_then(|live| live.status.as_deref()).map(Cow::Borrowed),
-            hook: self.hook(now),
-            is_shut_down: self.is_shut_down,
-            next_due: self.next_due,
-            is_between_runs: self.is_between_runs(),
             memory_bytes: usage.map(|usage| usage.memory),
             cpu_percent: usage.map(|usage| usage.cpu_percent),
             script: self.program(),
@@ -250,21 +240,30 @@ impl<'a> Pair<'a> {
         used.get(&self.live?.phase.pid()?)
     }
 
-    /// A timed task whose time has not come.
-    fn is_between_runs(self) -> bool {
-        let is_at_rest = self.live.is_none_or(|live| matches!(live.phase, Phase::Stopped | Phase::Done { .. }));
-        let is_timed =
-            |declared: &Declared| declared.spec.is_timed_task() && self.slot.is_some_and(|slot| declared.may_run(slot));
-        is_at_rest && !self.is_shut_down && self.declared.is_some_and(is_timed)
-    }
-
     fn hook(self, now: Moment) -> Option<HookRow> {
         let hook = self.live?.hook?;
         Some(HookRow { hook: hook.hook, runs_ms: now.since(hook.since), limit_ms: hook.limit })
     }
 
-    fn waits_ms(self, now: Moment) -> Option<Millis> {
-        self.waits_for.map(|waits_for| now.since(waits_for.since))
+    fn facts(self, scene: &Scene<'a>) -> Facts<'a> {
+        let project = scene.desired.projects.get(self.project);
+        let instance = self.slot.map(|slot| AppId::new(self.project.clone(), self.app.clone()).instance(slot));
+        let is_absent = self.live.is_none();
+        let refused = instance.filter(|_| is_absent).and_then(|instance| scene.live.refused.get(&instance));
+        Facts {
+            project,
+            declared: self.declared,
+            slot: self.slot,
+            live: self.live,
+            all: scene.live,
+            waits_for: self.waits_for,
+            next_due: self.next_due,
+            is_shut_down: self.is_shut_down,
+            refused: refused.map(|(_, failure)| failure),
+            started: None,
+            now: scene.now,
+            wall: scene.wall,
+        }
     }
 
     fn standing(self) -> Option<Standing> {
@@ -294,11 +293,9 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Uptime; time until the next start.
-fn times(phase: &Phase, now: Moment) -> (Option<Millis>, Option<Millis>) {
+fn uptime(phase: &Phase, now: Moment) -> Option<Millis> {
     match phase {
-        Phase::Running { since, .. } => (Some(now.since(*since)), None),
-        Phase::Backoff { until, .. } => (None, Some(until.since(now))),
-        _ => (None, None),
+        Phase::Running { since, .. } => Some(now.since(*since)),
+        _ => None,
     }
 }

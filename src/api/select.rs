@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::model::{AppId, AppName, Desired, Project, ProjectName, Target};
+use crate::model::{AppId, AppName, Desired, Live, Project, ProjectName, Target};
 use crate::wire::{Problem, ProblemCode, Scope, Selection};
 
 /// Candidates named in an error.
@@ -32,6 +32,28 @@ pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Tar
         }
     }
     Ok(targets)
+}
+
+/// What is asked about has to exist: slots that are declared, or of which something lives.
+///
+/// # Errors
+/// A slot that is neither.
+pub(super) fn existing(targets: Vec<Target>, desired: &Desired, live: &Live) -> Result<Vec<Target>, Problem> {
+    let missing = targets.iter().find_map(|target| {
+        let slot = target.slot?;
+        let project = desired.projects.get(&target.app.project)?;
+        let declared = project.apps.get(&target.app.name).filter(|declared| slot >= declared.instances())?;
+        let instance = target.app.instance(slot);
+        let is_alive = [instance.clone(), instance.successor()].iter().any(|id| live.instances.contains_key(id));
+        (!is_alive).then_some((&target.app.name, slot, declared))
+    });
+    match missing {
+        Some((name, slot, declared)) => {
+            let message = format!("`{name}` has no slot {slot}");
+            Err(Problem::new(ProblemCode::Usage, message).hint(declared.slots_text()))
+        }
+        None => Ok(targets),
+    }
 }
 
 /// The projects that a bare name means first: `--project`, else those of the caller's folder or the nearest above.

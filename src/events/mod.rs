@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 
-use crate::model::{AppName, Event, Fact, Failure, InstanceId, ProjectName, Subject, WallTime};
+use crate::model::{AppName, Cause, Event, Fact, Failure, InstanceId, ProjectName, Subject, WallTime};
 use crate::os;
 
 mod journal;
@@ -47,6 +47,8 @@ struct Recent {
     starts: HashMap<InstanceId, u32>,
     /// Why each instance that was given up was given up.
     given_up: HashMap<InstanceId, Failure>,
+    /// Why the newest process of each instance was started.
+    causes: HashMap<InstanceId, Cause>,
     /// Before this, `exits` knows nothing.
     exits_begin: WallTime,
 }
@@ -89,6 +91,7 @@ impl Events {
             exits: HashMap::new(),
             starts: HashMap::new(),
             given_up: HashMap::new(),
+            causes: HashMap::new(),
             exits_begin,
         };
         for event in &tail {
@@ -130,6 +133,12 @@ impl Events {
     pub fn why_given_up(&self, instance: &InstanceId) -> Option<Failure> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.given_up.get(instance).cloned()
+    }
+
+    /// Why the newest process of an instance was started; `None` if that lies too far back to know.
+    pub fn why_started(&self, instance: &InstanceId) -> Option<Cause> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.causes.get(instance).cloned()
     }
 
     /// Everything from now on. A lagging receiver is told how many events it missed.
@@ -186,8 +195,9 @@ impl Recent {
             (Subject::Instance(id), Fact::Exited { generation, .. }) => {
                 self.exits.insert(id.clone(), *generation);
             }
-            (Subject::Instance(id), Fact::Started { generation, .. }) => {
+            (Subject::Instance(id), Fact::Started { generation, cause, .. }) => {
                 self.starts.insert(id.clone(), *generation);
+                self.causes.insert(id.clone(), cause.clone());
                 self.given_up.remove(id);
             }
             (Subject::Instance(id), Fact::GaveUp { failure }) => {
@@ -203,12 +213,16 @@ impl Recent {
                 if let Some(failure) = self.given_up.remove(from) {
                     self.given_up.insert(id.clone(), failure);
                 }
+                if let Some(cause) = self.causes.remove(from) {
+                    self.causes.insert(id.clone(), cause);
+                }
             }
             // A later instance of that name counts from one again.
             (Subject::Instance(id), Fact::Deleted) => {
                 self.exits.remove(id);
                 self.starts.remove(id);
                 self.given_up.remove(id);
+                self.causes.remove(id);
             }
             _ => {}
         }

@@ -183,6 +183,15 @@ impl Declared {
         self.scaled.or(self.spec.instances).unwrap_or(1)
     }
 
+    /// Its slots in words, for who names one that does not exist.
+    pub fn slots_text(&self) -> String {
+        match self.instances() {
+            0 => "it has no instances".to_owned(),
+            1 => "its only slot is 0".to_owned(),
+            count => format!("its slots are 0 to {}", count - 1),
+        }
+    }
+
     /// The restart counter that a process in `slot` must have been started under.
     pub fn epoch_of(&self, slot: u32) -> u64 {
         self.slot_epochs.get(&slot).copied().unwrap_or(0).max(self.epoch)

@@ -32,6 +32,7 @@ mod quantity;
 mod readiness;
 mod rollout;
 mod secret;
+mod status;
 mod triggers;
 mod update;
 mod verb;
@@ -65,6 +66,7 @@ pub use rollout::{Rollout, RolloutWill};
 pub use secret::{
     HIDDEN, Secrets, ShownApp, is_secret, is_secret_name, mask_field, masked, masked_value, masked_words, merged_ranges,
 };
+pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Why};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
 pub use verb::{Verb, VerbKind};

@@ -48,8 +48,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             continue;
         }
         if let Some(slot) = slot.filter(|slot| *slot >= declared.instances()) {
-            let hint = format!("its slots are 0 to {}", declared.instances().saturating_sub(1));
-            return Err(usage(format!("`{name}` has no slot {slot}"), Some(hint)));
+            return Err(usage(format!("`{name}` has no slot {slot}"), Some(declared.slots_text())));
         }
         match (request.edit, slot) {
             (Edit::Start | Edit::Restart, _) if is_held(declared) => {

@@ -1,6 +1,6 @@
 //! Whether what an app depends on has come to be.
 
-use crate::model::{Condition, Declared, LiveInstance, Phase, Readiness, Standing};
+use crate::model::{AppName, Condition, Declared, LiveInstance, Phase, Project, Readiness, Standing};
 
 /// How a condition stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +35,50 @@ pub fn dependency<'a>(
         }
     }
     worst
+}
+
+/// How deep chains of dependencies are looked into; the reader refuses cycles.
+const CHAIN_MAX: u32 = 64;
+
+/// Whether an app will come to a condition by itself: one that has not been started yet never does if its spec failed, or
+/// if something that it depends on never comes.
+pub fn coming<'a>(
+    app: &AppName,
+    condition: Condition,
+    project: &Project,
+    live: &impl Fn(&AppName, u32) -> Option<&'a LiveInstance>,
+) -> Standpoint {
+    chain(app, condition, project, live, CHAIN_MAX)
+}
+
+fn chain<'a>(
+    app: &AppName,
+    condition: Condition,
+    project: &Project,
+    live: &impl Fn(&AppName, u32) -> Option<&'a LiveInstance>,
+    depth: u32,
+) -> Standpoint {
+    let declared = project.apps.get(app);
+    let standpoint = dependency(condition, declared, |slot| live(app, slot));
+    let (Standpoint::NotYet(_), Some(declared)) = (&standpoint, declared) else { return standpoint };
+    if declared.is_leaving {
+        return Standpoint::Never("an apply removes it".to_owned());
+    }
+    let rejected = project.updates.get(app).and_then(|update| update.rejected.as_ref());
+    if let Some(rejected) = rejected.filter(|rejected| rejected.digest == declared.digest) {
+        return Standpoint::Never(rejected.why.clone());
+    }
+    let is_down = |slot| live(app, slot).is_none_or(|live| live.phase == Phase::Stopped);
+    if depth == 0 || !(0..declared.instances()).any(is_down) {
+        return standpoint;
+    }
+    for (further, condition) in &declared.spec.depends_on {
+        if let Standpoint::Never(why) = chain(further, *condition, project, live, depth - 1) {
+            let word = condition.word();
+            return Standpoint::Never(format!("{further}, which it depends on, is not {word}: {why}"));
+        }
+    }
+    standpoint
 }
 
 fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> Standpoint {

@@ -18,11 +18,12 @@ mod probing;
 mod program;
 pub mod rotation;
 mod start_mark;
+mod status;
 mod watch;
 
 pub use backoff::{Verdict, after_exit, after_trouble};
 pub use cron::{Cron, CronError, Ring, Timer};
-pub use dependency::{Standpoint, dependency};
+pub use dependency::{Standpoint, coming, dependency};
 pub use descriptors::DescriptorShares;
 pub use environment::{Place, environment};
 pub use exec_size::{TooLong, exec_size};
@@ -33,4 +34,5 @@ pub use ownership::{FoundStart, Owner, Parent, ProcessFacts, RowFacts, owners, s
 pub use probing::{next_in_interval, next_try, offset_in_interval};
 pub use program::{Argv, argv};
 pub use start_mark::StartMark;
+pub use status::{Facts, status};
 pub use watch::{Burst, OwnFiles, WatchRoot, WatchRules};

@@ -41,7 +41,7 @@ pub use listeners::Listeners;
 pub use outputs::Outputs;
 pub use recover::Recovered;
 pub use spawn::SpawnFailure;
-pub use world::{Specs, World, log_location};
+pub use world::{Specs, World, log_location, log_path};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.
 const REQUESTS_MAX: usize = 1024;

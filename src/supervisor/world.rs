@@ -1,6 +1,6 @@
 //! What the supervisor works with: the table, the anchor, the pump, the bus.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::listeners::Listeners;
@@ -107,17 +107,21 @@ impl World {
     }
 }
 
-/// The file of one output of one instance.
+/// The file of one output of one instance, as it is written and read.
 pub fn log_location(home: &Home, id: &InstanceId, stream: Stream, policy: &LogPolicy, run: &Run) -> Location {
+    Location::of(log_path(&home.logs, id, stream, policy, run), stream, policy, run)
+}
+
+/// The path of that file: the one place that knows it. What is open in it depends on the slot and its port.
+pub fn log_path(folder: &Path, id: &InstanceId, stream: Stream, policy: &LogPolicy, run: &Run) -> PathBuf {
     let named = match stream {
         Stream::Stdout => &policy.out_file,
         Stream::Stderr => &policy.error_file,
     };
-    let path = match named {
-        Some(path) => PathBuf::from(path.fill(id.slot, None)),
-        None => logs::default_path(&home.logs, &id.app.project, &id.app.name, id.slot, stream),
-    };
-    Location::of(path, stream, policy, run)
+    match named {
+        Some(path) => PathBuf::from(path.fill(id.slot, run.port)),
+        None => logs::default_path(folder, &id.app.project, &id.app.name, id.slot, stream),
+    }
 }
 
 /// Where specs and base environments of living processes are found by their digest.

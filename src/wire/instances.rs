@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Standing, WaitsFor, WallTime,
+    AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Standing, Status, WallTime,
 };
 
 /// The answer of `GET /v1/list`.
@@ -40,9 +40,9 @@ pub struct Row {
     /// The app's namespace.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// `running`, `stopped`, `backoff`, …; `waiting`: a task that waits for its time
-    pub status: String,
-    /// The same with its data.
+    /// How it stands: the word, why, and what comes next.
+    pub status: Status,
+    /// What its process does.
     pub phase: Phase,
     /// It runs what nobody knows: the state that held its spec was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -66,15 +66,6 @@ pub struct Row {
     /// Processes that did not end in time and were killed.
     #[serde(default)]
     pub force_kills: u32,
-    /// Time until the next start, while it backs off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_start_ms: Option<Millis>,
-    /// What its start waits for; the status is `waiting` then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waits_for: Option<WaitsFor>,
-    /// For how long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waits_ms: Option<Millis>,
     /// Time until it has failed, while it is not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_within_ms: Option<Millis>,
@@ -142,18 +133,9 @@ pub struct BriefRow<'a> {
     /// It is to take the slot over from the one that has it, in a rolling update.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_successor: bool,
-    /// It runs, and the state that held its spec was lost.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_spec_lost: bool,
-    /// It runs, and nobody can connect to one of its sockets.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_unreachable: bool,
-    /// What it does, unless it simply runs: then it has a `pid` and no phase.
+    /// How it stands, unless it simply runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<Phase>,
-    /// What should be, if that is not simply "up".
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
+    pub status: Option<Status>,
     /// The main process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
@@ -163,30 +145,6 @@ pub struct BriefRow<'a> {
     /// Restarts that nobody asked for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
-    /// Time until the next start, while it backs off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_start_ms: Option<Millis>,
-    /// What its start waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waits_for: Option<WaitsFor>,
-    /// For how long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waits_ms: Option<Millis>,
-    /// What the process says about itself.
-    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
-    pub says: Option<Cow<'a, str>>,
-    /// The hook that its start or its stop waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hook: Option<HookRow>,
-    /// It should run, and does not since `pm shutdown`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_shut_down: bool,
-    /// The next time of its schedule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_due: Option<WallTime>,
-    /// A timed task whose time has not come.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_between_runs: bool,
     /// Memory of its tree, where that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<Bytes>,

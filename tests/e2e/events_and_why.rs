@@ -49,3 +49,26 @@ fn an_app_is_not_told_what_happens_to_others() {
     let deleted = sandbox.pm(&["delete", "all"]).ok();
     assert!(!deleted.stdout.contains(" new"), "{deleted}");
 }
+
+#[test]
+fn why_names_the_failed_task_that_a_start_depends_on() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"migrate\"\nkind = \"task\"\nautorestart = false\ncommand = 'sh -c \"exit 7\"'\n\
+         [[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\ndepends_on = { migrate = \"completed\" }\n",
+    );
+    sandbox.pm(&["apply"]).code(6);
+    sandbox.pm(&["why", "web"]).ok().says(&["because it depends on migrate", "exit code 7"]);
+    let why = sandbox.pm(&["why", "web", "--json"]).ok().json()["why"][0].clone();
+    assert_eq!((&why["status"]["word"], &why["status"]["severity"]), (&"stopped".into(), &"error".into()), "{why}");
+    assert_eq!(why["status"]["because"][0]["app"], "migrate", "{why}");
+    assert!(why["because"][0].as_str().is_some_and(|text| text.contains("exit code 7")), "{why}");
+}
+
+#[test]
+fn why_says_who_had_a_process_started() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
+    sandbox.pm(&["why", "api"]).ok().says(&["because its process was started (apply by", "generation 1"]);
+    sandbox.kill_daemon();
+    sandbox.pm(&["why", "api"]).ok().says(&["because its process was started (apply by", "generation 1"]);
+}

@@ -95,12 +95,18 @@ fn a_timeout_is_7_and_the_work_goes_on() {
 #[test]
 fn a_failure_is_the_same_as_data_and_in_words() {
     let sandbox = Sandbox::applied(FILE);
+    sandbox.pm(&["exec", "api/7", "--", "true"]).code(64).says(&["`api` has no slot 7"]);
     for (args, code) in [
         (&["cron", "next", "api"][..], 1),
         (&["rollout", "pause", "apii"], 1),
         (&["rollout", "pause"], 64),
         (&["apply", "--no-such-flag"], 64),
         (&["reload", "api/7"], 64),
+        (&["env", "api/7"], 64),
+        (&["list", "api/7"], 64),
+        (&["describe", "api/7"], 64),
+        (&["why", "api/7"], 64),
+        (&["logs", "api/7"], 64),
     ] {
         sandbox.pm(args).code(code);
         let told = sandbox.pm(&[args, &["--json"]].concat()).code(code).json();

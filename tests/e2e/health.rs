@@ -92,7 +92,7 @@ fn with_action_none_trouble_is_only_shown_until_it_is_over() {
     let pid = sandbox.pid("calm/0");
     sandbox.file("bad", "");
     let told = |fact: &str| sandbox.events_of("calm").iter().any(|event| event.fact == fact);
-    wait_until("it is shown", SOON, || sandbox.pm(&["list"]).ok().stdout.contains("unhealthy, "));
+    wait_until("it is shown", SOON, || sandbox.pm(&["list"]).ok().stdout.contains("unhealthy: "));
     sandbox.pm(&["why", "calm"]).ok().says(&["its health probe failed"]);
     std::fs::remove_file(sandbox.path("bad")).unwrap();
     wait_until("it is over", SOON, || told("healthy"));

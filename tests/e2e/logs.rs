@@ -1,6 +1,6 @@
 //! What an app prints is kept, byte for byte.
 
-use crate::support::{SOON, Sandbox, fixture, wait_until};
+use crate::support::{SOON, Sandbox, fixture, free_port, wait_until};
 
 fn file(script: &str) -> String {
     format!("[[apps]]\nname = \"api\"\nscript = {:?}\n", fixture(script))
@@ -129,4 +129,27 @@ fn a_log_that_cannot_be_written_is_an_event_that_says_what_to_do_and_harms_nothi
     assert_eq!(sandbox.instance("api/0").unwrap().phase, "running");
     sandbox.pm(&["describe", "api"]).ok();
     assert_eq!(sandbox.read("in-the-way"), "a file");
+}
+
+#[test]
+fn a_log_file_is_named_after_the_port_of_its_copy() {
+    let sandbox = Sandbox::new();
+    let port = free_port();
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"api\"\ncommand = '''sh -c \"echo at $PORT; exec sleep 1000\"'''\nport = {port}\ninstances = 2\n\
+         out_file = \"logs/api-${{PORT}}.log\"\n"
+    ));
+    sandbox.pm(&["apply"]).ok();
+    for slot in [0, 1] {
+        let (port, other) = (port + slot, port + 1 - slot);
+        let path = sandbox.path(&format!("logs/api-{port}.log"));
+        let copy = format!("api/{slot}");
+        wait_until("the line is in its file", SOON, || std::fs::read(&path).is_ok_and(|text| !text.is_empty()));
+        assert!(!std::fs::read_to_string(&path).unwrap().contains(&other.to_string()));
+        sandbox.pm(&["logs", &copy]).ok().says(&[&format!("at {port}")]);
+        let logs = sandbox.pm(&["describe", &copy, "--json"]).ok().json()["apps"][0]["logs"].clone();
+        assert_eq!(logs[0]["stdout"], path.display().to_string(), "{logs}");
+    }
+    let mut names = std::fs::read_dir(sandbox.path("logs")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().contains('$')), "a file is named after no port");
 }

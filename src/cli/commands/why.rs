@@ -8,9 +8,9 @@ use serde::Serialize;
 use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::time::Clock;
-use crate::cli::output::{Paint, details, event, harmless, instances};
+use crate::cli::output::{Paint, event, harmless, status};
 use crate::cli::session::Session;
-use crate::model::{Event, Subject};
+use crate::model::{Event, Status, Subject};
 use crate::wire::{DescribedApp, EventsQuery, FORMAT, LogLine, LogsQuery, Row};
 
 /// Events that are looked at per app.
@@ -33,9 +33,26 @@ pub(in crate::cli) struct Why {
 #[derive(Serialize)]
 struct Document<'a> {
     format: u32,
+    why: Vec<Answer<'a>>,
     apps: &'a [DescribedApp],
     events: &'a [Event],
     last_lines: &'a [LogLine],
+}
+
+/// The answer for one copy: its status, and the same in sentences.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a str,
+    status: &'a Status,
+    because: Vec<String>,
+    next: String,
+}
+
+impl<'a> Answer<'a> {
+    fn of(row: &'a Row) -> Self {
+        let status = &row.status;
+        Self { id: &row.id, status, because: status::causes(status), next: status::next(status) }
+    }
 }
 
 impl Verb for Why {
@@ -55,12 +72,19 @@ impl Verb for Why {
         let lines = LogsQuery { selection, lines: Some(LINES_SHOWN), ..LogsQuery::default() };
         let last_lines = client.logs(&lines)?.lines;
         if self.json.json {
-            session.screen.json(&Document { format: FORMAT, apps: &apps, events: &events, last_lines: &last_lines })?;
+            let why = apps.iter().flat_map(|app| &app.instances).map(Answer::of).collect();
+            session.screen.json(&Document {
+                format: FORMAT,
+                why,
+                apps: &apps,
+                events: &events,
+                last_lines: &last_lines,
+            })?;
             return Ok(Code::Ok);
         }
         let clock = Clock::local();
-        for (app, row) in apps.iter().flat_map(|app| app.instances.iter().map(move |row| (app, row))) {
-            let told = Told { app, row, events: &events, clock: &clock, paint: session.screen.paint() };
+        for row in apps.iter().flat_map(|app| &app.instances) {
+            let told = Told { row, events: &events, clock: &clock, paint: session.screen.paint() };
             session.screen.data(told.text().as_bytes());
         }
         last(session, &last_lines);
@@ -70,7 +94,6 @@ impl Verb for Why {
 
 /// The story of one copy.
 struct Told<'a> {
-    app: &'a DescribedApp,
     row: &'a Row,
     events: &'a [Event],
     clock: &'a Clock,
@@ -79,12 +102,12 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn text(&self) -> String {
-        let (status, _) = instances::status(self.row);
-        let mut text = format!("{}: {status}\n", self.paint.strong(&self.row.id));
-        for cause in details::causes(self.app, self.row) {
+        let label = status::label(&self.row.status);
+        let mut text = format!("{}: {label}\n", self.paint.strong(&self.row.id));
+        for cause in status::causes(&self.row.status) {
             let _ = writeln!(text, "  because {cause}");
         }
-        let _ = writeln!(text, "  next: {}", details::next(self.app, self.row));
+        let _ = writeln!(text, "  next: {}", status::next(&self.row.status));
         let about: Vec<&Event> = self.events.iter().filter(|event| self.is_about(event)).collect();
         for event in &about[about.len().saturating_sub(EVENTS_SHOWN)..] {
             let time = self.paint.faint(&self.clock.text(event.at));

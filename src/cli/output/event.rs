@@ -99,7 +99,8 @@ fn aftermath(is_reverted: bool, is_stuck: bool) -> &'static str {
     }
 }
 
-fn because(cause: &Cause) -> String {
+/// Why something was done: `apply by alice, generation 3`.
+pub(super) fn because(cause: &Cause) -> String {
     match cause {
         Cause::Apply { by, generation } => format!("apply by {}, generation {generation}", by.name),
         Cause::Command { by, verb } => format!("{verb} by {}", by.name),

@@ -2,12 +2,18 @@
 
 use std::borrow::Cow;
 
-use crate::model::{Millis, Phase, Readiness, Standing, WallTime};
-use crate::wire::{BriefRow, HookRow, Row, WaitsFor};
+use crate::wire::{BriefRow, Row};
 
-use super::gate::harmless;
-use super::time::Clock;
+use super::status::{label, line, tone};
+use super::table::wrap;
 use super::{Paint, Table, Tone};
+
+/// Sentences below one table.
+const SENTENCES_MAX: usize = 12;
+/// Columns that cells keep in a narrow terminal, where they need as many.
+const SCRIPT_MIN: usize = 10;
+const APP_MIN: usize = 16;
+const STATUS_MIN: usize = 12;
 
 /// All rows as a table.
 pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<usize>) -> String {
@@ -24,30 +30,14 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
     heading.push("script");
     let mut table = Table::new(&heading);
     for row in rows {
-        table.row().cell(match row.slot {
-            Some(slot) => Cow::Owned(format!("{}/{slot}{}", row.app, if row.is_successor { "+" } else { "" })),
-            None => Cow::Borrowed(&*row.app),
-        });
+        table.row().cell(name_of(&row.app, row.slot, row.is_successor));
         if is_many_projects {
             table.cell(&*row.project);
         }
-        let state = State {
-            slot: row.slot,
-            phase: row.phase.as_ref(),
-            is_spec_lost: row.is_spec_lost,
-            is_unreachable: row.is_unreachable,
-            next_start: row.next_start_ms,
-            standing: row.standing.as_ref(),
-            waits_for: row.waits_for.as_ref(),
-            waits: row.waits_ms,
-            says: row.says.as_deref(),
-            hook: row.hook,
-            is_shut_down: row.is_shut_down,
-            next_due: row.next_due,
-            is_between_runs: row.is_between_runs,
+        match &row.status {
+            Some(status) => table.toned(label(status), tone(status)),
+            None => table.toned("running", Tone::Good),
         };
-        let (status, tone) = state.words();
-        table.toned(status, tone);
         table.cell(or_dash(row.pid));
         table.cell(or_dash(row.uptime_ms));
         table.toned(row.restarts.to_string(), if row.restarts > 0 { Tone::Warn } else { Tone::Plain });
@@ -55,130 +45,43 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
             table.cell(or_dash(row.cpu_percent.map(|percent| format!("{percent:.1}%"))));
             table.cell(or_dash(row.memory_bytes));
         }
-        table.toned(&*row.script, Tone::Faint);
+        table.path(&*row.script, Tone::Faint);
     }
-    table.render(paint, width)
+    let lines = sentences(rows, is_many_projects, width);
+    table.narrowed(&[("script", SCRIPT_MIN), ("app", APP_MIN), ("project", APP_MIN), ("status", STATUS_MIN)]);
+    table.render(paint, width) + &lines
+}
+
+/// What the words of the table do not say, below it: one sentence for each copy, cut between words.
+fn sentences(rows: &[BriefRow<'_>], with_project: bool, width: Option<usize>) -> String {
+    let mut text = String::new();
+    let told = rows.iter().filter_map(|row| Some((row, line(row.status.as_ref()?)?)));
+    for (at, (row, line)) in told.enumerate() {
+        if at == SENTENCES_MAX {
+            text.push_str("more of them: `pm why APP`\n");
+            break;
+        }
+        let project = if with_project { format!("{}:", row.project) } else { String::new() };
+        let name = name_of(&row.app, row.slot, row.is_successor);
+        if at == 0 {
+            text.push('\n');
+        }
+        wrap(&mut text, &format!("{project}{name} {line}"), width);
+    }
+    text
 }
 
 /// `api/0`.
-pub(in crate::cli) fn name(row: &Row) -> String {
-    match row.slot {
-        Some(slot) => format!("{}/{slot}{}", row.app, if row.is_successor { "+" } else { "" }),
-        None => row.app.to_string(),
-    }
+pub(in crate::cli) fn name(row: &Row) -> Cow<'_, str> {
+    name_of(row.app.as_str(), row.slot, row.is_successor)
 }
 
-/// The word for the state, with what is most worth knowing about it.
-pub(in crate::cli) fn status(row: &Row) -> (Cow<'static, str>, Tone) {
-    let state = State {
-        slot: row.slot,
-        phase: Some(&row.phase),
-        is_spec_lost: row.is_spec_lost,
-        is_unreachable: row.is_unreachable,
-        next_start: row.next_start_ms,
-        standing: row.standing.as_ref(),
-        waits_for: row.waits_for.as_ref(),
-        waits: row.waits_ms,
-        says: row.says.as_deref(),
-        hook: row.hook,
-        is_shut_down: row.is_shut_down,
-        next_due: row.next_due,
-        is_between_runs: row.status == "waiting" && row.waits_for.is_none(),
-    };
-    state.words()
-}
-
-/// What a status is made of.
-struct State<'a> {
-    slot: Option<u32>,
-    /// None: it simply runs.
-    phase: Option<&'a Phase>,
-    is_spec_lost: bool,
-    is_unreachable: bool,
-    next_start: Option<Millis>,
-    standing: Option<&'a Standing>,
-    waits_for: Option<&'a WaitsFor>,
-    waits: Option<Millis>,
-    says: Option<&'a str>,
-    hook: Option<HookRow>,
-    is_shut_down: bool,
-    next_due: Option<WallTime>,
-    /// A timed task whose time has not come.
-    is_between_runs: bool,
-}
-
-impl State<'_> {
-    fn words(&self) -> (Cow<'static, str>, Tone) {
-        match self.phase {
-            _ if self.slot.is_none() => ("no instances".into(), Tone::Faint),
-            _ if self.is_between_runs => (self.between_runs().into(), Tone::Faint),
-            None | Some(Phase::Running { .. }) if self.is_spec_lost => ("running, spec lost".into(), Tone::Warn),
-            None | Some(Phase::Running { readiness: Readiness::Ready, .. }) if self.is_unreachable => {
-                ("running, unreachable".into(), Tone::Warn)
-            }
-            Some(Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }) => {
-                (with("starting", self.said(last.as_deref()).as_deref()), Tone::Warn)
-            }
-            Some(Phase::Running { readiness: Readiness::Failing { last, failures }, .. }) => {
-                let said = self.said(Some(last)).unwrap_or_default();
-                (format!("unhealthy, {failures} in a row: {}", harmless(&said)).into(), Tone::Bad)
-            }
-            None | Some(Phase::Running { readiness: Readiness::Ready, .. }) => (with("running", self.says), Tone::Good),
-            Some(Phase::Starting) => (with("starting", self.hook_words().as_deref()), Tone::Warn),
-            Some(Phase::Stopping { .. }) => (with("stopping", self.hook_words().as_deref()), Tone::Warn),
-            Some(Phase::Backoff { attempt, .. }) => {
-                let next = self.next_start.unwrap_or_default();
-                (format!("backoff, try {} in {next}", attempt.saturating_add(1)).into(), Tone::Warn)
-            }
-            Some(Phase::Errored { failure }) => {
-                let again = self.next_due.map(|due| format!("; again at {}", Clock::local().second(due)));
-                (format!("errored: {failure}{}", again.unwrap_or_default()).into(), Tone::Bad)
-            }
-            Some(Phase::Done { exit }) if self.is_shut_down => (format!("done, {exit}; shut down").into(), Tone::Faint),
-            Some(Phase::Done { exit }) => (format!("done, {exit}").into(), Tone::Good),
-            Some(Phase::Stopped) => self.words_at_rest(),
-        }
+/// `api/0`; `api/0+` takes the slot over.
+fn name_of(app: &str, slot: Option<u32>, is_successor: bool) -> Cow<'_, str> {
+    match slot {
+        Some(slot) => format!("{app}/{slot}{}", if is_successor { "+" } else { "" }).into(),
+        None => app.into(),
     }
-
-    /// What a probe found, and what the process says of itself: `has not said READY=1 yet (says: loading 1/8)`.
-    fn said<'t>(&'t self, found: Option<&'t str>) -> Option<Cow<'t, str>> {
-        match (found, self.says) {
-            (Some(found), Some(says)) => Some(format!("{found} (says: {says})").into()),
-            (found, says) => found.or(says).map(Cow::Borrowed),
-        }
-    }
-
-    /// `hook pre_stop runs, 3s of at most 30s`.
-    fn hook_words(&self) -> Option<String> {
-        let HookRow { hook, runs_ms, limit_ms } = self.hook?;
-        Some(format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.word()))
-    }
-
-    fn between_runs(&self) -> String {
-        match self.next_due {
-            Some(due) => format!("waiting until {}", Clock::local().second(due)),
-            None => "waiting".to_owned(),
-        }
-    }
-
-    fn words_at_rest(&self) -> (Cow<'static, str>, Tone) {
-        match (self.waits_for, self.standing) {
-            // `waits 12s for db to be ready: connection refused`
-            (Some(WaitsFor { app, condition, why, .. }), _) => {
-                let since = self.waits.unwrap_or_default();
-                let text = format!("waits {since} for {app} to be {}: {}", condition.word(), harmless(why));
-                (text.into(), Tone::Warn)
-            }
-            (None, Some(Standing::Stopped { is_held: true, .. })) => ("stopped, held".into(), Tone::Faint),
-            (None, _) if self.is_shut_down => ("stopped, shut down".into(), Tone::Faint),
-            (None, Some(Standing::Parked)) => ("stopped, no autostart".into(), Tone::Faint),
-            (None, _) => ("stopped".into(), Tone::Faint),
-        }
-    }
-}
-
-fn with(word: &'static str, more: Option<&str>) -> Cow<'static, str> {
-    more.map_or(Cow::Borrowed(word), |more| format!("{word}: {}", harmless(more)).into())
 }
 
 fn or_dash<T: ToString>(value: Option<T>) -> Cow<'static, str> {
@@ -188,125 +91,110 @@ fn or_dash<T: ToString>(value: Option<T>) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Condition, Exit, Failure, Hook, Moment, WallTime};
+    use crate::model::{Bytes, Condition, Exit, Failure, Hook, Millis, NextStep, Severity, Status, StatusWord, Why};
 
-    fn brief(app: &'static str, phase: Option<Phase>) -> BriefRow<'static> {
+    fn brief(app: &'static str) -> BriefRow<'static> {
         BriefRow {
             project: "shop".into(),
             app: app.into(),
             slot: Some(0),
             is_successor: false,
-            phase,
-            is_spec_lost: false,
-            is_unreachable: false,
-            standing: None,
+            status: None,
             pid: None,
             uptime_ms: None,
             restarts: 0,
-            next_start_ms: None,
-            waits_for: None,
-            waits_ms: None,
-            says: None,
-            hook: None,
-            is_shut_down: false,
-            next_due: None,
-            is_between_runs: false,
             memory_bytes: None,
             cpu_percent: None,
             script: "server.js".into(),
         }
     }
 
-    #[test]
-    fn the_list_says_what_each_instance_is_doing() {
-        let running = BriefRow { pid: Some(42), uptime_ms: Some(Millis(125_000)), restarts: 2, ..brief("api", None) };
-        let backoff = Phase::Backoff { until: Moment(0), delay: Millis(0), attempt: 3 };
-        let waiting = BriefRow { next_start_ms: Some(Millis(1500)), ..brief("b", Some(backoff)) };
-        let failure = Failure::Exited { exit: Exit::Code(3) };
-        let between_runs = BriefRow { is_between_runs: true, ..brief("f", Some(Phase::Stopped)) };
-        let held = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: true };
-        let rows = [
-            running,
-            waiting,
-            brief("c", Some(Phase::Errored { failure })),
-            BriefRow { standing: Some(held), ..brief("d", Some(Phase::Stopped)) },
-            BriefRow { slot: None, ..brief("e", Some(Phase::Stopped)) },
-            between_runs,
-        ];
-        let expected = "\
-app    status                                               pid  uptime  restarts  script
-api/0  running                                              42   2m 5s   2         server.js
-b/0    backoff, try 4 in 1.5s                               -    -       0         server.js
-c/0    errored: ended with exit code 3 and is not restarted  -    -       0         server.js
-d/0    stopped, held                                        -    -       0         server.js
-e      no instances                                         -    -       0         server.js
-f/0    waiting                                              -    -       0         server.js
-";
-        let text = table(&rows, Paint::default(), None);
-        let squeeze = |text: &str| {
-            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    fn status(word: StatusWord, count: Option<u32>, because: Vec<Why>, next: Vec<NextStep>) -> Status {
+        let severity = match word {
+            StatusWord::Errored | StatusWord::Unhealthy => Severity::Error,
+            _ => Severity::Pending,
         };
-        assert_eq!(squeeze(&text), squeeze(expected));
+        Status { word, count, severity, because, next, since: None }
+    }
+
+    fn rows() -> Vec<BriefRow<'static>> {
+        let exit = Exit::Code(3);
+        let failure = Failure::TooManyRestarts { starts: 3, exit, trouble: None };
+        let errored = status(StatusWord::Errored, Some(3), vec![Why::Failed { failure }], vec![NextStep::TryAgain]);
+        let unstable = Why::Unstable { starts: 4, delay_ms: Millis(1500) };
+        let start = vec![NextStep::StartIn { in_ms: Millis(1500) }];
+        let backoff = status(StatusWord::Backoff, Some(4), vec![unstable, Why::LastExit { exit }], start);
+        let held = Why::StoppedBy { by: "alice".into(), is_held: true };
+        let stopped = status(StatusWord::Stopped, None, vec![held], vec![NextStep::Unhold]);
+        let none = status(StatusWord::Stopped, None, vec![Why::NoInstances], vec![NextStep::Start]);
+        let usage = |row| BriefRow { memory_bytes: Some(Bytes(52 << 20)), cpu_percent: Some(1.5), ..row };
+        let running = BriefRow { pid: Some(4_194_304), uptime_ms: Some(Millis(125_000)), restarts: 2, ..brief("api") };
+        let long = BriefRow { script: "/srv/shop/current/packages/mailer/dist/server.js".into(), ..brief("mailer") };
+        vec![
+            usage(running),
+            BriefRow { status: Some(backoff), restarts: 8, ..brief("b") },
+            BriefRow { status: Some(errored), restarts: 2, ..brief("c") },
+            BriefRow { status: Some(stopped), ..brief("d") },
+            BriefRow { slot: None, status: Some(none), ..brief("e") },
+            usage(BriefRow { pid: Some(77), ..long }),
+        ]
+    }
+
+    #[test]
+    fn one_app_in_trouble_takes_nothing_from_the_others_at_80_columns() {
+        let expected = "\
+app       status         pid      uptime  restarts  cpu   memory  script
+api/0     running        4194304  2m 5s   2         1.5%  52M     server.js
+b/0       backoff 4×     -        -       8         -     -       server.js
+c/0       errored 3×     -        -       2         -     -       server.js
+d/0       stopped, held  -        -       0         -     -       server.js
+e         no instances   -        -       0         -     -       server.js
+mailer/0  running        77       -       0         1.5%  52M     …ist/server.js
+
+b/0 backoff: 4 unstable starts in a row; started again in 1.5s
+c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
+  exit code 3
+";
+        let text = table(&rows(), Paint::default(), Some(80));
+        assert_eq!(text, expected, "\n{text}");
+        let wide = table(&rows(), Paint::default(), Some(200));
+        assert!(wide.contains("/srv/shop/current/packages/mailer/dist/server.js"), "{wide}");
+        assert!(wide.contains("the last one ended with exit code 3\n"), "{wide}");
     }
 
     #[test]
     fn what_is_not_good_yet_says_why() {
-        let running = |readiness| Phase::Running { pid: 1, since: Moment(0), readiness };
-        let last = |text: &str| Some(text.to_owned());
-        let waits_for = WaitsFor {
+        let (last, text) = (Some("not yet".to_owned()), "loading 1/8".to_owned());
+        let hook = Why::Hook { hook: Hook::PreStart, runs_ms: Millis(12_000), limit_ms: Millis(30_000) };
+        let failing = |failures| Why::Unhealthy { failures, last: "HTTP 503".into() };
+        let waits_for = Why::WaitsFor {
             app: "db".parse().unwrap(),
             condition: Condition::Ready,
             why: "HTTP 503".into(),
-            since: Moment(0),
+            waits_ms: Millis(12_000),
         };
-        let waits_ms = Some(Millis(12_000));
-        for (row, expected) in [
-            (brief("a", Some(running(Readiness::Waiting { deadline: Moment(9), last: None }))), "starting"),
+        let next = || vec![NextStep::StartWhenMet];
+        for (word, because, expected) in [
+            (StatusWord::Starting, vec![Why::NotReady { last: None }], None),
+            (StatusWord::Starting, vec![Why::NotReady { last: last.clone() }], Some("starting: not yet")),
+            (StatusWord::Running, vec![Why::Says { text: text.clone() }], Some("running: loading 1/8")),
             (
-                brief("a", Some(running(Readiness::Waiting { deadline: Moment(9), last: last("connection refused") }))),
-                "starting: connection refused",
+                StatusWord::Starting,
+                vec![Why::NotReady { last }, Why::Says { text }],
+                Some("starting: not yet (says: loading 1/8)"),
             ),
-            (
-                brief("a", Some(running(Readiness::Failing { last: "HTTP 503".into(), failures: 2 }))),
-                "unhealthy, 2 in a row: HTTP 503",
-            ),
-            (BriefRow { says: Some("3 users".into()), ..brief("a", None) }, "running: 3 users"),
-            (
-                BriefRow {
-                    says: Some("loading 1/8".into()),
-                    ..brief("a", Some(running(Readiness::Waiting { deadline: Moment(9), last: last("not yet") })))
-                },
-                "starting: not yet (says: loading 1/8)",
-            ),
-            (
-                BriefRow {
-                    says: Some("busy".into()),
-                    ..brief("a", Some(running(Readiness::Failing { last: "HTTP 503".into(), failures: 2 })))
-                },
-                "unhealthy, 2 in a row: HTTP 503 (says: busy)",
-            ),
-            (
-                BriefRow {
-                    hook: Some(HookRow { hook: Hook::PreStart, runs_ms: Millis(12_000), limit_ms: Millis(30_000) }),
-                    ..brief("a", Some(Phase::Starting))
-                },
-                "starting: hook pre_start runs, 12s of at most 30s",
-            ),
-            (BriefRow { is_shut_down: true, ..brief("a", Some(Phase::Stopped)) }, "stopped, shut down"),
-            (
-                BriefRow { waits_for: Some(waits_for), waits_ms, ..brief("a", Some(Phase::Stopped)) },
-                "waits 12s for db to be ready: HTTP 503",
-            ),
+            (StatusWord::Unhealthy, vec![failing(2)], Some("unhealthy: 2 in a row: HTTP 503")),
+            (StatusWord::Starting, vec![hook], Some("starting: hook pre_start runs, 12s of at most 30s")),
+            (StatusWord::Waiting, vec![waits_for], Some("waiting: 12s for db to be ready: HTTP 503")),
         ] {
-            let text = table(&[row], Paint::default(), None);
-            assert!(text.contains(expected), "{text}");
+            assert_eq!(line(&status(word, None, because, next())).as_deref(), expected);
         }
     }
 
     #[test]
     fn the_project_is_shown_where_there_are_several() {
-        let other = BriefRow { project: "blog".into(), ..brief("api", None) };
-        assert!(table(&[other, brief("api", None)], Paint::default(), None).starts_with("app    project"));
-        assert!(!table(&[brief("api", None)], Paint::default(), None).contains("project"));
+        let other = BriefRow { project: "blog".into(), ..brief("api") };
+        assert!(table(&[other, brief("api")], Paint::default(), None).starts_with("app    project"));
+        assert!(!table(&[brief("api")], Paint::default(), None).contains("project"));
     }
 }

@@ -10,6 +10,7 @@ pub(super) mod plan;
 pub(super) mod progress;
 pub(super) mod schedules;
 mod screen;
+pub(super) mod status;
 mod table;
 pub(super) mod time;
 

@@ -23,6 +23,8 @@ struct Cell<'a> {
     text: Cow<'a, str>,
     columns: usize,
     tone: Tone,
+    /// Its end is what tells it from others: it is cut on the left.
+    is_path: bool,
 }
 
 impl<'a> Cell<'a> {
@@ -33,7 +35,7 @@ impl<'a> Cell<'a> {
         } else {
             text
         };
-        Self { columns: columns(&text), text, tone }
+        Self { columns: columns(&text), text, tone, is_path: false }
     }
 }
 
@@ -42,11 +44,13 @@ impl<'a> Cell<'a> {
 pub(in crate::cli) struct Table<'a> {
     heading: Vec<&'static str>,
     rows: Vec<Vec<Cell<'a>>>,
+    /// Columns that give way in a narrow terminal, the first ones first, down to so many columns.
+    narrowed: Vec<(&'static str, usize)>,
 }
 
 impl<'a> Table<'a> {
     pub(in crate::cli) fn new(heading: &[&'static str]) -> Self {
-        Self { heading: heading.to_vec(), rows: Vec::new() }
+        Self { heading: heading.to_vec(), rows: Vec::new(), narrowed: Vec::new() }
     }
 
     /// Begins a row.
@@ -68,6 +72,31 @@ impl<'a> Table<'a> {
         self
     }
 
+    /// Adds a cell that is cut on the left.
+    pub(in crate::cli) fn path(&mut self, text: impl Into<Cow<'a, str>>, tone: Tone) -> &mut Self {
+        if let Some(row) = self.rows.last_mut() {
+            row.push(Cell { is_path: true, ..Cell::new(text.into(), tone) });
+        }
+        self
+    }
+
+    /// Which columns give way in a narrow terminal, in this order, and how many columns they keep.
+    pub(in crate::cli) fn narrowed(&mut self, narrowed: &[(&'static str, usize)]) -> &mut Self {
+        self.narrowed = narrowed.to_vec();
+        self
+    }
+
+    fn narrow(&self, widths: &mut [usize], limit: usize) {
+        let gaps = 2 * widths.len().saturating_sub(1);
+        for (name, least) in &self.narrowed {
+            let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(limit);
+            let column = self.heading.iter().position(|heading| heading == name);
+            if let Some(width) = column.and_then(|column| widths.get_mut(column)) {
+                *width = (*width).min((*width).saturating_sub(excess).max(*least));
+            }
+        }
+    }
+
     /// The text; lines are cut at `width` columns.
     pub(in crate::cli) fn render(&self, paint: Paint, width: Option<usize>) -> String {
         let heading: Vec<Cell<'_>> =
@@ -78,6 +107,7 @@ impl<'a> Table<'a> {
                 *width = (*width).max(cell.columns);
             }
         }
+        self.narrow(&mut widths, width.unwrap_or(usize::MAX));
         let line_bytes = widths.iter().map(|width| width + 2).sum::<usize>();
         let mut text = String::with_capacity(line_bytes * (self.rows.len() + 1));
         for row in std::iter::once(&heading).chain(&self.rows) {
@@ -96,8 +126,12 @@ fn line(text: &mut String, row: &[Cell<'_>], widths: &[usize], paint: Paint, lim
         }
         text.push_str(&"  "[..gap]);
         used += gap;
-        let shown =
-            if cell.columns <= limit - used { Cow::Borrowed(&*cell.text) } else { cut(&cell.text, limit - used) };
+        let room = (limit - used).min(*width);
+        let shown = match cell.is_path {
+            _ if cell.columns <= room => Cow::Borrowed(&*cell.text),
+            true => cut_left(&cell.text, room),
+            false => cut(&cell.text, room),
+        };
         let shown_columns = if shown.len() == cell.text.len() { cell.columns } else { columns(&shown) };
         let is_last = at + 1 == row.len();
         let padding = if is_last { 0 } else { width.min(&(limit - used)).saturating_sub(shown_columns) };
@@ -138,6 +172,30 @@ pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
     }
     cut.push('…');
     Cow::Owned(cut)
+}
+
+/// At most `width` columns from the end of a text.
+fn cut_left(text: &str, width: usize) -> Cow<'_, str> {
+    let reversed: String = text.chars().rev().collect();
+    Cow::Owned(cut(&reversed, width).chars().rev().collect())
+}
+
+/// Adds a line, broken between words where it is too long; what follows is indented.
+pub(super) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
+    let (limit, mut used) = (width.unwrap_or(usize::MAX), 0);
+    for word in line.split(' ') {
+        let wide = columns(word);
+        if used > 0 && used + 1 + wide > limit {
+            text.push_str("\n  ");
+            used = 2;
+        } else if used > 0 {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += wide;
+    }
+    text.push('\n');
 }
 
 #[cfg(test)]

@@ -348,37 +348,9 @@ enum Dependencies {
     Never(String),
 }
 
-/// How deep chains of dependencies are looked into; the reader refuses cycles.
-const CHAIN_MAX: u32 = 64;
-
 fn standpoint(other: &AppName, condition: Condition, context: &Context) -> Standpoint {
-    of_chain(other, condition, context, CHAIN_MAX)
-}
-
-/// What has not been started yet will never be if its spec failed, or if something that it depends on will never come.
-fn of_chain(other: &AppName, condition: Condition, context: &Context, depth: u32) -> Standpoint {
-    let id = context.id(other);
-    let declared = context.declared(other);
-    let standpoint = rules::dependency(condition, declared, |slot| context.view.live.instances.get(&id.instance(slot)));
-    let (Standpoint::NotYet(_), Some(declared)) = (&standpoint, declared) else { return standpoint };
-    if declared.is_leaving {
-        return Standpoint::Never("an apply removes it".to_owned());
-    }
-    let rejected = context.update(other).and_then(|update| update.rejected.as_ref());
-    if let Some(rejected) = rejected.filter(|rejected| rejected.digest == declared.digest) {
-        return Standpoint::Never(rejected.why.clone());
-    }
-    let is_down = |slot| context.live(other, slot).is_none_or(|live| live.phase == Phase::Stopped);
-    if depth == 0 || !(0..declared.instances()).any(is_down) {
-        return standpoint;
-    }
-    for (further, condition) in &declared.spec.depends_on {
-        if let Standpoint::Never(why) = of_chain(further, *condition, context, depth - 1) {
-            let word = condition.word();
-            return Standpoint::Never(format!("{further}, which it depends on, is not {word}: {why}"));
-        }
-    }
-    standpoint
+    let Some(project) = context.stored() else { return rules::dependency(condition, None, |_| None) };
+    rules::coming(other, condition, project, &|app, slot| context.live(app, slot))
 }
 
 fn report(operation: &Operation, result: OperationResult, took: Millis) -> OperationReport {

@@ -29,7 +29,7 @@ impl InstanceView {
         Self {
             id: text("id").split_once(':').map(|(_, id)| id.to_owned()).unwrap_or_default(),
             project: text("project"),
-            phase: text("status"),
+            phase: row["status"]["word"].as_str().unwrap_or_else(|| panic!("no status in {row:#}")).to_owned(),
             pid: row["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()),
             restarts: row["restarts"].as_u64().unwrap_or_default(),
         }

@@ -1,0 +1,165 @@
+//! Tables: how each way to be stands in words.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::lifecycle::samples::app;
+use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Taken, Update};
+
+fn declared(change: impl FnOnce(&mut App)) -> Declared {
+    let mut spec = app();
+    change(&mut spec);
+    Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
+}
+
+fn live(phase: Phase) -> LiveInstance {
+    LiveInstance {
+        phase,
+        generation: 1,
+        restarts: 0,
+        unstable: 0,
+        force_kills: 0,
+        spec: Arc::new(app()),
+        epoch: 0,
+        started: Some(WallTime(77)),
+        last_exit: None,
+        trouble: None,
+        status: None,
+        hook: None,
+        taken: Taken::default(),
+        following: None,
+        is_unreachable: false,
+    }
+}
+
+fn running(readiness: Readiness) -> Phase {
+    Phase::Running { pid: 7, since: Moment(0), readiness }
+}
+
+fn facts<'a>(all: &'a Live, declared: Option<&'a Declared>, live: Option<&'a LiveInstance>) -> Facts<'a> {
+    Facts {
+        project: None,
+        declared,
+        slot: Some(0),
+        live,
+        all,
+        waits_for: None,
+        next_due: None,
+        is_shut_down: false,
+        refused: None,
+        started: None,
+        now: Moment(1000),
+        wall: WallTime(5000),
+    }
+}
+
+#[test]
+fn each_phase_has_its_word_number_severity_and_next_step() {
+    use {Severity as S, StatusWord as W};
+    let exit = Exit::Code(3);
+    let gave_up = Failure::TooManyRestarts { starts: 3, exit, trouble: None };
+    let cases = [
+        (running(Readiness::Ready), W::Running, None, S::Ok),
+        (running(Readiness::Waiting { deadline: Moment(9), last: None }), W::Starting, None, S::Pending),
+        (running(Readiness::Failing { last: "500".into(), failures: 2 }), W::Unhealthy, Some(2), S::Error),
+        (Phase::Starting, W::Starting, None, S::Pending),
+        (Phase::Stopping { pid: None, deadline: Moment(9) }, W::Stopping, None, S::Pending),
+        (Phase::Backoff { until: Moment(1900), delay: Millis(1000), attempt: 4 }, W::Backoff, Some(4), S::Warning),
+        (Phase::Errored { failure: gave_up }, W::Errored, Some(3), S::Error),
+        (Phase::Errored { failure: Failure::Exited { exit } }, W::Errored, None, S::Error),
+        (Phase::Done { exit: Exit::Code(0) }, W::Done, None, S::Ok),
+        (Phase::Stopped, W::Stopped, None, S::Idle),
+    ];
+    let (all, declared) = (Live::default(), declared(|_| {}));
+    for (phase, word, count, severity) in cases {
+        let live = live(phase);
+        let status = status(&facts(&all, Some(&declared), Some(&live)));
+        assert_eq!((status.word, status.count, status.severity), (word, count, severity), "{:?}", live.phase);
+        assert!(!status.because.is_empty() && !status.next.is_empty(), "{status:?}");
+    }
+}
+
+#[test]
+fn what_does_not_run_says_what_stands_against_it() {
+    let all = Live::default();
+    let standing = |standing| Declared { standing, ..declared(|_| {}) };
+    let stopped = |is_held| Standing::Stopped { by: "alice".into(), at: WallTime(9), is_held };
+    let waits = WaitsFor {
+        app: "db".parse().unwrap(),
+        condition: Condition::Ready,
+        why: "HTTP 503".into(),
+        since: Moment(400),
+    };
+    let timed = declared(|app| {
+        app.kind = Kind::Task;
+        app.schedule.cron_restart = Some("0 0 1 1 *".into());
+    });
+    let up = declared(|_| {});
+    let (held, parked) = (standing(stopped(true)), standing(Standing::Parked));
+    let slot = Declared { stopped_slots: [0].into(), ..up.clone() };
+    let leaving = Declared { is_leaving: true, ..up.clone() };
+    let failure = Failure::Aborted;
+    let base = facts(&all, Some(&up), None);
+    let cases = [
+        (Facts { declared: Some(&held), ..base }, "StoppedBy", "Unhold"),
+        (Facts { declared: Some(&parked), ..base }, "NoAutostart", "Start"),
+        (Facts { declared: Some(&slot), ..base }, "SlotStopped", "Start"),
+        (Facts { declared: Some(&leaving), ..base }, "Leaving", "Removal"),
+        (Facts { declared: None, ..base }, "Undeclared", "Removal"),
+        (Facts { slot: None, ..base }, "NoInstances", "Start"),
+        (Facts { is_shut_down: true, ..base }, "ShutDown", "Start"),
+        (Facts { waits_for: Some(&waits), ..base }, "WaitsFor", "StartWhenMet"),
+        (Facts { declared: Some(&timed), next_due: Some(WallTime(9)), ..base }, "NotDue", "Due"),
+        (Facts { refused: Some(&failure), ..base }, "Refused", "TryAgain"),
+        (base, "NotStarted", "Start"),
+    ];
+    for (facts, why, next) in cases {
+        let status = status(&facts);
+        assert!(format!("{:?}", status.because[0]).starts_with(why), "{why}: {status:?}");
+        assert!(format!("{:?}", status.next[0]).starts_with(next), "{next}: {status:?}");
+    }
+}
+
+#[test]
+fn a_start_that_cannot_come_names_what_failed_however_far_away() {
+    let (all, mut desired) = (Live::default(), Desired::default());
+    let named = |name: &str, needs: &[&str]| {
+        declared(|app| {
+            app.name = name.parse().unwrap();
+            app.depends_on = needs.iter().map(|other| (other.parse().unwrap(), Condition::Completed)).collect();
+        })
+    };
+    let (migrate, mid, web) = (named("migrate", &[]), named("mid", &["migrate"]), named("web", &["mid"]));
+    let project = desired.projects.entry("shop".parse().unwrap()).or_default();
+    let rejected = crate::model::Rejected { digest: migrate.digest, why: "migrate/0 ended with exit code 7".into() };
+    project.updates.insert("migrate".parse().unwrap(), Update { rejected: Some(rejected), ..Update::default() });
+    for app in [&migrate, &mid, &web] {
+        project.apps.insert(app.spec.name.clone(), app.clone());
+    }
+    let project = &*project;
+    let of = |declared| Facts { project: Some(project), ..facts(&all, Some(declared), None) };
+    let web = status(&of(&web));
+    assert_eq!(web.severity, Severity::Error);
+    assert!(
+        matches!(&web.because[0], Why::Blocked { app, why, .. } if app.as_str() == "mid" && why.contains("exit code 7")),
+        "{web:?}"
+    );
+    assert!(matches!(status(&of(&migrate)).because[0], Why::Rejected { .. }));
+}
+
+#[test]
+fn a_process_that_was_ended_for_its_memory_did_not_end_by_a_signal() {
+    let (all, declared) = (Live::default(), declared(|_| {}));
+    let failure = Failure::OverMemory { used: Bytes(3 << 20), limit: Bytes(1 << 20) };
+    let cause = Cause::OverMemory { used: Bytes(3 << 20), limit: Bytes(1 << 20) };
+    let again = LiveInstance {
+        restarts: 2,
+        last_exit: Some(Exit::Signal(15)),
+        trouble: Some(failure.clone()),
+        ..live(running(Readiness::Ready))
+    };
+    let status = status(&Facts { started: Some(&cause), ..facts(&all, Some(&declared), Some(&again)) });
+    let expected = [Why::Started { cause }, Why::Restarted { restarts: 2 }, Why::EndedFor { failure }];
+    assert_eq!(status.because, expected);
+    assert_eq!(status.since, Some(WallTime(77)));
+}
