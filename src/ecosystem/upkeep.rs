@@ -276,7 +276,8 @@ fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
     };
     let hint = match error {
         UrlError::Letter(letter) => {
-            let escaped: String = letter.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let bytes: Vec<String> = letter.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let escaped = bytes.concat();
             format!("in a path or a query it is written `{escaped}`")
         }
         UrlError::Percent => "a percent sign itself is written `%25`".to_owned(),

@@ -44,6 +44,9 @@ pub enum UrlError {
 
 impl<'a> ProbeUrl<'a> {
     /// Takes a URL apart that has no variables left.
+    ///
+    /// # Errors
+    /// It could not be asked.
     pub fn parse(text: &'a str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::NotHttp)?;
         let is_https = scheme.eq_ignore_ascii_case("https");
