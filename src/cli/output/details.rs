@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, Hook, Limits, Probe, RestartWhen, Standing};
+use crate::model::{App, Exit, Hook, Limits, Probe, RestartWhen, Standing};
 use crate::wire::DescribedApp;
 
 use super::gate::harmless;
