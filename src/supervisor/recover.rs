@@ -111,7 +111,8 @@ impl Loop {
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
         self.reconnect(&member, pipes, sessions);
-        let voices = Voices::recover(&self.world, row.index(), generation, &member.record.spec, pipes);
+        let about = (&member.id, &*member.record.spec);
+        let voices = Voices::recover(&self.world, row.index(), generation, about, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
