@@ -12,11 +12,11 @@ fn sayer(sandbox: &Sandbox, messages: &[&str]) -> String {
         r#"
 import os, socket, sys, threading
 name = os.environ["NOTIFY_SOCKET"]
-socket_ = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-socket_.connect("\0" + name[1:] if name[0] == "@" else name)
 for number, message in enumerate(sys.argv[1:], 1):
     while not os.path.exists(str(number)):
         threading.Event().wait(0.005)
+    socket_ = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    socket_.connect("\0" + name[1:] if name[0] == "@" else name)
     socket_.send(message.replace("|", "\n").encode())
 threading.Event().wait()
 "#,
