@@ -100,6 +100,7 @@ impl Loop {
     ) {
         recovered.instances += 1;
         let (row, generation) = (member.row, member.machine.generation);
+        self.note_sight(row);
         member.last_exit = row.exit().map(|(exit, _)| exit);
         self.tell_missed(&member);
         let given_up = self.world.events.why_given_up(&member.id);
