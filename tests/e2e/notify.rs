@@ -149,7 +149,7 @@ fn nobody_can_take_the_name_of_its_socket_first() {
         .flat_map(|row| (0..8).map(move |generation| format!("{row}.{generation}")))
         .map(|name| {
             let path = folder.join(name).display().to_string();
-            let name = path[path.len().saturating_sub(100)..].as_bytes();
+            let name = &path.as_bytes()[path.len().saturating_sub(100)..];
             UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap()
         })
         .collect();
