@@ -164,8 +164,12 @@ mod tests {
         let app: AppId = "shop:q".parse().unwrap();
         let about_q = Filter::About(vec![Target { app, slot: None }]);
         let whole = Filter::Project("shop".parse().unwrap());
-        let of =
-            |id: &str| event(Subject::Instance(id.parse::<InstanceId>().unwrap()), Fact::Stopped { left: Vec::new() });
+        let of = |id: &str| {
+            event(
+                Subject::Instance(id.parse::<InstanceId>().unwrap()),
+                Fact::Stopped { left: Vec::new(), is_unsure: false },
+            )
+        };
         for (told, is_of_q, is_of_project) in [
             (accepted(&["q"]), true, true),
             (accepted(&["svc"]), false, true),

@@ -43,6 +43,9 @@ impl Journal {
     /// went wrong.
     pub(super) fn open(folder: &Path) -> (Self, u64, Vec<Event>, Vec<String>) {
         let path = folder.join("events.jsonl");
+        if let Some(trouble) = not_a_file(&path) {
+            return (Self { path, queue: None, left_out: Arc::default() }, 1, Vec::new(), vec![trouble]);
+        }
         let mut troubles = Vec::new();
         let tail = tail(&path).unwrap_or_else(|error| {
             troubles.push(format!("cannot read the journal `{}`: {error}", path.display()));
@@ -91,6 +94,9 @@ impl Journal {
     /// The newest events that match, oldest first. Blocks on the disk; reads at most two files.
     pub(super) fn read(&self, limit: usize, matches: impl Fn(&Event) -> bool) -> Vec<Event> {
         let mut found = VecDeque::new();
+        if not_a_file(&self.path).is_some() {
+            return Vec::new();
+        }
         for path in [older(&self.path), self.path.clone()] {
             let Ok(file) = File::open(path) else { continue };
             for event in events(file) {
@@ -114,6 +120,13 @@ fn next_seq(last: Option<&Event>) -> u64 {
         Some(Event { seq, fact: Fact::DaemonStopping { .. }, .. }) => seq + 1,
         Some(Event { seq, .. }) => seq + 1 + QUEUE_EVENTS as u64,
     }
+}
+
+/// What is wrong if something else stands in the place of one of the files: opening a FIFO would wait for its other end.
+fn not_a_file(path: &Path) -> Option<String> {
+    let is_no_file = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| !found.is_file());
+    let wrong = [path.to_owned(), older(path)].into_iter().find(is_no_file)?;
+    Some(format!("the journal cannot be kept: `{}` is not a regular file", wrong.display()))
 }
 
 fn older(path: &Path) -> PathBuf {

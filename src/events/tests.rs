@@ -28,7 +28,7 @@ fn facts_are_numbered_and_heard_by_those_who_listen() {
     let (events, troubles) = Events::open(folder.path());
     assert_eq!(troubles, [""; 0]);
     let mut heard = events.subscribe();
-    events.tell(instance("api"), Fact::Stopped { left: Vec::new() });
+    events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
     events.tell(instance("web"), Fact::Deleted);
     assert_eq!((heard.try_recv().unwrap().seq, heard.try_recv().unwrap().fact.clone()), (1, Fact::Deleted));
     let api = EventQuery { app: Some(AppName::new("api").unwrap()), ..all() };
@@ -45,7 +45,7 @@ fn a_restarted_daemon_remembers_and_counts_on_even_behind_a_torn_line() {
     let stopping = || Fact::DaemonStopping { why: "restart".into() };
     on_a_runtime(async {
         let (events, _) = Events::open(folder.path());
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new() });
+        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
         events.tell(Subject::Daemon, stopping());
         events.flush().await;
     });
@@ -60,7 +60,7 @@ fn a_restarted_daemon_remembers_and_counts_on_even_behind_a_torn_line() {
     on_a_runtime(async {
         let (events, troubles) = Events::open(folder.path());
         assert_eq!(troubles, [""; 0]);
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new() });
+        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
         let history = events.history(all()).await;
         assert_eq!(history.len(), 4);
         assert!(history[3].seq > 4, "a number that a killed daemon may have told is not told again");
@@ -99,8 +99,8 @@ fn a_journal_that_cannot_be_written_stops_nobody_and_admits_its_gap_later() {
     let (events, troubles) = Events::open(&home);
     assert!(troubles.len() == 1 && troubles[0].contains("events.jsonl"), "{troubles:?}");
     on_a_runtime(async {
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new() });
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new() });
+        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
+        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
         events.flush().await;
         fs::create_dir(&home).unwrap();
         events.tell(instance("api"), Fact::Deleted);

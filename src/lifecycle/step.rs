@@ -248,7 +248,7 @@ impl Machine {
                 let was_down = matches!(self.state, State::Resting(Rest::Stopped));
                 self.state = State::Resting(Rest::Stopped);
                 if !was_down {
-                    effects.push(Effect::Tell(Fact::Stopped { left: Vec::new() }));
+                    effects.push(Effect::Tell(Fact::Stopped { left: Vec::new(), is_unsure: false }));
                 }
             }
             Then::Again(cause) => {

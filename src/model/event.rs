@@ -245,6 +245,9 @@ pub enum Fact {
         /// Of this home, and nobody can tell of which app.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left: Vec<LeftProcess>,
+        /// It ran under an anchor that died: what had left its tree by then cannot be told from anything else.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_unsure: bool,
     },
     /// Its process is good.
     Ready {

@@ -364,6 +364,8 @@ pub enum SpawnStage {
     User,
     /// Making or opening the pipes for its output.
     Output,
+    /// Opening its notify socket or its message channel.
+    Voices,
     /// Listening at an address for it.
     Listen,
     /// A free row in the process table.
@@ -392,6 +394,7 @@ impl SpawnStage {
             Self::Find => "find",
             Self::User => "look up user",
             Self::Output => "open the output of",
+            Self::Voices => "open the notify socket or the message channel of",
             Self::Listen => "listen at",
             Self::Row => "find a free row for",
             Self::Clone => "create a process for",

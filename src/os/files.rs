@@ -100,12 +100,20 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file for appending; makes it (with `mode`) if there is none.
+/// Opens a regular file for appending; makes it (with `mode`) if there is none. Never waits.
 ///
 /// # Errors
-/// As `open(2)`.
+/// `InvalidInput`: it is something else. As `open(2)`.
 pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(mode).open(path)
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().append(true).create(true).mode(mode).custom_flags(flags).open(path);
+    // `ENXIO`: a FIFO that nobody reads.
+    let file = file.map_err(|error| if error.raw_os_error() == Some(libc::ENXIO) { no_file() } else { error })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
+}
+
+fn no_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 /// As [`open_append`]; a file longer than `bytes_max` is first cut down to its last half.

@@ -64,10 +64,10 @@ pub use linux::{
     next_dead_child, oom_kills, open_channel, open_files_max, open_leftovers, open_notify_socket, open_null,
     output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode,
     pipe_of_process, place, proc_stat, process_name, processes_of_home, reap, reap_exit, receive_packet, rehearse,
-    say_on_channel, send_packet, sessions, set_child_oom_score, set_child_open_files, signal_child, socket_holder,
-    socket_inode, sockets_at_path, spawn, start_ticks, take_from_channel, take_on, take_seats, tell_service_manager,
-    ticks_now, tree_holds, trees, unknown_children, variables_of, wait_for_children, wait_readable, wait_writable,
-    watch_limit,
+    reopen_notify_socket, say_on_channel, send_packet, sessions, set_child_oom_score, set_child_open_files,
+    signal_child, socket_holder, socket_inode, sockets_at_path, spawn, start_ticks, take_from_channel, take_on,
+    take_seats, tell_service_manager, ticks_now, tree_holds, trees, unknown_children, variables_of, wait_for_children,
+    wait_readable, wait_writable, watch_limit,
 };
 pub use listen::{
     Listening, is_listening, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,

@@ -90,6 +90,9 @@ impl Reports {
 impl Loop {
     /// What a stop could not end, since it may be of another app.
     pub(super) async fn tell_left(&mut self, job: JobId, app: AppName) {
+        if self.is_leaving {
+            return; // the daemon ends it as it leaves, and says so if it cannot
+        }
         let Some(project) = self.reports.watched_project(job) else { return };
         let id = AppId::new(project, app.clone());
         let of_app = self.live.instances.range(id.instance(0)..=id.instance(u32::MAX)).map(|(id, _)| id.clone());

@@ -114,11 +114,17 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
 
 /// The whole file; `None` if there is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match must_be_file(path).and_then(|()| fs::read(path)) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Nobody but us puts anything into the folder, so what is a file now is one when it is opened; opening a FIFO would wait
+/// for whoever never comes.
+fn must_be_file(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
 /// Opens the current file and cuts off what stands behind the good bytes.

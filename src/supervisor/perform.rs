@@ -195,7 +195,10 @@ impl Loop {
         let Some(member) = self.roster.get(row) else { return };
         let fact = match fact {
             // Only the last look knows.
-            Fact::Stopped { .. } => Fact::Stopped { left: self.unclear.get(&row).cloned().unwrap_or_default() },
+            Fact::Stopped { .. } => Fact::Stopped {
+                left: self.unclear.get(&row).cloned().unwrap_or_default(),
+                is_unsure: self.has_lost_sight(row),
+            },
             fact => fact,
         };
         if let (Fact::Deleted, Some(left)) = (&fact, self.unclear.get(&row)) {
@@ -211,6 +214,7 @@ impl Loop {
     fn forget(&mut self, row: u32) {
         self.leftovers.remove(&row);
         self.unclear.remove(&row);
+        self.out_of_sight.remove(&row);
         let Some(member) = self.roster.remove(row) else { return };
         if self.hooks.is_busy(row) {
             // It may open the pipes of this row at any moment: nobody else may have the row so long.

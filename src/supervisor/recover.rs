@@ -100,6 +100,7 @@ impl Loop {
     ) {
         recovered.instances += 1;
         let (row, generation) = (member.row, member.machine.generation);
+        self.note_sight(row);
         member.last_exit = row.exit().map(|(exit, _)| exit);
         self.tell_missed(&member);
         let given_up = self.world.events.why_given_up(&member.id);
@@ -111,7 +112,8 @@ impl Loop {
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
         self.reconnect(&member, pipes, sessions);
-        let voices = Voices::recover(&self.world, row.index(), generation, &member.record.spec, pipes);
+        let about = (&member.id, &*member.record.spec);
+        let voices = Voices::recover(&self.world, row.index(), generation, about, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {

@@ -36,6 +36,8 @@ pub(super) struct Loop {
     pub(super) unharvested: BTreeMap<u32, Option<SpawnFailure>>,
     /// Rows whose process is the child of an anchor that died.
     pub(super) orphans: BTreeSet<u32>,
+    /// Rows whose earlier processes ran under an anchor that died.
+    pub(super) out_of_sight: BTreeSet<u32>,
     /// Orphans that ended and were not reaped yet: when their exit status is given up.
     pub(super) unreaped: BTreeMap<u32, Moment>,
     /// Rows whose trees are to be looked at, in one sweep for all.
@@ -96,6 +98,7 @@ impl Loop {
             inputs: InputWatch::new()?,
             unharvested: BTreeMap::new(),
             orphans: BTreeSet::new(),
+            out_of_sight: BTreeSet::new(),
             unreaped: BTreeMap::new(),
             sweeps: BTreeSet::new(),
             unmirrored: BTreeSet::new(),
@@ -447,6 +450,7 @@ impl Loop {
 
     fn anchor_gone(&mut self) {
         self.anchor_gone.send_replace(true);
+        self.out_of_sight.extend(self.roster.iter().map(|(row, _)| row));
         let message = "the anchor process is gone; a new one takes over, apps are not touched".to_owned();
         self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
         self.harvest();

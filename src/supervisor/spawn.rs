@@ -85,7 +85,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
     let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
     let handover = handover.map_err(|why| not_listening(&why))?;
     let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
-        .map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
+        .map_err(|error| failed(SpawnStage::Voices, &job.id.to_string(), &error))?;
     context.env.extend(handover.variables);
     let plan = ExecPlan {
         handed: handover.descriptors,
@@ -185,6 +185,7 @@ fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
         SpawnStage::Find
         | SpawnStage::User
         | SpawnStage::Output
+        | SpawnStage::Voices
         | SpawnStage::Row
         | SpawnStage::Listen
         | SpawnStage::Clone

@@ -136,6 +136,22 @@ impl Loop {
         self.is_anchor_gone() || rows.iter().any(is_older)
     }
 
+    /// Whether a process of this row may live that nobody can find: when an anchor dies, whoever inherits its children has
+    /// others, too.
+    pub(super) fn has_lost_sight(&self, row: u32) -> bool {
+        self.out_of_sight.contains(&row) || self.is_lineage_broken(&BTreeSet::from([row]))
+    }
+
+    /// Of a row that an earlier daemon has left. After the unclean end of an anchor its earlier processes may have run
+    /// under that one.
+    pub(super) fn note_sight(&mut self, row: Row) {
+        let has_earlier = row.generation() > 1;
+        let is_older = row.started().0 < self.world.table.anchor_born();
+        if is_older || has_earlier && self.world.table.is_heir() {
+            self.out_of_sight.insert(row.index());
+        }
+    }
+
     /// What an anchor that died has left to others, as far as it carries our mark, lives in the session of one of these
     /// rows or writes into its output.
     fn orphans(&self, rows: &BTreeSet<u32>) -> Vec<(Seen, Parent)> {

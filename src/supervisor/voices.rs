@@ -12,7 +12,7 @@ use super::World;
 use super::run::{Loop, token};
 use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY};
 use crate::lifecycle::Input;
-use crate::model::{App, Fact, Health, Millis, Probe, Ready, Subject};
+use crate::model::{App, Fact, Health, InstanceId, Millis, Probe, Ready, Subject};
 use crate::os;
 use crate::rules::{self, CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification};
 
@@ -20,6 +20,8 @@ use crate::rules::{self, CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification};
 const MESSAGES_MAX: usize = 64;
 /// Far more than one message holds.
 const STATUS_BYTES_MAX: u64 = 64 << 10;
+/// Longer than an abstract name can be.
+const NAME_BYTES_MAX: u64 = 256;
 /// Marks the tokens of channels; rows are far below it.
 const CHANNEL_BIT: u64 = 1 << 63;
 
@@ -73,7 +75,7 @@ impl Voices {
         if uses_notify(spec) {
             // Of a process of another boot that had our numbers.
             let _ = os::remove_if_there(&status_path(world, row, generation));
-            let (socket, name) = notify_socket(world, row, generation, spec)?;
+            let (socket, name) = new_notify_socket(world, row, generation, spec)?;
             world.anchor.hold(key, HELD_NOTIFY, socket.as_fd())?;
             voices.notify = Some(socket);
             handover.variables.push(("NOTIFY_SOCKET".into(), name));
@@ -99,18 +101,23 @@ impl Voices {
         world: &World,
         row: u32,
         generation: u32,
-        spec: &App,
+        (id, spec): (&InstanceId, &App),
         held: &mut BTreeMap<(u64, u32), OwnedFd>,
     ) -> Self {
         let key = token(row, generation);
         let mut notify = held.remove(&(key, HELD_NOTIFY));
-        if notify.is_none()
-            && uses_notify(spec)
-            && let Ok((socket, _)) = notify_socket(world, row, generation, spec)
-        {
-            // Not held = lost with us; the next daemon opens it once more.
-            let _ = world.anchor.hold(key, HELD_NOTIFY, socket.as_fd());
-            notify = Some(socket);
+        if notify.is_none() && uses_notify(spec) {
+            notify = lost_notify_socket(world, row, generation, spec)
+                .inspect(|socket| {
+                    // Not held = lost with us; the next daemon opens it once more.
+                    let _ = world.anchor.hold(key, HELD_NOTIFY, socket.as_fd());
+                })
+                .inspect_err(|error| {
+                    let message =
+                        format!("its NOTIFY_SOCKET cannot be opened again: {error}; nothing it says is heard");
+                    world.events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
+                })
+                .ok();
         }
         Self { notify, channel: held.remove(&(key, HELD_CHANNEL)), is_suspect_told: false }
     }
@@ -121,9 +128,37 @@ impl Voices {
     }
 }
 
-fn notify_socket(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<(OwnedFd, String)> {
-    let path = world.home.notify().join(format!("{row}.{generation}"));
-    os::open_notify_socket(&path, spec.run.user.is_some())
+/// Opens the socket of a new process. An abstract name is written down for the case that both of us die.
+fn new_notify_socket(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<(OwnedFd, String)> {
+    let path = notify_path(world, row, generation);
+    let (socket, name) = os::open_notify_socket(&path, spec.run.user.is_some())?;
+    if name.starts_with('@') {
+        // On a full disk the socket is lost when the anchor is.
+        let _ = os::write_whole(&name_path(world, row, generation), name.as_bytes(), 0o600);
+    } else {
+        let _ = os::remove_if_there(&name_path(world, row, generation));
+    }
+    Ok((socket, name))
+}
+
+/// Opens the socket again that went down with an anchor, where the process knows it.
+fn lost_notify_socket(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<OwnedFd> {
+    match os::read_limited(&name_path(world, row, generation), NAME_BYTES_MAX) {
+        Ok(name) => os::reopen_notify_socket(&String::from_utf8_lossy(&name)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && spec.run.user.is_none() => {
+            os::open_notify_socket(&notify_path(world, row, generation), false).map(|(socket, _)| socket)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn notify_path(world: &World, row: u32, generation: u32) -> PathBuf {
+    world.home.notify().join(format!("{row}.{generation}"))
+}
+
+/// Where the abstract name of a socket stands, if it has one.
+fn name_path(world: &World, row: u32, generation: u32) -> PathBuf {
+    world.home.notify().join(format!("{row}.{generation}.name"))
 }
 
 /// Where the last status of a process stands for the next daemon.
@@ -146,8 +181,9 @@ pub(super) fn release(world: &World, row: u32, generation: u32, spec: &App) {
     // An anchor that does not listen is about to be replaced; the new one holds nothing of this process.
     if uses_notify(spec) {
         let _ = world.anchor.drop_held(key, HELD_NOTIFY);
-        os::remove_if_there(&world.home.notify().join(format!("{row}.{generation}"))).unwrap_or_default();
-        os::remove_if_there(&status_path(world, row, generation)).unwrap_or_default();
+        for path in [notify_path, name_path, status_path] {
+            os::remove_if_there(&path(world, row, generation)).unwrap_or_default();
+        }
     }
     if uses_channel(spec) {
         let _ = world.anchor.drop_held(key, HELD_CHANNEL);

@@ -67,6 +67,42 @@ fn a_shutdown_ends_what_cannot_be_told_apart() {
     assert_eq!(progs(&sandbox), 0);
 }
 
+#[test]
+fn a_shutdown_says_nothing_of_what_it_ends_itself() {
+    let sandbox = applied(CLEARED, "[[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\n");
+    wait_until("both run", SOON, || progs(&sandbox) == 2);
+    let shutdown = sandbox.pm(&["shutdown"]).ok();
+    assert!(!shutdown.stderr.contains("left running"), "{shutdown}");
+    assert_eq!(progs(&sandbox), 0);
+}
+
+const HIDDEN: &str = "env -i setsid --fork PROG </dev/null >/dev/null 2>&1\necho up\nsleep 1000\n";
+
+#[test]
+fn a_stop_claims_nothing_of_what_an_anchor_that_died_had_below_it() {
+    for more in ["", "restart"] {
+        let sandbox = applied(HIDDEN, "");
+        wait_until("it runs", SOON, || progs(&sandbox) == 1);
+        let hidden = sandbox
+            .app_processes()
+            .into_iter()
+            .find(|process| process.args.iter().any(|word| word.ends_with("prog.sh")));
+        kill_both_now(&sandbox);
+        if more == "restart" {
+            sandbox.pm(&["restart", "api"]).ok();
+        }
+        sandbox.pm(&["stop", "api"]).ok();
+        let events = sandbox.pm(&["events", "api"]).ok();
+        kill(hidden.unwrap().pid, libc::SIGKILL);
+        wait_until("its last sleep is over", SOON, || sandbox.app_processes().is_empty());
+        assert!(!events.stdout.contains("nothing of it is left"), "{events}");
+        assert!(events.stdout.contains("before the anchor died may still run"), "{events}");
+    }
+    let sandbox = applied("echo up\nsleep 1000\n", "");
+    sandbox.pm(&["stop", "api"]).ok();
+    sandbox.pm(&["events", "api"]).ok().says(&["nothing of it is left"]);
+}
+
 const DAEMONIZED: &str = "i=0\nwhile [ $i -lt 20 ]; do i=$((i + 1)); (setsid PROG &); done\n(setsid sh -c 'PROG & PROG & wait' &)\necho up\nsleep 1000\n";
 
 #[test]

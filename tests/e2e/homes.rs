@@ -195,3 +195,32 @@ fn listen_as_stranger(path: &std::path::Path, mut writer: std::io::PipeWriter) -
     // SAFETY: ends the child without running anything of the parent's.
     unsafe { libc::_exit(1) }
 }
+
+#[test]
+fn the_version_of_a_daemon_is_not_told_where_nobody_can_know_it() {
+    let sandbox = Sandbox::new();
+    sandbox.pm(&["version"]).ok().says(&["daemon not running"]);
+    let mut relative = sandbox.command(&["version"]);
+    let told = relative.env("PM_HOME", "here").output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+    assert!(!told.status.success() && !stdout.contains("not running"), "{stdout}{stderr}");
+    assert!(stdout.starts_with("pm ") && stderr.contains("not an absolute path"), "{stdout}{stderr}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_named_at_once() {
+    for file in ["state/desired.journal", "logs/daemon.log"] {
+        let sandbox = Sandbox::new();
+        sandbox.pm(&["list"]).ok();
+        sandbox.pm(&["shutdown"]).ok();
+        let path = sandbox.home().join(file);
+        fs::remove_file(&path).unwrap_or_default();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let began = std::time::Instant::now();
+        let told = sandbox.pm(&["list"]);
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{file}: {told}");
+        assert!(told.status != 0 && told.stderr.contains("not a regular file"), "{file}: {told}");
+        fs::remove_file(&path).unwrap();
+        sandbox.pm(&["shutdown"]);
+    }
+}

@@ -1,6 +1,9 @@
 //! Apps that say by themselves how they are: `sd_notify` and Node's messages.
 
-use crate::support::{SOON, Sandbox, has_any, kill, wait_until};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use crate::support::{SOON, Sandbox, has_any, is_root, kill, kill_both_now, ordinary, wait_until};
 
 /// A program that waits for the files `1`, `2`, … and then says the next of `messages` on its `NOTIFY_SOCKET`.
 fn sayer(sandbox: &Sandbox, messages: &[&str]) -> String {
@@ -9,11 +12,11 @@ fn sayer(sandbox: &Sandbox, messages: &[&str]) -> String {
         r#"
 import os, socket, sys, threading
 name = os.environ["NOTIFY_SOCKET"]
-socket_ = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-socket_.connect("\0" + name[1:] if name[0] == "@" else name)
 for number, message in enumerate(sys.argv[1:], 1):
     while not os.path.exists(str(number)):
         threading.Event().wait(0.005)
+    socket_ = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    socket_.connect("\0" + name[1:] if name[0] == "@" else name)
     socket_.send(message.replace("|", "\n").encode())
 threading.Event().wait()
 "#,
@@ -124,4 +127,48 @@ setInterval(() => {}, 1000);
     sandbox.wait_phase("node/0", "running");
     sandbox.pm(&["stop", "node"]).ok();
     assert_eq!(sandbox.read("bye"), "asked by message");
+}
+
+/// Our own user, named: for an app with a user the socket has an abstract name.
+fn by_user() -> String {
+    let name = if is_root() { "root".to_owned() } else { ordinary("-un") };
+    format!("user = \"{name}\"\n")
+}
+
+#[test]
+fn nobody_can_take_the_name_of_its_socket_first() {
+    let sandbox = Sandbox::open_to_all();
+    let app = sayer(&sandbox, &["READY=1"]);
+    sandbox.file("1", "");
+    let own_user = by_user();
+    let text = format!("[[apps]]\nname = \"daemon\"\n{app}{own_user}ready = {{ notify = true }}\n");
+    sandbox.ecosystem(&text);
+    // Every name that a row and a process of it could give, in the hands of somebody else.
+    let folder = sandbox.home().join("run/notify");
+    let taken: Vec<UnixDatagram> = (0..8)
+        .flat_map(|row| (0..8).map(move |generation| format!("{row}.{generation}")))
+        .map(|name| {
+            let path = folder.join(name).display().to_string();
+            let name = &path.as_bytes()[path.len().saturating_sub(100)..];
+            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap()
+        })
+        .collect();
+    sandbox.pm(&["apply"]).ok();
+    sandbox.wait_phase("daemon/0", "running");
+    drop(taken);
+}
+
+#[test]
+fn it_is_heard_by_the_name_it_knows_after_both_were_killed() {
+    let sandbox = Sandbox::open_to_all();
+    let app = sayer(&sandbox, &["READY=1", "STATUS=still here"]);
+    sandbox.file("1", "");
+    let own_user = by_user();
+    sandbox.ecosystem(&format!("[[apps]]\nname = \"daemon\"\n{app}{own_user}ready = {{ notify = true }}\n"));
+    sandbox.pm(&["apply"]).ok();
+    kill_both_now(&sandbox);
+    sandbox.wait_phase("daemon/0", "running");
+    sandbox.file("2", "");
+    wait_until("what it says is heard", SOON, || sandbox.pm(&["list"]).ok().stdout.contains("still here"));
+    assert_eq!(sandbox.starts_of("daemon/0"), 1);
 }

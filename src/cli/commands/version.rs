@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::args::{JsonArgs, Verb};
-use crate::cli::fail::{Code, Ending};
+use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::wire::{FORMAT, PROTOCOL, VERSION};
 
@@ -22,9 +22,15 @@ impl Verb for Version {
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
-        let daemon = match Session::client_if_running() {
-            Ok(Some(mut client)) => client.daemon().ok().map(|answer| answer.version),
-            Ok(None) | Err(_) => None,
+        let daemon = match daemon_version() {
+            Ok(daemon) => daemon,
+            // Ours is known whatever the home is like; the error says why nobody can know of the other.
+            Err(error) => {
+                if !self.json.json {
+                    session.screen.line(&format!("pm {VERSION}"));
+                }
+                return Err(error);
+            }
         };
         if self.json.json {
             let document =
@@ -36,4 +42,11 @@ impl Verb for Version {
         }
         Ok(Code::Ok)
     }
+}
+
+/// The version of the daemon of this home; `None` if none runs.
+fn daemon_version() -> Result<Option<String>, CommandError> {
+    Session::home()?.check_owner()?;
+    let client = Session::client_if_running()?;
+    Ok(client.and_then(|mut client| client.daemon().ok()).map(|answer| answer.version))
 }

@@ -44,11 +44,7 @@ fn predicate(fact: &Fact) -> String {
         Fact::Stopping { cause } => format!("is asked to stop ({})", because(cause)),
         Fact::ForceKilled { processes: 1 } => "did not stop in time: 1 process was killed".to_owned(),
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
-        Fact::Stopped { left } if left.is_empty() => "is stopped, nothing of it is left".to_owned(),
-        Fact::Stopped { left } => {
-            let names = LeftProcess::list(left);
-            format!("is stopped; left running, since it may be of another app: {names}; `pm shutdown` ends it")
-        }
+        Fact::Stopped { left, is_unsure } => stopped(left, *is_unsure),
         Fact::Ready { after } => format!("is ready after {after}"),
         Fact::NotReady { after, last } => match last {
             Some(last) => format!("was not ready after {after}: {last}"),
@@ -96,6 +92,22 @@ fn aftermath(is_reverted: bool, is_stuck: bool) -> &'static str {
         (true, _) => "; the old form runs again",
         (false, true) => "; going back failed as well",
         (false, false) => "",
+    }
+}
+
+/// What is known of the processes that an app has started itself.
+fn stopped(left: &[LeftProcess], is_unsure: bool) -> String {
+    match (left, is_unsure) {
+        ([], false) => "is stopped, nothing of it is left".to_owned(),
+        ([], true) => {
+            "is stopped; a process that had left its session before the anchor died may still run: it cannot \
+             be told from others"
+                .to_owned()
+        }
+        (left, _) => {
+            let names = LeftProcess::list(left);
+            format!("is stopped; left running, since it may be of another app: {names}; `pm shutdown` ends it")
+        }
     }
 }
 

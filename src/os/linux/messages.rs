@@ -35,28 +35,47 @@ pub struct Datagram {
 }
 
 /// Opens a socket for `sd_notify` messages and returns it with the value for `NOTIFY_SOCKET`. At `path`, for our own
-/// user; with `is_for_others`, or if the path is too long for an address, under an abstract name.
+/// user; with `is_for_others`, or if the path is too long for an address, under an abstract name that nobody can guess:
+/// any user of the machine could take such a name first.
 ///
 /// # Errors
 /// The folder cannot be written; no descriptors left.
 pub fn open_notify_socket(path: &Path, is_for_others: bool) -> io::Result<(OwnedFd, String)> {
     let text = path.to_string_lossy().into_owned();
-    let is_abstract = is_for_others || text.len() > PATH_BYTES_MAX;
-    let (socket, name) = if is_abstract {
-        let name = &text[text.len().saturating_sub(PATH_BYTES_MAX)..];
-        (UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?, format!("@{name}"))
-    } else {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => (UnixDatagram::bind(path)?, text),
-        }
-    };
+    if is_for_others || text.len() > PATH_BYTES_MAX {
+        let name = format!("@pm-notify-{:032x}", random()?);
+        return Ok((reopen_notify_socket(&name)?, name));
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok((prepared(UnixDatagram::bind(path)?)?, text)),
+    }
+}
+
+/// Opens a socket again that was lost, by the abstract name that a process knows it by (with the `@`).
+///
+/// # Errors
+/// `AddrInUse`: somebody else has the name now. `InvalidInput`: it is no abstract name.
+pub fn reopen_notify_socket(name: &str) -> io::Result<OwnedFd> {
+    let name = name.strip_prefix('@').ok_or(io::ErrorKind::InvalidInput)?;
+    prepared(UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?)
+}
+
+fn prepared(socket: UnixDatagram) -> io::Result<OwnedFd> {
     let on: libc::c_int = 1;
     let (value, length) = (ptr::from_ref(&on).cast(), libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4));
     // SAFETY: `value` is readable for `length` bytes.
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED, value, length) })?;
     socket.set_nonblocking(true)?;
-    Ok((socket.into(), name))
+    Ok(socket.into())
+}
+
+/// A number that nobody else can know (`getrandom(2)`).
+fn random() -> io::Result<u128> {
+    let mut bytes = [0_u8; 16];
+    // SAFETY: `bytes` is writable for its length; so few bytes come at once.
+    uninterrupted(|| checked_size(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) }))?;
+    Ok(u128::from_ne_bytes(bytes))
 }
 
 /// The first message that waits, which goes on waiting; `None` if there is none.
@@ -179,6 +198,17 @@ mod tests {
             drop_datagram(socket.as_fd());
             assert_eq!(peek_datagram(socket.as_fd()).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn an_abstract_name_is_never_the_same_and_can_be_taken_again_once_it_is_free() {
+        let path = Path::new("/home/run/notify/7.1");
+        let (socket, name) = open_notify_socket(path, true).unwrap();
+        let (_other, other_name) = open_notify_socket(path, true).unwrap();
+        assert_ne!(name, other_name);
+        assert_eq!(reopen_notify_socket(&name).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(socket);
+        reopen_notify_socket(&name).unwrap();
     }
 
     #[test]
