@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt as _};
 use std::time::UNIX_EPOCH;
 
 use super::follower::{Follower, Place};
@@ -139,7 +139,12 @@ impl Tail {
         let mut wanted = Wanted::new(query);
         tail.place.highest_older = current.as_ref().map_or(older.last().copied().unwrap_or(0), |(_, number)| *number);
         if let Some((file, _)) = current {
-            let end = file.metadata()?.len();
+            let found = file.metadata()?;
+            // A device (`/dev/null`) is there on purpose, and keeps nothing.
+            if !found.is_file() && !found.file_type().is_char_device() {
+                return Err(io::Error::other("something else stands there, and no file"));
+            }
+            let end = found.len();
             tail.take(&log, log.current(), &file, end, query, &mut wanted)?;
             tail.place.stand_in(file, end)?;
         }
