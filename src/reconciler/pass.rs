@@ -88,7 +88,7 @@ impl Loop {
     pub(super) async fn keep_or_take_down(&mut self, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
         let Err(error) = self.keep(changes.clone()).await else { return Ok(None) };
         let ReconcileError::NotStored { message } = &error else { return Err(error) };
-        if changes.is_empty() || !self.current().is_only_taken_down_by(&changes) {
+        if !self.current().is_only_taken_down_by(&changes) {
             return Err(error);
         }
         let why = format!("this is not remembered, the next daemon starts it again: {message}");
