@@ -111,8 +111,8 @@ impl JournalFile {
 
     /// Gives the reserve back; the file is no longer the current one.
     pub(super) fn give_reserve_back(&self) {
-        // Else it is lost space until the file is removed.
-        let _ = self.file.set_len(self.good_bytes);
+        // A tmpfs frees nothing while the length stays the same. What fails is lost space until the file is removed.
+        let _ = self.file.set_len(self.good_bytes + 1).and_then(|()| self.file.set_len(self.good_bytes));
     }
 
     fn write(&self, batch: &[u8]) -> io::Result<()> {

@@ -148,8 +148,9 @@ fn on_a_full_disk(has_reserve: bool) -> Option<(Sandbox, std::path::PathBuf)> {
     sandbox.pm(&["apply"]).ok();
     if !has_reserve {
         // What is reserved behind the end of the file goes with a change of its length.
-        let journal = journal(&sandbox);
-        fs::OpenOptions::new().write(true).open(&journal).unwrap().set_len(length(&journal)).unwrap();
+        let (path, bytes) = (journal(&sandbox), length(&journal(&sandbox)));
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(bytes + 1).and_then(|()| file.set_len(bytes)).unwrap();
     }
     let ballast = fill(&sandbox.home(), 0);
     Some((sandbox, ballast))

@@ -30,7 +30,7 @@ fn secrets_are_hidden_wherever_they_stand() {
         "tool -u me:§hunter2§ x",
         "tool --user me:§12345678§ x",
         "Basic §dXNlcjpodW50ZXIy§",
-        "basic §dXNlcjpodW50ZXIyMw==§",
+        "basic §dXNlcjpodW50ZXIyMzQ1§",
         "curl --user me:§hunter2§ http://h/",
         "curl -H 'Authorization: Bearer §abc.def§' http://h/",
         "curl -H \"X-Api-Key: §abc§\" http://h/",
