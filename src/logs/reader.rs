@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, FileTypeExt as _};
+use std::os::unix::fs::FileExt;
 use std::time::UNIX_EPOCH;
 
 use super::follower::{Follower, Place};
@@ -139,12 +139,7 @@ impl Tail {
         let mut wanted = Wanted::new(query);
         tail.place.highest_older = current.as_ref().map_or(older.last().copied().unwrap_or(0), |(_, number)| *number);
         if let Some((file, _)) = current {
-            let found = file.metadata()?;
-            // A device (`/dev/null`) is there on purpose, and keeps nothing.
-            if !found.is_file() && !found.file_type().is_char_device() {
-                return Err(io::Error::other("something else stands there, and no file"));
-            }
-            let end = found.len();
+            let end = file.metadata()?.len();
             tail.take(&log, log.current(), &file, end, query, &mut wanted)?;
             tail.place.stand_in(file, end)?;
         }
@@ -246,7 +241,8 @@ type Pieces = (Option<(File, u64)>, Vec<u64>);
 fn pieces(log: &LogFolder) -> io::Result<Pieces> {
     let current = match log.read(log.current()) {
         Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // One with words of its own: something else stands there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && error.get_ref().is_none() => None,
         Err(error) => return Err(error),
     };
     let mut older = log.numbers()?;
