@@ -139,34 +139,20 @@ fn a_full_state_disk_refuses_the_change_and_keeps_what_runs() {
 }
 
 /// Two apps on a file system of their own, which is full; `None` = not allowed here.
-fn on_a_full_disk(has_reserve: bool) -> Option<(Sandbox, std::path::PathBuf)> {
+fn on_a_full_disk() -> Option<Sandbox> {
     let sandbox = Sandbox::new();
     if !mount_small(&sandbox.home(), 16 << 20) {
         return None;
     }
     sandbox.ecosystem(&format!("{FILE}[[apps]]\nname = \"web\"\ncommand = \"sleep 2000\"\n"));
     sandbox.pm(&["apply"]).ok();
-    if !has_reserve {
-        // What is reserved behind the end of the file goes with a change of its length.
-        let (path, bytes) = (journal(&sandbox), length(&journal(&sandbox)));
-        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
-        file.set_len(bytes + 1).and_then(|()| file.set_len(bytes)).unwrap();
-    }
-    let ballast = fill(&sandbox.home(), 0);
-    Some((sandbox, ballast))
-}
-
-fn journal(sandbox: &Sandbox) -> std::path::PathBuf {
-    sandbox.home().join("state/desired.journal")
-}
-
-fn length(path: &Path) -> u64 {
-    fs::metadata(path).unwrap().len()
+    fill(&sandbox.home(), 0);
+    Some(sandbox)
 }
 
 #[test]
 fn on_a_full_state_disk_everything_can_be_taken_down_and_that_is_remembered() {
-    let Some((sandbox, _)) = on_a_full_disk(true) else { return };
+    let Some(sandbox) = on_a_full_disk() else { return };
     let is_down = |id: &str| sandbox.instance(id).is_none_or(|instance| instance.pid.is_none());
     let taken_down = |args: &[&str]| {
         let output = sandbox.pm(args).ok();
@@ -184,27 +170,6 @@ fn on_a_full_state_disk_everything_can_be_taken_down_and_that_is_remembered() {
     assert!(is_down("web/0") && sandbox.app_processes().is_empty(), "the next daemon starts nothing");
     taken_down(&["down"]);
     assert!(sandbox.list().is_empty());
-}
-
-#[test]
-fn what_cannot_be_remembered_is_taken_down_all_the_same_and_remembered_once_there_is_room() {
-    let Some((sandbox, ballast)) = on_a_full_disk(false) else { return };
-    sandbox.pm(&["stop", "api"]).ok().says(&["not remembered", "No space left"]);
-    assert_eq!(sandbox.instance("api/0").and_then(|instance| instance.pid), None);
-    sandbox.pm(&["apply"]).code(1).says(&["nothing was changed"]);
-    let before = length(&journal(&sandbox));
-    fs::remove_file(ballast).unwrap();
-    wait_until("it is kept", SOON, || length(&journal(&sandbox)) > before);
-    sandbox.kill_daemon();
-    wait_until("web is there", SOON, || sandbox.instance("web/0").is_some());
-    assert_eq!(sandbox.instance("api/0").and_then(|instance| instance.pid), None);
-}
-
-#[test]
-fn a_shutdown_that_cannot_be_remembered_stops_everything_and_says_so() {
-    let Some((sandbox, _)) = on_a_full_disk(false) else { return };
-    sandbox.pm(&["shutdown"]).ok().says(&["not remembered", "No space left"]);
-    assert!(sandbox.processes().is_empty());
 }
 
 /// As root with every right the limit is lifted; then the log grows beyond it.
