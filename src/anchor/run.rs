@@ -26,6 +26,8 @@ pub(super) const HELD_BY_OTHER: &str = "held\n";
 
 /// With fewer open files a daemon could not look after a single app.
 const OPEN_FILES_MIN: u64 = 64;
+/// With smaller files there is no room for the table and its mirror.
+const FILE_BYTES_MIN: u64 = 800 << 10;
 /// The daemon's log is cut to half of this whenever a daemon is started and it has grown beyond.
 pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 
@@ -40,13 +42,18 @@ pub(super) enum BootError {
     Socket { path: PathBuf, source: io::Error },
     #[error("at most {hard} files may be open (`ulimit -Hn`), and at least {OPEN_FILES_MIN} are needed")]
     FewFiles { hard: u64 },
+    #[error("no file may grow beyond {hard} bytes (`ulimit -Hf`), and at least {FILE_BYTES_MIN} are needed")]
+    SmallFiles { hard: u64 },
     #[error("cannot {step}")]
     Step { step: &'static str, source: io::Error },
 }
 
 fn enough(limit: Option<FileLimit>) -> Result<(), BootError> {
-    match limit {
-        Some(limit) if limit.hard < OPEN_FILES_MIN => Err(BootError::FewFiles { hard: limit.hard }),
+    if let Some(FileLimit { hard, .. }) = limit.filter(|limit| limit.hard < OPEN_FILES_MIN) {
+        return Err(BootError::FewFiles { hard });
+    }
+    match os::file_size_limit() {
+        Ok(hard) if hard < FILE_BYTES_MIN => Err(BootError::SmallFiles { hard }),
         _ => Ok(()),
     }
 }
@@ -60,6 +67,7 @@ fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
 pub fn run(arguments: &Arguments) -> u8 {
     let home = arguments.home();
+    os::survive_file_size_limit();
     let Some(foreground) = &arguments.foreground else {
         os::lay_down_attributes();
         return live(&home, arguments.ready_fd, daemon(&home, false));

@@ -106,10 +106,11 @@ enum Told {
     Missed(u64),
 }
 
-async fn tell(outlet: Outlet, accepted: Vec<Accepted>, warnings: Vec<String>) {
+async fn tell(outlet: Outlet, accepted: Vec<Accepted>, mut warnings: Vec<String>) {
     let (steps, mut queue) = mpsc::channel(STEPS_MAX);
     let mut plans = Vec::with_capacity(accepted.len());
-    for Accepted { plan, generation, progress } in accepted {
+    warnings.extend(accepted.iter().find_map(|accepted| accepted.unremembered.clone()));
+    for Accepted { plan, generation, progress, .. } in accepted {
         tokio::spawn(forward(plan.project.clone(), progress, steps.clone()));
         plans.push(AcceptedPlan { accepted_generation: generation, plan });
     }

@@ -24,6 +24,7 @@ pub fn run(is_in_foreground: bool) -> u8 {
         crate::os::write_stderr(&format!("error: {}\n", BootError::NoAnchor));
         return FAILED;
     };
+    crate::os::survive_file_size_limit();
     crate::os::keep_memory_small();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::tree::Span;
-use crate::model::Secrets;
+use crate::model::{Secrets, masked};
 
 /// One thing that a person should know about the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -185,7 +185,7 @@ impl Report {
 
     /// The findings with lines and columns, in the order of the files, without secrets.
     pub fn finish(mut self, files: &[super::SourceFile], secrets: &Secrets) -> Vec<Diagnostic> {
-        let shown = |text: String| secrets.hide(&text).into_owned();
+        let shown = |text: String| without_secrets(&text, secrets);
         self.findings.truncate(FINDINGS_MAX);
         let places = Places::new(files);
         self.findings.sort_by_key(|finding| finding.span.map_or((u32::MAX, 0), |span| (span.file, span.start)));
@@ -205,6 +205,14 @@ impl Report {
             })
             .collect()
     }
+}
+
+/// What is known to be secret is hidden wherever it stands. What only looks so is hidden between the first and the last
+/// backquote, where words of the files stand: the rest is ours, or the parser's.
+fn without_secrets(text: &str, secrets: &Secrets) -> String {
+    let text = secrets.hide_known(text);
+    let (Some(first), Some(last)) = (text.find('`'), text.rfind('`')) else { return text.into_owned() };
+    format!("{}{}{}", &text[..first], masked(&text[first..last]), &text[last..])
 }
 
 /// The beginning of a text that is too long to be read.

@@ -43,7 +43,7 @@ fn one(line: &str, rest: &str) -> Result<(Option<(String, String)>, usize), &'st
     if content.is_empty() || content.starts_with('#') {
         return Ok((None, line.len()));
     }
-    let equals = line.find('=').ok_or("a line is `KEY=value`, and this one has no `=`")?;
+    let equals = line.find('=').ok_or("a line is `NAME=value`, and this one has no `=`")?;
     let key = line[..equals].trim();
     let key = key.strip_prefix("export ").map_or(key, str::trim);
     let is_name_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');

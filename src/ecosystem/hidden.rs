@@ -5,12 +5,15 @@ use std::ops::Range;
 use super::environment::EnvFiles;
 use super::tree::{Entry, Node, Value};
 use super::{SourceFile, Surroundings, diagnostic, syntax};
-use crate::model::{HIDDEN, Secrets, is_secret, is_secret_name};
+use crate::model::{HIDDEN, Secrets, is_secret, is_secret_header, is_secret_name};
 
 /// Lines above a place that may say what stands in it.
 const LINES_ABOVE: usize = 3;
 /// Lines above a place among which the key of an open value is searched.
 const LINES_SEARCHED: usize = 500;
+
+/// The table of a probe whose keys are names of headers.
+const HEADERS: &str = "headers";
 
 /// Every secret in the files, the env files, the variables given by hand and those of the shell.
 pub(super) fn secrets(
@@ -44,7 +47,10 @@ fn take(name: Option<&str>, node: &Node, secrets: &mut Secrets) {
         Value::Scalar(scalar) => secrets.add_value(name.unwrap_or_default(), &scalar.text),
         Value::Map(entries) => {
             for Entry { key, node, .. } in entries {
-                take(Some(key), node, secrets);
+                match node.as_text() {
+                    Some(text) if name == Some(HEADERS) && is_secret_header(key, text) => secrets.add(text),
+                    _ => take(Some(key), node, secrets),
+                }
             }
         }
         Value::List(nodes) => {
@@ -105,23 +111,86 @@ impl Shown {
 fn of_keys(above: &str, lines: &str) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
     let mut is_inside = above.lines().rev().take(LINES_SEARCHED).find_map(opens_secret).unwrap_or(false);
+    let mut headers = HeaderLines::default();
+    let above: Vec<&str> = above.lines().rev().take(LINES_SEARCHED).collect();
+    above.into_iter().rev().for_each(|line| headers.go_on(line));
     let mut start = 0;
     for line in lines.split_inclusive('\n') {
         let text = line.trim_end();
         let from = text.len() - text.trim_start().len();
         match key_of(text) {
-            Some((name, value)) if is_secret(name, bare(&text[value..])) => {
+            Some((name, value))
+                if is_secret(name, bare(&text[value..]))
+                    || (name != HEADERS && headers.is_open() && is_secret_header(name, bare(&text[value..]))) =>
+            {
                 let rest = bare(&text[value..]);
                 let at = value + text[value..].find(rest).unwrap_or(0);
                 hidden.push(start + at..start + at + rest.len());
+            }
+            Some((name, value)) if is_table_of_headers(name) => {
+                hidden.extend(
+                    of_inline_headers(&text[value..])
+                        .map(|range| start + value + range.start..start + value + range.end),
+                );
             }
             None if is_inside && !is_heading(text) => hidden.push(start + from..start + text.len()),
             _ => {}
         }
         is_inside = opens_secret(text).unwrap_or(is_inside);
+        headers.go_on(text);
         start += line.len();
     }
     hidden
+}
+
+/// Whether lines belong to the headers of a probe, in whatever format.
+#[derive(Default)]
+struct HeaderLines {
+    /// Blanks before the key `headers`; keys further to the right are names. A TOML heading: none is further left.
+    indent: Option<usize>,
+    is_heading: bool,
+}
+
+impl HeaderLines {
+    fn is_open(&self) -> bool {
+        self.is_heading || self.indent.is_some()
+    }
+
+    fn go_on(&mut self, line: &str) {
+        let text = line.trim();
+        if text.starts_with('[') && text.ends_with(']') {
+            self.is_heading = is_table_of_headers(text.trim_matches(['[', ']']));
+            self.indent = None;
+            return;
+        }
+        let Some((name, value)) = key_of(line) else { return };
+        let indent = line.len() - line.trim_start().len();
+        if self.indent.is_some_and(|opened| indent <= opened) {
+            self.indent = None;
+        }
+        let opens = ["", "{"].contains(&line[value..].trim());
+        if is_table_of_headers(name) && opens {
+            self.indent = Some(indent);
+        }
+    }
+}
+
+/// `headers`, `ready.headers`.
+fn is_table_of_headers(name: &str) -> bool {
+    name.rsplit('.').next() == Some(HEADERS)
+}
+
+/// What stands in `{ Name = "value", … }`, but for the braces.
+fn of_inline_headers(value: &str) -> Option<Range<usize>> {
+    let inner = value.strip_prefix('{')?.trim_end();
+    let end = inner.find('}').unwrap_or(inner.len());
+    let is_known = inner[..end].split(',').filter_map(key_of_pair).all(|(name, value)| !is_secret_header(name, value));
+    (!is_known).then_some(1..1 + end)
+}
+
+fn key_of_pair(pair: &str) -> Option<(&str, &str)> {
+    let (name, value) = pair.split_once(['=', ':'])?;
+    Some((bare(name), bare(value)))
 }
 
 /// Whether a line begins a secret that goes on below; `None` if it has no key.
@@ -208,6 +277,16 @@ mod tests {
                 "a.toml",
                 "[[apps]]\nscript = \"s\"\nbuild = \"x --token SECRET\"\nhooks = { pre_start = \"y API_KEY=SECRET\", q = 1 }",
             ),
+            (
+                "a.toml",
+                "[[apps]]\nscript = \"s\"\nready = { http = \"http://h/\", headers = { X-Foo = \"SECRET\" }, x = 1 }",
+            ),
+            (
+                "a.toml",
+                "[[apps]]\nscript = \"s\"\n[apps.ready]\nhttp = \"http://h/\"\nheaders = { X-Foo = \"SECRET\", x = }",
+            ),
+            ("a.toml", "[[apps]]\nscript = \"s\"\n[apps.ready.headers]\nX-Foo = \"SECRET"),
+            ("a.yaml", "apps:\n  - script: s\n    ready:\n      headers:\n        X-Foo: \"SECRET\n"),
             ("a.toml", "[[apps]]\nscript = \"missing --token=SECRET\""),
             ("a.toml", "[[apps]]\ncommand = \"nosuch --token SECRET\""),
             ("a.toml", "[[apps]]\nscript = \"s\"\n[apps.env]\nDB_PASSWORD = \"SECRET"),
@@ -254,6 +333,13 @@ mod tests {
             }
         }
         assert!(accepted >= 40, "only {accepted} are accepted");
+    }
+
+    #[test]
+    fn what_is_ours_is_never_hidden() {
+        let text = said("a.toml", "[[apps]]\nscript = \"a\u{1b}b\"");
+        assert!(text.contains("invalid basic string"), "{text}");
+        assert!(!text.contains(crate::model::HIDDEN), "{text}");
     }
 
     #[test]

@@ -216,10 +216,10 @@ pub(super) static SOCKET_MODE: Form = Form {
 };
 pub(super) static UMASK: Form = Form {
     words: "an octal text such as \"027\"",
-    pattern: "^(0o)?[0-7]{1,4}$",
+    pattern: "^(0o)?0?[0-7]{1,3}$",
     check: |text| match super::values::umask(text) {
-        Some(_) => Ok(()),
-        None => Err(Flaw::new(format!("`{text}` is not an octal mask")).hint("write \"022\" or \"0o022\"")),
+        Some(mask) if mask <= 0o777 => Ok(()),
+        _ => Err(Flaw::new(format!("`{text}` is not an octal mask")).hint("write \"022\" or \"0o022\"")),
     },
     takes_zero: false,
     takes_variables: true,

@@ -298,6 +298,8 @@ fn policies_are_read_as_documented() {
     for body in [
         "autorestart = true\nrestart = \"never\"",
         "umask = \"9\"",
+        "umask = \"7777\"",
+        "umask = \"0o1000\"",
         "umask = 18",
         "kill_signal = \"SIGFOO\"",
         "max_restarts = \"many\"",

@@ -55,7 +55,7 @@ impl LogError {
 
     /// Whether deleting something would help.
     pub(super) fn is_disk_full(&self) -> bool {
-        matches!(self.cause().raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+        os::is_disk_full(self.cause())
     }
 
     /// For people: what was tried, what the kernel said and what would help.
@@ -67,6 +67,7 @@ impl LogError {
         const ANOTHER: &str = "name another file in `out_file` or `error_file`";
         match self.cause().raw_os_error() {
             Some(libc::ENOSPC | libc::EDQUOT) => "free some space there".to_owned(),
+            Some(libc::EFBIG) => "no file may grow beyond the limit that the daemon was started with (`ulimit -Hf`): end it with `pm shutdown`, and start it from a shell without one".to_owned(),
             Some(libc::EACCES | libc::EPERM) => {
                 let account = self.location().account.as_ref();
                 let writer = account.map_or("the daemon's user".to_owned(), |account| format!("`{}`", account.user));

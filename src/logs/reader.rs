@@ -241,7 +241,8 @@ type Pieces = (Option<(File, u64)>, Vec<u64>);
 fn pieces(log: &LogFolder) -> io::Result<Pieces> {
     let current = match log.read(log.current()) {
         Ok(file) => Some(file),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        // One with words of its own: something else stands there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && error.get_ref().is_none() => None,
         Err(error) => return Err(error),
     };
     let mut older = log.numbers()?;

@@ -206,6 +206,18 @@ impl Declared {
         stopped_slots.is_superset(&before.stopped_slots) && *self == Self { stopped_slots, ..before.clone() }
     }
 
+    /// Whether everything that may run of it might run in `before`, too, and as the same process.
+    fn is_less_than(&self, before: &Self) -> bool {
+        let is_same = |other: &Self| {
+            (self.digest, self.base_digest, self.epoch) == (other.digest, other.base_digest, other.epoch)
+        };
+        let slots = 0..self.instances();
+        is_same(before)
+            && self.slot_epochs.iter().all(|entry| before.slot_epochs.get(entry.0) == Some(entry.1))
+            && self.instances() <= before.instances()
+            && slots.into_iter().all(|slot| before.may_run(slot) || !self.may_run(slot))
+    }
+
     /// What its processes are made from.
     pub fn form(&self) -> Form {
         Form {
@@ -337,6 +349,19 @@ pub enum Change {
 }
 
 impl Desired {
+    /// Whether the changes only stop, hold, remove or end: after them nothing may run that might not before.
+    pub fn is_only_taken_down_by(&self, changes: &[Change]) -> bool {
+        let known = |project: &ProjectName, name: &AppName| self.projects.get(project)?.apps.get(name);
+        changes.iter().all(|change| match change {
+            Change::App { project, name, declared } => {
+                known(project, name).is_some_and(|before| declared.is_less_than(before))
+            }
+            Change::Update { update, .. } => update.is_none(),
+            Change::ShutDown { is_shut_down } => *is_shut_down,
+            Change::Project { .. } | Change::ProjectRemoved { .. } | Change::AppRemoved { .. } => true,
+        })
+    }
+
     /// Takes one change in. Changes to unknown projects or apps create what they name, or do nothing.
     pub fn accept(&mut self, change: Change) {
         match change {

@@ -64,7 +64,8 @@ pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use rollout::{Rollout, RolloutWill};
 pub use secret::{
-    HIDDEN, Secrets, ShownApp, is_secret, is_secret_name, mask_field, masked, masked_value, masked_words, merged_ranges,
+    HIDDEN, Secrets, ShownApp, is_secret, is_secret_header, is_secret_name, mask_field, masked, masked_value,
+    masked_words, merged_ranges,
 };
 pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Why};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-pub use names::{is_secret, is_secret_name};
+pub use names::{is_secret, is_secret_header, is_secret_name};
 pub use shown::{ShownApp, mask_field};
 pub use text::secret_ranges;
 
@@ -96,9 +96,17 @@ impl Secrets {
 
     /// Where in `text` secrets stand: those that are known, and those that can be recognised.
     pub fn ranges(&self, text: &str) -> Vec<Range<usize>> {
+        merged_ranges(self.known(text).chain(secret_ranges(text)).collect())
+    }
+
+    fn known<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
         let known = self.values.iter().flat_map(|value| text.match_indices(value.as_str()));
-        let known = known.map(|(at, value)| at..at + value.len());
-        merged_ranges(known.chain(secret_ranges(text)).collect())
+        known.map(|(at, value)| at..at + value.len())
+    }
+
+    /// A text without those that are known.
+    pub fn hide_known<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        without(text, &merged_ranges(self.known(text).collect()))
     }
 
     /// A text without them.

@@ -39,3 +39,8 @@ pub fn is_passing(errno: i32) -> bool {
         libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ETXTBSY | libc::ENOSPC | libc::EINTR
     )
 }
+
+/// Whether a write failed for want of room: the disk, a quota, or the limit of the size of a file (`ulimit -f`).
+pub fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG))
+}

@@ -41,7 +41,7 @@ pub use code::forget_first_steps;
 #[cfg(target_os = "linux")]
 pub use command::{CommandEnd, CommandLine, run_command};
 pub use contents::read_contents;
-pub use errno::{is_out_of_descriptors, is_passing};
+pub use errno::{is_disk_full, is_out_of_descriptors, is_passing};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
     missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
@@ -58,16 +58,16 @@ pub use linux::{
     PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SEAT_NUMBERS, Seen, SharedMemory, ShutdownSignals, SignalFd,
     SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, Waker, adopt, become_service,
     become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of,
-    cpu_of_all, descendants, drop_datagram, exec_limits, exit_of, exit_of_zombie, helper_output, is_another_daemon,
-    is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session, limits_of_children,
-    linked_children, listener_inodes, may_set_ids, memory_of, memory_of_all, moment_of_ticks, move_above, name_process,
-    next_dead_child, oom_kills, open_channel, open_files_max, open_leftovers, open_notify_socket, open_null,
-    output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode,
-    pipe_of_process, place, proc_stat, process_name, processes_of_home, reap, reap_exit, receive_packet, rehearse,
-    reopen_notify_socket, say_on_channel, send_packet, sessions, set_child_oom_score, set_child_open_files,
-    signal_child, socket_holder, socket_inode, sockets_at_path, spawn, start_ticks, take_from_channel, take_on,
-    take_seats, tell_service_manager, ticks_now, tree_holds, trees, unknown_children, variables_of, wait_for_children,
-    wait_readable, wait_writable, watch_limit,
+    cpu_of_all, descendants, drop_datagram, exec_limits, exit_of, exit_of_zombie, file_size_limit, helper_output,
+    is_another_daemon, is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session,
+    limits_of_children, linked_children, listener_inodes, may_set_ids, memory_of, memory_of_all, moment_of_ticks,
+    move_above, name_process, next_dead_child, oom_kills, open_channel, open_files_max, open_leftovers,
+    open_notify_socket, open_null, output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel,
+    peek_datagram, pipe_inode, pipe_of_process, place, proc_stat, process_name, processes_of_home, reap, reap_exit,
+    receive_packet, rehearse, reopen_notify_socket, reserve_space, say_on_channel, send_packet, sessions,
+    set_child_oom_score, set_child_open_files, signal_child, socket_holder, socket_inode, sockets_at_path, spawn,
+    start_ticks, survive_file_size_limit, take_from_channel, take_on, take_seats, tell_service_manager, ticks_now,
+    tree_holds, trees, unknown_children, variables_of, wait_for_children, wait_readable, wait_writable, watch_limit,
 };
 pub use listen::{
     Listening, is_listening, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,

@@ -85,18 +85,18 @@ impl Loop {
         if desired.is_shut_down {
             decision.changes.push(Change::ShutDown { is_shut_down: false });
         }
-        self.decide_over(&desired, decision.changes).await?;
+        let unremembered = self.decide_over(&desired, decision.changes).await?;
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
         self.tell_accepted(&decision.plan, generation, &cause);
-        Ok(self.execute(decision.plan, cause))
+        Ok(Accepted { unremembered, ..self.execute(decision.plan, cause) })
     }
 
-    /// Keeps what a person has decided; older steps about the same apps end.
-    async fn decide_over(&mut self, before: &Desired, changes: Vec<Change>) -> Result<(), ReconcileError> {
-        self.keep(changes.clone()).await?;
+    /// Keeps what a person has decided; older steps about the same apps end. What could not be remembered, if anything.
+    async fn decide_over(&mut self, before: &Desired, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
+        let unremembered = self.keep_or_take_down(changes.clone()).await?;
         self.jobs.supersede(before, &changes);
-        Ok(())
+        Ok(unremembered)
     }
 
     async fn edit(&mut self, targets: &[Target], edit: &Edit, by: &Actor) -> Result<Vec<Accepted>, ReconcileError> {
@@ -119,7 +119,7 @@ impl Loop {
         if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
             changes.push(Change::ShutDown { is_shut_down: false });
         }
-        self.decide_over(&desired, changes).await?;
+        let unremembered = self.decide_over(&desired, changes).await?;
         let cause = Cause::Command { by: by.clone(), verb: edit.verb().to_owned() };
         let is_alone = targets.len() == 1;
         let mut accepted = Vec::new();
@@ -135,7 +135,7 @@ impl Loop {
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &self.live, &request);
             self.tell_accepted(&plan, project.generation, &cause);
-            accepted.push(self.execute(plan, cause.clone()));
+            accepted.push(Accepted { unremembered: unremembered.clone(), ..self.execute(plan, cause.clone()) });
         }
         Ok(accepted)
     }
@@ -162,8 +162,9 @@ impl Loop {
     }
 
     async fn stop_all(&mut self, by: &Actor, is_remembered: bool) -> Result<Vec<Accepted>, ReconcileError> {
+        let mut unremembered = None;
         if is_remembered {
-            self.keep(vec![Change::ShutDown { is_shut_down: true }]).await?;
+            unremembered = self.keep_or_take_down(vec![Change::ShutDown { is_shut_down: true }]).await?;
         }
         self.is_leaving = true;
         self.jobs.supersede_all();
@@ -174,7 +175,7 @@ impl Loop {
         for name in every_project(&desired, &self.live) {
             let project = desired.projects.get(&name).cloned().unwrap_or_default();
             let plan = plan::plan_shutdown(&name, &project, &self.live, &by.name);
-            accepted.push(self.execute(plan, cause.clone()));
+            accepted.push(Accepted { unremembered: unremembered.clone(), ..self.execute(plan, cause.clone()) });
         }
         Ok(accepted)
     }

@@ -36,6 +36,8 @@ pub struct Accepted {
     pub generation: u64,
     /// What happens, until `Finished`. Dropping it stops nothing.
     pub progress: broadcast::Receiver<Progress>,
+    /// It is done, and will be forgotten: why it could not be kept.
+    pub unremembered: Option<String>,
 }
 
 /// Why a change is not accepted.

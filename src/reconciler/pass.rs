@@ -49,13 +49,13 @@ impl Loop {
     /// Keeps what a pass has decided. True: the next pass may rely on something new. What cannot be written now is tried
     /// again; until then nothing is done that relies on it.
     async fn keep_decided(&mut self, changes: Vec<Change>) -> bool {
-        let had_trouble = !self.unkept.is_empty();
+        let had_trouble = !self.unkept.is_empty() || !self.unremembered.is_empty();
         for change in changes {
             if !self.unkept.contains(&change) {
                 self.unkept.push(change);
             }
         }
-        if self.unkept.is_empty() {
+        if self.unkept.is_empty() && self.unremembered.is_empty() {
             return false;
         }
         let all = std::mem::take(&mut self.unkept);
@@ -73,18 +73,38 @@ impl Loop {
 
     /// Durable first, then in memory: what people are told was accepted survives everything.
     pub(super) async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
-        if changes.is_empty() {
+        if changes.is_empty() && self.unremembered.is_empty() {
             return Ok(());
         }
-        self.keeper.commit(changes.clone()).await?;
+        self.keeper.commit([self.unremembered.as_slice(), &changes].concat()).await?;
+        self.unremembered.clear();
         os::killpoint("desired.kept");
+        self.take_in(changes);
+        Ok(())
+    }
+
+    /// As [`Self::keep`]. What a person wants taken down is taken down, even if it cannot be kept; then why it is not
+    /// remembered (yet).
+    pub(super) async fn keep_or_take_down(&mut self, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
+        let Err(error) = self.keep(changes.clone()).await else { return Ok(None) };
+        let ReconcileError::NotStored { message } = &error else { return Err(error) };
+        if !self.current().is_only_taken_down_by(&changes) {
+            return Err(error);
+        }
+        let why = format!("this is not remembered, the next daemon starts it again: {message}");
+        self.unremembered.retain(|change| !changes.contains(change));
+        self.unremembered.extend(changes.clone());
+        self.take_in(changes);
+        Ok(Some(why))
+    }
+
+    fn take_in(&self, changes: Vec<Change>) {
         self.desired.send_modify(|desired| {
             let desired = Arc::make_mut(desired);
             for change in changes {
                 desired.accept(change);
             }
         });
-        Ok(())
     }
 
     /// Orders for the supervisor; what stands in the way of the sockets of a new process is closed first.
@@ -214,7 +234,7 @@ impl Loop {
         self.reports.open(job, plan.project.clone(), sender);
         self.is_all_dirty = true;
         self.pass_at = Some(view.now);
-        Accepted { plan, generation, progress }
+        Accepted { plan, generation, progress, unremembered: None }
     }
 
     pub(super) fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {

@@ -63,6 +63,8 @@ pub(super) struct Loop {
     pub(super) pass_at: Option<Moment>,
     /// What a pass wants kept and could not be written.
     pub(super) unkept: Vec<Change>,
+    /// What was taken down although it could not be written: tried again with whatever is kept next.
+    pub(super) unremembered: Vec<Change>,
     /// Apps whose start waits for another app.
     pub(super) waiting: watch::Sender<Arc<Waiting>>,
     /// Apps that a sensor asked to restart while they were being worked on: one more time for each.
@@ -96,6 +98,7 @@ impl Loop {
             is_all_dirty: false,
             pass_at: None,
             unkept: Vec::new(),
+            unremembered: Vec::new(),
             waiting: watch::Sender::default(),
             triggered: BTreeMap::new(),
             queued: BTreeMap::new(),

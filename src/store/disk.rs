@@ -9,9 +9,22 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{JOURNAL, NEW, PREVIOUS};
+use crate::os;
 
 /// Files that were set aside are numbered up to this; the last one is overwritten.
 const ASIDE_MAX: u32 = 9;
+
+/// Reserved behind the good bytes, for changes that are kept although the disk is full: stops of about a thousand apps.
+const RESERVE_BYTES: u64 = 256 << 10;
+
+/// What a batch may be written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Room {
+    /// The free space of the disk; the reserve stays whole.
+    Free,
+    /// The reserve, too.
+    Reserve,
+}
 
 /// The current file, open for appending whole batches.
 #[derive(Debug)]
@@ -54,11 +67,16 @@ impl JournalFile {
     }
 
     /// Writes a batch behind the good bytes, durably. After an error the batch is cut off again.
-    pub(super) fn append(&mut self, batch: &[u8]) -> io::Result<()> {
+    pub(super) fn append(&mut self, batch: &[u8], room: Room) -> io::Result<()> {
         if self.has_torn_tail {
             self.cut()?;
         }
         self.sync_folder()?;
+        match self.reserve(batch.len() as u64) {
+            Err(error) if room == Room::Free && os::is_disk_full(&error) => return Err(error),
+            // A file system that cannot reserve has no reserve.
+            _ => {}
+        }
         self.has_torn_tail = true;
         let written = self.write(batch).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
@@ -79,7 +97,22 @@ impl JournalFile {
         if read(&previous)?.is_some_and(|old| old == bytes) {
             return Ok(());
         }
-        create_whole(&new, &bytes, || fs::rename(&new, &previous)).map(drop)
+        create_whole(&new, &bytes, |_| fs::rename(&new, &previous)).map(drop)
+    }
+
+    /// Sees to it that the reserve follows `bytes` more bytes. It is made of blocks of this file: nobody else can take
+    /// them between giving them back and writing to them.
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        return os::reserve_space(&self.file, self.good_bytes, bytes + RESERVE_BYTES);
+        #[cfg(not(target_os = "linux"))]
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    /// Gives the reserve back; the file is no longer the current one.
+    pub(super) fn give_reserve_back(&self) {
+        // A tmpfs frees nothing while the length stays the same. What fails is lost space until the file is removed.
+        let _ = self.file.set_len(self.good_bytes + 1).and_then(|()| self.file.set_len(self.good_bytes));
     }
 
     fn write(&self, batch: &[u8]) -> io::Result<()> {
@@ -134,14 +167,22 @@ pub(super) fn open(path: &Path, good_bytes: u64) -> io::Result<JournalFile> {
     if journal.file.metadata()?.len() != good_bytes {
         journal.cut()?;
     }
+    // On a full disk there is none, and the next change that is kept makes it.
+    let _ = journal.reserve(0);
     Ok(journal)
 }
 
 /// Puts a new file in the place of the current one. There is a whole current file at every instant.
 pub(super) fn replace(folder: &Path, bytes: &[u8], keep: Keep) -> io::Result<JournalFile> {
     let (current, previous, new) = (folder.join(JOURNAL), folder.join(PREVIOUS), folder.join(NEW));
-    let publish = || {
+    let publish = |file: &File| {
+        let journal = JournalFile::new(file.try_clone()?, bytes.len() as u64);
+        let reserved = journal.reserve(0);
         if keep == Keep::Current {
+            // A shorter file is no reason to lose the reserve.
+            if let Some(error) = reserved.err().filter(os::is_disk_full) {
+                return Err(error);
+            }
             remove(&previous)?;
             fs::hard_link(&current, &previous)?;
         }
@@ -156,10 +197,10 @@ pub(super) fn replace(folder: &Path, bytes: &[u8], keep: Keep) -> io::Result<Jou
 }
 
 /// Writes a new file durably, then has it published under its real name. Whatever fails leaves nothing behind.
-fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce() -> io::Result<()>) -> io::Result<File> {
+fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
     remove(path)?;
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-    let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).and_then(|()| publish());
+    let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).and_then(|()| publish(&file));
     if let Err(error) = written {
         // A full disk needs the space; what cannot be removed is removed by the next attempt.
         let _ = remove(path);

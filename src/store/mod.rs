@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use crate::model::{App, Change, Desired, Digest, Environment};
 
-use disk::{JournalFile, Keep};
+use disk::{JournalFile, Keep, Room};
 use head::HeadFile;
 use record::{Contents, Record};
 
@@ -131,7 +131,8 @@ impl Store {
         Ok((store, desired, finding.sentence().into_iter().collect()))
     }
 
-    /// Writes changes as one batch; they are durable when it returns. Blocks for the disk.
+    /// Writes changes as one batch; they are durable when it returns. Blocks for the disk. What only takes down is kept
+    /// on a full disk, too: there is a reserve for it.
     ///
     /// # Errors
     /// The disk is full or broken: nothing of the batch counts, and the next one may succeed.
@@ -147,7 +148,8 @@ impl Store {
         }
         journal::append(&mut bytes, &Record::Commit { seq: self.seq + 1 })?;
         let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
-        self.file.append(&bytes).map_err(writing)?;
+        let room = if self.desired.is_only_taken_down_by(changes) { Room::Reserve } else { Room::Free };
+        self.file.append(&bytes, room).map_err(writing)?;
 
         self.seq += 1;
         self.head.note(self.seq);
@@ -198,7 +200,8 @@ impl Store {
         // The same number: nothing has changed, and whoever falls back to the file before has lost nothing.
         let bytes = journal::snapshot(&self.desired, &needed, self.seq)?;
         let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
-        self.file = disk::replace(&self.folder, &bytes, Keep::Current).map_err(writing)?;
+        let file = disk::replace(&self.folder, &bytes, Keep::Current).map_err(writing)?;
+        std::mem::replace(&mut self.file, file).give_reserve_back();
         self.compacted_bytes = self.file.bytes();
         self.contents = needed;
         Ok(())

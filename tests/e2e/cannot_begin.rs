@@ -173,6 +173,27 @@ fn few_descriptors_are_named() {
 }
 
 #[test]
+fn a_low_limit_of_the_size_of_files_is_named() {
+    let sandbox = Sandbox::new();
+    let program = sandbox.command(&[]).get_program().to_owned();
+    for hard in [0, 4096, 500_000] {
+        let mut command = std::process::Command::new("prlimit");
+        command.arg(format!("--fsize={hard}:{hard}")).arg(&program).arg("list");
+        command.current_dir(sandbox.path("")).env("PM_HOME", sandbox.home());
+        command.stdin(std::process::Stdio::null());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let output = run(&mut command);
+        // Who may lift the limit does.
+        if output.status == 0 {
+            sandbox.pm(&["shutdown"]).ok();
+        } else {
+            output.code(69).says(&[&format!("no file may grow beyond {hard} bytes"), "ulimit -Hf"]);
+        }
+        wait_until("nothing is left", SOON, || sandbox.processes().is_empty());
+    }
+}
+
+#[test]
 fn a_large_question_is_answered_too() {
     let sandbox = Sandbox::applied(APP);
     let daemon = sandbox.daemon_pid();

@@ -137,3 +137,60 @@ fn a_full_state_disk_refuses_the_change_and_keeps_what_runs() {
     sandbox.pm(&["apply"]).ok();
     sandbox.pid("new/0");
 }
+
+/// Two apps on a file system of their own, which is full; `None` = not allowed here.
+fn on_a_full_disk() -> Option<Sandbox> {
+    let sandbox = Sandbox::new();
+    if !mount_small(&sandbox.home(), 16 << 20) {
+        return None;
+    }
+    sandbox.ecosystem(&format!("{FILE}[[apps]]\nname = \"web\"\ncommand = \"sleep 2000\"\n"));
+    sandbox.pm(&["apply"]).ok();
+    fill(&sandbox.home(), 0);
+    Some(sandbox)
+}
+
+#[test]
+fn on_a_full_state_disk_everything_can_be_taken_down_and_that_is_remembered() {
+    let Some(sandbox) = on_a_full_disk() else { return };
+    let is_down = |id: &str| sandbox.instance(id).is_none_or(|instance| instance.pid.is_none());
+    let taken_down = |args: &[&str]| {
+        let output = sandbox.pm(args).ok();
+        assert!(!output.to_string().contains("not remembered"), "{args:?}: {output}");
+    };
+    taken_down(&["stop", "api", "--hold"]);
+    assert!(is_down("api/0"));
+    sandbox.kill_daemon();
+    wait_until("web is there", SOON, || sandbox.instance("web/0").is_some());
+    assert!(is_down("api/0"), "the next daemon knows");
+    taken_down(&["delete", "api"]);
+    sandbox.pm(&["start", "web"]);
+    taken_down(&["shutdown"]);
+    sandbox.pm(&["list"]).ok();
+    assert!(is_down("web/0") && sandbox.app_processes().is_empty(), "the next daemon starts nothing");
+    taken_down(&["down"]);
+    assert!(sandbox.list().is_empty());
+}
+
+/// As root with every right the limit is lifted; then the log grows beyond it.
+#[test]
+fn a_limit_of_the_size_of_files_is_a_full_disk_and_kills_no_daemon() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"api\"\ncommand = \"sh -c 'seq 400000; exec sleep 1000'\"\nlog_rotate = { size = \"64M\", keep = 1 }\n",
+    );
+    let apply = sandbox.command(&["apply"]);
+    let mut limited = std::process::Command::new("prlimit");
+    limited.arg("--fsize=1000000:1000000").arg(apply.get_program()).args(apply.get_args());
+    limited.current_dir(sandbox.path("")).env("PM_HOME", sandbox.home()).stdin(std::process::Stdio::null());
+    limited.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    crate::support::run(&mut limited).ok();
+    let daemon = sandbox.daemon_pid();
+    wait_until("the limit is reached, and told", SOON, || {
+        sandbox.log_text("api", "out", 0).len() > 1_000_000
+            || sandbox.events_of("api").iter().any(|event| event.fact == "log_disk_full")
+    });
+    assert_eq!(sandbox.daemon_pid(), daemon);
+    sandbox.pm(&["stop", "api"]).ok();
+    assert_eq!(sandbox.daemon_pid(), daemon);
+}

@@ -153,3 +153,24 @@ fn a_log_file_is_named_after_the_port_of_its_copy() {
     let mut names = std::fs::read_dir(sandbox.path("logs")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.all(|name| !name.to_string_lossy().contains('$')), "a file is named after no port");
 }
+
+#[test]
+fn what_stands_in_the_place_of_a_log_is_named_and_an_error() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
+    let log = sandbox.home().join("logs/shop/api-out-0.log");
+    let fifo = std::ffi::CString::new(log.to_str().unwrap()).unwrap();
+    sandbox.pm(&["stop", "api"]).ok();
+    for is_fifo in [false, true] {
+        let _ = std::fs::remove_file(&log);
+        if is_fifo {
+            // SAFETY: a C string.
+            assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+        } else {
+            std::fs::create_dir_all(&log).unwrap();
+        }
+        let path = log.to_str().unwrap();
+        sandbox.pm(&["logs", "api"]).code(1).says(&["cannot read", path]);
+        sandbox.pm(&["logs", "api", "--json"]).code(1).says(&[path]);
+        let _ = std::fs::remove_dir(&log);
+    }
+}

@@ -72,9 +72,11 @@ impl Verb for Logs {
 
 fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {
     let answer = Session::client()?.logs(query)?;
+    let is_nothing_read = answer.lines.is_empty() && !answer.unread.is_empty();
+    let code = if is_nothing_read { Code::Error } else { Code::Ok };
     if json.json {
         session.screen.json(&answer)?;
-        return Ok(Code::Ok);
+        return Ok(code);
     }
     for message in &answer.unread {
         session.screen.note(message);
@@ -83,7 +85,7 @@ fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: 
     for line in &answer.lines {
         format.print(&mut session.screen, line);
     }
-    Ok(Code::Ok)
+    Ok(code)
 }
 
 fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {

@@ -33,6 +33,40 @@ const SECRET_WORDS: &[&str] = &[
     "TOKEN",
 ];
 
+/// The same, but only as a whole word of a name in capitals: as an option or in prose they are ordinary.
+const SECRET_VARIABLES: &[&str] = &["PIN", "SK"];
+
+/// The same as the last word: `MASTER`, and not `MASTER_HOST`.
+const LAST_SECRET_VARIABLES: &[&str] = &["MASTER", "PIN", "SESSION", "SIGNING", "SK"];
+
+/// Headers whose values are shown. What stands in any other may be a key under a name that nobody else knows.
+const ORDINARY_HEADERS: &[&str] = &[
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "if-modified-since",
+    "origin",
+    "pragma",
+    "range",
+    "te",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-requested-with",
+];
+
 /// Ends of words that are written without a separator: `PGPASSWORD`, `AUTHTOKEN`.
 const SECRET_ENDS: &[&str] = &[
     "ACCESSKEY",
@@ -65,7 +99,7 @@ const ORDINARY_WORDS: &[&str] =
     &["BASALT", "BYPASS", "COMPASS", "ENCOMPASS", "OVERPASS", "SECRETARY", "SURPASS", "TRESPASS", "UNDERPASS"];
 
 /// Whole names that are ordinary whatever their words.
-const ORDINARY_NAMES: &[&str] = &["PWD", "OLDPWD"];
+const ORDINARY_NAMES: &[&str] = &["PWD", "OLDPWD", "DESKTOP_SESSION"];
 
 /// With one of these a `KEY` is no secret.
 const PUBLIC_KEYS: &[&str] =
@@ -164,6 +198,12 @@ pub fn is_secret(name: &str, value: &str) -> bool {
     !((PLACES.contains(&last) && is_path()) || (AMOUNTS.contains(&last) && is_amount()))
 }
 
+/// Whether the value of a header must not be shown.
+pub fn is_secret_header(name: &str, value: &str) -> bool {
+    let is_ordinary = ORDINARY_HEADERS.iter().any(|ordinary| name.trim().eq_ignore_ascii_case(ordinary));
+    !value.is_empty() && !is_ordinary && !is_reference(value)
+}
+
 /// Whether a name announces a secret, whatever its value.
 pub fn is_secret_name(name: &str) -> bool {
     has_secret_word(name, &words_of(name))
@@ -176,12 +216,18 @@ fn has_secret_word(name: &str, words: &[String]) -> bool {
     let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     let is_webhook = has(&["WEBHOOK"]) && has(&["URL", "URI"]);
     let is_connection = words.windows(2).any(|pair| pair[0] == "CONNECTION" && pair[1] == "STRING");
-    if is_webhook || is_connection {
+    if is_webhook || is_connection || is_secret_variable(name, words) {
         return true;
     }
     let is_public_key = has(PUBLIC_KEYS);
     let is_counted = |word: &str| is_secret_word(word) && !(is_public_key && word == "KEY");
     words.iter().any(|word| is_counted(word)) && !is_about_it(words)
+}
+
+fn is_secret_variable(name: &str, words: &[String]) -> bool {
+    let has_word = || words.iter().any(|word| SECRET_VARIABLES.contains(&word.as_str()));
+    let has_last = || words.last().is_some_and(|word| LAST_SECRET_VARIABLES.contains(&word.as_str()));
+    !name.contains(char::is_lowercase) && (has_last() || has_word()) && !is_about_it(words)
 }
 
 fn is_about_it(words: &[String]) -> bool {

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{HIDDEN, Secrets, is_secret, masked, masked_words};
+use super::{HIDDEN, Secrets, is_secret, is_secret_header, masked, masked_words};
 use crate::model::App;
 
 /// Keys whose texts name things; a name cannot hold a secret, and must stay what it is.
@@ -71,8 +71,7 @@ pub fn mask_field(path: &str, program: Option<&str>, value: &mut Value) -> bool 
     }
     match value {
         Value::String(text) => {
-            let name = name_of(path);
-            let shown = if name.is_some_and(|name| is_secret(name, text)) { HIDDEN.into() } else { masked(text) };
+            let shown = if is_hidden_by_name(path, text) { HIDDEN.into() } else { masked(text) };
             let is_hidden = shown != *text;
             *text = shown.into_owned();
             is_hidden
@@ -104,6 +103,17 @@ fn below(path: &str, key: &str) -> String {
     if is_named { format!("{path}.{key}") } else { key.to_owned() }
 }
 
+fn is_hidden_by_name(path: &str, value: &str) -> bool {
+    header_of(path).is_some_and(|name| is_secret_header(name, value))
+        || name_of(path).is_some_and(|name| is_secret(name, value))
+}
+
+/// The header that a path leads to.
+fn header_of(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("headers.");
+    name.or_else(|| path.split_once(".headers.").map(|(_, name)| name))
+}
+
 /// The variable or header that a path leads to.
 fn name_of(path: &str) -> Option<&str> {
     let (table, name) = path.split_once('.')?;
@@ -112,6 +122,7 @@ fn name_of(path: &str) -> Option<&str> {
 
 fn collect(path: &str, program: Option<&str>, value: &Value, secrets: &mut Secrets) {
     match value {
+        Value::String(text) if is_hidden_by_name(path, text) => secrets.add(text),
         Value::String(text) => secrets.add_value(name_of(path).unwrap_or_default(), text),
         Value::Array(values) if values.iter().all(Value::is_string) => {
             let words: Vec<&str> = values.iter().filter_map(Value::as_str).collect();

@@ -27,6 +27,10 @@ fn secrets_are_hidden_wherever_they_stand() {
         "redis-cli -a §hunter2§ ping",
         "curl -u me:§hunter2§ http://h/",
         "curl -ume:§hunter2§ http://h/",
+        "tool -u me:§hunter2§ x",
+        "tool --user me:§12345678§ x",
+        "Basic §dXNlcjpodW50ZXIy§",
+        "basic §dXNlcjpodW50ZXIyMzQ1§",
         "curl --user me:§hunter2§ http://h/",
         "curl -H 'Authorization: Bearer §abc.def§' http://h/",
         "curl -H \"X-Api-Key: §abc§\" http://h/",
@@ -105,6 +109,15 @@ fn names_announce_secrets() {
         "DBPASS",
         "PRIVATE_KEY_PEM",
         "ACCESS_TOKEN_V2",
+        "STRIPE_SK",
+        "SK_LIVE",
+        "SESSION",
+        "APP_SESSION",
+        "SIGNING",
+        "MASTER",
+        "PIN",
+        "CARD_PIN",
+        "PIN_CODE",
     ] {
         assert!(is_secret(name, "x1"), "{name}");
         assert_eq!(masked_value(name, "x1"), HIDDEN);
@@ -161,6 +174,19 @@ fn ordinary_names_and_values_stay() {
         ("BASALT", "rock"),
         ("SIGNAL", "TERM"),
         ("PRIVATEER", "ship"),
+        ("SESSION_STORE", "redis"),
+        ("SESSION_TIMEOUT", "30m"),
+        ("MAX_SESSIONS", "10"),
+        ("DESKTOP_SESSION", "gnome"),
+        ("XDG_SESSION_TYPE", "tty"),
+        ("MASTER_HOST", "db1"),
+        ("MASTERS", "a, b"),
+        ("SPIN", "fast"),
+        ("PING", "host"),
+        ("TASK", "build"),
+        ("DISK", "sda"),
+        ("SIGNING_ALGORITHM", "RS256"),
+        ("session", "gnome"),
     ] {
         assert_eq!(masked_value(name, value), value, "{name}");
     }
@@ -178,6 +204,13 @@ fn ordinary_names_and_values_stay() {
         "ssh -p 22 host",
         "mysql -u root -p shop",
         "curl -u me http://h/",
+        "docker run -u 1000:1000 image",
+        "run --user www-data:www-data x",
+        "tool -u http://host/path",
+        "tool -u host:8080",
+        "spark --master yarn --session main",
+        "invalid basic string, expected `\"`",
+        "Basic authentication is needed",
         "restart api/0: exit code 1",
         "npm run build -- --sort-key name",
         "password = \"${DB_PASSWORD}\"",
@@ -193,6 +226,24 @@ fn words_are_masked_by_the_program_they_are_given_to() {
     assert_eq!(shown(Some("server.js"), &["-pX1", "--password", "a b", "-v"]), "-pX1 --password (sensitive) -v");
     assert_eq!(shown(None, &["redis-cli", "-a", "x", "ping"]), "redis-cli -a (sensitive) ping");
     assert_eq!(shown(None, &["sh", "-c", "x --token=1a && y"]), "sh -c x --token=(sensitive) && y");
+}
+
+#[test]
+fn of_headers_only_the_well_known_are_shown() {
+    for (name, value) in [("X-Foo", "abc"), ("Authorization", "Bearer x"), ("x-tenant", "blue"), ("Cookie", "a=b")] {
+        assert!(is_secret_header(name, value), "{name}");
+    }
+    for (name, value) in [
+        ("Host", "shop"),
+        ("ACCEPT", "*/*"),
+        ("user-agent", "probe"),
+        ("Content-Type", "text/plain"),
+        ("Connection", "close"),
+        ("Cache-Control", "no-cache"),
+        ("X-Foo", "${FOO}"),
+    ] {
+        assert!(!is_secret_header(name, value), "{name}");
+    }
 }
 
 #[test]

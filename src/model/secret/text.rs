@@ -123,6 +123,10 @@ enum Expect {
     Value,
     /// `user:password`.
     Login,
+    /// The same behind `-u` of a program that is not known: it may be `user:group`, an address or a URL.
+    PerhapsLogin,
+    /// `Basic` is a scheme only before an encoded `user:password`.
+    EncodedLogin,
     /// A scheme (`Bearer`), then the value.
     Header,
 }
@@ -144,13 +148,19 @@ impl Reader {
         match std::mem::take(&mut self.expect) {
             Expect::Value if is_value(word) => return ranges.push(whole),
             Expect::Header if is_scheme(word) => return self.expect = Expect::Value,
+            Expect::EncodedLogin if is_encoded_login(word) => return ranges.push(whole),
+            Expect::PerhapsLogin => {
+                if let Some(at) = password_of(word) {
+                    return ranges.push(start + at..whole.end);
+                }
+            }
             Expect::Header if is_value(word) && follows.is_none() => return ranges.push(whole),
             Expect::Login => {
                 if let Some(at) = word.find([':', '%']) {
                     return ranges.push(start + at + 1..whole.end);
                 }
             }
-            Expect::Nothing | Expect::Value | Expect::Header => {}
+            Expect::Nothing | Expect::Value | Expect::Header | Expect::EncodedLogin => {}
         }
         self.expect = self.after(word, follows);
         if let Some(known) = tool(word) {
@@ -167,7 +177,13 @@ impl Reader {
         if let Some(expect) = self.tool.and_then(|tool| tool.option(word)) {
             return expect;
         }
-        if is_scheme(word) && word != "Basic" && word != "Token" && follows.is_none() {
+        if ["-u", "--user"].contains(&word) {
+            return Expect::PerhapsLogin;
+        }
+        if word.eq_ignore_ascii_case("basic") && follows.is_none() {
+            return Expect::EncodedLogin;
+        }
+        if is_scheme(word) && word != "Token" && follows.is_none() {
             return Expect::Value;
         }
         let name = word.trim_start_matches('-');
@@ -188,6 +204,37 @@ fn is_value(word: &str) -> bool {
 
 fn is_scheme(word: &str) -> bool {
     ["Bearer", "Basic", "Token", "Digest", "Negotiate", "ApiKey", "bearer", "basic"].contains(&word)
+}
+
+/// Where the password begins in `user:password`, unless it is `uid:gid`, `host:port` or a URL.
+fn password_of(word: &str) -> Option<usize> {
+    let (user, password) = word.split_once(':')?;
+    let is_ordinary = user.is_empty() || user.contains(['/', '=']) || password.is_empty() || password.starts_with("//");
+    let is_number = password.bytes().all(|byte| byte.is_ascii_digit()) && password.len() < 6;
+    let is_own_group = user == password;
+    (!is_ordinary && !is_number && !is_own_group && !password.starts_with('$')).then_some(user.len() + 1)
+}
+
+/// Whether base64 text holds `user:password`.
+fn is_encoded_login(word: &str) -> bool {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    };
+    let (mut bits, mut held, mut has_colon) = (0_u32, 0, false);
+    for byte in word.trim_end_matches('=').bytes() {
+        let Some(digit) = digit(byte) else { return false };
+        (bits, held) = (bits << 6 | u32::from(digit), held + 6);
+        if held >= 8 {
+            held -= 8;
+            has_colon |= (bits >> held) & 0xff == u32::from(b':');
+        }
+    }
+    has_colon
 }
 
 fn is_header(name: &str) -> bool {

@@ -75,6 +75,20 @@ pub fn wait_for_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// A file that has reached its limit (`ulimit -f`) becomes an error of the write, as on a full disk, instead of our death.
+pub fn survive_file_size_limit() {
+    // SAFETY: a plain setting.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// How long a file may become at most, whatever we ask for.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn file_size_limit() -> io::Result<u64> {
+    limit_of(0, libc::RLIMIT_FSIZE).map(|limit| limit.rlim_max)
+}
+
 fn reset_limit(resource: Resource) -> io::Result<()> {
     let now = limit_of(0, resource)?;
     let highest = limit_of(1, resource).map_or(now.rlim_max, |first| first.rlim_max.max(now.rlim_max));

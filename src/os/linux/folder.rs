@@ -83,7 +83,7 @@ impl Folder {
     /// Opens a regular file to read it.
     ///
     /// # Errors
-    /// `NotFound` also for what cannot be read twice (a FIFO, a device). `IsADirectory`, …
+    /// `NotFound` also for what cannot be read twice: a device, and with words of its own a FIFO. `IsADirectory`, …
     pub fn open_to_read(&self, name: &OsStr) -> io::Result<File> {
         let name = c_string(name.as_bytes())?;
         let file = self.with_rights(|| open_at(self.fd.as_fd(), &name, libc::O_RDONLY | SAFE_FLAGS, 0))?;
@@ -91,7 +91,8 @@ impl Folder {
         match found.st_mode & libc::S_IFMT {
             libc::S_IFREG => self.check(&found)?,
             libc::S_IFDIR => return Err(io::Error::from_raw_os_error(libc::EISDIR)),
-            _ => return Err(io::ErrorKind::NotFound.into()),
+            libc::S_IFCHR => return Err(io::ErrorKind::NotFound.into()),
+            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "no file stands there, but a FIFO or a socket")),
         }
         Ok(File::from(file))
     }
