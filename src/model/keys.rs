@@ -264,7 +264,7 @@ keys! {
     log_type Live later "\"raw\" or \"json\"", "\"raw\"",
         "`json`: every line becomes an object.",
         "log_type = \"json\"";
-    disable_logs Live built "true or false", "false",
+    disable_logs Respawn built "true or false", "false",
         "Throw all output away.",
         "disable_logs = true";
     log_rotate Live built "{ size, keep, compress }", "{ size = \"10M\", keep = 5, compress = false }",

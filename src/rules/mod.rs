@@ -4,6 +4,7 @@
 //! Never: I/O, clocks, chance: time, zones, surroundings and seeds are arguments
 //! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] ask; nobody is told
 
+mod at_start;
 mod backoff;
 mod cron;
 mod dependency;
@@ -20,6 +21,7 @@ pub mod rotation;
 mod start_mark;
 mod watch;
 
+pub use at_start::{Channels, can_follow, fixed_at_start};
 pub use backoff::{Verdict, after_exit, after_trouble};
 pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{Standpoint, dependency};
