@@ -50,8 +50,6 @@ pub enum Input {
     SpawnFailed {
         /// Why.
         failure: Failure,
-        /// Whether the same attempt may succeed a little later (no memory, no process slots).
-        is_passing: bool,
     },
     /// The main process ended.
     Exited {
@@ -191,7 +189,9 @@ impl Machine {
             State::Stopping { deadline, is_main_alive, .. } => {
                 Phase::Stopping { pid: pid.filter(|_| *is_main_alive), deadline: *deadline }
             }
-            State::Waiting { until, delay } => Phase::Backoff { until: *until, delay: *delay, attempt: self.unstable },
+            State::Waiting { until, delay, .. } => {
+                Phase::Backoff { until: *until, delay: *delay, attempt: self.unstable }
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ mod start_mark;
 mod watch;
 
 pub use at_start::{Channels, can_follow, fixed_at_start};
-pub use backoff::{Verdict, after_exit, after_trouble};
+pub use backoff::{Verdict, after_exit, after_trouble, retry_delay};
 pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{Standpoint, dependency};
 pub use descriptors::DescriptorShares;
