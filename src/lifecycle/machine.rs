@@ -14,6 +14,8 @@ pub struct Machine {
     pub policy: Arc<App>,
     /// How many processes it has had; the current one bears this number.
     pub generation: u32,
+    /// The highest number that another process of its slot has borne.
+    pub last_number: u32,
     /// Restarts after exits that nobody asked for.
     pub restarts: u32,
     /// Unstable starts in a row.
@@ -133,6 +135,7 @@ impl Machine {
             state: State::Resting(Rest::Stopped),
             policy,
             generation: 0,
+            last_number: 0,
             restarts: 0,
             unstable: 0,
             force_kills: 0,

@@ -339,7 +339,7 @@ impl Machine {
     }
 
     fn spawn(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
-        self.generation = self.generation.wrapping_add(1);
+        self.generation = self.generation.max(self.last_number).wrapping_add(1);
         if cause.is_trouble() {
             self.restarts = self.restarts.saturating_add(1);
         }

@@ -63,6 +63,13 @@ fn a_successor_that_fails_is_not_tried_again() {
 }
 
 #[test]
+fn a_number_that_a_failed_successor_has_borne_is_not_given_again() {
+    let mut machine = Machine { last_number: 5, ..running() };
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [Effect::Spawn { generation: 6 }]);
+}
+
+#[test]
 fn what_passes_is_tried_again_and_no_policy_counts_it() {
     let busy = || Failure::Spawn {
         error: SpawnError {

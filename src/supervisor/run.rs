@@ -287,7 +287,8 @@ impl Loop {
         if id.is_successor {
             // The processes of a slot are counted in one row of numbers.
             let settled = self.roster.row_of(&id.clone().settled()).and_then(|row| self.roster.get(row));
-            machine.generation = settled.map_or(0, |settled| settled.machine.generation);
+            let number = |member: &Member| member.machine.generation.max(member.machine.last_number);
+            machine.generation = settled.map_or(0, number);
         }
         self.roster.insert(row.index(), Member::new(id.clone(), row, machine, launch.clone()));
         Some(row.index())

@@ -396,7 +396,8 @@ impl Sim {
                 short(id),
                 version(&launch.spec)
             );
-            let generation = self.members.get(&id.clone().settled()).map_or(0, |other| other.machine.generation);
+            let settled = self.members.get(&id.clone().settled()).map(|other| &other.machine);
+            let generation = settled.map_or(0, |settled| settled.generation.max(settled.last_number));
             let mut machine = Machine::new(Arc::clone(&launch.spec), 7);
             (machine.is_successor, machine.generation) = (id.is_successor, generation);
             let (next, record, taken) = (launch.clone(), launch.clone(), Taken::default());
@@ -458,8 +459,19 @@ impl Sim {
     fn input(&mut self, id: &InstanceId, input: Input) {
         let Some(member) = self.members.get_mut(id) else { return };
         let effects = member.machine.step(input, self.now);
+        self.share_number(id);
         for effect in effects {
             self.perform(id, &effect);
+        }
+    }
+
+    /// The processes of a slot are counted in one row of numbers.
+    fn share_number(&mut self, id: &InstanceId) {
+        let Some(number) = self.members.get(id).map(|member| member.machine.generation) else { return };
+        let settled = id.clone().settled();
+        let other = if id.is_successor { settled } else { settled.successor() };
+        if let Some(other) = self.members.get_mut(&other) {
+            other.machine.last_number = other.machine.last_number.max(number);
         }
     }
 
