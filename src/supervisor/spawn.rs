@@ -265,7 +265,7 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
         message = format!("interpreter `{}` of script `{subject}` does not exist", interpreter.display());
     }
     if os::is_peer_gone(error) {
-        message = "the anchor process is gone; the next one is waited for".to_owned();
+        "the anchor process is gone; the next one is waited for".clone_into(&mut message);
     }
     SpawnError { stage, subject: masked(subject).into_owned(), errno, message, is_passing: os::is_passing(error) }
 }
