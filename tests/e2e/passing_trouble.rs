@@ -38,10 +38,9 @@ fn a_program_that_is_just_being_written_is_started_when_it_is_there() {
 fn an_anchor_that_dies_in_an_apply_is_no_fault_of_any_app() {
     const COUNT: usize = 120;
     let sandbox = Sandbox::applied("[[apps]]\nname = \"first\"\ncommand = \"sleep 1000\"\n");
-    let mut file = String::from("[[apps]]\nname = \"first\"\ncommand = \"sleep 1000\"\n");
-    for number in 0..COUNT {
-        file += &format!("[[apps]]\nname = \"app{number}\"\ncommand = \"sleep 1000\"\n");
-    }
+    let app = |name: &str| format!("[[apps]]\nname = \"{name}\"\ncommand = \"sleep 1000\"\n");
+    let more: String = (0..COUNT).map(|number| app(&format!("app{number}"))).collect();
+    let file = app("first") + &more;
     sandbox.ecosystem(&file);
     let anchor = sandbox.anchor_pid();
     let applying = sandbox.start(&["apply"]);
