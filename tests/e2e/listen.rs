@@ -248,7 +248,7 @@ fn a_host_that_somebody_else_has_taken_leaves_the_old_one_as_it_was() {
     ecosystem(&sandbox, narrow, 0, "");
     sandbox.pm(&["apply"]).ok();
     ecosystem(&sandbox, everywhere(narrow), 1, "");
-    sandbox.pm(&["apply"]).code(6).says(&["Address already in use", "the old version kept running"]);
+    sandbox.pm(&["apply"]).code(6).says(&["Address already in use", "the old version runs again"]);
     wait_until("both run", SOON, || sandbox.list().iter().filter(|row| row.phase == "running").count() == 2);
     assert!(ask(narrow).unwrap().starts_with('0'));
 }
