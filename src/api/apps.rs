@@ -11,6 +11,7 @@ use super::rows::{Pair, Scene, with_forgotten};
 use super::select::{existing, select};
 use crate::model::{AppId, Cause, Declared, Desired, InstanceId, Live, LogPolicy, Project, ProjectName, Run, Stream};
 use crate::os;
+use crate::rules;
 use crate::supervisor::log_path;
 use crate::wire::{
     BriefAnswer, DescribeAnswer, DescribedApp, FORMAT, ListAnswer, LogFiles, ProjectRow, ProjectsAnswer, Query, Row,
@@ -106,7 +107,7 @@ fn wanted(declared: &Declared) -> u32 {
 /// Slots whose process runs another spec than the declared one: a value waits for the next start.
 fn outdated(id: &AppId, declared: &Declared, live: &Live) -> Vec<u32> {
     let of_app = live.instances.iter().filter(|(instance, _)| instance.app == *id);
-    let old = of_app.filter(|(_, live)| live.phase.is_alive() && !live.spec.keeps_process(&declared.spec));
+    let old = of_app.filter(|(_, live)| live.phase.is_alive() && !rules::can_follow(&live.spec, &declared.spec));
     old.map(|(instance, _)| instance.slot).collect()
 }
 

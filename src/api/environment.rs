@@ -65,7 +65,8 @@ fn context_of(
     base: &Environment,
     instance: &InstanceId,
 ) -> Result<ExecContext, Failure> {
-    let mut exec = exec_context(&context.daemon.home, instance, spec, base, "").map_err(|refused| refused.failure)?;
+    let mut exec =
+        exec_context(&context.daemon.home, instance, spec, base, "").map_err(|error| Failure::Spawn { error })?;
     exec.env.remove("PM_ID");
     Ok(exec)
 }

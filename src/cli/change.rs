@@ -294,7 +294,7 @@ fn code_of(reports: &[ProjectReport]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{OperationReport, Report};
+    use crate::wire::{OperationReport, Report, Rollback};
 
     #[test]
     fn a_failure_counts_before_a_skip() {
@@ -303,8 +303,7 @@ mod tests {
             failure: None,
             exit: None,
             last_lines: Vec::new(),
-            is_reverted: false,
-            is_stuck: false,
+            rollback: Rollback::None,
         };
         let skipped = || OperationResult::Skipped { why: "x".to_owned() };
         let code = |results: Vec<OperationResult>| {

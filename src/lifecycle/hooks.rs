@@ -58,7 +58,7 @@ impl Machine {
                 match result {
                     Ok(()) => self.create(cause, effects),
                     Err(message) => {
-                        self.not_started(&cause, Failure::Hook { hook, message }, false, now, effects);
+                        self.not_started(&cause, Failure::Hook { hook, message }, now, effects);
                     }
                 }
             }

@@ -14,6 +14,8 @@ pub struct Machine {
     pub policy: Arc<App>,
     /// How many processes it has had; the current one bears this number.
     pub generation: u32,
+    /// The highest number that another process of its slot has borne.
+    pub last_number: u32,
     /// Restarts after exits that nobody asked for.
     pub restarts: u32,
     /// Unstable starts in a row.
@@ -50,8 +52,6 @@ pub enum Input {
     SpawnFailed {
         /// The step that failed, with its error number.
         failure: Failure,
-        /// Whether the same attempt may succeed a little later (no memory, no process slots).
-        is_passing: bool,
     },
     /// The main process ended.
     Exited {
@@ -135,6 +135,7 @@ impl Machine {
             state: State::Resting(Rest::Stopped),
             policy,
             generation: 0,
+            last_number: 0,
             restarts: 0,
             unstable: 0,
             force_kills: 0,
@@ -191,7 +192,9 @@ impl Machine {
             State::Stopping { deadline, is_main_alive, .. } => {
                 Phase::Stopping { pid: pid.filter(|_| *is_main_alive), deadline: *deadline }
             }
-            State::Waiting { until, delay } => Phase::Backoff { until: *until, delay: *delay, attempt: self.unstable },
+            State::Waiting { until, delay, .. } => {
+                Phase::Backoff { until: *until, delay: *delay, attempt: self.unstable }
+            }
         }
     }
 }

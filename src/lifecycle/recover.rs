@@ -98,7 +98,7 @@ impl Machine {
             Found::Nothing(Standing::Done(exit)) => State::Resting(Rest::Done(exit)),
             Found::Nothing(Standing::Waiting { until }) => {
                 let delay = self.last_delay.max(Millis(1));
-                State::Waiting { until, delay }
+                State::Waiting { until, delay, cause: Cause::Policy }
             }
         };
         effects

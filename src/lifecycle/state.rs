@@ -62,6 +62,8 @@ pub enum State {
         until: Moment,
         /// The whole wait.
         delay: Millis,
+        /// Why it is started then.
+        cause: Cause,
     },
     /// Deleted: the supervisor forgets it.
     Gone,

@@ -2,7 +2,7 @@
 
 use super::{Effect, End, Input, Machine, Rest, State, Then};
 use crate::model::{Cause, Exit, Fact, Failure, Hook, Millis, Moment, Readiness};
-use crate::rules::{Verdict, after_exit, after_trouble};
+use crate::rules::{Verdict, after_exit, after_trouble, retry_delay};
 
 /// How often a tree that does not go away is looked at.
 const SWEEP_EVERY: Millis = Millis(10);
@@ -19,7 +19,7 @@ impl Machine {
             Input::Stop(cause) => self.end(Then::Rest, cause, now, &mut effects),
             Input::Delete(cause) => self.end(Then::Gone, cause, now, &mut effects),
             Input::Spawned { pid } => self.spawned(pid, now, &mut effects),
-            Input::SpawnFailed { failure, is_passing } => self.spawn_failed(failure, is_passing, now, &mut effects),
+            Input::SpawnFailed { failure } => self.spawn_failed(failure, now, &mut effects),
             Input::Exited { generation, exit } if generation == self.generation => self.exited(exit, now, &mut effects),
             Input::Probed { generation, result } if generation == self.generation => {
                 self.probed(result, now, &mut effects);
@@ -106,6 +106,9 @@ impl Machine {
         let started = Fact::Started { pid, generation: self.generation, cause: cause.clone() };
         effects.push(Effect::Tell(started));
         self.state = State::Running { since: now, readiness: self.first_readiness(now) };
+        if self.trouble.as_ref().is_some_and(Failure::is_passing) {
+            (self.trouble, self.last_delay) = (None, Millis(0));
+        }
         match then {
             None if self.policy.ready.is_none() => {
                 self.run_hook(Hook::PostReady, effects);
@@ -115,11 +118,12 @@ impl Machine {
         }
     }
 
-    fn spawn_failed(&mut self, failure: Failure, is_passing: bool, now: Moment, effects: &mut Vec<Effect>) {
+    fn spawn_failed(&mut self, failure: Failure, now: Moment, effects: &mut Vec<Effect>) {
         let State::Starting { cause, then } = &self.state else { return };
         let (cause, then) = (cause.clone(), then.clone());
         match then {
-            None => self.not_started(&cause, failure, is_passing, now, effects),
+            None if failure.is_passing() => self.wait_out(cause, failure, now, effects),
+            None => self.not_started(&cause, failure, now, effects),
             Some(then) => {
                 effects.push(Effect::Tell(Fact::StartFailed { failure }));
                 self.follow(then, now, effects);
@@ -128,22 +132,27 @@ impl Machine {
     }
 
     /// There is no process, and the one that was wanted will not come.
-    pub(super) fn not_started(
-        &mut self,
-        cause: &Cause,
-        failure: Failure,
-        is_passing: bool,
-        now: Moment,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn not_started(&mut self, cause: &Cause, failure: Failure, now: Moment, effects: &mut Vec<Effect>) {
         effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
         // A person hears of it at once and can mend it; what nobody watches keeps trying.
         let is_asked = matches!(cause, Cause::Apply { .. } | Cause::Command { .. });
-        if is_asked && !is_passing {
+        if is_asked {
             self.give_up(failure, effects);
         } else {
             self.judge(&End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
         }
+    }
+
+    /// What kept the process from being started will pass, and is no fault of the app: the start is tried again, for the
+    /// same cause, and no policy counts it.
+    fn wait_out(&mut self, cause: Cause, failure: Failure, now: Moment, effects: &mut Vec<Effect>) {
+        let is_known = self.trouble.as_ref() == Some(&failure);
+        let delay = retry_delay(if is_known { self.last_delay } else { Millis(0) });
+        if !is_known {
+            effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
+        }
+        (self.trouble, self.last_delay) = (Some(failure), delay);
+        self.state = State::Waiting { until: now.after(delay), delay, cause };
     }
 
     fn exited(&mut self, exit: Exit, now: Moment, effects: &mut Vec<Effect>) {
@@ -222,7 +231,10 @@ impl Machine {
                     }
                 }
             }
-            State::Waiting { until, .. } if now >= *until => self.spawn(Cause::Policy, now, effects),
+            State::Waiting { until, cause, .. } if now >= *until => {
+                let cause = cause.clone();
+                self.spawn(cause, now, effects);
+            }
             State::Preparing { until, .. } | State::Leaving { until, .. } if now >= *until => {
                 self.hook_lost(now, effects);
             }
@@ -301,7 +313,7 @@ impl Machine {
                 if delay.0 == 0 {
                     return self.spawn(end.cause(), now, effects);
                 }
-                self.state = State::Waiting { until: now.after(delay), delay };
+                self.state = State::Waiting { until: now.after(delay), delay, cause: Cause::Policy };
                 effects.push(Effect::Tell(Fact::BackingOff { delay, attempt: unstable }));
             }
         }
@@ -327,7 +339,7 @@ impl Machine {
     }
 
     fn spawn(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
-        self.generation = self.generation.wrapping_add(1);
+        self.generation = self.generation.max(self.last_number).wrapping_add(1);
         if cause.is_trouble() {
             self.restarts = self.restarts.saturating_add(1);
         }

@@ -8,7 +8,7 @@ use super::samples::app;
 use super::*;
 use crate::model::{
     Bytes, Cause, Exit, Fact, Failure, Following, Health, HealthAction, Hook, Millis, Moment, Probe, Readiness, Ready,
-    RestartWhen,
+    RestartWhen, SpawnError, SpawnStage,
 };
 
 fn machine() -> Machine {
@@ -20,7 +20,7 @@ fn command() -> Cause {
 }
 
 fn no_program() -> Input {
-    Input::SpawnFailed { failure: Failure::Exited { exit: Exit::Code(127) }, is_passing: false }
+    Input::SpawnFailed { failure: Failure::Exited { exit: Exit::Code(127) } }
 }
 
 /// The effects without the facts.
@@ -60,6 +60,44 @@ fn a_successor_that_fails_is_not_tried_again() {
     let failure = Failure::Exited { exit: Exit::Code(1) };
     assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), []);
     assert_eq!(machine.state, State::Resting(Rest::Errored(failure)));
+}
+
+#[test]
+fn a_number_that_a_failed_successor_has_borne_is_not_given_again() {
+    let mut machine = Machine { last_number: 5, ..running() };
+    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [Effect::Spawn { generation: 6 }]);
+}
+
+#[test]
+fn what_passes_is_tried_again_and_no_policy_counts_it() {
+    let busy = || Failure::Spawn {
+        error: SpawnError {
+            stage: SpawnStage::Exec,
+            subject: "web".into(),
+            errno: 26,
+            message: "Text file busy".into(),
+            is_passing: true,
+        },
+    };
+    let mut spec = app();
+    spec.restart.restart = RestartWhen::Never;
+    spec.restart.max_restarts = Some(1);
+    for is_successor in [false, true] {
+        let mut machine = Machine { is_successor, policy: Arc::new(spec.clone()), ..machine() };
+        let mut now = Moment(0);
+        machine.step(Input::Start(command()), now);
+        for _ in 0..20 {
+            machine.step(Input::SpawnFailed { failure: busy() }, now);
+            let until = machine.alarm().expect("it is tried again");
+            assert!(until.since(now) <= Millis::seconds(5));
+            now = until;
+            assert!(matches!(deeds(machine.step(Input::Alarm, now))[..], [Effect::Spawn { .. }]));
+        }
+        assert_eq!((machine.restarts, machine.unstable), (0, 0));
+        machine.step(Input::Spawned { pid: 7 }, now);
+        assert_eq!(machine.trouble, None);
+    }
 }
 
 #[test]

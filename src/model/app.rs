@@ -78,12 +78,6 @@ impl App {
         AppId::new(self.project.clone(), self.name.clone())
     }
 
-    /// Whether a process that was started as `other` says needs no successor to be one of this: everything that differs
-    /// is followed while it lives, as the table of keys has it.
-    pub fn keeps_process(&self, other: &Self) -> bool {
-        self.run == other.run && self.kind == other.kind
-    }
-
     /// Which process comes first when one takes the place of another. A new process beside the old one is possible
     /// where nothing is fought over: with sockets that both inherit, or where the file says so.
     pub fn update_strategy(&self) -> UpdateStrategy {

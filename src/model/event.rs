@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Bytes, Condition, Exit, Failure, InstanceId, Millis, ProjectName, WallTime};
+use super::{AppName, Bytes, Condition, Exit, Failure, InstanceId, Millis, ProjectName, Rollback, WallTime};
 
 /// One fact, numbered.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -327,11 +327,9 @@ pub enum Fact {
         /// How the new process ended, if it ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit: Option<Exit>,
-        /// Whether the old form runs again.
-        is_reverted: bool,
-        /// Whether going back was tried, and failed as well.
+        /// What became of the version before.
         #[serde(default)]
-        is_stuck: bool,
+        rollback: Rollback,
     },
     /// It is no longer declared.
     Deleted,

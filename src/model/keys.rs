@@ -412,7 +412,7 @@ keys! {
     log_type Live later Plain "\"raw\" or \"json\"", "\"raw\"",
         "`json`: every line becomes an object.",
         "log_type = \"json\"";
-    disable_logs Live built Plain in logs "true or false", "false",
+    disable_logs Respawn built Plain in logs "true or false", "false",
         "Throw all output away.",
         "disable_logs = true";
     log_rotate Live built Plain in logs "{ size, keep, compress }", "{ size = \"10M\", keep = 5, compress = false }",

@@ -308,6 +308,13 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// Whether what was asked for may work a little later, and no fault of the app is known.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Spawn { error } if error.is_passing)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -346,6 +353,10 @@ pub struct SpawnError {
     pub errno: i32,
     /// What `errno` means: `No such file or directory`.
     pub message: String,
+    /// The same start may succeed a little later, without anybody doing anything: it is tried again and counts against
+    /// nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_passing: bool,
 }
 
 impl fmt::Display for SpawnError {

@@ -78,11 +78,9 @@ pub enum OperationResult {
         exit: Option<Exit>,
         /// The last lines that it printed.
         last_lines: Vec<String>,
-        /// Whether the old spec runs again.
-        is_reverted: bool,
-        /// Whether going back was tried, and failed as well.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        is_stuck: bool,
+        /// What became of the version before.
+        #[serde(default)]
+        rollback: Rollback,
     },
     /// Something that it needed failed, or deletes are withheld.
     Skipped {
@@ -91,6 +89,21 @@ pub enum OperationResult {
     },
     /// A later command took over.
     Superseded,
+}
+
+/// What became of the version before, after a replacement had failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rollback {
+    /// There was none, or it is not wanted: the new version stays declared.
+    #[default]
+    None,
+    /// The version before is declared again, and none of its processes had been stopped.
+    NotNeeded,
+    /// The version before is declared again, and new processes of it run.
+    Done,
+    /// The version before could not be started again.
+    Failed,
 }
 
 /// How the whole of it ended.

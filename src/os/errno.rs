@@ -32,12 +32,43 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
+/// Whether the process at the other end of a socket, or the one that was to be the parent, is no more.
+pub fn is_peer_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::ESRCH))
+}
+
 /// Whether a call that failed so may succeed a little later without anybody doing anything.
-pub fn is_passing(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ETXTBSY | libc::ENOSPC | libc::EINTR
-    )
+pub fn is_passing(error: &io::Error) -> bool {
+    let is_short_of = matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EAGAIN
+                | libc::ENOMEM
+                | libc::EMFILE
+                | libc::ENFILE
+                | libc::ETXTBSY
+                | libc::ENOSPC
+                | libc::EINTR
+                | libc::ETIMEDOUT
+        )
+    );
+    is_short_of || error.kind() == io::ErrorKind::TimedOut || is_peer_gone(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_is_wrong() {
+        for errno in [libc::EAGAIN, libc::ETXTBSY, libc::EMFILE, libc::EPIPE, libc::ECONNRESET, libc::ESRCH] {
+            assert!(is_passing(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+        assert!(is_passing(&io::Error::from(io::ErrorKind::TimedOut)), "an anchor that does not read");
+        for errno in [libc::ENOENT, libc::EACCES, libc::ENOEXEC, libc::EPERM, libc::EADDRINUSE] {
+            assert!(!is_passing(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+    }
 }
 
 /// Whether a write failed for want of room: the disk, a quota, or the limit of the size of a file (`ulimit -f`).

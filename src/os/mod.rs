@@ -41,7 +41,7 @@ pub use code::forget_first_steps;
 #[cfg(target_os = "linux")]
 pub use command::{CommandEnd, CommandLine, run_command};
 pub use contents::read_contents;
-pub use errno::{is_disk_full, is_out_of_descriptors, is_passing};
+pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
     missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::model::{App, Class, Unit, is_group, leaf};
+use crate::rules;
 
 /// One field with two values.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,13 +39,17 @@ pub(super) fn difference(old: &App, new: &App) -> Vec<Field> {
     if old.instances.unwrap_or(1) == new.instances.unwrap_or(1) {
         fields.retain(|field| field.class != Class::Scale);
     }
+    let fixed = rules::fixed_at_start(old, new);
+    for field in fields.iter_mut().filter(|field| fixed.contains(&field.path.as_str())) {
+        field.class = Class::Respawn;
+    }
     fields.sort_by(|a, b| (a.class != Class::Respawn, &a.path).cmp(&(b.class != Class::Respawn, &b.path)));
     fields
 }
 
 /// Paths that are not Unicode cannot be shown, but they can differ.
 fn opaque_difference(old: &App, new: &App) -> Vec<Field> {
-    let class = if old.keeps_process(new) { Class::Live } else { Class::Respawn };
+    let class = if rules::can_follow(old, new) { Class::Live } else { Class::Respawn };
     vec![Field { path: "cwd".to_owned(), class, unit: Unit::Plain, old: None, new: None }]
 }
 
@@ -87,7 +92,7 @@ fn union<'a>(old: &'a Map<String, Value>, new: &'a Map<String, Value>) -> impl I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Condition, KEYS, Millis, Template};
+    use crate::model::{Condition, Health, HealthAction, KEYS, Millis, Probe, Ready, Template};
     use crate::plan::tests::{Alter, app, full_apps};
 
     fn paths(change: impl Fn(&mut App)) -> Vec<(String, Class)> {
@@ -196,7 +201,7 @@ mod tests {
                 let Ok(new) = serde_json::from_value::<App>(json) else { continue };
                 let fields = difference(&old, &new);
                 let is_kept = !fields.iter().any(|field| field.class == Class::Respawn);
-                assert_eq!(old.keeps_process(&new), is_kept, "{pointer}: {fields:?}");
+                assert_eq!(rules::can_follow(&old, &new), is_kept, "{pointer}: {fields:?}");
             }
         }
     }
@@ -233,6 +238,71 @@ mod tests {
     fn a_number_that_says_what_is_meant_without_it_is_no_difference() {
         assert_eq!(paths(|app| app.instances = Some(1)), []);
         assert_eq!(paths(|app| app.instances = Some(2)), [("instances".to_owned(), Class::Scale)]);
+    }
+
+    #[test]
+    fn what_a_process_can_only_get_at_its_start_needs_a_new_one() {
+        let keys = |text: &str| {
+            let mut app = app("api");
+            for word in text.split_whitespace() {
+                let (key, interval) = word.split_once('=').unwrap_or((word, "10"));
+                let interval = Millis::seconds(interval.parse().unwrap());
+                let ready = |probe| Ready { probe, timeout: Ready::TIMEOUT, interval: Ready::INTERVAL };
+                let health = |probe| Health {
+                    probe,
+                    interval,
+                    timeout: Health::TIMEOUT,
+                    start_period: Millis(0),
+                    failures: Health::FAILURES,
+                    action: HealthAction::Restart,
+                };
+                let tcp = || Probe::Tcp(Template::literal("127.0.0.1:1"));
+                match key {
+                    "ready.notify" => app.ready = Some(ready(Probe::Notify(true))),
+                    "ready.message" => app.ready = Some(ready(Probe::Message(true))),
+                    "ready.log" => app.ready = Some(ready(Probe::Log("up".into()))),
+                    "ready.tcp" => app.ready = Some(ready(tcp())),
+                    "health.notify" => app.health = Some(health(Probe::Notify(true))),
+                    "health.tcp" => app.health = Some(health(tcp())),
+                    "shutdown_with_message" => app.stop.shutdown_with_message = true,
+                    "disable_logs" => app.logs.disable_logs = true,
+                    other => panic!("{other}"),
+                }
+            }
+            app
+        };
+        // What a process was started with | what is declared now | the fields that need a new process.
+        let cases = [
+            ("", "ready.notify", "ready.notify"),
+            ("", "ready.message", "ready.message"),
+            ("", "health.notify", "health.notify health.interval"),
+            ("", "shutdown_with_message", "shutdown_with_message"),
+            ("", "disable_logs", "disable_logs"),
+            ("disable_logs", "", "disable_logs"),
+            ("", "ready.log", ""),
+            ("", "ready.tcp health.tcp", ""),
+            ("ready.tcp", "ready.notify", "ready.notify"),
+            ("health.tcp", "health.notify", "health.notify"),
+            // The socket is there, but nobody told it to report.
+            ("ready.notify", "ready.notify health.notify", "health.notify health.interval"),
+            ("health.notify", "health.notify ready.notify", ""),
+            ("health.notify=10", "health.notify=5", "health.interval"),
+            ("health.notify=10", "health.notify=20", ""),
+            ("health.tcp=10", "health.tcp=5", ""),
+            ("ready.message", "ready.message shutdown_with_message", ""),
+            ("shutdown_with_message", "ready.message", ""),
+            ("ready.notify health.notify", "", ""),
+            ("ready.message shutdown_with_message", "", ""),
+        ];
+        for (old, new, respawns) in cases {
+            let fields = difference(&keys(old), &keys(new));
+            let needed = fields.iter().filter(|field| field.class == Class::Respawn).map(|field| field.path.as_str());
+            let (mut needed, mut expected): (Vec<_>, Vec<_>) =
+                (needed.collect(), respawns.split_whitespace().collect());
+            needed.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(needed, expected, "`{old}` to `{new}`");
+        }
     }
 
     #[test]

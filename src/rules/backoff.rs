@@ -5,6 +5,10 @@ use crate::model::{Exit, Failure, Millis, RestartPolicy, RestartWhen};
 /// The longest wait between two starts.
 const DELAY_MAX: Millis = Millis::seconds(60);
 
+/// What passes is often over at once: a program that is just being written, an anchor that is being replaced.
+const RETRY_MIN: Millis = Millis(50);
+const RETRY_MAX: Millis = Millis::seconds(5);
+
 /// What follows an exit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -85,6 +89,11 @@ fn again(
         }
         _ => Verdict::Again { delay: delay(policy, unstable, seed), unstable },
     }
+}
+
+/// How long until a start is tried again that failed for something that passes; `last` is the wait before, 0 = none.
+pub fn retry_delay(last: Millis) -> Millis {
+    Millis((last.0 + last.0 / 2).clamp(RETRY_MIN.0, RETRY_MAX.0))
 }
 
 fn delay(policy: &RestartPolicy, unstable: u32, seed: u64) -> Millis {

@@ -4,6 +4,7 @@
 //! Never: I/O, clocks, chance: time, zones, surroundings and seeds are arguments
 //! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] ask; nobody is told
 
+mod at_start;
 mod backoff;
 mod cron;
 mod dependency;
@@ -22,7 +23,8 @@ mod start_mark;
 mod status;
 mod watch;
 
-pub use backoff::{Verdict, after_exit, after_trouble};
+pub use at_start::{Channels, can_follow, fixed_at_start};
+pub use backoff::{Verdict, after_exit, after_trouble, retry_delay};
 pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{Standpoint, coming, dependency};
 pub use descriptors::DescriptorShares;

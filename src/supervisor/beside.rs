@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::World;
 use super::run::Loop;
-use super::spawn::{self, SpawnFailure, SpawnJob};
-use crate::model::{InstanceId, SpawnStage};
+use super::spawn::{self, SpawnJob};
+use crate::model::{InstanceId, SpawnError, SpawnStage};
 use crate::os::{self, ExecPlan, Helper, Output};
 
 impl Loop {
@@ -33,7 +33,7 @@ impl Loop {
         };
         let world = Arc::clone(&self.world);
         let work = Box::new(move || {
-            let started = start(&world, &job, &command).map_err(|failure| failure.failure.to_string());
+            let started = start(&world, &job, &command).map_err(|error| error.to_string());
             // Who asked and went away wants no command to run: dropping it ends it.
             drop(reply.send(started));
         });
@@ -42,7 +42,7 @@ impl Loop {
     }
 }
 
-fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnFailure> {
+fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnError> {
     let context = spawn::context(world, job, &world.helper_mark(job).to_string())?;
     let pipe = os::helper_output();
     let (output, outputs) = pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::spawn::{SpawnFailure, failed, refused};
-use crate::model::{App, Environment, ExecContext, InstanceId, Run, SpawnStage};
+use super::spawn::{failed, refused};
+use crate::model::{App, Environment, ExecContext, InstanceId, Run, SpawnError, SpawnStage};
 use crate::os::{self, Account, AccountError};
 use crate::rules::{self, Place};
 
@@ -19,7 +19,7 @@ pub fn exec_context(
     spec: &App,
     base: &Environment,
     cookie: &str,
-) -> Result<ExecContext, SpawnFailure> {
+) -> Result<ExecContext, SpawnError> {
     let run = &spec.run;
     let account = os::account(run.user.as_deref(), run.group.as_deref()).map_err(|error| no_account(run, &error))?;
     let home = home.to_string_lossy();
@@ -44,7 +44,7 @@ fn variables(account: &Account) -> [(&'static str, String); 4] {
     ]
 }
 
-fn no_account(run: &Run, error: &AccountError) -> SpawnFailure {
+fn no_account(run: &Run, error: &AccountError) -> SpawnError {
     let subject = run.user.as_ref().or(run.group.as_ref()).map_or("", String::as_str);
     match error {
         AccountError::Unreadable(error) => failed(SpawnStage::User, subject, error),

@@ -164,7 +164,7 @@ fn run(world: &World, job: &HookJob, leash: &Leash) -> Result<(), String> {
                 process.exits_within(Millis::seconds(1));
                 let _ = os::reap_exit(child, false);
             }
-            return Err(not_executed(error, &job.spawn.launch, "/bin/sh").failure.to_string());
+            return Err(not_executed(error, &job.spawn.launch, "/bin/sh").to_string());
         }
     };
     drop(plan);

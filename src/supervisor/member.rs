@@ -8,6 +8,7 @@ use crate::anchor::{Record, Row, RowStanding};
 use crate::lifecycle::{Machine, Standing, State};
 use crate::model::{Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
 use crate::os::PidFd;
+use crate::rules;
 
 /// One instance.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl Member {
     /// followed while it lives.
     pub fn live(&self) -> LiveInstance {
         let (policy, record) = (&self.machine.policy, &self.record.spec);
-        let spec = if policy.keeps_process(record) { policy } else { record };
+        let spec = if rules::can_follow(record, policy) { policy } else { record };
         LiveInstance {
             phase: self.machine.phase(self.pid()),
             generation: self.machine.generation,

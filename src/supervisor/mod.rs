@@ -40,7 +40,6 @@ pub use context::exec_context;
 pub use listeners::Listeners;
 pub use outputs::Outputs;
 pub use recover::Recovered;
-pub use spawn::SpawnFailure;
 pub use world::{Specs, World, log_location, log_path};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.

@@ -27,8 +27,23 @@ impl Loop {
     /// Records the state that a machine has moved to, then performs what it asks for.
     pub(super) fn follow(&mut self, row: u32, effects: Vec<Effect>) {
         self.record(row);
+        self.share_number(row);
         for effect in effects {
             self.perform(row, effect);
+        }
+    }
+
+    /// A number that a successor has borne is not given to the next process of its slot again, and the other way round.
+    fn share_number(&mut self, row: u32) {
+        let Some((id, number)) = self.roster.get(row).map(|member| (member.id.clone(), member.machine.generation))
+        else {
+            return;
+        };
+        let is_successor = id.is_successor;
+        let settled = id.settled();
+        let other = if is_successor { settled } else { settled.successor() };
+        if let Some(other) = self.roster.row_of(&other).and_then(|row| self.roster.get_mut(row)) {
+            other.machine.last_number = other.machine.last_number.max(number);
         }
     }
 

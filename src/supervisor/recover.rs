@@ -342,5 +342,5 @@ fn failure(row: Row, member: &Member, exit: Exit) -> Failure {
     // It was refused before there was a process that could have said why.
     let subject = member.next.spec.run.script.clone().unwrap_or_else(|| "its command".to_owned());
     let message = "it could not be started, and why is no longer known".to_owned();
-    Failure::Spawn { error: SpawnError { stage: SpawnStage::Exec, subject, errno: 0, message } }
+    Failure::Spawn { error: SpawnError { stage: SpawnStage::Exec, subject, errno: 0, message, is_passing: false } }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
 
 use super::context::exec_context;
-use super::spawn::{SpawnFailure, find, holds_nul, not_executed, not_listening, refused};
+use super::spawn::{find, holds_nul, not_executed, not_listening, refused};
 use super::{Supervisor, World};
 use crate::model::{Environment, Failure, InstanceId, Launch, Run, SpawnError, SpawnStage};
 use crate::os::{self, ExecPlan, Output};
@@ -38,16 +38,13 @@ impl Supervisor {
 }
 
 /// Reasons that may be gone by the time of the start.
-fn tolerate(failure: SpawnFailure, launch: &Launch) -> Result<(), Failure> {
-    let is_of_program = matches!(
-        failure.failure,
-        Failure::Spawn { error: SpawnError { stage: SpawnStage::Find | SpawnStage::Exec, .. } }
-    );
+fn tolerate(error: SpawnError, launch: &Launch) -> Result<(), Failure> {
+    let is_of_program = matches!(error.stage, SpawnStage::Find | SpawnStage::Exec);
     let may_be_made = is_of_program && launch.spec.hooks.pre_start.is_some();
-    if failure.is_passing || may_be_made { Ok(()) } else { Err(failure.failure) }
+    if error.is_passing || may_be_made { Ok(()) } else { Err(Failure::Spawn { error }) }
 }
 
-fn rehearse(world: &World, instance: &InstanceId, launch: &Launch) -> Result<(), SpawnFailure> {
+fn rehearse(world: &World, instance: &InstanceId, launch: &Launch) -> Result<(), SpawnError> {
     let run = &launch.spec.run;
     let context = exec_context(&world.home.root, instance, &launch.spec, &launch.base, COOKIE)?;
     let argv = rules::argv(run, instance.slot)
@@ -75,7 +72,7 @@ fn rehearse(world: &World, instance: &InstanceId, launch: &Launch) -> Result<(),
     }
 }
 
-fn check_size(program: &str, words: &[String], env: &Environment) -> Result<(), SpawnFailure> {
+fn check_size(program: &str, words: &[String], env: &Environment) -> Result<(), SpawnError> {
     let limits = os::exec_limits();
     rules::exec_size(words, env, limits).map_err(|error| refused(SpawnStage::Exec, program, &error.to_string()))
 }

@@ -9,13 +9,15 @@ use tokio::sync::{mpsc, watch};
 use super::hooks::{HookResult, Hooks};
 use super::member::Member;
 use super::roster::Roster;
-use super::spawn::{self, SpawnFailure, SpawnResult};
+use super::spawn::{self, SpawnResult};
 use super::world::World;
 use super::{Observation, Request, Seen};
 use crate::anchor::{AnchorWord, RowState};
 use crate::lifecycle::{Input, Machine, State};
 use crate::logs::StreamKey;
-use crate::model::{AppId, Command, Exit, Fact, InstanceId, Launch, LeftProcess, Moment, Order, Stream, Subject};
+use crate::model::{
+    AppId, Command, Exit, Fact, Failure, InstanceId, Launch, LeftProcess, Moment, Order, Stream, Subject,
+};
 use crate::os::{self, ExitWatch, InputWatch, Leftover};
 
 /// How often rows are looked at, whatever happens meanwhile.
@@ -33,7 +35,7 @@ pub(super) struct Loop {
     pub(super) inputs: InputWatch,
     /// Processes that ended and whose status the anchor has not written yet; with a failure, if they never
     /// executed their program.
-    pub(super) unharvested: BTreeMap<u32, Option<SpawnFailure>>,
+    pub(super) unharvested: BTreeMap<u32, Option<Failure>>,
     /// Rows whose process is the child of an anchor that died.
     pub(super) orphans: BTreeSet<u32>,
     /// Rows whose earlier processes ran under an anchor that died.
@@ -288,7 +290,8 @@ impl Loop {
         if id.is_successor {
             // The processes of a slot are counted in one row of numbers.
             let settled = self.roster.row_of(&id.clone().settled()).and_then(|row| self.roster.get(row));
-            machine.generation = settled.map_or(0, |settled| settled.machine.generation);
+            let number = |member: &Member| member.machine.generation.max(member.machine.last_number);
+            machine.generation = settled.map_or(0, number);
         }
         self.roster.insert(row.index(), Member::new(id.clone(), row, machine, launch.clone()));
         Some(row.index())
@@ -365,15 +368,15 @@ impl Loop {
                 }
             }
             // The child came to be; its row is free for the next one only when the anchor has reaped it.
-            Err(failure) if entry.state() == RowState::Spawning => {
-                self.unharvested.insert(row, Some(failure));
+            Err(error) if entry.state() == RowState::Spawning => {
+                self.unharvested.insert(row, Some(Failure::Spawn { error }));
                 self.harvest();
             }
-            Err(failure) => self.spawn_failed(row, failure),
+            Err(error) => self.spawn_failed(row, Failure::Spawn { error }),
         }
     }
 
-    fn spawn_failed(&mut self, row: u32, failure: SpawnFailure) {
+    fn spawn_failed(&mut self, row: u32, failure: Failure) {
         if let Some(member) = self.roster.get_mut(row) {
             // It is as it was asked for, and failed: nothing of it is out of date.
             member.record = member.next.clone();
@@ -381,7 +384,7 @@ impl Loop {
                 groups.remove(row);
             }
         }
-        self.step(row, Input::SpawnFailed { failure: failure.failure, is_passing: failure.is_passing });
+        self.step(row, Input::SpawnFailed { failure });
     }
 
     /// A process ended. Its status stands in the row as soon as the anchor has reaped it.

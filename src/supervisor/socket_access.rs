@@ -1,11 +1,11 @@
 //! Who may connect to the Unix sockets of an app: what is declared, else its own user and group.
 
-use super::spawn::{SpawnFailure, failed, refused};
-use crate::model::{Identity, Run, SpawnStage};
+use super::spawn::{failed, refused};
+use crate::model::{Identity, Run, SpawnError, SpawnStage};
 use crate::os::{self, SocketAccess};
 
 /// `own`: who the process becomes, if another user than the daemon's.
-pub(super) fn socket_access(run: &Run, own: Option<&Identity>) -> Result<SocketAccess, SpawnFailure> {
+pub(super) fn socket_access(run: &Run, own: Option<&Identity>) -> Result<SocketAccess, SpawnError> {
     let unknown = |name: &str, what: &str| refused(SpawnStage::User, name, &format!("there is no such {what}"));
     let user = match run.socket_user.as_deref() {
         Some(name) => {

@@ -47,7 +47,7 @@ pub(super) struct SpawnResult {
     pub row: Row,
     pub generation: u32,
     pub launch: Launch,
-    pub outcome: Result<Spawned, SpawnFailure>,
+    pub outcome: Result<Spawned, SpawnError>,
 }
 
 /// A process that was created.
@@ -62,17 +62,8 @@ pub(super) struct Spawned {
     pub user_id: Option<u32>,
 }
 
-/// A process that was not.
-#[derive(Clone, Debug)]
-pub struct SpawnFailure {
-    /// What is told, and what the policy counts.
-    pub failure: Failure,
-    /// The same attempt may succeed a little later.
-    pub is_passing: bool,
-}
-
 /// Carries the job out. Every step that can fail is named in the error, with the thing that it was about.
-pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailure> {
+pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError> {
     os::killpoint("spawn.begin");
     let start = os::now();
     let mut context = context(world, job, &world.mark(job, start).to_string())?;
@@ -102,7 +93,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnFailu
 }
 
 /// The control group of an instance whose tree is limited, where groups can be had.
-fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnFailure> {
+fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnError> {
     let limits = &job.launch.spec.run.limits;
     match world.groups_for(limits) {
         Some(groups) => groups
@@ -114,13 +105,13 @@ fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnFailure>
 }
 
 /// Where the process of a job runs, and its helpers.
-pub(super) fn context(world: &World, job: &SpawnJob, cookie: &str) -> Result<ExecContext, SpawnFailure> {
+pub(super) fn context(world: &World, job: &SpawnJob, cookie: &str) -> Result<ExecContext, SpawnError> {
     exec_context(&world.home.root, &job.id, &job.launch.spec, &job.launch.base, cookie)
 }
 
 /// What a hook is started as: the app's context and log, but its own command.
 pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Environment) -> Result<ExecPlan, Failure> {
-    let plan = || -> Result<ExecPlan, SpawnFailure> {
+    let plan = || -> Result<ExecPlan, SpawnError> {
         let mut context = context(world, job, &world.helper_mark(job).to_string())?;
         context.env.extend(more.clone());
         let output = match outputs(world, job)? {
@@ -129,7 +120,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
         };
         ExecPlan::beside(&context, command, output).map_err(|text| holds_nul(&text))
     };
-    plan().map_err(|failure| failure.failure)
+    plan().map_err(|error| Failure::Spawn { error })
 }
 
 /// The window that matters: from the announcement in the row to the record that the process runs.
@@ -139,7 +130,7 @@ fn create(
     start: Moment,
     plan: &ExecPlan,
     program: &str,
-) -> Result<(u32, Option<PidFd>), SpawnFailure> {
+) -> Result<(u32, Option<PidFd>), SpawnError> {
     let row = job.row;
     if job.generation > 1 {
         // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
@@ -171,7 +162,7 @@ fn create(
 }
 
 /// The child gave up at a step: with what that step was about.
-pub(super) fn not_executed(error: SpawnFailed, launch: &Launch, program: &str) -> SpawnFailure {
+pub(super) fn not_executed(error: SpawnFailed, launch: &Launch, program: &str) -> SpawnError {
     failed(error.stage, &subject_of(error, launch, program), &io::Error::from_raw_os_error(error.errno))
 }
 
@@ -216,11 +207,11 @@ fn refused_limits(limits: &Limits, errno: i32) -> String {
 pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
     let error = SpawnFailed::of(&row.mailbox())?;
     let script = launch.spec.run.script.clone().unwrap_or_else(|| "its command".into());
-    Some(not_executed(error, launch, &script).failure)
+    Some(Failure::Spawn { error: not_executed(error, launch, &script) })
 }
 
 /// A word with a slash is a path from the working folder; any other is looked up on the app's own PATH.
-pub(super) fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnFailure> {
+pub(super) fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, SpawnError> {
     if word.contains('/') {
         return Ok(cwd.join(word).to_string_lossy().into_owned());
     }
@@ -232,7 +223,7 @@ pub(super) fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, 
 }
 
 /// The pipes that the process is to open.
-fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnFailure> {
+fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnError> {
     if job.logs.disable_logs {
         return Ok(Output::Nowhere);
     }
@@ -251,17 +242,17 @@ fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnFailure> {
     Ok(Output::Pipes(pipes))
 }
 
-pub(super) fn holds_nul(error: &HoldsNul) -> SpawnFailure {
+pub(super) fn holds_nul(error: &HoldsNul) -> SpawnError {
     refused(error.stage, &error.text, "it contains a NUL byte")
 }
 
 /// Something that will be just as wrong next time.
-pub(super) fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnFailure {
-    let error = SpawnError { stage, subject: masked(subject).into_owned(), errno: 0, message: message.to_owned() };
-    SpawnFailure { failure: Failure::Spawn { error }, is_passing: false }
+pub(super) fn refused(stage: SpawnStage, subject: &str, message: &str) -> SpawnError {
+    let (subject, message) = (masked(subject).into_owned(), message.to_owned());
+    SpawnError { stage, subject, errno: 0, message, is_passing: false }
 }
 
-pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> SpawnFailure {
+pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> SpawnError {
     let errno = error.raw_os_error().unwrap_or(0);
     // The text of an `io::Error` ends with the number, which the record holds by itself.
     let mut message = error.to_string().split(" (os error").next().unwrap_or_default().to_owned();
@@ -274,27 +265,29 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
     {
         message = format!("interpreter `{}` of script `{subject}` does not exist", interpreter.display());
     }
-    let error = SpawnError { stage, subject: masked(subject).into_owned(), errno, message };
-    SpawnFailure { is_passing: os::is_passing(errno), failure: Failure::Spawn { error } }
+    if os::is_peer_gone(error) {
+        "the anchor process is gone; the next one is waited for".clone_into(&mut message);
+    }
+    SpawnError { stage, subject: masked(subject).into_owned(), errno, message, is_passing: os::is_passing(error) }
 }
 
 /// A socket that could not be opened, with what to do about it.
-pub(super) fn not_listening(why: &NotListening) -> SpawnFailure {
+pub(super) fn not_listening(why: &NotListening) -> SpawnError {
     let mut refused = failed(SpawnStage::Listen, &why.address.to_string(), &why.error);
-    if let (Failure::Spawn { error }, Some(words)) = (&mut refused.failure, why.words()) {
-        error.message = words;
+    if let Some(words) = why.words().filter(|_| !refused.is_passing) {
+        refused.message = words;
     }
     refused
 }
 
 /// The spawn that could not even be queued.
-pub(super) fn queue_full(id: &InstanceId) -> SpawnFailure {
-    SpawnFailure { is_passing: true, ..refused(SpawnStage::Clone, &id.to_string(), "too many spawns are waiting") }
+pub(super) fn queue_full(id: &InstanceId) -> SpawnError {
+    SpawnError { is_passing: true, ..refused(SpawnStage::Clone, &id.to_string(), "too many spawns are waiting") }
 }
 
 /// A table without a free row.
 pub(super) fn no_row(id: &InstanceId) -> Failure {
-    refused(SpawnStage::Row, &id.to_string(), "all rows of the process table are taken").failure
+    Failure::Spawn { error: refused(SpawnStage::Row, &id.to_string(), "all rows of the process table are taken") }
 }
 
 /// Runs a job and sends its result back to the loop.

@@ -12,9 +12,9 @@ use super::World;
 use super::run::{Loop, token};
 use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY};
 use crate::lifecycle::Input;
-use crate::model::{App, Fact, Health, InstanceId, Millis, Probe, Ready, Subject};
+use crate::model::{App, Fact, InstanceId, Probe, Subject};
 use crate::os;
-use crate::rules::{self, CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification};
+use crate::rules::{self, CHANNEL_LINE_BYTES_MAX, ChannelLine, Channels, Notification};
 
 /// Messages of one process that are heard in one go; the others have to wait for their turn.
 const MESSAGES_MAX: usize = 64;
@@ -42,25 +42,6 @@ pub(super) struct Handover {
     pub descriptors: Vec<OwnedFd>,
 }
 
-/// Whether an app talks by `sd_notify`.
-fn uses_notify(spec: &App) -> bool {
-    let is_notify = |probe: &Probe| matches!(probe, Probe::Notify(_));
-    spec.ready.as_ref().is_some_and(|ready| is_notify(&ready.probe)) || watchdog(spec).is_some()
-}
-
-/// The time within which it has to say that it is alive.
-fn watchdog(spec: &App) -> Option<Millis> {
-    spec.health
-        .as_ref()
-        .filter(|health| matches!(health.probe, Probe::Notify(_)))
-        .map(|health: &Health| health.interval)
-}
-
-fn uses_channel(spec: &App) -> bool {
-    let is_message = |ready: &Ready| matches!(ready.probe, Probe::Message(_));
-    spec.stop.shutdown_with_message || spec.ready.as_ref().is_some_and(is_message)
-}
-
 impl Voices {
     /// Opens what the app uses, for the process `generation` of a row, and adds it to what the process gets.
     pub(super) fn open(
@@ -72,19 +53,19 @@ impl Voices {
     ) -> io::Result<(Self, Handover)> {
         let mut voices = Self::default();
         let key = token(row, generation);
-        if uses_notify(spec) {
+        if Channels::of(spec).notify {
             // Of a process of another boot that had our numbers.
             let _ = os::remove_if_there(&status_path(world, row, generation));
             let (socket, name) = new_notify_socket(world, row, generation, spec)?;
             world.anchor.hold(key, HELD_NOTIFY, socket.as_fd())?;
             voices.notify = Some(socket);
             handover.variables.push(("NOTIFY_SOCKET".into(), name));
-            if let Some(interval) = watchdog(spec) {
+            if let Some(interval) = Channels::of(spec).watchdog {
                 let micros = interval.0.saturating_mul(1000);
                 handover.variables.push(("WATCHDOG_USEC".into(), micros.to_string()));
             }
         }
-        if uses_channel(spec) {
+        if Channels::of(spec).message {
             let (ours, theirs) = os::open_channel()?;
             world.anchor.hold(key, HELD_CHANNEL, ours.as_fd())?;
             voices.channel = Some(ours);
@@ -106,7 +87,7 @@ impl Voices {
     ) -> Self {
         let key = token(row, generation);
         let mut notify = held.remove(&(key, HELD_NOTIFY));
-        if notify.is_none() && uses_notify(spec) {
+        if notify.is_none() && Channels::of(spec).notify {
             notify = lost_notify_socket(world, row, generation, spec)
                 .inspect(|socket| {
                     // Not held = lost with us; the next daemon opens it once more.
@@ -168,7 +149,7 @@ fn status_path(world: &World, row: u32, generation: u32) -> PathBuf {
 
 /// What a process has said about itself to an earlier daemon.
 pub(super) fn kept_status(world: &World, row: u32, generation: u32, spec: &App) -> Option<String> {
-    if !uses_notify(spec) {
+    if !Channels::of(spec).notify {
         return None;
     }
     let bytes = os::read_limited(&status_path(world, row, generation), STATUS_BYTES_MAX).ok()?;
@@ -179,13 +160,13 @@ pub(super) fn kept_status(world: &World, row: u32, generation: u32, spec: &App) 
 pub(super) fn release(world: &World, row: u32, generation: u32, spec: &App) {
     let key = token(row, generation);
     // An anchor that does not listen is about to be replaced; the new one holds nothing of this process.
-    if uses_notify(spec) {
+    if Channels::of(spec).notify {
         let _ = world.anchor.drop_held(key, HELD_NOTIFY);
         for path in [notify_path, name_path, status_path] {
             os::remove_if_there(&path(world, row, generation)).unwrap_or_default();
         }
     }
-    if uses_channel(spec) {
+    if Channels::of(spec).message {
         let _ = world.anchor.drop_held(key, HELD_CHANNEL);
     }
 }

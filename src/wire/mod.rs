@@ -33,7 +33,9 @@ pub use rollout::{RolloutRequest, RolloutsAnswer};
 pub use selection::{Scope, Selection};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
-pub use crate::model::{Edit, OperationReport, OperationResult, Progress, Report, Rollout, RolloutWill, WaitsFor};
+pub use crate::model::{
+    Edit, OperationReport, OperationResult, Progress, Report, Rollback, Rollout, RolloutWill, WaitsFor,
+};
 
 /// The number in `format` of every answer.
 pub const FORMAT: u32 = 1;

@@ -78,6 +78,7 @@ mod kill_points;
 mod lost_state;
 mod lost_table;
 mod many_commands;
+mod passing_trouble;
 mod permissions;
 mod pipes;
 mod run_as;

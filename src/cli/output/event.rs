@@ -3,7 +3,7 @@
 use crate::model::{Cause, Event, Fact, LeftProcess, Stream, Subject};
 
 use super::gate::{harmless, harmless_lines};
-use super::progress::reason;
+use super::progress::{aftermath, reason};
 use super::time::Clock;
 
 /// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
@@ -65,10 +65,10 @@ fn predicate(fact: &Fact) -> String {
         Fact::CronSkipped { due, why } => format!("was due at {} and left out: {why}", Clock::local().text(*due)),
         Fact::WatchTrouble { message } => format!("has trouble with its watched files: {message}"),
         Fact::BuildFailed { message } => format!("keeps what runs, its build failed: {message}"),
-        Fact::UpdateFailed { instance, failure, exit, is_reverted, is_stuck } => {
+        Fact::UpdateFailed { instance, failure, exit, rollback } => {
             let (slot, why) = (instance.slot, reason(failure.as_ref(), *exit));
             let text = format!("could not be updated: {}/{slot} {why}", instance.app.name);
-            text + aftermath(*is_reverted, *is_stuck)
+            text + aftermath(*rollback)
         }
         Fact::Deleted => "is deleted".to_owned(),
         Fact::Updated { fields } => format!("follows new values of {} without a restart", list(fields)),
@@ -84,14 +84,6 @@ fn predicate(fact: &Fact) -> String {
         }
         Fact::DaemonStopping { why } => format!("leaves ({why})"),
         Fact::Trouble { message } => format!("has trouble: {message}"),
-    }
-}
-
-fn aftermath(is_reverted: bool, is_stuck: bool) -> &'static str {
-    match (is_reverted, is_stuck) {
-        (true, _) => "; the old form runs again",
-        (false, true) => "; going back failed as well",
-        (false, false) => "",
     }
 }
 
@@ -155,6 +147,7 @@ fn ordinal(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Rollback;
     use crate::model::{Actor, Exit, Failure, Millis, WallTime};
 
     fn check(fact: Fact, expected: &str) {
@@ -181,16 +174,16 @@ mod tests {
             Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1), trouble: None } },
             "is not started again by itself: gave up after 3 unstable starts in a row, the last one ended with exit code 1",
         );
-        let failed = |failure, exit, is_reverted| {
+        let failed = |failure, exit, rollback| {
             let instance = "shop:api/1".parse().unwrap();
-            Fact::UpdateFailed { instance, failure, exit, is_reverted, is_stuck: false }
+            Fact::UpdateFailed { instance, failure, exit, rollback }
         };
         check(
-            failed(None, Some(Exit::Code(3)), true),
-            "could not be updated: api/1 ended with exit code 3; the old form runs again",
+            failed(None, Some(Exit::Code(3)), Rollback::Done),
+            "could not be updated: api/1 ended with exit code 3; the old version runs again",
         );
         check(
-            failed(Some(Failure::NotReady { after: Millis(2000), last: None }), None, false),
+            failed(Some(Failure::NotReady { after: Millis(2000), last: None }), None, Rollback::None),
             "could not be updated: api/1 was not ready after 2s",
         );
         check(

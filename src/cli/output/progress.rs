@@ -2,7 +2,7 @@
 
 use crate::model::{AppName, Exit, Failure, InstanceId, LeftProcess, Millis, VerbKind};
 use crate::wire::ProjectReport;
-use crate::wire::{OperationReport, OperationResult, WaitsFor};
+use crate::wire::{OperationReport, OperationResult, Rollback, WaitsFor};
 
 use super::Paint;
 use super::gate::harmless;
@@ -23,15 +23,13 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
             format!("  {} {app}: {}, a later command took over", paint.warn("left   "), report.verb)
         }
         OperationResult::Skipped { why } => format!("  {} {app}: {}: {why}", paint.warn("skipped"), report.verb),
-        OperationResult::Failed { instance, failure, exit, last_lines, is_reverted, is_stuck } => {
+        OperationResult::Failed { instance, failure, exit, last_lines, rollback } => {
             let why = reason(failure.as_ref(), *exit);
             let slot = instance.slot;
             let mut text = format!("  {} {app}: {} failed: {app}/{slot} {why}", paint.bad("FAILED "), report.verb);
-            if *is_stuck {
-                text.push_str("; going back failed as well: look at `pm list`");
-            }
-            if *is_reverted {
-                text.push_str("; the old process runs again");
+            text.push_str(aftermath(*rollback));
+            if *rollback == Rollback::Failed {
+                text.push_str(": look at `pm list`");
             }
             let skipped = last_lines.len().saturating_sub(LINES_MAX);
             for line in &last_lines[skipped..] {
@@ -40,6 +38,16 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
             }
             text
         }
+    }
+}
+
+/// What became of the version before.
+pub(super) fn aftermath(rollback: Rollback) -> &'static str {
+    match rollback {
+        Rollback::None => "",
+        Rollback::NotNeeded => "; the old version kept running",
+        Rollback::Done => "; the old version runs again",
+        Rollback::Failed => "; the old version could not be started again",
     }
 }
 
@@ -139,12 +147,11 @@ mod tests {
             failure: None,
             exit: Some(Exit::Code(3)),
             last_lines: vec!["no database".to_owned(), "\x1b[2Jbye".to_owned()],
-            is_reverted: true,
-            is_stuck: false,
+            rollback: Rollback::Done,
         };
         assert_eq!(
             ended(&report(VerbKind::Roll, failed), Paint::default()),
-            "  FAILED  api: roll failed: api/1 ended with exit code 3; the old process runs again\n          | no database\n          | \\u{1b}[2Jbye"
+            "  FAILED  api: roll failed: api/1 ended with exit code 3; the old version runs again\n          | no database\n          | \\u{1b}[2Jbye"
         );
         assert_eq!(
             ended(&report(VerbKind::Scale, OperationResult::Done), Paint::default()),

@@ -7,6 +7,9 @@ use crate::model::{
 
 use super::{Context, Next, Rehearsal, View};
 
+/// How long a start may be kept from happening by what passes.
+const PATIENCE: Millis = Millis::seconds(10);
+
 /// What an instance is to come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Aim {
@@ -37,6 +40,8 @@ struct Goal {
     restarts: Option<u32>,
     /// The process that is ready, and since when this was known.
     ready: Option<(u32, Moment)>,
+    /// Since when a start is tried again that failed for something that passes.
+    waits_since: Option<Moment>,
     /// It was seen to exist.
     is_known: bool,
     is_reached: bool,
@@ -136,7 +141,16 @@ impl Goals {
 
 impl Goal {
     fn new(instance: InstanceId, aim: Aim, order: u64) -> Self {
-        Self { instance, aim, order, restarts: None, ready: None, is_known: false, is_reached: false }
+        Self {
+            instance,
+            aim,
+            order,
+            restarts: None,
+            ready: None,
+            waits_since: None,
+            is_known: false,
+            is_reached: false,
+        }
     }
 
     fn judge(&mut self, view: &View, hold: Millis, next: &mut Next) -> Verdict {
@@ -196,6 +210,7 @@ impl Goal {
         match &live.phase {
             Phase::Done { .. } => Verdict::Reached,
             Phase::Errored { failure } => self.failed(live, Some(failure.clone())),
+            Phase::Backoff { .. } if self.may_still_start(live, now, next) => Verdict::Open,
             _ if live.restarts != restarts => self.failed(live, live.trouble.clone()),
             Phase::Backoff { .. } => self.failed(live, live.trouble.clone()),
             Phase::Stopping { .. } if live.trouble.is_some() => self.failed(live, live.trouble.clone()),
@@ -218,6 +233,16 @@ impl Goal {
                 }
             },
         }
+    }
+
+    /// What passes is waited for: as long as the app's updates may take, or a while.
+    fn may_still_start(&mut self, live: &LiveInstance, now: Moment, next: &mut Next) -> bool {
+        if !live.trouble.as_ref().is_some_and(Failure::is_passing) {
+            return false;
+        }
+        let until = self.waits_since.get_or_insert(now).after(live.spec.update.healthy_deadline.unwrap_or(PATIENCE));
+        next.wake_at(until);
+        now < until
     }
 
     fn failed(&self, live: &LiveInstance, failure: Option<Failure>) -> Verdict {

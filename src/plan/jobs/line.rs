@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
     AppName, Change, Condition, Fact, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
-    OperationReport, OperationResult, Phase, Progress, Readiness, Rollout, Subject, Verb, VerbKind, WaitsFor,
+    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, Rollout, Subject, Verb, VerbKind, WaitsFor,
 };
 use crate::rules::{self, Standpoint};
 
@@ -362,35 +362,33 @@ fn result_of(end: StepEnd) -> OperationResult {
         StepEnd::Done => OperationResult::Done,
         StepEnd::Completed => OperationResult::Completed,
         StepEnd::Superseded => OperationResult::Superseded,
-        StepEnd::Failed { failed, is_reverted, is_stuck } => OperationResult::Failed {
+        StepEnd::Failed { failed, rollback } => OperationResult::Failed {
             instance: failed.instance,
             failure: failed.failure,
             exit: failed.exit,
             last_lines: Vec::new(),
-            is_reverted,
-            is_stuck,
+            rollback,
         },
     }
 }
 
 /// What has to be kept of the end of an operation, and told to those who were not there.
 fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut Next) {
-    let StepEnd::Failed { failed, is_reverted, is_stuck } = end else {
+    let StepEnd::Failed { failed, rollback } = end else {
         if matches!(end, StepEnd::Done | StepEnd::Completed) {
             forgive(operation, context, next);
         }
         return;
     };
     match operation.verb {
-        Verb::Restart { .. } if !is_reverted && !is_stuck => context.reject(&operation.app, failed, next),
+        Verb::Restart { .. } if *rollback == Rollback::None => context.reject(&operation.app, failed, next),
         Verb::Roll { .. } => {
             let about = Subject::App(context.project.clone(), operation.app.clone());
             let fact = Fact::UpdateFailed {
                 instance: failed.instance.clone(),
                 failure: failed.failure.clone(),
                 exit: failed.exit,
-                is_reverted: *is_reverted,
-                is_stuck: *is_stuck,
+                rollback: *rollback,
             };
             next.facts.push((about, fact));
         }

@@ -3,7 +3,7 @@
 use super::goals::{Failed, Goals};
 use super::work::{Stage, Stages, StepEnd};
 use super::{Context, Next};
-use crate::model::{AppName, Change};
+use crate::model::{AppName, Change, Rollback};
 
 /// An app in the place of another one: old stopped, new started; if that fails, the old one runs again and stays.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,8 +25,8 @@ enum Replacement {
     OldLeaves,
     OldIsRemoved,
     /// The new one failed: the old one is to stay declared.
-    OldStays(Failed),
-    OldStarts(Failed),
+    OldStays(Failed, Rollback),
+    OldStarts(Failed, Rollback),
 }
 
 impl Replacing {
@@ -53,7 +53,9 @@ impl Replacing {
                         self.stages = Stages::new(&self.old, vec![Stage::Down(old_slots())]);
                         self.state = Replacement::OldStops;
                     }
-                    StepEnd::Failed { failed, .. } => self.state = Replacement::OldStays(failed),
+                    StepEnd::Failed { failed, .. } => {
+                        self.state = Replacement::OldStays(failed, Rollback::NotNeeded);
+                    }
                     StepEnd::Superseded => return Some(StepEnd::Superseded),
                 },
                 Replacement::OldStops => match self.stages.advance(context, next)? {
@@ -65,7 +67,7 @@ impl Replacing {
                 },
                 Replacement::NewStarts => match self.stages.advance(context, next)? {
                     StepEnd::Done | StepEnd::Completed => self.state = Replacement::OldLeaves,
-                    StepEnd::Failed { failed, .. } => self.state = Replacement::OldStays(failed),
+                    StepEnd::Failed { failed, .. } => self.state = Replacement::OldStays(failed, Rollback::Done),
                     StepEnd::Superseded => return Some(StepEnd::Superseded),
                 },
                 Replacement::OldLeaves if context.declared(&self.old).is_some() => {
@@ -78,21 +80,22 @@ impl Replacing {
                     self.state = Replacement::OldIsRemoved;
                 }
                 Replacement::OldIsRemoved => return self.stages.advance(context, next),
-                Replacement::OldStays(failed) => match context.declared(&self.old) {
+                Replacement::OldStays(failed, rollback) => match context.declared(&self.old) {
                     Some(declared) if declared.is_leaving => {
                         next.changes.push(context.stays(&self.old, declared));
                         return None;
                     }
                     _ => {
-                        let failed = failed.clone();
+                        let (failed, rollback) = (failed.clone(), *rollback);
                         self.stages = Stages::new(&self.old, vec![Stage::Up(old_slots())]);
-                        self.state = Replacement::OldStarts(failed);
+                        self.state = Replacement::OldStarts(failed, rollback);
                     }
                 },
-                Replacement::OldStarts(failed) => {
-                    let failed = failed.clone();
-                    let is_reverted = self.stages.advance(context, next)? == StepEnd::Done;
-                    return Some(StepEnd::Failed { failed, is_reverted, is_stuck: !is_reverted });
+                Replacement::OldStarts(failed, rollback) => {
+                    let (failed, rollback) = (failed.clone(), *rollback);
+                    let is_up = self.stages.advance(context, next)? == StepEnd::Done;
+                    let rollback = if is_up { rollback } else { Rollback::Failed };
+                    return Some(StepEnd::Failed { failed, rollback });
                 }
             }
         }

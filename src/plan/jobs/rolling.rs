@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
-    Progress, Reason, Rejected, Rollout, RolloutWill, Update, UpdateStrategy, Verb,
+    Progress, Reason, Rejected, Rollback, Rollout, RolloutWill, Update, UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, Goals, Verdict};
@@ -35,6 +35,8 @@ pub(super) struct Rolling {
     stage: Stage,
     /// Set on the way back.
     why: Option<Failed>,
+    /// On the way back, some slot had no process of the version before any more.
+    has_started_old: bool,
     is_pause_told: bool,
     is_rehearsed: bool,
 }
@@ -80,6 +82,7 @@ impl Rolling {
             began: Moment(0),
             stage: Stage::Begins,
             why: None,
+            has_started_old: false,
             is_pause_told: false,
             is_rehearsed: false,
         }
@@ -330,7 +333,7 @@ impl Rolling {
         let failed = Failed { instance: failed.instance.settled(), ..failed };
         if let Some(why) = self.why.take() {
             context.reject(&self.app, &failed, next);
-            return Some(StepEnd::Failed { failed: why, is_reverted: false, is_stuck: true });
+            return Some(StepEnd::Failed { failed: why, rollback: Rollback::Failed });
         }
         let is_wanted = failed.failure == Some(Failure::Aborted)
             || context.declared(&self.app).is_some_and(|declared| declared.spec.update.auto_revert);
@@ -376,6 +379,7 @@ impl Rolling {
         left.sort_by_key(|slot| (*slot != why.instance.slot, is_alive(*slot)));
         self.size = usize::try_from(batch_size(&declared.spec, self.strategy)).unwrap_or(usize::MAX);
         self.is_rehearsed = false;
+        self.has_started_old = !left.is_empty();
         (self.left, self.batch, self.why, self.stage) = (left, Vec::new(), Some(why), Stage::Between);
         true
     }
@@ -383,7 +387,8 @@ impl Rolling {
     /// Everything is replaced: nothing has to be kept of it any more.
     fn end(&mut self, context: &Context, next: &mut Next) -> StepEnd {
         if let Some(failed) = self.why.take() {
-            return StepEnd::Failed { failed, is_reverted: true, is_stuck: false };
+            let rollback = if self.has_started_old { Rollback::Done } else { Rollback::NotNeeded };
+            return StepEnd::Failed { failed, rollback };
         }
         if context.update(&self.app).is_some() {
             let (project, name) = (context.project.clone(), self.app.clone());

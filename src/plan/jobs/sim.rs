@@ -11,12 +11,13 @@ use crate::lifecycle::{Effect, Found, Input, Machine, State};
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
     InstanceId, Kind, Launch, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, SpawnError, SpawnStage, Taken, Template, Update,
-    UpdateStrategy, VerbKind, WallTime,
+    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, SpawnError, SpawnStage, Taken, Template,
+    Update, UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
 use crate::plan::{self, EditRequest};
+use crate::rules;
 
 /// As that of the reconciler.
 const SLOW_TIMER: Millis = Millis::seconds(30);
@@ -395,7 +396,8 @@ impl Sim {
                 short(id),
                 version(&launch.spec)
             );
-            let generation = self.members.get(&id.clone().settled()).map_or(0, |other| other.machine.generation);
+            let settled = self.members.get(&id.clone().settled()).map(|other| &other.machine);
+            let generation = settled.map_or(0, |settled| settled.generation.max(settled.last_number));
             let mut machine = Machine::new(Arc::clone(&launch.spec), 7);
             (machine.is_successor, machine.generation) = (id.is_successor, generation);
             let (next, record, taken) = (launch.clone(), launch.clone(), Taken::default());
@@ -457,8 +459,20 @@ impl Sim {
 
     fn input(&mut self, id: &InstanceId, input: Input) {
         let Some(member) = self.members.get_mut(id) else { return };
-        for effect in member.machine.step(input, self.now) {
+        let effects = member.machine.step(input, self.now);
+        self.share_number(id);
+        for effect in effects {
             self.perform(id, &effect);
+        }
+    }
+
+    /// The processes of a slot are counted in one row of numbers.
+    fn share_number(&mut self, id: &InstanceId) {
+        let Some(number) = self.members.get(id).map(|member| member.machine.generation) else { return };
+        let settled = id.clone().settled();
+        let other = if id.is_successor { settled } else { settled.successor() };
+        if let Some(other) = self.members.get_mut(&other) {
+            other.machine.last_number = other.machine.last_number.max(number);
         }
     }
 
@@ -470,6 +484,8 @@ impl Sim {
                 let generation = *generation;
                 assert!(member.process.is_none(), "two processes of {}", short(id));
                 let is_missing = words(&member.next.spec).contains(&"missing".to_owned());
+                let is_busy = number(&member.next.spec, "busy").is_some_and(|until| self.now < Moment(until));
+                let is_missing = is_missing || is_busy;
                 let event = if is_missing { Event::NotSpawned(generation) } else { Event::Spawned(generation) };
                 self.later(Millis(1), id.clone(), event);
             }
@@ -508,7 +524,8 @@ impl Sim {
             }
             Event::NotSpawned(generation) if generation == member.machine.generation => {
                 member.record = member.next.clone();
-                self.input(&id, Input::SpawnFailed { failure: not_found(), is_passing: false });
+                let is_busy = words(&member.next.spec).iter().any(|word| word.starts_with("busy="));
+                self.input(&id, Input::SpawnFailed { failure: if is_busy { busy() } else { not_found() } });
             }
             Event::Ready(generation) if member.process == Some(generation) => {
                 self.input(&id, Input::Probed { generation, result: Ok(()) });
@@ -541,7 +558,7 @@ impl Sim {
     fn look(&mut self) {
         let live = |(id, member): (&InstanceId, &Member)| {
             let policy = &member.machine.policy;
-            let spec = if policy.keeps_process(&member.record.spec) { policy } else { &member.record.spec };
+            let spec = if rules::can_follow(&member.record.spec, policy) { policy } else { &member.record.spec };
             let live = LiveInstance {
                 phase: member.machine.phase(member.process.map(|_| 100)),
                 generation: member.machine.generation,
@@ -643,7 +660,12 @@ fn alice() -> Actor {
 
 fn not_found() -> Failure {
     let (stage, subject, message) = (SpawnStage::Exec, "web".to_owned(), "No such file or directory".to_owned());
-    Failure::Spawn { error: SpawnError { stage, subject, errno: 2, message } }
+    Failure::Spawn { error: SpawnError { stage, subject, errno: 2, message, is_passing: false } }
+}
+
+fn busy() -> Failure {
+    let (stage, subject, message) = (SpawnStage::Exec, "web".to_owned(), "Text file busy".to_owned());
+    Failure::Spawn { error: SpawnError { stage, subject, errno: 26, message, is_passing: true } }
 }
 
 /// How an operation ended, as a story tells it.
@@ -656,16 +678,17 @@ fn sentence(report: &OperationReport, is_waited_for: bool) -> String {
         OperationResult::Completed => format!("ok {app}: completed{whose}"),
         OperationResult::Superseded => format!("left {app}: {verb}, a later command took over{whose}"),
         OperationResult::Skipped { why } => format!("skipped {app}: {verb}: {why}{whose}"),
-        OperationResult::Failed { instance, failure, exit, is_reverted, is_stuck, .. } => {
+        OperationResult::Failed { instance, failure, exit, rollback, .. } => {
             let why = match (failure, exit) {
                 (Some(failure), _) => failure.to_string(),
                 (None, Some(exit)) => format!("ended with {exit}"),
                 (None, None) => "did not come up".to_owned(),
             };
-            let after = match (is_reverted, is_stuck) {
-                (true, _) => "; went back",
-                (_, true) => "; could not go back",
-                _ => "",
+            let after = match rollback {
+                Rollback::Done => "; went back",
+                Rollback::NotNeeded => "; the old one kept running",
+                Rollback::Failed => "; could not go back",
+                Rollback::None => "",
             };
             format!("FAILED {app}: {verb}: {} {why}{after}{whose}", short(instance))
         }

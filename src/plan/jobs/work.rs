@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::model::{
-    AppName, Cause, Command, InstanceId, Kind, Launch, LiveInstance, Millis, Operation, Reason, UpdateStrategy, Verb,
+    AppName, Cause, Command, InstanceId, Kind, Launch, LiveInstance, Millis, Operation, Reason, Rollback,
+    UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, Goals, Verdict};
@@ -20,17 +21,14 @@ pub(super) enum StepEnd {
     Completed,
     Failed {
         failed: Failed,
-        /// The spec before runs again.
-        is_reverted: bool,
-        /// Going back was tried, and failed as well.
-        is_stuck: bool,
+        rollback: Rollback,
     },
     Superseded,
 }
 
 impl StepEnd {
     pub(super) fn failed(failed: Failed) -> Self {
-        Self::Failed { failed, is_reverted: false, is_stuck: false }
+        Self::Failed { failed, rollback: Rollback::None }
     }
 }
 

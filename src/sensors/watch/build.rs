@@ -81,7 +81,7 @@ impl Drop for Build {
 fn command(declared: &Declared, home: &Home, text: String) -> Result<CommandLine, String> {
     let instance = AppId::new(declared.spec.project.clone(), declared.spec.name.clone()).instance(0);
     let mut context = exec_context(&home.root, &instance, &declared.spec, &declared.base, "")
-        .map_err(|refused| refused.failure.to_string())?;
+        .map_err(|refused| refused.to_string())?;
     // By it processes of an app are recognised; a build is none.
     context.env.remove("PM_ID");
     Ok(CommandLine { text, context, timeout: BUILD_MAX })

@@ -26,7 +26,7 @@ state
 apply web v3 x2 healthy=0 missing
   plan roll web [0, 1]
   event web/0 could not be updated
-  FAILED web: roll: web/0 cannot execute `web`: No such file or directory; went back
+  FAILED web: roll: web/0 cannot execute `web`: No such file or directory; the old one kept running
 wait 1000
 state
   web/0 v1 running
