@@ -37,9 +37,9 @@ pub enum Unit {
     Template,
     /// Words of a command line, templates.
     CommandLine,
-    /// Milliseconds.
+    /// A number of milliseconds.
     Duration,
-    /// Bytes.
+    /// A number of bytes.
     Size,
     /// The number of a signal.
     Signal,

@@ -117,7 +117,7 @@ pub enum Why {
     },
     /// How its last process ended.
     LastExit {
-        /// How.
+        /// How it ended.
         exit: Exit,
     },
     /// The state that held its spec was lost.
@@ -149,12 +149,12 @@ pub enum Why {
     },
     /// It was given up.
     Failed {
-        /// Why.
+        /// What went wrong.
         failure: Failure,
     },
     /// It ended in a way that its policy calls done.
     Completed {
-        /// How.
+        /// How it ended.
         exit: Exit,
     },
     /// It waits for another app.
@@ -184,7 +184,7 @@ pub enum Why {
     },
     /// Its start could not be begun.
     Refused {
-        /// Why.
+        /// What was wrong with it.
         failure: Failure,
     },
     /// An apply removes it.
@@ -195,7 +195,7 @@ pub enum Why {
     ShutDown,
     /// A person stopped the app.
     StoppedBy {
-        /// Who.
+        /// The person's name.
         by: String,
         /// An apply respects it, too.
         is_held: bool,
@@ -268,7 +268,7 @@ pub enum NextStep {
     Removal,
     /// A time of its schedule.
     Due {
-        /// When.
+        /// The next time that is due.
         at: WallTime,
         /// What the time means.
         then: DueThen,
