@@ -179,10 +179,12 @@ fn nearest(selector: &str, names: &[AppId]) -> Option<String> {
     let typed = selector.split('/').next().unwrap_or(selector);
     let rated = names.iter().map(|id| {
         let name = spelled(id);
-        (similar::TextDiff::from_chars(typed, name.as_str()).ratio(), name)
+        // Letters put in, left out, exchanged or swapped.
+        (strsim::osa_distance(typed, &name), name)
     });
-    let best = rated.max_by(|one, other| one.0.total_cmp(&other.0))?;
-    (best.0 >= 0.6).then_some(best.1)
+    let (distance, name) = rated.min_by_key(|(distance, _)| *distance)?;
+    let longer = typed.chars().count().max(name.chars().count());
+    (distance * 5 <= longer * 2).then_some(name)
 }
 
 #[cfg(test)]

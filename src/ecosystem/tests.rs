@@ -442,3 +442,34 @@ fn sockets_that_cannot_be_opened_are_known_before_anything_starts() {
     let none: [&str; 0] = [];
     assert_eq!(listen(&format!("[\"unix:/run/{}\"]", "x".repeat(102))), none);
 }
+
+#[test]
+fn an_http_probe_asks_what_its_url_says_or_is_refused() {
+    let probe = |inner: &str| format!("script = \"server.js\"\nport = 80\nready = {{ http = {inner} }}");
+    for good in [
+        "\"http://127.0.0.1:${PORT}/a%20b?x=${PM_INSTANCE}\"",
+        "\"http://user:secret@[::1]:1${PM_INSTANCE}/\"",
+        "{ url = \"http://h/\", headers = { X-Key = \"é\" } }",
+    ] {
+        assert_eq!(refused(&probe(good)), Vec::<&str>::new(), "{good}");
+    }
+    for bad in [
+        "\"http://h/a b\"",
+        "\"http://h/é\"",
+        "\"http://é/\"",
+        "\"http://h/?q={x}\"",
+        "\"http://h/100%\"",
+        "\"http://h:0/\"",
+        "\"http://h:99999/\"",
+        "\"http:///a\"",
+        "\"ftp://h/\"",
+        "\"h:80\"",
+        "{ url = \"http://h/\", headers = { \"X Key\" = \"1\" } }",
+        "{ url = \"http://h/\", headers = { \"X:\" = \"1\" } }",
+    ] {
+        assert_eq!(refused(&probe(bad)), ["bad-value"], "{bad}");
+    }
+    let reading = read_toml(&format!("[[apps]]\nname = \"api\"\n{}", probe("\"http://u:hunter2@h/é\"")));
+    let shown = format!("{:?}", reading.diagnostics);
+    assert!(shown.contains("%C3%A9") && !shown.contains("hunter2"), "{shown}");
+}

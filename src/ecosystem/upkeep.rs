@@ -6,6 +6,7 @@ use crate::model::{
     App, AppName, Condition, Health, HealthAction, HttpProbe, Kind, Millis, OnDependencyRestart, Probe, Ready,
     RestartWhen, Template,
 };
+use crate::rules::{self, UrlError};
 
 use super::diagnostic::code;
 use super::document::unsupported;
@@ -171,7 +172,7 @@ fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Pro
 
 /// Whether an address or a URL is on this machine for sure.
 fn is_local(address: &str) -> bool {
-    let rest = address.strip_prefix("http://").unwrap_or(address);
+    let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")).unwrap_or(address);
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     let is_port = host.parse::<u16>().is_ok();
     is_port || rest.starts_with("unix:") || ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local))
@@ -245,6 +246,10 @@ fn http(values: &mut Values<'_>, path: &str, node: &Node) -> Option<HttpProbe> {
         nodes.iter().filter_map(|node| node.as_scalar()?.text.parse().ok()).collect()
     });
     let headers = node.get("headers").and_then(Node::as_map).map(|entries| {
+        for entry in entries.iter().filter(|entry| !rules::is_header_name(&entry.key)) {
+            let message = format!("`{path}.headers`: `{}` is not the name of a header", entry.key);
+            values.error(code::BAD_VALUE, entry.node.span, message).hint("letters, digits and `-`");
+        }
         let header = |values: &mut Values<'_>, key: &str, node: &Node| {
             values.template(&format!("{path}.headers.{key}"), node).map(|value| (key.to_owned(), value))
         };
@@ -258,23 +263,31 @@ fn http(values: &mut Values<'_>, path: &str, node: &Node) -> Option<HttpProbe> {
     Some(HttpProbe { url, status: status.unwrap_or_default(), headers: headers.unwrap_or_default(), body })
 }
 
+/// Looks at a URL as the probe of the first instance will.
 fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
-    let text = url.to_string();
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    let host = authority.map(|authority| authority.rsplit_once('@').map_or(authority, |(_, host)| host));
-    if text.starts_with("https://") && !cfg!(feature = "tls") {
-        unsupported(&format!("{path} over https (this pm was built without the feature `tls`)"), span, values.report);
-    }
-    let port = host.and_then(|host| host.rsplit_once(':')).map(|(_, port)| port);
-    if let Some(port) = port.filter(|port| !port.ends_with(']') && !is_port(port)) {
-        values.error(code::BAD_VALUE, span, format!("`{path}`: `{port}` is not a port: 1 to 65535"));
-    }
-    if host.is_none_or(str::is_empty) {
-        values
-            .error(code::BAD_VALUE, span, format!("`{path}`: `{text}` is not a URL"))
-            .hint("write \"http://127.0.0.1:${PORT}/health\"");
-    }
+    let text = url.fill(0, Some(1));
+    let error = match rules::ProbeUrl::parse(&text) {
+        Ok(url) if url.is_https && !cfg!(feature = "tls") => {
+            let what = format!("{path} over https (this pm was built without the feature `tls`)");
+            return unsupported(&what, span, values.report);
+        }
+        Ok(_) => return,
+        Err(error) => error,
+    };
+    let hint = match error {
+        UrlError::Letter(letter) => {
+            let bytes: Vec<String> = letter.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let escaped = bytes.concat();
+            format!("in a path or a query it is written `{escaped}`")
+        }
+        UrlError::Percent => "a percent sign itself is written `%25`".to_owned(),
+        _ => "write \"http://127.0.0.1:${PORT}/health\"".to_owned(),
+    };
+    let message = match error {
+        UrlError::NotHttp => format!("`{path}`: `{url}` {error}"),
+        _ => format!("`{path}`: {error}"),
+    };
+    values.error(code::BAD_VALUE, span, message).hint(hint);
 }
 
 /// A number, or what a variable will make one.

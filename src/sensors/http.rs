@@ -1,211 +1,214 @@
 //! Asks a URL over HTTP/1.1, with TLS or without, and judges the answer. Redirects are an answer like any other.
 
+use std::error::Error as _;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper_util::rt::TokioIo;
 use regex_lite::Regex;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::{self, Listeners, words};
 use super::probe::Subject;
 use crate::model::HttpProbe;
+use crate::rules::ProbeUrl;
 
 /// Longest head of an answer.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// What is read of a body.
 const BODY_BYTES_MAX: usize = 64 << 10;
-const HEADERS_MAX: usize = 100;
+/// More than this do not fit into a head: three letters, a colon and a line end each.
+const HEADERS_MAX: usize = HEAD_BYTES_MAX / 6;
 
 /// Asks once.
 pub(super) async fn ask(listeners: &Listeners, subject: &Subject, probe: &HttpProbe) -> Result<(), String> {
-    let url = subject.fill(&probe.url);
-    let url = Url::parse(&url)?;
+    let text = subject.fill(&probe.url);
+    let url = ProbeUrl::parse(&text).map_err(|error| format!("`{text}`: {error}"))?;
     let headers = probe.headers.iter().map(|(name, value)| (name.as_str(), subject.fill(value)));
-    let request = request(&url, headers);
+    let request = request(&url, headers)?;
     let (stream, peer) = address::connect(listeners, subject, url.host, url.port).await?;
     if !url.is_https {
-        return exchange(stream, &request, probe).await;
+        return exchange(stream, request, probe).await;
     }
     #[cfg(feature = "tls")]
-    return exchange(super::tls::shake_hands(stream, peer, url.host).await?, &request, probe).await;
+    return exchange(super::tls::shake_hands(stream, peer, url.host).await?, request, probe).await;
     #[cfg(not(feature = "tls"))]
     return Err(format!("this pm was built without TLS ({peer:?})"));
 }
 
-/// Asks over an open connection.
-async fn exchange(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    request: &str,
-    probe: &HttpProbe,
-) -> Result<(), String> {
-    stream.write_all(request.as_bytes()).await.map_err(|error| words(&error))?;
-    stream.flush().await.map_err(|error| words(&error))?; // TLS keeps records back
-    let mut answer = Vec::with_capacity(1024);
-    let head = loop {
-        let read = stream.read_buf(&mut answer).await.map_err(|error| words(&error))?;
-        if let Some(head) = Head::parse(&answer)? {
-            break head;
-        }
-        if read == 0 {
-            return Err(words(&io::ErrorKind::UnexpectedEof.into()));
-        }
-        if answer.len() > HEAD_BYTES_MAX {
-            return Err("an answer whose head does not end".into());
-        }
-    };
-    let is_good =
-        if probe.status.is_empty() { (200..400).contains(&head.status) } else { probe.status.contains(&head.status) };
-    if !is_good {
-        return Err(format!("HTTP {}", head.status));
-    }
-    let Some(pattern) = &probe.body else { return Ok(()) };
-    let mut body = answer.split_off(head.bytes);
-    let wanted = head.length.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
-    while body.len() < wanted {
-        // A server that ends without the whole of it has said what it has said.
-        match stream.read_buf(&mut body).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
-        }
-    }
-    let body = if head.is_chunked { unchunked(&body) } else { body };
-    let text = String::from_utf8_lossy(&body[..body.len().min(BODY_BYTES_MAX)]);
-    let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
-    if regex.is_match(&text) {
-        Ok(())
-    } else {
-        Err(format!("HTTP {}, but the body does not match `{pattern}`", head.status))
-    }
-}
-
-/// The parts of a URL that a request needs.
-#[derive(Debug, PartialEq, Eq)]
-struct Url<'a> {
-    is_https: bool,
-    authority: &'a str,
-    host: &'a str,
-    port: u16,
-    path: String,
-}
-
-impl<'a> Url<'a> {
-    fn parse(text: &'a str) -> Result<Self, String> {
-        let plain = text.strip_prefix("http://").map(|rest| (false, rest));
-        let found = plain.or_else(|| text.strip_prefix("https://").map(|rest| (true, rest)));
-        let (is_https, rest) = found.ok_or_else(|| format!("`{text}` is no http or https URL"))?;
-        let rest = rest.split('#').next().unwrap_or_default();
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        let authority = authority.rsplit_once('@').map_or(authority, |(_, authority)| authority);
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, address::port(port)?),
-            _ => (authority, if is_https { 443 } else { 80 }),
-        };
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { is_https, authority, host, port, path })
-    }
-}
-
-fn request<'a>(url: &Url<'_>, headers: impl Iterator<Item = (&'a str, String)>) -> String {
-    let mut own = vec![("Host", url.authority.to_owned()), ("User-Agent", "pm-probe".to_owned())];
-    own.extend([("Accept", "*/*".to_owned()), ("Connection", "close".to_owned())]);
-    let given: Vec<(&str, String)> = headers.collect();
-    own.retain(|(name, _)| !given.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
-    let mut text = format!("GET {} HTTP/1.1\r\n", url.path);
-    for (name, value) in own.into_iter().chain(given) {
+/// Our own headers, unless the file has them, and those of the file.
+fn request<'a>(url: &ProbeUrl<'_>, given: impl Iterator<Item = (&'a str, String)>) -> Result<Request<String>, String> {
+    let own = [("host", url.authority), ("user-agent", "pm-probe"), ("accept", "*/*"), ("connection", "close")];
+    let own = own.into_iter().chain(url.authorization.as_deref().map(|value| ("authorization", value)));
+    let mut headers = HeaderMap::new();
+    for (name, value) in own.map(|(name, value)| (name, value.to_owned())).chain(given) {
         // A line end in a value would be another header.
         let value: String = value.chars().filter(|letter| !letter.is_control()).collect();
-        text.extend([name, ": ", &value, "\r\n"]);
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| format!("`{name}`: {error}"))?;
+        headers.insert(name, HeaderValue::try_from(value).map_err(|error| error.to_string())?);
     }
-    text.push_str("\r\n");
-    text
+    let mut request = Request::get(&url.target).body(String::new()).map_err(|error| error.to_string())?;
+    *request.headers_mut() = headers;
+    Ok(request)
 }
 
-/// What the head of an answer says.
-#[derive(Debug, PartialEq, Eq)]
-struct Head {
-    status: u16,
-    /// Its own length.
-    bytes: usize,
-    /// That of the body, if it is said.
-    length: Option<usize>,
-    is_chunked: bool,
+/// Asks over an open connection.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<String>,
+    probe: &HttpProbe,
+) -> Result<(), String> {
+    let mut client = http1::Builder::new();
+    client.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).title_case_headers(true);
+    let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.map_err(|error| why(&error))?;
+    let mut answer =
+        pin!(async { judge(sender.send_request(request).await.map_err(|error| why(&error))?, probe).await });
+    tokio::select! {
+        biased;
+        judged = &mut answer => return judged,
+        // All that it has read is handed over by then, and so is its error.
+        _ = connection => {}
+    }
+    answer.await
 }
 
-impl Head {
-    /// `None` as long as it is not whole.
-    fn parse(answer: &[u8]) -> Result<Option<Self>, String> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(answer).map_err(|error| format!("the answer is not HTTP: {error}"))?;
-        let httparse::Status::Complete(bytes) = parsed else { return Ok(None) };
-        let find = |name: &str| {
-            let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
-            std::str::from_utf8(header.value).ok().map(str::trim)
-        };
-        Ok(Some(Self {
-            status: response.code.unwrap_or(0),
-            bytes,
-            length: find("content-length").and_then(|value| value.parse().ok()),
-            is_chunked: find("transfer-encoding").is_some_and(|value| value.to_ascii_lowercase().ends_with("chunked")),
-        }))
+async fn judge(answer: hyper::Response<Incoming>, probe: &HttpProbe) -> Result<(), String> {
+    let status = answer.status().as_u16();
+    if !if probe.status.is_empty() { (200..400).contains(&status) } else { probe.status.contains(&status) } {
+        return Err(format!("HTTP {status}"));
+    }
+    let Some(pattern) = &probe.body else { return Ok(()) };
+    let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
+    if regex.is_match(&String::from_utf8_lossy(&beginning(answer.into_body()).await)) {
+        Ok(())
+    } else {
+        Err(format!("HTTP {status}, but the body does not match `{pattern}`"))
     }
 }
 
-/// The contents of the chunks, as far as they are there.
-fn unchunked(mut body: &[u8]) -> Vec<u8> {
-    let mut contents = Vec::new();
-    while let Ok(httparse::Status::Complete((start, length))) = httparse::parse_chunk_size(body) {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let rest = &body[start..];
-        contents.extend_from_slice(&rest[..length.min(rest.len())]);
-        if length == 0 || length.saturating_add(2) > rest.len() {
-            break;
-        }
-        body = &rest[length + 2..];
+/// The first bytes of a body. A server that ends without the whole of it has said what it has said.
+async fn beginning(body: Incoming) -> Vec<u8> {
+    let mut body = pin!(body);
+    let mut bytes = Vec::new();
+    while bytes.len() < BODY_BYTES_MAX {
+        let Some(Ok(frame)) = poll_fn(|context| body.as_mut().poll_frame(context)).await else { break };
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], AsRef::as_ref));
     }
-    contents
+    bytes.truncate(BODY_BYTES_MAX);
+    bytes
+}
+
+/// What went wrong, as a person would say it.
+fn why(error: &hyper::Error) -> String {
+    if let Some(error) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+        return words(error);
+    }
+    if error.is_parse_too_large() {
+        return "an answer whose head does not end".to_owned();
+    }
+    if error.is_parse() {
+        return format!("the answer is not HTTP: {error}");
+    }
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return words(&io::ErrorKind::UnexpectedEof.into());
+    }
+    error.to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[test]
-    fn a_url_says_where_to_connect_and_what_to_ask_for() {
-        for (text, host, port, path) in [
-            ("http://127.0.0.1:8080/health", "127.0.0.1", 8080, "/health"),
-            ("http://localhost", "localhost", 80, "/"),
-            ("http://api?x=1#top", "api", 80, "/?x=1"),
-            ("http://user:secret@[::1]:81/a?b", "[::1]", 81, "/a?b"),
-            ("http://[::1]/", "[::1]", 80, "/"),
-            ("https://api/", "api", 443, "/"),
-            ("https://[::1]:8443", "[::1]", 8443, "/"),
-        ] {
-            let url = Url::parse(text).unwrap();
-            assert_eq!((url.host, url.port, url.path.as_str()), (host, port, path), "{text}");
-            assert_eq!(url.is_https, text.starts_with("https"), "{text}");
-        }
-        assert!(Url::parse("http://a:99999/").is_err() && Url::parse("ftp://a/").is_err());
-    }
-
-    #[test]
     fn headers_of_the_file_replace_ours_and_cannot_add_lines() {
-        let url = Url::parse("http://a:1/x").unwrap();
-        let text = request(&url, [("host", "b\r\nevil: 1".to_owned()), ("X-Key", "1".to_owned())].into_iter());
-        assert!(text.starts_with("GET /x HTTP/1.1\r\n") && text.ends_with("\r\n\r\n"), "{text}");
-        assert!(
-            text.contains("host: bevil: 1\r\n") && !text.contains("Host: a") && text.contains("X-Key: 1"),
-            "{text}"
-        );
+        let url = ProbeUrl::parse("http://u:p@a:1/x?y=%20").unwrap();
+        let of_file = [("host", "b\r\nevil: 1".to_owned()), ("X-Key", "é".to_owned())];
+        let asked = request(&url, of_file.into_iter()).unwrap();
+        assert_eq!(asked.uri(), "/x?y=%20");
+        let value = |name: &str| asked.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        assert_eq!(asked.headers().len(), 6);
+        assert_eq!(value("Host").as_deref(), Some("bevil: 1"));
+        assert_eq!(value("X-Key").as_deref(), Some("é"));
+        assert_eq!(value("Authorization").as_deref(), Some("Basic dTpw"));
+        let own = request(&url, [("authorization", "Bearer t".to_owned())].into_iter()).unwrap();
+        assert_eq!(own.headers()["Authorization"], "Bearer t");
+        assert_eq!(own.headers()["Host"], "a:1");
+        assert!(request(&url, [("a b", String::new())].into_iter()).is_err());
     }
 
-    #[test]
-    fn heads_and_chunks_are_read_as_they_come() {
-        assert_eq!(Head::parse(b"HTTP/1.1 200 OK\r\nContent-Le").unwrap(), None);
-        let head = Head::parse(b"HTTP/1.1 503 No\r\ntransfer-encoding: gzip, Chunked\r\n\r\nabc").unwrap().unwrap();
-        assert_eq!(head, Head { status: 503, bytes: 53, length: None, is_chunked: true });
-        assert!(Head::parse(b"SSH-2.0-OpenSSH\r\n\r\n").is_err());
-        assert_eq!(unchunked(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n"), b"abcde");
-        assert_eq!(unchunked(b"5\r\nab"), b"ab");
+    /// What a probe makes of an answer that comes in these pieces, after which the server hangs up.
+    async fn judged(pieces: &[&str], probe: &HttpProbe) -> Result<(), String> {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+        let server = async {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                if theirs.read_buf(&mut asked).await.unwrap() == 0 {
+                    return;
+                }
+            }
+            for piece in pieces {
+                let _ = theirs.write_all(piece.as_bytes()).await;
+                tokio::task::yield_now().await;
+            }
+            drop(theirs);
+        };
+        let url = ProbeUrl::parse("http://a/").unwrap();
+        let request = request(&url, std::iter::empty()).unwrap();
+        tokio::join!(exchange(ours, request, probe), server).0
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_as_the_standard_has_them() {
+        let many = (0..300).map(|number| format!("X-{number}: {number}\r\n")).collect::<Vec<_>>().concat();
+        let many = format!("HTTP/1.1 200 OK\r\n{many}Content-Length: 5\r\n\r\nready");
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\nready", "x".repeat(40 << 10));
+        let whole = [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready",
+            "HTTP/1.1 200 OK\r\n\r\nready",
+            "HTTP/1.0 200 OK\r\n\r\nready",
+            "HTTP/1.1 200\r\ncontent-length:5\r\n\r\nready",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nready",
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\nready",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nre\r\n3\r\nady\r\n0\r\nTrailer: 1\r\n\r\n",
+            // The rest never comes: what was said was said.
+            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nready",
+            &many,
+            &long,
+        ];
+        let url = crate::model::Template::literal("http://a/");
+        let probe = HttpProbe {
+            url,
+            status: vec![200],
+            headers: std::collections::BTreeMap::new(),
+            body: Some("^ready$".into()),
+        };
+        for answer in whole {
+            let letters: Vec<&str> = answer.split_inclusive(|_| true).collect();
+            assert_eq!(judged(&[answer], &probe).await, Ok(()), "{answer:.300}");
+            assert_eq!(judged(&letters, &probe).await, Ok(()), "letter by letter: {answer:.300}");
+        }
+        for (answer, why) in [
+            ("HTTP/1.1 503 No\r\n\r\n", "HTTP 503"),
+            ("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 No\r\n\r\nready", "HTTP 503"),
+            ("HTTP/1.1 200 OK\r\n\r\nstarting", "HTTP 200, but the body does not match `^ready$`"),
+            ("HTTP/1.1 103 Early Hints\r\n\r\n", "connection closed without an answer"),
+            ("HTTP/1.1 200 OK\r\nX: 1", "connection closed without an answer"),
+            ("", "connection closed without an answer"),
+        ] {
+            assert_eq!(judged(&[answer], &probe).await, Err(why.to_owned()), "{answer}");
+        }
+        let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX + 1));
+        assert_eq!(judged(&[&endless], &probe).await, Err("an answer whose head does not end".into()));
+        for strange in ["SSH-2.0-OpenSSH\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "HTTP/1.1 abc\r\n\r\n"] {
+            let error = judged(&[strange], &probe).await.unwrap_err();
+            assert!(error.starts_with("the answer is not HTTP"), "{strange:?}: {error}");
+        }
     }
 }
