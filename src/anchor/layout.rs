@@ -1,12 +1,16 @@
 //! The bytes of the shared table. Frozen: daemons of other versions read and write the same memory.
 //!
-//! Changing the meaning of a byte needs a new [`VERSION`]; using a reserved one (zero until then) does not.
+//! Changing the meaning of a byte needs a new [`VERSION`]; using a reserved one (zero until then) does not. A reserved
+//! word of a row is not in the mirror until it gets a meaning.
 //!
 //! | part | offset | bytes |
 //! | --- | --- | --- |
 //! | [`Header`] | 0 | 4,096 |
-//! | [`RowCells`] × 4,096 | 4,096 | 655,360 |
-//! | [`HeldCells`] × 8,192 | 659,456 | 131,072 |
+//! | [`RowCells`] × 4,096 | 4,096 | 786,432 |
+//! | [`HeldCells`] × 32,768 | 790,528 | 524,288 |
+//!
+//! Only pages that were written take memory: those of rows all at once when the table is made, those of held
+//! descriptors one after the other as they are needed.
 //!
 //! Header:
 //!
@@ -28,7 +32,10 @@
 //! | 88 | 4 | 1 = nobody has looked for those processes yet |
 //! | 92 | 4 | rows of the mirror that were damaged |
 //! | 96 | 4 | what the mirror was: 0 = whole, 1 = missing, 2 = its head was damaged |
+//! | 100 | 4 | held descriptors ever used: cells behind are empty |
+//! | 104 | 152 | reserved |
 //! | 256 | 96 | the [`Redo`] record |
+//! | 352 | 3,744 | reserved |
 //!
 //! Row:
 //!
@@ -46,6 +53,17 @@
 //! | 120 | 8 | time of the last exit, boot clock ms; 0 = none yet | anchor |
 //! | 128 | 16 | inode numbers of the pipes of its outputs; 0 = none | daemon |
 //! | 144 | 16 | output that was thrown away, per output; 0 = none | daemon (`logs`) |
+//! | 160 | 32 | reserved |
+//!
+//! Held descriptors, of each instance at most: standard output and error, one channel to Node, one notify socket, one
+//! listening socket and its file. That is [`KINDS_PER_ROW`]; there are cells for a full table and as many kinds again
+//! as a later version may add ([`CELLS_PER_ROW`]).
+//!
+//! | offset | bytes | field | written by |
+//! | --- | --- | --- | --- |
+//! | 0 | 8 | key: row, row and generation, or address | anchor |
+//! | 8 | 4 | kind, one of `HELD_…`; 0 = empty; written last, cleared first | anchor |
+//! | 12 | 4 | its number in the anchor, and in a daemon that was just started | anchor |
 
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
@@ -53,11 +71,15 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64};
 /// `pm-table` in ASCII.
 pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"pm-table");
 /// Of the whole layout.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 /// How many rows there are.
 pub(super) const ROW_COUNT: usize = 4096;
+/// Kinds of descriptors that one instance may need held at the same time: as many as there are `HELD_…` numbers.
+pub(super) const KINDS_PER_ROW: usize = 6;
+/// The same with room for two more.
+const CELLS_PER_ROW: usize = 8;
 /// How many descriptors can be held.
-pub(super) const HELD_COUNT: usize = 8192;
+pub(super) const HELD_COUNT: usize = CELLS_PER_ROW * ROW_COUNT;
 
 /// First page.
 #[repr(C)]
@@ -78,9 +100,10 @@ pub(super) struct Header {
     pub is_look_due: AtomicU32,
     pub damaged_rows: AtomicU32,
     pub mirror_was: AtomicU32,
-    _reserved_a: [u8; 156],
+    pub held_used: AtomicU32,
+    _reserved_a: [AtomicU64; 19],
     pub redo: Redo,
-    _reserved_b: [u8; 4096 - 256 - 96],
+    _reserved_b: [AtomicU64; 468],
 }
 
 /// A change of several fields of one row, written here in full before the row is touched: a daemon that is killed
@@ -128,6 +151,7 @@ pub(super) struct RowCells {
     pub exited_boot: AtomicU64,
     pub outputs: [AtomicU64; 2],
     pub dropped: [AtomicU64; 2],
+    _reserved: [AtomicU64; 4],
 }
 
 /// One held descriptor. `kind` 0 = empty; written last, cleared first.
@@ -147,15 +171,23 @@ pub(super) struct Layout {
 }
 
 const _: () = {
-    assert!(size_of::<Header>() == 4096 && size_of::<RowCells>() == 160 && size_of::<HeldCells>() == 16);
-    assert!(size_of::<Layout>() == 4096 + 4096 * 160 + 8192 * 16);
+    assert!(CELLS_PER_ROW >= KINDS_PER_ROW);
+    assert!(HELD_COUNT < u16::MAX as usize); // places of the anchor's index
+    assert!(size_of::<Header>() == 4096 && size_of::<RowCells>() == 192 && size_of::<HeldCells>() == 16);
+    assert!(size_of::<RowCells>().is_multiple_of(64)); // whole cache lines
+    assert!(size_of::<Layout>() == 4096 + 4096 * 192 + 32_768 * 16);
+    assert!(offset_of!(Header, version) == 8 && offset_of!(Header, rows_used) == 12);
     assert!(offset_of!(Header, boot_id) == 16 && offset_of!(Header, home_id) == 32);
     assert!(offset_of!(Header, daemon_starts) == 48 && offset_of!(Header, killpoint_hits) == 56);
-    assert!(offset_of!(Header, anchor_born) == 80 && offset_of!(Header, mirror_was) == 96);
-    assert!(offset_of!(Header, oom_score) == 72 && offset_of!(Header, redo) == 256);
+    assert!(offset_of!(Header, oom_score) == 72 && offset_of!(Header, anchor_born) == 80);
+    assert!(offset_of!(Header, mirror_was) == 96 && offset_of!(Header, held_used) == 100);
+    assert!(offset_of!(Header, redo) == 256 && size_of::<Redo>() == 96 && offset_of!(Header, _reserved_b) == 352);
     assert!(offset_of!(RowCells, pid) == 8 && offset_of!(RowCells, exit_status) == 20);
     assert!(offset_of!(RowCells, record) == 40 && size_of::<RecordCells>() == 72);
     assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
     assert!(offset_of!(RowCells, outputs) == 128 && offset_of!(RowCells, dropped) == 144);
-    assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 659_456);
+    assert!(offset_of!(RowCells, _reserved) == 160);
+    assert!(offset_of!(HeldCells, kind) == 8 && offset_of!(HeldCells, fd) == 12);
+    assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 790_528);
+    assert!(offset_of!(Layout, held).is_multiple_of(4096)); // its pages come by themselves
 };

@@ -192,7 +192,7 @@ fn image(cells: &RowCells) -> [u8; CELL_BYTES] {
     }
     words[14] = cells.started_boot.load(Acquire);
     words[15] = cells.exited_boot.load(Acquire);
-    for (word, cell) in words[16..].iter_mut().zip(&cells.outputs) {
+    for (word, cell) in words[16..18].iter_mut().zip(&cells.outputs) {
         *word = cell.load(Acquire);
     }
     let mut bytes = [0; CELL_BYTES];

@@ -100,7 +100,7 @@ impl Anchor {
             daemon: None,
             restart_at: Moment(0),
             wait: Millis(0),
-            held: Store::new(table.held_cells()),
+            held: Store::new(table),
             may_have_dead: true,
             is_leaving: false,
             ends_with_daemon: false,

@@ -1,12 +1,13 @@
 //! The process table: shared memory that anchor, daemon and kernel write, and that no death of ours takes away.
 
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::held::Held;
-use super::layout::{HELD_COUNT, Header, HeldCells, Layout, MAGIC, ROW_COUNT, VERSION};
+use super::layout::{Header, HeldCells, Layout, MAGIC, ROW_COUNT, VERSION};
 use super::mirror::{Damage, MIRROR_HEAD, MIRROR_MISSING};
 use super::row::{RecordWriter, Row, RowState};
 use crate::model::Moment;
@@ -14,7 +15,9 @@ use crate::os::SharedMemory;
 
 /// How many rows there are: instances of one daemon, at most.
 pub const ROWS: u32 = 4096;
-const _: () = assert!(ROWS as usize == ROW_COUNT && HELD_COUNT == 8192);
+const _: () = assert!(ROWS as usize == ROW_COUNT);
+/// The smallest page of any machine; the held cells begin at one and fill whole ones.
+const PAGE_BYTES: usize = 4096;
 
 /// The table; a cheap handle. The memory stays mapped for as long as the process lives.
 #[derive(Clone, Copy)]
@@ -36,7 +39,7 @@ impl Table {
     /// # Errors
     /// Not enough memory.
     pub fn create(home_id: u64) -> io::Result<Self> {
-        let table = Self::on(SharedMemory::create(c"pm-table", size_of::<Layout>())?);
+        let table = Self::on(SharedMemory::create(c"pm-table", size_of::<Layout>(), offset_of!(Layout, held))?);
         let header = table.header();
         header.version.store(VERSION, Relaxed);
         for (cell, word) in header.boot_id.iter().zip(boot_words()) {
@@ -170,7 +173,25 @@ impl Table {
 
     /// Everything that the anchor holds.
     pub fn held(&self) -> impl Iterator<Item = Held> + use<> {
-        self.layout.held.iter().filter_map(HeldCells::get)
+        // Not further: to look at a page is to have it.
+        self.layout.held.iter().take(self.held_used()).filter_map(HeldCells::get)
+    }
+
+    /// Cells from this one on have never been used.
+    pub(super) fn held_used(&self) -> usize {
+        usize::try_from(self.header().held_used.load(Acquire)).unwrap_or(usize::MAX)
+    }
+
+    /// Anchor only: makes sure that the memory of the cell behind the last used one exists, and counts it as used.
+    pub(super) fn use_next_held(&self) -> io::Result<()> {
+        let used = self.held_used();
+        let cells = self.layout.held.get(used).ok_or(io::ErrorKind::StorageFull)?;
+        let offset = used * size_of_val(cells);
+        if offset.is_multiple_of(PAGE_BYTES) {
+            self.memory.reserve(offset_of!(Layout, held) + offset, PAGE_BYTES)?;
+        }
+        self.header().held_used.fetch_add(1, Release);
+        Ok(())
     }
 
     /// The descriptor of the memory, for a child to inherit.

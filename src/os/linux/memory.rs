@@ -22,20 +22,30 @@ unsafe impl Send for SharedMemory {}
 unsafe impl Sync for SharedMemory {}
 
 impl SharedMemory {
-    /// New zeroed memory. `name` is seen in `/proc` only.
+    /// New zeroed memory, of which the first `reserved` bytes exist at once. `name` is seen in `/proc` only.
     ///
     /// # Errors
     /// Not enough memory.
-    pub fn create(name: &std::ffi::CStr, bytes: usize) -> io::Result<Self> {
+    pub fn create(name: &std::ffi::CStr, bytes: usize, reserved: usize) -> io::Result<Self> {
         // SAFETY: the name is null-terminated.
         let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;
         // SAFETY: the kernel has just given us this descriptor.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        // Every page exists from now on: a store can never fail for want of memory (that would be SIGBUS).
-        let length = libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        File::from(fd.try_clone()?).set_len(bytes as u64)?;
+        let memory = Self::map(fd, bytes)?;
+        memory.reserve(0, reserved)?;
+        Ok(memory)
+    }
+
+    /// Makes these bytes exist, so that a store into them can never fail for want of memory (that would be `SIGBUS`).
+    ///
+    /// # Errors
+    /// Not enough memory.
+    pub fn reserve(&self, from: usize, bytes: usize) -> io::Result<()> {
+        let offset = |bytes| libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
         // SAFETY: no pointers are passed. This function returns the error instead of setting `errno`.
-        match unsafe { libc::posix_fallocate(fd.as_raw_fd(), 0, length) } {
-            0 => Self::map(fd, bytes),
+        match unsafe { libc::posix_fallocate(self.fd.as_raw_fd(), offset(from)?, offset(bytes)?) } {
+            0 => Ok(()),
             error => Err(io::Error::from_raw_os_error(error)),
         }
     }
