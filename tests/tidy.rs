@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// Rooms that decide: same arguments, same answer. Time and surroundings are arguments.
 const PURE: &[&str] = &["model", "rules", "ecosystem", "plan", "lifecycle"];
 
-/// Ways to the kernel: modules of `std`, and `libc`.
-const KERNEL: &[&str] = &["fs", "net", "process", "env", "thread", "libc"];
+/// Ways to the kernel: modules of `std`, `libc` and `rustix`.
+const KERNEL: &[&str] = &["fs", "net", "process", "env", "thread", "libc", "rustix"];
 
 /// What stands in those modules and is only a value.
 const PLAIN: &[&str] = &["process::ExitCode", "net::SocketAddr", "net::IpAddr", "net::Ipv4Addr", "net::Ipv6Addr"];
@@ -25,7 +25,7 @@ const MAY_TOUCH: &[(&str, &[&str])] = &[
     ("src/anchor/", KERNEL),
     ("src/store/", &["fs"]),
     ("src/logs/", &["fs", "thread"]),
-    ("src/logs/sys.rs", &["libc"]),
+    ("src/logs/sys.rs", &["rustix"]),
     ("src/logs/file.rs", &["libc"]),
     ("src/events/journal.rs", &["fs", "thread"]),
 ];
@@ -123,7 +123,9 @@ fn deciding_rooms_are_pure() {
                     say(line, &format!("std::{path}"));
                 }
             }
-            for word in ["tokio::", "libc::", "SystemTime::now", "Instant::now", "Zoned::now", "Timestamp::now"] {
+            for word in
+                ["tokio::", "libc::", "rustix::", "SystemTime::now", "Instant::now", "Zoned::now", "Timestamp::now"]
+            {
                 code.lines_with(word).for_each(|line| say(line, word));
             }
         }
@@ -137,8 +139,10 @@ fn a_room_touches_the_kernel_only_where_it_may() {
     let mut used = BTreeSet::new();
     for file in rust_files("src") {
         let (name, code) = (name_of(&file), Code::read(&file));
-        let libc = code.paths("libc").into_iter().map(|(line, path)| (line, format!("libc::{path}")));
-        for (line, path) in code.paths("std").into_iter().chain(libc).filter(|(_, path)| is_kernel(path)) {
+        let calls = ["libc", "rustix"]
+            .into_iter()
+            .flat_map(|name| code.paths(name).into_iter().map(move |(line, path)| (line, format!("{name}::{path}"))));
+        for (line, path) in code.paths("std").into_iter().chain(calls).filter(|(_, path)| is_kernel(path)) {
             let way = path.split("::").next().unwrap_or_default();
             let allowed = MAY_TOUCH.iter().find(|(place, ways)| name.starts_with(place) && ways.contains(&way));
             match allowed {
