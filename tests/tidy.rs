@@ -9,6 +9,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/ratchets.rs"]
+mod ratchets;
+
 /// Rooms that decide: same arguments, same answer. Time and surroundings are arguments.
 const PURE: &[&str] = &["model", "rules", "ecosystem", "plan", "lifecycle"];
 
