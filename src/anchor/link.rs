@@ -64,7 +64,7 @@ pub enum AnchorWord {
         key: u64,
         /// The kind of the message.
         kind: u32,
-        /// Why.
+        /// What the anchor objected to.
         refusal: Refusal,
     },
     /// It is gone. Our parent is somebody else now; no process can be started.

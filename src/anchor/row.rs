@@ -24,7 +24,7 @@ use crate::os::{self, Mailbox};
 /// What a row is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RowState {
-    /// Nothing.
+    /// No instance; may be claimed.
     Free,
     /// An instance without a process.
     Idle,

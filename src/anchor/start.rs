@@ -28,7 +28,7 @@ pub enum StartError {
     Execute {
         /// The program.
         exe: PathBuf,
-        /// Why.
+        /// The kernel's answer to `execve(2)`.
         source: io::Error,
     },
     /// The anchor said why it cannot run.

@@ -13,7 +13,6 @@ use crate::wire::Problem;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Code {
-    /// Done.
     Ok = 0,
     /// Something went wrong.
     Error = 1,

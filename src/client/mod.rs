@@ -45,7 +45,7 @@ pub enum ClientError {
         home: PathBuf,
         /// What to do about it.
         hint: Option<String>,
-        /// Why.
+        /// What failed while it was started.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The home is not ours.
@@ -64,7 +64,7 @@ pub enum ClientError {
     NotConnected {
         /// Its path.
         socket: PathBuf,
-        /// Why.
+        /// The answer of `connect(2)`.
         source: io::Error,
     },
     /// The daemon fails again and again before it can answer; the anchor says so in its place.
@@ -95,7 +95,7 @@ pub enum ClientError {
     OtherProtocol {
         /// The daemon's version.
         daemon: String,
-        /// Ours.
+        /// Protocol of this command line.
         client: &'static str,
     },
     /// The daemon's own answer: no.

@@ -55,7 +55,7 @@ pub struct Place {
 /// A further place with a note.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Label {
-    /// Where.
+    /// What is underlined.
     pub place: Place,
     /// What is there.
     pub text: String,

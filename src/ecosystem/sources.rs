@@ -26,7 +26,7 @@ pub struct Source {
 pub enum SourceFrom {
     /// Written here.
     File {
-        /// Where.
+        /// In the ecosystem file.
         place: Place,
         /// Shell variables that were filled in.
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -34,7 +34,7 @@ pub enum SourceFrom {
     },
     /// A line of an env file.
     EnvFile {
-        /// Which.
+        /// The env file itself.
         file: PathBuf,
     },
     /// `inherit`: the shell that applies.

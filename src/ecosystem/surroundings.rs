@@ -51,7 +51,7 @@ pub trait Surroundings {
 /// What stands at a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Look {
-    /// Nothing.
+    /// No such file, or a folder on the way is missing.
     Missing,
     /// A folder.
     Folder,

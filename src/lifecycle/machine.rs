@@ -48,7 +48,7 @@ pub enum Input {
     },
     /// The kernel did not.
     SpawnFailed {
-        /// Why.
+        /// The step that failed, with its error number.
         failure: Failure,
         /// Whether the same attempt may succeed a little later (no memory, no process slots).
         is_passing: bool,
@@ -57,7 +57,7 @@ pub enum Input {
     Exited {
         /// Which one; an older generation is ignored.
         generation: u32,
-        /// How.
+        /// Exit code or signal.
         exit: Exit,
     },
     /// The tree was looked at.
@@ -92,7 +92,7 @@ pub enum Input {
     HookEnded {
         /// Beside which process; nothing follows for an older generation.
         generation: u32,
-        /// Which.
+        /// The hook whose command ended.
         hook: Hook,
         /// Well, or why not.
         result: Result<(), String>,

@@ -20,7 +20,7 @@ pub enum Standing {
     },
     /// Given up.
     Errored(Failure),
-    /// Done.
+    /// It ended in a way that its policy calls done.
     Done(Exit),
 }
 
@@ -38,7 +38,7 @@ pub enum Found {
     },
     /// Its process ended while nobody was there to judge.
     Ended {
-        /// How.
+        /// Exit code or signal.
         exit: Exit,
         /// Since when it had run.
         since: Moment,

@@ -11,14 +11,14 @@ pub enum State {
     Resting(Rest),
     /// Its `pre_start` hook runs; there is no process yet.
     Preparing {
-        /// Why.
+        /// What asked for this start; goes into the event.
         cause: Cause,
         /// When a hook that was not heard of has failed.
         until: Moment,
     },
     /// A spawn is on its way.
     Starting {
-        /// Why.
+        /// What asked for this start; goes into the event.
         cause: Cause,
         /// What was asked for meanwhile.
         then: Option<Then>,

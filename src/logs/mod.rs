@@ -100,7 +100,7 @@ pub enum Notice {
     /// Output was thrown away because its log could not be written. The log itself holds only what
     /// the process wrote (and the end of the line in which the gap begins); this is the one record of the gap.
     Dropped {
-        /// Whose.
+        /// The instance that wrote it.
         instance: InstanceId,
         /// Which output.
         stream: Stream,
@@ -109,7 +109,7 @@ pub enum Notice {
     },
     /// The disk of a log is full; the process waits as soon as its pipe is full too.
     DiskFull {
-        /// Whose.
+        /// The instance that wrote it.
         instance: InstanceId,
         /// Which output.
         stream: Stream,
@@ -120,7 +120,7 @@ pub enum Notice {
     },
     /// A log cannot be written for another reason; treated like a full disk.
     Trouble {
-        /// Whose.
+        /// The instance that wrote it.
         instance: InstanceId,
         /// Which output.
         stream: Stream,
@@ -134,7 +134,7 @@ pub enum Notice {
 /// A file to read lines from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Whose.
+    /// The instance whose log it is.
     pub instance: InstanceId,
     /// Which output.
     pub stream: Stream,
@@ -165,7 +165,7 @@ pub struct Reading {
 pub struct Line {
     /// When the daemon received it (of its batch).
     pub at: WallTime,
-    /// Whose.
+    /// The instance that wrote it.
     pub instance: InstanceId,
     /// Which output.
     pub stream: Stream,

@@ -170,7 +170,7 @@ impl Condition {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDependencyRestart {
-    /// Nothing.
+    /// The app keeps running.
     #[default]
     Ignore,
     /// It is restarted, too.
@@ -287,7 +287,7 @@ pub enum RestartWhen {
     Always,
     /// After a non-zero code or a signal.
     OnFailure,
-    /// Never.
+    /// An exit is final, whatever its code.
     Never,
 }
 

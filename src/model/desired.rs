@@ -244,9 +244,9 @@ pub enum Standing {
     Parked,
     /// A person stopped it; everything automatic respects that.
     Stopped {
-        /// Who.
+        /// Name of the user who asked.
         by: String,
-        /// When.
+        /// Wall clock of the daemon.
         at: WallTime,
         /// `--hold`: an apply respects it too.
         is_held: bool,
@@ -277,7 +277,7 @@ pub struct Proposed {
 pub enum Change {
     /// The project exists with this origin and generation (its apps are changes of their own).
     Project {
-        /// Which.
+        /// The project that changed.
         name: ProjectName,
         /// Where it was declared.
         origin: Origin,
@@ -286,28 +286,28 @@ pub enum Change {
     },
     /// The project is gone with everything in it.
     ProjectRemoved {
-        /// Which.
+        /// The project that changed.
         name: ProjectName,
     },
     /// The app is declared so from now on.
     App {
-        /// Whose.
+        /// The project it belongs to.
         project: ProjectName,
-        /// Which.
+        /// The app that changed.
         name: AppName,
         /// How (boxed: far larger than the other variants).
         declared: Box<Declared>,
     },
     /// The app is gone.
     AppRemoved {
-        /// Whose.
+        /// The project it belongs to.
         project: ProjectName,
-        /// Which.
+        /// The app that changed.
         name: AppName,
     },
     /// A rolling update begins, is paused or resumed; `None`: it has come to its end.
     Update {
-        /// Whose.
+        /// The project it belongs to.
         project: ProjectName,
         /// Of which app.
         name: AppName,

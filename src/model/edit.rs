@@ -28,7 +28,7 @@ pub enum Edit {
     Delete,
     /// `pm scale api 4`.
     Scale {
-        /// Copies.
+        /// The new number of copies.
         to: u32,
     },
     /// `pm unhold`.

@@ -11,7 +11,7 @@ use super::{AppName, Bytes, Condition, Exit, Failure, InstanceId, Millis, Projec
 pub struct Event {
     /// Position in the journal, from 1; a cursor for followers.
     pub seq: u64,
-    /// When.
+    /// Wall clock of this machine.
     pub at: WallTime,
     /// About what.
     pub about: Subject,
@@ -117,7 +117,7 @@ pub struct Actor {
 pub enum Cause {
     /// An apply, by whom, to which generation.
     Apply {
-        /// Who.
+        /// Whoever asked for it.
         by: Actor,
         /// The project's new generation.
         #[serde(rename = "project_generation")]
@@ -125,7 +125,7 @@ pub enum Cause {
     },
     /// `pm restart`, `pm stop`, …
     Command {
-        /// Who.
+        /// Whoever asked for it.
         by: Actor,
         /// The verb.
         verb: String,
@@ -192,18 +192,18 @@ pub enum Fact {
         pid: u32,
         /// The how-manieth of this instance.
         generation: u32,
-        /// Why.
+        /// What asked for the start.
         #[serde(flatten)]
         cause: Cause,
     },
     /// A process could not be started.
     StartFailed {
-        /// Why.
+        /// The failure that counted.
         failure: Failure,
     },
     /// A process ended.
     Exited {
-        /// How.
+        /// Exit code or signal.
         exit: Exit,
         /// The how-manieth of this instance.
         generation: u32,
@@ -221,17 +221,17 @@ pub enum Fact {
     },
     /// It is not started again by itself.
     GaveUp {
-        /// Why.
+        /// The failure that counted.
         failure: Failure,
     },
     /// It ended in a way that its policy calls done.
     Completed {
-        /// How.
+        /// Exit code or signal.
         exit: Exit,
     },
     /// It was asked to stop.
     Stopping {
-        /// Why.
+        /// What asked for the stop.
         #[serde(flatten)]
         cause: Cause,
     },
@@ -294,14 +294,14 @@ pub enum Fact {
     HookFailed {
         /// Which: `pre_stop`.
         hook: String,
-        /// Why.
+        /// What it ended with, or that it took too long.
         message: String,
     },
     /// A time of its schedule was left out.
     CronSkipped {
         /// When it was due.
         due: WallTime,
-        /// Why.
+        /// A sentence for a person.
         why: String,
     },
     /// Something about watching its files that a person should know.

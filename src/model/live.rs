@@ -79,7 +79,7 @@ pub enum Following {
 /// A hook that a start or a stop waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HookUnderWay {
-    /// Which.
+    /// The hook that runs now.
     pub hook: Hook,
     /// Since when it was asked for.
     pub since: Moment,
@@ -113,7 +113,7 @@ pub enum Phase {
     },
     /// It ended by itself and is started again later.
     Backoff {
-        /// When.
+        /// When the next start is due.
         until: Moment,
         /// How long the whole wait is.
         delay: Millis,
@@ -122,12 +122,12 @@ pub enum Phase {
     },
     /// It is given up until a person applies or starts again.
     Errored {
-        /// Why.
+        /// The failure after which it was given up.
         failure: Failure,
     },
     /// It ended in a way that its policy calls done.
     Done {
-        /// How.
+        /// Exit code or signal.
         exit: Exit,
     },
 }
@@ -268,7 +268,7 @@ pub enum Failure {
     },
     /// It ended in failure and its policy is never to restart.
     Exited {
-        /// How.
+        /// Exit code or signal.
         exit: Exit,
     },
     /// Its process was not good in time.
@@ -280,7 +280,7 @@ pub enum Failure {
     },
     /// Its process ended before it was good.
     EndedUnready {
-        /// How.
+        /// Exit code or signal.
         exit: Exit,
     },
     /// A person ended the rolling update.

@@ -47,7 +47,7 @@ pub struct Launch {
     pub base_digest: Digest,
     /// The restart counter that the process is started under.
     pub epoch: u64,
-    /// Why.
+    /// What asked for the start; goes into the event.
     pub cause: Cause,
 }
 

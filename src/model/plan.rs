@@ -12,7 +12,7 @@ const NAMED_MAX: usize = 3;
 /// Ordered operations for one project. Same inputs, same plan.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Plan {
-    /// Whose.
+    /// The one project that it changes.
     pub project: ProjectName,
     /// The generation that it was made from.
     pub generation: u64,
@@ -117,7 +117,7 @@ pub enum Reason {
     Unreachable,
     /// It was stopped by a person; this apply starts it again.
     WasStopped {
-        /// Who.
+        /// Name of the user who stopped it.
         by: String,
         /// When, milliseconds since 1970.
         at: super::WallTime,
@@ -152,7 +152,7 @@ pub enum Reason {
     },
     /// A person stopped it.
     StoppedByHand {
-        /// Who.
+        /// Name of the user who stopped it.
         by: String,
         /// `--hold`.
         is_held: bool,
@@ -191,12 +191,12 @@ pub struct FieldChange {
 pub enum Note {
     /// `--no-prune`: the app left the file and stays.
     NotPruned {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
     },
     /// The new value is used when the app is next started.
     NextStart {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
         /// The key.
         field: String,
@@ -210,17 +210,17 @@ pub enum Note {
     },
     /// The remembered profile is used.
     Profile {
-        /// Which.
+        /// The profile, as asked for.
         name: String,
     },
     /// It runs and nothing declares it, because the state that held its spec was lost: it is left alone.
     SpecLost {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
     },
     /// Somebody else listens on a port of it.
     PortTaken {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
         /// The port.
         port: u16,
@@ -231,7 +231,7 @@ pub enum Note {
     },
     /// Processes that the plan leaves alone are on their way up: an apply waits for them.
     NotReady {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
         /// Of these slots.
         slots: Vec<u32>,
@@ -240,7 +240,7 @@ pub enum Note {
     },
     /// Processes that the plan leaves alone fail their health probes. Nobody waits for them.
     Unhealthy {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
         /// Of these slots.
         slots: Vec<u32>,
@@ -249,26 +249,26 @@ pub enum Note {
     },
     /// Some of its limits cannot be had on this machine.
     LimitsMissing {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
         /// Which limits, and why.
         message: String,
     },
     /// A person applies what failed when it was last rolled out.
     FailedBefore {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
         /// The copy that failed first, and why.
         why: String,
     },
     /// A paused update of it gives way to this other form.
     PauseEnded {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
     },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {
-        /// Which.
+        /// The app that the note is about.
         app: AppName,
     },
 }

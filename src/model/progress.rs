@@ -26,7 +26,7 @@ pub enum Progress {
     },
     /// A new process is not ready yet.
     Unready {
-        /// Which.
+        /// The instance that is waited for.
         instance: InstanceId,
         /// What its probe found: `connection refused`.
         why: String,
@@ -54,7 +54,7 @@ pub struct OperationReport {
     pub app: AppName,
     /// The verb: `start`, `roll`, …
     pub verb: VerbKind,
-    /// How.
+    /// What became of it.
     pub result: OperationResult,
     /// How long it took.
     pub took: Millis,
@@ -86,7 +86,7 @@ pub enum OperationResult {
     },
     /// Something that it needed failed, or deletes are withheld.
     Skipped {
-        /// Why.
+        /// A sentence for a person.
         why: String,
     },
     /// A later command took over.

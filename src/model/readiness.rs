@@ -48,7 +48,7 @@ impl Health {
     pub const INTERVAL: Millis = Millis::seconds(10);
     /// 5 s, or the interval if that is shorter.
     pub const TIMEOUT: Millis = Millis::seconds(5);
-    /// 3.
+    /// 3 in a row.
     pub const FAILURES: u32 = 3;
 }
 

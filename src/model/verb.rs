@@ -10,12 +10,12 @@ use super::{AppName, UpdateStrategy};
 pub enum Verb {
     /// Nothing runs yet: start these slots.
     Start {
-        /// Which.
+        /// Slot numbers, from 0.
         slots: Vec<u32>,
     },
     /// Processes are replaced, a few slots at a time; each must stay good before the next.
     Roll {
-        /// Which.
+        /// Slot numbers, from 0.
         slots: Vec<u32>,
         /// Which process comes first.
         manner: UpdateStrategy,
@@ -24,7 +24,7 @@ pub enum Verb {
     },
     /// Processes are replaced, a few slots at a time, each as soon as the last one is up.
     Restart {
-        /// Which.
+        /// Slot numbers, from 0.
         slots: Vec<u32>,
         /// Which process comes first.
         manner: UpdateStrategy,
@@ -58,7 +58,7 @@ pub enum Verb {
     },
     /// Stop these slots, keep the declaration.
     Stop {
-        /// Which.
+        /// Slot numbers, from 0.
         slots: Vec<u32>,
     },
     /// Stop everything and forget it.

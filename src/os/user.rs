@@ -17,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 pub struct User {
     /// Login name.
     pub name: String,
-    /// Number.
+    /// User number, as in `passwd(5)`.
     pub uid: u32,
     /// Main group.
     pub gid: u32,

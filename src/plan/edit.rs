@@ -21,7 +21,7 @@ pub struct EditRequest<'a> {
     pub edit: &'a Edit,
     /// Who asks, by name.
     pub by: &'a str,
-    /// When.
+    /// Wall clock; kept with the change.
     pub at: WallTime,
 }
 

@@ -37,7 +37,7 @@ pub(super) struct AppScene<'a> {
 pub(super) struct AppSteps {
     /// In order.
     pub operations: Vec<Operation>,
-    /// Besides.
+    /// What the reader of the plan is to know besides the steps.
     pub notes: Vec<Note>,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Tools {
     pub surroundings: Surroundings,
     /// Who listens where.
     pub listeners: Listeners,
-    /// Turns.
+    /// Probes that may be under way at once.
     pub turns: Semaphore,
     /// What the places of the probes of health in their intervals are counted from.
     pub began: Instant,

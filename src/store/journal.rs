@@ -29,7 +29,7 @@ pub(super) struct Replay {
 /// What stands behind the last batch that could be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// Nothing.
+    /// The file ends with a whole batch.
     #[default]
     Nothing,
     /// A batch that was never completed.

@@ -49,7 +49,7 @@ pub enum StoreError {
     /// The folder or the file cannot be made, opened or read.
     #[error("cannot open the state in `{}`", path.display())]
     Open {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// What the kernel said.
         source: io::Error,
@@ -57,7 +57,7 @@ pub enum StoreError {
     /// A change could not be written; the state is as it was.
     #[error("cannot write the state to `{}`", path.display())]
     Write {
-        /// Where.
+        /// The file that was written.
         path: PathBuf,
         /// What the kernel said.
         source: io::Error,
@@ -71,7 +71,7 @@ pub enum StoreError {
     /// A newer version wrote it; this one must not touch it.
     #[error("`{}` is of format {found}, this version knows format {known} only", path.display())]
     Newer {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// Its format.
         found: u32,

@@ -32,9 +32,9 @@ struct Held {
 /// A socket that could not be opened.
 #[derive(Debug)]
 pub(super) struct NotListening {
-    /// Where.
+    /// As the app asks for it.
     pub address: ListenAddress,
-    /// Why.
+    /// What the kernel said.
     pub error: io::Error,
     /// A socket of ours that keeps it from being opened, and whose that is.
     holder: Option<(ListenAddress, Option<AppId>)>,

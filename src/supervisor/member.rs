@@ -12,7 +12,7 @@ use crate::os::PidFd;
 /// One instance.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// Which.
+    /// Its name in all events and orders.
     pub id: InstanceId,
     /// Its row of the process table, for as long as it exists.
     pub row: Row,

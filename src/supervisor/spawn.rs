@@ -65,7 +65,7 @@ pub(super) struct Spawned {
 /// A process that was not.
 #[derive(Clone, Debug)]
 pub struct SpawnFailure {
-    /// Why.
+    /// What is told, and what the policy counts.
     pub failure: Failure,
     /// The same attempt may succeed a little later.
     pub is_passing: bool,

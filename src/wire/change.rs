@@ -61,7 +61,7 @@ pub enum ChangeMessage {
     Progress {
         /// Of which project.
         project: ProjectName,
-        /// What.
+        /// One step that began, ended or waits.
         #[serde(flatten)]
         progress: Progress,
     },
@@ -79,7 +79,7 @@ pub enum ChangeMessage {
     },
     /// The daemon leaves before the end; the next one carries on. The last message.
     Interrupted {
-        /// Why.
+        /// What interrupted it.
         problem: Problem,
     },
 }
@@ -97,9 +97,9 @@ pub struct AcceptedPlan {
 /// How the change of one project ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProjectReport {
-    /// Which.
+    /// The project that was changed.
     pub project: ProjectName,
-    /// How.
+    /// Its operations and their results.
     #[serde(flatten)]
     pub report: Report,
 }

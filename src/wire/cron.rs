@@ -18,7 +18,7 @@ pub struct CronAnswer {
 /// The schedule of one app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleRow {
-    /// Whose.
+    /// Project of the app.
     pub project: ProjectName,
     /// The app.
     pub app: AppName,

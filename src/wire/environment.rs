@@ -11,7 +11,7 @@ use crate::model::{Environment, Identity, InstanceId, ProcessLimits};
 pub struct EnvironmentAnswer {
     /// Shape of this answer.
     pub format: u32,
-    /// Whose.
+    /// The instance whose environment it is.
     pub instance: InstanceId,
     /// Names and values; secret ones are masked unless they were asked for.
     pub env: Environment,

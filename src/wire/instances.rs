@@ -28,7 +28,7 @@ pub struct ListAnswer {
 pub struct Row {
     /// `shop:api/0`; `shop:api` for an app with 0 instances.
     pub id: String,
-    /// Whose.
+    /// Project of the app.
     pub project: ProjectName,
     /// The app.
     pub app: AppName,
@@ -106,7 +106,7 @@ pub struct Row {
 /// A hook that a start or a stop waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookRow {
-    /// Which.
+    /// The hook that runs now.
     pub hook: Hook,
     /// For how long it has been running.
     pub runs_ms: Millis,
@@ -130,7 +130,7 @@ pub struct BriefAnswer<'a> {
 /// A [`Row`] without what no table shows; what goes without saying is left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BriefRow<'a> {
-    /// Whose.
+    /// Project of the app.
     #[serde(borrow)]
     pub project: Cow<'a, str>,
     /// The app.

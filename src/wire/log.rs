@@ -75,7 +75,7 @@ pub struct LogsAnswer {
 pub struct LogLine {
     /// When the daemon received it.
     pub at: WallTime,
-    /// Whose.
+    /// The instance that wrote it.
     pub instance: InstanceId,
     /// Which output.
     pub stream: Stream,

@@ -18,7 +18,7 @@ pub struct ProjectsAnswer {
 /// One project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectRow {
-    /// Which.
+    /// Its name.
     pub project: ProjectName,
     /// Grows with every accepted change.
     pub generation: u64,

@@ -56,7 +56,7 @@ pub struct FolderEvent<'a> {
     pub watch: i32,
     /// What changed in the folder; empty for the folder itself.
     pub name: &'a OsStr,
-    /// How.
+    /// Read from the mask of the event.
     pub change: FolderChange,
     /// Whether it is a folder.
     pub is_folder: bool,

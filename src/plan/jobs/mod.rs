@@ -50,7 +50,7 @@ pub struct Next {
     pub orders: Vec<Order>,
     /// To be kept durably before the next pass: that pass may rely on it.
     pub changes: Vec<Change>,
-    /// Events.
+    /// Events to publish, in this order.
     pub facts: Vec<(Subject, Fact)>,
     /// When another pass would decide more, by time alone.
     pub wake_at: Option<Moment>,
@@ -93,7 +93,7 @@ pub enum News {
     Failed(OperationReport, Option<WallTime>),
     /// Everything ended. The operations of the report are those that were told.
     Finished {
-        /// Whose.
+        /// The project of the job.
         project: ProjectName,
         /// The project's generation that the job works towards.
         generation: u64,
@@ -107,7 +107,7 @@ pub enum News {
 /// Which apps a pass has to look at.
 #[derive(Clone, Copy, Debug)]
 pub enum Dirty<'a> {
-    /// All.
+    /// Every app of every project.
     Everything,
     /// Those about which something changed, and those whose time has come.
     Apps(&'a BTreeSet<AppId>),
