@@ -55,6 +55,11 @@ pub fn is_passing(error: &io::Error) -> bool {
     is_short_of || error.kind() == io::ErrorKind::TimedOut || is_peer_gone(error)
 }
 
+/// Whether a write failed for want of room: the disk, a quota, or the limit of the size of a file (`ulimit -f`).
+pub fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,9 +74,4 @@ mod tests {
             assert!(!is_passing(&io::Error::from_raw_os_error(errno)), "{errno}");
         }
     }
-}
-
-/// Whether a write failed for want of room: the disk, a quota, or the limit of the size of a file (`ulimit -f`).
-pub fn is_disk_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG))
 }
