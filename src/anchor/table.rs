@@ -34,6 +34,9 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
+    /// How much memory it maps; a limit of the size of files counts it, too.
+    pub(super) const BYTES: usize = size_of::<Layout>();
+
     /// An empty table for this boot.
     ///
     /// # Errors

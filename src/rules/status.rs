@@ -1,8 +1,8 @@
 //! How an instance stands, why, and what happens next: the one place that says so.
 
 use crate::model::{
-    App, AppId, AppName, Cause, Declared, DueThen, Failure, HealthAction, Live, LiveInstance, Millis, Moment, NextStep,
-    Phase, Project, Readiness, RestartWhen, Severity, Standing, Status, StatusWord, WaitsFor, WallTime, Why,
+    App, AppId, AppName, Cause, Declared, DueThen, Failure, HealthAction, Hook, Live, LiveInstance, Millis, Moment,
+    NextStep, Phase, Project, Readiness, RestartWhen, Severity, Standing, Status, StatusWord, WaitsFor, WallTime, Why,
 };
 
 use super::dependency::{Standpoint, coming};
@@ -128,7 +128,11 @@ impl<'a> Facts<'a> {
                 because.push(Why::Unhealthy { failures: *failures, last: last.clone() });
             }
             Phase::Running { .. } | Phase::Starting => {}
-            Phase::Stopping { .. } => because.push(Why::Asked),
+            // Nothing is asked of it while a hook runs before that.
+            Phase::Stopping { .. } => {
+                let is_before = self.live.and_then(|live| live.hook).is_some_and(|hook| hook.hook == Hook::PreStop);
+                because.extend((!is_before).then_some(Why::Asked));
+            }
             Phase::Backoff { attempt, delay, .. } => {
                 count = Some(*attempt);
                 because.push(Why::Unstable { starts: *attempt, delay_ms: *delay });

@@ -6,7 +6,7 @@ use super::recover::verified;
 use super::run::Loop;
 use crate::anchor::{Row, RowState};
 use crate::lifecycle::Input;
-use crate::model::{InstanceId, LeftProcess, Millis};
+use crate::model::{InstanceId, LeftProcess, Millis, Moment};
 use crate::os::{self, Leftover, Seen};
 use crate::rules::{self, Owner, Parent, ProcessFacts, RowFacts, StartMark};
 
@@ -132,7 +132,7 @@ impl Loop {
     /// Whether something of these rows may be out of the sight of the present anchor: it was started under another one.
     fn is_lineage_broken(&self, rows: &BTreeSet<u32>) -> bool {
         let born = self.world.table.anchor_born();
-        let is_older = |row: &u32| self.world.table.row(*row).is_some_and(|row| row.started().0 < born);
+        let is_older = |row: &u32| self.world.table.row(*row).is_some_and(|row| is_started_before(row, born));
         self.is_anchor_gone() || rows.iter().any(is_older)
     }
 
@@ -146,8 +146,7 @@ impl Loop {
     /// under that one.
     pub(super) fn note_sight(&mut self, row: Row) {
         let has_earlier = row.generation() > 1;
-        let is_older = row.started().0 < self.world.table.anchor_born();
-        if is_older || has_earlier && self.world.table.is_heir() {
+        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_heir() {
             self.out_of_sight.insert(row.index());
         }
     }
@@ -258,4 +257,10 @@ fn has_process(row: Row) -> bool {
 
 fn named(seen: &Seen) -> LeftProcess {
     LeftProcess { pid: seen.stat.pid, name: os::process_name(seen.stat.pid) }
+}
+
+/// Whether a process was started in this row before that moment. A row without a process, as during a hook before the
+/// start, was never in anybody's sight.
+fn is_started_before(row: Row, moment: Moment) -> bool {
+    (Moment(1)..moment).contains(&row.started().0)
 }

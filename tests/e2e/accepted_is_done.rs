@@ -122,7 +122,7 @@ fn going_back_never_ends_a_good_copy_for_one_that_does_not_come_up() {
     let sandbox = Sandbox::applied(&app("good"));
     sandbox.file("broken", "the old version cannot start any more");
     sandbox.ecosystem(&app("bad"));
-    sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "going back failed as well"]);
+    sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "the old version could not be started again"]);
     let survivor = sandbox.pid("api/0");
     sandbox.kill_daemon();
     crate::support::pause_between_faults(Duration::from_millis(1500));

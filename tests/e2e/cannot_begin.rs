@@ -50,7 +50,7 @@ const OBSTACLES: [Obstacle; 3] = [
             fs::remove_dir(journal(sandbox)).unwrap();
             fs::rename(sandbox.path("kept"), journal(sandbox)).unwrap();
         },
-        words: &["desired.journal", "directory"],
+        words: &["desired.journal", "is not a regular file"],
     },
     Obstacle {
         name: "a folder in the place of the table",

@@ -181,13 +181,13 @@ fn a_limit_of_the_size_of_files_is_a_full_disk_and_kills_no_daemon() {
     );
     let apply = sandbox.command(&["apply"]);
     let mut limited = std::process::Command::new("prlimit");
-    limited.arg("--fsize=1000000:1000000").arg(apply.get_program()).args(apply.get_args());
+    limited.arg("--fsize=1500000:1500000").arg(apply.get_program()).args(apply.get_args());
     limited.current_dir(sandbox.path("")).env("PM_HOME", sandbox.home()).stdin(std::process::Stdio::null());
     limited.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     crate::support::run(&mut limited).ok();
     let daemon = sandbox.daemon_pid();
     wait_until("the limit is reached, and told", SOON, || {
-        sandbox.log_text("api", "out", 0).len() > 1_000_000
+        sandbox.log_text("api", "out", 0).len() > 1_500_000
             || sandbox.events_of("api").iter().any(|event| event.fact == "log_disk_full")
     });
     assert_eq!(sandbox.daemon_pid(), daemon);
