@@ -88,6 +88,8 @@ fn a_stop_claims_nothing_of_what_an_anchor_that_died_had_below_it() {
             .into_iter()
             .find(|process| process.args.iter().any(|word| word.ends_with("prog.sh")));
         kill_both_now(&sandbox);
+        // A look is repeated if a daemon dies below it; a change is not.
+        sandbox.pm(&["list"]).ok();
         if more == "restart" {
             sandbox.pm(&["restart", "api"]).ok();
         }
