@@ -64,7 +64,7 @@ PEM = "-----BEGIN PRIVATE KEY-----\n§\n-----END PRIVATE KEY-----"
 AUTHOR = "visible-author"
 KEYBOARD = "visible-keyboard"
 [apps.health]
-http = { url = "http://u:§@127.0.0.1:9/visible-path?api_key=§", headers = { Authorization = "Bearer §", X-Api-Key = "§", X-Visible = "visible-header" } }
+http = { url = "http://u:§@127.0.0.1:9/visible-path?api_key=§", headers = { Authorization = "Bearer §", X-Api-Key = "§", Accept = "visible-header" } }
 interval = "100ms"
 timeout = "90ms"
 action = "none"

@@ -9,7 +9,7 @@ use super::gate::harmless;
 use super::table::Tone;
 use super::time::Clock;
 
-/// For a table: `errored 3×`, `stopped, held`. What it means is said by [`line`] and by [`causes`].
+/// For a table: `errored 3×`, `stopped, held`. What it means is said by [`line()`] and by [`causes`].
 pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
     let word = status.word.as_str();
     if let Some(count) = status.count {
