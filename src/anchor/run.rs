@@ -28,7 +28,7 @@ pub(super) const HELD_BY_OTHER: &str = "held\n";
 const OPEN_FILES_MIN: u64 = 64;
 /// With smaller files there is no room for the table, or for what the store reserves.
 const FILE_BYTES_MIN: u64 = 1400 << 10;
-const _: () = assert!(Table::BYTES < FILE_BYTES_MIN as usize);
+const _: () = assert!((Table::BYTES as u64) < FILE_BYTES_MIN);
 /// The daemon's log is cut to half of this whenever a daemon is started and it has grown beyond.
 pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 
