@@ -222,12 +222,11 @@ fn check_rest(sim: &mut Sim) {
     sim.wait(Millis(240_000));
     sim.wake(false);
     sim.wait(Millis(120_000));
-    // What depends on an app that crashes again and again waits as long as that one is tried.
+    stop_what_never_comes(sim);
     let waits = sim.jobs.waiting();
-    let is_waiting = waits.values().any(|waits_for| waits_for.why.starts_with("it waits for its next start"));
     let told = sim.told.join("\n");
-    assert!(sim.jobs.is_empty() || is_waiting, "{told}\nsomething never ends: {:?}\n{waits:?}", sim.state());
-    assert!(sim.waited_for.is_empty() || is_waiting, "{told}\na command was never answered");
+    assert!(sim.jobs.is_empty(), "{told}\nsomething never ends: {:?}\n{waits:?}", sim.state());
+    assert!(sim.waited_for.is_empty(), "{told}\na command was never answered");
     let stored = sim.stored().cloned().unwrap_or_default();
     let mut missing = sim.missing();
     missing.keep_only(|app| !is_held_up(sim, app));
@@ -254,6 +253,21 @@ fn check_rest(sim: &mut Sim) {
     }
     for declared in stored.apps.values() {
         assert!(!declared.is_leaving, "{} is neither kept nor removed", declared.spec.name);
+    }
+}
+
+/// What depends on an app that crashes again and again waits as long as that one is tried, and the deletes of its apply
+/// with it. A person ends that.
+fn stop_what_never_comes(sim: &mut Sim) {
+    for _ in NAMES {
+        let waits = sim.jobs.waiting();
+        let Some(never) = waits.values().find(|waits| waits.why.starts_with("it waits for its next start")) else {
+            return;
+        };
+        sim.edit(never.app.as_str(), None, &Edit::Stop { is_held: false }).unwrap();
+        sim.wait(Millis(240_000));
+        sim.wake(false);
+        sim.wait(Millis(120_000));
     }
 }
 
