@@ -35,7 +35,7 @@ pub struct ProcessFacts {
     pub pid: u32,
     /// Its parent.
     pub parent: Parent,
-    /// Its session.
+    /// Its session; 0 = one whose leader lives outside of this container.
     pub session: u32,
     /// When it was started, in clock ticks since boot.
     pub start_ticks: u64,
@@ -90,7 +90,7 @@ pub fn owners(processes: &[ProcessFacts], rows: &[RowFacts]) -> Vec<Owner> {
         .iter()
         .zip(&direct)
         // Out of the anchor's sight a session may be one of a person who has copied an environment.
-        .filter(|(process, _)| process.parent == Parent::Anchor)
+        .filter(|(process, _)| process.parent == Parent::Anchor && process.session != 0)
         .filter_map(|(process, owner)| match owner {
             Some(Owner::Row(row)) => Some((process.session, *row)),
             _ => None,
@@ -299,6 +299,13 @@ mod tests {
         let copied = ProcessFacts { parent: Parent::Reaper, ..known };
         let shell = ProcessFacts { parent: Parent::Reaper, ..other };
         assert_eq!(owners(&[shell, copied], &rows())[0], Owner::Stranger, "perhaps a person's session");
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_seen_is_not_one_that_is_shared() {
+        let known = marked(mark(1, 3, 500), of_session(0, process(78, Parent::Anchor, 70)));
+        let other = of_session(0, process(79, Parent::Anchor, 71));
+        assert_ne!(owners(&[other, known], &rows())[0], Owner::Row(1));
     }
 
     #[test]

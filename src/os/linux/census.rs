@@ -80,9 +80,6 @@ pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
     let variable = home_variable(home);
     let mut buffer = Vec::new();
     let mut is_candidate = |pid: &u32| {
-        if session_of(*pid) == 0 {
-            return false; // a thread of the kernel, or gone
-        }
         let text = read_environment(*pid, &mut buffer);
         contains(text, &mark) || contains(text, &variable)
     };
@@ -160,7 +157,7 @@ fn as_its_user<T>(pid: u32, look: impl Fn() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// 0: a thread of the kernel; there is none; or it may not be known.
+/// 0: there is none, or its leader lives outside of this container: nothing follows from it.
 fn session_of(pid: u32) -> u32 {
     let Ok(pid) = libc::pid_t::try_from(pid) else { return 0 };
     // SAFETY: no pointers are passed.
