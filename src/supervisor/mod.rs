@@ -2,27 +2,19 @@
 //!
 //! In:    [`Order`]s, [`Observation`]s, exits, timers         Out:  effects performed, [`crate::model::Live`], events
 //! Never: decisions (those are `lifecycle`'s), system calls (those are `os`'s)
-//! Walk:  [`crate::reconciler`] → here → [`crate::lifecycle`] → `perform` → [`crate::os`]
+//! Walk:  [`crate::reconciler`] → `run` → `actor` → [`crate::lifecycle`] → `actor/perform` → `host` → [`crate::os`]
+//!
+//! Four parts. The `actor` decides, and knows no kernel. `processes`, `channels` and `outputs` do what it asks for; `real`
+//! puts them together as the [`host::Host`] of a running daemon. `run` waits for whatever happens next.
 
-mod beside;
-mod context;
-mod hooks;
-mod listeners;
-mod lost;
-mod member;
-mod orphans;
-mod out_of_memory;
+mod actor;
+mod channels;
+mod handover;
+mod host;
 mod outputs;
-mod perform;
-mod recover;
-mod rehearsal;
-mod roster;
+mod processes;
+mod real;
 mod run;
-mod socket_access;
-mod spawn;
-mod sweep;
-mod unlisted;
-mod voices;
 mod world;
 
 use std::collections::BTreeMap;
@@ -33,14 +25,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
-use crate::model::{Bytes, Failure, InstanceId, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order};
+use crate::model::{
+    Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order,
+};
 use crate::os::Helper;
 
-pub use context::exec_context;
-pub use listeners::Listeners;
-pub use outputs::Outputs;
-pub use recover::Recovered;
-pub use world::{Specs, World, log_location, log_path};
+pub use actor::{Recovered, Specs};
+pub use outputs::{Listeners, Outputs};
+pub use processes::exec_context;
+pub use world::{World, log_location, log_path};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.
 const REQUESTS_MAX: usize = 1024;
@@ -114,12 +107,11 @@ impl Supervisor {
     /// No descriptors left.
     pub fn start(world: World, held: Vec<HeldFd>, specs: &dyn Specs) -> io::Result<(Self, Recovered)> {
         let (requests, inbox) = mpsc::channel(REQUESTS_MAX);
-        let (roster, revision) = roster::Roster::new();
+        let (ticks, revision) = watch::channel(0);
         let (anchor_gone, is_anchor_gone) = watch::channel(false);
         let world = Arc::new(world);
-        let mut instances = run::Loop::new(Arc::clone(&world), roster, inbox, anchor_gone)?;
-        let recovered = instances.recover(held, specs);
-        tokio::spawn(instances.run());
+        let (work, recovered) = run::Loop::begin(Arc::clone(&world), held, specs, inbox, ticks, anchor_gone)?;
+        tokio::spawn(work.run());
         Ok((Self { world, requests, revision, is_anchor_gone }, recovered))
     }
 
@@ -135,6 +127,22 @@ impl Supervisor {
             return Changed::default();
         }
         changed.await.unwrap_or_default()
+    }
+
+    /// What would keep a process from being started, known before the one that runs is ended for it.
+    ///
+    /// # Errors
+    /// The failure that the start would end with.
+    pub async fn rehearse(&self, instance: InstanceId, launch: Launch) -> Result<(), Failure> {
+        let (reply, rehearsed) = oneshot::channel();
+        let world = Arc::clone(&self.world);
+        let work = Box::new(move || {
+            // Who asked may have gone away.
+            let _ = reply.send(processes::rehearse(&world, &instance, &launch));
+        });
+        // With too many spawns waiting nothing is known against it.
+        let _ = self.world.spawners.submit(work);
+        rehearsed.await.unwrap_or(Ok(()))
     }
 
     /// Tells what a sensor saw. A stopped supervisor does not want to know.

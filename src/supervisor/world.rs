@@ -1,15 +1,14 @@
 //! What the supervisor works with: the table, the anchor, the pump, the bus.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use super::listeners::Listeners;
-use super::outputs::Outputs;
-use super::spawn::SpawnJob;
+use super::host::SpawnJob;
+use super::outputs::{Listeners, Outputs};
 use crate::anchor::{AnchorLink, Mirror, Row, RowState, Table};
 use crate::events::Events;
 use crate::logs::{self, Location, LogTarget, Pump};
-use crate::model::{App, Digest, Environment, InstanceId, Limits, LogPolicy, Moment, Run, Stream};
+use crate::model::{InstanceId, Limits, LogPolicy, Moment, Run, Stream};
 use crate::os::{Groups, Home, Worker};
 use crate::rules::StartMark;
 
@@ -43,7 +42,7 @@ impl World {
     pub(super) fn mark(&self, job: &SpawnJob, start: Moment) -> StartMark {
         StartMark {
             home: self.table.home_id(),
-            row: job.row.index(),
+            row: job.row,
             generation: job.generation,
             start,
             slot: job.id.slot,
@@ -57,13 +56,14 @@ impl World {
 
     /// `PM_ID` of a command beside the process of a row.
     pub(super) fn helper_mark(&self, job: &SpawnJob) -> StartMark {
-        StartMark { is_helper: true, ..self.mark(job, job.row.started().0) }
+        let start = self.table.row(job.row).map_or(Moment(0), |row| row.started().0);
+        StartMark { is_helper: true, ..self.mark(job, start) }
     }
 
     /// Control groups, if these limits need one and there are any.
     pub(super) fn groups_for(&self, limits: &Limits) -> Option<&Groups> {
         let needs_one = limits.memory.is_some() || limits.cpu.is_some();
-        if needs_one { self.groups().as_ref().ok() } else { None }
+        if needs_one { self.groups() } else { None }
     }
 
     /// Which of these limits cannot be had on this machine, and why.
@@ -71,7 +71,7 @@ impl World {
         if limits.memory.is_none() && limits.cpu.is_none() {
             return None;
         }
-        match self.groups() {
+        match self.look_for_groups() {
             Ok(groups) => groups.missing(limits),
             Err(why) => {
                 let wanted = [("memory", limits.memory.is_some()), ("cpu", limits.cpu.is_some())];
@@ -82,7 +82,12 @@ impl World {
         }
     }
 
-    fn groups(&self) -> &Result<Groups, String> {
+    /// Control groups, if there are any.
+    pub(super) fn groups(&self) -> Option<&Groups> {
+        self.look_for_groups().as_ref().ok()
+    }
+
+    fn look_for_groups(&self) -> &Result<Groups, String> {
         let in_use = |row| {
             let state = self.table.row(row).map(Row::state);
             matches!(state, Some(RowState::Spawning | RowState::Running | RowState::Exited))
@@ -122,12 +127,4 @@ pub fn log_path(folder: &Path, id: &InstanceId, stream: Stream, policy: &LogPoli
         Some(path) => PathBuf::from(path.fill(id.slot, run.port)),
         None => logs::default_path(folder, &id.app.project, &id.app.name, id.slot, stream),
     }
-}
-
-/// Where specs and base environments of living processes are found by their digest.
-pub trait Specs: std::fmt::Debug {
-    /// The spec of that digest.
-    fn spec(&self, digest: &Digest) -> Option<Arc<App>>;
-    /// The recorded environment of that digest.
-    fn base(&self, digest: &Digest) -> Option<Arc<Environment>>;
 }

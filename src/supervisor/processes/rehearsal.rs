@@ -3,38 +3,25 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use tokio::sync::oneshot;
-
 use super::context::exec_context;
 use super::spawn::{find, holds_nul, not_executed, not_listening, refused};
-use super::{Supervisor, World};
 use crate::model::{Environment, Failure, InstanceId, Launch, Run, SpawnError, SpawnStage};
 use crate::os::{self, ExecPlan, Output};
 use crate::rules;
+use crate::supervisor::world::World;
 
 /// Stands for the start mark, which is not known yet: as long as the longest one.
 const COOKIE: &str = "0000000000000000.0000.0000000000.00000000000000000000.0000000000+.00000000000000000000.\
                       00000000000000000000000000000000.00000000000000000000000000000000";
 
-impl Supervisor {
-    /// What would keep a process from being started: user, groups, limits, folder, program, sockets, and the size of it all. Does
-    /// everything that a start does, in a child, but the execution. What is only so at the moment is no reason, nor is a
-    /// program that `pre_start` may make.
-    ///
-    /// # Errors
-    /// The failure that the start would end with.
-    pub async fn rehearse(&self, instance: InstanceId, launch: Launch) -> Result<(), Failure> {
-        let (reply, rehearsed) = oneshot::channel();
-        let world = std::sync::Arc::clone(&self.world);
-        let work = Box::new(move || {
-            let result = rehearse(&world, &instance, &launch);
-            // Who asked may have gone away.
-            let _ = reply.send(result.or_else(|failure| tolerate(failure, &launch)));
-        });
-        // With too many spawns waiting nothing is known against it.
-        let _ = self.world.spawners.submit(work);
-        rehearsed.await.unwrap_or(Ok(()))
-    }
+/// What would keep a process from being started: user, groups, limits, folder, program, sockets, and the size of it all. Does
+/// everything that a start does, in a child, but the execution. What is only so at the moment is no reason, nor is a
+/// program that `pre_start` may make.
+///
+/// # Errors
+/// The failure that the start would end with.
+pub(in crate::supervisor) fn rehearse(world: &World, instance: &InstanceId, launch: &Launch) -> Result<(), Failure> {
+    try_all(world, instance, launch).or_else(|failure| tolerate(failure, launch))
 }
 
 /// Reasons that may be gone by the time of the start.
@@ -44,7 +31,7 @@ fn tolerate(error: SpawnError, launch: &Launch) -> Result<(), Failure> {
     if error.is_passing || may_be_made { Ok(()) } else { Err(Failure::Spawn { error }) }
 }
 
-fn rehearse(world: &World, instance: &InstanceId, launch: &Launch) -> Result<(), SpawnError> {
+fn try_all(world: &World, instance: &InstanceId, launch: &Launch) -> Result<(), SpawnError> {
     let run = &launch.spec.run;
     let context = exec_context(&world.home.root, instance, &launch.spec, &launch.base, COOKIE)?;
     let argv = rules::argv(run, instance.slot)

@@ -2,62 +2,49 @@
 
 use std::sync::Arc;
 
-use super::member::Member;
-use super::recover::{member_of, verified};
-use super::run::Loop;
-use super::unlisted::instance_of;
-use crate::anchor::{Row, RowState};
-use crate::model::{App, Exit, Fact, InstanceId, Subject};
-use crate::os;
-use crate::rules::StartMark;
+use super::recover::instance_of;
+use super::{Actor, Instance};
+use crate::model::{App, Fact, InstanceId, Subject};
+use crate::supervisor::host::{Recovery, RowState};
 
 /// What happens to a process whose spec was lost.
 const LEFT_ALONE: &str = "it is left running until an apply declares its app or `pm delete` ends it";
 /// What happens to one that cannot be told from a stranger's.
 const UNNAMED: &str = "it is left running, and an apply may start a second one beside it";
 
-impl Loop {
+impl<H: Recovery> Actor<H> {
     /// The instance behind a living process, by what the process itself was told when it was started. `None` after
     /// saying so, if it cannot be known, or is known by another row already.
-    pub(super) fn lost_member(&mut self, row: Row) -> Option<Member> {
-        if !is_alive(row) {
+    pub(super) fn lost_instance(&mut self, row: u32) -> Option<Instance> {
+        let entry = self.host.entry(row);
+        if !matches!(entry.state, RowState::Spawning | RowState::Running) || !self.host.is_main_alive(row) {
             self.forget_row(row);
             return None;
         }
-        let found = self.identity(row).filter(|id| self.roster.row_of(id).is_none());
-        let pid = row.pid().unwrap_or(0);
+        let found = self.host.identity(row).filter(|id| self.registry.row_of(id).is_none());
+        let pid = entry.pid.unwrap_or(0);
         let about = found.clone().map_or(Subject::Daemon, Subject::Instance);
         let message = match &found {
             Some(_) => format!("process {pid} runs, and its spec is lost: {LEFT_ALONE}"),
             None => format!("process {pid} runs, its spec is lost, and it does not say of which app it is: {UNNAMED}"),
         };
-        self.world.events.tell(about, Fact::Trouble { message });
+        self.host.tell(about, Fact::Trouble { message });
         // The digests in the row stay: a state that is put back later may know them.
-        found.map(|id| member_of(row, Arc::new(App::with_lost_spec(id.app)), Arc::default()))
-    }
-
-    /// What the process says of itself, proven by the cookie of this very row and generation.
-    fn identity(&self, row: Row) -> Option<InstanceId> {
-        let pid = row.pid()?;
-        let mark: StartMark = os::cookie_of(pid)?.parse().ok()?;
-        let is_its = mark.generation == row.generation() && mark.start == row.started().0;
-        if mark.home != self.world.table.home_id() || !is_its {
-            return None;
-        }
-        instance_of(pid, row.record().slot)
+        let spec = |id: InstanceId| Arc::new(App::with_lost_spec(id.app));
+        found.map(|id| instance_of(&self.host.record(row), entry.generation, spec(id), Arc::default()))
     }
 
     /// Nothing lives in it and nothing of it could be started again.
-    fn forget_row(&mut self, row: Row) {
-        if row.abandon().is_err() {
-            let _ = row.exited_unseen(Exit::Unknown);
-            let _ = row.idle(&row.record());
+    fn forget_row(&mut self, row: u32) {
+        if !self.host.abandon(row) {
+            self.host.exited_unseen(row);
+            let record = self.host.record(row);
+            self.host.conclude(row, &record);
         }
-        let message = format!("row {} of the process table was of a lost spec and without a process", row.index());
-        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
-        self.world.disconnect(row.index());
-        if row.free().is_ok() {
-            self.unmirrored.insert(row.index());
+        let message = format!("row {row} of the process table was of a lost spec and without a process");
+        self.host.tell(Subject::Daemon, Fact::Trouble { message });
+        if self.host.free(row).is_ok() {
+            self.unmirrored.insert(row);
         }
     }
 }
@@ -76,8 +63,4 @@ pub(super) fn warning(lost: &[InstanceId]) -> Option<String> {
     Some(format!(
         "what runs as {names} was started from a spec that is lost: an apply that declares it replaces it, `pm delete` ends it"
     ))
-}
-
-fn is_alive(row: Row) -> bool {
-    matches!(row.state(), RowState::Spawning | RowState::Running) && verified(row).is_some()
 }

@@ -2,39 +2,39 @@
 
 use std::collections::BTreeSet;
 
-use super::member::Member;
-use super::run::Loop;
+use super::{Processes, has_process, verified};
 use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState};
 use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Subject};
 use crate::os::{self, PidFd, Seen};
 use crate::rules::{self, FoundStart, Parent, ProcessFacts, StartMark};
+use crate::supervisor::host::SIGKILL;
 
-const SIGKILL: i32 = 9;
 /// How long processes that were killed are waited for.
 const KILL_WAIT: Millis = Millis(1000);
 /// Looks for the process of a row that was about to get one: it may be executing its program at this very moment.
 const LOOKS_MAX: usize = 2;
 
-impl Loop {
+impl Processes {
     /// One look through the processes of the machine, if this is the first daemon after a death. Returns what a person
-    /// should be told.
-    pub(super) fn list_unlisted(&mut self) -> Vec<String> {
+    /// should be told, and the rows that have changed.
+    pub fn list_unlisted(&mut self) -> (Vec<String>, Vec<u32>) {
         let table = self.world.table;
+        let mut changed = Vec::new();
         if !table.is_look_due() {
-            return Vec::new();
+            return (Vec::new(), changed);
         }
         let mut listed = 0;
         for _ in 0..LOOKS_MAX {
             let (seen, facts) = self.look_around();
             for start in rules::starts(&facts) {
-                listed += u32::from(self.list(&start, &seen, &facts));
+                listed += u32::from(self.list(&start, &seen, &facts, &mut changed));
             }
             if !table.rows().any(is_awaited) {
                 break;
             }
         }
         table.looked();
-        lost_table(table.damage(), listed)
+        (lost_table(table.damage(), listed), changed)
     }
 
     /// Everything of this home, with whoever was still in charge of it or half started out of the way.
@@ -48,7 +48,7 @@ impl Loop {
             rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)).collect();
         for parent in parents {
             if !os::is_our_program(parent) {
-                self.reapers.insert(parent);
+                self.lineage.reapers.insert(parent);
             } else if parent != self.world.table.anchor_pid() {
                 end_other_anchor(parent);
             }
@@ -65,7 +65,7 @@ impl Loop {
     }
 
     /// Puts one start into a row; true, if the table did not know anything of it.
-    fn list(&mut self, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts]) -> bool {
+    fn list(&self, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts], changed: &mut Vec<u32>) -> bool {
         let main = start.main.map(|index| &seen[index]);
         let row = self.world.table.row(start.mark.row);
         let is_listed = row.is_some_and(|row| {
@@ -78,17 +78,17 @@ impl Loop {
         let is_awaited = row.is_some_and(|row| is_awaited(row) && row.started().0 == start.mark.start);
         match (main, row.filter(|row| row.state() == RowState::Free || main.is_some() && is_older(*row, &start.mark))) {
             (Some(main), row) => match row.or_else(|| self.world.table.claim_free_row()) {
-                Some(row) => self.restore(row, start, Some(main)),
+                Some(row) => changed.push(self.restore(row, start, Some(main))),
                 None => self.end_unlisted(start, seen, facts),
             },
-            (None, Some(row)) if !start.mark.is_helper => self.restore(row, start, None),
+            (None, Some(row)) if !start.mark.is_helper => changed.push(self.restore(row, start, None)),
             (None, _) => self.end_unlisted(start, seen, facts),
         }
         !is_awaited
     }
 
     /// The row is of this start from now on: with its living process, or with one that has ended unseen and left others.
-    fn restore(&mut self, row: Row, start: &FoundStart, main: Option<&Seen>) {
+    fn restore(&self, row: Row, start: &FoundStart, main: Option<&Seen>) -> u32 {
         let mark = &start.mark;
         row.restore(&RestoredProcess {
             generation: mark.generation,
@@ -99,7 +99,7 @@ impl Loop {
             record: record_of(row, mark),
         });
         self.world.table.used(row);
-        self.unmirrored.insert(row.index());
+        row.index()
     }
 
     /// What no row can be given to any more ends.
@@ -121,12 +121,11 @@ impl Loop {
     }
 
     /// Two processes say that they are the same copy of an app: the one that was found first stays.
-    pub(super) fn end_double(&mut self, member: &Member) {
-        let row = member.row;
-        if let Some(process) = super::recover::verified(row) {
+    pub fn end_double(&self, row: Row, id: &InstanceId) {
+        if let Some(process) = verified(row) {
             let pid = process.pid();
-            let message = format!("process {pid} was a second one of {}: it is ended", member.id);
-            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            let message = format!("process {pid} was a second one of {id}: it is ended");
+            self.world.events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
             for below in os::descendants(row.index(), pid) {
                 let _ = below.process.signal(SIGKILL);
             }
@@ -137,14 +136,12 @@ impl Loop {
             let _ = row.exited_unseen(Exit::Unknown);
             let _ = row.idle(&row.record());
         }
-        if row.free().is_ok() {
-            self.unmirrored.insert(row.index());
-        }
+        let _ = row.free();
     }
 }
 
 /// The instance that a process says it is of.
-pub(super) fn instance_of(pid: u32, slot: u32) -> Option<InstanceId> {
+pub(in crate::supervisor) fn instance_of(pid: u32, slot: u32) -> Option<InstanceId> {
     let [project, app] = os::variables_of(pid, ["PM_PROJECT", "PM_APP"]);
     Some(AppId::new(project?.parse().ok()?, app?.parse().ok()?).instance(slot))
 }
@@ -166,10 +163,6 @@ fn record_of(row: Row, mark: &StartMark) -> Record {
     }
 }
 
-fn has_process(row: Row) -> bool {
-    matches!(row.state(), RowState::Spawning | RowState::Running)
-}
-
 /// Claimed for a process whose number nobody could write down any more.
 fn is_awaited(row: Row) -> bool {
     row.state() == RowState::Spawning && row.pid().is_none()
@@ -177,7 +170,7 @@ fn is_awaited(row: Row) -> bool {
 
 /// Whether nothing lives in the row, and what the row knows is from before this start (or announces it).
 fn is_older(row: Row, mark: &StartMark) -> bool {
-    let lives = row.pid().is_some() && has_process(row) && super::recover::verified(row).is_some();
+    let lives = row.pid().is_some() && has_process(row) && verified(row).is_some();
     !lives && row.generation() <= mark.generation && row.started().0 <= mark.start
 }
 

@@ -1,84 +1,26 @@
-//! The pipes of every instance: made once per row, held by the anchor, read by the pump, written by whatever runs there.
+//! The pipes of an instance: made once per row, held by the anchor, read by the pump, written by whatever runs there.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::world::World;
+use super::pipes::Pipes;
 use crate::anchor::{HELD_ERRORS, HELD_OUTPUT, Row};
 use crate::logs::StreamKey;
 use crate::model::{InstanceId, LogPolicy, Run, Stream};
 use crate::os;
-
-/// Standard output and standard error.
-pub(super) type Pipes = [Arc<OwnedFd>; 2];
+use crate::supervisor::world::World;
 
 /// Processes by session, looked up when the first row needs them.
-pub(super) type Sessions = LazyCell<BTreeMap<u32, Vec<u32>>>;
+pub(in crate::supervisor) type Sessions = LazyCell<BTreeMap<u32, Vec<u32>>>;
 
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
-/// The pipes by rows.
-#[derive(Debug)]
-pub struct Outputs {
-    /// New pipes get lower descriptors than this: the last ones are for others.
-    descriptors_end: u64,
-    rows: Mutex<BTreeMap<u32, Entry>>,
-    made: Condvar,
-}
-
-#[derive(Debug)]
-enum Entry {
-    /// A thread is about to put them here.
-    Coming,
-    There(Pipes),
-}
-
-impl Outputs {
-    /// None yet; new ones get descriptors below `descriptors_end`.
-    pub fn below(descriptors_end: u64) -> Self {
-        Self { descriptors_end, rows: Mutex::default(), made: Condvar::new() }
-    }
-
-    fn make(&self) -> io::Result<Arc<OwnedFd>> {
-        os::below(os::output_pipe()?, self.descriptors_end).map(Arc::new)
-    }
-
-    /// The pipes of a row. `None`: they are for the caller to make, and to [`Self::put`]; everybody else waits.
-    fn get_or_claim(&self, row: u32) -> Option<Pipes> {
-        let mut rows = self.lock();
-        loop {
-            match rows.get(&row) {
-                Some(Entry::There(pipes)) => return Some(pipes.clone()),
-                Some(Entry::Coming) => rows = self.made.wait(rows).unwrap_or_else(PoisonError::into_inner),
-                None => {
-                    rows.insert(row, Entry::Coming);
-                    return None;
-                }
-            }
-        }
-    }
-
-    /// `None`: they could not be made, and the next one may try.
-    fn put(&self, row: u32, pipes: Option<Pipes>) {
-        let mut rows = self.lock();
-        match pipes {
-            Some(pipes) => rows.insert(row, Entry::There(pipes)),
-            None => rows.remove(&row),
-        };
-        self.made.notify_all();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Entry>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Who has the pipes, and whose log they fill.
-pub(super) struct Writer<'a> {
+pub(in crate::supervisor) struct Writer<'a> {
     pub row: Row,
     pub id: &'a InstanceId,
     pub logs: &'a LogPolicy,
@@ -92,7 +34,7 @@ impl World {
     ///
     /// # Errors
     /// No descriptors left; the anchor is gone.
-    pub(super) fn pipes_for(&self, writer: &Writer<'_>) -> io::Result<(Pipes, bool)> {
+    pub(in crate::supervisor) fn pipes_for(&self, writer: &Writer<'_>) -> io::Result<(Pipes, bool)> {
         let row = writer.row.index();
         if let Some(pipes) = self.outputs.get_or_claim(row) {
             for stream in STREAMS {
@@ -135,7 +77,7 @@ impl World {
     ///
     /// # Errors
     /// A process may not be looked into. It blocks as soon as the pipe is full that only it itself has open.
-    pub(super) fn reconnect(
+    pub(in crate::supervisor) fn reconnect(
         &self,
         writer: &Writer<'_>,
         held: &mut BTreeMap<(u64, u32), OwnedFd>,
@@ -174,7 +116,7 @@ impl World {
 
     /// Closes the pipes of a row and forgets them, after what is in them has been written. The next user of the row gets
     /// new ones: whoever still holds these cannot write into its log.
-    pub(super) fn disconnect(&self, row: u32) {
+    pub(in crate::supervisor) fn disconnect(&self, row: u32) {
         self.outputs.put(row, None);
         for (stream, kind) in STREAMS.into_iter().zip([HELD_OUTPUT, HELD_ERRORS]) {
             self.pump.detach(StreamKey { row, stream });

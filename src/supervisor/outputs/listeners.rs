@@ -6,10 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::voices::Handover;
 use crate::anchor::{AnchorLink, HELD_LISTENER, HELD_SOCKET_FILE};
 use crate::model::{AppId, Digest, InstanceId, ListenAddress, Live, Phase};
 use crate::os::{self, ListenerLookup, Listening, PidFd, SocketAccess, SocketFile};
+use crate::supervisor::handover::Handover;
 
 /// All open sockets of all apps, by the key under which the anchor holds them.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ struct Held {
 
 /// A socket that could not be opened.
 #[derive(Debug)]
-pub(super) struct NotListening {
+pub(in crate::supervisor) struct NotListening {
     /// As the app asks for it.
     pub address: ListenAddress,
     /// What the kernel said.
@@ -46,14 +46,20 @@ impl Listeners {
     }
 
     /// Takes one in that an earlier daemon opened.
-    pub(super) fn take_over(&self, key: u64, socket: OwnedFd, file: Option<OwnedFd>) {
+    pub(in crate::supervisor) fn take_over(&self, key: u64, socket: OwnedFd, file: Option<OwnedFd>) {
         let address = os::tcp_address_of(&socket).map(ListenAddress::Tcp);
         self.open().insert(key, Held { socket, file: file.map(SocketFile::held), address, app: None });
     }
 
     /// Learns whose sockets these are, and takes those in that only a living process still has, because the anchor that
     /// held them died: it got them as descriptors 3, 4, …, and may have closed them since.
-    pub(super) fn take_back(&self, anchor: &AnchorLink, process: &PidFd, app: &AppId, addresses: &[ListenAddress]) {
+    pub(in crate::supervisor) fn take_back(
+        &self,
+        anchor: &AnchorLink,
+        process: &PidFd,
+        app: &AppId,
+        addresses: &[ListenAddress],
+    ) {
         let mut open = self.open();
         for (address, number) in addresses.iter().zip(3..) {
             let key = key(address);
@@ -74,7 +80,7 @@ impl Listeners {
     ///
     /// # Errors
     /// The address that cannot be listened at, and why.
-    pub(super) fn hand_over(
+    pub(in crate::supervisor) fn hand_over(
         &self,
         anchor: &AnchorLink,
         app: &AppId,
@@ -106,7 +112,7 @@ impl Listeners {
     ///
     /// # Errors
     /// The address that cannot be listened at, and why.
-    pub(super) fn may_open(&self, addresses: &[ListenAddress]) -> Result<(), NotListening> {
+    pub(in crate::supervisor) fn may_open(&self, addresses: &[ListenAddress]) -> Result<(), NotListening> {
         let open = self.open();
         for address in addresses.iter().filter(|address| !open.contains_key(&key(address))) {
             os::may_listen_at(address).map_err(|error| NotListening {
@@ -119,7 +125,7 @@ impl Listeners {
     }
 
     /// Closes what none of these addresses wants any more: from now on connections to it are refused.
-    pub(super) fn keep_only(&self, anchor: &AnchorLink, wanted: &[ListenAddress]) {
+    pub(in crate::supervisor) fn keep_only(&self, anchor: &AnchorLink, wanted: &[ListenAddress]) {
         let wanted: BTreeSet<u64> = wanted.iter().map(key).collect();
         self.open().retain(|key, _| {
             let is_wanted = wanted.contains(key);
@@ -133,7 +139,7 @@ impl Listeners {
     }
 
     /// What is open and keeps one of these addresses from being listened at.
-    pub(super) fn in_the_way(&self, addresses: &[ListenAddress]) -> Vec<ListenAddress> {
+    pub(in crate::supervisor) fn in_the_way(&self, addresses: &[ListenAddress]) -> Vec<ListenAddress> {
         if addresses.is_empty() {
             return Vec::new();
         }
@@ -143,7 +149,7 @@ impl Listeners {
     }
 
     /// Closes these, with the copy that the anchor takes its time to close: their ports are free at once.
-    pub(super) fn close(&self, anchor: &AnchorLink, addresses: &[ListenAddress]) {
+    pub(in crate::supervisor) fn close(&self, anchor: &AnchorLink, addresses: &[ListenAddress]) {
         let mut open = self.open();
         for key in addresses.iter().map(key) {
             if let Some(held) = open.remove(&key) {
@@ -157,7 +163,7 @@ impl Listeners {
 
     /// Takes back what earlier processes have set on these sockets. Only while no process has them: it would hold for
     /// them, too.
-    pub(super) fn reset(&self, addresses: &[ListenAddress]) {
+    pub(in crate::supervisor) fn reset(&self, addresses: &[ListenAddress]) {
         let open = self.open();
         for held in addresses.iter().filter_map(|address| open.get(&key(address))) {
             os::reset_socket(&held.socket);
@@ -166,7 +172,7 @@ impl Listeners {
 
     /// Running copies that nobody can connect to at one of their addresses: the file of the socket was removed or
     /// replaced, a process has shut the socket down, or the copy still has one from before that.
-    pub(super) fn unreachable(&self, live: &Live) -> Vec<InstanceId> {
+    pub(in crate::supervisor) fn unreachable(&self, live: &Live) -> Vec<InstanceId> {
         let listening = live.instances.iter().filter(|(_, instance)| !instance.spec.run.listen.is_empty());
         let running = listening.filter_map(|(id, instance)| match instance.phase {
             Phase::Running { pid, .. } => Some((id, pid, &instance.spec.run.listen)),
@@ -205,7 +211,7 @@ impl Held {
 
 impl NotListening {
     /// What the error means and what to do about it, where the kernel's own words do not say it.
-    pub(super) fn words(&self) -> Option<String> {
+    pub(in crate::supervisor) fn words(&self) -> Option<String> {
         match (&self.address, self.error.kind()) {
             (ListenAddress::Tcp(address), io::ErrorKind::AddrInUse) => {
                 let who = self.holder.as_ref().map_or_else(|| foreign_holder(*address), our_holder);

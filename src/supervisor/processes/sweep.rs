@@ -2,64 +2,77 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::recover::verified;
-use super::run::Loop;
-use crate::anchor::{Row, RowState};
-use crate::lifecycle::Input;
-use crate::model::{InstanceId, LeftProcess, Millis, Moment};
+use super::{Processes, has_process, verified};
+use crate::anchor::Row;
+use crate::model::{LeftProcess, Millis};
 use crate::os::{self, Leftover, Seen};
 use crate::rules::{self, Owner, Parent, ProcessFacts, RowFacts, StartMark};
+use crate::supervisor::host::SIGKILL;
 
 /// Processes that are named in one fact.
 const NAMED_MAX: usize = 20;
-const SIGKILL: i32 = 9;
 /// How often a shutdown looks for what is left, each time for as long as that takes to die.
 const LAST_LOOKS: usize = 20;
 
-/// What one look has found.
+/// What one look has found, or the last ones.
 #[derive(Debug, Default)]
-struct Left {
+pub(super) struct Left {
     /// By row: what is to be ended.
     leftovers: BTreeMap<u32, Vec<Leftover>>,
     /// By row: what may be of it, and may be of others that live.
     unclear: BTreeMap<u32, Vec<LeftProcess>>,
 }
 
-impl Loop {
-    /// One look at the children of the anchor for all instances that have just ended.
-    pub(super) fn sweep(&mut self) {
-        while !self.sweeps.is_empty() {
-            let rows = std::mem::take(&mut self.sweeps);
-            let mut found = self.look(&rows);
-            // A process that hops from parent to parent can slip through one look; what was seen once is looked for twice.
-            let is_missing = |row| self.leftovers.contains_key(row) && !found.leftovers.contains_key(row);
-            if rows.iter().any(is_missing) {
-                found = self.look(&rows);
-            }
-            for row in rows {
-                let leftovers = found.leftovers.remove(&row).unwrap_or_default();
-                let left = u32::try_from(leftovers.len()).unwrap_or(u32::MAX);
-                self.note_left(row, leftovers, found.unclear.remove(&row));
-                self.step(row, Input::Swept { left });
-            }
+impl Left {
+    /// What the last sweep has found of a row.
+    pub fn of(&self, row: u32) -> &[Leftover] {
+        self.leftovers.get(&row).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn forget(&mut self, row: u32) {
+        self.leftovers.remove(&row);
+        self.unclear.remove(&row);
+    }
+}
+
+impl Processes {
+    /// One look at the children of the anchor for all instances that have just ended: how many processes each has left.
+    pub fn sweep(&mut self, rows: &BTreeSet<u32>) -> Vec<(u32, u32)> {
+        let mut found = self.look(rows);
+        // A process that hops from parent to parent can slip through one look; what was seen once is looked for twice.
+        let is_missing = |row| self.left.leftovers.contains_key(row) && !found.leftovers.contains_key(row);
+        if rows.iter().any(is_missing) {
+            found = self.look(rows);
         }
+        let note = |row: &u32| {
+            let leftovers = found.leftovers.remove(row).unwrap_or_default();
+            let left = u32::try_from(leftovers.len()).unwrap_or(u32::MAX);
+            self.note_left(*row, leftovers, found.unclear.remove(row));
+            (*row, left)
+        };
+        rows.iter().map(note).collect()
+    }
+
+    /// What may have been left by an instance, and may be of others that live.
+    pub fn unclear(&self, row: u32) -> Vec<LeftProcess> {
+        self.left.unclear.get(&row).cloned().unwrap_or_default()
     }
 
     fn note_left(&mut self, row: u32, leftovers: Vec<Leftover>, unclear: Option<Vec<LeftProcess>>) {
         // What could not be told apart once does not become another one's because this one has a younger process now.
         let mut unclear = unclear.unwrap_or_default();
-        let before = self.unclear.remove(&row).unwrap_or_default();
+        let before = self.left.unclear.remove(&row).unwrap_or_default();
         let is_new = |process: &LeftProcess| !unclear.contains(process) && self.is_adopted(process);
         let kept: Vec<LeftProcess> = before.into_iter().filter(is_new).take(NAMED_MAX).collect();
         unclear.extend(kept);
         if !unclear.is_empty() {
-            self.unclear.insert(row, unclear);
+            self.left.unclear.insert(row, unclear);
         }
         if !leftovers.is_empty() {
-            self.leftovers.insert(row, leftovers);
+            self.left.leftovers.insert(row, leftovers);
             return;
         }
-        self.leftovers.remove(&row);
+        self.left.leftovers.remove(&row);
         if let Some(groups) = self.groups_of(row) {
             groups.remove(row);
         }
@@ -117,7 +130,7 @@ impl Loop {
 
     /// Children of the anchor that are neither the main process of an instance nor about to be one.
     pub(super) fn unknown_children(&self) -> Vec<(Seen, Parent)> {
-        let mut known: HashSet<u32> = self.roster.iter().filter_map(|(_, member)| member.pid()).collect();
+        let mut known: HashSet<u32> = self.main_pids().collect();
         known.insert(os::own_pid());
         let mut seen = os::unknown_children(self.world.table.anchor_pid(), &self.world.home.root, &known);
         if !seen.is_empty() {
@@ -129,34 +142,12 @@ impl Loop {
         seen.into_iter().map(|seen| (seen, Parent::Anchor)).collect()
     }
 
-    /// Whether something of these rows may be out of the sight of the present anchor: it was started under another one.
-    fn is_lineage_broken(&self, rows: &BTreeSet<u32>) -> bool {
-        let born = self.world.table.anchor_born();
-        let is_older = |row: &u32| self.world.table.row(*row).is_some_and(|row| is_started_before(row, born));
-        self.is_anchor_gone() || rows.iter().any(is_older)
-    }
-
-    /// Whether a process of this row may live that nobody can find: when an anchor dies, whoever inherits its children has
-    /// others, too.
-    pub(super) fn has_lost_sight(&self, row: u32) -> bool {
-        self.out_of_sight.contains(&row) || self.is_lineage_broken(&BTreeSet::from([row]))
-    }
-
-    /// Of a row that an earlier daemon has left. After the unclean end of an anchor its earlier processes may have run
-    /// under that one.
-    pub(super) fn note_sight(&mut self, row: Row) {
-        let has_earlier = row.generation() > 1;
-        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_heir() {
-            self.out_of_sight.insert(row.index());
-        }
-    }
-
     /// What an anchor that died has left to others, as far as it carries our mark, lives in the session of one of these
     /// rows or writes into its output.
     fn orphans(&self, rows: &BTreeSet<u32>) -> Vec<(Seen, Parent)> {
         let table = &self.world.table;
         let reapers = self.reapers();
-        let mut known: HashSet<u32> = self.roster.iter().filter_map(|(_, member)| member.pid()).collect();
+        let mut known: HashSet<u32> = self.main_pids().collect();
         known.extend([os::own_pid(), table.anchor_pid()]);
         let prefix = StartMark::prefix(table.home_id());
         let mut orphans = os::processes_of_home(&prefix, &self.world.home.root);
@@ -171,16 +162,6 @@ impl Loop {
             orphans.extend(os::linked_children(reaper, &self.world.home.root, &known, &sessions, &outputs));
         }
         orphans.into_iter().map(|seen| (seen, Parent::Reaper)).collect()
-    }
-
-    /// Who inherits what an anchor leaves behind.
-    pub(super) fn reapers(&self) -> BTreeSet<u32> {
-        let of_anchor = os::proc_stat(self.world.table.anchor_pid()).ok().map(|stat| stat.ppid);
-        let mut reapers: BTreeSet<u32> = self.reapers.iter().copied().chain(of_anchor).chain([1]).collect();
-        if self.is_anchor_gone() {
-            reapers.insert(os::parent_pid());
-        }
-        reapers
     }
 
     pub(super) fn facts_of(&self, seen: &Seen, parent: Parent) -> ProcessFacts {
@@ -200,40 +181,49 @@ impl Loop {
 
     /// What lives, and these.
     fn row_facts(&self, rows: &BTreeSet<u32>) -> Vec<RowFacts> {
-        let members = self.roster.iter().filter(|(row, member)| rows.contains(row) || has_process(member.row));
-        let facts = |(row, member): (u32, &super::member::Member)| RowFacts {
-            row,
-            generation: member.row.generation(),
-            start: member.row.started().0,
-            pid: member.row.pid().unwrap_or(0),
-            start_ticks: member.row.start_ticks().unwrap_or(0),
-            outputs: member.row.outputs(),
-            is_alive: !rows.contains(&row) && has_process(member.row),
-            is_pid_proven: member.was_seen_alive,
+        let hosted = self.hosted.iter().filter_map(|(row, hosted)| Some((self.world.table.row(*row)?, hosted)));
+        let hosted = hosted.filter(|(row, _)| rows.contains(&row.index()) || has_process(*row));
+        let facts = |(row, hosted): (Row, &super::Hosted)| RowFacts {
+            row: row.index(),
+            generation: row.generation(),
+            start: row.started().0,
+            pid: row.pid().unwrap_or(0),
+            start_ticks: row.start_ticks().unwrap_or(0),
+            outputs: row.outputs(),
+            is_alive: !rows.contains(&row.index()) && has_process(row),
+            is_pid_proven: hosted.was_seen_alive,
         };
-        members.map(facts).collect()
+        hosted.map(facts).collect()
     }
 
-    pub(super) fn left_by(&self, instances: &[InstanceId]) -> Vec<LeftProcess> {
-        let rows = instances.iter().filter_map(|id| self.roster.row_of(id));
-        let mut left: Vec<LeftProcess> = rows.filter_map(|row| self.unclear.get(&row)).flatten().cloned().collect();
-        left.sort_by_key(|process| process.pid);
-        left.dedup();
-        left
+    fn main_pids(&self) -> impl Iterator<Item = u32> {
+        self.hosted.values().filter_map(|hosted| hosted.main.as_ref()).map(os::PidFd::pid)
+    }
+
+    /// Hooks that the last daemon was running when it died: whatever they were for is asked for again.
+    pub fn end_orphaned_hooks(&self) {
+        let children = self.unknown_children();
+        let hooks = children
+            .iter()
+            .filter(|(seen, parent)| self.facts_of(seen, *parent).mark.is_some_and(|mark| mark.is_helper));
+        let roots: Vec<_> = hooks.map(|(seen, _)| (0, seen.stat)).collect();
+        for orphan in os::open_leftovers(&roots) {
+            let _ = orphan.process.signal(SIGKILL);
+        }
     }
 
     /// For a shutdown, when no instance lives any more: ends everything that provably is of this home. Returns what it
     /// could not end.
-    pub(super) fn end_everything(&self) -> Vec<LeftProcess> {
+    pub fn end_everything(&self) -> Vec<LeftProcess> {
         let none = BTreeSet::new();
         for _ in 0..LAST_LOOKS {
             let mut seen = self.unknown_children();
-            if self.world.table.is_heir() || self.is_anchor_gone() {
+            if self.world.table.is_heir() || self.lineage.is_anchor_gone {
                 seen.extend(self.orphans(&none));
             }
             seen.retain(|(seen, _)| !seen.is_our_program);
-            let unlisted =
-                self.world.table.rows().filter(|row| has_process(*row) && self.roster.get(row.index()).is_none());
+            let is_unlisted = |row: &Row| has_process(*row) && !self.hosted.contains_key(&row.index());
+            let unlisted = self.world.table.rows().filter(is_unlisted);
             let unlisted = unlisted.filter_map(|row| os::proc_stat(verified(row)?.pid()).ok());
             let roots: Vec<_> = seen.iter().map(|(seen, _)| seen.stat).chain(unlisted).map(|stat| (0, stat)).collect();
             if roots.is_empty() {
@@ -251,16 +241,6 @@ impl Loop {
     }
 }
 
-fn has_process(row: Row) -> bool {
-    matches!(row.state(), RowState::Spawning | RowState::Running)
-}
-
 fn named(seen: &Seen) -> LeftProcess {
     LeftProcess { pid: seen.stat.pid, name: os::process_name(seen.stat.pid) }
-}
-
-/// Whether a process was started in this row before that moment. A row without a process, as during a hook before the
-/// start, was never in anybody's sight.
-fn is_started_before(row: Row, moment: Moment) -> bool {
-    (Moment(1)..moment).contains(&row.started().0)
 }

@@ -1,74 +1,51 @@
-//! One instance with everything that belongs to it: machine, process handle, launches, waiting orders.
+//! One instance with everything that is known of it: machine, process, launches, the newest order.
 
 use std::sync::Arc;
 
-use super::out_of_memory::OomKills;
-use super::voices::Voices;
-use crate::anchor::{Record, Row, RowStanding};
 use crate::lifecycle::{Machine, Standing, State};
 use crate::model::{Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
-use crate::os::PidFd;
 use crate::rules;
+use crate::supervisor::host::{Record, RowStanding};
 
 /// One instance.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(in crate::supervisor) struct Instance {
     /// Its name in all events and orders.
     pub id: InstanceId,
-    /// Its row of the process table, for as long as it exists.
-    pub row: Row,
     /// What it does; decides everything.
     pub machine: Machine,
     /// What the next process is started with.
     pub next: Launch,
     /// What the current (or last) process was started with: the spawn record.
     pub record: Launch,
-    /// The main process, while it lives and is ours.
-    pub process: Option<PidFd>,
-    /// Its number cannot have been another one's since: this daemon has held it.
-    pub was_seen_alive: bool,
+    /// The main process, while it lives and the host holds it.
+    pub process: Option<u32>,
     /// When it was started.
     pub started: Option<WallTime>,
     /// How the last one ended.
     pub last_exit: Option<Exit>,
-    /// What memory has cost its tree.
-    pub oom_kills: OomKills,
-    /// What it can tell us by itself.
-    pub voices: Voices,
     /// What it has said about itself (`STATUS=`).
     pub status: Option<String>,
     /// When it last said `WATCHDOG=1`.
     pub beat: Option<Moment>,
-    /// The user that its process runs as, if another one than ours.
-    pub user_id: Option<u32>,
     /// The newest order that it has taken up.
     pub taken: Taken,
 }
 
-impl Member {
-    pub fn new(id: InstanceId, row: Row, machine: Machine, launch: Launch) -> Self {
+impl Instance {
+    pub fn new(id: InstanceId, machine: Machine, launch: Launch) -> Self {
         Self {
             id,
-            row,
             machine,
             record: launch.clone(),
             next: launch,
             process: None,
-            was_seen_alive: false,
             started: None,
             last_exit: None,
-            oom_kills: OomKills::default(),
-            voices: Voices::default(),
             status: None,
             beat: None,
-            user_id: None,
             taken: Taken::default(),
         }
-    }
-
-    /// The main process, while there is one.
-    pub fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(PidFd::pid)
     }
 
     /// An order is taken up.
@@ -106,7 +83,7 @@ impl Member {
 
     /// Whether it may have a process.
     pub fn is_up(&self) -> bool {
-        self.process.is_some() || self.machine.phase(self.pid()).is_alive()
+        self.process.is_some() || self.machine.phase(self.process).is_alive()
     }
 
     /// As observers see it. The spec is the one that the process was really started with, except for what is
@@ -115,7 +92,7 @@ impl Member {
         let (policy, record) = (&self.machine.policy, &self.record.spec);
         let spec = if rules::can_follow(record, policy) { policy } else { record };
         LiveInstance {
-            phase: self.machine.phase(self.pid()),
+            phase: self.machine.phase(self.process),
             generation: self.machine.generation,
             restarts: self.machine.restarts,
             unstable: self.machine.unstable,

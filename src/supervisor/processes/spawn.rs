@@ -6,45 +6,28 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::World;
 use super::context::exec_context;
-use super::listeners::NotListening;
-use super::outputs::Writer;
 use super::socket_access::socket_access;
-use super::voices::{self, Voices};
-use crate::anchor::{Record, Row};
+use crate::anchor::Row;
 use crate::logs::StreamKey;
 use crate::model::{
-    Environment, ExecContext, Failure, InstanceId, Launch, Limits, LogPolicy, Moment, Probe, SpawnError, SpawnStage,
-    Stream, masked,
+    Environment, ExecContext, Failure, InstanceId, Launch, Limits, Moment, Probe, SpawnError, SpawnStage, Stream,
+    masked,
 };
 use crate::os::{self, ExecPlan, HoldsNul, Output, PidFd, SpawnFailed};
 use crate::rules;
+use crate::supervisor::channels::{self, Ends};
+use crate::supervisor::host::SpawnJob;
+use crate::supervisor::outputs::{NotListening, Writer};
+use crate::supervisor::world::World;
 
 /// How long a restart waits for the journal; only a disk that hangs takes longer.
 const JOURNAL_WAIT: Duration = Duration::from_millis(50);
 
-/// What a spawning thread is told.
-#[derive(Debug)]
-pub(super) struct SpawnJob {
-    /// The row of the process table.
-    pub row: Row,
-    /// What the next daemon has to know about this spawn.
-    pub record: Record,
-    /// Which instance.
-    pub id: InstanceId,
-    /// The number of the process.
-    pub generation: u32,
-    /// What is started.
-    pub launch: Launch,
-    /// Where its output goes now; may be newer than the launch.
-    pub logs: LogPolicy,
-}
-
 /// What became of it.
 #[derive(Debug)]
-pub(super) struct SpawnResult {
-    pub row: Row,
+pub(in crate::supervisor) struct SpawnResult {
+    pub row: u32,
     pub generation: u32,
     pub launch: Launch,
     pub outcome: Result<Spawned, SpawnError>,
@@ -52,30 +35,29 @@ pub(super) struct SpawnResult {
 
 /// A process that was created.
 #[derive(Debug)]
-pub(super) struct Spawned {
+pub(in crate::supervisor) struct Spawned {
     pub pid: u32,
     /// `None` if it has already ended and was reaped: its status stands in the row.
     pub process: Option<PidFd>,
     /// What it can tell us by itself.
-    pub voices: Voices,
-    /// The user that it runs as, if another one than ours.
-    pub user_id: Option<u32>,
+    pub channels: Ends,
 }
 
 /// Carries the job out. Every step that can fail is named in the error, with the thing that it was about.
 pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError> {
     os::killpoint("spawn.begin");
+    let row = row_of(world, job)?;
     let start = os::now();
     let mut context = context(world, job, &world.mark(job, start).to_string())?;
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
     let program = find(&argv.words[0], &context.cwd, &context.env)?;
-    let output = outputs(world, job)?;
+    let output = outputs(world, row, job)?;
     let listen = &job.launch.spec.run.listen;
     let access = socket_access(&job.launch.spec.run, context.identity.as_ref())?;
     let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
     let handover = handover.map_err(|why| not_listening(&why))?;
-    let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
+    let (mut channels, handover) = Ends::open(world, job.row, job.generation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Voices, &job.id.to_string(), &error))?;
     context.env.extend(handover.variables);
     let plan = ExecPlan {
@@ -84,12 +66,16 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
         group: group(world, job)?,
         ..ExecPlan::new(&context, &program, &argv.words, output).map_err(|text| holds_nul(&text))?
     };
-    let created = create(world, job, start, &plan, &program);
+    let created = create(world, row, job, start, &plan, &program);
     if created.is_err() {
-        voices::release(world, job.row.index(), job.generation, &job.launch.spec);
+        channels::release(world, job.row, job.generation, &job.launch.spec);
     }
-    let user_id = context.identity.map(|identity| identity.uid);
-    created.map(|(pid, process)| Spawned { pid, process, voices, user_id })
+    channels.user_id = context.identity.map(|identity| identity.uid);
+    created.map(|(pid, process)| Spawned { pid, process, channels })
+}
+
+fn row_of(world: &World, job: &SpawnJob) -> Result<Row, SpawnError> {
+    world.table.row(job.row).ok_or_else(|| refused(SpawnStage::Row, &job.id.to_string(), "there is no such row"))
 }
 
 /// The control group of an instance whose tree is limited, where groups can be had.
@@ -97,7 +83,7 @@ fn group(world: &World, job: &SpawnJob) -> Result<Option<CString>, SpawnError> {
     let limits = &job.launch.spec.run.limits;
     match world.groups_for(limits) {
         Some(groups) => groups
-            .create(job.row.index(), limits)
+            .create(job.row, limits)
             .map(Some)
             .map_err(|error| failed(SpawnStage::Limits, "control group", &error)),
         None => Ok(None),
@@ -114,7 +100,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
     let plan = || -> Result<ExecPlan, SpawnError> {
         let mut context = context(world, job, &world.helper_mark(job).to_string())?;
         context.env.extend(more.clone());
-        let output = match outputs(world, job)? {
+        let output = match outputs(world, row_of(world, job)?, job)? {
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
             other => other,
         };
@@ -126,12 +112,12 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
 /// The window that matters: from the announcement in the row to the record that the process runs.
 fn create(
     world: &World,
+    row: Row,
     job: &SpawnJob,
     start: Moment,
     plan: &ExecPlan,
     program: &str,
 ) -> Result<(u32, Option<PidFd>), SpawnError> {
-    let row = job.row;
     if job.generation > 1 {
         // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
         // we be killed, nothing else knows it.
@@ -204,7 +190,7 @@ fn refused_limits(limits: &Limits, errno: i32) -> String {
 }
 
 /// Why the last process of a row never executed its program, if that is how it ended.
-pub(super) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
+pub(in crate::supervisor) fn died_before_exec(row: Row, launch: &Launch) -> Option<Failure> {
     let error = SpawnFailed::of(&row.mailbox())?;
     let script = launch.spec.run.script.clone().unwrap_or_else(|| "its command".into());
     Some(Failure::Spawn { error: not_executed(error, launch, &script) })
@@ -223,15 +209,15 @@ pub(super) fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, 
 }
 
 /// The pipes that the process is to open.
-fn outputs(world: &World, job: &SpawnJob) -> Result<Output, SpawnError> {
+fn outputs(world: &World, row: Row, job: &SpawnJob) -> Result<Output, SpawnError> {
     if job.logs.disable_logs {
         return Ok(Output::Nowhere);
     }
-    let writer = Writer { row: job.row, id: &job.id, logs: &job.logs, run: &job.launch.spec.run };
+    let writer = Writer { row, id: &job.id, logs: &job.logs, run: &job.launch.spec.run };
     let (pipes, were_there) =
         world.pipes_for(&writer).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     if were_there {
-        let row = job.row.index();
+        let row = job.row;
         let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec();
         match job.launch.spec.ready.as_ref().map(|ready| &ready.probe) {
             // A line of the process before must not count.
@@ -283,11 +269,6 @@ pub(super) fn not_listening(why: &NotListening) -> SpawnError {
 /// The spawn that could not even be queued.
 pub(super) fn queue_full(id: &InstanceId) -> SpawnError {
     SpawnError { is_passing: true, ..refused(SpawnStage::Clone, &id.to_string(), "too many spawns are waiting") }
-}
-
-/// A table without a free row.
-pub(super) fn no_row(id: &InstanceId) -> Failure {
-    Failure::Spawn { error: refused(SpawnStage::Row, &id.to_string(), "all rows of the process table are taken") }
 }
 
 /// Runs a job and sends its result back to the loop.

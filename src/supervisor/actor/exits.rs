@@ -1,0 +1,138 @@
+//! Processes that came to be, that did not, and that have ended → inputs of their lifecycles, each once.
+
+use super::{Actor, Instance};
+use crate::lifecycle::{Input, State};
+use crate::model::{Exit, Fact, Failure, Subject};
+use crate::supervisor::host::{HookEnd, Host, RowState, SIGKILL, SpawnEnd};
+
+impl<H: Host> Actor<H> {
+    pub(super) fn spawned(&mut self, end: SpawnEnd) {
+        let SpawnEnd { row, generation, launch, outcome } = end;
+        let entry = self.host.entry(row);
+        let Some(instance) = self.registry.get_mut(row) else { return };
+        match outcome {
+            Ok(created) => {
+                let policy = &instance.machine.policy;
+                let is_outdated = launch.spec.logs != policy.logs || launch.spec.name != instance.id.app.name;
+                instance.record = launch;
+                // Before its first instruction: what it prints is younger.
+                instance.started = Some(entry.started.1);
+                instance.process = created.is_open.then_some(created.pid);
+                if is_outdated {
+                    // Perhaps since the spawn was begun: the pump did not know its pipes yet.
+                    self.retarget(row);
+                }
+                self.step(row, Input::Spawned { pid: created.pid });
+                if !created.is_watched {
+                    self.ended(row, generation);
+                }
+            }
+            // The child came to be; its row is free for the next one only when the anchor has reaped it.
+            Err(error) if entry.state == RowState::Spawning => {
+                self.unharvested.insert(row, Some(Failure::Spawn { error }));
+                self.harvest();
+            }
+            Err(error) => self.spawn_failed(row, Failure::Spawn { error }),
+        }
+    }
+
+    fn spawn_failed(&mut self, row: u32, failure: Failure) {
+        if let Some(instance) = self.registry.get_mut(row) {
+            // It is as it was asked for, and failed: nothing of it is out of date.
+            instance.record = instance.next.clone();
+            self.host.spawn_failed(row);
+        }
+        self.step(row, Input::SpawnFailed { failure });
+    }
+
+    pub(super) fn ended(&mut self, row: u32, generation: u32) {
+        let is_it = |instance: &Instance| instance.machine.generation == generation;
+        if !self.registry.get(row).is_some_and(is_it) {
+            return;
+        }
+        let entry = self.host.entry(row);
+        match entry.state {
+            RowState::Exited => self.exited(row, entry.exit.map_or(Exit::Unknown, |(exit, _)| exit)),
+            RowState::Spawning | RowState::Running if self.host.is_orphan(row) => {
+                if let Some(exit) = self.host.orphan_exit(row, generation) {
+                    self.exited(row, exit);
+                }
+            }
+            RowState::Spawning | RowState::Running => {
+                self.unharvested.insert(row, None);
+            }
+            RowState::Free | RowState::Idle => {}
+        }
+    }
+
+    pub(super) fn harvest(&mut self) {
+        for (row, failure) in std::mem::take(&mut self.unharvested) {
+            let Some(instance) = self.registry.get(row) else { continue };
+            match failure {
+                None => self.ended(row, instance.machine.generation),
+                Some(failure) if self.host.entry(row).state == RowState::Exited => self.spawn_failed(row, failure),
+                Some(failure) => {
+                    self.unharvested.insert(row, Some(failure));
+                }
+            }
+        }
+    }
+
+    /// Wake-ups are hints, the table is the truth: an exit that nobody was woken for is found here.
+    pub(super) fn look_at_rows(&mut self) {
+        for row in self.host.lost_children() {
+            self.tell(row, Fact::OutOfMemory { is_certain: true, is_child: true });
+        }
+        let is_over = |(row, instance): &(u32, &Instance)| {
+            instance.process.is_some() && self.host.entry(*row).state == RowState::Exited
+        };
+        let over = self.registry.iter().filter(is_over);
+        let over: Vec<(u32, u32)> = over.map(|(row, instance)| (row, instance.machine.generation)).collect();
+        for (row, generation) in over {
+            self.ended(row, generation);
+        }
+        self.harvest();
+    }
+
+    fn exited(&mut self, row: u32, exit: Exit) {
+        self.unharvested.remove(&row);
+        let Some(instance) = self.registry.get_mut(row) else { return };
+        instance.process = None;
+        instance.last_exit = Some(exit);
+        let generation = instance.machine.generation;
+        self.host.release(row);
+        self.hear_last_words(row);
+        self.tell_if_out_of_memory(row, exit);
+        self.host.killpoint("exit.known");
+        self.step(row, Input::Exited { generation, exit });
+    }
+
+    /// Tells what the kernel's killer did to the tree of a process that has ended.
+    pub(super) fn tell_if_out_of_memory(&mut self, row: u32, exit: Exit) {
+        let Some(instance) = self.registry.get(row) else { return };
+        let is_ours = matches!(instance.machine.state, State::Stopping { is_killed: true, .. });
+        let is_strange = exit == Exit::Signal(SIGKILL) && !is_ours;
+        if let Some(fact) = self.host.out_of_memory(row, is_strange) {
+            self.tell(row, fact);
+        }
+    }
+
+    pub(super) fn hook_ended(&mut self, end: HookEnd) {
+        let HookEnd { row, generation, hook, result, is_wanted } = end;
+        if !self.host.is_hook_busy(row)
+            && let Some(id) = self.unfreed.remove(&row)
+        {
+            return self.free(row, &id);
+        }
+        if is_wanted && self.registry.get(row).is_some() {
+            self.step(row, Input::HookEnded { generation, hook, result });
+        }
+    }
+
+    pub(super) fn anchor_gone(&mut self) {
+        self.host.anchor_gone(self.registry.iter().map(|(row, _)| row).collect());
+        let message = "the anchor process is gone; a new one takes over, apps are not touched".to_owned();
+        self.host.tell(Subject::Daemon, Fact::Trouble { message });
+        self.harvest();
+    }
+}

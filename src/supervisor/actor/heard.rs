@@ -1,0 +1,80 @@
+//! What a process says by itself → inputs of its lifecycle, what it says of itself, and when it last said that it lives.
+
+use super::Actor;
+use crate::lifecycle::Input;
+use crate::model::{Fact, Probe, Subject, masked};
+use crate::rules::{ChannelLine, Notification};
+use crate::supervisor::host::{Channel, Host, Words};
+
+/// Messages of one process that are heard in one go; the others have to wait for their turn.
+const MESSAGES_MAX: usize = 64;
+
+impl<H: Host> Actor<H> {
+    pub(super) fn heard(&mut self, row: u32, channel: Channel) {
+        let before = self.registry.get(row).and_then(|instance| instance.status.clone());
+        for _ in 0..MESSAGES_MAX {
+            let Some(instance) = self.registry.get(row) else { return };
+            match self.host.hear(row, channel, &instance.id) {
+                Some(Words::Notifications(all)) => all.into_iter().for_each(|one| self.notified(row, one)),
+                Some(Words::Lines(lines)) => lines.into_iter().for_each(|line| self.said_on_channel(row, line)),
+                None => break,
+            }
+            self.host.acted_on(row, channel);
+        }
+        let Some(instance) = self.registry.get(row).filter(|instance| instance.status != before) else { return };
+        // Once for all that was said in one go.
+        let status = instance.status.as_deref().unwrap_or_default();
+        self.host.keep_status(row, instance.machine.generation, status);
+    }
+
+    /// The process is over: its last words, then silence.
+    pub(super) fn hear_last_words(&mut self, row: u32) {
+        self.heard(row, Channel::Notify);
+        self.heard(row, Channel::Messages);
+        let Some(instance) = self.registry.get_mut(row) else { return };
+        (instance.status, instance.beat) = (None, None);
+        self.host.silence(row, instance.machine.generation, &instance.record.spec);
+    }
+
+    fn notified(&mut self, row: u32, said: Notification) {
+        let Some(instance) = self.registry.get_mut(row) else { return };
+        let generation = instance.machine.generation;
+        let ready = instance.machine.policy.ready.as_ref();
+        let waits_for_notify = ready.is_some_and(|ready| matches!(ready.probe, Probe::Notify(_)));
+        match said {
+            Notification::Ready if waits_for_notify => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            Notification::Ready => {}
+            Notification::Status(text) => {
+                instance.status = Some(masked(&text).into_owned()).filter(|text| !text.is_empty());
+                self.registry.changed(row);
+            }
+            Notification::Beat => instance.beat = Some(self.host.now()),
+            Notification::Unwell => {
+                let result = Err("it said WATCHDOG=trigger".to_owned());
+                self.step(row, Input::Probed { generation, result });
+            }
+            Notification::Extend(by) => self.step(row, Input::Extended { generation, by }),
+            Notification::MainPid(pid) => {
+                if !self.host.is_of_tree(row, pid) {
+                    let message = format!("said MAINPID={pid}, which is no process of its own: refused");
+                    self.host.tell(Subject::Instance(instance.id.clone()), Fact::Trouble { message });
+                }
+            }
+        }
+    }
+
+    fn said_on_channel(&mut self, row: u32, line: ChannelLine) {
+        let Some(instance) = self.registry.get(row) else { return };
+        let generation = instance.machine.generation;
+        let ready = instance.machine.policy.ready.as_ref();
+        let waits = ready.is_some_and(|ready| matches!(ready.probe, Probe::Message(_)));
+        match line {
+            ChannelLine::Ready if waits => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            ChannelLine::Handle => {
+                // Unanswered, the process would never send anything again.
+                self.host.say(row, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
+            }
+            ChannelLine::Ready | ChannelLine::Other => {}
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Orders, exits and timers in, effects out: everything that is decided about instances, without a machine.
+//!
+//! The actor owns every instance. [`Actor::handle`] takes one [`Event`] to its end, through `lifecycle` and back out to
+//! its [`Host`]; [`Actor::settle`] ends a turn. Nothing here waits, reads a clock or touches the kernel, so a test runs
+//! the whole of it on a pretended host.
+
+mod exits;
+mod heard;
+mod instance;
+mod lost;
+mod orders;
+mod perform;
+mod recover;
+mod registry;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::host::{Channel, HookEnd, Host, SpawnEnd};
+use super::{Observation, Seen};
+use crate::lifecycle::Input;
+use crate::model::{AppId, Failure, InstanceId, Order};
+
+pub(super) use instance::Instance;
+pub use recover::{Recovered, Specs};
+pub(super) use registry::Registry;
+
+/// The supervisor's own memory, and the machine that it works on.
+#[derive(Debug)]
+pub(super) struct Actor<H> {
+    pub host: H,
+    pub registry: Registry,
+    /// Processes that ended and whose status the anchor has not written yet; with a failure, if they never
+    /// executed their program.
+    unharvested: BTreeMap<u32, Option<Failure>>,
+    /// Rows whose trees are to be looked at, in one sweep for all.
+    sweeps: BTreeSet<u32>,
+    /// Rows that have changed in this turn.
+    unmirrored: BTreeSet<u32>,
+    /// Instances that are gone, whose row a hook may still touch.
+    unfreed: BTreeMap<u32, InstanceId>,
+    /// What was said about limits that cannot be had.
+    told_limits: BTreeMap<AppId, String>,
+}
+
+/// One thing that can happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    Ordered(Vec<Order>),
+    Observed(Observation),
+    Spawned(SpawnEnd),
+    HookEnded(HookEnd),
+    /// A process ended. Its status stands in the table as soon as the anchor has reaped it.
+    Ended {
+        row: u32,
+        generation: u32,
+    },
+    /// A process has said something.
+    Heard {
+        row: u32,
+        channel: Channel,
+    },
+    /// The anchor has written how processes have ended.
+    Harvested,
+    AnchorGone,
+    /// The moment that [`Registry::next_alarm`] named has come.
+    Alarm,
+    /// Time to look at what nobody was woken for.
+    Look,
+}
+
+impl<H: Host> Actor<H> {
+    pub fn new(host: H) -> Self {
+        Self {
+            host,
+            registry: Registry::default(),
+            unharvested: BTreeMap::new(),
+            sweeps: BTreeSet::new(),
+            unmirrored: BTreeSet::new(),
+            unfreed: BTreeMap::new(),
+            told_limits: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one event to its end.
+    pub fn handle(&mut self, event: Event) {
+        match event {
+            Event::Ordered(orders) => orders.into_iter().for_each(|order| self.order(order)),
+            Event::Observed(observation) => self.observed(observation),
+            Event::Spawned(end) => self.spawned(end),
+            Event::HookEnded(end) => self.hook_ended(end),
+            Event::Ended { row, generation } => self.ended(row, generation),
+            Event::Heard { row, channel } => self.heard(row, channel),
+            Event::Harvested => self.harvest(),
+            Event::AnchorGone => self.anchor_gone(),
+            Event::Alarm => {
+                for row in self.registry.due(self.host.now()) {
+                    self.step(row, Input::Alarm);
+                }
+            }
+            Event::Look => self.look_at_rows(),
+        }
+    }
+
+    /// The end of a turn: what all of its events have in common is done once. True: observers see something new.
+    pub fn settle(&mut self) -> bool {
+        while !self.sweeps.is_empty() {
+            let rows = std::mem::take(&mut self.sweeps);
+            for (row, left) in self.host.sweep(&rows) {
+                self.step(row, Input::Swept { left });
+            }
+        }
+        if !self.unmirrored.is_empty() {
+            self.host.mirror(std::mem::take(&mut self.unmirrored));
+        }
+        self.registry.take_untold()
+    }
+
+    fn observed(&mut self, observation: Observation) {
+        let Observation { instance, generation, seen } = observation;
+        let Some(row) = self.registry.row_of(&instance) else { return };
+        let input = match seen {
+            Seen::Probed(result) => Input::Probed { generation, result },
+            Seen::OverMemory { used, limit } => Input::OverMemory { generation, used, limit },
+        };
+        self.step(row, input);
+    }
+}

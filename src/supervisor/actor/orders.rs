@@ -1,0 +1,140 @@
+//! Orders → instances that are made, started, ended or renamed.
+
+use std::sync::Arc;
+
+use super::{Actor, Instance};
+use crate::lifecycle::{Input, Machine, State};
+use crate::model::{
+    Command, Digest, Fact, Failure, InstanceId, Launch, Order, SpawnError, SpawnStage, Subject, masked,
+};
+use crate::supervisor::host::Host;
+
+impl<H: Host> Actor<H> {
+    pub(super) fn order(&mut self, order: Order) {
+        let Order { instance, number, command } = order;
+        let row = match (self.registry.row_of(&instance), &command) {
+            (Some(row), _) => row,
+            (None, Command::Start(launch) | Command::Restart(launch)) => {
+                let Some(row) = self.enter(&instance, launch) else {
+                    let failure = no_row(&instance);
+                    return self.registry.refuse(instance, number, failure);
+                };
+                row
+            }
+            (None, Command::Rename(old, _)) => match self.registry.row_of(old) {
+                Some(row) => row,
+                None => return,
+            },
+            // It is as asked.
+            (None, Command::Stop(_) | Command::Delete(_) | Command::Reconfigure(_) | Command::TakeOver) => return,
+        };
+        match self.registry.get_mut(row) {
+            Some(known) if known.taken.order < number => known.take(number),
+            // A late or repeated one.
+            _ => return,
+        }
+        self.carry_out(row, instance, command);
+        self.registry.changed(row);
+    }
+
+    fn carry_out(&mut self, row: u32, instance: InstanceId, command: Command) {
+        match command {
+            Command::Start(launch) => {
+                let cause = launch.cause.clone();
+                self.launch(row, launch, false);
+                self.step(row, Input::Start(cause));
+            }
+            Command::Restart(launch) => {
+                let cause = launch.cause.clone();
+                self.launch(row, launch, true);
+                self.step(row, Input::Restart(cause));
+            }
+            Command::Stop(cause) => self.step(row, Input::Stop(cause)),
+            Command::Delete(cause) => self.step(row, Input::Delete(cause)),
+            Command::Reconfigure(spec) => {
+                if let Some(instance) = self.registry.get_mut(row) {
+                    instance.machine.policy = spec;
+                    self.retarget(row);
+                }
+            }
+            Command::Rename(old, launch) => self.rename(row, old, instance, launch),
+            Command::TakeOver => self.take_slot_over(row),
+        }
+    }
+
+    /// A new instance takes a free row.
+    fn enter(&mut self, id: &InstanceId, launch: &Launch) -> Option<u32> {
+        let row = self.host.claim()?;
+        let mut machine = Machine::new(Arc::clone(&launch.spec), seed(id));
+        machine.is_successor = id.is_successor;
+        if id.is_successor {
+            // The processes of a slot are counted in one row of numbers.
+            let settled = self.registry.row_of(&id.clone().settled()).and_then(|row| self.registry.get(row));
+            let number = |other: &Instance| other.machine.generation.max(other.machine.last_number);
+            machine.generation = settled.map_or(0, number);
+        }
+        self.registry.insert(row, Instance::new(id.clone(), machine, launch.clone()));
+        Some(row)
+    }
+
+    /// Notes what the next process is started with. A living process that is kept keeps its spawn record too.
+    fn launch(&mut self, row: u32, launch: Launch, is_new_process: bool) {
+        let Some(instance) = self.registry.get_mut(row) else { return };
+        instance.machine.policy = Arc::clone(&launch.spec);
+        // One that is being ended makes room for what is asked for now.
+        let is_kept = instance.process.is_some() && matches!(instance.machine.state, State::Running { .. });
+        if is_new_process || !is_kept {
+            instance.next = launch;
+        }
+        self.retarget(row);
+    }
+
+    fn rename(&mut self, row: u32, old: InstanceId, new: InstanceId, launch: Launch) {
+        self.registry.rename(row, new.clone());
+        if let Some(instance) = self.registry.get_mut(row) {
+            instance.machine.policy = Arc::clone(&launch.spec);
+            // What nobody knows of a process does not become known by its new name.
+            if !instance.record.spec.is_spec_lost() {
+                instance.record = launch.clone();
+            }
+            instance.next = launch;
+            self.host.remember(row, &instance.row_record());
+            self.unmirrored.insert(row);
+        }
+        self.retarget(row);
+        self.host.tell(Subject::Instance(new), Fact::Renamed { from: old });
+    }
+
+    /// A successor becomes the instance of its slot, unless that one still exists.
+    pub(super) fn take_slot_over(&mut self, row: u32) {
+        let Some(settled) = self.registry.get(row).map(|instance| instance.id.clone().settled()) else { return };
+        if self.registry.row_of(&settled).is_some() {
+            return;
+        }
+        self.registry.rename(row, settled);
+        if let Some(instance) = self.registry.get_mut(row) {
+            instance.machine.is_successor = false;
+            self.host.remember(row, &instance.row_record());
+            self.unmirrored.insert(row);
+        }
+    }
+
+    /// New log settings reach the pump at once; it ignores instances without pipes.
+    pub(super) fn retarget(&mut self, row: u32) {
+        let Some(instance) = self.registry.get(row) else { return };
+        self.host.retarget(row, &instance.id, &instance.machine.policy.logs, &instance.record.spec.run);
+    }
+}
+
+/// The same instance always spreads its waits alike; different ones do not.
+pub(super) fn seed(id: &InstanceId) -> u64 {
+    let digest = Digest::of(id.to_string().as_bytes());
+    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+/// A table without a free row.
+fn no_row(id: &InstanceId) -> Failure {
+    let subject = masked(&id.to_string()).into_owned();
+    let message = "all rows of the process table are taken".to_owned();
+    Failure::Spawn { error: SpawnError { stage: SpawnStage::Row, subject, errno: 0, message, is_passing: false } }
+}
