@@ -331,7 +331,7 @@ impl Recovery for RealHost {
 
     fn end_double(&mut self, row: u32, id: &InstanceId) {
         if let Some(row) = self.row(row) {
-            self.processes.end_double(row, id);
+            processes::end_double(&self.world.events, row, id);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::lifecycle::{Machine, Standing, State};
-use crate::model::{Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
+use crate::model::{App, Cause, Digest, Environment, Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
 use crate::rules;
 use crate::supervisor::host::{Record, RowStanding};
 
@@ -46,6 +46,29 @@ impl Instance {
             beat: None,
             taken: Taken::default(),
         }
+    }
+
+    /// The instance of a row, as far as its record and its spec say.
+    pub fn recovered(record: &Record, generation: u32, spec: Arc<App>, base: Arc<Environment>) -> Self {
+        let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
+        let machine = Machine {
+            state: State::Unknown,
+            generation,
+            restarts: record.restarts,
+            unstable: record.unstable,
+            force_kills: record.force_kills,
+            is_successor: record.is_successor,
+            ..Machine::new(Arc::clone(&spec), seed(&id))
+        };
+        let launch = Launch {
+            spec,
+            digest: record.digest,
+            base,
+            base_digest: record.base_digest,
+            epoch: record.epoch,
+            cause: Cause::Boot,
+        };
+        Self::new(id, machine, launch)
     }
 
     /// An order is taken up.
@@ -109,4 +132,10 @@ impl Instance {
             is_unreachable: false,
         }
     }
+}
+
+/// The same instance always spreads its waits alike; different ones do not.
+pub(super) fn seed(id: &InstanceId) -> u64 {
+    let digest = Digest::of(id.to_string().as_bytes());
+    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }

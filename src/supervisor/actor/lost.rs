@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::recover::instance_of;
 use super::{Actor, Instance};
 use crate::model::{App, Fact, InstanceId, Subject};
 use crate::supervisor::host::{Recovery, RowState};
@@ -12,40 +11,38 @@ const LEFT_ALONE: &str = "it is left running until an apply declares its app or 
 /// What happens to one that cannot be told from a stranger's.
 const UNNAMED: &str = "it is left running, and an apply may start a second one beside it";
 
-impl<H: Recovery> Actor<H> {
-    /// The instance behind a living process, by what the process itself was told when it was started. `None` after
-    /// saying so, if it cannot be known, or is known by another row already.
-    pub(super) fn lost_instance(&mut self, row: u32) -> Option<Instance> {
-        let entry = self.host.entry(row);
-        if !matches!(entry.state, RowState::Spawning | RowState::Running) || !self.host.is_main_alive(row) {
-            self.forget_row(row);
-            return None;
-        }
-        let found = self.host.identity(row).filter(|id| self.registry.row_of(id).is_none());
-        let pid = entry.pid.unwrap_or(0);
-        let about = found.clone().map_or(Subject::Daemon, Subject::Instance);
-        let message = match &found {
-            Some(_) => format!("process {pid} runs, and its spec is lost: {LEFT_ALONE}"),
-            None => format!("process {pid} runs, its spec is lost, and it does not say of which app it is: {UNNAMED}"),
-        };
-        self.host.tell(about, Fact::Trouble { message });
-        // The digests in the row stay: a state that is put back later may know them.
-        let spec = |id: InstanceId| Arc::new(App::with_lost_spec(id.app));
-        found.map(|id| instance_of(&self.host.record(row), entry.generation, spec(id), Arc::default()))
+/// The instance behind a living process, by what the process itself was told when it was started. `None` after
+/// saying so, if it cannot be known, or is known by another row already.
+pub(super) fn lost_instance<H: Recovery>(actor: &mut Actor<H>, row: u32) -> Option<Instance> {
+    let entry = actor.host.entry(row);
+    if !matches!(entry.state, RowState::Spawning | RowState::Running) || !actor.host.is_main_alive(row) {
+        forget_row(actor, row);
+        return None;
     }
+    let found = actor.host.identity(row).filter(|id| actor.registry.row_of(id).is_none());
+    let pid = entry.pid.unwrap_or(0);
+    let about = found.clone().map_or(Subject::Daemon, Subject::Instance);
+    let message = match &found {
+        Some(_) => format!("process {pid} runs, and its spec is lost: {LEFT_ALONE}"),
+        None => format!("process {pid} runs, its spec is lost, and it does not say of which app it is: {UNNAMED}"),
+    };
+    actor.host.tell(about, Fact::Trouble { message });
+    // The digests in the row stay: a state that is put back later may know them.
+    let spec = |id: InstanceId| Arc::new(App::with_lost_spec(id.app));
+    found.map(|id| Instance::recovered(&actor.host.record(row), entry.generation, spec(id), Arc::default()))
+}
 
-    /// Nothing lives in it and nothing of it could be started again.
-    fn forget_row(&mut self, row: u32) {
-        if !self.host.abandon(row) {
-            self.host.exited_unseen(row);
-            let record = self.host.record(row);
-            self.host.conclude(row, &record);
-        }
-        let message = format!("row {row} of the process table was of a lost spec and without a process");
-        self.host.tell(Subject::Daemon, Fact::Trouble { message });
-        if self.host.free(row).is_ok() {
-            self.unmirrored.insert(row);
-        }
+/// Nothing lives in it and nothing of it could be started again.
+fn forget_row<H: Recovery>(actor: &mut Actor<H>, row: u32) {
+    if !actor.host.abandon(row) {
+        actor.host.exited_unseen(row);
+        let record = actor.host.record(row);
+        actor.host.conclude(row, &record);
+    }
+    let message = format!("row {row} of the process table was of a lost spec and without a process");
+    actor.host.tell(Subject::Daemon, Fact::Trouble { message });
+    if actor.host.free(row).is_ok() {
+        actor.unmirrored.insert(row);
     }
 }
 

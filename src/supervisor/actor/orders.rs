@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
+use super::instance::seed;
 use super::{Actor, Instance};
 use crate::lifecycle::{Input, Machine, State};
-use crate::model::{
-    Command, Digest, Fact, Failure, InstanceId, Launch, Order, SpawnError, SpawnStage, Subject, masked,
-};
+use crate::model::{Command, Fact, Failure, InstanceId, Launch, Order, SpawnError, SpawnStage, Subject, masked};
 use crate::supervisor::host::Host;
 
 impl<H: Host> Actor<H> {
@@ -124,12 +123,6 @@ impl<H: Host> Actor<H> {
         let Some(instance) = self.registry.get(row) else { return };
         self.host.retarget(row, &instance.id, &instance.machine.policy.logs, &instance.record.spec.run);
     }
-}
-
-/// The same instance always spreads its waits alike; different ones do not.
-pub(super) fn seed(id: &InstanceId) -> u64 {
-    let digest = Digest::of(id.to_string().as_bytes());
-    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }
 
 /// A table without a free row.

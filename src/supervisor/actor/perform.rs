@@ -1,6 +1,6 @@
 //! Effects of the lifecycle, done by the host. No decision is taken here.
 
-use super::{Actor, Instance};
+use super::{Actor, Instance, Registry};
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::model::{Environment, Fact, Hook, InstanceId, LeftProcess, ListenAddress, Phase, StopScope, Subject};
 use crate::supervisor::host::{HookJob, Host, RowStanding, SIGKILL, SpawnJob};
@@ -91,18 +91,10 @@ impl<H: Host> Actor<H> {
             launch: instance.next.clone(),
             logs: instance.machine.policy.logs.clone(),
         };
-        if self.is_first_to_listen(row, &job.id, &job.launch.spec.run.listen) {
+        if is_first_to_listen(&self.registry, row, &job.id, &job.launch.spec.run.listen) {
             self.host.reset_listeners(&job.launch.spec.run.listen);
         }
         self.host.spawn(job);
-    }
-
-    /// A process that finds its sockets to itself finds them as the first one did. While another copy has them, what that
-    /// one has set must stay: it is set for all of them at once.
-    fn is_first_to_listen(&self, row: u32, id: &InstanceId, addresses: &[ListenAddress]) -> bool {
-        let is_other =
-            |(other, instance): (u32, &Instance)| other != row && instance.id.app == id.app && instance.is_up();
-        !addresses.is_empty() && !self.registry.iter().any(is_other)
     }
 
     /// The policy's signal: to the process and, if its scope is the tree, to everything below it.
@@ -215,4 +207,11 @@ impl<H: Host> Actor<H> {
 /// The group of a main process that was asked to end got that as a whole; one that ended by itself was never asked.
 fn has_asked_group(instance: &Instance) -> bool {
     !matches!(instance.machine.state, State::Stopping { then: Then::Judge { .. }, .. })
+}
+
+/// A process that finds its sockets to itself finds them as the first one did. While another copy has them, what that
+/// one has set must stay: it is set for all of them at once.
+fn is_first_to_listen(registry: &Registry, row: u32, id: &InstanceId, addresses: &[ListenAddress]) -> bool {
+    let is_other = |(other, instance): (u32, &Instance)| other != row && instance.id.app == id.app && instance.is_up();
+    !addresses.is_empty() && !registry.iter().any(is_other)
 }

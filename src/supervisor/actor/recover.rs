@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::orders::seed;
 use super::{Actor, Instance, lost};
-use crate::lifecycle::{Effect, Found, Machine, Standing, State};
+use crate::lifecycle::{Effect, Found, Standing};
 use crate::model::{
-    App, Cause, Digest, Environment, Exit, Fact, Failure, InstanceId, Launch, Millis, RestartWhen, SpawnError,
-    SpawnStage, Subject, WallTime,
+    App, Cause, Digest, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage,
+    Subject, WallTime,
 };
 use crate::supervisor::host::{Entry, Record, Recovery, RowStanding, RowState, TakenOver, Watch};
 
@@ -42,7 +41,7 @@ impl<H: Recovery> Actor<H> {
         }
         let mut lost_rows = Vec::new();
         for row in self.host.rows() {
-            match self.known_instance(row, specs) {
+            match known_instance(&self.host, row, specs) {
                 Some(instance) if self.registry.row_of(&instance.id).is_some() => {
                     self.host.end_double(row, &instance.id);
                     self.unmirrored.insert(row);
@@ -54,7 +53,7 @@ impl<H: Recovery> Actor<H> {
         // After the others: where two claim the same name, the one whose spec is known has it.
         let mut lost = Vec::new();
         for row in lost_rows {
-            if let Some(instance) = self.lost_instance(row) {
+            if let Some(instance) = lost::lost_instance(self, row) {
                 lost.push(instance.id.clone());
                 self.take_over(row, instance, &mut recovered);
             }
@@ -81,8 +80,8 @@ impl<H: Recovery> Actor<H> {
         let generation = instance.machine.generation;
         let entry = self.host.entry(row);
         instance.last_exit = entry.exit.map(|(exit, _)| exit);
-        self.tell_missed(row, &instance, &entry);
-        let found = self.look_at(row, &mut instance, &entry);
+        tell_missed(&self.host, row, &instance, &entry);
+        let found = look_at(&mut self.host, row, &mut instance, &entry);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
             instance.status = self.host.kept_status(row, generation, &instance.record.spec);
@@ -92,7 +91,7 @@ impl<H: Recovery> Actor<H> {
         let (policy, spec) = (&*instance.machine.policy, &*instance.record.spec);
         let watch = self.host.take_over(&TakenOver { row, generation, id: &instance.id, policy, spec });
         let effects = instance.machine.recover(found, self.host.now());
-        let effects = self.without_told_exits(&instance.id.clone().settled(), effects);
+        let effects = without_told_exits(&self.host, &instance.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
             Effect::Tell(Fact::Exited { exit, .. }) => Some(*exit),
             _ => None,
@@ -109,140 +108,124 @@ impl<H: Recovery> Actor<H> {
             self.ended(row, generation);
         }
     }
+}
 
-    /// What became of the process of a row while no daemon looked.
-    fn look_at(&mut self, row: u32, instance: &mut Instance, entry: &Entry) -> Found {
-        let record = self.host.record(row);
-        let since = entry.started.0;
-        let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
-        let ended = |exit| Found::Ended { exit, since, was_asked: stop_deadline.is_some() };
-        match entry.state {
-            RowState::Free | RowState::Idle => Found::Nothing(self.standing(row, instance, entry)),
-            RowState::Exited => ended(entry.exit.map_or(Exit::Unknown, |(exit, _)| exit)),
-            RowState::Spawning if entry.pid.is_none() && self.host.abandon(row) => Found::NeverSpawned,
-            RowState::Spawning | RowState::Running => {
-                instance.process = self.host.open_main(row);
-                if instance.process.is_some() {
-                    let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
-                    return Found::Alive { since, stop_deadline, ready_deadline };
-                }
-                // Neither our anchor nor we saw it end.
-                self.host.exited_unseen(row);
-                ended(self.host.entry(row).exit.map_or(Exit::Unknown, |(exit, _)| exit))
+/// What became of the process of a row while no daemon looked.
+fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: &Entry) -> Found {
+    let record = host.record(row);
+    let since = entry.started.0;
+    let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
+    let ended = |exit| Found::Ended { exit, since, was_asked: stop_deadline.is_some() };
+    match entry.state {
+        RowState::Free | RowState::Idle => Found::Nothing(standing(host, row, instance, entry)),
+        RowState::Exited => ended(entry.exit.map_or(Exit::Unknown, |(exit, _)| exit)),
+        RowState::Spawning if entry.pid.is_none() && host.abandon(row) => Found::NeverSpawned,
+        RowState::Spawning | RowState::Running => {
+            instance.process = host.open_main(row);
+            if instance.process.is_some() {
+                let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
+                return Found::Alive { since, stop_deadline, ready_deadline };
             }
+            // Neither our anchor nor we saw it end.
+            host.exited_unseen(row);
+            ended(host.entry(row).exit.map_or(Exit::Unknown, |(exit, _)| exit))
         }
-    }
-
-    /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
-    /// before this one, then the start of this one.
-    fn tell_missed(&self, row: u32, instance: &Instance, entry: &Entry) {
-        if self.host.died_before_exec(row, &instance.next).is_some() {
-            return;
-        }
-        self.tell_missed_exit(instance, entry);
-        if entry.state != RowState::Idle || entry.exit.is_some() {
-            let pid = entry.pid.unwrap_or(0);
-            self.tell_missed_start(instance, entry, instance.machine.generation, pid, entry.started.1);
-        }
-    }
-
-    fn tell_missed_start(&self, instance: &Instance, entry: &Entry, generation: u32, pid: u32, at: WallTime) {
-        let id = instance.id.clone().settled();
-        let never_was = pid == 0 && entry.state == RowState::Spawning;
-        if generation > 0 && !never_was && !self.host.was_start_told(&id, generation, at) {
-            self.host.tell(Subject::Instance(id), Fact::Started { pid, generation, cause: Cause::Policy });
-        }
-    }
-
-    /// The last daemon acted on an exit and died before the journal had it.
-    fn tell_missed_exit(&self, instance: &Instance, entry: &Entry) {
-        let Some((exit, at)) = entry.exit else { return };
-        let generation = match entry.state {
-            RowState::Idle => instance.machine.generation,
-            RowState::Spawning | RowState::Running => instance.machine.generation.wrapping_sub(1),
-            RowState::Exited | RowState::Free => return,
-        };
-        let id = instance.id.clone().settled();
-        let at_wall = WallTime(self.host.wall().0.saturating_sub(self.host.now().since(at).0));
-        if generation > 0 && !self.host.was_exit_told(&id, generation, at_wall) {
-            // The start of a process that was followed by another one is no longer in the row.
-            let is_last = entry.state == RowState::Idle;
-            let pid = entry.pid.filter(|_| is_last).unwrap_or(0);
-            self.tell_missed_start(instance, entry, generation, pid, at_wall);
-            let uptime = if is_last { at.since(entry.started.0) } else { Millis(0) };
-            self.host.tell(Subject::Instance(id), Fact::Exited { exit, generation, uptime, is_asked: false });
-        }
-    }
-
-    /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
-    fn without_told_exits(&self, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
-        let is_told = |effect: &Effect| match effect {
-            Effect::Tell(Fact::Exited { generation, .. }) => self.host.was_exit_told(id, *generation, self.host.wall()),
-            _ => false,
-        };
-        effects.into_iter().filter(|effect| !is_told(effect)).collect()
-    }
-
-    /// The instance that a row names, with the spec that its process was really started with.
-    fn known_instance(&self, row: u32, specs: &dyn Specs) -> Option<Instance> {
-        let record = self.host.record(row);
-        let (spec, base) = (specs.spec(&record.digest)?, specs.base(&record.base_digest)?);
-        Some(instance_of(&record, self.host.entry(row).generation, spec, base))
-    }
-
-    /// What the last daemon had decided about an instance without a process.
-    fn standing(&self, row: u32, instance: &Instance, entry: &Entry) -> Standing {
-        let record = self.host.record(row);
-        let exit = entry.exit.map_or(Exit::Unknown, |(exit, _)| exit);
-        match record.standing {
-            RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked | RowStanding::Unready => Standing::Down,
-            RowStanding::Backoff => Standing::Waiting { until: record.next_start },
-            RowStanding::Done => Standing::Done(exit),
-            RowStanding::Errored => {
-                let told = self.host.why_given_up(&instance.id);
-                Standing::Errored(told.unwrap_or_else(|| self.failure(row, &record, instance, exit)))
-            }
-        }
-    }
-
-    /// Why an instance was given up, as far as its row still knows it.
-    fn failure(&self, row: u32, record: &Record, instance: &Instance, exit: Exit) -> Failure {
-        let (starts, policy) = (record.unstable, &instance.machine.policy.restart);
-        if let Some(failure) = self.host.died_before_exec(row, &instance.next) {
-            return failure;
-        }
-        if policy.restart == RestartWhen::Never {
-            return Failure::Exited { exit };
-        }
-        if policy.max_restarts.is_some_and(|limit| starts >= limit) && starts > 0 {
-            return Failure::TooManyRestarts { starts, exit, trouble: None };
-        }
-        // It was refused before there was a process that could have said why.
-        let subject = instance.next.spec.run.script.clone().unwrap_or_else(|| "its command".to_owned());
-        let message = "it could not be started, and why is no longer known".to_owned();
-        Failure::Spawn { error: SpawnError { stage: SpawnStage::Exec, subject, errno: 0, message, is_passing: false } }
     }
 }
 
-/// The instance of a row, as far as its record and its spec say.
-pub(super) fn instance_of(record: &Record, generation: u32, spec: Arc<App>, base: Arc<Environment>) -> Instance {
-    let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
-    let machine = Machine {
-        state: State::Unknown,
-        generation,
-        restarts: record.restarts,
-        unstable: record.unstable,
-        force_kills: record.force_kills,
-        is_successor: record.is_successor,
-        ..Machine::new(Arc::clone(&spec), seed(&id))
+/// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
+/// before this one, then the start of this one.
+fn tell_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry) {
+    if host.died_before_exec(row, &instance.next).is_some() {
+        return;
+    }
+    tell_missed_exit(host, instance, entry);
+    if entry.state != RowState::Idle || entry.exit.is_some() {
+        let pid = entry.pid.unwrap_or(0);
+        tell_missed_start(host, instance, entry, instance.machine.generation, pid, entry.started.1);
+    }
+}
+
+fn tell_missed_start<H: Recovery>(
+    host: &H,
+    instance: &Instance,
+    entry: &Entry,
+    generation: u32,
+    pid: u32,
+    at: WallTime,
+) {
+    let id = instance.id.clone().settled();
+    let never_was = pid == 0 && entry.state == RowState::Spawning;
+    if generation > 0 && !never_was && !host.was_start_told(&id, generation, at) {
+        host.tell(Subject::Instance(id), Fact::Started { pid, generation, cause: Cause::Policy });
+    }
+}
+
+/// The last daemon acted on an exit and died before the journal had it.
+fn tell_missed_exit<H: Recovery>(host: &H, instance: &Instance, entry: &Entry) {
+    let Some((exit, at)) = entry.exit else { return };
+    let generation = match entry.state {
+        RowState::Idle => instance.machine.generation,
+        RowState::Spawning | RowState::Running => instance.machine.generation.wrapping_sub(1),
+        RowState::Exited | RowState::Free => return,
     };
-    let launch = Launch {
-        spec,
-        digest: record.digest,
-        base,
-        base_digest: record.base_digest,
-        epoch: record.epoch,
-        cause: Cause::Boot,
+    let id = instance.id.clone().settled();
+    let at_wall = WallTime(host.wall().0.saturating_sub(host.now().since(at).0));
+    if generation > 0 && !host.was_exit_told(&id, generation, at_wall) {
+        // The start of a process that was followed by another one is no longer in the row.
+        let is_last = entry.state == RowState::Idle;
+        let pid = entry.pid.filter(|_| is_last).unwrap_or(0);
+        tell_missed_start(host, instance, entry, generation, pid, at_wall);
+        let uptime = if is_last { at.since(entry.started.0) } else { Millis(0) };
+        host.tell(Subject::Instance(id), Fact::Exited { exit, generation, uptime, is_asked: false });
+    }
+}
+
+/// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
+fn without_told_exits<H: Recovery>(host: &H, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
+    let is_told = |effect: &Effect| match effect {
+        Effect::Tell(Fact::Exited { generation, .. }) => host.was_exit_told(id, *generation, host.wall()),
+        _ => false,
     };
-    Instance::new(id, machine, launch)
+    effects.into_iter().filter(|effect| !is_told(effect)).collect()
+}
+
+/// The instance that a row names, with the spec that its process was really started with.
+fn known_instance<H: Recovery>(host: &H, row: u32, specs: &dyn Specs) -> Option<Instance> {
+    let record = host.record(row);
+    let (spec, base) = (specs.spec(&record.digest)?, specs.base(&record.base_digest)?);
+    Some(Instance::recovered(&record, host.entry(row).generation, spec, base))
+}
+
+/// What the last daemon had decided about an instance without a process.
+fn standing<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry) -> Standing {
+    let record = host.record(row);
+    let exit = entry.exit.map_or(Exit::Unknown, |(exit, _)| exit);
+    match record.standing {
+        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked | RowStanding::Unready => Standing::Down,
+        RowStanding::Backoff => Standing::Waiting { until: record.next_start },
+        RowStanding::Done => Standing::Done(exit),
+        RowStanding::Errored => {
+            let told = host.why_given_up(&instance.id);
+            Standing::Errored(told.unwrap_or_else(|| failure(host, row, &record, instance, exit)))
+        }
+    }
+}
+
+/// Why an instance was given up, as far as its row still knows it.
+fn failure<H: Recovery>(host: &H, row: u32, record: &Record, instance: &Instance, exit: Exit) -> Failure {
+    let (starts, policy) = (record.unstable, &instance.machine.policy.restart);
+    if let Some(failure) = host.died_before_exec(row, &instance.next) {
+        return failure;
+    }
+    if policy.restart == RestartWhen::Never {
+        return Failure::Exited { exit };
+    }
+    if policy.max_restarts.is_some_and(|limit| starts >= limit) && starts > 0 {
+        return Failure::TooManyRestarts { starts, exit, trouble: None };
+    }
+    // It was refused before there was a process that could have said why.
+    let subject = instance.next.spec.run.script.clone().unwrap_or_else(|| "its command".to_owned());
+    let message = "it could not be started, and why is no longer known".to_owned();
+    Failure::Spawn { error: SpawnError { stage: SpawnStage::Exec, subject, errno: 0, message, is_passing: false } }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::spawn::{failed, refused};
+use super::failures::{failed, refused};
 use crate::model::{App, Environment, ExecContext, InstanceId, Run, SpawnError, SpawnStage};
 use crate::os::{self, Account, AccountError};
 use crate::rules::{self, Place};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::spawn;
+use super::{failures, spawn};
 use crate::model::{SpawnError, SpawnStage};
 use crate::os::{self, ExecPlan, Helper, Output};
 use crate::supervisor::host::SpawnJob;
@@ -30,7 +30,8 @@ pub(in crate::supervisor) fn start_beside(
 fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnError> {
     let context = spawn::context(world, job, &world.helper_mark(job).to_string())?;
     let pipe = os::helper_output();
-    let (output, outputs) = pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    let plan = ExecPlan::beside(&context, command, Output::Opened(outputs)).map_err(|text| spawn::holds_nul(&text))?;
-    Helper::start(plan, output).map_err(|error| spawn::not_executed(error, &job.launch, "/bin/sh"))
+    let (output, outputs) = pipe.map_err(|error| failures::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
+    let plan =
+        ExecPlan::beside(&context, command, Output::Opened(outputs)).map_err(|text| failures::holds_nul(&text))?;
+    Helper::start(plan, output).map_err(|error| failures::not_executed(error, &job.launch, "/bin/sh"))
 }

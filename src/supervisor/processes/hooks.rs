@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::spawn::{hook_plan, not_executed};
+use super::failures::not_executed;
+use super::spawn::hook_plan;
 use crate::model::{Exit, Hook, Millis};
 use crate::os::{self, Crew, Mailbox, Parent, PidFd};
 use crate::supervisor::host::{HookEnd, HookJob, SIGKILL};

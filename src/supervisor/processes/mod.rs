@@ -5,6 +5,7 @@
 
 mod context;
 mod exec;
+mod failures;
 mod hooks;
 mod lineage;
 mod out_of_memory;
@@ -36,7 +37,7 @@ pub(super) use exec::start_beside;
 pub(super) use hooks::{HookResult, Hooks};
 pub(super) use rehearsal::rehearse;
 pub(super) use spawn::{SpawnResult, Spawned, died_before_exec};
-pub(super) use unlisted::instance_of;
+pub(super) use unlisted::{end_double, instance_of};
 
 /// The processes of all instances.
 #[derive(Debug)]
@@ -118,7 +119,7 @@ impl Processes {
         let (world, results) = (Arc::clone(&self.world), self.spawned_in.clone());
         let work = Box::new(move || spawn::run(&world, job, &results));
         if self.world.spawners.submit(work).is_err() {
-            let outcome = Err(spawn::queue_full(&id));
+            let outcome = Err(failures::queue_full(&id));
             // Through the same channel, so that it arrives after this step and not inside of it.
             let _ = self.spawned_in.send(SpawnResult { row, generation, launch, outcome });
         }

@@ -4,7 +4,8 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use super::context::exec_context;
-use super::spawn::{find, holds_nul, not_executed, not_listening, refused};
+use super::failures::{holds_nul, not_executed, not_listening, refused};
+use super::spawn::find;
 use crate::model::{Environment, Failure, InstanceId, Launch, Run, SpawnError, SpawnStage};
 use crate::os::{self, ExecPlan, Output};
 use crate::rules;

@@ -1,6 +1,6 @@
 //! Who may connect to the Unix sockets of an app: what is declared, else its own user and group.
 
-use super::spawn::{failed, refused};
+use super::failures::{failed, refused};
 use crate::model::{Identity, Run, SpawnError, SpawnStage};
 use crate::os::{self, SocketAccess};
 

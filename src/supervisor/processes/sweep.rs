@@ -62,7 +62,8 @@ impl Processes {
         // What could not be told apart once does not become another one's because this one has a younger process now.
         let mut unclear = unclear.unwrap_or_default();
         let before = self.left.unclear.remove(&row).unwrap_or_default();
-        let is_new = |process: &LeftProcess| !unclear.contains(process) && self.is_adopted(process);
+        let anchor = self.world.table.anchor_pid();
+        let is_new = |process: &LeftProcess| !unclear.contains(process) && is_child_of(anchor, process);
         let kept: Vec<LeftProcess> = before.into_iter().filter(is_new).take(NAMED_MAX).collect();
         unclear.extend(kept);
         if !unclear.is_empty() {
@@ -76,11 +77,6 @@ impl Processes {
         if let Some(groups) = self.groups_of(row) {
             groups.remove(row);
         }
-    }
-
-    fn is_adopted(&self, process: &LeftProcess) -> bool {
-        let anchor = self.world.table.anchor_pid();
-        os::proc_stat(process.pid).is_ok_and(|stat| stat.ppid == anchor && !stat.is_zombie)
     }
 
     fn look(&self, rows: &BTreeSet<u32>) -> Left {
@@ -106,7 +102,8 @@ impl Processes {
 
     /// Sorts what was seen by its owner; opens what is to be ended, with everything below it.
     fn attribute(&self, seen: &[(Seen, Parent)], rows: &BTreeSet<u32>, left: &mut Left) {
-        let facts: Vec<ProcessFacts> = seen.iter().map(|(seen, parent)| self.facts_of(seen, *parent)).collect();
+        let home = self.world.table.home_id();
+        let facts: Vec<ProcessFacts> = seen.iter().map(|(seen, parent)| facts_of(home, seen, *parent)).collect();
         let owners = rules::owners(&facts, &self.row_facts(rows));
         let mut roots = Vec::new();
         for ((seen, _), owner) in seen.iter().zip(owners) {
@@ -164,21 +161,6 @@ impl Processes {
         orphans.into_iter().map(|seen| (seen, Parent::Reaper)).collect()
     }
 
-    pub(super) fn facts_of(&self, seen: &Seen, parent: Parent) -> ProcessFacts {
-        let mark = seen.mark.as_ref().and_then(|mark| mark.parse().ok());
-        let mark = mark.filter(|mark: &StartMark| mark.home == self.world.table.home_id());
-        ProcessFacts {
-            pid: seen.stat.pid,
-            parent,
-            session: seen.stat.session,
-            start_ticks: seen.stat.start_ticks,
-            started: os::moment_of_ticks(seen.stat.start_ticks),
-            is_foreign: mark.is_none() && (seen.is_of_home || seen.is_our_program),
-            mark,
-            outputs: seen.outputs,
-        }
-    }
-
     /// What lives, and these.
     fn row_facts(&self, rows: &BTreeSet<u32>) -> Vec<RowFacts> {
         let hosted = self.hosted.iter().filter_map(|(row, hosted)| Some((self.world.table.row(*row)?, hosted)));
@@ -202,10 +184,10 @@ impl Processes {
 
     /// Hooks that the last daemon was running when it died: whatever they were for is asked for again.
     pub fn end_orphaned_hooks(&self) {
-        let children = self.unknown_children();
+        let (children, home) = (self.unknown_children(), self.world.table.home_id());
         let hooks = children
             .iter()
-            .filter(|(seen, parent)| self.facts_of(seen, *parent).mark.is_some_and(|mark| mark.is_helper));
+            .filter(|(seen, parent)| facts_of(home, seen, *parent).mark.is_some_and(|mark| mark.is_helper));
         let roots: Vec<_> = hooks.map(|(seen, _)| (0, seen.stat)).collect();
         for orphan in os::open_leftovers(&roots) {
             let _ = orphan.process.signal(SIGKILL);
@@ -243,4 +225,24 @@ impl Processes {
 
 fn named(seen: &Seen) -> LeftProcess {
     LeftProcess { pid: seen.stat.pid, name: os::process_name(seen.stat.pid) }
+}
+
+/// `home`: whose marks count.
+pub(super) fn facts_of(home: u64, seen: &Seen, parent: Parent) -> ProcessFacts {
+    let mark = seen.mark.as_ref().and_then(|mark| mark.parse().ok());
+    let mark = mark.filter(|mark: &StartMark| mark.home == home);
+    ProcessFacts {
+        pid: seen.stat.pid,
+        parent,
+        session: seen.stat.session,
+        start_ticks: seen.stat.start_ticks,
+        started: os::moment_of_ticks(seen.stat.start_ticks),
+        is_foreign: mark.is_none() && (seen.is_of_home || seen.is_our_program),
+        mark,
+        outputs: seen.outputs,
+    }
+}
+
+fn is_child_of(anchor: u32, process: &LeftProcess) -> bool {
+    os::proc_stat(process.pid).is_ok_and(|stat| stat.ppid == anchor && !stat.is_zombie)
 }

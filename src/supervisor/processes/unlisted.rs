@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::sweep::facts_of;
 use super::{Processes, has_process, verified};
-use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState};
+use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState, Table};
+use crate::events::Events;
 use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Subject};
 use crate::os::{self, PidFd, Seen};
 use crate::rules::{self, FoundStart, Parent, ProcessFacts, StartMark};
@@ -39,11 +41,12 @@ impl Processes {
 
     /// Everything of this home, with whoever was still in charge of it or half started out of the way.
     fn look_around(&mut self) -> (Vec<Seen>, Vec<ProcessFacts>) {
-        let prefix = StartMark::prefix(self.world.table.home_id());
+        let home = self.world.table.home_id();
+        let prefix = StartMark::prefix(home);
         let mut seen = os::processes_of_home(&prefix, &self.world.home.root);
         end_half_started(&seen);
         seen.retain(|seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix)));
-        let mut facts: Vec<ProcessFacts> = seen.iter().map(|seen| self.facts_of(seen, Parent::Other)).collect();
+        let mut facts: Vec<ProcessFacts> = seen.iter().map(|seen| facts_of(home, seen, Parent::Other)).collect();
         let parents: BTreeSet<u32> =
             rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)).collect();
         for parent in parents {
@@ -78,66 +81,66 @@ impl Processes {
         let is_awaited = row.is_some_and(|row| is_awaited(row) && row.started().0 == start.mark.start);
         match (main, row.filter(|row| row.state() == RowState::Free || main.is_some() && is_older(*row, &start.mark))) {
             (Some(main), row) => match row.or_else(|| self.world.table.claim_free_row()) {
-                Some(row) => changed.push(self.restore(row, start, Some(main))),
-                None => self.end_unlisted(start, seen, facts),
+                Some(row) => changed.push(restore(&self.world.table, row, start, Some(main))),
+                None => end_unlisted(&self.world.events, start, seen, facts),
             },
-            (None, Some(row)) if !start.mark.is_helper => changed.push(self.restore(row, start, None)),
-            (None, _) => self.end_unlisted(start, seen, facts),
+            (None, Some(row)) if !start.mark.is_helper => changed.push(restore(&self.world.table, row, start, None)),
+            (None, _) => end_unlisted(&self.world.events, start, seen, facts),
         }
         !is_awaited
     }
+}
 
-    /// The row is of this start from now on: with its living process, or with one that has ended unseen and left others.
-    fn restore(&self, row: Row, start: &FoundStart, main: Option<&Seen>) -> u32 {
-        let mark = &start.mark;
-        row.restore(&RestoredProcess {
-            generation: mark.generation,
-            start: mark.start,
-            pid: main.map_or(0, |main| main.stat.pid),
-            start_ticks: main.map_or(0, |main| main.stat.start_ticks),
-            outputs: main.map_or([0; 2], |main| main.outputs),
-            record: record_of(row, mark),
-        });
-        self.world.table.used(row);
-        row.index()
-    }
+/// The row is of this start from now on: with its living process, or with one that has ended unseen and left others.
+fn restore(table: &Table, row: Row, start: &FoundStart, main: Option<&Seen>) -> u32 {
+    let mark = &start.mark;
+    row.restore(&RestoredProcess {
+        generation: mark.generation,
+        start: mark.start,
+        pid: main.map_or(0, |main| main.stat.pid),
+        start_ticks: main.map_or(0, |main| main.stat.start_ticks),
+        outputs: main.map_or([0; 2], |main| main.outputs),
+        record: record_of(row, mark),
+    });
+    table.used(row);
+    row.index()
+}
 
-    /// What no row can be given to any more ends.
-    fn end_unlisted(&self, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts]) {
-        let members = start.members.iter().filter(|index| facts[**index].parent != Parent::Other);
-        let roots: Vec<_> = members.map(|index| (0, seen[*index].stat)).collect();
-        let leftovers = os::open_leftovers(&roots);
-        if leftovers.is_empty() {
-            return;
-        }
-        let pids = leftovers.iter().map(|leftover| leftover.process.pid());
-        let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
-        let names = LeftProcess::list(&ended);
-        let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
-        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
-        for leftover in leftovers {
-            let _ = leftover.process.signal(SIGKILL);
-        }
+/// What no row can be given to any more ends.
+fn end_unlisted(events: &Events, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts]) {
+    let members = start.members.iter().filter(|index| facts[**index].parent != Parent::Other);
+    let roots: Vec<_> = members.map(|index| (0, seen[*index].stat)).collect();
+    let leftovers = os::open_leftovers(&roots);
+    if leftovers.is_empty() {
+        return;
     }
+    let pids = leftovers.iter().map(|leftover| leftover.process.pid());
+    let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
+    let names = LeftProcess::list(&ended);
+    let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
+    events.tell(Subject::Daemon, Fact::Trouble { message });
+    for leftover in leftovers {
+        let _ = leftover.process.signal(SIGKILL);
+    }
+}
 
-    /// Two processes say that they are the same copy of an app: the one that was found first stays.
-    pub fn end_double(&self, row: Row, id: &InstanceId) {
-        if let Some(process) = verified(row) {
-            let pid = process.pid();
-            let message = format!("process {pid} was a second one of {id}: it is ended");
-            self.world.events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
-            for below in os::descendants(row.index(), pid) {
-                let _ = below.process.signal(SIGKILL);
-            }
-            let _ = process.signal(SIGKILL);
-            process.exits_within(KILL_WAIT);
+/// Two processes say that they are the same copy of an app: the one that was found first stays.
+pub(in crate::supervisor) fn end_double(events: &Events, row: Row, id: &InstanceId) {
+    if let Some(process) = verified(row) {
+        let pid = process.pid();
+        let message = format!("process {pid} was a second one of {id}: it is ended");
+        events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
+        for below in os::descendants(row.index(), pid) {
+            let _ = below.process.signal(SIGKILL);
         }
-        if row.abandon().is_err() {
-            let _ = row.exited_unseen(Exit::Unknown);
-            let _ = row.idle(&row.record());
-        }
-        let _ = row.free();
+        let _ = process.signal(SIGKILL);
+        process.exits_within(KILL_WAIT);
     }
+    if row.abandon().is_err() {
+        let _ = row.exited_unseen(Exit::Unknown);
+        let _ = row.idle(&row.record());
+    }
+    let _ = row.free();
 }
 
 /// The instance that a process says it is of.
