@@ -15,6 +15,8 @@ mod outputs;
 mod processes;
 mod real;
 mod run;
+#[cfg(test)]
+pub(crate) mod tests;
 mod world;
 
 use std::collections::BTreeMap;

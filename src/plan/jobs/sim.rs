@@ -4,10 +4,8 @@
 //! as `ready=500` (its probe is answered after so many milliseconds), `exit=3@200`, `stop=100` (how long it takes to end),
 //! `missing` (it cannot be executed).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use crate::lifecycle::{Effect, Found, Input, Machine, State};
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
     InstanceId, Kind, Launch, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
@@ -17,32 +15,10 @@ use crate::model::{
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
 use crate::plan::{self, EditRequest};
-use crate::rules;
+use crate::supervisor::tests::{Behaviour, Supervised};
 
 /// As that of the reconciler.
 const SLOW_TIMER: Millis = Millis::seconds(30);
-
-/// One instance as the supervisor has it.
-struct Member {
-    machine: Machine,
-    next: Launch,
-    record: Launch,
-    taken: Taken,
-    /// The generation of the process that lives.
-    process: Option<u32>,
-    last_exit: Option<Exit>,
-}
-
-/// What will happen to a process or an instance.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Event {
-    Spawned(u32),
-    NotSpawned(u32),
-    Ready(u32),
-    Exited(u32, i32),
-    Killed(u32),
-    HookEnded(u32),
-}
 
 /// The machine, with everything that runs on it.
 pub(super) struct Sim {
@@ -56,9 +32,7 @@ pub(super) struct Sim {
     /// Steps of the whole: everything that happened to anything.
     pub steps: u64,
     live: Live,
-    members: BTreeMap<InstanceId, Member>,
-    events: BTreeSet<(Moment, u64, InstanceId, Event)>,
-    last_event: u64,
+    machine: Supervised,
     pass_at: Option<Moment>,
     /// When what is stored is next compared with what lives, whatever happens until then.
     wake_at: Moment,
@@ -77,9 +51,7 @@ impl Sim {
             waited_for: BTreeSet::new(),
             steps: 0,
             live: Live::default(),
-            members: BTreeMap::new(),
-            events: BTreeSet::new(),
-            last_event: 0,
+            machine: Supervised::new(fate),
             pass_at: None,
             wake_at: Moment(1000).after(SLOW_TIMER),
             woken: None,
@@ -138,39 +110,24 @@ impl Sim {
 
     /// The daemon dies and the next one takes over: what only memory held is gone.
     pub(super) fn kill_daemon(&mut self) {
+        self.machine.kill(true);
+        self.boot();
+    }
+
+    /// The next daemon takes over.
+    fn boot(&mut self) {
         self.jobs = Jobs::default();
         (self.woken, self.pass_at, self.last_order) = (None, None, 0);
         self.waited_for.clear();
-        for member in self.members.values_mut() {
-            let found = match &member.machine.state {
-                State::Running { since, readiness } => Found::Alive {
-                    since: *since,
-                    stop_deadline: None,
-                    ready_deadline: match readiness {
-                        crate::model::Readiness::Waiting { deadline, .. } => Some(*deadline),
-                        _ => None,
-                    },
-                },
-                State::Stopping { deadline, since, .. } if member.process.is_some() => {
-                    Found::Alive { since: *since, stop_deadline: Some(*deadline), ready_deadline: None }
-                }
-                State::Leaving { since, .. } if member.process.is_some() => {
-                    Found::Alive { since: *since, stop_deadline: None, ready_deadline: None }
-                }
-                // Its spawn is on its way and will be known.
-                State::Starting { .. } => continue,
-                _ => Found::Nothing(member.machine.standing()),
-            };
-            member.taken = Taken::default();
-            member.machine.state = State::Unknown;
-            let _told_before = member.machine.recover(found, self.now);
-        }
-        for member in self.members.values_mut() {
-            member.taken = Taken::default();
-        }
-        let successors: Vec<_> = self.members.keys().filter(|id| id.is_successor).cloned().collect();
-        for id in successors {
-            self.take_over(&id);
+        let before: Vec<InstanceId> = self.live.instances.keys().filter(|id| id.is_successor).cloned().collect();
+        self.machine.boot();
+        let after = self.machine.live();
+        for id in before {
+            let settled = id.clone().settled();
+            let was_alone = !self.live.instances.contains_key(&settled);
+            if was_alone && !after.instances.contains_key(&id) && after.instances.contains_key(&settled) {
+                self.told.push(format!("  {} takes over", short(&id)));
+            }
         }
         self.wake(false);
         self.pass(Dirty::Everything);
@@ -178,8 +135,8 @@ impl Sim {
 
     /// The process of an instance ends by itself.
     pub(super) fn crash(&mut self, id: &InstanceId, code: i32) {
-        if let Some(generation) = self.members.get(id).and_then(|member| member.process) {
-            self.later(Millis(0), id.clone(), Event::Exited(generation, code));
+        if let Some((_, pid)) = self.machine.running().into_iter().find(|(running, _)| running == id) {
+            self.machine.host().crash(pid, code);
         }
     }
 
@@ -193,33 +150,39 @@ impl Sim {
         let until = self.now.after(time);
         while self.step(until) {}
         self.now = until;
+        self.machine.host().now = until;
     }
 
     /// The next thing that happens until then; false: nothing does.
     pub(super) fn step(&mut self, until: Moment) -> bool {
-        let event = self.events.first().map(|(at, ..)| *at);
-        let alarm = self.members.values().filter_map(|member| member.machine.alarm()).min();
+        let machine = self.machine.next();
         let wake = Some(self.wake_at);
-        let Some(next) = [event, alarm, self.pass_at, wake].into_iter().flatten().min().filter(|at| *at <= until)
-        else {
+        let Some(next) = [machine, self.pass_at, wake].into_iter().flatten().min().filter(|at| *at <= until) else {
             return false;
         };
         self.now = self.now.max(next);
+        self.machine.host().now = self.now;
         self.steps += 1;
         if wake == Some(next) {
             self.wake_at = next.after(SLOW_TIMER);
             self.wake(false);
-        } else if event == Some(next) {
+        } else if machine == Some(next) {
             self.happen();
-        } else if alarm == Some(next) {
-            let due = |member: &Member| member.machine.alarm() == Some(next);
-            let ids: Vec<_> = self.members.iter().filter(|(_, member)| due(member)).map(|(id, _)| id.clone()).collect();
-            for id in ids {
-                self.input(&id, Input::Alarm);
-            }
         }
         self.pass(Dirty::Everything);
         true
+    }
+
+    /// The next thing that happens on the machine.
+    fn happen(&mut self) {
+        let before = self.machine.running();
+        self.machine.step(self.now);
+        let after = self.machine.running();
+        for (id, pid) in before.into_iter().filter(|known| !after.iter().any(|(_, pid)| *pid == known.1)) {
+            if let Some(exit @ Exit::Code(_)) = self.machine.host().processes[&pid].exit {
+                self.told.push(format!("  {} ended with {exit}", short(&id)));
+            }
+        }
     }
 
     // ---- what is
@@ -232,9 +195,9 @@ impl Sim {
         &self.live
     }
 
-    /// Processes that live.
-    pub(super) fn processes(&self) -> impl Iterator<Item = &InstanceId> {
-        self.members.iter().filter(|(_, member)| member.process.is_some()).map(|(id, _)| id)
+    /// Instances whose process lives.
+    pub(super) fn processes(&self) -> Vec<InstanceId> {
+        self.machine.running().into_iter().map(|(id, _)| id).collect()
     }
 
     /// `web/0 v1 running`, one for each instance.
@@ -366,220 +329,59 @@ impl Sim {
         }
     }
 
-    // ---- the supervisor's part, as `supervisor/run.rs` does it
-
+    /// Gives orders to the supervisor, and tells those that it will take up.
     fn give(&mut self, orders: Vec<Order>) {
-        for Order { instance, number, command } in orders {
-            assert!(number > self.last_order, "orders are numbered upwards");
-            self.last_order = number;
-            self.order(&instance, number, command);
+        for order in orders {
+            assert!(order.number > self.last_order, "orders are numbered upwards");
+            self.last_order = order.number;
+            self.tell_order(&order);
+            self.machine.order(vec![order]);
         }
     }
 
-    fn order(&mut self, id: &InstanceId, number: u64, command: Command) {
-        if let Command::Rename(old, _) = &command
-            && let Some(member) = self.members.remove(old)
-        {
-            self.members.insert(id.clone(), member);
-            let moved: Vec<_> = self.events.iter().filter(|(_, _, owner, _)| owner == old).cloned().collect();
-            for (at, seq, owner, event) in moved {
-                self.events.remove(&(at, seq, owner, event.clone()));
-                self.events.insert((at, seq, id.clone(), event));
+    fn tell_order(&mut self, Order { instance: id, number, command }: &Order) {
+        let known = self.machine.taken(id);
+        let is_late = known.is_some_and(|taken| taken.order >= *number);
+        let line = match command {
+            _ if is_late => return,
+            Command::Start(launch) => format!("start {} {}", short(id), version(&launch.spec)),
+            Command::Restart(launch) => format!("restart {} {}", short(id), version(&launch.spec)),
+            Command::Rename(old, _) if known.is_some() || self.machine.taken(old).is_some() => {
+                format!("rename {}", short(id))
             }
-        }
-        if let (None, Command::Start(launch) | Command::Restart(launch)) = (self.members.get(id), &command) {
+            Command::Stop(_) if known.is_some() => format!("stop {}", short(id)),
+            Command::Delete(_) if known.is_some() => format!("delete {}", short(id)),
+            Command::TakeOver if known.is_some() && self.machine.taken(&id.clone().settled()).is_none() => {
+                format!("{} takes over", short(id))
+            }
+            _ => return,
+        };
+        if let (None, Command::Start(launch) | Command::Restart(launch)) = (known, command) {
             let may_overlap = launch.spec.update_strategy() == UpdateStrategy::Rolling;
-            let told = self.told.join("\n");
             assert!(
                 may_overlap || !id.is_successor,
-                "{told}\n{} {} beside a slot that is replaced in place",
+                "{}\n{} {} beside a slot that is replaced in place",
+                self.told.join("\n"),
                 short(id),
                 version(&launch.spec)
             );
-            let settled = self.members.get(&id.clone().settled()).map(|other| &other.machine);
-            let generation = settled.map_or(0, |settled| settled.generation.max(settled.last_number));
-            let mut machine = Machine::new(Arc::clone(&launch.spec), 7);
-            (machine.is_successor, machine.generation) = (id.is_successor, generation);
-            let (next, record, taken) = (launch.clone(), launch.clone(), Taken::default());
-            let member = Member { machine, next, record, taken, process: None, last_exit: None };
-            self.members.insert(id.clone(), member);
         }
-        let Some(member) = self.members.get_mut(id).filter(|member| member.taken.order < number) else { return };
-        member.taken = Taken { order: number, restarts: member.machine.restarts };
-        match command {
-            Command::Start(launch) | Command::Restart(launch) if launch.spec.name != id.app.name => unreachable!(),
-            Command::Start(launch) => {
-                self.told.push(format!("  start {} {}", short(id), version(&launch.spec)));
-                member.machine.policy = Arc::clone(&launch.spec);
-                let is_kept = member.process.is_some() && matches!(member.machine.state, State::Running { .. });
-                if !is_kept {
-                    member.next = launch.clone();
-                }
-                self.input(id, Input::Start(launch.cause));
-            }
-            Command::Restart(launch) => {
-                self.told.push(format!("  restart {} {}", short(id), version(&launch.spec)));
-                (member.machine.policy, member.next) = (Arc::clone(&launch.spec), launch.clone());
-                self.input(id, Input::Restart(launch.cause));
-            }
-            Command::Stop(cause) => {
-                self.told.push(format!("  stop {}", short(id)));
-                self.input(id, Input::Stop(cause));
-            }
-            Command::Delete(cause) => {
-                self.told.push(format!("  delete {}", short(id)));
-                self.input(id, Input::Delete(cause));
-            }
-            Command::Reconfigure(spec) => member.machine.policy = spec,
-            Command::Rename(_, launch) => {
-                self.told.push(format!("  rename {}", short(id)));
-                member.machine.policy = Arc::clone(&launch.spec);
-                (member.record, member.next) = (launch.clone(), launch);
-            }
-            Command::TakeOver => self.take_over(id),
-        }
-    }
-
-    fn take_over(&mut self, id: &InstanceId) {
-        let settled = id.clone().settled();
-        if self.members.contains_key(&settled) {
-            return;
-        }
-        if let Some(mut member) = self.members.remove(id) {
-            self.told.push(format!("  {} takes over", short(id)));
-            member.machine.is_successor = false;
-            self.members.insert(settled.clone(), member);
-            let moved: Vec<_> = self.events.iter().filter(|(_, _, owner, _)| owner == id).cloned().collect();
-            for (at, seq, owner, event) in moved {
-                self.events.remove(&(at, seq, owner, event.clone()));
-                self.events.insert((at, seq, settled.clone(), event));
-            }
-        }
-    }
-
-    fn input(&mut self, id: &InstanceId, input: Input) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        let effects = member.machine.step(input, self.now);
-        self.share_number(id);
-        for effect in effects {
-            self.perform(id, &effect);
-        }
-    }
-
-    /// The processes of a slot are counted in one row of numbers.
-    fn share_number(&mut self, id: &InstanceId) {
-        let Some(number) = self.members.get(id).map(|member| member.machine.generation) else { return };
-        let settled = id.clone().settled();
-        let other = if id.is_successor { settled } else { settled.successor() };
-        if let Some(other) = self.members.get_mut(&other) {
-            other.machine.last_number = other.machine.last_number.max(number);
-        }
-    }
-
-    fn perform(&mut self, id: &InstanceId, effect: &Effect) {
-        let Some(member) = self.members.get_mut(id) else { return };
-        let generation = member.machine.generation;
-        match effect {
-            Effect::Spawn { generation } => {
-                let generation = *generation;
-                assert!(member.process.is_none(), "two processes of {}", short(id));
-                let is_missing = words(&member.next.spec).contains(&"missing".to_owned());
-                let is_busy = number(&member.next.spec, "busy").is_some_and(|until| self.now < Moment(until));
-                let is_missing = is_missing || is_busy;
-                let event = if is_missing { Event::NotSpawned(generation) } else { Event::Spawned(generation) };
-                self.later(Millis(1), id.clone(), event);
-            }
-            Effect::Ask => {
-                let time = number(&member.record.spec, "stop").unwrap_or(5);
-                self.later(Millis(time), id.clone(), Event::Killed(generation));
-            }
-            Effect::Kill { .. } => self.later(Millis(0), id.clone(), Event::Killed(generation)),
-            Effect::Hook(_) => self.later(Millis(0), id.clone(), Event::HookEnded(generation)),
-            Effect::Sweep => self.input(id, Input::Swept { left: 0 }),
-            Effect::Tell(_) | Effect::EndHook(_) => {}
-            Effect::Forget => drop(self.members.remove(id)),
-        }
-    }
-
-    fn later(&mut self, time: Millis, id: InstanceId, event: Event) {
-        self.last_event += 1;
-        self.events.insert((self.now.after(time), self.last_event, id, event));
-    }
-
-    fn happen(&mut self) {
-        let Some((_, _, id, event)) = self.events.pop_first() else { return };
-        let Some(member) = self.members.get_mut(&id) else { return };
-        match event {
-            Event::Spawned(generation) if generation == member.machine.generation => {
-                member.process = Some(generation);
-                member.record = member.next.clone();
-                let spec = Arc::clone(&member.record.spec);
-                self.input(&id, Input::Spawned { pid: 100 });
-                if let Some(time) = number(&spec, "ready") {
-                    self.later(Millis(time), id.clone(), Event::Ready(generation));
-                }
-                if let Some((code, time)) = exit_of(&spec, id.slot) {
-                    self.later(Millis(time), id, Event::Exited(generation, code));
-                }
-            }
-            Event::NotSpawned(generation) if generation == member.machine.generation => {
-                member.record = member.next.clone();
-                let is_busy = words(&member.next.spec).iter().any(|word| word.starts_with("busy="));
-                self.input(&id, Input::SpawnFailed { failure: if is_busy { busy() } else { not_found() } });
-            }
-            Event::Ready(generation) if member.process == Some(generation) => {
-                self.input(&id, Input::Probed { generation, result: Ok(()) });
-            }
-            Event::Exited(generation, code) if member.process == Some(generation) => {
-                self.exited(&id, generation, Exit::Code(code));
-            }
-            Event::Killed(generation) if member.process == Some(generation) => {
-                self.exited(&id, generation, Exit::Signal(15));
-            }
-            Event::HookEnded(_)
-            | Event::Spawned(_)
-            | Event::NotSpawned(_)
-            | Event::Ready(_)
-            | Event::Exited(..)
-            | Event::Killed(_) => {}
-        }
-    }
-
-    fn exited(&mut self, id: &InstanceId, generation: u32, exit: Exit) {
-        if let Some(member) = self.members.get_mut(id) {
-            (member.process, member.last_exit) = (None, Some(exit));
-        }
-        if let Exit::Code(_) = exit {
-            self.told.push(format!("  {} ended with {exit}", short(id)));
-        }
-        self.input(id, Input::Exited { generation, exit });
+        self.told.push(format!("  {line}"));
     }
 
     fn look(&mut self) {
-        let live = |(id, member): (&InstanceId, &Member)| {
-            let policy = &member.machine.policy;
-            let spec = if rules::can_follow(&member.record.spec, policy) { policy } else { &member.record.spec };
-            let live = LiveInstance {
-                phase: member.machine.phase(member.process.map(|_| 100)),
-                generation: member.machine.generation,
-                restarts: member.machine.restarts,
-                unstable: member.machine.unstable,
-                force_kills: member.machine.force_kills,
-                spec: Arc::clone(spec),
-                epoch: member.record.epoch,
-                started: None,
-                last_exit: member.last_exit,
-                trouble: member.machine.trouble.clone(),
-                status: None,
-                hook: None,
-                taken: member.taken,
-                following: member.machine.following(),
-                is_unreachable: false,
-            };
-            (id.clone(), live)
-        };
-        self.live.instances = self.members.iter().map(live).collect();
+        self.live.instances.clone_from(&self.machine.live().instances);
     }
+}
+
+/// What the words of a spec make of its processes.
+fn fate(spec: &App, slot: u32, now: Moment) -> Behaviour {
+    let is_busy = number(spec, "busy").is_some_and(|until| now < Moment(until));
+    let is_missing = words(spec).contains(&"missing".to_owned());
+    let failure = if is_busy { Some(busy()) } else { is_missing.then(not_found) };
+    let exit = exit_of(spec, slot).map(|(code, time)| (code, Millis(time)));
+    let stop = Millis(number(spec, "stop").unwrap_or(5));
+    Behaviour { failure, ready: number(spec, "ready").map(Millis), exit, stop, hook: number(spec, "hook").map(Millis) }
 }
 
 // ---- apps, in few words

@@ -190,7 +190,7 @@ fn any_act(sim: &mut Sim, dice: &mut Dice) -> String {
             format!("rollout {name} {is_paused} {is_aborted}")
         }
         14 => {
-            let ids: Vec<InstanceId> = sim.processes().cloned().collect();
+            let ids: Vec<InstanceId> = sim.processes();
             if !ids.is_empty() {
                 sim.crash(&ids[usize::try_from(dice.roll(ids.len() as u64)).unwrap()], 9);
             }

@@ -1,0 +1,172 @@
+//! The actor on a pretended machine: for its own tests, and for the histories of `plan`.
+
+mod pretended;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use super::actor::{Actor, Event, Instance, Specs};
+use super::host::Host;
+use crate::model::{
+    App, Command, Digest, Environment, Fact, InstanceId, Launch, Live, Millis, Moment, Order, Subject, Taken,
+};
+
+pub(crate) use pretended::{Behaviour, Dice, Fate, Killed, Pretended, Process};
+
+/// How often the daemon looks at the table, whatever happens.
+const LOOK_EVERY: Millis = Millis::seconds(2);
+
+/// A supervisor on a pretended machine.
+#[derive(Debug)]
+pub(crate) struct Supervised {
+    /// `None` while no daemon lives.
+    actor: Option<Actor<Pretended>>,
+    /// The machine, while no daemon lives.
+    alone: Option<Pretended>,
+    known: Known,
+    next_look: Moment,
+}
+
+/// Specs and base environments, as the store has them.
+#[derive(Debug, Default)]
+struct Known {
+    specs: BTreeMap<Digest, Arc<App>>,
+    bases: BTreeMap<Digest, Arc<Environment>>,
+}
+
+impl Specs for Known {
+    fn spec(&self, digest: &Digest) -> Option<Arc<App>> {
+        self.specs.get(digest).cloned()
+    }
+
+    fn base(&self, digest: &Digest) -> Option<Arc<Environment>> {
+        self.bases.get(digest).cloned()
+    }
+}
+
+impl Supervised {
+    pub(crate) fn new(fate: Fate) -> Self {
+        let host = Pretended::new(fate);
+        let next_look = host.now.after(LOOK_EVERY);
+        Self { actor: Some(Actor::new(host)), alone: None, known: Known::default(), next_look }
+    }
+
+    pub(crate) fn host(&mut self) -> &mut Pretended {
+        match (&mut self.actor, &mut self.alone) {
+            (Some(actor), _) => &mut actor.host,
+            (None, Some(host)) => host,
+            (None, None) => unreachable!("a machine is always there"),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.actor
+            .as_ref()
+            .map_or_else(|| self.alone.as_ref().map_or(Moment(0), |host| host.now), |actor| actor.host.now)
+    }
+
+    /// Gives orders as one batch.
+    pub(crate) fn order(&mut self, orders: Vec<Order>) {
+        for order in &orders {
+            if let Command::Start(launch) | Command::Restart(launch) | Command::Rename(_, launch) = &order.command {
+                self.known.learn(launch);
+            }
+        }
+        self.handle(Event::Ordered(orders));
+    }
+
+    fn handle(&mut self, event: Event) {
+        if let Some(actor) = &mut self.actor {
+            actor.handle(event);
+            actor.settle();
+        }
+    }
+
+    /// When something happens by itself.
+    pub(crate) fn next(&self) -> Option<Moment> {
+        let host = self.actor.as_ref().map(|actor| &actor.host).or(self.alone.as_ref());
+        let alarm = self.actor.as_ref().and_then(|actor| actor.registry.next_alarm());
+        let look = self.actor.as_ref().filter(|actor| actor.host.dice.is_some()).map(|_| self.next_look);
+        [host.and_then(Pretended::next_due), alarm, look].into_iter().flatten().min()
+    }
+
+    /// The next thing that happens by itself, at this moment.
+    pub(crate) fn step(&mut self, now: Moment) {
+        let host = self.host();
+        host.now = host.now.max(now);
+        if host.next_due().is_some_and(|at| at <= now) {
+            if let Some(event) = self.host().happen() {
+                self.handle(event);
+            }
+            return;
+        }
+        let alarm = self.actor.as_ref().and_then(|actor| actor.registry.next_alarm());
+        if alarm.is_some_and(|at| at <= now) {
+            self.handle(Event::Alarm);
+        } else if self.next_look <= now {
+            self.next_look = now.after(LOOK_EVERY);
+            self.handle(Event::Look);
+        }
+    }
+
+    /// The daemon dies, and the machine goes on. With `is_begun`, starts had come as far as to be announced.
+    pub(crate) fn kill(&mut self, is_begun: bool) {
+        if let Some(actor) = self.actor.take() {
+            let mut host = actor.host;
+            host.daemon_died(is_begun);
+            self.alone = Some(host);
+        }
+    }
+
+    /// The next daemon takes over, under a new anchor if need be.
+    pub(crate) fn boot(&mut self) {
+        self.kill(false);
+        if let Some(mut host) = self.alone.take() {
+            host.has_anchor = true;
+            self.next_look = host.now.after(LOOK_EVERY);
+            let actor = self.actor.insert(Actor::new(host));
+            actor.recover(&self.known);
+            actor.settle();
+        }
+    }
+
+    /// What is.
+    pub(crate) fn live(&mut self) -> Arc<Live> {
+        self.actor.as_mut().map_or_else(Arc::default, |actor| actor.registry.live())
+    }
+
+    /// The newest order that an instance has taken up.
+    pub(crate) fn taken(&self, id: &InstanceId) -> Option<Taken> {
+        let actor = self.actor.as_ref()?;
+        Some(actor.registry.get(actor.registry.row_of(id)?)?.taken)
+    }
+
+    /// Instances with a living process, and its number.
+    pub(crate) fn running(&self) -> Vec<(InstanceId, u32)> {
+        let instances = self.actor.iter().flat_map(|actor| actor.registry.iter());
+        instances.filter_map(|(_, instance)| Some((instance.id.clone(), instance.process?))).collect()
+    }
+
+    /// What was told since the last time.
+    pub(crate) fn take_facts(&mut self) -> Vec<(Subject, Fact)> {
+        self.host().facts.take()
+    }
+
+    /// Does something that the daemon may die of; true: it did.
+    pub(crate) fn is_killed_by(&mut self, deed: impl FnOnce(&mut Self)) -> bool {
+        let result = catch_unwind(AssertUnwindSafe(|| deed(self)));
+        match result {
+            Ok(()) => false,
+            Err(payload) if payload.is::<Killed>() => true,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}
+
+impl Known {
+    fn learn(&mut self, launch: &Launch) {
+        self.specs.insert(launch.digest, Arc::clone(&launch.spec));
+        self.bases.insert(launch.base_digest, Arc::clone(&launch.base));
+    }
+}

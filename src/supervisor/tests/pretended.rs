@@ -1,0 +1,761 @@
+//! A machine that is not there: table, processes, anchor, threads and clock as a test wants them.
+//!
+//! What survives the daemon (the table, living processes, what they have said, the journal) is kept apart from what dies
+//! with it (threads, watches, notices). With dice everything takes its time, and comes in any order that can be.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic;
+
+use crate::model::{
+    App, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy, Millis, Moment,
+    Run, SpawnError, SpawnStage, Subject, WallTime,
+};
+use crate::rules::ChannelLine;
+use crate::supervisor::actor::Event;
+use crate::supervisor::host::{
+    Channel, Created, Entry, HookEnd, HookJob, Host, Record, Recovery, RowState, SIGKILL, SpawnEnd, SpawnJob,
+    TakenOver, Watch, Words,
+};
+
+/// What the daemon was doing when it was killed.
+pub(crate) struct Killed;
+
+/// What the processes of a spec do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Behaviour {
+    /// They cannot be executed, at this moment.
+    pub failure: Option<Failure>,
+    /// How soon they say that they are ready.
+    pub ready: Option<Millis>,
+    /// How and how soon they end by themselves.
+    pub exit: Option<(i32, Millis)>,
+    /// How long they take to end when they are asked.
+    pub stop: Millis,
+    /// How long their hooks take; `None`: until they are killed.
+    pub hook: Option<Millis>,
+}
+
+/// What a process of this spec and slot does that is started now.
+pub(crate) type Fate = fn(&App, u32, Moment) -> Behaviour;
+
+/// A small generator: the same seed, the same numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Dice(pub u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// What will happen.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Due {
+    // threads of the daemon, by row
+    Announces(u32),
+    Creates(u32),
+    Runs(u32),
+    Reports(u32),
+    HookEnds(u64),
+    // what wakes the daemon
+    Ended(u32, u32),
+    Heard(u32),
+    Harvested,
+    AnchorGone,
+    // processes, by pid
+    Speaks(u32),
+    Exits(u32, i32),
+    Reaped(u32),
+    LastOneEnds(u32),
+}
+
+impl Due {
+    /// Whether it is gone when the daemon is.
+    fn is_of_daemon(&self) -> bool {
+        !matches!(self, Self::Speaks(_) | Self::Exits(..) | Self::Reaped(_) | Self::LastOneEnds(_))
+    }
+}
+
+/// One process that was created, also long after its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    pub row: u32,
+    pub generation: u32,
+    pub id: InstanceId,
+    stop: Millis,
+    pub exit: Option<Exit>,
+    is_reaped: bool,
+    /// Its parent is not the present anchor.
+    is_orphan: bool,
+    /// Why it never executed its program.
+    failure: Option<Failure>,
+    said: VecDeque<ChannelLine>,
+}
+
+/// A start under way.
+#[derive(Debug)]
+struct Start {
+    job: SpawnJob,
+    behaviour: Behaviour,
+    pid: Option<u32>,
+    failure: Option<SpawnError>,
+}
+
+/// What the journal knows, as `events` does.
+#[derive(Debug, Default)]
+struct Journal {
+    starts: BTreeMap<InstanceId, u32>,
+    exits: BTreeMap<InstanceId, u32>,
+    given_up: BTreeMap<InstanceId, Failure>,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(crate) struct Pretended {
+    pub now: Moment,
+    fate: Fate,
+    /// Without: everything happens at once and in order.
+    pub dice: Option<Dice>,
+    /// The daemon is killed before the host has done so many more things; 0 = not at all.
+    pub kill_in: Cell<u64>,
+    entries: Vec<(Entry, Record)>,
+    pub processes: BTreeMap<u32, Process>,
+    /// What processes have left, by row.
+    pub leftovers: BTreeMap<u32, u32>,
+    pub facts: RefCell<Vec<(Subject, Fact)>>,
+    journal: RefCell<Journal>,
+    pub has_anchor: bool,
+    starts: BTreeMap<u32, Start>,
+    hooks: BTreeMap<u64, (HookJob, bool)>,
+    watched: BTreeSet<u32>,
+    due: BTreeSet<(Moment, u64, Due)>,
+    last_due: u64,
+}
+
+impl Pretended {
+    pub(crate) fn new(fate: Fate) -> Self {
+        Self {
+            now: Moment(1000),
+            fate,
+            dice: None,
+            kill_in: Cell::new(0),
+            entries: Vec::new(),
+            processes: BTreeMap::new(),
+            leftovers: BTreeMap::new(),
+            facts: RefCell::default(),
+            journal: RefCell::default(),
+            has_anchor: true,
+            starts: BTreeMap::new(),
+            hooks: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            due: BTreeSet::new(),
+            last_due: 0,
+        }
+    }
+
+    // ---- what the world does
+
+    /// When the next thing happens.
+    pub(crate) fn next_due(&self) -> Option<Moment> {
+        self.due.first().map(|(at, ..)| *at)
+    }
+
+    /// The next thing happens; what the daemon hears of it. `None` may also be: nothing that it would hear.
+    pub(super) fn happen(&mut self) -> Option<Event> {
+        let (at, _, due) = self.due.pop_first()?;
+        self.now = self.now.max(at);
+        match due {
+            Due::Announces(row) => return self.announce(row),
+            Due::Creates(row) => return self.create(row),
+            Due::Runs(row) => self.run(row),
+            Due::Reports(row) => return self.report(row),
+            Due::HookEnds(number) => return self.end_of_hook(number),
+            Due::Ended(row, generation) => return Some(Event::Ended { row, generation }),
+            Due::Heard(row) => return Some(Event::Heard { row, channel: Channel::Messages }),
+            Due::Harvested => return Some(Event::Harvested),
+            Due::AnchorGone => return Some(Event::AnchorGone),
+            Due::Speaks(pid) => return self.speak(pid),
+            Due::Exits(pid, code) => return self.exit(pid, code),
+            Due::Reaped(pid) => return self.reap(pid),
+            Due::LastOneEnds(row) => drop(self.leftovers.remove(&row)),
+        }
+        None
+    }
+
+    /// Threads, watches and notices of the daemon are gone. With `is_begun`, starts have come as far as to be announced.
+    pub(crate) fn daemon_died(&mut self, is_begun: bool) {
+        self.kill_in.set(0);
+        if is_begun {
+            let rows: Vec<u32> = self.starts.keys().copied().collect();
+            for row in rows {
+                if self.entry(row).state == RowState::Idle {
+                    self.announce(row);
+                }
+            }
+        }
+        self.starts.clear();
+        self.hooks.clear();
+        self.watched.clear();
+        self.due.retain(|(_, _, due)| !due.is_of_daemon());
+    }
+
+    /// Its children go to somebody else; nobody writes how they end.
+    pub(crate) fn kill_anchor(&mut self) {
+        self.has_anchor = false;
+        for process in self.processes.values_mut() {
+            process.is_orphan |= !process.is_reaped;
+        }
+        self.due.retain(|(_, _, due)| !matches!(due, Due::Reaped(_)));
+        let delay = self.some(20);
+        self.later(delay, Due::AnchorGone);
+    }
+
+    /// The process of an instance ends by itself.
+    pub(crate) fn crash(&mut self, pid: u32, code: i32) {
+        self.later(Millis(0), Due::Exits(pid, code));
+    }
+
+    /// The living process of a row; that it was not reaped yet is no life.
+    pub(crate) fn living(&self, row: u32) -> Option<u32> {
+        let is_it = |process: &Process| process.row == row && process.exit.is_none();
+        self.processes.iter().find(|(_, process)| is_it(process)).map(|(pid, _)| *pid)
+    }
+
+    fn later(&mut self, time: Millis, due: Due) {
+        self.last_due += 1;
+        self.due.insert((self.now.after(time), self.last_due, due));
+    }
+
+    /// A while, as the dice want it.
+    fn some(&mut self, max: u64) -> Millis {
+        Millis(self.dice.as_mut().map_or(0, |dice| dice.roll(max + 1)))
+    }
+
+    fn chance(&mut self, sides: u64) -> bool {
+        self.dice.as_mut().is_some_and(|dice| dice.roll(sides) == 0)
+    }
+
+    // ---- a start, as `processes/spawn` does it
+
+    fn announce(&mut self, row: u32) -> Option<Event> {
+        let has_anchor = self.has_anchor;
+        let is_early = self.dice.is_none() || self.chance(2);
+        let start = self.starts.get_mut(&row)?;
+        let early = match &start.behaviour.failure {
+            _ if !has_anchor => Some(anchor_is_gone()),
+            Some(Failure::Spawn { error }) if is_early => Some(error.clone()),
+            _ => None,
+        };
+        if early.is_some() {
+            start.failure = early;
+            return self.report(row);
+        }
+        let (entry, record) = self.entries.get_mut(row as usize)?;
+        assert_eq!(entry.state, RowState::Idle, "a start in row {row}, which is {entry:?}");
+        *record = start.job.record;
+        *entry = Entry {
+            state: RowState::Spawning,
+            generation: start.job.generation,
+            pid: None,
+            started: (self.now, WallTime(self.now.0)),
+            exit: entry.exit,
+        };
+        let delay = self.some(3);
+        self.later(delay, Due::Creates(row));
+        None
+    }
+
+    fn create(&mut self, row: u32) -> Option<Event> {
+        assert!(self.living(row).is_none(), "a second process in row {row}: {:?}", self.starts.get(&row));
+        assert!(!self.leftovers.contains_key(&row), "a start in row {row} beside what is left of the last one");
+        let pid = 100 + u32::try_from(self.processes.len()).ok()?;
+        let is_orphan = !self.has_anchor;
+        let start = self.starts.get_mut(&row)?;
+        start.pid = Some(pid);
+        let (id, generation) = (start.job.id.clone(), start.job.generation);
+        let Behaviour { failure, ready, exit, stop, .. } = start.behaviour.clone();
+        let mut process = Process {
+            row,
+            generation,
+            id,
+            stop,
+            exit: None,
+            is_reaped: false,
+            is_orphan,
+            failure: failure.clone(),
+            said: VecDeque::new(),
+        };
+        self.entries[row as usize].0.pid = Some(pid);
+        if let Some(Failure::Spawn { error }) = failure {
+            start.failure = Some(error);
+            process.exit = Some(Exit::Code(127));
+            self.processes.insert(pid, process);
+            let delay = self.some(4);
+            if !is_orphan {
+                self.later(delay, Due::Reaped(pid));
+            }
+            let delay = self.some(4);
+            self.later(delay, Due::Reports(row));
+            return None;
+        }
+        self.processes.insert(pid, process);
+        if let Some(time) = ready {
+            self.later(time, Due::Speaks(pid));
+        }
+        if let Some((code, time)) = exit {
+            self.later(time, Due::Exits(pid, code));
+        }
+        let delay = self.some(2);
+        self.later(delay, Due::Runs(row));
+        None
+    }
+
+    fn run(&mut self, row: u32) {
+        let (entry, _) = &mut self.entries[row as usize];
+        if entry.state == RowState::Spawning {
+            entry.state = RowState::Running;
+        }
+        let delay = self.some(5);
+        self.later(delay, Due::Reports(row));
+    }
+
+    fn report(&mut self, row: u32) -> Option<Event> {
+        let Start { job, pid, failure, .. } = self.starts.remove(&row)?;
+        let outcome = match (failure, pid) {
+            (Some(error), _) => Err(error),
+            (None, Some(pid)) => {
+                let is_open = self.processes.get(&pid).is_some_and(|process| !process.is_reaped);
+                if is_open {
+                    self.watch(pid);
+                }
+                Ok(Created { pid, is_open, is_watched: is_open })
+            }
+            (None, None) => return None,
+        };
+        Some(Event::Spawned(SpawnEnd { row, generation: job.generation, launch: job.launch, outcome }))
+    }
+
+    // ---- processes
+
+    fn watch(&mut self, pid: u32) {
+        self.watched.insert(pid);
+        let Some(process) = self.processes.get(&pid) else { return };
+        let (row, generation, has_ended) = (process.row, process.generation, process.exit.is_some());
+        if !process.said.is_empty() {
+            self.later(Millis(0), Due::Heard(row));
+        }
+        if has_ended {
+            self.later(Millis(0), Due::Ended(row, generation));
+        }
+    }
+
+    fn speak(&mut self, pid: u32) -> Option<Event> {
+        let process = self.processes.get_mut(&pid).filter(|process| process.exit.is_none())?;
+        process.said.push_back(ChannelLine::Ready);
+        let row = process.row;
+        if !self.watched.contains(&pid) {
+            return None;
+        }
+        if self.dice.is_none() {
+            return Some(Event::Heard { row, channel: Channel::Messages });
+        }
+        let delay = self.some(10);
+        self.later(delay, Due::Heard(row));
+        None
+    }
+
+    fn exit(&mut self, pid: u32, code: i32) -> Option<Event> {
+        let process = self.processes.get_mut(&pid).filter(|process| process.exit.is_none())?;
+        process.exit = Some(if code < 0 { Exit::Signal(-code) } else { Exit::Code(code) });
+        let (row, generation, is_orphan) = (process.row, process.generation, process.is_orphan);
+        if self.chance(8) {
+            self.leftovers.insert(row, pid);
+        }
+        if self.dice.is_none() {
+            if !is_orphan {
+                self.reap(pid);
+            }
+            return self.watched.contains(&pid).then_some(Event::Ended { row, generation });
+        }
+        let delay = self.some(6);
+        if !is_orphan {
+            self.later(delay, Due::Reaped(pid));
+        }
+        let delay = self.some(6);
+        // A wake-up may be lost: the table is looked at now and then.
+        if self.watched.contains(&pid) && (is_orphan || !self.chance(20)) {
+            self.later(delay, Due::Ended(row, generation));
+        }
+        None
+    }
+
+    /// The anchor's part.
+    fn reap(&mut self, pid: u32) -> Option<Event> {
+        let process = self.processes.get_mut(&pid)?;
+        process.is_reaped = true;
+        let (entry, _) = &mut self.entries[process.row as usize];
+        if entry.pid == Some(pid) && matches!(entry.state, RowState::Spawning | RowState::Running) {
+            entry.state = RowState::Exited;
+            entry.exit = process.exit.map(|exit| (exit, self.now));
+        }
+        self.dice.is_some().then_some(Event::Harvested)
+    }
+
+    fn end_of_hook(&mut self, number: u64) -> Option<Event> {
+        let (job, is_wanted) = self.hooks.remove(&number)?;
+        let HookJob { spawn: SpawnJob { row, generation, .. }, hook, .. } = job;
+        Some(Event::HookEnded(HookEnd { row, generation, hook, result: Ok(()), is_wanted }))
+    }
+
+    /// The daemon does something: perhaps it dies of it.
+    fn act(&self) {
+        if self.kill_in.get() > 0 {
+            self.kill_in.set(self.kill_in.get() - 1);
+            if self.kill_in.get() == 0 {
+                panic::resume_unwind(Box::new(Killed));
+            }
+        }
+    }
+}
+
+fn anchor_is_gone() -> SpawnError {
+    let message = "the anchor process is gone; the next one is waited for".to_owned();
+    SpawnError { stage: SpawnStage::Output, subject: String::new(), errno: 0, message, is_passing: true }
+}
+
+impl Host for Pretended {
+    fn now(&self) -> Moment {
+        self.now
+    }
+
+    fn wall(&self) -> WallTime {
+        WallTime(self.now.0)
+    }
+
+    fn killpoint(&self, _name: &'static str) {
+        self.act();
+    }
+
+    fn tell(&self, about: Subject, fact: Fact) {
+        self.act();
+        if let Subject::Instance(id) = &about {
+            self.journal.borrow_mut().note(id, &fact);
+        }
+        self.facts.borrow_mut().push((about, fact));
+    }
+
+    fn entry(&self, row: u32) -> Entry {
+        self.entries.get(row as usize).map_or_else(Entry::free, |(entry, _)| *entry)
+    }
+
+    fn claim(&mut self) -> Option<u32> {
+        self.act();
+        let free = self.entries.iter().position(|(entry, _)| entry.state == RowState::Free);
+        let row = free.unwrap_or(self.entries.len());
+        if free.is_none() {
+            self.entries.push((Entry::free(), Record::default()));
+        }
+        self.entries[row] = (Entry { state: RowState::Idle, ..Entry::free() }, Record::default());
+        u32::try_from(row).ok()
+    }
+
+    fn remember(&mut self, row: u32, record: &Record) {
+        self.act();
+        self.entries[row as usize].1 = *record;
+    }
+
+    fn conclude(&mut self, row: u32, record: &Record) -> bool {
+        self.act();
+        let (entry, known) = &mut self.entries[row as usize];
+        if entry.state != RowState::Exited {
+            return false;
+        }
+        (entry.state, *known) = (RowState::Idle, *record);
+        true
+    }
+
+    fn free(&mut self, row: u32) -> Result<(), String> {
+        self.act();
+        assert!(self.living(row).is_none(), "row {row} is given back and its process lives");
+        let (entry, _) = &mut self.entries[row as usize];
+        assert_eq!(entry.state, RowState::Idle, "row {row} cannot be given back");
+        *entry = Entry::free();
+        Ok(())
+    }
+
+    fn mirror(&mut self, _rows: BTreeSet<u32>) {}
+
+    fn spawn(&mut self, job: SpawnJob) {
+        self.act();
+        let behaviour = (self.fate)(&job.launch.spec, job.id.slot, self.now);
+        let row = job.row;
+        assert!(self.living(row).is_none(), "two processes of {}", job.id);
+        let before = self.starts.insert(row, Start { job, behaviour, pid: None, failure: None });
+        assert!(before.is_none(), "two starts at a time in row {row}");
+        let delay = Millis(1 + self.some(3).0);
+        self.later(delay, Due::Announces(row));
+    }
+
+    fn spawn_failed(&mut self, _row: u32) {}
+
+    fn release(&mut self, _row: u32) {}
+
+    fn signal(&mut self, row: u32, signal: i32) {
+        self.act();
+        let Some(pid) = self.living(row).filter(|pid| self.watched.contains(pid)) else { return };
+        let time = if signal == SIGKILL { Millis(0) } else { self.processes[&pid].stop };
+        self.later(time, Due::Exits(pid, -signal));
+    }
+
+    fn signal_tree(&mut self, row: u32, signal: i32, _has_asked_group: bool) {
+        self.signal(row, signal);
+        if self.leftovers.contains_key(&row) {
+            let time = if signal == SIGKILL { Millis(1) } else { self.some(2000) };
+            self.later(time, Due::LastOneEnds(row));
+        }
+    }
+
+    fn kill_tree(&mut self, row: u32) -> u32 {
+        self.signal_tree(row, SIGKILL, false);
+        1
+    }
+
+    fn sweep(&mut self, rows: &BTreeSet<u32>) -> Vec<(u32, u32)> {
+        self.act();
+        rows.iter().map(|row| (*row, u32::from(self.leftovers.contains_key(row)))).collect()
+    }
+
+    fn unclear(&self, _row: u32) -> Vec<LeftProcess> {
+        Vec::new()
+    }
+
+    fn has_lost_sight(&self, _row: u32) -> bool {
+        false
+    }
+
+    fn forget(&mut self, _row: u32) {
+        self.act();
+    }
+
+    fn is_of_tree(&self, _row: u32, _pid: u32) -> bool {
+        true
+    }
+
+    fn is_orphan(&self, row: u32) -> bool {
+        let pid = self.entry(row).pid;
+        !self.has_anchor || pid.and_then(|pid| self.processes.get(&pid)).is_some_and(|process| process.is_orphan)
+    }
+
+    fn orphan_exit(&mut self, row: u32, generation: u32) -> Option<Exit> {
+        self.act();
+        let pid = self.entry(row).pid?;
+        let exit = self.processes[&pid].exit?;
+        if self.chance(3) {
+            self.later(Millis(20), Due::Ended(row, generation));
+            return None;
+        }
+        let exit = if self.chance(3) { Exit::Unknown } else { exit };
+        self.entries[row as usize].0.state = RowState::Exited;
+        self.entries[row as usize].0.exit = Some((exit, self.now));
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.is_reaped = true;
+        }
+        Some(exit)
+    }
+
+    fn anchor_gone(&mut self, _rows: BTreeSet<u32>) {}
+
+    fn missing_limits(&self, _limits: &Limits) -> Option<String> {
+        None
+    }
+
+    fn out_of_memory(&mut self, _row: u32, _is_strange: bool) -> Option<Fact> {
+        None
+    }
+
+    fn lost_children(&mut self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn run_hook(&mut self, job: HookJob) {
+        self.act();
+        let behaviour = (self.fate)(&job.spawn.launch.spec, job.spawn.id.slot, self.now);
+        let limit = job.limit;
+        self.last_due += 1;
+        let number = self.last_due;
+        self.hooks.insert(number, (job, true));
+        self.later(behaviour.hook.unwrap_or(limit), Due::HookEnds(number));
+    }
+
+    fn end_hook(&mut self, row: u32, hook: Hook) {
+        self.act();
+        let is_it = |job: &HookJob| job.spawn.row == row && job.hook == hook;
+        let numbers: Vec<u64> = self.hooks.iter().filter(|(_, (job, _))| is_it(job)).map(|(at, _)| *at).collect();
+        for number in numbers {
+            if let Some((_, is_wanted)) = self.hooks.get_mut(&number) {
+                *is_wanted = false;
+            }
+            let delay = self.some(5);
+            self.later(delay, Due::HookEnds(number));
+        }
+    }
+
+    fn is_hook_busy(&self, row: u32) -> bool {
+        self.hooks.values().any(|(job, _)| job.spawn.row == row)
+    }
+
+    fn hear(&mut self, row: u32, channel: Channel, _id: &InstanceId) -> Option<Words> {
+        self.act();
+        let pid = self.entry(row).pid.filter(|pid| channel == Channel::Messages && self.watched.contains(pid))?;
+        let line = self.processes.get(&pid)?.said.front()?;
+        Some(Words::Lines(vec![*line]))
+    }
+
+    fn acted_on(&mut self, row: u32, _channel: Channel) {
+        self.act();
+        if let Some(process) = self.entry(row).pid.and_then(|pid| self.processes.get_mut(&pid)) {
+            process.said.pop_front();
+        }
+    }
+
+    fn say(&mut self, _row: u32, _line: &str) -> bool {
+        false
+    }
+
+    fn keep_status(&mut self, _row: u32, _generation: u32, _status: &str) {}
+
+    fn silence(&mut self, _row: u32, _generation: u32, _spec: &App) {
+        self.act();
+    }
+
+    fn retarget(&mut self, _row: u32, _id: &InstanceId, _logs: &LogPolicy, _run: &Run) {}
+
+    fn reset_listeners(&mut self, _addresses: &[ListenAddress]) {}
+}
+
+impl Recovery for Pretended {
+    fn rows(&self) -> Vec<u32> {
+        let used = self.entries.iter().enumerate().filter(|(_, (entry, _))| entry.state != RowState::Free);
+        used.filter_map(|(row, _)| u32::try_from(row).ok()).collect()
+    }
+
+    fn record(&self, row: u32) -> Record {
+        self.entries[row as usize].1
+    }
+
+    fn list_unlisted(&mut self) -> (Vec<String>, Vec<u32>) {
+        (Vec::new(), Vec::new())
+    }
+
+    fn open_main(&mut self, row: u32) -> Option<u32> {
+        let entry = &mut self.entries[row as usize].0;
+        let pid = entry.pid.filter(|pid| !self.processes[pid].is_reaped)?;
+        let process = &self.processes[&pid];
+        // A stranger reaps at once.
+        if process.is_orphan && process.exit.is_some() {
+            return None;
+        }
+        if entry.state == RowState::Spawning {
+            entry.state = RowState::Running;
+        }
+        Some(pid)
+    }
+
+    fn is_main_alive(&self, row: u32) -> bool {
+        self.living(row).is_some()
+    }
+
+    fn abandon(&mut self, row: u32) -> bool {
+        self.act();
+        let entry = &mut self.entries[row as usize].0;
+        if entry.pid.is_some() || entry.state != RowState::Spawning {
+            return false;
+        }
+        (entry.state, entry.generation) = (RowState::Idle, entry.generation.saturating_sub(1));
+        true
+    }
+
+    fn exited_unseen(&mut self, row: u32) {
+        self.act();
+        let now = self.now;
+        let entry = &mut self.entries[row as usize].0;
+        if matches!(entry.state, RowState::Spawning | RowState::Running) {
+            (entry.state, entry.exit) = (RowState::Exited, Some((Exit::Unknown, now)));
+        }
+    }
+
+    fn identity(&self, _row: u32) -> Option<InstanceId> {
+        None
+    }
+
+    fn died_before_exec(&self, row: u32, _launch: &Launch) -> Option<Failure> {
+        self.entry(row).pid.and_then(|pid| self.processes.get(&pid))?.failure.clone()
+    }
+
+    fn take_over(&mut self, taken: &TakenOver<'_>) -> Watch {
+        self.act();
+        let entry = self.entry(taken.row);
+        let is_open = matches!(entry.state, RowState::Running);
+        let pid = entry.pid.filter(|pid| is_open && !self.processes[pid].is_reaped);
+        let Some(pid) = pid else { return Watch::None };
+        self.watch(pid);
+        if self.processes[&pid].exit.is_some() { Watch::Ended } else { Watch::Watched }
+    }
+
+    fn know_memory(&mut self, _row: u32) {}
+
+    fn kept_status(&self, _row: u32, _generation: u32, _spec: &App) -> Option<String> {
+        None
+    }
+
+    fn end_double(&mut self, row: u32, id: &InstanceId) {
+        panic!("row {row} is a second one of {id}");
+    }
+
+    fn was_exit_told(&self, id: &InstanceId, generation: u32, _at: WallTime) -> bool {
+        self.journal.borrow().exits.get(id).is_some_and(|told| *told >= generation)
+    }
+
+    fn was_start_told(&self, id: &InstanceId, generation: u32, _at: WallTime) -> bool {
+        self.journal.borrow().starts.get(id).is_some_and(|told| *told >= generation)
+    }
+
+    fn why_given_up(&self, id: &InstanceId) -> Option<Failure> {
+        self.journal.borrow().given_up.get(id).cloned()
+    }
+
+    fn all_taken_over(&mut self, _instances: &[(u32, &InstanceId, &App)], _has_hooks: bool) {
+        self.act();
+    }
+}
+
+impl Journal {
+    fn note(&mut self, id: &InstanceId, fact: &Fact) {
+        match fact {
+            Fact::Exited { generation, .. } => drop(self.exits.insert(id.clone(), *generation)),
+            Fact::Started { generation, .. } => {
+                self.starts.insert(id.clone(), *generation);
+                self.given_up.remove(id);
+            }
+            Fact::GaveUp { failure } => drop(self.given_up.insert(id.clone(), failure.clone())),
+            Fact::Renamed { from } => {
+                for told in [&mut self.starts, &mut self.exits] {
+                    if let Some(generation) = told.remove(from) {
+                        told.insert(id.clone(), generation);
+                    }
+                }
+                if let Some(failure) = self.given_up.remove(from) {
+                    self.given_up.insert(id.clone(), failure);
+                }
+            }
+            Fact::Deleted => {
+                self.exits.remove(id);
+                self.starts.remove(id);
+                self.given_up.remove(id);
+            }
+            _ => {}
+        }
+    }
+}
