@@ -189,7 +189,8 @@ fn an_exit_is_in_the_table_although_no_daemon_was_there_to_see_it() {
     let app: u32 = running.read("app").trim().parse().unwrap();
     let table = running.table();
     let row = table.claim_free_row().unwrap();
-    row.begin(1, os::now(), &Record::default()).unwrap();
+    row.set_record(&Record::default());
+    row.begin(1, os::now()).unwrap();
     row.mailbox().pid.store(app.cast_signed(), std::sync::atomic::Ordering::Release);
     kill(running.daemon_pid());
     until("adoption", || os::proc_stat(app).is_ok_and(|stat| stat.ppid == running.pid));

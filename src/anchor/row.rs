@@ -198,13 +198,13 @@ impl Row {
     }
 
     /// Announces the process `generation`: after this a pid in the row is that of this process. With `start` it is told
-    /// from all others of the row, also by the mark that it carries.
+    /// from all others of the row, also by the mark that it carries. What is remembered stays as it is: whoever is to
+    /// know of this start has it written before.
     ///
     /// # Errors
     /// The row is not idle.
-    pub fn begin(self, generation: u32, start: Moment, record: &Record) -> Result<(), WrongState> {
+    pub fn begin(self, generation: u32, start: Moment) -> Result<(), WrongState> {
         self.expect(&[RowState::Idle])?;
-        self.set_record(record);
         let cells = self.cells;
         cells.pid.store(0, Relaxed);
         os::killpoint("row.cleared");

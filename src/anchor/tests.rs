@@ -41,7 +41,8 @@ fn a_row_walks_through_its_life_and_a_successor_sees_every_step() {
         let other = successor(&table).row(row.index()).unwrap();
         (other.state(), other.generation(), other.record(), other.exit())
     };
-    row.begin(1, os::now(), &record(1)).unwrap();
+    row.set_record(&record(1));
+    row.begin(1, os::now()).unwrap();
     assert_eq!(seen(), (RowState::Spawning, 1, record(1), None));
     row.mailbox().pid.store(4711, Release);
     row.running(99).unwrap();
@@ -63,8 +64,9 @@ fn moves_that_make_no_sense_are_refused() {
     let none = Record::default();
     assert!(row.running(1).is_err() && row.idle(&none).is_err() && row.abandon().is_err());
     assert!(!row.record_exit(0), "an exit needs a process");
-    row.begin(1, os::now(), &none).unwrap();
-    assert_eq!(row.begin(2, os::now(), &none), Err(WrongState { row: 0, found: RowState::Spawning }));
+    row.set_record(&none);
+    row.begin(1, os::now()).unwrap();
+    assert_eq!(row.begin(2, os::now()), Err(WrongState { row: 0, found: RowState::Spawning }));
     assert!(row.free().is_err());
     row.mailbox().pid.store(5, Release);
     assert!(row.abandon().is_err(), "the kernel has made the process");
@@ -78,7 +80,8 @@ fn moves_that_make_no_sense_are_refused() {
 fn an_announced_process_that_never_came_to_be_leaves_no_trace() {
     let table = Table::create(1).unwrap();
     let row = table.claim_free_row().unwrap();
-    row.begin(1, os::now(), &record(1)).unwrap();
+    row.set_record(&record(1));
+    row.begin(1, os::now()).unwrap();
     row.abandon().unwrap();
     assert_eq!((row.state(), row.pid(), row.generation()), (RowState::Idle, None, 0));
 }
@@ -87,7 +90,8 @@ fn an_announced_process_that_never_came_to_be_leaves_no_trace() {
 fn a_record_is_never_half_of_the_old_and_half_of_the_new() {
     let table = Table::create(1).unwrap();
     let row = table.claim_free_row().unwrap();
-    row.begin(7, os::now(), &record(1)).unwrap();
+    row.set_record(&record(1));
+    row.begin(7, os::now()).unwrap();
     assert!(row.record_exit(0));
     // A daemon dies after announcing a change and copying only a part of it.
     let redo = &table.header().redo;
@@ -100,7 +104,8 @@ fn a_record_is_never_half_of_the_old_and_half_of_the_new() {
     assert_eq!((heir.record(), heir.state(), heir.generation()), (record(2), RowState::Idle, 7));
     assert_eq!(redo.row.load(Acquire), 0);
     // It dies after the last step but one: doing it again changes nothing.
-    heir.begin(8, os::now(), &record(2)).unwrap();
+    heir.set_record(&record(2));
+    heir.begin(8, os::now()).unwrap();
     redo.row.store(u64::from(row.index()) + 1, Release);
     assert_eq!(successor(&table).row(row.index()).unwrap().state(), RowState::Spawning);
 }
@@ -140,12 +145,14 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     let path = home.path().join("table");
     let table = Table::create(1).unwrap();
     let (first, second) = (table.claim_free_row().unwrap(), table.claim_free_row().unwrap());
-    first.begin(5, os::now(), &record(1)).unwrap();
+    first.set_record(&record(1));
+    first.begin(5, os::now()).unwrap();
     first.mailbox().pid.store(321, Release);
     first.running(77).unwrap();
     first.set_outputs([888, u64::MAX]);
     let mirror = Mirror::create(&path, &table).unwrap();
-    second.begin(1, os::now(), &record(2)).unwrap();
+    second.set_record(&record(2));
+    second.begin(1, os::now()).unwrap();
     mirror.write([second]).unwrap();
 
     let restored = Table::create(1).unwrap();
@@ -180,7 +187,8 @@ fn mirrored() -> (tempfile::TempDir, Vec<u8>) {
     let table = Table::create(1).unwrap();
     for number in 0..3 {
         let row = table.claim_free_row().unwrap();
-        row.begin(1, os::now(), &record(number)).unwrap();
+        row.set_record(&record(number));
+        row.begin(1, os::now()).unwrap();
         row.mailbox().pid.store(1000, Release);
         row.running(7).unwrap();
     }

@@ -41,8 +41,6 @@ impl Entry {
 pub(super) struct SpawnJob {
     /// The table entry.
     pub row: u32,
-    /// What the next daemon has to know about this start.
-    pub record: Record,
     pub id: InstanceId,
     /// The number of the process.
     pub generation: u32,
@@ -134,7 +132,7 @@ pub(super) trait Host {
     fn mirror(&mut self, rows: BTreeSet<u32>);
 
     // ---- processes
-    /// Begins a start; answered by a [`SpawnEnd`].
+    /// Begins a start; answered by a [`SpawnEnd`]. What the next daemon has to know of it is remembered already.
     fn spawn(&mut self, job: SpawnJob);
     /// The start did not succeed: what was made for its process is removed.
     fn spawn_failed(&mut self, row: u32);

@@ -204,7 +204,6 @@ impl Loop {
         let Instance { id, record: launch, .. } = instance;
         let job = SpawnJob {
             row,
-            record: instance.row_record(),
             id: id.clone(),
             generation,
             launch: launch.clone(),

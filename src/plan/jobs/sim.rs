@@ -5,17 +5,18 @@
 //! `missing` (it cannot be executed).
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
-    InstanceId, Kind, Launch, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, SpawnError, SpawnStage, Taken, Template,
-    Update, UpdateStrategy, VerbKind, WallTime,
+    InstanceId, Kind, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
+    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, SpawnError, SpawnStage, Template, Update,
+    UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
 use crate::plan::{self, EditRequest};
-use crate::supervisor::tests::{Behaviour, Supervised};
+use crate::supervisor::tests::{Behaviour, Dice, Killed, Process, Supervised};
 
 /// As that of the reconciler.
 const SLOW_TIMER: Millis = Millis::seconds(30);
@@ -38,6 +39,8 @@ pub(super) struct Sim {
     wake_at: Moment,
     woken: Option<Plan>,
     last_order: u64,
+    /// Orders of this daemon.
+    given: Vec<Order>,
     is_disk_full: bool,
 }
 
@@ -56,6 +59,7 @@ impl Sim {
             wake_at: Moment(1000).after(SLOW_TIMER),
             woken: None,
             last_order: 0,
+            given: Vec::new(),
             is_disk_full: false,
         }
     }
@@ -119,18 +123,96 @@ impl Sim {
         self.jobs = Jobs::default();
         (self.woken, self.pass_at, self.last_order) = (None, None, 0);
         self.waited_for.clear();
-        let before: Vec<InstanceId> = self.live.instances.keys().filter(|id| id.is_successor).cloned().collect();
+        self.given.clear();
+        let before = std::mem::take(&mut self.live);
         self.machine.boot();
         let after = self.machine.live();
-        for id in before {
+        for id in before.instances.keys().filter(|id| id.is_successor).cloned() {
             let settled = id.clone().settled();
-            let was_alone = !self.live.instances.contains_key(&settled);
+            let was_alone = !before.instances.contains_key(&settled);
             if was_alone && !after.instances.contains_key(&id) && after.instances.contains_key(&settled) {
                 self.told.push(format!("  {} takes over", short(&id)));
             }
         }
         self.wake(false);
         self.pass(Dirty::Everything);
+    }
+
+    // ---- faults that take the machine with dice
+
+    /// From now on everything takes its time, and comes in any order that can be.
+    pub(super) fn roll_dice(&mut self, seed: u64) {
+        self.machine.host().dice = Some(Dice(seed));
+    }
+
+    /// Does something that the daemon may die of, at a step that was chosen before; the next one takes over then.
+    pub(super) fn survive(&mut self, deed: impl FnOnce(&mut Self)) {
+        let mut result = catch_unwind(AssertUnwindSafe(|| deed(self)));
+        while let Err(payload) = result {
+            if !payload.is::<Killed>() {
+                resume_unwind(payload);
+            }
+            self.told.push("  the daemon was killed".to_owned());
+            self.machine.kill(false);
+            let (down, again) = (self.roll(30), self.roll(3));
+            self.pass_time_alone(Millis(down));
+            // The next one may die of taking over.
+            let steps = if again == 0 { self.roll(20) } else { 0 };
+            self.die_in(steps);
+            result = catch_unwind(AssertUnwindSafe(|| self.boot()));
+        }
+    }
+
+    /// The daemon is killed before so many more steps of its supervisor; 0 = not at all.
+    pub(super) fn die_in(&mut self, steps: u64) {
+        self.machine.host().kill_in.set(steps);
+    }
+
+    /// The daemon, the anchor or both die, and the next ones come after a while.
+    pub(super) fn kill(&mut self, is_daemon: bool, is_anchor: bool, down: Millis) {
+        if is_daemon {
+            self.machine.kill(false);
+        }
+        if is_anchor {
+            self.machine.host().kill_anchor();
+        }
+        if is_daemon {
+            self.pass_time_alone(down)
+        } else {
+            self.wait(down)
+        }
+        self.machine.kill(false);
+        self.boot();
+    }
+
+    /// Nobody but the machine goes on.
+    fn pass_time_alone(&mut self, time: Millis) {
+        let until = self.now.after(time);
+        while let Some(next) = self.machine.next().filter(|at| *at <= until) {
+            self.machine.step(next);
+        }
+        self.now = until;
+        self.machine.host().now = until;
+    }
+
+    /// Orders of this daemon come once more.
+    pub(super) fn repeat_orders(&mut self) {
+        let again: Vec<Order> = self.given.iter().rev().take(8).cloned().collect();
+        self.machine.order(again);
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.machine.host().dice.as_mut().map_or(0, |dice| dice.roll(sides))
+    }
+
+    /// What holds at every moment.
+    pub(super) fn check(&mut self) {
+        let rows = self.machine.rows();
+        let is_alone = |process: &&Process| {
+            process.exit.is_none() && rows.as_ref().is_some_and(|rows| !rows.contains(&process.row))
+        };
+        let alone = self.machine.host().processes.values().find(is_alone).cloned();
+        assert!(alone.is_none(), "{}\na process that nobody knows: {alone:?}", self.told.join("\n"));
     }
 
     /// The process of an instance ends by itself.
@@ -170,6 +252,7 @@ impl Sim {
             self.happen();
         }
         self.pass(Dirty::Everything);
+        self.check();
         true
     }
 
@@ -335,6 +418,7 @@ impl Sim {
             assert!(order.number > self.last_order, "orders are numbered upwards");
             self.last_order = order.number;
             self.tell_order(&order);
+            self.given.push(order.clone());
             self.machine.order(vec![order]);
         }
     }
@@ -370,7 +454,13 @@ impl Sim {
     }
 
     fn look(&mut self) {
-        self.live.instances.clone_from(&self.machine.live().instances);
+        let changed = self.machine.changed();
+        for (id, live) in changed.instances {
+            match live {
+                Some(live) => drop(self.live.instances.insert(id, live)),
+                None => drop(self.live.instances.remove(&id)),
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::model::{
 use crate::plan::is_of_form;
 use crate::plan::tests::shop;
 use crate::rules::{self, Standpoint};
+use crate::supervisor::tests::Dice;
 
 // ---- stories
 
@@ -118,18 +119,8 @@ fn difference(before: &str, after: &str) -> String {
 
 // ---- histories
 
-/// A small generator: the same seed, the same history.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-
-    fn one_of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[usize::try_from(self.roll(all.len() as u64)).unwrap()]
-    }
+fn one_of<'a>(dice: &mut Dice, all: &[&'a str]) -> &'a str {
+    all[usize::try_from(dice.roll(all.len() as u64)).unwrap()]
 }
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -137,14 +128,14 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 fn any_app(name: &str, dice: &mut Dice) -> String {
     let version = dice.roll(4);
     let behaviour =
-        dice.one_of(&["", "", "ready=50", "ready=300", "timeout=400", "exit=1@100", "exit=1@100/1", "missing"]);
-    let more = dice.one_of(&["", "rolling", "rolling batch=2", "batch=3", "always", "forward", "stop=700"]);
+        one_of(dice, &["", "", "ready=50", "ready=300", "timeout=400", "exit=1@100", "exit=1@100/1", "missing"]);
+    let more = one_of(dice, &["", "rolling", "rolling batch=2", "batch=3", "always", "forward", "stop=700"]);
     let needs = match name {
-        "b" => dice.one_of(&["", "", "needs=a"]),
-        "c" => dice.one_of(&["", "needs=b", "was=d"]),
+        "b" => one_of(dice, &["", "", "needs=a"]),
+        "c" => one_of(dice, &["", "needs=b", "was=d"]),
         _ => "",
     };
-    let healthy = dice.one_of(&["healthy=0", "healthy=200"]);
+    let healthy = one_of(dice, &["healthy=0", "healthy=200"]);
     format!("{name} v{version} x{} {behaviour} {more} {needs} {healthy}", 1 + dice.roll(3))
 }
 
@@ -159,10 +150,10 @@ fn any_apps(dice: &mut Dice) -> Vec<App> {
 }
 
 /// One thing that people or fate do.
-fn any_act(sim: &mut Sim, dice: &mut Dice) -> String {
-    let name = dice.one_of(&NAMES);
+fn any_act(sim: &mut Sim, dice: &mut Dice, has_faults: bool) -> String {
+    let name = one_of(dice, &NAMES);
     let slot = if dice.roll(3) == 0 { Some(u32::try_from(dice.roll(3)).unwrap()) } else { None };
-    match dice.roll(20) {
+    match dice.roll(if has_faults { 26 } else { 20 }) {
         0..=4 => {
             let apps = any_apps(dice);
             let text =
@@ -205,16 +196,31 @@ fn any_act(sim: &mut Sim, dice: &mut Dice) -> String {
             sim.fill_disk(is_full);
             format!("disk full {is_full}")
         }
-        _ => {
+        17..=19 => {
             let time = dice.roll(900);
             sim.wait(Millis(time));
             format!("wait {time}")
+        }
+        20 | 21 => {
+            let steps = 1 + dice.roll(60);
+            sim.die_in(steps);
+            format!("die in {steps} steps")
+        }
+        25 => {
+            sim.repeat_orders();
+            "repeat orders".to_owned()
+        }
+        who => {
+            let (is_daemon, is_anchor, down) = (who != 23, who != 22, dice.roll(300));
+            sim.kill(is_daemon, is_anchor, Millis(down));
+            format!("kill daemon {is_daemon} anchor {is_anchor} for {down}")
         }
     }
 }
 
 /// With no more faults everything comes to what is declared, or says that it will not.
 fn check_rest(sim: &mut Sim) {
+    sim.die_in(0);
     sim.fill_disk(false);
     for name in NAMES {
         sim.want_rollout(name, false, false);
@@ -296,9 +302,16 @@ fn history(seed: u64) -> u64 {
     let mut said = Said(seed, Vec::new());
     let mut dice = Dice(seed);
     let mut sim = Sim::new();
+    // Every other history on a machine on which nothing is punctual, and everybody may die.
+    let has_faults = seed % 2 == 0;
+    if has_faults {
+        sim.roll_dice(seed);
+    }
     for _ in 0..30 {
-        let act = any_act(&mut sim, &mut dice);
-        said.1.push(act);
+        sim.survive(|sim| {
+            let act = any_act(sim, &mut dice, has_faults);
+            said.1.push(act);
+        });
         said.1.append(&mut sim.told);
     }
     check_rest(&mut sim);

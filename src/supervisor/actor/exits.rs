@@ -13,8 +13,11 @@ impl<H: Host> Actor<H> {
         match outcome {
             Ok(created) => {
                 let policy = &instance.machine.policy;
-                let is_outdated = launch.spec.logs != policy.logs || launch.spec.name != instance.id.app.name;
-                instance.record = launch;
+                let is_renamed = launch.spec.name != instance.id.app.name;
+                let is_outdated = launch.spec.logs != policy.logs || is_renamed;
+                if !is_renamed {
+                    instance.record = launch;
+                }
                 // Before its first instruction: what it prints is younger.
                 instance.started = Some(entry.started.1);
                 instance.process = created.is_open.then_some(created.pid);

@@ -20,6 +20,8 @@ pub(in crate::supervisor) struct Instance {
     pub record: Launch,
     /// The main process, while it lives and the host holds it.
     pub process: Option<u32>,
+    /// When a process that is on its way has failed, if it has not said by then that it is ready.
+    pub ready_until: Option<Moment>,
     /// When it was started.
     pub started: Option<WallTime>,
     /// How the last one ended.
@@ -40,6 +42,7 @@ impl Instance {
             record: launch.clone(),
             next: launch,
             process: None,
+            ready_until: None,
             started: None,
             last_exit: None,
             status: None,
@@ -82,6 +85,9 @@ impl Instance {
         let launch = if is_coming { &self.next } else { &self.record };
         let machine = &self.machine;
         let (standing, next_start) = match machine.standing() {
+            Standing::Down if let (State::Starting { .. }, Some(until)) = (&machine.state, self.ready_until) => {
+                (RowStanding::Unready, until)
+            }
             Standing::Down if machine.stop_deadline().is_some() => (RowStanding::StopAsked, Moment(0)),
             Standing::Down => (RowStanding::None, Moment(0)),
             Standing::Waiting { until } => (RowStanding::Backoff, until),

@@ -3,7 +3,7 @@
 use super::{Actor, Instance, Registry};
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::model::{Environment, Fact, Hook, InstanceId, LeftProcess, ListenAddress, Phase, StopScope, Subject};
-use crate::supervisor::host::{HookJob, Host, RowStanding, SIGKILL, SpawnJob};
+use crate::supervisor::host::{HookJob, Host, SIGKILL, SpawnJob};
 
 impl<H: Host> Actor<H> {
     /// Gives one input to a machine, records the new state in its row, and does what it asks for.
@@ -76,16 +76,14 @@ impl<H: Host> Actor<H> {
     fn spawn(&mut self, row: u32, generation: u32) {
         self.tell_missing_limits(row);
         let now = self.host.now();
-        let Some(instance) = self.registry.get(row) else { return };
-        let mut record = instance.row_record();
-        if let Some(ready) = &instance.next.spec.ready {
-            // Until we have seen it live, nobody else may take it for good either.
-            record.standing = RowStanding::Unready;
-            record.next_start = now.after(ready.timeout);
+        let Some(instance) = self.registry.get_mut(row) else { return };
+        // Until we have seen it live, nobody else may take it for good either.
+        instance.ready_until = instance.next.spec.ready.as_ref().map(|ready| now.after(ready.timeout));
+        if instance.ready_until.is_some() {
+            self.host.remember(row, &instance.row_record());
         }
         let job = SpawnJob {
             row,
-            record,
             id: instance.id.clone(),
             generation,
             launch: instance.next.clone(),
@@ -129,7 +127,6 @@ impl<H: Host> Actor<H> {
         let has_process = matches!(hook, Hook::PostReady | Hook::PreStop | Hook::OnCrash);
         let spawn = SpawnJob {
             row,
-            record: instance.row_record(),
             id: instance.id.clone(),
             generation: instance.machine.generation,
             launch: if has_process { instance.record.clone() } else { instance.next.clone() },

@@ -120,7 +120,7 @@ fn create(
         // we be killed, nothing else knows it.
         world.events.settle(JOURNAL_WAIT);
     }
-    row.begin(job.generation, start, &job.record)
+    row.begin(job.generation, start)
         .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
     // Before the process exists: should both of us die, the announcement is found, and by it the process.
     world.mirror([row.index()]);

@@ -2,12 +2,11 @@
 
 mod pretended;
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::actor::{Actor, Event, Instance, Specs};
-use super::host::Host;
+use super::Changed;
+use super::actor::{Actor, Event, Specs};
 use crate::model::{
     App, Command, Digest, Environment, Fact, InstanceId, Launch, Live, Millis, Moment, Order, Subject, Taken,
 };
@@ -58,12 +57,6 @@ impl Supervised {
             (None, Some(host)) => host,
             (None, None) => unreachable!("a machine is always there"),
         }
-    }
-
-    pub(crate) fn now(&self) -> Moment {
-        self.actor
-            .as_ref()
-            .map_or_else(|| self.alone.as_ref().map_or(Moment(0), |host| host.now), |actor| actor.host.now)
     }
 
     /// Gives orders as one batch.
@@ -131,6 +124,11 @@ impl Supervised {
         }
     }
 
+    /// What has changed since the last time.
+    pub(crate) fn changed(&mut self) -> Changed {
+        self.actor.as_mut().map_or_else(Changed::default, |actor| actor.registry.take_changed())
+    }
+
     /// What is.
     pub(crate) fn live(&mut self) -> Arc<Live> {
         self.actor.as_mut().map_or_else(Arc::default, |actor| actor.registry.live())
@@ -148,19 +146,14 @@ impl Supervised {
         instances.filter_map(|(_, instance)| Some((instance.id.clone(), instance.process?))).collect()
     }
 
+    /// The rows of all instances, if a daemon lives.
+    pub(crate) fn rows(&self) -> Option<BTreeSet<u32>> {
+        Some(self.actor.as_ref()?.registry.iter().map(|(row, _)| row).collect())
+    }
+
     /// What was told since the last time.
     pub(crate) fn take_facts(&mut self) -> Vec<(Subject, Fact)> {
         self.host().facts.take()
-    }
-
-    /// Does something that the daemon may die of; true: it did.
-    pub(crate) fn is_killed_by(&mut self, deed: impl FnOnce(&mut Self)) -> bool {
-        let result = catch_unwind(AssertUnwindSafe(|| deed(self)));
-        match result {
-            Ok(()) => false,
-            Err(payload) if payload.is::<Killed>() => true,
-            Err(payload) => resume_unwind(payload),
-        }
     }
 }
 

@@ -252,9 +252,8 @@ impl Pretended {
             start.failure = early;
             return self.report(row);
         }
-        let (entry, record) = self.entries.get_mut(row as usize)?;
+        let (entry, _) = self.entries.get_mut(row as usize)?;
         assert_eq!(entry.state, RowState::Idle, "a start in row {row}, which is {entry:?}");
-        *record = start.job.record;
         *entry = Entry {
             state: RowState::Spawning,
             generation: start.job.generation,
