@@ -137,6 +137,26 @@ fn deciding_rooms_are_pure() {
 }
 
 #[test]
+fn the_actor_of_the_supervisor_knows_no_machine() {
+    let mut wrong = String::new();
+    for file in rust_files("src/supervisor/actor") {
+        let code = Code::read(&file);
+        let rooms = code.paths("crate").into_iter().filter(|(_, path)| {
+            ["os", "anchor", "logs", "events"].contains(&path.split("::").next().unwrap_or_default())
+        });
+        let runtime = code.lines_with("tokio::").map(|line| (line, "tokio".to_owned()));
+        for (line, path) in rooms.chain(runtime) {
+            let _ = writeln!(
+                wrong,
+                "{}:{line}: `{path}`. Ask the host for it: what decides is run in tests on a pretended one. See docs/decisions/0018-the-supervisor-over-a-host.md.",
+                name_of(&file)
+            );
+        }
+    }
+    assert_clean(&wrong);
+}
+
+#[test]
 fn a_room_touches_the_kernel_only_where_it_may() {
     let mut wrong = String::new();
     let mut used = BTreeSet::new();

@@ -41,16 +41,34 @@ pub struct Events {
 struct Recent {
     next_seq: u64,
     events: VecDeque<Arc<Event>>,
-    /// The newest generation of each instance whose exit was told; of what earlier daemons told, the end only.
-    exits: HashMap<InstanceId, u32>,
-    /// The newest generation of each instance whose start was told.
-    starts: HashMap<InstanceId, u32>,
+    /// Of each instance: the processes whose exit was told; of what earlier daemons told, the end only.
+    exits: HashMap<InstanceId, Told>,
+    /// The same for starts.
+    starts: HashMap<InstanceId, Told>,
     /// Why each instance that was given up was given up.
     given_up: HashMap<InstanceId, Failure>,
     /// Why the newest process of each instance was started.
     causes: HashMap<InstanceId, Cause>,
     /// Before this, `exits` knows nothing.
     exits_begin: WallTime,
+}
+
+/// The numbers of the last processes of one instance of which something was told, the newest first; 0 = none.
+///
+/// A slot that is about to be taken over has two processes, so the end of the older one may come after that of the newer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told([u32; 8]);
+
+impl Told {
+    fn add(&mut self, generation: u32) {
+        self.0.rotate_right(1);
+        self.0[0] = generation;
+    }
+
+    /// What lies too far back to know counts as told.
+    fn has(&self, generation: u32) -> bool {
+        self.0.contains(&generation) || self.0.iter().all(|told| *told > generation)
+    }
 }
 
 /// Which events.
@@ -120,13 +138,19 @@ impl Events {
     /// What lies too far back to know counts as told.
     pub fn was_exit_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= generation)
+        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| told.has(generation))
     }
 
     /// The same for its start.
     pub fn was_start_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| *told >= generation)
+        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| told.has(generation))
+    }
+
+    /// The highest number that a process of this slot has borne, as far as its start was told.
+    pub fn last_number(&self, instance: &InstanceId) -> u32 {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.starts.get(instance).and_then(|told| told.0.iter().max().copied()).unwrap_or(0)
     }
 
     /// Why an instance was given up, if it has not been started since; `None` if that lies too far back to know.
@@ -193,10 +217,10 @@ impl Recent {
     fn note(&mut self, event: &Event) {
         match (&event.about, &event.fact) {
             (Subject::Instance(id), Fact::Exited { generation, .. }) => {
-                self.exits.insert(id.clone(), *generation);
+                self.exits.entry(id.clone()).or_default().add(*generation);
             }
             (Subject::Instance(id), Fact::Started { generation, cause, .. }) => {
-                self.starts.insert(id.clone(), *generation);
+                self.starts.entry(id.clone()).or_default().add(*generation);
                 self.causes.insert(id.clone(), cause.clone());
                 self.given_up.remove(id);
             }

@@ -112,3 +112,12 @@ fn a_journal_that_cannot_be_written_stops_nobody_and_admits_its_gap_later() {
     assert!(text.starts_with("{\"seq\":1,") && text.contains("2 events could not be written"), "{text}");
     assert_eq!(text.lines().count(), 2);
 }
+
+#[test]
+fn the_end_of_an_older_process_is_no_old_news_because_a_newer_one_has_ended() {
+    let mut told = Told::default();
+    told.add(3);
+    assert!(told.has(3) && !told.has(2) && !told.has(4));
+    (4..=11).for_each(|generation| told.add(generation));
+    assert!(told.has(2) && told.has(4) && !told.has(12), "what lies too far back to know counts as told");
+}

@@ -343,6 +343,10 @@ impl Recovery for RealHost {
         self.world.events.was_start_told(id, generation, at)
     }
 
+    fn last_number(&self, id: &InstanceId) -> u32 {
+        self.world.events.last_number(id)
+    }
+
     fn why_given_up(&self, id: &InstanceId) -> Option<Failure> {
         self.world.events.why_given_up(id)
     }

@@ -215,6 +215,28 @@ impl Sim {
         assert!(alone.is_none(), "{}\na process that nobody knows: {alone:?}", self.told.join("\n"));
     }
 
+    /// No start and no end of a process is lost, and none is told twice. To be looked at when nothing is on its way.
+    pub(super) fn check_facts(&mut self) {
+        let told = self.told.join("\n");
+        let facts = self.machine.host().facts.take();
+        let processes = &self.machine.host().processes;
+        let executed: Vec<(&u32, &Process)> =
+            processes.iter().filter(|(_, process)| process.failure.is_none()).collect();
+        let numbers = |is_counted: &dyn Fn(&Fact) -> Option<u32>| {
+            let mut numbers: Vec<u32> = facts.iter().filter_map(|(_, fact)| is_counted(fact)).collect();
+            numbers.sort_unstable();
+            numbers
+        };
+        let starts = numbers(&|fact| if let Fact::Started { pid, .. } = fact { Some(*pid) } else { None });
+        let expected: Vec<u32> = executed.iter().map(|(pid, _)| **pid).collect();
+        assert_eq!(starts, expected, "{told}\n{facts:#?}\n{processes:#?}\nstarts that were told, and those that were");
+        let exits = numbers(&|fact| if let Fact::Exited { generation, .. } = fact { Some(*generation) } else { None });
+        let ended = executed.iter().filter(|(_, process)| process.exit.is_some());
+        let mut expected: Vec<u32> = ended.map(|(_, process)| process.generation).collect();
+        expected.sort_unstable();
+        assert_eq!(exits, expected, "{told}\n{facts:#?}\n{processes:#?}\nexits that were told, and those that were");
+    }
+
     /// The process of an instance ends by itself.
     pub(super) fn crash(&mut self, id: &InstanceId, code: i32) {
         if let Some((_, pid)) = self.machine.running().into_iter().find(|(running, _)| running == id) {

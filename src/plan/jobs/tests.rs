@@ -315,6 +315,7 @@ fn history(seed: u64) -> u64 {
         said.1.append(&mut sim.told);
     }
     check_rest(&mut sim);
+    sim.check_facts();
     sim.steps
 }
 

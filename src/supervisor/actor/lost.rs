@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Actor, Instance};
 use crate::model::{App, Fact, InstanceId, Subject};
-use crate::supervisor::host::{Recovery, RowState};
+use crate::supervisor::host::{Record, Recovery, RowState};
 
 /// What happens to a process whose spec was lost.
 const LEFT_ALONE: &str = "it is left running until an apply declares its app or `pm delete` ends it";
@@ -39,8 +39,11 @@ fn forget_row<H: Recovery>(actor: &mut Actor<H>, row: u32) {
         let record = actor.host.record(row);
         actor.host.conclude(row, &record);
     }
-    let message = format!("row {row} of the process table was of a lost spec and without a process");
-    actor.host.tell(Subject::Daemon, Fact::Trouble { message });
+    // One that was only just claimed is of no spec.
+    if actor.host.record(row) != Record::default() {
+        let message = format!("row {row} of the process table was of a lost spec and without a process");
+        actor.host.tell(Subject::Daemon, Fact::Trouble { message });
+    }
     if actor.host.free(row).is_ok() {
         actor.unmirrored.insert(row);
     }

@@ -40,6 +40,8 @@ pub(super) struct Actor<H> {
     unfreed: BTreeMap<u32, InstanceId>,
     /// What was said about limits that cannot be had.
     told_limits: BTreeMap<AppId, String>,
+    /// The newest order that was given to anybody: an older one makes no instance.
+    newest_order: u64,
 }
 
 /// One thing that can happen.
@@ -78,6 +80,7 @@ impl<H: Host> Actor<H> {
             unmirrored: BTreeSet::new(),
             unfreed: BTreeMap::new(),
             told_limits: BTreeMap::new(),
+            newest_order: 0,
         }
     }
 

@@ -11,8 +11,12 @@ use crate::supervisor::host::Host;
 impl<H: Host> Actor<H> {
     pub(super) fn order(&mut self, order: Order) {
         let Order { instance, number, command } = order;
+        let is_late = number <= self.newest_order;
+        self.newest_order = self.newest_order.max(number);
         let row = match (self.registry.row_of(&instance), &command) {
             (Some(row), _) => row,
+            // What it made is deleted by now.
+            (None, _) if is_late => return,
             (None, Command::Start(launch) | Command::Restart(launch)) => {
                 let Some(row) = self.enter(&instance, launch) else {
                     let failure = no_row(&instance);

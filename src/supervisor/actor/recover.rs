@@ -46,7 +46,7 @@ impl<H: Recovery> Actor<H> {
                     self.host.end_double(row, &instance.id);
                     self.unmirrored.insert(row);
                 }
-                Some(instance) => self.take_over(row, instance, &mut recovered),
+                Some(instance) => self.take_over(row, instance, specs, &mut recovered),
                 None => lost_rows.push(row),
             }
         }
@@ -55,7 +55,7 @@ impl<H: Recovery> Actor<H> {
         for row in lost_rows {
             if let Some(instance) = lost::lost_instance(self, row) {
                 lost.push(instance.id.clone());
-                self.take_over(row, instance, &mut recovered);
+                self.take_over(row, instance, specs, &mut recovered);
             }
         }
         recovered.warnings.extend(lost::warning(&lost));
@@ -75,12 +75,13 @@ impl<H: Recovery> Actor<H> {
         }
     }
 
-    fn take_over(&mut self, row: u32, mut instance: Instance, recovered: &mut Recovered) {
+    fn take_over(&mut self, row: u32, mut instance: Instance, specs: &dyn Specs, recovered: &mut Recovered) {
         recovered.instances += 1;
         let generation = instance.machine.generation;
         let entry = self.host.entry(row);
         instance.last_exit = entry.exit.map(|(exit, _)| exit);
-        tell_missed(&self.host, row, &instance, &entry);
+        instance.machine.last_number = self.host.last_number(&instance.id.clone().settled());
+        tell_missed(&self.host, row, &instance, &entry, specs);
         let found = look_at(&mut self.host, row, &mut instance, &entry);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
@@ -135,11 +136,11 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
 
 /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
 /// before this one, then the start of this one.
-fn tell_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry) {
+fn tell_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry, specs: &dyn Specs) {
     if host.died_before_exec(row, &instance.next).is_some() {
         return;
     }
-    tell_missed_exit(host, instance, entry);
+    tell_missed_exit(host, row, instance, entry, specs);
     if entry.state != RowState::Idle || entry.exit.is_some() {
         let pid = entry.pid.unwrap_or(0);
         tell_missed_start(host, instance, entry, instance.machine.generation, pid, entry.started.1);
@@ -162,7 +163,7 @@ fn tell_missed_start<H: Recovery>(
 }
 
 /// The last daemon acted on an exit and died before the journal had it.
-fn tell_missed_exit<H: Recovery>(host: &H, instance: &Instance, entry: &Entry) {
+fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry, specs: &dyn Specs) {
     let Some((exit, at)) = entry.exit else { return };
     let generation = match entry.state {
         RowState::Idle => instance.machine.generation,
@@ -171,7 +172,12 @@ fn tell_missed_exit<H: Recovery>(host: &H, instance: &Instance, entry: &Entry) {
     };
     let id = instance.id.clone().settled();
     let at_wall = WallTime(host.wall().0.saturating_sub(host.now().since(at).0));
-    if generation > 0 && !host.was_exit_told(&id, generation, at_wall) {
+    // Both processes of a slot that is being taken over are counted in one row of numbers.
+    let is_other = |other: u32| {
+        let other = known_instance(host, other, specs).filter(|_| other != row);
+        other.is_some_and(|other| other.machine.generation == generation && other.id.settled() == id)
+    };
+    if generation > 0 && !host.was_exit_told(&id, generation, at_wall) && !host.rows().into_iter().any(is_other) {
         // The start of a process that was followed by another one is no longer in the row.
         let is_last = entry.state == RowState::Idle;
         let pid = entry.pid.filter(|_| is_last).unwrap_or(0);

@@ -1,5 +1,6 @@
 //! The actor on a pretended machine: for its own tests, and for the histories of `plan`.
 
+mod actor;
 mod pretended;
 
 use std::collections::{BTreeMap, BTreeSet};

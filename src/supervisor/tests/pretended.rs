@@ -90,7 +90,7 @@ pub(crate) struct Process {
     /// Its parent is not the present anchor.
     is_orphan: bool,
     /// Why it never executed its program.
-    failure: Option<Failure>,
+    pub failure: Option<Failure>,
     said: VecDeque<ChannelLine>,
 }
 
@@ -106,8 +106,8 @@ struct Start {
 /// What the journal knows, as `events` does.
 #[derive(Debug, Default)]
 struct Journal {
-    starts: BTreeMap<InstanceId, u32>,
-    exits: BTreeMap<InstanceId, u32>,
+    starts: BTreeMap<InstanceId, BTreeSet<u32>>,
+    exits: BTreeMap<InstanceId, BTreeSet<u32>>,
     given_up: BTreeMap<InstanceId, Failure>,
 }
 
@@ -714,11 +714,15 @@ impl Recovery for Pretended {
     }
 
     fn was_exit_told(&self, id: &InstanceId, generation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().exits.get(id).is_some_and(|told| *told >= generation)
+        self.journal.borrow().exits.get(id).is_some_and(|told| told.contains(&generation))
     }
 
     fn was_start_told(&self, id: &InstanceId, generation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().starts.get(id).is_some_and(|told| *told >= generation)
+        self.journal.borrow().starts.get(id).is_some_and(|told| told.contains(&generation))
+    }
+
+    fn last_number(&self, id: &InstanceId) -> u32 {
+        self.journal.borrow().starts.get(id).and_then(|told| told.last().copied()).unwrap_or(0)
     }
 
     fn why_given_up(&self, id: &InstanceId) -> Option<Failure> {
@@ -733,9 +737,9 @@ impl Recovery for Pretended {
 impl Journal {
     fn note(&mut self, id: &InstanceId, fact: &Fact) {
         match fact {
-            Fact::Exited { generation, .. } => drop(self.exits.insert(id.clone(), *generation)),
+            Fact::Exited { generation, .. } => drop(self.exits.entry(id.clone()).or_default().insert(*generation)),
             Fact::Started { generation, .. } => {
-                self.starts.insert(id.clone(), *generation);
+                self.starts.entry(id.clone()).or_default().insert(*generation);
                 self.given_up.remove(id);
             }
             Fact::GaveUp { failure } => drop(self.given_up.insert(id.clone(), failure.clone())),

@@ -1,0 +1,330 @@
+//! The actor alone: orders, exits and deaths of the daemon, step by step.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use super::{Behaviour, Killed, Supervised};
+use crate::lifecycle::samples;
+use crate::model::{
+    App, AppName, Cause, Command, Digest, Fact, Failure, Hooks, InstanceId, Launch, Millis, Moment, Order, Phase,
+    Probe, Ready, RestartWhen, SpawnError, SpawnStage,
+};
+
+/// What processes do is in the name of their app: `missing`, `short`, `ready`; all others live on.
+fn fate(spec: &App, _slot: u32, _now: Moment) -> Behaviour {
+    let is = |name: &str| spec.name.as_str() == name;
+    let (stage, subject, message) = (SpawnStage::Exec, "web".to_owned(), "No such file or directory".to_owned());
+    let error = SpawnError { stage, subject, errno: 2, message, is_passing: false };
+    Behaviour {
+        failure: is("missing").then_some(Failure::Spawn { error }),
+        ready: is("ready").then_some(Millis(50)),
+        exit: is("short").then_some((3, Millis(0))),
+        stop: Millis(5),
+        hook: Some(Millis(30)),
+    }
+}
+
+fn app(name: &str) -> App {
+    let mut app = App { name: name.parse::<AppName>().unwrap(), ..samples::app() };
+    app.restart.restart = RestartWhen::Never;
+    if name == "ready" {
+        app.ready = Some(Ready { probe: Probe::Message(true), timeout: Millis(200), interval: Ready::INTERVAL });
+    }
+    app
+}
+
+fn launch_of(app: App) -> Launch {
+    let digest = Digest::of(app.name.as_str().as_bytes());
+    let base = Arc::default();
+    Launch { spec: Arc::new(app), digest, base, base_digest: Digest::default(), epoch: 0, cause: Cause::Boot }
+}
+
+fn launch(name: &str) -> Launch {
+    launch_of(app(name))
+}
+
+fn id(name: &str) -> InstanceId {
+    app(name).id().instance(0)
+}
+
+/// A supervisor with the number of the last order.
+struct Scene {
+    machine: Supervised,
+    number: u64,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { machine: Supervised::new(fate), number: 0 }
+    }
+
+    fn order(&mut self, name: &str, command: Command) -> Order {
+        self.number += 1;
+        let order = Order { instance: id(name), number: self.number, command };
+        self.machine.order(vec![order.clone()]);
+        order
+    }
+
+    fn wait(&mut self, time: u64) {
+        let until = self.machine.host().now.after(Millis(time));
+        while let Some(next) = self.machine.next().filter(|at| *at <= until) {
+            self.machine.step(next);
+        }
+        self.machine.host().now = until;
+    }
+
+    /// `web running`, one for each instance.
+    fn state(&mut self) -> String {
+        let live = self.machine.live();
+        let line = |(id, live): (&InstanceId, &crate::model::LiveInstance)| {
+            format!("{}{} {}", id.app.name, if id.is_successor { "+" } else { "" }, live.phase.word())
+        };
+        live.instances.iter().map(line).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What was told since the last time, each in a word.
+    fn facts(&mut self) -> Vec<&'static str> {
+        let word = |fact: &Fact| match fact {
+            Fact::Started { .. } => "started",
+            Fact::Exited { .. } => "exited",
+            Fact::Stopped { .. } => "stopped",
+            Fact::StartFailed { .. } => "failed",
+            Fact::GaveUp { .. } => "gave up",
+            Fact::Deleted => "deleted",
+            _ => "",
+        };
+        let facts = self.machine.take_facts();
+        facts.iter().map(|(_, fact)| word(fact)).filter(|word| !word.is_empty()).collect()
+    }
+
+    /// Lets the daemon die before its `at`-th step of what follows, and the next one take over. False: it did not come to
+    /// that.
+    fn dies_at(&mut self, at: u64, deed: impl FnOnce(&mut Self)) -> bool {
+        self.machine.host().kill_in.set(at);
+        let result = catch_unwind(AssertUnwindSafe(|| deed(self)));
+        self.machine.host().kill_in.set(0);
+        match result {
+            Ok(()) => false,
+            Err(payload) if payload.is::<Killed>() => {
+                self.machine.boot();
+                self.number = 0;
+                true
+            }
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+}
+
+#[test]
+fn orders_end_in_states_and_facts() {
+    let hooks = Hooks { pre_start: Some("true".into()), ..Hooks::default() };
+    let with_hook = launch_of(App { hooks, ..app("hooked") });
+    let cases: Vec<(&str, Vec<Command>, &str, Vec<&str>)> = vec![
+        ("web", vec![Command::Start(launch("web"))], "web running", vec!["started"]),
+        ("web", vec![Command::Stop(Cause::Boot)], "", vec![]),
+        ("web", vec![Command::TakeOver], "", vec![]),
+        (
+            "web",
+            vec![Command::Start(launch("web")), Command::Stop(Cause::Boot)],
+            "web stopped",
+            vec!["started", "exited", "stopped"],
+        ),
+        (
+            "web",
+            vec![Command::Start(launch("web")), Command::Delete(Cause::Boot)],
+            "",
+            vec!["started", "exited", "deleted"],
+        ),
+        (
+            "web",
+            vec![Command::Start(launch("web")), Command::Stop(Cause::Boot), Command::Start(launch("web"))],
+            "web running",
+            vec!["started"],
+        ),
+        ("short", vec![Command::Start(launch("short"))], "short errored", vec!["started", "exited", "gave up"]),
+        ("missing", vec![Command::Start(launch("missing"))], "missing errored", vec!["failed", "gave up"]),
+        ("ready", vec![Command::Start(launch("ready"))], "ready running", vec!["started"]),
+        ("hooked", vec![Command::Start(with_hook.clone()), Command::Delete(Cause::Boot)], "", vec!["deleted"]),
+        (
+            "hooked",
+            vec![Command::Start(with_hook.clone()), Command::Stop(Cause::Boot), Command::Start(with_hook)],
+            "hooked running",
+            vec!["stopped", "started"],
+        ),
+    ];
+    for (name, commands, state, facts) in cases {
+        let mut scene = Scene::new();
+        for command in commands.clone() {
+            scene.order(name, command);
+        }
+        scene.wait(1000);
+        assert_eq!((scene.state().as_str(), scene.facts()), (state, facts), "{name}: {commands:?}");
+    }
+}
+
+#[test]
+fn a_late_or_repeated_order_changes_nothing() {
+    let mut scene = Scene::new();
+    let start = scene.order("web", Command::Start(launch("web")));
+    scene.wait(10);
+    let stop = scene.order("web", Command::Stop(Cause::Boot));
+    scene.wait(100);
+    scene.machine.order(vec![start.clone(), stop.clone()]);
+    scene.wait(100);
+    assert_eq!(scene.state(), "web stopped");
+    scene.order("web", Command::Delete(Cause::Boot));
+    scene.wait(100);
+    scene.machine.order(vec![start, stop]);
+    scene.wait(100);
+    assert_eq!(scene.state(), "", "what was deleted is not made again");
+}
+
+#[test]
+fn a_process_that_is_not_ready_in_time_has_failed_under_whichever_daemon() {
+    for at in 0.. {
+        let mut scene = Scene::new();
+        let mut slow = app("slow");
+        slow.ready = Some(Ready { probe: Probe::Message(true), timeout: Millis(200), interval: Ready::INTERVAL });
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("slow", Command::Start(launch_of(slow.clone())));
+            scene.wait(50);
+        });
+        let state = scene.machine.live().instances.get(&id("slow")).map(|live| live.phase.clone());
+        if let Some(Phase::Running { readiness, .. }) = state {
+            assert!(!readiness.is_up(), "step {at}: nobody has said that it is ready");
+        }
+        if at > 0 && !is_killed {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_start_survives_the_death_of_the_daemon_at_every_step() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("web", Command::Start(launch("web")));
+            scene.wait(20);
+        });
+        // As the reconciler does it at every boot: what is missing is ordered.
+        scene.order("web", Command::Start(launch("web")));
+        scene.wait(1000);
+        assert_eq!((scene.state().as_str(), scene.facts()), ("web running", vec!["started"]), "step {at}");
+        if !is_killed {
+            assert!(at > 5, "a start has more steps than that");
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_stop_survives_the_death_of_the_daemon_at_every_step() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        scene.order("web", Command::Start(launch("web")));
+        scene.wait(20);
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("web", Command::Stop(Cause::Boot));
+            scene.wait(20);
+        });
+        scene.order("web", Command::Stop(Cause::Boot));
+        // Whether it was asked already is not known then; it is not asked twice, and has the time that it was given.
+        scene.wait(60_000);
+        let facts: Vec<_> = scene.facts().into_iter().filter(|fact| *fact != "stopped").collect();
+        assert_eq!((scene.state().as_str(), facts), ("web stopped", vec!["started", "exited"]), "step {at}");
+        if !is_killed {
+            return;
+        }
+    }
+}
+
+/// Found by a history: what the start had written down for the next daemon was from before the new name.
+#[test]
+fn a_new_name_that_comes_during_a_start_is_kept_at_every_step() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("old", Command::Start(launch("old")));
+            scene.order("new", Command::Rename(id("old"), launch("new")));
+            scene.order("old", Command::Start(launch("old")));
+            scene.wait(20);
+        });
+        scene.machine.boot();
+        scene.number = 0;
+        for name in ["old", "new"] {
+            scene.order(name, Command::Start(launch(name)));
+        }
+        scene.wait(1000);
+        assert_eq!(scene.state(), "new running, old running", "step {at}");
+        if !is_killed {
+            return;
+        }
+    }
+}
+
+/// Found by a history: the next daemon counted from the number of the row, and took the process for one that was told.
+#[test]
+fn numbers_of_a_slot_are_not_borne_twice_under_the_next_daemon() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(launch("web")));
+    scene.wait(10);
+    let successor = id("web").successor();
+    let order = |scene: &mut Scene, instance: InstanceId, command| {
+        scene.number += 1;
+        scene.machine.order(vec![Order { instance, number: scene.number, command }]);
+        scene.wait(20);
+    };
+    order(&mut scene, successor.clone(), Command::Start(launch("web")));
+    order(&mut scene, id("web"), Command::Restart(launch("web")));
+    order(&mut scene, id("web"), Command::Delete(Cause::Boot));
+    order(&mut scene, successor, Command::TakeOver);
+    assert_eq!(scene.state(), "web running");
+    scene.machine.boot();
+    scene.number = 0;
+    scene.order("web", Command::Restart(launch("web")));
+    scene.wait(100);
+    assert_eq!(scene.machine.live().instances[&id("web")].generation, 4);
+}
+
+#[test]
+fn an_exit_that_nobody_was_woken_for_is_found_by_a_look() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(launch("web")));
+    scene.wait(10);
+    // With dice, some notices are lost.
+    scene.machine.host().dice = Some(super::Dice(7));
+    for _ in 0..60 {
+        let pid = scene.machine.running()[0].1;
+        scene.machine.host().crash(pid, 1);
+        scene.wait(5000);
+        assert_eq!(scene.state(), "web errored");
+        scene.order("web", Command::Start(launch("web")));
+        scene.wait(100);
+        assert_eq!(scene.state(), "web running");
+    }
+}
+
+#[test]
+fn the_death_of_an_anchor_ends_nothing_and_its_children_are_known() {
+    for exit in [false, true] {
+        let mut scene = Scene::new();
+        scene.order("web", Command::Start(launch("web")));
+        scene.wait(10);
+        let pid = scene.machine.running()[0].1;
+        scene.machine.host().kill_anchor();
+        scene.wait(30);
+        assert_eq!(scene.state(), "web running");
+        scene.machine.kill(false);
+        if exit {
+            scene.machine.host().crash(pid, 1);
+            scene.machine.step(Moment(5000));
+        }
+        scene.machine.boot();
+        scene.wait(100);
+        let state = if exit { "web errored" } else { "web running" };
+        assert_eq!(scene.state(), state);
+        let facts = if exit { vec!["started", "exited", "gave up"] } else { vec!["started"] };
+        assert_eq!(scene.facts(), facts, "exit {exit}");
+    }
+}
