@@ -177,9 +177,12 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
         let other = known_instance(host, other, specs).filter(|_| other != row);
         other.is_some_and(|other| other.machine.generation == generation && other.id.settled() == id)
     };
-    if generation > 0 && !host.was_exit_told(&id, generation, at_wall) && !host.rows().into_iter().any(is_other) {
+    let is_last = entry.state == RowState::Idle;
+    // A start that failed bore a number, too, and perhaps left the exit of a child that could not execute its program.
+    let never_ran = !is_last && !host.was_start_told(&id, generation, at_wall) && host.has_failed_since(&id, at_wall);
+    let is_told = || host.was_exit_told(&id, generation, at_wall);
+    if generation > 0 && !never_ran && !is_told() && !host.rows().into_iter().any(is_other) {
         // The start of a process that was followed by another one is no longer in the row.
-        let is_last = entry.state == RowState::Idle;
         let pid = entry.pid.filter(|_| is_last).unwrap_or(0);
         tell_missed_start(host, instance, entry, generation, pid, at_wall);
         let uptime = if is_last { at.since(entry.started.0) } else { Millis(0) };
