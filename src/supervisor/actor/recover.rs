@@ -10,6 +10,9 @@ use crate::model::{
 };
 use crate::supervisor::host::{Entry, Record, Recovery, RowStanding, RowState, TakenOver, Watch};
 
+/// What a child ends with that cannot execute its program.
+const NOT_EXECUTED: Exit = Exit::Code(127);
+
 /// What recovery found, for the event that says so.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
@@ -141,7 +144,7 @@ fn tell_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Ent
         return;
     }
     tell_missed_exit(host, row, instance, entry, specs);
-    if entry.state != RowState::Idle || entry.exit.is_some() {
+    if entry.state != RowState::Idle || entry.exit.is_some() && entry.pid.is_some() {
         let pid = entry.pid.unwrap_or(0);
         tell_missed_start(host, instance, entry, instance.machine.generation, pid, entry.started.1);
     }
@@ -177,9 +180,11 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
         let other = known_instance(host, other, specs).filter(|_| other != row);
         other.is_some_and(|other| other.machine.generation == generation && other.id.settled() == id)
     };
-    let is_last = entry.state == RowState::Idle;
+    // A start that was announced and never came to be has taken the pid of the one before with it.
+    let is_last = entry.state == RowState::Idle && entry.pid.is_some();
     // A start that failed bore a number, too, and perhaps left the exit of a child that could not execute its program.
-    let never_ran = !is_last && !host.was_start_told(&id, generation, at_wall) && host.has_failed_since(&id, at_wall);
+    let may_be_none = || exit == NOT_EXECUTED || host.has_failed_since(&id, at_wall);
+    let never_ran = !is_last && !host.was_start_told(&id, generation, at_wall) && may_be_none();
     let is_told = || host.was_exit_told(&id, generation, at_wall);
     if generation > 0 && !never_ran && !is_told() && !host.rows().into_iter().any(is_other) {
         // The start of a process that was followed by another one is no longer in the row.
