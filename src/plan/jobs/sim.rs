@@ -35,6 +35,8 @@ pub(super) struct Sim {
     live: Live,
     machine: Supervised,
     pass_at: Option<Moment>,
+    /// When what has changed is seen, if it was not seen at once.
+    look_at: Option<Moment>,
     /// When what is stored is next compared with what lives, whatever happens until then.
     wake_at: Moment,
     woken: Option<Plan>,
@@ -56,6 +58,7 @@ impl Sim {
             live: Live::default(),
             machine: Supervised::new(fate),
             pass_at: None,
+            look_at: None,
             wake_at: Moment(1000).after(SLOW_TIMER),
             woken: None,
             last_order: 0,
@@ -127,11 +130,11 @@ impl Sim {
         let before = std::mem::take(&mut self.live);
         self.machine.boot();
         let after = self.machine.live();
-        for id in before.instances.keys().filter(|id| id.is_successor).cloned() {
+        for id in before.instances.keys().filter(|id| id.is_successor) {
             let settled = id.clone().settled();
             let was_alone = !before.instances.contains_key(&settled);
-            if was_alone && !after.instances.contains_key(&id) && after.instances.contains_key(&settled) {
-                self.told.push(format!("  {} takes over", short(&id)));
+            if was_alone && !after.instances.contains_key(id) && after.instances.contains_key(&settled) {
+                self.told.push(format!("  {} takes over", short(id)));
             }
         }
         self.wake(false);
@@ -177,9 +180,9 @@ impl Sim {
             self.machine.host().kill_anchor();
         }
         if is_daemon {
-            self.pass_time_alone(down)
+            self.pass_time_alone(down);
         } else {
-            self.wait(down)
+            self.wait(down);
         }
         self.machine.kill(false);
         self.boot();
@@ -264,7 +267,9 @@ impl Sim {
     pub(super) fn step(&mut self, until: Moment) -> bool {
         let machine = self.machine.next();
         let wake = Some(self.wake_at);
-        let Some(next) = [machine, self.pass_at, wake].into_iter().flatten().min().filter(|at| *at <= until) else {
+        let Some(next) =
+            [machine, self.pass_at, self.look_at, wake].into_iter().flatten().min().filter(|at| *at <= until)
+        else {
             return false;
         };
         self.now = self.now.max(next);
@@ -478,7 +483,14 @@ impl Sim {
         self.told.push(format!("  {line}"));
     }
 
+    /// Takes in what has changed. With dice it may come later: what was ordered is not seen at once.
     fn look(&mut self) {
+        if self.roll(5) == 1 {
+            let late = self.now.after(Millis(1 + self.roll(5)));
+            self.look_at = Some(late);
+            return;
+        }
+        self.look_at = None;
         let changed = self.machine.changed();
         for (id, live) in changed.instances {
             match live {
@@ -496,7 +508,13 @@ fn fate(spec: &App, slot: u32, now: Moment) -> Behaviour {
     let failure = if is_busy { Some(busy()) } else { is_missing.then(not_found) };
     let exit = exit_of(spec, slot).map(|(code, time)| (code, Millis(time)));
     let stop = Millis(number(spec, "stop").unwrap_or(5));
-    Behaviour { failure, ready: number(spec, "ready").map(Millis), exit, stop, hook: number(spec, "hook").map(Millis) }
+    Behaviour {
+        failure,
+        ready: number(spec, "ready").map(Millis),
+        exit,
+        stop,
+        hook: number(spec, "hook").filter(|time| *time < 150).map(Millis),
+    }
 }
 
 /// The processes whose start was told, and the numbers of those whose end was. A daemon that dies when it has told of a
@@ -548,6 +566,12 @@ pub(super) fn app_of(text: &str) -> App {
             Some(("needs", other)) => drop(app.depends_on.insert(other.parse().unwrap(), Condition::Ready)),
             Some(("after", other)) => drop(app.depends_on.insert(other.parse().unwrap(), Condition::Completed)),
             Some(("was", old)) => app.moved_from = vec![AppId::new(shop(), old.parse().unwrap())],
+            Some(("hook", _)) => {
+                app.hooks.pre_start = Some("true".to_owned());
+                app.hooks.pre_stop = Some("true".to_owned());
+                app.hooks.timeout = Some(Millis(150));
+                sim.push(word);
+            }
             Some(("ready", _)) => {
                 app.ready.get_or_insert_with(ready);
                 sim.push(word);

@@ -129,7 +129,10 @@ fn any_app(name: &str, dice: &mut Dice) -> String {
     let version = dice.roll(4);
     let behaviour =
         one_of(dice, &["", "", "ready=50", "ready=300", "timeout=400", "exit=1@100", "exit=1@100/1", "missing"]);
-    let more = one_of(dice, &["", "rolling", "rolling batch=2", "batch=3", "always", "forward", "stop=700"]);
+    let more = one_of(
+        dice,
+        &["", "rolling", "rolling batch=2", "batch=3", "always", "forward", "stop=700", "hook=20", "hook=900"],
+    );
     let needs = match name {
         "b" => one_of(dice, &["", "", "needs=a"]),
         "c" => one_of(dice, &["", "needs=b", "was=d"]),
@@ -303,7 +306,7 @@ fn history(seed: u64) -> u64 {
     let mut dice = Dice(seed);
     let mut sim = Sim::new();
     // Every other history on a machine on which nothing is punctual, and everybody may die.
-    let has_faults = seed % 2 == 0;
+    let has_faults = seed.is_multiple_of(2);
     if has_faults {
         sim.roll_dice(seed);
     }

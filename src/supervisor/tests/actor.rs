@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{Behaviour, Killed, Supervised};
 use crate::lifecycle::samples;
 use crate::model::{
-    App, AppName, Cause, Command, Digest, Fact, Failure, Hooks, InstanceId, Launch, Millis, Moment, Order, Phase,
-    Probe, Ready, RestartWhen, SpawnError, SpawnStage,
+    App, AppName, Cause, Command, Digest, Fact, Failure, Hooks, InstanceId, Launch, LiveInstance, Millis, Moment,
+    Order, Phase, Probe, Ready, RestartWhen, SpawnError, SpawnStage,
 };
 
 /// What processes do is in the name of their app: `missing`, `short`, `ready`; all others live on.
@@ -75,11 +75,11 @@ impl Scene {
 
     /// `web running`, one for each instance.
     fn state(&mut self) -> String {
-        let live = self.machine.live();
-        let line = |(id, live): (&InstanceId, &crate::model::LiveInstance)| {
+        let now = self.machine.live();
+        let shown = |(id, live): (&InstanceId, &LiveInstance)| {
             format!("{}{} {}", id.app.name, if id.is_successor { "+" } else { "" }, live.phase.word())
         };
-        live.instances.iter().map(line).collect::<Vec<_>>().join(", ")
+        now.instances.iter().map(shown).collect::<Vec<_>>().join(", ")
     }
 
     /// What was told since the last time, each in a word.

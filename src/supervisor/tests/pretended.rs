@@ -83,7 +83,6 @@ impl Due {
 pub(crate) struct Process {
     pub row: u32,
     pub generation: u32,
-    pub id: InstanceId,
     stop: Millis,
     pub exit: Option<Exit>,
     is_reaped: bool,
@@ -129,7 +128,8 @@ pub(crate) struct Pretended {
     journal: RefCell<Journal>,
     pub has_anchor: bool,
     starts: BTreeMap<u32, Start>,
-    hooks: BTreeMap<u64, (HookJob, bool)>,
+    /// With how they end, and whether anybody waits for that.
+    hooks: BTreeMap<u64, (HookJob, Result<(), String>, bool)>,
     watched: BTreeSet<u32>,
     due: BTreeSet<(Moment, u64, Due)>,
     last_due: u64,
@@ -274,12 +274,11 @@ impl Pretended {
         let is_orphan = !self.has_anchor;
         let start = self.starts.get_mut(&row)?;
         start.pid = Some(pid);
-        let (id, generation) = (start.job.id.clone(), start.job.generation);
+        let generation = start.job.generation;
         let Behaviour { failure, ready, exit, stop, .. } = start.behaviour.clone();
         let mut process = Process {
             row,
             generation,
-            id,
             stop,
             exit: None,
             is_reaped: false,
@@ -400,13 +399,17 @@ impl Pretended {
             entry.state = RowState::Exited;
             entry.exit = process.exit.map(|exit| (exit, self.now));
         }
-        self.dice.is_some().then_some(Event::Harvested)
+        if self.dice.is_some() {
+            let delay = self.some(4);
+            self.later(delay, Due::Harvested);
+        }
+        None
     }
 
     fn end_of_hook(&mut self, number: u64) -> Option<Event> {
-        let (job, is_wanted) = self.hooks.remove(&number)?;
+        let (job, result, is_wanted) = self.hooks.remove(&number)?;
         let HookJob { spawn: SpawnJob { row, generation, .. }, hook, .. } = job;
-        Some(Event::HookEnded(HookEnd { row, generation, hook, result: Ok(()), is_wanted }))
+        Some(Event::HookEnded(HookEnd { row, generation, hook, result, is_wanted }))
     }
 
     /// The daemon does something: perhaps it dies of it.
@@ -585,16 +588,17 @@ impl Host for Pretended {
         let limit = job.limit;
         self.last_due += 1;
         let number = self.last_due;
-        self.hooks.insert(number, (job, true));
+        let result = behaviour.hook.map(drop).ok_or_else(|| "took too long and was killed".to_owned());
+        self.hooks.insert(number, (job, result, true));
         self.later(behaviour.hook.unwrap_or(limit), Due::HookEnds(number));
     }
 
     fn end_hook(&mut self, row: u32, hook: Hook) {
         self.act();
         let is_it = |job: &HookJob| job.spawn.row == row && job.hook == hook;
-        let numbers: Vec<u64> = self.hooks.iter().filter(|(_, (job, _))| is_it(job)).map(|(at, _)| *at).collect();
+        let numbers: Vec<u64> = self.hooks.iter().filter(|(_, (job, ..))| is_it(job)).map(|(at, _)| *at).collect();
         for number in numbers {
-            if let Some((_, is_wanted)) = self.hooks.get_mut(&number) {
+            if let Some((.., is_wanted)) = self.hooks.get_mut(&number) {
                 *is_wanted = false;
             }
             let delay = self.some(5);
@@ -603,7 +607,7 @@ impl Host for Pretended {
     }
 
     fn is_hook_busy(&self, row: u32) -> bool {
-        self.hooks.values().any(|(job, _)| job.spawn.row == row)
+        self.hooks.values().any(|(job, ..)| job.spawn.row == row)
     }
 
     fn hear(&mut self, row: u32, channel: Channel, _id: &InstanceId) -> Option<Words> {
