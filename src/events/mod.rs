@@ -45,8 +45,6 @@ struct Recent {
     exits: HashMap<InstanceId, Told>,
     /// The same for starts.
     starts: HashMap<InstanceId, Told>,
-    /// When a start of an instance failed the last time.
-    failed: HashMap<InstanceId, WallTime>,
     /// Why each instance that was given up was given up.
     given_up: HashMap<InstanceId, Failure>,
     /// Why the newest process of each instance was started.
@@ -110,7 +108,6 @@ impl Events {
             events: VecDeque::new(),
             exits: HashMap::new(),
             starts: HashMap::new(),
-            failed: HashMap::new(),
             given_up: HashMap::new(),
             causes: HashMap::new(),
             exits_begin,
@@ -154,13 +151,6 @@ impl Events {
     pub fn last_number(&self, instance: &InstanceId) -> u32 {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.starts.get(instance).and_then(|told| told.0.iter().max().copied()).unwrap_or(0)
-    }
-
-    /// Whether a start of this instance failed at that time or later: then a number was borne by no process.
-    pub fn has_failed_since(&self, instance: &InstanceId, at: WallTime) -> bool {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two clocks, each rounded.
-        recent.failed.get(instance).is_some_and(|failed| failed.0 + 2 >= at.0)
     }
 
     /// Why an instance was given up, if it has not been started since; `None` if that lies too far back to know.
@@ -234,9 +224,6 @@ impl Recent {
                 self.causes.insert(id.clone(), cause.clone());
                 self.given_up.remove(id);
             }
-            (Subject::Instance(id), Fact::StartFailed { .. }) => {
-                self.failed.insert(id.clone(), event.at);
-            }
             (Subject::Instance(id), Fact::GaveUp { failure }) => {
                 self.given_up.insert(id.clone(), failure.clone());
             }
@@ -258,7 +245,6 @@ impl Recent {
             (Subject::Instance(id), Fact::Deleted) => {
                 self.exits.remove(id);
                 self.starts.remove(id);
-                self.failed.remove(id);
                 self.given_up.remove(id);
                 self.causes.remove(id);
             }

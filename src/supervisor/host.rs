@@ -226,8 +226,6 @@ pub(super) trait Recovery: Host {
     fn end_double(&mut self, row: u32, id: &InstanceId);
     fn was_exit_told(&self, id: &InstanceId, generation: u32, at: WallTime) -> bool;
     fn was_start_told(&self, id: &InstanceId, generation: u32, at: WallTime) -> bool;
-    /// Whether a start failed at that time or later.
-    fn has_failed_since(&self, id: &InstanceId, at: WallTime) -> bool;
     /// The highest number that a process of this slot has borne, as far as is known.
     fn last_number(&self, id: &InstanceId) -> u32;
     /// The failure that the last daemon told when it gave this instance up.

@@ -343,10 +343,6 @@ impl Recovery for RealHost {
         self.world.events.was_start_told(id, generation, at)
     }
 
-    fn has_failed_since(&self, id: &InstanceId, at: WallTime) -> bool {
-        self.world.events.has_failed_since(id, at)
-    }
-
     fn last_number(&self, id: &InstanceId) -> u32 {
         self.world.events.last_number(id)
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::sim::{Sim, app_of, steps};
 use crate::model::{
-    App, AppId, AppName, ApplyOptions, Edit, InstanceId, Millis, Phase, Plan, Template, UpdateStrategy, Verb,
+    App, AppId, AppName, ApplyOptions, Edit, Hooks, InstanceId, Millis, Phase, Plan, Template, UpdateStrategy, Verb,
 };
 use crate::plan::is_of_form;
 use crate::plan::tests::shop;
@@ -410,6 +410,7 @@ fn what_is_printed_is_what_happens() {
                 app.run.env.insert("SIM".to_owned(), Template::literal(&format!("v{version} {ready}")));
                 app.ready.iter_mut().for_each(|ready| ready.timeout = Millis(5000));
                 app.moved_from.clear();
+                app.hooks = Hooks::default();
             }
             let options = ApplyOptions { allow_empty: true, yes: true, ..ApplyOptions::default() };
             let plan = sim.apply(apps, &options).unwrap();

@@ -10,9 +10,6 @@ use crate::model::{
 };
 use crate::supervisor::host::{Entry, Record, Recovery, RowStanding, RowState, TakenOver, Watch};
 
-/// What a child ends with that cannot execute its program.
-const NOT_EXECUTED: Exit = Exit::Code(127);
-
 /// What recovery found, for the event that says so.
 #[derive(Clone, Debug, Default)]
 pub struct Recovered {
@@ -145,20 +142,12 @@ fn tell_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Ent
     }
     tell_missed_exit(host, row, instance, entry, specs);
     if entry.state != RowState::Idle || entry.exit.is_some() && entry.pid.is_some() {
-        let pid = entry.pid.unwrap_or(0);
-        tell_missed_start(host, instance, entry, instance.machine.generation, pid, entry.started.1);
+        tell_missed_start(host, instance, entry, entry.started.1);
     }
 }
 
-fn tell_missed_start<H: Recovery>(
-    host: &H,
-    instance: &Instance,
-    entry: &Entry,
-    generation: u32,
-    pid: u32,
-    at: WallTime,
-) {
-    let id = instance.id.clone().settled();
+fn tell_missed_start<H: Recovery>(host: &H, instance: &Instance, entry: &Entry, at: WallTime) {
+    let (id, generation, pid) = (instance.id.clone().settled(), instance.machine.generation, entry.pid.unwrap_or(0));
     let never_was = pid == 0 && entry.state == RowState::Spawning;
     if generation > 0 && !never_was && !host.was_start_told(&id, generation, at) {
         host.tell(Subject::Instance(id), Fact::Started { pid, generation, cause: Cause::Policy });
@@ -182,15 +171,15 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
     };
     // A start that was announced and never came to be has taken the pid of the one before with it.
     let is_last = entry.state == RowState::Idle && entry.pid.is_some();
-    // A start that failed bore a number, too, and perhaps left the exit of a child that could not execute its program.
-    let may_be_none = || exit == NOT_EXECUTED || host.has_failed_since(&id, at_wall);
-    let never_ran = !is_last && !host.was_start_told(&id, generation, at_wall) && may_be_none();
+    // The process before that one bore a lower number, and perhaps not the next one: a start that failed or that was
+    // called off bears one, too. What is known to have been started and not to have ended is it.
+    let was_it = is_last || host.was_start_told(&id, generation, at_wall);
     let is_told = || host.was_exit_told(&id, generation, at_wall);
-    if generation > 0 && !never_ran && !is_told() && !host.rows().into_iter().any(is_other) {
-        // The start of a process that was followed by another one is no longer in the row.
-        let pid = entry.pid.filter(|_| is_last).unwrap_or(0);
-        tell_missed_start(host, instance, entry, generation, pid, at_wall);
+    if generation > 0 && was_it && !is_told() && !host.rows().into_iter().any(is_other) {
         let uptime = if is_last { at.since(entry.started.0) } else { Millis(0) };
+        if is_last {
+            tell_missed_start(host, instance, entry, at_wall);
+        }
         host.tell(Subject::Instance(id), Fact::Exited { exit, generation, uptime, is_asked: false });
     }
 }

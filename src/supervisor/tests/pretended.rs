@@ -107,7 +107,6 @@ struct Start {
 struct Journal {
     starts: BTreeMap<InstanceId, BTreeSet<u32>>,
     exits: BTreeMap<InstanceId, BTreeSet<u32>>,
-    failed: BTreeMap<InstanceId, WallTime>,
     given_up: BTreeMap<InstanceId, Failure>,
 }
 
@@ -444,7 +443,7 @@ impl Host for Pretended {
     fn tell(&self, about: Subject, fact: Fact) {
         self.act();
         if let Subject::Instance(id) = &about {
-            self.journal.borrow_mut().note(id, &fact, self.wall());
+            self.journal.borrow_mut().note(id, &fact);
         }
         self.facts.borrow_mut().push((about, fact));
     }
@@ -726,10 +725,6 @@ impl Recovery for Pretended {
         self.journal.borrow().starts.get(id).is_some_and(|told| told.contains(&generation))
     }
 
-    fn has_failed_since(&self, id: &InstanceId, at: WallTime) -> bool {
-        self.journal.borrow().failed.get(id).is_some_and(|failed| *failed >= at)
-    }
-
     fn last_number(&self, id: &InstanceId) -> u32 {
         self.journal.borrow().starts.get(id).and_then(|told| told.last().copied()).unwrap_or(0)
     }
@@ -744,14 +739,13 @@ impl Recovery for Pretended {
 }
 
 impl Journal {
-    fn note(&mut self, id: &InstanceId, fact: &Fact, at: WallTime) {
+    fn note(&mut self, id: &InstanceId, fact: &Fact) {
         match fact {
             Fact::Exited { generation, .. } => drop(self.exits.entry(id.clone()).or_default().insert(*generation)),
             Fact::Started { generation, .. } => {
                 self.starts.entry(id.clone()).or_default().insert(*generation);
                 self.given_up.remove(id);
             }
-            Fact::StartFailed { .. } => drop(self.failed.insert(id.clone(), at)),
             Fact::GaveUp { failure } => drop(self.given_up.insert(id.clone(), failure.clone())),
             Fact::Renamed { from } => {
                 for told in [&mut self.starts, &mut self.exits] {
@@ -766,7 +760,6 @@ impl Journal {
             Fact::Deleted => {
                 self.exits.remove(id);
                 self.starts.remove(id);
-                self.failed.remove(id);
                 self.given_up.remove(id);
             }
             _ => {}
