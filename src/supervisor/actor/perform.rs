@@ -1,7 +1,7 @@
 //! Effects of the lifecycle, done by the host. No decision is taken here.
 
 use super::{Actor, Instance, Registry};
-use crate::lifecycle::{Effect, Input, State, Then};
+use crate::lifecycle::{Effect, Input, Rest, State, Then};
 use crate::model::{Environment, Fact, Hook, InstanceId, LeftProcess, ListenAddress, Phase, StopScope, Subject};
 use crate::supervisor::host::{HookJob, Host, SIGKILL, SpawnJob};
 
@@ -11,7 +11,12 @@ impl<H: Host> Actor<H> {
         let now = self.host.now();
         let Some(instance) = self.registry.get_mut(row) else { return };
         let alarm = instance.machine.alarm();
+        let was_preparing = matches!(instance.machine.state, State::Preparing { .. });
         let effects = instance.machine.step(input, now);
+        if was_preparing && matches!(instance.machine.state, State::Resting(Rest::Errored(_)) | State::Waiting { .. }) {
+            // As after any start that failed: it is as it was asked for, and nothing of it is out of date.
+            instance.record = instance.next.clone();
+        }
         self.registry.touched(row, alarm);
         self.follow(row, effects);
     }

@@ -20,7 +20,7 @@ fn fate(spec: &App, _slot: u32, _now: Moment) -> Behaviour {
         ready: is("ready").then_some(Millis(50)),
         exit: is("short").then_some((3, Millis(0))),
         stop: Millis(5),
-        hook: Some(Millis(30)),
+        hook: Some(Millis(30)).filter(|_| spec.namespace != "hangs"),
     }
 }
 
@@ -237,6 +237,22 @@ fn a_stop_survives_the_death_of_the_daemon_at_every_step() {
             return;
         }
     }
+}
+
+/// Found by a history: it counted as one of another spec, and was started again at every look.
+#[test]
+fn a_start_that_failed_in_its_hook_is_of_the_spec_that_was_asked_for() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(launch("web")));
+    scene.wait(10);
+    let mut next = app("web");
+    next.hooks = Hooks { pre_start: Some("false".into()), timeout: Some(Millis(10)), ..Hooks::default() };
+    next.namespace = "hangs".into();
+    scene.order("web", Command::Restart(launch_of(next.clone())));
+    scene.wait(1000);
+    let live = scene.machine.live().instances[&id("web")].clone();
+    assert!(matches!(live.phase, Phase::Errored { .. }), "{live:?}");
+    assert_eq!(*live.spec, next);
 }
 
 /// Found by a history: what the start had written down for the next daemon was from before the new name.
