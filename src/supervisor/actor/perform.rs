@@ -3,7 +3,7 @@
 use super::{Actor, Instance, Registry};
 use crate::lifecycle::{Effect, Input, Rest, State, Then};
 use crate::model::{Environment, Fact, Hook, InstanceId, LeftProcess, ListenAddress, Phase, StopScope, Subject};
-use crate::supervisor::host::{HookJob, Host, SIGKILL, SpawnJob};
+use crate::supervisor::host::{HookJob, Host, Record, SIGKILL, SpawnJob};
 
 impl<H: Host> Actor<H> {
     /// Gives one input to a machine, records the new state in its row, and does what it asks for.
@@ -189,7 +189,9 @@ impl<H: Host> Actor<H> {
         self.host.forget(row);
         let Some(instance) = self.registry.remove(row) else { return };
         if self.host.is_hook_busy(row) {
-            // It may open the pipes of this row at any moment: nobody else may have the row so long.
+            // It may open the pipes of this row at any moment: nobody else may have the row so long. For the next daemon it
+            // is of nobody: another row may bear the name by then.
+            self.host.remember(row, &Record::default());
             self.unfreed.insert(row, instance.id);
         } else {
             self.free(row, &instance.id);
