@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::rules::{ChannelLine, Notification};
 
-pub(super) use crate::anchor::{Record, RowStanding, RowState};
+pub(super) use crate::anchor::{EntryState, Record, RowState};
 
 pub(super) const SIGKILL: i32 = 9;
 
@@ -20,7 +20,7 @@ pub(super) const SIGKILL: i32 = 9;
 pub(super) struct Entry {
     pub state: RowState,
     /// The number of its current or last process; 0 = it has had none.
-    pub generation: u32,
+    pub incarnation: u32,
     pub pid: Option<u32>,
     /// How and when the last process ended.
     pub exit: Option<(Exit, Moment)>,
@@ -32,7 +32,7 @@ impl Entry {
     /// One that nobody has.
     pub fn free() -> Self {
         let started = (Moment(0), WallTime(0));
-        Self { state: RowState::Free, generation: 0, pid: None, exit: None, started }
+        Self { state: RowState::Free, incarnation: 0, pid: None, exit: None, started }
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) struct SpawnJob {
     pub row: u32,
     pub id: InstanceId,
     /// The number of the process.
-    pub generation: u32,
+    pub incarnation: u32,
     pub launch: Launch,
     /// Where its output goes now; may be newer than the launch.
     pub logs: LogPolicy,
@@ -66,7 +66,7 @@ pub(super) struct HookJob {
 #[derive(Debug)]
 pub(super) struct SpawnEnd {
     pub row: u32,
-    pub generation: u32,
+    pub incarnation: u32,
     pub launch: Launch,
     pub outcome: Result<Created, SpawnError>,
 }
@@ -85,7 +85,7 @@ pub(super) struct Created {
 #[derive(Debug)]
 pub(super) struct HookEnd {
     pub row: u32,
-    pub generation: u32,
+    pub incarnation: u32,
     pub hook: Hook,
     pub result: Result<(), String>,
     /// False: it was ended, and nobody waits for it any more.
@@ -158,7 +158,7 @@ pub(super) trait Host {
     /// Whether its process is no child of the present anchor, which will not hear of its end.
     fn is_orphan(&self, row: u32) -> bool;
     /// How an orphan that has ended did so. `None`: not known yet; its end is told again.
-    fn orphan_exit(&mut self, row: u32, generation: u32) -> Option<Exit>;
+    fn orphan_exit(&mut self, row: u32, incarnation: u32) -> Option<Exit>;
     /// The anchor has died under these.
     fn anchor_gone(&mut self, rows: BTreeSet<u32>);
 
@@ -186,9 +186,9 @@ pub(super) trait Host {
     /// Says a line to the process. False: it cannot hear.
     fn say(&mut self, row: u32, line: &str) -> bool;
     /// Remembers for the next daemon what the process says of itself.
-    fn keep_status(&mut self, row: u32, generation: u32, status: &str);
+    fn keep_status(&mut self, row: u32, incarnation: u32, status: &str);
     /// The process is over: closes what it spoke on.
-    fn silence(&mut self, row: u32, generation: u32, spec: &App);
+    fn silence(&mut self, row: u32, incarnation: u32, spec: &App);
 
     // ---- outputs
     /// Output goes where this policy wants it from now on; an instance without outputs is ignored.
@@ -221,11 +221,11 @@ pub(super) trait Recovery: Host {
     /// What memory has cost the tree so far is no news.
     fn know_memory(&mut self, row: u32);
     /// What a living process has said of itself to an earlier daemon.
-    fn kept_status(&self, row: u32, generation: u32, spec: &App) -> Option<String>;
+    fn kept_status(&self, row: u32, incarnation: u32, spec: &App) -> Option<String>;
     /// Ends a second process of the same instance, and gives its entry back.
     fn end_double(&mut self, row: u32, id: &InstanceId);
-    fn was_exit_told(&self, id: &InstanceId, generation: u32, at: WallTime) -> bool;
-    fn was_start_told(&self, id: &InstanceId, generation: u32, at: WallTime) -> bool;
+    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool;
+    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool;
     /// The highest number that a process of this slot has borne, as far as is known.
     fn last_number(&self, id: &InstanceId) -> u32;
     /// The failure that the last daemon told when it gave this instance up.
@@ -238,7 +238,7 @@ pub(super) trait Recovery: Host {
 #[derive(Debug)]
 pub(super) struct TakenOver<'a> {
     pub row: u32,
-    pub generation: u32,
+    pub incarnation: u32,
     pub id: &'a InstanceId,
     /// What it follows now.
     pub policy: &'a App,
@@ -259,12 +259,12 @@ pub(super) enum Watch {
     Ended,
 }
 
-/// Names a process to the watches and to the anchor: row and generation.
-pub(super) fn token(row: u32, generation: u32) -> u64 {
-    u64::from(row) << 32 | u64::from(generation)
+/// Names a process to the watches and to the anchor: row and incarnation.
+pub(super) fn token(row: u32, incarnation: u32) -> u64 {
+    u64::from(row) << 32 | u64::from(incarnation)
 }
 
-pub(super) fn row_and_generation(token: u64) -> (u32, u32) {
+pub(super) fn row_and_incarnation(token: u64) -> (u32, u32) {
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of the word")]
     (((token >> 32) as u32), (token as u32))
 }

@@ -74,15 +74,15 @@ impl RealHost {
 
     /// Takes in what a start has made, before the actor hears of it.
     pub fn take_in(&mut self, result: SpawnResult) -> SpawnEnd {
-        let SpawnResult { row, generation, launch, outcome } = result;
+        let SpawnResult { row, incarnation, launch, outcome } = result;
         let outcome = outcome.map(|spawned| {
             let Spawned { pid, process, channels } = spawned;
             let is_open = process.is_some();
-            let is_watched = self.processes.take_in(row, generation, process);
-            self.channels.listen_to(row, generation, channels);
+            let is_watched = self.processes.take_in(row, incarnation, process);
+            self.channels.listen_to(row, incarnation, channels);
             Created { pid, is_open, is_watched }
         });
-        SpawnEnd { row, generation, launch, outcome }
+        SpawnEnd { row, incarnation, launch, outcome }
     }
 
     /// Starts a command in the surroundings of a process.
@@ -109,13 +109,13 @@ impl Host for RealHost {
     }
 
     fn tell(&self, about: Subject, fact: Fact) {
-        self.world.events.tell(about, fact);
+        self.world.events.emit(about, fact);
     }
 
     fn entry(&self, row: u32) -> Entry {
         self.row(row).map_or_else(Entry::free, |row| Entry {
             state: row.state(),
-            generation: row.generation(),
+            incarnation: row.incarnation(),
             pid: row.pid(),
             exit: row.exit(),
             started: row.started(),
@@ -196,8 +196,8 @@ impl Host for RealHost {
         self.processes.is_orphan(row)
     }
 
-    fn orphan_exit(&mut self, row: u32, generation: u32) -> Option<Exit> {
-        self.processes.orphan_exit(row, generation)
+    fn orphan_exit(&mut self, row: u32, incarnation: u32) -> Option<Exit> {
+        self.processes.orphan_exit(row, incarnation)
     }
 
     fn anchor_gone(&mut self, rows: BTreeSet<u32>) {
@@ -241,12 +241,12 @@ impl Host for RealHost {
         self.channels.say(row, line)
     }
 
-    fn keep_status(&mut self, row: u32, generation: u32, status: &str) {
-        self.channels.keep_status(row, generation, status);
+    fn keep_status(&mut self, row: u32, incarnation: u32, status: &str) {
+        self.channels.keep_status(row, incarnation, status);
     }
 
-    fn silence(&mut self, row: u32, generation: u32, spec: &App) {
-        self.channels.silence(row, generation, spec);
+    fn silence(&mut self, row: u32, incarnation: u32, spec: &App) {
+        self.channels.silence(row, incarnation, spec);
     }
 
     fn retarget(&mut self, row: u32, id: &InstanceId, logs: &LogPolicy, run: &Run) {
@@ -300,7 +300,7 @@ impl Recovery for RealHost {
         let row = self.row(row)?;
         let pid = row.pid()?;
         let mark: StartMark = os::cookie_of(pid)?.parse().ok()?;
-        let is_its = mark.generation == row.generation() && mark.start == row.started().0;
+        let is_its = mark.incarnation == row.incarnation() && mark.start == row.started().0;
         if mark.home != self.world.table.home_id() || !is_its {
             return None;
         }
@@ -312,12 +312,12 @@ impl Recovery for RealHost {
     }
 
     fn take_over(&mut self, taken: &TakenOver<'_>) -> Watch {
-        let TakenOver { row, generation, id, policy, spec } = *taken;
+        let TakenOver { row, incarnation, id, policy, spec } = *taken;
         let Some(entry) = self.row(row) else { return Watch::None };
         self.reconnect(entry, id, &policy.logs, &spec.run);
-        let watch = self.processes.adopt(entry, generation, &spec.run.limits);
+        let watch = self.processes.adopt(entry, incarnation, &spec.run.limits);
         let is_alive = watch != Watch::None;
-        self.channels.recover(row, generation, (id, spec), &mut self.inherited.descriptors, is_alive);
+        self.channels.recover(row, incarnation, (id, spec), &mut self.inherited.descriptors, is_alive);
         watch
     }
 
@@ -325,8 +325,8 @@ impl Recovery for RealHost {
         self.processes.know_memory(row);
     }
 
-    fn kept_status(&self, row: u32, generation: u32, spec: &App) -> Option<String> {
-        kept_status(&self.world, row, generation, spec)
+    fn kept_status(&self, row: u32, incarnation: u32, spec: &App) -> Option<String> {
+        kept_status(&self.world, row, incarnation, spec)
     }
 
     fn end_double(&mut self, row: u32, id: &InstanceId) {
@@ -335,12 +335,12 @@ impl Recovery for RealHost {
         }
     }
 
-    fn was_exit_told(&self, id: &InstanceId, generation: u32, at: WallTime) -> bool {
-        self.world.events.was_exit_told(id, generation, at)
+    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool {
+        self.world.events.was_exit_emitted(id, incarnation, at)
     }
 
-    fn was_start_told(&self, id: &InstanceId, generation: u32, at: WallTime) -> bool {
-        self.world.events.was_start_told(id, generation, at)
+    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool {
+        self.world.events.was_start_emitted(id, incarnation, at)
     }
 
     fn last_number(&self, id: &InstanceId) -> u32 {
@@ -382,7 +382,7 @@ impl RealHost {
                 "the output of {id} cannot be found again ({error}): it is lost, and the app waits when its pipe is full; \
                  restart it"
             );
-            self.world.events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::Request;
 use super::actor::{Actor, Event, Instance, Recovered, Specs};
 use super::channels::speaker;
-use super::host::{SpawnJob, row_and_generation};
+use super::host::{SpawnJob, row_and_incarnation};
 use super::processes::{HookResult, SpawnResult};
 use super::real::{RealHost, Results};
 use super::world::World;
@@ -103,7 +103,7 @@ impl Loop {
                 let end = self.actor.host.hooks.take_in(result);
                 self.actor.handle(Event::HookEnded(end));
             }
-            Happening::Ended(tokens) => tokens.into_iter().map(row_and_generation).for_each(|it| self.ended(it)),
+            Happening::Ended(tokens) => tokens.into_iter().map(row_and_incarnation).for_each(|it| self.ended(it)),
             Happening::Heard(tokens) => {
                 for (row, channel) in tokens.into_iter().map(speaker) {
                     self.actor.handle(Event::Heard { row, channel });
@@ -129,8 +129,8 @@ impl Loop {
         }
     }
 
-    fn ended(&mut self, (row, generation): (u32, u32)) {
-        self.actor.handle(Event::Ended { row, generation });
+    fn ended(&mut self, (row, incarnation): (u32, u32)) {
+        self.actor.handle(Event::Ended { row, incarnation });
     }
 
     /// What has happened already, of the two things that come in bursts: it needs no waiting, and shares the end of
@@ -174,8 +174,8 @@ impl Loop {
             Request::Changed(reply) => drop(reply.send(registry.take_changed())),
             Request::Live(reply) => drop(reply.send(registry.live())),
             Request::Look(instances, reply) => drop(reply.send(registry.look(instances))),
-            Request::LastBeat(instance, generation, reply) => {
-                let _ = reply.send(registry.process(&instance, generation).and_then(|(_, instance)| instance.beat));
+            Request::LastBeat(instance, incarnation, reply) => {
+                let _ = reply.send(registry.process(&instance, incarnation).and_then(|(_, instance)| instance.beat));
             }
             Request::Drain(instance, reply) => {
                 if let Some(row) = registry.row_of(&instance) {
@@ -184,28 +184,28 @@ impl Loop {
                 }
             }
             Request::KeepListeners(wanted) => world.listeners.keep_only(&world.anchor, &wanted),
-            Request::Beside(instance, generation, command, reply) => {
-                self.run_beside(&instance, generation, command, reply);
+            Request::Beside(instance, incarnation, command, reply) => {
+                self.run_beside(&instance, incarnation, command, reply);
             }
             Request::LeftBy(instances, reply) => drop(reply.send(self.left_by(&instances))),
             Request::EndEverything(reply) => drop(reply.send(self.actor.host.processes.end_everything())),
         }
     }
 
-    /// Starts `command` by `sh -c` beside the process `generation` of an instance. No answer: it is gone.
+    /// Starts `command` by `sh -c` beside the process `incarnation` of an instance. No answer: it is gone.
     fn run_beside(
         &self,
         instance: &InstanceId,
-        generation: u32,
+        incarnation: u32,
         command: String,
         reply: oneshot::Sender<Result<Helper, String>>,
     ) {
-        let Some((row, instance)) = self.actor.registry.process(instance, generation) else { return };
+        let Some((row, instance)) = self.actor.registry.process(instance, incarnation) else { return };
         let Instance { id, record: launch, .. } = instance;
         let job = SpawnJob {
             row,
             id: id.clone(),
-            generation,
+            incarnation,
             launch: launch.clone(),
             logs: instance.machine.policy.logs.clone(),
         };

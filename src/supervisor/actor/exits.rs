@@ -7,7 +7,7 @@ use crate::supervisor::host::{HookEnd, Host, RowState, SIGKILL, SpawnEnd};
 
 impl<H: Host> Actor<H> {
     pub(super) fn spawned(&mut self, end: SpawnEnd) {
-        let SpawnEnd { row, generation, launch, outcome } = end;
+        let SpawnEnd { row, incarnation, launch, outcome } = end;
         let entry = self.host.entry(row);
         let Some(instance) = self.registry.get_mut(row) else { return };
         match outcome {
@@ -27,7 +27,7 @@ impl<H: Host> Actor<H> {
                 }
                 self.step(row, Input::Spawned { pid: created.pid });
                 if !created.is_watched {
-                    self.ended(row, generation);
+                    self.ended(row, incarnation);
                 }
             }
             // The child came to be; its row is free for the next one only when the anchor has reaped it.
@@ -48,8 +48,8 @@ impl<H: Host> Actor<H> {
         self.step(row, Input::SpawnFailed { failure });
     }
 
-    pub(super) fn ended(&mut self, row: u32, generation: u32) {
-        let is_it = |instance: &Instance| instance.machine.generation == generation;
+    pub(super) fn ended(&mut self, row: u32, incarnation: u32) {
+        let is_it = |instance: &Instance| instance.machine.incarnation == incarnation;
         if !self.registry.get(row).is_some_and(is_it) {
             return;
         }
@@ -57,7 +57,7 @@ impl<H: Host> Actor<H> {
         match entry.state {
             RowState::Exited => self.exited(row, entry.exit.map_or(Exit::Unknown, |(exit, _)| exit)),
             RowState::Spawning | RowState::Running if self.host.is_orphan(row) => {
-                if let Some(exit) = self.host.orphan_exit(row, generation) {
+                if let Some(exit) = self.host.orphan_exit(row, incarnation) {
                     self.exited(row, exit);
                 }
             }
@@ -72,7 +72,7 @@ impl<H: Host> Actor<H> {
         for (row, failure) in std::mem::take(&mut self.unharvested) {
             let Some(instance) = self.registry.get(row) else { continue };
             match failure {
-                None => self.ended(row, instance.machine.generation),
+                None => self.ended(row, instance.machine.incarnation),
                 Some(failure) if self.host.entry(row).state == RowState::Exited => self.spawn_failed(row, failure),
                 Some(failure) => {
                     self.unharvested.insert(row, Some(failure));
@@ -84,15 +84,15 @@ impl<H: Host> Actor<H> {
     /// Wake-ups are hints, the table is the truth: an exit that nobody was woken for is found here.
     pub(super) fn look_at_rows(&mut self) {
         for row in self.host.lost_children() {
-            self.tell(row, Fact::OutOfMemory { is_certain: true, is_child: true });
+            self.emit(row, Fact::OutOfMemory { is_certain: true, is_child: true });
         }
         let is_over = |(row, instance): &(u32, &Instance)| {
             instance.process.is_some() && self.host.entry(*row).state == RowState::Exited
         };
         let over = self.registry.iter().filter(is_over);
-        let over: Vec<(u32, u32)> = over.map(|(row, instance)| (row, instance.machine.generation)).collect();
-        for (row, generation) in over {
-            self.ended(row, generation);
+        let over: Vec<(u32, u32)> = over.map(|(row, instance)| (row, instance.machine.incarnation)).collect();
+        for (row, incarnation) in over {
+            self.ended(row, incarnation);
         }
         self.harvest();
     }
@@ -102,12 +102,12 @@ impl<H: Host> Actor<H> {
         let Some(instance) = self.registry.get_mut(row) else { return };
         instance.process = None;
         instance.last_exit = Some(exit);
-        let generation = instance.machine.generation;
+        let incarnation = instance.machine.incarnation;
         self.host.release(row);
         self.hear_last_words(row);
         self.tell_if_out_of_memory(row, exit);
         self.host.killpoint("exit.known");
-        self.step(row, Input::Exited { generation, exit });
+        self.step(row, Input::Exited { incarnation, exit });
     }
 
     /// Tells what the kernel's killer did to the tree of a process that has ended.
@@ -116,19 +116,19 @@ impl<H: Host> Actor<H> {
         let is_ours = matches!(instance.machine.state, State::Stopping { is_killed: true, .. });
         let is_strange = exit == Exit::Signal(SIGKILL) && !is_ours;
         if let Some(fact) = self.host.out_of_memory(row, is_strange) {
-            self.tell(row, fact);
+            self.emit(row, fact);
         }
     }
 
     pub(super) fn hook_ended(&mut self, end: HookEnd) {
-        let HookEnd { row, generation, hook, result, is_wanted } = end;
+        let HookEnd { row, incarnation, hook, result, is_wanted } = end;
         if !self.host.is_hook_busy(row)
             && let Some(id) = self.unfreed.remove(&row)
         {
             return self.free(row, &id);
         }
         if is_wanted && self.registry.get(row).is_some() {
-            self.step(row, Input::HookEnded { generation, hook, result });
+            self.step(row, Input::HookEnded { incarnation, hook, result });
         }
     }
 

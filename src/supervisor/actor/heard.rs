@@ -24,7 +24,7 @@ impl<H: Host> Actor<H> {
         let Some(instance) = self.registry.get(row).filter(|instance| instance.status != before) else { return };
         // Once for all that was said in one go.
         let status = instance.status.as_deref().unwrap_or_default();
-        self.host.keep_status(row, instance.machine.generation, status);
+        self.host.keep_status(row, instance.machine.incarnation, status);
     }
 
     /// The process is over: its last words, then silence.
@@ -33,27 +33,27 @@ impl<H: Host> Actor<H> {
         self.heard(row, Channel::Messages);
         let Some(instance) = self.registry.get_mut(row) else { return };
         (instance.status, instance.beat) = (None, None);
-        self.host.silence(row, instance.machine.generation, &instance.record.spec);
+        self.host.silence(row, instance.machine.incarnation, &instance.record.spec);
     }
 
     fn notified(&mut self, row: u32, said: Notification) {
         let Some(instance) = self.registry.get_mut(row) else { return };
-        let generation = instance.machine.generation;
+        let incarnation = instance.machine.incarnation;
         let ready = instance.machine.policy.ready.as_ref();
         let waits_for_notify = ready.is_some_and(|ready| matches!(ready.probe, Probe::Notify(_)));
         match said {
-            Notification::Ready if waits_for_notify => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            Notification::Ready if waits_for_notify => self.step(row, Input::Probed { incarnation, result: Ok(()) }),
             Notification::Ready => {}
             Notification::Status(text) => {
                 instance.status = Some(masked(&text).into_owned()).filter(|text| !text.is_empty());
                 self.registry.changed(row);
             }
-            Notification::Beat => instance.beat = Some(self.host.now()),
+            Notification::WatchdogPing => instance.beat = Some(self.host.now()),
             Notification::Unwell => {
                 let result = Err("it said WATCHDOG=trigger".to_owned());
-                self.step(row, Input::Probed { generation, result });
+                self.step(row, Input::Probed { incarnation, result });
             }
-            Notification::Extend(by) => self.step(row, Input::Extended { generation, by }),
+            Notification::Extend(by) => self.step(row, Input::Extended { incarnation, by }),
             Notification::MainPid(pid) => {
                 if !self.host.is_of_tree(row, pid) {
                     let message = format!("said MAINPID={pid}, which is no process of its own: refused");
@@ -65,11 +65,11 @@ impl<H: Host> Actor<H> {
 
     fn said_on_channel(&mut self, row: u32, line: ChannelLine) {
         let Some(instance) = self.registry.get(row) else { return };
-        let generation = instance.machine.generation;
+        let incarnation = instance.machine.incarnation;
         let ready = instance.machine.policy.ready.as_ref();
         let waits = ready.is_some_and(|ready| matches!(ready.probe, Probe::Message(_)));
         match line {
-            ChannelLine::Ready if waits => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            ChannelLine::Ready if waits => self.step(row, Input::Probed { incarnation, result: Ok(()) }),
             ChannelLine::Handle => {
                 // Unanswered, the process would never send anything again.
                 self.host.say(row, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");

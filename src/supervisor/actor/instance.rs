@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::lifecycle::{Machine, Standing, State};
+use crate::lifecycle::{Machine, SavedState, State};
 use crate::model::{App, Cause, Digest, Environment, Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
 use crate::rules;
-use crate::supervisor::host::{Record, RowStanding};
+use crate::supervisor::host::{EntryState, Record};
 
 /// One instance.
 #[derive(Debug)]
@@ -52,11 +52,11 @@ impl Instance {
     }
 
     /// The instance of a row, as far as its record and its spec say.
-    pub fn recovered(record: &Record, generation: u32, spec: Arc<App>, base: Arc<Environment>) -> Self {
+    pub fn recovered(record: &Record, incarnation: u32, spec: Arc<App>, base: Arc<Environment>) -> Self {
         let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
         let machine = Machine {
             state: State::Unknown,
-            generation,
+            incarnation,
             restarts: record.restarts,
             unstable: record.unstable,
             force_kills: record.force_kills,
@@ -68,7 +68,7 @@ impl Instance {
             digest: record.digest,
             base,
             base_digest: record.base_digest,
-            epoch: record.epoch,
+            restart_requests: record.restart_requests,
             cause: Cause::Boot,
         };
         Self::new(id, machine, launch)
@@ -84,19 +84,19 @@ impl Instance {
         let is_coming = matches!(self.machine.state, State::Preparing { .. } | State::Starting { .. });
         let launch = if is_coming { &self.next } else { &self.record };
         let machine = &self.machine;
-        let (standing, next_start) = match machine.standing() {
-            Standing::Down if let (State::Starting { .. }, Some(until)) = (&machine.state, self.ready_until) => {
-                (RowStanding::Unready, until)
+        let (saved_state, next_start) = match machine.saved_state() {
+            SavedState::Down if let (State::Starting { .. }, Some(until)) = (&machine.state, self.ready_until) => {
+                (EntryState::Unready, until)
             }
-            Standing::Down if machine.stop_deadline().is_some() => (RowStanding::StopAsked, Moment(0)),
-            Standing::Down => (RowStanding::None, Moment(0)),
-            Standing::Waiting { until } => (RowStanding::Backoff, until),
-            Standing::Unready { deadline } => (RowStanding::Unready, deadline),
-            Standing::Errored(_) => (RowStanding::Errored, Moment(0)),
-            Standing::Done(_) => (RowStanding::Done, Moment(0)),
+            SavedState::Down if machine.stop_deadline().is_some() => (EntryState::StopAsked, Moment(0)),
+            SavedState::Down => (EntryState::None, Moment(0)),
+            SavedState::Waiting { until } => (EntryState::Backoff, until),
+            SavedState::Unready { deadline } => (EntryState::Unready, deadline),
+            SavedState::Errored(_) => (EntryState::Errored, Moment(0)),
+            SavedState::Done(_) => (EntryState::Done, Moment(0)),
         };
         Record {
-            epoch: launch.epoch,
+            restart_requests: launch.restart_requests,
             digest: launch.digest,
             base_digest: launch.base_digest,
             slot: self.id.slot,
@@ -104,7 +104,7 @@ impl Instance {
             restarts: machine.restarts,
             unstable: machine.unstable,
             force_kills: machine.force_kills,
-            standing,
+            saved_state,
             next_start,
             stop_deadline: machine.stop_deadline().unwrap_or_default(),
         }
@@ -122,16 +122,16 @@ impl Instance {
         let spec = if rules::can_follow(record, policy) { policy } else { record };
         LiveInstance {
             phase: self.machine.phase(self.process),
-            generation: self.machine.generation,
+            incarnation: self.machine.incarnation,
             restarts: self.machine.restarts,
             unstable: self.machine.unstable,
             force_kills: self.machine.force_kills,
             spec: Arc::clone(spec),
-            epoch: self.record.epoch,
+            restart_requests: self.record.restart_requests,
             started: self.started,
             last_exit: self.last_exit,
             trouble: self.machine.trouble.clone(),
-            status: self.status.clone(),
+            status_text: self.status.clone(),
             hook: self.machine.hook_under_way(),
             taken: self.taken,
             following: self.machine.following(),

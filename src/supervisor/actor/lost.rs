@@ -29,7 +29,7 @@ pub(super) fn lost_instance<H: Recovery>(actor: &mut Actor<H>, row: u32) -> Opti
     actor.host.tell(about, Fact::Trouble { message });
     // The digests in the row stay: a state that is put back later may know them.
     let spec = |id: InstanceId| Arc::new(App::with_lost_spec(id.app));
-    found.map(|id| Instance::recovered(&actor.host.record(row), entry.generation, spec(id), Arc::default()))
+    found.map(|id| Instance::recovered(&actor.host.record(row), entry.incarnation, spec(id), Arc::default()))
 }
 
 /// Nothing lives in it and nothing of it could be started again.

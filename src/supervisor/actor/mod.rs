@@ -54,7 +54,7 @@ pub(super) enum Event {
     /// A process ended. Its status stands in the table as soon as the anchor has reaped it.
     Ended {
         row: u32,
-        generation: u32,
+        incarnation: u32,
     },
     /// A process has said something.
     Heard {
@@ -91,7 +91,7 @@ impl<H: Host> Actor<H> {
             Event::Observed(observation) => self.observed(observation),
             Event::Spawned(end) => self.spawned(end),
             Event::HookEnded(end) => self.hook_ended(end),
-            Event::Ended { row, generation } => self.ended(row, generation),
+            Event::Ended { row, incarnation } => self.ended(row, incarnation),
             Event::Heard { row, channel } => self.heard(row, channel),
             Event::Harvested => self.harvest(),
             Event::AnchorGone => self.anchor_gone(),
@@ -119,11 +119,11 @@ impl<H: Host> Actor<H> {
     }
 
     fn observed(&mut self, observation: Observation) {
-        let Observation { instance, generation, seen } = observation;
+        let Observation { instance, incarnation, seen } = observation;
         let Some(row) = self.registry.row_of(&instance) else { return };
         let input = match seen {
-            Seen::Probed(result) => Input::Probed { generation, result },
-            Seen::OverMemory { used, limit } => Input::OverMemory { generation, used, limit },
+            Seen::Probed(result) => Input::Probed { incarnation, result },
+            Seen::OverMemory { used, limit } => Input::OverMemory { incarnation, used, limit },
         };
         self.step(row, input);
     }

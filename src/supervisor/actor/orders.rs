@@ -73,8 +73,8 @@ impl<H: Host> Actor<H> {
         if id.is_successor {
             // The processes of a slot are counted in one row of numbers.
             let settled = self.registry.row_of(&id.clone().settled()).and_then(|row| self.registry.get(row));
-            let number = |other: &Instance| other.machine.generation.max(other.machine.last_number);
-            machine.generation = settled.map_or(0, number);
+            let number = |other: &Instance| other.machine.incarnation.max(other.machine.last_number);
+            machine.incarnation = settled.map_or(0, number);
         }
         self.registry.insert(row, Instance::new(id.clone(), machine, launch.clone()));
         Some(row)
@@ -133,5 +133,7 @@ impl<H: Host> Actor<H> {
 fn no_row(id: &InstanceId) -> Failure {
     let subject = masked(&id.to_string()).into_owned();
     let message = "all rows of the process table are taken".to_owned();
-    Failure::Spawn { error: SpawnError { stage: SpawnStage::Row, subject, errno: 0, message, is_passing: false } }
+    Failure::Spawn {
+        error: SpawnError { stage: SpawnStage::TableEntry, subject, errno: 0, message, is_passing: false },
+    }
 }

@@ -33,7 +33,7 @@ impl<H: Host> Actor<H> {
     /// A number that a successor has borne is not given to the next process of its slot again, and the other way round.
     fn share_number(&mut self, row: u32) {
         let Some((id, number)) =
-            self.registry.get(row).map(|instance| (instance.id.clone(), instance.machine.generation))
+            self.registry.get(row).map(|instance| (instance.id.clone(), instance.machine.incarnation))
         else {
             return;
         };
@@ -52,7 +52,7 @@ impl<H: Host> Actor<H> {
         let is_judged = match instance.machine.state {
             State::Resting(_) | State::Waiting { .. } | State::Preparing { .. } | State::Gone => true,
             // The new process may have ended before its spawning thread could tell of it: that exit is to come.
-            State::Starting { .. } => self.host.entry(row).generation != instance.machine.generation,
+            State::Starting { .. } => self.host.entry(row).incarnation != instance.machine.incarnation,
             State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => false,
         };
         // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.
@@ -65,20 +65,20 @@ impl<H: Host> Actor<H> {
 
     fn perform(&mut self, row: u32, effect: Effect) {
         match effect {
-            Effect::Spawn { generation } => self.spawn(row, generation),
-            Effect::Ask => self.ask(row),
+            Effect::Spawn { incarnation } => self.spawn(row, incarnation),
+            Effect::SendStopSignal => self.ask(row),
             Effect::Kill { is_first } => self.kill(row, is_first),
             Effect::Hook(hook) => self.run_hook(row, hook),
             Effect::EndHook(hook) => self.host.end_hook(row, hook),
             Effect::Sweep => {
                 self.sweeps.insert(row);
             }
-            Effect::Tell(fact) => self.tell(row, fact),
+            Effect::Emit(fact) => self.emit(row, fact),
             Effect::Forget => self.forget(row),
         }
     }
 
-    fn spawn(&mut self, row: u32, generation: u32) {
+    fn spawn(&mut self, row: u32, incarnation: u32) {
         self.tell_missing_limits(row);
         let now = self.host.now();
         let Some(instance) = self.registry.get_mut(row) else { return };
@@ -90,7 +90,7 @@ impl<H: Host> Actor<H> {
         let job = SpawnJob {
             row,
             id: instance.id.clone(),
-            generation,
+            incarnation,
             launch: instance.next.clone(),
             logs: instance.machine.policy.logs.clone(),
         };
@@ -120,7 +120,7 @@ impl<H: Host> Actor<H> {
         let processes = self.host.kill_tree(row);
         // Told once: what cannot die is tried again and again, and must not fill the journal.
         if is_first {
-            self.tell(row, Fact::ForceKilled { processes });
+            self.emit(row, Fact::ForceKilled { processes });
         }
     }
 
@@ -133,11 +133,11 @@ impl<H: Host> Actor<H> {
         let spawn = SpawnJob {
             row,
             id: instance.id.clone(),
-            generation: instance.machine.generation,
+            incarnation: instance.machine.incarnation,
             launch: if has_process { instance.record.clone() } else { instance.next.clone() },
             logs: policy.logs.clone(),
         };
-        let mut more = Environment::from([("PM_HOOK".to_owned(), hook.word().to_owned())]);
+        let mut more = Environment::from([("PM_HOOK".to_owned(), hook.as_str().to_owned())]);
         if let Some(exit) = instance.last_exit {
             more.insert("PM_EXIT".to_owned(), exit.to_string());
         }
@@ -157,11 +157,11 @@ impl<H: Host> Actor<H> {
         let Some(message) = self.host.missing_limits(&instance.next.spec.run.limits) else { return };
         if self.told_limits.get(&instance.id.app) != Some(&message) {
             self.told_limits.insert(instance.id.app.clone(), message.clone());
-            self.tell(row, Fact::LimitsUnavailable { message });
+            self.emit(row, Fact::LimitsUnavailable { message });
         }
     }
 
-    pub(super) fn tell(&self, row: u32, fact: Fact) {
+    pub(super) fn emit(&self, row: u32, fact: Fact) {
         let Some(instance) = self.registry.get(row) else { return };
         let about = || Subject::Instance(instance.id.clone().settled());
         let fact = match fact {
@@ -210,7 +210,7 @@ impl<H: Host> Actor<H> {
 
 /// The group of a main process that was asked to end got that as a whole; one that ended by itself was never asked.
 fn has_asked_group(instance: &Instance) -> bool {
-    !matches!(instance.machine.state, State::Stopping { then: Then::Judge { .. }, .. })
+    !matches!(instance.machine.state, State::Stopping { then: Then::Evaluate { .. }, .. })
 }
 
 /// A process that finds its sockets to itself finds them as the first one did. While another copy has them, what that

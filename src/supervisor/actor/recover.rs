@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{Actor, Instance, lost};
-use crate::lifecycle::{Effect, Found, Standing};
+use crate::lifecycle::{Effect, Found, SavedState};
 use crate::model::{
     App, Cause, Digest, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage,
     Subject, WallTime,
 };
-use crate::supervisor::host::{Entry, Record, Recovery, RowStanding, RowState, TakenOver, Watch};
+use crate::supervisor::host::{Entry, EntryState, Record, Recovery, RowState, TakenOver, Watch};
 
 /// What recovery found, for the event that says so.
 #[derive(Clone, Debug, Default)]
@@ -77,24 +77,24 @@ impl<H: Recovery> Actor<H> {
 
     fn take_over(&mut self, row: u32, mut instance: Instance, specs: &dyn Specs, recovered: &mut Recovered) {
         recovered.instances += 1;
-        let generation = instance.machine.generation;
+        let incarnation = instance.machine.incarnation;
         let entry = self.host.entry(row);
         instance.last_exit = entry.exit.map(|(exit, _)| exit);
         instance.machine.last_number = self.host.last_number(&instance.id.clone().settled());
-        tell_missed(&self.host, row, &instance, &entry, specs);
+        emit_missed(&self.host, row, &instance, &entry, specs);
         let found = look_at(&mut self.host, row, &mut instance, &entry);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
-            instance.status = self.host.kept_status(row, generation, &instance.record.spec);
+            instance.status = self.host.kept_status(row, incarnation, &instance.record.spec);
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         instance.started = entry.pid.map(|_| entry.started.1);
         let (policy, spec) = (&*instance.machine.policy, &*instance.record.spec);
-        let watch = self.host.take_over(&TakenOver { row, generation, id: &instance.id, policy, spec });
+        let watch = self.host.take_over(&TakenOver { row, incarnation, id: &instance.id, policy, spec });
         let effects = instance.machine.recover(found, self.host.now());
         let effects = without_told_exits(&self.host, &instance.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
-            Effect::Tell(Fact::Exited { exit, .. }) => Some(*exit),
+            Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
             _ => None,
         });
         self.registry.insert(row, instance);
@@ -106,7 +106,7 @@ impl<H: Recovery> Actor<H> {
         }
         self.follow(row, effects);
         if matches!(watch, Watch::Ended | Watch::Unwatched) {
-            self.ended(row, generation);
+            self.ended(row, incarnation);
         }
     }
 }
@@ -115,16 +115,16 @@ impl<H: Recovery> Actor<H> {
 fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: &Entry) -> Found {
     let record = host.record(row);
     let since = entry.started.0;
-    let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
+    let stop_deadline = (record.saved_state == EntryState::StopAsked).then_some(record.stop_deadline);
     let ended = |exit| Found::Ended { exit, since, was_asked: stop_deadline.is_some() };
     match entry.state {
-        RowState::Free | RowState::Idle => Found::Nothing(standing(host, row, instance, entry)),
+        RowState::Free | RowState::Idle => Found::Nothing(saved_state(host, row, instance, entry)),
         RowState::Exited => ended(entry.exit.map_or(Exit::Unknown, |(exit, _)| exit)),
         RowState::Spawning if entry.pid.is_none() && host.abandon(row) => Found::NeverSpawned,
         RowState::Spawning | RowState::Running => {
             instance.process = host.open_main(row);
             if instance.process.is_some() {
-                let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
+                let ready_deadline = (record.saved_state == EntryState::Unready).then_some(record.next_start);
                 return Found::Alive { since, stop_deadline, ready_deadline };
             }
             // Neither our anchor nor we saw it end.
@@ -136,7 +136,7 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
 
 /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
 /// before this one, then the start of this one.
-fn tell_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry, specs: &dyn Specs) {
+fn emit_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry, specs: &dyn Specs) {
     if host.died_before_exec(row, &instance.next).is_some() {
         return;
     }
@@ -147,19 +147,19 @@ fn tell_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Ent
 }
 
 fn tell_missed_start<H: Recovery>(host: &H, instance: &Instance, entry: &Entry, at: WallTime) {
-    let (id, generation, pid) = (instance.id.clone().settled(), instance.machine.generation, entry.pid.unwrap_or(0));
+    let (id, incarnation, pid) = (instance.id.clone().settled(), instance.machine.incarnation, entry.pid.unwrap_or(0));
     let never_was = pid == 0 && entry.state == RowState::Spawning;
-    if generation > 0 && !never_was && !host.was_start_told(&id, generation, at) {
-        host.tell(Subject::Instance(id), Fact::Started { pid, generation, cause: Cause::Policy });
+    if incarnation > 0 && !never_was && !host.was_start_emitted(&id, incarnation, at) {
+        host.tell(Subject::Instance(id), Fact::Started { pid, incarnation, cause: Cause::Policy });
     }
 }
 
 /// The last daemon acted on an exit and died before the journal had it.
 fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry, specs: &dyn Specs) {
     let Some((exit, at)) = entry.exit else { return };
-    let generation = match entry.state {
-        RowState::Idle => instance.machine.generation,
-        RowState::Spawning | RowState::Running => instance.machine.generation.wrapping_sub(1),
+    let incarnation = match entry.state {
+        RowState::Idle => instance.machine.incarnation,
+        RowState::Spawning | RowState::Running => instance.machine.incarnation.wrapping_sub(1),
         RowState::Exited | RowState::Free => return,
     };
     let id = instance.id.clone().settled();
@@ -167,27 +167,27 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
     // Both processes of a slot that is being taken over are counted in one row of numbers.
     let is_other = |other: u32| {
         let other = known_instance(host, other, specs).filter(|_| other != row);
-        other.is_some_and(|other| other.machine.generation == generation && other.id.settled() == id)
+        other.is_some_and(|other| other.machine.incarnation == incarnation && other.id.settled() == id)
     };
     // A start that was announced and never came to be has taken the pid of the one before with it.
     let is_last = entry.state == RowState::Idle && entry.pid.is_some();
     // The process before that one bore a lower number, and perhaps not the next one: a start that failed or that was
     // called off bears one, too. What is known to have been started and not to have ended is it.
-    let was_it = is_last || host.was_start_told(&id, generation, at_wall);
-    let is_told = || host.was_exit_told(&id, generation, at_wall);
-    if generation > 0 && was_it && !is_told() && !host.rows().into_iter().any(is_other) {
+    let was_it = is_last || host.was_start_emitted(&id, incarnation, at_wall);
+    let is_told = || host.was_exit_emitted(&id, incarnation, at_wall);
+    if incarnation > 0 && was_it && !is_told() && !host.rows().into_iter().any(is_other) {
         let uptime = if is_last { at.since(entry.started.0) } else { Millis(0) };
         if is_last {
             tell_missed_start(host, instance, entry, at_wall);
         }
-        host.tell(Subject::Instance(id), Fact::Exited { exit, generation, uptime, is_asked: false });
+        host.tell(Subject::Instance(id), Fact::Exited { exit, incarnation, uptime, is_asked: false });
     }
 }
 
 /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
 fn without_told_exits<H: Recovery>(host: &H, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
     let is_told = |effect: &Effect| match effect {
-        Effect::Tell(Fact::Exited { generation, .. }) => host.was_exit_told(id, *generation, host.wall()),
+        Effect::Emit(Fact::Exited { incarnation, .. }) => host.was_exit_emitted(id, *incarnation, host.wall()),
         _ => false,
     };
     effects.into_iter().filter(|effect| !is_told(effect)).collect()
@@ -197,20 +197,20 @@ fn without_told_exits<H: Recovery>(host: &H, id: &InstanceId, effects: Vec<Effec
 fn known_instance<H: Recovery>(host: &H, row: u32, specs: &dyn Specs) -> Option<Instance> {
     let record = host.record(row);
     let (spec, base) = (specs.spec(&record.digest)?, specs.base(&record.base_digest)?);
-    Some(Instance::recovered(&record, host.entry(row).generation, spec, base))
+    Some(Instance::recovered(&record, host.entry(row).incarnation, spec, base))
 }
 
 /// What the last daemon had decided about an instance without a process.
-fn standing<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry) -> Standing {
+fn saved_state<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry) -> SavedState {
     let record = host.record(row);
     let exit = entry.exit.map_or(Exit::Unknown, |(exit, _)| exit);
-    match record.standing {
-        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked | RowStanding::Unready => Standing::Down,
-        RowStanding::Backoff => Standing::Waiting { until: record.next_start },
-        RowStanding::Done => Standing::Done(exit),
-        RowStanding::Errored => {
+    match record.saved_state {
+        EntryState::None | EntryState::Stopped | EntryState::StopAsked | EntryState::Unready => SavedState::Down,
+        EntryState::Backoff => SavedState::Waiting { until: record.next_start },
+        EntryState::Done => SavedState::Done(exit),
+        EntryState::Errored => {
             let told = host.why_given_up(&instance.id);
-            Standing::Errored(told.unwrap_or_else(|| failure(host, row, &record, instance, exit)))
+            SavedState::Errored(told.unwrap_or_else(|| failure(host, row, &record, instance, exit)))
         }
     }
 }

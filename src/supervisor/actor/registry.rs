@@ -61,9 +61,9 @@ impl Registry {
     }
 
     /// The instance of that name, if its process is this one.
-    pub fn process(&self, id: &InstanceId, generation: u32) -> Option<(u32, &Instance)> {
+    pub fn process(&self, id: &InstanceId, incarnation: u32) -> Option<(u32, &Instance)> {
         let row = self.row_of(id)?;
-        let instance = self.get(row).filter(|instance| instance.machine.generation == generation)?;
+        let instance = self.get(row).filter(|instance| instance.machine.incarnation == incarnation)?;
         Some((row, instance))
     }
 

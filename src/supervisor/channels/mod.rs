@@ -10,7 +10,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use super::host::{Channel, Words, row_and_generation, token};
+use super::host::{Channel, Words, row_and_incarnation, token};
 use super::world::World;
 use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY};
 use crate::model::{App, Fact, InstanceId, Subject};
@@ -41,34 +41,34 @@ impl Channels {
     }
 
     /// From now on what the process says is heard.
-    pub fn listen_to(&mut self, row: u32, generation: u32, ends: Ends) {
+    pub fn listen_to(&mut self, row: u32, incarnation: u32, ends: Ends) {
         if ends.notify.is_none() && ends.messages.is_none() {
             return;
         }
-        let key = token(row, generation);
+        let key = token(row, incarnation);
         if let Some(socket) = &ends.notify {
             let _ = self.inputs.add(socket.as_fd(), key);
         }
         if let Some(channel) = &ends.messages {
             let _ = self.inputs.add(channel.as_fd(), key | MESSAGES_BIT);
         }
-        self.by_row.insert(row, (generation, ends));
+        self.by_row.insert(row, (incarnation, ends));
     }
 
     /// Of a process that an earlier daemon started.
     pub fn recover(
         &mut self,
         row: u32,
-        generation: u32,
+        incarnation: u32,
         about: (&InstanceId, &App),
         held: &mut BTreeMap<(u64, u32), OwnedFd>,
         is_alive: bool,
     ) {
-        let ends = Ends::recover(&self.world, row, generation, about, held);
+        let ends = Ends::recover(&self.world, row, incarnation, about, held);
         if is_alive {
-            self.listen_to(row, generation, ends);
+            self.listen_to(row, incarnation, ends);
         } else {
-            release(&self.world, row, generation, about.1);
+            release(&self.world, row, incarnation, about.1);
         }
     }
 
@@ -80,13 +80,13 @@ impl Channels {
     }
 
     /// The process is over: closes what it spoke on.
-    pub fn silence(&mut self, row: u32, generation: u32, spec: &App) {
+    pub fn silence(&mut self, row: u32, incarnation: u32, spec: &App) {
         let Some((_, Ends { notify, messages, .. })) = self.by_row.remove(&row) else { return };
         for fd in [&notify, &messages].into_iter().flatten() {
             // Before it is closed: a child between clone and exec may still hold a copy of it.
             let _ = self.inputs.remove(fd.as_fd());
         }
-        release(&self.world, row, generation, spec);
+        release(&self.world, row, incarnation, spec);
     }
 
     /// Says a line to the process. False: it cannot hear.
@@ -95,8 +95,8 @@ impl Channels {
     }
 
     /// Remembers a status for the next daemon. On a full disk that one does not know it.
-    pub fn keep_status(&self, row: u32, generation: u32, status: &str) {
-        let _ = os::write_whole(&ends::status_path(&self.world, row, generation), status.as_bytes(), 0o600);
+    pub fn keep_status(&self, row: u32, incarnation: u32, status: &str) {
+        let _ = os::write_whole(&ends::status_path(&self.world, row, incarnation), status.as_bytes(), 0o600);
     }
 
     /// The next that a process has said.
@@ -147,13 +147,13 @@ impl Channels {
                 "process {} ({name}), which is none of its own, speaks on its NOTIFY_SOCKET: not heard",
                 datagram.pid
             );
-            self.world.events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });
         }
         false
     }
 
     fn hear_messages(&mut self, row: u32) -> Option<Vec<rules::ChannelLine>> {
-        let (generation, ends) = self.by_row.get(&row)?;
+        let (incarnation, ends) = self.by_row.get(&row)?;
         let channel = ends.messages.as_ref()?;
         self.waiting.resize(CHANNEL_LINE_BYTES_MAX, 0);
         let length = match os::peek_channel(channel.as_fd(), &mut self.waiting) {
@@ -169,7 +169,7 @@ impl Channels {
         if understood == 0 {
             // Half a line goes on waiting in the kernel; looking at it again and again would be a busy loop.
             let _ = self.inputs.remove(channel.as_fd());
-            let _ = self.inputs.add_news(channel.as_fd(), token(row, *generation) | MESSAGES_BIT);
+            let _ = self.inputs.add_news(channel.as_fd(), token(row, *incarnation) | MESSAGES_BIT);
             return None;
         }
         self.understood = understood;
@@ -180,5 +180,5 @@ impl Channels {
 /// Who has said something, and where.
 pub(super) fn speaker(token: u64) -> (u32, Channel) {
     let channel = if token & MESSAGES_BIT == 0 { Channel::Notify } else { Channel::Messages };
-    (row_and_generation(token & !MESSAGES_BIT).0, channel)
+    (row_and_incarnation(token & !MESSAGES_BIT).0, channel)
 }

@@ -32,6 +32,6 @@ fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnEr
     let pipe = os::helper_output();
     let (output, outputs) = pipe.map_err(|error| failures::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     let plan =
-        ExecPlan::beside(&context, command, Output::Opened(outputs)).map_err(|text| failures::holds_nul(&text))?;
+        ExecPlan::in_context(&context, command, Output::Opened(outputs)).map_err(|text| failures::holds_nul(&text))?;
     Helper::start(plan, output).map_err(|error| failures::not_executed(error, &job.launch, "/bin/sh"))
 }

@@ -22,8 +22,8 @@ fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
         SpawnStage::Find
         | SpawnStage::User
         | SpawnStage::Output
-        | SpawnStage::Voices
-        | SpawnStage::Row
+        | SpawnStage::Channels
+        | SpawnStage::TableEntry
         | SpawnStage::Listen
         | SpawnStage::Clone
         | SpawnStage::Session

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::failures::not_executed;
 use super::spawn::hook_plan;
 use crate::model::{Exit, Hook, Millis};
-use crate::os::{self, Crew, Mailbox, Parent, PidFd};
+use crate::os::{self, ElasticPool, Mailbox, Parent, PidFd};
 use crate::supervisor::host::{HookEnd, HookJob, SIGKILL};
 use crate::supervisor::world::World;
 
@@ -19,7 +19,7 @@ const HOOKS_MAX: usize = 64;
 /// All hooks on their way.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Hooks {
-    crew: Crew,
+    pool: ElasticPool,
     handles: BTreeMap<(u32, Hook), Arc<HookHandle>>,
     /// How many threads work for a row; those whose hook was ended from outside, too.
     busy: BTreeMap<u32, u32>,
@@ -30,7 +30,7 @@ pub(in crate::supervisor) struct Hooks {
 #[derive(Debug)]
 pub(in crate::supervisor) struct HookResult {
     row: u32,
-    generation: u32,
+    incarnation: u32,
     hook: Hook,
     result: Result<(), String>,
     /// `None`: it was not even begun.
@@ -47,14 +47,14 @@ struct HookHandle {
 
 impl Hooks {
     pub fn new(ended_in: UnboundedSender<HookResult>) -> Self {
-        let crew = Crew::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
-        Self { crew, handles: BTreeMap::new(), busy: BTreeMap::new(), ended_in }
+        let pool = ElasticPool::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
+        Self { pool, handles: BTreeMap::new(), busy: BTreeMap::new(), ended_in }
     }
 
     pub fn start(&mut self, world: &Arc<World>, job: HookJob) {
         let key = (job.spawn.row, job.hook);
         let answer =
-            HookResult { row: key.0, generation: job.spawn.generation, hook: job.hook, result: Ok(()), handle: None };
+            HookResult { row: key.0, incarnation: job.spawn.incarnation, hook: job.hook, result: Ok(()), handle: None };
         let is_running = self.handles.get(&key).is_some_and(|handle| !handle.is_over.load(Ordering::Acquire));
         if is_running && matches!(job.hook, Hook::OnCrash | Hook::OnGiveUp) {
             let result = Err("left out, the one before still runs".to_owned());
@@ -68,11 +68,11 @@ impl Hooks {
         let work = Box::new(move || {
             let result = run(&world, &job, &handle);
             handle.is_over.store(true, Ordering::Release);
-            let (row, generation) = (job.spawn.row, job.spawn.generation);
+            let (row, incarnation) = (job.spawn.row, job.spawn.incarnation);
             // The loop is gone only when the daemon leaves.
-            let _ = ended_in.send(HookResult { row, generation, hook: job.hook, result, handle: Some(handle) });
+            let _ = ended_in.send(HookResult { row, incarnation, hook: job.hook, result, handle: Some(handle) });
         });
-        if self.crew.submit(work).is_ok() {
+        if self.pool.submit(work).is_ok() {
             self.handles.insert(key, held);
             *self.busy.entry(key.0).or_default() += 1;
         } else {
@@ -89,8 +89,8 @@ impl Hooks {
     /// Takes the end of a hook in, and says whether anybody still wants to know how it ended.
     pub fn take_in(&mut self, ended: HookResult) -> HookEnd {
         let is_wanted = self.is_wanted(&ended);
-        let HookResult { row, generation, hook, result, .. } = ended;
-        HookEnd { row, generation, hook, result, is_wanted }
+        let HookResult { row, incarnation, hook, result, .. } = ended;
+        HookEnd { row, incarnation, hook, result, is_wanted }
     }
 
     fn is_wanted(&mut self, ended: &HookResult) -> bool {

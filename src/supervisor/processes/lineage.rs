@@ -42,10 +42,10 @@ impl Lineage {
         self.unreaped.values().map(|(until, _)| *until).min()
     }
 
-    /// Rows and generations whose exit status is given up by now.
+    /// Rows and incarnations whose exit status is given up by now.
     pub fn due(&self, now: Moment) -> Vec<(u32, u32)> {
         let due = self.unreaped.iter().filter(|(_, (until, _))| *until <= now);
-        due.map(|(row, (_, generation))| (*row, *generation)).collect()
+        due.map(|(row, (_, incarnation))| (*row, *incarnation)).collect()
     }
 }
 
@@ -57,15 +57,15 @@ impl Processes {
 
     /// Nobody writes the status of an orphan into its row. The kernel tells it, of an app that runs as another user perhaps
     /// only when the stranger who is its parent by now has reaped it; who is not reaped in time has ended in an unknown way.
-    pub fn orphan_exit(&mut self, row: u32, generation: u32) -> Option<Exit> {
+    pub fn orphan_exit(&mut self, row: u32, incarnation: u32) -> Option<Exit> {
         let entry = self.world.table.row(row)?;
         let exit = self.exit_of_orphan(entry);
         if exit.is_none()
             && let Some(process) = self.hosted.get(&row).and_then(|hosted| hosted.main.as_ref())
         {
             let now = os::now();
-            let (until, _) = *self.lineage.unreaped.entry(row).or_insert((now.after(REAPING_MAX), generation));
-            let token = token(row, generation);
+            let (until, _) = *self.lineage.unreaped.entry(row).or_insert((now.after(REAPING_MAX), incarnation));
+            let token = token(row, incarnation);
             if now < until && !process.is_reaped() && self.exits.await_reaping(process, token).is_ok() {
                 return None;
             }
@@ -93,8 +93,8 @@ impl Processes {
     /// Of a row that an earlier daemon has left. After the unclean end of an anchor its earlier processes may have run
     /// under that one.
     pub(super) fn note_sight(&mut self, row: Row) {
-        let has_earlier = row.generation() > 1;
-        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_heir() {
+        let has_earlier = row.incarnation() > 1;
+        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_replacement() {
             self.lineage.out_of_sight.insert(row.index());
         }
     }

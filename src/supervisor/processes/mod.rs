@@ -90,14 +90,14 @@ impl Processes {
     }
 
     /// Goes on with an instance that an earlier daemon has left: watches its process, if that lives.
-    pub fn adopt(&mut self, row: Row, generation: u32, limits: &Limits) -> Watch {
+    pub fn adopt(&mut self, row: Row, incarnation: u32, limits: &Limits) -> Watch {
         self.note_sight(row);
         let row = row.index();
         let is_grouped = self.world.groups_for(limits).is_some();
         let hosted = self.hosted.entry(row).or_default();
         hosted.is_grouped = is_grouped;
         let Some(process) = &hosted.main else { return Watch::None };
-        let (is_watched, has_ended) = (self.exits.add(process, token(row, generation)).is_ok(), process.has_exited());
+        let (is_watched, has_ended) = (self.exits.add(process, token(row, incarnation)).is_ok(), process.has_exited());
         let pid = process.pid();
         self.note_parent(row, pid);
         match (has_ended, is_watched) {
@@ -115,22 +115,22 @@ impl Processes {
             hosted.oom_kills = OomKills::known(groups.map_or(0, |groups| groups.oom_kills(job.row)));
             hosted.is_grouped = groups.is_some();
         }
-        let (id, launch, row, generation) = (job.id.clone(), job.launch.clone(), job.row, job.generation);
+        let (id, launch, row, incarnation) = (job.id.clone(), job.launch.clone(), job.row, job.incarnation);
         let (world, results) = (Arc::clone(&self.world), self.spawned_in.clone());
         let work = Box::new(move || spawn::run(&world, job, &results));
         if self.world.spawners.submit(work).is_err() {
             let outcome = Err(failures::queue_full(&id));
             // Through the same channel, so that it arrives after this step and not inside of it.
-            let _ = self.spawned_in.send(SpawnResult { row, generation, launch, outcome });
+            let _ = self.spawned_in.send(SpawnResult { row, incarnation, launch, outcome });
         }
     }
 
     /// Takes the main process of a row in, and watches it. True: its end will be told.
-    pub fn take_in(&mut self, row: u32, generation: u32, process: Option<PidFd>) -> bool {
+    pub fn take_in(&mut self, row: u32, incarnation: u32, process: Option<PidFd>) -> bool {
         let Some(hosted) = self.hosted.get_mut(&row) else { return false };
         hosted.was_seen_alive = process.is_some();
         hosted.main = process;
-        hosted.main.as_ref().is_some_and(|process| self.exits.add(process, token(row, generation)).is_ok())
+        hosted.main.as_ref().is_some_and(|process| self.exits.add(process, token(row, incarnation)).is_ok())
     }
 
     /// The main process of a row.

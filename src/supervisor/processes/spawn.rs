@@ -25,7 +25,7 @@ const JOURNAL_WAIT: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(in crate::supervisor) struct SpawnResult {
     pub row: u32,
-    pub generation: u32,
+    pub incarnation: u32,
     pub launch: Launch,
     pub outcome: Result<Spawned, SpawnError>,
 }
@@ -54,8 +54,8 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let access = socket_access(&job.launch.spec.run, context.identity.as_ref())?;
     let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
     let handover = handover.map_err(|why| not_listening(&why))?;
-    let (mut channels, handover) = Ends::open(world, job.row, job.generation, &job.launch.spec, handover)
-        .map_err(|error| failed(SpawnStage::Voices, &job.id.to_string(), &error))?;
+    let (mut channels, handover) = Ends::open(world, job.row, job.incarnation, &job.launch.spec, handover)
+        .map_err(|error| failed(SpawnStage::Channels, &job.id.to_string(), &error))?;
     context.env.extend(handover.variables);
     let plan = ExecPlan {
         handed: handover.descriptors,
@@ -65,14 +65,14 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     };
     let created = create(world, row, job, start, &plan, &program);
     if created.is_err() {
-        channels::release(world, job.row, job.generation, &job.launch.spec);
+        channels::release(world, job.row, job.incarnation, &job.launch.spec);
     }
     channels.user_id = context.identity.map(|identity| identity.uid);
     created.map(|(pid, process)| Spawned { pid, process, channels })
 }
 
 fn row_of(world: &World, job: &SpawnJob) -> Result<Row, SpawnError> {
-    world.table.row(job.row).ok_or_else(|| refused(SpawnStage::Row, &job.id.to_string(), "there is no such row"))
+    world.table.row(job.row).ok_or_else(|| refused(SpawnStage::TableEntry, &job.id.to_string(), "there is no such row"))
 }
 
 /// The control group of an instance whose tree is limited, where groups can be had.
@@ -101,7 +101,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
             other => other,
         };
-        ExecPlan::beside(&context, command, output).map_err(|text| holds_nul(&text))
+        ExecPlan::in_context(&context, command, output).map_err(|text| holds_nul(&text))
     };
     plan().map_err(|error| Failure::Spawn { error })
 }
@@ -115,13 +115,13 @@ fn create(
     plan: &ExecPlan,
     program: &str,
 ) -> Result<(u32, Option<PidFd>), SpawnError> {
-    if job.generation > 1 {
+    if job.incarnation > 1 {
         // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
         // we be killed, nothing else knows it.
         world.events.settle(JOURNAL_WAIT);
     }
-    row.begin(job.generation, start)
-        .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
+    row.begin(job.incarnation, start)
+        .map_err(|error| refused(SpawnStage::TableEntry, &job.id.to_string(), &error.to_string()))?;
     // Before the process exists: should both of us die, the announcement is found, and by it the process.
     world.mirror([row.index()]);
     os::killpoint("spawn.announced");
@@ -187,5 +187,5 @@ fn outputs(world: &World, row: Row, job: &SpawnJob) -> Result<Output, SpawnError
 pub(super) fn run(world: &Arc<World>, job: SpawnJob, results: &tokio::sync::mpsc::UnboundedSender<SpawnResult>) {
     let outcome = spawn(world, &job);
     // The loop is gone only when the daemon leaves; the row tells the next one.
-    let _ = results.send(SpawnResult { row: job.row, generation: job.generation, launch: job.launch, outcome });
+    let _ = results.send(SpawnResult { row: job.row, incarnation: job.incarnation, launch: job.launch, outcome });
 }

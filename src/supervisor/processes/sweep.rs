@@ -167,7 +167,7 @@ impl Processes {
         let hosted = hosted.filter(|(row, _)| rows.contains(&row.index()) || has_process(*row));
         let facts = |(row, hosted): (Row, &super::Hosted)| RowFacts {
             row: row.index(),
-            generation: row.generation(),
+            incarnation: row.incarnation(),
             start: row.started().0,
             pid: row.pid().unwrap_or(0),
             start_ticks: row.start_ticks().unwrap_or(0),
@@ -200,7 +200,7 @@ impl Processes {
         let none = BTreeSet::new();
         for _ in 0..LAST_LOOKS {
             let mut seen = self.unknown_children();
-            if self.world.table.is_heir() || self.lineage.is_anchor_gone {
+            if self.world.table.is_replacement() || self.lineage.is_anchor_gone {
                 seen.extend(self.orphans(&none));
             }
             seen.retain(|(seen, _)| !seen.is_our_program);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::sweep::facts_of;
 use super::{Processes, has_process, verified};
-use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState, Table};
+use crate::anchor::{Damage, EntryState, Record, RestoredProcess, Row, RowState, Table};
 use crate::events::Events;
 use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Subject};
 use crate::os::{self, PidFd, Seen};
@@ -72,7 +72,7 @@ impl Processes {
         let main = start.main.map(|index| &seen[index]);
         let row = self.world.table.row(start.mark.row);
         let is_listed = row.is_some_and(|row| {
-            let is_it = row.generation() == start.mark.generation && row.started().0 == start.mark.start;
+            let is_it = row.incarnation() == start.mark.incarnation && row.started().0 == start.mark.start;
             is_it && has_process(row) && (main.is_none() || row.pid() == main.map(|main| main.stat.pid))
         });
         if is_listed {
@@ -95,7 +95,7 @@ impl Processes {
 fn restore(table: &Table, row: Row, start: &FoundStart, main: Option<&Seen>) -> u32 {
     let mark = &start.mark;
     row.restore(&RestoredProcess {
-        generation: mark.generation,
+        incarnation: mark.incarnation,
         start: mark.start,
         pid: main.map_or(0, |main| main.stat.pid),
         start_ticks: main.map_or(0, |main| main.stat.start_ticks),
@@ -118,7 +118,7 @@ fn end_unlisted(events: &Events, start: &FoundStart, seen: &[Seen], facts: &[Pro
     let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
     let names = LeftProcess::list(&ended);
     let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
-    events.tell(Subject::Daemon, Fact::Trouble { message });
+    events.emit(Subject::Daemon, Fact::Trouble { message });
     for leftover in leftovers {
         let _ = leftover.process.signal(SIGKILL);
     }
@@ -129,7 +129,7 @@ pub(in crate::supervisor) fn end_double(events: &Events, row: Row, id: &Instance
     if let Some(process) = verified(row) {
         let pid = process.pid();
         let message = format!("process {pid} was a second one of {id}: it is ended");
-        events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
+        events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });
         for below in os::descendants(row.index(), pid) {
             let _ = below.process.signal(SIGKILL);
         }
@@ -156,12 +156,12 @@ fn record_of(row: Row, mark: &StartMark) -> Record {
         return known;
     }
     Record {
-        epoch: mark.epoch,
+        restart_requests: mark.restart_requests,
         digest: mark.digest,
         base_digest: mark.base_digest,
         slot: mark.slot,
         is_successor: mark.is_successor,
-        standing: RowStanding::None,
+        saved_state: EntryState::None,
         ..known
     }
 }
@@ -174,7 +174,7 @@ fn is_awaited(row: Row) -> bool {
 /// Whether nothing lives in the row, and what the row knows is from before this start (or announces it).
 fn is_older(row: Row, mark: &StartMark) -> bool {
     let lives = row.pid().is_some() && has_process(row) && verified(row).is_some();
-    !lives && row.generation() <= mark.generation && row.started().0 <= mark.start
+    !lives && row.incarnation() <= mark.incarnation && row.started().0 <= mark.start
 }
 
 /// Starts that a dead daemon had begun and that hang before their program: nobody could ever name them, and their

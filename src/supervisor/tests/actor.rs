@@ -36,7 +36,14 @@ fn app(name: &str) -> App {
 fn launch_of(app: App) -> Launch {
     let digest = Digest::of(app.name.as_str().as_bytes());
     let base = Arc::default();
-    Launch { spec: Arc::new(app), digest, base, base_digest: Digest::default(), epoch: 0, cause: Cause::Boot }
+    Launch {
+        spec: Arc::new(app),
+        digest,
+        base,
+        base_digest: Digest::default(),
+        restart_requests: 0,
+        cause: Cause::Boot,
+    }
 }
 
 fn launch(name: &str) -> Launch {
@@ -77,7 +84,7 @@ impl Scene {
     fn state(&mut self) -> String {
         let now = self.machine.live();
         let shown = |(id, live): (&InstanceId, &LiveInstance)| {
-            format!("{}{} {}", id.app.name, if id.is_successor { "+" } else { "" }, live.phase.word())
+            format!("{}{} {}", id.app.name, if id.is_successor { "+" } else { "" }, live.phase.as_str())
         };
         now.instances.iter().map(shown).collect::<Vec<_>>().join(", ")
     }
@@ -300,7 +307,7 @@ fn numbers_of_a_slot_are_not_borne_twice_under_the_next_daemon() {
     scene.number = 0;
     scene.order("web", Command::Restart(launch("web")));
     scene.wait(100);
-    assert_eq!(scene.machine.live().instances[&id("web")].generation, 4);
+    assert_eq!(scene.machine.live().instances[&id("web")].incarnation, 4);
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Due {
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub row: u32,
-    pub generation: u32,
+    pub incarnation: u32,
     stop: Millis,
     pub exit: Option<Exit>,
     is_reaped: bool,
@@ -172,7 +172,7 @@ impl Pretended {
             Due::Runs(row) => self.run(row),
             Due::Reports(row) => return self.report(row),
             Due::HookEnds(number) => return self.end_of_hook(number),
-            Due::Ended(row, generation) => return Some(Event::Ended { row, generation }),
+            Due::Ended(row, incarnation) => return Some(Event::Ended { row, incarnation }),
             Due::Heard(row) => return Some(Event::Heard { row, channel: Channel::Messages }),
             Due::Harvested => return Some(Event::Harvested),
             Due::AnchorGone => return Some(Event::AnchorGone),
@@ -256,7 +256,7 @@ impl Pretended {
         assert_eq!(entry.state, RowState::Idle, "a start in row {row}, which is {entry:?}");
         *entry = Entry {
             state: RowState::Spawning,
-            generation: start.job.generation,
+            incarnation: start.job.incarnation,
             pid: None,
             started: (self.now, WallTime(self.now.0)),
             exit: entry.exit,
@@ -273,11 +273,11 @@ impl Pretended {
         let is_orphan = !self.has_anchor;
         let start = self.starts.get_mut(&row)?;
         start.pid = Some(pid);
-        let generation = start.job.generation;
+        let incarnation = start.job.incarnation;
         let Behaviour { failure, ready, exit, stop, .. } = start.behaviour.clone();
         let mut process = Process {
             row,
-            generation,
+            incarnation,
             stop,
             exit: None,
             is_reaped: false,
@@ -332,7 +332,7 @@ impl Pretended {
             }
             (None, None) => return None,
         };
-        Some(Event::Spawned(SpawnEnd { row, generation: job.generation, launch: job.launch, outcome }))
+        Some(Event::Spawned(SpawnEnd { row, incarnation: job.incarnation, launch: job.launch, outcome }))
     }
 
     // ---- processes
@@ -340,12 +340,12 @@ impl Pretended {
     fn watch(&mut self, pid: u32) {
         self.watched.insert(pid);
         let Some(process) = self.processes.get(&pid) else { return };
-        let (row, generation, has_ended) = (process.row, process.generation, process.exit.is_some());
+        let (row, incarnation, has_ended) = (process.row, process.incarnation, process.exit.is_some());
         if !process.said.is_empty() {
             self.later(Millis(0), Due::Heard(row));
         }
         if has_ended {
-            self.later(Millis(0), Due::Ended(row, generation));
+            self.later(Millis(0), Due::Ended(row, incarnation));
         }
     }
 
@@ -367,7 +367,7 @@ impl Pretended {
     fn exit(&mut self, pid: u32, code: i32) -> Option<Event> {
         let process = self.processes.get_mut(&pid).filter(|process| process.exit.is_none())?;
         process.exit = Some(if code < 0 { Exit::Signal(-code) } else { Exit::Code(code) });
-        let (row, generation, is_orphan) = (process.row, process.generation, process.is_orphan);
+        let (row, incarnation, is_orphan) = (process.row, process.incarnation, process.is_orphan);
         if self.chance(8) {
             self.leftovers.insert(row, pid);
         }
@@ -375,7 +375,7 @@ impl Pretended {
             if !is_orphan {
                 self.reap(pid);
             }
-            return self.watched.contains(&pid).then_some(Event::Ended { row, generation });
+            return self.watched.contains(&pid).then_some(Event::Ended { row, incarnation });
         }
         let delay = self.some(6);
         if !is_orphan {
@@ -384,7 +384,7 @@ impl Pretended {
         let delay = self.some(6);
         // A wake-up may be lost: the table is looked at now and then.
         if self.watched.contains(&pid) && (is_orphan || !self.chance(20)) {
-            self.later(delay, Due::Ended(row, generation));
+            self.later(delay, Due::Ended(row, incarnation));
         }
         None
     }
@@ -407,8 +407,8 @@ impl Pretended {
 
     fn end_of_hook(&mut self, number: u64) -> Option<Event> {
         let (job, result, is_wanted) = self.hooks.remove(&number)?;
-        let HookJob { spawn: SpawnJob { row, generation, .. }, hook, .. } = job;
-        Some(Event::HookEnded(HookEnd { row, generation, hook, result, is_wanted }))
+        let HookJob { spawn: SpawnJob { row, incarnation, .. }, hook, .. } = job;
+        Some(Event::HookEnded(HookEnd { row, incarnation, hook, result, is_wanted }))
     }
 
     /// The daemon does something: perhaps it dies of it.
@@ -550,12 +550,12 @@ impl Host for Pretended {
         !self.has_anchor || pid.and_then(|pid| self.processes.get(&pid)).is_some_and(|process| process.is_orphan)
     }
 
-    fn orphan_exit(&mut self, row: u32, generation: u32) -> Option<Exit> {
+    fn orphan_exit(&mut self, row: u32, incarnation: u32) -> Option<Exit> {
         self.act();
         let pid = self.entry(row).pid?;
         let exit = self.processes[&pid].exit?;
         if self.chance(3) {
-            self.later(Millis(20), Due::Ended(row, generation));
+            self.later(Millis(20), Due::Ended(row, incarnation));
             return None;
         }
         let exit = if self.chance(3) { Exit::Unknown } else { exit };
@@ -627,9 +627,9 @@ impl Host for Pretended {
         false
     }
 
-    fn keep_status(&mut self, _row: u32, _generation: u32, _status: &str) {}
+    fn keep_status(&mut self, _row: u32, _incarnation: u32, _status: &str) {}
 
-    fn silence(&mut self, _row: u32, _generation: u32, _spec: &App) {
+    fn silence(&mut self, _row: u32, _incarnation: u32, _spec: &App) {
         self.act();
     }
 
@@ -676,7 +676,7 @@ impl Recovery for Pretended {
         if entry.pid.is_some() || entry.state != RowState::Spawning {
             return false;
         }
-        (entry.state, entry.generation) = (RowState::Idle, entry.generation.saturating_sub(1));
+        (entry.state, entry.incarnation) = (RowState::Idle, entry.incarnation.saturating_sub(1));
         true
     }
 
@@ -709,7 +709,7 @@ impl Recovery for Pretended {
 
     fn know_memory(&mut self, _row: u32) {}
 
-    fn kept_status(&self, _row: u32, _generation: u32, _spec: &App) -> Option<String> {
+    fn kept_status(&self, _row: u32, _incarnation: u32, _spec: &App) -> Option<String> {
         None
     }
 
@@ -717,12 +717,12 @@ impl Recovery for Pretended {
         panic!("row {row} is a second one of {id}");
     }
 
-    fn was_exit_told(&self, id: &InstanceId, generation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().exits.get(id).is_some_and(|told| told.contains(&generation))
+    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, _at: WallTime) -> bool {
+        self.journal.borrow().exits.get(id).is_some_and(|told| told.contains(&incarnation))
     }
 
-    fn was_start_told(&self, id: &InstanceId, generation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().starts.get(id).is_some_and(|told| told.contains(&generation))
+    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, _at: WallTime) -> bool {
+        self.journal.borrow().starts.get(id).is_some_and(|told| told.contains(&incarnation))
     }
 
     fn last_number(&self, id: &InstanceId) -> u32 {
@@ -741,16 +741,16 @@ impl Recovery for Pretended {
 impl Journal {
     fn note(&mut self, id: &InstanceId, fact: &Fact) {
         match fact {
-            Fact::Exited { generation, .. } => drop(self.exits.entry(id.clone()).or_default().insert(*generation)),
-            Fact::Started { generation, .. } => {
-                self.starts.entry(id.clone()).or_default().insert(*generation);
+            Fact::Exited { incarnation, .. } => drop(self.exits.entry(id.clone()).or_default().insert(*incarnation)),
+            Fact::Started { incarnation, .. } => {
+                self.starts.entry(id.clone()).or_default().insert(*incarnation);
                 self.given_up.remove(id);
             }
             Fact::GaveUp { failure } => drop(self.given_up.insert(id.clone(), failure.clone())),
             Fact::Renamed { from } => {
                 for told in [&mut self.starts, &mut self.exits] {
-                    if let Some(generation) = told.remove(from) {
-                        told.insert(id.clone(), generation);
+                    if let Some(incarnation) = told.remove(from) {
+                        told.insert(id.clone(), incarnation);
                     }
                 }
                 if let Some(failure) = self.given_up.remove(from) {
