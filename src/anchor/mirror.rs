@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use super::layout::{MAGIC, RecordCells, RowCells, VERSION};
 use super::row::{Row, RowState, unpack};
 use super::table::{ROWS, Table};
+use crate::os;
 
 /// Magic, version, boot id, home, and a check of all that; rows follow at 64, each with a check of its own. Of a damaged
 /// head nothing is needed: the check of a row is good for one home, one boot and one place only.
@@ -50,7 +51,7 @@ impl Mirror {
     /// # Errors
     /// The file cannot be written.
     pub fn create(path: &Path, table: &Table) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = os::open_own(path, OpenOptions::new().write(true).create(true).truncate(false).mode(0o600))?;
         let mirror = Self { file, salt: salt(table), written: Mutex::new(vec![0; ROWS as usize].into()) };
         let used = table.rows_used();
         mirror.write((0..used).filter_map(|index| table.row(index)))?;

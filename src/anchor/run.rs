@@ -161,6 +161,7 @@ fn boot(
 ) -> Result<Anchor, BootError> {
     let is_new = !os::exists(&home.root);
     home.create()?;
+    os::make_files_for_owner_of(home);
     let lock = Lock::try_exclusive(&home.lock()).map_err(at("open the lock of the home"))?.ok_or(BootError::Held)?;
     let log = Some(home.daemon_log()).filter(|_| foreground.is_none());
     detach(log.as_deref())?;

@@ -75,6 +75,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let inherited = AnchorLink::inherit().map_err(BootError::Inheritance)?.ok_or(BootError::NoAnchor)?;
     os::killpoint("boot.inherited");
     let home = Home::from_env()?;
+    os::make_files_for_owner_of(&home);
     let (store, desired, troubles) = Store::open(&home.state)?;
     let (events, more_troubles) = Events::open(&home.state);
     let mut warnings: Vec<String> = troubles.into_iter().chain(more_troubles).collect();

@@ -1,9 +1,14 @@
-//! Where everything of one daemon lies: the only place that knows these paths.
+//! Where everything of one daemon lies: the only place that knows these paths, and whose the files there are.
+//!
+//! With `--as-root` everything that root makes in a home belongs to the owner of the home, so that the owner's next
+//! daemon can use it.
 
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::linux::make_files_for;
 use super::surroundings::user_id;
 use super::trust::{Distrust, Trusted, nearest_owner, private_folder};
 use super::user::user_name;
@@ -177,7 +182,7 @@ impl Home {
 
     /// Who owns the home; `None` if it does not exist.
     pub fn owner(&self) -> Option<u32> {
-        std::fs::metadata(&self.root).ok().map(|found| found.uid())
+        fs::metadata(&self.root).ok().map(|found| found.uid())
     }
 }
 
@@ -194,6 +199,18 @@ impl HomeError {
             0 => format!("`sudo -u {owner} pm …` acts as {owner}; with `--as-root` apps start as root from it"),
             _ => format!("set PM_HOME to a folder of your own, or act as {owner}: `sudo -u {owner} pm …`"),
         })
+    }
+}
+
+/// From now on whatever this process makes in `home` belongs to the owner of the home. For root only: for everybody else
+/// that is so anyway.
+pub fn make_files_for_owner_of(home: &Home) {
+    if user_id() != 0 {
+        return;
+    }
+    let owner = fs::metadata(&home.root).ok().map(|found| (found.uid(), found.gid())).filter(|owner| owner.0 != 0);
+    if let Some(owner) = owner {
+        make_files_for(owner, vec![home.root.clone(), home.run.clone()]);
     }
 }
 

@@ -48,7 +48,7 @@ pub use files::{
     write_whole,
 };
 pub use foreground::{Interrupts, Keys};
-pub use home::{Home, HomeError};
+pub use home::{Home, HomeError, make_files_for_owner_of};
 pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
@@ -62,7 +62,7 @@ pub use linux::{
     is_another_daemon, is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session,
     limits_of_children, linked_children, listener_inodes, may_set_ids, memory_of, memory_of_all, moment_of_ticks,
     move_above, name_process, next_dead_child, oom_kills, open_channel, open_files_max, open_leftovers,
-    open_notify_socket, open_null, output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel,
+    open_notify_socket, open_null, open_own, output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel,
     peek_datagram, pipe_inode, pipe_of_process, place, proc_stat, process_name, processes_of_home, reap, reap_exit,
     receive_packet, rehearse, reopen_notify_socket, reserve_space, say_on_channel, send_packet, sessions,
     set_child_oom_score, set_child_open_files, signal_child, socket_holder, socket_inode, sockets_at_path, spawn,

@@ -3,9 +3,9 @@
 //! Guarantees: what `append` and `replace` have returned `Ok` for survives a power cut; what they failed to write is
 //! not there. Assumes: one writer per folder, and a file system on which `rename` is atomic.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{JOURNAL, NEW, PREVIOUS};
@@ -142,7 +142,7 @@ impl JournalFile {
 
 /// Makes the folder, for its owner only.
 pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    os::create_private_folder(folder)
 }
 
 /// The whole file; `None` if there is none.
@@ -199,7 +199,7 @@ pub(super) fn replace(folder: &Path, bytes: &[u8], keep: Keep) -> io::Result<Jou
 /// Writes a new file durably, then has it published under its real name. Whatever fails leaves nothing behind.
 fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
     remove(path)?;
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    let file = os::open_own(path, OpenOptions::new().read(true).write(true).create_new(true).mode(0o600))?;
     let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).and_then(|()| publish(&file));
     if let Err(error) = written {
         // A full disk needs the space; what cannot be removed is removed by the next attempt.

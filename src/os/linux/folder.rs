@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::fchown;
 use std::path::Path;
 
-use super::rights::FileRights;
+use super::rights::{FileRights, owner_at};
 use crate::model::Identity;
 use crate::os::errno::{checked, checked_size};
 use crate::os::surroundings::user_id;
@@ -59,7 +59,7 @@ impl Folder {
     /// # Errors
     /// `PermissionDenied` also for a link of a stranger. `NotFound`, `NotADirectory`, …
     pub fn find(path: &Path, owner: Option<&Identity>, missing: Missing) -> io::Result<(Self, OsString)> {
-        let owner = owner.filter(|owner| owner.uid != user_id());
+        let owner = owner.or_else(|| owner_at(path)).filter(|owner| owner.uid != user_id());
         Walk::begin(owner)?.find(path, missing)
     }
 

@@ -22,6 +22,8 @@ mod proc;
 mod process_limits;
 mod reaper;
 mod rights;
+pub use rights::open_own;
+pub(super) use rights::{make_files_for, rights_to_make, rights_to_make_for};
 mod service;
 mod side_command;
 mod signals;
