@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use super::answer::{self, Answer, Failed};
 use super::rows::with_forgotten;
 use super::select::select;
+use super::serve::Caller;
 use super::stream::Outlet;
 use super::{Context, Leave, daemon};
-use crate::model::{Actor, Edit, Progress, ProjectName, Target};
+use crate::model::{Edit, Progress, ProjectName, Target};
 use crate::reconciler::Accepted;
 use crate::wire::{
     AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, FORMAT, PlanAnswer, PlanRequest, Problem, ProblemCode,
@@ -28,17 +29,17 @@ pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer 
     Ok(answer::json(&PlanAnswer { format: FORMAT, plan, refusals, warnings: context.warnings.take() }))
 }
 
-pub(super) async fn apply(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
+pub(super) async fn apply(State(context): State<Context>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let ApplyRequest { proposed, options } = answer::read(&body)?;
     drop(body);
     let (outlet, response) = context.followers.open_change()?;
-    let accepted = context.reconciler.apply(proposed, options, by).await?;
+    let accepted = context.reconciler.apply(proposed, options, caller.actor()).await?;
     Ok(told(outlet, response, vec![accepted], context.warnings.take(), None))
 }
 
 pub(super) async fn edit(
     State(context): State<Context>,
-    Extension(by): Extension<Actor>,
+    Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Answer {
@@ -48,15 +49,15 @@ pub(super) async fn edit(
     let targets = select(&desired, &selection)?;
     check(&edit, &targets)?;
     let (outlet, response) = context.followers.open_change()?;
-    let accepted = context.reconciler.edit(targets, edit, by).await?;
+    let accepted = context.reconciler.edit(targets, edit, caller.actor()).await?;
     let warnings = context.warnings.take();
     let is_last = Query::parse(query.as_deref().unwrap_or_default()).flag("leave");
     Ok(told(outlet, response, accepted, warnings, is_last.then_some((context, Leave::Stop))))
 }
 
-pub(super) async fn shut_down(State(context): State<Context>, Extension(by): Extension<Actor>) -> Answer {
+pub(super) async fn shut_down(State(context): State<Context>, Extension(caller): Extension<Caller>) -> Answer {
     let (outlet, response) = context.followers.open_change()?;
-    let accepted = context.reconciler.shut_down(by).await?;
+    let accepted = context.reconciler.shut_down(caller.actor()).await?;
     let warnings = context.warnings.take();
     Ok(told(outlet, response, accepted, warnings, Some((context, Leave::ShutDown))))
 }

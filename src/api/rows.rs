@@ -247,9 +247,9 @@ impl<'a> Pair<'a> {
 
     fn facts(self, scene: &Scene<'a>) -> Facts<'a> {
         let project = scene.desired.projects.get(self.project);
-        let instance = self.slot.map(|slot| AppId::new(self.project.clone(), self.app.clone()).instance(slot));
-        let is_absent = self.live.is_none();
-        let refused = instance.filter(|_| is_absent).and_then(|instance| scene.live.refused.get(&instance));
+        let absent = self.slot.filter(|_| self.live.is_none() && !scene.live.refused.is_empty());
+        let instance = absent.map(|slot| AppId::new(self.project.clone(), self.app.clone()).instance(slot));
+        let refused = instance.and_then(|instance| scene.live.refused.get(&instance));
         Facts {
             project,
             declared: self.declared,

@@ -128,8 +128,8 @@ async fn converse(stream: UnixStream, permit: OwnedSemaphorePermit, router: Rout
         let inner = inner.clone();
         async move {
             let response = match caller {
-                Ok(actor) => {
-                    request.extensions_mut().insert(actor);
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
                     let Ok(response) = inner.call(request).await;
                     in_our_words(response)
                 }
@@ -158,14 +158,27 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|is_asked| *is_asked).await;
 }
 
+/// The user behind a connection. Who only looks is never asked for a name, which costs a look into `/etc/passwd`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    uid: u32,
+}
+
+impl Caller {
+    /// The same with a name, for whoever changes something.
+    pub(super) fn actor(self) -> Actor {
+        Actor { uid: self.uid, name: os::user_name(self.uid).into() }
+    }
+}
+
 /// Says who stands behind the socket; everybody but this user and root is refused.
-fn admit(stream: &UnixStream) -> Result<Actor, Problem> {
+fn admit(stream: &UnixStream) -> Result<Caller, Problem> {
     let forbidden = |message: String| Problem::new(ProblemCode::Forbidden, message);
     let uid = stream.peer_cred().map_err(|error| forbidden(format!("cannot tell who is calling: {error}")))?.uid();
     if uid != 0 && uid != os::user_id() {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }
-    Ok(Actor { uid, name: os::user_name(uid).into() })
+    Ok(Caller { uid })
 }
 
 /// The router's own refusal of a body is plain text.

@@ -3,6 +3,7 @@
 //! Guarantees: what `append` and `replace` have returned `Ok` for survives a power cut; what they failed to write is
 //! not there. Assumes: one writer per folder, and a file system on which `rename` is atomic.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -16,6 +17,8 @@ const ASIDE_MAX: u32 = 9;
 
 /// Reserved behind the good bytes, for changes that are kept although the disk is full: stops of about a thousand apps.
 const RESERVE_BYTES: u64 = 256 << 10;
+/// Reserved beyond that where there is room, so that few batches have to ask.
+const AHEAD_BYTES: u64 = 64 << 10;
 
 /// What a batch may be written to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +36,8 @@ pub(super) struct JournalFile {
     good_bytes: u64,
     /// A failed batch may have left bytes behind the good ones.
     has_torn_tail: bool,
+    /// Up to where the file has blocks.
+    reserved_bytes: Cell<u64>,
     /// The folder that does not durably name this file yet: until it does, a power cut brings the old file back.
     unsynced_folder: Option<PathBuf>,
     /// Pretended free space, so that tests can fill the disk.
@@ -55,6 +60,7 @@ impl JournalFile {
             file,
             good_bytes,
             has_torn_tail: false,
+            reserved_bytes: Cell::new(0),
             unsynced_folder: None,
             #[cfg(test)]
             room_bytes: None,
@@ -103,14 +109,24 @@ impl JournalFile {
     /// Sees to it that the reserve follows `bytes` more bytes. It is made of blocks of this file: nobody else can take
     /// them between giving them back and writing to them.
     fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let end = self.good_bytes + bytes + RESERVE_BYTES;
+        if end <= self.reserved_bytes.get() {
+            return Ok(());
+        }
+        self.reserve_until(end + AHEAD_BYTES).or_else(|_| self.reserve_until(end))
+    }
+
+    fn reserve_until(&self, end: u64) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        return os::reserve_space(&self.file, self.good_bytes, bytes + RESERVE_BYTES);
+        return os::reserve_space(&self.file, self.good_bytes, end - self.good_bytes)
+            .map(|()| self.reserved_bytes.set(end));
         #[cfg(not(target_os = "linux"))]
         Err(ErrorKind::Unsupported.into())
     }
 
     /// Gives the reserve back; the file is no longer the current one.
     pub(super) fn give_reserve_back(&self) {
+        self.reserved_bytes.set(0);
         // A tmpfs frees nothing while the length stays the same. What fails is lost space until the file is removed.
         let _ = self.file.set_len(self.good_bytes + 1).and_then(|()| self.file.set_len(self.good_bytes));
     }
@@ -133,6 +149,7 @@ impl JournalFile {
     }
 
     fn cut(&mut self) -> io::Result<()> {
+        self.reserved_bytes.set(0);
         self.file.set_len(self.good_bytes)?;
         self.file.sync_data()?;
         self.has_torn_tail = false;
