@@ -34,8 +34,8 @@ impl Plan {
     /// Makes rolls of these apps plain restarts: a person or a sensor asked for new processes now.
     pub fn restart_at_once(&mut self, is_meant: impl Fn(&AppName) -> bool) {
         for operation in self.operations.iter_mut().filter(|operation| is_meant(&operation.app)) {
-            if let Verb::Roll { slots, manner, batch } = &mut operation.verb {
-                operation.verb = Verb::Restart { slots: std::mem::take(slots), manner: *manner, batch: *batch };
+            if let Verb::Roll { slots, strategy, batch } = &mut operation.verb {
+                operation.verb = Verb::Restart { slots: std::mem::take(slots), strategy: *strategy, batch: *batch };
             }
         }
     }

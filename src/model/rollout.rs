@@ -14,7 +14,7 @@ pub struct Rollout {
     /// Slots that have not, those that are being replaced now included.
     pub left: Vec<u32>,
     /// Which process comes first.
-    pub manner: UpdateStrategy,
+    pub strategy: UpdateStrategy,
     /// Whether it goes on.
     pub will: RolloutWill,
 }

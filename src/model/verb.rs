@@ -18,7 +18,7 @@ pub enum Verb {
         /// Slot numbers, from 0.
         slots: Vec<u32>,
         /// Which process comes first.
-        manner: UpdateStrategy,
+        strategy: UpdateStrategy,
         /// How many slots at a time.
         batch: u32,
     },
@@ -27,7 +27,7 @@ pub enum Verb {
         /// Slot numbers, from 0.
         slots: Vec<u32>,
         /// Which process comes first.
-        manner: UpdateStrategy,
+        strategy: UpdateStrategy,
         /// How many slots at a time.
         batch: u32,
     },

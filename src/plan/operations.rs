@@ -56,7 +56,7 @@ impl AppScene<'_> {
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
         // While an old process has its socket, no further copy can have the new one.
-        let is_in_the_way = |roll: &Operation| matches!(roll.verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
+        let is_in_the_way = |roll: &Operation| matches!(roll.verb, Verb::Roll { strategy: UpdateStrategy::Together, .. });
         let (first, roll) = if roll.as_ref().is_some_and(is_in_the_way) { (roll, None) } else { (None, roll) };
         // A number changes only when the form has proved to be good: else an update that goes back had more to undo. What
         // needs no new process does not wait for those that are replaced: that may be paused.

@@ -112,7 +112,7 @@ fn run(
     if is_replacing && !alive.is_empty() {
         let interrupts = running(&live, &alive);
         operations.push(operation(
-            Verb::Restart { slots: alive, manner: UpdateStrategy::Restart, batch: u32::MAX },
+            Verb::Restart { slots: alive, strategy: UpdateStrategy::Restart, batch: u32::MAX },
             interrupts,
         ));
     }

@@ -208,7 +208,7 @@ pub(super) fn is_up(phase: &Phase) -> bool {
 }
 
 /// How these are replaced: as the app says, unless its sockets cannot be opened beside theirs.
-pub(super) fn manner(spec: &App, live: &BTreeMap<u32, &LiveInstance>) -> UpdateStrategy {
+pub(super) fn strategy(spec: &App, live: &BTreeMap<u32, &LiveInstance>) -> UpdateStrategy {
     if live.values().any(|instance| instance.spec.shuts_out(spec)) {
         return UpdateStrategy::Together;
     }

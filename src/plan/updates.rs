@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 use super::instances_of;
-use super::slots::{is_of_form, is_same_form, manner, running};
+use super::slots::{is_of_form, is_same_form, strategy, running};
 use super::target::Target;
 
 /// What has to be kept of the updates that `plan` begins or turns back. One that follows another one that never came to
@@ -102,13 +102,13 @@ pub(super) fn batch_size(spec: &App, strategy: UpdateStrategy) -> u32 {
 
 /// Replaces these slots, as the app says.
 pub(super) fn roll(spec: &App, slots: Vec<u32>, live: &BTreeMap<u32, &LiveInstance>) -> Verb {
-    let manner = manner(spec, live);
-    Verb::Roll { slots, manner, batch: batch_size(spec, manner) }
+    let strategy = strategy(spec, live);
+    Verb::Roll { slots, strategy, batch: batch_size(spec, strategy) }
 }
 
 /// How many processes end before their successor is ready.
 pub(super) fn interrupted(spec: &App, live: &BTreeMap<u32, &LiveInstance>, slots: &[u32]) -> u32 {
-    if manner(spec, live) == UpdateStrategy::Rolling { 0 } else { running(live, slots) }
+    if strategy(spec, live) == UpdateStrategy::Rolling { 0 } else { running(live, slots) }
 }
 
 /// What is to become of successors that no roll of the plan will make use of: one beside the process of its slot goes, one

@@ -401,8 +401,8 @@ fn a_roll_can_be_held_up_and_called_off() {
 
 #[test]
 fn an_apply_beside_a_roll_of_the_same_form_replaces_nothing_twice() {
-    for manner in ["rolling", "restart"] {
-        let slow = format!("update = {{ strategy = \"{manner}\", min_healthy_time = \"400ms\" }}");
+    for strategy in ["rolling", "restart"] {
+        let slow = format!("update = {{ strategy = \"{strategy}\", min_healthy_time = \"400ms\" }}");
         let sandbox = Sandbox::applied(&app("1", 2, &slow));
         sandbox.ecosystem(&app("2", 2, &slow));
         let applying: Vec<_> = (0..3).map(|_| sandbox.start(&["apply"])).collect();
@@ -411,7 +411,7 @@ fn an_apply_beside_a_roll_of_the_same_form_replaces_nothing_twice() {
         }
         assert_eq!(versions(&sandbox), ["2", "2"]);
         for slot in ["api/0", "api/1"] {
-            assert_eq!(sandbox.starts_of(slot), 2, "{manner}: one process of each form");
+            assert_eq!(sandbox.starts_of(slot), 2, "{strategy}: one process of each form");
         }
         assert_eq!(sandbox.app_processes().len(), 2);
     }

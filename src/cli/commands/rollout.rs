@@ -87,19 +87,19 @@ fn want(client: &mut Client, apps: Apps, will: RolloutWill) -> Result<RolloutsAn
 }
 
 fn table(rollouts: &[State]) -> Table<'static> {
-    let mut table = Table::new(&["app", "state", "replaced", "manner"]);
+    let mut table = Table::new(&["app", "state", "replaced", "strategy"]);
     for rollout in rollouts {
         let (word, tone) = match rollout.will {
             RolloutWill::Go => ("rolling", Tone::Good),
             RolloutWill::Pause => ("paused", Tone::Warn),
             RolloutWill::Abort => ("going back", Tone::Bad),
         };
-        let manner = match rollout.manner {
+        let strategy = match rollout.strategy {
             UpdateStrategy::Rolling => "new before old",
             UpdateStrategy::Restart | UpdateStrategy::Together => "brief gap",
         };
         table.row().cell(rollout.app.to_string()).toned(word, tone);
-        table.cell(format!("{} of {}", rollout.done.len(), rollout.done.len() + rollout.left.len())).cell(manner);
+        table.cell(format!("{} of {}", rollout.done.len(), rollout.done.len() + rollout.left.len())).cell(strategy);
     }
     table
 }

@@ -176,7 +176,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     let (sign, deed) = match &operation.verb {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
-        Verb::Roll { slots, manner, batch } => (Sign::IsReplaced, roll(slots.len(), *manner, *batch)),
+        Verb::Roll { slots, strategy, batch } => (Sign::IsReplaced, roll(slots.len(), *strategy, *batch)),
         Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
@@ -212,13 +212,13 @@ fn ago(at: WallTime, now: WallTime) -> String {
 }
 
 /// `roll 3, 1 at a time, new before old`.
-fn roll(count: usize, manner: UpdateStrategy, batch: u32) -> String {
+fn roll(count: usize, strategy: UpdateStrategy, batch: u32) -> String {
     let steps = match usize::try_from(batch) {
         _ if count == 1 => "roll 1".to_owned(),
         Ok(batch) if batch < count => format!("roll {count}, {batch} at a time"),
         _ => format!("roll {count}, all at once"),
     };
-    match manner {
+    match strategy {
         UpdateStrategy::Rolling => format!("{steps}, new before old"),
         UpdateStrategy::Restart | UpdateStrategy::Together => format!("{steps}, brief gap"),
     }
@@ -425,7 +425,7 @@ mod tests {
             operations: vec![
                 operation(
                     "api",
-                    Verb::Roll { slots: vec![0, 1, 2], manner: UpdateStrategy::Rolling, batch: 1 },
+                    Verb::Roll { slots: vec![0, 1, 2], strategy: UpdateStrategy::Rolling, batch: 1 },
                     vec![
                         changed("env.LOG_LEVEL", Some("\"info\""), Some("\"debug\""), false),
                         changed("env.DB_PASS", Some("(sensitive)"), Some("(sensitive)"), true),

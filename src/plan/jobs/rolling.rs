@@ -98,7 +98,7 @@ impl Rolling {
             app: context.id(&self.app),
             done: self.done.iter().chain(replaced).copied().collect(),
             left: under_way.iter().chain(&self.left).copied().collect(),
-            manner: self.strategy,
+            strategy: self.strategy,
             will: if self.why.is_some() { RolloutWill::Abort } else { self.will(context) },
         }
     }

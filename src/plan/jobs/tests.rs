@@ -328,9 +328,9 @@ fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
         let orders = all.entry(app.clone()).or_default();
         match &operation.verb {
             Verb::Start { slots } => orders.extend(each("start", slots, "")),
-            Verb::Roll { slots, manner, batch } => {
+            Verb::Roll { slots, strategy, batch } => {
                 for batch in slots.chunks(usize::try_from(*batch).unwrap()) {
-                    match manner {
+                    match strategy {
                         UpdateStrategy::Rolling => {
                             orders.extend(each("start", batch, "+"));
                             orders.extend(each("delete", batch, ""));

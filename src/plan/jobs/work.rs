@@ -73,14 +73,14 @@ impl Work {
         let stages = |stages: Vec<Stage>| Self::Stages(Stages::new(app, stages));
         match &operation.verb {
             Verb::Start { slots } => stages(vec![Stage::DiscardAll, Stage::Up(slots.clone())]),
-            Verb::Restart { slots, manner: UpdateStrategy::Restart, batch } => {
+            Verb::Restart { slots, strategy: UpdateStrategy::Restart, batch } => {
                 let size = usize::try_from(*batch).unwrap_or(usize::MAX).max(1);
                 let is_forced = operation.reasons.iter().any(Reason::asks_for_new_processes);
                 let batches = slots.chunks(size).map(|batch| Stage::New { slots: batch.to_vec(), is_forced });
                 stages([Stage::Rehearse(slots.clone()), Stage::DiscardAll].into_iter().chain(batches).collect())
             }
-            Verb::Roll { slots, manner, batch } | Verb::Restart { slots, manner, batch } => {
-                Self::Rolling(Box::new(Rolling::new(operation, slots, *manner, *batch)))
+            Verb::Roll { slots, strategy, batch } | Verb::Restart { slots, strategy, batch } => {
+                Self::Rolling(Box::new(Rolling::new(operation, slots, *strategy, *batch)))
             }
             Verb::Scale { add, remove, .. } => {
                 stages(vec![Stage::DiscardAll, Stage::Gone(remove.clone()), Stage::Up(add.clone())])

@@ -168,15 +168,15 @@ fn sockets_that_exclude_each_other_have_no_two_processes_at_once() {
         let address = ListenAddress::Tcp(address.parse().unwrap());
         app_with("api", |app| (app.run.listen, app.instances) = (vec![address], Some(count)))
     };
-    let manner = |plan: &Plan| match &plan.operations[0].verb {
-        Verb::Roll { manner, .. } => *manner,
+    let strategy = |plan: &Plan| match &plan.operations[0].verb {
+        Verb::Roll { strategy, .. } => *strategy,
         other => panic!("{other:?}"),
     };
     let mut world = World::with([listening("127.0.0.1:80", 2)]);
-    assert_eq!(manner(&world.apply([listening("127.0.0.1:81", 2)])), UpdateStrategy::Rolling);
-    assert_eq!(manner(&world.apply([listening("0.0.0.0:81", 2)])), UpdateStrategy::Together);
+    assert_eq!(strategy(&world.apply([listening("127.0.0.1:81", 2)])), UpdateStrategy::Rolling);
+    assert_eq!(strategy(&world.apply([listening("0.0.0.0:81", 2)])), UpdateStrategy::Together);
     let plan = world.apply([listening("127.0.0.1:81", 3)]);
-    assert_eq!(manner(&plan), UpdateStrategy::Together, "before the new copy is started");
+    assert_eq!(strategy(&plan), UpdateStrategy::Together, "before the new copy is started");
     assert!(matches!(plan.operations[1].verb, Verb::Scale { .. }), "{plan:?}");
 }
 
@@ -197,7 +197,7 @@ fn what_an_update_has_stopped_is_replaced_by_it_and_not_merely_started() {
         let mut plan = world.wakeup_plan();
         add_unfinished(&mut plan, world.stored().unwrap(), &world.live);
         assert_eq!(verbs(&plan), ["roll api [0, 1]"]);
-        let manner = matches!(plan.operations[0].verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
-        assert!(manner, "{plan:?}");
+        let strategy = matches!(plan.operations[0].verb, Verb::Roll { strategy: UpdateStrategy::Together, .. });
+        assert!(strategy, "{plan:?}");
     }
 }
