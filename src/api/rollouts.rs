@@ -13,12 +13,12 @@ pub(super) async fn list(State(context): State<Context>) -> Answer {
 }
 
 pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer {
-    let RolloutRequest { will, selection } = answer::read(&body)?;
+    let RolloutRequest { command, selection } = answer::read(&body)?;
     let desired = context.reconciler.desired().await?;
     let targets = select(&desired, &selection)?;
     let mut followed = Vec::new();
     for target in targets {
-        if context.reconciler.want_rollout(target.app.clone(), will).await? {
+        if context.reconciler.command_rollout(target.app.clone(), command).await? {
             followed.push(target.app);
         }
     }

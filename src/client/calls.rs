@@ -93,7 +93,7 @@ impl Client {
     ///
     /// # Errors
     /// No answer, or a problem.
-    pub fn want_rollout(&mut self, request: &RolloutRequest) -> Answer<RolloutsAnswer> {
+    pub fn command_rollout(&mut self, request: &RolloutRequest) -> Answer<RolloutsAnswer> {
         self.connection.ask("POST", "/v1/rollouts", Some(&json(request)?))
     }
 

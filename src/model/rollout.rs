@@ -1,4 +1,4 @@
-//! A rolling update that is under way, and what people want of it.
+//! A rolling update that is under way, and the command that a person gave it.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,18 +15,18 @@ pub struct Rollout {
     pub left: Vec<u32>,
     /// Which process comes first.
     pub strategy: UpdateStrategy,
-    /// Whether it goes on.
-    pub will: RolloutWill,
+    /// What it is told to do: go on, pause, or roll back.
+    pub command: RolloutCommand,
 }
 
-/// What is wanted of a rolling update.
+/// A command for a rolling update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RolloutWill {
-    /// Go on.
-    Go,
+pub enum RolloutCommand {
+    /// Replace the remaining slots.
+    Continue,
     /// Begin no further slot.
     Pause,
-    /// Go back.
+    /// Roll back.
     Abort,
 }

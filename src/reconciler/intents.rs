@@ -7,7 +7,7 @@ use super::run::Loop;
 use super::{Accepted, Intent, ReconcileError, notes};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Refusal,
-    Rollout, RolloutWill, Target, Update,
+    Rollout, RolloutCommand, Target, Update,
 };
 use crate::os;
 use crate::plan::{self, EditRequest, View};
@@ -30,8 +30,8 @@ impl Loop {
                 let accepted = self.edit(&targets, &edit, &by).await;
                 let _ = reply.send(accepted);
             }
-            Intent::WantRollout(app, will, reply) => {
-                let wanted = self.want_rollout(&app, will).await;
+            Intent::CommandRollout(app, command, reply) => {
+                let wanted = self.command_rollout(&app, command).await;
                 let _ = reply.send(wanted);
             }
             Intent::StopAll(by, is_remembered, reply) => {
@@ -141,17 +141,17 @@ impl Loop {
     }
 
     /// Keeps whether an update is paused or to be aborted. False: there is none, or it goes back already.
-    async fn want_rollout(&mut self, app: &AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
+    async fn command_rollout(&mut self, app: &AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
         let (project, name) = (app.project.clone(), app.name.clone());
         let desired = self.current();
         let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
         let known = known.unwrap_or_default();
-        let is_open = |rollout: &Rollout| rollout.app == *app && rollout.will != RolloutWill::Abort;
+        let is_open = |rollout: &Rollout| rollout.app == *app && rollout.command != RolloutCommand::Abort;
         // One that is kept may have no step under way: it waits for something else.
         if !known.is_open() && !self.rollouts().iter().any(is_open) {
             return Ok(false);
         }
-        let (is_paused, is_aborted) = (will == RolloutWill::Pause, will == RolloutWill::Abort);
+        let (is_paused, is_aborted) = (command == RolloutCommand::Pause, command == RolloutCommand::Abort);
         let update = Update { is_paused, is_aborted, ..known.clone() };
         if update != known {
             let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);

@@ -23,7 +23,7 @@ pub use stored::Keeper;
 
 use crate::model::{
     Actor, AppId, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress, Proposed,
-    Refusal, Rollout, RolloutWill, Target, WaitsFor,
+    Refusal, Rollout, RolloutCommand, Target, WaitsFor,
 };
 use crate::plan::JobId;
 
@@ -96,7 +96,7 @@ pub(crate) enum Intent {
     /// The report of an operation that failed, with what the app has printed.
     Completed(JobId, OperationReport),
     Desired(oneshot::Sender<Arc<Desired>>),
-    WantRollout(AppId, RolloutWill, oneshot::Sender<Result<bool, ReconcileError>>),
+    CommandRollout(AppId, RolloutCommand, oneshot::Sender<Result<bool, ReconcileError>>),
     /// From a sensor: new processes for an app, because of this.
     Trigger(AppId, Cause, Acted),
 }
@@ -183,8 +183,8 @@ impl Reconciler {
     ///
     /// # Errors
     /// A state that cannot be written; the update goes on as it did.
-    pub async fn want_rollout(&self, app: AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
-        self.ask(|reply| Intent::WantRollout(app, will, reply)).await?
+    pub async fn command_rollout(&self, app: AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
+        self.ask(|reply| Intent::CommandRollout(app, command, reply)).await?
     }
 
     /// What should be, as it changes.

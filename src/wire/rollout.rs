@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rollout, RolloutWill, Selection};
+use super::{Rollout, RolloutCommand, Selection};
 
 /// The answer to both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +16,8 @@ pub struct RolloutsAnswer {
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutRequest {
-    /// What is wanted.
-    pub will: RolloutWill,
-    /// Of which apps.
+    /// The command.
+    pub command: RolloutCommand,
+    /// The apps.
     pub selection: Selection,
 }

@@ -6,7 +6,7 @@ use super::line::{Around, Gate, Line};
 use super::{Context, Dirty, JobId, News, Next, Numbers, View};
 use crate::model::{
     AppId, AppName, Cause, Change, Condition, InstanceId, LiveInstance, Millis, Moment, Operation, OperationReport,
-    OperationResult, Phase, Plan, Progress, Project, ProjectName, RolloutWill, Verb,
+    OperationResult, Phase, Plan, Progress, Project, ProjectName, RolloutCommand, Verb,
 };
 
 /// One accepted plan that is being carried out.
@@ -151,7 +151,7 @@ impl Job {
         let ahead = ahead.filter_map(|job| Some((job, &job.lines[*job.own[0].get(&line.app)?])));
         let ahead: Vec<_> = ahead.filter(|(_, line)| line.holds_up_others()).collect();
         let is_paused = |(job, line): &(&Job, &Line)| {
-            line.rollout(&job.context(view, numbers)).is_some_and(|rollout| rollout.will == RolloutWill::Pause)
+            line.rollout(&job.context(view, numbers)).is_some_and(|rollout| rollout.command == RolloutCommand::Pause)
         };
         let around =
             Around { gate: &gates, is_behind: !ahead.is_empty(), is_behind_pause: ahead.iter().any(is_paused) };

@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
-    Progress, Reason, Rejected, Rollback, Rollout, RolloutWill, Update, UpdateStrategy, Verb,
+    Progress, Reason, Rejected, Rollback, Rollout, RolloutCommand, Update, UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, Goals, Verdict};
@@ -99,7 +99,7 @@ impl Rolling {
             done: self.done.iter().chain(replaced).copied().collect(),
             left: under_way.iter().chain(&self.left).copied().collect(),
             strategy: self.strategy,
-            will: if self.why.is_some() { RolloutWill::Abort } else { self.will(context) },
+            command: if self.why.is_some() { RolloutCommand::Abort } else { self.command(context) },
         }
     }
 
@@ -198,7 +198,7 @@ impl Rolling {
             return None;
         }
         let first = context.id(&self.app).instance(*self.batch.first()?);
-        if self.why.is_none() && self.will(context) == RolloutWill::Abort {
+        if self.why.is_none() && self.command(context) == RolloutCommand::Abort {
             return Some(plain(first, Failure::Aborted));
         }
         if self.batch.iter().any(|slot| !declared.may_run(*slot)) {
@@ -224,15 +224,15 @@ impl Rolling {
             return Some(Some(self.end(context, next)));
         }
         if self.why.is_none() {
-            match self.will(context) {
-                RolloutWill::Go => self.is_pause_told = false,
-                RolloutWill::Pause => {
+            match self.command(context) {
+                RolloutCommand::Continue => self.is_pause_told = false,
+                RolloutCommand::Pause => {
                     if !std::mem::replace(&mut self.is_pause_told, true) {
                         next.news.push(Progress::Paused { app: self.app.clone() });
                     }
                     return Some(None);
                 }
-                RolloutWill::Abort => {
+                RolloutCommand::Abort => {
                     let first = context.id(&self.app).instance(self.left[0]);
                     self.fail(plain(first, Failure::Aborted), context, next);
                     return None;
@@ -403,11 +403,11 @@ impl Rolling {
         if context.says_ready(&self.app) { wanted } else { wanted.max(ALIVE_FOR) }
     }
 
-    fn will(&self, context: &Context) -> RolloutWill {
+    fn command(&self, context: &Context) -> RolloutCommand {
         match context.update(&self.app) {
-            Some(Update { is_aborted: true, .. }) => RolloutWill::Abort,
-            Some(Update { is_paused: true, .. }) => RolloutWill::Pause,
-            _ => RolloutWill::Go,
+            Some(Update { is_aborted: true, .. }) => RolloutCommand::Abort,
+            Some(Update { is_paused: true, .. }) => RolloutCommand::Pause,
+            _ => RolloutCommand::Continue,
         }
     }
 

@@ -124,7 +124,7 @@ impl Sim {
     }
 
     /// `pm rollout pause | resume | abort`.
-    pub(super) fn want_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
+    pub(super) fn command_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
         let name: AppName = name.parse().unwrap();
         let view = View { desired: &self.desired, live: &self.live, now: self.now };
         let known = self.stored().and_then(|stored| stored.updates.get(&name)).cloned().unwrap_or_default();

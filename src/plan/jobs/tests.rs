@@ -87,9 +87,9 @@ fn act(sim: &mut Sim, line: &str, lines: &mut Vec<String>) {
 
 fn fate(sim: &mut Sim, verb: &str, rest: &str, lines: &mut Vec<String>) {
     match (verb, rest) {
-        ("pause", app) => sim.want_rollout(app, true, false),
-        ("resume", app) => sim.want_rollout(app, false, false),
-        ("abort", app) => sim.want_rollout(app, false, true),
+        ("pause", app) => sim.command_rollout(app, true, false),
+        ("resume", app) => sim.command_rollout(app, false, false),
+        ("abort", app) => sim.command_rollout(app, false, true),
         ("wait", time) => sim.wait(Millis(time.parse().unwrap())),
         ("kill", "daemon") => sim.kill_daemon(),
         ("disk", state) => sim.fill_disk(state == "full"),
@@ -186,7 +186,7 @@ fn any_act(sim: &mut Sim, dice: &mut Dice) -> String {
         }
         12 | 13 => {
             let (is_paused, is_aborted) = (dice.roll(2) == 0, dice.roll(4) == 0);
-            sim.want_rollout(name, is_paused && !is_aborted, is_aborted);
+            sim.command_rollout(name, is_paused && !is_aborted, is_aborted);
             format!("rollout {name} {is_paused} {is_aborted}")
         }
         14 => {
@@ -217,7 +217,7 @@ fn any_act(sim: &mut Sim, dice: &mut Dice) -> String {
 fn check_rest(sim: &mut Sim) {
     sim.fill_disk(false);
     for name in NAMES {
-        sim.want_rollout(name, false, false);
+        sim.command_rollout(name, false, false);
     }
     sim.wait(Millis(240_000));
     sim.wake(false);
