@@ -6,7 +6,7 @@ use super::{AppId, UpdateStrategy};
 
 /// One rolling update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
+pub struct RolloutStatus {
     /// The app.
     pub app: AppId,
     /// Slots that have been replaced.

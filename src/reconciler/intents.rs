@@ -7,7 +7,7 @@ use super::run::Loop;
 use super::{Accepted, Intent, ReconcileError, notes};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Refusal,
-    Rollout, RolloutCommand, Target, Update,
+    RolloutStatus, RolloutCommand, Target, Update,
 };
 use crate::os;
 use crate::plan::{self, EditRequest, View};
@@ -41,7 +41,7 @@ impl Loop {
         }
     }
 
-    fn rollouts(&self) -> Vec<Rollout> {
+    fn rollouts(&self) -> Vec<RolloutStatus> {
         self.jobs.rollouts(&View { desired: &self.current(), live: &self.live, now: os::now() })
     }
 
@@ -146,7 +146,7 @@ impl Loop {
         let desired = self.current();
         let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
         let known = known.unwrap_or_default();
-        let is_open = |rollout: &Rollout| rollout.app == *app && rollout.command != RolloutCommand::Abort;
+        let is_open = |rollout: &RolloutStatus| rollout.app == *app && rollout.command != RolloutCommand::Abort;
         // One that is kept may have no step under way: it waits for something else.
         if !known.is_open() && !self.rollouts().iter().any(is_open) {
             return Ok(false);

@@ -23,7 +23,7 @@ pub use stored::Keeper;
 
 use crate::model::{
     Actor, AppId, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress, Proposed,
-    Refusal, Rollout, RolloutCommand, Target, WaitsFor,
+    Refusal, RolloutStatus, RolloutCommand, Target, WaitsFor,
 };
 use crate::plan::JobId;
 
@@ -90,7 +90,7 @@ pub(crate) enum Intent {
     Edit(Vec<Target>, Edit, Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
     /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
     StopAll(Actor, bool, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
-    Rollouts(oneshot::Sender<Vec<Rollout>>),
+    Rollouts(oneshot::Sender<Vec<RolloutStatus>>),
     /// What a rehearsal of a start has found, by the number of its order.
     Rehearsed(InstanceId, u64, Result<(), Failure>),
     /// The report of an operation that failed, with what the app has printed.
@@ -175,7 +175,7 @@ impl Reconciler {
     ///
     /// # Errors
     /// The daemon is leaving.
-    pub async fn rollouts(&self) -> Result<Vec<Rollout>, ReconcileError> {
+    pub async fn rollouts(&self) -> Result<Vec<RolloutStatus>, ReconcileError> {
         self.ask(Intent::Rollouts).await
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rollout, RolloutCommand, Selection};
+use super::{RolloutStatus, RolloutCommand, Selection};
 
 /// The answer to both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,7 +10,7 @@ pub struct RolloutsAnswer {
     /// Shape of this answer.
     pub format: u32,
     /// Those that are under way; of a request, those that follow it.
-    pub rollouts: Vec<Rollout>,
+    pub rollouts: Vec<RolloutStatus>,
 }
 
 /// The body of a request.

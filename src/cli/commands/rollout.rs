@@ -8,7 +8,7 @@ use crate::cli::output::{Table, Tone};
 use crate::cli::session::Session;
 use crate::client::Client;
 use crate::model::UpdateStrategy;
-use crate::wire::{Rollout as State, RolloutRequest, RolloutCommand, RolloutsAnswer};
+use crate::wire::{RolloutCommand, RolloutRequest, RolloutStatus, RolloutsAnswer};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Rollout {
@@ -86,7 +86,7 @@ fn want(client: &mut Client, apps: Apps, command: RolloutCommand) -> Result<Roll
     Ok(client.command_rollout(&RolloutRequest { command, selection })?)
 }
 
-fn table(rollouts: &[State]) -> Table<'static> {
+fn table(rollouts: &[RolloutStatus]) -> Table<'static> {
     let mut table = Table::new(&["app", "state", "replaced", "strategy"]);
     for rollout in rollouts {
         let (word, tone) = match rollout.command {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
     AppName, Change, Condition, Fact, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
-    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, Rollout, Subject, Verb, VerbKind, WaitsFor,
+    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, RolloutStatus, Subject, Verb, VerbKind, WaitsFor,
 };
 use crate::rules::{self, Standpoint};
 
@@ -108,7 +108,7 @@ impl Line {
     }
 
     /// Its rolling replacement, if that is what is under way.
-    pub(super) fn rollout(&self, context: &Context) -> Option<Rollout> {
+    pub(super) fn rollout(&self, context: &Context) -> Option<RolloutStatus> {
         match &self.active.as_ref()?.work {
             Work::Rolling(rolling) => Some(rolling.status(context)),
             Work::Stages(_) | Work::Replacing(_) => None,

@@ -23,7 +23,7 @@ use job::Job;
 
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Launch, Live, LiveInstance, Millis,
-    Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, Subject, Update,
+    Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, RolloutStatus, Subject, Update,
     WaitsFor, WallTime,
 };
 
@@ -264,7 +264,7 @@ impl Jobs {
     }
 
     /// The rolling replacements that are under way.
-    pub fn rollouts(&self, view: &View) -> Vec<Rollout> {
+    pub fn rollouts(&self, view: &View) -> Vec<RolloutStatus> {
         let of_job = |job: &Job| {
             let context = job.context(view, &self.numbers);
             job.lines.iter().filter_map(|line| line.rollout(&context)).collect::<Vec<_>>()

@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
-    Progress, Reason, Rejected, Rollback, Rollout, RolloutCommand, Update, UpdateStrategy, Verb,
+    Progress, Reason, Rejected, Rollback, RolloutStatus, RolloutCommand, Update, UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, Goals, Verdict};
@@ -89,12 +89,12 @@ impl Rolling {
     }
 
     /// As people see it.
-    pub(super) fn status(&self, context: &Context) -> Rollout {
+    pub(super) fn status(&self, context: &Context) -> RolloutStatus {
         let none = Vec::new();
         // What another daemon has replaced is replaced, though it is still judged.
         let (replaced, under_way) =
             if matches!(self.stage, Stage::Judging(_)) { (&self.batch, &none) } else { (&none, &self.batch) };
-        Rollout {
+        RolloutStatus {
             app: context.id(&self.app),
             done: self.done.iter().chain(replaced).copied().collect(),
             left: under_way.iter().chain(&self.left).copied().collect(),
