@@ -23,7 +23,7 @@ pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer 
         }
     }
     if followed.is_empty() {
-        let problem = Problem::new(ProblemCode::NoSuchApp, "none of these apps is being updated now");
+        let problem = Problem::new(ProblemCode::NoSuchApp, "none of these apps is being rolled out");
         return Err(problem.hint("`pm rollout status` lists what is under way").into());
     }
     let rollouts =

@@ -30,19 +30,19 @@ pub struct Project {
     /// Its apps.
     pub apps: BTreeMap<AppName, Declared>,
     /// Rolling updates that have not come to a good end (yet).
-    pub updates: BTreeMap<AppName, Update>,
+    pub rollouts: BTreeMap<AppName, Rollout>,
 }
 
 impl Project {
     /// Whether a person holds up the rolling update of an app.
     pub fn is_paused(&self, app: &AppName) -> bool {
-        self.updates.get(app).is_some_and(|update| update.is_paused)
+        self.rollouts.get(app).is_some_and(|rollout| rollout.is_paused)
     }
 
     /// Whether new processes of an app may come as soon as possible: nobody holds them up, and no spec has to prove itself
     /// by them.
     pub fn may_restart_at_once(&self, app: &AppName) -> bool {
-        self.updates.get(app).is_none_or(|update| !update.is_paused && update.from.is_none())
+        self.rollouts.get(app).is_none_or(|rollout| !rollout.is_paused && rollout.from.is_none())
     }
 }
 
@@ -73,7 +73,7 @@ impl Form {
 
 /// A rolling update that has not come to a good end (yet).
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Update {
+pub struct Rollout {
     /// What the app goes back to: the newest form that was good. `None`: new processes of the same form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Form>,
@@ -88,7 +88,7 @@ pub struct Update {
     pub rejected: Option<Rejected>,
 }
 
-impl Update {
+impl Rollout {
     /// Whether processes are still to be replaced or judged for it.
     pub fn is_open(&self) -> bool {
         self.from.is_some() || self.is_paused || self.is_aborted
@@ -333,13 +333,13 @@ pub enum Change {
         name: AppName,
     },
     /// A rolling update begins, is paused or resumed; `None`: it has come to its end.
-    Update {
+    Rollout {
         /// The project it belongs to.
         project: ProjectName,
         /// Of which app.
         name: AppName,
         /// How it stands (boxed: far larger than the other variants).
-        update: Option<Box<Update>>,
+        rollout: Option<Box<Rollout>>,
     },
     /// `pm shutdown` was asked for, or undone.
     ShutDown {
@@ -356,7 +356,7 @@ impl Desired {
             Change::App { project, name, declared } => {
                 known(project, name).is_some_and(|before| declared.is_less_than(before))
             }
-            Change::Update { update, .. } => update.is_none(),
+            Change::Rollout { rollout, .. } => rollout.is_none(),
             Change::ShutDown { is_shut_down } => *is_shut_down,
             Change::Project { .. } | Change::ProjectRemoved { .. } | Change::AppRemoved { .. } => true,
         })
@@ -379,15 +379,15 @@ impl Desired {
             Change::AppRemoved { project, name } => {
                 if let Some(project) = self.projects.get_mut(&project) {
                     project.apps.remove(&name);
-                    project.updates.remove(&name);
+                    project.rollouts.remove(&name);
                 }
             }
-            Change::Update { project, name, update } => {
+            Change::Rollout { project, name, rollout } => {
                 let Some(project) = self.projects.get_mut(&project) else { return };
-                match update {
-                    Some(update) if project.apps.contains_key(&name) => project.updates.insert(name, *update),
+                match rollout {
+                    Some(rollout) if project.apps.contains_key(&name) => project.rollouts.insert(name, *rollout),
                     Some(_) => None,
-                    None => project.updates.remove(&name),
+                    None => project.rollouts.remove(&name),
                 };
             }
             Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,

@@ -318,7 +318,7 @@ pub enum Fact {
         message: String,
     },
     /// A rolling update of it failed.
-    UpdateFailed {
+    RolloutFailed {
         /// The copy whose new process was no good.
         instance: InstanceId,
         /// Why, if it was given up or could not be started.
@@ -334,7 +334,7 @@ pub enum Fact {
     /// It is no longer declared.
     Deleted,
     /// New values that needed no new process.
-    Updated {
+    Reconfigured {
         /// The keys.
         fields: Vec<String>,
     },

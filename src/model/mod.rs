@@ -43,8 +43,8 @@ pub use app::{
     StopPolicy, StopScope, Template,
 };
 pub use desired::{
-    Change, Declared, Desired, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected, Standing,
-    Update,
+    Change, Declared, Desired, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected, Rollout,
+    Standing,
 };
 pub use digest::Digest;
 pub use edit::{Edit, Target};
@@ -62,7 +62,7 @@ pub use plan::{ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
-pub use rollout::{RolloutStatus, RolloutCommand};
+pub use rollout::{RolloutCommand, RolloutStatus};
 pub use secret::{
     HIDDEN, Secrets, ShownApp, is_secret, is_secret_header, is_secret_name, mask_field, masked, masked_value,
     masked_words, merged_ranges,

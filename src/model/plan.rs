@@ -128,7 +128,7 @@ pub enum Reason {
         app: AppName,
     },
     /// A rolling update whose daemon is gone: what it has replaced is still to be judged.
-    UpdateUnfinished,
+    RolloutUnfinished,
     /// The process runs another spec than the last applied one (an apply was cut short).
     OutOfDate,
     /// An operator scaled it; the file says otherwise.
@@ -288,7 +288,7 @@ pub struct Summary {
     /// Apps whose processes are replaced.
     pub roll: u32,
     /// Apps that get new values only.
-    pub update: u32,
+    pub reconfigure: u32,
     /// How many of those are new tasks, which wait for their time.
     #[serde(default)]
     pub scheduled: u32,
@@ -328,8 +328,8 @@ impl Summary {
             match &operation.verb {
                 Verb::Start { .. } => summary.start += u32::from(!was_stopped),
                 Verb::Roll { .. } | Verb::Restart { .. } => summary.roll += 1,
-                Verb::Update => {
-                    summary.update += 1;
+                Verb::Reconfigure => {
+                    summary.reconfigure += 1;
                     summary.scheduled += u32::from(operation.reasons.contains(&Reason::New));
                 }
                 Verb::Scale { add, remove, .. } => {
@@ -431,14 +431,14 @@ mod tests {
         let start = |name: &str| operation(name, Verb::Start { slots: vec![0] }, Reason::NotRunning);
         let mut operations: Vec<Operation> = (0..300).map(|number| start(&format!("a{number:03}"))).collect();
         operations.push(operation("kept", Verb::Keep, Reason::NotRunning));
-        operations.push(operation("task", Verb::Update, Reason::New));
+        operations.push(operation("task", Verb::Reconfigure, Reason::New));
         operations.push(operation("new", Verb::Rename { from: "old".parse().unwrap() }, Reason::NotRunning));
         let summary = Summary::of(&operations);
         let plan = Plan { project: "shop".parse().unwrap(), generation: 1, operations, notes: Vec::new(), summary };
-        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; update task; rename new");
+        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; reconfigure task; rename new");
         let apps = plan.changed_apps();
         let has = |name: &str| apps.iter().any(|app| app.as_str() == name);
         assert_eq!((apps.len(), has("a299"), has("old"), has("kept")), (303, true, true, false));
-        assert_eq!((plan.summary.update, plan.summary.scheduled), (1, 1));
+        assert_eq!((plan.summary.reconfigure, plan.summary.scheduled), (1, 1));
     }
 }

@@ -43,7 +43,7 @@ pub enum Verb {
         remove: Vec<u32>,
     },
     /// New values, no process touched.
-    Update,
+    Reconfigure,
     /// A new name, the process kept.
     Rename {
         /// The old one.
@@ -86,9 +86,12 @@ impl Verb {
             | Self::Restart { slots, .. }
             | Self::Replace { slots, .. } => slots,
             Self::Scale { add, .. } => add,
-            Self::Update | Self::Rename { .. } | Self::Stop { .. } | Self::Delete { .. } | Self::Keep | Self::Hold => {
-                &[]
-            }
+            Self::Reconfigure
+            | Self::Rename { .. }
+            | Self::Stop { .. }
+            | Self::Delete { .. }
+            | Self::Keep
+            | Self::Hold => &[],
         }
     }
 
@@ -112,7 +115,7 @@ impl Verb {
             Self::Roll { .. } => VerbKind::Roll,
             Self::Restart { .. } => VerbKind::Restart,
             Self::Scale { .. } => VerbKind::Scale,
-            Self::Update => VerbKind::Update,
+            Self::Reconfigure => VerbKind::Reconfigure,
             Self::Rename { .. } => VerbKind::Rename,
             Self::Replace { .. } => VerbKind::Replace,
             Self::Stop { .. } => VerbKind::Stop,
@@ -140,8 +143,8 @@ pub enum VerbKind {
     Restart,
     /// [`Verb::Scale`].
     Scale,
-    /// [`Verb::Update`].
-    Update,
+    /// [`Verb::Reconfigure`].
+    Reconfigure,
     /// [`Verb::Rename`].
     Rename,
     /// [`Verb::Replace`].
@@ -166,7 +169,7 @@ impl VerbKind {
             Self::Roll => "roll",
             Self::Restart => "restart",
             Self::Scale => "scale",
-            Self::Update => "update",
+            Self::Reconfigure => "reconfigure",
             Self::Rename => "rename",
             Self::Replace => "replace",
             Self::Stop => "stop",

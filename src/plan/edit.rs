@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 use super::slots::is_up;
-use super::{INSTANCES_MAX, forgotten, target, updates, usage};
+use super::{INSTANCES_MAX, forgotten, rollouts, target, usage};
 
 /// One edit of some apps of one project.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             }
         }
     }
-    updates::release(&mut edited);
+    rollouts::release(&mut edited);
     Ok(changes(stored, edited, request.project))
 }
 
@@ -111,7 +111,7 @@ fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Cha
     }
     edited.generation += 1;
     let mut changes = target::changes(name, Some(stored), &edited);
-    changes.extend(updates::released(name, stored, &edited));
+    changes.extend(rollouts::released(name, stored, &edited));
     changes
 }
 

@@ -8,7 +8,7 @@ use super::difference::{Field, difference};
 use super::field_change::field_change;
 use super::renewal::Renewal;
 use super::slots::{Slots, running};
-use super::{unready, updates};
+use super::{rollouts, unready};
 
 /// One app before and after, and what lives of it.
 pub(super) struct AppScene<'a> {
@@ -56,12 +56,13 @@ impl AppScene<'_> {
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
         // While an old process has its socket, no further copy can have the new one.
-        let is_in_the_way = |roll: &Operation| matches!(roll.verb, Verb::Roll { strategy: UpdateStrategy::Together, .. });
+        let is_in_the_way =
+            |roll: &Operation| matches!(roll.verb, Verb::Roll { strategy: UpdateStrategy::Together, .. });
         let (first, roll) = if roll.as_ref().is_some_and(is_in_the_way) { (roll, None) } else { (None, roll) };
         // A number changes only when the form has proved to be good: else an update that goes back had more to undo. What
         // needs no new process does not wait for those that are replaced: that may be paused.
-        let (update, stop) = (self.update(&slots, untold), self.stop(&slots));
-        let steps = [self.rename(), first, start, update, roll, scale, stop, self.appear()];
+        let (reconfigure, stop) = (self.reconfigure(&slots, untold), self.stop(&slots));
+        let steps = [self.rename(), first, start, reconfigure, roll, scale, stop, self.appear()];
         let operations: Vec<_> = steps.into_iter().flatten().collect();
         let mut notes = self.notes(&next_fields);
         if self.is_awaited {
@@ -178,8 +179,8 @@ impl AppScene<'_> {
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);
         }
-        let verb = updates::roll(&self.target.spec, slots.stale.clone(), &self.live);
-        let interrupts = updates::interrupted(&self.target.spec, &self.live, &slots.stale);
+        let verb = rollouts::roll(&self.target.spec, slots.stale.clone(), &self.live);
+        let interrupts = rollouts::interrupted(&self.target.spec, &self.live, &slots.stale);
         Some(self.operation(verb, reasons, interrupts))
     }
 
@@ -192,7 +193,7 @@ impl AppScene<'_> {
     }
 
     /// New values for processes that stay, or for an app of which nothing runs. A held app is told as held.
-    fn update(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
+    fn reconfigure(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
         let is_held = matches!(self.target.standing, Standing::Stopped { .. });
         let mut reasons: Vec<_> = self.field_reasons(untold).filter(|_| !is_held).collect();
         if let (true, Some(spec)) = (reasons.is_empty(), slots.followed) {
@@ -200,13 +201,13 @@ impl AppScene<'_> {
             fields.retain(|field| field.class == Class::Live);
             reasons.extend(self.field_reasons(&fields));
         }
-        Some(self.operation(Verb::Update, reasons, 0)).filter(|operation| !operation.reasons.is_empty())
+        Some(self.operation(Verb::Reconfigure, reasons, 0)).filter(|operation| !operation.reasons.is_empty())
     }
 
     /// A new task of which nothing is started now: the clock does that.
     fn appear(&self) -> Option<Operation> {
         let is_new = self.prior.is_none() && self.target.standing == Standing::Up && self.target.spec.is_timed_task();
-        is_new.then(|| self.operation(Verb::Update, vec![Reason::New, Reason::RunsOnTime], 0))
+        is_new.then(|| self.operation(Verb::Reconfigure, vec![Reason::New, Reason::RunsOnTime], 0))
     }
 
     fn standing_reason(&self) -> Reason {

@@ -55,6 +55,6 @@ fn changes(verb: &Verb, slot: u32) -> bool {
         | Verb::Stop { slots }
         | Verb::Delete { slots } => slots.contains(&slot),
         Verb::Scale { add, remove, .. } => add.contains(&slot) || remove.contains(&slot),
-        Verb::Update | Verb::Rename { .. } | Verb::Keep | Verb::Hold => false,
+        Verb::Reconfigure | Verb::Rename { .. } | Verb::Keep | Verb::Hold => false,
     }
 }

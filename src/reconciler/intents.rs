@@ -7,7 +7,7 @@ use super::run::Loop;
 use super::{Accepted, Intent, ReconcileError, notes};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Refusal,
-    RolloutStatus, RolloutCommand, Target, Update,
+    Rollout, RolloutCommand, RolloutStatus, Target,
 };
 use crate::os;
 use crate::plan::{self, EditRequest, View};
@@ -140,11 +140,11 @@ impl Loop {
         Ok(accepted)
     }
 
-    /// Keeps whether an update is paused or to be aborted. False: there is none, or it goes back already.
+    /// Keeps whether a rollout is paused or to be aborted. False: there is none, or it goes back already.
     async fn command_rollout(&mut self, app: &AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
         let (project, name) = (app.project.clone(), app.name.clone());
         let desired = self.current();
-        let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
+        let known = desired.projects.get(&project).and_then(|project| project.rollouts.get(&name)).cloned();
         let known = known.unwrap_or_default();
         let is_open = |rollout: &RolloutStatus| rollout.app == *app && rollout.command != RolloutCommand::Abort;
         // One that is kept may have no step under way: it waits for something else.
@@ -152,10 +152,10 @@ impl Loop {
             return Ok(false);
         }
         let (is_paused, is_aborted) = (command == RolloutCommand::Pause, command == RolloutCommand::Abort);
-        let update = Update { is_paused, is_aborted, ..known.clone() };
-        if update != known {
-            let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);
-            self.keep(vec![Change::Update { project, name, update }]).await?;
+        let rollout = Rollout { is_paused, is_aborted, ..known.clone() };
+        if rollout != known {
+            let rollout = Some(rollout).filter(|rollout| *rollout != Rollout::default()).map(Box::new);
+            self.keep(vec![Change::Rollout { project, name, rollout }]).await?;
         }
         self.dirty.insert(app.clone());
         Ok(true)

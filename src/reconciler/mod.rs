@@ -23,7 +23,7 @@ pub use stored::Keeper;
 
 use crate::model::{
     Actor, AppId, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress, Proposed,
-    Refusal, RolloutStatus, RolloutCommand, Target, WaitsFor,
+    Refusal, RolloutCommand, RolloutStatus, Target, WaitsFor,
 };
 use crate::plan::JobId;
 
@@ -182,7 +182,7 @@ impl Reconciler {
     /// Pauses, resumes or aborts a rolling update. False: the app has none. A pause outlives the daemon.
     ///
     /// # Errors
-    /// A state that cannot be written; the update goes on as it did.
+    /// A state that cannot be written; the rollout goes on as it did.
     pub async fn command_rollout(&self, app: AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
         self.ask(|reply| Intent::CommandRollout(app, command, reply)).await?
     }

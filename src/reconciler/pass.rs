@@ -261,7 +261,7 @@ fn app_of(change: &Change) -> Option<AppId> {
     match change {
         Change::App { project, name, .. }
         | Change::AppRemoved { project, name }
-        | Change::Update { project, name, .. } => Some(AppId::new(project.clone(), name.clone())),
+        | Change::Rollout { project, name, .. } => Some(AppId::new(project.clone(), name.clone())),
         Change::Project { .. } | Change::ProjectRemoved { .. } | Change::ShutDown { .. } => None,
     }
 }

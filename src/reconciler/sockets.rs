@@ -5,7 +5,7 @@ use crate::model::{AppId, AppName, ListenAddress, Project, ProjectName, Standing
 
 impl Loop {
     /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
-    /// of processes that live; and those of specs that an update may go back to. Of the app `but` only what its
+    /// of processes that live; and those of specs that a rollout may go back to. Of the app `but` only what its
     /// processes have.
     pub(super) fn listeners(&self, but: Option<&AppId>) -> Vec<ListenAddress> {
         let desired = self.desired.borrow();
@@ -21,10 +21,10 @@ impl Loop {
                 .iter()
                 .filter(move |(app, declared)| counts(name, app) && is_up(project, app) && !declared.is_leaving)
         });
-        let updates = projects().flat_map(|(name, project)| {
-            project.updates.iter().filter(move |(app, _)| counts(name, app) && is_up(project, app))
+        let rollouts = projects().flat_map(|(name, project)| {
+            project.rollouts.iter().filter(move |(app, _)| counts(name, app) && is_up(project, app))
         });
-        let before = updates.filter_map(|(_, update)| update.from.as_ref());
+        let before = rollouts.filter_map(|(_, rollout)| rollout.from.as_ref());
         let alive = self.live.instances.values().filter(|live| live.phase.is_alive());
         let specs = up.map(|(_, app)| &app.spec).chain(before.map(|form| &form.spec));
         specs.chain(alive.map(|live| &live.spec)).flat_map(|spec| &spec.run.listen).cloned().collect()

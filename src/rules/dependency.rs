@@ -64,7 +64,7 @@ fn chain<'a>(
     if declared.is_leaving {
         return Standpoint::Never("an apply removes it".to_owned());
     }
-    let rejected = project.updates.get(app).and_then(|update| update.rejected.as_ref());
+    let rejected = project.rollouts.get(app).and_then(|update| update.rejected.as_ref());
     if let Some(rejected) = rejected.filter(|rejected| rejected.digest == declared.digest) {
         return Standpoint::Never(rejected.why.clone());
     }

@@ -210,7 +210,7 @@ impl<'a> Facts<'a> {
 
     fn rejected(&self) -> Option<Why> {
         let declared = self.declared?;
-        let rejected = self.project?.updates.get(&declared.spec.name)?.rejected.as_ref()?;
+        let rejected = self.project?.rollouts.get(&declared.spec.name)?.rejected.as_ref()?;
         (rejected.digest == declared.digest).then(|| Why::Rejected { why: rejected.why.clone() })
     }
 

@@ -211,7 +211,7 @@ impl Store {
     fn encode_contents(&self, change: &Change, fresh: &mut Contents, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
         let form = match change {
             Change::App { declared, .. } => declared.form(),
-            Change::Update { update: Some(update), .. } if let Some(form) = &update.from => form.clone(),
+            Change::Rollout { rollout: Some(rollout), .. } if let Some(form) = &rollout.from => form.clone(),
             _ => return Ok(()),
         };
         let (digest, base_digest) = (form.digest, form.base_digest);

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{AppName, Declared, Origin, ProjectName, Run, Standing, Update};
+use crate::model::{AppName, Declared, Origin, ProjectName, Rollout, Run, Standing};
 
 fn shop() -> ProjectName {
     "shop".parse().unwrap()
@@ -33,8 +33,8 @@ fn app(name: &str, port: u16) -> Change {
     Change::App { project: shop(), name: name.parse().unwrap(), declared: Box::new(declared(name, port)) }
 }
 
-fn update(update: Option<Update>) -> Change {
-    Change::Update { project: shop(), name: "api".parse().unwrap(), update: update.map(Box::new) }
+fn rollout(rollout: Option<Rollout>) -> Change {
+    Change::Rollout { project: shop(), name: "api".parse().unwrap(), rollout: rollout.map(Box::new) }
 }
 
 fn project(generation: u64) -> Change {
@@ -49,14 +49,14 @@ fn history() -> Vec<Vec<Change>> {
         vec![project(1), app("api", 80), app("db", 1)],
         vec![project(2), app("api", 81)],
         vec![Change::ShutDown { is_shut_down: true }],
-        vec![update(Some(Update {
+        vec![rollout(Some(Rollout {
             from: Some(declared("api", 80).form()),
             is_paused: false,
             is_aborted: true,
             rejected: None,
         }))],
-        vec![update(Some(Update { from: None, is_paused: true, is_aborted: false, rejected: None }))],
-        vec![update(Some(Update {
+        vec![rollout(Some(Rollout { from: None, is_paused: true, is_aborted: false, rejected: None }))],
+        vec![rollout(Some(Rollout {
             from: Some(declared("api", 82).form()),
             is_paused: true,
             is_aborted: false,
@@ -67,15 +67,15 @@ fn history() -> Vec<Vec<Change>> {
         vec![
             project(1),
             app("api", 80),
-            update(Some(Update {
+            rollout(Some(Rollout {
                 from: Some(declared("api", 79).form()),
                 is_paused: true,
                 is_aborted: false,
                 rejected: None,
             })),
         ],
-        vec![update(None)],
-        vec![update(Some(Update {
+        vec![rollout(None)],
+        vec![rollout(Some(Rollout {
             from: Some(declared("api", 78).form()),
             is_paused: false,
             is_aborted: true,

@@ -34,7 +34,7 @@ pub use selection::{Scope, Selection};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
 pub use crate::model::{
-    Edit, OperationReport, OperationResult, Progress, Report, Rollback, RolloutStatus, RolloutCommand, WaitsFor,
+    Edit, OperationReport, OperationResult, Progress, Report, Rollback, RolloutCommand, RolloutStatus, WaitsFor,
 };
 
 /// The number in `format` of every answer.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RolloutStatus, RolloutCommand, Selection};
+use super::{RolloutCommand, RolloutStatus, Selection};
 
 /// The answer to both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

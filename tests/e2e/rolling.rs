@@ -322,7 +322,7 @@ fn another_name_and_another_form_outlive_the_daemon() {
     sandbox.kill_daemon();
     wait_until("both are of the new form", SOON, || versions(&sandbox) == ["2", "2"]);
     wait_until("the update is over", SOON, || {
-        sandbox.pm(&["rollout", "status"]).ok().stderr.contains("nothing is being updated")
+        sandbox.pm(&["rollout", "status"]).ok().stderr.contains("no rollout is in progress")
     });
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
 }
@@ -384,7 +384,7 @@ fn a_reload_replaces_what_runs_and_starts_nothing_that_was_stopped() {
 fn a_roll_can_be_held_up_and_called_off() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"300ms\" }";
     let sandbox = Sandbox::applied(&app("1", 3, slow));
-    sandbox.pm(&["rollout", "pause", "api"]).code(1).says(&["none of these apps is being updated"]);
+    sandbox.pm(&["rollout", "pause", "api"]).code(1).says(&["none of these apps is being rolled out"]);
     sandbox.ecosystem(&app("2", 3, slow));
     let applying = sandbox.start(&["apply"]);
     wait_until("it has begun", SOON, || sandbox.pm(&["rollout", "status"]).ok().stdout.contains("rolling"));

@@ -65,13 +65,13 @@ fn predicate(fact: &Fact) -> String {
         Fact::CronSkipped { due, why } => format!("was due at {} and left out: {why}", Clock::local().text(*due)),
         Fact::WatchTrouble { message } => format!("has trouble with its watched files: {message}"),
         Fact::BuildFailed { message } => format!("keeps what runs, its build failed: {message}"),
-        Fact::UpdateFailed { instance, failure, exit, rollback } => {
+        Fact::RolloutFailed { instance, failure, exit, rollback } => {
             let (slot, why) = (instance.slot, reason(failure.as_ref(), *exit));
-            let text = format!("could not be updated: {}/{slot} {why}", instance.app.name);
+            let text = format!("could not be rolled out: {}/{slot} {why}", instance.app.name);
             text + aftermath(*rollback)
         }
         Fact::Deleted => "is deleted".to_owned(),
-        Fact::Updated { fields } => format!("follows new values of {} without a restart", list(fields)),
+        Fact::Reconfigured { fields } => format!("follows new values of {} without a restart", list(fields)),
         Fact::Renamed { from } => format!("is the new name of {from}; its process was kept"),
         Fact::OutputDropped { stream, bytes } => format!(
             "lost {bytes} {} of {}: its log could not be written",
@@ -176,15 +176,15 @@ mod tests {
         );
         let failed = |failure, exit, rollback| {
             let instance = "shop:api/1".parse().unwrap();
-            Fact::UpdateFailed { instance, failure, exit, rollback }
+            Fact::RolloutFailed { instance, failure, exit, rollback }
         };
         check(
             failed(None, Some(Exit::Code(3)), Rollback::Done),
-            "could not be updated: api/1 ended with exit code 3; the old version runs again",
+            "could not be rolled out: api/1 ended with exit code 3; the old version runs again",
         );
         check(
             failed(Some(Failure::NotReady { after: Millis(2000), last: None }), None, Rollback::None),
-            "could not be updated: api/1 was not ready after 2s",
+            "could not be rolled out: api/1 was not ready after 2s",
         );
         check(
             Fact::Stopping { cause: Cause::Command { by: alice(), verb: "stop".into() } },
@@ -195,7 +195,7 @@ mod tests {
             "lost 1 byte of standard output: its log could not be written",
         );
         check(
-            Fact::Updated { fields: vec!["kill_timeout".into(), "log_rotate".into()] },
+            Fact::Reconfigured { fields: vec!["kill_timeout".into(), "log_rotate".into()] },
             "follows new values of `kill_timeout`, `log_rotate` without a restart",
         );
     }

@@ -80,7 +80,7 @@ pub fn counts(summary: &Summary) -> String {
     let Summary {
         start,
         roll,
-        update,
+        reconfigure,
         scheduled,
         slots_added,
         slots_removed,
@@ -91,7 +91,7 @@ pub fn counts(summary: &Summary) -> String {
         drift,
         ..
     } = *summary;
-    let live = update.saturating_sub(scheduled);
+    let live = reconfigure.saturating_sub(scheduled);
     let parts = [
         (roll, plural(roll, "roll", "rolls")),
         (replace, plural(replace, "replacement", "replacements")),
@@ -179,8 +179,8 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
         Verb::Roll { slots, strategy, batch } => (Sign::IsReplaced, roll(slots.len(), *strategy, *batch)),
         Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
-        Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
-        Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
+        Verb::Reconfigure if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
+        Verb::Reconfigure => (Sign::Follows, "live, 0 restarts".to_owned()),
         Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
         Verb::Replace { old, .. } => (Sign::IsReplaced, format!("replaces {old}")),
         Verb::Stop { slots } => (Sign::Leaves, format!("stop {}", slots.len())),
@@ -257,7 +257,7 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         Reason::NotRunning => "not running".to_owned(),
         Reason::WasErrored => "was given up, is tried again".to_owned(),
         Reason::WasInBackoff => "was in backoff, is tried again".to_owned(),
-        Reason::UpdateUnfinished => "an update was interrupted".to_owned(),
+        Reason::RolloutUnfinished => "a rollout was interrupted".to_owned(),
         Reason::DependencyRestarted { app } => format!("{app} has had a new process"),
         Reason::SpecLost => "its spec was lost".to_owned(),
         Reason::Unreachable => "nobody can connect to its socket".to_owned(),
@@ -376,7 +376,7 @@ fn note(note: &Note) -> Option<String> {
         Note::FailedBefore { app, why } => {
             format!("{app} was not rolled out with this spec the last time: {}", clean(why))
         }
-        Note::PauseEnded { app } => format!("the paused update of {app} ends: this form takes its place in all copies"),
+        Note::PauseEnded { app } => format!("the paused rollout of {app} ends: this version replaces it in all copies"),
         Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
     })
 }
@@ -431,7 +431,7 @@ mod tests {
                         changed("env.DB_PASS", Some("(sensitive)"), Some("(sensitive)"), true),
                     ],
                 ),
-                operation("worker", Verb::Update, vec![changed("kill_timeout", Some("10s"), Some("5s"), false)]),
+                operation("worker", Verb::Reconfigure, vec![changed("kill_timeout", Some("10s"), Some("5s"), false)]),
                 operation("mailer", Verb::Start { slots: vec![0] }, vec![Reason::New]),
                 operation(
                     "queue",
@@ -456,7 +456,7 @@ mod tests {
             summary: Summary {
                 start: 1,
                 roll: 1,
-                update: 1,
+                reconfigure: 1,
                 slots_added: 2,
                 rename: 1,
                 delete: 1,
@@ -554,7 +554,7 @@ Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes 
         let plan = Plan {
             operations: vec![operation(
                 "a",
-                Verb::Update,
+                Verb::Reconfigure,
                 vec![changed("env.A\u{1b}[2J", Some("1"), Some(&long), false), changed("b", Some("1"), None, true)],
             )],
             ..example()

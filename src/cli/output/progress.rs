@@ -113,7 +113,7 @@ pub(in crate::cli) fn left(app: &AppName, processes: &[LeftProcess]) -> String {
 
 /// Why a rolling update does not go on.
 pub(in crate::cli) fn paused(app: &AppName) -> String {
-    format!("  ... waits: {app}'s update is paused; `pm rollout resume {app}`")
+    format!("  ... waits: {app}'s rollout is paused; `pm rollout resume {app}`")
 }
 
 fn past(verb: VerbKind) -> &'static str {
@@ -124,7 +124,7 @@ fn past(verb: VerbKind) -> &'static str {
         VerbKind::Restart => "restarted",
         VerbKind::Wait => "ready",
         VerbKind::Scale => "scaled",
-        VerbKind::Update => "updated",
+        VerbKind::Reconfigure => "reconfigured",
         VerbKind::Rename => "renamed",
         VerbKind::Delete => "deleted",
         VerbKind::Keep => "kept",

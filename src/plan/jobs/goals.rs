@@ -235,7 +235,7 @@ impl Goal {
         }
     }
 
-    /// What passes is waited for: as long as the app's updates may take, or a while.
+    /// What passes is waited for: as long as the app's rollouts may take, or a while.
     fn may_still_start(&mut self, live: &LiveInstance, now: Moment, next: &mut Next) -> bool {
         if !live.trouble.as_ref().is_some_and(Failure::is_passing) {
             return false;

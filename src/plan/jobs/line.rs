@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
     AppName, Change, Condition, Fact, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
-    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, RolloutStatus, Subject, Verb, VerbKind, WaitsFor,
+    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, RolloutStatus, Subject, Verb, VerbKind,
+    WaitsFor,
 };
 use crate::rules::{self, Standpoint};
 
@@ -384,7 +385,7 @@ fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut 
         Verb::Restart { .. } if *rollback == Rollback::None => context.reject(&operation.app, failed, next),
         Verb::Roll { .. } => {
             let about = Subject::App(context.project.clone(), operation.app.clone());
-            let fact = Fact::UpdateFailed {
+            let fact = Fact::RolloutFailed {
                 instance: failed.instance.clone(),
                 failure: failed.failure.clone(),
                 exit: failed.exit,
@@ -399,15 +400,15 @@ fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut 
 /// New processes of the app came up: what failed before is no matter any more.
 fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
     let is_new = matches!(operation.verb, Verb::Restart { .. } | Verb::Start { .. });
-    let Some(update) = context.update(&operation.app).filter(|update| is_new && update.rejected.is_some()) else {
+    let Some(rollout) = context.rollout(&operation.app).filter(|rollout| is_new && rollout.rejected.is_some()) else {
         return;
     };
     let declared = context.declared(&operation.app).map(|declared| declared.digest);
-    if update.rejected.as_ref().map(|rejected| rejected.digest) == declared {
-        let left = crate::model::Update { rejected: None, ..update.clone() };
-        let update = Some(left).filter(|left| *left != crate::model::Update::default()).map(Box::new);
+    if rollout.rejected.as_ref().map(|rejected| rejected.digest) == declared {
+        let left = crate::model::Rollout { rejected: None, ..rollout.clone() };
+        let rollout = Some(left).filter(|left| *left != crate::model::Rollout::default()).map(Box::new);
         let (project, name) = (context.project.clone(), operation.app.clone());
-        next.changes.push(Change::Update { project, name, update });
+        next.changes.push(Change::Rollout { project, name, rollout });
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`Job`] is a plan with the state of its steps. [`Jobs::advance`] looks at what is declared, what lives and what time
 //! it is, and answers with orders, with changes that have to be on disk before it goes on, and with what is to be told.
 //! Nothing follows from a message having arrived: whatever wakes the caller, the pass finds the same next step. What must
-//! outlive the daemon is declared ([`Update`], `is_leaving`); jobs themselves are made anew from that by a wake-up.
+//! outlive the daemon is declared ([`Rollout`], `is_leaving`); jobs themselves are made anew from that by a wake-up.
 
 mod goals;
 mod job;
@@ -23,8 +23,8 @@ use job::Job;
 
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Launch, Live, LiveInstance, Millis,
-    Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, RolloutStatus, Subject, Update,
-    WaitsFor, WallTime,
+    Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, RolloutStatus,
+    Subject, WaitsFor, WallTime,
 };
 
 /// How long a new process must live to count as started, where nothing better is declared.
@@ -155,8 +155,8 @@ impl<'a> Context<'a> {
         self.stored()?.apps.get(app)
     }
 
-    fn update(&self, app: &AppName) -> Option<&'a Update> {
-        self.stored()?.updates.get(app)
+    fn rollout(&self, app: &AppName) -> Option<&'a Rollout> {
+        self.stored()?.rollouts.get(app)
     }
 
     fn live(&self, app: &AppName, slot: u32) -> Option<&'a LiveInstance> {
@@ -219,7 +219,7 @@ impl Jobs {
                     self.supersede_app(&AppId::new(project.clone(), name.clone()));
                 }
                 Change::ProjectRemoved { name } => self.supersede_project(Some(name)),
-                Change::Project { .. } | Change::Update { .. } | Change::ShutDown { .. } => {}
+                Change::Project { .. } | Change::Rollout { .. } | Change::ShutDown { .. } => {}
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use crate::model::{
     App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
-    Progress, Reason, Rejected, Rollback, RolloutStatus, RolloutCommand, Update, UpdateStrategy, Verb,
+    Progress, Reason, Rejected, Rollback, Rollout, RolloutCommand, RolloutStatus, UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, Goals, Verdict};
 use super::work::{StepEnd, discard};
 use super::{ALIVE_FOR, Context, Next};
+use crate::plan::rollouts::batch_size;
 use crate::plan::slots::is_of_form;
-use crate::plan::updates::batch_size;
 
 /// One rolling replacement.
 #[derive(Clone, PartialEq, Debug)]
@@ -73,7 +73,7 @@ impl Rolling {
             strategy,
             is_rollout: matches!(operation.verb, Verb::Roll { .. }),
             is_renewal,
-            is_unfinished: operation.reasons.contains(&Reason::UpdateUnfinished),
+            is_unfinished: operation.reasons.contains(&Reason::RolloutUnfinished),
             size: usize::try_from(batch).unwrap_or(usize::MAX).max(1),
             left: slots.to_vec(),
             batch: Vec::new(),
@@ -166,7 +166,7 @@ impl Rolling {
         if self.strategy == UpdateStrategy::Rolling {
             self.strategy = declared.spec.update_strategy();
         }
-        // What an older update has left beside slots that this one does not replace so.
+        // What an older rollout has left beside slots that this one does not replace so.
         let mut left_over = context.successors(&self.app);
         left_over.retain(|slot| self.strategy != UpdateStrategy::Rolling || !self.left.contains(slot));
         if !left_over.is_empty() {
@@ -337,7 +337,7 @@ impl Rolling {
         }
         let is_wanted = failed.failure == Some(Failure::Aborted)
             || context.declared(&self.app).is_some_and(|declared| declared.spec.update.auto_revert);
-        let is_possible = context.update(&self.app).is_some_and(|update| update.from.is_some());
+        let is_possible = context.rollout(&self.app).is_some_and(|rollout| rollout.from.is_some());
         if is_wanted && is_possible {
             self.stage = Stage::Reverting(failed);
             return None;
@@ -350,16 +350,16 @@ impl Rolling {
     /// process first. False: it is not on disk yet.
     fn turn_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
         let project = context.project;
-        if let Some(before) = context.update(&self.app).and_then(|update| update.from.as_ref()) {
+        if let Some(before) = context.rollout(&self.app).and_then(|rollout| rollout.from.as_ref()) {
             let rejected = Rejected { digest: declared.digest, why: told(&why) };
-            let update = Update { rejected: Some(rejected), ..Update::default() };
+            let rollout = Rollout { rejected: Some(rejected), ..Rollout::default() };
             let (project, name) = (project.clone(), self.app.clone());
             next.changes.push(Change::App {
                 project: project.clone(),
                 name: name.clone(),
                 declared: Box::new(declared.in_form(before)),
             });
-            next.changes.push(Change::Update { project, name, update: Some(Box::new(update)) });
+            next.changes.push(Change::Rollout { project, name, rollout: Some(Box::new(rollout)) });
             return false;
         }
         let is_other = |slot: &u32| {
@@ -390,9 +390,9 @@ impl Rolling {
             let rollback = if self.has_started_old { Rollback::Done } else { Rollback::NotNeeded };
             return StepEnd::Failed { failed, rollback };
         }
-        if context.update(&self.app).is_some() {
+        if context.rollout(&self.app).is_some() {
             let (project, name) = (context.project.clone(), self.app.clone());
-            next.changes.push(Change::Update { project, name, update: None });
+            next.changes.push(Change::Rollout { project, name, rollout: None });
         }
         StepEnd::Done
     }
@@ -404,9 +404,9 @@ impl Rolling {
     }
 
     fn command(&self, context: &Context) -> RolloutCommand {
-        match context.update(&self.app) {
-            Some(Update { is_aborted: true, .. }) => RolloutCommand::Abort,
-            Some(Update { is_paused: true, .. }) => RolloutCommand::Pause,
+        match context.rollout(&self.app) {
+            Some(Rollout { is_aborted: true, .. }) => RolloutCommand::Abort,
+            Some(Rollout { is_paused: true, .. }) => RolloutCommand::Pause,
             _ => RolloutCommand::Continue,
         }
     }
@@ -426,10 +426,10 @@ impl Context<'_> {
     pub(super) fn put_off(&self, app: &AppName, why: &str, next: &mut Next) {
         let Some(declared) = self.declared(app) else { return };
         let rejected = Some(Rejected { digest: declared.digest, why: why.to_owned() });
-        let known = self.update(app).cloned().unwrap_or_default();
-        let update = Update { rejected, is_paused: false, is_aborted: false, ..known };
+        let known = self.rollout(app).cloned().unwrap_or_default();
+        let rollout = Rollout { rejected, is_paused: false, is_aborted: false, ..known };
         let (project, name) = (self.project.clone(), app.clone());
-        next.changes.push(Change::Update { project, name, update: Some(Box::new(update)) });
+        next.changes.push(Change::Rollout { project, name, rollout: Some(Box::new(rollout)) });
     }
 }
 

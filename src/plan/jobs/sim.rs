@@ -11,8 +11,8 @@ use crate::lifecycle::{Effect, Found, Input, Machine, State};
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
     InstanceId, Kind, Launch, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, SpawnError, SpawnStage, Taken, Template,
-    Update, UpdateStrategy, VerbKind, WallTime,
+    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError, SpawnStage, Taken,
+    Template, UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
@@ -127,11 +127,11 @@ impl Sim {
     pub(super) fn command_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
         let name: AppName = name.parse().unwrap();
         let view = View { desired: &self.desired, live: &self.live, now: self.now };
-        let known = self.stored().and_then(|stored| stored.updates.get(&name)).cloned().unwrap_or_default();
+        let known = self.stored().and_then(|stored| stored.rollouts.get(&name)).cloned().unwrap_or_default();
         if known.is_open() || self.jobs.rollouts(&view).iter().any(|rollout| rollout.app.name == name) {
-            let update = Update { is_paused, is_aborted, ..known };
-            let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);
-            self.keep(vec![Change::Update { project: shop(), name, update }]);
+            let rollout = Rollout { is_paused, is_aborted, ..known };
+            let rollout = Some(rollout).filter(|rollout| *rollout != Rollout::default()).map(Box::new);
+            self.keep(vec![Change::Rollout { project: shop(), name, rollout }]);
             self.pass(Dirty::Everything);
         }
     }
@@ -296,8 +296,8 @@ impl Sim {
                 self.rehearse(rehearsal);
             }
             for (_, fact) in next.facts {
-                if let Fact::UpdateFailed { instance, .. } = fact {
-                    self.told.push(format!("event {} could not be updated", short(&instance)));
+                if let Fact::RolloutFailed { instance, .. } = fact {
+                    self.told.push(format!("event {} could not be rolled out", short(&instance)));
                 }
             }
             self.give(next.orders);
@@ -355,7 +355,7 @@ impl Sim {
                 false
             }
             News::Progress(Progress::Paused { app }) => {
-                self.told.push(format!("{app} waits: its update is paused"));
+                self.told.push(format!("{app} waits: its rollout is paused"));
                 false
             }
             News::Progress(_) => false,

@@ -245,9 +245,9 @@ fn check_rest(sim: &mut Sim) {
             !is_up || is_held_up || declared.may_run(id.slot),
             "{}\n{id} runs and should not: {:?}",
             told,
-            stored.updates.get(&id.app.name)
+            stored.rollouts.get(&id.app.name)
         );
-        let is_rejected = stored.updates.get(&id.app.name).is_some_and(|update| update.rejected.is_some());
+        let is_rejected = stored.rollouts.get(&id.app.name).is_some_and(|rollout| rollout.rejected.is_some());
         let may_be_old = is_rejected || is_held_up;
         assert!(!is_up || may_be_old || is_of_form(live, declared, id.slot), "{id} runs another spec than declared");
     }
@@ -353,7 +353,7 @@ fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
             Verb::Rename { .. }
             | Verb::Replace { .. }
             | Verb::Restart { .. }
-            | Verb::Update
+            | Verb::Reconfigure
             | Verb::Keep
             | Verb::Hold => {}
         }

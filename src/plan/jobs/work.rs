@@ -47,7 +47,7 @@ pub(super) enum Stage {
     Rehearse(Vec<u32>),
     /// No new process waits to take one of these slots over.
     Discard(Vec<u32>),
-    /// What an older update has left beside slots is gone.
+    /// What an older rollout has left beside slots is gone.
     DiscardAll,
     /// These slots have a process.
     Up(Vec<u32>),
@@ -85,7 +85,7 @@ impl Work {
             Verb::Scale { add, remove, .. } => {
                 stages(vec![Stage::DiscardAll, Stage::Gone(remove.clone()), Stage::Up(add.clone())])
             }
-            Verb::Update => stages(vec![Stage::Reconfigure]),
+            Verb::Reconfigure => stages(vec![Stage::Reconfigure]),
             Verb::Rename { from } => stages(vec![Stage::Rename(from.clone())]),
             Verb::Replace { old, slots } => Self::Replacing(Box::new(Replacing::new(old, app, slots))),
             Verb::Stop { slots } => stages(vec![Stage::Discard(slots.clone()), Stage::Down(slots.clone())]),
@@ -208,7 +208,7 @@ pub(super) fn discard(app: &AppName, slots: &[u32], context: &Context, next: &mu
 fn rename(from: &AppName, to: &AppName, context: &Context, next: &mut Next) -> Goals {
     let (old, new) = (context.id(from), context.id(to));
     let instances = context.live_slots(from).into_iter().map(|slot| new.instance(slot)).collect();
-    let before = context.update(to).and_then(|update| update.from.clone());
+    let before = context.rollout(to).and_then(|rollout| rollout.from.clone());
     let launch = |slot: u32| {
         let declared = context.declared(to)?;
         let launch = Launch::of(declared, slot, context.cause.clone());

@@ -58,7 +58,7 @@ fn what_waits_for_its_next_start_is_not_fine_and_its_dependents_wait_for_it() {
 fn each_class_of_field_costs_what_it_says() {
     let cases: [(&str, Alter, &[&str]); 6] = [
         ("respawn", |app| app.run.port = Some(80), &["roll api [0, 1]"]),
-        ("live", |app| app.stop.kill_timeout = Millis(1), &["update api"]),
+        ("live", |app| app.stop.kill_timeout = Millis(1), &["reconfigure api"]),
         ("both", |app| (app.run.port, app.autostart, app.stop.kill_signal) = (Some(80), true, 2), &["roll api [0, 1]"]),
         ("scale", |app| app.instances = Some(4), &["scale api 2->4 +[2, 3] -[]"]),
         (

@@ -6,9 +6,9 @@ mod full;
 mod lost;
 mod properties;
 mod refusals;
+mod rollouts;
 mod runs;
 mod unready;
-mod updates;
 mod wakeups;
 
 use std::collections::BTreeMap;
@@ -167,7 +167,7 @@ impl World {
                         self.set_phase(&app.instance(*slot), Phase::Stopped);
                     }
                 }
-                Verb::Update => self.follow(&app),
+                Verb::Reconfigure => self.follow(&app),
                 Verb::Rename { from } => self.rename(from, &app),
                 Verb::Keep | Verb::Hold => {}
             }
@@ -253,7 +253,7 @@ pub(super) fn verbs(plan: &Plan) -> Vec<String> {
             Verb::Scale { from, to, add, remove } => format!("scale {app} {from}->{to} +{add:?} -{remove:?}"),
             Verb::Rename { from } => format!("rename {from} to {app}"),
             Verb::Replace { old, slots } => format!("replace {old} by {app} {slots:?}"),
-            Verb::Update | Verb::Keep | Verb::Hold => format!("{} {app}", verb.word()),
+            Verb::Reconfigure | Verb::Keep | Verb::Hold => format!("{} {app}", verb.word()),
         })
         .collect()
 }

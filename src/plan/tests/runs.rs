@@ -38,7 +38,7 @@ impl World {
 fn nothing_starts_a_timed_task_by_itself() {
     let mut world = World::default();
     let plan = world.apply([backup()]);
-    assert_eq!(verbs(&plan), ["update backup"]);
+    assert_eq!(verbs(&plan), ["reconfigure backup"]);
     assert_eq!(reasons(&plan, "backup"), [Reason::New, Reason::RunsOnTime]);
     let again = world.apply([backup()]);
     assert_eq!((verbs(&again), reasons(&again, "backup")), (Vec::new(), vec![Reason::RunsOnTime]));
@@ -60,7 +60,7 @@ fn a_run_goes_on_whatever_is_applied_meanwhile() {
     let mut changed = backup();
     changed.run.port = Some(80);
     changed.schedule.cron_overlap = CronOverlap::Queue;
-    assert_eq!(verbs(&world.apply([changed])), ["update backup"]);
+    assert_eq!(verbs(&world.apply([changed])), ["reconfigure backup"]);
     assert_eq!(world.wake().operations, []);
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Stop { is_held: false }).unwrap()), ["stop backup [0]"]);
     assert_eq!(world.due(false).operations, [], "it is stopped");

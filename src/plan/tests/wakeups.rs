@@ -55,7 +55,7 @@ fn new_policies_reach_processes_that_follow_old_ones() {
     let decision = world.decide(&proposed([slower]), &ApplyOptions::default()).unwrap();
     world.store(decision.changes);
     let pids = world.pids();
-    assert_eq!(verbs(&world.wake()), ["update api"]);
+    assert_eq!(verbs(&world.wake()), ["reconfigure api"]);
     assert_eq!(world.pids(), pids);
     assert_eq!(world.wake().operations, []);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::lifecycle::samples::app;
-use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Taken, Update};
+use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Rollout, Taken};
 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
@@ -132,7 +132,7 @@ fn a_start_that_cannot_come_names_what_failed_however_far_away() {
     let (migrate, mid, web) = (named("migrate", &[]), named("mid", &["migrate"]), named("web", &["mid"]));
     let project = desired.projects.entry("shop".parse().unwrap()).or_default();
     let rejected = crate::model::Rejected { digest: migrate.digest, why: "migrate/0 ended with exit code 7".into() };
-    project.updates.insert("migrate".parse().unwrap(), Update { rejected: Some(rejected), ..Update::default() });
+    project.rollouts.insert("migrate".parse().unwrap(), Rollout { rejected: Some(rejected), ..Rollout::default() });
     for app in [&migrate, &mid, &web] {
         project.apps.insert(app.spec.name.clone(), app.clone());
     }
