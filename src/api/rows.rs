@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppId, AppName, Cause, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
-    Readiness, Run, Standing, Target, Template, WaitsFor, WallTime, masked, masked_words,
+    App, AppId, AppName, Cause, Declared, Desired, DesiredState, InstanceId, Live, LiveInstance, Millis, Moment, Phase,
+    ProjectName, Readiness, Run, Target, Template, WaitsFor, WallTime, masked, masked_words,
 };
 use crate::plan;
 use crate::reconciler::Waiting;
@@ -26,7 +26,7 @@ pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired>
     for id in forgotten {
         let spec = Arc::new(App::with_lost_spec(id.clone()));
         // No copy is declared; those that live are shown all the same.
-        let declared = Declared { scaled: Some(0), ..Declared::new(spec, Arc::default(), Standing::Up) };
+        let declared = Declared { scaled: Some(0), ..Declared::new(spec, Arc::default(), DesiredState::Up) };
         all.projects.entry(id.project.clone()).or_default().apps.insert(id.name.clone(), declared);
     }
     Arc::new(all)
@@ -197,7 +197,7 @@ impl<'a> Pair<'a> {
             phase,
             is_spec_lost: self.is_spec_lost(),
             is_unreachable: self.live.is_some_and(|live| live.is_unreachable),
-            standing: self.standing(),
+            desired_state: self.desired_state(),
             uptime_ms,
             started_at,
             generation: self.live.map_or(0, |live| live.generation),
@@ -266,8 +266,11 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn standing(self) -> Option<Standing> {
-        self.declared.map(|declared| &declared.standing).filter(|standing| **standing != Standing::Up).cloned()
+    fn desired_state(self) -> Option<DesiredState> {
+        self.declared
+            .map(|declared| &declared.desired_state)
+            .filter(|desired_state| **desired_state != DesiredState::Up)
+            .cloned()
     }
 
     fn is_spec_lost(self) -> bool {

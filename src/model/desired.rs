@@ -131,7 +131,7 @@ pub struct Declared {
     /// The base environment's name in the store.
     pub base_digest: Digest,
     /// Should it run?
-    pub standing: Standing,
+    pub desired_state: DesiredState,
     /// `pm scale`: how many copies an operator asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,
@@ -150,13 +150,13 @@ pub struct Declared {
 
 impl Declared {
     /// A first declaration: nothing was done to it by hand yet.
-    pub fn new(spec: Arc<App>, base: Arc<Environment>, standing: Standing) -> Self {
+    pub fn new(spec: Arc<App>, base: Arc<Environment>, desired_state: DesiredState) -> Self {
         Self {
             digest: Digest::of_content(&*spec),
             base_digest: Digest::of_content(&*base),
             spec,
             base,
-            standing,
+            desired_state,
             scaled: None,
             epoch: 0,
             slot_epochs: BTreeMap::new(),
@@ -172,7 +172,7 @@ impl Declared {
 
     /// Whether a process in `slot` is as people want it.
     pub fn may_run(&self, slot: u32) -> bool {
-        self.standing == Standing::Up
+        self.desired_state == DesiredState::Up
             && !self.is_leaving
             && slot < self.instances()
             && !self.stopped_slots.contains(&slot)
@@ -264,11 +264,11 @@ mod as_pairs {
 /// Whether an app should run, and who said otherwise.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Standing {
+pub enum DesiredState {
     /// It should run.
     Up,
     /// `autostart = false`, and nobody has started it yet.
-    Parked,
+    NotStarted,
     /// A person stopped it; everything automatic respects that.
     Stopped {
         /// Name of the user who asked.

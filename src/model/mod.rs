@@ -43,8 +43,8 @@ pub use app::{
     StopPolicy, StopScope, Template,
 };
 pub use desired::{
-    Change, Declared, Desired, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected, Rollout,
-    Standing,
+    Change, Declared, Desired, DesiredState, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed,
+    Rejected, Rollout,
 };
 pub use digest::Digest;
 pub use edit::{Edit, Target};

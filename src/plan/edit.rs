@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppId, AppName, Change, Declared, Edit, Kind, Live, LiveInstance, Phase, Project, ProjectName, Refusal,
-    RefusalKind, Standing, WallTime,
+    AppId, AppName, Change, Declared, DesiredState, Edit, Kind, Live, LiveInstance, Phase, Project, ProjectName,
+    Refusal, RefusalKind, WallTime,
 };
 
 use super::slots::is_up;
@@ -93,7 +93,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
 fn stopped_dependencies(stored: &Project, request: &EditRequest) -> BTreeMap<AppName, AppName> {
     let is_meant = |app: &AppName| request.targets.iter().any(|(target, _)| target == app);
     let is_down = |app: &AppName| {
-        !is_meant(app) && stored.apps.get(app).is_some_and(|declared| declared.standing != Standing::Up)
+        !is_meant(app) && stored.apps.get(app).is_some_and(|declared| declared.desired_state != DesiredState::Up)
     };
     let stopped = |(app, _): &(AppName, Option<u32>)| {
         let other = stored.apps.get(app)?.spec.depends_on.keys().find(|other| is_down(other))?;
@@ -127,7 +127,7 @@ fn start(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveI
     if let Some(slot) = slot {
         start_slot(declared, slot);
     } else {
-        declared.standing = Standing::Up;
+        declared.desired_state = DesiredState::Up;
         declared.stopped_slots.clear();
     }
     if declared.spec.is_timed_task() {
@@ -152,8 +152,8 @@ fn ask_restart(declared: &mut Declared, slot: u32, live: &BTreeMap<u32, &LiveIns
 
 /// One slot of an app that is down is started alone: the other slots stay down.
 fn start_slot(declared: &mut Declared, slot: u32) {
-    if declared.standing != Standing::Up {
-        declared.standing = Standing::Up;
+    if declared.desired_state != DesiredState::Up {
+        declared.desired_state = DesiredState::Up;
         declared.stopped_slots = (0..declared.instances()).collect();
     }
     declared.stopped_slots.remove(&slot);
@@ -174,7 +174,7 @@ fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
     declared.epoch = declared.epoch.max(ahead) + 1;
     declared.slot_epochs.clear();
     declared.stopped_slots.clear();
-    declared.standing = Standing::Up;
+    declared.desired_state = DesiredState::Up;
 }
 
 fn recycle(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
@@ -194,7 +194,7 @@ fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstan
         let hint = format!("`cron_restart` gives it one; `pm restart {name}` restarts it now");
         return Err(usage(format!("`{name}` has no schedule"), Some(hint)));
     }
-    if declared.standing != Standing::Up {
+    if declared.desired_state != DesiredState::Up {
         let message = format!("`{name}` is stopped, and its schedule sleeps");
         return refused(message, format!("`pm start {name}` wakes it, and runs a task at once"));
     }
@@ -210,19 +210,19 @@ fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstan
 }
 
 fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {
-    match &mut declared.standing {
-        Standing::Stopped { is_held: was_held, .. } => *was_held |= is_held,
+    match &mut declared.desired_state {
+        DesiredState::Stopped { is_held: was_held, .. } => *was_held |= is_held,
         // Nothing runs of a parked app, and an apply does not start it either.
-        Standing::Parked if !is_held => {}
-        Standing::Up | Standing::Parked => {
-            declared.standing = Standing::Stopped { by: request.by.to_owned(), at: request.at, is_held };
+        DesiredState::NotStarted if !is_held => {}
+        DesiredState::Up | DesiredState::NotStarted => {
+            declared.desired_state = DesiredState::Stopped { by: request.by.to_owned(), at: request.at, is_held };
         }
     }
     declared.stopped_slots.clear();
 }
 
 fn stop_slot(declared: &mut Declared, slot: u32, request: &EditRequest) {
-    if declared.standing != Standing::Up {
+    if declared.desired_state != DesiredState::Up {
         return;
     }
     declared.stopped_slots.insert(slot);
@@ -246,13 +246,13 @@ fn scale(name: &AppName, declared: &mut Declared, to: u32) -> Result<(), Refusal
 }
 
 fn unhold(declared: &mut Declared) {
-    if let Standing::Stopped { is_held, .. } = &mut declared.standing {
+    if let DesiredState::Stopped { is_held, .. } = &mut declared.desired_state {
         *is_held = false;
     }
 }
 
 fn is_held(declared: &Declared) -> bool {
-    matches!(declared.standing, Standing::Stopped { is_held: true, .. })
+    matches!(declared.desired_state, DesiredState::Stopped { is_held: true, .. })
 }
 
 /// A task that has run is not to run again because everything is reloaded; asked for alone, it deserves an answer.
@@ -271,9 +271,9 @@ fn not_without(name: &AppName, stopped: &AppName) -> Refusal {
 }
 
 fn held(name: &AppName, declared: &Declared) -> Refusal {
-    let by = match &declared.standing {
-        Standing::Stopped { by, .. } => format!(" by {by}"),
-        Standing::Up | Standing::Parked => String::new(),
+    let by = match &declared.desired_state {
+        DesiredState::Stopped { by, .. } => format!(" by {by}"),
+        DesiredState::Up | DesiredState::NotStarted => String::new(),
     };
     Refusal {
         kind: RefusalKind::Safety,

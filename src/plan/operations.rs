@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reason, Standing, UpdateStrategy, Verb};
+use crate::model::{
+    AppName, Class, Declared, DesiredState, LiveInstance, Note, Operation, Reason, UpdateStrategy, Verb,
+};
 
 use super::difference::{Field, difference};
 use super::field_change::field_change;
@@ -73,15 +75,15 @@ impl AppScene<'_> {
 
     /// What is said of an app without operations: kept, or held.
     pub(super) fn rest(&self) -> Operation {
-        match &self.target.standing {
-            Standing::Stopped { .. } => {
+        match &self.target.desired_state {
+            DesiredState::Stopped { .. } => {
                 let fields = self.prior.map(|prior| difference(&prior.spec, &self.target.spec)).unwrap_or_default();
-                let mut reasons = vec![self.standing_reason()];
+                let mut reasons = vec![self.desired_state_reason()];
                 reasons.extend(self.field_reasons(&fields));
                 self.operation(Verb::Hold, reasons, 0)
             }
-            Standing::Parked => self.operation(Verb::Keep, vec![Reason::NotAutostarted], 0),
-            Standing::Up => {
+            DesiredState::NotStarted => self.operation(Verb::Keep, vec![Reason::NotAutostarted], 0),
+            DesiredState::Up => {
                 let drift = self.target.scaled.filter(|_| self.target.spec.instances.is_some());
                 let on_time = self.target.spec.is_timed_task().then_some(Reason::RunsOnTime);
                 let reasons = drift.map(|to| Reason::ScaledByHand { to }).into_iter().chain(on_time).collect();
@@ -98,13 +100,13 @@ impl AppScene<'_> {
 
     /// Copies added or removed; and the absent slots that are a matter of starting, not of scaling.
     fn scale<'s>(&self, slots: &'s Slots, fields: &[Field]) -> (Option<Operation>, &'s [u32]) {
-        let was_up = self.prior.is_some_and(|prior| prior.standing == Standing::Up);
+        let was_up = self.prior.is_some_and(|prior| prior.desired_state == DesiredState::Up);
         let old_count = self.prior.map_or(0, Declared::instances);
         let is_by_hand = !self.is_asked && self.target.scaled.is_some() && !self.live.is_empty();
         let is_growth = !slots.absent.is_empty()
             && was_up
             && (old_count != self.target.instances() || is_by_hand)
-            && self.target.standing == Standing::Up;
+            && self.target.desired_state == DesiredState::Up;
         if slots.extra.is_empty() && !is_growth {
             return (None, &slots.absent);
         }
@@ -144,10 +146,10 @@ impl AppScene<'_> {
     }
 
     fn start_reason(&self, slots: &Slots) -> Reason {
-        match self.prior.map(|prior| &prior.standing) {
+        match self.prior.map(|prior| &prior.desired_state) {
             _ if slots.has_lost_spec => Reason::SpecLost,
             None => Reason::New,
-            Some(Standing::Stopped { by, at, .. }) => Reason::WasStopped { by: by.clone(), at: *at },
+            Some(DesiredState::Stopped { by, at, .. }) => Reason::WasStopped { by: by.clone(), at: *at },
             Some(_) if slots.has_errored => Reason::WasErrored,
             Some(_) if slots.has_backoff => Reason::WasInBackoff,
             Some(_) if slots.is_restart_asked && slots.stale.is_empty() => Reason::RestartAsked,
@@ -189,12 +191,16 @@ impl AppScene<'_> {
             return None;
         }
         let interrupts = running(&self.live, &slots.unwanted);
-        Some(self.operation(Verb::Stop { slots: slots.unwanted.clone() }, vec![self.standing_reason()], interrupts))
+        Some(self.operation(
+            Verb::Stop { slots: slots.unwanted.clone() },
+            vec![self.desired_state_reason()],
+            interrupts,
+        ))
     }
 
     /// New values for processes that stay, or for an app of which nothing runs. A held app is told as held.
     fn reconfigure(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
-        let is_held = matches!(self.target.standing, Standing::Stopped { .. });
+        let is_held = matches!(self.target.desired_state, DesiredState::Stopped { .. });
         let mut reasons: Vec<_> = self.field_reasons(untold).filter(|_| !is_held).collect();
         if let (true, Some(spec)) = (reasons.is_empty(), slots.followed) {
             let mut fields = difference(spec, &self.target.spec);
@@ -206,19 +212,20 @@ impl AppScene<'_> {
 
     /// A new task of which nothing is started now: the clock does that.
     fn appear(&self) -> Option<Operation> {
-        let is_new = self.prior.is_none() && self.target.standing == Standing::Up && self.target.spec.is_timed_task();
+        let is_new =
+            self.prior.is_none() && self.target.desired_state == DesiredState::Up && self.target.spec.is_timed_task();
         is_new.then(|| self.operation(Verb::Reconfigure, vec![Reason::New, Reason::RunsOnTime], 0))
     }
 
-    fn standing_reason(&self) -> Reason {
-        match &self.target.standing {
-            Standing::Up if self.target.spec.is_timed_task() && self.target.stopped_slots.is_empty() => {
+    fn desired_state_reason(&self) -> Reason {
+        match &self.target.desired_state {
+            DesiredState::Up if self.target.spec.is_timed_task() && self.target.stopped_slots.is_empty() => {
                 Reason::RunsOnTime
             }
-            Standing::Stopped { by, is_held, .. } => Reason::StoppedByHand { by: by.clone(), is_held: *is_held },
-            Standing::Parked => Reason::NotAutostarted,
+            DesiredState::Stopped { by, is_held, .. } => Reason::StoppedByHand { by: by.clone(), is_held: *is_held },
+            DesiredState::NotStarted => Reason::NotAutostarted,
             // Single slots were stopped; who did it is not kept per slot.
-            Standing::Up => Reason::StoppedByHand { by: String::new(), is_held: false },
+            DesiredState::Up => Reason::StoppedByHand { by: String::new(), is_held: false },
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    App, AppId, AppName, Cause, Change, Command, InstanceId, Live, LiveInstance, Note, Operation, Plan, Project,
-    ProjectName, Reason, Rollout, Standing, Summary, UpdateStrategy, Verb,
+    App, AppId, AppName, Cause, Change, Command, DesiredState, InstanceId, Live, LiveInstance, Note, Operation, Plan,
+    Project, ProjectName, Reason, Rollout, Summary, UpdateStrategy, Verb,
 };
 
 use super::instances_of;
@@ -156,7 +156,8 @@ pub(super) fn notes(stored: Option<&Project>, target: &Target, changes: &[Change
 pub(super) fn release(project: &mut Project) {
     let Project { apps, rollouts, .. } = project;
     rollouts.retain(|app, rollout| {
-        let is_down = apps.get(app).is_none_or(|declared| matches!(declared.standing, Standing::Stopped { .. }));
+        let is_down =
+            apps.get(app).is_none_or(|declared| matches!(declared.desired_state, DesiredState::Stopped { .. }));
         rollout.is_paused &= !is_down;
         !is_down || *rollout != Rollout::default()
     });

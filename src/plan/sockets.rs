@@ -1,6 +1,6 @@
 //! One socket, two projects: neither would know where its connections have gone.
 
-use crate::model::{App, ApplyOptions, Desired, ListenAddress, Project, Proposed, Refusal, RefusalKind, Standing};
+use crate::model::{App, ApplyOptions, Desired, DesiredState, ListenAddress, Project, Proposed, Refusal, RefusalKind};
 
 /// Refuses an app that would listen where an app of another project does.
 ///
@@ -31,7 +31,7 @@ fn taken<'a>(desired: &'a Desired, app: &'a App) -> Option<(&'a ListenAddress, &
     }
     let others = desired.projects.iter().filter(|(name, _)| **name != app.project);
     let apps = others.flat_map(|(_, project)| project.apps.values());
-    let running = apps.filter(|other| other.standing == Standing::Up && other.instances() > 0);
+    let running = apps.filter(|other| other.desired_state == DesiredState::Up && other.instances() > 0);
     let mut theirs = running.flat_map(|other| other.spec.run.listen.iter().map(|address| (&*other.spec, address)));
     theirs.find_map(|(other, theirs)| {
         let ours = app.run.listen.iter().find(|ours| *ours == theirs || ours.excludes(theirs))?;
@@ -41,9 +41,9 @@ fn taken<'a>(desired: &'a Desired, app: &'a App) -> Option<(&'a ListenAddress, &
 
 /// Whether an apply has it run: not what waits for a person, or was stopped for good.
 fn will_run(app: &App, stored: Option<&Project>) -> bool {
-    match stored.and_then(|stored| stored.apps.get(&app.name)).map(|declared| &declared.standing) {
-        Some(Standing::Up) => true,
-        Some(Standing::Stopped { is_held, .. }) => !is_held,
-        Some(Standing::Parked) | None => app.autostart,
+    match stored.and_then(|stored| stored.apps.get(&app.name)).map(|declared| &declared.desired_state) {
+        Some(DesiredState::Up) => true,
+        Some(DesiredState::Stopped { is_held, .. }) => !is_held,
+        Some(DesiredState::NotStarted) | None => app.autostart,
     }
 }

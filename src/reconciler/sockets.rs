@@ -1,7 +1,7 @@
 //! Sockets that are held open for apps: which are wanted by now, and which only stand in the way of others.
 
 use super::run::Loop;
-use crate::model::{AppId, AppName, ListenAddress, Project, ProjectName, Standing};
+use crate::model::{AppId, AppName, DesiredState, ListenAddress, Project, ProjectName};
 
 impl Loop {
     /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
@@ -13,7 +13,7 @@ impl Loop {
         let counts =
             |project: &ProjectName, app: &AppName| but.is_none_or(|but| but.project != *project || but.name != *app);
         let is_up = |project: &Project, app: &AppName| {
-            project.apps.get(app).is_some_and(|declared| declared.standing == Standing::Up)
+            project.apps.get(app).is_some_and(|declared| declared.desired_state == DesiredState::Up)
         };
         let up = projects().flat_map(|(name, project)| {
             project

@@ -2,7 +2,7 @@
 
 use super::Acted;
 use super::run::Loop;
-use crate::model::{AppId, Cause, Declared, Edit, Fact, Project, Standing, Subject, WallTime};
+use crate::model::{AppId, Cause, Declared, DesiredState, Edit, Fact, Project, Subject, WallTime};
 use crate::os;
 use crate::plan::{self, EditRequest};
 use crate::rules::{self, Turn};
@@ -58,7 +58,7 @@ impl Loop {
 
     /// A timed task is due. Nothing is kept of that: a run that is lost with its daemon is not made up for.
     async fn run_on_time(&mut self, app: &AppId, project: &Project, task: &Declared, due: WallTime) {
-        if task.standing != Standing::Up {
+        if task.desired_state != DesiredState::Up {
             return;
         }
         self.look().await;

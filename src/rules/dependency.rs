@@ -1,6 +1,6 @@
 //! Whether what an app depends on has come to be.
 
-use crate::model::{AppName, Condition, Declared, LiveInstance, Phase, Project, Readiness, Standing};
+use crate::model::{AppName, Condition, Declared, DesiredState, LiveInstance, Phase, Project, Readiness};
 
 /// How a condition stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,7 +20,7 @@ pub fn dependency<'a>(
     live: impl Fn(u32) -> Option<&'a LiveInstance>,
 ) -> Standpoint {
     let Some(declared) = declared else { return Standpoint::Never("it is not declared any more".into()) };
-    if let Standing::Stopped { by, .. } = &declared.standing {
+    if let DesiredState::Stopped { by, .. } = &declared.desired_state {
         return Standpoint::Never(format!("it was stopped by {by}"));
     }
     let mut worst = Standpoint::Met;
@@ -82,10 +82,10 @@ fn chain<'a>(
 }
 
 fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> Standpoint {
-    let not_started = || match declared.standing {
-        Standing::Up if declared.spec.is_timed_task() => Standpoint::NotYet("it waits for its time".into()),
-        Standing::Parked => Standpoint::Never("it is not started (autostart = false)".into()),
-        Standing::Up | Standing::Stopped { .. } => Standpoint::NotYet("it has not been started yet".into()),
+    let not_started = || match declared.desired_state {
+        DesiredState::Up if declared.spec.is_timed_task() => Standpoint::NotYet("it waits for its time".into()),
+        DesiredState::NotStarted => Standpoint::Never("it is not started (autostart = false)".into()),
+        DesiredState::Up | DesiredState::Stopped { .. } => Standpoint::NotYet("it has not been started yet".into()),
     };
     let Some(live) = live else { return not_started() };
     match (&live.phase, condition) {
@@ -124,7 +124,7 @@ mod tests {
     fn declared(instances: u32) -> Declared {
         let mut spec = app();
         spec.instances = Some(instances);
-        Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
+        Declared::new(Arc::new(spec), Arc::new(Environment::new()), DesiredState::Up)
     }
 
     fn live(phase: Phase) -> LiveInstance {
@@ -195,7 +195,7 @@ mod tests {
         let found = dependency(Condition::Ready, Some(&two), |slot| Some(if slot == 0 { &good } else { &bad }));
         assert_eq!(word(&found), "not yet");
         let mut stopped = declared(1);
-        stopped.standing = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
+        stopped.desired_state = DesiredState::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
         assert_eq!(
             dependency(Condition::Started, Some(&stopped), |_| None),
             Standpoint::Never("it was stopped by alice".into())

@@ -1,8 +1,9 @@
 //! How an instance stands, why, and what happens next: the one place that says so.
 
 use crate::model::{
-    App, AppId, AppName, Cause, Declared, DueThen, Failure, HealthAction, Hook, Live, LiveInstance, Millis, Moment,
-    NextStep, Phase, Project, Readiness, RestartWhen, Severity, Standing, Status, StatusWord, WaitsFor, WallTime, Why,
+    App, AppId, AppName, Cause, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live, LiveInstance,
+    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, Status, StatusWord, WaitsFor, WallTime,
+    Why,
 };
 
 use super::dependency::{Standpoint, coming};
@@ -169,7 +170,7 @@ impl<'a> Facts<'a> {
         let is_outdated = |declared: &Declared| phase.is_alive() && live.spec.run != declared.spec.run;
         because.extend(self.declared.is_some_and(is_outdated).then_some(Why::Outdated));
         if phase.is_alive() {
-            because.extend(self.standing());
+            because.extend(self.desired_state());
         }
     }
 
@@ -185,7 +186,7 @@ impl<'a> Facts<'a> {
         if self.is_shut_down {
             return Why::ShutDown;
         }
-        if let Some(why) = self.standing() {
+        if let Some(why) = self.desired_state() {
             return why;
         }
         if self.is_between_runs() {
@@ -198,13 +199,15 @@ impl<'a> Facts<'a> {
     }
 
     /// What people or files say against it.
-    fn standing(&self) -> Option<Why> {
+    fn desired_state(&self) -> Option<Why> {
         let Some(declared) = self.declared else { return Some(Why::Undeclared) };
-        match &declared.standing {
-            Standing::Stopped { by, is_held, .. } => Some(Why::StoppedBy { by: by.clone(), is_held: *is_held }),
-            Standing::Parked => Some(Why::NoAutostart),
-            Standing::Up if declared.is_leaving => Some(Why::Leaving),
-            Standing::Up => self.slot.filter(|slot| declared.stopped_slots.contains(slot)).map(|_| Why::SlotStopped),
+        match &declared.desired_state {
+            DesiredState::Stopped { by, is_held, .. } => Some(Why::StoppedBy { by: by.clone(), is_held: *is_held }),
+            DesiredState::NotStarted => Some(Why::NoAutostart),
+            DesiredState::Up if declared.is_leaving => Some(Why::Leaving),
+            DesiredState::Up => {
+                self.slot.filter(|slot| declared.stopped_slots.contains(slot)).map(|_| Why::SlotStopped)
+            }
         }
     }
 
@@ -233,9 +236,9 @@ impl<'a> Facts<'a> {
         match self.phase() {
             Phase::Running { .. } => self.live.and_then(|live| live.started),
             Phase::Backoff { until, delay, .. } => before(Moment(until.0.saturating_sub(delay.0))),
-            Phase::Stopped => match (self.waits_for, self.declared.map(|declared| &declared.standing)) {
+            Phase::Stopped => match (self.waits_for, self.declared.map(|declared| &declared.desired_state)) {
                 (Some(waits_for), _) => before(waits_for.since),
-                (None, Some(Standing::Stopped { at, .. })) => Some(*at),
+                (None, Some(DesiredState::Stopped { at, .. })) => Some(*at),
                 _ => None,
             },
             Phase::Starting | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => None,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Surroundings;
-use crate::model::{AppId, Cause, CronPolicy, Desired, Fact, Moment, Standing, Subject, WallTime};
+use crate::model::{AppId, Cause, CronPolicy, Desired, DesiredState, Fact, Moment, Subject, WallTime};
 use crate::os;
 use crate::rules::{Cron, Ring, Timer};
 
@@ -64,7 +64,7 @@ impl Clock {
         let apps = desired.projects.iter().flat_map(|(name, project)| {
             project.apps.iter().map(move |(app, declared)| (AppId::new(name.clone(), app.clone()), declared))
         });
-        for (app, declared) in apps.filter(|(_, declared)| declared.standing == Standing::Up) {
+        for (app, declared) in apps.filter(|(_, declared)| declared.desired_state == DesiredState::Up) {
             let policy = &declared.spec.schedule;
             let Some(pattern) = &policy.cron_restart else { continue };
             let known = before.remove(&app).filter(|known| known.policy == *policy);
@@ -115,13 +115,13 @@ mod tests {
     /// A Sunday, 12:00:00 UTC.
     const NOON: WallTime = WallTime(1_795_348_800_000);
 
-    fn desired(pattern: &str, standing: Standing) -> Desired {
+    fn desired(pattern: &str, desired_state: DesiredState) -> Desired {
         let mut spec = app();
         spec.schedule.cron_restart = Some(pattern.to_owned());
         spec.schedule.cron_timezone = Some("UTC".to_owned());
         let mut desired = Desired::default();
         let (project, name) = (spec.project.clone(), spec.name.clone());
-        let declared = Box::new(Declared::new(Arc::new(spec), Arc::new(Environment::new()), standing));
+        let declared = Box::new(Declared::new(Arc::new(spec), Arc::new(Environment::new()), desired_state));
         desired.accept(Change::App { project, name, declared });
         desired
     }
@@ -135,7 +135,7 @@ mod tests {
     fn a_schedule_rings_sleeps_and_is_forgotten_as_its_app_is() {
         let mut clock = Clock::default();
         assert_eq!(clock.patience(NOON), None);
-        let up = desired("* * * * *", Standing::Up);
+        let up = desired("* * * * *", DesiredState::Up);
         assert_eq!(clock.follow(&up, NOON, Moment(0)), []);
         assert_eq!(clock.patience(WallTime(NOON.0 + 59_000)), Some(Duration::from_secs(1)));
         assert_eq!(rings(&mut clock, 59), []);
@@ -143,7 +143,7 @@ mod tests {
         clock.follow(&up, WallTime(NOON.0 + 59_500), Moment(59_500));
         assert_eq!(rings(&mut clock, 60), [Ring::Due(WallTime(NOON.0 + 60_000))]);
         assert_eq!(rings(&mut clock, 61), []);
-        let stopped = Standing::Stopped { by: "alice".into(), at: NOON, is_held: false };
+        let stopped = DesiredState::Stopped { by: "alice".into(), at: NOON, is_held: false };
         clock.follow(&desired("* * * * *", stopped), NOON, Moment(0));
         assert_eq!((rings(&mut clock, 3600), clock.patience(NOON)), (Vec::new(), None));
         clock.follow(&up, NOON, Moment(0));
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn what_cannot_be_followed_is_said_once() {
         let mut clock = Clock::default();
-        let wrong = desired("* * * *", Standing::Up);
+        let wrong = desired("* * * *", DesiredState::Up);
         assert_eq!(clock.follow(&wrong, NOON, Moment(0)).len(), 1);
         assert_eq!(clock.follow(&wrong, NOON, Moment(0)).len(), 0);
         assert_eq!(rings(&mut clock, 100_000), []);

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{AppName, Declared, Origin, ProjectName, Rollout, Run, Standing};
+use crate::model::{AppName, Declared, DesiredState, Origin, ProjectName, Rollout, Run};
 
 fn shop() -> ProjectName {
     "shop".parse().unwrap()
@@ -26,7 +26,7 @@ fn declared(name: &str, port: u16) -> Declared {
         ..crate::lifecycle::samples::app()
     };
     let base = Environment::from([("PATH".to_owned(), "/usr/bin".to_owned())]);
-    Declared::new(Arc::new(app), Arc::new(base), Standing::Up)
+    Declared::new(Arc::new(app), Arc::new(base), DesiredState::Up)
 }
 
 fn app(name: &str, port: u16) -> Change {

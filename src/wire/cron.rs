@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AppName, CronOverlap, Exit, Kind, ProjectName, Standing, WallTime};
+use crate::model::{AppName, CronOverlap, DesiredState, Exit, Kind, ProjectName, WallTime};
 
 /// The answer of `GET /v1/cron`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct ScheduleRow {
     pub status: String,
     /// Why the schedule sleeps, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
+    pub desired_state: Option<DesiredState>,
     /// It sleeps since `pm shutdown`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_shut_down: bool,

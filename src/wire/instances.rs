@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Standing, Status, WallTime,
+    AppName, Bytes, DesiredState, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Status, WallTime,
 };
 
 /// The answer of `GET /v1/list`.
@@ -52,7 +52,7 @@ pub struct Row {
     pub is_unreachable: bool,
     /// What should be, if that is not simply "up".
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
+    pub desired_state: Option<DesiredState>,
     /// The main process.
     pub pid: Option<u32>,
     /// How long it has been running.
@@ -178,7 +178,7 @@ pub struct DescribedApp {
     /// The last applied spec.
     pub spec: ShownApp,
     /// Should it run?
-    pub standing: Standing,
+    pub desired_state: DesiredState,
     /// `pm scale`, if it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,

@@ -6,7 +6,7 @@ use crate::cli::args::{ScopeArgs, Verb};
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
-use crate::model::Standing;
+use crate::model::DesiredState;
 use crate::wire::Edit;
 
 #[derive(Args, Debug)]
@@ -30,7 +30,10 @@ impl Verb for Unhold {
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(self.apps)?;
         let described = Session::client()?.describe(&selection)?;
-        let held = described.apps.iter().filter(|app| matches!(app.standing, Standing::Stopped { is_held: true, .. }));
+        let held = described
+            .apps
+            .iter()
+            .filter(|app| matches!(app.desired_state, DesiredState::Stopped { is_held: true, .. }));
         let names: Vec<String> = held.map(|app| app.spec.name.to_string()).collect();
         let nothing = if names.is_empty() {
             "nothing was held".to_owned()

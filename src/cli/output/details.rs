@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, Exit, Hook, Limits, Probe, RestartWhen, Standing};
+use crate::model::{App, DesiredState, Exit, Hook, Limits, Probe, RestartWhen};
 use crate::wire::DescribedApp;
 
 use super::gate::harmless;
@@ -20,7 +20,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
             let _ = writeln!(text, "  {name:12}  {}", harmless(&value));
         }
     };
-    field("standing", standing(&app.standing));
+    field("desired", desired_state(&app.desired_state));
     field("command", command(spec));
     field("folder", spec.run.cwd.display().to_string());
     field("instances", instances(app));
@@ -72,12 +72,12 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     text
 }
 
-fn standing(standing: &Standing) -> String {
-    match standing {
-        Standing::Up => "should run".to_owned(),
-        Standing::Parked => "not started yet (autostart = false)".to_owned(),
-        Standing::Stopped { by, is_held: true, .. } => format!("stopped by {by}, held"),
-        Standing::Stopped { by, .. } => format!("stopped by {by}"),
+fn desired_state(desired_state: &DesiredState) -> String {
+    match desired_state {
+        DesiredState::Up => "should run".to_owned(),
+        DesiredState::NotStarted => "not started yet (autostart = false)".to_owned(),
+        DesiredState::Stopped { by, is_held: true, .. } => format!("stopped by {by}, held"),
+        DesiredState::Stopped { by, .. } => format!("stopped by {by}"),
     }
 }
 

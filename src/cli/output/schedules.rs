@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Kind, Millis, Standing, WallTime};
+use crate::model::{DesiredState, Kind, Millis, WallTime};
 use crate::os;
 use crate::wire::{CronAnswer, ScheduleRow};
 
@@ -72,10 +72,10 @@ fn until(at: WallTime, now: WallTime) -> String {
 }
 
 fn asleep(row: &ScheduleRow) -> &'static str {
-    match &row.standing {
+    match &row.desired_state {
         None if row.is_shut_down => "asleep since `pm shutdown`",
-        Some(Standing::Stopped { is_held: true, .. }) => "asleep, held",
-        Some(Standing::Parked) => "asleep until `pm start`",
+        Some(DesiredState::Stopped { is_held: true, .. }) => "asleep, held",
+        Some(DesiredState::NotStarted) => "asleep until `pm start`",
         Some(_) => "asleep, stopped",
         None => "never",
     }
@@ -95,7 +95,7 @@ mod tests {
             zone: "Europe/Berlin".into(),
             overlap: CronOverlap::Skip,
             status: "waiting".into(),
-            standing: None,
+            desired_state: None,
             is_shut_down: false,
             next: vec![WallTime(1_795_399_200_000), WallTime(1_795_485_600_000)],
             last_start: None,
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn schedules_are_shown_in_their_own_zone() {
-        let stopped = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
-        let asleep = ScheduleRow { next: Vec::new(), standing: Some(stopped), kind: Kind::Service, ..row("web") };
+        let stopped = DesiredState::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
+        let asleep = ScheduleRow { next: Vec::new(), desired_state: Some(stopped), kind: Kind::Service, ..row("web") };
         let now = WallTime(1_795_348_800_000);
         let shut_down = ScheduleRow { next: Vec::new(), is_shut_down: true, ..row("q") };
         let answer = CronAnswer { format: 1, now, schedules: vec![row("backup"), asleep, shut_down] };

@@ -1,7 +1,7 @@
 //! What people see when they apply.
 
 use super::*;
-use crate::model::{Condition, FieldChange, Millis, Note, Standing, Template};
+use crate::model::{Condition, DesiredState, FieldChange, Millis, Note, Template};
 
 fn options(change: impl FnOnce(&mut ApplyOptions)) -> ApplyOptions {
     let mut options = ApplyOptions::default();
@@ -214,7 +214,7 @@ fn an_apply_starts_what_was_stopped_and_retries_what_was_given_up_but_respects_a
     assert_eq!(reasons(&plan, "bad"), [Reason::WasErrored]);
     assert_eq!(reasons(&plan, "held"), [Reason::StoppedByHand { by: "alice".into(), is_held: true }]);
     assert_eq!((plan.summary.drift, plan.summary.start, plan.summary.held), (1, 1, 1));
-    assert!(matches!(world.declared("held").standing, Standing::Stopped { is_held: true, .. }));
+    assert!(matches!(world.declared("held").desired_state, DesiredState::Stopped { is_held: true, .. }));
 }
 
 #[test]

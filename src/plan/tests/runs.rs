@@ -1,7 +1,7 @@
 //! Tasks with a schedule: nothing but the clock or a person starts them.
 
 use super::*;
-use crate::model::{CronOverlap, Kind, Millis, Standing};
+use crate::model::{CronOverlap, DesiredState, Kind, Millis};
 
 fn backup() -> App {
     app_with("backup", |app| {
@@ -91,7 +91,7 @@ fn a_person_runs_it_now() {
     world.by_hand("backup", &Edit::Stop { is_held: false }).unwrap();
     assert!(world.by_hand("backup", &Edit::Run).unwrap_err().hint.unwrap().contains("pm start backup"));
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Start).unwrap()), ["start backup [0]"]);
-    assert_eq!(world.declared("backup").standing, Standing::Up);
+    assert_eq!(world.declared("backup").desired_state, DesiredState::Up);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_task_that_is_not_named_alone_is_woken_and_not_run() {
         world.store(changes);
         let plan = plan_edited(&project, world.stored().unwrap(), &world.live, &targets, &edit, false);
         assert!(reasons(&plan, "backup").is_empty(), "{edit:?}");
-        assert_eq!(world.declared("backup").standing, Standing::Up);
+        assert_eq!(world.declared("backup").desired_state, DesiredState::Up);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Rollout, 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
     change(&mut spec);
-    Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
+    Declared::new(Arc::new(spec), Arc::new(Environment::new()), DesiredState::Up)
 }
 
 fn live(phase: Phase) -> LiveInstance {
@@ -82,8 +82,8 @@ fn each_phase_has_its_word_number_severity_and_next_step() {
 #[test]
 fn what_does_not_run_says_what_stands_against_it() {
     let all = Live::default();
-    let standing = |standing| Declared { standing, ..declared(|_| {}) };
-    let stopped = |is_held| Standing::Stopped { by: "alice".into(), at: WallTime(9), is_held };
+    let desired_state = |desired_state| Declared { desired_state, ..declared(|_| {}) };
+    let stopped = |is_held| DesiredState::Stopped { by: "alice".into(), at: WallTime(9), is_held };
     let waits = WaitsFor {
         app: "db".parse().unwrap(),
         condition: Condition::Ready,
@@ -95,7 +95,7 @@ fn what_does_not_run_says_what_stands_against_it() {
         app.schedule.cron_restart = Some("0 0 1 1 *".into());
     });
     let up = declared(|_| {});
-    let (held, parked) = (standing(stopped(true)), standing(Standing::Parked));
+    let (held, parked) = (desired_state(stopped(true)), desired_state(DesiredState::NotStarted));
     let slot = Declared { stopped_slots: [0].into(), ..up.clone() };
     let leaving = Declared { is_leaving: true, ..up.clone() };
     let failure = Failure::Aborted;

@@ -31,7 +31,7 @@ use tokio::task::AbortHandle;
 
 use super::Surroundings;
 use crate::events::Events;
-use crate::model::{AppId, Declared, Desired, Fact, Standing, Subject};
+use crate::model::{AppId, Declared, Desired, DesiredState, Fact, Subject};
 use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::rules::OwnFiles;
@@ -133,7 +133,7 @@ fn start_threads(surroundings: &Surroundings) -> Option<Tools> {
 fn wanted(desired: &Desired, home: &Home) -> BTreeMap<AppId, Watched> {
     let all = || desired.projects.values().flat_map(|project| project.apps.values());
     let is_watched = |declared: &&Declared| {
-        declared.standing == Standing::Up && declared.spec.watching.watch.is_some() && !desired.is_shut_down
+        declared.desired_state == DesiredState::Up && declared.spec.watching.watch.is_some() && !desired.is_shut_down
     };
     if !all().any(|declared| is_watched(&declared)) {
         return BTreeMap::new();

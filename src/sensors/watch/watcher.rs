@@ -9,7 +9,7 @@ use super::Tools;
 use super::build::Build;
 use super::pending::Pending;
 use super::tree::{Settled, Tree, Watched};
-use crate::model::{AppId, Cause, Declared, Fact, Millis, Moment, Standing, Subject};
+use crate::model::{AppId, Cause, Declared, DesiredState, Fact, Millis, Moment, Subject};
 use crate::os::{self, FolderSignal, Worker};
 use crate::rules::Burst;
 
@@ -138,7 +138,9 @@ impl Watcher {
     /// Something holds other bytes than before.
     async fn changed(&mut self, cause: Cause) {
         // A person's stop is respected, and a build for nothing would be one.
-        let Some(declared) = self.declared().filter(|declared| declared.standing == Standing::Up) else { return };
+        let Some(declared) = self.declared().filter(|declared| declared.desired_state == DesiredState::Up) else {
+            return;
+        };
         self.with_pending(|pending, cause| pending.note(&cause), cause.clone()).await;
         match Build::start(&self.tools.builders, &self.tools.home, &declared, cause.clone()) {
             Some(build) => self.build = Some(build),
