@@ -41,7 +41,7 @@
 //!
 //! | offset | bytes | field | written by |
 //! | --- | --- | --- | --- |
-//! | 0 | 8 | word: generation in the upper 32 bits, state in the lowest 8 | daemon; anchor: → Exited |
+//! | 0 | 8 | word: incarnation in the upper 32 bits, state in the lowest 8 | daemon; anchor: → Exited |
 //! | 8 | 4 | pid | kernel (daemon: 0 before a spawn) |
 //! | 12 | 4 | exec errno | child (daemon: 0 before a spawn) |
 //! | 16 | 4 | exec stage | child (daemon: 0 before a spawn) |
@@ -61,7 +61,7 @@
 //!
 //! | offset | bytes | field | written by |
 //! | --- | --- | --- | --- |
-//! | 0 | 8 | key: row, row and generation, or address | anchor |
+//! | 0 | 8 | key: row, row and incarnation, or address | anchor |
 //! | 8 | 4 | kind, one of `HELD_…`; 0 = empty; written last, cleared first | anchor |
 //! | 12 | 4 | its number in the anchor, and in a daemon that was just started | anchor |
 

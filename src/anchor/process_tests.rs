@@ -195,7 +195,7 @@ fn an_exit_is_in_the_table_although_no_daemon_was_there_to_see_it() {
     until("adoption", || os::proc_stat(app).is_ok_and(|stat| stat.ppid == running.pid));
     fs::write(running.folder.path().join("gate"), "x\n").unwrap();
     until("the exit", || row.state() == RowState::Exited);
-    assert_eq!((row.exit().unwrap().0, row.generation()), (Exit::Code(7), 1));
+    assert_eq!((row.exit().unwrap().0, row.incarnation()), (Exit::Code(7), 1));
     until("reaping", || os::proc_stat(app).is_err());
 }
 

@@ -11,7 +11,7 @@
 //! | Idle | Free | [`Row::free`] |
 //! | any without a living process | Running, Exited | [`Row::restore`]: found after the death of an anchor |
 //!
-//! Every other move is refused. Generation and state share one word, so both change at once.
+//! Every other move is refused. Incarnation and state share one word, so both change at once.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -98,7 +98,7 @@ pub enum RowStanding {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RestoredProcess {
     /// Its number in its row.
-    pub generation: u32,
+    pub incarnation: u32,
     /// When its start was announced.
     pub start: Moment,
     /// Its pid; 0 = it has ended.
@@ -121,7 +121,7 @@ pub struct Row {
 
 impl std::fmt::Debug for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "row {} generation {} {:?} pid {:?}", self.index, self.generation(), self.state(), self.pid())
+        write!(f, "row {} incarnation {} {:?} pid {:?}", self.index, self.incarnation(), self.state(), self.pid())
     }
 }
 
@@ -137,7 +137,7 @@ impl Row {
     }
 
     /// The number of its current or last process; 0 = it has had none.
-    pub fn generation(self) -> u32 {
+    pub fn incarnation(self) -> u32 {
         unpack(self.cells.word.load(Acquire)).0
     }
 
@@ -161,7 +161,7 @@ impl Row {
         (Moment(self.cells.started_boot.load(Acquire)), WallTime(self.cells.started_wall.load(Acquire)))
     }
 
-    /// How and when the last process ended; `None` = none has ended yet. Of the current generation only in state
+    /// How and when the last process ended; `None` = none has ended yet. Of the current incarnation only in state
     /// Exited (and Idle, if a process was there at all).
     pub fn exit(self) -> Option<(Exit, Moment)> {
         let at = self.cells.exited_boot.load(Acquire);
@@ -197,12 +197,12 @@ impl Row {
         self.writer.write(self, record, word, word);
     }
 
-    /// Announces the process `generation`: after this a pid in the row is that of this process. With `start` it is told
+    /// Announces the process `incarnation`: after this a pid in the row is that of this process. With `start` it is told
     /// from all others of the row, also by the mark that it carries.
     ///
     /// # Errors
     /// The row is not idle.
-    pub fn begin(self, generation: u32, start: Moment, record: &Record) -> Result<(), WrongState> {
+    pub fn begin(self, incarnation: u32, start: Moment, record: &Record) -> Result<(), WrongState> {
         self.expect(&[RowState::Idle])?;
         self.set_record(record);
         let cells = self.cells;
@@ -213,7 +213,7 @@ impl Row {
         cells.start_ticks.store(0, Relaxed);
         cells.started_boot.store(start.0, Relaxed);
         cells.started_wall.store(os::wall().0, Relaxed);
-        cells.word.store(pack(generation, RowState::Spawning), Release);
+        cells.word.store(pack(incarnation, RowState::Spawning), Release);
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Row {
         self.set_outputs(found.outputs);
         found.record.store(&cells.record);
         let state = if is_alive { RowState::Running } else { RowState::Exited };
-        cells.word.store(pack(found.generation, state), Release);
+        cells.word.store(pack(found.incarnation, state), Release);
     }
 
     /// The announced process was never created: the row bears the number of the one before again.
@@ -298,14 +298,14 @@ impl Row {
     pub(super) fn record_exit(self, status: i32) -> bool {
         loop {
             let word = self.cells.word.load(Acquire);
-            let (generation, state) = unpack(word);
+            let (incarnation, state) = unpack(word);
             if !matches!(state, RowState::Spawning | RowState::Running) {
                 return false;
             }
             self.cells.exit_status.store(status, Relaxed);
             self.cells.exited_boot.store(os::now().0.max(1), Relaxed);
             // The daemon may be moving Spawning → Running at this moment: look again.
-            let exited = pack(generation, RowState::Exited);
+            let exited = pack(incarnation, RowState::Exited);
             if self.cells.word.compare_exchange(word, exited, AcqRel, Acquire).is_ok() {
                 return true;
             }
@@ -442,8 +442,8 @@ impl RecordWriter {
 
 const STATES: [RowState; 5] = [RowState::Free, RowState::Idle, RowState::Spawning, RowState::Running, RowState::Exited];
 
-pub(super) fn pack(generation: u32, state: RowState) -> u64 {
-    u64::from(generation) << 32 | state as u64
+pub(super) fn pack(incarnation: u32, state: RowState) -> u64 {
+    u64::from(incarnation) << 32 | state as u64
 }
 
 pub(super) fn unpack(word: u64) -> (u32, RowState) {

@@ -200,7 +200,7 @@ impl<'a> Pair<'a> {
             desired_state: self.desired_state(),
             uptime_ms,
             started_at,
-            generation: self.live.map_or(0, |live| live.generation),
+            incarnation: self.live.map_or(0, |live| live.incarnation),
             restarts: self.live.map_or(0, |live| live.restarts),
             force_kills: self.live.map_or(0, |live| live.force_kills),
             ready_within_ms,

@@ -72,7 +72,7 @@ fn ten_thousand_crashes_leave_memory_and_journal_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let (events, _) = Events::open(folder.path());
     let mut slow = events.subscribe();
-    let exited = Fact::Exited { exit: Exit::Code(1), generation: 1, uptime: crate::model::Millis(1), is_asked: false };
+    let exited = Fact::Exited { exit: Exit::Code(1), incarnation: 1, uptime: crate::model::Millis(1), is_asked: false };
     on_a_runtime(async {
         for round in 0..60_000 {
             events.tell(instance("crash"), exited.clone());

@@ -42,7 +42,7 @@ impl Machine {
 
     pub(super) fn hook_ended(
         &mut self,
-        generation: u32,
+        incarnation: u32,
         hook: Hook,
         result: Result<(), String>,
         now: Moment,
@@ -52,7 +52,7 @@ impl Machine {
             effects.push(Effect::Tell(Fact::HookFailed { hook: hook.word().to_owned(), message: message.clone() }));
         }
         match (&self.state, hook) {
-            _ if generation != self.generation => {}
+            _ if incarnation != self.incarnation => {}
             (State::Preparing { cause, .. }, Hook::PreStart) => {
                 let cause = cause.clone();
                 match result {
@@ -79,7 +79,7 @@ impl Machine {
             "nothing was heard of it within {}",
             Millis(self.policy.hooks.limit().0.saturating_add(SILENCE_MAX.0))
         );
-        self.hook_ended(self.generation, hook, Err(message), now, effects);
+        self.hook_ended(self.incarnation, hook, Err(message), now, effects);
     }
 }
 

@@ -13,7 +13,7 @@ pub struct Machine {
     /// The policies it follows; changes at any time without touching the process.
     pub policy: Arc<App>,
     /// How many processes it has had; the current one bears this number.
-    pub generation: u32,
+    pub incarnation: u32,
     /// The highest number that another process of its slot has borne.
     pub last_number: u32,
     /// Restarts after exits that nobody asked for.
@@ -55,8 +55,8 @@ pub enum Input {
     },
     /// The main process ended.
     Exited {
-        /// Which one; an older generation is ignored.
-        generation: u32,
+        /// Which one; an older incarnation is ignored.
+        incarnation: u32,
         /// Exit code or signal.
         exit: Exit,
     },
@@ -67,22 +67,22 @@ pub enum Input {
     },
     /// A probe was answered.
     Probed {
-        /// By which process; an older generation is ignored.
-        generation: u32,
+        /// By which process; an older incarnation is ignored.
+        incarnation: u32,
         /// Good, or what was found instead.
         result: Result<(), String>,
     },
     /// A process that is not good yet asks for more time.
     Extended {
-        /// Which process; an older generation is ignored.
-        generation: u32,
+        /// Which process; an older incarnation is ignored.
+        incarnation: u32,
         /// From now on.
         by: Millis,
     },
     /// The tree has used more memory than it may, for several looks in a row.
     OverMemory {
-        /// Of which process; an older generation is ignored.
-        generation: u32,
+        /// Of which process; an older incarnation is ignored.
+        incarnation: u32,
         /// What it used.
         used: Bytes,
         /// What it may use.
@@ -90,8 +90,8 @@ pub enum Input {
     },
     /// A hook has ended, or its time was over.
     HookEnded {
-        /// Beside which process; nothing follows for an older generation.
-        generation: u32,
+        /// Beside which process; nothing follows for an older incarnation.
+        incarnation: u32,
         /// The hook whose command ended.
         hook: Hook,
         /// Well, or why not.
@@ -104,10 +104,10 @@ pub enum Input {
 /// What the machine asks of the world, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Start the process of `generation`.
+    /// Start the process of `incarnation`.
     Spawn {
         /// Its number.
-        generation: u32,
+        incarnation: u32,
     },
     /// Send the policy's stop signal to what lives.
     Ask,
@@ -134,7 +134,7 @@ impl Machine {
         Self {
             state: State::Resting(Rest::Stopped),
             policy,
-            generation: 0,
+            incarnation: 0,
             last_number: 0,
             restarts: 0,
             unstable: 0,

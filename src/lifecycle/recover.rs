@@ -75,8 +75,8 @@ impl Machine {
             },
             Found::Ended { exit, since, was_asked } => {
                 let uptime = now.since(since);
-                let generation = self.generation;
-                effects.push(Effect::Tell(Fact::Exited { exit, generation, uptime, is_asked: was_asked }));
+                let incarnation = self.incarnation;
+                effects.push(Effect::Tell(Fact::Exited { exit, incarnation, uptime, is_asked: was_asked }));
                 effects.push(Effect::Sweep);
                 State::Stopping {
                     deadline: now.after(self.policy.stop.kill_timeout),
@@ -88,9 +88,9 @@ impl Machine {
                     then: if was_asked { Then::Rest } else { Then::Judge { end: End::Exited(exit), uptime } },
                 }
             }
-            // The same generation again: its number was announced and no process has borne it.
+            // The same incarnation again: its number was announced and no process has borne it.
             Found::NeverSpawned => {
-                effects.push(Effect::Spawn { generation: self.generation });
+                effects.push(Effect::Spawn { incarnation: self.incarnation });
                 State::Starting { cause: Cause::Boot, then: None }
             }
             Found::Nothing(Standing::Down | Standing::Unready { .. }) => State::Resting(Rest::Stopped),

@@ -20,17 +20,19 @@ impl Machine {
             Input::Delete(cause) => self.end(Then::Gone, cause, now, &mut effects),
             Input::Spawned { pid } => self.spawned(pid, now, &mut effects),
             Input::SpawnFailed { failure } => self.spawn_failed(failure, now, &mut effects),
-            Input::Exited { generation, exit } if generation == self.generation => self.exited(exit, now, &mut effects),
-            Input::Probed { generation, result } if generation == self.generation => {
+            Input::Exited { incarnation, exit } if incarnation == self.incarnation => {
+                self.exited(exit, now, &mut effects)
+            }
+            Input::Probed { incarnation, result } if incarnation == self.incarnation => {
                 self.probed(result, now, &mut effects);
             }
-            Input::Extended { generation, by } if generation == self.generation => self.extended(by, now),
-            Input::OverMemory { generation, used, limit } if generation == self.generation => {
+            Input::Extended { incarnation, by } if incarnation == self.incarnation => self.extended(by, now),
+            Input::OverMemory { incarnation, used, limit } if incarnation == self.incarnation => {
                 self.over_memory(used, limit, now, &mut effects);
             }
             Input::Exited { .. } | Input::Probed { .. } | Input::Extended { .. } | Input::OverMemory { .. } => {}
-            Input::HookEnded { generation, hook, result } => {
-                self.hook_ended(generation, hook, result, now, &mut effects);
+            Input::HookEnded { incarnation, hook, result } => {
+                self.hook_ended(incarnation, hook, result, now, &mut effects);
             }
             Input::Swept { left } => self.swept(left, now, &mut effects),
             Input::Alarm => self.alarm_rang(now, &mut effects),
@@ -103,7 +105,7 @@ impl Machine {
     fn spawned(&mut self, pid: u32, now: Moment, effects: &mut Vec<Effect>) {
         let State::Starting { cause, then } = &self.state else { return };
         let (cause, then) = (cause.clone(), then.clone());
-        let started = Fact::Started { pid, generation: self.generation, cause: cause.clone() };
+        let started = Fact::Started { pid, incarnation: self.incarnation, cause: cause.clone() };
         effects.push(Effect::Tell(started));
         self.state = State::Running { since: now, readiness: self.first_readiness(now) };
         if self.trouble.as_ref().is_some_and(Failure::is_passing) {
@@ -193,8 +195,8 @@ impl Machine {
     }
 
     fn tell_exit(&self, exit: Exit, uptime: Millis, is_asked: bool, effects: &mut Vec<Effect>) {
-        let generation = self.generation;
-        effects.push(Effect::Tell(Fact::Exited { exit, generation, uptime, is_asked }));
+        let incarnation = self.incarnation;
+        effects.push(Effect::Tell(Fact::Exited { exit, incarnation, uptime, is_asked }));
     }
 
     fn swept(&mut self, left: u32, now: Moment, effects: &mut Vec<Effect>) {
@@ -320,7 +322,7 @@ impl Machine {
     }
 
     fn verdict(&self, end: &End, uptime: Millis) -> Verdict {
-        let seed = self.seed ^ u64::from(self.generation);
+        let seed = self.seed ^ u64::from(self.incarnation);
         let (policy, last_delay, unstable) = (&self.policy.restart, self.last_delay, self.unstable);
         match end {
             End::Exited(exit) | End::ExitedUnready(exit) => {
@@ -339,7 +341,7 @@ impl Machine {
     }
 
     fn spawn(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
-        self.generation = self.generation.max(self.last_number).wrapping_add(1);
+        self.incarnation = self.incarnation.max(self.last_number).wrapping_add(1);
         if cause.is_trouble() {
             self.restarts = self.restarts.saturating_add(1);
         }
@@ -353,6 +355,6 @@ impl Machine {
     /// Everything that comes first is done: asks for the process.
     pub(super) fn create(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         self.state = State::Starting { cause, then: None };
-        effects.push(Effect::Spawn { generation: self.generation });
+        effects.push(Effect::Spawn { incarnation: self.incarnation });
     }
 }

@@ -190,8 +190,8 @@ pub enum Fact {
     Started {
         /// Its id; 0 = a daemon died before it could tell, and the next one no longer knew.
         pid: u32,
-        /// The how-manieth of this instance.
-        generation: u32,
+        /// Which process of this instance it is, counted from 1.
+        incarnation: u32,
         /// What asked for the start.
         #[serde(flatten)]
         cause: Cause,
@@ -205,8 +205,8 @@ pub enum Fact {
     Exited {
         /// Exit code or signal.
         exit: Exit,
-        /// The how-manieth of this instance.
-        generation: u32,
+        /// Which process of this instance it is, counted from 1.
+        incarnation: u32,
         /// How long it ran.
         uptime: Millis,
         /// Whether it had been asked to.

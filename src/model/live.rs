@@ -25,7 +25,7 @@ pub struct LiveInstance {
     /// What it is doing.
     pub phase: Phase,
     /// How many processes this instance has had; the current one bears this number.
-    pub generation: u32,
+    pub incarnation: u32,
     /// Restarts after exits that nobody asked for.
     pub restarts: u32,
     /// Unstable starts in a row.

@@ -130,7 +130,7 @@ mod tests {
     fn live(phase: Phase) -> LiveInstance {
         LiveInstance {
             phase,
-            generation: 1,
+            incarnation: 1,
             restarts: 0,
             unstable: 0,
             force_kills: 0,

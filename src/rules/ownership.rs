@@ -55,7 +55,7 @@ pub struct RowFacts {
     /// The row.
     pub row: u32,
     /// The number of the last process.
-    pub generation: u32,
+    pub incarnation: u32,
     /// When that was announced.
     pub start: Moment,
     /// The main process, living or not; 0 = none.
@@ -124,8 +124,8 @@ fn direct_owner(process: &ProcessFacts, rows: &[RowFacts]) -> Option<Owner> {
 /// A mark of an earlier process of the row counts, too; one of another row that had this number before a table was lost
 /// does not.
 fn is_marked_by(row: &RowFacts, mark: &StartMark) -> bool {
-    let is_same = mark.generation == row.generation && mark.start == row.start;
-    let is_earlier = mark.generation < row.generation && mark.start < row.start;
+    let is_same = mark.incarnation == row.incarnation && mark.start == row.start;
+    let is_earlier = mark.incarnation < row.incarnation && mark.start < row.start;
     row.row == mark.row && (mark.is_helper || is_same || is_earlier)
 }
 
@@ -193,11 +193,11 @@ mod tests {
 
     const HOME: u64 = 7;
 
-    fn mark(row: u32, generation: u32, start: u64) -> StartMark {
+    fn mark(row: u32, incarnation: u32, start: u64) -> StartMark {
         StartMark {
             home: HOME,
             row,
-            generation,
+            incarnation,
             start: Moment(start),
             slot: 0,
             is_successor: false,
@@ -238,7 +238,7 @@ mod tests {
     fn rows() -> [RowFacts; 2] {
         let row = |row: u32, ticks: u64, is_alive| RowFacts {
             row,
-            generation: 3,
+            incarnation: 3,
             start: Moment(ticks * 10),
             pid: row * 100,
             start_ticks: ticks,

@@ -22,7 +22,7 @@ const BREATH: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     pub instance: InstanceId,
-    pub generation: u32,
+    pub incarnation: u32,
     pub pid: u32,
     /// Since when it runs, by the clock of deadlines.
     pub since: Moment,
@@ -106,7 +106,7 @@ impl Task {
         loop {
             sleep(last.after(health.interval).since(os::now()).duration().max(BREATH)).await;
             let supervisor = &self.tools.surroundings.supervisor;
-            let beat = supervisor.last_beat(self.subject.instance.clone(), self.subject.generation).await;
+            let beat = supervisor.last_beat(self.subject.instance.clone(), self.subject.incarnation).await;
             let result = match beat {
                 Some(beat) if beat >= last => {
                     last = beat.after(Millis(1));
@@ -142,11 +142,11 @@ impl Task {
     }
 
     async fn tell(&self, result: Result<(), String>) {
-        let Subject { instance, generation, spec, .. } = &self.subject;
+        let Subject { instance, incarnation, spec, .. } = &self.subject;
         // What a probe finds may repeat what it was asked with.
         let result = result.map_err(|why| spec.secrets().hide(&why).into_owned());
         let observation =
-            Observation { instance: instance.clone(), generation: *generation, seen: Seen::Probed(result) };
+            Observation { instance: instance.clone(), incarnation: *incarnation, seen: Seen::Probed(result) };
         self.tools.surroundings.supervisor.observed(observation).await;
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Tools {
 
 /// One process that is asked.
 struct Asked {
-    generation: u32,
+    incarnation: u32,
     stage: Stage,
     spec: Arc<App>,
     task: AbortHandle,
@@ -76,10 +76,10 @@ pub(super) async fn follow(surroundings: Surroundings) {
                 continue;
             }
             let was_waiting =
-                known.is_some_and(|known| known.stage == Stage::Ready && known.generation == live.generation);
+                known.is_some_and(|known| known.stage == Stage::Ready && known.incarnation == live.incarnation);
             let task = start(&tools, id, live, stage, process, was_waiting);
-            let (generation, spec) = (live.generation, Arc::clone(&live.spec));
-            asked.insert(id.clone(), Asked { generation, stage, spec, task });
+            let (incarnation, spec) = (live.incarnation, Arc::clone(&live.spec));
+            asked.insert(id.clone(), Asked { incarnation, stage, spec, task });
         }
         let waiting = asked.values().filter(|asked| asked.stage == Stage::Ready).count();
         tools.waiting.store(waiting, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Asked {
                 Stage::Ready => self.spec.ready == live.spec.ready,
                 Stage::Health => self.spec.health == live.spec.health,
             };
-        self.generation == live.generation && self.stage == stage && is_same_spec
+        self.incarnation == live.incarnation && self.stage == stage && is_same_spec
     }
 }
 
@@ -124,7 +124,7 @@ fn start(
     let spec = &live.spec;
     let subject = Subject {
         instance: id.clone(),
-        generation: live.generation,
+        incarnation: live.incarnation,
         pid,
         since,
         started: live.started.unwrap_or_default(),

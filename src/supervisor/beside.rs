@@ -11,23 +11,23 @@ use crate::model::{InstanceId, SpawnError, SpawnStage};
 use crate::os::{self, ExecPlan, Helper, Output};
 
 impl Loop {
-    /// Starts `command` by `sh -c` beside the process `generation` of an instance. No answer: it is gone.
+    /// Starts `command` by `sh -c` beside the process `incarnation` of an instance. No answer: it is gone.
     pub(super) fn run_beside(
         &self,
         instance: &InstanceId,
-        generation: u32,
+        incarnation: u32,
         command: String,
         reply: oneshot::Sender<Result<Helper, String>>,
     ) {
         let Some(row) = self.roster.row_of(instance) else { return };
-        let Some(member) = self.roster.get(row).filter(|member| member.machine.generation == generation) else {
+        let Some(member) = self.roster.get(row).filter(|member| member.machine.incarnation == incarnation) else {
             return;
         };
         let job = SpawnJob {
             row: member.row,
             record: member.row_record(),
             id: member.id.clone(),
-            generation,
+            incarnation,
             launch: member.record.clone(),
             logs: member.machine.policy.logs.clone(),
         };

@@ -31,7 +31,7 @@ pub(super) struct Hooks {
 #[derive(Debug)]
 pub(super) struct HookResult {
     pub row: u32,
-    pub generation: u32,
+    pub incarnation: u32,
     pub hook: Hook,
     pub result: Result<(), String>,
     /// `None`: it was not even begun.
@@ -64,7 +64,7 @@ impl Hooks {
     fn start(&mut self, world: &Arc<World>, job: HookJob) {
         let key = (job.spawn.row.index(), job.hook);
         let answer =
-            HookResult { row: key.0, generation: job.spawn.generation, hook: job.hook, result: Ok(()), leash: None };
+            HookResult { row: key.0, incarnation: job.spawn.incarnation, hook: job.hook, result: Ok(()), leash: None };
         let is_running = self.leashes.get(&key).is_some_and(|leash| !leash.is_over.load(Ordering::Acquire));
         if is_running && matches!(job.hook, Hook::OnCrash | Hook::OnGiveUp) {
             let result = Err("left out, the one before still runs".to_owned());
@@ -78,9 +78,9 @@ impl Hooks {
         let work = Box::new(move || {
             let result = run(&world, &job, &leash);
             leash.is_over.store(true, Ordering::Release);
-            let (row, generation) = (job.spawn.row.index(), job.spawn.generation);
+            let (row, incarnation) = (job.spawn.row.index(), job.spawn.incarnation);
             // The loop is gone only when the daemon leaves.
-            let _ = ended_in.send(HookResult { row, generation, hook: job.hook, result, leash: Some(leash) });
+            let _ = ended_in.send(HookResult { row, incarnation, hook: job.hook, result, leash: Some(leash) });
         });
         if self.crew.submit(work).is_ok() {
             self.leashes.insert(key, held);
@@ -208,7 +208,7 @@ impl Loop {
             row: member.row,
             record: member.row_record(),
             id: member.id.clone(),
-            generation: member.machine.generation,
+            incarnation: member.machine.incarnation,
             launch: if has_process { member.record.clone() } else { member.next.clone() },
             logs: policy.logs.clone(),
         };
@@ -228,14 +228,14 @@ impl Loop {
 
     pub(super) fn hook_ended(&mut self, ended: HookResult) {
         let is_wanted = self.hooks.take_in(&ended);
-        let HookResult { row, generation, hook, result, .. } = ended;
+        let HookResult { row, incarnation, hook, result, .. } = ended;
         if !self.hooks.is_busy(row)
             && let Some(member) = self.unfreed.remove(&row)
         {
             return self.free(&member);
         }
         if is_wanted && self.roster.get(row).is_some() {
-            self.step(row, Input::HookEnded { generation, hook, result });
+            self.step(row, Input::HookEnded { incarnation, hook, result });
         }
     }
 

@@ -36,11 +36,11 @@ impl Loop {
         found.map(|id| member_of(row, Arc::new(App::with_lost_spec(id.app)), Arc::default()))
     }
 
-    /// What the process says of itself, proven by the cookie of this very row and generation.
+    /// What the process says of itself, proven by the cookie of this very row and incarnation.
     fn identity(&self, row: Row) -> Option<InstanceId> {
         let pid = row.pid()?;
         let mark: StartMark = os::cookie_of(pid)?.parse().ok()?;
-        let is_its = mark.generation == row.generation() && mark.start == row.started().0;
+        let is_its = mark.incarnation == row.incarnation() && mark.start == row.started().0;
         if mark.home != self.world.table.home_id() || !is_its {
             return None;
         }

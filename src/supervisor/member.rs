@@ -116,7 +116,7 @@ impl Member {
         let spec = if rules::can_follow(record, policy) { policy } else { record };
         LiveInstance {
             phase: self.machine.phase(self.pid()),
-            generation: self.machine.generation,
+            incarnation: self.machine.incarnation,
             restarts: self.machine.restarts,
             unstable: self.machine.unstable,
             force_kills: self.machine.force_kills,

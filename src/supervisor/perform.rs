@@ -35,7 +35,7 @@ impl Loop {
 
     /// A number that a successor has borne is not given to the next process of its slot again, and the other way round.
     fn share_number(&mut self, row: u32) {
-        let Some((id, number)) = self.roster.get(row).map(|member| (member.id.clone(), member.machine.generation))
+        let Some((id, number)) = self.roster.get(row).map(|member| (member.id.clone(), member.machine.incarnation))
         else {
             return;
         };
@@ -54,7 +54,7 @@ impl Loop {
         let is_judged = match member.machine.state {
             State::Resting(_) | State::Waiting { .. } | State::Preparing { .. } | State::Gone => true,
             // The new process may have ended before its spawning thread could tell of it: that exit is to come.
-            State::Starting { .. } => member.row.generation() != member.machine.generation,
+            State::Starting { .. } => member.row.incarnation() != member.machine.incarnation,
             State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => false,
         };
         // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.
@@ -67,7 +67,7 @@ impl Loop {
 
     fn perform(&mut self, row: u32, effect: Effect) {
         match effect {
-            Effect::Spawn { generation } => self.spawn(row, generation),
+            Effect::Spawn { incarnation } => self.spawn(row, incarnation),
             Effect::Ask => self.ask(row),
             Effect::Kill { is_first } => self.kill(row, is_first),
             Effect::Hook(hook) => self.run_hook(row, hook),
@@ -80,7 +80,7 @@ impl Loop {
         }
     }
 
-    fn spawn(&mut self, row: u32, generation: u32) {
+    fn spawn(&mut self, row: u32, incarnation: u32) {
         self.tell_missing_limits(row);
         let Some(member) = self.roster.get_mut(row) else { return };
         // A group that could not be removed goes on counting.
@@ -96,7 +96,7 @@ impl Loop {
             row: member.row,
             record,
             id: member.id.clone(),
-            generation,
+            incarnation,
             launch: member.next.clone(),
             logs: member.machine.policy.logs.clone(),
         };
@@ -107,7 +107,7 @@ impl Loop {
         if self.world.spawners.submit(work).is_err() {
             let outcome = Err(spawn::queue_full(&id));
             // Through the same channel, so that it arrives after this step and not inside of it.
-            let _ = self.spawned_in.send(SpawnResult { row, generation, launch, outcome });
+            let _ = self.spawned_in.send(SpawnResult { row, incarnation, launch, outcome });
         }
     }
 

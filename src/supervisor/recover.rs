@@ -99,7 +99,7 @@ impl Loop {
         recovered: &mut Recovered,
     ) {
         recovered.instances += 1;
-        let (row, generation) = (member.row, member.machine.generation);
+        let (row, incarnation) = (member.row, member.machine.incarnation);
         self.note_sight(row);
         member.last_exit = row.exit().map(|(exit, _)| exit);
         self.tell_missed(&member);
@@ -107,13 +107,13 @@ impl Loop {
         let found = look_at(row, &mut member, given_up);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
-            member.status = voices::kept_status(&self.world, row.index(), generation, &member.record.spec);
+            member.status = voices::kept_status(&self.world, row.index(), incarnation, &member.record.spec);
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
         self.reconnect(&member, pipes, sessions);
         let about = (&member.id, &*member.record.spec);
-        let voices = Voices::recover(&self.world, row.index(), generation, about, pipes);
+        let voices = Voices::recover(&self.world, row.index(), incarnation, about, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
@@ -121,7 +121,7 @@ impl Loop {
             _ => None,
         });
         let process = member.process.as_ref();
-        let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
+        let is_watched = process.map(|process| self.exits.add(process, token(row.index(), incarnation)).is_ok());
         let has_ended = process.is_some_and(PidFd::has_exited);
         if let Some(reaper) = process.and_then(|process| foreign_parent(process.pid(), self.world.table.anchor_pid())) {
             self.orphans.insert(row.index());
@@ -131,7 +131,7 @@ impl Loop {
         if is_watched.is_some() {
             self.listen_to(row.index(), voices);
         } else if let Some(member) = self.roster.get(row.index()) {
-            voices::release(&self.world, row.index(), generation, &member.record.spec);
+            voices::release(&self.world, row.index(), incarnation, &member.record.spec);
         }
         if let Some(exit) = untold_exit {
             self.tell_if_out_of_memory(row.index(), exit);
@@ -144,7 +144,7 @@ impl Loop {
         }
         self.follow(row.index(), effects);
         if has_ended || is_watched == Some(false) {
-            self.ended(token(row.index(), generation));
+            self.ended(token(row.index(), incarnation));
         }
     }
 
@@ -180,17 +180,17 @@ impl Loop {
         self.tell_missed_exit(member);
         if member.row.state() != RowState::Idle || member.row.exit().is_some() {
             let pid = member.row.pid().unwrap_or(0);
-            self.tell_missed_start(member, member.machine.generation, pid, member.row.started().1);
+            self.tell_missed_start(member, member.machine.incarnation, pid, member.row.started().1);
         }
     }
 
-    fn tell_missed_start(&self, member: &Member, generation: u32, pid: u32, at: WallTime) {
+    fn tell_missed_start(&self, member: &Member, incarnation: u32, pid: u32, at: WallTime) {
         let never_was = pid == 0 && member.row.state() == RowState::Spawning;
-        if generation > 0
+        if incarnation > 0
             && !never_was
-            && !self.world.events.was_start_told(&member.id.clone().settled(), generation, at)
+            && !self.world.events.was_start_told(&member.id.clone().settled(), incarnation, at)
         {
-            let fact = Fact::Started { pid, generation, cause: Cause::Policy };
+            let fact = Fact::Started { pid, incarnation, cause: Cause::Policy };
             self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
@@ -198,23 +198,23 @@ impl Loop {
     /// The last daemon acted on an exit and died before the journal had it.
     fn tell_missed_exit(&self, member: &Member) {
         let Some((exit, at)) = member.row.exit() else { return };
-        let generation = match member.row.state() {
-            RowState::Idle => member.machine.generation,
-            RowState::Spawning | RowState::Running => member.machine.generation.wrapping_sub(1),
+        let incarnation = match member.row.state() {
+            RowState::Idle => member.machine.incarnation,
+            RowState::Spawning | RowState::Running => member.machine.incarnation.wrapping_sub(1),
             RowState::Exited | RowState::Free => return,
         };
         let at_wall = WallTime(os::wall().0.saturating_sub(os::now().since(at).0));
-        if generation > 0 && !self.world.events.was_exit_told(&member.id.clone().settled(), generation, at_wall) {
+        if incarnation > 0 && !self.world.events.was_exit_told(&member.id.clone().settled(), incarnation, at_wall) {
             // The start of a process that was followed by another one is no longer in the row.
             let is_last = member.row.state() == RowState::Idle;
             self.tell_missed_start(
                 member,
-                generation,
+                incarnation,
                 if is_last { member.row.pid().unwrap_or(0) } else { 0 },
                 at_wall,
             );
             let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
-            let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
+            let fact = Fact::Exited { exit, incarnation, uptime, is_asked: false };
             self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
@@ -222,8 +222,8 @@ impl Loop {
     /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
     fn without_told_exits(&self, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
         let is_told = |effect: &Effect| match effect {
-            Effect::Tell(Fact::Exited { generation, .. }) => {
-                self.world.events.was_exit_told(id, *generation, os::wall())
+            Effect::Tell(Fact::Exited { incarnation, .. }) => {
+                self.world.events.was_exit_told(id, *incarnation, os::wall())
             }
             _ => false,
         };
@@ -249,7 +249,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
     let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
     let machine = Machine {
         state: State::Unknown,
-        generation: row.generation(),
+        incarnation: row.incarnation(),
         restarts: record.restarts,
         unstable: record.unstable,
         force_kills: record.force_kills,

@@ -69,7 +69,7 @@ impl Loop {
         let main = start.main.map(|index| &seen[index]);
         let row = self.world.table.row(start.mark.row);
         let is_listed = row.is_some_and(|row| {
-            let is_it = row.generation() == start.mark.generation && row.started().0 == start.mark.start;
+            let is_it = row.incarnation() == start.mark.incarnation && row.started().0 == start.mark.start;
             is_it && has_process(row) && (main.is_none() || row.pid() == main.map(|main| main.stat.pid))
         });
         if is_listed {
@@ -91,7 +91,7 @@ impl Loop {
     fn restore(&mut self, row: Row, start: &FoundStart, main: Option<&Seen>) {
         let mark = &start.mark;
         row.restore(&RestoredProcess {
-            generation: mark.generation,
+            incarnation: mark.incarnation,
             start: mark.start,
             pid: main.map_or(0, |main| main.stat.pid),
             start_ticks: main.map_or(0, |main| main.stat.start_ticks),
@@ -178,7 +178,7 @@ fn is_awaited(row: Row) -> bool {
 /// Whether nothing lives in the row, and what the row knows is from before this start (or announces it).
 fn is_older(row: Row, mark: &StartMark) -> bool {
     let lives = row.pid().is_some() && has_process(row) && super::recover::verified(row).is_some();
-    !lives && row.generation() <= mark.generation && row.started().0 <= mark.start
+    !lives && row.incarnation() <= mark.incarnation && row.started().0 <= mark.start
 }
 
 /// Starts that a dead daemon had begun and that hang before their program: nobody could ever name them, and their

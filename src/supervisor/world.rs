@@ -44,7 +44,7 @@ impl World {
         StartMark {
             home: self.table.home_id(),
             row: job.row.index(),
-            generation: job.generation,
+            incarnation: job.incarnation,
             start,
             slot: job.id.slot,
             is_successor: job.id.is_successor,

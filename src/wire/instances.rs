@@ -60,7 +60,7 @@ pub struct Row {
     /// When it was started.
     pub started_at: Option<WallTime>,
     /// How many processes it has had.
-    pub generation: u32,
+    pub incarnation: u32,
     /// Restarts that nobody asked for.
     pub restarts: u32,
     /// Processes that did not end in time and were killed.

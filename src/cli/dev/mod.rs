@@ -241,7 +241,7 @@ fn ask_for(request: &EditRequest, was_running: bool) -> Result<Messages<ChangeMe
 /// What a person in front of the logs would not see otherwise.
 fn is_worth_telling(event: &Event) -> bool {
     match &event.fact {
-        Fact::Started { generation, .. } => *generation > 1,
+        Fact::Started { incarnation, .. } => *incarnation > 1,
         Fact::Exited { is_asked, .. } => !is_asked,
         Fact::StartFailed { .. }
         | Fact::GaveUp { .. }

@@ -64,7 +64,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
         table.row().cell(format!("  {}", name(row))).toned(label(&row.status), tone(&row.status));
         table.cell(or_dash(row.pid.map(|pid| pid.to_string())));
         table.cell(or_dash(row.uptime_ms.map(|uptime| uptime.to_string())));
-        table.cell(row.generation.to_string()).cell(row.restarts.to_string());
+        table.cell(row.incarnation.to_string()).cell(row.restarts.to_string());
         table.cell(row.force_kills.to_string());
         table.cell(or_dash(row.last_exit.map(|exit| exit.to_string())));
     }

@@ -29,9 +29,9 @@ fn predicate(fact: &Fact) -> String {
         Fact::Accepted { cause, generation, summary, .. } => {
             format!("is at generation {generation}: {summary} ({})", because(cause))
         }
-        Fact::Started { pid, generation: 1, cause } => format!("started as process {pid} ({})", because(cause)),
-        Fact::Started { pid, generation, cause } => {
-            format!("started as process {pid}, the {} of its slot ({})", ordinal(*generation), because(cause))
+        Fact::Started { pid, incarnation: 1, cause } => format!("started as process {pid} ({})", because(cause)),
+        Fact::Started { pid, incarnation, cause } => {
+            format!("started as process {pid}, the {} of its slot ({})", ordinal(*incarnation), because(cause))
         }
         Fact::StartFailed { failure } => format!("could not be started: {failure}"),
         Fact::Exited { exit, uptime, is_asked: true, .. } => format!("ended as asked with {exit} after {uptime}"),
@@ -159,15 +159,15 @@ mod tests {
     fn every_sentence_names_the_subject_and_the_cause() {
         let alice = || Actor { uid: 1000, name: "alice".into() };
         check(
-            Fact::Started { pid: 4711, generation: 1, cause: Cause::Apply { by: alice(), generation: 3 } },
+            Fact::Started { pid: 4711, incarnation: 1, cause: Cause::Apply { by: alice(), generation: 3 } },
             "started as process 4711 (apply by alice, generation 3)",
         );
         check(
-            Fact::Started { pid: 9, generation: 22, cause: Cause::Policy },
+            Fact::Started { pid: 9, incarnation: 22, cause: Cause::Policy },
             "started as process 9, the 22nd of its slot (its restart policy)",
         );
         check(
-            Fact::Exited { exit: Exit::Signal(9), generation: 1, uptime: Millis(1500), is_asked: false },
+            Fact::Exited { exit: Exit::Signal(9), incarnation: 1, uptime: Millis(1500), is_asked: false },
             "ended by itself with signal SIGKILL after 1.5s",
         );
         check(

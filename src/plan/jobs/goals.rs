@@ -220,10 +220,10 @@ impl Goal {
                 Verdict::Open
             }
             Phase::Running { .. } => match self.ready {
-                Some((generation, _)) if generation != live.generation => Verdict::Superseded,
+                Some((incarnation, _)) if incarnation != live.incarnation => Verdict::Superseded,
                 known => {
-                    let (_, since) = known.unwrap_or((live.generation, now));
-                    self.ready = Some((live.generation, since));
+                    let (_, since) = known.unwrap_or((live.incarnation, now));
+                    self.ready = Some((live.incarnation, since));
                     let until = since.after(hold);
                     if now >= until {
                         return Verdict::Reached;

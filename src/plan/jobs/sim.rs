@@ -28,7 +28,7 @@ struct Member {
     next: Launch,
     record: Launch,
     taken: Taken,
-    /// The generation of the process that lives.
+    /// The incarnation of the process that lives.
     process: Option<u32>,
     last_exit: Option<Exit>,
 }
@@ -178,8 +178,8 @@ impl Sim {
 
     /// The process of an instance ends by itself.
     pub(super) fn crash(&mut self, id: &InstanceId, code: i32) {
-        if let Some(generation) = self.members.get(id).and_then(|member| member.process) {
-            self.later(Millis(0), id.clone(), Event::Exited(generation, code));
+        if let Some(incarnation) = self.members.get(id).and_then(|member| member.process) {
+            self.later(Millis(0), id.clone(), Event::Exited(incarnation, code));
         }
     }
 
@@ -397,9 +397,9 @@ impl Sim {
                 version(&launch.spec)
             );
             let settled = self.members.get(&id.clone().settled()).map(|other| &other.machine);
-            let generation = settled.map_or(0, |settled| settled.generation.max(settled.last_number));
+            let incarnation = settled.map_or(0, |settled| settled.incarnation.max(settled.last_number));
             let mut machine = Machine::new(Arc::clone(&launch.spec), 7);
-            (machine.is_successor, machine.generation) = (id.is_successor, generation);
+            (machine.is_successor, machine.incarnation) = (id.is_successor, incarnation);
             let (next, record, taken) = (launch.clone(), launch.clone(), Taken::default());
             let member = Member { machine, next, record, taken, process: None, last_exit: None };
             self.members.insert(id.clone(), member);
@@ -468,7 +468,7 @@ impl Sim {
 
     /// The processes of a slot are counted in one row of numbers.
     fn share_number(&mut self, id: &InstanceId) {
-        let Some(number) = self.members.get(id).map(|member| member.machine.generation) else { return };
+        let Some(number) = self.members.get(id).map(|member| member.machine.incarnation) else { return };
         let settled = id.clone().settled();
         let other = if id.is_successor { settled } else { settled.successor() };
         if let Some(other) = self.members.get_mut(&other) {
@@ -478,23 +478,23 @@ impl Sim {
 
     fn perform(&mut self, id: &InstanceId, effect: &Effect) {
         let Some(member) = self.members.get_mut(id) else { return };
-        let generation = member.machine.generation;
+        let incarnation = member.machine.incarnation;
         match effect {
-            Effect::Spawn { generation } => {
-                let generation = *generation;
+            Effect::Spawn { incarnation } => {
+                let incarnation = *incarnation;
                 assert!(member.process.is_none(), "two processes of {}", short(id));
                 let is_missing = words(&member.next.spec).contains(&"missing".to_owned());
                 let is_busy = number(&member.next.spec, "busy").is_some_and(|until| self.now < Moment(until));
                 let is_missing = is_missing || is_busy;
-                let event = if is_missing { Event::NotSpawned(generation) } else { Event::Spawned(generation) };
+                let event = if is_missing { Event::NotSpawned(incarnation) } else { Event::Spawned(incarnation) };
                 self.later(Millis(1), id.clone(), event);
             }
             Effect::Ask => {
                 let time = number(&member.record.spec, "stop").unwrap_or(5);
-                self.later(Millis(time), id.clone(), Event::Killed(generation));
+                self.later(Millis(time), id.clone(), Event::Killed(incarnation));
             }
-            Effect::Kill { .. } => self.later(Millis(0), id.clone(), Event::Killed(generation)),
-            Effect::Hook(_) => self.later(Millis(0), id.clone(), Event::HookEnded(generation)),
+            Effect::Kill { .. } => self.later(Millis(0), id.clone(), Event::Killed(incarnation)),
+            Effect::Hook(_) => self.later(Millis(0), id.clone(), Event::HookEnded(incarnation)),
             Effect::Sweep => self.input(id, Input::Swept { left: 0 }),
             Effect::Tell(_) | Effect::EndHook(_) => {}
             Effect::Forget => drop(self.members.remove(id)),
@@ -510,31 +510,31 @@ impl Sim {
         let Some((_, _, id, event)) = self.events.pop_first() else { return };
         let Some(member) = self.members.get_mut(&id) else { return };
         match event {
-            Event::Spawned(generation) if generation == member.machine.generation => {
-                member.process = Some(generation);
+            Event::Spawned(incarnation) if incarnation == member.machine.incarnation => {
+                member.process = Some(incarnation);
                 member.record = member.next.clone();
                 let spec = Arc::clone(&member.record.spec);
                 self.input(&id, Input::Spawned { pid: 100 });
                 if let Some(time) = number(&spec, "ready") {
-                    self.later(Millis(time), id.clone(), Event::Ready(generation));
+                    self.later(Millis(time), id.clone(), Event::Ready(incarnation));
                 }
                 if let Some((code, time)) = exit_of(&spec, id.slot) {
-                    self.later(Millis(time), id, Event::Exited(generation, code));
+                    self.later(Millis(time), id, Event::Exited(incarnation, code));
                 }
             }
-            Event::NotSpawned(generation) if generation == member.machine.generation => {
+            Event::NotSpawned(incarnation) if incarnation == member.machine.incarnation => {
                 member.record = member.next.clone();
                 let is_busy = words(&member.next.spec).iter().any(|word| word.starts_with("busy="));
                 self.input(&id, Input::SpawnFailed { failure: if is_busy { busy() } else { not_found() } });
             }
-            Event::Ready(generation) if member.process == Some(generation) => {
-                self.input(&id, Input::Probed { generation, result: Ok(()) });
+            Event::Ready(incarnation) if member.process == Some(incarnation) => {
+                self.input(&id, Input::Probed { incarnation, result: Ok(()) });
             }
-            Event::Exited(generation, code) if member.process == Some(generation) => {
-                self.exited(&id, generation, Exit::Code(code));
+            Event::Exited(incarnation, code) if member.process == Some(incarnation) => {
+                self.exited(&id, incarnation, Exit::Code(code));
             }
-            Event::Killed(generation) if member.process == Some(generation) => {
-                self.exited(&id, generation, Exit::Signal(15));
+            Event::Killed(incarnation) if member.process == Some(incarnation) => {
+                self.exited(&id, incarnation, Exit::Signal(15));
             }
             Event::HookEnded(_)
             | Event::Spawned(_)
@@ -545,14 +545,14 @@ impl Sim {
         }
     }
 
-    fn exited(&mut self, id: &InstanceId, generation: u32, exit: Exit) {
+    fn exited(&mut self, id: &InstanceId, incarnation: u32, exit: Exit) {
         if let Some(member) = self.members.get_mut(id) {
             (member.process, member.last_exit) = (None, Some(exit));
         }
         if let Exit::Code(_) = exit {
             self.told.push(format!("  {} ended with {exit}", short(id)));
         }
-        self.input(id, Input::Exited { generation, exit });
+        self.input(id, Input::Exited { incarnation, exit });
     }
 
     fn look(&mut self) {
@@ -561,7 +561,7 @@ impl Sim {
             let spec = if rules::can_follow(&member.record.spec, policy) { policy } else { &member.record.spec };
             let live = LiveInstance {
                 phase: member.machine.phase(member.process.map(|_| 100)),
-                generation: member.machine.generation,
+                incarnation: member.machine.incarnation,
                 restarts: member.machine.restarts,
                 unstable: member.machine.unstable,
                 force_kills: member.machine.force_kills,

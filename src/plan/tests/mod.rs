@@ -187,7 +187,7 @@ impl World {
             self.last_pid += 1;
             let instance = LiveInstance {
                 phase: Phase::Running { pid: self.last_pid, since: Moment(0), readiness: Readiness::Ready },
-                generation: 1,
+                incarnation: 1,
                 restarts: 0,
                 unstable: 0,
                 force_kills: 0,

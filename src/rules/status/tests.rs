@@ -15,7 +15,7 @@ fn declared(change: impl FnOnce(&mut App)) -> Declared {
 fn live(phase: Phase) -> LiveInstance {
     LiveInstance {
         phase,
-        generation: 1,
+        incarnation: 1,
         restarts: 0,
         unstable: 0,
         force_kills: 0,
