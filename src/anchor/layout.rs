@@ -123,7 +123,7 @@ pub(super) struct Redo {
 ///
 /// | offset | bytes | field |
 /// | --- | --- | --- |
-/// | 40 | 8 | epoch |
+/// | 40 | 8 | restart_requests |
 /// | 48 | 16 | digest of the spec |
 /// | 64 | 16 | digest of the base environment |
 /// | 80 | 4 | slot; highest bit: a successor that is to take it over |

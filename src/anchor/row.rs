@@ -50,7 +50,7 @@ pub struct WrongState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// The restart counter that the process was started under.
-    pub epoch: u64,
+    pub restart_requests: u64,
     /// The spec that it was started with.
     pub digest: Digest,
     /// The base environment that it was started with.
@@ -361,7 +361,7 @@ impl Record {
         let slot = self.slot & !SUCCESSOR | if self.is_successor { SUCCESSOR } else { 0 };
         let kills = self.force_kills.min(KILLS_MAX) << STANDING_BITS;
         let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.standing as u32 | kills));
-        [self.epoch, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
+        [self.restart_requests, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
     }
 
     pub(super) fn store(&self, cells: &RecordCells) {
@@ -375,7 +375,7 @@ impl Record {
         let low = |index| u32::try_from(word(index) & u64::from(u32::MAX)).unwrap_or(0);
         let high = |index| u32::try_from(word(index) >> 32).unwrap_or(0);
         Self {
-            epoch: word(0),
+            restart_requests: word(0),
             digest: joined(word(1), word(2)),
             base_digest: joined(word(3), word(4)),
             slot: low(5) & !SUCCESSOR,

@@ -14,7 +14,7 @@ use crate::os;
 
 fn record(number: u64) -> Record {
     Record {
-        epoch: number,
+        restart_requests: number,
         digest: Digest::of(&number.to_ne_bytes()),
         base_digest: Digest::of(b"base"),
         is_successor: true,

@@ -136,10 +136,10 @@ pub struct Declared {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,
     /// Restart counter of the whole app; a process started under a lower one is out of date.
-    pub epoch: u64,
-    /// Restart counters of single slots that are ahead of `epoch`.
+    pub restart_requests: u64,
+    /// Restart counters of single slots that are ahead of `restart_requests`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "as_pairs")]
-    pub slot_epochs: BTreeMap<u32, u64>,
+    pub slot_restart_requests: BTreeMap<u32, u64>,
     /// Slots that a person stopped one by one (`pm stop api/1`) while the rest of the app runs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stopped_slots: BTreeSet<u32>,
@@ -158,8 +158,8 @@ impl Declared {
             base,
             desired_state,
             scaled: None,
-            epoch: 0,
-            slot_epochs: BTreeMap::new(),
+            restart_requests: 0,
+            slot_restart_requests: BTreeMap::new(),
             stopped_slots: BTreeSet::new(),
             is_leaving: false,
         }
@@ -193,8 +193,8 @@ impl Declared {
     }
 
     /// The restart counter that a process in `slot` must have been started under.
-    pub fn epoch_of(&self, slot: u32) -> u64 {
-        self.slot_epochs.get(&slot).copied().unwrap_or(0).max(self.epoch)
+    pub fn restart_requests_of(&self, slot: u32) -> u64 {
+        self.slot_restart_requests.get(&slot).copied().unwrap_or(0).max(self.restart_requests)
     }
 
     /// Whether it is as it was in `before`, but for single slots that were stopped since.
@@ -209,11 +209,12 @@ impl Declared {
     /// Whether everything that may run of it might run in `before`, too, and as the same process.
     fn is_less_than(&self, before: &Self) -> bool {
         let is_same = |other: &Self| {
-            (self.digest, self.base_digest, self.epoch) == (other.digest, other.base_digest, other.epoch)
+            (self.digest, self.base_digest, self.restart_requests)
+                == (other.digest, other.base_digest, other.restart_requests)
         };
         let slots = 0..self.instances();
         is_same(before)
-            && self.slot_epochs.iter().all(|entry| before.slot_epochs.get(entry.0) == Some(entry.1))
+            && self.slot_restart_requests.iter().all(|entry| before.slot_restart_requests.get(entry.0) == Some(entry.1))
             && self.instances() <= before.instances()
             && slots.into_iter().all(|slot| before.may_run(slot) || !self.may_run(slot))
     }

@@ -35,7 +35,7 @@ pub struct LiveInstance {
     /// The spawn record: the spec that the current (or last) process was started with.
     pub spec: Arc<App>,
     /// The restart counter that it was started under.
-    pub epoch: u64,
+    pub restart_requests: u64,
     /// When the current process was started.
     pub started: Option<WallTime>,
     /// How the last process ended.

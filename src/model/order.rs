@@ -46,7 +46,7 @@ pub struct Launch {
     /// Its name in the store.
     pub base_digest: Digest,
     /// The restart counter that the process is started under.
-    pub epoch: u64,
+    pub restart_requests: u64,
     /// What asked for the start; goes into the event.
     pub cause: Cause,
 }
@@ -55,7 +55,7 @@ impl Launch {
     /// The process of a slot, as it is declared.
     pub fn of(declared: &Declared, slot: u32, cause: Cause) -> Self {
         let Form { spec, digest, base, base_digest } = declared.form();
-        Self { spec, digest, base, base_digest, epoch: declared.epoch_of(slot), cause }
+        Self { spec, digest, base, base_digest, restart_requests: declared.restart_requests_of(slot), cause }
     }
 
     /// The same process to be, made from something else.

@@ -145,9 +145,9 @@ fn start(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveI
 /// Puts the restart counter of one slot ahead of its process. A process may have been started under a higher one
 /// than what is declared now: deleting and declaring an app again begins at zero.
 fn ask_restart(declared: &mut Declared, slot: u32, live: &BTreeMap<u32, &LiveInstance>) {
-    let started_under = live.get(&slot).map_or(0, |instance| instance.epoch);
-    let next = declared.epoch_of(slot).max(started_under) + 1;
-    declared.slot_epochs.insert(slot, next);
+    let started_under = live.get(&slot).map_or(0, |instance| instance.restart_requests);
+    let next = declared.restart_requests_of(slot).max(started_under) + 1;
+    declared.slot_restart_requests.insert(slot, next);
 }
 
 /// One slot of an app that is down is started alone: the other slots stay down.
@@ -169,10 +169,10 @@ fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
         ask_restart(declared, slot, live);
         return;
     }
-    let ahead = declared.slot_epochs.values().copied();
-    let ahead = ahead.chain(live.values().map(|instance| instance.epoch)).max().unwrap_or(0);
-    declared.epoch = declared.epoch.max(ahead) + 1;
-    declared.slot_epochs.clear();
+    let ahead = declared.slot_restart_requests.values().copied();
+    let ahead = ahead.chain(live.values().map(|instance| instance.restart_requests)).max().unwrap_or(0);
+    declared.restart_requests = declared.restart_requests.max(ahead) + 1;
+    declared.slot_restart_requests.clear();
     declared.stopped_slots.clear();
     declared.desired_state = DesiredState::Up;
 }
@@ -241,7 +241,7 @@ fn scale(name: &AppName, declared: &mut Declared, to: u32) -> Result<(), Refusal
     }
     declared.scaled = Some(to).filter(|_| declared.spec.instances != Some(to));
     declared.stopped_slots.retain(|slot| *slot < to);
-    declared.slot_epochs.retain(|slot, _| *slot < to);
+    declared.slot_restart_requests.retain(|slot, _| *slot < to);
     Ok(())
 }
 

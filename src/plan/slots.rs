@@ -96,7 +96,7 @@ impl<'a> Slots<'a> {
         distance: Distance,
         (is_outlived, is_asked): (bool, bool),
     ) {
-        let is_behind = instance.epoch < declared.epoch_of(slot);
+        let is_behind = instance.restart_requests < declared.restart_requests_of(slot);
         // What runs is better than what an older state may say: only a person has it replaced.
         let is_lost = distance == Distance::Unknown;
         let is_stale = is_behind
@@ -194,7 +194,7 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
 
 /// Whether what lives in a slot was started, or would be started again, as it is declared now: it needs no new process.
 pub fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
-    is_same_form(&live.spec, &declared.spec) && live.epoch >= declared.epoch_of(slot)
+    is_same_form(&live.spec, &declared.spec) && live.restart_requests >= declared.restart_requests_of(slot)
 }
 
 /// Whether a process of the one needs no successor to be one of the other.

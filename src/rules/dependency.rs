@@ -135,7 +135,7 @@ mod tests {
             unstable: 0,
             force_kills: 0,
             spec: Arc::new(app()),
-            epoch: 0,
+            restart_requests: 0,
             started: None,
             last_exit: Some(Exit::Code(1)),
             trouble: None,

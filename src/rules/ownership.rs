@@ -201,7 +201,7 @@ mod tests {
             start: Moment(start),
             slot: 0,
             is_successor: false,
-            epoch: 0,
+            restart_requests: 0,
             digest: Digest::of(b"spec"),
             base_digest: Digest::of(b"base"),
             is_helper: false,

@@ -24,7 +24,7 @@ pub struct StartMark {
     /// It was started to take the slot over.
     pub is_successor: bool,
     /// The restart counter that it was started under.
-    pub epoch: u64,
+    pub restart_requests: u64,
     /// The spec that it was started with.
     pub digest: Digest,
     /// The base environment that it was started with.
@@ -51,10 +51,10 @@ impl fmt::Display for StartMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let successor = if self.is_successor { "+" } else { "" };
         let helper = if self.is_helper { HELPER } else { "" };
-        let Self { home, row, incarnation, start, slot, epoch, digest, base_digest, .. } = self;
+        let Self { home, row, incarnation, start, slot, restart_requests, digest, base_digest, .. } = self;
         write!(
             f,
-            "{home:016x}.{row}.{incarnation}.{}.{slot}{successor}.{epoch}.{digest}.{base_digest}{helper}",
+            "{home:016x}.{row}.{incarnation}.{}.{slot}{successor}.{restart_requests}.{digest}.{base_digest}{helper}",
             start.0
         )
     }
@@ -66,7 +66,7 @@ impl FromStr for StartMark {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (text, is_helper) = text.strip_suffix(HELPER).map_or((text, false), |rest| (rest, true));
         let parts: Vec<&str> = text.split('.').collect();
-        let [home, row, incarnation, start, slot, epoch, digest, base_digest] = parts.as_slice() else {
+        let [home, row, incarnation, start, slot, restart_requests, digest, base_digest] = parts.as_slice() else {
             return Err(());
         };
         let (slot, is_successor) = slot.strip_suffix('+').map_or((*slot, false), |slot| (slot, true));
@@ -78,7 +78,7 @@ impl FromStr for StartMark {
             start: Moment(start.parse().map_err(drop)?),
             slot: slot.parse().map_err(drop)?,
             is_successor,
-            epoch: epoch.parse().map_err(drop)?,
+            restart_requests: restart_requests.parse().map_err(drop)?,
             digest: named(digest)?,
             base_digest: named(base_digest)?,
             is_helper,
@@ -98,7 +98,7 @@ mod tests {
             start: Moment(123_456),
             slot: 2,
             is_successor: false,
-            epoch: 5,
+            restart_requests: 5,
             digest: Digest::of(b"spec"),
             base_digest: Digest::of(b"base"),
             is_helper: false,

@@ -319,7 +319,7 @@ fn contents_are_written_once_and_small_edits_are_small() {
 
     let before = length(&folder);
     let mut restarted = declared("app7", 80);
-    restarted.epoch += 1;
+    restarted.restart_requests += 1;
     let change = Change::App { project: shop(), name: "app7".parse().unwrap(), declared: Box::new(restarted) };
     store.commit(&[change]).unwrap();
     assert!(length(&folder) - before < 400);

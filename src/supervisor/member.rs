@@ -90,7 +90,7 @@ impl Member {
             Standing::Done(_) => (RowStanding::Done, Moment(0)),
         };
         Record {
-            epoch: launch.epoch,
+            restart_requests: launch.restart_requests,
             digest: launch.digest,
             base_digest: launch.base_digest,
             slot: self.id.slot,
@@ -121,7 +121,7 @@ impl Member {
             unstable: self.machine.unstable,
             force_kills: self.machine.force_kills,
             spec: Arc::clone(spec),
-            epoch: self.record.epoch,
+            restart_requests: self.record.restart_requests,
             started: self.started,
             last_exit: self.last_exit,
             trouble: self.machine.trouble.clone(),

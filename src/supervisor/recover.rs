@@ -261,7 +261,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
         digest: record.digest,
         base,
         base_digest: record.base_digest,
-        epoch: record.epoch,
+        restart_requests: record.restart_requests,
         cause: Cause::Boot,
     };
     Member::new(id, row, machine, launch)

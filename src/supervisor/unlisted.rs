@@ -156,7 +156,7 @@ fn record_of(row: Row, mark: &StartMark) -> Record {
         return known;
     }
     Record {
-        epoch: mark.epoch,
+        restart_requests: mark.restart_requests,
         digest: mark.digest,
         base_digest: mark.base_digest,
         slot: mark.slot,

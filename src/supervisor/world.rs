@@ -48,7 +48,7 @@ impl World {
             start,
             slot: job.id.slot,
             is_successor: job.id.is_successor,
-            epoch: job.launch.epoch,
+            restart_requests: job.launch.restart_requests,
             digest: job.launch.digest,
             base_digest: job.launch.base_digest,
             is_helper: false,

@@ -566,7 +566,7 @@ impl Sim {
                 unstable: member.machine.unstable,
                 force_kills: member.machine.force_kills,
                 spec: Arc::clone(spec),
-                epoch: member.record.epoch,
+                restart_requests: member.record.restart_requests,
                 started: None,
                 last_exit: member.last_exit,
                 trouble: member.machine.trouble.clone(),

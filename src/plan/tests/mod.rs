@@ -192,7 +192,7 @@ impl World {
                 unstable: 0,
                 force_kills: 0,
                 spec: Arc::clone(&declared.spec),
-                epoch: declared.epoch_of(*slot),
+                restart_requests: declared.restart_requests_of(*slot),
                 started: None,
                 last_exit: None,
                 trouble: None,

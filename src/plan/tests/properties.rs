@@ -197,7 +197,7 @@ proptest! {
         let other: InstanceId = "other:a/0".parse().unwrap();
         let stranger = LiveInstance {
             phase: Phase::Running { pid: 9999, since: Moment(0), readiness: Readiness::Ready },
-            incarnation: 1, restarts: 0, unstable: 0, spec: Arc::new(app("a")), epoch: 0, started: None, last_exit: None,
+            incarnation: 1, restarts: 0, unstable: 0, spec: Arc::new(app("a")), restart_requests: 0, started: None, last_exit: None,
             trouble: None,
             status: None,
             hook: None,

@@ -20,7 +20,7 @@ fn live(phase: Phase) -> LiveInstance {
         unstable: 0,
         force_kills: 0,
         spec: Arc::new(app()),
-        epoch: 0,
+        restart_requests: 0,
         started: Some(WallTime(77)),
         last_exit: None,
         trouble: None,
