@@ -204,7 +204,7 @@ impl<'a> Pair<'a> {
             restarts: self.live.map_or(0, |live| live.restarts),
             force_kills: self.live.map_or(0, |live| live.force_kills),
             ready_within_ms,
-            says: self.live.and_then(|live| live.status.clone()),
+            status_text: self.live.and_then(|live| live.status_text.clone()),
             hook: self.hook(now),
             is_shut_down: self.is_shut_down,
             next_due: self.next_due,

@@ -43,7 +43,7 @@ pub struct LiveInstance {
     /// Why the last process was ended, if it was no good and nobody asked for another one since.
     pub trouble: Option<Failure>,
     /// What the process says about itself (`STATUS=` of `sd_notify`).
-    pub status: Option<String>,
+    pub status_text: Option<String>,
     /// The hook that its start or its stop waits for.
     pub hook: Option<HookUnderWay>,
     /// The newest order that it has taken up.

@@ -134,7 +134,7 @@ pub enum Why {
         limit_ms: Millis,
     },
     /// What the process says about itself.
-    Says {
+    StatusText {
         /// `STATUS=` of `sd_notify`.
         text: String,
     },

@@ -139,7 +139,7 @@ mod tests {
             started: None,
             last_exit: Some(Exit::Code(1)),
             trouble: None,
-            status: None,
+            status_text: None,
             hook: None,
             taken: crate::model::Taken::default(),
             following: None,

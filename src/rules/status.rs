@@ -54,7 +54,7 @@ impl<'a> Facts<'a> {
     pub fn is_plain(&self) -> bool {
         let is_plain = |live: &LiveInstance| {
             matches!(live.phase, Phase::Running { readiness: Readiness::Ready, .. })
-                && live.status.is_none()
+                && live.status_text.is_none()
                 && !live.is_unreachable
                 && !live.spec.is_spec_lost()
         };
@@ -161,7 +161,7 @@ impl<'a> Facts<'a> {
         if let Some(hook) = live.hook {
             because.push(Why::Hook { hook: hook.hook, runs_ms: self.now.since(hook.since), limit_ms: hook.limit });
         }
-        because.extend(live.status.clone().map(|text| Why::Says { text }));
+        because.extend(live.status_text.clone().map(|text| Why::StatusText { text }));
         if matches!(phase, Phase::Running { .. } | Phase::Starting) {
             because.extend(self.started.cloned().map(|cause| Why::Started { cause }));
             because.extend((live.restarts > 0).then_some(Why::Restarted { restarts: live.restarts }));

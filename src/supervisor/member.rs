@@ -125,7 +125,7 @@ impl Member {
             started: self.started,
             last_exit: self.last_exit,
             trouble: self.machine.trouble.clone(),
-            status: self.status.clone(),
+            status_text: self.status.clone(),
             hook: self.machine.hook_under_way(),
             taken: self.taken,
             following: self.machine.following(),

@@ -71,7 +71,7 @@ pub struct Row {
     pub ready_within_ms: Option<Millis>,
     /// What the process says about itself (`STATUS=` of `sd_notify`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub says: Option<String>,
+    pub status_text: Option<String>,
     /// The hook that its start or its stop waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<HookRow>,

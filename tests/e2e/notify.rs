@@ -35,7 +35,7 @@ fn it_is_ready_when_it_says_so_and_its_status_is_shown() {
     });
     sandbox.file("1", "");
     wait_until("its status is known", SOON, || {
-        has_any(&sandbox.pm(&["list", "--json"]).ok().json(), "says", "loading")
+        has_any(&sandbox.pm(&["list", "--json"]).ok().json(), "status_text", "loading")
     });
     assert_eq!(sandbox.instance("daemon/0").unwrap().phase, "starting");
     sandbox.pm(&["list"]).ok().says(&["starting: has not said READY=1 yet (says: loading)"]);

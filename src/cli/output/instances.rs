@@ -177,10 +177,10 @@ c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
         for (word, because, expected) in [
             (StatusWord::Starting, vec![Why::NotReady { last: None }], None),
             (StatusWord::Starting, vec![Why::NotReady { last: last.clone() }], Some("starting: not yet")),
-            (StatusWord::Running, vec![Why::Says { text: text.clone() }], Some("running: loading 1/8")),
+            (StatusWord::Running, vec![Why::StatusText { text: text.clone() }], Some("running: loading 1/8")),
             (
                 StatusWord::Starting,
-                vec![Why::NotReady { last }, Why::Says { text }],
+                vec![Why::NotReady { last }, Why::StatusText { text }],
                 Some("starting: not yet (says: loading 1/8)"),
             ),
             (StatusWord::Unhealthy, vec![failing(2)], Some("unhealthy: 2 in a row: HTTP 503")),

@@ -45,15 +45,15 @@ pub(in crate::cli) fn line(status: &Status) -> Option<String> {
     {
         return Some(format!("waiting until {}", Clock::local().second(*at)));
     }
-    let says = status.because.iter().find_map(|why| match why {
-        Why::Says { text } => Some(text.as_str()),
+    let status_text = status.because.iter().find_map(|why| match why {
+        Why::StatusText { text } => Some(text.as_str()),
         _ => None,
     });
     let found = status.because.iter().find_map(found);
-    let more = match (found, says) {
-        (Some(found), Some(says)) => format!("{found} (says: {says})"),
+    let more = match (found, status_text) {
+        (Some(found), Some(status_text)) => format!("{found} (status: {status_text})"),
         (Some(found), None) => found,
-        (None, Some(says)) => says.to_owned(),
+        (None, Some(status_text)) => status_text.to_owned(),
         (None, None) => return None,
     };
     let again = match status.next.last() {
@@ -113,7 +113,7 @@ fn cause(why: &Why) -> String {
                 .to_owned()
         }
         Why::Hook { hook, runs_ms, .. } => format!("its hook `{}` has been running for {runs_ms}", hook.word()),
-        Why::Says { text } => format!("it says of itself: {text}"),
+        Why::StatusText { text } => format!("its status text is: {text}"),
         Why::Asked => "it was asked to end".to_owned(),
         Why::Unstable { starts: 1, delay_ms } => {
             format!("its last start was unstable, so the next one waits {delay_ms}")

@@ -417,7 +417,7 @@ fn not_ready(live: &LiveInstance) -> Option<String> {
     if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
         return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.word()));
     }
-    match (&live.phase, &live.status) {
+    match (&live.phase, &live.status_text) {
         (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(says)) => {
             Some(format!("{last} (says: {says})"))
         }

@@ -570,7 +570,7 @@ impl Sim {
                 started: None,
                 last_exit: member.last_exit,
                 trouble: member.machine.trouble.clone(),
-                status: None,
+                status_text: None,
                 hook: None,
                 taken: member.taken,
                 following: member.machine.following(),

@@ -196,7 +196,7 @@ impl World {
                 started: None,
                 last_exit: None,
                 trouble: None,
-                status: None,
+                status_text: None,
                 hook: None,
                 taken: crate::model::Taken::default(),
                 following: None,

@@ -199,7 +199,7 @@ proptest! {
             phase: Phase::Running { pid: 9999, since: Moment(0), readiness: Readiness::Ready },
             incarnation: 1, restarts: 0, unstable: 0, spec: Arc::new(app("a")), restart_requests: 0, started: None, last_exit: None,
             trouble: None,
-            status: None,
+            status_text: None,
             hook: None,
             taken: crate::model::Taken::default(),
             following: None,

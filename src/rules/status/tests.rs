@@ -24,7 +24,7 @@ fn live(phase: Phase) -> LiveInstance {
         started: Some(WallTime(77)),
         last_exit: None,
         trouble: None,
-        status: None,
+        status_text: None,
         hook: None,
         taken: Taken::default(),
         following: None,
