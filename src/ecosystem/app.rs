@@ -138,7 +138,7 @@ fn account(values: &mut Values<'_>, run: &mut Run) {
     run.group = values.text("group");
     check_account(values, run);
     if let Some(node) = values.node("umask") {
-        let mask = values.scalar("umask", &Shape::Form(&UMASK), node, umask);
+        let mask = values.scalar("umask", &Shape::TextFormat(&UMASK), node, umask);
         run.umask = mask.filter(|mask| *mask != Run::UMASK);
     }
 }
@@ -258,7 +258,8 @@ fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
     if let Some(compress) = node.get("compress").filter(|node| node.as_scalar().is_some_and(|s| s.text != "false")) {
         unsupported(&format!("{}.log_rotate.compress", values.app.name), compress.span, values.report);
     }
-    let bytes = node.get("size").and_then(|node| values.scalar("log_rotate.size", &Shape::Form(&SIZE), node, size));
+    let bytes =
+        node.get("size").and_then(|node| values.scalar("log_rotate.size", &Shape::TextFormat(&SIZE), node, size));
     if let Some(size) = node.get("size").filter(|_| bytes.is_some_and(|bytes| bytes.0 < 4096)) {
         values.error(code::BAD_VALUE, size.span, "`log_rotate.size` is less than 4K").hint("\"10M\" is the default");
     }

@@ -62,7 +62,7 @@ pub(super) fn percent(text: &str) -> Option<u32> {
 }
 
 fn memory(values: &mut Values<'_>, key: &str, node: &Node, least: Bytes) -> Option<Bytes> {
-    let bytes = values.scalar(key, &Shape::Form(&SIZE), node, size)?;
+    let bytes = values.scalar(key, &Shape::TextFormat(&SIZE), node, size)?;
     if bytes < least {
         values
             .error(code::BAD_VALUE, node.span, format!("`{key}` is {bytes}: less than {least} is no use"))
@@ -120,7 +120,7 @@ fn hooks(values: &mut Values<'_>) -> Hooks {
     };
     if let Some(node) = node.get("timeout") {
         let read = |text: &str| Millis::parse(text).ok();
-        hooks.timeout = values.scalar("hooks.timeout", &Shape::Form(&DURATION), node, read);
+        hooks.timeout = values.scalar("hooks.timeout", &Shape::TextFormat(&DURATION), node, read);
         if hooks.timeout == Some(Millis(0)) {
             values.error(code::BAD_VALUE, node.span, "`hooks.timeout` is 0: no hook could ever be in time");
         }

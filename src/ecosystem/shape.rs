@@ -11,7 +11,7 @@ pub(super) enum Shape {
     /// Any text.
     Text,
     /// A text of a certain form.
-    Form(&'static Form),
+    TextFormat(&'static TextFormat),
     /// `true` or `false`.
     Boolean,
     /// A whole number in a range.
@@ -21,7 +21,7 @@ pub(super) enum Shape {
     /// Any number of values of one shape.
     List(&'static Shape),
     /// Free keys of a form, each with a value of one shape.
-    Table(&'static Form, &'static Shape),
+    Table(&'static TextFormat, &'static Shape),
     /// Known keys.
     Record(&'static [Field]),
     /// One of several shapes.
@@ -37,7 +37,7 @@ pub(super) struct Field {
 }
 
 /// A form of text: a parser's verdict and the same as a pattern for the schema.
-pub(super) struct Form {
+pub(super) struct TextFormat {
     /// With an article: `a duration such as "5s"`.
     pub words: &'static str,
     /// The same language as `check` accepts, for the schema.
@@ -128,7 +128,7 @@ impl Shape {
                 Some(entries) => check_record(fields, node, entries, trail, report),
                 None => self.wrong_type(node, trail, report),
             },
-            Self::Text | Self::Form(_) | Self::Boolean | Self::Integer(..) | Self::Choice(_) => {
+            Self::Text | Self::TextFormat(_) | Self::Boolean | Self::Integer(..) | Self::Choice(_) => {
                 self.check_scalar(node, trail, report);
             }
         }
@@ -141,8 +141,8 @@ impl Shape {
         let text = scalar.text.as_str();
         let waits = has_variables(text) && scalar.kind == Kind::Text;
         let flaw = match self {
-            Self::Form(form) if form.takes_variables && waits => None,
-            Self::Form(form) => (form.check)(text).err(),
+            Self::TextFormat(form) if form.takes_variables && waits => None,
+            Self::TextFormat(form) => (form.check)(text).err(),
             Self::Boolean | Self::Integer(..) | Self::Choice(_) if waits => None,
             Self::Integer(min, max) => match integer(text) {
                 Some(number) if (*min..=*max).contains(&number) => None,
@@ -211,7 +211,7 @@ impl Shape {
         let waits = matches!(kind, Some((Kind::Text, text)) if has_variables(text));
         match self {
             Self::Text | Self::Choice(_) => matches!(kind, Some((Kind::Text, _))),
-            Self::Form(form) => match kind {
+            Self::TextFormat(form) => match kind {
                 Some((Kind::Text, _)) => true,
                 // A bare number gets the form's own words about units.
                 Some((Kind::Integer, _)) => form.takes_zero,
@@ -236,7 +236,7 @@ impl Shape {
     fn type_hint(&self, node: &Node) -> Option<String> {
         let scalar = node.as_scalar()?;
         let text = &scalar.text;
-        let takes_text = self.takes(|shape| matches!(shape, Self::Text | Self::Form(_)));
+        let takes_text = self.takes(|shape| matches!(shape, Self::Text | Self::TextFormat(_)));
         let takes_boolean = self.takes(|shape| matches!(shape, Self::Boolean));
         match scalar.kind {
             Kind::Text if takes_boolean && matches!(text.as_str(), "yes" | "on" | "y" | "True" | "TRUE") => {
@@ -258,7 +258,7 @@ impl Shape {
     fn accepts_text(&self, text: &str) -> bool {
         match self {
             Self::Text => true,
-            Self::Form(form) => (form.check)(text).is_ok(),
+            Self::TextFormat(form) => (form.check)(text).is_ok(),
             Self::Any(shapes) => shapes.iter().any(|shape| shape.accepts_text(text)),
             _ => false,
         }
@@ -272,7 +272,7 @@ impl Shape {
     pub fn words(&self) -> String {
         match self {
             Self::Text => "a text".to_owned(),
-            Self::Form(form) => form.words.to_owned(),
+            Self::TextFormat(form) => form.words.to_owned(),
             Self::Boolean => "true or false".to_owned(),
             Self::Integer(..) => "an integer".to_owned(),
             // The first ones of a long list are its main spellings.
@@ -304,7 +304,7 @@ pub(super) fn check_value(shape: &Shape, node: &Node, trail: Trail<'_>, report: 
     }
 }
 
-fn check_table(keys: &Form, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
+fn check_table(keys: &TextFormat, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
     for entry in entries {
         if let Err(flaw) = (keys.check)(&entry.key) {
             report.error(flaw.code, entry.key_span, format!("`{trail}`: {}", flaw.message)).hint = flaw.hint;

@@ -41,7 +41,7 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
 /// Owner and mode of the files of Unix sockets.
 fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     if let Some(node) = values.node("socket_mode") {
-        let mode = values.scalar("socket_mode", &Shape::Form(&SOCKET_MODE), node, umask);
+        let mode = values.scalar("socket_mode", &Shape::TextFormat(&SOCKET_MODE), node, umask);
         run.socket_mode = mode.filter(|mode| *mode != Run::SOCKET_MODE);
     }
     run.socket_user = values.text("socket_user");
@@ -108,7 +108,7 @@ fn count(values: &mut Values<'_>, node: &Node, name: &str) -> Option<u32> {
 
 fn duration(values: &mut Values<'_>, node: &Node, name: &str) -> Option<Millis> {
     let read = |text: &str| Millis::parse(text).ok();
-    values.scalar(&format!("update.{name}"), &Shape::Form(&DURATION), node.get(name)?, read)
+    values.scalar(&format!("update.{name}"), &Shape::TextFormat(&DURATION), node.get(name)?, read)
 }
 
 fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {

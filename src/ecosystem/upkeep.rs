@@ -180,7 +180,7 @@ fn is_local(address: &str) -> bool {
 
 fn duration(values: &mut Values<'_>, key: &str, node: &Node, name: &str) -> Option<Millis> {
     let node = node.get(name)?;
-    values.scalar(&format!("{key}.{name}"), &Shape::Form(&DURATION), node, |text| Millis::parse(text).ok())
+    values.scalar(&format!("{key}.{name}"), &Shape::TextFormat(&DURATION), node, |text| Millis::parse(text).ok())
 }
 
 fn check_above_zero(values: &mut Values<'_>, key: &str, node: &Node, all: &[(&str, Millis)]) {

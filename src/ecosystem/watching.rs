@@ -123,7 +123,7 @@ fn options(values: &mut Values<'_>) -> WatchOptions {
     let is_on = |name: &str| node.get(name).and_then(Node::as_scalar).is_some_and(|scalar| scalar.text == "true");
     let interval = node.get("interval").and_then(|node| {
         let read = |text: &str| Millis::parse(text).ok();
-        let interval = values.scalar("watch_options.interval", &Shape::Form(&DURATION), node, read)?;
+        let interval = values.scalar("watch_options.interval", &Shape::TextFormat(&DURATION), node, read)?;
         if interval.0 == 0 {
             values
                 .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: looking would never end")

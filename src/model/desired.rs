@@ -48,7 +48,7 @@ impl Project {
 
 /// What the processes of an app are made from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Form {
+pub struct Revision {
     /// The spec.
     #[serde(skip, default = "Declared::no_spec")]
     pub spec: Arc<App>,
@@ -61,7 +61,7 @@ pub struct Form {
     pub base_digest: Digest,
 }
 
-impl Form {
+impl Revision {
     /// The same under the name of another app.
     #[must_use]
     pub fn renamed(&self, to: &App) -> Self {
@@ -74,9 +74,9 @@ impl Form {
 /// A rolling update that has not come to a good end (yet).
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Rollout {
-    /// What the app goes back to: the newest form that was good. `None`: new processes of the same form.
+    /// What the app goes back to: the newest revision that was good. `None`: new processes of the same revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Form>,
+    pub from: Option<Revision>,
     /// `pm rollout pause`: no further slot is begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_paused: bool,
@@ -220,8 +220,8 @@ impl Declared {
     }
 
     /// What its processes are made from.
-    pub fn form(&self) -> Form {
-        Form {
+    pub fn revision(&self) -> Revision {
+        Revision {
             spec: Arc::clone(&self.spec),
             digest: self.digest,
             base: Arc::clone(&self.base),
@@ -229,10 +229,10 @@ impl Declared {
         }
     }
 
-    /// The same app, as people left it, in another form.
+    /// The same app, as people left it, at another revision.
     #[must_use]
-    pub fn in_form(&self, form: &Form) -> Self {
-        let Form { spec, digest, base, base_digest } = form.clone();
+    pub fn at_revision(&self, revision: &Revision) -> Self {
+        let Revision { spec, digest, base, base_digest } = revision.clone();
         Self { spec, digest, base, base_digest, ..self.clone() }
     }
 

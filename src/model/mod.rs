@@ -43,8 +43,8 @@ pub use app::{
     StopPolicy, StopScope, Template,
 };
 pub use desired::{
-    Change, Declared, Desired, DesiredState, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed,
-    Rejected, Rollout,
+    Change, Declared, Desired, DesiredState, Environment, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected,
+    Revision, Rollout,
 };
 pub use digest::Digest;
 pub use edit::{Edit, Target};

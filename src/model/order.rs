@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{App, Cause, Declared, Digest, Environment, Form, InstanceId};
+use super::{App, Cause, Declared, Digest, Environment, InstanceId, Revision};
 
 /// What one instance should do next. The newest order of an instance stands: a repeated or late one changes nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,14 +54,14 @@ pub struct Launch {
 impl Launch {
     /// The process of a slot, as it is declared.
     pub fn of(declared: &Declared, slot: u32, cause: Cause) -> Self {
-        let Form { spec, digest, base, base_digest } = declared.form();
+        let Revision { spec, digest, base, base_digest } = declared.revision();
         Self { spec, digest, base, base_digest, restart_requests: declared.restart_requests_of(slot), cause }
     }
 
     /// The same process to be, made from something else.
     #[must_use]
-    pub fn in_form(self, form: &Form) -> Self {
-        let Form { spec, digest, base, base_digest } = form.clone();
+    pub fn at_revision(self, revision: &Revision) -> Self {
+        let Revision { spec, digest, base, base_digest } = revision.clone();
         Self { spec, digest, base, base_digest, ..self }
     }
 }

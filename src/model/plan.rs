@@ -268,7 +268,7 @@ pub enum Note {
         /// The copy that failed first, and why.
         why: String,
     },
-    /// A paused update of it gives way to this other form.
+    /// A paused update of it gives way to this other revision.
     PauseEnded {
         /// The app that the note is about.
         app: AppName,

@@ -42,7 +42,7 @@ pub use forgotten::{add_forgotten, with_lost_spec};
 pub use jobs::{Dirty, JobId, Jobs, News, Next, Rehearsal, View};
 pub use rollouts::{add_unfinished, leave_rejected, strays};
 pub use runs::{is_going, plan_edited, plan_run};
-pub use slots::is_of_form;
+pub use slots::is_of_revision;
 pub use sockets::check_sockets;
 
 /// More copies of one app than the process table has rows for are a slip of the finger.

@@ -8,12 +8,12 @@ use crate::model::{
 };
 
 use super::instances_of;
-use super::slots::{is_of_form, is_same_form, running, strategy};
+use super::slots::{is_of_revision, is_same_revision, running, strategy};
 use super::target::Target;
 
 /// What has to be kept of the rollouts that `plan` begins or turns back. One that follows another one that never came to
 /// a good end goes back to where that one began. What an app with a new name goes back to bears that name, too. A pause
-/// lasts as long as the form.
+/// lasts as long as the revision.
 pub(super) fn changes(
     name: &ProjectName,
     stored: Option<&Project>,
@@ -28,10 +28,10 @@ pub(super) fn changes(
         let Some(prior) = stored.apps.get(known_as).filter(|prior| prior.digest != declared.digest) else { continue };
         let known = stored.rollouts.get(known_as);
         let is_rolled = plan.operations.iter().any(|one| one.app == *app && matches!(one.verb, Verb::Roll { .. }));
-        let from = known.and_then(|rollout| rollout.from.clone()).or_else(|| is_rolled.then(|| prior.form()));
+        let from = known.and_then(|rollout| rollout.from.clone()).or_else(|| is_rolled.then(|| prior.revision()));
         let from = from.map(|from| if known_as == app { from } else { from.renamed(&declared.spec) });
         let from = from.filter(|from| from.digest != declared.digest && !declared.spec.is_timed_task());
-        let is_paused = known.is_some_and(|known| known.is_paused) && is_same_form(&prior.spec, &declared.spec);
+        let is_paused = known.is_some_and(|known| known.is_paused) && is_same_revision(&prior.spec, &declared.spec);
         let next = Some(Rollout { from, is_paused, ..Rollout::default() }).filter(|next| *next != Rollout::default());
         if next.as_ref() != stored.rollouts.get(app) {
             changes.push(Change::Rollout { project: name.clone(), name: app.clone(), rollout: next.map(Box::new) });
@@ -116,7 +116,7 @@ pub(super) fn interrupted(spec: &App, live: &BTreeMap<u32, &LiveInstance>, slots
 pub fn strays(project: &ProjectName, stored: &Project, plan: &Plan, live: &Live) -> Vec<(InstanceId, Command)> {
     let is_of_use = |id: &InstanceId, instance: &LiveInstance| {
         let declared = stored.apps.get(&id.app.name);
-        declared.is_some_and(|declared| is_of_form(instance, declared, id.slot))
+        declared.is_some_and(|declared| is_of_revision(instance, declared, id.slot))
     };
     let is_rolled = |id: &InstanceId| {
         plan.operations.iter().any(|operation| {
@@ -151,8 +151,8 @@ pub(super) fn notes(stored: Option<&Project>, target: &Target, changes: &[Change
     ended.map(|app| Note::PauseEnded { app: app.clone() }).collect()
 }
 
-/// What a person takes down as a whole is not held up in a rollout any more, and of new processes of the same form
-/// nothing is left to do. A new form is still to be judged when the app is started again.
+/// What a person takes down as a whole is not held up in a rollout any more, and of new processes of the same revision
+/// nothing is left to do. A new revision is still to be judged when the app is started again.
 pub(super) fn release(project: &mut Project) {
     let Project { apps, rollouts, .. } = project;
     rollouts.retain(|app, rollout| {
@@ -184,7 +184,7 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
             continue;
         }
         // What a rollout has stopped in order to replace it belongs to the rollout: if it does not come up, all go back.
-        let is_of_rollout = |slot: &u32| live.get(slot).is_some_and(|live| !is_of_form(live, declared, *slot));
+        let is_of_rollout = |slot: &u32| live.get(slot).is_some_and(|live| !is_of_revision(live, declared, *slot));
         plan.operations.retain(|one| match &one.verb {
             Verb::Start { slots } => rollout.from.is_none() || one.app != *app || !slots.iter().all(is_of_rollout),
             _ => true,

@@ -193,12 +193,12 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
 }
 
 /// Whether what lives in a slot was started, or would be started again, as it is declared now: it needs no new process.
-pub fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
-    is_same_form(&live.spec, &declared.spec) && live.restart_requests >= declared.restart_requests_of(slot)
+pub fn is_of_revision(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
+    is_same_revision(&live.spec, &declared.spec) && live.restart_requests >= declared.restart_requests_of(slot)
 }
 
 /// Whether a process of the one needs no successor to be one of the other.
-pub(super) fn is_same_form(spawned: &Arc<App>, declared: &Arc<App>) -> bool {
+pub(super) fn is_same_revision(spawned: &Arc<App>, declared: &Arc<App>) -> bool {
     matches!(distance(spawned, declared), Distance::None | Distance::Followable)
 }
 

@@ -26,7 +26,7 @@ impl Loop {
         });
         let before = rollouts.filter_map(|(_, rollout)| rollout.from.as_ref());
         let alive = self.live.instances.values().filter(|live| live.phase.is_alive());
-        let specs = up.map(|(_, app)| &app.spec).chain(before.map(|form| &form.spec));
+        let specs = up.map(|(_, app)| &app.spec).chain(before.map(|revision| &revision.spec));
         specs.chain(alive.map(|live| &live.spec)).flat_map(|spec| &spec.run.listen).cloned().collect()
     }
 

@@ -209,19 +209,19 @@ impl Store {
 
     /// Writes down the spec and the environment that a change names, unless they are written already.
     fn encode_contents(&self, change: &Change, fresh: &mut Contents, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
-        let form = match change {
-            Change::App { declared, .. } => declared.form(),
-            Change::Rollout { rollout: Some(rollout), .. } if let Some(form) = &rollout.from => form.clone(),
+        let revision = match change {
+            Change::App { declared, .. } => declared.revision(),
+            Change::Rollout { rollout: Some(rollout), .. } if let Some(revision) = &rollout.from => revision.clone(),
             _ => return Ok(()),
         };
-        let (digest, base_digest) = (form.digest, form.base_digest);
+        let (digest, base_digest) = (revision.digest, revision.base_digest);
         if !self.contents.bases.contains_key(&base_digest) && !fresh.bases.contains_key(&base_digest) {
-            journal::append(bytes, &Record::Base { digest: base_digest, base: Arc::clone(&form.base) })?;
-            fresh.bases.insert(base_digest, form.base);
+            journal::append(bytes, &Record::Base { digest: base_digest, base: Arc::clone(&revision.base) })?;
+            fresh.bases.insert(base_digest, revision.base);
         }
         if !self.contents.specs.contains_key(&digest) && !fresh.specs.contains_key(&digest) {
-            journal::append(bytes, &Record::Spec { digest, app: Arc::clone(&form.spec) })?;
-            fresh.specs.insert(digest, form.spec);
+            journal::append(bytes, &Record::Spec { digest, app: Arc::clone(&revision.spec) })?;
+            fresh.specs.insert(digest, revision.spec);
         }
         Ok(())
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{App, AppName, Change, Declared, Desired, Digest, Environment, Form, Origin, ProjectName, Rollout};
+use crate::model::{
+    App, AppName, Change, Declared, Desired, Digest, Environment, Origin, ProjectName, Revision, Rollout,
+};
 
 /// One line. Field names are the format: they change only with its number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -62,7 +64,9 @@ impl Contents {
     pub(super) fn needed(&self, desired: &Desired, live: &BTreeSet<Digest>) -> Self {
         let declared = || desired.projects.values().flat_map(|project| project.apps.values());
         let rollouts = desired.projects.values().flat_map(|project| project.rollouts.values());
-        let replaced = rollouts.filter_map(|rollout| rollout.from.as_ref()).map(|form| [form.digest, form.base_digest]);
+        let replaced = rollouts
+            .filter_map(|rollout| rollout.from.as_ref())
+            .map(|revision| [revision.digest, revision.base_digest]);
         let named: BTreeSet<Digest> =
             declared().map(|app| [app.digest, app.base_digest]).chain(replaced).flatten().collect();
         let is_needed = |digest: &Digest| named.contains(digest) || live.contains(digest);
@@ -75,22 +79,23 @@ impl Contents {
     /// Puts the real spec and environment, from here or from `fresh`, into a declaration that was read; `None` if they
     /// were never written.
     pub(super) fn complete(&self, fresh: &Self, declared: &Declared) -> Option<Box<Declared>> {
-        let form = self.complete_form(fresh, declared.form())?;
-        Some(Box::new(declared.in_form(&form)))
+        let revision = self.complete_revision(fresh, declared.revision())?;
+        Some(Box::new(declared.at_revision(&revision)))
     }
 
     /// The same for what a rollout replaces.
     pub(super) fn complete_rollout(&self, fresh: &Self, mut rollout: Box<Rollout>) -> Option<Box<Rollout>> {
-        if let Some(form) = rollout.from.take() {
-            rollout.from = Some(self.complete_form(fresh, form)?);
+        if let Some(revision) = rollout.from.take() {
+            rollout.from = Some(self.complete_revision(fresh, revision)?);
         }
         Some(rollout)
     }
 
-    fn complete_form(&self, fresh: &Self, mut form: Form) -> Option<Form> {
-        form.spec = Arc::clone(self.specs.get(&form.digest).or_else(|| fresh.specs.get(&form.digest))?);
-        form.base = Arc::clone(self.bases.get(&form.base_digest).or_else(|| fresh.bases.get(&form.base_digest))?);
-        Some(form)
+    fn complete_revision(&self, fresh: &Self, mut revision: Revision) -> Option<Revision> {
+        revision.spec = Arc::clone(self.specs.get(&revision.digest).or_else(|| fresh.specs.get(&revision.digest))?);
+        revision.base =
+            Arc::clone(self.bases.get(&revision.base_digest).or_else(|| fresh.bases.get(&revision.base_digest))?);
+        Some(revision)
     }
 
     /// Adds what has become durable.

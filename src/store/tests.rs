@@ -50,14 +50,14 @@ fn history() -> Vec<Vec<Change>> {
         vec![project(2), app("api", 81)],
         vec![Change::ShutDown { is_shut_down: true }],
         vec![rollout(Some(Rollout {
-            from: Some(declared("api", 80).form()),
+            from: Some(declared("api", 80).revision()),
             is_paused: false,
             is_aborted: true,
             rejected: None,
         }))],
         vec![rollout(Some(Rollout { from: None, is_paused: true, is_aborted: false, rejected: None }))],
         vec![rollout(Some(Rollout {
-            from: Some(declared("api", 82).form()),
+            from: Some(declared("api", 82).revision()),
             is_paused: true,
             is_aborted: false,
             rejected: None,
@@ -68,7 +68,7 @@ fn history() -> Vec<Vec<Change>> {
             project(1),
             app("api", 80),
             rollout(Some(Rollout {
-                from: Some(declared("api", 79).form()),
+                from: Some(declared("api", 79).revision()),
                 is_paused: true,
                 is_aborted: false,
                 rejected: None,
@@ -76,7 +76,7 @@ fn history() -> Vec<Vec<Change>> {
         ],
         vec![rollout(None)],
         vec![rollout(Some(Rollout {
-            from: Some(declared("api", 78).form()),
+            from: Some(declared("api", 78).revision()),
             is_paused: false,
             is_aborted: true,
             rejected: None,

@@ -112,7 +112,7 @@ fn a_stop_of_the_whole_app_ends_a_pause() {
 }
 
 #[test]
-fn a_pause_ends_only_with_its_form() {
+fn a_pause_ends_only_with_its_revision() {
     let sandbox = Sandbox::applied(&app("1", 0, "300ms", ""));
     pause_a_reload(&sandbox);
     let starts = || (0..3).map(|slot| sandbox.starts_of(&format!("api/{slot}"))).sum::<usize>();

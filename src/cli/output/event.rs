@@ -117,7 +117,7 @@ pub(super) fn because(cause: &Cause) -> String {
         Cause::Watch { path, others } => format!("{path} and {others} more changed"),
         Cause::Cron { due } => format!("due at {}", Clock::local().text(*due)),
         Cause::Dependency { app } => format!("{app} got a new process"),
-        Cause::Revert => "the newer form of it failed".to_owned(),
+        Cause::Revert => "the newer revision failed".to_owned(),
     }
 }
 

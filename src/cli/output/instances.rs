@@ -181,7 +181,7 @@ c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
             (
                 StatusWord::Starting,
                 vec![Why::NotReady { last }, Why::StatusText { text }],
-                Some("starting: not yet (says: loading 1/8)"),
+                Some("starting: not yet (status: loading 1/8)"),
             ),
             (StatusWord::Unhealthy, vec![failing(2)], Some("unhealthy: 2 in a row: HTTP 503")),
             (StatusWord::Starting, vec![hook], Some("starting: hook pre_start runs, 12s of at most 30s")),

@@ -418,8 +418,8 @@ fn not_ready(live: &LiveInstance) -> Option<String> {
         return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.word()));
     }
     match (&live.phase, &live.status_text) {
-        (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(says)) => {
-            Some(format!("{last} (says: {says})"))
+        (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(text)) => {
+            Some(format!("{last} (status: {text})"))
         }
         (Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }, _) => last.clone(),
         _ => None,

@@ -9,7 +9,7 @@ use super::goals::{Aim, Failed, Goals, Verdict};
 use super::work::{StepEnd, discard};
 use super::{ALIVE_FOR, Context, Next};
 use crate::plan::rollouts::batch_size;
-use crate::plan::slots::is_of_form;
+use crate::plan::slots::is_of_revision;
 
 /// One rolling replacement.
 #[derive(Clone, PartialEq, Debug)]
@@ -176,9 +176,9 @@ impl Rolling {
             return;
         }
         let is_done = |slot: &u32| {
-            context
-                .live(&self.app, *slot)
-                .is_some_and(|live| (self.is_unfinished || live.phase.is_alive()) && is_of_form(live, declared, *slot))
+            context.live(&self.app, *slot).is_some_and(|live| {
+                (self.is_unfinished || live.phase.is_alive()) && is_of_revision(live, declared, *slot)
+            })
         };
         let (begun, left): (Vec<u32>, Vec<u32>) = self.left.iter().partition(|slot| is_done(slot));
         self.left = left;
@@ -260,7 +260,7 @@ impl Rolling {
                     let launch = Launch::of(declared, id.slot, cause.clone());
                     // A daemon that died, or an older change, may have left one of a spec that nobody wants any more.
                     let known = context.view.live.instances.get(id);
-                    let is_other = known.is_some_and(|live| !is_of_form(live, declared, id.slot));
+                    let is_other = known.is_some_and(|live| !is_of_revision(live, declared, id.slot));
                     Some(if is_other { Command::Restart(launch) } else { Command::Start(launch) })
                 }))
             }
@@ -357,14 +357,14 @@ impl Rolling {
             next.changes.push(Change::App {
                 project: project.clone(),
                 name: name.clone(),
-                declared: Box::new(declared.in_form(before)),
+                declared: Box::new(declared.at_revision(before)),
             });
             next.changes.push(Change::Rollout { project, name, rollout: Some(Box::new(rollout)) });
             return false;
         }
         let is_other = |slot: &u32| {
             context.live(&self.app, *slot).is_none_or(|live| {
-                !is_of_form(live, declared, *slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
+                !is_of_revision(live, declared, *slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
             })
         };
         let is_wanted = |slot: &u32| self.failed.contains(slot) || is_other(slot);

@@ -8,7 +8,7 @@ use super::sim::{Sim, app_of, steps};
 use crate::model::{
     App, AppId, AppName, ApplyOptions, Edit, InstanceId, Millis, Phase, Plan, Template, UpdateStrategy, Verb,
 };
-use crate::plan::is_of_form;
+use crate::plan::is_of_revision;
 use crate::plan::tests::shop;
 use crate::rules::{self, Standpoint};
 
@@ -249,7 +249,10 @@ fn check_rest(sim: &mut Sim) {
         );
         let is_rejected = stored.rollouts.get(&id.app.name).is_some_and(|rollout| rollout.rejected.is_some());
         let may_be_old = is_rejected || is_held_up;
-        assert!(!is_up || may_be_old || is_of_form(live, declared, id.slot), "{id} runs another spec than declared");
+        assert!(
+            !is_up || may_be_old || is_of_revision(live, declared, id.slot),
+            "{id} runs another spec than declared"
+        );
     }
     for declared in stored.apps.values() {
         assert!(!declared.is_leaving, "{} is neither kept nor removed", declared.spec.name);

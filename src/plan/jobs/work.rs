@@ -11,7 +11,7 @@ use super::goals::{Aim, Failed, Goals, Verdict};
 use super::replacing::Replacing;
 use super::rolling::Rolling;
 use super::{ALIVE_FOR, Context, Next};
-use crate::plan::slots::is_of_form;
+use crate::plan::slots::is_of_revision;
 
 /// How a step ended.
 #[derive(Clone, PartialEq, Debug)]
@@ -214,7 +214,9 @@ fn rename(from: &AppName, to: &AppName, context: &Context, next: &mut Next) -> G
         let launch = Launch::of(declared, slot, context.cause.clone());
         let live: Option<&LiveInstance> = context.view.live.instances.get(&old.instance(slot));
         Some(match &before {
-            Some(before) if !live.is_some_and(|live| is_of_form(live, declared, slot)) => launch.in_form(before),
+            Some(before) if !live.is_some_and(|live| is_of_revision(live, declared, slot)) => {
+                launch.at_revision(before)
+            }
             _ => launch,
         })
     };
@@ -234,7 +236,7 @@ impl Context<'_> {
     /// Whether a process lives in a slot that was started as the app is declared now.
     fn is_as_declared(&self, app: &AppName, slot: u32) -> bool {
         let (Some(declared), Some(live)) = (self.declared(app), self.live(app, slot)) else { return false };
-        live.phase.is_alive() && is_of_form(live, declared, slot)
+        live.phase.is_alive() && is_of_revision(live, declared, slot)
     }
 
     /// Slots beside which a new process stands.

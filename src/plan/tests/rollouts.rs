@@ -7,7 +7,7 @@ fn of_port(port: u16) -> App {
     app_with("api", |app| app.run.port = Some(port))
 }
 
-/// The port of the form that the rollout of `api` goes back to.
+/// The port of the revision that the rollout of `api` goes back to.
 fn goes_back_to(world: &World) -> Option<u16> {
     let rollout = world.stored().unwrap().rollouts.get(&"api".parse().unwrap())?;
     rollout.from.as_ref().unwrap().spec.run.port
@@ -101,7 +101,7 @@ fn a_pause_lasts_as_long_as_the_form() {
     let plan = world.apply([of_port(3)]);
     assert_eq!(plan.notes, [Note::PauseEnded { app: "api".parse().unwrap() }]);
     assert!(!rollout(&world, "api").unwrap().is_paused);
-    // The same of new processes of one form, and under another name.
+    // The same of new processes of one revision, and under another name.
     let mut world = World::with([of_port(1)]);
     pause(&mut world);
     world.apply([app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(1), Millis(1)))]);
