@@ -26,7 +26,7 @@ mod watch;
 pub use at_start::{Channels, can_follow, fixed_at_start};
 pub use backoff::{Verdict, after_exit, after_trouble, retry_delay};
 pub use cron::{Cron, CronError, Ring, Timer};
-pub use dependency::{Standpoint, coming, dependency};
+pub use dependency::{DependencyStatus, coming, dependency};
 pub use descriptors::DescriptorShares;
 pub use environment::{Place, environment};
 pub use exec_size::{TooLong, exec_size};

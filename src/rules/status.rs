@@ -6,7 +6,7 @@ use crate::model::{
     Why,
 };
 
-use super::dependency::{Standpoint, coming};
+use super::dependency::{DependencyStatus, coming};
 
 /// What a status is made of.
 #[derive(Clone, Copy, Debug)]
@@ -225,8 +225,8 @@ impl<'a> Facts<'a> {
                 self.all.instances.get(&id.instance(slot))
             };
             match coming(app, *condition, project, &of) {
-                Standpoint::Never(why) => Some(Why::Blocked { app: app.clone(), condition: *condition, why }),
-                Standpoint::Met | Standpoint::NotYet(_) => None,
+                DependencyStatus::Never(why) => Some(Why::Blocked { app: app.clone(), condition: *condition, why }),
+                DependencyStatus::Met | DependencyStatus::NotYet(_) => None,
             }
         })
     }

@@ -7,7 +7,7 @@ use crate::model::{
     OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, RolloutStatus, Subject, Verb, VerbKind,
     WaitsFor,
 };
-use crate::rules::{self, Standpoint};
+use crate::rules::{self, DependencyStatus};
 
 use super::work::{Stage, Stages, StepEnd, Work};
 use super::{Context, Next};
@@ -271,13 +271,13 @@ impl Line {
     fn dependencies(&self, context: &Context) -> Dependencies {
         let Some(declared) = context.declared(&self.app) else { return Dependencies::Never(LATER_COMMAND.to_owned()) };
         for (other, condition) in &declared.spec.depends_on {
-            match standpoint(other, *condition, context) {
-                Standpoint::Met => {}
-                Standpoint::NotYet(why) => {
+            match status(other, *condition, context) {
+                DependencyStatus::Met => {}
+                DependencyStatus::NotYet(why) => {
                     let (app, condition) = (other.clone(), *condition);
                     return Dependencies::Open(WaitsFor { app, condition, why, since: context.view.now });
                 }
-                Standpoint::Never(why) => {
+                DependencyStatus::Never(why) => {
                     let condition = condition.word();
                     return Dependencies::Never(format!("{other}, which it depends on, is not {condition}: {why}"));
                 }
@@ -349,7 +349,7 @@ enum Dependencies {
     Never(String),
 }
 
-fn standpoint(other: &AppName, condition: Condition, context: &Context) -> Standpoint {
+fn status(other: &AppName, condition: Condition, context: &Context) -> DependencyStatus {
     let Some(project) = context.stored() else { return rules::dependency(condition, None, |_| None) };
     rules::coming(other, condition, project, &|app, slot| context.live(app, slot))
 }

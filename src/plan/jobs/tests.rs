@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::plan::is_of_revision;
 use crate::plan::tests::shop;
-use crate::rules::{self, Standpoint};
+use crate::rules::{self, DependencyStatus};
 
 // ---- stories
 
@@ -280,8 +280,8 @@ fn is_held_up(sim: &Sim, app: &AppName) -> bool {
     declared.spec.depends_on.iter().any(|(other, condition)| {
         let id = AppId::new(shop(), other.clone());
         let of = sim.stored().and_then(|stored| stored.apps.get(other));
-        let standpoint = rules::dependency(*condition, of, |slot| sim.live().instances.get(&id.instance(slot)));
-        standpoint != Standpoint::Met || is_held_up(sim, other)
+        let status = rules::dependency(*condition, of, |slot| sim.live().instances.get(&id.instance(slot)));
+        status != DependencyStatus::Met || is_held_up(sim, other)
     })
 }
 
