@@ -99,7 +99,7 @@ fn of_key(key: &'static Key, inside: Vec<(&'static str, &'static str)>) -> Expla
     Explanation {
         key: key.name.to_owned(),
         aliases: key.aliases.to_vec(),
-        class: Some(key.class.word()),
+        class: Some(key.class.as_str()),
         kind: key.kind.to_owned(),
         default: key.default,
         help: key.help,
@@ -149,7 +149,7 @@ fn of_reference(key: &Key) -> String {
     }
     let _ = writeln!(text, "- **takes** {}", key.kind);
     let _ = writeln!(text, "- **default** {}", key.default);
-    let _ = writeln!(text, "- **a change** {}", key.class.word());
+    let _ = writeln!(text, "- **a change** {}", key.class.as_str());
     let shape = app_key(key.name).filter(|_| profile_of(key.name).is_none()).map(|found| fields(found.shape));
     for field in shape.unwrap_or_default() {
         let default = key.part(field.name).map(|part| part.default).filter(|default| *default != "none");

@@ -107,7 +107,7 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
     let node = values.node("health")?;
     let probe = probe(values, "health", node)?;
     if matches!(probe, Probe::Log(_) | Probe::Message(_)) {
-        let message = format!("`health.{}` cannot be asked again and again", probe.word());
+        let message = format!("`health.{}` cannot be asked again and again", probe.as_str());
         values.error(code::BAD_VALUE, node.span, message).hint("http, tcp, exec and notify (watchdog) can");
     }
     let interval = duration(values, "health", node, "interval").unwrap_or(Health::INTERVAL);
@@ -154,7 +154,7 @@ fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Pro
     let is_shared = !values.texts("listen").is_empty() || values.text("exec_mode").as_deref() == Some("cluster");
     if is_shared {
         let message =
-            format!("`{key}.{}` cannot tell the copies apart: all of them answer on one shared socket", probe.word());
+            format!("`{key}.{}` cannot tell the copies apart: all of them answer on one shared socket", probe.as_str());
         values
             .error(code::CONFLICTING_KEYS, span, message)
             .hint("let each say it by itself: `notify`, `message`, `log`, or ask by `exec`");
@@ -164,7 +164,7 @@ fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Pro
     if count > 1 && !address.is_per_instance() && is_local(&address.to_string()) {
         let message = format!(
             "`{key}.{}` asks one address for all {count} copies, and only one of them can listen there",
-            probe.word()
+            probe.as_str()
         );
         values.error(code::PORT, span, message).hint("`${PORT}` is the port of each copy (`port` + its slot)");
     }

@@ -452,11 +452,11 @@ fn too_much_memory_is_a_graceful_restart() {
 fn a_new_daemon_neither_forgets_readiness_nor_its_deadline() {
     let mut green = Machine { state: State::Unknown, ..probed() };
     green.recover(Found::Alive { since: Moment(0), stop_deadline: None, ready_deadline: None }, Moment(9));
-    assert_eq!(green.phase(Some(7)).word(), "running");
+    assert_eq!(green.phase(Some(7)).as_str(), "running");
     let mut waiting = Machine { state: State::Unknown, ..probed() };
     waiting
         .recover(Found::Alive { since: Moment(0), stop_deadline: None, ready_deadline: Some(Moment(70)) }, Moment(9));
-    assert_eq!((waiting.alarm(), waiting.phase(Some(7)).word()), (Some(Moment(70)), "starting"));
+    assert_eq!((waiting.alarm(), waiting.phase(Some(7)).as_str()), (Some(Moment(70)), "starting"));
     assert_eq!(waiting.standing(), Standing::Unready { deadline: Moment(70) });
 }
 

@@ -157,7 +157,7 @@ pub enum Condition {
 
 impl Condition {
     /// The word of the file.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Ready => "ready",

@@ -17,7 +17,7 @@ pub enum Class {
 
 impl Class {
     /// The word for `pm explain` and the reference.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
             Self::Scale => "scale",

@@ -134,7 +134,7 @@ pub enum Phase {
 
 impl Phase {
     /// The word for tables and `--json`. A process that is not good yet is starting.
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
             Self::Starting | Self::Running { readiness: Readiness::Waiting { .. }, .. } => "starting",
@@ -336,7 +336,7 @@ impl fmt::Display for Failure {
             Self::EndedUnready { exit } => write!(f, "ended with {exit} before it was ready"),
             Self::Aborted => f.write_str("the rolling update was aborted"),
             Self::Unhealthy { why } => write!(f, "is unhealthy: {why}"),
-            Self::Hook { hook, message } => write!(f, "its hook `{}` failed: {message}", hook.word()),
+            Self::Hook { hook, message } => write!(f, "its hook `{}` failed: {message}", hook.as_str()),
             Self::OverMemory { used, limit } => write!(f, "used {used} of memory, more than {limit}"),
         }
     }

@@ -54,7 +54,7 @@ impl Plan {
     pub fn in_short(&self) -> String {
         let mut by_verb: Vec<(&str, Vec<&str>)> = Vec::new();
         for operation in self.operations.iter().filter(|operation| operation.verb.is_change()) {
-            let (verb, app) = (operation.verb.word(), operation.app.as_str());
+            let (verb, app) = (operation.verb.as_str(), operation.app.as_str());
             match by_verb.iter_mut().find(|(known, _)| *known == verb) {
                 Some((_, apps)) => apps.push(app),
                 None => by_verb.push((verb, vec![app])),

@@ -99,7 +99,7 @@ pub struct HttpProbe {
 
 impl Probe {
     /// The word of the file: `http`, `tcp`, …
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",

@@ -122,7 +122,7 @@ pub enum Hook {
 
 impl Hook {
     /// The word of the file.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::PreStart => "pre_start",
             Self::PostReady => "post_ready",

@@ -126,8 +126,8 @@ impl Verb {
     }
 
     /// The word for `--json` and tables.
-    pub fn word(&self) -> &'static str {
-        self.kind().word()
+    pub fn as_str(&self) -> &'static str {
+        self.kind().as_str()
     }
 }
 
@@ -163,7 +163,7 @@ pub enum VerbKind {
 
 impl VerbKind {
     /// The word for `--json` and tables.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Roll => "roll",
@@ -183,6 +183,6 @@ impl VerbKind {
 
 impl std::fmt::Display for VerbKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }

@@ -74,7 +74,7 @@ fn chain<'a>(
     }
     for (further, condition) in &declared.spec.depends_on {
         if let DependencyStatus::Never(why) = chain(further, *condition, project, live, depth - 1) {
-            let word = condition.word();
+            let word = condition.as_str();
             return DependencyStatus::Never(format!("{further}, which it depends on, is not {word}: {why}"));
         }
     }

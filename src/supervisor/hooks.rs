@@ -212,7 +212,7 @@ impl Loop {
             launch: if has_process { member.record.clone() } else { member.next.clone() },
             logs: policy.logs.clone(),
         };
-        let mut more = Environment::from([("PM_HOOK".to_owned(), hook.word().to_owned())]);
+        let mut more = Environment::from([("PM_HOOK".to_owned(), hook.as_str().to_owned())]);
         if let Some(exit) = member.last_exit {
             more.insert("PM_EXIT".to_owned(), exit.to_string());
         }

@@ -45,7 +45,7 @@ impl Verb for Explain {
             } else {
                 let mut table = crate::cli::output::Table::new(&["key", "change costs", "meaning"]);
                 for key in KEYS {
-                    table.row().cell(key.name).cell(key.class.word()).cell(key.help);
+                    table.row().cell(key.name).cell(key.class.as_str()).cell(key.help);
                 }
                 let text = table.render(session.screen.paint(), session.screen.width());
                 session.screen.data(text.as_bytes());

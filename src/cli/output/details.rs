@@ -35,9 +35,9 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     field("limits", app.missing_limits.clone());
     for hook in [Hook::PreStart, Hook::PostReady, Hook::PreStop, Hook::OnCrash, Hook::OnGiveUp] {
         let command = spec.hooks.command(hook);
-        field("hook", command.map(|command| format!("{}: {command}", hook.word())).unwrap_or_default());
+        field("hook", command.map(|command| format!("{}: {command}", hook.as_str())).unwrap_or_default());
     }
-    let depends_on = spec.depends_on.iter().map(|(app, condition)| format!("{app} ({})", condition.word()));
+    let depends_on = spec.depends_on.iter().map(|(app, condition)| format!("{app} ({})", condition.as_str()));
     field("depends on", depends_on.collect::<Vec<_>>().join(", "));
     if let Some(ready) = &spec.ready {
         field("ready", format!("{}, within {}", probe(&ready.probe), ready.timeout));

@@ -52,7 +52,7 @@ fn predicate(fact: &Fact) -> String {
         },
         Fact::HealthFailed { why, failures } => format!("failed its health probe ({failures} in a row): {why}"),
         Fact::Healthy => "is healthy again".to_owned(),
-        Fact::WaitsFor { app, condition, why } => format!("waits for {app} to be {}: {why}", condition.word()),
+        Fact::WaitsFor { app, condition, why } => format!("waits for {app} to be {}: {why}", condition.as_str()),
         Fact::OutOfMemory { is_child: true, .. } => {
             "lost a process of its tree: the kernel killed it because memory ran out".to_owned()
         }

@@ -94,7 +94,7 @@ pub(in crate::cli) fn going_on(verb: VerbKind, app: &str, others: usize) -> Stri
 /// What a start waits for: `  ... api waits for db to be ready: connection refused`.
 pub(in crate::cli) fn waits(app: &AppName, waits_for: &WaitsFor) -> String {
     let WaitsFor { app: other, condition, why, .. } = waits_for;
-    format!("  ... {app} waits for {other} to be {}: {}", condition.word(), harmless(why))
+    format!("  ... {app} waits for {other} to be {}: {}", condition.as_str(), harmless(why))
 }
 
 /// Why a new process does not count as up yet: `  ... api/0 is not ready yet: connection refused`.

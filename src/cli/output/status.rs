@@ -73,14 +73,14 @@ fn found(why: &Why) -> Option<String> {
         Why::Unhealthy { failures: 1, last } => last.clone(),
         Why::Unhealthy { failures, last } => format!("{failures} in a row: {last}"),
         Why::Hook { hook, runs_ms, limit_ms } => {
-            format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.word())
+            format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.as_str())
         }
         Why::Failed { failure } | Why::Refused { failure } => failure.to_string(),
         Why::Unstable { starts, .. } => format!("{starts} unstable starts in a row"),
         Why::WaitsFor { app, condition, why, waits_ms } => {
-            format!("{waits_ms} for {app} to be {}: {why}", condition.word())
+            format!("{waits_ms} for {app} to be {}: {why}", condition.as_str())
         }
-        Why::Blocked { app, condition, why } => format!("{app} is not {}: {why}", condition.word()),
+        Why::Blocked { app, condition, why } => format!("{app} is not {}: {why}", condition.as_str()),
         Why::Rejected { why } => why.clone(),
         Why::Completed { exit } if !exit.is_success() => exit.to_string(),
         _ => return None,
@@ -112,7 +112,7 @@ fn cause(why: &Why) -> String {
                              down; an apply, a restart or a reload opens it again"
                 .to_owned()
         }
-        Why::Hook { hook, runs_ms, .. } => format!("its hook `{}` has been running for {runs_ms}", hook.word()),
+        Why::Hook { hook, runs_ms, .. } => format!("its hook `{}` has been running for {runs_ms}", hook.as_str()),
         Why::StatusText { text } => format!("its status text is: {text}"),
         Why::Asked => "it was asked to end".to_owned(),
         Why::Unstable { starts: 1, delay_ms } => {
@@ -124,10 +124,10 @@ fn cause(why: &Why) -> String {
         Why::Failed { failure } => failure.to_string(),
         Why::Completed { exit } => format!("it ended with {exit}, which its policy calls done"),
         Why::WaitsFor { app, condition, why, waits_ms } => {
-            format!("it waits {waits_ms} for {app} to be {}: {why}", condition.word())
+            format!("it waits {waits_ms} for {app} to be {}: {why}", condition.as_str())
         }
         Why::Blocked { app, condition, why } => {
-            format!("it depends on {app}, which is not {}: {why}", condition.word())
+            format!("it depends on {app}, which is not {}: {why}", condition.as_str())
         }
         Why::Rejected { why } => format!("what is declared has failed: {why}"),
         Why::Refused { failure } => format!("its start could not be begun: {failure}"),

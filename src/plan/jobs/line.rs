@@ -278,7 +278,7 @@ impl Line {
                     return Dependencies::Open(WaitsFor { app, condition, why, since: context.view.now });
                 }
                 DependencyStatus::Never(why) => {
-                    let condition = condition.word();
+                    let condition = condition.as_str();
                     return Dependencies::Never(format!("{other}, which it depends on, is not {condition}: {why}"));
                 }
             }
@@ -415,7 +415,7 @@ fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
 /// What holds a process up that is not ready yet: a hook, or what its last probe found, with what it says of itself.
 fn not_ready(live: &LiveInstance) -> Option<String> {
     if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
-        return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.word()));
+        return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.as_str()));
     }
     match (&live.phase, &live.status_text) {
         (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(text)) => {

@@ -240,7 +240,7 @@ impl Sim {
     /// `web/0 v1 running`, one for each instance.
     pub(super) fn state(&self) -> Vec<String> {
         let line = |(id, live): (&InstanceId, &LiveInstance)| {
-            format!("{} {} {}", short(id), version(&live.spec), live.phase.word())
+            format!("{} {} {}", short(id), version(&live.spec), live.phase.as_str())
         };
         self.live.instances.iter().map(line).collect()
     }
@@ -672,7 +672,7 @@ fn busy() -> Failure {
 fn sentence(report: &OperationReport, is_waited_for: bool) -> String {
     let OperationReport { app, verb, result, .. } = report;
     let whose = if is_waited_for { "" } else { " (by itself)" };
-    let verb = if *verb == VerbKind::Wait { "come up" } else { verb.word() };
+    let verb = if *verb == VerbKind::Wait { "come up" } else { verb.as_str() };
     match result {
         OperationResult::Done => format!("ok {app}: {verb}{whose}"),
         OperationResult::Completed => format!("ok {app}: completed{whose}"),

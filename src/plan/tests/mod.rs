@@ -248,12 +248,12 @@ pub(super) fn verbs(plan: &Plan) -> Vec<String> {
             | Verb::Restart { slots, .. }
             | Verb::Stop { slots }
             | Verb::Delete { slots } => {
-                format!("{} {app} {slots:?}", verb.word())
+                format!("{} {app} {slots:?}", verb.as_str())
             }
             Verb::Scale { from, to, add, remove } => format!("scale {app} {from}->{to} +{add:?} -{remove:?}"),
             Verb::Rename { from } => format!("rename {from} to {app}"),
             Verb::Replace { old, slots } => format!("replace {old} by {app} {slots:?}"),
-            Verb::Reconfigure | Verb::Keep | Verb::Hold => format!("{} {app}", verb.word()),
+            Verb::Reconfigure | Verb::Keep | Verb::Hold => format!("{} {app}", verb.as_str()),
         })
         .collect()
 }
