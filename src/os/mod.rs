@@ -81,5 +81,5 @@ pub use surroundings::{cpu_count, current_exe, environment, is_terminal, termina
 pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
 pub use trust::Distrust;
 pub use user::{Account, AccountError, User, account, group_id, user_by_id, user_name, user_named};
-pub use worker::{Crew, Full, Worker};
+pub use worker::{ElasticPool, Full, Worker};
 pub use zone::{local_zone, zone_named};

@@ -11,7 +11,7 @@ use super::spawn::{SpawnJob, hook_plan, not_executed};
 use super::world::World;
 use crate::lifecycle::Input;
 use crate::model::{Environment, Exit, Hook, Millis, Phase};
-use crate::os::{self, Crew, Mailbox, Parent, PidFd};
+use crate::os::{self, ElasticPool, Mailbox, Parent, PidFd};
 
 /// Hooks that run at a time; more wait.
 const HOOKS_MAX: usize = 64;
@@ -20,7 +20,7 @@ const SIGKILL: i32 = 9;
 /// All hooks on their way.
 #[derive(Debug)]
 pub(super) struct Hooks {
-    crew: Crew,
+    pool: ElasticPool,
     leashes: BTreeMap<(u32, Hook), Arc<Leash>>,
     /// How many threads work for a row; those whose hook was ended from outside, too.
     busy: BTreeMap<u32, u32>,
@@ -57,8 +57,8 @@ struct HookJob {
 
 impl Hooks {
     pub fn new(ended_in: UnboundedSender<HookResult>) -> Self {
-        let crew = Crew::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
-        Self { crew, leashes: BTreeMap::new(), busy: BTreeMap::new(), ended_in }
+        let pool = ElasticPool::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
+        Self { pool, leashes: BTreeMap::new(), busy: BTreeMap::new(), ended_in }
     }
 
     fn start(&mut self, world: &Arc<World>, job: HookJob) {
@@ -82,7 +82,7 @@ impl Hooks {
             // The loop is gone only when the daemon leaves.
             let _ = ended_in.send(HookResult { row, incarnation, hook: job.hook, result, leash: Some(leash) });
         });
-        if self.crew.submit(work).is_ok() {
+        if self.pool.submit(work).is_ok() {
             self.leashes.insert(key, held);
             *self.busy.entry(key.0).or_default() += 1;
         } else {
