@@ -11,7 +11,7 @@ use super::link::{FIXED_END, LISTENER, LOCK, SEATS, TABLE};
 use super::run::live;
 use super::*;
 use crate::model::{Exit, Millis};
-use crate::os::{self, Heir, Home};
+use crate::os::{self, DaemonLauncher, Home};
 
 /// A running anchor in a home of its own; ended with everything below it when dropped.
 struct Running {
@@ -38,7 +38,7 @@ fn anchor_in(folder: tempfile::TempDir, script: &str) -> Running {
     let home = Home::at(folder.path());
     let words = ["sh", "-c", script].map(|word| CString::new(word).unwrap()).to_vec();
     let variable = CString::new([b"H=", folder.path().as_os_str().as_bytes()].concat()).unwrap();
-    let heir = Heir::new(c"/bin/sh".to_owned(), words, vec![variable, c"PATH=/usr/bin:/bin".to_owned()]);
+    let launcher = DaemonLauncher::new(c"/bin/sh".to_owned(), words, vec![variable, c"PATH=/usr/bin:/bin".to_owned()]);
     let (mut reader, writer) = std::io::pipe().unwrap();
     // SAFETY: the child calls nothing that another thread of ours could have left locked but the allocator, which
     // glibc keeps usable; it first closes what it inherited from tests that run beside this one.
@@ -47,7 +47,7 @@ fn anchor_in(folder: tempfile::TempDir, script: &str) -> Running {
             0 => {
                 libc::dup2(writer.as_raw_fd(), 3);
                 libc::syscall(libc::SYS_close_range, 4, libc::c_int::MAX, 0);
-                libc::_exit(i32::from(live(&home, Some(3), Ok(heir))));
+                libc::_exit(i32::from(live(&home, Some(3), Ok(launcher))));
             }
             pid => u32::try_from(pid).unwrap(),
         }
@@ -166,8 +166,8 @@ fn anchor_in_existing(path: &std::path::Path) -> (String, i32) {
             0 => {
                 libc::dup2(writer.as_raw_fd(), 3);
                 libc::syscall(libc::SYS_close_range, 4, libc::c_int::MAX, 0);
-                let heir = Heir::new(c"/bin/true".to_owned(), vec![c"true".to_owned()], vec![]);
-                libc::_exit(i32::from(live(&home, Some(3), Ok(heir))));
+                let launcher = DaemonLauncher::new(c"/bin/true".to_owned(), vec![c"true".to_owned()], vec![]);
+                libc::_exit(i32::from(live(&home, Some(3), Ok(launcher))));
             }
             pid => pid,
         }

@@ -14,7 +14,7 @@ use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
 use crate::model::{Digest, with_causes};
-use crate::os::{self, FileLimit, Heir, Home, HomeError, Lock};
+use crate::os::{self, DaemonLauncher, FileLimit, Home, HomeError, Lock};
 
 /// Exit code of an anchor that found another one at work in the same home.
 pub const ALREADY_RUNNING: u8 = 75;
@@ -111,7 +111,7 @@ fn complain(message: &str) -> u8 {
 }
 
 /// As [`run`], with any program in the daemon's place.
-pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, BootError>) -> u8 {
+pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<DaemonLauncher, BootError>) -> u8 {
     // First of all: the fixed numbers may lie beyond a low limit.
     let limit = os::raise_file_limit().ok();
     // Out of the way of the fixed numbers and of stdio. If there is no room there, nothing else will come there either.
@@ -155,7 +155,7 @@ fn tell(ready: Option<OwnedFd>, line: &str) {
 
 fn boot(
     home: &Home,
-    heir: Heir,
+    launcher: DaemonLauncher,
     limit: Option<FileLimit>,
     foreground: Option<&Foreground>,
 ) -> Result<Anchor, BootError> {
@@ -171,7 +171,7 @@ fn boot(
     let listener = os::listen(&path).map_err(|source| BootError::Socket { path, source })?;
     fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
     let manager = foreground.and_then(|foreground| foreground.notify.clone());
-    let mut anchor = Anchor::new(table, heir, log, listener).map_err(at("watch children"))?;
+    let mut anchor = Anchor::new(table, launcher, log, listener).map_err(at("watch children"))?;
     anchor.is_in_foreground = foreground.is_some();
     anchor.manager = manager;
     anchor.start_daemon().map_err(at("start the daemon"))?;
@@ -231,7 +231,7 @@ fn fixed_numbers(table: &Table, listener: BorrowedFd<'_>, lock: BorrowedFd<'_>) 
 }
 
 /// How a daemon is started: our own program with other words.
-fn daemon(home: &Home, is_in_foreground: bool) -> Result<Heir, BootError> {
+fn daemon(home: &Home, is_in_foreground: bool) -> Result<DaemonLauncher, BootError> {
     let program = os::current_exe().map_err(at("find our own program"))?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from).map_err(at("prepare the daemon"));
     let variables = own_environment(home).map_err(at("prepare the daemon"))?;
@@ -239,5 +239,5 @@ fn daemon(home: &Home, is_in_foreground: bool) -> Result<Heir, BootError> {
     if is_in_foreground {
         words.push(c"--foreground".to_owned());
     }
-    Ok(Heir::new(text(program.as_os_str().as_bytes())?, words, variables))
+    Ok(DaemonLauncher::new(text(program.as_os_str().as_bytes())?, words, variables))
 }

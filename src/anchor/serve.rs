@@ -17,7 +17,7 @@ use super::row::{Row, RowState};
 use super::run::DAEMON_LOG_BYTES_MAX;
 use super::table::Table;
 use crate::model::{Exit, Millis, Moment};
-use crate::os::{self, Dead, Heir, SignalFd};
+use crate::os::{self, DaemonLauncher, Dead, SignalFd};
 
 /// A daemon that has lived this long is restarted at once when it dies.
 const STABLE: Millis = Millis(10_000);
@@ -39,7 +39,7 @@ const STANDARD_ERROR: RawFd = 2;
 /// The anchor's memory.
 pub(super) struct Anchor {
     table: Table,
-    heir: Heir,
+    launcher: DaemonLauncher,
     /// `None`: errors go to our caller.
     log: Option<PathBuf>,
     signals: SignalFd,
@@ -89,12 +89,17 @@ struct Daemon {
 
 impl Anchor {
     /// Watches children and signals from now on.
-    pub(super) fn new(table: Table, heir: Heir, log: Option<PathBuf>, listener: UnixListener) -> io::Result<Self> {
+    pub(super) fn new(
+        table: Table,
+        launcher: DaemonLauncher,
+        log: Option<PathBuf>,
+        listener: UnixListener,
+    ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let signals = SignalFd::blocking(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
         Ok(Self {
             table,
-            heir,
+            launcher,
             log,
             signals,
             daemon: None,
@@ -239,7 +244,7 @@ impl Anchor {
     pub(super) fn start_daemon(&mut self) -> io::Result<()> {
         self.cap_log();
         let (ours, theirs) = os::packet_pair()?;
-        let pid = self.heir.start(theirs.as_fd(), ANCHOR_SOCKET)?;
+        let pid = self.launcher.start(theirs.as_fd(), ANCHOR_SOCKET)?;
         let header = self.table.header();
         header.daemon_pid.store(pid.cast_signed(), Release);
         header.daemon_starts.fetch_add(1, Relaxed);

@@ -53,13 +53,13 @@ pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent, FolderSignal, FolderWatch,
-    Groups, Heir, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox, Missing, Named, Output,
-    PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SEAT_NUMBERS, Seen, SharedMemory, ShutdownSignals, SignalFd,
-    SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, Waker, adopt, become_service,
-    become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of,
-    cpu_of_all, descendants, drop_datagram, exec_limits, exit_of, exit_of_zombie, file_size_limit, helper_output,
-    is_another_daemon, is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session,
+    DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,
+    FolderSignal, FolderWatch, Groups, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox,
+    Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SEAT_NUMBERS, Seen, SharedMemory,
+    ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, Waker,
+    adopt, become_service, become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of,
+    copy_above, cpu_of, cpu_of_all, descendants, drop_datagram, exec_limits, exit_of, exit_of_zombie, file_size_limit,
+    helper_output, is_another_daemon, is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session,
     limits_of_children, linked_children, listener_inodes, may_set_ids, memory_of, memory_of_all, moment_of_ticks,
     move_above, name_process, next_dead_child, oom_kills, open_channel, open_files_max, open_leftovers,
     open_notify_socket, open_null, output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel,

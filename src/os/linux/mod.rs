@@ -7,10 +7,10 @@ mod cgroup;
 mod descriptors;
 mod exit_watch;
 mod folder;
-mod heir;
 mod identity;
 mod in_context;
 mod inotify;
+mod launcher;
 mod listeners;
 mod memory;
 mod messages;
@@ -38,10 +38,10 @@ pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use folder::{Folder, Missing, Named};
-pub use heir::Heir;
 pub use identity::{may_set_ids, own_identity};
 pub use in_context::{Taken, take_on};
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
+pub use launcher::DaemonLauncher;
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder, socket_inode,
     sockets_at_path, tree_holds,
