@@ -96,11 +96,11 @@ fn a_record_is_never_half_of_the_old_and_half_of_the_new() {
     redo.word_to.store(pack(7, RowState::Idle), Release);
     redo.row.store(u64::from(row.index()) + 1, Release);
     row.cells.record.0[1].store(0xBAD, Release);
-    let launcher = successor(&table).row(row.index()).unwrap();
-    assert_eq!((launcher.record(), launcher.state(), launcher.incarnation()), (record(2), RowState::Idle, 7));
+    let next = successor(&table).row(row.index()).unwrap();
+    assert_eq!((next.record(), next.state(), next.incarnation()), (record(2), RowState::Idle, 7));
     assert_eq!(redo.row.load(Acquire), 0);
     // It dies after the last step but one: doing it again changes nothing.
-    launcher.begin(8, os::now(), &record(2)).unwrap();
+    next.begin(8, os::now(), &record(2)).unwrap();
     redo.row.store(u64::from(row.index()) + 1, Release);
     assert_eq!(successor(&table).row(row.index()).unwrap().state(), RowState::Spawning);
 }
