@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::file::{OpenFiles, Pour, Splice};
 use super::flow::Patience;
-use super::sys::Bell;
+use super::sys::Waker;
 use super::worker::Worker;
 use super::{LogTarget, Notice, StreamKey};
 
@@ -36,7 +36,7 @@ pub(super) enum Command {
 /// The way to the thread that writes all logs; cheap to clone. The thread ends when the last clone is gone.
 #[derive(Clone)]
 pub struct Pump {
-    door: Arc<Door>,
+    sender: Arc<CommandSender>,
     grown: Arc<watch::Sender<u64>>,
 }
 
@@ -47,15 +47,15 @@ impl fmt::Debug for Pump {
 }
 
 /// The sending end; its drop lets the thread see that nobody is left.
-struct Door {
+struct CommandSender {
     commands: Option<SyncSender<Command>>,
-    bell: Arc<Bell>,
+    waker: Arc<Waker>,
 }
 
-impl Drop for Door {
+impl Drop for CommandSender {
     fn drop(&mut self) {
-        self.commands = None; // before the bell, so that the thread finds the queue closed
-        self.bell.ring();
+        self.commands = None; // before the waker, so that the thread finds the queue closed
+        self.waker.wake();
     }
 }
 
@@ -75,12 +75,12 @@ impl Pump {
         notices: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, inbox) = sync_channel(COMMANDS_MAX);
-        let bell = Arc::new(Bell::new()?);
+        let waker = Arc::new(Waker::new()?);
         let grown = Arc::new(watch::Sender::new(0));
         let files = OpenFiles::new(pour, files_max);
-        let worker = Worker::new(inbox, bell.clone(), grown.clone(), files, patience, Box::new(notices))?;
+        let worker = Worker::new(inbox, waker.clone(), grown.clone(), files, patience, Box::new(notices))?;
         std::thread::Builder::new().name("pm-logs".into()).stack_size(256 << 10).spawn(move || worker.run())?;
-        Ok(Self { door: Arc::new(Door { commands: Some(commands), bell }), grown })
+        Ok(Self { sender: Arc::new(CommandSender { commands: Some(commands), waker }), grown })
     }
 
     /// Moves what comes out of `pipe` (open for reading and writing, so that it never ends) to the target.
@@ -146,10 +146,10 @@ impl Pump {
 
     /// A pump that has ended drops the command, and with it the pipe and whatever waits for an answer.
     fn send(&self, command: Command) {
-        if let Some(commands) = &self.door.commands
+        if let Some(commands) = &self.sender.commands
             && commands.send(command).is_ok()
         {
-            self.door.bell.ring();
+            self.sender.waker.wake();
         }
     }
 }

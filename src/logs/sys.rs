@@ -54,9 +54,9 @@ impl Epoll {
 
 /// An eventfd: wakes a thread that waits for pipes.
 #[derive(Debug)]
-pub(super) struct Bell(OwnedFd);
+pub(super) struct Waker(OwnedFd);
 
-impl Bell {
+impl Waker {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
@@ -65,8 +65,8 @@ impl Bell {
         self.0.as_fd()
     }
 
-    /// Rings. A bell that rings already goes on ringing, so nothing can fail that matters.
-    pub(super) fn ring(&self) {
+    /// Rings. A waker that rings already goes on ringing, so nothing can fail that matters.
+    pub(super) fn wake(&self) {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 

@@ -21,11 +21,11 @@ use super::file::{Appended, LogError, OpenFiles};
 use super::flow::{Blockage, Flow, Patience};
 use super::pace::{self, BATCH_BYTES_MAX, Pace};
 use super::pump::Command;
-use super::sys::{self, Bell, Epoll};
+use super::sys::{self, Epoll, Waker};
 use super::{LogTarget, Notice, StreamKey};
 
-/// The bell's token; those of flows count from 1 and are never used twice.
-const BELL: u64 = 0;
+/// The waker's token; those of flows count from 1 and are never used twice.
+const WAKER: u64 = 0;
 
 /// Busy pipes of one turn; as many others come from the epoll.
 const BUSY_MAX: usize = 255;
@@ -33,7 +33,7 @@ const BUSY_MAX: usize = 255;
 /// Everything that the thread knows.
 pub(super) struct Worker {
     inbox: Receiver<Command>,
-    bell: Arc<Bell>,
+    waker: Arc<Waker>,
     grown: Arc<watch::Sender<u64>>,
     /// Something was moved, and nobody has been told yet.
     has_grown: bool,
@@ -70,17 +70,17 @@ enum Orders {
 impl Worker {
     pub(super) fn new(
         inbox: Receiver<Command>,
-        bell: Arc<Bell>,
+        waker: Arc<Waker>,
         grown: Arc<watch::Sender<u64>>,
         files: OpenFiles,
         patience: Patience,
         notices: Box<dyn Fn(Notice) + Send>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(bell.fd(), BELL)?;
+        epoll.add(waker.fd(), WAKER)?;
         Ok(Self {
             inbox,
-            bell,
+            waker,
             grown,
             has_grown: false,
             files,
@@ -89,7 +89,7 @@ impl Worker {
             epoll,
             flows: HashMap::new(),
             tokens: HashMap::new(),
-            last_token: BELL,
+            last_token: WAKER,
             retries: BTreeSet::new(),
             busy: VecDeque::new(),
             busy_at: Instant::now(),
@@ -125,10 +125,10 @@ impl Worker {
         let timeout = [retry_at, busy_at].into_iter().flatten().min().map(until);
         if self.epoll.wait(ready, timeout).is_err() {
             ready.clear();
-            self.bell.sleep(self.patience.retry_max); // out of kernel memory: do not spin
+            self.waker.sleep(self.patience.retry_max); // out of kernel memory: do not spin
         }
-        if ready.contains(&BELL) {
-            self.bell.silence();
+        if ready.contains(&WAKER) {
+            self.waker.silence();
         }
     }
 
@@ -139,7 +139,7 @@ impl Worker {
         let busy_count = if now < self.busy_at { 0 } else { self.busy.len().min(BUSY_MAX) };
         self.pace.begin(ready.len() + busy_count);
         let retries = self.retries.iter().take_while(|(at, _)| *at <= now).map(|(_, token)| *token);
-        let due: Vec<u64> = ready.iter().copied().filter(|token| *token != BELL).chain(retries).collect();
+        let due: Vec<u64> = ready.iter().copied().filter(|token| *token != WAKER).chain(retries).collect();
         let mut heard = 0;
         for token in due {
             heard += self.serve(token);
@@ -148,7 +148,7 @@ impl Worker {
         self.settle();
         if heard > 0 {
             let at_most = if self.busy.is_empty() { pace::PAUSE } else { until(self.busy_at) };
-            self.bell.sleep(at_most.min(pace::PAUSE));
+            self.waker.sleep(at_most.min(pace::PAUSE));
         }
     }
 
