@@ -12,7 +12,7 @@ use crate::events::Events;
 use crate::logs::{Notice, Pump};
 use crate::model::{Fact, Subject};
 use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
-use crate::reconciler::{Keeper, Reconciler, Surroundings};
+use crate::reconciler::{Reconciler, StoreHandle, Surroundings};
 use crate::rules::DescriptorShares;
 use crate::sensors;
 use crate::store::{Store, StoreError};
@@ -86,7 +86,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let pump = Pump::start(shares.log_files, notices(events.clone())).map_err(at("start the log pump"))?;
     let table = inherited.table;
     let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
-    let keeper = Keeper::new(store, storing, table);
+    let store_handle = StoreHandle::new(store, storing, table);
     let world = World {
         mirror: Mirror::create(&home.table(), &table).map_err(at("mirror the process table"))?,
         table,
@@ -99,9 +99,10 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         groups: std::sync::OnceLock::new(),
         home: home.clone(),
     };
-    let (supervisor, recovered) = Supervisor::start(world, inherited.held, &keeper).map_err(at("watch processes"))?;
+    let (supervisor, recovered) =
+        Supervisor::start(world, inherited.held, &store_handle).map_err(at("watch processes"))?;
     os::killpoint("boot.recovered");
-    keeper.copy_soon();
+    store_handle.copy_soon();
     warnings.extend(recovered.warnings);
     let started =
         Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
@@ -113,7 +114,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         home: home.clone(),
         reader: reader.clone(),
     };
-    let reconciler = Reconciler::start(desired, keeper, surroundings);
+    let reconciler = Reconciler::start(desired, store_handle, surroundings);
     sensors::start(sensors::Surroundings {
         reconciler: reconciler.clone(),
         supervisor: supervisor.clone(),

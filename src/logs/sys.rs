@@ -65,16 +65,16 @@ impl Waker {
         self.0.as_fd()
     }
 
-    /// Rings. A waker that rings already goes on ringing, so nothing can fail that matters.
+    /// Wakes the thread. Waking it twice is the same as once, so no error matters.
     pub(super) fn wake(&self) {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    pub(super) fn silence(&self) {
+    pub(super) fn reset(&self) {
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 
-    /// Sleeps until somebody rings, at most this long. Does not silence.
+    /// Sleeps until somebody rings, at most this long. Does not reset.
     pub(super) fn sleep(&self, at_most: Duration) {
         poll_within(self.0.as_fd(), at_most);
     }

@@ -128,7 +128,7 @@ impl Worker {
             self.waker.sleep(self.patience.retry_max); // out of kernel memory: do not spin
         }
         if ready.contains(&WAKER) {
-            self.waker.silence();
+            self.waker.reset();
         }
     }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use run::Surroundings;
-pub use stored::Keeper;
+pub use stored::StoreHandle;
 
 use crate::model::{
     Actor, AppId, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress, Proposed,
@@ -103,9 +103,9 @@ pub(crate) enum Intent {
 
 impl Reconciler {
     /// Starts the loop; its first wake-up brings up what should run and does not.
-    pub fn start(desired: Desired, keeper: Keeper, surroundings: Surroundings) -> Self {
+    pub fn start(desired: Desired, store: StoreHandle, surroundings: Surroundings) -> Self {
         let (intents, inbox) = mpsc::channel(INTENTS_MAX);
-        let instances = run::Loop::new(desired, keeper, surroundings, inbox, intents.downgrade());
+        let instances = run::Loop::new(desired, store, surroundings, inbox, intents.downgrade());
         let (desired, waiting) = (instances.desired_changes(), instances.waiting_changes());
         tokio::spawn(instances.run());
         Self { intents, desired, waiting }

@@ -76,7 +76,7 @@ impl Loop {
         if changes.is_empty() && self.unremembered.is_empty() {
             return Ok(());
         }
-        self.keeper.commit([self.unremembered.as_slice(), &changes].concat()).await?;
+        self.store.commit([self.unremembered.as_slice(), &changes].concat()).await?;
         self.unremembered.clear();
         os::killpoint("desired.kept");
         self.take_in(changes);

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::reports::Reports;
-use super::{Acted, Intent, Keeper, Waiting};
+use super::{Acted, Intent, StoreHandle, Waiting};
 use crate::events::Events;
 use crate::model::{
     AppId, Cause, Change, Desired, Failure, InstanceId, Live, Moment, OnDependencyRestart, Plan, ProjectName, WallTime,
@@ -40,7 +40,7 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub(super) struct Loop {
     pub(super) desired: watch::Sender<Arc<Desired>>,
-    pub(super) keeper: Keeper,
+    pub(super) store: StoreHandle,
     pub(super) surroundings: Surroundings,
     intents: mpsc::Receiver<Intent>,
     /// For work that is done elsewhere and comes back; weak, so that it does not keep the loop alive.
@@ -78,14 +78,14 @@ pub(super) struct Loop {
 impl Loop {
     pub fn new(
         desired: Desired,
-        keeper: Keeper,
+        store: StoreHandle,
         surroundings: Surroundings,
         intents: mpsc::Receiver<Intent>,
         inbox: mpsc::WeakSender<Intent>,
     ) -> Self {
         Self {
             desired: watch::Sender::new(Arc::new(desired)),
-            keeper,
+            store,
             surroundings,
             intents,
             inbox,

@@ -39,7 +39,7 @@ pub struct Facts<'a> {
 
 /// How it stands.
 pub fn status(facts: &Facts<'_>) -> Status {
-    let word = facts.as_str();
+    let word = facts.word();
     let (own, count) = facts.nearest();
     let mut because = own;
     facts.further(&mut because);
