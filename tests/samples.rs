@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pm::ecosystem::{self, Diagnostic, Look, NoAccount, ReadOptions, Severity, SourceFile, Surroundings, Unreadable};
+use pm::ecosystem::{self, Diagnostic, Host, Look, NoAccount, ReadOptions, Severity, SourceFile, Unreadable};
 use pm::model::{ExecLimits, Proposed};
 
 /// A machine where everything exists, unless its name says that it is missing.
@@ -17,7 +17,7 @@ impl Everything {
     }
 }
 
-impl Surroundings for Everything {
+impl Host for Everything {
     fn read(&self, path: &Path, _bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
         if path.to_string_lossy().contains("missing") {
             Err(Unreadable::Missing)

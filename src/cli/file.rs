@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fail::{Code, CommandError};
+use super::host::{Machine, Pipes};
 use super::output::harmless;
 use super::session::{self, Session};
-use super::surroundings::{Machine, Pipes};
 use crate::client::Client;
-use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile, Surroundings as _};
+use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
 use crate::model::{Origin, ProjectName, Proposed, Secrets};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};

@@ -10,10 +10,10 @@ mod commands;
 mod dev;
 mod fail;
 mod file;
+mod host;
 mod output;
 mod session;
 mod sudo;
-mod surroundings;
 
 use std::ffi::OsString;
 

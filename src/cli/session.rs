@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::fail::{Code, CommandError, Ending};
+use super::host::Pipes;
 use super::output::{Screen, harmless};
-use super::surroundings::Pipes;
 use crate::client::{Client, ClientError};
 use crate::os::{self, Home};
 use crate::wire;

@@ -8,13 +8,13 @@ use crate::model::{
 use super::diagnostic::code;
 use super::document::unsupported;
 use super::environment::{Collected, EnvFiles, environment, restart_on};
+use super::host::{Host as _, NoAccount};
 use super::keys::{SIZE, UMASK};
 use super::limits::limits;
 use super::program::program;
 use super::schedule::schedule;
 use super::shape::Shape;
 use super::size::check_size;
-use super::surroundings::{NoAccount, Surroundings as _};
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
 use super::update::update;
 use super::upkeep::{depends_on, upkeep};

@@ -10,7 +10,7 @@ use super::built::VALUE_BYTES;
 use super::diagnostic::code;
 use super::document::unsupported;
 use super::dotenv;
-use super::surroundings::{Look, Surroundings, Unreadable, tidy};
+use super::host::{Host, Look, Unreadable, tidy};
 use super::tree::{Kind, Node, Span, Value};
 use super::values::Values;
 
@@ -20,7 +20,7 @@ const RESTART_ON_FILES_MAX: usize = 10_000;
 const WALK_FOLDERS_MAX: usize = 20_000;
 
 /// What the shell lends to every process.
-pub(super) fn base(world: &dyn Surroundings) -> Environment {
+pub(super) fn base(world: &dyn Host) -> Environment {
     const NAMES: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
     let is_base = |name: &str| NAMES.contains(&name) || name.starts_with("LC_");
     let kept = world.variables().iter().filter(|(name, _)| is_base(name));
@@ -229,7 +229,7 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
 }
 
 /// Files below `cwd` that match; `None` if there are too many to look at.
-fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
+fn matching(world: &dyn Host, cwd: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
     let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
     let fixed = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{', '!', '\\']));
     let prefix: PathBuf = if pattern.starts_with('/') {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::environment::EnvFiles;
 use super::tree::{Entry, Node, Value};
-use super::{SourceFile, Surroundings, diagnostic, syntax};
+use super::{Host, SourceFile, diagnostic, syntax};
 use crate::model::{HIDDEN, Secrets, is_secret, is_secret_header, is_secret_name};
 
 /// Lines above a place that may say what stands in it.
@@ -20,7 +20,7 @@ pub(super) fn secrets(
     files: &[SourceFile],
     env_files: &EnvFiles,
     given: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
-    world: &dyn Surroundings,
+    world: &dyn Host,
 ) -> Secrets {
     let mut secrets = Secrets::default();
     for (index, file) in (0_u32..).zip(files) {

@@ -3,9 +3,9 @@
 use crate::model::{App, Bytes, Hooks, Limits, Millis};
 
 use super::diagnostic::code;
+use super::host::Host as _;
 use super::keys::{DURATION, SIZE};
 use super::shape::Shape;
-use super::surroundings::Surroundings as _;
 use super::tree::{Node, integer};
 use super::values::{Values, size};
 

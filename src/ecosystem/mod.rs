@@ -1,6 +1,6 @@
 //! Turns the texts of ecosystem files into resolved apps, or into everything that is wrong with them.
 //!
-//! In:    file texts, options, [`Surroundings`]      Out:  [`Proposed`] + [`Diagnostic`]s
+//! In:    file texts, options, [`Host`]      Out:  [`Proposed`] + [`Diagnostic`]s
 //! Never: I/O, clocks, defaults left open, a guess, a stop at the first error
 //! Walk:  [`crate::cli`] → here → [`crate::client`] → [`crate::plan`]
 //!
@@ -22,6 +22,7 @@ mod explain;
 #[cfg(test)]
 mod fake;
 mod hidden;
+mod host;
 mod keys;
 mod limits;
 mod merge;
@@ -36,7 +37,6 @@ mod shape;
 mod size;
 mod sockets;
 mod sources;
-mod surroundings;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -54,18 +54,18 @@ use crate::model::{App, Origin, ProjectName, Proposed, Secrets};
 
 pub use diagnostic::{CODES, Diagnostic, Label, Place, Severity};
 pub use explain::{Explanation, explain, reference};
+pub use host::{Host, Look, NoAccount, Unreadable};
 pub use render::render;
 pub use schema::schema;
 pub use sources::{Source, SourceFrom};
-pub use surroundings::{Look, NoAccount, Surroundings, Unreadable};
 
 use built::Built;
 use diagnostic::{Places, Report, code};
 use document::Document;
 use environment::EnvFiles;
+use host::Remembering;
 use merge::Merged;
 use sources::Notes;
-use surroundings::Remembering;
 use tree::Span;
 use values::Values;
 
@@ -145,7 +145,7 @@ impl Reading {
 }
 
 /// Reads, checks, merges and resolves a set of files. Never stops at the first error.
-pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundings) -> Reading {
+pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> Reading {
     let mut report = Report::default();
     let mut files: Vec<SourceFile> = inputs.iter().map(without_mark).collect();
     if files.is_empty() {

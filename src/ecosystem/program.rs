@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Run, Template};
 
 use super::diagnostic::code;
-use super::surroundings::{Look, Surroundings, tidy};
+use super::host::{Host, Look, tidy};
 use super::tree::Span;
 use super::values::Values;
 
@@ -86,7 +86,7 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
 
 /// The file with the links of its folder resolved: when `current` points elsewhere, that is another program. The file
 /// itself may be a link; many look at the name by which they were called.
-pub(super) fn through_links(world: &dyn Surroundings, file: &Path) -> PathBuf {
+pub(super) fn through_links(world: &dyn Host, file: &Path) -> PathBuf {
     let resolved = || Some(world.resolve(file.parent()?)?.join(file.file_name()?));
     resolved().unwrap_or_else(|| file.to_owned())
 }

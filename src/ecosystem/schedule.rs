@@ -4,7 +4,7 @@ use crate::model::{CronOverlap, CronPolicy};
 use crate::rules::Cron;
 
 use super::diagnostic::code;
-use super::surroundings::Surroundings as _;
+use super::host::Host as _;
 use super::values::Values;
 
 /// Reads and checks them.

@@ -5,7 +5,7 @@ use crate::rules::{self, Place, TooLong};
 
 use super::diagnostic::code;
 use super::environment::{Collected, From, base};
-use super::surroundings::Surroundings as _;
+use super::host::Host as _;
 use super::values::Values;
 
 /// Checks the command line and the environment of the first instance, and every command beside the app.

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::model::{App, ListenAddress, Millis, Run, UpdatePolicy, UpdateStrategy};
 
 use super::diagnostic::code;
+use super::host::{Host as _, NoAccount};
 use super::keys::{DURATION, SOCKET_MODE};
 use super::shape::Shape;
-use super::surroundings::{NoAccount, Surroundings as _};
 use super::tree::{Node, Span, integer};
 use super::values::{Values, umask};
 
@@ -148,7 +148,7 @@ fn address(values: &mut Values<'_>, text: &str, span: Span) -> Option<ListenAddr
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         let path = values.home("listen", path, span)?;
         let path: PathBuf = values.folder_of(span).join(path);
-        let path = super::surroundings::tidy(&path);
+        let path = super::host::tidy(&path);
         let length = path.as_os_str().len();
         if length > SOCKET_PATH_MAX {
             let message = format!("`listen`: the path of the socket has {length} bytes: `{}`", path.display());

@@ -8,9 +8,9 @@ use crate::model::{Bytes, Millis, Template};
 use super::built::{Built, VALUE_BYTES};
 use super::diagnostic::{Report, code};
 use super::document::Item;
+use super::host::{Host as _, Remembering, tidy};
 use super::merge::Merged;
 use super::shape::{Shape, Trail, has_variables};
-use super::surroundings::{Remembering, Surroundings as _, tidy};
 use super::tree::{Kind, Node, Span, Value, integer};
 use super::variables::{Expanded, Found, Lookup, Trouble, expand};
 

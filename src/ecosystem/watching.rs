@@ -6,11 +6,11 @@ use crate::model::{App, Millis, WatchOptions, WatchPolicy};
 
 use super::SourceFile;
 use super::diagnostic::code;
+use super::host::{Host, Look, tidy};
 use super::keys::DURATION;
 use super::merge::Merged;
 use super::program::through_links;
 use super::shape::Shape;
-use super::surroundings::{Look, Surroundings, tidy};
 use super::tree::{Node, Span, Value};
 use super::values::Values;
 
@@ -48,7 +48,7 @@ pub(super) fn is_of_whole_folder(app: &Merged) -> bool {
 
 /// Files whose saving is answered by applying them are no reason to restart an app that watches its whole folder.
 /// The person's own patterns come later, and so are heard first.
-pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Surroundings) {
+pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Host) {
     if app.watching.watch.is_none() {
         return;
     }
@@ -61,7 +61,7 @@ pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Surroun
 }
 
 /// What a file is called in folders without links: by its own name, and by that of the file that it links to.
-fn names_of(world: &dyn Surroundings, file: &Path) -> impl Iterator<Item = PathBuf> {
+fn names_of(world: &dyn Host, file: &Path) -> impl Iterator<Item = PathBuf> {
     std::iter::once(through_links(world, file)).chain(world.resolve(file))
 }
 

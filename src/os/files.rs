@@ -93,7 +93,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     if !folder.is_dir() {
         return Err(io::Error::from(io::ErrorKind::NotADirectory));
     }
-    let us = super::surroundings::user_id();
+    let us = super::this_process::user_id();
     if folder.uid() != us && us != 0 {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }

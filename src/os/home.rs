@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::surroundings::user_id;
+use super::this_process::user_id;
 use super::trust::{Distrust, Trusted, nearest_owner, private_folder};
 use super::user::user_name;
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use super::errno::{checked, uninterrupted};
 use super::linux::{SocketAccess, SocketFile, bind_closed};
 use super::socket::UnixAddress;
-use super::surroundings::user_id;
+use super::this_process::user_id;
 use crate::model::ListenAddress;
 
 /// Connections that wait while no process accepts; the kernel's own limit (`somaxconn`) cuts it.

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
 
-use super::super::surroundings::user_id;
+use super::super::this_process::user_id;
 use super::*;
 
 /// What the answer is, without its words.

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use super::proc::proc_stat;
 use super::{Leftover, PidFd};
 use crate::model::{Bytes, Limits};
-use crate::os::surroundings::user_id;
+use crate::os::this_process::user_id;
 
 /// A place for groups. Nothing is made before the first group is needed.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::rights::FileRights;
 use crate::model::Identity;
 use crate::os::errno::{checked, checked_size};
-use crate::os::surroundings::user_id;
+use crate::os::this_process::user_id;
 
 /// Links on one way; the kernel has the same limit.
 const LINKS_MAX: u32 = 40;

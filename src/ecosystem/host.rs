@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::model::ExecLimits;
 
 /// The outside world, as far as an ecosystem file can refer to it. Implementations must not change anything.
-pub trait Surroundings {
+pub trait Host {
     /// The contents of a file of at most `bytes_max` bytes.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
 
 /// The outside world, asked once per question: a thousand apps share a folder and an interpreter.
 pub(super) struct Remembering<'a> {
-    world: &'a dyn Surroundings,
+    world: &'a dyn Host,
     looks: RefCell<HashMap<PathBuf, Look>>,
     targets: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
     programs: RefCell<HashMap<String, bool>>,
@@ -118,7 +118,7 @@ pub(super) struct Remembering<'a> {
 }
 
 impl<'a> Remembering<'a> {
-    pub fn new(world: &'a dyn Surroundings) -> Self {
+    pub fn new(world: &'a dyn Host) -> Self {
         Self {
             world,
             looks: RefCell::default(),
@@ -143,7 +143,7 @@ impl<'a> Remembering<'a> {
     }
 }
 
-impl Surroundings for Remembering<'_> {
+impl Host for Remembering<'_> {
     fn look(&self, path: &Path) -> Look {
         if let Some(known) = self.looks.borrow().get(path) {
             return *known;

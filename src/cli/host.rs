@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::ecosystem::{Look, NoAccount, Surroundings, Unreadable};
+use crate::ecosystem::{Host, Look, NoAccount, Unreadable};
 use crate::model::ExecLimits;
 use crate::os::{self, AccountError};
 
@@ -43,7 +43,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-impl Surroundings for Machine<'_> {
+impl Host for Machine<'_> {
     fn read(&self, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
         match os::file_kind(path) {
             Ok(os::FileKind::Other) => self.read_pipe(path, bytes_max),
