@@ -12,7 +12,7 @@ use crate::events::Events;
 use crate::logs::{Notice, Pump};
 use crate::model::{Fact, Subject};
 use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
-use crate::reconciler::{Reconciler, StoreHandle, Surroundings};
+use crate::reconciler::{Reconciler, ReconcilerDeps, StoreHandle};
 use crate::rules::DescriptorShares;
 use crate::sensors;
 use crate::store::{Store, StoreError};
@@ -108,14 +108,14 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
     events.tell(Subject::Daemon, started);
     let reader = Worker::start("pm-read", READERS, READS_MAX).map_err(at("start the reading threads"))?;
-    let surroundings = Surroundings {
+    let deps = ReconcilerDeps {
         supervisor: supervisor.clone(),
         events: events.clone(),
         home: home.clone(),
         reader: reader.clone(),
     };
-    let reconciler = Reconciler::start(desired, store_handle, surroundings);
-    sensors::start(sensors::Surroundings {
+    let reconciler = Reconciler::start(desired, store_handle, deps);
+    sensors::start(sensors::SensorDeps {
         reconciler: reconciler.clone(),
         supervisor: supervisor.clone(),
         events: events.clone(),

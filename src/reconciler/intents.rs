@@ -48,7 +48,7 @@ impl Loop {
     /// What lives, with a look at whether anybody can connect to the sockets of apps.
     async fn look_at_sockets(&mut self) {
         self.look().await;
-        let unreachable = self.surroundings.supervisor.unreachable(&self.live);
+        let unreachable = self.deps.supervisor.unreachable(&self.live);
         for (id, instance) in &mut self.live.instances {
             instance.is_unreachable = unreachable.contains(id);
         }
@@ -66,7 +66,7 @@ impl Loop {
         let planned = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
         let (mut plan, mut refusals) = planned;
         refusals.extend(plan::check_sockets(&desired, proposed, options).err());
-        notes::add(&mut plan, proposed, &self.live, &self.surroundings.supervisor);
+        notes::add(&mut plan, proposed, &self.live, &self.deps.supervisor);
         Ok((plan, refusals))
     }
 
@@ -81,7 +81,7 @@ impl Loop {
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
         let mut decision = plan::decide(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
-        notes::add(&mut decision.plan, proposed, &self.live, &self.surroundings.supervisor);
+        notes::add(&mut decision.plan, proposed, &self.live, &self.deps.supervisor);
         if desired.is_shut_down {
             decision.changes.push(Change::ShutDown { is_shut_down: false });
         }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-pub use run::Surroundings;
+pub use run::ReconcilerDeps;
 pub use stored::StoreHandle;
 
 use crate::model::{
@@ -103,9 +103,9 @@ pub(crate) enum Intent {
 
 impl Reconciler {
     /// Starts the loop; its first wake-up brings up what should run and does not.
-    pub fn start(desired: Desired, store: StoreHandle, surroundings: Surroundings) -> Self {
+    pub fn start(desired: Desired, store: StoreHandle, deps: ReconcilerDeps) -> Self {
         let (intents, inbox) = mpsc::channel(INTENTS_MAX);
-        let instances = run::Loop::new(desired, store, surroundings, inbox, intents.downgrade());
+        let instances = run::Loop::new(desired, store, deps, inbox, intents.downgrade());
         let (desired, waiting) = (instances.desired_changes(), instances.waiting_changes());
         tokio::spawn(instances.run());
         Self { intents, desired, waiting }

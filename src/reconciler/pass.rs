@@ -28,7 +28,7 @@ impl Loop {
             let next = self.jobs.advance(&view, dirty);
             self.pass_at = next.wake_at;
             for (about, fact) in next.facts {
-                self.surroundings.events.tell(about, fact);
+                self.deps.events.tell(about, fact);
             }
             if next.has_new_waits {
                 self.waiting.send_replace(Arc::new(self.jobs.waiting()));
@@ -63,7 +63,7 @@ impl Loop {
         let Err(error) = self.keep(all.clone()).await else { return true };
         if !had_trouble {
             let message = format!("{error}; what depends on it waits, and is tried again every second");
-            self.surroundings.events.tell(Subject::Daemon, Fact::Trouble { message });
+            self.deps.events.tell(Subject::Daemon, Fact::Trouble { message });
         }
         self.unkept = all;
         let again = os::now().after(KEEP_AGAIN_AFTER);
@@ -120,13 +120,13 @@ impl Loop {
         if orders.iter().any(|order| order.command == Command::TakeOver) {
             os::killpoint("roll.vacated");
         }
-        self.surroundings.supervisor.order(orders).await;
+        self.deps.supervisor.order(orders).await;
     }
 
     /// Asks whether anything is known against these starts; the answers come back as intents.
     fn rehearse(&self, rehearsals: Vec<Rehearsal>) {
         for Rehearsal { instance, number, launch } in rehearsals {
-            let (supervisor, inbox) = (self.surroundings.supervisor.clone(), self.inbox.clone());
+            let (supervisor, inbox) = (self.deps.supervisor.clone(), self.inbox.clone());
             tokio::spawn(async move {
                 let result = supervisor.rehearse(instance.clone(), launch).await;
                 if let Some(inbox) = inbox.upgrade() {
@@ -175,7 +175,7 @@ impl Loop {
             self.unstartable.clear();
         }
         let wanted = self.listeners(None);
-        self.surroundings.supervisor.keep_listeners(wanted).await;
+        self.deps.supervisor.keep_listeners(wanted).await;
         if has_news && !self.is_leaving && !self.current().is_shut_down {
             self.wake_project(project, true);
         }
@@ -219,7 +219,7 @@ impl Loop {
     fn tidy(&self, name: &ProjectName, project: &Project, plan: &Plan) {
         let orders = self.jobs.orders(plan::strays(name, project, plan, &self.live));
         if !orders.is_empty() {
-            let supervisor = self.surroundings.supervisor.clone();
+            let supervisor = self.deps.supervisor.clone();
             tokio::spawn(async move { supervisor.order(orders).await });
         }
     }
@@ -243,7 +243,7 @@ impl Loop {
         }
         let (summary, apps) = (plan.in_short(), plan.changed_apps());
         let fact = Fact::Accepted { cause: cause.clone(), generation, summary, apps };
-        self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
+        self.deps.events.tell(Subject::Project(plan.project.clone()), fact);
     }
 
     pub(super) fn generation_of(&self, project: &ProjectName) -> u64 {

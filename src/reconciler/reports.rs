@@ -96,7 +96,7 @@ impl Loop {
         let Some(project) = self.reports.watched_project(job) else { return };
         let id = AppId::new(project, app.clone());
         let of_app = self.live.instances.range(id.instance(0)..=id.instance(u32::MAX)).map(|(id, _)| id.clone());
-        let processes = self.surroundings.supervisor.left_by(of_app.collect()).await;
+        let processes = self.deps.supervisor.left_by(of_app.collect()).await;
         if !processes.is_empty() {
             self.reports.tell(job, Progress::Left { app, processes });
         }
@@ -110,7 +110,7 @@ impl Loop {
             return self.reports.tell(job, Progress::Ended(report));
         };
         self.reports.reading(job);
-        let (supervisor, reader) = (self.surroundings.supervisor.clone(), self.surroundings.reader.clone());
+        let (supervisor, reader) = (self.deps.supervisor.clone(), self.deps.reader.clone());
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             supervisor.drained(instance).await;
@@ -141,7 +141,7 @@ impl Loop {
         let source = |stream| Source {
             instance: instance.clone(),
             stream,
-            location: log_location(&self.surroundings.home, instance, stream, &spec.logs, &spec.run),
+            location: log_location(&self.deps.home, instance, stream, &spec.logs, &spec.run),
         };
         vec![source(Stream::Stdout), source(Stream::Stderr)]
     }

@@ -23,9 +23,9 @@ const SLOW_TIMER: Duration = Duration::from_secs(30);
 /// Between two looks at what lives, while an app follows the renewals of what it depends on.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// Whom the reconciler works with.
+/// The rooms that the reconciler works with.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct ReconcilerDeps {
     /// Takes the orders.
     pub supervisor: Supervisor,
     /// Is told what was accepted.
@@ -41,7 +41,7 @@ pub struct Surroundings {
 pub(super) struct Loop {
     pub(super) desired: watch::Sender<Arc<Desired>>,
     pub(super) store: StoreHandle,
-    pub(super) surroundings: Surroundings,
+    pub(super) deps: ReconcilerDeps,
     intents: mpsc::Receiver<Intent>,
     /// For work that is done elsewhere and comes back; weak, so that it does not keep the loop alive.
     pub(super) inbox: mpsc::WeakSender<Intent>,
@@ -79,14 +79,14 @@ impl Loop {
     pub fn new(
         desired: Desired,
         store: StoreHandle,
-        surroundings: Surroundings,
+        deps: ReconcilerDeps,
         intents: mpsc::Receiver<Intent>,
         inbox: mpsc::WeakSender<Intent>,
     ) -> Self {
         Self {
             desired: watch::Sender::new(Arc::new(desired)),
             store,
-            surroundings,
+            deps,
             intents,
             inbox,
             is_leaving: false,
@@ -116,7 +116,7 @@ impl Loop {
 
     /// Runs until every handle is gone.
     pub async fn run(mut self) {
-        let mut lives = self.surroundings.supervisor.changes();
+        let mut lives = self.deps.supervisor.changes();
         let mut timer = tokio::time::interval(SLOW_TIMER);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut wake_at: Option<Instant> = None;
@@ -147,7 +147,7 @@ impl Loop {
 
     /// Brings the own copy of what lives up to date.
     pub(super) async fn look(&mut self) {
-        let changed = self.surroundings.supervisor.changed().await;
+        let changed = self.deps.supervisor.changed().await;
         for (id, live) in changed.instances {
             self.dirty.insert(id.app.clone());
             match live {

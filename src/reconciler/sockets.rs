@@ -36,7 +36,7 @@ impl Loop {
         if addresses.is_empty() {
             return;
         }
-        let supervisor = &self.surroundings.supervisor;
+        let supervisor = &self.deps.supervisor;
         let mut in_the_way = supervisor.listeners_in_the_way(addresses);
         if in_the_way.is_empty() {
             return;

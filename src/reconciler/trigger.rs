@@ -101,6 +101,6 @@ impl Loop {
 
     fn leave_out(&self, app: &AppId, due: WallTime, why: &str) {
         let fact = Fact::CronSkipped { due, why: why.to_owned() };
-        self.surroundings.events.tell(Subject::App(app.project.clone(), app.name.clone()), fact);
+        self.deps.events.tell(Subject::App(app.project.clone(), app.name.clone()), fact);
     }
 }

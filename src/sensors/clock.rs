@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Surroundings;
+use super::SensorDeps;
 use crate::model::{AppId, Cause, CronPolicy, Desired, DesiredState, Fact, Moment, Subject, WallTime};
 use crate::os;
 use crate::rules::{Cron, Ring, Timer};
@@ -28,20 +28,20 @@ struct Schedule {
 }
 
 /// Lives as long as the reconciler.
-pub(super) async fn run(surroundings: Surroundings) {
-    let mut desired = surroundings.reconciler.desired_changes();
+pub(super) async fn run(deps: SensorDeps) {
+    let mut desired = deps.reconciler.desired_changes();
     let mut clock = Clock::default();
     loop {
         let troubles = clock.follow(&desired.borrow_and_update(), os::wall(), os::now());
         for (app, message) in troubles {
-            surroundings.events.tell(Subject::App(app.project, app.name), Fact::Trouble { message });
+            deps.events.tell(Subject::App(app.project, app.name), Fact::Trouble { message });
         }
         for (app, ring) in clock.look(os::wall(), os::now()) {
             match ring {
-                Ring::Due(due) => drop(surroundings.reconciler.trigger(app, Cause::Cron { due }).await),
+                Ring::Due(due) => drop(deps.reconciler.trigger(app, Cause::Cron { due }).await),
                 Ring::Missed(due) => {
                     let why = "the clock was set forward over it".to_owned();
-                    surroundings.events.tell(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
+                    deps.events.tell(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
                 }
             }
         }

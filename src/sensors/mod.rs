@@ -28,9 +28,9 @@ use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
 
-/// Whom sensors listen to, and whom they tell.
+/// The rooms that sensors work with.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct SensorDeps {
     /// Knows what should be; is told what concerns an app.
     pub reconciler: Reconciler,
     /// Knows what lives; is told what concerns one process.
@@ -46,10 +46,10 @@ pub struct Surroundings {
 }
 
 /// Starts all sensors. Must be called inside the runtime.
-pub fn start(surroundings: Surroundings) {
+pub fn start(deps: SensorDeps) {
     #[cfg(target_os = "linux")]
-    tokio::spawn(watch::run(surroundings.clone()));
-    tokio::spawn(clock::run(surroundings.clone()));
-    tokio::spawn(memory::watch(surroundings.supervisor.clone()));
-    tokio::spawn(probes::follow(surroundings));
+    tokio::spawn(watch::run(deps.clone()));
+    tokio::spawn(clock::run(deps.clone()));
+    tokio::spawn(memory::watch(deps.supervisor.clone()));
+    tokio::spawn(probes::follow(deps));
 }

@@ -54,7 +54,7 @@ impl Task {
             Probe::Message(_) => return self.tell(Err("has not sent the message `ready` yet".into())).await,
             Probe::Log(pattern) => {
                 self.tell(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
-                if log_line::appears(&self.tools.surroundings, &self.subject, pattern).await {
+                if log_line::appears(&self.tools.deps, &self.subject, pattern).await {
                     self.tell(Ok(())).await;
                 }
                 return;
@@ -105,7 +105,7 @@ impl Task {
         let mut is_failing = false;
         loop {
             sleep(last.after(health.interval).since(os::now()).duration().max(BREATH)).await;
-            let supervisor = &self.tools.surroundings.supervisor;
+            let supervisor = &self.tools.deps.supervisor;
             let beat = supervisor.last_beat(self.subject.instance.clone(), self.subject.incarnation).await;
             let result = match beat {
                 Some(beat) if beat >= last => {
@@ -132,9 +132,7 @@ impl Task {
             match probe {
                 Probe::Http(http) => http::ask(&tools.listeners, subject, http).await,
                 Probe::Tcp(address) => address::ask(&tools.listeners, subject, &subject.fill(address)).await,
-                Probe::Exec(line) => {
-                    command::ask(&tools.surroundings.supervisor, subject, subject.fill(line), limit).await
-                }
+                Probe::Exec(line) => command::ask(&tools.deps.supervisor, subject, subject.fill(line), limit).await,
                 Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) => Ok(()),
             }
         };
@@ -147,7 +145,7 @@ impl Task {
         let result = result.map_err(|why| spec.secrets().hide(&why).into_owned());
         let observation =
             Observation { instance: instance.clone(), incarnation: *incarnation, seen: Seen::Probed(result) };
-        self.tools.surroundings.supervisor.observed(observation).await;
+        self.tools.deps.supervisor.observed(observation).await;
     }
 }
 

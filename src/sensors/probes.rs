@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::Surroundings;
+use super::SensorDeps;
 use super::address::Listeners;
 use super::probe::{Subject, Task};
 use crate::model::{App, InstanceId, LiveInstance, Moment, Phase, Readiness};
@@ -22,7 +22,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(3);
 
 /// What all probes share.
 pub(super) struct Tools {
-    pub surroundings: Surroundings,
+    pub deps: SensorDeps,
     /// Who listens where.
     pub listeners: Listeners,
     /// Probes that may be under way at once.
@@ -55,10 +55,10 @@ impl Drop for Asked {
 }
 
 /// Runs until the supervisor is gone. Nothing happens here while nothing changes.
-pub(super) async fn follow(surroundings: Surroundings) {
-    let mut changes = surroundings.supervisor.changes();
+pub(super) async fn follow(deps: SensorDeps) {
+    let mut changes = deps.supervisor.changes();
     let tools = Arc::new(Tools {
-        surroundings,
+        deps,
         listeners: Listeners::default(),
         turns: Semaphore::new(AT_ONCE_MAX),
         began: Instant::now(),
@@ -67,7 +67,7 @@ pub(super) async fn follow(surroundings: Surroundings) {
     let mut asked: BTreeMap<InstanceId, Asked> = BTreeMap::new();
     loop {
         changes.borrow_and_update();
-        let live = tools.surroundings.supervisor.live().await;
+        let live = tools.deps.supervisor.live().await;
         asked.retain(|id, _| live.instances.get(id).is_some_and(|live| stage(live).is_some()));
         for (id, live) in &live.instances {
             let Some((stage, process)) = stage(live) else { continue };
