@@ -110,7 +110,7 @@ pub enum Effect {
         incarnation: u32,
     },
     /// Send the policy's stop signal to what lives.
-    Ask,
+    SendStopSignal,
     /// Send SIGKILL to everything that lives.
     Kill {
         /// Later ones follow only while something is left.

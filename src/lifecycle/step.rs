@@ -87,7 +87,7 @@ impl Machine {
     /// Asks the living process to end.
     pub(super) fn ask(&mut self, since: Moment, next: Then, now: Moment, effects: &mut Vec<Effect>) {
         self.state = self.stopping(since, true, next, now);
-        effects.push(Effect::Ask);
+        effects.push(Effect::SendStopSignal);
     }
 
     fn stopping(&self, since: Moment, is_main_alive: bool, then: Then, now: Moment) -> State {
@@ -213,7 +213,7 @@ impl Machine {
         *next_sweep = Some(now.after(SWEEP_EVERY));
         if !*are_leftovers_asked {
             *are_leftovers_asked = true;
-            effects.push(Effect::Ask);
+            effects.push(Effect::SendStopSignal);
         }
     }
 

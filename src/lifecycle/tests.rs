@@ -132,7 +132,7 @@ fn the_count_of_unstable_starts_is_the_one_that_it_was_given_up_for() {
 fn nothing_starts_while_something_of_the_old_tree_is_left() {
     let mut machine = running();
     machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(0) }, Moment(5));
-    assert_eq!(deeds(machine.step(Input::Swept { left: 2 }, Moment(5))), [Effect::Ask]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 2 }, Moment(5))), [Effect::SendStopSignal]);
     assert_eq!(machine.step(Input::Alarm, Moment(15)), [Effect::Sweep]);
     assert_eq!(machine.step(Input::Swept { left: 1 }, Moment(15)), []);
     assert_eq!(machine.step(Input::Alarm, Moment(10_005)), [Effect::Kill { is_first: true }, Effect::Sweep]);
@@ -142,7 +142,7 @@ fn nothing_starts_while_something_of_the_old_tree_is_left() {
 #[test]
 fn a_stop_asks_then_kills_and_ends_only_when_nothing_is_left() {
     let mut machine = running();
-    assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(100))), [Effect::Ask]);
+    assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(100))), [Effect::SendStopSignal]);
     assert_eq!(machine.alarm(), Some(Moment(10_100)));
     assert_eq!(machine.step(Input::Alarm, Moment(10_100)), [Effect::Kill { is_first: true }]);
     let killed = Input::Exited { incarnation: 1, exit: Exit::Signal(9) };
@@ -156,7 +156,7 @@ fn a_stop_during_a_spawn_is_carried_out_right_after_it() {
     let mut machine = machine();
     machine.step(Input::Start(command()), Moment(0));
     assert_eq!(machine.step(Input::Stop(command()), Moment(1)), []);
-    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::Ask]);
+    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::SendStopSignal]);
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_stop_waits_for_its_hook_and_goes_on_whatever_it_said() {
         assert_eq!(up, [Effect::Hook(Hook::PostReady)]);
         let stop = deeds(machine.step(Input::Stop(command()), Moment(9)));
         assert_eq!(stop, [Effect::EndHook(Hook::PostReady), Effect::Hook(Hook::PreStop)]);
-        assert_eq!(hook_ended(&mut machine, Hook::PreStop, result, 10), [Effect::Ask]);
+        assert_eq!(hook_ended(&mut machine, Hook::PreStop, result, 10), [Effect::SendStopSignal]);
     }
 }
 
@@ -387,7 +387,7 @@ fn a_process_is_ready_when_its_probe_says_so() {
 fn a_process_that_is_not_good_in_time_is_ended_told_and_tried_again() {
     let mut machine = probed();
     answer(&mut machine, Err("refused"), 10);
-    assert_eq!(deeds(machine.step(Input::Alarm, Moment(30_000))), [Effect::Ask]);
+    assert_eq!(deeds(machine.step(Input::Alarm, Moment(30_000))), [Effect::SendStopSignal]);
     machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(0) }, Moment(30_001));
     let effects = deeds(machine.step(Input::Swept { left: 0 }, Moment(30_001)));
     assert_eq!(effects, [Effect::Spawn { incarnation: 2 }]);
@@ -428,7 +428,7 @@ fn some_failures_in_a_row_restart_and_a_good_answer_between_them_forgives() {
     assert_eq!(deeds(answer(&mut machine, Err("500"), 10)), []);
     assert_eq!(deeds(answer(&mut machine, Ok(()), 20)), []);
     answer(&mut machine, Err("500"), 30);
-    assert_eq!(deeds(answer(&mut machine, Err("500"), 40)), [Effect::Ask]);
+    assert_eq!(deeds(answer(&mut machine, Err("500"), 40)), [Effect::SendStopSignal]);
     machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(0) }, Moment(41));
     machine.step(Input::Swept { left: 0 }, Moment(41));
     assert_eq!((machine.incarnation, machine.restarts), (2, 1));
@@ -442,7 +442,7 @@ fn some_failures_in_a_row_restart_and_a_good_answer_between_them_forgives() {
 fn too_much_memory_is_a_graceful_restart() {
     let mut machine = running();
     let over = Input::OverMemory { incarnation: 1, used: Bytes(2), limit: Bytes(1) };
-    assert_eq!(deeds(machine.step(over, Moment(60_000))), [Effect::Ask]);
+    assert_eq!(deeds(machine.step(over, Moment(60_000))), [Effect::SendStopSignal]);
     machine.step(Input::Exited { incarnation: 1, exit: Exit::Signal(15) }, Moment(60_001));
     machine.step(Input::Swept { left: 0 }, Moment(60_001));
     assert!(matches!(machine.state, State::Starting { cause: Cause::OverMemory { .. }, .. }), "{:?}", machine.state);
@@ -537,7 +537,7 @@ impl World {
                     let effects = machine.step(Input::Spawned { pid: 7 }, Moment(now));
                     self.perform(machine, effects, now)?;
                 }
-                Effect::Ask => {
+                Effect::SendStopSignal => {
                     self.asked += 1;
                     if self.asked.is_multiple_of(2) {
                         self.die(machine, Exit::Signal(15), now)?;

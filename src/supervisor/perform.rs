@@ -68,7 +68,7 @@ impl Loop {
     fn perform(&mut self, row: u32, effect: Effect) {
         match effect {
             Effect::Spawn { incarnation } => self.spawn(row, incarnation),
-            Effect::Ask => self.ask(row),
+            Effect::SendStopSignal => self.ask(row),
             Effect::Kill { is_first } => self.kill(row, is_first),
             Effect::Hook(hook) => self.run_hook(row, hook),
             Effect::EndHook(hook) => self.hooks.end(row, hook),

@@ -489,7 +489,7 @@ impl Sim {
                 let event = if is_missing { Event::NotSpawned(incarnation) } else { Event::Spawned(incarnation) };
                 self.later(Millis(1), id.clone(), event);
             }
-            Effect::Ask => {
+            Effect::SendStopSignal => {
                 let time = number(&member.record.spec, "stop").unwrap_or(5);
                 self.later(Millis(time), id.clone(), Event::Killed(incarnation));
             }
