@@ -129,7 +129,7 @@ pub(super) struct Redo {
 /// | 80 | 4 | slot; highest bit: a successor that is to take it over |
 /// | 84 | 4 | restarts |
 /// | 88 | 4 | unstable starts in a row |
-/// | 92 | 4 | standing |
+/// | 92 | 4 | saved_state |
 /// | 96 | 8 | next start, boot clock ms |
 /// | 104 | 8 | deadline of a stop, boot clock ms |
 #[repr(C)]

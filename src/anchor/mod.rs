@@ -42,7 +42,7 @@ pub use last_end::may_have_left_processes;
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::{Damage, Mirror};
 pub use protocol::Refusal;
-pub use row::{Record, RestoredProcess, Row, RowStanding, RowState, WrongState};
+pub use row::{EntryState, Record, RestoredProcess, Row, RowState, WrongState};
 pub use run::{ALREADY_RUNNING, run};
 pub use start::{StartError, start};
 pub use table::{ROWS, Table};

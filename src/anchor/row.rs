@@ -66,17 +66,17 @@ pub struct Record {
     /// Processes that had to be killed; the table counts to 65,535.
     pub force_kills: u32,
     /// What is to become of it.
-    pub standing: RowStanding,
-    /// When it is started again (standing `Backoff`).
+    pub saved_state: EntryState,
+    /// When it is started again (saved state `Backoff`).
     pub next_start: Moment,
-    /// When SIGKILL follows (standing `StopAsked`).
+    /// When SIGKILL follows (saved state `StopAsked`).
     pub stop_deadline: Moment,
 }
 
 /// What the lifecycle wants a new daemon to know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u32)]
-pub enum RowStanding {
+pub enum EntryState {
     /// Nothing special.
     #[default]
     None = 0,
@@ -349,9 +349,9 @@ impl Row {
 
 /// Stands beside the slot, whose number never comes near it.
 const SUCCESSOR: u32 = 1 << 31;
-/// The standing and the count of kills share a word.
-const STANDING_BITS: u32 = 16;
-const KILLS_MAX: u32 = (1 << (32 - STANDING_BITS)) - 1;
+/// The saved state and the count of kills share a word.
+const STATE_BITS: u32 = 16;
+const KILLS_MAX: u32 = (1 << (32 - STATE_BITS)) - 1;
 
 impl Record {
     fn words(&self) -> [u64; 9] {
@@ -359,8 +359,8 @@ impl Record {
         let [b0, b1] = halves(self.base_digest);
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let slot = self.slot & !SUCCESSOR | if self.is_successor { SUCCESSOR } else { 0 };
-        let kills = self.force_kills.min(KILLS_MAX) << STANDING_BITS;
-        let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.standing as u32 | kills));
+        let kills = self.force_kills.min(KILLS_MAX) << STATE_BITS;
+        let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.saved_state as u32 | kills));
         [self.restart_requests, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
     }
 
@@ -382,19 +382,19 @@ impl Record {
             is_successor: low(5) & SUCCESSOR != 0,
             restarts: high(5),
             unstable: low(6),
-            force_kills: high(6) >> STANDING_BITS,
-            standing: RowStanding::of(high(6) & ((1 << STANDING_BITS) - 1)),
+            force_kills: high(6) >> STATE_BITS,
+            saved_state: EntryState::of(high(6) & ((1 << STATE_BITS) - 1)),
             next_start: Moment(word(7)),
             stop_deadline: Moment(word(8)),
         }
     }
 }
 
-impl RowStanding {
+impl EntryState {
     fn of(number: u32) -> Self {
         [Self::Backoff, Self::Errored, Self::Done, Self::Stopped, Self::StopAsked, Self::Unready]
             .into_iter()
-            .find(|standing| *standing as u32 == number)
+            .find(|saved_state| *saved_state as u32 == number)
             .unwrap_or(Self::None)
     }
 }

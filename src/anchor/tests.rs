@@ -22,7 +22,7 @@ fn record(number: u64) -> Record {
         restarts: u32::MAX,
         unstable: 2,
         force_kills: 7,
-        standing: RowStanding::Backoff,
+        saved_state: EntryState::Backoff,
         next_start: Moment(number + 1),
         stop_deadline: Moment(number + 2),
     }

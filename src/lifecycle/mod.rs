@@ -39,5 +39,5 @@ mod step;
 mod tests;
 
 pub use machine::{Effect, Input, Machine};
-pub use recover::{Found, Standing};
+pub use recover::{Found, SavedState};
 pub use state::{End, Rest, State, Then};

@@ -5,7 +5,7 @@ use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment, Readiness};
 
 /// What a row says about an instance without a living process. Kept in the row, so it outlives the daemon.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum SavedState {
     /// Nothing special: down, or its end was not judged yet.
     Down,
     /// Started again at a moment.
@@ -48,7 +48,7 @@ pub enum Found {
     /// The spawn was announced and never happened: no process exists.
     NeverSpawned,
     /// There was none.
-    Nothing(Standing),
+    Nothing(SavedState),
 }
 
 impl Machine {
@@ -93,10 +93,10 @@ impl Machine {
                 effects.push(Effect::Spawn { incarnation: self.incarnation });
                 State::Starting { cause: Cause::Boot, then: None }
             }
-            Found::Nothing(Standing::Down | Standing::Unready { .. }) => State::Resting(Rest::Stopped),
-            Found::Nothing(Standing::Errored(failure)) => State::Resting(Rest::Errored(failure)),
-            Found::Nothing(Standing::Done(exit)) => State::Resting(Rest::Done(exit)),
-            Found::Nothing(Standing::Waiting { until }) => {
+            Found::Nothing(SavedState::Down | SavedState::Unready { .. }) => State::Resting(Rest::Stopped),
+            Found::Nothing(SavedState::Errored(failure)) => State::Resting(Rest::Errored(failure)),
+            Found::Nothing(SavedState::Done(exit)) => State::Resting(Rest::Done(exit)),
+            Found::Nothing(SavedState::Waiting { until }) => {
                 let delay = self.last_delay.max(Millis(1));
                 State::Waiting { until, delay, cause: Cause::Policy }
             }
@@ -105,13 +105,13 @@ impl Machine {
     }
 
     /// What the row has to remember of a state without a process.
-    pub fn standing(&self) -> Standing {
+    pub fn saved_state(&self) -> SavedState {
         match &self.state {
-            State::Resting(Rest::Errored(failure)) => Standing::Errored(failure.clone()),
-            State::Resting(Rest::Done(exit)) => Standing::Done(*exit),
-            State::Waiting { until, .. } => Standing::Waiting { until: *until },
+            State::Resting(Rest::Errored(failure)) => SavedState::Errored(failure.clone()),
+            State::Resting(Rest::Done(exit)) => SavedState::Done(*exit),
+            State::Waiting { until, .. } => SavedState::Waiting { until: *until },
             State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => {
-                Standing::Unready { deadline: *deadline }
+                SavedState::Unready { deadline: *deadline }
             }
             State::Resting(Rest::Stopped)
             | State::Unknown
@@ -120,7 +120,7 @@ impl Machine {
             | State::Running { .. }
             | State::Leaving { .. }
             | State::Stopping { .. }
-            | State::Gone => Standing::Down,
+            | State::Gone => SavedState::Down,
         }
     }
 

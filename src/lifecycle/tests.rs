@@ -232,7 +232,7 @@ fn a_new_daemon_goes_on_where_the_last_one_was() {
     assert_eq!(announced.recover(Found::NeverSpawned, Moment(9)), [Effect::Spawn { incarnation: 4 }]);
 
     let mut waiting = unknown();
-    waiting.recover(Found::Nothing(Standing::Waiting { until: Moment(70) }), Moment(9));
+    waiting.recover(Found::Nothing(SavedState::Waiting { until: Moment(70) }), Moment(9));
     assert_eq!(waiting.alarm(), Some(Moment(70)));
 }
 
@@ -457,7 +457,7 @@ fn a_new_daemon_neither_forgets_readiness_nor_its_deadline() {
     waiting
         .recover(Found::Alive { since: Moment(0), stop_deadline: None, ready_deadline: Some(Moment(70)) }, Moment(9));
     assert_eq!((waiting.alarm(), waiting.phase(Some(7)).as_str()), (Some(Moment(70)), "starting"));
-    assert_eq!(waiting.standing(), Standing::Unready { deadline: Moment(70) });
+    assert_eq!(waiting.saved_state(), SavedState::Unready { deadline: Moment(70) });
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use super::member::Member;
 use super::out_of_memory::OomKills;
 use super::run::Loop;
 use super::spawn::{self, SpawnJob, SpawnResult};
-use crate::anchor::RowStanding;
+use crate::anchor::EntryState;
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::logs::StreamKey;
 use crate::model::{Fact, InstanceId, LeftProcess, ListenAddress, StopScope, Stream, Subject};
@@ -89,7 +89,7 @@ impl Loop {
         let mut record = member.row_record();
         if let Some(ready) = &member.next.spec.ready {
             // Until we have seen it live, nobody else may take it for good either.
-            record.standing = RowStanding::Unready;
+            record.saved_state = EntryState::Unready;
             record.next_start = os::now().after(ready.timeout);
         }
         let job = SpawnJob {

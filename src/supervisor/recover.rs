@@ -12,8 +12,8 @@ use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
 use super::world::Specs;
-use crate::anchor::{HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HELD_SOCKET_FILE, HeldFd, Row, RowStanding, RowState};
-use crate::lifecycle::{Effect, Found, Machine, Standing, State};
+use crate::anchor::{EntryState, HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HELD_SOCKET_FILE, HeldFd, Row, RowState};
+use crate::lifecycle::{Effect, Found, Machine, SavedState, State};
 use crate::model::{
     App, Cause, Environment, Exit, Fact, Failure, InstanceId, Launch, Millis, RestartWhen, SpawnError, SpawnStage,
     Subject, WallTime,
@@ -271,21 +271,21 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
 fn look_at(row: Row, member: &mut Member, given_up: Option<Failure>) -> Found {
     let record = row.record();
     let since = row.started().0;
-    let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
+    let stop_deadline = (record.saved_state == EntryState::StopAsked).then_some(record.stop_deadline);
     let ended = || Found::Ended {
         exit: row.exit().map_or(Exit::Unknown, |(exit, _)| exit),
         since,
         was_asked: stop_deadline.is_some(),
     };
     match row.state() {
-        RowState::Free | RowState::Idle => Found::Nothing(standing(row, member, given_up)),
+        RowState::Free | RowState::Idle => Found::Nothing(saved_state(row, member, given_up)),
         RowState::Exited => ended(),
         RowState::Spawning if row.pid().is_none() && row.abandon().is_ok() => Found::NeverSpawned,
         RowState::Spawning | RowState::Running => {
             member.process = verified(row);
             member.was_seen_alive = member.process.is_some();
             if member.process.is_some() {
-                let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
+                let ready_deadline = (record.saved_state == EntryState::Unready).then_some(record.next_start);
                 return Found::Alive { since, stop_deadline, ready_deadline };
             }
             // Neither our anchor nor we saw it end.
@@ -316,14 +316,14 @@ fn foreign_parent(pid: u32, anchor: u32) -> Option<u32> {
 }
 
 /// What the last daemon had decided about an instance without a process. `given_up`: what it told of that.
-fn standing(row: Row, member: &Member, given_up: Option<Failure>) -> Standing {
+fn saved_state(row: Row, member: &Member, given_up: Option<Failure>) -> SavedState {
     let record = row.record();
     let exit = row.exit().map_or(Exit::Unknown, |(exit, _)| exit);
-    match record.standing {
-        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked | RowStanding::Unready => Standing::Down,
-        RowStanding::Backoff => Standing::Waiting { until: record.next_start },
-        RowStanding::Done => Standing::Done(exit),
-        RowStanding::Errored => Standing::Errored(given_up.unwrap_or_else(|| failure(row, member, exit))),
+    match record.saved_state {
+        EntryState::None | EntryState::Stopped | EntryState::StopAsked | EntryState::Unready => SavedState::Down,
+        EntryState::Backoff => SavedState::Waiting { until: record.next_start },
+        EntryState::Done => SavedState::Done(exit),
+        EntryState::Errored => SavedState::Errored(given_up.unwrap_or_else(|| failure(row, member, exit))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::member::Member;
 use super::run::Loop;
-use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState};
+use crate::anchor::{Damage, EntryState, Record, RestoredProcess, Row, RowState};
 use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Subject};
 use crate::os::{self, PidFd, Seen};
 use crate::rules::{self, FoundStart, Parent, ProcessFacts, StartMark};
@@ -161,7 +161,7 @@ fn record_of(row: Row, mark: &StartMark) -> Record {
         base_digest: mark.base_digest,
         slot: mark.slot,
         is_successor: mark.is_successor,
-        standing: RowStanding::None,
+        saved_state: EntryState::None,
         ..known
     }
 }

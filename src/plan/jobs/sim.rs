@@ -159,7 +159,7 @@ impl Sim {
                 }
                 // Its spawn is on its way and will be known.
                 State::Starting { .. } => continue,
-                _ => Found::Nothing(member.machine.standing()),
+                _ => Found::Nothing(member.machine.saved_state()),
             };
             member.taken = Taken::default();
             member.machine.state = State::Unknown;
