@@ -16,10 +16,10 @@ pub(super) const ANCHOR_SOCKET: RawFd = 3;
 pub(super) const TABLE: RawFd = 4;
 pub(super) const LISTENER: RawFd = 5;
 pub(super) const LOCK: RawFd = 6;
-/// From here on stand the seats of the daemon's children, see [`os::take_seats`].
-pub(super) const SEATS: RawFd = 7;
+/// From here on come the numbers reserved for the daemon's children, see [`os::reserve_descriptors`].
+pub(super) const RESERVED: RawFd = 7;
 /// Everything else has higher numbers.
-pub(super) const FIXED_END: RawFd = SEATS + os::SEAT_NUMBERS;
+pub(super) const FIXED_END: RawFd = RESERVED + os::RESERVED_DESCRIPTORS;
 
 /// Everything that a daemon inherits from the anchor.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl AnchorLink {
         let listener = UnixListener::from(os::adopt(LISTENER)?);
         listener.set_nonblocking(true)?;
         let lock = os::adopt(LOCK)?;
-        os::take_seats((SEATS..FIXED_END).map(os::adopt).collect::<io::Result<Vec<_>>>()?)?;
+        os::reserve_descriptors((RESERVED..FIXED_END).map(os::adopt).collect::<io::Result<Vec<_>>>()?)?;
         let held = table
             .held()
             .filter_map(|held| Some(HeldFd { key: held.key, kind: held.kind, fd: os::adopt(held.fd).ok()? }))

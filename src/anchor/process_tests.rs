@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::link::{FIXED_END, LISTENER, LOCK, SEATS, TABLE};
+use super::link::{FIXED_END, LISTENER, LOCK, RESERVED, TABLE};
 use super::run::live;
 use super::*;
 use crate::model::{Exit, Millis};
@@ -121,7 +121,10 @@ fn a_killed_daemon_is_back_with_the_same_inheritance() {
         let inherited: BTreeMap<i32, String> = list.lines().filter_map(target).collect();
         assert!(inherited.keys().copied().eq(0..FIXED_END), "{inherited:?}");
         assert!(inherited[&TABLE].contains("memfd:pm-table") && inherited[&LISTENER].contains("socket:"));
-        assert!((SEATS..FIXED_END).all(|number| inherited[&number] == "/dev/null"), "seats are free: {inherited:?}");
+        assert!(
+            (RESERVED..FIXED_END).all(|number| inherited[&number] == "/dev/null"),
+            "reserved numbers are free: {inherited:?}"
+        );
         seen.push((inherited[&TABLE].clone(), inherited[&LISTENER].clone(), inherited[&LOCK].clone()));
         kill(pid);
         until("another daemon", || running.daemon_pid() != pid);

@@ -11,13 +11,13 @@ use super::tree::Span;
 
 /// What two addresses have in common that cannot both be open, or would be one socket.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Seat<'a> {
+enum Endpoint<'a> {
     Port(u16),
     Path(&'a Path),
 }
 
-/// Who listens where, by seat.
-type Taken<'a> = BTreeMap<Seat<'a>, Vec<(&'a ListenAddress, &'a App)>>;
+/// Who listens where, by endpoint.
+type Taken<'a> = BTreeMap<Endpoint<'a>, Vec<(&'a ListenAddress, &'a App)>>;
 
 /// Two apps on one socket would share its connections by chance; on a port of which one has every address, only the
 /// first of them starts.
@@ -27,7 +27,7 @@ pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Repo
     let mut taken = Taken::new();
     for app in apps.iter().map(|(app, _)| app).filter(|app| is_started(app)) {
         for address in &app.run.listen {
-            let others = taken.entry(seat(address)).or_default();
+            let others = taken.entry(endpoint(address)).or_default();
             let is_it = |(theirs, other): &&(&ListenAddress, &App)| {
                 other.name != app.name && (*theirs == address || theirs.excludes(address))
             };
@@ -51,7 +51,7 @@ fn ports_beside(app: &App, span: Span, taken: &Taken<'_>, report: &mut Report) {
     let Some(port) = app.run.port else { return };
     let count = u16::try_from(app.instances.unwrap_or(1)).unwrap_or(u16::MAX);
     let last = port.saturating_add(count.saturating_sub(1));
-    let inside = taken.range(Seat::Port(port)..=Seat::Port(last)).flat_map(|(_, all)| all);
+    let inside = taken.range(Endpoint::Port(port)..=Endpoint::Port(last)).flat_map(|(_, all)| all);
     let mut others = inside.filter(|(_, other)| other.name != app.name);
     let Some((address, other)) = others.next() else { return };
     let message = format!("app `{}` gets a port at which app `{}` listens: {address}", app.name, other.name);
@@ -69,10 +69,10 @@ fn is_started(app: &App) -> bool {
     app.autostart && app.instances.unwrap_or(1) > 0
 }
 
-fn seat(address: &ListenAddress) -> Seat<'_> {
+fn endpoint(address: &ListenAddress) -> Endpoint<'_> {
     match address {
-        ListenAddress::Tcp(address) => Seat::Port(address.port()),
-        ListenAddress::Unix(path) => Seat::Path(path),
+        ListenAddress::Tcp(address) => Endpoint::Port(address.port()),
+        ListenAddress::Unix(path) => Endpoint::Path(path),
     }
 }
 

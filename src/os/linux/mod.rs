@@ -66,8 +66,8 @@ pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use socket_file::{SocketAccess, SocketFile, bind_closed};
 pub use spawn::{
-    ExecPlan, HoldsNul, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, rehearse, set_child_oom_score,
-    set_child_open_files, spawn, take_seats,
+    ExecPlan, HoldsNul, Mailbox, Output, Parent, RESERVED_DESCRIPTORS, SpawnFailed, rehearse, reserve_descriptors,
+    set_child_oom_score, set_child_open_files, spawn,
 };
 pub use tree::{Leftover, descendants, open_leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};
