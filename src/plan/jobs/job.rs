@@ -242,7 +242,7 @@ impl Job {
             next.changes.push(context.stays(&line.app, declared));
             // A part of it may have been stopped already.
             self.has_news = true;
-            line.gate = Gate::Barred;
+            line.gate = Gate::Blocked;
             self.open -= 1;
             for operation in line.todo.drain(..) {
                 let why = "deletes are withheld because another operation did not succeed".to_owned();

@@ -26,7 +26,7 @@ pub(super) enum Gate {
     /// Its processes live, or there was nothing to do.
     Open,
     /// It failed or was skipped: whoever needs it is skipped too.
-    Barred,
+    Blocked,
 }
 
 /// The line of one app in a job.
@@ -40,7 +40,7 @@ pub(super) struct Line {
     pub needs: Vec<AppName>,
     pub gate: Gate,
     active: Option<Active>,
-    barred_by: Option<String>,
+    blocked_by: Option<String>,
     is_superseded: bool,
     /// When it began to wait for something, and what is shown of that.
     waits_since: Option<Moment>,
@@ -79,7 +79,7 @@ impl Line {
             needs: Vec::new(),
             gate: Gate::Closed,
             active: None,
-            barred_by: None,
+            blocked_by: None,
             is_superseded: false,
             waits_since: None,
             shown: None,
@@ -171,26 +171,26 @@ impl Line {
             self.show_dependencies(context, next);
             return false;
         }
-        if gates.contains(&Gate::Barred) && self.barred_by.is_none() {
-            self.barred_by = Some("an app that it depends on did not start".to_owned());
+        if gates.contains(&Gate::Blocked) && self.blocked_by.is_none() {
+            self.blocked_by = Some("an app that it depends on did not start".to_owned());
         }
         let Some(operation) = self.todo.front() else {
             self.begin_wait(context, next);
             return true;
         };
-        if self.barred_by.is_none() && operation.verb.is_start() {
+        if self.blocked_by.is_none() && operation.verb.is_start() {
             match self.dependencies(context) {
                 Dependencies::Met => {}
                 Dependencies::Open(waits_for) => {
                     self.show(waits_for, context, next);
                     return false;
                 }
-                Dependencies::Never(why) => self.barred_by = Some(why),
+                Dependencies::Never(why) => self.blocked_by = Some(why),
             }
         }
         (self.waits_since, self.shown) = (None, None);
         let Some(operation) = self.todo.pop_front() else { return true };
-        if let Some(why) = &self.barred_by {
+        if let Some(why) = &self.blocked_by {
             if matches!(operation.verb, Verb::Roll { .. }) {
                 // What was told as skipped is not done a moment later.
                 context.put_off(&operation.app, why, next);
@@ -207,8 +207,8 @@ impl Line {
     /// All operations are through: waits for what others have started, or opens the gate.
     fn begin_wait(&mut self, context: &Context, next: &mut Next) {
         let awaited = std::mem::take(&mut self.awaited);
-        if self.barred_by.is_some() || awaited.is_empty() {
-            self.gate = if self.barred_by.is_some() { Gate::Barred } else { Gate::Open };
+        if self.blocked_by.is_some() || awaited.is_empty() {
+            self.gate = if self.blocked_by.is_some() { Gate::Blocked } else { Gate::Open };
             return;
         }
         next.news.push(Progress::Began { app: self.app.clone(), verb: VerbKind::Wait });
@@ -225,7 +225,7 @@ impl Line {
         let Active { operation, began, .. } = self.active.take()?;
         self.told_unready.clear();
         if !matches!(end, StepEnd::Done | StepEnd::Completed) {
-            self.barred_by.get_or_insert_with(|| match &operation {
+            self.blocked_by.get_or_insert_with(|| match &operation {
                 Some(_) => "an earlier step for this app did not succeed".to_owned(),
                 None => "its processes did not come up".to_owned(),
             });
@@ -263,7 +263,7 @@ impl Line {
             let result = if operation.verb.is_start() { skipped } else { OperationResult::Superseded };
             report(&operation, result, Millis(0))
         }));
-        self.gate = Gate::Barred;
+        self.gate = Gate::Blocked;
     }
 
     // ---- what it waits for
