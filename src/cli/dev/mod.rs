@@ -3,7 +3,7 @@
 //! One loop owns the screen. Everything that can happen (lines, events, steps of a change, keys, Ctrl-C) waits for it
 //! in one channel, filled by threads that only read.
 
-mod happenings;
+mod events;
 mod saved;
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use crate::wire::{
     ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
     Selection,
 };
-use happenings::{Happening, Happenings};
+use events::{DevEvent, DevEvents};
 use saved::SavedFiles;
 
 /// How often a reader who does not read is tried again.
@@ -40,7 +40,7 @@ struct Dev<'a> {
     project: ProjectName,
     files: SavedFiles,
     lines: LineFormat,
-    happenings: Happenings,
+    events: DevEvents,
 }
 
 /// Runs until it is interrupted.
@@ -56,11 +56,11 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
     let file = FileArgs { files: proposed.origin.files.clone(), more_files: Vec::new(), ..file };
     let before = apps_of(&project)?;
     let keys = os::Keys::open().map_err(|error| CommandError::system("cannot read keys", &error))?;
-    let happenings = Happenings::start(&project, interrupts, keys.is_some())
+    let events = DevEvents::start(&project, interrupts, keys.is_some())
         .map_err(|error| CommandError::system("cannot start a thread", &error))?;
     let lines = LineFormat::new(false, timestamps);
     session.screen.has_more_to_do = true;
-    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, happenings };
+    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, events };
     let begun = dev.begin(proposed, keys.is_some());
     let has_begun = begun.is_ok();
     let ran = begun.and_then(|()| dev.follow());
@@ -81,16 +81,16 @@ impl Dev<'_> {
     fn follow(&mut self) -> Result<(), CommandError> {
         let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
-            match self.happenings.next(next_look.saturating_duration_since(Instant::now())) {
-                Ok(Happening::Interrupt | Happening::Key(b'q')) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            match self.events.next(next_look.saturating_duration_since(Instant::now())) {
+                Ok(DevEvent::Interrupt | DevEvent::Key(b'q')) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 // Nobody looks any more, as after Ctrl-C.
                 _ if self.session.screen.is_unread() => return Ok(()),
-                Ok(Happening::Key(b'r')) => self.restart()?,
-                Ok(Happening::Key(_)) => {}
-                Ok(Happening::Log(message)) => self.log(message),
-                Ok(Happening::Event(message)) => self.event(message),
-                Ok(Happening::Change(message)) => self.change(message),
-                Ok(Happening::Broken(error)) => self.session.screen.fail(&error),
+                Ok(DevEvent::Key(b'r')) => self.restart()?,
+                Ok(DevEvent::Key(_)) => {}
+                Ok(DevEvent::Log(message)) => self.log(message),
+                Ok(DevEvent::Event(message)) => self.event(message),
+                Ok(DevEvent::Change(message)) => self.change(message),
+                Ok(DevEvent::Broken(error)) => self.session.screen.fail(&error),
                 Err(RecvTimeoutError::Timeout) => self.session.screen.write_now(),
             }
             // Whoever does not read holds up the lines, and not Ctrl-C.
@@ -138,14 +138,14 @@ impl Dev<'_> {
         // Apps come and go while a file is written: that is what this command is for.
         let options = ApplyOptions { yes: true, ..ApplyOptions::default() };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
-        self.happenings.follow_change(messages);
+        self.events.follow_change(messages);
         Ok(())
     }
 
     fn restart(&mut self) -> Result<(), CommandError> {
         let request = EditRequest { edit: Edit::Restart, selection: all_of(&self.project) };
         match Session::client()?.edit(&request) {
-            Ok(messages) => self.happenings.follow_change(messages),
+            Ok(messages) => self.events.follow_change(messages),
             Err(error) => self.session.screen.fail(&error.into()),
         }
         Ok(())
@@ -159,7 +159,7 @@ impl Dev<'_> {
                 self.session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"));
             }
         }
-        if self.happenings.is_quiet() {
+        if self.events.is_quiet() {
             self.session.screen.write_now();
         }
     }
@@ -180,7 +180,7 @@ impl Dev<'_> {
                 for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
                     screen.note(plan_text(&accepted.plan, None, paint).trim_end());
                 }
-                self.happenings.follow_logs();
+                self.events.follow_logs();
             }
             ChangeMessage::Progress { progress: Progress::Ended(report), .. }
                 if !matches!(report.result, OperationResult::Done | OperationResult::Completed) =>
@@ -195,8 +195,8 @@ impl Dev<'_> {
     /// Everything stops; what was declared here is deleted, and a daemon that was started for it ends.
     /// A command that could not even begin leaves alone what others had declared.
     fn clear_away(self, before: &BTreeSet<AppName>, has_begun: bool, was_running: bool) -> Ending {
-        let Self { session, project, happenings, .. } = self;
-        happenings.end();
+        let Self { session, project, events, .. } = self;
+        events.end();
         if has_begun {
             session.screen.note("dev: stops all apps");
         }
