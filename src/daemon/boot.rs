@@ -79,7 +79,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let (events, more_troubles) = Events::open(&home.state);
     let mut warnings: Vec<String> = troubles.into_iter().chain(more_troubles).collect();
     for message in warnings.clone() {
-        events.tell(Subject::Daemon, Fact::Trouble { message });
+        events.emit(Subject::Daemon, Fact::Trouble { message });
     }
     let files_max = os::file_limit().map_err(at("find out how many files may be open"))?;
     let shares = DescriptorShares::of(files_max);
@@ -106,7 +106,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     warnings.extend(recovered.warnings);
     let started =
         Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
-    events.tell(Subject::Daemon, started);
+    events.emit(Subject::Daemon, started);
     let reader = Worker::start("pm-read", READERS, READS_MAX).map_err(at("start the reading threads"))?;
     let deps = ReconcilerDeps {
         supervisor: supervisor.clone(),
@@ -156,6 +156,6 @@ fn notices(events: Events) -> impl Fn(Notice) + Send + 'static {
             Notice::DiskFull { instance, message, .. } => (instance, Fact::LogDiskFull { message }),
             Notice::Trouble { instance, message, .. } => (instance, Fact::Trouble { message }),
         };
-        events.tell(Subject::Instance(instance), fact);
+        events.emit(Subject::Instance(instance), fact);
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is
         }
         Why::AnchorGone => ("anchor", NEXT_DAEMON),
     };
-    daemon.context.events.tell(Subject::Daemon, Fact::DaemonStopping { why: word.to_owned() });
+    daemon.context.events.emit(Subject::Daemon, Fact::DaemonStopping { why: word.to_owned() });
     stop.send_replace(true);
     let _ = serving.await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.pump.shutdown()).await;
@@ -70,7 +70,7 @@ async fn end_everything(context: &Context) {
     let left = context.supervisor.end_everything().await;
     if !left.is_empty() {
         let message = format!("left running, since it cannot be ended: {}", LeftProcess::list(&left));
-        context.events.tell(Subject::Daemon, Fact::Trouble { message });
+        context.events.emit(Subject::Daemon, Fact::Trouble { message });
     }
 }
 

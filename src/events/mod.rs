@@ -102,7 +102,7 @@ impl Events {
     }
 
     /// States a fact. Never waits for anyone, never fails.
-    pub fn tell(&self, about: Subject, fact: Fact) {
+    pub fn emit(&self, about: Subject, fact: Fact) {
         // One lock over number, memory, bus and journal: all of them see the same order.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Arc::new(Event { seq: recent.next_seq, at: os::wall(), about, fact });
@@ -118,13 +118,13 @@ impl Events {
 
     /// Whether the exit of this process, which happened at `at`, was told already, by us or by an earlier daemon.
     /// What lies too far back to know counts as told.
-    pub fn was_exit_told(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
+    pub fn was_exit_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= incarnation)
     }
 
     /// The same for its start.
-    pub fn was_start_told(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
+    pub fn was_start_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| *told >= incarnation)
     }

@@ -18,13 +18,13 @@ impl Machine {
         match (&mut *readiness, result) {
             (Readiness::Waiting { .. }, Ok(())) => {
                 *readiness = Readiness::Ready;
-                effects.push(Effect::Tell(Fact::Ready { after: now.since(since) }));
+                effects.push(Effect::Emit(Fact::Ready { after: now.since(since) }));
                 self.run_hook(Hook::PostReady, effects);
             }
             (Readiness::Waiting { last, .. }, Err(why)) => *last = Some(why),
             (Readiness::Failing { .. }, Ok(())) => {
                 *readiness = Readiness::Ready;
-                effects.push(Effect::Tell(Fact::Healthy));
+                effects.push(Effect::Emit(Fact::Healthy));
             }
             (Readiness::Ready, Ok(())) => {}
             (Readiness::Ready, Err(why)) => self.unhealthy(since, why, 1, now, effects),
@@ -45,7 +45,7 @@ impl Machine {
     fn unhealthy(&mut self, since: Moment, why: String, failures: u32, now: Moment, effects: &mut Vec<Effect>) {
         let Some(health) = &self.policy.health else { return };
         let (limit, action) = (health.failures, health.action);
-        effects.push(Effect::Tell(Fact::HealthFailed { why: why.clone(), failures }));
+        effects.push(Effect::Emit(Fact::HealthFailed { why: why.clone(), failures }));
         if failures < limit || action == HealthAction::None {
             self.state = State::Running { since, readiness: Readiness::Failing { last: why, failures } };
             return;
@@ -57,7 +57,7 @@ impl Machine {
     /// The deadline of a process that is not good yet has passed.
     pub(super) fn not_ready(&mut self, since: Moment, last: Option<String>, now: Moment, effects: &mut Vec<Effect>) {
         let after = now.since(since);
-        effects.push(Effect::Tell(Fact::NotReady { after, last: last.clone() }));
+        effects.push(Effect::Emit(Fact::NotReady { after, last: last.clone() }));
         self.end_for(Failure::NotReady { after, last }, Cause::NotReady, since, now, effects);
     }
 

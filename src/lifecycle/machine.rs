@@ -123,7 +123,7 @@ pub enum Effect {
     /// Look what is left of the tree; answered by [`Input::Swept`].
     Sweep,
     /// State a fact.
-    Tell(Fact),
+    Emit(Fact),
     /// Give the row back; the machine is over.
     Forget,
 }

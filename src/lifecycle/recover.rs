@@ -76,7 +76,7 @@ impl Machine {
             Found::Ended { exit, since, was_asked } => {
                 let uptime = now.since(since);
                 let incarnation = self.incarnation;
-                effects.push(Effect::Tell(Fact::Exited { exit, incarnation, uptime, is_asked: was_asked }));
+                effects.push(Effect::Emit(Fact::Exited { exit, incarnation, uptime, is_asked: was_asked }));
                 effects.push(Effect::Sweep);
                 State::Stopping {
                     deadline: now.after(self.policy.stop.kill_timeout),

@@ -75,7 +75,7 @@ impl Machine {
 
     /// Ends the living process: its hook first, if it has one.
     pub(super) fn stop(&mut self, since: Moment, next: Then, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Tell(Fact::Stopping { cause }));
+        effects.push(Effect::Emit(Fact::Stopping { cause }));
         self.end_hook(Hook::PostReady, effects);
         if self.run_hook(Hook::PreStop, effects) {
             self.state = State::Leaving { since, until: self.hook_deadline(now), then: next };
@@ -106,7 +106,7 @@ impl Machine {
         let State::Starting { cause, then } = &self.state else { return };
         let (cause, then) = (cause.clone(), then.clone());
         let started = Fact::Started { pid, incarnation: self.incarnation, cause: cause.clone() };
-        effects.push(Effect::Tell(started));
+        effects.push(Effect::Emit(started));
         self.state = State::Running { since: now, readiness: self.first_readiness(now) };
         if self.trouble.as_ref().is_some_and(Failure::is_passing) {
             (self.trouble, self.last_delay) = (None, Millis(0));
@@ -127,7 +127,7 @@ impl Machine {
             None if failure.is_passing() => self.wait_out(cause, failure, now, effects),
             None => self.not_started(&cause, failure, now, effects),
             Some(then) => {
-                effects.push(Effect::Tell(Fact::StartFailed { failure }));
+                effects.push(Effect::Emit(Fact::StartFailed { failure }));
                 self.follow(then, now, effects);
             }
         }
@@ -135,7 +135,7 @@ impl Machine {
 
     /// There is no process, and the one that was wanted will not come.
     pub(super) fn not_started(&mut self, cause: &Cause, failure: Failure, now: Moment, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
+        effects.push(Effect::Emit(Fact::StartFailed { failure: failure.clone() }));
         // A person hears of it at once and can mend it; what nobody watches keeps trying.
         let is_asked = matches!(cause, Cause::Apply { .. } | Cause::Command { .. });
         if is_asked {
@@ -151,7 +151,7 @@ impl Machine {
         let is_known = self.trouble.as_ref() == Some(&failure);
         let delay = retry_delay(if is_known { self.last_delay } else { Millis(0) });
         if !is_known {
-            effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
+            effects.push(Effect::Emit(Fact::StartFailed { failure: failure.clone() }));
         }
         (self.trouble, self.last_delay) = (Some(failure), delay);
         self.state = State::Waiting { until: now.after(delay), delay, cause };
@@ -196,7 +196,7 @@ impl Machine {
 
     fn tell_exit(&self, exit: Exit, uptime: Millis, is_asked: bool, effects: &mut Vec<Effect>) {
         let incarnation = self.incarnation;
-        effects.push(Effect::Tell(Fact::Exited { exit, incarnation, uptime, is_asked }));
+        effects.push(Effect::Emit(Fact::Exited { exit, incarnation, uptime, is_asked }));
     }
 
     fn swept(&mut self, left: u32, now: Moment, effects: &mut Vec<Effect>) {
@@ -262,7 +262,7 @@ impl Machine {
                 let was_down = matches!(self.state, State::Resting(Rest::Stopped));
                 self.state = State::Resting(Rest::Stopped);
                 if !was_down {
-                    effects.push(Effect::Tell(Fact::Stopped { left: Vec::new(), is_unsure: false }));
+                    effects.push(Effect::Emit(Fact::Stopped { left: Vec::new(), is_unsure: false }));
                 }
             }
             Then::Again(cause) => {
@@ -272,7 +272,7 @@ impl Machine {
             }
             Then::Gone => {
                 self.state = State::Gone;
-                effects.push(Effect::Tell(Fact::Deleted));
+                effects.push(Effect::Emit(Fact::Deleted));
                 effects.push(Effect::Forget);
             }
             Then::Judge { end, uptime } => self.judge(&end, uptime, None, now, effects),
@@ -300,7 +300,7 @@ impl Machine {
             }
             Verdict::Done => {
                 self.state = State::Resting(Rest::Done(exit));
-                effects.push(Effect::Tell(Fact::Completed { exit }));
+                effects.push(Effect::Emit(Fact::Completed { exit }));
             }
             Verdict::GiveUp(failure) => {
                 if let Failure::TooManyRestarts { starts, .. } = failure {
@@ -316,7 +316,7 @@ impl Machine {
                     return self.spawn(end.cause(), now, effects);
                 }
                 self.state = State::Waiting { until: now.after(delay), delay, cause: Cause::Policy };
-                effects.push(Effect::Tell(Fact::BackingOff { delay, attempt: unstable }));
+                effects.push(Effect::Emit(Fact::BackingOff { delay, attempt: unstable }));
             }
         }
     }
@@ -336,7 +336,7 @@ impl Machine {
 
     fn give_up(&mut self, failure: Failure, effects: &mut Vec<Effect>) {
         self.state = State::Resting(Rest::Errored(failure.clone()));
-        effects.push(Effect::Tell(Fact::GaveUp { failure }));
+        effects.push(Effect::Emit(Fact::GaveUp { failure }));
         self.run_hook(Hook::OnGiveUp, effects);
     }
 

@@ -25,7 +25,7 @@ fn no_program() -> Input {
 
 /// The effects without the facts.
 fn deeds(effects: Vec<Effect>) -> Vec<Effect> {
-    effects.into_iter().filter(|effect| !matches!(effect, Effect::Tell(_))).collect()
+    effects.into_iter().filter(|effect| !matches!(effect, Effect::Emit(_))).collect()
 }
 
 fn running() -> Machine {
@@ -173,7 +173,7 @@ fn a_program_that_cannot_be_executed_is_reported_to_the_person_who_asked() {
     let mut machine = machine();
     machine.step(Input::Start(command()), Moment(0));
     let effects = machine.step(no_program(), Moment(0));
-    assert!(matches!(effects[..], [Effect::Tell(_), Effect::Tell(Fact::GaveUp { .. })]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::Emit(_), Effect::Emit(Fact::GaveUp { .. })]), "{effects:?}");
     assert!(matches!(machine.state, State::Resting(Rest::Errored(_))));
     assert_eq!(machine.step(Input::Start(command()), Moment(9)), [Effect::Spawn { incarnation: 2 }]);
 }
@@ -549,13 +549,13 @@ impl World {
                     let effects = machine.step(Input::Swept { left: 0 }, Moment(now));
                     self.perform(machine, effects, now)?;
                 }
-                Effect::Tell(Fact::Started { incarnation, .. }) => prop_assert_eq!(self.alive, Some(incarnation)),
+                Effect::Emit(Fact::Started { incarnation, .. }) => prop_assert_eq!(self.alive, Some(incarnation)),
                 Effect::Hook(hook) => {
                     prop_assert!(hook != Hook::PreStart || self.alive.is_none(), "prepared beside a living process");
                     self.hooks.push((machine.incarnation, hook));
                 }
                 Effect::EndHook(hook) => self.hooks.retain(|(_, running)| *running != hook),
-                Effect::Tell(_) | Effect::Forget => {}
+                Effect::Emit(_) | Effect::Forget => {}
             }
         }
         Ok(())

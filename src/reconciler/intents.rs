@@ -88,7 +88,7 @@ impl Loop {
         let unremembered = self.decide_over(&desired, decision.changes).await?;
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
-        self.tell_accepted(&decision.plan, generation, &cause);
+        self.emit_accepted(&decision.plan, generation, &cause);
         Ok(Accepted { unremembered, ..self.execute(decision.plan, cause) })
     }
 
@@ -134,7 +134,7 @@ impl Loop {
             }
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &self.live, &request);
-            self.tell_accepted(&plan, project.generation, &cause);
+            self.emit_accepted(&plan, project.generation, &cause);
             accepted.push(Accepted { unremembered: unremembered.clone(), ..self.execute(plan, cause.clone()) });
         }
         Ok(accepted)

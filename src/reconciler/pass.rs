@@ -28,7 +28,7 @@ impl Loop {
             let next = self.jobs.advance(&view, dirty);
             self.pass_at = next.wake_at;
             for (about, fact) in next.facts {
-                self.deps.events.tell(about, fact);
+                self.deps.events.emit(about, fact);
             }
             if next.has_new_waits {
                 self.waiting.send_replace(Arc::new(self.jobs.waiting()));
@@ -63,7 +63,7 @@ impl Loop {
         let Err(error) = self.keep(all.clone()).await else { return true };
         if !had_trouble {
             let message = format!("{error}; what depends on it waits, and is tried again every second");
-            self.deps.events.tell(Subject::Daemon, Fact::Trouble { message });
+            self.deps.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         self.unkept = all;
         let again = os::now().after(KEEP_AGAIN_AFTER);
@@ -237,13 +237,13 @@ impl Loop {
         Accepted { plan, generation, progress, unremembered: None }
     }
 
-    pub(super) fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
+    pub(super) fn emit_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
         if plan.is_empty() {
             return;
         }
         let (summary, apps) = (plan.in_short(), plan.changed_apps());
         let fact = Fact::Accepted { cause: cause.clone(), generation, summary, apps };
-        self.deps.events.tell(Subject::Project(plan.project.clone()), fact);
+        self.deps.events.emit(Subject::Project(plan.project.clone()), fact);
     }
 
     pub(super) fn generation_of(&self, project: &ProjectName) -> u64 {

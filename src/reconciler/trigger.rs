@@ -52,7 +52,7 @@ impl Loop {
         let mut plan = plan::plan_wakeup(&app.project, &project, &self.live);
         plan.keep_only(|name| *name == app.name);
         plan.restart_at_once(|app| project.may_restart_at_once(app));
-        self.tell_accepted(&plan, project.generation, &cause);
+        self.emit_accepted(&plan, project.generation, &cause);
         self.execute(plan, cause);
     }
 
@@ -101,6 +101,6 @@ impl Loop {
 
     fn leave_out(&self, app: &AppId, due: WallTime, why: &str) {
         let fact = Fact::CronSkipped { due, why: why.to_owned() };
-        self.deps.events.tell(Subject::App(app.project.clone(), app.name.clone()), fact);
+        self.deps.events.emit(Subject::App(app.project.clone(), app.name.clone()), fact);
     }
 }

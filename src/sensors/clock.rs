@@ -34,14 +34,14 @@ pub(super) async fn run(deps: SensorDeps) {
     loop {
         let troubles = clock.follow(&desired.borrow_and_update(), os::wall(), os::now());
         for (app, message) in troubles {
-            deps.events.tell(Subject::App(app.project, app.name), Fact::Trouble { message });
+            deps.events.emit(Subject::App(app.project, app.name), Fact::Trouble { message });
         }
         for (app, ring) in clock.look(os::wall(), os::now()) {
             match ring {
                 Ring::Due(due) => drop(deps.reconciler.trigger(app, Cause::Cron { due }).await),
                 Ring::Missed(due) => {
                     let why = "the clock was set forward over it".to_owned();
-                    deps.events.tell(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
+                    deps.events.emit(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
                 }
             }
         }

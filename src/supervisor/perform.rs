@@ -75,7 +75,7 @@ impl Loop {
             Effect::Sweep => {
                 self.sweeps.insert(row);
             }
-            Effect::Tell(fact) => self.tell(row, fact),
+            Effect::Emit(fact) => self.emit(row, fact),
             Effect::Forget => self.forget(row),
         }
     }
@@ -151,7 +151,7 @@ impl Loop {
         }
         // Told once: what cannot die is tried again and again, and must not fill the journal.
         if is_first {
-            self.tell(row, Fact::ForceKilled { processes });
+            self.emit(row, Fact::ForceKilled { processes });
         }
     }
 
@@ -202,11 +202,11 @@ impl Loop {
         let Some(message) = self.world.missing_limits(&member.next.spec.run.limits) else { return };
         if self.told_limits.get(&member.id.app) != Some(&message) {
             self.told_limits.insert(member.id.app.clone(), message.clone());
-            self.tell(row, Fact::LimitsUnavailable { message });
+            self.emit(row, Fact::LimitsUnavailable { message });
         }
     }
 
-    pub(super) fn tell(&self, row: u32, fact: Fact) {
+    pub(super) fn emit(&self, row: u32, fact: Fact) {
         let Some(member) = self.roster.get(row) else { return };
         let fact = match fact {
             // Only the last look knows.
@@ -218,11 +218,11 @@ impl Loop {
         };
         if let (Fact::Deleted, Some(left)) = (&fact, self.unclear.get(&row)) {
             let message = format!("left alone, since it may be of another app that runs: {}", LeftProcess::list(left));
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), Fact::Trouble { message });
         }
         // While a slot has two processes, the end of one is not the end of the slot.
         if fact != Fact::Deleted || self.roster.is_alone(&member.id) {
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
@@ -245,7 +245,7 @@ impl Loop {
         self.world.disconnect(row);
         if let Err(error) = member.row.free() {
             let message = format!("cannot give back the row of {}: {error}", member.id);
-            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+            self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         self.unmirrored.insert(row);
     }

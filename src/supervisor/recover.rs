@@ -37,7 +37,7 @@ impl Loop {
     pub(super) fn recover(&mut self, held: Vec<HeldFd>, specs: &dyn Specs) -> Recovered {
         let mut recovered = Recovered { warnings: self.list_unlisted(), ..Recovered::default() };
         for message in recovered.warnings.clone() {
-            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+            self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         let mut pipes: BTreeMap<(u64, u32), OwnedFd> =
             held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
@@ -102,7 +102,7 @@ impl Loop {
         let (row, incarnation) = (member.row, member.machine.incarnation);
         self.note_sight(row);
         member.last_exit = row.exit().map(|(exit, _)| exit);
-        self.tell_missed(&member);
+        self.emit_missed(&member);
         let given_up = self.world.events.why_given_up(&member.id);
         let found = look_at(row, &mut member, given_up);
         if let Found::Alive { .. } = found {
@@ -117,7 +117,7 @@ impl Loop {
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
-            Effect::Tell(Fact::Exited { exit, .. }) => Some(*exit),
+            Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
             _ => None,
         });
         let process = member.process.as_ref();
@@ -160,7 +160,7 @@ impl Loop {
                  restart it",
                 member.id
             );
-            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
         }
     }
 
@@ -173,7 +173,7 @@ impl Loop {
 
     /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
     /// before this one, then the start of this one.
-    fn tell_missed(&self, member: &Member) {
+    fn emit_missed(&self, member: &Member) {
         if died_before_exec(member.row, &member.next).is_some() {
             return;
         }
@@ -188,10 +188,10 @@ impl Loop {
         let never_was = pid == 0 && member.row.state() == RowState::Spawning;
         if incarnation > 0
             && !never_was
-            && !self.world.events.was_start_told(&member.id.clone().settled(), incarnation, at)
+            && !self.world.events.was_start_emitted(&member.id.clone().settled(), incarnation, at)
         {
             let fact = Fact::Started { pid, incarnation, cause: Cause::Policy };
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
@@ -204,7 +204,7 @@ impl Loop {
             RowState::Exited | RowState::Free => return,
         };
         let at_wall = WallTime(os::wall().0.saturating_sub(os::now().since(at).0));
-        if incarnation > 0 && !self.world.events.was_exit_told(&member.id.clone().settled(), incarnation, at_wall) {
+        if incarnation > 0 && !self.world.events.was_exit_emitted(&member.id.clone().settled(), incarnation, at_wall) {
             // The start of a process that was followed by another one is no longer in the row.
             let is_last = member.row.state() == RowState::Idle;
             self.tell_missed_start(
@@ -215,15 +215,15 @@ impl Loop {
             );
             let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
             let fact = Fact::Exited { exit, incarnation, uptime, is_asked: false };
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
     /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
     fn without_told_exits(&self, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
         let is_told = |effect: &Effect| match effect {
-            Effect::Tell(Fact::Exited { incarnation, .. }) => {
-                self.world.events.was_exit_told(id, *incarnation, os::wall())
+            Effect::Emit(Fact::Exited { incarnation, .. }) => {
+                self.world.events.was_exit_emitted(id, *incarnation, os::wall())
             }
             _ => false,
         };

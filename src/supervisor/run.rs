@@ -322,7 +322,7 @@ impl Loop {
             self.unmirrored.insert(row);
         }
         self.retarget(row);
-        self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        self.world.events.emit(Subject::Instance(new), Fact::Renamed { from: old });
     }
 
     /// A successor becomes the instance of its slot, unless that one still exists.
@@ -455,7 +455,7 @@ impl Loop {
         self.anchor_gone.send_replace(true);
         self.out_of_sight.extend(self.roster.iter().map(|(row, _)| row));
         let message = "the anchor process is gone; a new one takes over, apps are not touched".to_owned();
-        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         self.harvest();
     }
 }

@@ -114,7 +114,7 @@ impl Loop {
         let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
         let names = LeftProcess::list(&ended);
         let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
-        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         for leftover in leftovers {
             let _ = leftover.process.signal(SIGKILL);
         }
@@ -126,7 +126,7 @@ impl Loop {
         if let Some(process) = super::recover::verified(row) {
             let pid = process.pid();
             let message = format!("process {pid} was a second one of {}: it is ended", member.id);
-            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
             for below in os::descendants(row.index(), pid) {
                 let _ = below.process.signal(SIGKILL);
             }

@@ -96,7 +96,7 @@ impl Voices {
                 .inspect_err(|error| {
                     let message =
                         format!("its NOTIFY_SOCKET cannot be opened again: {error}; nothing it says is heard");
-                    world.events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
+                    world.events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });
                 })
                 .ok();
         }
@@ -253,7 +253,7 @@ impl Loop {
                 "process {} ({name}), which is none of its own, speaks on its NOTIFY_SOCKET: not heard",
                 datagram.pid
             );
-            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
         }
         false
     }
@@ -280,7 +280,7 @@ impl Loop {
                 let main = member.row.pid().unwrap_or(0);
                 if os::belongs_to_tree(pid, main) != Some(true) {
                     let message = format!("said MAINPID={pid}, which is no process of its own: refused");
-                    self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+                    self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
                 }
             }
         }

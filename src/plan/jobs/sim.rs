@@ -496,7 +496,7 @@ impl Sim {
             Effect::Kill { .. } => self.later(Millis(0), id.clone(), Event::Killed(incarnation)),
             Effect::Hook(_) => self.later(Millis(0), id.clone(), Event::HookEnded(incarnation)),
             Effect::Sweep => self.input(id, Input::Swept { left: 0 }),
-            Effect::Tell(_) | Effect::EndHook(_) => {}
+            Effect::Emit(_) | Effect::EndHook(_) => {}
             Effect::Forget => drop(self.members.remove(id)),
         }
     }

@@ -123,7 +123,7 @@ fn start_threads(deps: &SensorDeps) -> Option<Tools> {
         }),
         Err(error) => {
             let message = format!("no files are watched, the kernel refuses a thread: {error}");
-            deps.events.tell(Subject::Daemon, Fact::Trouble { message });
+            deps.events.emit(Subject::Daemon, Fact::Trouble { message });
             None
         }
     }

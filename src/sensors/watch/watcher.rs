@@ -159,7 +159,7 @@ impl Watcher {
         seen.times = if is_again { seen.times.saturating_add(1) } else { 1 };
         (seen.last, seen.path) = (now, path.to_owned());
         if seen.times == CIRCLE_TIMES {
-            self.tell(Fact::WatchTrouble {
+            self.emit(Fact::WatchTrouble {
                 message: format!(
                     "{path} has changed {CIRCLE_TIMES} times, each time soon after a restart; if the app writes it \
                      itself, `ignore_watch = [\"{path}\"]` ends the circle"
@@ -173,7 +173,7 @@ impl Watcher {
         match result {
             Ok(()) => self.trigger(build.cause.clone()).await,
             Err(message) => {
-                self.tell(Fact::BuildFailed { message });
+                self.emit(Fact::BuildFailed { message });
                 self.with_pending(|pending, ()| pending.forget(), ()).await;
             }
         }
@@ -193,22 +193,22 @@ impl Watcher {
             (std::mem::take(&mut tree.troubles), tree.folder_watch())
         };
         for message in troubles {
-            self.tell(Fact::WatchTrouble { message });
+            self.emit(Fact::WatchTrouble { message });
         }
         match folder_watch {
             None => self.signal = None,
             Some(watch) if self.signal.is_none() => match watch.signal() {
                 Ok(signal) => self.signal = Some(signal),
                 Err(error) => {
-                    self.tell(Fact::WatchTrouble { message: format!("changes are seen late, by looking: {error}") });
+                    self.emit(Fact::WatchTrouble { message: format!("changes are seen late, by looking: {error}") });
                 }
             },
             Some(_) => {}
         }
     }
 
-    fn tell(&self, fact: Fact) {
-        self.tools.events.tell(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
+    fn emit(&self, fact: Fact) {
+        self.tools.events.emit(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
     }
 
     /// Works on the note of what is to be done, on a thread that may wait.
