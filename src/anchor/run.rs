@@ -119,7 +119,7 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<DaemonLa
     let reserved = enough(limit).and_then(|()| reserve_numbers().map_err(at("arrange descriptors")));
     match reserved.and(daemon).and_then(|daemon| boot(home, daemon, limit, None)) {
         Ok(mut anchor) => {
-            tell(ready, READY);
+            report(ready, READY);
             os::forget_first_steps();
             let code = anchor.serve();
             last_end::end(home);
@@ -129,11 +129,11 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<DaemonLa
             code
         }
         Err(BootError::Held) => {
-            tell(ready, HELD_BY_OTHER);
+            report(ready, HELD_BY_OTHER);
             ALREADY_RUNNING
         }
         Err(error) => {
-            tell(ready, &with_cause(&error));
+            report(ready, &with_cause(&error));
             1
         }
     }
@@ -147,7 +147,7 @@ fn with_cause(error: &BootError) -> String {
 }
 
 /// Says its one line and closes the descriptor. That the starter has gone is no reason to stop.
-fn tell(ready: Option<OwnedFd>, line: &str) {
+fn report(ready: Option<OwnedFd>, line: &str) {
     if let Some(ready) = ready {
         let _gone = io::Write::write_all(&mut std::fs::File::from(ready), line.as_bytes());
     }

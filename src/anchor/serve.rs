@@ -156,9 +156,9 @@ impl Anchor {
     }
 
     /// A service manager that does not listen misses it.
-    fn tell_manager(&self, message: &str) {
+    fn notify_manager(&self, message: &str) {
         if let Some(manager) = &self.manager {
-            let _not_listening = os::tell_service_manager(manager, message);
+            let _not_listening = os::notify_service_manager(manager, message);
         }
     }
 
@@ -262,7 +262,7 @@ impl Anchor {
         self.may_have_dead |= signal == libc::SIGCHLD;
         if signal == libc::SIGTERM || signal == libc::SIGINT {
             self.is_leaving = true;
-            self.tell_manager("STOPPING=1");
+            self.notify_manager("STOPPING=1");
             if let Some(daemon) = &self.daemon {
                 let _dies_anyway = os::signal_child(daemon.pid, libc::SIGTERM);
             } else {
@@ -363,7 +363,7 @@ impl Anchor {
             daemon.is_ready = true;
         }
         if !std::mem::replace(&mut self.was_ready, true) {
-            self.tell_manager("READY=1");
+            self.notify_manager("READY=1");
         }
         if self.failures > 0 {
             // It was waited for long enough.

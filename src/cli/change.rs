@@ -125,13 +125,13 @@ struct Follower<'a> {
     /// (verb, app) of what is going on.
     active: Vec<(VerbKind, String)>,
     /// Who waits for whom, as far as it was told in a line of its own.
-    told_waits: Vec<String>,
+    reported_waits: Vec<String>,
 }
 
 impl<'a> Follower<'a> {
     fn new(session: &'a mut Session, wait: &'a WaitArgs, origin: Option<&'a Origin>, closing: Closing) -> Self {
-        let (projects, plans, active, told_waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { session, wait, origin, closing, projects, plans, active, told_waits }
+        let (projects, plans, active, reported_waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { session, wait, origin, closing, projects, plans, active, reported_waits }
     }
 
     fn run(mut self, mut messages: Messages<ChangeMessage>) -> Ending {
@@ -221,8 +221,8 @@ impl<'a> Follower<'a> {
         if self.session.screen.is_err_terminal() {
             return self.session.screen.status(text);
         }
-        if !self.told_waits.iter().any(|told| told == key) {
-            self.told_waits.push(key.to_owned());
+        if !self.reported_waits.iter().any(|told| told == key) {
+            self.reported_waits.push(key.to_owned());
             self.session.screen.note(text);
         }
     }

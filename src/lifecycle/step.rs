@@ -164,7 +164,7 @@ impl Machine {
                 let uptime = now.since(since);
                 let end = if readiness.is_up() { End::Exited(exit) } else { End::ExitedUnready(exit) };
                 self.trouble = None;
-                self.tell_exit(exit, uptime, false, effects);
+                self.report_exit(exit, uptime, false, effects);
                 self.end_hook(Hook::PostReady, effects);
                 self.state = self.stopping(since, false, Then::Judge { end, uptime }, now);
                 effects.push(Effect::Sweep);
@@ -172,7 +172,7 @@ impl Machine {
             State::Leaving { since, then, .. } => {
                 let (since, mut then) = (*since, then.clone());
                 then.learn(exit);
-                self.tell_exit(exit, now.since(since), true, effects);
+                self.report_exit(exit, now.since(since), true, effects);
                 effects.push(Effect::EndHook(Hook::PreStop));
                 self.state = self.stopping(since, false, then, now);
                 effects.push(Effect::Sweep);
@@ -181,7 +181,7 @@ impl Machine {
                 *is_main_alive = false;
                 let uptime = now.since(*since);
                 then.learn(exit);
-                self.tell_exit(exit, uptime, true, effects);
+                self.report_exit(exit, uptime, true, effects);
                 effects.push(Effect::Sweep);
             }
             State::Stopping { .. }
@@ -194,7 +194,7 @@ impl Machine {
         }
     }
 
-    fn tell_exit(&self, exit: Exit, uptime: Millis, is_asked: bool, effects: &mut Vec<Effect>) {
+    fn report_exit(&self, exit: Exit, uptime: Millis, is_asked: bool, effects: &mut Vec<Effect>) {
         let incarnation = self.incarnation;
         effects.push(Effect::Emit(Fact::Exited { exit, incarnation, uptime, is_asked }));
     }

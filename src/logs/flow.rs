@@ -155,7 +155,7 @@ impl Flow {
     }
 
     /// When the dropped bytes are told, if there are any and nothing is written before.
-    pub(super) fn tell_at(&self, patience: Patience) -> Option<Instant> {
+    pub(super) fn report_at(&self, patience: Patience) -> Option<Instant> {
         let gap = self.gap.as_ref().filter(|gap| gap.untold_bytes > 0)?;
         Some(gap.told + patience.tell_every)
     }

@@ -110,7 +110,7 @@ impl Worker {
             self.turn(&ready);
         };
         for flow in self.flows.values_mut() {
-            tell_dropped(&self.notices, flow);
+            report_dropped(&self.notices, flow);
         }
         drop(self); // every pipe and file is closed before anyone is told
         if let Some(done) = done {
@@ -195,7 +195,7 @@ impl Worker {
         self.last_token += 1;
         let token = self.last_token;
         let mut flow = Flow::new(key, pipe, target, record);
-        tell_dropped(&self.notices, &mut flow); // what the last daemon had no time to tell
+        report_dropped(&self.notices, &mut flow); // what the last daemon had no time to tell
         if let Err(error) = self.epoll.add(flow.pipe(), token) {
             let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.location.path.display());
             (self.notices)(trouble(&flow, message));
@@ -359,8 +359,8 @@ impl Worker {
         if sys::is_abandoned(flow.pipe()) {
             flow.ends_at = Some(flow.moved);
         }
-        self.tell_dropped_when_due(token);
-        let tell_at = self.flows.get(&token).and_then(|flow| flow.tell_at(self.patience));
+        self.report_dropped_when_due(token);
+        let tell_at = self.flows.get(&token).and_then(|flow| flow.report_at(self.patience));
         self.reschedule(token, |blockage, _| blockage.wait_for_bytes(Instant::now(), tell_at));
         self.listen(token);
         self.close_if_over(token);
@@ -392,7 +392,7 @@ impl Worker {
     /// Something was written, or nothing will be.
     fn unblock(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
-        tell_dropped(&self.notices, flow);
+        report_dropped(&self.notices, flow);
         flow.end_gap();
         if let Some(at) = flow.blockage.take().and_then(|blockage| blockage.wake_at) {
             self.retries.remove(&(at, token));
@@ -404,7 +404,7 @@ impl Worker {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if flow.blockage.as_ref().is_some_and(|blockage| blockage.is_dropping) {
             flow.discard(self.pace.batch_bytes());
-            self.tell_dropped_when_due(token);
+            self.report_dropped_when_due(token);
         }
     }
 
@@ -437,10 +437,10 @@ impl Worker {
         }
     }
 
-    fn tell_dropped_when_due(&mut self, token: u64) {
+    fn report_dropped_when_due(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
-        if flow.tell_at(self.patience).is_some_and(|at| at <= Instant::now()) {
-            tell_dropped(&self.notices, flow);
+        if flow.report_at(self.patience).is_some_and(|at| at <= Instant::now()) {
+            report_dropped(&self.notices, flow);
         }
     }
 
@@ -476,7 +476,7 @@ fn disk_full(flow: &Flow, message: String) -> Notice {
 }
 
 /// Tells how much was thrown away, if anybody does not know yet.
-fn tell_dropped(notices: &dyn Fn(Notice), flow: &mut Flow) {
+fn report_dropped(notices: &dyn Fn(Notice), flow: &mut Flow) {
     let bytes = flow.take_untold(Instant::now());
     if bytes > 0 {
         notices(Notice::Dropped { instance: flow.target.instance.clone(), stream: flow.key.stream, bytes });

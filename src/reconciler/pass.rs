@@ -37,8 +37,8 @@ impl Loop {
             self.give(next.orders).await;
             let has_kept = self.keep_decided(next.changes).await;
             // Who is told of an end may look at what was kept of it.
-            for (job, news) in next.told {
-                self.tell(job, news).await;
+            for (job, news) in next.messages {
+                self.report(job, news).await;
             }
             if !has_kept && self.pass_at.is_none_or(|at| at > os::now()) {
                 return;
@@ -147,16 +147,16 @@ impl Loop {
         self.live.refused.extend(self.unstartable.clone());
     }
 
-    async fn tell(&mut self, job: plan::JobId, news: News) {
+    async fn report(&mut self, job: plan::JobId, news: News) {
         match news {
             News::Progress(progress) => {
                 let stopped = match &progress {
                     Progress::Ended(report) if report.verb == VerbKind::Stop => Some(report.app.clone()),
                     _ => None,
                 };
-                self.reports.tell(job, progress);
+                self.reports.report(job, progress);
                 if let Some(app) = stopped {
-                    self.tell_left(job, app).await;
+                    self.report_left(job, app).await;
                 }
             }
             News::Failed(report, since) => self.complete(job, report, since),

@@ -50,12 +50,12 @@ impl Task {
         // The last answer has to come before the deadline, since it says why.
         let limit = TRY_MAX.min(Millis(ready.timeout.0 * 9 / 10));
         match &ready.probe {
-            Probe::Notify(_) => return self.tell(Err("has not said READY=1 yet".into())).await,
-            Probe::Message(_) => return self.tell(Err("has not sent the message `ready` yet".into())).await,
+            Probe::Notify(_) => return self.report(Err("has not said READY=1 yet".into())).await,
+            Probe::Message(_) => return self.report(Err("has not sent the message `ready` yet".into())).await,
             Probe::Log(pattern) => {
-                self.tell(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
+                self.report(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
                 if log_line::appears(&self.tools.deps, &self.subject, pattern).await {
-                    self.tell(Ok(())).await;
+                    self.report(Ok(())).await;
                 }
                 return;
             }
@@ -65,10 +65,10 @@ impl Task {
         let mut last = None;
         loop {
             match self.ask(&ready.probe, limit).await {
-                Ok(()) => return self.tell(Ok(())).await,
+                Ok(()) => return self.report(Ok(())).await,
                 Err(why) if last.as_ref() == Some(&why) => {}
                 Err(why) => {
-                    self.tell(Err(why.clone())).await;
+                    self.report(Err(why.clone())).await;
                     last = Some(why);
                 }
             }
@@ -94,7 +94,7 @@ impl Task {
             let result = self.ask(&health.probe, health.timeout).await;
             if result.is_err() || is_failing {
                 is_failing = result.is_err();
-                self.tell(result).await;
+                self.report(result).await;
             }
         }
     }
@@ -119,7 +119,7 @@ impl Task {
             };
             if result.is_err() || is_failing {
                 is_failing = result.is_err();
-                self.tell(result).await;
+                self.report(result).await;
             }
         }
     }
@@ -139,7 +139,7 @@ impl Task {
         timeout(limit.duration(), answer).await.unwrap_or_else(|_| Err(timed_out(limit)))
     }
 
-    async fn tell(&self, result: Result<(), String>) {
+    async fn report(&self, result: Result<(), String>) {
         let Subject { instance, incarnation, spec, .. } = &self.subject;
         // What a probe finds may repeat what it was asked with.
         let result = result.map_err(|why| spec.secrets().hide(&why).into_owned());

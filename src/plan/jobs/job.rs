@@ -163,11 +163,11 @@ impl Job {
         for report in reports {
             self.is_clean &= !matches!(report.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. });
             self.has_news |= !matches!(report.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. });
-            self.tell_end(report, next);
+            self.report_end(report, next);
         }
         let news = std::mem::take(&mut next.news);
         // What began was pushed before what ended by the same pass; both are told in that order.
-        self.tell_news(news, next);
+        self.report_news(news, next);
         if is_over {
             next.freed.insert(AppId::new(self.project.clone(), self.line(at).app.clone()));
         }
@@ -176,13 +176,13 @@ impl Job {
         is_over
     }
 
-    fn tell_news(&self, news: Vec<Progress>, next: &mut Next) {
-        next.told.extend(news.into_iter().map(|progress| (self.id, News::Progress(progress))));
+    fn report_news(&self, news: Vec<Progress>, next: &mut Next) {
+        next.messages.extend(news.into_iter().map(|progress| (self.id, News::Progress(progress))));
     }
 
-    fn tell_end(&self, report: OperationReport, next: &mut Next) {
+    fn report_end(&self, report: OperationReport, next: &mut Next) {
         let news = std::mem::take(&mut next.news);
-        self.tell_news(news, next);
+        self.report_news(news, next);
         let news = match &report.result {
             OperationResult::Failed { instance, .. } => {
                 let since = next.output_since.remove(instance);
@@ -190,7 +190,7 @@ impl Job {
             }
             _ => News::Progress(Progress::Ended(report)),
         };
-        next.told.push((self.id, news));
+        next.messages.push((self.id, news));
     }
 
     /// The way from the changes to the deletes, and from there to the end.
@@ -213,7 +213,7 @@ impl Job {
             self.open = 0;
             let took = view.now.since(self.began);
             let (project, generation, has_news) = (self.project.clone(), self.generation, self.has_news);
-            next.told.push((self.id, News::Finished { project, generation, took, has_news }));
+            next.messages.push((self.id, News::Finished { project, generation, took, has_news }));
         }
     }
 
@@ -248,7 +248,7 @@ impl Job {
                 let why = "deletes are withheld because another operation did not succeed".to_owned();
                 let (app, verb) = (operation.app, operation.verb.kind());
                 let report = OperationReport { app, verb, result: OperationResult::Skipped { why }, took: Millis(0) };
-                next.told.push((self.id, News::Progress(Progress::Ended(report))));
+                next.messages.push((self.id, News::Progress(Progress::Ended(report))));
             }
         }
     }

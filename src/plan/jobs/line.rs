@@ -45,8 +45,8 @@ pub(super) struct Line {
     /// When it began to wait for something, and what is shown of that.
     waits_since: Option<Moment>,
     shown: Option<WaitsFor>,
-    is_wait_told: bool,
-    told_unready: BTreeMap<InstanceId, String>,
+    is_wait_reported: bool,
+    reported_unready: BTreeMap<InstanceId, String>,
     /// When looking at it again could make a difference by time alone.
     pub wake_at: Option<Moment>,
 }
@@ -83,8 +83,8 @@ impl Line {
             is_superseded: false,
             waits_since: None,
             shown: None,
-            is_wait_told: false,
-            told_unready: BTreeMap::new(),
+            is_wait_reported: false,
+            reported_unready: BTreeMap::new(),
             wake_at: None,
         }
     }
@@ -161,7 +161,7 @@ impl Line {
         reports: &mut Vec<OperationReport>,
     ) -> bool {
         if around.is_behind && !self.only_stops() {
-            if around.is_behind_pause && !std::mem::replace(&mut self.is_wait_told, true) {
+            if around.is_behind_pause && !std::mem::replace(&mut self.is_wait_reported, true) {
                 next.news.push(Progress::Paused { app: self.app.clone() });
             }
             return false;
@@ -223,7 +223,7 @@ impl Line {
             return None;
         };
         let Active { operation, began, .. } = self.active.take()?;
-        self.told_unready.clear();
+        self.reported_unready.clear();
         if !matches!(end, StepEnd::Done | StepEnd::Completed) {
             self.blocked_by.get_or_insert_with(|| match &operation {
                 Some(_) => "an earlier step for this app did not succeed".to_owned(),
@@ -309,7 +309,7 @@ impl Line {
         }
         let waits_for = WaitsFor { since: known.map_or(since, |known| known.since), ..waits_for };
         next.news.push(Progress::Waits { app: self.app.clone(), waits_for: waits_for.clone() });
-        if !std::mem::replace(&mut self.is_wait_told, true) {
+        if !std::mem::replace(&mut self.is_wait_reported, true) {
             let WaitsFor { app, condition, why, .. } = waits_for.clone();
             let about = Subject::App(context.project.clone(), self.app.clone());
             next.facts.push((about, Fact::WaitsFor { app, condition, why }));
@@ -334,8 +334,8 @@ impl Line {
         for instance in active.work.open() {
             let Some(why) = context.view.live.instances.get(&instance).and_then(not_ready) else { continue };
             let settled = instance.settled();
-            if self.told_unready.get(&settled) != Some(&why) {
-                self.told_unready.insert(settled.clone(), why.clone());
+            if self.reported_unready.get(&settled) != Some(&why) {
+                self.reported_unready.insert(settled.clone(), why.clone());
                 next.news.push(Progress::Unready { instance: settled, why });
             }
         }

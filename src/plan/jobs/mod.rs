@@ -55,7 +55,7 @@ pub struct Next {
     /// When another pass would decide more, by time alone.
     pub wake_at: Option<Moment>,
     /// By job, in order.
-    pub told: Vec<(JobId, News)>,
+    pub messages: Vec<(JobId, News)>,
     /// What [`Jobs::waiting`] answers has changed.
     pub has_new_waits: bool,
     /// Apps with a line that has come to its end.

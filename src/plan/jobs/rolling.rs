@@ -37,7 +37,7 @@ pub(super) struct Rolling {
     why: Option<Failed>,
     /// On the way back, some slot had no process of the version before any more.
     has_started_old: bool,
-    is_pause_told: bool,
+    is_pause_reported: bool,
     is_rehearsed: bool,
 }
 
@@ -83,7 +83,7 @@ impl Rolling {
             stage: Stage::Begins,
             why: None,
             has_started_old: false,
-            is_pause_told: false,
+            is_pause_reported: false,
             is_rehearsed: false,
         }
     }
@@ -225,9 +225,9 @@ impl Rolling {
         }
         if self.why.is_none() {
             match self.command(context) {
-                RolloutCommand::Continue => self.is_pause_told = false,
+                RolloutCommand::Continue => self.is_pause_reported = false,
                 RolloutCommand::Pause => {
-                    if !std::mem::replace(&mut self.is_pause_told, true) {
+                    if !std::mem::replace(&mut self.is_pause_reported, true) {
                         next.news.push(Progress::Paused { app: self.app.clone() });
                     }
                     return Some(None);
@@ -351,7 +351,7 @@ impl Rolling {
     fn turn_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
         let project = context.project;
         if let Some(before) = context.rollout(&self.app).and_then(|rollout| rollout.from.as_ref()) {
-            let rejected = Rejected { digest: declared.digest, why: told(&why) };
+            let rejected = Rejected { digest: declared.digest, why: reason_text(&why) };
             let rollout = Rollout { rejected: Some(rejected), ..Rollout::default() };
             let (project, name) = (project.clone(), self.app.clone());
             next.changes.push(Change::App {
@@ -419,7 +419,7 @@ impl Rolling {
 impl Context<'_> {
     /// Nothing automatic tries again what has failed so.
     pub(super) fn reject(&self, app: &AppName, failed: &Failed, next: &mut Next) {
-        self.put_off(app, &told(failed), next);
+        self.put_off(app, &reason_text(failed), next);
     }
 
     /// Nothing automatic rolls out what is declared, until a person applies again.
@@ -438,7 +438,7 @@ fn plain(instance: InstanceId, failure: Failure) -> Failed {
 }
 
 /// `web/1 ended with exit code 3`.
-fn told(failed: &Failed) -> String {
+fn reason_text(failed: &Failed) -> String {
     let (instance, exit) = (&failed.instance, failed.exit);
     let why = match (&failed.failure, exit) {
         (Some(failure), _) => failure.to_string(),

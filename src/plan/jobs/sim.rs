@@ -50,7 +50,7 @@ pub(super) struct Sim {
     pub desired: Desired,
     pub jobs: Jobs,
     /// What happened, as a story tells it.
-    pub told: Vec<String>,
+    pub log: Vec<String>,
     /// Jobs that somebody waits for.
     pub waited_for: BTreeSet<u64>,
     /// Steps of the whole: everything that happened to anything.
@@ -73,7 +73,7 @@ impl Sim {
             now: Moment(1000),
             desired: Desired::default(),
             jobs: Jobs::default(),
-            told: Vec::new(),
+            log: Vec::new(),
             waited_for: BTreeSet::new(),
             steps: 0,
             live: Live::default(),
@@ -163,7 +163,7 @@ impl Sim {
             };
             member.taken = Taken::default();
             member.machine.state = State::Unknown;
-            let _told_before = member.machine.recover(found, self.now);
+            let _reported_before = member.machine.recover(found, self.now);
         }
         for member in self.members.values_mut() {
             member.taken = Taken::default();
@@ -297,7 +297,7 @@ impl Sim {
             }
             for (_, fact) in next.facts {
                 if let Fact::RolloutFailed { instance, .. } = fact {
-                    self.told.push(format!("event {} could not be rolled out", short(&instance)));
+                    self.log.push(format!("event {} could not be rolled out", short(&instance)));
                 }
             }
             self.give(next.orders);
@@ -308,7 +308,7 @@ impl Sim {
             }
             self.keep(next.changes);
             let mut is_over = false;
-            for (job, news) in next.told {
+            for (job, news) in next.messages {
                 is_over |= self.hear(job, news);
             }
             if is_over {
@@ -319,7 +319,7 @@ impl Sim {
                 return;
             }
         }
-        panic!("a pass that never ends: {:#?}", self.told);
+        panic!("a pass that never ends: {:#?}", self.log);
     }
 
     /// What a person asks for is refused if it cannot be kept.
@@ -351,11 +351,11 @@ impl Sim {
         let is_waited_for = self.waited_for.contains(&job);
         match news {
             News::Progress(Progress::Ended(report)) | News::Failed(report, _) => {
-                self.told.push(sentence(&report, is_waited_for));
+                self.log.push(sentence(&report, is_waited_for));
                 false
             }
             News::Progress(Progress::Paused { app }) => {
-                self.told.push(format!("{app} waits: its rollout is paused"));
+                self.log.push(format!("{app} waits: its rollout is paused"));
                 false
             }
             News::Progress(_) => false,
@@ -389,10 +389,10 @@ impl Sim {
         }
         if let (None, Command::Start(launch) | Command::Restart(launch)) = (self.members.get(id), &command) {
             let may_overlap = launch.spec.update_strategy() == UpdateStrategy::Rolling;
-            let told = self.told.join("\n");
+            let log = self.log.join("\n");
             assert!(
                 may_overlap || !id.is_successor,
-                "{told}\n{} {} beside a slot that is replaced in place",
+                "{log}\n{} {} beside a slot that is replaced in place",
                 short(id),
                 version(&launch.spec)
             );
@@ -409,7 +409,7 @@ impl Sim {
         match command {
             Command::Start(launch) | Command::Restart(launch) if launch.spec.name != id.app.name => unreachable!(),
             Command::Start(launch) => {
-                self.told.push(format!("  start {} {}", short(id), version(&launch.spec)));
+                self.log.push(format!("  start {} {}", short(id), version(&launch.spec)));
                 member.machine.policy = Arc::clone(&launch.spec);
                 let is_kept = member.process.is_some() && matches!(member.machine.state, State::Running { .. });
                 if !is_kept {
@@ -418,21 +418,21 @@ impl Sim {
                 self.input(id, Input::Start(launch.cause));
             }
             Command::Restart(launch) => {
-                self.told.push(format!("  restart {} {}", short(id), version(&launch.spec)));
+                self.log.push(format!("  restart {} {}", short(id), version(&launch.spec)));
                 (member.machine.policy, member.next) = (Arc::clone(&launch.spec), launch.clone());
                 self.input(id, Input::Restart(launch.cause));
             }
             Command::Stop(cause) => {
-                self.told.push(format!("  stop {}", short(id)));
+                self.log.push(format!("  stop {}", short(id)));
                 self.input(id, Input::Stop(cause));
             }
             Command::Delete(cause) => {
-                self.told.push(format!("  delete {}", short(id)));
+                self.log.push(format!("  delete {}", short(id)));
                 self.input(id, Input::Delete(cause));
             }
             Command::Reconfigure(spec) => member.machine.policy = spec,
             Command::Rename(_, launch) => {
-                self.told.push(format!("  rename {}", short(id)));
+                self.log.push(format!("  rename {}", short(id)));
                 member.machine.policy = Arc::clone(&launch.spec);
                 (member.record, member.next) = (launch.clone(), launch);
             }
@@ -446,7 +446,7 @@ impl Sim {
             return;
         }
         if let Some(mut member) = self.members.remove(id) {
-            self.told.push(format!("  {} takes over", short(id)));
+            self.log.push(format!("  {} takes over", short(id)));
             member.machine.is_successor = false;
             self.members.insert(settled.clone(), member);
             let moved: Vec<_> = self.events.iter().filter(|(_, _, owner, _)| owner == id).cloned().collect();
@@ -550,7 +550,7 @@ impl Sim {
             (member.process, member.last_exit) = (None, Some(exit));
         }
         if let Exit::Code(_) = exit {
-            self.told.push(format!("  {} ended with {exit}", short(id)));
+            self.log.push(format!("  {} ended with {exit}", short(id)));
         }
         self.input(id, Input::Exited { incarnation, exit });
     }

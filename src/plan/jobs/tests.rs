@@ -46,7 +46,7 @@ fn tell(text: &str) -> String {
         lines.push(line.to_owned());
         if !line.is_empty() && !line.starts_with('#') {
             act(&mut sim, line, &mut lines);
-            lines.extend(std::mem::take(&mut sim.told).into_iter().map(|told| format!("  {told}")));
+            lines.extend(std::mem::take(&mut sim.log).into_iter().map(|line| format!("  {line}")));
         }
     }
     lines.join("\n") + "\n"
@@ -224,19 +224,19 @@ fn check_rest(sim: &mut Sim) {
     sim.wait(Millis(120_000));
     stop_what_never_comes(sim);
     let waits = sim.jobs.waiting();
-    let told = sim.told.join("\n");
-    assert!(sim.jobs.is_empty(), "{told}\nsomething never ends: {:?}\n{waits:?}", sim.state());
-    assert!(sim.waited_for.is_empty(), "{told}\na command was never answered");
+    let log = sim.log.join("\n");
+    assert!(sim.jobs.is_empty(), "{log}\nsomething never ends: {:?}\n{waits:?}", sim.state());
+    assert!(sim.waited_for.is_empty(), "{log}\na command was never answered");
     let stored = sim.stored().cloned().unwrap_or_default();
     let mut missing = sim.missing();
     missing.keep_only(|app| !is_held_up(sim, app));
-    assert!(missing.is_empty(), "{told}\na wake-up would still do: {:?}\n{:?}", steps(&missing), sim.state());
+    assert!(missing.is_empty(), "{log}\na wake-up would still do: {:?}\n{:?}", steps(&missing), sim.state());
     for (id, live) in &sim.live().instances {
         let Some(declared) = stored.apps.get(&id.app.name) else { panic!("{id} lives and is not declared") };
         let is_held_up = is_held_up(sim, &id.app.name);
         assert!(
             !id.is_successor || is_held_up,
-            "{told}\n{id} is left over: {:?} {:?}",
+            "{log}\n{id} is left over: {:?} {:?}",
             sim.state(),
             steps(&sim.missing())
         );
@@ -244,7 +244,7 @@ fn check_rest(sim: &mut Sim) {
         assert!(
             !is_up || is_held_up || declared.may_run(id.slot),
             "{}\n{id} runs and should not: {:?}",
-            told,
+            log,
             stored.rollouts.get(&id.app.name)
         );
         let is_rejected = stored.rollouts.get(&id.app.name).is_some_and(|rollout| rollout.rejected.is_some());
@@ -302,7 +302,7 @@ fn history(seed: u64) -> u64 {
     for _ in 0..30 {
         let act = any_act(&mut sim, &mut dice);
         said.1.push(act);
-        said.1.append(&mut sim.told);
+        said.1.append(&mut sim.log);
     }
     check_rest(&mut sim);
     sim.steps
@@ -366,9 +366,9 @@ fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
 }
 
 /// The orders that were given, by app; the version that each brings is left out.
-fn given(told: &[String]) -> BTreeMap<AppName, Vec<String>> {
+fn given(log: &[String]) -> BTreeMap<AppName, Vec<String>> {
     let mut all: BTreeMap<AppName, Vec<String>> = BTreeMap::new();
-    for line in told.iter().filter_map(|line| line.strip_prefix("  ")) {
+    for line in log.iter().filter_map(|line| line.strip_prefix("  ")) {
         let words: Vec<&str> = line.split(' ').collect();
         let (order, id) = match words.as_slice() {
             [word @ ("start" | "restart" | "stop" | "delete"), id, ..] => (format!("{word} {id}"), *id),
@@ -400,16 +400,13 @@ fn what_is_printed_is_what_happens() {
             let options = ApplyOptions { allow_empty: true, yes: true, ..ApplyOptions::default() };
             let plan = sim.apply(apps, &options).unwrap();
             sim.wait(Millis(60_000));
-            let told = std::mem::take(&mut sim.told);
+            let log = std::mem::take(&mut sim.log);
             let is_replacing = plan.operations.iter().any(|one| matches!(one.verb, Verb::Replace { .. }));
             if !is_replacing {
-                assert_eq!(given(&told), announced(&plan), "seed {seed}: {told:#?}");
+                assert_eq!(given(&log), announced(&plan), "seed {seed}: {log:#?}");
                 compared += announced(&plan).len();
             }
-            assert!(
-                sim.jobs.is_empty() && told.iter().all(|line| !line.starts_with("FAILED")),
-                "seed {seed}: {told:#?}"
-            );
+            assert!(sim.jobs.is_empty() && log.iter().all(|line| !line.starts_with("FAILED")), "seed {seed}: {log:#?}");
         }
     }
     assert!(compared > 500, "only {compared} apps were compared");
