@@ -131,7 +131,7 @@ fn a_killed_daemon_is_back_with_the_same_inheritance() {
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "the very same descriptors");
     assert!(running.table().daemon_starts() >= 4);
-    assert!(running.read("logs/daemon.log").contains("the daemon ended with signal SIGKILL; starting it again"));
+    assert!(running.read("logs/daemon.log").contains("the daemon ended with signal SIGKILL; restarting it"));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_daemon_that_says_nothing_before_it_ends_is_told_of_by_its_exit_and_the_anch
     let mut answer = String::new();
     caller.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("pm-anchor: failed\r\n"), "{answer}");
-    assert!(answer.contains("it ends with exit code 3; `/") && answer.contains("daemon.log"), "{answer}");
+    assert!(answer.contains("it ended with exit code 3; see `/") && answer.contains("daemon.log"), "{answer}");
     assert_eq!(running.exit_code(), 0);
     assert!(!running.home().socket().exists());
 }

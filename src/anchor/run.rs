@@ -35,15 +35,15 @@ pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 /// Why there is no anchor.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BootError {
-    #[error("another one is at work")]
+    #[error("another daemon is running for this home")]
     Held,
     #[error(transparent)]
     Home(#[from] HomeError),
     #[error("cannot listen on `{path}`")]
     Socket { path: PathBuf, source: io::Error },
-    #[error("at most {hard} files may be open (`ulimit -Hn`), and at least {OPEN_FILES_MIN} are needed")]
+    #[error("at most {hard} files may be open (`ulimit -Hn`), but at least {OPEN_FILES_MIN} are needed")]
     FewFiles { hard: u64 },
-    #[error("no file may grow beyond {hard} bytes (`ulimit -Hf`), and at least {FILE_BYTES_MIN} are needed")]
+    #[error("files may not exceed {hard} bytes (`ulimit -Hf`), but at least {FILE_BYTES_MIN} are needed")]
     SmallFiles { hard: u64 },
     #[error("cannot {step}")]
     Step { step: &'static str, source: io::Error },
@@ -93,7 +93,7 @@ fn in_foreground(home: &Home, foreground: &Foreground, limit: FileLimit) -> u8 {
             code
         }
         Err(BootError::Held) => complain(&format!(
-            "a daemon is running for `{}` already\n`pm daemon status` shows it, `pm daemon stop` or `pm shutdown` ends it\n",
+            "a daemon is already running for `{}`\n`pm daemon status` shows it, `pm daemon stop` or `pm shutdown` stops it\n",
             home.root.display()
         )),
         Err(error) => complain(&with_cause(&error)),
@@ -232,7 +232,7 @@ fn fixed_numbers(table: &Table, listener: BorrowedFd<'_>, lock: BorrowedFd<'_>) 
 
 /// How a daemon is started: our own program with other words.
 fn daemon(home: &Home, is_in_foreground: bool) -> Result<DaemonLauncher, BootError> {
-    let program = os::current_exe().map_err(at("find our own program"))?;
+    let program = os::current_exe().map_err(at("find the `pm` program"))?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from).map_err(at("prepare the daemon"));
     let variables = own_environment(home).map_err(at("prepare the daemon"))?;
     let mut words = vec![c"pm".to_owned(), c"daemon".to_owned(), c"run".to_owned(), c"--inherited".to_owned()];

@@ -207,7 +207,7 @@ impl Anchor {
         if self.is_leaving && self.last_starts >= LAST_STARTS_MAX {
             self.end_without_daemon();
         } else if self.is_in_foreground && !self.was_ready {
-            let _caller_gone = writeln!(io::stderr(), "error: the daemon cannot begin: {reason}");
+            let _caller_gone = writeln!(io::stderr(), "error: the daemon cannot start: {reason}");
             (self.is_over, self.code) = (true, 1);
         } else if self.failures >= FAILURES_MAX && holds_nothing() {
             self.is_over = true;
@@ -235,7 +235,7 @@ impl Anchor {
 
     fn end_without_daemon(&mut self) {
         if self.ending.is_none() {
-            self.note(format_args!("ending without a daemon: the apps are stopped"));
+            self.note(format_args!("exiting without a daemon: the apps are stopped"));
             self.ending = Some(Ending::begin(&self.table));
         }
     }
@@ -316,7 +316,7 @@ impl Anchor {
         if self.ending.is_some() {
             return;
         }
-        self.note(format_args!("the daemon ended with {exit}; starting it again"));
+        self.note(format_args!("the daemon ended with {exit}; restarting it"));
         if daemon.is_ready {
             self.ready_until = now;
         }
@@ -344,9 +344,9 @@ impl Anchor {
             return;
         }
         let silent = match &self.log {
-            Some(log) => Text::format(format_args!("it ends with {exit}; `{}` may say more", log.display())),
+            Some(log) => Text::format(format_args!("it ended with {exit}; see `{}`", log.display())),
             None => {
-                Text::format(format_args!("it ends with {exit}; the standard error of `pm daemon run` may say more"))
+                Text::format(format_args!("it ended with {exit}; see the standard error of `pm daemon run`"))
             }
         };
         self.fail(reason.unwrap_or(&silent));

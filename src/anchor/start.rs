@@ -40,7 +40,7 @@ pub enum StartError {
         hint: Option<String>,
     },
     /// The anchor ended without a word.
-    #[error("the daemon for `{home}` ended while it was starting; see `{log}`")]
+    #[error("the daemon for `{home}` exited during startup; see `{log}`")]
     Died {
         /// Which home.
         home: PathBuf,

@@ -71,7 +71,7 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
     };
     match targets.iter().find_map(|target| Some((target, target.slot?))) {
         Some((target, slot)) => {
-            let message = format!("`{verb}` is for whole apps, `{}/{slot}` is one copy", target.app);
+            let message = format!("`{verb}` works on whole apps, but `{}/{slot}` is one copy", target.app);
             Err(Problem::new(ProblemCode::Usage, message).hint("change the number of copies with `pm scale`").into())
         }
         None => Ok(()),
@@ -153,7 +153,7 @@ async fn forward(project: ProjectName, mut progress: broadcast::Receiver<Progres
 }
 
 fn interrupted() -> ChangeMessage {
-    let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon leaves before the change is carried out")
-        .hint("the change is kept: the next daemon carries on; `pm list` shows how far it is");
+    let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon is shutting down before the change is complete")
+        .hint("the change is saved; the next daemon continues it; `pm list` shows how far it is");
     ChangeMessage::Interrupted { problem }
 }

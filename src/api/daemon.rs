@@ -22,9 +22,9 @@ pub(super) async fn restart(State(context): State<Context>) -> Answer {
 pub(super) async fn stop(State(context): State<Context>) -> Answer {
     let alive = alive(&*context.supervisor.live().await);
     if alive > 0 {
-        let message = format!("{alive} processes are running, and without the daemon nobody would look after them");
+        let message = format!("{alive} processes are running, and nothing would supervise them without the daemon");
         let problem = Problem::new(ProblemCode::Refused, message);
-        return Err(problem.hint("`pm shutdown` stops them and the daemon; `pm daemon restart` keeps them").into());
+        return Err(problem.hint("`pm shutdown` stops them and the daemon; `pm daemon restart` keeps them running").into());
     }
     leave(&context, Leave::Stop).await
 }
@@ -36,7 +36,7 @@ pub(super) async fn is_idle(context: &Context) -> bool {
 
 async fn leave(context: &Context, how: Leave) -> Answer {
     let about = about(context).await?;
-    let leaving = |_| Problem::new(ProblemCode::ShuttingDown, "the daemon is leaving already");
+    let leaving = |_| Problem::new(ProblemCode::ShuttingDown, "the daemon is already shutting down");
     context.leave.try_send(how).map_err(leaving)?;
     Ok(answer::json(&about))
 }

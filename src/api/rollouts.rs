@@ -24,7 +24,7 @@ pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer 
     }
     if followed.is_empty() {
         let problem = Problem::new(ProblemCode::NoSuchApp, "none of these apps is being rolled out");
-        return Err(problem.hint("`pm rollout status` lists what is under way").into());
+        return Err(problem.hint("`pm rollout status` lists the rollouts in progress").into());
     }
     let rollouts =
         context.reconciler.rollouts().await?.into_iter().filter(|rollout| followed.contains(&rollout.app)).collect();

@@ -58,8 +58,8 @@ impl Followers {
     /// There is not.
     pub(super) fn open(&self) -> Result<(Outlet, Response), Problem> {
         let busy = || {
-            Problem::new(ProblemCode::Busy, "too many commands follow the daemon already")
-                .hint("end some of them (`pm logs -f`, `pm events --follow`), then try again")
+            Problem::new(ProblemCode::Busy, "too many commands are already following the daemon")
+                .hint("stop some of them (`pm logs -f`, `pm events --follow`), then try again")
         };
         self.observers.clone().try_acquire_owned().map_err(|_| busy()).map(stream)
     }
@@ -69,7 +69,7 @@ impl Followers {
     /// # Errors
     /// Too many changes are under way.
     pub(super) fn open_change(&self) -> Result<(Outlet, Response), Problem> {
-        let busy = || Problem::new(ProblemCode::Busy, "too many commands wait for changes already").hint("try again");
+        let busy = || Problem::new(ProblemCode::Busy, "too many commands are already waiting for changes").hint("try again");
         self.changes.clone().try_acquire_owned().map_err(|_| busy()).map(stream)
     }
 
@@ -80,8 +80,8 @@ impl Followers {
     pub(super) fn files(&self, count: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.files.clone().try_acquire_many_owned(count).map_err(|_| {
-            Problem::new(ProblemCode::Busy, "too many log files are followed already")
-                .hint("follow fewer apps, end other `pm logs -f`, or raise the limit of open files (`ulimit -n`)")
+            Problem::new(ProblemCode::Busy, "too many log files are already being followed")
+                .hint("follow fewer apps, stop other `pm logs -f`, or raise the limit of open files (`ulimit -n`)")
         })
     }
 }

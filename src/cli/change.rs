@@ -15,22 +15,22 @@ use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
 use crate::wire::{Edit, OperationResult, Progress};
 
-const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
-const MAY_GO_ON: &str = "\ninterrupted before the daemon has answered: if it has taken the change, that goes on without this command; `pm events` shows it\n";
+const GOES_ON: &str = "\ninterrupted: the change continues in the background; `pm list` shows how far it is\n";
+const MAY_GO_ON: &str = "\ninterrupted before the daemon answered: if it accepted the change, the change continues in the background; `pm events` shows it\n";
 
 /// How long a command waits for what it has caused.
 #[derive(Args, Debug, Clone, Default)]
 pub(super) struct WaitArgs {
-    /// Wait until everything runs (this is what happens without any option)
+    /// Wait until everything runs (the default)
     #[arg(long, conflicts_with = "detach")]
     pub wait: bool,
     /// Return as soon as the change is accepted
     #[arg(long)]
     pub detach: bool,
-    /// Wait no longer than this (exit 7, the work goes on)
+    /// Wait no longer than this (exit 7; the change continues)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Millis>,
-    /// Print nothing but failures
+    /// Print only failures
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
@@ -140,11 +140,11 @@ impl<'a> Follower<'a> {
         loop {
             let message = match messages.read() {
                 Ok(Some(message)) => message,
-                Ok(None) => return Err(self.lost("the daemon ended before the change was carried out")),
+                Ok(None) => return Err(self.lost("the daemon stopped before the change was complete")),
                 // The answer has begun, so the change is kept already.
                 Err(ClientError::TimedOut) => return Err(timed_out()),
                 Err(ClientError::Lost { source }) if !self.plans.is_empty() => {
-                    return Err(self.lost(&format!("the connection to the daemon broke: {source}")));
+                    return Err(self.lost(&format!("lost the connection to the daemon: {source}")));
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -160,7 +160,7 @@ impl<'a> Follower<'a> {
                 }
                 ChangeMessage::Progress { progress, .. } => self.progress(progress),
                 ChangeMessage::Missed { count, .. } => {
-                    self.session.screen.note(&format!("  ({count} steps were too fast to be shown)"));
+                    self.session.screen.note(&format!("  ({count} updates skipped)"));
                 }
                 ChangeMessage::Finished { reports } => {
                     let code = code_of(&reports);
@@ -236,7 +236,7 @@ impl<'a> Follower<'a> {
         } else if !wait.quiet {
             let is_nothing = reports.iter().all(|report| report.report.operations.is_empty());
             let last = match closing.nothing {
-                _ if wait.detach => "accepted; the work goes on".to_owned(),
+                _ if wait.detach => "accepted; the change continues in the background".to_owned(),
                 Some(words) if is_nothing => words,
                 _ => progress::summary(reports),
             };
@@ -265,10 +265,10 @@ impl<'a> Follower<'a> {
     fn lost(&self, message: &str) -> CommandError {
         if self.plans.is_empty() {
             return CommandError::new(Code::Unreachable, message)
-                .hint("nobody knows whether the change was accepted: `pm list` shows what is");
+                .hint("the change may or may not have been accepted: `pm list` shows the current state");
         }
         CommandError::new(Code::TimedOut, message)
-            .hint("the change is accepted and kept: the next daemon carries on; `pm list` shows how far it is")
+            .hint("the change is accepted and saved; the next daemon continues it; `pm list` shows how far it is")
     }
 }
 
@@ -276,7 +276,7 @@ impl<'a> Follower<'a> {
 const FIRST_ANSWER: Duration = Duration::from_mins(1);
 
 fn timed_out() -> CommandError {
-    CommandError::new(Code::TimedOut, "the time is over, the work goes on").hint("`pm list` shows how far it is")
+    CommandError::new(Code::TimedOut, "timed out; the change continues in the background").hint("`pm list` shows how far it is")
 }
 
 /// Failed before skipped.

@@ -177,18 +177,18 @@ fn find(folder: &Path) -> Result<PathBuf, CommandError> {
             [one] => return Ok(one.clone()),
             several => {
                 let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
-                let message = format!("there are several ecosystem files in `{}`", folder.display());
+                let message = format!("several ecosystem files in `{}`", folder.display());
                 return Err(CommandError { details: names, ..CommandError::new(Code::File, message) }
-                    .hint("name the one you mean: `pm apply FILE`"));
+                    .hint("choose one: `pm apply FILE`"));
             }
         }
     }
-    let message = format!("there is no ecosystem file (`{}`, …) in `{}` or above", NAMES[0], folder.display());
+    let message = format!("no ecosystem file (`{}`, …) in `{}` or its parent folders", NAMES[0], folder.display());
     let is_pm2 = ["ecosystem.config.js", "ecosystem.config.cjs"].iter().any(|name| os::exists(&folder.join(name)));
     let hint = if is_pm2 {
-        "PM2's ecosystem.config.js is not read yet: write its apps into ecosystem.toml"
+        "PM2's ecosystem.config.js is not supported yet; write its apps into ecosystem.toml"
     } else {
-        "write one, or name it: `pm apply FILE`; `pm start SCRIPT` needs none"
+        "write one, or name it: `pm apply FILE`; `pm start SCRIPT` works without a file"
     };
     Err(CommandError::new(Code::File, message).hint(hint))
 }

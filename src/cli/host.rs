@@ -108,10 +108,10 @@ fn unreadable(error: &io::Error) -> Unreadable {
         ErrorKind::NotFound => return Unreadable::Missing,
         ErrorKind::FileTooLarge => return Unreadable::TooLarge,
         ErrorKind::TimedOut => {
-            format!("it is a pipe, and within {} s it was not written and closed", PATIENCE.as_secs())
+            format!("it is a pipe that was not written and closed within {} s", PATIENCE.as_secs())
         }
         ErrorKind::Unsupported => "it is a socket, not a file".to_owned(),
-        ErrorKind::ResourceBusy => "it is written to whenever it is read; try again".to_owned(),
+        ErrorKind::ResourceBusy => "it changes while it is being read; try again".to_owned(),
         _ => error.to_string(),
     };
     Unreadable::Refused(words)

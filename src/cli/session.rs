@@ -82,7 +82,7 @@ impl Session {
         if let Some(daemon) = client.other_version() {
             let ours = wire::VERSION;
             self.screen.note(&format!(
-                "warning: the daemon is version {daemon}, this is {ours}; `pm daemon restart` changes that, apps run on"
+                "warning: the daemon is version {daemon}, this is {ours}; `pm daemon restart` updates it and keeps the apps running"
             ));
         }
     }
@@ -119,7 +119,7 @@ impl Session {
 /// The folder in which the person stands, as typed: symlinks are kept if the shell says so truthfully.
 pub(super) fn folder() -> Result<PathBuf, CommandError> {
     let real = os::current_folder().map_err(|error| {
-        CommandError::system("cannot tell which folder this is", &error).hint("`cd` to another one")
+        CommandError::system("cannot determine the current folder", &error).hint("`cd` to another folder")
     })?;
     let typed = os::environment().get("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
     Ok(typed.filter(|path| os::canonicalize(path).is_ok_and(|path| path == real)).unwrap_or(real))

@@ -52,7 +52,7 @@ pub enum ClientError {
     #[error(transparent)]
     Home(#[from] HomeError),
     /// Somebody else answers in our place; nothing was sent to them.
-    #[error("the daemon at `{}` runs as {}, not as {}: nothing was sent to it", socket.display(), os::user_name(*owner), os::user_name(os::user_id()))]
+    #[error("the daemon at `{}` runs as {}, not as {}; nothing was sent to it", socket.display(), os::user_name(*owner), os::user_name(os::user_id()))]
     OtherOwner {
         /// Its path.
         socket: PathBuf,
@@ -68,7 +68,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The daemon fails again and again before it can answer; the anchor says so in its place.
-    #[error("the daemon cannot begin")]
+    #[error("the daemon cannot start")]
     CannotBegin {
         /// What the daemon said.
         reason: String,
@@ -76,22 +76,22 @@ pub enum ClientError {
         is_ending: bool,
     },
     /// The connection broke before the answer was complete.
-    #[error("the daemon went away before it answered")]
+    #[error("the daemon closed the connection before it answered")]
     Lost {
         /// What was seen.
         source: io::Error,
     },
     /// The time given for waiting is over.
-    #[error("the daemon has not answered in time")]
+    #[error("the daemon did not answer in time")]
     TimedOut,
     /// The answer is not what this version understands.
-    #[error("the daemon's answer is not understood: {problem}")]
+    #[error("cannot understand the daemon's answer: {problem}")]
     NotUnderstood {
         /// What is wrong with it.
         problem: String,
     },
     /// The daemon speaks another protocol.
-    #[error("the daemon is version {daemon} and this is version {client}: they cannot talk to each other")]
+    #[error("the daemon (version {daemon}) and this command (version {client}) use different protocols")]
     OtherProtocol {
         /// The daemon's version.
         daemon: String,

@@ -39,7 +39,7 @@ pub enum BootError {
     #[error("cannot create the event loop")]
     Runtime(#[source] io::Error),
     /// The inheritance is broken.
-    #[error("cannot take over from the last daemon")]
+    #[error("cannot take over from the previous daemon")]
     Inheritance(#[source] io::Error),
     /// There is no home.
     #[error(transparent)]

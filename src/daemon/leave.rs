@@ -69,7 +69,7 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is
 async fn end_everything(context: &Context) {
     let left = context.supervisor.end_everything().await;
     if !left.is_empty() {
-        let message = format!("left running, since it cannot be ended: {}", LeftProcess::list(&left));
+        let message = format!("left running, since it cannot be stopped: {}", LeftProcess::list(&left));
         context.events.emit(Subject::Daemon, Fact::Trouble { message });
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
                     warn_of_timed(app, &merged[*needed], span, report);
                 }
                 None => {
-                    let message = format!("app `{}` depends on `{name}`, which is no app of this project", app.name);
+                    let message = format!("app `{}` depends on `{name}`, which is not an app of this project", app.name);
                     let hint = did_you_mean(name, merged.iter().map(|app| app.name.as_str()));
                     report.error(code::UNKNOWN_DEPENDENCY, span, message).hint = hint;
                 }
@@ -35,8 +35,8 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
 fn warn_of_timed(app: &Merged, needed: &Merged, span: Span, report: &mut Report) {
     let is_task = needed.get("kind").is_some_and(|item| item.node.as_text() == Some("task"));
     if is_task && needed.get("cron_restart").is_some() {
-        let message = format!("app `{}` depends on `{}`, which runs at its times only", app.name, needed.name);
-        report.warning(code::CRON, span, message).hint("it does not start before the first run");
+        let message = format!("app `{}` depends on `{}`, which runs only on its schedule", app.name, needed.name);
+        report.warning(code::CRON, span, message).hint("it does not start before the first scheduled run");
     }
 }
 
@@ -82,7 +82,7 @@ fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Report) 
                     let mut names: Vec<&str> = path[from..].iter().map(|(app, _)| merged[*app].name.as_str()).collect();
                     names.push(&merged[needed].name);
                     let message = format!("apps wait for each other: {}", names.join(" → "));
-                    report.error(code::DEPENDENCY_CYCLE, span, message).hint("one of these dependencies has to go");
+                    report.error(code::DEPENDENCY_CYCLE, span, message).hint("remove one of these dependencies");
                 }
             }
         }
@@ -101,7 +101,7 @@ pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut 
             let spans = declared.map(named).unwrap_or_default();
             let Some((_, span)) = spans.into_iter().find(|(other, _)| *other == name.as_str()) else { continue };
             let message =
-                format!("app `{}` waits until `{name}` has ended, and `{name}` is always started again", app.name);
+                format!("app `{}` waits for `{name}` to complete, but `{name}` is always restarted", app.name);
             report
                 .error(code::CONFLICTING_KEYS, span, message)
                 .hint(format!("`kind = \"task\"` in `{name}` runs it once"));
@@ -122,7 +122,7 @@ pub(super) fn ports(apps: &[(App, Span)], report: &mut Report) {
         let above = by_port.range(port..).next().filter(|(their_port, _)| u32::from(**their_port) < end);
         if let Some((_, (_, other))) = below.or(above) {
             let message = format!("apps `{}` and `{}` get the same port", other.name, app.name);
-            report.warning(code::PORT, *span, message).hint("each instance takes `port` + its slot");
+            report.warning(code::PORT, *span, message).hint("each instance gets `port` + its slot");
         }
         by_port.insert(port, (end, app));
     }

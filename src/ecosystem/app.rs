@@ -109,12 +109,12 @@ fn check_ports(values: &mut Values<'_>, app: &App) {
     };
     match app.run.port {
         Some(port) if u32::from(port) + count.saturating_sub(1) > 65_535 => {
-            values.error(code::PORT, span, format!("`port` {port} + {count} instances runs past 65535"));
+            values.error(code::PORT, span, format!("`port` {port} + {count} instances exceeds 65535"));
         }
         None if count > 1 && app.run.listen.is_empty() && !knows_its_slot(app) => {
-            let message = format!("app `{}`: {count} copies, and nothing tells them apart", app.name);
+            let message = format!("app `{}`: {count} copies with nothing to tell them apart", app.name);
             values.report.warning(code::PORT, span, message).hint(
-                "if they listen: `port = 3000` gives each its own PORT; else `WORKER = \"${PM_INSTANCE}\"` in env says it is meant",
+                "if they listen, `port = 3000` gives each its own PORT; otherwise confirm with `WORKER = \"${PM_INSTANCE}\"` in env",
             );
         }
         _ => {}
@@ -147,7 +147,7 @@ fn check_account(values: &mut Values<'_>, run: &Run) {
     let Some(user) = &run.user else {
         if let Some(item) = values.item("group") {
             let span = item.key_span;
-            values.error(code::MISSING_KEY, span, "`group` stands there without `user`").hint("name the `user`, too");
+            values.error(code::MISSING_KEY, span, "`group` needs `user`").hint("add `user`");
         }
         return;
     };
@@ -160,12 +160,12 @@ fn check_account(values: &mut Values<'_>, run: &Run) {
     if let NoAccount::Refused(message) = why {
         values
             .error(code::USER_NOT_PERMITTED, span, message)
-            .hint("leave `user` and `group` out, or let the daemon of root run it");
+            .hint("remove `user` and `group`, or let root's daemon run it");
         return;
     }
-    let found = values.error(code::UNKNOWN_USER, span, format!("there is no {what} `{name}`"));
+    let found = values.error(code::UNKNOWN_USER, span, format!("no {what} `{name}`"));
     if name.starts_with(|first: char| first.is_ascii_digit() || "+- ".contains(first)) {
-        found.hint("a number stands in plain digits, from 0 to 4294967294");
+        found.hint("write a number in plain digits, from 0 to 4294967294");
     }
 }
 
@@ -178,7 +178,7 @@ fn check_increment_var(values: &mut Values<'_>, run: &Run) {
             values.error(code::BAD_VALUE, span, format!("`increment_var`: `env.{name}` is `{text}`, not a number"));
         }
         None => {
-            values.error(code::BAD_VALUE, span, format!("`increment_var`: there is no `env.{name}` to count from"));
+            values.error(code::BAD_VALUE, span, format!("`increment_var`: `env.{name}` is not set"));
         }
     }
 }

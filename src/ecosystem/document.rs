@@ -62,7 +62,7 @@ pub(super) fn understand(root: Node, report: &mut Report) -> Document {
     let Value::Map(entries) = root.value else { return document };
     let top = Trail::root("");
     if entries.is_empty() {
-        report.error(code::EMPTY_FILE, root.span, "there is nothing in the file").hint("declare an app under `apps`");
+        report.error(code::EMPTY_FILE, root.span, "the file is empty").hint("declare an app under `apps`");
     }
     for entry in entries {
         match entry.key.as_str() {
@@ -99,8 +99,8 @@ pub(super) fn understand(root: Node, report: &mut Report) -> Document {
 
 pub(super) fn unsupported(what: &str, span: Span, report: &mut Report) {
     report
-        .error(code::UNSUPPORTED, span, format!("`{what}` is understood, but this version cannot do it yet"))
-        .hint("remove it: it would otherwise be ignored silently");
+        .error(code::UNSUPPORTED, span, format!("`{what}` is not implemented yet"))
+        .hint("remove it; otherwise it would be ignored silently");
 }
 
 fn top_level_hint(unknown: &str) -> String {
@@ -108,7 +108,7 @@ fn top_level_hint(unknown: &str) -> String {
         return format!("`{unknown}` is a key of an app: put it under `apps`, or under `defaults` for all of them");
     }
     did_you_mean(unknown, PROJECT_KEYS.iter().map(|key| key.0))
-        .unwrap_or_else(|| "known here: project, defaults, apps, self_heal".to_owned())
+        .unwrap_or_else(|| "known keys: project, defaults, apps, self_heal".to_owned())
 }
 
 fn table(node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Vec<Entry>> {
@@ -158,7 +158,7 @@ fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(Str
     let Some((script, at)) = keys.get("script").and_then(|item| Some((item.node.as_text()?, item.node.span))) else {
         report
             .error(code::MISSING_KEY, span, "this app has no name")
-            .hint("write `name = \"…\"`; it is only made up for an app with a `script`");
+            .hint("write `name = \"…\"`; only an app with a `script` gets a name by default");
         return None;
     };
     let file = script.rsplit('/').next().unwrap_or(script);
@@ -166,7 +166,7 @@ fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(Str
     match crate::model::AppName::new(stem) {
         Ok(_) => Some((stem.to_owned(), at)),
         Err(problem) => {
-            let message = format!("the script gives this app no usable name: {problem}");
+            let message = format!("the script does not give this app a valid name: {problem}");
             report.error(code::MISSING_KEY, at, message).hint("write `name = \"…\"`");
             None
         }
@@ -186,8 +186,8 @@ fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Report) -> Option<Writ
         && inner.node.as_text().is_some_and(|name| name != entry.key)
     {
         report
-            .error(code::CONFLICTING_KEYS, inner.node.span, "the app has another name here than in its table")
-            .label(entry.key_span, "the name by its table")
+            .error(code::CONFLICTING_KEYS, inner.node.span, "the app's `name` differs from the name of its table")
+            .label(entry.key_span, "the name of its table")
             .hint("remove `name`");
     }
     let is_sound = errors == report.errors;
@@ -210,7 +210,7 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut R
                 check_value(key.shape, &entry.node, own, report);
                 let profile = profile_of(&entry.key).unwrap_or_default().to_owned();
                 if profile == "none" {
-                    report.error(code::BAD_VALUE, entry.key_span, "`none` is the word for no profile");
+                    report.error(code::BAD_VALUE, entry.key_span, "`none` means no profile");
                 }
                 if let Some(key) = app_key("env") {
                     keys.profiles.push((profile, vec![Item { key, key_span: entry.key_span, node: entry.node }]));
@@ -223,7 +223,7 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut R
                     _ => check_value(key.shape, &entry.node, own, report),
                 }
                 if let Some(first) = keys.get(name) {
-                    let message = format!("`{}` and its other spelling stand side by side in `{trail}`", entry.key);
+                    let message = format!("`{}` is a second spelling of a key already in `{trail}`", entry.key);
                     let first = first.key_span;
                     report
                         .error(code::ALIAS_BESIDE_ORIGINAL, entry.key_span, message)
@@ -268,11 +268,11 @@ fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Repor
     let key = entry.key.as_str();
     let known = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
     let (message, hint) = match app_key(key) {
-        Some(_) if level == Level::Profile => (format!("`{key}` cannot stand in a profile"), None),
-        Some(_) => (format!("`{key}` cannot stand in `{trail}`"), Some("it belongs to one app".to_owned())),
+        Some(_) if level == Level::Profile => (format!("`{key}` is not allowed in a profile"), None),
+        Some(_) => (format!("`{key}` is not allowed in `{trail}`"), Some("it belongs to one app".to_owned())),
         None => {
             let hint = match key {
-                "exec" => Some("the key is `script`, or `command` for a whole line".to_owned()),
+                "exec" => Some("the key is `script`, or `command` for a whole command line".to_owned()),
                 "cmd" => Some("the key is `command`".to_owned()),
                 _ => did_you_mean(key, known.filter(|name| *name != "env_NAME")),
             };

@@ -141,7 +141,7 @@ pub fn reference() -> String {
 fn of_reference(key: &Key) -> String {
     let mut text = format!("### `{}`\n\n{}\n\n", key.name, key.help);
     if !key.is_built {
-        text.push_str("> Not built yet: its use is refused with the code `unsupported`.\n\n");
+        text.push_str("> Not implemented yet: refused with the code `unsupported`.\n\n");
     }
     if !key.aliases.is_empty() {
         let aliases: Vec<String> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();

@@ -50,11 +50,11 @@ pub(super) const NOT_IN_PROFILES: &[&str] = &["name", "moved_from", "profiles", 
 pub(super) const PROJECT_KEYS: &[(&str, &str, &str, &str)] = &[
     (
         "project",
-        "text",
-        "Who owns the apps of this file; the folder's name if left out. Letters, digits, `.`, `_`, `-`.",
+        "string",
+        "The project that owns the apps of this file; defaults to the folder's name. Letters, digits, `.`, `_`, `-`.",
         "project = \"shop\"",
     ),
-    ("defaults", "keys of an app", "Laid under every app of this file.", "[defaults]\nenv = { TZ = \"UTC\" }"),
+    ("defaults", "keys of an app", "Default values for every app of this file.", "[defaults]\nenv = { TZ = \"UTC\" }"),
     (
         "apps",
         "list of apps, or table of name to app",
@@ -64,7 +64,7 @@ pub(super) const PROJECT_KEYS: &[(&str, &str, &str, &str)] = &[
     (
         "self_heal",
         "\"off\", \"config\" or \"full\"",
-        "What is put right by itself when an operator's hand made it differ from the file. Only `off` is built.",
+        "What `pm` corrects on its own after an operator made it differ from the file. Only `off` is implemented.",
         "self_heal = \"off\"",
     ),
 ];
@@ -98,7 +98,7 @@ static PROJECT_NAME: TextFormat = TextFormat {
     words: "a name (letters, digits, `.`, `_`, `-`)",
     pattern: "^(?!all$|_$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
     check: |text| match ProjectName::new(text) {
-        Ok(name) if name.is_nobody() => Err(Flaw::new("`_` is the project of apps started by hand")),
+        Ok(name) if name.is_nobody() => Err(Flaw::new("`_` is the project of apps started without a file")),
         Ok(_) => Ok(()),
         Err(problem) => Err(Flaw::new(problem.to_string())),
     },
@@ -112,7 +112,7 @@ pub(super) static PROFILE_NAME: TextFormat = TextFormat {
     check: |text| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         match text {
-            "none" => Err(Flaw::new("`none` is the word for no profile")),
+            "none" => Err(Flaw::new("`none` means no profile")),
             _ if !text.is_empty() && text.chars().all(is_plain) => Ok(()),
             _ => Err(Flaw::new(format!("`{text}` is not a profile name (letters, digits, `.`, `_`, `-`)"))),
         }
@@ -134,7 +134,7 @@ static VARIABLE_NAME: TextFormat = TextFormat {
 };
 
 static PLAIN_TEXT: TextFormat = TextFormat {
-    words: "a text",
+    words: "a string",
     pattern: "^[^\\u0000]+$",
     check: |text| match text {
         "" => Err(Flaw::new("the text is empty")),
@@ -146,7 +146,7 @@ static PLAIN_TEXT: TextFormat = TextFormat {
 };
 
 static ARGUMENT: TextFormat = TextFormat {
-    words: "a text",
+    words: "a string",
     pattern: "^[^\\u0000]*$",
     check: |text| if text.contains('\0') { Err(Flaw::new("the text holds a NUL character")) } else { Ok(()) },
     takes_zero: false,
@@ -205,7 +205,7 @@ fn looks_like(what: &str, both: fn(&str) -> String) -> String {
 }
 
 pub(super) static SOCKET_MODE: TextFormat = TextFormat {
-    words: "an octal text such as \"0660\"",
+    words: "an octal string such as \"0660\"",
     pattern: "^(0o)?0?[0-7]{1,3}$",
     check: |text| match super::values::umask(text) {
         Some(mode) if mode <= 0o777 => Ok(()),
@@ -215,7 +215,7 @@ pub(super) static SOCKET_MODE: TextFormat = TextFormat {
     takes_variables: true,
 };
 pub(super) static UMASK: TextFormat = TextFormat {
-    words: "an octal text such as \"027\"",
+    words: "an octal string such as \"027\"",
     pattern: "^(0o)?0?[0-7]{1,3}$",
     check: |text| match super::values::umask(text) {
         Some(mask) if mask <= 0o777 => Ok(()),
@@ -273,22 +273,22 @@ static PROBE_FIELDS: [Field; 8] = [
     field("http", Any(&[Shape::TextFormat(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
     field("tcp", Shape::TextFormat(&PLAIN_TEXT), "An address that accepts connections."),
     field("exec", Shape::TextFormat(&PLAIN_TEXT), "A command that ends with 0."),
-    field("log", Shape::TextFormat(&PLAIN_TEXT), "A regular expression; good when the app prints a line that matches."),
+    field("log", Shape::TextFormat(&PLAIN_TEXT), "A regular expression; ready when the app prints a matching line."),
     field("notify", Boolean, "`READY=1` on the notify socket."),
     field("message", Boolean, "The message `ready` of a Node app."),
     field("timeout", Shape::TextFormat(&DURATION), "How long it may take; 30 s."),
-    field("interval", Shape::TextFormat(&DURATION), "Time between two tries."),
+    field("interval", Shape::TextFormat(&DURATION), "Time between two probes."),
 ];
 static HEALTH_FIELDS: [Field; 9] = [
     field("http", Any(&[Shape::TextFormat(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
     field("tcp", Shape::TextFormat(&PLAIN_TEXT), "An address that accepts connections."),
     field("exec", Shape::TextFormat(&PLAIN_TEXT), "A command that ends with 0."),
     field("notify", Boolean, "`WATCHDOG=1` on the notify socket at least once per interval."),
-    field("start_period", Shape::TextFormat(&DURATION), "Time after it is ready in which failures do not count."),
+    field("start_period", Shape::TextFormat(&DURATION), "Time after the app becomes ready in which failures do not count."),
     field("timeout", Shape::TextFormat(&DURATION), "How long one probe may take."),
     field("interval", Shape::TextFormat(&DURATION), "Time between two probes."),
-    field("failures", Integer(1, 1000), "Failures in a row that count."),
-    field("action", Choice(&["restart", "none"]), "What happens then."),
+    field("failures", Integer(1, 1000), "Consecutive failures before the action is taken."),
+    field("action", Choice(&["restart", "none"]), "The action to take."),
 ];
 static LIMIT_FIELDS: [Field; 6] = [
     field("memory", Shape::TextFormat(&SIZE), "Memory of the whole tree."),
@@ -296,37 +296,37 @@ static LIMIT_FIELDS: [Field; 6] = [
     field("nofile", Integer(0, 1 << 40), "Open files."),
     field("nproc", Integer(0, 1 << 40), "Processes of the user."),
     field("nice", Integer(-20, 19), "Scheduling priority."),
-    field("oom_score_adj", Integer(-1000, 1000), "Who is killed first when memory runs out."),
+    field("oom_score_adj", Integer(-1000, 1000), "Which process is killed first when memory runs out."),
 ];
 static ROTATE_FIELDS: [Field; 3] = [
-    field("size", Shape::TextFormat(&SIZE), "A file that has reached this size is cut; \"10M\"."),
-    field("keep", Integer(0, 10_000), "Old pieces that are kept; 5."),
-    field("compress", Boolean, "Compress old pieces; not built yet."),
+    field("size", Shape::TextFormat(&SIZE), "A file is rotated when it reaches this size; \"10M\"."),
+    field("keep", Integer(0, 10_000), "The number of old files to keep; 5."),
+    field("compress", Boolean, "Compress old files; not implemented yet."),
 ];
 static UPDATE_FIELDS: [Field; 6] = [
     field("strategy", Choice(&["rolling", "restart"]), "New before old, or old before new."),
-    field("max_surge", Integer(0, 1000), "Copies more than `instances` for the time of the update."),
-    field("max_unavailable", Integer(0, 1000), "Copies that may be missing for the time of the update."),
-    field("min_healthy_time", Shape::TextFormat(&DURATION), "How long a new process must stay good; 3 s."),
-    field("healthy_deadline", Shape::TextFormat(&DURATION), "When a new process that is not good has failed."),
-    field("auto_revert", Boolean, "Go back to the old app after a failure."),
+    field("max_surge", Integer(0, 1000), "Copies allowed above `instances` during an update."),
+    field("max_unavailable", Integer(0, 1000), "Copies that may be missing during an update."),
+    field("min_healthy_time", Shape::TextFormat(&DURATION), "How long a new process must stay healthy; 3 s."),
+    field("healthy_deadline", Shape::TextFormat(&DURATION), "Time after which a new process that is not healthy has failed."),
+    field("auto_revert", Boolean, "Roll back to the old revision after a failure."),
 ];
 static HOOK_FIELDS: [Field; 6] = [
-    field("pre_start", Shape::TextFormat(&PLAIN_TEXT), "Before every start; its failure is a failed start."),
-    field("post_ready", Shape::TextFormat(&PLAIN_TEXT), "When the app is good."),
+    field("pre_start", Shape::TextFormat(&PLAIN_TEXT), "Before every start; if it fails, the start fails."),
+    field("post_ready", Shape::TextFormat(&PLAIN_TEXT), "When the app is ready."),
     field(
         "pre_stop",
         Shape::TextFormat(&PLAIN_TEXT),
-        "Before the app is asked to end; then the stop goes on in any case.",
+        "Before the app is stopped; the stop continues whatever it returns.",
     ),
-    field("on_crash", Shape::TextFormat(&PLAIN_TEXT), "After an unexpected end."),
-    field("on_give_up", Shape::TextFormat(&PLAIN_TEXT), "When it is not started again."),
-    field("timeout", Shape::TextFormat(&DURATION), "How long one of them may take; 30 s."),
+    field("on_crash", Shape::TextFormat(&PLAIN_TEXT), "After an unexpected exit."),
+    field("on_give_up", Shape::TextFormat(&PLAIN_TEXT), "When the app is not restarted any more."),
+    field("timeout", Shape::TextFormat(&DURATION), "How long each of them may take; 30 s."),
 ];
 static WATCH_FIELDS: [Field; 3] = [
-    field("poll", Boolean, "Look at the files instead of being told."),
-    field("interval", Shape::TextFormat(&DURATION), "How often to look."),
-    field("follow_symlinks", Boolean, "Watch what links point to."),
+    field("poll", Boolean, "Poll the files instead of relying on notifications."),
+    field("interval", Shape::TextFormat(&DURATION), "How often to poll."),
+    field("follow_symlinks", Boolean, "Watch the targets of symbolic links."),
 ];
 
 /// Signals by name, as accepted with and without `SIG`.

@@ -39,7 +39,7 @@ pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mu
                 report
                     .error(code::DUPLICATE_APP, app.name_span, format!("a second app named `{}`", app.name))
                     .label(first, "the first one")
-                    .hint("give it a name of its own; more copies are `instances`");
+                    .hint("choose another name; for more copies use `instances`");
                 continue;
             }
             let bytes = defaults_bytes + size_of_keys(&app.keys);

@@ -142,7 +142,7 @@ error[unknown-key]: unknown key `instnaces` in `apps.api`
   |
   = help: did you mean `instances`?
 
-error[alias-beside-original]: `interpreter_args` and its other spelling stand side by side in `apps.api`
+error[alias-beside-original]: `interpreter_args` is a second spelling of a key already in `apps.api`
  --> /srv/shop/pm.toml:6:1
   |
 5 | node_args = []

@@ -72,7 +72,7 @@ fn level(without: &[&str], has_profiles: bool) -> Json {
 
 fn unset() -> Json {
     json!({
-        "description": "Removes what defaults, an earlier file or the app itself say.",
+        "description": "Removes the value from defaults, an earlier file or the app itself.",
         "type": "object", "additionalProperties": false, "required": ["unset"],
         "properties": { "unset": { "const": true } },
     })
@@ -92,7 +92,7 @@ fn of_app_key(key: &Key, shape: &'static Shape) -> Json {
 }
 
 fn help(key: &Key) -> String {
-    let later = if key.is_built { "" } else { " (Not built yet.)" };
+    let later = if key.is_built { "" } else { " (Not implemented yet.)" };
     format!("{}{later} Default: {}. Example: {}", key.help, key.default, key.example)
 }
 

@@ -111,7 +111,7 @@ impl Shape {
             let message = format!("`{trail}` has no value");
             report
                 .error(code::WRONG_TYPE, node.span, message)
-                .hint(format!("give it {}, or remove the key", self.words()));
+                .hint(format!("set it to {}, or remove the key", self.words()));
             return;
         }
         match self {
@@ -200,7 +200,7 @@ impl Shape {
             _ => "",
         };
         let hint = match words.contains(&meant) {
-            true => Some(format!("the word for it is \"{meant}\"")),
+            true => Some(format!("use \"{meant}\" instead")),
             false => did_you_mean(text, words.iter().copied()),
         };
         report.error(code::BAD_VALUE, node.span, message).hint = hint;
@@ -271,7 +271,7 @@ impl Shape {
     /// With an article, for messages.
     pub fn words(&self) -> String {
         match self {
-            Self::Text => "a text".to_owned(),
+            Self::Text => "a string".to_owned(),
             Self::TextFormat(form) => form.words.to_owned(),
             Self::Boolean => "true or false".to_owned(),
             Self::Integer(..) => "an integer".to_owned(),
@@ -321,7 +321,7 @@ fn check_record(fields: &[Field], node: &Node, entries: &[Entry], trail: Trail<'
                 let message = format!("unknown key `{}` in `{trail}`", entry.key);
                 let names = fields.iter().map(|field| field.name);
                 let hint = did_you_mean(&entry.key, names.clone())
-                    .unwrap_or_else(|| format!("known here: {}", names.collect::<Vec<_>>().join(", ")));
+                    .unwrap_or_else(|| format!("known keys: {}", names.collect::<Vec<_>>().join(", ")));
                 report.error(code::UNKNOWN_KEY, entry.key_span, message).hint(hint);
             }
         }

@@ -16,7 +16,7 @@ pub(super) fn check_size(values: &mut Values<'_>, app: &App, collected: &Collect
         if bytes > limits.string_bytes {
             let span = values.item(key).map_or(values.app.name_span, |item| item.key_span);
             let message =
-                format!("a command in `{key}` takes {bytes} bytes, the kernel gives it {}", limits.string_bytes);
+                format!("a command in `{key}` has {bytes} bytes, but the kernel allows {}", limits.string_bytes);
             values.error(code::BAD_VALUE, span, message).hint(TO_A_FILE);
         }
     }
@@ -26,7 +26,7 @@ pub(super) fn check_size(values: &mut Values<'_>, app: &App, collected: &Collect
     }
 }
 
-const TO_A_FILE: &str = "put it into a file, and name the file";
+const TO_A_FILE: &str = "put it into a file and use the path of the file";
 
 /// Every command of the app that `sh -c` gets as one word, with its key.
 fn commands(app: &App) -> Vec<(&'static str, String)> {

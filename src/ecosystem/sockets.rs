@@ -36,7 +36,7 @@ pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Repo
                     format!("apps `{}` and `{}` both listen at {}", other.name, app.name, both(theirs, address));
                 report
                     .error(code::PORT, span_of(app, "listen"), message)
-                    .hint("give each an address of its own; copies of one app (`instances`) share theirs");
+                    .hint("use a different address for each app; copies of one app (`instances`) share theirs");
             }
             others.push((address, app));
         }
@@ -54,8 +54,8 @@ fn ports_beside(app: &App, span: Span, taken: &Taken<'_>, report: &mut Report) {
     let inside = taken.range(Endpoint::Port(port)..=Endpoint::Port(last)).flat_map(|(_, all)| all);
     let mut others = inside.filter(|(_, other)| other.name != app.name);
     let Some((address, other)) = others.next() else { return };
-    let message = format!("app `{}` gets a port at which app `{}` listens: {address}", app.name, other.name);
-    let hint = "each instance takes `port` + its slot, and `pm` has opened the other one already";
+    let message = format!("app `{}` gets a port that app `{}` listens on: {address}", app.name, other.name);
+    let hint = "each instance gets `port` + its slot, and `pm` opens the other one itself";
     // On one address only there may be room for both; on every address there is none.
     if is_everywhere(address) {
         report.error(code::PORT, span, message).hint(hint);

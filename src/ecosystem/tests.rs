@@ -336,7 +336,7 @@ fn a_schedule_is_checked_when_it_is_read() {
         ),
         (
             "cron = \"@daily\"\ncron_timezone = \"Mars/Olympus\"",
-            "app `a`: `cron_timezone`: there is no time zone `Mars/Olympus`",
+            "app `a`: `cron_timezone`: no time zone `Mars/Olympus`",
         ),
     ] {
         let reading = read_toml(&format!("[[apps]]\nname = \"a\"\nscript = \"run.sh\"\n{body}"));

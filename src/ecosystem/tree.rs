@@ -59,7 +59,7 @@ impl Kind {
     /// With an article, for messages.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Text => "a text",
+            Self::Text => "a string",
             Self::Integer => "an integer",
             Self::Float => "a number with a fraction",
             Self::Boolean => "a boolean",

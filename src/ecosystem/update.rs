@@ -27,14 +27,14 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
         let span = item.node.get("strategy").map_or(item.key_span, |node| node.span);
         values
             .error(code::CONFLICTING_KEYS, span, "two processes of one slot cannot share its `port`")
-            .hint("`listen` instead of `port` hands both the same socket; or leave the strategy out");
+            .hint("use `listen` instead of `port`, which gives both the same socket; or remove the strategy");
     }
     if let (Some(_), false, Some(item)) = (app.run.port, app.run.listen.is_empty(), values.item("listen")) {
         let span = item.key_span;
         values
             .report
             .warning(code::PORT, span, format!("app `{}`: both `port` and `listen`", app.name))
-            .hint("`port` only sets PORT; the sockets of `listen` are handed over as descriptors");
+            .hint("`port` only sets PORT; the sockets of `listen` are passed as descriptors");
     }
 }
 
@@ -63,14 +63,14 @@ fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     ];
     for (key, word, account) in accounts {
         if let (Some((name, false)), Some(item)) = (account, values.item(key)) {
-            values.error(code::UNKNOWN_USER, item.node.span, format!("`{key}`: there is no {word} `{name}`"));
+            values.error(code::UNKNOWN_USER, item.node.span, format!("`{key}`: no {word} `{name}`"));
         }
     }
     let has_files = run.listen.iter().any(|address| matches!(address, ListenAddress::Unix(_)));
     let given =
         ["socket_mode", "socket_user", "socket_group"].into_iter().find_map(|key| Some((key, values.item(key)?)));
     if let (false, false, Some((key, item))) = (has_files, run.listen.is_empty(), given) {
-        let message = format!("app `{}`: `{key}` is for Unix sockets, and `listen` names none", values.app.name);
+        let message = format!("app `{}`: `{key}` is for Unix sockets, but `listen` has none", values.app.name);
         values.report.warning(code::CONFLICTING_KEYS, item.key_span, message).hint("write `listen = [\"unix:PATH\"]`");
     }
 }
@@ -95,7 +95,7 @@ fn policy(values: &mut Values<'_>) -> UpdatePolicy {
         && deadline <= policy.min_healthy_time
     {
         let message =
-            "`update.healthy_deadline` is not longer than `min_healthy_time`: no process could ever be in time";
+            "`update.healthy_deadline` must be longer than `min_healthy_time`: otherwise every process would be too late";
         values.error(code::BAD_VALUE, node.span, message);
     }
     policy
@@ -116,12 +116,12 @@ fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {
     for (text, span) in values.texts("listen") {
         match address(values, &text, span) {
             Some(address) if addresses.contains(&address) => {
-                values.error(code::BAD_VALUE, span, format!("`listen` names {address} twice"));
+                values.error(code::BAD_VALUE, span, format!("`listen` contains {address} twice"));
             }
             Some(address) if addresses.iter().any(|other| is_covered(&address, other)) => {
                 values
-                    .error(code::BAD_VALUE, span, format!("`listen` names the port of {address} twice"))
-                    .hint("a port alone means every address of the machine: keep one of the two");
+                    .error(code::BAD_VALUE, span, format!("`listen` contains the port of {address} twice"))
+                    .hint("a port alone means every address of this machine: keep one of the two");
             }
             Some(address) => addresses.push(address),
             None => {
@@ -154,7 +154,7 @@ fn address(values: &mut Values<'_>, text: &str, span: Span) -> Option<ListenAddr
             let message = format!("`listen`: the path of the socket has {length} bytes: `{}`", path.display());
             values
                 .error(code::BAD_VALUE, span, message)
-                .hint(format!("{SOCKET_PATH_MAX} bytes is the most that a client can connect to: take a shorter path"));
+                .hint(format!("clients can connect to at most {SOCKET_PATH_MAX} bytes: use a shorter path"));
         }
         return Some(ListenAddress::Unix(path));
     }

@@ -146,7 +146,7 @@ impl<'a> Values<'a> {
         let whole = text.contains('#').then(|| shell_words::split(&text.replace('#', "@")).ok()).flatten();
         if whole.is_some_and(|whole| !has_variables(text) && whole.len() > words.len()) {
             let message = format!("app `{}`: everything after ` #` in `{key}` is a comment", self.app.name);
-            self.report.warning(code::BAD_VALUE, node.span, message).hint("put the word in quotes if it is meant");
+            self.report.warning(code::BAD_VALUE, node.span, message).hint("put the word in quotes if it is intended");
         }
     }
 
@@ -172,12 +172,12 @@ impl<'a> Values<'a> {
         let Some(tail) = text.strip_prefix('~') else { return Some(text.to_owned()) };
         match self.world.variables().get("HOME") {
             _ if !(tail.is_empty() || tail.starts_with('/')) => {
-                self.error(code::BAD_VALUE, span, format!("`{key}`: only `~/` is understood, not `~USER`"));
+                self.error(code::BAD_VALUE, span, format!("`{key}`: only `~/` is supported, not `~USER`"));
                 None
             }
             Some(home) => Some(format!("{home}{tail}")),
             None => {
-                self.error(code::UNSET_VARIABLE, span, format!("`{key}` begins with `~`, and HOME is not set"));
+                self.error(code::UNSET_VARIABLE, span, format!("`{key}` begins with `~`, but HOME is not set"));
                 None
             }
         }
@@ -206,9 +206,9 @@ impl<'a> Values<'a> {
         match self.expanded(key, node)?.settled() {
             Ok(text) => Some(text),
             Err(name) => {
-                let message = format!("`{key}`: `${{{name}}}` is known per instance only, and cannot stand here");
+                let message = format!("`{key}`: `${{{name}}}` is known only per instance and is not allowed here");
                 self.error(code::BAD_VARIABLE, node.span, message)
-                    .hint("it can stand in args, command, env, out_file and error_file");
+                    .hint("it is allowed in args, command, env, out_file and error_file");
                 None
             }
         }
@@ -231,7 +231,7 @@ impl<'a> Values<'a> {
             Err(Trouble::Unset { name, message }) => {
                 let is_own = self.app.get("env").is_some_and(|env| env.node.get(&name).is_some());
                 let hint = match is_own {
-                    true => "values of `env` are for the process; here the shell's and `--var` count".to_owned(),
+                    true => "values of `env` are for the process; only the shell's and `--var` count here".to_owned(),
                     false => format!("set it in the shell, pass `--var {name}=…`, or give a default: `${{{name}:-…}}`"),
                 };
                 let message = message.unwrap_or_else(|| format!("`{key}`: the variable `{name}` is not set"));
@@ -242,13 +242,13 @@ impl<'a> Values<'a> {
                 self.error(
                     code::TOO_LARGE,
                     node.span,
-                    format!("`{key}` grows beyond 1 MiB when its variables are filled in"),
+                    format!("`{key}` exceeds 1 MiB after variable substitution"),
                 );
                 None
             }
             Err(Trouble::Malformed(message)) => {
                 self.error(code::BAD_VARIABLE, node.span, format!("`{key}`: {message}"))
-                    .hint("a dollar that is meant as such is written `$$`");
+                    .hint("write `$$` for a literal dollar sign");
                 None
             }
         }

@@ -101,7 +101,7 @@ fn one(values: &mut Values<'_>, cwd: &Path, text: &str, span: Span) -> Option<St
 }
 
 fn missing(values: &mut Values<'_>, text: &str, path: &Path, cwd: &Path, span: Span) {
-    let message = format!("`watch`: `{text}` names nothing: `{}` does not exist", path.display());
+    let message = format!("`watch`: `{text}` matches nothing: `{}` does not exist", path.display());
     values.error(code::WATCH, span, message).hint(format!("paths are relative to `cwd`, here `{}`", cwd.display()));
 }
 
@@ -126,7 +126,7 @@ fn options(values: &mut Values<'_>) -> WatchOptions {
         let interval = values.scalar("watch_options.interval", &Shape::TextFormat(&DURATION), node, read)?;
         if interval.0 == 0 {
             values
-                .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: looking would never end")
+                .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: polling would never pause")
                 .hint("write \"1s\"");
         }
         Some(interval)

@@ -76,7 +76,7 @@ impl Machine {
         let hook = if matches!(self.state, State::Preparing { .. }) { Hook::PreStart } else { Hook::PreStop };
         effects.push(Effect::EndHook(hook));
         let message = format!(
-            "nothing was heard of it within {}",
+            "it did not report within {}",
             Millis(self.policy.hooks.limit().0.saturating_add(SILENCE_MAX.0))
         );
         self.hook_ended(self.incarnation, hook, Err(message), now, effects);

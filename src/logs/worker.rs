@@ -324,7 +324,7 @@ impl Worker {
     fn appended(&mut self, token: u64, appended: &Appended) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if let Some(error) = &appended.cut_error {
-            let message = format!("cannot cut `{}`, it goes on growing: {error}", flow.target.location.path.display());
+            let message = format!("cannot rotate `{}`, it keeps growing: {error}", flow.target.location.path.display());
             (self.notices)(trouble(flow, message));
         }
         flow.moved += appended.bytes as u64;

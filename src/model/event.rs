@@ -219,7 +219,7 @@ pub enum Fact {
         /// Unstable starts in a row.
         attempt: u32,
     },
-    /// It is not started again by itself.
+    /// It is not restarted any more.
     GaveUp {
         /// The failure that counted.
         failure: Failure,

@@ -323,9 +323,9 @@ impl fmt::Display for Failure {
                 write!(f, "gave up after {starts} unstable starts in a row, the last one ")?;
                 match trouble.as_deref() {
                     None => write!(f, "ended with {exit}"),
-                    Some(Self::Unhealthy { why }) => write!(f, "was ended as unhealthy: {why}"),
+                    Some(Self::Unhealthy { why }) => write!(f, "was stopped as unhealthy: {why}"),
                     Some(Self::OverMemory { used, limit }) => {
-                        write!(f, "was ended over its memory limit: {used} of {limit}")
+                        write!(f, "was stopped over its memory limit: {used} of {limit}")
                     }
                     Some(other) => other.fmt(f),
                 }
@@ -407,7 +407,7 @@ impl SpawnStage {
             Self::Output => "open the output of",
             Self::Voices => "open the notify socket or the message channel of",
             Self::Listen => "listen at",
-            Self::Row => "find a free row for",
+            Self::Row => "find a free table entry for",
             Self::Clone => "create a process for",
             Self::Session => "create a session for",
             Self::Identity => "become user",

@@ -355,13 +355,13 @@ impl Summary {
 pub struct ApplyOptions {
     /// Only these apps (and nothing is pruned).
     pub only: Vec<AppName>,
-    /// Keep apps that left the file.
+    /// Keep apps that are no longer in the file.
     pub no_prune: bool,
     /// A file without apps is meant.
     pub allow_empty: bool,
     /// Another file set of the same project is meant.
     pub replace_files: bool,
-    /// Deleting more than half of the project is meant.
+    /// Accept that more than half of the project is deleted.
     pub yes: bool,
     /// An operator's `pm scale` survives.
     pub keep_overrides: bool,

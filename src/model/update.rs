@@ -96,7 +96,7 @@ pub struct Hooks {
     /// After an end that nobody asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_crash: Option<String>,
-    /// When it is not started again by itself.
+    /// When it is not restarted any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_give_up: Option<String>,
     /// How long one of them may take; `None` = [`Hooks::TIMEOUT`].
@@ -116,7 +116,7 @@ pub enum Hook {
     PreStop,
     /// After an end that nobody asked for.
     OnCrash,
-    /// It is not started again by itself.
+    /// It is not restarted any more.
     OnGiveUp,
 }
 

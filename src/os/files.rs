@@ -113,7 +113,7 @@ pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
 }
 
 fn no_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 /// As [`open_append`]; a file longer than `bytes_max` is first cut down to its last half.

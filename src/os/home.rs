@@ -32,13 +32,13 @@ pub struct Home {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// Nothing says where it is.
-    #[error("cannot tell where to keep state: neither PM_HOME nor HOME is set")]
+    #[error("no place for state: neither PM_HOME nor HOME is set")]
     Unset,
     /// `PM_HOME=state` would mean another folder for every shell.
     #[error("PM_HOME is `{0}`, which is not an absolute path")]
     Relative(PathBuf),
     /// It belongs to another user, who decides what is in it.
-    #[error("`{}` is the home of {}, and you are {}", path.display(), user_name(*owner), user_name(*us))]
+    #[error("`{}` is the home of {}, but you are {}", path.display(), user_name(*owner), user_name(*us))]
     Foreign {
         /// `PM_HOME`.
         path: PathBuf,
@@ -210,7 +210,7 @@ mod tests {
             (5, vec![("HOME", "/home/u")], Ok(("/home/u/.local/state/pm", "/home/u/.local/state/pm/run"))),
             (5, vec![("HOME", "/h"), ("XDG_STATE_HOME", "/x")], Ok(("/x/pm", "/x/pm/run"))),
             (5, vec![("PM_HOME", "/var/lib/pm")], Ok(("/var/lib/pm", "/var/lib/pm/run"))),
-            (5, vec![], Err("cannot tell where to keep state: neither PM_HOME nor HOME is set")),
+            (5, vec![], Err("no place for state: neither PM_HOME nor HOME is set")),
             (5, vec![("PM_HOME", "here")], Err("PM_HOME is `here`, which is not an absolute path")),
         ];
         for (uid, variables, expected) in cases {

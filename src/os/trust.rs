@@ -43,7 +43,7 @@ pub enum Distrust {
         us: u32,
     },
     /// Somebody else may put things into it.
-    #[error("`{}` can be written by others (mode {:04o}): `chmod go-w {}` ends that", path.display(), mode & 0o7777, path.display())]
+    #[error("others can write to `{}` (mode {:04o}): run `chmod go-w {}`", path.display(), mode & 0o7777, path.display())]
     Writable {
         /// The folder.
         path: PathBuf,

@@ -42,8 +42,8 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
         };
         if declared.is_leaving && *request.edit != Edit::Delete {
             if request.targets.len() == 1 {
-                let hint = "wait for the apply that deletes it, or declare it again".to_owned();
-                return Err(usage(format!("`{name}` is being deleted by an apply"), Some(hint)));
+                let hint = "wait for that apply to finish, or declare the app again".to_owned();
+                return Err(usage(format!("an apply is deleting `{name}`"), Some(hint)));
             }
             continue;
         }
@@ -79,8 +79,8 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             (Edit::Scale { to }, None) => scale(name, declared, *to)?,
             (Edit::Unhold, None) => unhold(declared),
             (Edit::Stop { is_held: true } | Edit::Delete | Edit::Scale { .. } | Edit::Unhold | Edit::Run, Some(_)) => {
-                let message = format!("only the whole app `{name}` can be held, deleted, scaled or run, not one slot");
-                return Err(usage(message, Some(format!("name `{name}` without a slot"))));
+                let message = format!("you can hold, delete, scale or run only the whole app `{name}`, not one slot");
+                return Err(usage(message, Some(format!("use `{name}` without a slot"))));
             }
         }
     }
@@ -191,19 +191,19 @@ fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstan
         Err(Refusal { kind: RefusalKind::Safety, message, hint: Some(hint), confirm: None })
     };
     if declared.spec.schedule.cron_restart.is_none() {
-        let hint = format!("`cron_restart` gives it one; `pm restart {name}` restarts it now");
+        let hint = format!("add `cron_restart` to it; `pm restart {name}` restarts it now");
         return Err(usage(format!("`{name}` has no schedule"), Some(hint)));
     }
     if declared.desired_state != DesiredState::Up {
-        let message = format!("`{name}` is stopped, and its schedule sleeps");
-        return refused(message, format!("`pm start {name}` wakes it, and runs a task at once"));
+        let message = format!("`{name}` is stopped, so its schedule is suspended");
+        return refused(message, format!("`pm start {name}` resumes it, and runs a task at once"));
     }
     if !declared.spec.is_timed_task() {
         recycle(declared, None, live);
     } else if live.values().any(|instance| is_up(&instance.phase)) {
         return refused(
-            format!("`{name}` runs at present"),
-            format!("`pm restart {name}` takes the place of that run"),
+            format!("`{name}` is already running"),
+            format!("`pm restart {name}` replaces that run"),
         );
     }
     Ok(())
@@ -258,7 +258,7 @@ fn is_held(declared: &Declared) -> bool {
 /// A task that has run is not to run again because everything is reloaded; asked for alone, it deserves an answer.
 fn no_service(name: &AppName) -> Refusal {
     let hint = format!("`pm restart {name}` runs it again");
-    usage(format!("`{name}` is a task: only the processes of services are reloaded"), Some(hint))
+    usage(format!("`{name}` is a task; only services can be reloaded"), Some(hint))
 }
 
 fn not_without(name: &AppName, stopped: &AppName) -> Refusal {

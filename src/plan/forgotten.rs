@@ -25,8 +25,8 @@ pub(super) fn check(name: &AppName, request: &EditRequest) -> Result<(), Refusal
     if is_possible || request.targets.len() > 1 {
         return Ok(());
     }
-    let message = format!("`{name}` runs, but its spec was lost together with the state");
-    Err(usage(message, Some("apply the file that declares it; until then it can only be stopped or deleted".into())))
+    let message = format!("`{name}` is running, but its spec was lost with the state");
+    Err(usage(message, Some("apply the file that declares it; until then you can only stop or delete it".into())))
 }
 
 /// Adds to the plan of an edit what it means for forgotten apps: nothing is stored of them, so a wake-up does not know.

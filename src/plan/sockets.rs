@@ -12,11 +12,11 @@ pub fn check_sockets(desired: &Desired, proposed: &Proposed, options: &ApplyOpti
     for app in proposed.apps.iter().filter(is_meant).filter(|app| will_run(app, stored)) {
         if let Some((address, other, theirs)) = taken(desired, app) {
             let (ours, other) = (app.id(), other.id());
-            let at = if address == theirs { "has already".to_owned() } else { format!("has as `{theirs}`") };
+            let at = if address == theirs { "already uses".to_owned() } else { format!("uses as `{theirs}`") };
             return Err(Refusal {
                 kind: RefusalKind::Ownership,
                 message: format!("app `{ours}` cannot listen at `{address}`, which app `{other}` {at}"),
-                hint: Some(format!("name another address, or end the other one first: `pm delete {other}`")),
+                hint: Some(format!("use another address, or delete the other app first: `pm delete {other}`")),
                 confirm: None,
             });
         }

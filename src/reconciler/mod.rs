@@ -48,13 +48,13 @@ pub enum ReconcileError {
     #[error(transparent)]
     Refused(Refusal),
     /// There is no such app.
-    #[error("there is no app `{app}`")]
+    #[error("no app `{app}`")]
     NoSuchApp {
         /// As asked.
         app: String,
     },
     /// The state could not be written; nothing was changed.
-    #[error("cannot write the state, nothing was changed: {message}")]
+    #[error("cannot write the state; nothing was changed: {message}")]
     NotStored {
         /// What the kernel said.
         message: String,

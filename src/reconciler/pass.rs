@@ -62,7 +62,7 @@ impl Loop {
         self.dirty.extend(all.iter().filter_map(app_of));
         let Err(error) = self.keep(all.clone()).await else { return true };
         if !had_trouble {
-            let message = format!("{error}; what depends on it waits, and is tried again every second");
+            let message = format!("{error}; what depends on it waits; retrying every second");
             self.deps.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         self.unkept = all;
@@ -91,7 +91,7 @@ impl Loop {
         if !self.current().is_only_taken_down_by(&changes) {
             return Err(error);
         }
-        let why = format!("this is not remembered, the next daemon starts it again: {message}");
+        let why = format!("this was not saved, so the next daemon starts it again: {message}");
         self.unremembered.retain(|change| !changes.contains(change));
         self.unremembered.extend(changes.clone());
         self.take_in(changes);

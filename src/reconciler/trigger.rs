@@ -20,7 +20,7 @@ impl Loop {
         match (task, &cause) {
             // That may take for ever, and must not become a late run of its own.
             (Some(_), Cause::Cron { due }) if self.jobs.is_waiting(&app) => {
-                return self.leave_out(&app, *due, "the last run still waits for what it depends on");
+                return self.leave_out(&app, *due, "the last run is still waiting for its dependencies");
             }
             // Whether a run that goes on holds up the next one is for its policy to say.
             (Some(_), Cause::Cron { .. }) => {}

@@ -187,7 +187,7 @@ mod tests {
     fn what_is_given_up_because_it_was_no_good_says_so_and_not_how_it_ended() {
         let limited = RestartPolicy { max_restarts: Some(2), ..policy() };
         for (failure, words) in [
-            (Failure::Unhealthy { why: "HTTP 503".into() }, "ended as unhealthy: HTTP 503"),
+            (Failure::Unhealthy { why: "HTTP 503".into() }, "stopped as unhealthy: HTTP 503"),
             (
                 Failure::OverMemory { used: Bytes(80 << 20), limit: Bytes(60 << 20) },
                 "over its memory limit: 80M of 60M",

@@ -19,7 +19,7 @@ pub fn dependency<'a>(
     declared: Option<&Declared>,
     live: impl Fn(u32) -> Option<&'a LiveInstance>,
 ) -> DependencyStatus {
-    let Some(declared) = declared else { return DependencyStatus::Never("it is not declared any more".into()) };
+    let Some(declared) = declared else { return DependencyStatus::Never("it is no longer declared".into()) };
     if let DesiredState::Stopped { by, .. } = &declared.desired_state {
         return DependencyStatus::Never(format!("it was stopped by {by}"));
     }
@@ -83,7 +83,7 @@ fn chain<'a>(
 
 fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> DependencyStatus {
     let not_started = || match declared.desired_state {
-        DesiredState::Up if declared.spec.is_timed_task() => DependencyStatus::NotYet("it waits for its time".into()),
+        DesiredState::Up if declared.spec.is_timed_task() => DependencyStatus::NotYet("it waits for its scheduled time".into()),
         DesiredState::NotStarted => DependencyStatus::Never("it is not started (autostart = false)".into()),
         DesiredState::Up | DesiredState::Stopped { .. } => {
             DependencyStatus::NotYet("it has not been started yet".into())
@@ -104,13 +104,13 @@ fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -
             Readiness::Waiting { last: None, .. } => DependencyStatus::NotYet("not ready yet".into()),
             Readiness::Waiting { last: Some(last), .. } => DependencyStatus::NotYet(last.clone()),
         },
-        (Phase::Running { .. }, Condition::Completed) => DependencyStatus::NotYet("it still runs".into()),
+        (Phase::Running { .. }, Condition::Completed) => DependencyStatus::NotYet("it is still running".into()),
         (Phase::Starting, _) => DependencyStatus::NotYet("it is being started".into()),
         (Phase::Stopping { .. }, _) => DependencyStatus::NotYet("it is stopping".into()),
         (Phase::Stopped, _) => not_started(),
         (Phase::Backoff { attempt, .. }, _) => {
             let exit = live.last_exit.map(|exit| format!(", its last process ended with {exit}")).unwrap_or_default();
-            DependencyStatus::NotYet(format!("it waits for its next start after {attempt} unstable ones{exit}"))
+            DependencyStatus::NotYet(format!("it is in backoff after unstable start {attempt}{exit}"))
         }
     }
 }

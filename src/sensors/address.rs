@@ -98,13 +98,13 @@ async fn connect_unix(subject: &Subject, path: &str) -> Result<(), String> {
     let path = subject.spec.run.cwd.join(path);
     let address = os::UnixAddress::of(&path).map_err(|error| words(&error))?;
     let stream = UnixStream::connect(address.path()).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such socket yet".to_owned(),
+        io::ErrorKind::NotFound => "the socket does not exist yet".to_owned(),
         _ => words(&error),
     })?;
     // The process that called listen(2); it may be gone, and its children answer.
     let listener = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
     match listener.filter(|pid| os::belongs_to_tree(*pid, subject.pid) == Some(false)) {
-        Some(pid) => Err(format!("the socket belongs to process {pid} ({})", os::process_name(pid))),
+        Some(pid) => Err(format!("the socket is used by process {pid} ({})", os::process_name(pid))),
         None => Ok(()),
     }
 }
@@ -157,8 +157,8 @@ impl Listeners {
 
 fn belongs(port: u16, holder: Option<(u32, &str)>) -> String {
     match holder {
-        Some((pid, name)) => format!("port {port} belongs to process {pid} ({name})"),
-        None => format!("port {port} belongs to a process outside of this app"),
+        Some((pid, name)) => format!("port {port} is used by process {pid} ({name})"),
+        None => format!("port {port} is used by a process outside this app"),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn run(deps: SensorDeps) {
             match ring {
                 Ring::Due(due) => drop(deps.reconciler.trigger(app, Cause::Cron { due }).await),
                 Ring::Missed(due) => {
-                    let why = "the clock was set forward over it".to_owned();
+                    let why = "the clock was set forward past it".to_owned();
                     deps.events.emit(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
                 }
             }
@@ -98,7 +98,7 @@ impl Clock {
 fn timer(pattern: &str, zone: Option<&str>, wall: WallTime, now: Moment) -> Result<Timer, String> {
     let cron = Cron::parse(pattern).map_err(|error| format!("its schedule cannot be followed: {error}"))?;
     let zone = match zone {
-        Some(name) => os::zone_named(name).ok_or_else(|| format!("there is no time zone `{name}` on this machine"))?,
+        Some(name) => os::zone_named(name).ok_or_else(|| format!("this machine has no time zone `{name}`"))?,
         None => os::local_zone(),
     };
     Ok(Timer::new(cron, zone, wall, now))

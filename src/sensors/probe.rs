@@ -50,7 +50,7 @@ impl Task {
         // The last answer has to come before the deadline, since it says why.
         let limit = TRY_MAX.min(Millis(ready.timeout.0 * 9 / 10));
         match &ready.probe {
-            Probe::Notify(_) => return self.report(Err("has not said READY=1 yet".into())).await,
+            Probe::Notify(_) => return self.report(Err("has not sent READY=1 yet".into())).await,
             Probe::Message(_) => return self.report(Err("has not sent the message `ready` yet".into())).await,
             Probe::Log(pattern) => {
                 self.report(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
@@ -114,7 +114,7 @@ impl Task {
                 }
                 _ => {
                     last = os::now();
-                    Err(format!("has not said WATCHDOG=1 for {}", health.interval))
+                    Err(format!("has not sent WATCHDOG=1 for {}", health.interval))
                 }
             };
             if result.is_err() || is_failing {
@@ -127,7 +127,7 @@ impl Task {
     async fn ask(&self, probe: &Probe, limit: Millis) -> Result<(), String> {
         let (tools, subject) = (&self.tools, &self.subject);
         // Closed only with the daemon.
-        let _turn = tools.turns.acquire().await.map_err(|_| "the daemon leaves".to_owned())?;
+        let _turn = tools.turns.acquire().await.map_err(|_| "the daemon is shutting down".to_owned())?;
         let answer = async {
             match probe {
                 Probe::Http(http) => http::ask(&tools.listeners, subject, http).await,

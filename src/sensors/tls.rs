@@ -40,10 +40,10 @@ async fn trusted() -> Result<Arc<ClientConfig>, String> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots
     };
-    let roots = tokio::task::spawn_blocking(load).await.map_err(|_| "the daemon leaves".to_owned())?;
+    let roots = tokio::task::spawn_blocking(load).await.map_err(|_| "the daemon is shutting down".to_owned())?;
     if roots.is_empty() {
         // Not remembered: somebody may install some.
-        return Err("this machine trusts no authority: install `ca-certificates`".to_owned());
+        return Err("this machine trusts no certificate authority: install `ca-certificates`".to_owned());
     }
     let builder = builder().map_err(|error| error.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))

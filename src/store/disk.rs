@@ -157,7 +157,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Nobody but us puts anything into the folder, so what is a file now is one when it is opened; opening a FIFO would wait
 /// for whoever never comes.
 fn must_be_file(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// Opens the current file and cuts off what stands behind the good bytes.

@@ -14,7 +14,7 @@ pub struct EventsQuery {
     pub after: Option<u64>,
     /// At most so many, the newest.
     pub limit: Option<usize>,
-    /// Go on with what comes.
+    /// Keep following new events.
     pub follow: bool,
 }
 

@@ -81,7 +81,7 @@ fn the_reason_is_in_the_first_answer_and_never_out_of_date() {
         (obstacle.put)(&sandbox);
         kill(daemon, libc::SIGKILL);
         for command in [&["list"][..], &["apply"], &["stop", "api"], &["daemon", "status"], &["daemon", "restart"]] {
-            let output = told_at_once(&sandbox, command).says(&["the daemon cannot begin", "pm shutdown"]);
+            let output = told_at_once(&sandbox, command).says(&["the daemon cannot start", "pm shutdown"]);
             output.says(obstacle.words);
         }
         assert_eq!(sandbox.anchor_pid(), anchor, "{}: the anchor holds the app", obstacle.name);
@@ -187,7 +187,7 @@ fn a_low_limit_of_the_size_of_files_is_named() {
         if output.status == 0 {
             sandbox.pm(&["shutdown"]).ok();
         } else {
-            output.code(69).says(&[&format!("no file may grow beyond {hard} bytes"), "ulimit -Hf"]);
+            output.code(69).says(&[&format!("files may not exceed {hard} bytes"), "ulimit -Hf"]);
         }
         wait_until("nothing is left", SOON, || sandbox.processes().is_empty());
     }

@@ -105,7 +105,7 @@ fn what_keeps_it_from_beginning_is_on_standard_error_and_in_the_exit_code() {
     let journal = sandbox.home().join("state/desired.journal");
     fs::remove_file(&journal).unwrap();
     fs::create_dir(&journal).unwrap();
-    sandbox.pm(&["daemon", "run"]).code(1).says(&["the daemon cannot begin", "desired.journal"]);
+    sandbox.pm(&["daemon", "run"]).code(1).says(&["the daemon cannot start", "desired.journal"]);
     let file = sandbox.file("file", "");
     run(sandbox.command(&["daemon", "run"]).env("PM_HOME", file)).code(1).says(&["cannot use folder", "file"]);
 }

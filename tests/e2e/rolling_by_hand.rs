@@ -89,7 +89,7 @@ fn a_stop_of_one_copy_in_an_update_that_fails_is_a_stop() {
 #[test]
 fn who_was_not_there_is_told_that_an_update_failed() {
     // In the second case, the copy before was replaced already.
-    for (ends, after) in [(0, "; the old version kept running"), (1, "; the old version runs again")] {
+    for (ends, after) in [(0, "; the old version kept running"), (1, "; rolled back to the old version")] {
         let sandbox = Sandbox::applied(&app("good", ends, "1500ms", ""));
         sandbox.ecosystem(&app("bad", ends, "1500ms", ""));
         sandbox.pm(&["apply", "--detach"]).ok();
@@ -122,7 +122,7 @@ fn a_pause_ends_only_with_its_revision() {
     assert_eq!(starts(), before, "a live field needs no new process");
     sandbox.pm(&["rollout", "status"]).ok().says(&["paused"]);
     sandbox.ecosystem(&app("2", 0, "300ms", "kill_timeout = \"7s\""));
-    sandbox.pm(&["apply"]).ok().says(&["the paused update of api ends"]);
+    sandbox.pm(&["apply"]).ok().says(&["the paused rollout of api ends"]);
     assert!(!is_rolling(&sandbox));
 }
 

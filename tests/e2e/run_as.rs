@@ -102,7 +102,7 @@ fn a_group_alone_is_refused_before_anything_happens() {
     let pid = sandbox.pid("api/0");
     sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ngroup = \"daemon\"\n");
     for command in [&["check"][..], &["plan"], &["apply"]] {
-        sandbox.pm(command).code(65).says(&["`group` stands there without `user`"]);
+        sandbox.pm(command).code(65).says(&["`group` needs `user`"]);
     }
     assert_eq!(sandbox.pid("api/0"), pid);
 }

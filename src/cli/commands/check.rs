@@ -19,13 +19,13 @@ pub(in crate::cli) struct Check {
 impl Verb for Check {
     const NAME: &'static str = "check";
     const ALIASES: &'static [&'static str] = &["validate"];
-    const ABOUT: &'static str = "Check the ecosystem file; touch nothing, start nothing";
+    const ABOUT: &'static str = "Check the ecosystem file without touching or starting anything";
     const EXAMPLES: &'static str = "Examples:
   pm check
   pm check deploy/ecosystem.toml --env production
   pm check --json
 
-All errors are shown at once. Exit 0 if the file can be applied, 65 if not.";
+Shows all errors at once. Exits with 0 if the file can be applied, 65 if not.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -9,7 +9,7 @@ use crate::cli::session::Session;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Completions {
-    /// For this shell
+    /// The shell
     pub shell: Shell,
 }
 

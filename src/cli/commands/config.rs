@@ -38,7 +38,7 @@ struct Document<'a> {
 
 impl Verb for Config {
     const NAME: &'static str = "config";
-    const ABOUT: &'static str = "Show the ecosystem file fully resolved: merged, with defaults, profile and variables";
+    const ABOUT: &'static str = "Show the fully resolved ecosystem file: merged, with defaults, profile and variables";
     const EXAMPLES: &'static str = "Examples:
   pm config
   pm config --env production | jq '.apps[].run.env'

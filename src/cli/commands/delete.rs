@@ -28,11 +28,11 @@ impl Verb for Delete {
   pm rm shop:api worker
   pm rm all -p _          everything that was started by hand
 
-An app that is still in the file comes back with the next apply.";
+The next apply brings back an app that is still in the file.";
 
     fn run(self, session: &mut Session) -> Ending {
         let next_apply: fn(&str) -> String =
-            |files| format!("the next `pm apply` of {files} brings back what is still declared there");
+            |files| format!("the next `pm apply` of {files} brings back what it still declares");
         let closing = Closing { next_apply: Some(next_apply), ..Closing::default() };
         change::edit_and_close(session, Edit::Delete, self.scope.selection(self.apps)?, &self.wait, closing)
     }

@@ -12,10 +12,10 @@ use crate::cli::session::Session;
 pub(in crate::cli) struct Dev {
     #[command(flatten)]
     pub file: FileArgs,
-    /// Restart nothing when files change
+    /// Do not restart apps when files change
     #[arg(long)]
     pub no_watch: bool,
-    /// With the time of each line
+    /// Show the time of each line
     #[arg(short, long)]
     pub timestamps: bool,
 }
@@ -30,7 +30,7 @@ impl Verb for Dev {
 Every app that does not say `watch` itself watches its folder. The file is watched, too: what is saved is applied,
 and an error in it is shown and changes nothing. On a terminal r restarts all, q ends.
 
-Ctrl-C stops all apps of the project and deletes those that this command declared; once more returns at once.";
+Ctrl-C stops all apps of the project and deletes those that this command declared; a second Ctrl-C returns at once.";
 
     fn run(self, session: &mut Session) -> Ending {
         let file = FileArgs { watches_by_default: !self.no_watch, ..self.file };

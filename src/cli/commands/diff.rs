@@ -22,13 +22,13 @@ pub(in crate::cli) struct Diff {
 
 impl Verb for Diff {
     const NAME: &'static str = "diff";
-    const ABOUT: &'static str = "Show how what runs differs from the ecosystem file, for scripts";
+    const ABOUT: &'static str = "Show how the running apps differ from the ecosystem file, for scripts";
     const EXAMPLES: &'static str = "Examples:
   pm diff
   pm diff --json | jq .summary
 
 Prints nothing and exits 0 if nothing differs; prints the differences and exits 1 if something does;
-exits above 1 if it cannot tell.";
+exits with more than 1 if that cannot be determined.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -15,10 +15,10 @@ pub(in crate::cli) struct Events {
     /// `api`, `api/1`, `shop:api`, a namespace; a deleted app may still be named
     #[arg(value_name = "APP")]
     pub apps: Vec<String>,
-    /// Go on with what happens
+    /// Keep following new events
     #[arg(short, long)]
     pub follow: bool,
-    /// The newest so many
+    /// The number of newest events
     #[arg(short = 'n', long, visible_alias = "limit", value_name = "N")]
     pub lines: Option<usize>,
     /// Only those after this number
@@ -73,7 +73,7 @@ fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending 
             message if json.json => session.screen.compact(&message)?,
             EventMessage::Event { event } => print(session, &clock, &event),
             EventMessage::Missed { count } => {
-                session.screen.note(&format!("({count} events were too fast to be shown; the journal holds them)"));
+                session.screen.note(&format!("({count} events skipped; the journal has them)"));
             }
         }
         session.screen.flush();
@@ -81,5 +81,5 @@ fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending 
             return Ok(Code::Ok);
         }
     }
-    Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))
+    Err(CommandError::new(Code::Unreachable, "the daemon ended this stream").hint("run the command again"))
 }

@@ -14,7 +14,7 @@ use crate::wire::FORMAT;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Explain {
-    /// `env`, `apps.kill_timeout`, `log_rotate.size`; without one all keys are listed
+    /// `env`, `apps.kill_timeout`, `log_rotate.size`; omit it to list all keys
     pub key: Option<String>,
     #[command(flatten)]
     pub json: JsonArgs,
@@ -29,7 +29,7 @@ struct Document<'a> {
 
 impl Verb for Explain {
     const NAME: &'static str = "explain";
-    const ABOUT: &'static str = "Explain a key of the ecosystem file: what it takes, its default, what a change costs";
+    const ABOUT: &'static str = "Explain a key of the ecosystem file: its values, its default, what a change costs";
     const EXAMPLES: &'static str = "Examples:
   pm explain kill_timeout
   pm explain apps.env
@@ -61,7 +61,7 @@ impl Verb for Explain {
                 session.screen.data(text.as_bytes());
             }
             Err(near) => {
-                let error = CommandError::new(Code::Error, format!("there is no key `{key}`"));
+                let error = CommandError::new(Code::Error, format!("no key `{key}`"));
                 return Err(match near.first() {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
                     None => error.hint("`pm explain` lists all keys"),
@@ -82,7 +82,7 @@ fn text(explanation: &Explanation) -> String {
         let _ = writeln!(text, "  also spelled  {}", aliases.join(", "));
     }
     if !is_built {
-        text.push_str("  not built yet: a file that uses it is refused\n");
+        text.push_str("  not implemented yet: a file that uses it is refused\n");
     }
     for (name, help) in inside {
         let _ = writeln!(text, "    .{name}  {help}");

@@ -16,7 +16,7 @@ pub(in crate::cli) struct Plan {
     pub file: FileArgs,
     #[command(flatten)]
     pub options: OptionArgs,
-    /// Exit 0 if there is nothing to do, 2 if there is something
+    /// Exit with 0 if there is nothing to do, with 2 if there is
     #[arg(long)]
     pub detailed_exitcode: bool,
     #[command(flatten)]
@@ -32,7 +32,7 @@ impl Verb for Plan {
   pm plan --detailed-exitcode || pm apply    only if there is something to do
 
 Nothing is touched. The last line counts the processes that an apply would interrupt. A plan that an apply refuses is
-shown all the same, with the flag that confirms it.";
+still shown, with the flag that confirms it.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

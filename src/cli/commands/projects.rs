@@ -20,7 +20,7 @@ impl Verb for Projects {
   pm projects
   pm projects --json
 
-Apps that were started by hand belong to the project `_`.";
+Apps started without a file belong to the project `_`.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

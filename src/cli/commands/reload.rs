@@ -22,15 +22,15 @@ pub(in crate::cli) struct Reload {
 impl Verb for Reload {
     const NAME: &'static str = "reload";
     const ABOUT: &'static str =
-        "Replace the processes of running apps one after the other, each only when the last is good";
+        "Replace the processes of running apps one by one, each once the last is healthy";
     const EXAMPLES: &'static str = "Examples:
   pm reload api
   pm reload api/1
   pm reload all --timeout 5m
 
-With `listen` (or `update.strategy = \"rolling\"`) the new process is good before the old one is asked to end;
+With `listen` (or `update.strategy = \"rolling\"`) the new process is healthy before the old one is stopped;
 otherwise there is a brief gap per copy. `pm restart` does not wait for each copy to stay good. Tasks are left alone.
-What a later command takes over before it is done is told as `left` and is no failure: exit code 0.";
+What a later command takes over is reported as `left` and is not a failure: exit code 0.";
 
     fn run(self, session: &mut Session) -> Ending {
         change::edit(session, Edit::Reload, self.scope.selection(self.apps)?, &self.wait)

@@ -28,7 +28,7 @@ impl Verb for Restart {
   pm restart all --timeout 30s
 
 Takes the declaration as it was last applied: `pm apply` reads a changed file.
-What a later command takes over before it is done is told as `left` and is no failure: exit code 0.";
+What a later command takes over is reported as `left` and is not a failure: exit code 0.";
 
     fn run(self, session: &mut Session) -> Ending {
         change::edit(session, Edit::Restart, self.scope.selection(self.apps)?, &self.wait)

@@ -12,7 +12,7 @@ use crate::wire::Edit;
 pub(in crate::cli) struct Scale {
     /// `api`, `shop:api`
     pub app: String,
-    /// How many copies there should be in all
+    /// The total number of copies
     #[arg(value_parser = count)]
     pub instances: u32,
     #[command(flatten)]
@@ -24,9 +24,9 @@ pub(in crate::cli) struct Scale {
 /// `+1` would be read as 1, and 1 is seldom what was meant.
 fn count(text: &str) -> Result<u32, String> {
     if text.starts_with(['+', '-']) {
-        return Err("write how many copies there should be in all".into());
+        return Err("write the total number of copies".into());
     }
-    text.parse().map_err(|_| "it is not a number of copies".into())
+    text.parse().map_err(|_| "not a number of copies".into())
 }
 
 impl Verb for Scale {

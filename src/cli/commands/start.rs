@@ -36,16 +36,16 @@ pub(in crate::cli) struct Start {
 /// What a file would say about a script.
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct ScriptArgs {
-    /// The app's name (else the script's, without extension)
+    /// The app's name (default: the script's name without extension)
     #[arg(short, long)]
     pub name: Option<String>,
-    /// How many copies (a number, `max`, or `-1` for all CPUs but one)
+    /// The number of copies (`max` = one per CPU, `-1` = all CPUs but one)
     #[arg(short, long, allow_hyphen_values = true)]
     pub instances: Option<String>,
     /// What runs the script (`none`: the script itself)
     #[arg(long)]
     pub interpreter: Option<String>,
-    /// A variable of its environment; repeatable
+    /// An environment variable; repeatable
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = file::pair)]
     pub env: Vec<(String, String)>,
     /// Working folder
@@ -73,7 +73,7 @@ impl Verb for Start {
   pm start server.js -n api -i 2 -- --port 8080
   pm start worker.py --env QUEUE=mail
 
-A script that is started without a file belongs to the project `_`.";
+A script started without a file belongs to the project `_`.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
@@ -130,7 +130,7 @@ impl Start {
 
     fn start_scripts(self, session: &mut Session, folder: &Path) -> Ending {
         if self.what.len() > 1 && self.script.name.is_some() {
-            return Err(CommandError::new(Code::Usage, "`--name` is for one script, and several are given"));
+            return Err(CommandError::new(Code::Usage, "`--name` works with one script, but several are given"));
         }
         let apps: Vec<Value> = self.what.iter().map(|script| self.app(script)).collect();
         let reading = file::from_words(folder, &apps);
@@ -185,7 +185,7 @@ fn neither(error: CommandError, folder: &Path, word: &str) -> CommandError {
     let path = file::absolute(folder, Path::new(word));
     let message = format!("the file `{}` does not exist, and no app is called `{word}`", path.display());
     let told = CommandError { exit_code: error.exit_code, ..CommandError::new(Code::Error, message) };
-    told.hint("write the path of a script that is there; `pm list` shows the declared apps")
+    told.hint("write the path of an existing script; `pm list` shows the declared apps")
 }
 
 /// A file that is there, or a program on the PATH.

@@ -36,10 +36,10 @@ impl Verb for Unhold {
             .filter(|app| matches!(app.desired_state, DesiredState::Stopped { is_held: true, .. }));
         let names: Vec<String> = held.map(|app| app.spec.name.to_string()).collect();
         let nothing = if names.is_empty() {
-            "nothing was held".to_owned()
+            "nothing is held".to_owned()
         } else {
             format!(
-                "no longer held, still stopped: {}; `pm apply` or `pm start` starts what is stopped",
+                "no longer held, still stopped: {}; `pm apply` or `pm start` starts them",
                 names.join(", ")
             )
         };

@@ -30,7 +30,7 @@ use saved::SavedFiles;
 const READ_AGAIN_AFTER: Millis = Millis(20);
 /// How often the file is looked at. Few files, any file system.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const AT_ONCE: &str = "\nleft at once: what still runs is stopped without this command; `pm list` shows it\n";
+const AT_ONCE: &str = "\nleft: apps that still run are being stopped in the background; `pm list` shows them\n";
 
 /// One run of `pm dev`.
 struct Dev<'a> {
@@ -71,7 +71,7 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
 
 impl Dev<'_> {
     fn begin(&mut self, proposed: Proposed, has_keys: bool) -> Result<(), CommandError> {
-        let what = if has_keys { "r restarts all, q or Ctrl-C ends" } else { "Ctrl-C ends" };
+        let what = if has_keys { "r restarts all, q or Ctrl-C quits" } else { "Ctrl-C quits" };
         self.session.screen.note(&format!("dev: project {}; {what}", self.project));
         // What cannot be applied at all is an error of this command; later ones wait for the next save.
         self.apply(proposed)
@@ -119,8 +119,8 @@ impl Dev<'_> {
                 return self.apply(proposed);
             }
             let message =
-                format!("the file is of project `{}` now, this command of `{}`", proposed.project, self.project);
-            Err(CommandError::new(Code::File, message).hint("end this command and start it again"))
+                format!("the file now declares project `{}`, but this command runs `{}`", proposed.project, self.project);
+            Err(CommandError::new(Code::File, message).hint("quit this command and start it again"))
         });
         if let Err(error) = applied {
             self.session.screen.fail(&error);
@@ -156,7 +156,7 @@ impl Dev<'_> {
             LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line),
             LogMessage::Unread { why } => self.session.screen.note(&why),
             LogMessage::Missed { bytes } => {
-                self.session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"));
+                self.session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }
         }
         if self.events.is_quiet() {
@@ -198,7 +198,7 @@ impl Dev<'_> {
         let Self { session, project, events, .. } = self;
         events.end();
         if has_begun {
-            session.screen.note("dev: stops all apps");
+            session.screen.note("dev: stopping all apps");
         }
         let wait = WaitArgs { quiet: true, ..WaitArgs::default() };
         let (old, new): (Vec<AppName>, Vec<AppName>) =
@@ -224,9 +224,9 @@ impl Dev<'_> {
         }
         if has_begun {
             session.screen.note(if ending.is_ok() {
-                "dev: everything is cleared away"
+                "dev: everything is cleaned up"
             } else {
-                "dev: not all is cleared away"
+                "dev: not everything could be cleaned up"
             });
         }
         ending

@@ -45,7 +45,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     if let Some(health) = &spec.health {
         field(
             "health",
-            format!("{} every {}, {} failures count", probe(&health.probe), health.interval, health.failures),
+            format!("{} every {}, fails after {} failures", probe(&health.probe), health.interval, health.failures),
         );
     }
     field("files", app.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "));
@@ -115,8 +115,8 @@ fn probe(probe: &Probe) -> String {
 fn instances(app: &DescribedApp) -> String {
     let declared = app.spec.instances;
     match (app.scaled, declared) {
-        (Some(scaled), Some(declared)) => format!("{scaled} (set by hand; the file says {declared})"),
-        (Some(scaled), None) => format!("{scaled} (set by hand)"),
+        (Some(scaled), Some(declared)) => format!("{scaled} (set with `pm scale`; the file says {declared})"),
+        (Some(scaled), None) => format!("{scaled} (set with `pm scale`)"),
         (None, declared) => declared.unwrap_or(1).to_string(),
     }
 }
@@ -128,7 +128,7 @@ fn schedule(app: &DescribedApp) -> String {
     let zone = policy.cron_timezone.as_ref().map(|zone| format!(" ({zone})")).unwrap_or_default();
     match app.instances.iter().find_map(|row| row.next_due) {
         Some(due) => format!("{pattern}{zone}, next {}", Clock::local().second_with_offset(due)),
-        None => format!("{pattern}{zone}, asleep"),
+        None => format!("{pattern}{zone}, suspended"),
     }
 }
 

@@ -58,7 +58,7 @@ fn sentences(rows: &[BriefRow<'_>], with_project: bool, width: Option<usize>) ->
     let told = rows.iter().filter_map(|row| Some((row, line(row.status.as_ref()?)?)));
     for (at, (row, line)) in told.enumerate() {
         if at == SENTENCES_MAX {
-            text.push_str("more of them: `pm why APP`\n");
+            text.push_str("more: `pm why APP`\n");
             break;
         }
         let project = if with_project { format!("{}:", row.project) } else { String::new() };
@@ -151,7 +151,7 @@ d/0       stopped, held  -        -       0         -     -       server.js
 e         no instances   -        -       0         -     -       server.js
 mailer/0  running        77       -       0         1.5%  52M     …ist/server.js
 
-b/0 backoff: 4 unstable starts in a row; started again in 1.5s
+b/0 backoff: 4 unstable starts in a row; restarts in 1.5s
 c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
   exit code 3
 ";

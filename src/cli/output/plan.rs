@@ -35,10 +35,10 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
     write_heading(out, plan, view);
     let rows: Vec<Row> = plan.operations.iter().filter_map(|operation| row(operation, view.now)).collect();
     let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
-    let (name_columns, deed_columns) = (width(|row| &row.name), width(|row| &row.deed));
+    let (name_columns, action_columns) = (width(|row| &row.name), width(|row| &row.action));
     for row in &rows {
-        let Row { sign, name, deed, why } = row;
-        let mut line = format!("{}{}  {}{}  {why}", name, pad(name, name_columns), deed, pad(deed, deed_columns));
+        let Row { sign, name, action, why } = row;
+        let mut line = format!("{}{}  {}{}  {why}", name, pad(name, name_columns), action, pad(action, action_columns));
         line.truncate(line.trim_end().len());
         let _ = writeln!(out, "  {} {line}", painted(&format!("{:<3}", sign.text()), sign.style(), view));
     }
@@ -60,7 +60,7 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
 pub fn refused(refusals: &[Refusal]) -> String {
     let mut text = String::new();
     for Refusal { message, hint, confirm, .. } in refusals {
-        let _ = writeln!(text, "An apply is refused: {}", clean(message));
+        let _ = writeln!(text, "`pm apply` would be refused: {}", clean(message));
         // The flags are named together.
         if let Some(hint) = hint.as_ref().filter(|_| confirm.is_none()) {
             let _ = writeln!(text, "  hint: {}", clean(hint));
@@ -68,8 +68,8 @@ pub fn refused(refusals: &[Refusal]) -> String {
     }
     let flags: Vec<&str> = refusals.iter().filter_map(|refusal| refusal.confirm).map(Confirm::flag).collect();
     if !flags.is_empty() {
-        let rest = if flags.len() < refusals.len() { ", once the rest is mended" } else { "" };
-        let _ = writeln!(text, "If that is meant{rest}: `pm apply {}`", flags.join(" "));
+        let rest = if flags.len() < refusals.len() { ", once the rest is fixed" } else { "" };
+        let _ = writeln!(text, "If this is intended{rest}: `pm apply {}`", flags.join(" "));
     }
     text
 }
@@ -128,7 +128,7 @@ fn write_heading(out: &mut String, plan: &Plan, view: &View) {
 struct Row {
     sign: Sign,
     name: String,
-    deed: String,
+    action: String,
     why: String,
 }
 
@@ -173,7 +173,7 @@ impl Sign {
 fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     let was_stopped = operation.reasons.iter().any(|reason| matches!(reason, Reason::WasStopped { .. }));
     let is_kept_drift = operation.verb == Verb::Keep && operation.reasons.iter().any(is_scaled_by_hand);
-    let (sign, deed) = match &operation.verb {
+    let (sign, action) = match &operation.verb {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
         Verb::Roll { slots, strategy, batch } => (Sign::IsReplaced, roll(slots.len(), *strategy, *batch)),
@@ -190,7 +190,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     };
     let mut causes = slot_texts(&operation.verb);
     causes.extend(operation.reasons.iter().filter_map(|reason| cause(&operation.verb, reason)));
-    Some(Row { sign, name: operation.app.to_string(), deed: clean(&deed), why: clean(&causes.join(", ")) })
+    Some(Row { sign, name: operation.app.to_string(), action: clean(&action), why: clean(&causes.join(", ")) })
 }
 
 fn is_scaled_by_hand(reason: &Reason) -> bool {
@@ -224,7 +224,7 @@ fn roll(count: usize, strategy: UpdateStrategy, batch: u32) -> String {
     }
 }
 
-/// What happens to which slots, where the deed alone does not say it.
+/// What happens to which slots, where the action alone does not say it.
 fn slot_texts(verb: &Verb) -> Vec<String> {
     match verb {
         Verb::Scale { add, remove, .. } => {
@@ -235,46 +235,46 @@ fn slot_texts(verb: &Verb) -> Vec<String> {
     }
 }
 
-fn slots_text(slots: &[u32], deed: &str) -> Option<String> {
+fn slots_text(slots: &[u32], action: &str) -> Option<String> {
     match slots {
         [] => None,
-        [slot] => Some(format!("slot {slot} {deed}s")),
-        [first, .., last] if slots.len() > 3 => Some(format!("slots {first} to {last} {deed}")),
+        [slot] => Some(format!("slot {slot} {action}s")),
+        [first, .., last] if slots.len() > 3 => Some(format!("slots {first} to {last} {action}")),
         _ => {
             let slots: Vec<_> = slots.iter().map(ToString::to_string).collect();
-            Some(format!("slots {} {deed}", slots.join(", ")))
+            Some(format!("slots {} {action}", slots.join(", ")))
         }
     }
 }
 
-/// A cause in words; none where the sign and the deed have said it already.
+/// A cause in words; none where the sign and the action have said it already.
 fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
     Some(match reason {
         Reason::New | Reason::WasStopped { .. } | Reason::MovedFrom { .. } => return None,
         Reason::Field(change) if matches!(verb, Verb::Scale { .. }) && change.field == "instances" => return None,
         Reason::Field(change) => field(change),
-        Reason::RestartAsked => "restart asked for".to_owned(),
+        Reason::RestartAsked => "restart requested".to_owned(),
         Reason::NotRunning => "not running".to_owned(),
-        Reason::WasErrored => "was given up, is tried again".to_owned(),
-        Reason::WasInBackoff => "was in backoff, is tried again".to_owned(),
+        Reason::WasErrored => "retrying after giving up".to_owned(),
+        Reason::WasInBackoff => "retrying without waiting for the backoff".to_owned(),
         Reason::RolloutUnfinished => "a rollout was interrupted".to_owned(),
-        Reason::DependencyRestarted { app } => format!("{app} has had a new process"),
+        Reason::DependencyRestarted { app } => format!("{app} got a new process"),
         Reason::SpecLost => "its spec was lost".to_owned(),
         Reason::Unreachable => "nobody can connect to its socket".to_owned(),
         Reason::OutOfDate => "runs an older spec".to_owned(),
-        Reason::ScaledByHand { to } => format!("scaled to {to} by hand"),
+        Reason::ScaledByHand { to } => format!("scaled to {to} with `pm scale`"),
         Reason::NotInFile => "no longer in the file".to_owned(),
-        Reason::DeletedByHand => "deleted by hand; an apply of a file that names it brings it back".to_owned(),
+        Reason::DeletedByHand => "`pm delete`; an apply of a file that declares it brings it back".to_owned(),
         Reason::LooksLikeRename { old } => format!("looks like {old} under a new name"),
         Reason::StoppedByHand { by, is_held } => {
-            let deed = if *is_held { "held" } else { "stopped" };
-            if by.is_empty() { format!("{deed} by hand") } else { format!("{deed} by {by}") }
+            let action = if *is_held { "held" } else { "stopped" };
+            if by.is_empty() { format!("{action} by a user") } else { format!("{action} by {by}") }
         }
         Reason::NotAutostarted => "autostart = false".to_owned(),
         Reason::TooMany => "more copies than declared".to_owned(),
         Reason::RunsOnTime => "runs at its times".to_owned(),
-        Reason::Due => "its time has come".to_owned(),
-        Reason::RunAsked => "a run asked for".to_owned(),
+        Reason::Due => "scheduled run due".to_owned(),
+        Reason::RunAsked => "run requested".to_owned(),
     })
 }
 
@@ -353,16 +353,16 @@ fn rest(plan: &Plan) -> Option<String> {
 
 fn note(note: &Note) -> Option<String> {
     Some(match note {
-        Note::NotPruned { app } => format!("{app} left the file and stays (--no-prune)"),
-        Note::NextStart { app, field } if field == "name" => format!("{app} sees its new name when it is next started"),
-        Note::NextStart { app, field } => format!("{field} of {app} counts when it is next started"),
+        Note::NotPruned { app } => format!("{app} is no longer in the file and stays (--no-prune)"),
+        Note::NextStart { app, field } if field == "name" => format!("{app} gets its new name when it is next started"),
+        Note::NextStart { app, field } => format!("{field} of {app} takes effect when it is next started"),
         Note::WriteMovedFrom { app, old } => {
             format!("if {app} is {old} under a new name, `moved_from = [\"{old}\"]` keeps its process")
         }
         // Stands in the heading.
         Note::Profile { .. } => return None,
         Note::SpecLost { app } => format!(
-            "{app} runs, its spec was lost, and nothing here declares it: it is left alone; `pm delete {app}` ends it"
+            "{app} is running, but its spec was lost and no file declares it: it is left alone; `pm delete {app}` stops it"
         ),
         Note::PortTaken { app, port, pid, name } => {
             format!("port {port} of {app} is taken by process {pid} ({name})")
@@ -374,10 +374,10 @@ fn note(note: &Note) -> Option<String> {
         Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
         Note::FailedBefore { app, why } => {
-            format!("{app} was not rolled out with this spec the last time: {}", clean(why))
+            format!("this revision of {app} failed the last time: {}", clean(why))
         }
         Note::PauseEnded { app } => format!("the paused rollout of {app} ends: this version replaces it in all copies"),
-        Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
+        Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set with `pm scale`"),
     })
 }
 

@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: 
         Ok(result) => match result.value {
             Some(value) => Some(node(&value, file, report)),
             None => {
-                report.error(code::EMPTY_FILE, Span::new(file, 0..0), "there is nothing but comments in the file");
+                report.error(code::EMPTY_FILE, Span::new(file, 0..0), "the file contains only comments");
                 None
             }
         },
@@ -70,7 +70,7 @@ fn node(value: &ast::Value<'_>, file: u32, report: &mut Report) -> Node {
                 if let Some(first) = seen.insert(key, key_span) {
                     // The first one stands for both: what else could be said of two is only confusing.
                     report
-                        .error(code::DUPLICATE_KEY, key_span, format!("the key `{key}` stands here twice"))
+                        .error(code::DUPLICATE_KEY, key_span, format!("the key `{key}` appears twice"))
                         .label(first, "first here");
                 } else {
                     entries.push(Entry { key: key.to_owned(), key_span, node });

@@ -50,7 +50,7 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Report) -> Optio
         "jsonc" => json::parse(text, index, true, report),
         _ => {
             report
-                .error(code::UNKNOWN_FORMAT, start, "the file name does not say which format it is")
+                .error(code::UNKNOWN_FORMAT, start, "the file name does not reveal the format")
                 .hint("name it .toml, .yaml, .yml, .json or .jsonc");
             None
         }

@@ -24,8 +24,8 @@ pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> 
         let message = problem.message().lines().next().unwrap_or("this is not TOML");
         if message.contains("duplicate key") {
             let key = text.get(span.clone()).unwrap_or_default();
-            let message = format!("the key `{key}` stands here twice");
-            report.error(code::DUPLICATE_KEY, Span::new(file, span), message).hint("one of them has to go");
+            let message = format!("the key `{key}` appears twice");
+            report.error(code::DUPLICATE_KEY, Span::new(file, span), message).hint("remove one of them");
         } else {
             report.error(code::SYNTAX, Span::new(file, span), message);
         }

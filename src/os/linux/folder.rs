@@ -92,7 +92,7 @@ impl Folder {
             libc::S_IFREG => self.check(&found)?,
             libc::S_IFDIR => return Err(io::Error::from_raw_os_error(libc::EISDIR)),
             libc::S_IFCHR => return Err(io::ErrorKind::NotFound.into()),
-            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "no file stands there, but a FIFO or a socket")),
+            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "not a file, but a FIFO or a socket")),
         }
         Ok(File::from(file))
     }
@@ -188,14 +188,14 @@ impl Folder {
         }
         let is_regular = file.st_mode & libc::S_IFMT == libc::S_IFREG;
         if is_regular && file.st_nlink > 1 {
-            return Err(refused("it has a second name (a hard link), so it may be a file of somebody else"));
+            return Err(refused("it has a second name (a hard link), so it may be another user's file"));
         }
         let owner = self.owner.as_ref().map(|owner| owner.uid);
         let has_say = is_trusted(file.st_uid) || owner == Some(file.st_uid);
         if has_say || (is_regular && file.st_uid == self.found.st_uid) {
             return Ok(());
         }
-        Err(refused(&format!("it belongs to user {}, who has no business there", file.st_uid)))
+        Err(refused(&format!("it belongs to user {}, which is neither the app's nor the daemon's", file.st_uid)))
     }
 
     fn with_rights<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -310,7 +310,7 @@ impl<'a> Walk<'a> {
             // With our own rights, so nobody else may have moved it there.
             None if is_trusted(link.st_uid) && is_trusted(self.found.st_uid) && keeps_names(&self.found) => Ok(()),
             _ => Err(refused(&format!(
-                "`{}` is a symbolic link that somebody else could have put there (user {})",
+                "`{}` is a symbolic link that another user may have put there (user {})",
                 String::from_utf8_lossy(name),
                 link.st_uid
             ))),

@@ -245,7 +245,7 @@ impl Job {
             line.gate = Gate::Blocked;
             self.open -= 1;
             for operation in line.todo.drain(..) {
-                let why = "deletes are withheld because another operation did not succeed".to_owned();
+                let why = "nothing is deleted, because another operation did not succeed".to_owned();
                 let (app, verb) = (operation.app, operation.verb.kind());
                 let report = OperationReport { app, verb, result: OperationResult::Skipped { why }, took: Millis(0) };
                 next.messages.push((self.id, News::Progress(Progress::Ended(report))));

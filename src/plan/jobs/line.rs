@@ -172,7 +172,7 @@ impl Line {
             return false;
         }
         if gates.contains(&Gate::Blocked) && self.blocked_by.is_none() {
-            self.blocked_by = Some("an app that it depends on did not start".to_owned());
+            self.blocked_by = Some("a dependency did not start".to_owned());
         }
         let Some(operation) = self.todo.front() else {
             self.begin_wait(context, next);
@@ -415,7 +415,7 @@ fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
 /// What holds a process up that is not ready yet: a hook, or what its last probe found, with what it says of itself.
 fn not_ready(live: &LiveInstance) -> Option<String> {
     if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
-        return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.as_str()));
+        return Some(format!("its hook `{}` has not finished (limit {limit})", hook.as_str()));
     }
     match (&live.phase, &live.status_text) {
         (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(text)) => {

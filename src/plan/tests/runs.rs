@@ -83,7 +83,7 @@ fn a_person_runs_it_now() {
     let plan = world.by_hand("backup", &Edit::Run).unwrap();
     assert_eq!((verbs(&plan), reasons(&plan, "backup")), (vec!["start backup [0]".to_owned()], vec![Reason::RunAsked]));
     let refusal = world.by_hand("backup", &Edit::Run).unwrap_err();
-    assert!(refusal.message.contains("runs at present"), "{}", refusal.message);
+    assert!(refusal.message.contains("is already running"), "{}", refusal.message);
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Start).unwrap()), Vec::<String>::new());
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Restart).unwrap()), ["restart backup [0]"]);
     assert_eq!(world.stored().unwrap().generation, 1, "a run is no change of what is declared");

@@ -162,7 +162,7 @@ impl Watcher {
             self.emit(Fact::WatchTrouble {
                 message: format!(
                     "{path} has changed {CIRCLE_TIMES} times, each time soon after a restart; if the app writes it \
-                     itself, `ignore_watch = [\"{path}\"]` ends the circle"
+                     itself, `ignore_watch = [\"{path}\"]` stops the loop"
                 ),
             });
         }
@@ -200,7 +200,7 @@ impl Watcher {
             Some(watch) if self.signal.is_none() => match watch.signal() {
                 Ok(signal) => self.signal = Some(signal),
                 Err(error) => {
-                    self.emit(Fact::WatchTrouble { message: format!("changes are seen late, by looking: {error}") });
+                    self.emit(Fact::WatchTrouble { message: format!("changes are noticed late, by polling: {error}") });
                 }
             },
             Some(_) => {}
