@@ -345,9 +345,7 @@ impl Anchor {
         }
         let silent = match &self.log {
             Some(log) => Text::format(format_args!("it ended with {exit}; see `{}`", log.display())),
-            None => {
-                Text::format(format_args!("it ended with {exit}; see the standard error of `pm daemon run`"))
-            }
+            None => Text::format(format_args!("it ended with {exit}; see the standard error of `pm daemon run`")),
         };
         self.fail(reason.unwrap_or(&silent));
     }

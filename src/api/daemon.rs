@@ -24,7 +24,9 @@ pub(super) async fn stop(State(context): State<Context>) -> Answer {
     if alive > 0 {
         let message = format!("{alive} processes are running, and nothing would supervise them without the daemon");
         let problem = Problem::new(ProblemCode::Refused, message);
-        return Err(problem.hint("`pm shutdown` stops them and the daemon; `pm daemon restart` keeps them running").into());
+        return Err(problem
+            .hint("`pm shutdown` stops them and the daemon; `pm daemon restart` keeps them running")
+            .into());
     }
     leave(&context, Leave::Stop).await
 }

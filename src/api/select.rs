@@ -16,8 +16,9 @@ const CANDIDATES_MAX: usize = 10;
 pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Target>, Problem> {
     if let Some(project) = selection.scope.project.as_ref().filter(|name| !desired.projects.contains_key(*name)) {
         // Never widened to other projects: the next word may be `delete all`.
-        return Err(Problem::new(ProblemCode::NoSuchApp, format!("no project `{project}`"))
-            .hint("`pm projects` lists them"));
+        return Err(
+            Problem::new(ProblemCode::NoSuchApp, format!("no project `{project}`")).hint("`pm projects` lists them")
+        );
     }
     let view = View { desired, home: home(desired, &selection.scope), scope: &selection.scope };
     if selection.selectors.is_empty() {
@@ -114,9 +115,12 @@ impl<'a> View<'a> {
             [one] => Ok(self.desired.projects.get(*one).map(|project| apps_of(one, project)).unwrap_or_default()),
             several => {
                 let names = several.iter().map(|name| format!("{name}:all")).collect();
-                Err(Problem::new(ProblemCode::Ambiguous, "`all` means the apps of one project, but there are several projects")
-                    .hint("name the project, or use `all -A` for every project")
-                    .details(names))
+                Err(Problem::new(
+                    ProblemCode::Ambiguous,
+                    "`all` means the apps of one project, but there are several projects",
+                )
+                .hint("name the project, or use `all -A` for every project")
+                .details(names))
             }
         }
     }

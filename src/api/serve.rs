@@ -161,7 +161,8 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
 /// Says who stands behind the socket; everybody but this user and root is refused.
 fn admit(stream: &UnixStream) -> Result<Actor, Problem> {
     let forbidden = |message: String| Problem::new(ProblemCode::Forbidden, message);
-    let uid = stream.peer_cred().map_err(|error| forbidden(format!("cannot determine the calling user: {error}")))?.uid();
+    let uid =
+        stream.peer_cred().map_err(|error| forbidden(format!("cannot determine the calling user: {error}")))?.uid();
     if uid != 0 && uid != os::user_id() {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }

@@ -69,7 +69,8 @@ impl Followers {
     /// # Errors
     /// Too many changes are under way.
     pub(super) fn open_change(&self) -> Result<(Outlet, Response), Problem> {
-        let busy = || Problem::new(ProblemCode::Busy, "too many commands are already waiting for changes").hint("try again");
+        let busy =
+            || Problem::new(ProblemCode::Busy, "too many commands are already waiting for changes").hint("try again");
         self.changes.clone().try_acquire_owned().map_err(|_| busy()).map(stream)
     }
 

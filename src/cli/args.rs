@@ -87,7 +87,8 @@ fn boxed<V: Verb>(verb: V) -> Call {
     Box::new(move |session| verb.run(session))
 }
 
-const ABOUT: &str = "A declarative process manager: one file declares what runs; `pm apply` makes it so and keeps it so";
+const ABOUT: &str =
+    "A declarative process manager: one file declares what runs; `pm apply` makes it so and keeps it so";
 
 const EXAMPLES: &str = "Start here:
   pm apply                    run what the ecosystem file of this folder declares
@@ -176,7 +177,8 @@ fn shown(error: &clap::Error, is_json: bool) -> CommandError {
 
 /// The reference page `docs/reference/cli.md`, made of the same words as `--help`.
 pub fn reference() -> String {
-    let mut page = String::from("# The command line\n\nGenerated from `pm --help`; `pm COMMAND --help` prints the same.\n");
+    let mut page =
+        String::from("# The command line\n\nGenerated from `pm --help`; `pm COMMAND --help` prints the same.\n");
     let help = |command: &mut Command| command.clone().term_width(100).render_long_help().to_string();
     let mut whole = top();
     whole.build();

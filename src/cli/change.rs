@@ -276,7 +276,8 @@ impl<'a> Follower<'a> {
 const FIRST_ANSWER: Duration = Duration::from_mins(1);
 
 fn timed_out() -> CommandError {
-    CommandError::new(Code::TimedOut, "timed out; the change continues in the background").hint("`pm list` shows how far it is")
+    CommandError::new(Code::TimedOut, "timed out; the change continues in the background")
+        .hint("`pm list` shows how far it is")
 }
 
 /// Failed before skipped.

@@ -21,7 +21,8 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
                     warn_of_timed(app, &merged[*needed], span, report);
                 }
                 None => {
-                    let message = format!("app `{}` depends on `{name}`, which is not an app of this project", app.name);
+                    let message =
+                        format!("app `{}` depends on `{name}`, which is not an app of this project", app.name);
                     let hint = did_you_mean(name, merged.iter().map(|app| app.name.as_str()));
                     report.error(code::UNKNOWN_DEPENDENCY, span, message).hint = hint;
                 }

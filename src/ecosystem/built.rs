@@ -10,7 +10,8 @@ use super::tree::{Node, Span, Value};
 const BUILT_BYTES_MAX: usize = 48 << 20;
 /// What a value takes besides its text: its place, its key, its share of a table.
 pub(super) const VALUE_BYTES: usize = 128;
-const WAY_OUT: &str = "values from `defaults`, an env file or an alias count for every app that gets them: split the project";
+const WAY_OUT: &str =
+    "values from `defaults`, an env file or an alias count for every app that gets them: split the project";
 
 /// What has been built so far.
 pub(super) struct Built {
@@ -34,7 +35,8 @@ impl Built {
         }
         self.left = 0;
         if self.told_at.is_none() {
-            let message = format!("app `{app}`: from here on, the values of all apps exceed {} MiB", BUILT_BYTES_MAX >> 20);
+            let message =
+                format!("app `{app}`: from here on, the values of all apps exceed {} MiB", BUILT_BYTES_MAX >> 20);
             report.error(code::TOO_LARGE, span, message).hint(WAY_OUT);
             self.told_at = Some(report.findings.len());
         }

@@ -284,7 +284,11 @@ static HEALTH_FIELDS: [Field; 9] = [
     field("tcp", Shape::TextFormat(&PLAIN_TEXT), "An address that accepts connections."),
     field("exec", Shape::TextFormat(&PLAIN_TEXT), "A command that ends with 0."),
     field("notify", Boolean, "`WATCHDOG=1` on the notify socket at least once per interval."),
-    field("start_period", Shape::TextFormat(&DURATION), "Time after the app becomes ready in which failures do not count."),
+    field(
+        "start_period",
+        Shape::TextFormat(&DURATION),
+        "Time after the app becomes ready in which failures do not count.",
+    ),
     field("timeout", Shape::TextFormat(&DURATION), "How long one probe may take."),
     field("interval", Shape::TextFormat(&DURATION), "Time between two probes."),
     field("failures", Integer(1, 1000), "Consecutive failures before the action is taken."),
@@ -308,7 +312,11 @@ static UPDATE_FIELDS: [Field; 6] = [
     field("max_surge", Integer(0, 1000), "Copies allowed above `instances` during an update."),
     field("max_unavailable", Integer(0, 1000), "Copies that may be missing during an update."),
     field("min_healthy_time", Shape::TextFormat(&DURATION), "How long a new process must stay healthy; 3 s."),
-    field("healthy_deadline", Shape::TextFormat(&DURATION), "Time after which a new process that is not healthy has failed."),
+    field(
+        "healthy_deadline",
+        Shape::TextFormat(&DURATION),
+        "Time after which a new process that is not healthy has failed.",
+    ),
     field("auto_revert", Boolean, "Roll back to the old revision after a failure."),
 ];
 static HOOK_FIELDS: [Field; 6] = [

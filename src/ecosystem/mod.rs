@@ -149,7 +149,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     let mut report = Report::default();
     let mut files: Vec<SourceFile> = inputs.iter().map(without_mark).collect();
     if files.is_empty() {
-        report.error(code::EMPTY_FILE, None, "no file is given");
+        report.error(code::EMPTY_FILE, None, "no file given");
     }
     let mut documents = Vec::new();
     for (index, file) in (0_u32..).zip(&files) {
@@ -243,10 +243,10 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) ->
                     .error(
                         code::SEVERAL_PROJECTS,
                         *span,
-                        format!("this file is of project `{name}`, another of `{first}`"),
+                        format!("this file belongs to project `{name}`, another to `{first}`"),
                     )
                     .label(label, "the other one")
-                    .hint("apply them one by one, or give them one project");
+                    .hint("apply them one by one, or give them the same project");
             }
             _ => named = Some((name, *span)),
         }
@@ -260,10 +260,10 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) ->
         _ => {
             // Without a document the file itself is the problem, and named already.
             if !documents.is_empty() {
-                let message = format!("the folder's name `{folder}` cannot be the name of the project");
+                let message = format!("the folder's name `{folder}` is not a valid project name");
                 report
                     .error(code::BAD_PROJECT, Span::default(), message)
-                    .hint("name it: `project = \"shop\"` (letters, digits, `.`, `_`, `-`)");
+                    .hint("set one: `project = \"shop\"` (letters, digits, `.`, `_`, `-`)");
             }
             (ProjectName::nobody(), false)
         }
@@ -279,10 +279,10 @@ fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Report) {
         return;
     }
     let hint = match (profile, nearest::did_you_mean(name, known.iter().copied())) {
-        (Profile::Remembered(_), _) => "it was used last; `--profile none` forgets it".to_owned(),
+        (Profile::Remembered(_), _) => "it was used for the last apply; `--profile none` clears it".to_owned(),
         (_, Some(hint)) => hint,
-        (_, None) if known.is_empty() => "no app has profiles: `[apps.profiles.NAME]` or `env_NAME`".to_owned(),
-        (_, None) => format!("there is {}", shape::listed(&known)),
+        (_, None) if known.is_empty() => "no app has profiles; add `[apps.profiles.NAME]` or `env_NAME`".to_owned(),
+        (_, None) => format!("known profiles: {}", shape::listed(&known)),
     };
     report.error(code::UNKNOWN_PROFILE, None, format!("no app defines the profile `{name}`")).hint(hint);
 }

@@ -41,7 +41,9 @@ pub(super) fn program(values: &mut Values<'_>, run: &mut Run) {
         }
         (None, None) => {
             let span = values.app.name_span;
-            values.error(code::MISSING_KEY, span, "neither `script` nor `command` is set").hint("set one of them to the program to run");
+            values
+                .error(code::MISSING_KEY, span, "neither `script` nor `command` is set")
+                .hint("set one of them to the program to run");
         }
         // Without its folder the rest would only give follow-up errors.
         _ if !is_placed => {}

@@ -332,7 +332,7 @@ fn a_schedule_is_checked_when_it_is_read() {
         ),
         (
             "cron_restart = \"0 0 30 2 *\"",
-            "app `a`: `cron_restart`: `0 0 30 2 *` never comes: no such day exists in its months",
+            "app `a`: `cron_restart`: `0 0 30 2 *` never runs: no such day exists in its months",
         ),
         (
             "cron = \"@daily\"\ncron_timezone = \"Mars/Olympus\"",

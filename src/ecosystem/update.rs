@@ -94,8 +94,7 @@ fn policy(values: &mut Values<'_>) -> UpdatePolicy {
     if let (Some(deadline), Some(node)) = (policy.healthy_deadline, node.get("healthy_deadline"))
         && deadline <= policy.min_healthy_time
     {
-        let message =
-            "`update.healthy_deadline` must be longer than `min_healthy_time`: otherwise every process would be too late";
+        let message = "`update.healthy_deadline` must be longer than `min_healthy_time`: otherwise every process would be too late";
         values.error(code::BAD_VALUE, node.span, message);
     }
     policy

@@ -86,9 +86,7 @@ fn ready(values: &mut Values<'_>) -> Option<Ready> {
     };
     if waits_for_message && let Some(item) = values.item("wait_ready") {
         let span = item.key_span;
-        values
-            .error(code::CONFLICTING_KEYS, span, "`wait_ready` and `ready` exclude each other")
-            .hint("keep `ready`");
+        values.error(code::CONFLICTING_KEYS, span, "`wait_ready` and `ready` exclude each other").hint("keep `ready`");
     }
     let probe = probe(values, "ready", node)?;
     let timeout = duration(values, "ready", node, "timeout").or(listen_timeout).unwrap_or(Ready::TIMEOUT);
@@ -145,7 +143,11 @@ fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Pro
         Probe::Tcp(address) => address,
         Probe::Log(_) if app.logs.disable_logs => {
             values
-                .error(code::CONFLICTING_KEYS, span, format!("`{key}.log` reads the output that `disable_logs` discards"))
+                .error(
+                    code::CONFLICTING_KEYS,
+                    span,
+                    format!("`{key}.log` reads the output that `disable_logs` discards"),
+                )
                 .hint("use `notify`, `exec`, `http` or `tcp`, which need no log");
             return;
         }
@@ -203,7 +205,9 @@ fn probe(values: &mut Values<'_>, key: &str, node: &Node) -> Option<Probe> {
         [(word, node)] => one_probe(values, key, word, node),
         [] => {
             let message = format!("`{key}` needs a probe");
-            values.error(code::MISSING_KEY, node.span, message).hint("add one of http, tcp, exec, log, notify, message");
+            values
+                .error(code::MISSING_KEY, node.span, message)
+                .hint("add one of http, tcp, exec, log, notify, message");
             None
         }
         [(first, _), (second, other), ..] => {

@@ -239,11 +239,7 @@ impl<'a> Values<'a> {
                 None
             }
             Err(Trouble::TooLong) => {
-                self.error(
-                    code::TOO_LARGE,
-                    node.span,
-                    format!("`{key}` exceeds 1 MiB after variable substitution"),
-                );
+                self.error(code::TOO_LARGE, node.span, format!("`{key}` exceeds 1 MiB after variable substitution"));
                 None
             }
             Err(Trouble::Malformed(message)) => {

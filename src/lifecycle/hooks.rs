@@ -75,10 +75,8 @@ impl Machine {
     pub(super) fn hook_lost(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let hook = if matches!(self.state, State::Preparing { .. }) { Hook::PreStart } else { Hook::PreStop };
         effects.push(Effect::EndHook(hook));
-        let message = format!(
-            "it did not report within {}",
-            Millis(self.policy.hooks.limit().0.saturating_add(SILENCE_MAX.0))
-        );
+        let message =
+            format!("it did not report within {}", Millis(self.policy.hooks.limit().0.saturating_add(SILENCE_MAX.0)));
         self.hook_ended(self.incarnation, hook, Err(message), now, effects);
     }
 }

@@ -201,10 +201,7 @@ fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstan
     if !declared.spec.is_timed_task() {
         recycle(declared, None, live);
     } else if live.values().any(|instance| is_up(&instance.phase)) {
-        return refused(
-            format!("`{name}` is already running"),
-            format!("`pm restart {name}` replaces that run"),
-        );
+        return refused(format!("`{name}` is already running"), format!("`pm restart {name}` replaces that run"));
     }
     Ok(())
 }

@@ -65,7 +65,7 @@ pub enum CronError {
         problem: String,
     },
     /// 30 February.
-    #[error("`{pattern}` never comes: no such day exists in its months")]
+    #[error("`{pattern}` never runs: no such day exists in its months")]
     Never {
         /// The whole text.
         pattern: String,
@@ -79,7 +79,7 @@ impl CronError {
             Self::Fields { found: 7, .. } => "there is no field for the year",
             Self::Fields { .. } => "\"0 3 * * *\" is every night at three, \"*/10 * * * * *\" every ten seconds",
             Self::Word { word } if word.eq_ignore_ascii_case("@reboot") => {
-                "leave it out: what should run is started together with the daemon (after a reboot by the first `pm` command, or by `pm daemon run` in a service unit)"
+                "remove it: what should run starts with the daemon (after a reboot with the first `pm` command, or with `pm daemon run` in a service unit)"
             }
             Self::Word { .. } => "\"@daily\" is \"0 0 * * *\"",
             Self::Part { .. } => {

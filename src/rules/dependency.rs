@@ -83,7 +83,9 @@ fn chain<'a>(
 
 fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> DependencyStatus {
     let not_started = || match declared.desired_state {
-        DesiredState::Up if declared.spec.is_timed_task() => DependencyStatus::NotYet("it waits for its scheduled time".into()),
+        DesiredState::Up if declared.spec.is_timed_task() => {
+            DependencyStatus::NotYet("it waits for its scheduled time".into())
+        }
         DesiredState::NotStarted => DependencyStatus::Never("it is not started (autostart = false)".into()),
         DesiredState::Up | DesiredState::Stopped { .. } => {
             DependencyStatus::NotYet("it has not been started yet".into())

@@ -63,13 +63,13 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A spec holds what JSON cannot say (a path that is not Unicode).
-    #[error("cannot write down a change of the state")]
+    #[error("cannot encode a change of the state")]
     Encode {
         /// What cannot be said.
         source: serde_json::Error,
     },
     /// A newer version wrote it; this one must not touch it.
-    #[error("`{}` is of format {found}, this version knows format {known} only", path.display())]
+    #[error("`{}` has format {found}, but this version supports only format {known}", path.display())]
     Newer {
         /// The file or folder.
         path: PathBuf,

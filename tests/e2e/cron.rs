@@ -160,7 +160,7 @@ fn a_wrong_schedule_is_shown_with_its_place() {
     sandbox.ecosystem(
         "[[apps]]\nname = \"a\"\ncommand = \"true\"\ncron = \"0 0 30 2 *\"\ncron_timezone = \"Mars/Olympus\"\n",
     );
-    sandbox.pm(&["check"]).code(65).says(&["error[cron]", "never comes", "ecosystem.toml:5", "Mars/Olympus"]);
+    sandbox.pm(&["check"]).code(65).says(&["error[cron]", "never runs", "ecosystem.toml:5", "Mars/Olympus"]);
 }
 
 #[test]

@@ -289,8 +289,5 @@ fn who_needs_what_is_starting_already_is_skipped_when_that_fails() {
     sandbox.pm(&["apply", "--detach"]).ok();
     sandbox.wait_pid("api/0");
     sandbox.ecosystem(&gated("1500ms", web));
-    sandbox
-        .pm(&["apply"])
-        .code(6)
-        .says(&["api/0 was not ready after", "web: start: a dependency did not"]);
+    sandbox.pm(&["apply"]).code(6).says(&["api/0 was not ready after", "web: start: a dependency did not"]);
 }

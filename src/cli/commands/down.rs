@@ -58,5 +58,6 @@ fn own(projects: &[ProjectRow]) -> Result<ProjectName, CommandError> {
         }
     }
     let message = format!("no project was applied from `{}` or a parent folder", folder.display());
-    Err(CommandError::new(Code::Usage, message).hint("`pm projects` lists the projects; choose one with `pm down -p PROJECT`"))
+    Err(CommandError::new(Code::Usage, message)
+        .hint("`pm projects` lists the projects; choose one with `pm down -p PROJECT`"))
 }

@@ -21,8 +21,7 @@ pub(in crate::cli) struct Reload {
 
 impl Verb for Reload {
     const NAME: &'static str = "reload";
-    const ABOUT: &'static str =
-        "Replace the processes of running apps one by one, each once the last is healthy";
+    const ABOUT: &'static str = "Replace the processes of running apps one by one, each once the last is healthy";
     const EXAMPLES: &'static str = "Examples:
   pm reload api
   pm reload api/1

@@ -72,5 +72,8 @@ pub(super) fn wait_for_end(home: &Home) -> Result<(), CommandError> {
             Ok(Some(_)) | Err(_) => return Ok(()),
         }
     }
-    Err(CommandError::new(Code::TimedOut, format!("the apps are stopped, but the daemon did not stop within {PATIENCE}")))
+    Err(CommandError::new(
+        Code::TimedOut,
+        format!("the apps are stopped, but the daemon did not stop within {PATIENCE}"),
+    ))
 }

@@ -38,10 +38,7 @@ impl Verb for Unhold {
         let nothing = if names.is_empty() {
             "nothing is held".to_owned()
         } else {
-            format!(
-                "no longer held, still stopped: {}; `pm apply` or `pm start` starts them",
-                names.join(", ")
-            )
+            format!("no longer held, still stopped: {}; `pm apply` or `pm start` starts them", names.join(", "))
         };
         let closing = Closing { nothing: Some(nothing), ..Closing::default() };
         change::edit_and_close(session, Edit::Unhold, selection, &self.wait, closing)

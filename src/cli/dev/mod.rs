@@ -118,8 +118,10 @@ impl Dev<'_> {
             if proposed.project == self.project {
                 return self.apply(proposed);
             }
-            let message =
-                format!("the file now declares project `{}`, but this command runs `{}`", proposed.project, self.project);
+            let message = format!(
+                "the file now declares project `{}`, but this command runs `{}`",
+                proposed.project, self.project
+            );
             Err(CommandError::new(Code::File, message).hint("quit this command and start it again"))
         });
         if let Err(error) = applied {

@@ -91,11 +91,9 @@ fn predicate(fact: &Fact) -> String {
 fn stopped(left: &[LeftProcess], is_unsure: bool) -> String {
     match (left, is_unsure) {
         ([], false) => "stopped; no process is left".to_owned(),
-        ([], true) => {
-            "stopped; a process that had left its session before the anchor died may still run: it cannot \
+        ([], true) => "stopped; a process that had left its session before the anchor died may still run: it cannot \
              be told apart from others"
-                .to_owned()
-        }
+            .to_owned(),
         (left, _) => {
             let names = LeftProcess::list(left);
             format!("stopped; left running, since it may belong to another app: {names}; `pm shutdown` ends it")

@@ -377,7 +377,9 @@ fn note(note: &Note) -> Option<String> {
             format!("this revision of {app} failed the last time: {}", clean(why))
         }
         Note::PauseEnded { app } => format!("the paused rollout of {app} ends: this version replaces it in all copies"),
-        Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set with `pm scale`"),
+        Note::OverrideCleared { app } => {
+            format!("the file's number of copies of {app} replaces the one set with `pm scale`")
+        }
     })
 }
 
@@ -484,7 +486,7 @@ mod tests {
   !   sync    stopped by alice 2h ago -> start
   -   legacy  delete 1                             no longer in the file
   .   1 unchanged, 1 held (billing)
-  note: autostart of a counts when it is next started
+  note: autostart of a takes effect when it is next started
 Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes interrupted: 4
 "#;
         assert_eq!(out, expected);

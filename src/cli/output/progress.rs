@@ -106,9 +106,7 @@ pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
 pub(in crate::cli) fn left(app: &AppName, processes: &[LeftProcess]) -> String {
     let names = LeftProcess::list(processes);
     let names = harmless(&names);
-    format!(
-        "  warning: left running, since it may belong to {app} or to another app: {names}; `pm shutdown` ends it"
-    )
+    format!("  warning: left running, since it may belong to {app} or to another app: {names}; `pm shutdown` ends it")
 }
 
 /// Why a rolling update does not go on.

@@ -106,7 +106,8 @@ mod tests {
     #[test]
     fn schedules_are_shown_in_their_own_zone() {
         let stopped = DesiredState::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
-        let suspended = ScheduleRow { next: Vec::new(), desired_state: Some(stopped), kind: Kind::Service, ..row("web") };
+        let suspended =
+            ScheduleRow { next: Vec::new(), desired_state: Some(stopped), kind: Kind::Service, ..row("web") };
         let now = WallTime(1_795_348_800_000);
         let shut_down = ScheduleRow { next: Vec::new(), is_shut_down: true, ..row("q") };
         let answer = CronAnswer { format: 1, now, schedules: vec![row("backup"), suspended, shut_down] };

@@ -165,9 +165,7 @@ pub(in crate::cli) fn next(status: &Status) -> String {
 fn step(step: &NextStep, clock: &Clock) -> String {
     match step {
         NextStep::RunsOn { restart: RestartWhen::Never } => "nothing; if it ends, it is not restarted".to_owned(),
-        NextStep::RunsOn { restart: RestartWhen::OnFailure } => {
-            "nothing; if it fails, it is restarted".to_owned()
-        }
+        NextStep::RunsOn { restart: RestartWhen::OnFailure } => "nothing; if it fails, it is restarted".to_owned(),
         NextStep::RunsOn { restart: RestartWhen::Always } => "nothing; if it ends, it is restarted".to_owned(),
         NextStep::ReadyWithin { within_ms } => {
             format!("it is probed again; if it is not ready within {within_ms}, it has failed")

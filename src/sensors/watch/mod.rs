@@ -122,7 +122,7 @@ fn start_threads(deps: &SensorDeps) -> Option<Tools> {
             builders,
         }),
         Err(error) => {
-            let message = format!("no files are watched, the kernel refuses a thread: {error}");
+            let message = format!("no files are watched: cannot start a thread: {error}");
             deps.events.emit(Subject::Daemon, Fact::Trouble { message });
             None
         }
