@@ -110,7 +110,7 @@ fn what_is_stopped_sleeps_and_what_is_deleted_is_gone() {
     passed();
     assert_eq!(lines(&sandbox, "a"), after_stop);
     assert_eq!(schedule(&sandbox, "a")["next"], serde_json::json!([]));
-    sandbox.pm(&["cron", "run", "a"]).code(8).says(&["schedule sleeps", "pm start a"]);
+    sandbox.pm(&["cron", "run", "a"]).code(8).says(&["schedule is suspended", "pm start a"]);
     sandbox.pm(&["start", "a"]).ok();
     wait_until("it is awake again", SOON, || lines(&sandbox, "a") >= after_stop + 2);
     sandbox.pm(&["delete", "a"]).ok();

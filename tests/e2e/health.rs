@@ -74,7 +74,7 @@ fn a_roll_that_turns_unhealthy_goes_back_with_the_last_words_of_the_probe() {
     sandbox.ecosystem(&file("0"));
     sandbox.pm(&["apply"]).ok();
     sandbox.ecosystem(&file("7"));
-    sandbox.pm(&["apply"]).code(6).says(&["web/0 is unhealthy: exit code 7", "the old version runs again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["web/0 is unhealthy: exit code 7", "rolled back to the old version"]);
 }
 
 #[test]

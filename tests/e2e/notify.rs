@@ -146,7 +146,7 @@ fn nobody_can_take_the_name_of_its_socket_first() {
     // Every name that a row and a process of it could give, in the hands of somebody else.
     let folder = sandbox.home().join("run/notify");
     let taken: Vec<UnixDatagram> = (0..8)
-        .flat_map(|row| (0..8).map(move |generation| format!("{row}.{generation}")))
+        .flat_map(|row| (0..8).map(move |incarnation| format!("{row}.{incarnation}")))
         .map(|name| {
             let path = folder.join(name).display().to_string();
             let name = &path.as_bytes()[path.len().saturating_sub(100)..];

@@ -67,7 +67,7 @@ fn a_new_revision_that_fails_beside_the_old_one_changes_nothing() {
 fn slots_that_were_replaced_already_go_back_too() {
     let sandbox = Sandbox::applied(&app("good", 3, GAP));
     sandbox.ecosystem(&app("bad", 3, GAP));
-    sandbox.pm(&["apply"]).code(6).says(&["api/1", "exit code 3", "the old version runs again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["api/1", "exit code 3", "rolled back to the old version"]);
     wait_until("all run the old revision", SOON, || versions(&sandbox) == ["good", "good", "good"]);
     assert!(sandbox.list().iter().all(|row| row.phase == "running"), "{:?}", sandbox.list());
     // Nothing automatic tries it again; a person may.
@@ -138,7 +138,7 @@ fn an_update_after_one_that_never_came_to_an_end_goes_back_to_the_last_good_revi
     sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("the first slot is replaced", SOON, || versions(&sandbox) == ["good", "untried"]);
     sandbox.ecosystem(&app("bad", 2, GAP));
-    sandbox.pm(&["apply"]).code(6).says(&["the old version runs again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["rolled back to the old version"]);
     assert_eq!(versions(&sandbox), ["good", "good"]);
 }
 
@@ -276,7 +276,7 @@ fn what_was_good_in_an_update_is_good_while_others_go_on() {
         || sandbox.pm(&["rollout", "status"]).ok().stdout.lines().filter(|line| line.contains("api")).count() == 0;
     wait_until("the first app is replaced", SOON, || versions(&sandbox) == ["2", "2"] && is_good());
     sandbox.ecosystem(&two("bad", "2").replace("[ \"$PM_INSTANCE\" = 0 ]", "false"));
-    sandbox.pm(&["apply", "--only", "api"]).code(6).says(&["the old version runs again"]);
+    sandbox.pm(&["apply", "--only", "api"]).code(6).says(&["rolled back to the old version"]);
     assert_eq!(versions(&sandbox), ["2", "2"], "not the one before");
 }
 
@@ -300,7 +300,7 @@ fn another_name_and_another_revision_that_fails_goes_back_under_its_new_name() {
     for extra in [OVERLAP, GAP] {
         let sandbox = Sandbox::applied(&app("good", 2, extra));
         sandbox.ecosystem(&renamed("bad", 2, extra));
-        sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "the old version runs again"]);
+        sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "rolled back to the old version"]);
         assert_eq!(versions(&sandbox), ["good", "good"]);
         sandbox.pm(&["env", "web/1"]).ok().says(&["VERSION=good"]);
         sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
@@ -332,7 +332,7 @@ fn an_update_that_goes_back_leaves_as_many_copies_as_there_were() {
     for (before, after) in [(3, 4), (3, 2)] {
         let sandbox = Sandbox::applied(&app("good", before, OVERLAP));
         sandbox.ecosystem(&app("bad", after, OVERLAP));
-        sandbox.pm(&["apply"]).code(6).says(&["the old version runs again"]);
+        sandbox.pm(&["apply"]).code(6).says(&["rolled back to the old version"]);
         assert_eq!(versions(&sandbox), ["good", "good", "good"], "{before} to {after}");
         let rows = sandbox.list();
         assert!(rows.len() == 3 && rows.iter().all(|row| row.phase == "running"), "{rows:?}");

@@ -80,7 +80,7 @@ fn a_stop_of_one_copy_in_an_update_that_fails_is_a_stop() {
     wait_until("the second slot has its turn", SOON, || sandbox.instance("api/1+").is_some());
     sandbox.pm(&["stop", "api/2"]).ok().says(&["starts it again"]);
     assert_eq!(sandbox.instance("api/2").unwrap().phase, "stopped");
-    finish(applying, "pm apply").code(6).says(&["exit code 3", "the old version runs again"]);
+    finish(applying, "pm apply").code(6).says(&["exit code 3", "rolled back to the old version"]);
     assert_eq!(sandbox.instance("api/2").unwrap().phase, "stopped");
     assert_eq!(sandbox.app_processes().len(), 2);
     sandbox.pm(&["plan"]).ok().says(&["good", "bad"]);

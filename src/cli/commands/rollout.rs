@@ -48,7 +48,7 @@ impl Verb for Rollout {
     const EXAMPLES: &'static str = "Examples:
   pm rollout status
   pm rollout pause api
-  pm rollout abort api     the old version runs again; the apply ends with exit code 6";
+  pm rollout abort api     roll back; the apply exits with code 6";
 
     fn run(self, session: &mut Session) -> Ending {
         let is_json = self.action.is_json();
