@@ -72,7 +72,7 @@ impl Machine {
         let uptime: Millis = now.since(since);
         self.trouble = Some(trouble.clone());
         let end = End::Ended { trouble, cause: cause.clone(), exit: Exit::Unknown };
-        self.stop(since, Then::Judge { end, uptime }, cause, now, effects);
+        self.stop(since, Then::Evaluate { end, uptime }, cause, now, effects);
     }
 }
 

@@ -85,7 +85,7 @@ impl Machine {
                     are_leftovers_asked: false,
                     next_sweep: None,
                     is_killed: false,
-                    then: if was_asked { Then::Rest } else { Then::Judge { end: End::Exited(exit), uptime } },
+                    then: if was_asked { Then::Rest } else { Then::Evaluate { end: End::Exited(exit), uptime } },
                 }
             }
             // The same incarnation again: its number was announced and no process has borne it.
@@ -129,10 +129,10 @@ impl Machine {
         match &self.state {
             State::Stopping {
                 deadline,
-                then: Then::Rest | Then::Gone | Then::Again(_) | Then::Judge { end: End::Ended { .. }, .. },
+                then: Then::Rest | Then::Gone | Then::Again(_) | Then::Evaluate { end: End::Ended { .. }, .. },
                 ..
             } => Some(*deadline),
-            State::Stopping { then: Then::Judge { .. }, .. }
+            State::Stopping { then: Then::Evaluate { .. }, .. }
             | State::Unknown
             | State::Resting(_)
             | State::Preparing { .. }

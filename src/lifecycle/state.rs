@@ -90,7 +90,7 @@ pub enum Then {
     /// Be forgotten.
     Gone,
     /// It ended, or was ended, without a person's wish: ask the policy.
-    Judge {
+    Evaluate {
         /// How it ended.
         end: End,
         /// How long it ran.

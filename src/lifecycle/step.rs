@@ -141,7 +141,7 @@ impl Machine {
         if is_asked {
             self.give_up(failure, effects);
         } else {
-            self.judge(&End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
+            self.evaluate(&End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
         }
     }
 
@@ -166,7 +166,7 @@ impl Machine {
                 self.trouble = None;
                 self.report_exit(exit, uptime, false, effects);
                 self.end_hook(Hook::PostReady, effects);
-                self.state = self.stopping(since, false, Then::Judge { end, uptime }, now);
+                self.state = self.stopping(since, false, Then::Evaluate { end, uptime }, now);
                 effects.push(Effect::Sweep);
             }
             State::Leaving { since, then, .. } => {
@@ -275,12 +275,12 @@ impl Machine {
                 effects.push(Effect::Emit(Fact::Deleted));
                 effects.push(Effect::Forget);
             }
-            Then::Judge { end, uptime } => self.judge(&end, uptime, None, now, effects),
+            Then::Evaluate { end, uptime } => self.evaluate(&end, uptime, None, now, effects),
         }
     }
 
     /// Asks the policy. `spawn_failure` stands in for the exit of a process that never was.
-    fn judge(
+    fn evaluate(
         &mut self,
         end: &End,
         uptime: Millis,

@@ -67,7 +67,7 @@ async fn exchange(
     client.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).title_case_headers(true);
     let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.map_err(|error| why(&error))?;
     let mut answer =
-        pin!(async { judge(sender.send_request(request).await.map_err(|error| why(&error))?, probe).await });
+        pin!(async { evaluate(sender.send_request(request).await.map_err(|error| why(&error))?, probe).await });
     tokio::select! {
         biased;
         judged = &mut answer => return judged,
@@ -77,7 +77,7 @@ async fn exchange(
     answer.await
 }
 
-async fn judge(answer: hyper::Response<Incoming>, probe: &HttpProbe) -> Result<(), String> {
+async fn evaluate(answer: hyper::Response<Incoming>, probe: &HttpProbe) -> Result<(), String> {
     let status = answer.status().as_u16();
     if !if probe.status.is_empty() { (200..400).contains(&status) } else { probe.status.contains(&status) } {
         return Err(format!("HTTP {status}"));

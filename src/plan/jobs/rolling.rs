@@ -5,7 +5,7 @@ use crate::model::{
     Progress, Reason, Rejected, Rollback, Rollout, RolloutCommand, RolloutStatus, UpdateStrategy, Verb,
 };
 
-use super::goals::{Aim, Failed, Goals, Verdict};
+use super::goals::{Aim, Failed, GoalState, Goals};
 use super::work::{StepEnd, discard};
 use super::{ALIVE_FOR, Context, Next};
 use crate::plan::rollouts::batch_size;
@@ -144,11 +144,11 @@ impl Rolling {
                 | Stage::Beside(goals)
                 | Stage::Vacating(goals)
                 | Stage::TakingOver(goals)
-                | Stage::Discarding(goals, _) => match goals.judge(context.view, next) {
-                    Verdict::Open => return None,
-                    Verdict::Superseded => return Some(StepEnd::Superseded),
-                    Verdict::Failed(failed) => self.fail(failed, context, next),
-                    Verdict::Reached => {
+                | Stage::Discarding(goals, _) => match goals.evaluate(context.view, next) {
+                    GoalState::Open => return None,
+                    GoalState::Superseded => return Some(StepEnd::Superseded),
+                    GoalState::Failed(failed) => self.fail(failed, context, next),
+                    GoalState::Reached => {
                         if let Some(end) = self.reached(context, declared, next) {
                             return Some(end);
                         }

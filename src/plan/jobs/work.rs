@@ -7,7 +7,7 @@ use crate::model::{
     UpdateStrategy, Verb,
 };
 
-use super::goals::{Aim, Failed, Goals, Verdict};
+use super::goals::{Aim, Failed, GoalState, Goals};
 use super::replacing::Replacing;
 use super::rolling::Rolling;
 use super::{ALIVE_FOR, Context, Next};
@@ -141,13 +141,13 @@ impl Stages {
                 };
                 self.goals = Some(begin(&self.app, stage, context, next));
             }
-            match self.goals.as_mut()?.judge(context.view, next) {
-                Verdict::Open => return None,
-                Verdict::Reached => {
+            match self.goals.as_mut()?.evaluate(context.view, next) {
+                GoalState::Open => return None,
+                GoalState::Reached => {
                     self.has_ended = self.goals.take().is_some_and(|goals| goals.are_ended());
                 }
-                Verdict::Failed(failed) => return Some(StepEnd::failed(failed)),
-                Verdict::Superseded => return Some(StepEnd::Superseded),
+                GoalState::Failed(failed) => return Some(StepEnd::failed(failed)),
+                GoalState::Superseded => return Some(StepEnd::Superseded),
             }
         }
     }
