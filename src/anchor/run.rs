@@ -86,7 +86,7 @@ fn in_foreground(home: &Home, foreground: &Foreground, limit: FileLimit) -> u8 {
     let booted = reserved.and_then(|()| boot(home, daemon(home, true)?, Some(limit), Some(foreground)));
     match booted {
         Ok(mut anchor) => {
-            os::forget_first_steps();
+            os::release_startup_pages();
             let code = anchor.serve();
             let _best_effort = os::remove_if_there(&home.socket());
             anchor.answer_the_last();
@@ -120,7 +120,7 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<DaemonLa
     match reserved.and(daemon).and_then(|daemon| boot(home, daemon, limit, None)) {
         Ok(mut anchor) => {
             report(ready, READY);
-            os::forget_first_steps();
+            os::release_startup_pages();
             let code = anchor.serve();
             last_end::end(home);
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.

@@ -144,7 +144,7 @@ impl Anchor {
                 self.take_messages();
             }
             if self.may_have_dead {
-                self.bury_the_dead();
+                self.reap_children();
             }
             if let Some(ending) = &mut self.ending {
                 self.is_over |= ending.is_over(&self.table);
@@ -272,7 +272,7 @@ impl Anchor {
     }
 
     /// Records and reaps every child that has ended.
-    fn bury_the_dead(&mut self) {
+    fn reap_children(&mut self) {
         let mut has_news = false;
         self.may_have_dead = false;
         while let Ok(Some(dead)) = os::next_dead_child() {

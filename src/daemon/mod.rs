@@ -31,7 +31,7 @@ pub fn run(is_in_foreground: bool) -> u8 {
         Err(error) => return failed(report, &BootError::Runtime(error)),
     };
     let booted = runtime.block_on(boot::boot());
-    crate::os::forget_first_steps();
+    crate::os::release_startup_pages();
     let code = match booted {
         Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon, report, is_in_foreground)),
         Err(error) => failed(report, &error),

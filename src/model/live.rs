@@ -376,11 +376,11 @@ pub enum SpawnStage {
     /// Making or opening the pipes for its output.
     Output,
     /// Opening its notify socket or its message channel.
-    Voices,
+    Channels,
     /// Listening at an address for it.
     Listen,
-    /// A free row in the process table.
-    Row,
+    /// A free entry in the process table.
+    TableEntry,
     /// `clone(2)`.
     Clone,
     /// `setsid(2)`.
@@ -405,9 +405,9 @@ impl SpawnStage {
             Self::Find => "find",
             Self::User => "look up user",
             Self::Output => "open the output of",
-            Self::Voices => "open the notify socket or the message channel of",
+            Self::Channels => "open the notify socket or the message channel of",
             Self::Listen => "listen at",
-            Self::Row => "find a free table entry for",
+            Self::TableEntry => "find a free table entry for",
             Self::Clone => "create a process for",
             Self::Session => "create a session for",
             Self::Identity => "become user",

@@ -44,7 +44,7 @@ pub enum CommandEnd {
 pub fn run_command(line: &CommandLine, is_cancelled: &AtomicBool) -> io::Result<(CommandEnd, Vec<u8>)> {
     let (mut output, input) = io::pipe()?;
     let outputs = Output::Opened([input.try_clone()?.into(), input.into()]);
-    let plan = ExecPlan::beside(&line.context, &line.text, outputs)
+    let plan = ExecPlan::in_context(&line.context, &line.text, outputs)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let child = Running::start(&plan)?;
     drop(plan); // and with it our copies of the pipe's writing end

@@ -37,7 +37,7 @@ mod linux;
 
 pub use allocator::{give_memory_back, keep_memory_small};
 pub use clock::{now, pause, wall};
-pub use code::forget_first_steps;
+pub use code::release_startup_pages;
 #[cfg(target_os = "linux")]
 pub use command::{CommandEnd, CommandLine, run_command};
 pub use contents::read_contents;

@@ -71,7 +71,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
                 }
             }
             (Edit::Recycle | Edit::Reload, slot) => {
-                recycle(declared, *slot, &instances(request.project, name, live));
+                request_restart(declared, *slot, &instances(request.project, name, live));
             }
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
@@ -177,7 +177,7 @@ fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
     declared.desired_state = DesiredState::Up;
 }
 
-fn recycle(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
+fn request_restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
     let meant = live.keys().copied().filter(|each| slot.is_none_or(|slot| slot == *each));
     let slots: Vec<u32> = meant.filter(|slot| declared.should_run(*slot)).collect();
     for slot in slots {
@@ -199,7 +199,7 @@ fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstan
         return refused(message, format!("`pm start {name}` resumes it, and runs a task at once"));
     }
     if !declared.spec.is_timed_task() {
-        recycle(declared, None, live);
+        request_restart(declared, None, live);
     } else if live.values().any(|instance| is_up(&instance.phase)) {
         return refused(format!("`{name}` is already running"), format!("`pm restart {name}` replaces that run"));
     }

@@ -113,7 +113,12 @@ pub(super) fn interrupted(spec: &App, live: &BTreeMap<u32, &LiveInstance>, slots
 
 /// What is to become of successors that no roll of the plan will make use of: one beside the process of its slot goes, one
 /// that is alone gets the name of the slot.
-pub fn strays(project: &ProjectName, stored: &Project, plan: &Plan, live: &Live) -> Vec<(InstanceId, Command)> {
+pub fn leftover_successors(
+    project: &ProjectName,
+    stored: &Project,
+    plan: &Plan,
+    live: &Live,
+) -> Vec<(InstanceId, Command)> {
     let is_of_use = |id: &InstanceId, instance: &LiveInstance| {
         let declared = stored.apps.get(&id.app.name);
         declared.is_some_and(|declared| is_of_revision(instance, declared, id.slot))
@@ -129,8 +134,8 @@ pub fn strays(project: &ProjectName, stored: &Project, plan: &Plan, live: &Live)
         if is_alone { Command::TakeOver } else { Command::Delete(Cause::Boot) }
     };
     let successors = live.instances.iter().filter(|(id, _)| id.is_successor && id.app.project == *project);
-    let strays = successors.filter(|(id, instance)| !is_rolled(id) || !is_of_use(id, instance));
-    strays.map(|(id, _)| (id.clone(), command(id))).collect()
+    let leftover_successors = successors.filter(|(id, instance)| !is_rolled(id) || !is_of_use(id, instance));
+    leftover_successors.map(|(id, _)| (id.clone(), command(id))).collect()
 }
 
 /// The name that an app had until now.

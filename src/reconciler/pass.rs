@@ -217,7 +217,7 @@ impl Loop {
 
     /// New processes of a rolling update that nobody works on any more.
     fn tidy(&self, name: &ProjectName, project: &Project, plan: &Plan) {
-        let orders = self.jobs.orders(plan::strays(name, project, plan, &self.live));
+        let orders = self.jobs.orders(plan::leftover_successors(name, project, plan, &self.live));
         if !orders.is_empty() {
             let supervisor = self.deps.supervisor.clone();
             tokio::spawn(async move { supervisor.order(orders).await });

@@ -31,14 +31,14 @@ impl Loop {
             _ => {}
         }
         match (task, cause) {
-            (None, cause) => self.recycle(app, project, cause).await,
+            (None, cause) => self.restart(app, project, cause).await,
             (Some(task), Cause::Cron { due }) => self.run_on_time(&app, project, task, due).await,
             // The next run sees whatever has changed.
             (Some(_), _) => {}
         }
     }
 
-    async fn recycle(&mut self, app: AppId, project: &Project, cause: Cause) {
+    async fn restart(&mut self, app: AppId, project: &Project, cause: Cause) {
         self.look().await;
         let edit = Edit::Recycle;
         let targets = [(app.name.clone(), None)];

@@ -106,10 +106,10 @@ impl Task {
         loop {
             sleep(last.after(health.interval).since(os::now()).duration().max(BREATH)).await;
             let supervisor = &self.tools.deps.supervisor;
-            let beat = supervisor.last_beat(self.subject.instance.clone(), self.subject.incarnation).await;
-            let result = match beat {
-                Some(beat) if beat >= last => {
-                    last = beat.after(Millis(1));
+            let ping = supervisor.last_watchdog_ping(self.subject.instance.clone(), self.subject.incarnation).await;
+            let result = match ping {
+                Some(ping) if ping >= last => {
+                    last = ping.after(Millis(1));
                     Ok(())
                 }
                 _ => {

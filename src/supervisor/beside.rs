@@ -46,6 +46,7 @@ fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnEr
     let context = spawn::context(world, job, &world.helper_mark(job).to_string())?;
     let pipe = os::helper_output();
     let (output, outputs) = pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    let plan = ExecPlan::beside(&context, command, Output::Opened(outputs)).map_err(|text| spawn::holds_nul(&text))?;
+    let plan =
+        ExecPlan::in_context(&context, command, Output::Opened(outputs)).map_err(|text| spawn::holds_nul(&text))?;
     Helper::start(plan, output).map_err(|error| spawn::not_executed(error, &job.launch, "/bin/sh"))
 }

@@ -159,7 +159,7 @@ impl Supervisor {
     }
 
     /// When a process last said `WATCHDOG=1`.
-    pub async fn last_beat(&self, instance: InstanceId, incarnation: u32) -> Option<Moment> {
+    pub async fn last_watchdog_ping(&self, instance: InstanceId, incarnation: u32) -> Option<Moment> {
         let (reply, beat) = oneshot::channel();
         self.requests.send(Request::LastBeat(instance, incarnation, reply)).await.ok()?;
         beat.await.ok()?

@@ -76,7 +76,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
     let handover = handover.map_err(|why| not_listening(&why))?;
     let (voices, handover) = Voices::open(world, job.row.index(), job.incarnation, &job.launch.spec, handover)
-        .map_err(|error| failed(SpawnStage::Voices, &job.id.to_string(), &error))?;
+        .map_err(|error| failed(SpawnStage::Channels, &job.id.to_string(), &error))?;
     context.env.extend(handover.variables);
     let plan = ExecPlan {
         handed: handover.descriptors,
@@ -118,7 +118,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
             other => other,
         };
-        ExecPlan::beside(&context, command, output).map_err(|text| holds_nul(&text))
+        ExecPlan::in_context(&context, command, output).map_err(|text| holds_nul(&text))
     };
     plan().map_err(|error| Failure::Spawn { error })
 }
@@ -138,7 +138,7 @@ fn create(
         world.events.settle(JOURNAL_WAIT);
     }
     row.begin(job.incarnation, start, &job.record)
-        .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
+        .map_err(|error| refused(SpawnStage::TableEntry, &job.id.to_string(), &error.to_string()))?;
     // Before the process exists: should both of us die, the announcement is found, and by it the process.
     world.mirror([row.index()]);
     os::killpoint("spawn.announced");
@@ -176,8 +176,8 @@ fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
         SpawnStage::Find
         | SpawnStage::User
         | SpawnStage::Output
-        | SpawnStage::Voices
-        | SpawnStage::Row
+        | SpawnStage::Channels
+        | SpawnStage::TableEntry
         | SpawnStage::Listen
         | SpawnStage::Clone
         | SpawnStage::Session
@@ -287,7 +287,9 @@ pub(super) fn queue_full(id: &InstanceId) -> SpawnError {
 
 /// A table without a free row.
 pub(super) fn no_row(id: &InstanceId) -> Failure {
-    Failure::Spawn { error: refused(SpawnStage::Row, &id.to_string(), "all rows of the process table are taken") }
+    Failure::Spawn {
+        error: refused(SpawnStage::TableEntry, &id.to_string(), "all rows of the process table are taken"),
+    }
 }
 
 /// Runs a job and sends its result back to the loop.

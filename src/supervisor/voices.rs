@@ -270,7 +270,7 @@ impl Loop {
                 member.status = Some(crate::model::masked(&text).into_owned()).filter(|text| !text.is_empty());
                 self.roster.changed(row);
             }
-            Notification::Beat => member.beat = Some(os::now()),
+            Notification::WatchdogPing => member.beat = Some(os::now()),
             Notification::Unwell => {
                 let result = Err("it said WATCHDOG=trigger".to_owned());
                 self.step(row, Input::Probed { incarnation, result });

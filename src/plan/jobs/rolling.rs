@@ -133,7 +133,7 @@ impl Rolling {
                 }
                 Stage::Reverting(why) => {
                     let why = why.clone();
-                    if !self.turn_back(why, context, declared, next) {
+                    if !self.roll_back(why, context, declared, next) {
                         return None;
                     }
                 }
@@ -308,7 +308,7 @@ impl Rolling {
             Stage::Discarding(_, None) => self.stage = Stage::Between,
             Stage::Discarding(_, Some(failed)) => {
                 let failed = failed.clone();
-                return self.settle(failed, context, next);
+                return self.resolve(failed, context, next);
             }
             Stage::Begins | Stage::Between | Stage::Reverting(_) => {}
         }
@@ -329,7 +329,7 @@ impl Rolling {
     }
 
     /// Goes back where that is wanted and possible; otherwise this is the end.
-    fn settle(&mut self, failed: Failed, context: &Context, next: &mut Next) -> Option<StepEnd> {
+    fn resolve(&mut self, failed: Failed, context: &Context, next: &mut Next) -> Option<StepEnd> {
         let failed = Failed { instance: failed.instance.settled(), ..failed };
         if let Some(why) = self.why.take() {
             context.reject(&self.app, &failed, next);
@@ -348,7 +348,7 @@ impl Rolling {
 
     /// Declares the spec before again; once that is on disk, every slot of another spec goes back to it, those without a
     /// process first. False: it is not on disk yet.
-    fn turn_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
+    fn roll_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
         let project = context.project;
         if let Some(before) = context.rollout(&self.app).and_then(|rollout| rollout.from.as_ref()) {
             let rejected = Rejected { digest: declared.digest, why: reason_text(&why) };

@@ -275,7 +275,7 @@ impl Sim {
             return;
         }
         let stored = self.stored().cloned().unwrap_or_default();
-        let orders = self.jobs.orders(plan::strays(&shop(), &stored, &plan, &self.live));
+        let orders = self.jobs.orders(plan::leftover_successors(&shop(), &stored, &plan, &self.live));
         self.give(orders);
         self.woken = Some(plan.clone()).filter(|plan| !plan.is_empty());
         if !plan.is_empty() {

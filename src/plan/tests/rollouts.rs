@@ -8,7 +8,7 @@ fn of_port(port: u16) -> App {
 }
 
 /// The port of the revision that the rollout of `api` goes back to.
-fn goes_back_to(world: &World) -> Option<u16> {
+fn rollback_target(world: &World) -> Option<u16> {
     let rollout = world.stored().unwrap().rollouts.get(&"api".parse().unwrap())?;
     rollout.from.as_ref().unwrap().spec.run.port
 }
@@ -21,18 +21,18 @@ fn come_to_a_good_end(world: &mut World) {
 #[test]
 fn an_update_goes_back_to_the_newest_form_that_was_good() {
     let mut world = World::with([of_port(1)]);
-    assert_eq!(goes_back_to(&world), None, "a first start has nothing to go back to");
+    assert_eq!(rollback_target(&world), None, "a first start has nothing to go back to");
     world.apply([of_port(2)]);
-    assert_eq!(goes_back_to(&world), Some(1));
+    assert_eq!(rollback_target(&world), Some(1));
     world.apply([of_port(2)]);
-    assert_eq!(goes_back_to(&world), Some(1), "the same again changes nothing");
+    assert_eq!(rollback_target(&world), Some(1), "the same again changes nothing");
     world.apply([of_port(3)]);
-    assert_eq!(goes_back_to(&world), Some(1), "nobody knows whether 2 was good");
+    assert_eq!(rollback_target(&world), Some(1), "nobody knows whether 2 was good");
     come_to_a_good_end(&mut world);
     world.apply([of_port(4)]);
-    assert_eq!(goes_back_to(&world), Some(3));
+    assert_eq!(rollback_target(&world), Some(3));
     world.apply([of_port(3)]);
-    assert_eq!(goes_back_to(&world), None, "never to what is being left");
+    assert_eq!(rollback_target(&world), None, "never to what is being left");
     world.apply([of_port(5)]);
     world.apply_with(&proposed([]), &ApplyOptions { allow_empty: true, ..ApplyOptions::default() }).unwrap();
     assert_eq!(world.stored().unwrap().rollouts, BTreeMap::new(), "an app that is gone has no rollout");
@@ -42,10 +42,10 @@ fn an_update_goes_back_to_the_newest_form_that_was_good() {
 fn what_replaces_no_process_is_no_update() {
     let mut world = World::with([app("api")]);
     world.apply([app_with("api", |app| app.stop.kill_timeout = Millis(1))]);
-    assert_eq!(goes_back_to(&world), None);
+    assert_eq!(rollback_target(&world), None);
     world.set_phase(&"shop:api/0".parse().unwrap(), Phase::Stopped);
     world.apply([of_port(2)]);
-    assert_eq!(goes_back_to(&world), None);
+    assert_eq!(rollback_target(&world), None);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_stop_of_the_whole_app_ends_the_pause_and_not_the_judging() {
     let mut world = paused(of_port(1), of_port(2));
     world.edit("api", None, &stop).unwrap();
     assert!(!rollout(&world, "api").unwrap().is_paused);
-    assert_eq!(goes_back_to(&world), Some(1), "nobody knows whether 2 is good");
+    assert_eq!(rollback_target(&world), Some(1), "nobody knows whether 2 is good");
     let mut world = World::with([of_port(1)]);
     pause(&mut world);
     world.edit("api", None, &stop).unwrap();
