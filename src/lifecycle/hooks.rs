@@ -84,7 +84,7 @@ impl Machine {
 impl Then {
     /// The process that was ended for a reason has told how it ended.
     pub(super) fn learn(&mut self, found: Exit) {
-        if let Self::Judge { end: End::Ended { exit, .. }, .. } = self {
+        if let Self::Evaluate { end: End::Ended { exit, .. }, .. } = self {
             *exit = found;
         }
     }

@@ -105,7 +105,7 @@ impl Then {
             Self::Rest => Following::Rest,
             Self::Again(_) => Following::Start,
             Self::Gone => Following::Removal,
-            Self::Judge { .. } => Following::Verdict,
+            Self::Evaluate { .. } => Following::Policy,
         }
     }
 }

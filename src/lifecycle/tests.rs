@@ -409,7 +409,7 @@ fn what_follows_the_end_of_a_process_is_seen_while_it_is_ended() {
     }
     let mut machine = running();
     machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(1) }, Moment(5));
-    assert_eq!(machine.following(), Some(Following::Verdict));
+    assert_eq!(machine.following(), Some(Following::Policy));
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub enum Following {
     /// It is forgotten.
     Removal,
     /// Its restart policy decides.
-    Verdict,
+    Policy,
 }
 
 /// A hook that a start or a stop waits for.

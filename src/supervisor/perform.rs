@@ -187,7 +187,7 @@ impl Loop {
     /// The group of a main process that was signalled, and not one that ended by itself.
     fn asked_group(&self, row: u32) -> Option<u32> {
         let member = self.roster.get(row)?;
-        let ended_by_itself = matches!(member.machine.state, State::Stopping { then: Then::Judge { .. }, .. });
+        let ended_by_itself = matches!(member.machine.state, State::Stopping { then: Then::Evaluate { .. }, .. });
         if ended_by_itself { None } else { member.row.pid() }
     }
 
