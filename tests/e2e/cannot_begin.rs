@@ -50,7 +50,7 @@ const OBSTACLES: [Obstacle; 3] = [
             fs::remove_dir(journal(sandbox)).unwrap();
             fs::rename(sandbox.path("kept"), journal(sandbox)).unwrap();
         },
-        words: &["desired.journal", "is not a regular file"],
+        words: &["desired.journal", "not a regular file"],
     },
     Obstacle {
         name: "a folder in the place of the table",
@@ -68,7 +68,7 @@ const OBSTACLES: [Obstacle; 3] = [
             make_newer(&journal(sandbox));
         },
         remove: |sandbox| fs::rename(sandbox.path("kept"), journal(sandbox)).unwrap(),
-        words: &["is of format 999"],
+        words: &["has format 999"],
     },
 ];
 
@@ -129,7 +129,7 @@ fn shutdown_ends_anchor_and_apps_although_no_daemon_can_begin() {
         (OBSTACLES[2].put)(&sandbox);
         kill(daemon, libc::SIGKILL);
         told_at_once(&sandbox, &["list"]);
-        sandbox.pm(&[word]).ok().says(&["is of format 999", "the apps are stopped"]);
+        sandbox.pm(&[word]).ok().says(&["has format 999", "all apps are stopped"]);
         assert!(sandbox.processes().is_empty(), "left: {:#?}", sandbox.processes());
         (OBSTACLES[2].remove)(&sandbox);
         // As it says: what was not stopped by a person runs again.
@@ -204,7 +204,7 @@ fn a_large_question_is_answered_too() {
     sandbox.ecosystem(&text);
     (OBSTACLES[2].put)(&sandbox);
     kill(daemon, libc::SIGKILL);
-    sandbox.pm(&["apply", "--detach"]).code(69).says(&["is of format 999"]);
+    sandbox.pm(&["apply", "--detach"]).code(69).says(&["has format 999"]);
     (OBSTACLES[2].remove)(&sandbox);
     sandbox.pm(&["list"]).ok();
 }

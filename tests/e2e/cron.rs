@@ -245,7 +245,9 @@ fn why_says_what_becomes_of_a_time_that_meets_a_run() {
     sandbox.wait_phase("flaky/0", "backoff");
     let why = sandbox.pm(&["why", "flaky"]).ok().says(&["flaky/0: backoff", "it is restarted in", "is skipped"]);
     assert!(!why.stdout.contains("it runs at"), "{why}");
-    wait_until("the other one waits", SOON, || sandbox.pm(&["why", "late"]).ok().stdout.contains("because it waits "));
+    wait_until("the other one waits", SOON, || {
+        sandbox.pm(&["why", "late"]).ok().stdout.contains("because it has been waiting ")
+    });
     let why = sandbox.pm(&["why", "late"]).ok().says(&["started as soon as that has happened", "is skipped"]);
     assert!(!why.stdout.contains("it runs at"), "{why}");
 }

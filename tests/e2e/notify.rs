@@ -38,7 +38,7 @@ fn it_is_ready_when_it_says_so_and_its_status_is_shown() {
         has_any(&sandbox.pm(&["list", "--json"]).ok().json(), "status_text", "loading")
     });
     assert_eq!(sandbox.instance("daemon/0").unwrap().phase, "starting");
-    sandbox.pm(&["list"]).ok().says(&["starting: has not sent READY=1 yet (says: loading)"]);
+    sandbox.pm(&["list"]).ok().says(&["starting: has not sent READY=1 yet (status: loading)"]);
     sandbox.pm(&["why", "daemon"]).ok().says(&["its status text is: loading"]);
     sandbox.file("2", "");
     sandbox.wait_phase("daemon/0", "running");

@@ -118,7 +118,7 @@ fn a_pause_ends_only_with_its_revision() {
     let starts = || (0..3).map(|slot| sandbox.starts_of(&format!("api/{slot}"))).sum::<usize>();
     let before = starts();
     sandbox.ecosystem(&app("1", 0, "300ms", "kill_timeout = \"7s\""));
-    sandbox.pm(&["apply", "--timeout", "1s"]).code(7).says(&["rollout is paused"]);
+    sandbox.pm(&["apply", "--timeout", "1s"]).code(7).says(&["the rollout of api is paused"]);
     assert_eq!(starts(), before, "a live field needs no new process");
     sandbox.pm(&["rollout", "status"]).ok().says(&["paused"]);
     sandbox.ecosystem(&app("2", 0, "300ms", "kill_timeout = \"7s\""));

@@ -117,6 +117,14 @@ const ONE_WORD: Ratchet = Ratchet {
     advice: "Say what the name does not (unit, source, what happens then), or leave it out where `missing_docs` does.",
 };
 
+const SHARED_NAMES: Ratchet = Ratchet {
+    what: "rooms that define a type of this name",
+    max: 1,
+    list: "SHARED_NAMES",
+    over: &[],
+    advice: "A reader who searches for it finds the wrong one: say in the name whose it is.",
+};
+
 impl Ratchet {
     /// Holds what was counted against the limit and the list. `found` has everything, also what is below.
     fn check(&self, found: &BTreeMap<String, (usize, String)>) {
@@ -373,8 +381,18 @@ fn a_doc_comment_says_more_than_a_word() {
     ONE_WORD.check(&found);
 }
 
+#[test]
+fn a_type_name_belongs_to_one_room() {
+    let rooms = super::words::rooms_of_types().into_iter();
+    let found = rooms.map(|(name, rooms)| {
+        let all: Vec<String> = rooms.into_iter().collect();
+        (name, (all.len(), format!("src/{{{}}}", all.join(","))))
+    });
+    SHARED_NAMES.check(&found.collect());
+}
+
 /// The first folder below `src`.
-fn room_of(file: &Path) -> String {
+pub(super) fn room_of(file: &Path) -> String {
     let name = name_of(file);
     name.split('/').nth(1).unwrap_or_default().trim_end_matches(".rs").to_owned()
 }
