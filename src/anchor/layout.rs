@@ -95,7 +95,7 @@ pub(super) struct Header {
     pub killpoint_hits: AtomicU64,
     pub open_files_soft: AtomicU64,
     pub oom_score: AtomicI32,
-    pub is_heir: AtomicU32,
+    pub is_replacement: AtomicU32,
     pub anchor_born: AtomicU64,
     pub is_look_due: AtomicU32,
     pub damaged_rows: AtomicU32,

@@ -203,9 +203,9 @@ fn table(home: &Home, limit: Option<FileLimit>, is_new: bool) -> Result<Table, B
         os::remove_if_there(&home.table()).map_err(at("remove an old mirror of the process table"))?;
     }
     let header = table.header();
-    let is_heir = u32::from(last_end::begin(home, is_new));
-    header.is_heir.store(is_heir, Relaxed);
-    header.is_look_due.store(is_heir, Relaxed);
+    let is_replacement = u32::from(last_end::begin(home, is_new));
+    header.is_replacement.store(is_replacement, Relaxed);
+    header.is_look_due.store(is_replacement, Relaxed);
     if let Some(limit) = limit {
         header.open_files_soft.store(limit.soft, Relaxed);
     }

@@ -129,8 +129,8 @@ impl Table {
     }
 
     /// Whether an anchor died before the present one began.
-    pub fn is_heir(&self) -> bool {
-        self.header().is_heir.load(Acquire) != 0
+    pub fn is_replacement(&self) -> bool {
+        self.header().is_replacement.load(Acquire) != 0
     }
 
     /// Whether there may be processes of this home that no row lists, and no daemon has looked for them yet.

@@ -67,7 +67,9 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Run => "cron run",
-        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::Recycle | Edit::Reload | Edit::Unhold => return Ok(()),
+        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::AutoRestart | Edit::Reload | Edit::Unhold => {
+            return Ok(());
+        }
     };
     match targets.iter().find_map(|target| Some((target, target.slot?))) {
         Some((target, slot)) => {

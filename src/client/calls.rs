@@ -76,7 +76,7 @@ impl Client {
     }
 
     fn edit_on(self, path: &str, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
-        let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::Recycle | Edit::Run);
+        let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::AutoRestart | Edit::Run);
         let repeat = if is_new_each_time { Repeat::Never } else { Repeat::Harmless };
         Ok(Messages::new(self.connection.open("POST", path, Some(&json(request)?), repeat)?))
     }

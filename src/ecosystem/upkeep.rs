@@ -45,7 +45,7 @@ pub(super) fn upkeep(values: &mut Values<'_>, app: &mut App) {
         ("health", app.health.as_ref().map(|health| &health.probe)),
     ] {
         if let Some(probe) = probe {
-            check_surroundings(values, app, key, probe);
+            check_context(values, app, key, probe);
         }
     }
 }
@@ -134,7 +134,7 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
 }
 
 /// What a probe needs of the rest of the app.
-fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Probe) {
+fn check_context(values: &mut Values<'_>, app: &App, key: &str, probe: &Probe) {
     let Some(span) = values.node(key).map(|node| node.span) else {
         return; // `wait_ready`: a message comes from one process, whatever else is declared
     };

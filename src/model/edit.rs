@@ -21,7 +21,7 @@ pub enum Edit {
     Reload,
     /// New processes for what runs, has ended or was given up, because something automatic asks: what a person stopped
     /// stays stopped.
-    Recycle,
+    AutoRestart,
     /// `pm cron run api`: what the clock would do, now.
     Run,
     /// `pm delete api`.
@@ -41,7 +41,7 @@ impl Edit {
         match self {
             Self::Start => "start",
             Self::Stop { .. } => "stop",
-            Self::Restart | Self::Recycle => "restart",
+            Self::Restart | Self::AutoRestart => "restart",
             Self::Reload => "reload",
             Self::Run => "run",
             Self::Delete => "delete",

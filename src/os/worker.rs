@@ -57,11 +57,11 @@ struct ElasticPoolShared {
     name: &'static str,
     threads_max: usize,
     queue_max: usize,
-    state: Mutex<CrewState>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
-struct CrewState {
+struct PoolState {
     queue: VecDeque<Work>,
     threads: usize,
 }
@@ -118,7 +118,7 @@ impl ElasticPool {
 }
 
 impl ElasticPoolShared {
-    fn state(&self) -> std::sync::MutexGuard<'_, CrewState> {
+    fn state(&self) -> std::sync::MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

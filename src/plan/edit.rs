@@ -70,7 +70,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
                     return Err(no_service(name));
                 }
             }
-            (Edit::Recycle | Edit::Reload, slot) => {
+            (Edit::AutoRestart | Edit::Reload, slot) => {
                 request_restart(declared, *slot, &instances(request.project, name, live));
             }
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),

@@ -45,7 +45,7 @@ pub fn add_forgotten(plan: &mut Plan, stored: &Project, live: &Live, request: &E
             | Edit::Stop { is_held: true }
             | Edit::Restart
             | Edit::Reload
-            | Edit::Recycle
+            | Edit::AutoRestart
             | Edit::Scale { .. }
             | Edit::Unhold
             | Edit::Run => continue,

@@ -66,7 +66,7 @@ pub fn plan_edited(
 fn brings_up(edit: &Edit) -> bool {
     match edit {
         Edit::Start | Edit::Restart | Edit::Reload | Edit::Scale { .. } => true,
-        Edit::Stop { .. } | Edit::Recycle | Edit::Run | Edit::Delete | Edit::Unhold => false,
+        Edit::Stop { .. } | Edit::AutoRestart | Edit::Run | Edit::Delete | Edit::Unhold => false,
     }
 }
 

@@ -40,7 +40,7 @@ impl Loop {
 
     async fn restart(&mut self, app: AppId, project: &Project, cause: Cause) {
         self.look().await;
-        let edit = Edit::Recycle;
+        let edit = Edit::AutoRestart;
         let targets = [(app.name.clone(), None)];
         let request = EditRequest { project: &app.project, targets: &targets, edit: &edit, by: "", at: os::wall() };
         // An app that is gone by now has nothing to be restarted.

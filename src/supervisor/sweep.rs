@@ -146,7 +146,7 @@ impl Loop {
     /// under that one.
     pub(super) fn note_sight(&mut self, row: Row) {
         let has_earlier = row.incarnation() > 1;
-        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_heir() {
+        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_replacement() {
             self.out_of_sight.insert(row.index());
         }
     }
@@ -228,7 +228,7 @@ impl Loop {
         let none = BTreeSet::new();
         for _ in 0..LAST_LOOKS {
             let mut seen = self.unknown_children();
-            if self.world.table.is_heir() || self.is_anchor_gone() {
+            if self.world.table.is_replacement() || self.is_anchor_gone() {
                 seen.extend(self.orphans(&none));
             }
             seen.retain(|(seen, _)| !seen.is_our_program);

@@ -54,7 +54,7 @@ impl DaemonLauncher {
             let argument: *const Start<'_> = &raw const start;
             let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
             // SAFETY: as in `spawn`: the stack is ours alone, and `start` outlives the suspension.
-            checked(unsafe { libc::clone(run_heir, stack, flags, argument.cast_mut().cast()) })
+            checked(unsafe { libc::clone(run_launched, stack, flags, argument.cast_mut().cast()) })
         })?;
         drop(blocked);
         match start.errno.load(Ordering::Acquire) {
@@ -65,7 +65,7 @@ impl DaemonLauncher {
 }
 
 /// The child's life until it executes. Nothing here may allocate, lock or panic.
-extern "C" fn run_heir(argument: *mut c_void) -> c_int {
+extern "C" fn run_launched(argument: *mut c_void) -> c_int {
     // SAFETY: `start` passes a `Start` that lives until we have executed or exited; the calls are raw.
     unsafe {
         let start = &*argument.cast::<Start<'_>>();

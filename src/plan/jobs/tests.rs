@@ -178,9 +178,9 @@ fn any_act(sim: &mut Sim, dice: &mut Dice) -> String {
                 8 => Edit::Restart,
                 9 => Edit::Reload,
                 10 => Edit::Scale { to: u32::try_from(1 + dice.roll(3)).unwrap() },
-                _ => Edit::Recycle,
+                _ => Edit::AutoRestart,
             };
-            let slot = slot.filter(|_| !matches!(edit, Edit::Scale { .. } | Edit::Recycle));
+            let slot = slot.filter(|_| !matches!(edit, Edit::Scale { .. } | Edit::AutoRestart));
             let _refused = sim.edit(name, slot, &edit);
             format!("{edit:?} {name} {slot:?}")
         }
