@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::protocol::{Arrived, Message, Refusal, receive};
+use super::protocol::{Arrived, HoldRefusal, Message, receive};
 use super::table::Table;
 use crate::os;
 
@@ -65,7 +65,7 @@ pub enum AnchorWord {
         /// The kind of the message.
         kind: u32,
         /// What the anchor objected to.
-        refusal: Refusal,
+        refusal: HoldRefusal,
     },
     /// It is gone. Our parent is somebody else now; no process can be started.
     Gone,

@@ -41,7 +41,7 @@ pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPU
 pub use last_end::may_have_left_processes;
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::{Damage, Mirror};
-pub use protocol::Refusal;
+pub use protocol::HoldRefusal;
 pub use row::{EntryState, Record, RestoredProcess, Row, RowState, WrongState};
 pub use run::{ALREADY_RUNNING, run};
 pub use start::{StartError, start};

@@ -12,7 +12,7 @@ use super::ending::{self, Ending};
 use super::failure::{self, Text};
 use super::held::Store;
 use super::link::ANCHOR_SOCKET;
-use super::protocol::{Arrived, Message, Passed, Refusal, receive};
+use super::protocol::{Arrived, HoldRefusal, Message, Passed, receive};
 use super::row::{Row, RowState};
 use super::run::DAEMON_LOG_BYTES_MAX;
 use super::table::Table;
@@ -378,7 +378,7 @@ impl Anchor {
                         daemon.reason = Some(reason);
                     }
                 }
-                Ok(Some(Arrived::Unknown)) => self.refuse(0, 0, Refusal::Unknown),
+                Ok(Some(Arrived::Unknown)) => self.refuse(0, 0, HoldRefusal::Unknown),
                 Ok(None) => return,
                 // It is leaving or dead. Its death tells; until then there is nothing to read.
                 Ok(Some(Arrived::Closed)) | Err(_) => break,
@@ -397,22 +397,22 @@ impl Anchor {
                 self.hold(key, kind + 1, second);
             }
             (Message::Hold { key, kind } | Message::HoldTwo { key, kind }, _) => {
-                self.refuse(key, kind, Refusal::NoDescriptor);
+                self.refuse(key, kind, HoldRefusal::NoDescriptor);
             }
             (Message::Drop { key, kind }, _) => self.held.release(key, kind),
             (Message::Quit, _) => self.ends_with_daemon = true,
             (Message::Ready, _) => self.on_ready(),
-            (Message::Exited | Message::Failed | Message::Refused { .. }, _) => self.refuse(0, 0, Refusal::Unknown),
+            (Message::Exited | Message::Failed | Message::Refused { .. }, _) => self.refuse(0, 0, HoldRefusal::Unknown),
         }
     }
 
     fn hold(&mut self, key: u64, kind: u32, fd: OwnedFd) {
         if !self.held.hold(key, kind, fd) {
-            self.refuse(key, kind, Refusal::Full);
+            self.refuse(key, kind, HoldRefusal::Full);
         }
     }
 
-    fn refuse(&self, key: u64, kind: u32, refusal: Refusal) {
+    fn refuse(&self, key: u64, kind: u32, refusal: HoldRefusal) {
         self.say(Message::Refused { key, kind, refusal });
     }
 

@@ -257,7 +257,7 @@ async fn a_daemon_hears_of_exits_of_refusals_and_of_the_end() {
     assert_eq!(text, "kept");
     Message::Exited.send(theirs.as_fd(), &[]).unwrap();
     assert_eq!(link.next().await.unwrap(), AnchorWord::Exited);
-    let refusal = Refusal::Full;
+    let refusal = HoldRefusal::Full;
     Message::Refused { key: 5, kind: 1, refusal }.send(theirs.as_fd(), &[]).unwrap();
     assert_eq!(link.next().await.unwrap(), AnchorWord::Refused { key: 5, kind: 1, refusal });
     drop(theirs);

@@ -101,9 +101,9 @@ fn told(
 }
 
 /// One step, and of which project; `None` = the project's progress ended without a report.
-type Step = (ProjectName, Option<Told>);
+type Step = (ProjectName, Option<StepNews>);
 
-enum Told {
+enum StepNews {
     Progress(Progress),
     Missed(u64),
 }
@@ -124,13 +124,13 @@ async fn tell(outlet: Outlet, accepted: Vec<Accepted>, mut warnings: Vec<String>
     while waiting > 0 {
         let Some((project, told)) = queue.recv().await else { break };
         let message = match told {
-            Some(Told::Progress(Progress::Finished(report))) => {
+            Some(StepNews::Progress(Progress::Finished(report))) => {
                 waiting -= 1;
                 reports.push(ProjectReport { project, report });
                 continue;
             }
-            Some(Told::Progress(progress)) => ChangeMessage::Progress { project, progress },
-            Some(Told::Missed(count)) => ChangeMessage::Missed { project, count },
+            Some(StepNews::Progress(progress)) => ChangeMessage::Progress { project, progress },
+            Some(StepNews::Missed(count)) => ChangeMessage::Missed { project, count },
             None => break,
         };
         outlet.send(&message).await;
@@ -143,11 +143,11 @@ async fn tell(outlet: Outlet, accepted: Vec<Accepted>, mut warnings: Vec<String>
 async fn forward(project: ProjectName, mut progress: broadcast::Receiver<Progress>, steps: mpsc::Sender<Step>) {
     loop {
         let told = match progress.recv().await {
-            Ok(step) => Some(Told::Progress(step)),
-            Err(RecvError::Lagged(count)) => Some(Told::Missed(count)),
+            Ok(step) => Some(StepNews::Progress(step)),
+            Err(RecvError::Lagged(count)) => Some(StepNews::Missed(count)),
             Err(RecvError::Closed) => None,
         };
-        let is_last = matches!(told, None | Some(Told::Progress(Progress::Finished(_))));
+        let is_last = matches!(told, None | Some(StepNews::Progress(Progress::Finished(_))));
         if steps.send((project.clone(), told)).await.is_err() || is_last {
             return;
         }

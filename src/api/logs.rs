@@ -44,7 +44,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let first = sources.clone();
     let (reading, follower) = context.read(move || logs::follow(&first, &wanted)).await?;
     let reading = readable(reading, sources.len())?;
-    let following = Following { context, query, began, sources, follower: Some(follower), files };
+    let following = Subscription { context, query, began, sources, follower: Some(follower), files };
     tokio::spawn(async move {
         tokio::select! {
             () = following.run(&outlet, reading) => {}
@@ -83,7 +83,7 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
 }
 
 /// One `pm logs -f`.
-struct Following {
+struct Subscription {
     context: Context,
     query: LogsQuery,
     began: WallTime,
@@ -94,7 +94,7 @@ struct Following {
     files: OwnedSemaphorePermit,
 }
 
-impl Following {
+impl Subscription {
     async fn run(mut self, outlet: &Outlet, reading: Reading) {
         let mut growth = self.context.log_growth.clone();
         let mut changes = self.context.supervisor.changes();
@@ -175,7 +175,7 @@ impl Following {
     }
 }
 
-impl Following {
+impl Subscription {
     /// Those of the new sources that a file may be kept open for; the others are told.
     async fn with_room(&mut self, new: Vec<Source>, over: usize, outlet: &Outlet) -> Vec<Source> {
         drop(self.files.split(over));

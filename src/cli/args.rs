@@ -13,7 +13,7 @@ use crate::model::ProjectName;
 use crate::wire::{self, Scope, Selection};
 
 /// One command.
-pub(super) trait Verb: Args + 'static {
+pub(super) trait CliCommand: Args + 'static {
     /// As typed.
     const NAME: &'static str;
     /// Other spellings.
@@ -48,7 +48,7 @@ pub(super) struct Entry {
 pub(super) type Call = Box<dyn FnOnce(&mut Session) -> Ending>;
 
 impl Entry {
-    pub(super) const fn of<V: Verb>() -> Self {
+    pub(super) const fn of<V: CliCommand>() -> Self {
         Self {
             name: V::NAME,
             aliases: V::ALIASES,
@@ -73,17 +73,17 @@ impl Entry {
     }
 }
 
-fn build<V: Verb>(command: Command) -> Command {
+fn build<V: CliCommand>(command: Command) -> Command {
     // A group of options brings along what it says of itself.
     let about = command.get_about().cloned();
     V::augment_args(command).about(about.unwrap_or_default())
 }
 
-fn call<V: Verb>(matches: &ArgMatches) -> Result<Call, clap::Error> {
+fn call<V: CliCommand>(matches: &ArgMatches) -> Result<Call, clap::Error> {
     V::from_arg_matches(matches).map(boxed)
 }
 
-fn boxed<V: Verb>(verb: V) -> Call {
+fn boxed<V: CliCommand>(verb: V) -> Call {
     Box::new(move |session| verb.run(session))
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fail::{Code, CommandError};
-use super::host::{Machine, Pipes};
+use super::host::{LocalHost, Pipes};
 use super::output::harmless;
 use super::session::{self, Session};
 use crate::client::Client;
@@ -86,7 +86,7 @@ pub(super) fn resolve(
     } else {
         named
     };
-    let machine = Machine::new(&session.pipes);
+    let machine = LocalHost::new(&session.pipes);
     let files = paths.iter().map(|path| load(path, &machine)).collect::<Result<Vec<_>, _>>()?;
     let mut options = ReadOptions {
         profile: Profile::choose(args.profile.as_deref(), None),
@@ -161,7 +161,7 @@ pub(super) fn show(session: &mut Session, diagnostics: &[Diagnostic], files: &[S
     session.screen.note(text.trim_end());
 }
 
-fn load(path: &Path, machine: &Machine<'_>) -> Result<SourceFile, CommandError> {
+fn load(path: &Path, machine: &LocalHost<'_>) -> Result<SourceFile, CommandError> {
     match machine.read(path, FILE_BYTES_MAX) {
         Ok(text) => Ok(SourceFile { path: path.to_owned(), text }),
         Err(why) => Err(CommandError::new(Code::File, format!("cannot read `{}`: {why}", path.display()))),
@@ -210,7 +210,7 @@ pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value]) -> Reading {
     let path = folder.join("command-line.json");
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     let mut reading =
-        ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &Machine::new(&Pipes::default()));
+        ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &LocalHost::new(&Pipes::default()));
     if let Some(proposed) = &mut reading.proposed {
         proposed.project = ProjectName::nobody();
         proposed.origin = Origin { is_named: true, ..Origin::default() };

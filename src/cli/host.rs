@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) struct Pipes(RefCell<HashMap<PathBuf, Result<Vec<u8>, Unreadable>>>);
 
 /// This machine.
-pub(super) struct Machine<'a> {
+pub(super) struct LocalHost<'a> {
     variables: BTreeMap<String, String>,
     pipes: &'a Pipes,
     patience: Cell<Duration>,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> LocalHost<'a> {
     /// What could not be read from a pipe is tried again, once.
     pub(super) fn new(pipes: &'a Pipes) -> Self {
         pipes.0.borrow_mut().retain(|_, contents| contents.is_ok());
@@ -43,7 +43,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-impl Host for Machine<'_> {
+impl Host for LocalHost<'_> {
     fn read(&self, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
         match os::file_kind(path) {
             Ok(os::FileKind::Other) => self.read_pipe(path, bytes_max),

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{App, Condition, Kind, RestartWhen};
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::merge::Merged;
 use super::nearest::did_you_mean;
 use super::tree::{Node, Span};
 
 /// Checks dependencies against all declared names, broken apps included.
-pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
+pub(super) fn dependencies(merged: &[Merged], report: &mut Findings) {
     let index: HashMap<&str, usize> = merged.iter().enumerate().map(|(at, app)| (app.name.as_str(), at)).collect();
     let mut edges: Vec<Vec<(usize, Span)>> = vec![Vec::new(); merged.len()];
     for (at, app) in merged.iter().enumerate() {
@@ -33,7 +33,7 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
 }
 
 /// It may be meant; whoever did not mean it wonders for a day why nothing starts.
-fn warn_of_timed(app: &Merged, needed: &Merged, span: Span, report: &mut Report) {
+fn warn_of_timed(app: &Merged, needed: &Merged, span: Span, report: &mut Findings) {
     let is_task = needed.get("kind").is_some_and(|item| item.node.as_text() == Some("task"));
     if is_task && needed.get("cron_restart").is_some() {
         let message = format!("app `{}` depends on `{}`, which runs only on its schedule", app.name, needed.name);
@@ -50,7 +50,7 @@ fn named(app: &Merged) -> Vec<(&str, Span)> {
 }
 
 /// Walks every app once, without recursion; a step back onto the current path is a cycle.
-fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Report) {
+fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Findings) {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -91,7 +91,7 @@ fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Report) 
 }
 
 /// Whoever waits for the end of an app that never ends waits for ever.
-pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut Report) {
+pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut Findings) {
     for (app, _) in apps {
         for (name, _) in app.depends_on.iter().filter(|(_, condition)| **condition == Condition::Completed) {
             let Some((needed, _)) = apps.iter().find(|(other, _)| other.name == *name) else { continue };
@@ -111,7 +111,7 @@ pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut 
 }
 
 /// Two apps on one port may be meant (other addresses), so it is a warning.
-pub(super) fn ports(apps: &[(App, Span)], report: &mut Report) {
+pub(super) fn ports(apps: &[(App, Span)], report: &mut Findings) {
     let mut by_port: BTreeMap<u16, (u32, &App)> = BTreeMap::new();
     for (app, span) in apps {
         let (Some(port), count) = (app.run.port, app.instances.unwrap_or(1)) else { continue };

@@ -3,7 +3,7 @@
 
 use crate::model::{App, PROPOSED_BYTES_MAX, Proposed};
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::tree::{Node, Span, Value};
 
 /// What the values of all apps may take together in memory, about.
@@ -28,7 +28,7 @@ impl Default for Built {
 
 impl Built {
     /// Counts what app `app` is about to get. `false`: it is too much, and told, once.
-    pub fn take(&mut self, bytes: usize, app: &str, span: Span, report: &mut Report) -> bool {
+    pub fn take(&mut self, bytes: usize, app: &str, span: Span, report: &mut Findings) -> bool {
         if let Some(left) = self.left.checked_sub(bytes) {
             self.left = left;
             return true;
@@ -44,7 +44,7 @@ impl Built {
     }
 
     /// Whether it was too much. What was found since then only comes from what is missing, and is forgotten.
-    pub fn is_over(&self, report: &mut Report) -> bool {
+    pub fn is_over(&self, report: &mut Findings) -> bool {
         if let Some(told_at) = self.told_at {
             report.findings.truncate(told_at);
         }
@@ -63,7 +63,7 @@ pub(super) fn size_of(node: &Node) -> usize {
 }
 
 /// Refuses what the daemon would not accept.
-pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Report) {
+pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Findings) {
     let bytes = json_bytes(proposed);
     if bytes <= PROPOSED_BYTES_MAX {
         return;

@@ -13,7 +13,7 @@ pub struct Diagnostic {
     /// Stable, for scripts: one of [`CODES`].
     pub code: &'static str,
     /// Whether it keeps the file from being used.
-    pub severity: Severity,
+    pub severity: DiagnosticSeverity,
     /// One line, naming the key or the app.
     pub message: String,
     /// Where; `None` if it concerns no single place.
@@ -30,7 +30,7 @@ pub struct Diagnostic {
 /// Whether a diagnostic keeps the file from being used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum DiagnosticSeverity {
     /// Nothing is started, stopped or stored.
     Error,
     /// Used as it is.
@@ -116,7 +116,7 @@ const TEXT_BYTES_MAX: usize = 1000;
 /// A diagnostic whose place is still a byte range.
 pub(super) struct Finding {
     pub code: &'static str,
-    pub severity: Severity,
+    pub severity: DiagnosticSeverity,
     pub message: String,
     pub span: Option<Span>,
     pub labels: Vec<(Span, String)>,
@@ -137,12 +137,12 @@ impl Finding {
 
 /// Collects findings.
 #[derive(Default)]
-pub(super) struct Report {
+pub(super) struct Findings {
     pub findings: Vec<Finding>,
     pub errors: usize,
 }
 
-impl Report {
+impl Findings {
     pub fn error(
         &mut self,
         code: &'static str,
@@ -150,7 +150,7 @@ impl Report {
         message: impl Into<String>,
     ) -> &mut Finding {
         self.errors += 1;
-        self.push(code, Severity::Error, span.into(), message.into())
+        self.push(code, DiagnosticSeverity::Error, span.into(), message.into())
     }
 
     pub fn warning(
@@ -159,10 +159,16 @@ impl Report {
         span: impl Into<Option<Span>>,
         message: impl Into<String>,
     ) -> &mut Finding {
-        self.push(code, Severity::Warning, span.into(), message.into())
+        self.push(code, DiagnosticSeverity::Warning, span.into(), message.into())
     }
 
-    fn push(&mut self, code: &'static str, severity: Severity, span: Option<Span>, message: String) -> &mut Finding {
+    fn push(
+        &mut self,
+        code: &'static str,
+        severity: DiagnosticSeverity,
+        span: Option<Span>,
+        message: String,
+    ) -> &mut Finding {
         let message = clipped(message);
         // Bounded: the last place is overwritten by a note once the list is full.
         if self.findings.len() >= FINDINGS_MAX {
@@ -171,7 +177,7 @@ impl Report {
             let message = format!("more than {FINDINGS_MAX} findings; fix these first");
             self.findings.push(Finding {
                 code: code::TOO_MANY,
-                severity: Severity::Warning,
+                severity: DiagnosticSeverity::Warning,
                 message,
                 span: None,
                 labels: Vec::new(),

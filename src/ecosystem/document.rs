@@ -1,6 +1,6 @@
 //! One file's tree → its project, defaults and apps, with every key checked against its shape.
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::keys::{self, AppKey, NOT_IN_DEFAULTS, NOT_IN_PROFILES, PROJECT_KEYS, app_key, profile_of};
 use super::nearest::did_you_mean;
 use super::shape::{Trail, check_value};
@@ -57,7 +57,7 @@ enum Level {
 }
 
 /// Checks a whole file. Problems go to the report; what is sound is returned.
-pub(super) fn understand(root: Node, report: &mut Report) -> Document {
+pub(super) fn understand(root: Node, report: &mut Findings) -> Document {
     let mut document = Document::default();
     let Value::Map(entries) = root.value else { return document };
     let top = Trail::root("");
@@ -97,7 +97,7 @@ pub(super) fn understand(root: Node, report: &mut Report) -> Document {
     document
 }
 
-pub(super) fn unsupported(what: &str, span: Span, report: &mut Report) {
+pub(super) fn unsupported(what: &str, span: Span, report: &mut Findings) {
     report
         .error(code::UNSUPPORTED, span, format!("`{what}` is not implemented yet"))
         .hint("remove it; otherwise it would be ignored silently");
@@ -111,7 +111,7 @@ fn top_level_hint(unknown: &str) -> String {
         .unwrap_or_else(|| "known keys: project, defaults, apps, self_heal".to_owned())
 }
 
-fn table(node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Vec<Entry>> {
+fn table(node: Node, trail: Trail<'_>, report: &mut Findings) -> Option<Vec<Entry>> {
     let (words, span) = (node.words(), node.span);
     if let Value::Map(entries) = node.value {
         return Some(entries);
@@ -120,7 +120,7 @@ fn table(node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Vec<Entry>
     None
 }
 
-fn apps(node: Node, report: &mut Report) -> Vec<Written> {
+fn apps(node: Node, report: &mut Findings) -> Vec<Written> {
     let (words, span) = (node.words(), node.span);
     let trail = Trail::root("apps");
     match node.value {
@@ -138,7 +138,7 @@ fn apps(node: Node, report: &mut Report) -> Vec<Written> {
 }
 
 /// An app of the list form: its name stands inside, or is made from the script.
-fn listed_app(at: usize, node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Written> {
+fn listed_app(at: usize, node: Node, trail: Trail<'_>, report: &mut Findings) -> Option<Written> {
     let span = node.span;
     let known_name = node.get("name").and_then(Node::as_text).map(str::to_owned);
     let number = format!("[{at}]");
@@ -154,7 +154,7 @@ fn listed_app(at: usize, node: Node, trail: Trail<'_>, report: &mut Report) -> O
     Some(Written { name, name_span, keys, is_sound })
 }
 
-fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(String, Span)> {
+fn name_from_script(keys: &Keys, span: Span, report: &mut Findings) -> Option<(String, Span)> {
     let Some((script, at)) = keys.get("script").and_then(|item| Some((item.node.as_text()?, item.node.span))) else {
         report
             .error(code::MISSING_KEY, span, "this app has no name")
@@ -174,7 +174,7 @@ fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(Str
 }
 
 /// An app of the table form: its key is the name.
-fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Report) -> Option<Written> {
+fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Findings) -> Option<Written> {
     let errors = report.errors;
     let own = trail.then(&entry.key);
     if let Err(flaw) = (keys::APP_NAME.check)(&entry.key) {
@@ -195,7 +195,7 @@ fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Report) -> Option<Writ
 }
 
 /// Checks the keys of one level and sorts them out.
-fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut Report) -> Keys {
+fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut Findings) -> Keys {
     let mut keys = Keys::default();
     let mut whole_profiles = Vec::new();
     for entry in entries {
@@ -248,7 +248,7 @@ fn is_allowed(name: &str, level: Level) -> bool {
     }
 }
 
-fn profiles(node: Node, trail: Trail<'_>, report: &mut Report) -> Vec<(String, Vec<Item>)> {
+fn profiles(node: Node, trail: Trail<'_>, report: &mut Findings) -> Vec<(String, Vec<Item>)> {
     let Some(entries) = table(node, trail, report) else { return Vec::new() };
     let mut profiles = Vec::new();
     for entry in entries {
@@ -264,7 +264,7 @@ fn profiles(node: Node, trail: Trail<'_>, report: &mut Report) -> Vec<(String, V
     profiles
 }
 
-fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Report) {
+fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Findings) {
     let key = entry.key.as_str();
     let known = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
     let (message, hint) = match app_key(key) {

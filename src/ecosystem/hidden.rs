@@ -25,7 +25,7 @@ pub(super) fn secrets(
     let mut secrets = Secrets::default();
     for (index, file) in (0_u32..).zip(files) {
         // What is wrong with it was told already.
-        let tree = syntax::parse(file, index, &mut diagnostic::Report::default());
+        let tree = syntax::parse(file, index, &mut diagnostic::Findings::default());
         if let Some(tree) = tree {
             take(None, &tree, &mut secrets);
         }

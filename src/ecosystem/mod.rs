@@ -52,7 +52,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{App, Origin, ProjectName, Proposed, Secrets};
 
-pub use diagnostic::{CODES, Diagnostic, Label, Place, Severity};
+pub use diagnostic::{CODES, Diagnostic, DiagnosticSeverity, Label, Place};
 pub use explain::{Explanation, explain, reference};
 pub use host::{Host, Look, NoAccount, Unreadable};
 pub use render::render;
@@ -60,7 +60,7 @@ pub use schema::schema;
 pub use sources::{Source, SourceFrom};
 
 use built::Built;
-use diagnostic::{Places, Report, code};
+use diagnostic::{Findings, Places, code};
 use document::Document;
 use environment::EnvFiles;
 use host::Remembering;
@@ -146,7 +146,7 @@ impl Reading {
 
 /// Reads, checks, merges and resolves a set of files. Never stops at the first error.
 pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> Reading {
-    let mut report = Report::default();
+    let mut report = Findings::default();
     let mut files: Vec<SourceFile> = inputs.iter().map(without_mark).collect();
     if files.is_empty() {
         report.error(code::EMPTY_FILE, None, "no file given");
@@ -222,7 +222,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
 
 /// The tree of one file as JSON, for the schema; `None` if it does not parse.
 pub fn to_json(file: &SourceFile) -> Option<serde_json::Value> {
-    let mut report = Report::default();
+    let mut report = Findings::default();
     let tree = syntax::parse(&without_mark(file), 0, &mut report)?;
     (report.errors == 0).then(|| tree.to_json())
 }
@@ -234,7 +234,7 @@ fn without_mark(file: &SourceFile) -> SourceFile {
 }
 
 /// The project of all files, and whether a file names it.
-fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) -> (ProjectName, bool) {
+fn project(documents: &[Document], files: &[SourceFile], report: &mut Findings) -> (ProjectName, bool) {
     let mut named: Option<(&str, Span)> = None;
     for (name, span) in documents.iter().filter_map(|document| document.project.as_ref()) {
         match named {
@@ -270,7 +270,7 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) ->
     }
 }
 
-fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Report) {
+fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Findings) {
     let Some(name) = profile.name() else { return };
     let mut known: Vec<&str> = merged.iter().flat_map(|app| app.profiles.iter().map(String::as_str)).collect();
     known.sort_unstable();
@@ -302,7 +302,7 @@ impl Resolver<'_> {
         built: &mut Built,
         env_files: &mut EnvFiles,
         notes: &mut Notes,
-        report: &mut Report,
+        report: &mut Findings,
     ) -> Option<(App, Span)> {
         let mut values = Values {
             app: merged,

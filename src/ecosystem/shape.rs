@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::nearest::did_you_mean;
 use super::tree::{Entry, Kind, Node, integer};
 
@@ -104,7 +104,7 @@ pub(super) fn has_variables(text: &str) -> bool {
 
 impl Shape {
     /// Reports everything in `node` that does not fit.
-    pub fn check(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    pub fn check(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         if let Some(scalar) = node.as_scalar()
             && scalar.kind == Kind::Null
         {
@@ -134,7 +134,7 @@ impl Shape {
         }
     }
 
-    fn check_scalar(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    fn check_scalar(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let Some(scalar) = node.as_scalar().filter(|_| self.fits_kind(node)) else {
             return self.wrong_type(node, trail, report);
         };
@@ -160,7 +160,7 @@ impl Shape {
     }
 
     /// Reports by the alternative that was most likely meant: the one that takes this kind of value.
-    fn check_any(&self, shapes: &[Shape], node: &Node, trail: Trail<'_>, report: &mut Report) {
+    fn check_any(&self, shapes: &[Shape], node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let fitting: Vec<&Self> = shapes.iter().filter(|shape| shape.fits_kind(node)).collect();
         if fitting.is_empty() {
             return self.wrong_type(node, trail, report);
@@ -171,9 +171,9 @@ impl Shape {
         {
             return self.wrong_word(words, text, node, trail, report);
         }
-        let mut best: Option<Report> = None;
+        let mut best: Option<Findings> = None;
         for shape in fitting {
-            let mut attempt = Report::default();
+            let mut attempt = Findings::default();
             shape.check(node, trail, &mut attempt);
             if attempt.errors == 0 {
                 report.findings.append(&mut attempt.findings);
@@ -190,7 +190,7 @@ impl Shape {
     }
 
     /// A word that is not known; `self` says what else would be taken.
-    fn wrong_word(&self, words: &[&str], text: &str, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    fn wrong_word(&self, words: &[&str], text: &str, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let message = format!("`{trail}` takes {}, found `{text}`", self.words());
         // compose's words for the same ideas
         let meant = match text {
@@ -225,7 +225,7 @@ impl Shape {
         }
     }
 
-    fn wrong_type(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    fn wrong_type(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let message = format!("`{trail}` takes {}, found {}", self.words(), node.words());
         let found = report.error(code::WRONG_TYPE, node.span, message);
         if let Some(hint) = self.type_hint(node) {
@@ -298,13 +298,13 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// Checks the value of a key, where `{ unset = true }` is always accepted.
-pub(super) fn check_value(shape: &Shape, node: &Node, trail: Trail<'_>, report: &mut Report) {
+pub(super) fn check_value(shape: &Shape, node: &Node, trail: Trail<'_>, report: &mut Findings) {
     if !node.is_unset() {
         shape.check(node, trail, report);
     }
 }
 
-fn check_table(keys: &TextFormat, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
+fn check_table(keys: &TextFormat, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Findings) {
     for entry in entries {
         if let Err(flaw) = (keys.check)(&entry.key) {
             report.error(flaw.code, entry.key_span, format!("`{trail}`: {}", flaw.message)).hint = flaw.hint;
@@ -313,7 +313,7 @@ fn check_table(keys: &TextFormat, shape: &Shape, entries: &[Entry], trail: Trail
     }
 }
 
-fn check_record(fields: &[Field], node: &Node, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
+fn check_record(fields: &[Field], node: &Node, entries: &[Entry], trail: Trail<'_>, report: &mut Findings) {
     for entry in entries {
         match fields.iter().find(|field| field.name == entry.key) {
             Some(field) => check_value(&field.shape, &entry.node, trail.then(&entry.key), report),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::model::{App, ListenAddress};
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::merge::Merged;
 use super::tree::Span;
 
@@ -21,7 +21,7 @@ type Taken<'a> = BTreeMap<Endpoint<'a>, Vec<(&'a ListenAddress, &'a App)>>;
 
 /// Two apps on one socket would share its connections by chance; on a port of which one has every address, only the
 /// first of them starts.
-pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Report) {
+pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Findings) {
     let places: HashMap<&str, &Merged> = merged.iter().map(|app| (app.name.as_str(), app)).collect();
     let span_of = |app: &App, key: &str| places.get(app.name.as_str())?.get(key).map(|item| item.node.span);
     let mut taken = Taken::new();
@@ -47,7 +47,7 @@ pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Repo
 }
 
 /// An app that opens a port by itself, beside one for which `pm` has opened it.
-fn ports_beside(app: &App, span: Span, taken: &Taken<'_>, report: &mut Report) {
+fn ports_beside(app: &App, span: Span, taken: &Taken<'_>, report: &mut Findings) {
     let Some(port) = app.run.port else { return };
     let count = u16::try_from(app.instances.unwrap_or(1)).unwrap_or(u16::MAX);
     let last = port.saturating_add(count.saturating_sub(1));

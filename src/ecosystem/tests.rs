@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{App, CronOverlap, Probe, RestartWhen, Template};
 
 use super::fake::{World, read_toml, source};
-use super::{Profile, ReadOptions, Reading, Severity, SourceFrom, read};
+use super::{DiagnosticSeverity, Profile, ReadOptions, Reading, SourceFrom, read};
 
 fn only_app(reading: Reading) -> App {
     assert_eq!(reading.diagnostics, []);
@@ -18,8 +18,8 @@ fn app(body: &str) -> App {
 
 /// The codes of all errors, in the order of the file.
 fn errors(reading: &Reading) -> Vec<&'static str> {
-    assert_eq!(reading.proposed.is_none(), reading.diagnostics.iter().any(|d| d.severity == Severity::Error));
-    reading.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(|d| d.code).collect()
+    assert_eq!(reading.proposed.is_none(), reading.diagnostics.iter().any(|d| d.severity == DiagnosticSeverity::Error));
+    reading.diagnostics.iter().filter(|d| d.severity == DiagnosticSeverity::Error).map(|d| d.code).collect()
 }
 
 fn refused(body: &str) -> Vec<&'static str> {
@@ -352,7 +352,7 @@ fn who_depends_on_a_timed_task_is_warned() {
     let text = "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nkind = \"task\"\ncron = \"@daily\"\n[[apps]]\nname = \"b\"\nscript = \"run.sh\"\ndepends_on = { a = \"completed\" }";
     let reading = read_toml(text);
     let found: Vec<_> = reading.diagnostics.iter().map(|found| (found.code, found.severity)).collect();
-    assert_eq!(found, [("cron", Severity::Warning)]);
+    assert_eq!(found, [("cron", DiagnosticSeverity::Warning)]);
     assert!(reading.proposed.is_some());
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Bytes, Millis, Template};
 
 use super::built::{Built, VALUE_BYTES};
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::document::Item;
 use super::host::{Host as _, Remembering, tidy};
 use super::merge::Merged;
@@ -24,7 +24,7 @@ pub(super) struct Values<'a> {
     pub world: &'a Remembering<'a>,
     /// The folder of each file.
     pub folders: &'a [PathBuf],
-    pub report: &'a mut Report,
+    pub report: &'a mut Findings,
     /// What all apps have become so far.
     pub built: &'a mut Built,
     /// `env.DB` → names of the shell variables in it.
@@ -96,12 +96,12 @@ impl<'a> Values<'a> {
                 _ => Kind::Text,
             };
             // Which kind was meant is decided by the shape: try the looser reading last.
-            let mut attempt = Report::default();
+            let mut attempt = Findings::default();
             let name = self.app.name.clone();
             let app = Trail::root(&name);
             shape.check(&Node::scalar(kind, text.clone(), node.span), app.then(key), &mut attempt);
             if attempt.errors > 0 {
-                attempt = Report::default();
+                attempt = Findings::default();
                 shape.check(&Node::scalar(Kind::Text, text.clone(), node.span), app.then(key), &mut attempt);
             }
             self.report.errors += attempt.errors;

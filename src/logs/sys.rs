@@ -54,9 +54,9 @@ impl Epoll {
 
 /// An eventfd: wakes a thread that waits for pipes.
 #[derive(Debug)]
-pub(super) struct Waker(OwnedFd);
+pub(super) struct PumpWaker(OwnedFd);
 
-impl Waker {
+impl PumpWaker {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }

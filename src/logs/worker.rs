@@ -20,20 +20,20 @@ use tokio::sync::{oneshot, watch};
 use super::file::{Appended, LogError, OpenFiles};
 use super::flow::{Blockage, Flow, Patience};
 use super::pace::{self, BATCH_BYTES_MAX, Pace};
-use super::pump::Command;
-use super::sys::{self, Epoll, Waker};
+use super::pump::PumpCommand;
+use super::sys::{self, Epoll, PumpWaker};
 use super::{LogTarget, Notice, StreamKey};
 
 /// The waker's token; those of flows count from 1 and are never used twice.
-const WAKER: u64 = 0;
+const PUMP_WAKER: u64 = 0;
 
 /// Busy pipes of one turn; as many others come from the epoll.
 const BUSY_MAX: usize = 255;
 
 /// Everything that the thread knows.
 pub(super) struct Worker {
-    inbox: Receiver<Command>,
-    waker: Arc<Waker>,
+    inbox: Receiver<PumpCommand>,
+    waker: Arc<PumpWaker>,
     grown: Arc<watch::Sender<u64>>,
     /// Something was moved, and nobody has been told yet.
     has_grown: bool,
@@ -69,15 +69,15 @@ enum Orders {
 
 impl Worker {
     pub(super) fn new(
-        inbox: Receiver<Command>,
-        waker: Arc<Waker>,
+        inbox: Receiver<PumpCommand>,
+        waker: Arc<PumpWaker>,
         grown: Arc<watch::Sender<u64>>,
         files: OpenFiles,
         patience: Patience,
         notices: Box<dyn Fn(Notice) + Send>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(waker.fd(), WAKER)?;
+        epoll.add(waker.fd(), PUMP_WAKER)?;
         Ok(Self {
             inbox,
             waker,
@@ -89,7 +89,7 @@ impl Worker {
             epoll,
             flows: HashMap::new(),
             tokens: HashMap::new(),
-            last_token: WAKER,
+            last_token: PUMP_WAKER,
             retries: BTreeSet::new(),
             busy: VecDeque::new(),
             busy_at: Instant::now(),
@@ -127,7 +127,7 @@ impl Worker {
             ready.clear();
             self.waker.sleep(self.patience.retry_max); // out of kernel memory: do not spin
         }
-        if ready.contains(&WAKER) {
+        if ready.contains(&PUMP_WAKER) {
             self.waker.reset();
         }
     }
@@ -139,7 +139,7 @@ impl Worker {
         let busy_count = if now < self.busy_at { 0 } else { self.busy.len().min(BUSY_MAX) };
         self.pace.begin(ready.len() + busy_count);
         let retries = self.retries.iter().take_while(|(at, _)| *at <= now).map(|(_, token)| *token);
-        let due: Vec<u64> = ready.iter().copied().filter(|token| *token != WAKER).chain(retries).collect();
+        let due: Vec<u64> = ready.iter().copied().filter(|token| *token != PUMP_WAKER).chain(retries).collect();
         let mut heard = 0;
         for token in due {
             heard += self.serve(token);
@@ -173,15 +173,15 @@ impl Worker {
     fn obey(&mut self) -> Orders {
         let orders = loop {
             match self.inbox.try_recv() {
-                Ok(Command::Attach(key, pipe, target, record)) => self.attach(key, pipe, *target, record),
-                Ok(Command::Retarget(key, target)) => self.retarget(key, *target),
-                Ok(Command::Detach(key)) => self.detach(key),
-                Ok(Command::Drain(keys, done)) => self.drain(&keys, done),
-                Ok(Command::Mark(keys, done)) => {
+                Ok(PumpCommand::Attach(key, pipe, target, record)) => self.attach(key, pipe, *target, record),
+                Ok(PumpCommand::Retarget(key, target)) => self.retarget(key, *target),
+                Ok(PumpCommand::Detach(key)) => self.detach(key),
+                Ok(PumpCommand::Drain(keys, done)) => self.drain(&keys, done),
+                Ok(PumpCommand::Mark(keys, done)) => {
                     self.mark(&keys);
                     let _ = done.try_send(()); // there is room, unless nobody waits any more
                 }
-                Ok(Command::Stop(done)) => break Orders::Leave(Some(done)),
+                Ok(PumpCommand::Stop(done)) => break Orders::Leave(Some(done)),
                 Err(TryRecvError::Empty) => break Orders::Continue,
                 Err(TryRecvError::Disconnected) => break Orders::Leave(None),
             }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::net::{TcpStream, UnixStream};
 
-use super::probe::Subject;
+use super::probe::ProbeSubject;
 use crate::os::{self, HeldAt, ListenerLookup, SocketHolder};
 
 /// Answers that are remembered; beyond that all of them are forgotten.
@@ -44,7 +44,7 @@ pub(super) enum Peer {
 }
 
 /// A probe that only wants to be let in: `8080`, `127.0.0.1:8080`, `unix:/run/app.sock`.
-pub(super) async fn ask(listeners: &Listeners, subject: &Subject, address: &str) -> Result<(), String> {
+pub(super) async fn ask(listeners: &Listeners, subject: &ProbeSubject, address: &str) -> Result<(), String> {
     match address.strip_prefix("unix:") {
         Some(path) => connect_unix(subject, path).await,
         None => match address.rsplit_once(':') {
@@ -62,7 +62,7 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 /// A connection to a process of the app's own tree; on another machine, to whoever answers.
 pub(super) async fn connect(
     listeners: &Listeners,
-    subject: &Subject,
+    subject: &ProbeSubject,
     host: &str,
     port: u16,
 ) -> Result<(TcpStream, Peer), String> {
@@ -94,7 +94,7 @@ fn mapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn connect_unix(subject: &Subject, path: &str) -> Result<(), String> {
+async fn connect_unix(subject: &ProbeSubject, path: &str) -> Result<(), String> {
     let path = subject.spec.run.cwd.join(path);
     let address = os::UnixAddress::of(&path).map_err(|error| words(&error))?;
     let stream = UnixStream::connect(address.path()).await.map_err(|error| match error.kind() {

@@ -14,7 +14,7 @@ use regex_lite::Regex;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::{self, Listeners, words};
-use super::probe::Subject;
+use super::probe::ProbeSubject;
 use crate::model::HttpProbe;
 use crate::rules::ProbeUrl;
 
@@ -26,7 +26,7 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = HEAD_BYTES_MAX / 6;
 
 /// Asks once.
-pub(super) async fn ask(listeners: &Listeners, subject: &Subject, probe: &HttpProbe) -> Result<(), String> {
+pub(super) async fn ask(listeners: &Listeners, subject: &ProbeSubject, probe: &HttpProbe) -> Result<(), String> {
     let text = subject.fill(&probe.url);
     let url = ProbeUrl::parse(&text).map_err(|error| format!("`{text}`: {error}"))?;
     let headers = probe.headers.iter().map(|(name, value)| (name.as_str(), subject.fill(value)));

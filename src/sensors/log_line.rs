@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, sleep};
 
 use super::SensorDeps;
-use super::probe::Subject;
+use super::probe::ProbeSubject;
 use crate::logs::{self, Follower, Line, LogQuery, Source};
 use crate::model::Stream;
 use crate::supervisor::log_location;
@@ -19,7 +19,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// Resolves when the process has printed a line that matches: also one that it printed before we looked. False if
 /// that cannot be found out.
-pub(super) async fn appears(deps: &SensorDeps, subject: &Subject, pattern: &str) -> bool {
+pub(super) async fn appears(deps: &SensorDeps, subject: &ProbeSubject, pattern: &str) -> bool {
     let Ok(pattern) = Regex::new(pattern) else { return false };
     let matches = |lines: &[Line]| lines.iter().any(|line| pattern.is_match(&String::from_utf8_lossy(&line.text)));
     let sources = [Stream::Stdout, Stream::Stderr].map(|stream| Source {

@@ -20,7 +20,7 @@ const BREATH: Duration = Duration::from_millis(1);
 
 /// The process that is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub(super) struct ProbeSubject {
     pub instance: InstanceId,
     pub incarnation: u32,
     pub pid: u32,
@@ -31,7 +31,7 @@ pub(super) struct Subject {
     pub spec: Arc<App>,
 }
 
-impl Subject {
+impl ProbeSubject {
     /// A text of the spec, for this instance.
     pub fn fill(&self, text: &crate::model::Template) -> String {
         text.fill(self.instance.slot, self.spec.run.port)
@@ -41,7 +41,7 @@ impl Subject {
 /// Everything that one probe needs.
 pub(super) struct Task {
     pub tools: Arc<Tools>,
-    pub subject: Subject,
+    pub subject: ProbeSubject,
 }
 
 impl Task {
@@ -140,7 +140,7 @@ impl Task {
     }
 
     async fn report(&self, result: Result<(), String>) {
-        let Subject { instance, incarnation, spec, .. } = &self.subject;
+        let ProbeSubject { instance, incarnation, spec, .. } = &self.subject;
         // What a probe finds may repeat what it was asked with.
         let result = result.map_err(|why| spec.secrets().hide(&why).into_owned());
         let observation =

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::SensorDeps;
 use super::address::Listeners;
-use super::probe::{Subject, Task};
+use super::probe::{ProbeSubject, Task};
 use crate::model::{App, InstanceId, LiveInstance, Moment, Phase, Readiness};
 use crate::os;
 
@@ -36,14 +36,14 @@ pub(super) struct Tools {
 /// One process that is asked.
 struct Asked {
     incarnation: u32,
-    stage: Stage,
+    stage: ProbeStage,
     spec: Arc<App>,
     task: AbortHandle,
 }
 
 /// What its probe is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+enum ProbeStage {
     Ready,
     Health,
 }
@@ -76,12 +76,12 @@ pub(super) async fn follow(deps: SensorDeps) {
                 continue;
             }
             let was_waiting =
-                known.is_some_and(|known| known.stage == Stage::Ready && known.incarnation == live.incarnation);
+                known.is_some_and(|known| known.stage == ProbeStage::Ready && known.incarnation == live.incarnation);
             let task = start(&tools, id, live, stage, process, was_waiting);
             let (incarnation, spec) = (live.incarnation, Arc::clone(&live.spec));
             asked.insert(id.clone(), Asked { incarnation, stage, spec, task });
         }
-        let waiting = asked.values().filter(|asked| asked.stage == Stage::Ready).count();
+        let waiting = asked.values().filter(|asked| asked.stage == ProbeStage::Ready).count();
         tools.waiting.store(waiting, Ordering::Relaxed);
         if changes.changed().await.is_err() {
             return;
@@ -92,22 +92,22 @@ pub(super) async fn follow(deps: SensorDeps) {
 
 impl Asked {
     /// Whether this is what an instance needs now.
-    fn asks(&self, stage: Stage, live: &LiveInstance) -> bool {
+    fn asks(&self, stage: ProbeStage, live: &LiveInstance) -> bool {
         let is_same_spec = Arc::ptr_eq(&self.spec, &live.spec)
             || match stage {
-                Stage::Ready => self.spec.ready == live.spec.ready,
-                Stage::Health => self.spec.health == live.spec.health,
+                ProbeStage::Ready => self.spec.ready == live.spec.ready,
+                ProbeStage::Health => self.spec.health == live.spec.health,
             };
         self.incarnation == live.incarnation && self.stage == stage && is_same_spec
     }
 }
 
 /// What an instance is asked now, and which process: its number and since when it runs.
-fn stage(live: &LiveInstance) -> Option<(Stage, (u32, Moment))> {
+fn stage(live: &LiveInstance) -> Option<(ProbeStage, (u32, Moment))> {
     let Phase::Running { pid, since, readiness } = &live.phase else { return None };
     let stage = match readiness {
-        Readiness::Waiting { .. } if live.spec.ready.is_some() => Stage::Ready,
-        Readiness::Ready | Readiness::Failing { .. } if live.spec.health.is_some() => Stage::Health,
+        Readiness::Waiting { .. } if live.spec.ready.is_some() => ProbeStage::Ready,
+        Readiness::Ready | Readiness::Failing { .. } if live.spec.health.is_some() => ProbeStage::Health,
         Readiness::Waiting { .. } | Readiness::Ready | Readiness::Failing { .. } => return None,
     };
     Some((stage, (*pid, *since)))
@@ -117,12 +117,12 @@ fn start(
     tools: &Arc<Tools>,
     id: &InstanceId,
     live: &LiveInstance,
-    stage: Stage,
+    stage: ProbeStage,
     (pid, since): (u32, Moment),
     was_waiting: bool,
 ) -> AbortHandle {
     let spec = &live.spec;
-    let subject = Subject {
+    let subject = ProbeSubject {
         instance: id.clone(),
         incarnation: live.incarnation,
         pid,
@@ -132,13 +132,13 @@ fn start(
     };
     let task = Task { tools: Arc::clone(tools), subject };
     match (stage, spec.ready.clone(), spec.health.clone()) {
-        (Stage::Ready, Some(ready), _) => tokio::spawn(task.until_ready(ready)).abort_handle(),
-        (Stage::Health, _, Some(health)) => {
+        (ProbeStage::Ready, Some(ready), _) => tokio::spawn(task.until_ready(ready)).abort_handle(),
+        (ProbeStage::Health, _, Some(health)) => {
             // One that an earlier daemon saw becoming ready: that was at its start at the earliest.
             let good_since = if was_waiting || spec.ready.is_none() { os::now().max(since) } else { since };
             let is_failing = matches!(&live.phase, Phase::Running { readiness: Readiness::Failing { .. }, .. });
             tokio::spawn(task.watch_health(health, good_since, is_failing)).abort_handle()
         }
-        (Stage::Ready | Stage::Health, ..) => tokio::spawn(async {}).abort_handle(),
+        (ProbeStage::Ready | ProbeStage::Health, ..) => tokio::spawn(async {}).abort_handle(),
     }
 }

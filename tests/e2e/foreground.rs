@@ -69,7 +69,11 @@ fn a_second_one_is_refused_with_the_reason() {
     let sandbox = Sandbox::new();
     let (child, _manager) = foreground(&sandbox);
     let home = sandbox.home();
-    sandbox.pm(&["daemon", "run"]).code(1).says(&["is running for", home.to_str().unwrap(), "pm daemon status"]);
+    sandbox.pm(&["daemon", "run"]).code(1).says(&[
+        "is already running for",
+        home.to_str().unwrap(),
+        "pm daemon status",
+    ]);
     sandbox.pm(&["daemon", "stop"]).ok();
     finish(child, "pm daemon run").ok();
     // One in the background is in the way as well.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::plan;
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
@@ -66,7 +66,7 @@ impl OptionArgs {
     }
 }
 
-impl Verb for Apply {
+impl CliCommand for Apply {
     const NAME: &'static str = "apply";
     const ABOUT: &'static str = "Run what the ecosystem file declares: start, replace, stop, delete";
     const EXAMPLES: &'static str = "Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs, Findings};
 use crate::cli::session::Session;
@@ -16,7 +16,7 @@ pub(in crate::cli) struct Check {
     pub json: JsonArgs,
 }
 
-impl Verb for Check {
+impl CliCommand for Check {
     const NAME: &'static str = "check";
     const ALIASES: &'static [&'static str] = &["validate"];
     const ABOUT: &'static str = "Check the ecosystem file without touching or starting anything";

@@ -3,7 +3,7 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::args::{self, Verb};
+use crate::cli::args::{self, CliCommand};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::session::Session;
 
@@ -13,7 +13,7 @@ pub(in crate::cli) struct Completions {
     pub shell: Shell,
 }
 
-impl Verb for Completions {
+impl CliCommand for Completions {
     const NAME: &'static str = "completions";
     const ABOUT: &'static str = "Print a completion script for a shell";
     const EXAMPLES: &'static str = "Examples:

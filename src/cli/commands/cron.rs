@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::schedules;
@@ -59,7 +59,7 @@ pub(in crate::cli) struct Run {
     pub wait: WaitArgs,
 }
 
-impl Verb for Cron {
+impl CliCommand for Cron {
     const NAME: &'static str = "cron";
     const ABOUT: &'static str = "Show schedules, or run one now";
     const EXAMPLES: &'static str = "Examples:

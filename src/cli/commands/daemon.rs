@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::shutdown::wait_for_end;
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::client::{self, Client, ClientError};
@@ -34,7 +34,7 @@ pub(in crate::cli) enum Action {
     Stop(JsonArgs),
 }
 
-impl Verb for Daemon {
+impl CliCommand for Daemon {
     const NAME: &'static str = "daemon";
     const ABOUT: &'static str = "Show, replace or stop the daemon";
     const EXAMPLES: &'static str = "Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Delete {
     pub wait: WaitArgs,
 }
 
-impl Verb for Delete {
+impl CliCommand for Delete {
     const NAME: &'static str = "delete";
     const ALIASES: &'static [&'static str] = &["rm", "del"];
     const ABOUT: &'static str = "Stop apps and forget them; their logs stay";

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::dev;
 use crate::cli::fail::Ending;
 use crate::cli::file::FileArgs;
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Dev {
     pub timestamps: bool,
 }
 
-impl Verb for Dev {
+impl CliCommand for Dev {
     const NAME: &'static str = "dev";
     const ABOUT: &'static str = "Run the apps of a file in the foreground and restart them when files change";
     const EXAMPLES: &'static str = "Examples:

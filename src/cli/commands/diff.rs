@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::apply::OptionArgs;
 use super::plan;
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::FileArgs;
 use crate::cli::output;
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Diff {
     pub json: JsonArgs,
 }
 
-impl Verb for Diff {
+impl CliCommand for Diff {
     const NAME: &'static str = "diff";
     const ABOUT: &'static str = "Show how the running apps differ from the ecosystem file, for scripts";
     const EXAMPLES: &'static str = "Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::{self, Session};
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Down {
     pub wait: WaitArgs,
 }
 
-impl Verb for Down {
+impl CliCommand for Down {
     const NAME: &'static str = "down";
     const ABOUT: &'static str = "Stop and forget every app of this project";
     const EXAMPLES: &'static str = "Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::event;
 use crate::cli::output::time::Clock;
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Events {
     pub json: JsonArgs,
 }
 
-impl Verb for Events {
+impl CliCommand for Events {
     const NAME: &'static str = "events";
     const ABOUT: &'static str = "Show what happened: starts, exits, changes, each with its cause";
     const EXAMPLES: &'static str = "Examples:

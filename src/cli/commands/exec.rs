@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::os::{self, Taken};
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Exec {
     pub scope: ScopeArgs,
 }
 
-impl Verb for Exec {
+impl CliCommand for Exec {
     const NAME: &'static str = "exec";
     const ABOUT: &'static str = "Run a command with an app's environment, folder and user";
     const EXAMPLES: &'static str = "Examples:

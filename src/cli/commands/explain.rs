@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::ecosystem::{self, Explanation};
@@ -27,7 +27,7 @@ struct Document<'a> {
     explanation: &'a Explanation,
 }
 
-impl Verb for Explain {
+impl CliCommand for Explain {
     const NAME: &'static str = "explain";
     const ABOUT: &'static str = "Explain a key of the ecosystem file: its values, its default, what a change costs";
     const EXAMPLES: &'static str = "Examples:
@@ -43,7 +43,7 @@ impl Verb for Explain {
                 let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
                 session.screen.json(&serde_json::json!({ "format": FORMAT, "keys": names }))?;
             } else {
-                let mut table = crate::cli::output::Table::new(&["key", "change costs", "meaning"]);
+                let mut table = crate::cli::output::TextTable::new(&["key", "change costs", "meaning"]);
                 for key in KEYS {
                     table.row().cell(key.name).cell(key.class.as_str()).cell(key.help);
                 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::lines::LineFormat;
 use crate::cli::output::time;
@@ -43,7 +43,7 @@ pub(in crate::cli) struct Logs {
     pub json: JsonArgs,
 }
 
-impl Verb for Logs {
+impl CliCommand for Logs {
     const NAME: &'static str = "logs";
     const ALIASES: &'static [&'static str] = &["log"];
     const ABOUT: &'static str = "Show what apps print, merged in time order";

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::apply::OptionArgs;
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output;
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Plan {
     pub json: JsonArgs,
 }
 
-impl Verb for Plan {
+impl CliCommand for Plan {
     const NAME: &'static str = "plan";
     const ABOUT: &'static str = "Show what an apply would do, and why";
     const EXAMPLES: &'static str = "Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Reload {
     pub wait: WaitArgs,
 }
 
-impl Verb for Reload {
+impl CliCommand for Reload {
     const NAME: &'static str = "reload";
     const ABOUT: &'static str = "Replace the processes of running apps one by one, each once the last is healthy";
     const EXAMPLES: &'static str = "Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Restart {
     pub wait: WaitArgs,
 }
 
-impl Verb for Restart {
+impl CliCommand for Restart {
     const NAME: &'static str = "restart";
     const ABOUT: &'static str = "Replace the processes of apps; a stopped app is started";
     const EXAMPLES: &'static str = "Examples:

@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
-use crate::cli::output::{Table, Tone};
+use crate::cli::output::{TextTable, Tone};
 use crate::cli::session::Session;
 use crate::client::Client;
 use crate::model::UpdateStrategy;
@@ -42,7 +42,7 @@ struct Apps {
     json: JsonArgs,
 }
 
-impl Verb for Rollout {
+impl CliCommand for Rollout {
     const NAME: &'static str = "rollout";
     const ABOUT: &'static str = "Show, pause, resume or abort rollouts";
     const EXAMPLES: &'static str = "Examples:
@@ -86,8 +86,8 @@ fn want(client: &mut Client, apps: Apps, command: RolloutCommand) -> Result<Roll
     Ok(client.command_rollout(&RolloutRequest { command, selection })?)
 }
 
-fn table(rollouts: &[RolloutStatus]) -> Table<'static> {
-    let mut table = Table::new(&["app", "state", "replaced", "strategy"]);
+fn table(rollouts: &[RolloutStatus]) -> TextTable<'static> {
+    let mut table = TextTable::new(&["app", "state", "replaced", "strategy"]);
     for rollout in rollouts {
         let (word, tone) = match rollout.command {
             RolloutCommand::Continue => ("rolling", Tone::Good),

@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::fail::{Code, Ending};
 use crate::cli::session::Session;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Save {}
 
-impl Verb for Save {
+impl CliCommand for Save {
     const NAME: &'static str = "save";
     const ABOUT: &'static str = "(not needed) Every accepted change is saved at once";
     const EXAMPLES: &'static str = "Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -29,7 +29,7 @@ fn count(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "not a number of copies".into())
 }
 
-impl Verb for Scale {
+impl CliCommand for Scale {
     const NAME: &'static str = "scale";
     const ABOUT: &'static str = "Change the number of copies of an app";
     const EXAMPLES: &'static str = "Examples:

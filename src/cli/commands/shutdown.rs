@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
@@ -21,7 +21,7 @@ pub(in crate::cli) struct Shutdown {
     pub wait: WaitArgs,
 }
 
-impl Verb for Shutdown {
+impl CliCommand for Shutdown {
     const NAME: &'static str = "shutdown";
     const ALIASES: &'static [&'static str] = &["kill"];
     const ABOUT: &'static str = "Stop every app of every project, then the daemon";

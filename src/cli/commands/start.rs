@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::apply::{self, Apply, OptionArgs};
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, FileArgs};
@@ -63,7 +63,7 @@ impl ScriptArgs {
     }
 }
 
-impl Verb for Start {
+impl CliCommand for Start {
     const NAME: &'static str = "start";
     const ABOUT: &'static str = "Start a declared app, the apps of a file, or a script";
     const EXAMPLES: &'static str = "Examples:

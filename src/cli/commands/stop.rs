@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Stop {
     pub wait: WaitArgs,
 }
 
-impl Verb for Stop {
+impl CliCommand for Stop {
     const NAME: &'static str = "stop";
     const ABOUT: &'static str = "Stop apps; they stay stopped until you start or apply them";
     const EXAMPLES: &'static str = "Examples:

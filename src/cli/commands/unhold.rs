@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Unhold {
     pub wait: WaitArgs,
 }
 
-impl Verb for Unhold {
+impl CliCommand for Unhold {
     const NAME: &'static str = "unhold";
     const ABOUT: &'static str = "End the hold of `pm stop --hold`: an apply or `pm start` may start the apps again";
     const EXAMPLES: &'static str = "Examples:

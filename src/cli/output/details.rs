@@ -9,7 +9,7 @@ use super::gate::harmless;
 use super::instances::name;
 use super::status::{label, tone};
 use super::time::Clock;
-use super::{Paint, Table};
+use super::{Paint, TextTable};
 
 /// Everything about one app.
 pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
@@ -58,7 +58,8 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
             field(&format!("log /{}", files.slot), path.display().to_string());
         }
     }
-    let mut table = Table::new(&["  instance", "status", "pid", "uptime", "starts", "restarts", "killed", "last exit"]);
+    let mut table =
+        TextTable::new(&["  instance", "status", "pid", "uptime", "starts", "restarts", "killed", "last exit"]);
     for row in &app.instances {
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         table.row().cell(format!("  {}", name(row))).toned(label(&row.status), tone(&row.status));

@@ -6,7 +6,7 @@ use crate::wire::{BriefRow, Row};
 
 use super::status::{label, line, tone};
 use super::table::wrap;
-use super::{Paint, Table, Tone};
+use super::{Paint, TextTable, Tone};
 
 /// Sentences below one table.
 const SENTENCES_MAX: usize = 12;
@@ -28,7 +28,7 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
         heading.extend(["cpu", "memory"]);
     }
     heading.push("script");
-    let mut table = Table::new(&heading);
+    let mut table = TextTable::new(&heading);
     for row in rows {
         table.row().cell(name_of(&row.app, row.slot, row.is_successor));
         if is_many_projects {

@@ -33,11 +33,11 @@ pub struct View<'a> {
 /// Appends the whole plan to `out`.
 pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
     write_heading(out, plan, view);
-    let rows: Vec<Row> = plan.operations.iter().filter_map(|operation| row(operation, view.now)).collect();
-    let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
+    let rows: Vec<PlanRow> = plan.operations.iter().filter_map(|operation| row(operation, view.now)).collect();
+    let width = |cell: fn(&PlanRow) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
     let (name_columns, action_columns) = (width(|row| &row.name), width(|row| &row.action));
     for row in &rows {
-        let Row { sign, name, action, why } = row;
+        let PlanRow { sign, name, action, why } = row;
         let mut line = format!("{}{}  {}{}  {why}", name, pad(name, name_columns), action, pad(action, action_columns));
         line.truncate(line.trim_end().len());
         let _ = writeln!(out, "  {} {line}", painted(&format!("{:<3}", sign.text()), sign.style(), view));
@@ -125,7 +125,7 @@ fn write_heading(out: &mut String, plan: &Plan, view: &View) {
 }
 
 /// One line of the table.
-struct Row {
+struct PlanRow {
     sign: Sign,
     name: String,
     action: String,
@@ -170,7 +170,7 @@ impl Sign {
 }
 
 /// The line of an operation; none for what is only counted.
-fn row(operation: &Operation, now: WallTime) -> Option<Row> {
+fn row(operation: &Operation, now: WallTime) -> Option<PlanRow> {
     let was_stopped = operation.reasons.iter().any(|reason| matches!(reason, Reason::WasStopped { .. }));
     let is_kept_drift = operation.verb == Verb::Keep && operation.reasons.iter().any(is_scaled_by_hand);
     let (sign, action) = match &operation.verb {
@@ -190,7 +190,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     };
     let mut causes = slot_texts(&operation.verb);
     causes.extend(operation.reasons.iter().filter_map(|reason| cause(&operation.verb, reason)));
-    Some(Row { sign, name: operation.app.to_string(), action: clean(&action), why: clean(&causes.join(", ")) })
+    Some(PlanRow { sign, name: operation.app.to_string(), action: clean(&action), why: clean(&causes.join(", ")) })
 }
 
 fn is_scaled_by_hand(reason: &Reason) -> bool {

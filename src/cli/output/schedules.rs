@@ -7,7 +7,7 @@ use crate::os;
 use crate::wire::{CronAnswer, ScheduleRow};
 
 use super::time::Clock;
-use super::{Paint, Table, Tone, harmless};
+use super::{Paint, TextTable, Tone, harmless};
 
 /// All schedules as a table; times are those of the schedule's own zone, marked where that is not the machine's.
 pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usize>) -> String {
@@ -21,7 +21,7 @@ fn table_beside(answer: &CronAnswer, paint: Paint, width: Option<usize>, machine
         heading.push("project");
     }
     heading.extend(["does", "pattern", "zone", "next", "in", "last start", "last exit"]);
-    let mut table = Table::new(&heading);
+    let mut table = TextTable::new(&heading);
     for row in &answer.schedules {
         table.row().cell(row.app.as_str());
         if is_many_projects {

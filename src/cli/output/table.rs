@@ -41,14 +41,14 @@ impl<'a> Cell<'a> {
 
 /// Rows of cells under a heading.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Table<'a> {
+pub(in crate::cli) struct TextTable<'a> {
     heading: Vec<&'static str>,
     rows: Vec<Vec<Cell<'a>>>,
     /// Columns that give way in a narrow terminal, the first ones first, down to so many columns.
     narrowed: Vec<(&'static str, usize)>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> TextTable<'a> {
     pub(in crate::cli) fn new(heading: &[&'static str]) -> Self {
         Self { heading: heading.to_vec(), rows: Vec::new(), narrowed: Vec::new() }
     }
@@ -202,8 +202,8 @@ pub(super) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
 mod tests {
     use super::*;
 
-    fn table() -> Table<'static> {
-        let mut table = Table::new(&["app", "status", "script"]);
+    fn table() -> TextTable<'static> {
+        let mut table = TextTable::new(&["app", "status", "script"]);
         table.row().cell("api/0").toned("running", Tone::Good).cell("server.js");
         table.row().cell("漢字/0").cell("x").cell("a\nb");
         table

@@ -6,10 +6,10 @@ use jsonc_parser::ast;
 use jsonc_parser::common::Range;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::super::diagnostic::{Report, code};
+use super::super::diagnostic::{Findings, code};
 use super::super::tree::{Entry, Kind, Node, Span, Value};
 
-pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: &mut Findings) -> Option<Node> {
     let options = ParseOptions {
         allow_comments: true,
         allow_loose_object_property_names: false,
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: 
     }
 }
 
-fn node(value: &ast::Value<'_>, file: u32, report: &mut Report) -> Node {
+fn node(value: &ast::Value<'_>, file: u32, report: &mut Findings) -> Node {
     let at = |range: Range| Span::new(file, range.start..range.end);
     match value {
         ast::Value::StringLit(text) => Node::scalar(Kind::Text, text.value.clone(), at(text.range)),

@@ -3,14 +3,14 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::diagnostic::{Report, code};
+use super::super::diagnostic::{Findings, code};
 use super::super::tree::{Entry, Kind, Node, Span, Value};
 
 /// Longest text in which all mistakes are looked for. Of a longer one the first is told: its parser keeps every mistake,
 /// and there may be one for every other byte.
 const RECOVERED_BYTES_MAX: usize = 256 << 10;
 
-pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(text: &str, file: u32, report: &mut Findings) -> Option<Node> {
     let (table, problems) = if text.len() <= RECOVERED_BYTES_MAX {
         DeTable::parse_recoverable(text)
     } else {

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::super::built::VALUE_BYTES;
-use super::super::diagnostic::{Report, code};
+use super::super::diagnostic::{Findings, code};
 use super::super::tree::{Entry, Kind, Node, Scalar, Span, Value};
 use super::{DEPTH_MAX, NODES_MAX, TREE_BYTES_MAX};
 
-pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(text: &str, file: u32, report: &mut Findings) -> Option<Node> {
     let mut builder = Builder {
         offsets: Offsets::new(text),
         open: Vec::new(),
@@ -80,7 +80,7 @@ struct Builder<'a> {
     bytes: usize,
     /// What the copies in `anchors` hold.
     remembered_bytes: usize,
-    report: &'a mut Report,
+    report: &'a mut Findings,
 }
 
 impl Builder<'_> {
