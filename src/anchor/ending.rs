@@ -1,4 +1,4 @@
-//! The end without a daemon that could stop the apps in order: everything of ours gets SIGTERM, then SIGKILL.
+//! Shutdown without a daemon that could stop the apps in order: every managed process gets SIGTERM, then SIGKILL.
 
 use super::row::{Row, RowState};
 use super::table::Table;

@@ -1,4 +1,4 @@
-//! The variables that anchor and daemon run with: their own, whoever started them.
+//! The environment variables of anchor and daemon, independent of who started them.
 //!
 //! | variable | value | for |
 //! | --- | --- | --- |

@@ -1,4 +1,4 @@
-//! A daemon that cannot begin: its reason, from its own mouth to whoever asks something in the meantime.
+//! A daemon that cannot start: the anchor answers requests with the reason that the daemon gave.
 //!
 //! The reason is never older than the question: while there is no daemon, a connection starts one, and is answered by it,
 //! or by the anchor once that one has failed, too.

@@ -1,4 +1,4 @@
-//! The daemon's end: what it was given at birth, and the way to the anchor.
+//! The daemon's side: the inherited descriptors, and the connection to the anchor.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd, RawFd};

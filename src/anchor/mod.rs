@@ -1,6 +1,6 @@
-//! The process that outlives the daemon: parent of every app, holder of what must not be lost.
+//! The process that outlives the daemon: the parent of every app; it holds what must not be lost.
 //!
-//! In:    deaths of children, held descriptors     Out:  exit statuses in the table, a daemon that is always there
+//! In:    exits of children, held descriptors      Out:  exit statuses in the table, a running daemon
 //! Never: a decision about an app, parsing, an async runtime, allocation once it runs
 //! Walk:  [`crate::client`] → `start` → `run` → the daemon → `link` → [`crate::supervisor`]
 //!

@@ -1,4 +1,4 @@
-//! The anchor as a process of its own, with shell scripts in the daemon's place.
+//! The anchor as a separate process, with shell scripts in place of the daemon.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

@@ -1,4 +1,4 @@
-//! What anchor and daemon say to each other. Frozen: they may be of different versions.
+//! The messages between anchor and daemon. Frozen: the two may be of different versions.
 //!
 //! A message is 32 bytes in native byte order, over a packet socket, with at most two descriptors:
 //!

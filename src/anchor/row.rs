@@ -59,7 +59,7 @@ pub struct Record {
     pub slot: u32,
     /// It is about to take the slot over from the one that has it.
     pub is_successor: bool,
-    /// Restarts that nobody asked for.
+    /// Restarts that were not requested.
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
@@ -90,7 +90,7 @@ pub enum EntryState {
     Stopped = 4,
     /// The living process was asked to end.
     StopAsked = 5,
-    /// The living process is not good yet; it has failed at `next_start`.
+    /// The live process is not ready yet; it has failed at `next_start`.
     Unready = 6,
 }
 
@@ -248,7 +248,7 @@ impl Row {
         cells.word.store(pack(found.incarnation, state), Release);
     }
 
-    /// The announced process was never created: the row bears the number of the one before again.
+    /// The announced process was never created: the row gets the number of the previous one again.
     ///
     /// # Errors
     /// It was: there is a pid, or the row is in another state.

@@ -1,4 +1,4 @@
-//! The anchor process: boot, one loop, end.
+//! The anchor process: boot, one loop, exit.
 
 use std::ffi::CString;
 use std::io;

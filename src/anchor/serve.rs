@@ -1,4 +1,4 @@
-//! The anchor's loop: deaths of children, the daemon's messages, and a daemon that is always there.
+//! The anchor's loop: reaps children, answers the daemon's messages, and restarts the daemon.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! For the command line: makes sure that an anchor, and so a daemon, is there.
+//! Starts an anchor, and with it a daemon, if none is running. For the command line.
 
 use std::ffi::CString;
 use std::io::{self, Read as _};

@@ -1,4 +1,4 @@
-//! The process table: shared memory that anchor, daemon and kernel write, and that no death of ours takes away.
+//! The process table: shared memory that anchor, daemon and kernel write, and that survives the death of either process.
 
 use std::io;
 use std::mem::offset_of;

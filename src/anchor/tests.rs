@@ -1,4 +1,4 @@
-//! The table under every death, and the anchor with real children.
+//! The table after every kind of death, and the anchor with real children.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};

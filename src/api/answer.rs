@@ -1,4 +1,4 @@
-//! JSON answers and the one shape of everything that went wrong.
+//! JSON answers, and the one shape of all errors.
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, Uri, header};

@@ -1,4 +1,4 @@
-//! What is, next to what should be: list, details, projects.
+//! The live state next to the desired one: list, details, projects.
 
 use std::path::Path;
 

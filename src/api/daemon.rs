@@ -1,4 +1,4 @@
-//! The daemon about itself, and asking it to leave.
+//! Information about the daemon, and requests to restart or stop it.
 
 use axum::extract::State;
 

@@ -1,4 +1,4 @@
-//! Facts: what happened, and what happens from now on.
+//! Events: the recorded ones, and new ones as a stream.
 
 use std::sync::Arc;
 

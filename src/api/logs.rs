@@ -1,4 +1,4 @@
-//! Lines of output: those that are there, and those that come.
+//! Lines of output: the existing ones, and new ones as a stream.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

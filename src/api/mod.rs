@@ -1,4 +1,4 @@
-//! Turns HTTP requests on the Unix socket into questions and intents for the rooms below.
+//! Turns HTTP requests on the Unix socket into queries and intents for the rooms below.
 //!
 //! In:    a listening socket, [`Context`]   Out:  JSON answers, streams of server-sent events
 //! Never: a decision about apps; a second way to change Desired; waiting without a bound

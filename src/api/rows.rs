@@ -1,4 +1,4 @@
-//! Desired beside Live, as rows. Pure.
+//! Desired and Live combined into rows. Pure.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ pub(super) struct Pair<'a> {
     live: Option<&'a LiveInstance>,
     waits_for: Option<&'a WaitsFor>,
     next_due: Option<WallTime>,
-    /// It should run, and does not since `pm shutdown`.
+    /// It should be running, but was stopped by `pm shutdown`.
     is_shut_down: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The top level: which command is called. Only that one is built; the others cost nothing.
+//! The top level: finds the command that is called. Only that one is built; the others cost nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;

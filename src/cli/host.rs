@@ -1,4 +1,4 @@
-//! What an ecosystem file may refer to: this machine, as this person sees it.
+//! What an ecosystem file may refer to: this machine, as the calling user sees it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! What every command needs: the screen, the home, a client, where the person stands.
+//! What every command needs: the screen, the home, a client, the current folder.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;

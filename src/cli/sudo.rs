@@ -1,4 +1,4 @@
-//! `sudo pm apply` of what the calling user's own daemon manages already: everything would run twice.
+//! Refuses `sudo pm apply` of what the calling user's own daemon already manages: everything would run twice.
 
 use super::fail::{Code, CommandError};
 use super::session;

@@ -1,4 +1,4 @@
-//! One socket: a request out, an answer in.
+//! One connection: sends a request and reads the answer.
 
 use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;

@@ -1,4 +1,4 @@
-//! Leaving: why, what happens to the apps, and what the anchor is told.
+//! Shutdown of the daemon: the reason, what happens to the apps, and the message to the anchor.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Puts the rooms together: the order of boot and the order of leaving, as two readable lists.
+//! Puts the rooms together: the order of startup and of shutdown, as two readable lists.
 //!
 //! In:    what the anchor hands over        Out:  a running daemon; an exit code for the anchor
 //! Never: decisions about apps; anything that one of the rooms could do itself

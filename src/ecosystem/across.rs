@@ -1,4 +1,4 @@
-//! What only shows when all apps are seen together: dependencies, cycles, ports.
+//! Checks across all apps: dependencies, cycles, ports.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! What is wrong with a file: code, place, message, hint; collected, never thrown.
+//! Errors and warnings about a file: code, place, message, hint. They are collected, so reading never stops at the first.
 
 use std::path::PathBuf;
 

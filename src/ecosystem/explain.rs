@@ -1,4 +1,4 @@
-//! Words about keys: `pm explain KEY`, and the reference page made of the same table.
+//! Texts about keys: `pm explain KEY`, and the reference page generated from the same table.
 
 use std::fmt::Write as _;
 

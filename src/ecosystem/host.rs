@@ -1,4 +1,4 @@
-//! What reading a file needs to know about the machine, as questions with values for answers.
+//! What reading a file needs to know about the machine.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};

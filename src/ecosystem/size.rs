@@ -1,4 +1,4 @@
-//! What an app is started with must be small enough for the kernel, or a process that runs is ended for nothing.
+//! Checks that command line and environment fit the kernel's limits; otherwise a running process would be stopped in vain.
 
 use crate::model::{App, Environment, Probe};
 use crate::rules::{self, Place, TooLong};

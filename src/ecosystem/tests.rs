@@ -1,4 +1,4 @@
-//! The room as a whole: what a person would notice.
+//! The room as a whole: what a user would notice.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Keys about the life of an app: kind, dependencies, when it is good and whether it stays so.
+//! Keys about the life of an app: kind, dependencies, readiness and health.
 
 use std::collections::BTreeMap;
 

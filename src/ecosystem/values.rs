@@ -1,4 +1,4 @@
-//! The settled keys of one app → typed values: variables filled in, then read.
+//! The merged keys of one app → typed values: variables are substituted, then values parsed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Whether a living process is good: what probes and samples say about it, and what follows.
+//! Whether a live process is healthy: the results of probes and samples, and what follows from them.
 
 use super::{Effect, End, Machine, State, Then};
 use crate::model::{Bytes, Cause, Exit, Fact, Failure, HealthAction, Hook, Millis, Moment, Readiness};
@@ -54,7 +54,7 @@ impl Machine {
         self.end_for(trouble, Cause::Unhealthy { why }, since, now, effects);
     }
 
-    /// The deadline of a process that is not good yet has passed.
+    /// The deadline of a process that is not ready yet has passed.
     pub(super) fn not_ready(&mut self, since: Moment, last: Option<String>, now: Moment, effects: &mut Vec<Effect>) {
         let after = now.since(since);
         effects.push(Effect::Emit(Fact::NotReady { after, last: last.clone() }));
@@ -67,7 +67,7 @@ impl Machine {
         self.end_for(trouble, Cause::OverMemory { used, limit }, since, now, effects);
     }
 
-    /// Ends a process that is no good; what follows is the policy's business.
+    /// Stops an unhealthy process; the restart policy decides what follows.
     fn end_for(&mut self, trouble: Failure, cause: Cause, since: Moment, now: Moment, effects: &mut Vec<Effect>) {
         let uptime: Millis = now.since(since);
         self.trouble = Some(trouble.clone());

@@ -1,4 +1,4 @@
-//! Hooks: what runs beside or before a process, and what waits for it.
+//! Hooks: commands that run before or besides a process, and what waits for them.
 
 use super::{Effect, End, Machine, State, Then};
 use crate::model::{Exit, Fact, Failure, Hook, HookUnderWay, Millis, Moment};

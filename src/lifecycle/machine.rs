@@ -1,4 +1,4 @@
-//! The machine's memory, and what goes in and out of it.
+//! The state machine's data, its inputs and its effects.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub struct Machine {
     pub state: State,
     /// The policies it follows; changes at any time without touching the process.
     pub policy: Arc<App>,
-    /// How many processes it has had; the current one bears this number.
+    /// How many processes it has had; this is the number of the current one.
     pub incarnation: u32,
     /// The highest number that another process of its slot has borne.
     pub last_number: u32,
@@ -24,7 +24,7 @@ pub struct Machine {
     pub force_kills: u32,
     /// The last wait; a run must be at least this long to count as stable.
     pub last_delay: Millis,
-    /// Why the last process was ended, if it was no good and nobody asked for another one since.
+    /// Why the last process was stopped, if it was unhealthy and no new one was requested since.
     pub trouble: Option<Failure>,
     /// Spreads waits; fixed per instance.
     pub seed: u64,
@@ -72,7 +72,7 @@ pub enum Input {
         /// Good, or what was found instead.
         result: Result<(), String>,
     },
-    /// A process that is not good yet asks for more time.
+    /// A process that is not ready yet requests more time.
     Extended {
         /// Which process; an older incarnation is ignored.
         incarnation: u32,
@@ -85,7 +85,7 @@ pub enum Input {
         incarnation: u32,
         /// What it used.
         used: Bytes,
-        /// What it may use.
+        /// The limit.
         limit: Bytes,
     },
     /// A hook has ended, or its time was over.
@@ -97,7 +97,7 @@ pub enum Input {
         /// Well, or why not.
         result: Result<(), String>,
     },
-    /// The moment that [`Machine::alarm`] named has come.
+    /// The moment that [`Machine::alarm`] returned is due.
     Alarm,
 }
 

@@ -1,4 +1,4 @@
-//! How a new daemon takes over what the last one left in a row of the process table.
+//! How a new daemon takes over an instance from a row of the process table.
 
 use super::{Effect, End, Machine, Rest, State, Then};
 use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment, Readiness};
@@ -13,14 +13,14 @@ pub enum SavedState {
         /// The moment.
         until: Moment,
     },
-    /// Its process lives and is not good yet.
+    /// Its process is alive and not ready yet.
     Unready {
         /// When it has failed.
         deadline: Moment,
     },
     /// Given up.
     Errored(Failure),
-    /// It ended in a way that its policy calls done.
+    /// It ended in a way that its policy counts as done.
     Done(Exit),
 }
 
@@ -33,7 +33,7 @@ pub enum Found {
         since: Moment,
         /// It had been asked to end, and SIGKILL is due then.
         stop_deadline: Option<Moment>,
-        /// It was not good yet, and has failed then.
+        /// It was not ready yet, and fails then.
         ready_deadline: Option<Moment>,
     },
     /// Its process ended while nobody was there to judge.

@@ -27,7 +27,7 @@ pub enum State {
     Running {
         /// Since when.
         since: Moment,
-        /// Whether it is good.
+        /// Whether it is ready.
         readiness: Readiness,
     },
     /// The process lives on while its `pre_stop` hook runs; then it is asked to end.
@@ -115,9 +115,9 @@ impl Then {
 pub enum End {
     /// By itself.
     Exited(Exit),
-    /// By itself, before it was good.
+    /// On its own, before it was ready.
     ExitedUnready(Exit),
-    /// It was asked to, because it was no good.
+    /// It was stopped because it was unhealthy.
     Ended {
         /// What was wrong.
         trouble: Failure,

@@ -346,7 +346,7 @@ fn a_process_that_has_to_be_killed_is_counted_once() {
     assert_eq!(machine.force_kills, 1);
 }
 
-/// A process that has to become good, and stay good.
+/// A process that has to become healthy, and stay healthy.
 fn probed() -> Machine {
     let mut spec = app();
     spec.ready = Some(Ready { probe: Probe::Notify(true), timeout: Millis::seconds(30), interval: Ready::INTERVAL });

@@ -1,4 +1,4 @@
-//! The files that the pump has open: looked at before every batch, cut, and closed when there are too many.
+//! The files that the pump has open: checked before every batch, rotated, and closed when there are too many.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! One pipe on its way into a file, and how patient it is while the file cannot be written.
+//! One pipe and the file that its bytes go to, and how long it waits while the file cannot be written.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;

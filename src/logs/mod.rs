@@ -115,7 +115,7 @@ pub enum Notice {
         stream: Stream,
         /// The log.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         message: String,
     },
     /// A log cannot be written for another reason; treated like a full disk.

@@ -1,4 +1,4 @@
-//! The way to the pump: commands for the thread that moves bytes from pipes to files.
+//! The handle of the pump: commands for the thread that moves bytes from pipes to files.
 
 use std::fmt;
 use std::io;

@@ -49,7 +49,7 @@ pub struct App {
     pub stop: StopPolicy,
     /// Where its output goes.
     pub logs: LogPolicy,
-    /// When a new process is good; `None` = as soon as it lives.
+    /// When a new process is ready; `None` = as soon as it is alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
     /// Whether it is still good.
@@ -149,7 +149,7 @@ pub enum Kind {
 pub enum Condition {
     /// Its process was started.
     Started,
-    /// Its process is good.
+    /// Its process is ready.
     Ready,
     /// It has ended in a way that its policy calls done.
     Completed,

@@ -29,7 +29,7 @@ pub struct Project {
     pub generation: u64,
     /// Its apps.
     pub apps: BTreeMap<AppName, Declared>,
-    /// Rolling updates that have not come to a good end (yet).
+    /// Rollouts that have not completed (yet), or have failed.
     pub rollouts: BTreeMap<AppName, Rollout>,
 }
 
@@ -71,16 +71,16 @@ impl Revision {
     }
 }
 
-/// A rolling update that has not come to a good end (yet).
+/// A rollout that has not completed (yet), or has failed.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Rollout {
-    /// What the app goes back to: the newest revision that was good. `None`: new processes of the same revision.
+    /// What the app is rolled back to: the newest healthy revision. `None`: new processes of the same revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Revision>,
     /// `pm rollout pause`: no further slot is begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_paused: bool,
-    /// `pm rollout abort`: it is to go back.
+    /// `pm rollout abort`: it is to be rolled back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_aborted: bool,
     /// What failed: nothing automatic tries it again, and a plan that holds it says so.
@@ -89,7 +89,7 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// Whether processes are still to be replaced or judged for it.
+    /// Whether processes are still to be replaced or evaluated for it.
     pub fn is_open(&self) -> bool {
         self.from.is_some() || self.is_paused || self.is_aborted
     }
@@ -268,7 +268,7 @@ mod as_pairs {
 pub enum DesiredState {
     /// It should run.
     Up,
-    /// `autostart = false`, and nobody has started it yet.
+    /// `autostart = false`, and it has not been started yet.
     NotStarted,
     /// A person stopped it; everything automatic respects that.
     Stopped {
@@ -333,7 +333,7 @@ pub enum Change {
         /// The app that changed.
         name: AppName,
     },
-    /// A rolling update begins, is paused or resumed; `None`: it has come to its end.
+    /// A rollout begins, is paused or resumed; `None`: it has ended.
     Rollout {
         /// The project it belongs to.
         project: ProjectName,

@@ -24,7 +24,7 @@ pub struct Live {
 pub struct LiveInstance {
     /// What it is doing.
     pub phase: Phase,
-    /// How many processes this instance has had; the current one bears this number.
+    /// How many processes this instance has had; this is the number of the current one.
     pub incarnation: u32,
     /// Restarts after exits that nobody asked for.
     pub restarts: u32,
@@ -40,9 +40,9 @@ pub struct LiveInstance {
     pub started: Option<WallTime>,
     /// How the last process ended.
     pub last_exit: Option<Exit>,
-    /// Why the last process was ended, if it was no good and nobody asked for another one since.
+    /// Why the last process was stopped, if it was unhealthy and no new one was requested since.
     pub trouble: Option<Failure>,
-    /// What the process says about itself (`STATUS=` of `sd_notify`).
+    /// What the process reports about itself (`STATUS=` of `sd_notify`).
     pub status_text: Option<String>,
     /// The hook that its start or its stop waits for.
     pub hook: Option<HookUnderWay>,
@@ -50,7 +50,7 @@ pub struct LiveInstance {
     pub taken: Taken,
     /// What follows once its process is gone, while it is being ended.
     pub following: Option<Following>,
-    /// Nobody can connect to one of its sockets. Only known where it was looked for.
+    /// No client can connect to one of its sockets. Only known where it was looked for.
     pub is_unreachable: bool,
 }
 
@@ -68,7 +68,7 @@ pub struct Taken {
 pub enum Following {
     /// The instance stays down.
     Rest,
-    /// It is started again.
+    /// It is restarted.
     Start,
     /// It is forgotten.
     Removal,
@@ -101,7 +101,7 @@ pub enum Phase {
         pid: u32,
         /// Since when.
         since: Moment,
-        /// Whether it is good.
+        /// Whether it is ready.
         readiness: Readiness,
     },
     /// It was asked to end, or what it left behind is being cleared away.
@@ -125,7 +125,7 @@ pub enum Phase {
         /// The failure after which it was given up.
         failure: Failure,
     },
-    /// It ended in a way that its policy calls done.
+    /// It ended in a way that its policy counts as done.
     Done {
         /// Exit code or signal.
         exit: Exit,
@@ -133,7 +133,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The word for tables and `--json`. A process that is not good yet is starting.
+    /// The word for tables and `--json`. A process that is not ready yet is starting.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
@@ -161,7 +161,7 @@ impl Phase {
     }
 }
 
-/// Whether a living process is good.
+/// Whether a live process is ready and healthy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Readiness {
@@ -176,7 +176,7 @@ pub enum Readiness {
     },
     /// It was; lately health probes fail.
     Failing {
-        /// What the last probe found.
+        /// The result of the last probe.
         last: String,
         /// How many in a row.
         failures: u32,
@@ -273,14 +273,14 @@ pub enum Failure {
         /// Exit code or signal.
         exit: Exit,
     },
-    /// Its process was not good in time.
+    /// Its process was not ready in time.
     NotReady {
-        /// How long it had.
+        /// The time limit.
         after: Millis,
-        /// What the last probe found.
+        /// The result of the last probe.
         last: Option<String>,
     },
-    /// Its process ended before it was good.
+    /// Its process ended before it was ready.
     EndedUnready {
         /// Exit code or signal.
         exit: Exit,
@@ -289,7 +289,7 @@ pub enum Failure {
     Aborted,
     /// Its health probes failed, and its policy is never to restart.
     Unhealthy {
-        /// What the last probe found.
+        /// The result of the last probe.
         why: String,
     },
     /// What has to run before it did not end well.
@@ -303,7 +303,7 @@ pub enum Failure {
     OverMemory {
         /// What its tree used.
         used: Bytes,
-        /// What it may use.
+        /// The limit.
         limit: Bytes,
     },
 }

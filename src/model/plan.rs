@@ -111,7 +111,7 @@ pub enum Reason {
     WasErrored,
     /// It waited for its next start, and a person applies again.
     WasInBackoff,
-    /// It runs what nobody knows: the state that held its spec was lost.
+    /// Its spec is unknown: the state that held it was lost.
     SpecLost,
     /// Nobody can connect to its socket any more: the file was removed or replaced, or the socket shut down.
     Unreachable,
@@ -163,7 +163,7 @@ pub enum Reason {
     TooMany,
     /// A task with a schedule: it runs at its times.
     RunsOnTime,
-    /// A time of its schedule has come.
+    /// A scheduled run is due.
     Due,
     /// A person wants a run of it now.
     RunAsked,

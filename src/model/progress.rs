@@ -78,13 +78,13 @@ pub enum OperationResult {
         exit: Option<Exit>,
         /// The last lines that it printed.
         last_lines: Vec<String>,
-        /// What became of the version before.
+        /// The outcome of the rollback.
         #[serde(default)]
         rollback: Rollback,
     },
     /// Something that it needed failed, or deletes are withheld.
     Skipped {
-        /// A sentence for a person.
+        /// The reason, as a sentence.
         why: String,
     },
     /// A later command took over.

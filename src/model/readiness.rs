@@ -1,4 +1,4 @@
-//! When a process is good, and how that is found out.
+//! When a process is ready or healthy, and how that is probed.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Millis, Template};
 
-/// When a new process is good: the gate for "up", for dependents and for a rolling update.
+/// When a new process is ready; dependents and rollouts wait for it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ready {
-    /// What is asked.
+    /// The edit.
     #[serde(flatten)]
     pub probe: Probe,
-    /// A process that is not good by then has failed.
+    /// A process that is not ready by then has failed.
     pub timeout: Millis,
     /// Time between two tries; what is told (notify, message, log) needs none.
     pub interval: Millis,
@@ -28,7 +28,7 @@ impl Ready {
 /// Whether a running process is still good.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Health {
-    /// What is asked. `Notify` is systemd's watchdog: `WATCHDOG=1` at least once per `interval`.
+    /// The edit. `Notify` is systemd's watchdog: `WATCHDOG=1` at least once per `interval`.
     #[serde(flatten)]
     pub probe: Probe,
     /// Time between two probes.
@@ -63,7 +63,7 @@ pub enum HealthAction {
     None,
 }
 
-/// One question whose answer is good or not.
+/// One probe, which succeeds or fails.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Probe {

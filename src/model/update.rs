@@ -16,9 +16,9 @@ pub struct UpdatePolicy {
     pub max_surge: u32,
     /// Copies that may be missing for the time of the update.
     pub max_unavailable: u32,
-    /// How long a new process must stay good before the next slot.
+    /// How long a new process must stay healthy before the next slot.
     pub min_healthy_time: Millis,
-    /// When a new process that is not good has failed; `None` = the timeout of `ready`.
+    /// When a new process that is not healthy has failed; `None` = the timeout of `ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_deadline: Option<Millis>,
     /// Go back to the old spec after a failure.
@@ -42,7 +42,7 @@ impl Default for UpdatePolicy {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateStrategy {
-    /// The new one is good before the old one is stopped.
+    /// The new one is healthy before the old one is stopped.
     Rolling,
     /// The old one is gone before the new one is started.
     Restart,
@@ -87,7 +87,7 @@ pub struct Hooks {
     /// Before every start; its failure is a failed start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_start: Option<String>,
-    /// When the process is good.
+    /// When the process is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_ready: Option<String>,
     /// Before the process is asked to end.
@@ -110,7 +110,7 @@ pub struct Hooks {
 pub enum Hook {
     /// Before a start.
     PreStart,
-    /// The process is good.
+    /// The process is ready.
     PostReady,
     /// Before the process is asked to end.
     PreStop,

@@ -13,7 +13,7 @@ pub enum Verb {
         /// Slot numbers, from 0.
         slots: Vec<u32>,
     },
-    /// Processes are replaced, a few slots at a time; each must stay good before the next.
+    /// A rollout: processes are replaced, a few slots at a time; each must stay healthy before the next.
     Roll {
         /// Slot numbers, from 0.
         slots: Vec<u32>,

@@ -1,4 +1,4 @@
-//! Listening sockets for apps: opened here, handed over to them.
+//! Listening sockets for apps: opened here and passed to their processes.
 
 use std::fs;
 use std::io;

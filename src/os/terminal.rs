@@ -1,4 +1,4 @@
-//! What only a command in the foreground needs: Ctrl-C, and becoming another program.
+//! What only a foreground command needs: Ctrl-C, and replacing itself by another program.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;

@@ -1,4 +1,4 @@
-//! What this process finds itself in.
+//! The environment, user and terminal of this process.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

@@ -1,4 +1,4 @@
-//! Whether only we (and root) decide what a path leads to: every folder on the way to it is opened and looked at.
+//! Whether only this user (and root) controls what a path leads to: every folder of the path is opened and checked.
 //!
 //! The rule is the one of `StrictModes` in `sshd_config(5)`: a folder that somebody else owns or may write can be swapped
 //! for another one at any moment, and so can everything below it. Once no step of the way is of that kind, the path means
@@ -55,7 +55,7 @@ pub enum Distrust {
     Unusable {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
 }

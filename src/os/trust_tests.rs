@@ -1,4 +1,4 @@
-//! Which folder × which defect × who asks.
+//! All combinations of folder, defect and calling user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};

@@ -1,4 +1,4 @@
-//! Puts the steps of all apps together: starts in dependency order, then stops and deletes in reverse.
+//! Combines the steps of all apps: starts in dependency order, then stops and deletes in reverse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(super) struct Scene<'a> {
     pub name: &'a ProjectName,
     /// As accepted last.
     pub stored: Option<&'a Project>,
-    /// As it should be.
+    /// Everything is as desired.
     pub target: &'a Target,
     /// What lives of it.
     pub live: &'a Instances<'a>,

@@ -1,4 +1,4 @@
-//! What people do without a file: edits of what is stored. A wake-up then plans the rest.
+//! Changes without a file: edits of the stored state. A wake-up then plans the rest.
 
 use std::collections::BTreeMap;
 

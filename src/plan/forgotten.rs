@@ -1,4 +1,4 @@
-//! Apps that run although nothing declares them, because the state that held their spec was lost.
+//! Apps that run undeclared, because the state with their spec was lost.
 //!
 //! Whatever is automatic leaves them alone. A person can stop and delete them, or declare them again by an apply.
 

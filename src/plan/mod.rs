@@ -1,4 +1,4 @@
-//! Works out how to get from what is to what should be: a value that touches nothing.
+//! Plans how to get from the live to the desired state. A plan is a value; planning touches nothing.
 //!
 //! In:    stored [`Project`], [`Proposed`] or [`crate::model::Edit`], [`Live`]     Out:  [`Plan`], [`Change`]s, or a [`Refusal`]
 //! Never: a process, a file, a clock; the same inputs give the same plan

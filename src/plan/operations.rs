@@ -1,4 +1,4 @@
-//! The operations of one app: what its slots need, said as verbs with reasons.
+//! The operations of one app: what its slots need, as verbs with reasons.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) struct AppScene<'a> {
     pub renamed_from: Option<&'a AppName>,
     /// As it was accepted last; `None` = not known yet.
     pub prior: Option<&'a Declared>,
-    /// As it should be.
+    /// Everything is as desired.
     pub target: &'a Declared,
     /// Its instances, under whichever name they live.
     pub live: BTreeMap<u32, &'a LiveInstance>,

@@ -1,4 +1,4 @@
-//! Whose project it is: a defaulted name belongs to its folder, and a project to its file set.
+//! Ownership of projects: a defaulted name belongs to its folder, and a project to its set of files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Rolling updates as far as they outlive a daemon: what each goes back to, and what is left of it.
+//! The stored part of rollouts, which outlives the daemon: what each is rolled back to, and what is left to do.
 
 use std::collections::BTreeMap;
 

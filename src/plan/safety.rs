@@ -1,4 +1,4 @@
-//! What an apply does not do by accident: each refusal names the flag that confirms it.
+//! Safety rules of an apply: each refusal names the flag that confirms it.
 
 use std::collections::BTreeSet;
 

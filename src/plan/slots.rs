@@ -1,4 +1,4 @@
-//! What every slot of one app needs, given what lives in it.
+//! What every slot of one app needs, given its live state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

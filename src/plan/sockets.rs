@@ -1,4 +1,4 @@
-//! One socket, two projects: neither would know where its connections have gone.
+//! Refuses one socket for two projects: connections would reach the wrong app.
 
 use crate::model::{App, ApplyOptions, Desired, DesiredState, ListenAddress, Project, Proposed, Refusal, RefusalKind};
 

@@ -1,4 +1,4 @@
-//! What should be after an apply: the file, what was applied last, and what people did since, made one.
+//! The desired state after an apply: a merge of the file, the last apply and what users changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

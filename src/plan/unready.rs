@@ -1,4 +1,4 @@
-//! Processes that a plan leaves alone although they are not good: people are told, and an apply waits for the young ones.
+//! Processes that a plan leaves alone although they are not ready or healthy: it notes them, and an apply waits for new ones.
 
 use std::collections::BTreeMap;
 

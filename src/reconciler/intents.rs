@@ -1,4 +1,4 @@
-//! What people ask for: planned, kept, then handed to the jobs.
+//! Requests of users: planned, saved, then passed to the jobs.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Closes the circle: what is declared and what lives → [`crate::plan`] decides → kept, ordered, told.
+//! Closes the control loop: declared and live state → [`crate::plan`] decides → saved, ordered, reported.
 //!
 //! In:    intents (apply, edits), live changes, timers       Out:  orders to the supervisor, [`Progress`]
 //! Never: a decision: which step is next is found by [`crate::plan::Jobs`], for any instant
@@ -56,10 +56,10 @@ pub enum ReconcileError {
     /// The state could not be written; nothing was changed.
     #[error("cannot write the state; nothing was changed: {message}")]
     NotStored {
-        /// What the kernel said.
+        /// The error of the kernel.
         message: String,
     },
-    /// The daemon is leaving.
+    /// The daemon is shutting down.
     #[error("the daemon is shutting down")]
     ShuttingDown,
 }
@@ -174,7 +174,7 @@ impl Reconciler {
     /// The rolling updates that are under way.
     ///
     /// # Errors
-    /// The daemon is leaving.
+    /// The daemon is shutting down.
     pub async fn rollouts(&self) -> Result<Vec<RolloutStatus>, ReconcileError> {
         self.ask(Intent::Rollouts).await
     }
@@ -200,7 +200,7 @@ impl Reconciler {
     /// What should be, now.
     ///
     /// # Errors
-    /// The daemon is leaving.
+    /// The daemon is shutting down.
     pub async fn desired(&self) -> Result<Arc<Desired>, ReconcileError> {
         self.ask(Intent::Desired).await
     }

@@ -1,4 +1,4 @@
-//! One pass: what the jobs decide is kept, ordered and told, until nothing more follows by itself.
+//! One pass: what the jobs decide is saved, ordered and reported, until nothing more follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What those are told who wait for a job: steps as they happen, and one report at its end.
+//! Reports to those who wait for a job: steps as they happen, and a final report.
 
 use std::collections::BTreeMap;
 

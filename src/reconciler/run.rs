@@ -1,4 +1,4 @@
-//! The one loop that changes Desired: intents, live changes and timers come in one after the other; after each, a pass.
+//! The one loop that changes Desired: it takes intents, live changes and timers one by one; after each, a pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

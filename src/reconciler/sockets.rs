@@ -1,4 +1,4 @@
-//! Sockets that are held open for apps: which are wanted by now, and which only stand in the way of others.
+//! Sockets that are held open for apps: which are needed, and which block others.
 
 use super::run::Loop;
 use crate::model::{AppId, AppName, DesiredState, ListenAddress, Project, ProjectName};

@@ -1,4 +1,4 @@
-//! The store behind a thread of its own: an fsync never holds the runtime up.
+//! The store on a thread of its own: an fsync never blocks the runtime.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What a sensor saw becomes new processes, on the road that every command takes.
+//! Triggers of sensors become new processes, on the same path as every command.
 
 use super::Acted;
 use super::run::Loop;

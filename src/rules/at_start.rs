@@ -1,4 +1,4 @@
-//! What a process is given when it is started and cannot be given later.
+//! Settings that a process only gets when it is started.
 
 use crate::model::{App, Millis, Probe};
 

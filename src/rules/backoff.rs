@@ -1,4 +1,4 @@
-//! What follows an exit that nobody asked for: done, again (when), or given up.
+//! What follows an exit that nobody requested: done, restarted (when), or given up.
 
 use crate::model::{Exit, Failure, Millis, RestartPolicy, RestartWhen};
 
@@ -53,7 +53,7 @@ pub fn after_exit(
     again(policy, exit, None, uptime, last_delay, unstable, seed)
 }
 
-/// Judges a process that was ended because it was no good; `failure` says why, `exit` how it then ended. Whatever its
+/// Evaluates a process that was stopped because it was unhealthy; `failure` says why, `exit` how it then ended. Whatever its
 /// exit code, that was no success.
 pub fn after_trouble(
     policy: &RestartPolicy,

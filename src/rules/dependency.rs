@@ -1,4 +1,4 @@
-//! Whether what an app depends on has come to be.
+//! Whether the dependencies of an app are met.
 
 use crate::model::{AppName, Condition, Declared, DesiredState, LiveInstance, Phase, Project, Readiness};
 

@@ -1,8 +1,8 @@
-//! Small verdicts that several rooms share.
+//! Small decisions that several rooms share.
 //!
 //! In:    a policy and what was seen        Out:  a delay, a command line, an environment, a time, a yes or no
-//! Never: I/O, clocks, chance: time, zones, surroundings and seeds are arguments
-//! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] ask; nobody is told
+//! Never: I/O, clocks, randomness: time, zones, context and seeds are arguments
+//! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] call it
 
 mod at_start;
 mod backoff;

@@ -1,4 +1,4 @@
-//! What an app says about itself, read: `sd_notify(3)` messages and the lines of a Node channel.
+//! Parses messages of an app about itself: `sd_notify(3)` and the lines of a Node channel.
 
 use crate::model::Millis;
 

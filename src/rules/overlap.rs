@@ -1,4 +1,4 @@
-//! What becomes of a run that is due, given the last one.
+//! What happens to a run that is due, given the last one.
 
 use crate::model::CronOverlap;
 

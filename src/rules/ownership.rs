@@ -1,4 +1,4 @@
-//! Which instance a process belongs to, by what the kernel says of it.
+//! Which instance a process belongs to, according to the kernel.
 //!
 //! Evidence, the strongest first: the mark in its environment, the session that the instance's main process leads or
 //! led, the instance's output pipe as its own output, the session of a process that is known already; and for a child

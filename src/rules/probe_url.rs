@@ -1,4 +1,4 @@
-//! URLs of HTTP probes → what a request needs. One look for `pm check` and for the probe itself.
+//! URLs of HTTP probes → what a request needs. Shared by `pm check` and the probe itself.
 
 use std::net::Ipv6Addr;
 

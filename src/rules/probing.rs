@@ -1,4 +1,4 @@
-//! When a probe is tried again.
+//! When a probe is repeated.
 
 use crate::model::{InstanceId, Millis};
 

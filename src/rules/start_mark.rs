@@ -1,4 +1,4 @@
-//! `PM_ID`: what every process of an app carries, to say which start of which instance it comes from.
+//! `PM_ID`: a variable of every process of an app that identifies the start and the instance it comes from.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! How an instance stands, why, and what happens next: the one place that says so.
+//! The status of an instance, its causes and what happens next: computed only here.
 
 use crate::model::{
     App, AppId, AppName, Cause, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live, LiveInstance,
@@ -25,7 +25,7 @@ pub struct Facts<'a> {
     pub waits_for: Option<&'a WaitsFor>,
     /// The next time of its schedule.
     pub next_due: Option<WallTime>,
-    /// It should run, and does not since `pm shutdown`.
+    /// It should be running, but was stopped by `pm shutdown`.
     pub is_shut_down: bool,
     /// Why its start could not be begun.
     pub refused: Option<&'a Failure>,

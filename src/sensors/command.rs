@@ -1,4 +1,4 @@
-//! Asks by a command line that runs beside the app.
+//! Probes with a command that runs in the app's context.
 
 use super::probe::{ProbeSubject, timed_out};
 use crate::model::{Exit, Millis};

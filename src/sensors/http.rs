@@ -1,4 +1,4 @@
-//! Asks a URL over HTTP/1.1, with TLS or without, and judges the answer. Redirects are an answer like any other.
+//! Requests a URL over HTTP/1.1, with or without TLS, and evaluates the answer. Redirects are answers like any other.
 
 use std::error::Error as _;
 use std::future::poll_fn;

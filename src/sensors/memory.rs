@@ -1,4 +1,4 @@
-//! Apps with `max_memory_restart`: looked at every two seconds, told of once.
+//! Apps with `max_memory_restart`: measured every two seconds, reported once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

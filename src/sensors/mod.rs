@@ -1,4 +1,4 @@
-//! What goes on around the apps: probes, changed files, the clock, used memory.
+//! Sensors: probes, changed files, the clock, used memory.
 //!
 //! In:    Desired and Live, as they change     Out:  observations for the supervisor, triggers for the reconciler
 //! Never: a decision (those are `rules`' and `lifecycle`'s), a second way to start or stop anything

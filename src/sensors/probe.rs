@@ -1,4 +1,4 @@
-//! One process and its probe: when it is asked, and what of the answers is told.
+//! One process and its probe: when it runs, and which results are reported.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,7 +45,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Asks until the answer is good. Only news are told: the same trouble again is none.
+    /// Probes until it succeeds. Only changes are reported, not the same failure again.
     pub async fn until_ready(self, ready: Ready) {
         // The last answer has to come before the deadline, since it says why.
         let limit = TRY_MAX.min(Millis(ready.timeout.0 * 9 / 10));

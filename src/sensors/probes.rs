@@ -1,4 +1,4 @@
-//! Follows what lives, and keeps one task for every process that has a probe.
+//! Follows the live state, and keeps one task for every process that has a probe.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

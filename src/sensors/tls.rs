@@ -1,4 +1,4 @@
-//! TLS for https probes. Who proves to be of the app's own tree needs no certificate; everybody else needs a good one.
+//! TLS for https probes. A process of the app's own tree may have any certificate; others need a valid one.
 
 use std::io;
 use std::sync::{Arc, LazyLock};

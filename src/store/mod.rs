@@ -1,4 +1,4 @@
-//! Keeps Desired on disk: every accepted change is durable before anything is done about it.
+//! Saves Desired on disk: every accepted change is durable before anything is done about it.
 //!
 //! In:    [`Change`]s                        Out:  [`Desired`], and the specs and environments of spawn records
 //! Never: a decision; a half-written state; an older or empty state without saying so
@@ -51,7 +51,7 @@ pub enum StoreError {
     Open {
         /// The file or folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// A change could not be written; the state is as it was.
@@ -59,7 +59,7 @@ pub enum StoreError {
     Write {
         /// The file that was written.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// A spec holds what JSON cannot say (a path that is not Unicode).

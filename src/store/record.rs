@@ -1,4 +1,4 @@
-//! What one line of the file says.
+//! The record of one line of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

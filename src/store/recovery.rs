@@ -1,4 +1,4 @@
-//! Finds the newest state that can be trusted, and says what was wrong with a newer one.
+//! Finds the newest intact state, and reports what was wrong with a newer one.
 
 use std::path::{Path, PathBuf};
 

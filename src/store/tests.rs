@@ -1,4 +1,4 @@
-//! Power cuts, decay and full disks: the state is the last acknowledged one or newer, or somebody is told.
+//! Power cuts, bit rot and full disks: the state is the last acknowledged one or newer, or the loss is reported.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

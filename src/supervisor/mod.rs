@@ -68,7 +68,7 @@ pub enum Seen {
     OverMemory {
         /// What it used.
         used: Bytes,
-        /// What it may use.
+        /// The limit.
         limit: Bytes,
     },
 }

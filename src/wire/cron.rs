@@ -32,13 +32,13 @@ pub struct ScheduleRow {
     pub overlap: CronOverlap,
     /// `waiting`, `running`, `errored`, …: the state of its first copy.
     pub status: String,
-    /// Why the schedule sleeps, if it does.
+    /// Why the schedule is suspended, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desired_state: Option<DesiredState>,
-    /// It sleeps since `pm shutdown`.
+    /// It has been suspended since `pm shutdown`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_shut_down: bool,
-    /// Its next times, as many as were asked for; none while it sleeps.
+    /// Its next times, as many as requested; none while it is suspended.
     pub next: Vec<WallTime>,
     /// When its newest process was started, as far as is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

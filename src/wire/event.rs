@@ -1,4 +1,4 @@
-//! `GET /v1/events`: facts, as one answer or as a stream.
+//! `GET /v1/events`: events, as one answer or as a stream.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ pub enum EventMessage {
         /// The fact.
         event: Box<Event>,
     },
-    /// The reader fell behind; so many are not shown (the journal holds them).
+    /// The reader fell behind; this many events were skipped (the journal has them).
     Missed {
         /// How many.
         count: u64,

@@ -97,7 +97,7 @@ pub enum LogMessage {
         /// Which, and why.
         why: String,
     },
-    /// The reader fell behind; so much is not shown (the files hold it).
+    /// The reader fell behind; this many bytes were skipped (the files have them).
     Missed {
         /// How much.
         bytes: u64,

@@ -1,4 +1,4 @@
-//! Shapes on the socket, and of every `--json`: versioned, one file per resource.
+//! The format of the socket and of every `--json`: versioned, one file per resource.
 //!
 //! In:    words of [`crate::model`]         Out:  serde types that both ends share
 //! Never: a decision; a socket; text for people

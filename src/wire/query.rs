@@ -1,4 +1,4 @@
-//! The part of a URL behind the `?`.
+//! The query of a URL, after the `?`.
 
 use std::fmt::Write;
 use std::str::FromStr;

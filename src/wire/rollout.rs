@@ -1,4 +1,4 @@
-//! `GET` and `POST /v1/rollouts`: rolling updates that are under way.
+//! `GET` and `POST /v1/rollouts`: rollouts in progress.
 
 use serde::{Deserialize, Serialize};
 

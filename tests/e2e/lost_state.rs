@@ -42,7 +42,7 @@ fn an_apply_takes_over_what_it_declares_and_never_doubles_it() {
     let sandbox = lost();
     let before = ["api/0", "api/1", "old/0"].map(|id| sandbox.pid(id));
     sandbox.ecosystem(TWO);
-    sandbox.pm(&["apply"]).ok().says(&["its spec was lost", "roll 2", "old runs"]);
+    sandbox.pm(&["apply"]).ok().says(&["its spec was lost", "roll 2", "old is running"]);
     for (id, old) in [("api/0", before[0]), ("api/1", before[1])] {
         assert_ne!(sandbox.pid(id), old, "{id} runs what the file says");
         assert_eq!(start_time(old), None, "{id} is replaced, not doubled");

@@ -35,7 +35,7 @@ fn a_stop_of_one_copy_waits_for_no_pause_and_what_waits_says_so() {
     sandbox.pm(&["rollout", "status"]).ok().says(&["paused"]);
     for command in [vec!["restart", "api"], vec!["apply"]] {
         let command = [command, vec!["--timeout", "1s"]].concat();
-        sandbox.pm(&command).code(7).says(&["waits: api's rollout is paused; `pm rollout resume api`"]);
+        sandbox.pm(&command).code(7).says(&["the rollout of api is paused; `pm rollout resume api`"]);
     }
     let applying = sandbox.start(&["apply"]);
     sandbox.pm(&["rollout", "resume", "api"]).ok();

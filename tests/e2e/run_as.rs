@@ -23,7 +23,7 @@ fn a_number_that_means_no_user_never_becomes_root() {
         {
             sandbox.ecosystem(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n{keys}\n"));
             for command in [&["check"][..], &["plan"], &["apply"]] {
-                sandbox.pm(command).code(65).says(&["there is no ", spelling]);
+                sandbox.pm(command).code(65).says(&["error[unknown-user]: app `api`: no ", spelling]);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `pm apply`: make what runs equal to the file.
+//! `pm apply`: run what the file declares.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `pm config`: the file as it is understood.
+//! `pm config`: the resolved file.
 
 use clap::Args;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `pm cron`: what runs at which times.
+//! `pm cron`: schedules, and running one now.
 
 use clap::{Args, Subcommand};
 

@@ -1,4 +1,4 @@
-//! `pm daemon`: the process that looks after the apps.
+//! `pm daemon`: show, replace or stop the daemon.
 
 use clap::{Args, Subcommand};
 

@@ -1,4 +1,4 @@
-//! `pm dev`: the apps of a file in the foreground, restarted when files change, gone with Ctrl-C.
+//! `pm dev`: the apps of a file in the foreground, restarted when files change, stopped by Ctrl-C.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `pm diff`: does what runs differ from the file?
+//! `pm diff`: whether the running apps differ from the file.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `pm rollout`: see, pause, resume or abort rolling updates.
+//! `pm rollout`: show, pause, resume or abort rollouts.
 
 use clap::{Args, Subcommand};
 

@@ -1,4 +1,4 @@
-//! `pm shutdown`: everything ends, and stays ended.
+//! `pm shutdown`: stop everything, and keep it stopped.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `pm start`: an app that is declared, a file, or a script.
+//! `pm start`: a declared app, a file, or a script.
 
 use std::path::{Path, PathBuf};
 
@@ -99,7 +99,7 @@ A script started without a file belongs to the project `_`.";
 }
 
 enum StartError {
-    /// No app is called so.
+    /// No app has this name.
     NotDeclared(CommandError),
     Other(CommandError),
 }

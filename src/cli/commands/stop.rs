@@ -1,4 +1,4 @@
-//! `pm stop`: end processes, and keep them down.
+//! `pm stop`: stop processes, and keep them stopped.
 
 use clap::Args;
 

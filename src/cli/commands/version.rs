@@ -1,4 +1,4 @@
-//! `pm version`: ours and the daemon's.
+//! `pm version`: the versions of this command and of the daemon.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `pm why`: the chain of causes behind the state of an app, and what comes next.
+//! `pm why`: the causes of the state of an app, and what happens next.
 
 use std::fmt::Write as _;
 

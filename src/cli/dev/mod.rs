@@ -1,4 +1,4 @@
-//! `pm dev` at work: apply, show, apply again when the file is saved, clear away.
+//! The loop of `pm dev`: apply, show, apply again when the file is saved, clean up.
 //!
 //! One loop owns the screen. Everything that can happen (lines, events, steps of a change, keys, Ctrl-C) waits for it
 //! in one channel, filled by threads that only read.

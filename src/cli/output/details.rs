@@ -1,4 +1,4 @@
-//! One app in full, and why it is as it is.
+//! One app in full detail, for `pm describe`.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The one gate to the terminal: no text of others may steer it, fake our lines, or hide what it shows.
+//! The one gate to the terminal: no foreign text may control it, fake lines of `pm`, or hide what it shows.
 //!
 //! Everything that [`super::Screen`] writes goes through [`ours`] or [`log_line`]; text of others (output, paths,
 //! names, messages of probes) goes through [`harmless`] where it is put into a sentence, so that not even a colour of

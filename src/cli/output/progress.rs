@@ -1,4 +1,4 @@
-//! How a change goes: one line per finished action, and on a terminal one for what is going on.
+//! The progress of a change: one line per finished action, and on a terminal one for the current action.
 
 use crate::model::{AppName, Exit, Failure, InstanceId, LeftProcess, Millis, VerbKind};
 use crate::wire::ProjectReport;

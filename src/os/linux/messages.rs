@@ -1,4 +1,4 @@
-//! What an app says about itself: datagrams (`sd_notify`) and lines on a channel (Node).
+//! Messages of an app about itself: datagrams (`sd_notify`) and lines on a channel (Node).
 //!
 //! Both are looked at first and taken afterwards, so that what the daemon was told and had not acted on yet when it
 //! was killed is read again by the next one.

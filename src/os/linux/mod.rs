@@ -1,4 +1,4 @@
-//! What only Linux has: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
+//! Linux-only code: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
 
 mod ahead;
 mod attributes;

@@ -1,4 +1,4 @@
-//! One process, held by a descriptor: what is done through it can never hit a stranger.
+//! One process, held by a descriptor: a signal sent through it can never hit another process.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

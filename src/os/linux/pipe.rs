@@ -1,4 +1,4 @@
-//! The pipes that the output of apps goes through, and the way out of them.
+//! The pipes for the output of apps, and reopening their reading ends.
 //!
 //! A pipe has no name on any disk. Whoever holds it opens further ends of it through `/proc` (`proc_pid_fd(5)`): each
 //! is a file description of its own, with flags of its own.

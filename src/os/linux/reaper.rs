@@ -1,4 +1,4 @@
-//! Being the parent of everything.
+//! Reaping children and adopted orphans.
 
 use std::ffi::CStr;
 use std::io;

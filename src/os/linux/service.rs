@@ -1,4 +1,4 @@
-//! Running as a service: becoming the foreground process, and telling the service manager how far we are.
+//! Running as a service: becoming the foreground process, and notifying the service manager.
 
 use std::ffi::{CString, OsStr, c_char};
 use std::io;

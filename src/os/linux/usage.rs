@@ -1,4 +1,4 @@
-//! What process trees use: memory and processor time.
+//! The resource usage of process trees: memory and CPU time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What a step wants of some instances at once, and how far they are: judged by what lives, never by a message.
+//! The goals of a step for several instances, and their progress: derived from the live state, never from a message.
 
 use crate::model::{
     Command, Exit, Failure, Following, InstanceId, Launch, LiveInstance, Millis, Moment, Order, Phase, Readiness,

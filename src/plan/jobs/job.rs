@@ -1,4 +1,4 @@
-//! One accepted plan on its way: lines of apps side by side as far as their order allows, deletes last.
+//! One accepted plan in progress: the lines of its apps run in parallel as far as their order allows, deletes last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -139,7 +139,7 @@ impl Job {
         self.go_over(view, numbers, next);
     }
 
-    /// Returns whether the line has come to its end.
+    /// Returns whether the line has ended.
     fn advance_line(&mut self, at: usize, older: &[Job], view: &View, numbers: &Numbers, next: &mut Next) -> bool {
         let is_delete = at >= self.lines.len();
         let placeholder = Line::new(self.line(at).app.clone());

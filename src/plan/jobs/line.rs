@@ -1,4 +1,4 @@
-//! The operations of one app, one after the other, once what they need has happened.
+//! The operations of one app, one after the other, each once its dependencies are met.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! Accepted plans on their way: one pure pass decides what is ordered next, for any instant and any state of the world.
+//! Accepted plans in progress: one pure pass decides the next orders, at any moment and for any live state.
 //!
 //! A [`Job`] is a plan with the state of its steps. [`Jobs::advance`] looks at what is declared, what lives and what time
 //! it is, and answers with orders, with changes that have to be on disk before it goes on, and with what is to be told.
@@ -58,7 +58,7 @@ pub struct Next {
     pub messages: Vec<(JobId, News)>,
     /// What [`Jobs::waiting`] answers has changed.
     pub has_new_waits: bool,
-    /// Apps with a line that has come to its end.
+    /// Apps with a line that has ended.
     freed: BTreeSet<AppId>,
     news: Vec<Progress>,
     output_since: BTreeMap<InstanceId, WallTime>,
@@ -109,7 +109,7 @@ pub enum News {
 pub enum Dirty<'a> {
     /// Every app of every project.
     Everything,
-    /// Those about which something changed, and those whose time has come.
+    /// Those about which something changed, and those that are due.
     Apps(&'a BTreeSet<AppId>),
 }
 

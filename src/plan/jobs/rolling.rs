@@ -1,4 +1,4 @@
-//! Processes replaced by new ones: the new one first where both can run, one batch after the other, and back if it fails.
+//! Replaces processes batch by batch: the new one first where both can run, with a rollback on failure.
 
 use crate::model::{
     App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
@@ -284,7 +284,7 @@ impl Rolling {
         }))
     }
 
-    /// A stage has come to its end; `Some`: and with it everything.
+    /// A stage has ended; `Some`: and with it the whole operation.
     fn reached(&mut self, context: &Context, declared: &Declared, next: &mut Next) -> Option<StepEnd> {
         let (id, cause) = (context.id(&self.app), self.cause(context));
         let settled = || self.batch.iter().map(|slot| id.instance(*slot)).collect::<Vec<_>>();
@@ -315,7 +315,7 @@ impl Rolling {
         None
     }
 
-    /// The batch is no good: its new processes go first, if the old ones still have their slots.
+    /// The batch has failed: its new processes go first, if the old ones still have their slots.
     fn fail(&mut self, failed: Failed, context: &Context, next: &mut Next) {
         let slots = std::mem::take(&mut self.batch);
         let goals = match self.strategy {
@@ -374,7 +374,7 @@ impl Rolling {
             |slot: &u32| context.live(&self.app, *slot).is_some_and(|live| live.spec.shuts_out(&declared.spec));
         let is_shut_out = self.strategy == UpdateStrategy::Together || left.iter().any(is_shut_out);
         self.strategy = if is_shut_out { UpdateStrategy::Together } else { declared.spec.update_strategy() };
-        // What failed first, then what does not run, then what is good: the last good copy never makes way for one that is not.
+        // What failed first, then what does not run, then what is healthy: the last healthy copy is never replaced by one that is not.
         let is_alive = |slot: u32| context.live(&self.app, slot).is_some_and(|live| live.phase.is_alive());
         left.sort_by_key(|slot| (*slot != why.instance.slot, is_alive(*slot)));
         self.size = usize::try_from(batch_size(&declared.spec, self.strategy)).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! A pretended machine: the real jobs and the real lifecycles on a clock, a disk and processes that a test decides over.
+//! A simulated machine: the real jobs and lifecycles with a clock, a disk and processes that a test controls.
 //!
 //! What an app's processes do stands in its environment, so that each spec brings its own behaviour: `SIM` holds words such
 //! as `ready=500` (its probe is answered after so many milliseconds), `exit=3@200`, `stop=100` (how long it takes to end),

@@ -1,4 +1,4 @@
-//! Stories that a person can read, and histories that nobody would think of, on a pretended machine.
+//! Readable stories and random histories on a simulated machine.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! One operation on its way: which goals it has, one stage after the other.
+//! One operation in progress: its goals, stage by stage.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! What people see when they apply.
+//! What users see when they apply.
 
 use super::*;
 use crate::model::{Condition, DesiredState, FieldChange, Millis, Note, Template};

@@ -1,4 +1,4 @@
-//! What people do by hand.
+//! Changes that users make without a file.
 
 use super::*;
 use crate::model::{Confirm, DesiredState, Kind};

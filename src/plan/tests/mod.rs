@@ -1,4 +1,4 @@
-//! A pretended machine: plans are carried out on it without a process, then planned again.
+//! A simulated machine: plans are carried out on it without a process, then planned again.
 
 mod applies;
 mod edits;

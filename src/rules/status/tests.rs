@@ -1,4 +1,4 @@
-//! Tables: how each way to be stands in words.
+//! Tables: the status for each state.
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ pub struct InstanceView {
     pub phase: String,
     /// The main process.
     pub pid: Option<u32>,
-    /// Restarts that nobody asked for.
+    /// Restarts that were not requested.
     pub restarts: u64,
 }
 

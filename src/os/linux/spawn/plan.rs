@@ -1,4 +1,4 @@
-//! What a child is to be: everything decided and allocated before it exists.
+//! The plan of a child process: everything is decided and allocated before it exists.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;

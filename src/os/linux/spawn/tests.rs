@@ -1,4 +1,4 @@
-//! What a child finds, and what is told when there can be none.
+//! What a child inherits, and which errors are reported if it cannot be created.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
