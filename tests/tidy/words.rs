@@ -51,7 +51,7 @@ const LEFT: &[(&str, &str)] = &[
     ("leash", "src/supervisor/"),
     ("leashes", "src/supervisor/"),
     ("roster", "src/supervisor/"),
-    ("seats", "src/supervisor/"),
+    ("standing", "src/supervisor/"),
     ("voices", "src/supervisor/"),
 ];
 
