@@ -12,7 +12,7 @@ const KILL_PATIENCE: Millis = Millis(2_000);
 /// How often is looked what is left. Not every process is a child of ours, so that we would be told.
 pub(super) const LOOK_EVERY: Millis = Millis(20);
 
-/// An end that is under way.
+/// An end that is in progress.
 #[derive(Debug)]
 pub(super) struct Ending {
     kill_at: Moment,

@@ -15,7 +15,7 @@ use crate::os;
 
 /// Header of an answer that the anchor gives in the daemon's place; the body is the reason.
 pub const ANSWER_HEADER: &str = "pm-anchor";
-/// The anchor goes on trying.
+/// The anchor continues trying.
 pub const ANSWER_FAILED: &str = "failed";
 /// The anchor was asked to end: it stops the apps, and leaves.
 pub const ANSWER_ENDING: &str = "ending";

@@ -86,7 +86,7 @@ pub enum EntryState {
     Errored = 2,
     /// Ended as its policy wants.
     Done = 3,
-    /// Stopped by a person.
+    /// Stopped by a user.
     Stopped = 4,
     /// The living process was asked to end.
     StopAsked = 5,

@@ -100,7 +100,7 @@ fn in_foreground(home: &Home, foreground: &Foreground, limit: FileLimit) -> u8 {
     }
 }
 
-/// To the person or the service manager that waits for us.
+/// To the user or the service manager that waits for us.
 fn complain(message: &str) -> u8 {
     let (message, hint) = message.trim_end().split_once('\n').unwrap_or((message.trim_end(), ""));
     os::write_stderr(&format!("error: {message}\n"));

@@ -19,7 +19,7 @@ const _: () = assert!(ROWS as usize == ROW_COUNT);
 /// The smallest page of any machine; the held cells begin at one and fill whole ones.
 const PAGE_BYTES: usize = 4096;
 
-/// The table; a cheap handle. The memory stays mapped for as long as the process lives.
+/// The table; a cheap handle. The memory stays mapped for as long as the process is alive.
 #[derive(Clone, Copy)]
 pub struct Table {
     memory: &'static SharedMemory,

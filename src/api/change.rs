@@ -80,7 +80,7 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
     }
 }
 
-/// Answers at once; the rest is told as it happens. Whether anybody listens changes nothing. `then` the daemon may
+/// Answers at once; the rest is streamed as it happens. The change does not depend on a listener. `then` the daemon may
 /// leave; for [`Leave::Stop`] only if nothing runs.
 fn told(
     outlet: Outlet,

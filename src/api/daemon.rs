@@ -18,7 +18,7 @@ pub(super) async fn restart(State(context): State<Context>) -> Answer {
     leave(&context, Leave::Restart).await
 }
 
-/// Daemon and anchor end. Refused while anything runs: it would be nobody's.
+/// Daemon and anchor exit. Refused while anything runs: it would be unsupervised.
 pub(super) async fn stop(State(context): State<Context>) -> Answer {
     let alive = alive(&*context.supervisor.live().await);
     if alive > 0 {

@@ -20,7 +20,7 @@ use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, P
 
 /// Lines that one answer may hold.
 const LINES_MAX: usize = 10_000;
-/// Lines that are shown when no number is asked for, as PM2 does.
+/// The number of lines by default, as in PM2.
 const LINES_DEFAULT: usize = 15;
 /// Log files that one follower may keep open, where the limit of open files allows it.
 const SOURCES_MAX: usize = 4096;
@@ -176,7 +176,7 @@ impl Subscription {
 }
 
 impl Subscription {
-    /// Those of the new sources that a file may be kept open for; the others are told.
+    /// The new sources that a file may be kept open for; the others are reported.
     async fn with_room(&mut self, new: Vec<Source>, over: usize, outlet: &Outlet) -> Vec<Source> {
         drop(self.files.split(over));
         match self.context.followers.files(new.len()) {

@@ -14,7 +14,7 @@ use crate::rules::{self, Facts};
 use crate::sensors::Used;
 use crate::wire::{BriefRow, HookRow, Row};
 
-/// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
+/// Desired, plus apps that run undeclared because their spec was lost: users can select them like any other.
 pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
     let is_declared =
         |id: &AppId| desired.projects.get(&id.project).is_some_and(|project| project.apps.contains_key(&id.name));
@@ -79,7 +79,7 @@ impl<'a> Scene<'a> {
         wanted.into_iter().flat_map(of_app).collect()
     }
 
-    /// Every app that is declared, or of which something still lives. In the same order.
+    /// Every app that is declared or still has a live process. In the same order.
     pub(super) fn everything(self) -> Vec<Pair<'a>> {
         let mut pairs = Vec::with_capacity(self.live.instances.len());
         for (project, content) in &self.desired.projects {
@@ -282,7 +282,7 @@ impl<'a> Pair<'a> {
         self.live.map(|live| &*live.spec).or_else(|| self.declared.map(|declared| &*declared.spec))
     }
 
-    /// What a person would call the program.
+    /// The program, as a user would call it.
     fn program(self) -> Cow<'a, str> {
         let Some(Run { script, command, .. }) = self.spec().map(|spec| &spec.run) else { return Cow::default() };
         match script {

@@ -35,7 +35,7 @@ pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Tar
     Ok(targets)
 }
 
-/// What is asked about has to exist: slots that are declared, or of which something lives.
+/// Selected slots must exist: they are declared, or have a live process.
 ///
 /// # Errors
 /// A slot that is neither.

@@ -75,7 +75,7 @@ pub(super) fn router(context: Context) -> Router {
 
 async fn accept_loop(listener: UnixListener, connections_max: usize, router: Router, mut stop: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(connections_max));
-    // Given up for a connection when there is no other descriptor left: a person still gets an answer.
+    // Closed for a connection when there is no other descriptor left, so that users still get an answer.
     let mut spare = os::open_null().ok();
     loop {
         let next = async {
@@ -158,7 +158,7 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|is_asked| *is_asked).await;
 }
 
-/// Says who stands behind the socket; everybody but this user and root is refused.
+/// The user at the other end of the socket; everyone but this user and root is refused.
 fn admit(stream: &UnixStream) -> Result<Actor, Problem> {
     let forbidden = |message: String| Problem::new(ProblemCode::Forbidden, message);
     let uid =

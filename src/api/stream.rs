@@ -19,7 +19,7 @@ const QUEUE_MAX: usize = 256;
 /// A comment line keeps both ends sure of each other.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The writing end of a stream. [`Self::send`] says `false` once nobody reads any more.
+/// The writing end of a stream. [`Self::send`] returns `false` once the reader is gone.
 #[derive(Debug)]
 pub(super) struct Outlet {
     queue: mpsc::Sender<String>,
@@ -32,7 +32,7 @@ impl Outlet {
         self.queue.send(text).await.is_ok()
     }
 
-    /// Resolves when nobody reads any more.
+    /// Resolves when the reader is gone.
     pub(super) async fn closed(&self) {
         self.queue.closed().await;
     }
@@ -67,7 +67,7 @@ impl Followers {
     /// Opens a stream for a change: observers leave room for it.
     ///
     /// # Errors
-    /// Too many changes are under way.
+    /// Too many changes are in progress.
     pub(super) fn open_change(&self) -> Result<(Outlet, Response), Problem> {
         let busy =
             || Problem::new(ProblemCode::Busy, "too many commands are already waiting for changes").hint("try again");

@@ -128,7 +128,7 @@ fn insist() -> Arg {
 /// Reads the arguments.
 ///
 /// # Errors
-/// They are wrong (64), or help was asked for (0, printed already).
+/// They are wrong (64), or help was requested (0, printed already).
 pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     // A parser that knows only the command at hand is built in a tenth of the time, and says the same about it.
     let called = argv.get(1).and_then(|word| ENTRIES.iter().find(|entry| entry.is_called(word)));
@@ -214,7 +214,7 @@ pub(super) struct ScopeArgs {
 }
 
 impl ScopeArgs {
-    /// The selection of these apps, from the folder in which the person stands.
+    /// The selection of these apps, relative to the current folder.
     ///
     /// # Errors
     /// That folder is gone.

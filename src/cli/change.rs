@@ -61,7 +61,7 @@ pub(super) struct Closing {
     pub failures_only: bool,
 }
 
-/// What Ctrl-C says from the moment a change is asked for until its plan has come.
+/// The message of Ctrl-C between the request of a change and its plan.
 pub(super) fn say_on_interrupt() {
     // Refused only by a kernel that refuses everything; then Ctrl-C just ends us.
     let _ = os::say_on_interrupt(MAY_GO_ON);
@@ -89,7 +89,7 @@ pub(super) fn edit_and_close(
     Follower { projects, ..Follower::new(session, wait, None, closing) }.run(messages)
 }
 
-/// Follows a change to its end, or as long as the person wants.
+/// Follows a change to its end, or as long as the user wants to wait.
 ///
 /// `origin`: the files that the change comes from, for the heading of its plan.
 pub(super) fn follow(
@@ -124,7 +124,7 @@ struct Follower<'a> {
     plans: Vec<AcceptedPlan>,
     /// (verb, app) of what is going on.
     active: Vec<(VerbKind, String)>,
-    /// Who waits for whom, as far as it was told in a line of its own.
+    /// Waits that were already reported in a line of their own.
     reported_waits: Vec<String>,
 }
 
@@ -213,7 +213,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// On a terminal the line follows what it waits for; elsewhere each wait (by its key) is told once.
+    /// On a terminal the line is updated; elsewhere each wait (by its key) is reported once.
     fn waits(&mut self, key: &str, text: &str) {
         if self.wait.quiet || self.wait.json.json {
             return;
@@ -240,7 +240,7 @@ impl<'a> Follower<'a> {
                 Some(words) if is_nothing => words,
                 _ => progress::summary(reports),
             };
-            // The plan says the profile; without a plan nobody has said it yet.
+            // The plan shows the profile; without a plan it has not been shown yet.
             let profile = origin.and_then(|origin| origin.profile.as_deref()).filter(|_| is_nothing && !wait.detach);
             let profile = profile.map(|name| format!(" (profile {name})")).unwrap_or_default();
             session.screen.note(&format!("{last}{profile}"));

@@ -42,7 +42,7 @@ pub(super) type Ending = Result<Code, CommandError>;
 pub(super) struct CommandError {
     /// What the process ends with.
     pub exit_code: u8,
-    /// Already told, or nobody left to tell: nothing more is printed.
+    /// Already reported, or nobody reads it: nothing more is printed.
     pub is_told: bool,
     /// The sentence.
     pub message: String,
@@ -60,7 +60,7 @@ pub(super) struct CommandError {
 #[derive(Debug)]
 pub(super) struct Rendered {
     pub text: StyledStr,
-    /// It was asked for.
+    /// It was requested.
     pub is_answer: bool,
 }
 

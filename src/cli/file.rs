@@ -203,9 +203,9 @@ pub(super) fn absolute(folder: &Path, path: &Path) -> PathBuf {
     os::canonicalize(parent).map_or_else(|_| path.clone(), |parent| parent.join(name))
 }
 
-/// Apps given on the command line: read as a file would be, but owned by nobody's project and bound to no folder.
+/// Apps given on the command line: read like a file, but without a project and not bound to a folder.
 pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value]) -> Reading {
-    // A file may not name the project of apps started by hand, so another name stands in for it.
+    // A file may not name the project of apps without a file, so another name is used in its place.
     let document = serde_json::json!({ "project": "by-hand", "apps": apps });
     let path = folder.join("command-line.json");
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();

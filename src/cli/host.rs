@@ -10,7 +10,7 @@ use crate::ecosystem::{Host, Look, NoAccount, Unreadable};
 use crate::model::ExecLimits;
 use crate::os::{self, AccountError};
 
-/// How long all pipes that one reading of the files needs may take together: long enough to ask a person for consent.
+/// How long all pipes of one reading of the files may take together: long enough for a password prompt.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What pipes and devices held, for as long as a command runs: they can be read only once.

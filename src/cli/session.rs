@@ -14,7 +14,7 @@ use crate::wire;
 /// `--as-root`, which any command may have.
 static IS_INSISTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on root may use a home that belongs to somebody else.
+/// From now on root may use a home that belongs to another user.
 pub(super) fn insist() {
     IS_INSISTED.store(true, Relaxed);
 }
@@ -37,7 +37,7 @@ impl Session {
         Self { screen: Screen::new(), pipes: Pipes::default() }
     }
 
-    /// Where this user's daemon lives.
+    /// The home of this user's daemon.
     ///
     /// # Errors
     /// Nothing says where.
@@ -87,7 +87,7 @@ impl Session {
         }
     }
 
-    /// What the daemon found when it started; told once, whatever was asked for.
+    /// What the daemon found when it started; reported once, with any command.
     pub(super) fn warn(&mut self, warnings: &[String]) {
         for warning in warnings {
             self.screen.note(&format!("warning: {}", harmless(warning)));
@@ -116,7 +116,7 @@ impl Session {
     }
 }
 
-/// The folder in which the person stands, as typed: symlinks are kept if the shell says so truthfully.
+/// The current folder, as typed: symlinks are kept if the shell's `PWD` is correct.
 pub(super) fn folder() -> Result<PathBuf, CommandError> {
     let real = os::current_folder().map_err(|error| {
         CommandError::system("cannot determine the current folder", &error).hint("`cd` to another folder")

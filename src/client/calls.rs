@@ -81,7 +81,7 @@ impl Client {
         Ok(Messages::new(self.connection.open("POST", path, Some(&json(request)?), repeat)?))
     }
 
-    /// Rolling updates that are under way.
+    /// The rollouts in progress.
     ///
     /// # Errors
     /// No answer, or a problem.

@@ -32,7 +32,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
+    /// Nothing listens on the socket.
     #[error("no daemon is running for `{home}`")]
     NotRunning {
         /// `PM_HOME`.
@@ -48,10 +48,10 @@ pub enum ClientError {
         /// What failed while it was started.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The home is not ours.
+    /// The home belongs to another user.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// Somebody else answers in our place; nothing was sent to them.
+    /// Another user's process listens on the socket; nothing was sent to it.
     #[error("the daemon at `{}` runs as {}, not as {}; nothing was sent to it", socket.display(), os::user_name(*owner), os::user_name(os::user_id()))]
     OtherOwner {
         /// Its path.
@@ -122,7 +122,7 @@ pub fn run_in_foreground(home: &Home) -> ClientError {
     }
 }
 
-/// Starts anchor and daemon, unless somebody else has.
+/// Starts anchor and daemon, unless they are running already.
 fn start(home: &Home) -> Result<(), ClientError> {
     let failed = |hint, source| ClientError::NotStarted { home: home.root.clone(), hint, source };
     let exe = os::current_exe().map_err(|error| failed(None, error.into()))?;
@@ -133,7 +133,7 @@ impl Client {
     /// Connects to a daemon that runs.
     ///
     /// # Errors
-    /// No daemon is running, it refused the connection, or it is not ours.
+    /// No daemon is running, it refused the connection, or it belongs to another user.
     pub fn connect(home: &Home) -> Result<Self, ClientError> {
         home.check_owner()?;
         Self::connect_to(home, os::user_id(), ANSWER_TIMEOUT)
@@ -158,7 +158,7 @@ impl Client {
         }
     }
 
-    /// Connects; starts anchor and daemon first if nobody answers.
+    /// Connects; starts anchor and daemon first if none is running.
     ///
     /// # Errors
     /// They cannot be started, or let us not in.
@@ -187,7 +187,7 @@ impl Client {
         }
     }
 
-    /// The daemon's version, if it is another one than ours; known after the first answer.
+    /// The daemon's version, if it differs from this one; known after the first answer.
     pub fn other_version(&self) -> Option<&str> {
         self.connection.other_version()
     }

@@ -22,11 +22,11 @@ use crate::supervisor::{Listeners, Outputs, Supervisor, World};
 const SPAWNERS: usize = 2;
 /// Spawns that may wait; every row of the table at most once.
 const SPAWNS_MAX: usize = crate::anchor::ROWS as usize;
-/// Threads that read logs for people.
+/// Threads that read logs for requests.
 const READERS: usize = 2;
 /// Reads that may wait.
 const READS_MAX: usize = 256;
-/// Commits that may wait; the reconciler has one under way at most.
+/// Commits that may wait; the reconciler has one in progress at most.
 const COMMITS_MAX: usize = 4;
 
 /// Why there is no daemon.

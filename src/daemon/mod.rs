@@ -14,9 +14,9 @@ use crate::anchor::BootReport;
 /// The anchor tries again, later and later.
 const FAILED: u8 = 1;
 
-/// Runs the daemon until it is asked to leave. Started by the anchor only, with its inheritance in place.
+/// Runs the daemon until it is asked to stop. Started only by the anchor, with all inherited descriptors in place.
 ///
-/// In the foreground somebody waits for the anchor and starts another one, so the daemon does not.
+/// In the foreground the service manager waits for the anchor and starts another one, so the daemon does not.
 ///
 /// The exit code is the anchor's instruction: 0 = leave too, anything else = start the next daemon.
 pub fn run(is_in_foreground: bool) -> u8 {
@@ -41,7 +41,7 @@ pub fn run(is_in_foreground: bool) -> u8 {
     code
 }
 
-/// The anchor tells the reason to whoever asks, and has connected our standard error with the daemon's log.
+/// The anchor answers requests with the reason, and has connected standard error with the daemon's log.
 fn failed(report: BootReport, error: &BootError) -> u8 {
     let reason = crate::model::with_causes(error);
     crate::os::write_stderr(&format!("pm daemon: {reason}\n"));

@@ -90,7 +90,7 @@ fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Findings
     }
 }
 
-/// Whoever waits for the end of an app that never ends waits for ever.
+/// Whoever waits for the end of an app that never ends waits forever.
 pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut Findings) {
     for (app, _) in apps {
         for (name, _) in app.depends_on.iter().filter(|(_, condition)| **condition == Condition::Completed) {

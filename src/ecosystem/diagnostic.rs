@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::tree::Span;
 use crate::model::{Secrets, masked};
 
-/// One thing that a person should know about the file.
+/// One thing that a user should know about the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Diagnostic {
     /// Stable, for scripts: one of [`CODES`].

@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str) -> (Vec<(String, String)>, Vec<Mistake>) {
     (pairs, mistakes)
 }
 
-/// Reads one entry; `rest` goes on behind the line, for quoted values over several lines.
+/// Reads one entry; `rest` continues behind the line, for quoted values over several lines.
 #[expect(clippy::type_complexity, reason = "a pair, if the line is not blank, and the bytes taken")]
 fn one(line: &str, rest: &str) -> Result<(Option<(String, String)>, usize), &'static str> {
     let content = line.trim();

@@ -163,18 +163,18 @@ fn of_reference(key: &Key) -> String {
 const INTRODUCTION: &str = "\
 # The ecosystem file
 
-<!-- Made from the code: edit the key table there, then run the tests with UPDATE_COMMITTED=1. -->
+<!-- Generated from the code: edit the key table there, then run the tests with UPDATE_COMMITTED=1. -->
 
-One file, or several merged, says which apps should run: TOML, YAML or JSON (with comments), with the same keys.
-Unknown keys, wrong types and bad values are errors, all told at once; with any error nothing is started, stopped or stored.
+One file, or several merged, declares which apps should run: TOML, YAML or JSON (with comments), with the same keys.
+Unknown keys, wrong types and bad values are errors, all shown at once; with any error nothing is started, stopped or saved.
 
-*A change* says what a changed value costs: **live** is applied without touching a process, **scale** adds or removes
-copies, **next start** waits until a person starts the app, **respawn** needs a new process, **identity** is another app.
+*A change* shows what a changed value costs: **live** is applied without touching a process, **scale** adds or removes
+copies, **next start** waits until you start the app, **respawn** needs a new process, **identity** is another app.
 
 Durations (`\"1500ms\"`, `\"5s\"`, `\"1h30m\"`, `\"2d\"`) and sizes (`\"300M\"`, `\"1.5G\"`, `\"512KiB\"`; powers of 1024) always have a unit.
-Texts may hold `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?message}`, `${VAR:+other}`; `$$` is a dollar.
+Strings may contain `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?message}`, `${VAR:+other}`; `$$` is a dollar.
 Values come from `--var`, the app's own `PORT`, `PM_PROJECT`, `PM_APP`, `PM_INSTANCE`, `PM_FILE_DIR`, then the shell.
-`{ unset = true }` as a value removes a key that defaults or an earlier file set.
+`{ unset = true }` as a value removes a key set by defaults or an earlier file.
 Paths in `cwd`, `env_file`, `out_file` and `error_file` are relative to the file; `script` and `restart_on` to `cwd`.
 ";
 

@@ -193,7 +193,7 @@ fn key_of_pair(pair: &str) -> Option<(&str, &str)> {
     Some((bare(name), bare(value)))
 }
 
-/// Whether a line begins a secret that goes on below; `None` if it has no key.
+/// Whether a line begins a secret that continues below; `None` if it has no key.
 fn opens_secret(line: &str) -> Option<bool> {
     let (name, value) = key_of(line)?;
     let value = line[value..].trim();

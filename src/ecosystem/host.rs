@@ -83,7 +83,7 @@ pub enum Unreadable {
     /// There is no such file.
     #[error("it does not exist")]
     Missing,
-    /// It is larger than was asked for.
+    /// It is larger than was requested.
     #[error("it is too large")]
     TooLarge,
     /// The system says no.

@@ -78,7 +78,7 @@ pub struct SourceFile {
     pub text: Vec<u8>,
 }
 
-/// What a person says beside the files.
+/// What a user says beside the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReadOptions {
     /// Which profile is laid over the apps.
@@ -128,7 +128,7 @@ pub struct Reading {
     pub proposed: Option<Proposed>,
     /// Everything found, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// Where each value came from, if asked for.
+    /// Where each value came from, if requested.
     pub sources: Vec<Source>,
     /// The files that it came from, and that places refer to: those that were given, and env files, also those that
     /// do not exist.

@@ -1,4 +1,4 @@
-//! Diagnostics as people read them: the line, a caret, a hint, as a compiler shows them.
+//! Diagnostics as users read them: the line, a caret, a hint, as a compiler shows them.
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};

@@ -46,7 +46,7 @@ pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Find
     }
 }
 
-/// An app that opens a port by itself, beside one for which `pm` has opened it.
+/// An app that opens a port on its own, beside one for which `pm` has opened it.
 fn ports_beside(app: &App, span: Span, taken: &Taken<'_>, report: &mut Findings) {
     let Some(port) = app.run.port else { return };
     let count = u16::try_from(app.instances.unwrap_or(1)).unwrap_or(u16::MAX);

@@ -50,7 +50,7 @@ pub(super) enum Trouble {
     TooLong,
 }
 
-/// Who is asked for values.
+/// Where values come from.
 pub(super) trait Lookup {
     fn find(&self, name: &str) -> Found;
 }

@@ -79,7 +79,7 @@ impl Events {
     /// Opens the journal `events.jsonl` in `folder` and continues its numbers. Never fails: what does not
     /// work is said in the second value, and the journal is tried again with every event.
     ///
-    /// After a daemon that was killed the numbers go on with a gap: some that were told may not be on the
+    /// After a daemon that was killed the numbers continue with a gap: some that were told may not be on the
     /// disk, and no number is used twice.
     pub fn open(folder: &Path) -> (Self, Vec<String>) {
         let (journal, next_seq, tail, troubles) = Journal::open(folder);

@@ -62,7 +62,7 @@ impl Machine {
                     }
                 }
             }
-            // Whatever the hook said: the stop goes on.
+            // Whatever the hook said: the stop continues.
             (State::Leaving { since, then, .. }, Hook::PreStop) => {
                 let (since, then) = (*since, then.clone());
                 self.ask(since, then, now, effects);

@@ -16,7 +16,7 @@ pub struct Machine {
     pub incarnation: u32,
     /// The highest number that another process of its slot has borne.
     pub last_number: u32,
-    /// Restarts after exits that nobody asked for.
+    /// Restarts after exits that nobody requested.
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
@@ -109,7 +109,7 @@ pub enum Effect {
         /// Its number.
         incarnation: u32,
     },
-    /// Send the policy's stop signal to what lives.
+    /// Send the policy's stop signal to the live processes.
     SendStopSignal,
     /// Send SIGKILL to everything that lives.
     Kill {

@@ -27,7 +27,7 @@ pub enum SavedState {
 /// What was found when a row was looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
-    /// Its process lives.
+    /// Its process is alive.
     Alive {
         /// Since when.
         since: Moment,
@@ -53,7 +53,7 @@ pub enum Found {
 
 impl Machine {
     /// Leaves the state `Unknown`. Whether the instance should exist at all is the reconciler's question,
-    /// asked right after; a stop that was under way goes on with the time that it has left.
+    /// asked right after; a stop that was in progress continues with the time that it has left.
     pub fn recover(&mut self, found: Found, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.state != State::Unknown {
@@ -124,7 +124,7 @@ impl Machine {
         }
     }
 
-    /// The deadline of a stop that somebody asked for, for the row.
+    /// The deadline of a stop that somebody requested, for the row.
     pub fn stop_deadline(&self) -> Option<Moment> {
         match &self.state {
             State::Stopping {

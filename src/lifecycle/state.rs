@@ -11,19 +11,19 @@ pub enum State {
     Resting(Rest),
     /// Its `pre_start` hook runs; there is no process yet.
     Preparing {
-        /// What asked for this start; goes into the event.
+        /// What requested this start; goes into the event.
         cause: Cause,
         /// When a hook that was not heard of has failed.
         until: Moment,
     },
     /// A spawn is on its way.
     Starting {
-        /// What asked for this start; goes into the event.
+        /// What requested this start; goes into the event.
         cause: Cause,
-        /// What was asked for meanwhile.
+        /// What was requested meanwhile.
         then: Option<Then>,
     },
-    /// The process lives.
+    /// The process is alive.
     Running {
         /// Since when.
         since: Moment,
@@ -43,7 +43,7 @@ pub enum State {
     Stopping {
         /// When SIGKILL follows (again).
         deadline: Moment,
-        /// Whether the main process still lives.
+        /// Whether the main process is still alive.
         is_main_alive: bool,
         /// Since when it ran, for the verdict on its exit.
         since: Moment,
@@ -56,7 +56,7 @@ pub enum State {
         /// What follows when nothing is left.
         then: Then,
     },
-    /// It ended by itself and is started again at a moment.
+    /// It ended on its own and is started again at a moment.
     Waiting {
         /// The moment.
         until: Moment,
@@ -76,7 +76,7 @@ pub enum Rest {
     Stopped,
     /// The policy calls its last exit done.
     Done(Exit),
-    /// Given up until a person asks.
+    /// Given up until a user asks.
     Errored(Failure),
 }
 
@@ -89,7 +89,7 @@ pub enum Then {
     Again(Cause),
     /// Be forgotten.
     Gone,
-    /// It ended, or was ended, without a person's wish: ask the policy.
+    /// It ended, or was ended, without a user's wish: ask the policy.
     Evaluate {
         /// How it ended.
         end: End,
@@ -110,7 +110,7 @@ impl Then {
     }
 }
 
-/// An end that no person asked for.
+/// An end that no user requested.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
     /// By itself.

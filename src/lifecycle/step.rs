@@ -21,7 +21,7 @@ impl Machine {
             Input::Spawned { pid } => self.spawned(pid, now, &mut effects),
             Input::SpawnFailed { failure } => self.spawn_failed(failure, now, &mut effects),
             Input::Exited { incarnation, exit } if incarnation == self.incarnation => {
-                self.exited(exit, now, &mut effects)
+                self.exited(exit, now, &mut effects);
             }
             Input::Probed { incarnation, result } if incarnation == self.incarnation => {
                 self.probed(result, now, &mut effects);
@@ -136,7 +136,7 @@ impl Machine {
     /// There is no process, and the one that was wanted will not come.
     pub(super) fn not_started(&mut self, cause: &Cause, failure: Failure, now: Moment, effects: &mut Vec<Effect>) {
         effects.push(Effect::Emit(Fact::StartFailed { failure: failure.clone() }));
-        // A person hears of it at once and can mend it; what nobody watches keeps trying.
+        // A user hears of it at once and can mend it; what nobody watches keeps trying.
         let is_asked = matches!(cause, Cause::Apply { .. } | Cause::Command { .. });
         if is_asked {
             self.give_up(failure, effects);

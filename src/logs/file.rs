@@ -58,7 +58,7 @@ impl LogError {
         os::is_disk_full(self.cause())
     }
 
-    /// For people: what was tried, what the kernel said and what would help.
+    /// For users: what was tried, what the kernel said and what would help.
     pub(super) fn sentence(&self) -> String {
         format!("{self}: {}; {}", self.cause(), self.next_step())
     }
@@ -111,7 +111,7 @@ pub(super) struct OpenFiles {
 pub(super) struct Appended {
     /// Bytes moved.
     pub(super) bytes: usize,
-    /// A due cut did not work; the log goes on in the same file.
+    /// A due cut did not work; the log continues in the same file.
     pub(super) cut_error: Option<io::Error>,
 }
 

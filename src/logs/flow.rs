@@ -179,7 +179,7 @@ impl Flow {
         }
     }
 
-    /// Whether people should hear (again) that the file cannot be written.
+    /// Whether users should hear (again) that the file cannot be written.
     pub(super) fn may_complain(&mut self, now: Instant, patience: Patience) -> bool {
         let is_due = self.complained.is_none_or(|last| now.duration_since(last) >= patience.tell_every);
         if is_due {

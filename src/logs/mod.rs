@@ -94,7 +94,7 @@ pub struct LogTarget {
     pub on_full: OnLogFull,
 }
 
-/// What the pump wants people to know. Told on the pump's own thread: the listener must not wait.
+/// What the pump wants users to know. Told on the pump's own thread: the listener must not wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Output was thrown away because its log could not be written. The log itself holds only what

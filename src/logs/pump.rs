@@ -110,7 +110,7 @@ impl Pump {
     }
 
     /// Resolves when everything that is in these pipes now stands in the files (or was dropped by policy).
-    /// On a full disk that can take for ever: wait with a deadline. An error means that the pump has ended.
+    /// On a full disk that can take forever: wait with a deadline. An error means that the pump has ended.
     pub fn drain(&self, keys: Vec<StreamKey>) -> oneshot::Receiver<()> {
         let (done, drained) = oneshot::channel();
         self.send(PumpCommand::Drain(keys, done));

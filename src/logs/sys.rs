@@ -10,7 +10,7 @@ use rustix::pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size};
 
 use crate::model::WallTime;
 
-/// Most events that are asked for at once.
+/// Most events that are requested at once.
 const EVENTS_MAX: usize = 255;
 
 /// Tells which of many pipes can be read.

@@ -61,7 +61,7 @@ struct Drain {
     done: oneshot::Sender<()>,
 }
 
-/// Whether the thread goes on.
+/// Whether the thread continues.
 enum Orders {
     Continue,
     Leave(Option<oneshot::Sender<()>>),

@@ -1,4 +1,4 @@
-//! Everything that should be: projects, their apps, and what people did to them by hand.
+//! The desired state: projects, their apps, and what users changed without a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub type Environment = BTreeMap<String, String>;
 pub struct Desired {
     /// By name.
     pub projects: BTreeMap<ProjectName, Project>,
-    /// Set by `pm shutdown`: the next daemon starts nothing until a person asks.
+    /// Set by `pm shutdown`: the next daemon starts nothing until a user does.
     pub is_shut_down: bool,
 }
 
@@ -34,12 +34,12 @@ pub struct Project {
 }
 
 impl Project {
-    /// Whether a person holds up the rolling update of an app.
+    /// Whether a user has paused the rollout of an app.
     pub fn is_paused(&self, app: &AppName) -> bool {
         self.rollouts.get(app).is_some_and(|rollout| rollout.is_paused)
     }
 
-    /// Whether new processes of an app may come as soon as possible: nobody holds them up, and no spec has to prove itself
+    /// Whether new processes of an app may start as soon as possible: the rollout is not paused, and no revision has to prove itself
     /// by them.
     pub fn may_restart_at_once(&self, app: &AppName) -> bool {
         self.rollouts.get(app).is_none_or(|rollout| !rollout.is_paused && rollout.from.is_none())
@@ -117,7 +117,7 @@ pub struct Origin {
     pub profile: Option<String>,
 }
 
-/// One app as last accepted, with what people did to it since.
+/// One app as last accepted, with what users changed since.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Declared {
     /// The last applied spec.
@@ -132,7 +132,7 @@ pub struct Declared {
     pub base_digest: Digest,
     /// Should it run?
     pub desired_state: DesiredState,
-    /// `pm scale`: how many copies an operator asked for.
+    /// `pm scale`: how many copies an operator requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,
     /// Restart counter of the whole app; a process started under a lower one is out of date.
@@ -140,7 +140,7 @@ pub struct Declared {
     /// Restart counters of single slots that are ahead of `restart_requests`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "as_pairs")]
     pub slot_restart_requests: BTreeMap<u32, u64>,
-    /// Slots that a person stopped one by one (`pm stop api/1`) while the rest of the app runs.
+    /// Slots that a user stopped one by one (`pm stop api/1`) while the rest of the app runs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stopped_slots: BTreeSet<u32>,
     /// An apply removes it, once everything else that this apply does has succeeded.
@@ -170,7 +170,7 @@ impl Declared {
         self.may_run(slot) && !self.spec.is_timed_task()
     }
 
-    /// Whether a process in `slot` is as people want it.
+    /// Whether a process in `slot` is allowed to run.
     pub fn may_run(&self, slot: u32) -> bool {
         self.desired_state == DesiredState::Up
             && !self.is_leaving
@@ -229,7 +229,7 @@ impl Declared {
         }
     }
 
-    /// The same app, as people left it, at another revision.
+    /// The same app at another revision; what users changed is kept.
     #[must_use]
     pub fn at_revision(&self, revision: &Revision) -> Self {
         let Revision { spec, digest, base, base_digest } = revision.clone();
@@ -262,7 +262,7 @@ mod as_pairs {
     }
 }
 
-/// Whether an app should run, and who said otherwise.
+/// Whether an app should run, and who stopped it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum DesiredState {
@@ -270,7 +270,7 @@ pub enum DesiredState {
     Up,
     /// `autostart = false`, and it has not been started yet.
     NotStarted,
-    /// A person stopped it; everything automatic respects that.
+    /// A user stopped it; nothing automatic starts it.
     Stopped {
         /// Name of the user who asked.
         by: String,
@@ -284,7 +284,7 @@ pub enum DesiredState {
 /// Largest [`Proposed`] that is accepted, in bytes of its JSON: thousands of apps.
 pub const PROPOSED_BYTES_MAX: usize = 32 << 20;
 
-/// What a person wants the project to be: the resolved files, as the client sends them.
+/// The proposed state of a project: the resolved files, as the client sends them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Proposed {
     /// The project that the apps belong to.
@@ -339,12 +339,12 @@ pub enum Change {
         project: ProjectName,
         /// Of which app.
         name: AppName,
-        /// How it stands (boxed: far larger than the other variants).
+        /// Its state (boxed: far larger than the other variants).
         rollout: Option<Box<Rollout>>,
     },
-    /// `pm shutdown` was asked for, or undone.
+    /// `pm shutdown` was requested, or undone.
     ShutDown {
-        /// Whether nothing starts until a person asks.
+        /// Whether nothing starts until a user starts it.
         is_shut_down: bool,
     },
 }

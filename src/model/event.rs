@@ -90,7 +90,7 @@ pub struct LeftProcess {
 }
 
 impl LeftProcess {
-    /// Some of them, for people.
+    /// Some of them, for users.
     pub fn list(processes: &[Self]) -> String {
         processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }

@@ -7,7 +7,7 @@ pub enum Class {
     Live,
     /// Slots are added or removed; survivors are not touched.
     Scale,
-    /// Used when a person next causes a start.
+    /// Used when a user next causes a start.
     Next,
     /// Needs a new process.
     Respawn,

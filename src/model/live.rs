@@ -1,4 +1,4 @@
-//! What is: the supervisor's published view of every instance.
+//! The live state: the supervisor's published view of every instance.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +26,7 @@ pub struct LiveInstance {
     pub phase: Phase,
     /// How many processes this instance has had; this is the number of the current one.
     pub incarnation: u32,
-    /// Restarts after exits that nobody asked for.
+    /// Restarts after exits that nobody requested.
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
@@ -81,7 +81,7 @@ pub enum Following {
 pub struct HookUnderWay {
     /// The hook that runs now.
     pub hook: Hook,
-    /// Since when it was asked for.
+    /// Since when it was requested.
     pub since: Moment,
     /// How long it may take.
     pub limit: Millis,
@@ -95,7 +95,7 @@ pub enum Phase {
     Stopped,
     /// A spawn is on its way.
     Starting,
-    /// The process lives.
+    /// The process is alive.
     Running {
         /// Its id.
         pid: u32,
@@ -106,12 +106,12 @@ pub enum Phase {
     },
     /// It was asked to end, or what it left behind is being cleared away.
     Stopping {
-        /// The main process while it lives.
+        /// The main process while it is alive.
         pid: Option<u32>,
         /// When SIGKILL follows.
         deadline: Moment,
     },
-    /// It ended by itself and is started again later.
+    /// It ended on its own and is started again later.
     Backoff {
         /// When the next start is due.
         until: Moment,
@@ -120,7 +120,7 @@ pub enum Phase {
         /// Which unstable start in a row that was.
         attempt: u32,
     },
-    /// It is given up until a person applies or starts again.
+    /// It is given up until a user applies or starts again.
     Errored {
         /// The failure after which it was given up.
         failure: Failure,
@@ -198,7 +198,7 @@ pub enum Exit {
     Code(i32),
     /// Ended by this signal.
     Signal(i32),
-    /// It ended while nobody who may know was watching.
+    /// It ended while nothing that could read its status was watching.
     Unknown,
 }
 
@@ -264,7 +264,7 @@ pub enum Failure {
         starts: u32,
         /// How the last one ended.
         exit: Exit,
-        /// Why the last one was ended, if it did not end by itself.
+        /// Why the last one was ended, if it did not end on its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<Box<Failure>>,
     },
@@ -285,14 +285,14 @@ pub enum Failure {
         /// Exit code or signal.
         exit: Exit,
     },
-    /// A person ended the rolling update.
+    /// A user aborted the rollout.
     Aborted,
     /// Its health probes failed, and its policy is never to restart.
     Unhealthy {
         /// The result of the last probe.
         why: String,
     },
-    /// What has to run before it did not end well.
+    /// The hook that runs before it failed.
     Hook {
         /// Which hook.
         hook: Hook,
@@ -309,7 +309,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether what was asked for may work a little later, and no fault of the app is known.
+    /// Whether what was requested may work a little later, and no fault of the app is known.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Spawn { error } if error.is_passing)
     }
@@ -353,8 +353,8 @@ pub struct SpawnError {
     pub errno: i32,
     /// What `errno` means: `No such file or directory`.
     pub message: String,
-    /// The same start may succeed a little later, without anybody doing anything: it is tried again and counts against
-    /// nobody.
+    /// The same start may succeed a little later without any change: it is retried and does not count against
+    /// the app.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_passing: bool,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{App, Cause, Declared, Digest, Environment, InstanceId, Revision};
 
-/// What one instance should do next. The newest order of an instance stands: a repeated or late one changes nothing.
+/// What one instance should do next. The newest order of an instance counts: a repeated or late one changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
     /// The instance.
@@ -18,7 +18,7 @@ pub struct Order {
 /// The command of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Be running with this spec; if a process lives, keep it.
+    /// Be running with this spec; if a process is alive, keep it.
     Start(Launch),
     /// End the current process, if any, and run this spec.
     Restart(Launch),
@@ -30,7 +30,7 @@ pub enum Command {
     Delete(Cause),
     /// Take this name from the instance that has it now (and the spawn record that goes with it); the process is kept.
     Rename(InstanceId, Launch),
-    /// A successor: become the instance of the slot, if nobody else is. Process and spawn record are kept.
+    /// A successor: become the instance of the slot, if there is no other. Process and spawn record are kept.
     TakeOver,
 }
 
@@ -47,7 +47,7 @@ pub struct Launch {
     pub base_digest: Digest,
     /// The restart counter that the process is started under.
     pub restart_requests: u64,
-    /// What asked for the start; goes into the event.
+    /// What requested the start; goes into the event.
     pub cause: Cause,
 }
 

@@ -1,4 +1,4 @@
-//! How a change goes: the words of its progress and of its report.
+//! The progress and the report of a change.
 
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,7 @@ pub struct WaitsFor {
     pub app: AppName,
     /// What has to have happened to it.
     pub condition: Condition,
-    /// How it is at present: `not ready yet: connection refused`.
+    /// Its current state: `not ready yet: connection refused`.
     pub why: String,
     /// Since when.
     pub since: Moment,

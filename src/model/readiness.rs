@@ -14,14 +14,14 @@ pub struct Ready {
     pub probe: Probe,
     /// A process that is not ready by then has failed.
     pub timeout: Millis,
-    /// Time between two tries; what is told (notify, message, log) needs none.
+    /// Time between two probes; notify, message and log need none.
     pub interval: Millis,
 }
 
 impl Ready {
     /// 30 s.
     pub const TIMEOUT: Millis = Millis::seconds(30);
-    /// Often enough that nobody waits for the next try.
+    /// Often enough that waiting for the next probe is not noticeable.
     pub const INTERVAL: Millis = Millis(100);
 }
 
@@ -59,7 +59,7 @@ pub enum HealthAction {
     /// A new process takes its place.
     #[default]
     Restart,
-    /// It is told, and nothing else.
+    /// It is only reported.
     None,
 }
 
@@ -110,7 +110,7 @@ impl Probe {
         }
     }
 
-    /// Whether the app says it by itself; otherwise it is asked again and again.
+    /// Whether the app reports it; otherwise it is probed repeatedly.
     pub fn is_told(&self) -> bool {
         matches!(self, Self::Log(_) | Self::Notify(_) | Self::Message(_))
     }

@@ -1,10 +1,10 @@
-//! A rolling update that is under way, and the command that a person gave it.
+//! A rollout in progress, and the command that a user gave it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AppId, UpdateStrategy};
 
-/// One rolling update.
+/// One rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutStatus {
     /// The app.
@@ -15,11 +15,11 @@ pub struct RolloutStatus {
     pub left: Vec<u32>,
     /// Which process comes first.
     pub strategy: UpdateStrategy,
-    /// What it is told to do: go on, pause, or roll back.
+    /// Whether it continues, is paused, or rolls back.
     pub command: RolloutCommand,
 }
 
-/// A command for a rolling update.
+/// A command for a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RolloutCommand {

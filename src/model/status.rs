@@ -218,7 +218,7 @@ pub enum Why {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum NextStep {
-    /// Nothing, while its process lives; afterwards its policy decides.
+    /// Nothing, while its process is alive; afterwards its policy decides.
     RunsOn {
         /// After which exits it is started again.
         restart: RestartWhen,

@@ -38,7 +38,7 @@ impl Default for UpdatePolicy {
     }
 }
 
-/// Which process comes first when one takes the place of another.
+/// Which process comes first when one replaces another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateStrategy {
@@ -93,7 +93,7 @@ pub struct Hooks {
     /// Before the process is asked to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_stop: Option<String>,
-    /// After an end that nobody asked for.
+    /// After an end that nobody requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_crash: Option<String>,
     /// When it is not restarted any more.
@@ -114,7 +114,7 @@ pub enum Hook {
     PostReady,
     /// Before the process is asked to end.
     PreStop,
-    /// After an end that nobody asked for.
+    /// After an end that nobody requested.
     OnCrash,
     /// It is not restarted any more.
     OnGiveUp,

@@ -49,7 +49,7 @@ pub enum Verb {
         /// The old one.
         from: AppName,
     },
-    /// An app takes the place of one that leaves: old stopped, new started, old again if that fails.
+    /// An app replaces one that leaves: old stopped, new started, old again if that fails.
     Replace {
         /// The app that leaves.
         old: AppName,
@@ -68,7 +68,7 @@ pub enum Verb {
     },
     /// Nothing to do.
     Keep,
-    /// Stopped or held by a person; nothing is done.
+    /// Stopped or held by a user; nothing is done.
     Hold,
 }
 

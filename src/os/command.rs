@@ -1,4 +1,4 @@
-//! A command line of a person, run to its end within bounds of time and output.
+//! A command line of a user, run to its end within bounds of time and output.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _};

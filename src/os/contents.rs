@@ -1,4 +1,4 @@
-//! Reading what a person names: a file, a pipe, a device. All of it or an error, within a limit of time.
+//! Reading what a user names: a file, a pipe, a device. All of it or an error, within a limit of time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};

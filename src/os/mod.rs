@@ -1,11 +1,11 @@
 //! The only room that calls the kernel: clocks, files, users, sockets, processes, pipes, threads.
 //!
 //! In:    plain values, file descriptors     Out:  plain values, file descriptors, `io::Error`
-//! Never: a decision; a word for people beyond naming the operation; state that outlives a handle
+//! Never: a decision; a word for users beyond naming the operation; state that outlives a handle
 //! Walk:  [`crate::supervisor`] → here → the kernel → back as exits, bytes and times
 //!
-//! What only Linux has stands in `linux/` and is exported from here under names that do not say so;
-//! another system gets a folder of its own with the same doors.
+//! Linux-only code lives in `linux/` and is exported from here under neutral names;
+//! another system gets a folder of its own with the same exports.
 
 mod allocator;
 mod clock;

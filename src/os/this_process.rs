@@ -31,7 +31,7 @@ pub fn current_exe() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// Whether a person looks at this stream.
+/// Whether a user looks at this stream.
 pub fn is_terminal(stream: &impl io::IsTerminal) -> bool {
     stream.is_terminal()
 }

@@ -52,7 +52,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
         }
         match (request.edit, slot) {
             (Edit::Start | Edit::Restart, _) if is_held(declared) => {
-                // Among several apps a held one is left out; asked for alone, it deserves an answer.
+                // Among several apps a held one is left out; requested alone, it deserves an answer.
                 if request.targets.len() == 1 {
                     return Err(held(name, declared));
                 }
@@ -88,8 +88,8 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
     Ok(changes(stored, edited, request.project))
 }
 
-/// Apps that the request is to bring up and that cannot come up, with what they depend on: it was stopped by a person, or
-/// is not started by itself, and the request does not start it either.
+/// Apps that the request is to bring up and that cannot come up, with what they depend on: it was stopped by a user, or
+/// is not started on its own, and the request does not start it either.
 fn stopped_dependencies(stored: &Project, request: &EditRequest) -> BTreeMap<AppName, AppName> {
     let is_meant = |app: &AppName| request.targets.iter().any(|(target, _)| target == app);
     let is_down = |app: &AppName| {
@@ -185,7 +185,7 @@ fn request_restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u
     }
 }
 
-/// What the clock would do. A person is told where the clock would do nothing.
+/// What the clock would do. A user is told where the clock would do nothing.
 fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstance>) -> Result<(), Refusal> {
     let refused = |message: String, hint: String| {
         Err(Refusal { kind: RefusalKind::Safety, message, hint: Some(hint), confirm: None })
@@ -252,7 +252,7 @@ fn is_held(declared: &Declared) -> bool {
     matches!(declared.desired_state, DesiredState::Stopped { is_held: true, .. })
 }
 
-/// A task that has run is not to run again because everything is reloaded; asked for alone, it deserves an answer.
+/// A task that has run is not to run again because everything is reloaded; requested alone, it deserves an answer.
 fn no_service(name: &AppName) -> Refusal {
     let hint = format!("`pm restart {name}` runs it again");
     usage(format!("`{name}` is a task; only services can be reloaded"), Some(hint))

@@ -1,6 +1,6 @@
 //! Apps that run undeclared, because the state with their spec was lost.
 //!
-//! Whatever is automatic leaves them alone. A person can stop and delete them, or declare them again by an apply.
+//! Whatever is automatic leaves them alone. A user can stop and delete them, or declare them again by an apply.
 
 use crate::model::{AppId, AppName, Edit, Live, Operation, Plan, Project, Reason, Refusal, Summary, Verb};
 
@@ -19,7 +19,7 @@ pub(super) fn is_forgotten(stored: &Project, name: &AppName, live: &Live, reques
     !stored.apps.contains_key(name) && has_lost_spec(&instances(request.project, name, live))
 }
 
-/// Among several apps those that the edit cannot be about are left out; asked for alone, they deserve an answer.
+/// Among several apps those that the edit cannot be about are left out; requested alone, they deserve an answer.
 pub(super) fn check(name: &AppName, request: &EditRequest) -> Result<(), Refusal> {
     let is_possible = matches!(request.edit, Edit::Stop { is_held: false } | Edit::Delete);
     if is_possible || request.targets.len() > 1 {

@@ -133,9 +133,9 @@ fn leave_last(changes: &mut [Change], stored: Option<&Project>, target: &Target)
     }
 }
 
-/// What is missing of what is stored. Respects everything that a person did by hand, and lists changes only.
+/// What is missing of what is stored. Respects everything that a user did by hand, and lists changes only.
 ///
-/// A project that is gone is planned as an empty one: whatever still lives of it is deleted.
+/// A project that is gone is planned as an empty one: whatever is still alive of it is deleted.
 pub fn plan_wakeup(name: &ProjectName, stored: &Project, live: &Live) -> Plan {
     let instances = instances_of(name, live);
     let target = Target::of_stored(stored, &instances);

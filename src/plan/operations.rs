@@ -28,13 +28,13 @@ pub(super) struct AppScene<'a> {
     pub from_shell: &'a BTreeMap<String, String>,
     /// A dependency that has had a new process, and whose renewals this app follows.
     pub renewal: Option<Renewal<'a>>,
-    /// A person applies.
+    /// A user applies.
     pub is_asked: bool,
-    /// Something waits until what is on its way up is ready: a person, or the removal of other apps.
+    /// Something waits until what is on its way up is ready: a user, or the removal of other apps.
     pub is_awaited: bool,
 }
 
-/// What is done with one app, and what a person should know about it.
+/// What is done with one app, and what a user should know about it.
 #[derive(Default)]
 pub(super) struct AppSteps {
     /// In order.

@@ -11,9 +11,9 @@ use super::instances_of;
 use super::slots::{is_of_revision, is_same_revision, running, strategy};
 use super::target::Target;
 
-/// What has to be kept of the rollouts that `plan` begins or turns back. One that follows another one that never came to
-/// a good end goes back to where that one began. What an app with a new name goes back to bears that name, too. A pause
-/// lasts as long as the revision.
+/// What has to be stored about the rollouts that `plan` begins or rolls back. A rollout that follows an unfinished one is
+/// rolled back to where that one began. What a renamed app is rolled back to gets the new name, too. A pause lasts as long
+/// as the revision.
 pub(super) fn changes(
     name: &ProjectName,
     stored: Option<&Project>,
@@ -40,7 +40,7 @@ pub(super) fn changes(
     changes
 }
 
-/// A person applies what has failed: it is tried once more.
+/// A user applies what has failed: it is tried once more.
 fn forgiven(name: &ProjectName, stored: &Project, target: &Target) -> Vec<Change> {
     let is_meant = |app: &AppName| !target.untouched.contains(app) && target.project.apps.contains_key(app);
     let rejected = stored.rollouts.iter().filter(|(app, rollout)| rollout.rejected.is_some() && is_meant(app));
@@ -79,7 +79,7 @@ pub fn leave_rejected(plan: &mut Plan, stored: &Project, live: &Live) {
     plan.summary = Summary::of(&plan.operations);
 }
 
-/// What a person should know who applies once more what has failed.
+/// What a user should know who applies once more what has failed.
 pub(super) fn failed_before(stored: Option<&Project>, target: &Target) -> Vec<Note> {
     let Some(stored) = stored else { return Vec::new() };
     let failed = target.project.apps.iter().filter(|(app, _)| !target.untouched.contains(*app));
@@ -156,7 +156,7 @@ pub(super) fn notes(stored: Option<&Project>, target: &Target, changes: &[Change
     ended.map(|app| Note::PauseEnded { app: app.clone() }).collect()
 }
 
-/// What a person takes down as a whole is not held up in a rollout any more, and of new processes of the same revision
+/// What a user takes down as a whole is not held up in a rollout any more, and of new processes of the same revision
 /// nothing is left to do. A new revision is still to be judged when the app is started again.
 pub(super) fn release(project: &mut Project) {
     let Project { apps, rollouts, .. } = project;

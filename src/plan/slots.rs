@@ -23,15 +23,15 @@ pub(super) struct Slots<'a> {
     pub extra: Vec<u32>,
     /// A spec that some kept instance follows and that differs in what can be followed without a new process.
     pub followed: Option<&'a Arc<App>>,
-    /// Among `down`: a person retries what was given up.
+    /// Among `down`: a user retries what was given up.
     pub has_errored: bool,
-    /// Among `down`: a person does not wait for the next try.
+    /// Among `down`: a user does not wait for the next try.
     pub has_backoff: bool,
     /// Among `down` and `stale`: nobody knows what the process was started with.
     pub has_lost_spec: bool,
     /// Nobody can connect to one of them that runs.
     pub is_unreachable: bool,
-    /// Among `down` and `stale`: a person asked for a new process.
+    /// Among `down` and `stale`: a user requested a new process.
     pub is_restart_asked: bool,
     /// Among `stale`: something that it depends on has had a new process since.
     pub is_outlived: bool,
@@ -60,7 +60,7 @@ enum Need {
 }
 
 impl<'a> Slots<'a> {
-    /// Sorts the slots of one app. `is_asked`: a person applies, so what was given up is tried again.
+    /// Sorts the slots of one app. `is_asked`: a user applies, so what was given up is tried again.
     /// `renewal`: processes that are older than this one are out of date.
     pub(super) fn sort(
         declared: &Declared,
@@ -97,7 +97,7 @@ impl<'a> Slots<'a> {
         (is_outlived, is_asked): (bool, bool),
     ) {
         let is_behind = instance.restart_requests < declared.restart_requests_of(slot);
-        // What runs is better than what an older state may say: only a person has it replaced.
+        // What runs is better than what an older state may say: only a user has it replaced.
         let is_lost = distance == Distance::Unknown;
         let is_stale = is_behind
             || is_outlived
@@ -130,7 +130,7 @@ impl<'a> Slots<'a> {
     }
 }
 
-/// An instance that should run. What waits, ended well or was given up is left alone, unless it is out of date; a person
+/// An instance that should run. What waits, succeeded or was given up is left alone, unless it is out of date; a user
 /// who applies has what waits or was given up tried again.
 fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> Need {
     let is_followable = distance == Distance::Followable;
@@ -153,7 +153,7 @@ fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> 
     }
 }
 
-/// An instance of a timed task: a run goes on as it was started, and the next one follows what is declared by then.
+/// An instance of a timed task: a run continues as it was started, and the next one follows what is declared by then.
 fn timed(instance: &LiveInstance, distance: Distance) -> Need {
     match &instance.phase {
         // It was started when the app was no task: it would never end.
@@ -202,7 +202,7 @@ pub(super) fn is_same_revision(spawned: &Arc<App>, declared: &Arc<App>) -> bool 
     matches!(distance(spawned, declared), Distance::None | Distance::Followable)
 }
 
-/// Whether a process exists or would come back by itself.
+/// Whether a process exists or would come back on its own.
 pub(super) fn is_up(phase: &Phase) -> bool {
     phase.is_alive() || matches!(phase, Phase::Backoff { .. })
 }

@@ -39,7 +39,7 @@ fn taken<'a>(desired: &'a Desired, app: &'a App) -> Option<(&'a ListenAddress, &
     })
 }
 
-/// Whether an apply has it run: not what waits for a person, or was stopped for good.
+/// Whether an apply has it run: not what waits for a user, or was stopped for good.
 fn will_run(app: &App, stored: Option<&Project>) -> bool {
     match stored.and_then(|stored| stored.apps.get(&app.name)).map(|declared| &declared.desired_state) {
         Some(DesiredState::Up) => true,

@@ -92,7 +92,7 @@ impl Loop {
         Ok(Accepted { unremembered, ..self.execute(decision.plan, cause) })
     }
 
-    /// Keeps what a person has decided; older steps about the same apps end. What could not be remembered, if anything.
+    /// Keeps what a user has decided; older steps about the same apps end. What could not be remembered, if anything.
     async fn decide_over(&mut self, before: &Desired, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
         let unremembered = self.keep_or_take_down(changes.clone()).await?;
         self.jobs.supersede(before, &changes);
@@ -147,7 +147,7 @@ impl Loop {
         let known = desired.projects.get(&project).and_then(|project| project.rollouts.get(&name)).cloned();
         let known = known.unwrap_or_default();
         let is_open = |rollout: &RolloutStatus| rollout.app == *app && rollout.command != RolloutCommand::Abort;
-        // One that is kept may have no step under way: it waits for something else.
+        // One that is kept may have no step in progress: it waits for something else.
         if !known.is_open() && !self.rollouts().iter().any(is_open) {
             return Ok(false);
         }

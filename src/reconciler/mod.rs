@@ -161,7 +161,7 @@ impl Reconciler {
     }
 
     /// New processes for an app that runs, because of something that a sensor saw: by its update strategy, and one
-    /// more time if something happens meanwhile. An app that a person stopped stays stopped. A timed task is run.
+    /// more time if something happens meanwhile. An app that a user stopped stays stopped. A timed task is run.
     ///
     /// What is given back ends once this is kept, needs nothing, or a later trigger of the app stands for it.
     pub async fn trigger(&self, app: AppId, cause: Cause) -> oneshot::Receiver<()> {
@@ -171,7 +171,7 @@ impl Reconciler {
         until_acted
     }
 
-    /// The rolling updates that are under way.
+    /// The rollouts in progress.
     ///
     /// # Errors
     /// The daemon is shutting down.
@@ -182,7 +182,7 @@ impl Reconciler {
     /// Pauses, resumes or aborts a rolling update. False: the app has none. A pause outlives the daemon.
     ///
     /// # Errors
-    /// A state that cannot be written; the rollout goes on as it did.
+    /// A state that cannot be written; the rollout continues as it did.
     pub async fn command_rollout(&self, app: AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
         self.ask(|reply| Intent::CommandRollout(app, command, reply)).await?
     }

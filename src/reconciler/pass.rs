@@ -71,7 +71,7 @@ impl Loop {
         false
     }
 
-    /// Durable first, then in memory: what people are told was accepted survives everything.
+    /// Durable first, then in memory: what users are told was accepted survives everything.
     pub(super) async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
         if changes.is_empty() && self.unremembered.is_empty() {
             return Ok(());
@@ -83,7 +83,7 @@ impl Loop {
         Ok(())
     }
 
-    /// As [`Self::keep`]. What a person wants taken down is taken down, even if it cannot be kept; then why it is not
+    /// As [`Self::keep`]. What a user wants taken down is taken down, even if it cannot be kept; then why it is not
     /// remembered (yet).
     pub(super) async fn keep_or_take_down(&mut self, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
         let Err(error) = self.keep(changes.clone()).await else { return Ok(None) };
@@ -137,7 +137,7 @@ impl Loop {
         }
     }
 
-    /// What a rehearsal has found stands beside what lives.
+    /// What a rehearsal has found stands beside the live state.
     pub(super) fn rehearsed(&mut self, instance: InstanceId, number: u64, result: Result<(), Failure>) {
         self.dirty.insert(instance.app.clone());
         match result {
@@ -181,7 +181,7 @@ impl Loop {
         }
     }
 
-    /// Compares what is stored with what lives. Takes no input: what happens after a crash happens every day.
+    /// Compares what is stored with the live state. Takes no input: what happens after a crash happens every day.
     pub(super) async fn wake(&mut self) {
         self.look().await;
         let desired = self.current();
@@ -251,7 +251,7 @@ impl Loop {
     }
 }
 
-/// Every project that is declared, or of which something lives.
+/// Every project that is declared, or of which something is alive.
 pub(super) fn every_project(desired: &Desired, live: &Live) -> BTreeSet<ProjectName> {
     let alive = live.instances.keys().map(|id| &id.app.project);
     desired.projects.keys().chain(alive).cloned().collect()
@@ -266,7 +266,7 @@ fn app_of(change: &Change) -> Option<AppId> {
     }
 }
 
-/// What a wake-up found, by the reason that people are told.
+/// What a wake-up found, by the reason that users are told.
 fn by_cause(plan: Plan) -> Vec<(Plan, Cause)> {
     let renewed = |operation: &Operation| {
         operation.reasons.iter().find_map(|reason| match reason {

@@ -20,7 +20,7 @@ use crate::supervisor::Supervisor;
 /// How often Desired and Live are compared although nothing woke the loop.
 const SLOW_TIMER: Duration = Duration::from_secs(30);
 
-/// Between two looks at what lives, while an app follows the renewals of what it depends on.
+/// Between two looks at the live state, while an app follows the renewals of what it depends on.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// The rooms that the reconciler works with.
@@ -145,7 +145,7 @@ impl Loop {
         }
     }
 
-    /// Brings the own copy of what lives up to date.
+    /// Brings the own copy of the live state up to date.
     pub(super) async fn look(&mut self) {
         let changed = self.deps.supervisor.changed().await;
         for (id, live) in changed.instances {

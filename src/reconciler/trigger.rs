@@ -18,11 +18,11 @@ impl Loop {
         };
         let task = project.apps.get(&app.name).filter(|declared| declared.spec.is_timed_task());
         match (task, &cause) {
-            // That may take for ever, and must not become a late run of its own.
+            // That may take forever, and must not become a late run of its own.
             (Some(_), Cause::Cron { due }) if self.jobs.is_waiting(&app) => {
                 return self.leave_out(&app, *due, "the last run is still waiting for its dependencies");
             }
-            // Whether a run that goes on holds up the next one is for its policy to say.
+            // Whether a run that continues holds up the next one is for its policy to say.
             (Some(_), Cause::Cron { .. }) => {}
             _ if self.jobs.is_busy(&app) => {
                 self.triggered.insert(app, (cause, acted));

@@ -2,7 +2,7 @@
 //!
 //! What happens when clocks change: a pattern that names hours means times on the wall. A time that is skipped in
 //! spring comes at the first moment that exists after it; a time that is there twice in autumn comes the first time.
-//! A pattern for every hour means a rhythm: it goes on through both changes, nothing is made up for and nothing is
+//! A pattern for every hour means a rhythm: it continues through both changes, nothing is made up for and nothing is
 //! left out.
 
 mod field;
@@ -215,7 +215,7 @@ impl Cron {
         None
     }
 
-    /// Day and weekday: if both are restricted, either is enough; a field with `*` restricts nothing by itself.
+    /// Day and weekday: if both are restricted, either is enough; a field with `*` restricts nothing on its own.
     fn has_day(&self, date: Date) -> bool {
         let (day, weekday) = (self.days.has(date), self.weekdays.has(date));
         let is_either = self.days.is_restricted && self.weekdays.is_restricted;

@@ -7,9 +7,9 @@ use crate::model::{AppName, Condition, Declared, DesiredState, LiveInstance, Pha
 pub enum DependencyStatus {
     /// What was waited for has happened.
     Met,
-    /// It may still happen by itself; the text says how things are.
+    /// It may still happen on its own; the text says how things are.
     NotYet(String),
-    /// It will not happen unless a person does something; the text says why.
+    /// It will not happen unless a user does something; the text says why.
     Never(String),
 }
 
@@ -40,7 +40,7 @@ pub fn dependency<'a>(
 /// How deep chains of dependencies are looked into; the reader refuses cycles.
 const CHAIN_MAX: u32 = 64;
 
-/// Whether an app will come to a condition by itself: one that has not been started yet never does if its spec failed, or
+/// Whether an app will come to a condition on its own: one that has not been started yet never does if its spec failed, or
 /// if something that it depends on never comes.
 pub fn coming<'a>(
     app: &AppName,

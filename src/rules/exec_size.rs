@@ -35,7 +35,7 @@ pub enum TooLong {
     },
 }
 
-/// Room for what is added at the last moment: sockets that are handed over, the words of a `#!` line.
+/// Room for what is added at the last moment: sockets that are passed on, the words of a `#!` line.
 const ADDED_BYTES: u64 = 4096;
 /// The kernel stores the address of every string as well.
 const POINTER_BYTES: u64 = 8;

@@ -64,7 +64,7 @@ pub struct RowFacts {
     pub start_ticks: u64,
     /// The pipes of its outputs; 0 = none.
     pub outputs: [u64; 2],
-    /// The main process lives.
+    /// The main process is alive.
     pub is_alive: bool,
     /// Its number cannot have been reused since: the daemon has seen it alive.
     pub is_pid_proven: bool,
@@ -89,7 +89,7 @@ pub fn owners(processes: &[ProcessFacts], rows: &[RowFacts]) -> Vec<Owner> {
     let known_sessions: BTreeMap<u32, u32> = processes
         .iter()
         .zip(&direct)
-        // Out of the anchor's sight a session may be one of a person who has copied an environment.
+        // Out of the anchor's sight a session may be one of a user who has copied an environment.
         .filter(|(process, _)| process.parent == Parent::Anchor && process.session != 0)
         .filter_map(|(process, owner)| match owner {
             Some(Owner::Row(row)) => Some((process.session, *row)),

@@ -33,7 +33,7 @@ pub struct Facts<'a> {
     pub started: Option<&'a Cause>,
     /// The clock of moments.
     pub now: Moment,
-    /// The clock of people.
+    /// The clock of users.
     pub wall: WallTime,
 }
 
@@ -198,7 +198,7 @@ impl<'a> Facts<'a> {
         self.rejected().or_else(|| self.blocked()).unwrap_or(Why::NotStarted)
     }
 
-    /// What people or files say against it.
+    /// What users or files say against it.
     fn desired_state(&self) -> Option<Why> {
         let Some(declared) = self.declared else { return Some(Why::Undeclared) };
         match &declared.desired_state {
@@ -305,7 +305,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Why its last process was ended, or else how it ended by itself; none where a nearer cause has said so.
+/// Why its last process was ended, or else how it ended on its own; none where a nearer cause has said so.
 fn last_end(live: &LiveInstance) -> Option<Why> {
     let is_said = match &live.phase {
         Phase::Errored { failure: Failure::TooManyRestarts { trouble: None, .. } | Failure::Exited { .. } }

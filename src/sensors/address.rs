@@ -162,7 +162,7 @@ fn belongs(port: u16, holder: Option<(u32, &str)>) -> String {
     }
 }
 
-/// What went wrong, as a person would say it: `connection refused`.
+/// What went wrong, as a user would say it: `connection refused`.
 pub(super) fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),

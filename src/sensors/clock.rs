@@ -54,7 +54,7 @@ pub(super) async fn run(deps: SensorDeps) {
 }
 
 impl Clock {
-    /// Takes over what is declared: new and changed schedules begin now, stopped ones sleep, the others go on.
+    /// Takes over what is declared: new and changed schedules begin now, stopped ones sleep, the others continue.
     fn follow(&mut self, desired: &Desired, wall: WallTime, now: Moment) -> Vec<(AppId, String)> {
         let mut before = std::mem::take(&mut self.schedules);
         let mut troubles = Vec::new();
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(clock.follow(&up, NOON, Moment(0)), []);
         assert_eq!(clock.patience(WallTime(NOON.0 + 59_000)), Some(Duration::from_secs(1)));
         assert_eq!(rings(&mut clock, 59), []);
-        // What is declared again unchanged goes on waiting.
+        // What is declared again unchanged continues waiting.
         clock.follow(&up, WallTime(NOON.0 + 59_500), Moment(59_500));
         assert_eq!(rings(&mut clock, 60), [Ring::Due(WallTime(NOON.0 + 60_000))]);
         assert_eq!(rings(&mut clock, 61), []);

@@ -71,7 +71,7 @@ async fn exchange(
     tokio::select! {
         biased;
         judged = &mut answer => return judged,
-        // All that it has read is handed over by then, and so is its error.
+        // All that it has read is passed on by then, and so is its error.
         _ = connection => {}
     }
     answer.await
@@ -103,7 +103,7 @@ async fn beginning(body: Incoming) -> Vec<u8> {
     bytes
 }
 
-/// What went wrong, as a person would say it.
+/// What went wrong, as a user would say it.
 fn why(error: &hyper::Error) -> String {
     if let Some(error) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         return words(error);

@@ -5,7 +5,7 @@
 //! Walk:  kernel → here → [`crate::supervisor`] (about one process) or [`crate::reconciler`] (about an app)
 //!
 //! Each sensor is one task that lives as long as the daemon. It keeps nothing that the next daemon could not see
-//! again by itself; what it could not (a changed file whose build is under way) is noted in the run folder.
+//! again on its own; what it could not (a changed file whose build is in progress) is noted in the run folder.
 
 mod address;
 mod clock;
@@ -33,7 +33,7 @@ use crate::supervisor::Supervisor;
 pub struct SensorDeps {
     /// Knows what should be; is told what concerns an app.
     pub reconciler: Reconciler,
-    /// Knows what lives; is told what concerns one process.
+    /// Knows the live state; is told what concerns one process.
     pub supervisor: Supervisor,
     /// Where logs and the daemon's own files are.
     pub home: Home,

@@ -99,7 +99,7 @@ impl Task {
         }
     }
 
-    /// A process that is to say `WATCHDOG=1` by itself, at least once per interval.
+    /// A process that is to say `WATCHDOG=1` on its own, at least once per interval.
     async fn watch_beats(&self, health: &Health, good_since: Moment) {
         let mut last = good_since.after(health.start_period).max(os::now());
         let mut is_failing = false;

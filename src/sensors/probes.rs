@@ -15,9 +15,9 @@ use super::probe::{ProbeSubject, Task};
 use crate::model::{App, InstanceId, LiveInstance, Moment, Phase, Readiness};
 use crate::os;
 
-/// Probes under way at one time; the others wait for their turn.
+/// Probes in progress at one time; the others wait for their turn.
 const AT_ONCE_MAX: usize = 64;
-/// The shortest time between two looks at what lives: a thousand apps that start tick a thousand times.
+/// The shortest time between two looks at the live state: a thousand apps that start tick a thousand times.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(3);
 
 /// What all probes share.
@@ -25,7 +25,7 @@ pub(super) struct Tools {
     pub deps: SensorDeps,
     /// Who listens where.
     pub listeners: Listeners,
-    /// Probes that may be under way at once.
+    /// Probes that may be in progress at once.
     pub turns: Semaphore,
     /// What the places of the probes of health in their intervals are counted from.
     pub began: Instant,

@@ -53,7 +53,7 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
     ClientConfig::builder_with_provider(Arc::clone(&PROVIDER)).with_safe_default_protocol_versions()
 }
 
-/// What went wrong, as a person would say it. The handshake hides its own errors in those of the stream.
+/// What went wrong, as a user would say it. The handshake hides its own errors in those of the stream.
 fn words(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(_)) => "the answer is not TLS".to_owned(),

@@ -209,7 +209,7 @@ fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce(&File) -> io::Re
     Ok(file)
 }
 
-/// Gives a damaged file a second name, so that a person can look at it. Returns that name.
+/// Gives a damaged file a second name, so that a user can look at it. Returns that name.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let name = |number: u32| {
         let mut name = path.as_os_str().to_owned();

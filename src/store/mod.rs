@@ -94,7 +94,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the state in `folder`, which is made if it is missing. Besides the state it returns what a person should
+    /// Opens the state in `folder`, which is made if it is missing. Besides the state it returns what a user should
     /// be told: what was cut off, what was set aside, what was fallen back to.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl Finding {
         matches!(self, Self::Incomplete(_))
     }
 
-    /// What a person should be told.
+    /// What a user should be told.
     pub(super) fn sentence(&self) -> Option<String> {
         match self {
             Self::FirstStart | Self::Whole => None,
@@ -158,7 +158,7 @@ pub(super) fn recover(folder: &Path) -> Result<(Replay, Finding), StoreError> {
 /// What the older file says.
 enum Older {
     Missing,
-    /// It cannot be read, and is kept for a person to look at.
+    /// It cannot be read, and is kept for a user to look at.
     Broken {
         aside: PathBuf,
     },

@@ -10,7 +10,7 @@ use crate::model::{ApplyOptions, Edit, Plan, Progress, ProjectName, Proposed, Re
 pub struct PlanRequest {
     /// The resolved files.
     pub proposed: Proposed,
-    /// What the person allows.
+    /// What the user allows.
     #[serde(default)]
     pub options: ApplyOptions,
 }

@@ -28,7 +28,7 @@ pub struct ScheduleRow {
     pub pattern: String,
     /// The zone in which it is meant.
     pub zone: String,
-    /// What happens to a run of a task that is due while the last one goes on.
+    /// What happens to a run of a task that is due while the last one is still going.
     pub overlap: CronOverlap,
     /// `waiting`, `running`, `errored`, …: the state of its first copy.
     pub status: String,

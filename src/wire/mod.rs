@@ -1,7 +1,7 @@
 //! The format of the socket and of every `--json`: versioned, one file per resource.
 //!
 //! In:    words of [`crate::model`]         Out:  serde types that both ends share
-//! Never: a decision; a socket; text for people
+//! Never: a decision; a socket; text for users
 //! Walk:  [`crate::api`] → here → [`crate::client`] → [`crate::cli`]
 //!
 //! Every answer carries `format`. Keys are only ever added within one format.

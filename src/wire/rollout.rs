@@ -9,7 +9,7 @@ use super::{RolloutCommand, RolloutStatus, Selection};
 pub struct RolloutsAnswer {
     /// Shape of this answer.
     pub format: u32,
-    /// Those that are under way; of a request, those that follow it.
+    /// Those in progress; in the answer to a command, those that it applies to.
     pub rollouts: Vec<RolloutStatus>,
 }
 

@@ -78,7 +78,7 @@ fn a_second_one_is_refused_with_the_reason() {
     finish(child, "pm daemon run").ok();
     // One in the background is in the way as well.
     sandbox.pm(&["list"]).ok();
-    sandbox.pm(&["daemon", "run"]).code(1).says(&["is running for"]);
+    sandbox.pm(&["daemon", "run"]).code(1).says(&["is already running for"]);
 }
 
 #[test]

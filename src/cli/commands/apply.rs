@@ -29,7 +29,7 @@ pub(in crate::cli) struct Apply {
     pub wait: WaitArgs,
 }
 
-/// What the person allows.
+/// What the user allows.
 #[derive(Args, Debug, Default, Clone)]
 pub(in crate::cli) struct OptionArgs {
     /// Only these apps; nothing is deleted

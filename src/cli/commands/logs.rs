@@ -99,7 +99,7 @@ fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json
                 session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }
         }
-        // Nothing more waits in our buffer: the person sees what there is.
+        // Nothing more waits in our buffer: the user sees what there is.
         if !messages.has_more() {
             session.screen.flush();
         }

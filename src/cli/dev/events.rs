@@ -13,7 +13,7 @@ use crate::model::{Millis, ProjectName, WallTime};
 use crate::os::{self, Interrupts, Keys, Worker};
 use crate::wire::{ChangeMessage, EventMessage, EventsQuery, LogMessage, LogsQuery};
 
-/// DevEvents that may wait for the screen; those who tell them wait beyond that.
+/// Events that may wait for the screen; after that their senders wait.
 const WAITING_MAX: usize = 1024;
 /// Readers: lines, events, keys, interrupts, and a few changes at a time.
 const THREADS: usize = 8;
@@ -90,7 +90,7 @@ impl DevEvents {
             loop {
                 let event = match messages.read() {
                     Ok(Some(message)) => DevEvent::Change(message),
-                    // The daemon died; its successor goes on, and the events tell how.
+                    // The daemon died; its successor continues, and the events tell how.
                     Ok(None) => return,
                     Err(error) => DevEvent::Broken(error.into()),
                 };
@@ -166,7 +166,7 @@ impl DevEvents {
     }
 
     fn spawn(&self, work: impl FnOnce() + Send + 'static) {
-        // Full only if 64 changes are under way at once; then their steps are not shown.
+        // Full only if 64 changes are in progress at once; then their steps are not shown.
         let _ = self.threads.submit(Box::new(work));
     }
 }

@@ -77,7 +77,7 @@ impl Dev<'_> {
         self.apply(proposed)
     }
 
-    /// Shows what happens until the person has enough.
+    /// Shows what happens until the user has enough.
     fn follow(&mut self) -> Result<(), CommandError> {
         let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
@@ -205,7 +205,7 @@ impl Dev<'_> {
         let wait = WaitArgs { quiet: true, ..WaitArgs::default() };
         let (old, new): (Vec<AppName>, Vec<AppName>) =
             apps_of(&project)?.into_iter().partition(|app| before.contains(app));
-        // All of it is asked for before any of it is waited for: a second Ctrl-C must not leave a half. What fails keeps
+        // All of it is requested before any of it is waited for: a second Ctrl-C must not leave a half. What fails keeps
         // nothing else from being done.
         let mut begun = Vec::new();
         for (edit, apps) in [(Edit::Delete, new), (Edit::Stop { is_held: false }, old)] {
@@ -240,7 +240,7 @@ fn ask_for(request: &EditRequest, was_running: bool) -> Result<Messages<ChangeMe
     Ok(if was_running { client.edit(request) } else { client.edit_and_leave(request) }?)
 }
 
-/// What a person in front of the logs would not see otherwise.
+/// What a user in front of the logs would not see otherwise.
 fn is_worth_telling(event: &Event) -> bool {
     match &event.fact {
         Fact::Started { incarnation, .. } => *incarnation > 1,

@@ -6,7 +6,7 @@ use super::gate::{harmless, harmless_lines};
 use super::progress::{aftermath, reason};
 use super::time::Clock;
 
-/// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
+/// An event as a sentence: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
 pub fn sentence(event: &Event) -> String {
     // The last words of a build are several lines; whatever else others have said stays in one.
     let predicate = predicate(&event.fact);

@@ -20,7 +20,7 @@ const COLUMNS_BEFORE_MIN: usize = 12;
 /// What surrounds a plan on the terminal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View<'a> {
-    /// The files, as a person would name them.
+    /// The files, as a user would name them.
     pub files: &'a [String],
     /// The profile in use.
     pub profile: Option<&'a str>,

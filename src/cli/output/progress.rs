@@ -109,7 +109,7 @@ pub(in crate::cli) fn left(app: &AppName, processes: &[LeftProcess]) -> String {
     format!("  warning: left running, since it may belong to {app} or to another app: {names}; `pm shutdown` ends it")
 }
 
-/// Why a rolling update does not go on.
+/// Why a rollout does not continue.
 pub(in crate::cli) fn paused(app: &AppName) -> String {
     format!("  ... the rollout of {app} is paused; `pm rollout resume {app}`")
 }

@@ -66,7 +66,7 @@ pub(in crate::cli) fn line(status: &Status) -> Option<String> {
     Some(format!("{}: {}{again}", status.word.as_str(), harmless(&more)))
 }
 
-/// A cause as it stands behind a colon; none where the word says it all.
+/// A cause as shown after a colon; none where the word is enough.
 fn found(why: &Why) -> Option<String> {
     Some(match why {
         Why::NotReady { last } => last.clone()?,

@@ -23,7 +23,7 @@ struct Cell<'a> {
     text: Cow<'a, str>,
     columns: usize,
     tone: Tone,
-    /// Its end is what tells it from others: it is cut on the left.
+    /// Its end distinguishes it from others: it is cut on the left.
     is_path: bool,
 }
 
@@ -150,7 +150,7 @@ fn line(text: &mut String, row: &[Cell<'_>], widths: &[usize], paint: Paint, lim
     text.push('\n');
 }
 
-/// How wide a terminal shows it. Nearly every cell is ASCII, and that is quickly told.
+/// How wide a terminal shows it. Nearly every cell is ASCII, which is fast to check.
 fn columns(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }

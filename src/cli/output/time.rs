@@ -1,4 +1,4 @@
-//! Points in time for people: local clock, and how long ago.
+//! Points in time for users: local clock, and how long ago.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;

@@ -43,7 +43,7 @@ fn map(table: &DeTable<'_>, span: Span, file: u32) -> Node {
             node: node(value, file),
         })
         .collect();
-    // The table is sorted by name; people see their own order.
+    // The table is sorted by name; users see their own order.
     entries.sort_by_key(|entry| entry.key_span.start);
     Node { value: Value::Map(entries), span }
 }

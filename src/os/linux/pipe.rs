@@ -82,7 +82,7 @@ pub(super) fn as_user<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> T {
 }
 
 /// Another end of a pipe, for one process. It is open for reading and writing, so that no SIGPIPE can come while the
-/// process lives; and a new one for every spawn: some programs make theirs non-blocking, and the next one would inherit
+/// process is alive; and a new one for every spawn: some programs make theirs non-blocking, and the next one would inherit
 /// that and lose lines.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
 //! instant leaves either no child and no pid, or both.
 //!
 //! A child shares our descriptors at first (`CLONE_FILES`) and then copies the few of them that it needs ([`reserved`]), if
-//! nothing but its outputs is handed over. Copying all of ours and closing each copy again would be most of what a start
+//! nothing but its outputs is passed on. Copying all of ours and closing each copy again would be most of what a start
 //! costs when we hold three descriptors for each of a thousand apps.
 
 use std::cell::UnsafeCell;

@@ -257,7 +257,7 @@ impl Goal {
     }
 }
 
-/// Whether a person or another change ends it for good.
+/// Whether a user or another change ends it for good.
 fn is_taken_down(live: &LiveInstance) -> bool {
     matches!(live.following, Some(Following::Rest | Following::Removal))
 }

@@ -110,7 +110,7 @@ impl Job {
         if at < count { &mut self.lines[at] } else { &mut self.deletes[at - count] }
     }
 
-    /// The lines that may go on.
+    /// The lines that may continue.
     pub(super) fn due(&self, view: &View, dirty: Dirty) -> Vec<usize> {
         match dirty {
             Dirty::Everything => (0..self.lines.len() + self.deletes.len()).collect(),

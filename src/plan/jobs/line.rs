@@ -51,7 +51,7 @@ pub(super) struct Line {
     pub wake_at: Option<Moment>,
 }
 
-/// The operation that is under way.
+/// The operation that is in progress.
 #[derive(Clone, PartialEq, Debug)]
 struct Active {
     /// `None`: only a wait for what others have started.
@@ -66,7 +66,7 @@ pub(super) struct Around<'a> {
     pub gate: &'a dyn Fn(&AppName) -> Gate,
     /// An older job still works on this app.
     pub is_behind: bool,
-    /// That job is held up by a person.
+    /// That job is held up by a user.
     pub is_behind_pause: bool,
 }
 
@@ -103,12 +103,12 @@ impl Line {
         self.shown.as_ref()
     }
 
-    /// Whether it waits for another app at present, shown or not.
+    /// Whether it is waiting for another app, shown or not.
     pub(super) fn is_waiting(&self) -> bool {
         self.waits_since.is_some()
     }
 
-    /// Its rolling replacement, if that is what is under way.
+    /// Its rolling replacement, if that is what is in progress.
     pub(super) fn rollout(&self, context: &Context) -> Option<RolloutStatus> {
         match &self.active.as_ref()?.work {
             Work::Rolling(rolling) => Some(rolling.status(context)),

@@ -1,7 +1,7 @@
 //! Accepted plans in progress: one pure pass decides the next orders, at any moment and for any live state.
 //!
-//! A [`Job`] is a plan with the state of its steps. [`Jobs::advance`] looks at what is declared, what lives and what time
-//! it is, and answers with orders, with changes that have to be on disk before it goes on, and with what is to be told.
+//! A [`Job`] is a plan with the state of its steps. [`Jobs::advance`] looks at what is declared, the live state and what time
+//! it is, and answers with orders, with changes that have to be on disk before it continues, and with what is to be told.
 //! Nothing follows from a message having arrived: whatever wakes the caller, the pass finds the same next step. What must
 //! outlive the daemon is declared ([`Rollout`], `is_leaving`); jobs themselves are made anew from that by a wake-up.
 
@@ -181,7 +181,7 @@ impl Jobs {
     pub fn accept(&mut self, plan: &Plan, cause: Cause, generation: u64, view: &View) -> JobId {
         self.last_id += 1;
         for operation in plan.operations.iter().filter(|operation| is_run(operation)) {
-            // A run that takes the place of another one does not wait for it.
+            // A run that replaces another one does not wait for it.
             self.supersede_app(&AppId::new(plan.project.clone(), operation.app.clone()));
         }
         self.all.push(Job::new(self.last_id, plan, cause, generation, view));
@@ -263,7 +263,7 @@ impl Jobs {
         self.of_project(&app.project).any(|job| job.lines.iter().any(|line| line.app == app.name && line.is_waiting()))
     }
 
-    /// The rolling replacements that are under way.
+    /// The rolling replacements that are in progress.
     pub fn rollouts(&self, view: &View) -> Vec<RolloutStatus> {
         let of_job = |job: &Job| {
             let context = job.context(view, &self.numbers);
@@ -272,10 +272,10 @@ impl Jobs {
         self.all.iter().flat_map(of_job).collect()
     }
 
-    /// Looks at what is dirty and at what is due, and goes on as far as possible.
+    /// Looks at what is dirty and at what is due, and continues as far as possible.
     pub fn advance(&mut self, view: &View, dirty: Dirty) -> Next {
         let mut next = Next::default();
-        // Apps of which a younger job may go on, whether anything changed about them or not.
+        // Apps of which a younger job may continue, whether anything changed about them or not.
         let mut freed = std::mem::take(&mut self.superseded);
         for at in 0..self.all.len() {
             let (older, rest) = self.all.split_at_mut(at);

@@ -59,7 +59,7 @@ enum Stage {
     Vacating(Goals),
     /// The new ones get the name of the slot.
     TakingOver(Goals),
-    /// New processes that are not to stay go; then the batch has failed, or one of its slots was stopped by a person.
+    /// New processes that are not to stay go; then the batch has failed, or one of its slots was stopped by a user.
     Discarding(Goals, Option<Failed>),
     /// The spec before is to be declared again.
     Reverting(Failed),
@@ -88,7 +88,7 @@ impl Rolling {
         }
     }
 
-    /// As people see it.
+    /// As users see it.
     pub(super) fn status(&self, context: &Context) -> RolloutStatus {
         let none = Vec::new();
         // What another daemon has replaced is replaced, though it is still judged.
@@ -191,7 +191,7 @@ impl Rolling {
         }
     }
 
-    /// Why what is under way is not waited for any longer: its time is over, or a person wants it back. A slot that a
+    /// Why what is in progress is not waited for any longer: its time is over, or a user wants it back. A slot that a
     /// person has stopped leaves the batch.
     fn interrupted(&mut self, context: &Context, declared: &Declared, next: &mut Next) -> Option<Failed> {
         if !matches!(self.stage, Stage::Judging(_) | Stage::InPlace(_) | Stage::Beside(_) | Stage::Stopping(_)) {
@@ -422,7 +422,7 @@ impl Context<'_> {
         self.put_off(app, &reason_text(failed), next);
     }
 
-    /// Nothing automatic rolls out what is declared, until a person applies again.
+    /// Nothing automatic rolls out what is declared, until a user applies again.
     pub(super) fn put_off(&self, app: &AppName, why: &str, next: &mut Next) {
         let Some(declared) = self.declared(app) else { return };
         let rejected = Some(Rejected { digest: declared.digest, why: why.to_owned() });

@@ -60,7 +60,7 @@ pub(super) struct Sim {
     events: BTreeSet<(Moment, u64, InstanceId, Event)>,
     last_event: u64,
     pass_at: Option<Moment>,
-    /// When what is stored is next compared with what lives, whatever happens until then.
+    /// When what is stored is next compared with the live state, whatever happens until then.
     wake_at: Moment,
     woken: Option<Plan>,
     last_order: u64,
@@ -88,7 +88,7 @@ impl Sim {
         }
     }
 
-    // ---- what people and faults do
+    // ---- what users and faults do
 
     pub(super) fn apply(&mut self, apps: Vec<App>, options: &ApplyOptions) -> Result<Plan, Refusal> {
         self.look();
@@ -176,7 +176,7 @@ impl Sim {
         self.pass(Dirty::Everything);
     }
 
-    /// The process of an instance ends by itself.
+    /// The process of an instance ends on its own.
     pub(super) fn crash(&mut self, id: &InstanceId, code: i32) {
         if let Some(incarnation) = self.members.get(id).and_then(|member| member.process) {
             self.later(Millis(0), id.clone(), Event::Exited(incarnation, code));
@@ -267,7 +267,7 @@ impl Sim {
         self.pass(Dirty::Everything);
     }
 
-    /// Compares what is stored with what lives.
+    /// Compares what is stored with the live state.
     pub(super) fn wake(&mut self, is_sequel: bool) {
         self.look();
         let plan = self.missing();
@@ -322,7 +322,7 @@ impl Sim {
         panic!("a pass that never ends: {:#?}", self.log);
     }
 
-    /// What a person asks for is refused if it cannot be kept.
+    /// What a user asks for is refused if it cannot be kept.
     fn can_keep(&self, changes: &[Change]) -> Result<(), Refusal> {
         let message = "cannot write the state, nothing was changed".to_owned();
         let full = Refusal { kind: RefusalKind::Safety, message, hint: None, confirm: None };

@@ -94,7 +94,7 @@ impl Work {
         }
     }
 
-    /// Goes on as far as what lives allows; `None`: it is not over.
+    /// Goes on as far as the live state allows; `None`: it is not over.
     pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
         match self {
             Self::Stages(stages) => stages.advance(context, next),
@@ -153,7 +153,7 @@ impl Stages {
     }
 }
 
-/// Gives the orders of a stage. Slots that a person has stopped meanwhile get no process.
+/// Gives the orders of a stage. Slots that a user has stopped meanwhile get no process.
 pub(super) fn begin(app: &AppName, stage: Stage, context: &Context, next: &mut Next) -> Goals {
     let cause = context.cause;
     let id = context.id(app);
@@ -233,7 +233,7 @@ impl Context<'_> {
         if is_task && is_waited_for { Aim::Ended } else { Aim::Up }
     }
 
-    /// Whether a process lives in a slot that was started as the app is declared now.
+    /// Whether a process is alive in a slot that was started as the app is declared now.
     fn is_as_declared(&self, app: &AppName, slot: u32) -> bool {
         let (Some(declared), Some(live)) = (self.declared(app), self.live(app, slot)) else { return false };
         live.phase.is_alive() && is_of_revision(live, declared, slot)

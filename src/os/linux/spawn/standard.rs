@@ -14,7 +14,7 @@ use crate::os::linux::pipe::another_end;
 pub(super) enum Standard {
     /// Nothing else. The child shares our table at first, and copies the part with the reserved numbers.
     Reserved(Reservation),
-    /// And what is handed over: 0, 1, 2, 3, … None of them stands at a number that another one goes to. The child has
+    /// And what is passed on: 0, 1, 2, 3, … None of them stands at a number that another one goes to. The child has
     /// a copy of our whole table.
     Copied(Vec<OwnedFd>),
 }
@@ -50,7 +50,7 @@ impl Standard {
     }
 }
 
-/// The standard descriptors, what is handed over, and no other: from here on, not only after `execve`, which may hang on
+/// The standard descriptors, what is passed on, and no other: from here on, not only after `execve`, which may hang on
 /// a network folder for as long as it likes. Until then the child must hold neither our lock nor our socket.
 pub(super) fn arrange_descriptors(standard: &Standard) -> Result<(), (SpawnStage, c_int)> {
     match standard {
