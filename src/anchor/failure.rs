@@ -38,7 +38,7 @@ impl BootReport {
         match os::copy_above(link(), FIXED_END) {
             Ok(socket) => Some(Self(Some(socket))),
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => None,
-            // Without a free number it is told through the link itself, which nobody has taken then.
+            // Without a free number it is reported through the link itself, which nobody has taken then.
             Err(_) => Some(Self(None)),
         }
     }
@@ -74,7 +74,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The beginning of what is told.
+    /// The beginning of the reason.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let mut text = Self { bytes: [0; TEXT_BYTES_MAX], length: bytes.len().min(TEXT_BYTES_MAX) };
         text.bytes.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);

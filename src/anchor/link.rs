@@ -53,7 +53,7 @@ pub struct AnchorLink {
     socket: AsyncFd<OwnedFd>,
 }
 
-/// What the anchor says.
+/// The messages of the anchor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnchorWord {
     /// Rows of the table are Exited: look which.
@@ -138,7 +138,7 @@ impl AnchorLink {
         self.send(Message::Quit, &[])
     }
 
-    /// Waits for what the anchor says. Cancel-safe.
+    /// Waits for a message of the anchor. Cancel-safe.
     ///
     /// # Errors
     /// The runtime is gone.

@@ -73,7 +73,7 @@ pub struct Record {
     pub stop_deadline: Moment,
 }
 
-/// What the lifecycle wants a new daemon to know.
+/// What a new daemon has to know from the lifecycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u32)]
 pub enum EntryState {
@@ -84,7 +84,7 @@ pub enum EntryState {
     Backoff = 1,
     /// Given up.
     Errored = 2,
-    /// Ended as its policy wants.
+    /// Completed, according to its policy.
     Done = 3,
     /// Stopped by a user.
     Stopped = 4,
@@ -173,7 +173,7 @@ impl Row {
         self.cells.outputs.each_ref().map(|cell| cell.load(Acquire))
     }
 
-    /// What was thrown away of both outputs and not told yet, as the log writer records it; 0 = nothing.
+    /// What was thrown away of both outputs and not reported yet, as the log writer records it; 0 = nothing.
     pub fn dropped(self) -> [&'static AtomicU64; 2] {
         let [output, errors] = &self.cells.dropped;
         [output, errors]

@@ -19,7 +19,7 @@ use crate::os::{self, DaemonLauncher, FileLimit, Home, HomeError, Lock};
 /// Exit code of an anchor that found another one at work in the same home.
 pub const ALREADY_RUNNING: u8 = 75;
 
-/// What the anchor tells its starter, as the first and only line on the ready descriptor.
+/// The message of the anchor to its starter: the first and only line on the ready descriptor.
 pub(super) const READY: &str = "ok\n";
 /// Somebody else holds the lock.
 pub(super) const HELD_BY_OTHER: &str = "held\n";
@@ -63,7 +63,7 @@ fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
     move |source| BootError::Step { step, source }
 }
 
-/// Lives as the anchor of a home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
+/// Runs as the anchor of a home until the daemon stops for good. `ready_fd` gets `ok` or the error.
 ///
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
 pub fn run(arguments: &Arguments) -> u8 {

@@ -23,7 +23,7 @@ use crate::os::{self, DaemonLauncher, Dead, SignalFd};
 const STABLE: Millis = Millis(10_000);
 const FIRST_WAIT: Millis = Millis(10);
 const LONGEST_WAIT: Millis = Millis(2_000);
-/// The same for daemons that cannot begin: whoever asks something starts one at once.
+/// The same for daemons that cannot start: a request starts one at once.
 const LONGEST_WAIT_OF_FAILURES: Millis = Millis(30_000);
 /// Daemons that were killed before they were ready are no failure for so long: somebody tries us.
 const KILLED_AT_ONCE: Millis = Millis(5_000);
@@ -50,7 +50,7 @@ pub(super) struct Anchor {
     held: Store,
     /// A child may have died since the dead were last looked for. Looking costs time with every living child.
     may_have_dead: bool,
-    /// We were told to end: the daemon takes the apps down, then both of us leave.
+    /// The anchor was asked to stop: the daemon stops the apps, then both exit.
     is_leaving: bool,
     /// The daemon said that its end, whatever it is, shall be ours.
     ends_with_daemon: bool,
@@ -69,7 +69,7 @@ pub(super) struct Anchor {
     /// Callers are let in: not while there is no descriptor for them.
     lets_in: bool,
     ending: Option<Ending>,
-    /// Our caller waits for us, and is told of a daemon that never began.
+    /// The caller waits for the anchor, and gets the error of a daemon that cannot start.
     pub(super) is_in_foreground: bool,
     /// Where the service manager listens.
     pub(super) manager: Option<OsString>,
@@ -162,7 +162,7 @@ impl Anchor {
         }
     }
 
-    /// To be called when the way to the socket is gone: whoever came before gets an answer.
+    /// To be called when the path of the socket is gone: earlier callers get an answer.
     pub(super) fn answer_the_last(&mut self) {
         if self.failure.is_some() {
             self.answer_callers();
@@ -193,7 +193,7 @@ impl Anchor {
         }
     }
 
-    /// No daemon for now: callers are told why, and it is tried again later, or when the next one calls.
+    /// No daemon for now: callers get the reason, and a start is retried later, or with the next call.
     fn fail(&mut self, reason: &Text) {
         self.failure = Some(*reason);
         self.failures = self.failures.saturating_add(1);

@@ -24,13 +24,13 @@ const NAMES: [&str; 4] = ["ecosystem.toml", "ecosystem.yaml", "ecosystem.yml", "
 /// Which files, and what is laid over them.
 #[derive(Args, Debug, Clone, Default)]
 pub(super) struct FileArgs {
-    /// Files to read, merged in this order; else ecosystem.{toml,yaml,yml,json} of this folder or the nearest above
+    /// Files to read, merged in this order; default: ecosystem.{toml,yaml,yml,json} of this folder or the nearest above
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The same as FILE
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub more_files: Vec<PathBuf>,
-    /// Lay this profile over the apps; remembered until another is named (`none` forgets it)
+    /// Apply this profile to the apps; remembered until another is chosen (`none` clears it)
     #[arg(long, visible_alias = "env", value_name = "NAME")]
     pub profile: Option<String>,
     /// A value for `${NAME}` in the file

@@ -32,7 +32,7 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Findings) {
     cycles(merged, &edges, report);
 }
 
-/// It may be meant; whoever did not mean it wonders for a day why nothing starts.
+/// It may be intended; if not, it is hard to see why nothing starts.
 fn warn_of_timed(app: &Merged, needed: &Merged, span: Span, report: &mut Findings) {
     let is_task = needed.get("kind").is_some_and(|item| item.node.as_text() == Some("task"));
     if is_task && needed.get("cron_restart").is_some() {
@@ -90,7 +90,7 @@ fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Findings
     }
 }
 
-/// Whoever waits for the end of an app that never ends waits forever.
+/// An app that waits for the end of an app that never ends waits forever.
 pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut Findings) {
     for (app, _) in apps {
         for (name, _) in app.depends_on.iter().filter(|(_, condition)| **condition == Condition::Completed) {

@@ -16,7 +16,7 @@ const WAY_OUT: &str =
 /// What has been built so far.
 pub(super) struct Built {
     left: usize,
-    /// How many findings there were when it was told to be too much.
+    /// The number of findings when it was reported as too much.
     told_at: Option<usize>,
 }
 
@@ -27,7 +27,7 @@ impl Default for Built {
 }
 
 impl Built {
-    /// Counts what app `app` is about to get. `false`: it is too much, and told, once.
+    /// Counts what app `app` is about to get. `false`: it is too much, which is reported once.
     pub fn take(&mut self, bytes: usize, app: &str, span: Span, report: &mut Findings) -> bool {
         if let Some(left) = self.left.checked_sub(bytes) {
             self.left = left;
@@ -77,7 +77,7 @@ pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Findings) {
 
 fn json_bytes<T: serde::Serialize>(value: &T) -> usize {
     let mut count = Count(0);
-    // Only a path that is not text fails, and is told when it is sent.
+    // Only a path that is not text fails, and that is reported when it is sent.
     let _ = serde_json::to_writer(&mut count, value);
     count.0
 }

@@ -8,7 +8,7 @@ use super::tree::{Entry, Node, Span, Value};
 
 use crate::model::KEYS;
 
-/// What one file says.
+/// The contents of one file.
 #[derive(Default)]
 pub(super) struct Document {
     pub project: Option<(String, Span)>,

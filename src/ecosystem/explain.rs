@@ -110,7 +110,7 @@ fn of_key(key: &'static Key, inside: Vec<(&'static str, &'static str)>) -> Expla
     }
 }
 
-/// What a key inside a table does: the table of keys says it.
+/// What a key inside a table does, from the table of keys.
 fn help(key: &Key, field: &Field) -> &'static str {
     key.part(field.name).map_or(field.help, |part| part.help)
 }

@@ -24,7 +24,7 @@ pub(super) fn secrets(
 ) -> Secrets {
     let mut secrets = Secrets::default();
     for (index, file) in (0_u32..).zip(files) {
-        // What is wrong with it was told already.
+        // What is wrong with it was already reported.
         let tree = syntax::parse(file, index, &mut diagnostic::Findings::default());
         if let Some(tree) = tree {
             take(None, &tree, &mut secrets);

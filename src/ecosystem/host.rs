@@ -86,7 +86,7 @@ pub enum Unreadable {
     /// It is larger than was requested.
     #[error("it is too large")]
     TooLarge,
-    /// The system says no.
+    /// The system refuses it.
     #[error("{0}")]
     Refused(String),
 }

@@ -72,13 +72,13 @@ use values::Values;
 /// One file as it was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceFile {
-    /// Absolute, as typed: symlinks kept. The extension says the format.
+    /// Absolute, as typed: symlinks kept. The extension determines the format.
     pub path: PathBuf,
     /// Its bytes.
     pub text: Vec<u8>,
 }
 
-/// What a user says beside the files.
+/// Options besides the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReadOptions {
     /// Which profile is laid over the apps.

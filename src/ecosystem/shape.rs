@@ -189,7 +189,7 @@ impl Shape {
         }
     }
 
-    /// A word that is not known; `self` says what else would be taken.
+    /// An unknown word; `self` lists the accepted ones.
     fn wrong_word(&self, words: &[&str], text: &str, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let message = format!("`{trail}` takes {}, found `{text}`", self.words());
         // compose's words for the same ideas

@@ -22,7 +22,7 @@ pub(super) fn upkeep(values: &mut Values<'_>, app: &mut App) {
         _ => Kind::Service,
     };
     if app.kind == Kind::Task && values.item("restart").is_none() && values.item("autorestart").is_none() {
-        // A task is run to its end; whoever wants another try says so.
+        // A task runs to completion; retries have to be declared.
         app.restart.restart = RestartWhen::Never;
     }
     if app.kind == Kind::Task

@@ -47,7 +47,7 @@ pub(super) fn is_of_whole_folder(app: &Merged) -> bool {
 }
 
 /// Files whose saving is answered by applying them are no reason to restart an app that watches its whole folder.
-/// The user's own patterns come later, and so are heard first.
+/// The user's own patterns come later, and so take precedence.
 pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Host) {
     if app.watching.watch.is_none() {
         return;

@@ -116,8 +116,8 @@ impl Events {
         let _ = self.bus.send(event); // nobody may be listening
     }
 
-    /// Whether the exit of this process, which happened at `at`, was told already, by us or by an earlier daemon.
-    /// What lies too far back to know counts as told.
+    /// Whether the exit of this process, which happened at `at`, was already reported, by us or by an earlier daemon.
+    /// What lies too far back to know counts as reported.
     pub fn was_exit_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= incarnation)

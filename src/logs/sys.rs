@@ -119,7 +119,7 @@ pub(super) fn pipe_capacity(pipe: BorrowedFd) -> usize {
     fcntl_getpipe_size(pipe).unwrap_or(64 << 10)
 }
 
-/// Asks for a larger pipe and tells what there is now; a user over the system's limit keeps the old size.
+/// Requests a larger pipe and returns its size; a user over the system's limit keeps the old size.
 pub(super) fn grow_pipe(pipe: BorrowedFd, bytes: usize) -> usize {
     let _ = fcntl_setpipe_size(pipe, bytes);
     pipe_capacity(pipe)

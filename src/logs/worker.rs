@@ -35,7 +35,7 @@ pub(super) struct Worker {
     inbox: Receiver<PumpCommand>,
     waker: Arc<PumpWaker>,
     grown: Arc<watch::Sender<u64>>,
-    /// Something was moved, and nobody has been told yet.
+    /// Something was moved, and nothing has been reported yet.
     has_grown: bool,
     files: OpenFiles,
     patience: Patience,
@@ -98,7 +98,7 @@ impl Worker {
         })
     }
 
-    /// Until told to stop, or nobody is left to tell.
+    /// Runs until it is stopped, or no sender is left.
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         let done = loop {

@@ -19,7 +19,7 @@ const OUTPUT_BYTES_MAX: usize = 64 << 10;
 pub struct CommandLine {
     /// The text.
     pub text: String,
-    /// Where and as whom it runs.
+    /// The context in which it runs.
     pub context: ExecContext,
     /// When it is killed.
     pub timeout: Millis,

@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 ///
 /// # Errors
 /// `FileTooLarge`: there is more. `TimedOut`: the end did not come within `limit`. `ResourceBusy`: a file is written to
-/// whenever it is read. `IsADirectory`; `Unsupported`: a socket; others as the kernel says them.
+/// whenever it is read. `IsADirectory`; `Unsupported`: a socket; others as the kernel reports them.
 pub fn read_contents(path: &Path, bytes_max: u64, limit: Duration) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_dir() {

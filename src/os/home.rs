@@ -31,7 +31,7 @@ pub struct Home {
 /// Why there is no home.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// Nothing says where it is.
+    /// Its path is unknown.
     #[error("no place for state: neither PM_HOME nor HOME is set")]
     Unset,
     /// `PM_HOME=state` would mean another folder for every shell.
@@ -76,12 +76,12 @@ impl Home {
         Ok(Self::of_user(&root, uid))
     }
 
-    /// The home of a user who says nothing about where it is.
+    /// The default home of a user.
     pub fn default_of(uid: u32, folder: &Path) -> Self {
         Self::of_user(&if uid == 0 { PathBuf::from(ROOT_HOME) } else { folder.join(DEFAULT_STATE).join("pm") }, uid)
     }
 
-    /// As `--as-root` says.
+    /// `--as-root` was given.
     #[must_use]
     pub fn insisted(self, is_insisted: bool) -> Self {
         Self { is_insisted, ..self }

@@ -30,7 +30,7 @@ pub struct Listening {
 /// `access`: who may connect to a Unix socket.
 ///
 /// # Errors
-/// `AddrInUse`: somebody listens there; other errors as the kernel says them.
+/// `AddrInUse`: somebody listens there; other errors as the kernel reports them.
 pub fn listen_at(address: &ListenAddress, access: &SocketAccess) -> io::Result<Listening> {
     match address {
         ListenAddress::Tcp(address) => Ok(Listening { socket: listen_tcp(*address)?, file: None }),
@@ -42,7 +42,7 @@ pub fn listen_at(address: &ListenAddress, access: &SocketAccess) -> io::Result<L
 /// needs root, a folder where no socket file can be made. Opens nothing that somebody could connect to.
 ///
 /// # Errors
-/// As the kernel says it.
+/// As the kernel reports it.
 pub fn may_listen_at(address: &ListenAddress) -> io::Result<()> {
     let path = match address {
         // The kernel has the same rules for both, and ports of its own for each.

@@ -13,7 +13,7 @@ pub fn environment() -> Environment {
         .collect()
 }
 
-/// Writes a line for whoever reads our standard error; a closed one is no reason to fail.
+/// Writes a line to standard error; a closed one is not an error.
 pub fn write_stderr(text: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
 }

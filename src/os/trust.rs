@@ -29,7 +29,7 @@ pub(super) struct Trusted {
     pub insisted: Option<u32>,
 }
 
-/// Why a path cannot be relied upon. The text says what to do about it.
+/// Why a path cannot be trusted. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Distrust {
     /// Somebody else decides what is in it.

@@ -36,7 +36,7 @@ pub struct Account {
     pub identity: Option<Identity>,
 }
 
-/// Why no process of ours can run as a user and group.
+/// Why no process of this user can run as a user and group.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
     /// No such user.

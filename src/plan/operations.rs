@@ -198,7 +198,7 @@ impl AppScene<'_> {
         ))
     }
 
-    /// New values for processes that stay, or for an app of which nothing runs. A held app is told as held.
+    /// New values for processes that stay, or for an app of which nothing runs. A held app is reported as held.
     fn reconfigure(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
         let is_held = matches!(self.target.desired_state, DesiredState::Stopped { .. });
         let mut reasons: Vec<_> = self.field_reasons(untold).filter(|_| !is_held).collect();

@@ -76,7 +76,8 @@ impl CliCommand for Apply {
   pm apply --only api --timeout 30s       one app, wait at most 30 seconds
   pm apply --dry-run                      what would happen
 
-An app that is no longer in the file is deleted; --no-prune keeps it. Applying twice changes nothing.";
+An app that is no longer in the file is deleted; --no-prune keeps it.
+Applying twice changes nothing.";
 
     fn run(self, session: &mut Session) -> Ending {
         if self.dry_run {

@@ -40,7 +40,7 @@ pub(in crate::cli) struct List {
 pub(in crate::cli) struct Next {
     /// `backup`, `shop:backup`
     pub app: String,
-    /// How many times
+    /// The number of times
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub count: u32,
     #[command(flatten)]
@@ -67,7 +67,8 @@ impl CliCommand for Cron {
   pm cron next backup --count 3
   pm cron run backup
 
-`cron_restart` in the ecosystem file declares a schedule; `pm stop` suspends it, `pm start` resumes it.";
+`cron_restart` in the ecosystem file declares a schedule.
+`pm stop` suspends it, `pm start` resumes it.";
 
     fn run(self, session: &mut Session) -> Ending {
         match self.action {

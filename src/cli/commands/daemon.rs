@@ -24,7 +24,7 @@ pub(in crate::cli) struct Daemon {
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Action {
-    /// Run in the foreground, for a service unit or a container; SIGTERM stops the apps, then ends
+    /// Run in the foreground, for a service unit or a container; SIGTERM stops the apps, then the daemon
     Run,
     /// Show whether it is running, for how long, and where
     Status(JsonArgs),
@@ -39,7 +39,7 @@ impl CliCommand for Daemon {
     const ABOUT: &'static str = "Show, replace or stop the daemon";
     const EXAMPLES: &'static str = "Examples:
   pm daemon status --json
-  pm daemon restart       after an update; apps run on
+  pm daemon restart       after an upgrade; apps keep running
   pm daemon stop
 
   pm daemon run           the main process of a service unit (Type=notify, KillMode=process) or a container

@@ -26,7 +26,7 @@ impl CliCommand for Delete {
     const EXAMPLES: &'static str = "Examples:
   pm delete api
   pm rm shop:api worker
-  pm rm all -p _          everything that was started by hand
+  pm rm all -p _          every app started without a file
 
 The next apply brings back an app that is still in the file.";
 

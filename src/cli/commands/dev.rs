@@ -27,10 +27,12 @@ impl CliCommand for Dev {
   pm dev                  the file of this folder
   pm dev --env local      with a profile
 
-Every app that does not say `watch` itself watches its folder. The file is watched, too: what is saved is applied,
-and an error in it is shown and changes nothing. On a terminal r restarts all, q ends.
+Every app without a `watch` key watches its folder. The file is watched, too:
+saving it applies it; an error in it is shown and changes nothing. On a terminal
+r restarts all, q quits.
 
-Ctrl-C stops all apps of the project and deletes those that this command declared; a second Ctrl-C returns at once.";
+Ctrl-C stops all apps of the project and deletes those that this command
+declared; a second Ctrl-C returns at once.";
 
     fn run(self, session: &mut Session) -> Ending {
         let file = FileArgs { watches_by_default: !self.no_watch, ..self.file };

@@ -27,8 +27,8 @@ impl CliCommand for Diff {
   pm diff
   pm diff --json | jq .summary
 
-Prints nothing and exits 0 if nothing differs; prints the differences and exits 1 if something does;
-exits with more than 1 if that cannot be determined.";
+Exits with 0 if nothing differs, prints the differences and exits with 1 if
+something does, and exits with more than 1 if that cannot be determined.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -26,7 +26,7 @@ impl CliCommand for Env {
     const EXAMPLES: &'static str = "Examples:
   pm env api
   pm env api/1 --json
-  pm env api --reveal     secrets in clear";
+  pm env api --reveal     with secret values";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -12,7 +12,7 @@ use crate::wire::{EventMessage, EventsQuery};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Events {
-    /// `api`, `api/1`, `shop:api`, a namespace; a deleted app may still be named
+    /// `api`, `api/1`, `shop:api`, a namespace; deleted apps work, too
     #[arg(value_name = "APP")]
     pub apps: Vec<String>,
     /// Keep following new events
@@ -21,7 +21,7 @@ pub(in crate::cli) struct Events {
     /// The number of newest events
     #[arg(short = 'n', long, visible_alias = "limit", value_name = "N")]
     pub lines: Option<usize>,
-    /// Only those after this number
+    /// Only events after this number
     #[arg(long, value_name = "SEQ")]
     pub after: Option<u64>,
     #[command(flatten)]

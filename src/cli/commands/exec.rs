@@ -28,7 +28,8 @@ impl CliCommand for Exec {
   pm exec shop:api/1 -- env
   pm exec worker -- sh
 
-It runs in this terminal, with the app's groups, umask and limits, and returns the exit code of the command.";
+The command runs in this terminal, with the app's groups, umask and limits, and
+its exit code is returned.";
 
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(vec![self.app])?;

@@ -49,7 +49,7 @@ impl CliCommand for Logs {
     const ABOUT: &'static str = "Show what apps print, merged in time order";
     const EXAMPLES: &'static str = "Examples:
   pm logs                 the last lines of this project
-  pm logs -f api worker   and what comes
+  pm logs -f api worker   and new lines
   pm logs api --since 10m --stderr
   pm logs api/0 --raw -n 1000 > api.log";
 

@@ -31,8 +31,8 @@ impl CliCommand for Plan {
   pm plan --env production --json
   pm plan --detailed-exitcode || pm apply    only if there is something to do
 
-Nothing is touched. The last line counts the processes that an apply would interrupt. A plan that an apply refuses is
-still shown, with the flag that confirms it.";
+Nothing is touched. The last line counts the processes that an apply would
+interrupt. A plan that an apply would refuse is shown with the flag that confirms it.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

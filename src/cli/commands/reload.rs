@@ -27,9 +27,10 @@ impl CliCommand for Reload {
   pm reload api/1
   pm reload all --timeout 5m
 
-With `listen` (or `update.strategy = \"rolling\"`) the new process is healthy before the old one is stopped;
-otherwise there is a brief gap per copy. `pm restart` does not wait for each copy to stay good. Tasks are left alone.
-What a later command takes over is reported as `left` and is not a failure: exit code 0.";
+With `listen` (or `update.strategy = \"rolling\"`) the new process is healthy
+before the old one is stopped; otherwise there is a brief gap per copy.
+`pm restart` does not wait for each copy to stay healthy. Tasks are left alone.
+What a later command takes over is reported as `left`, with exit code 0.";
 
     fn run(self, session: &mut Session) -> Ending {
         change::edit(session, Edit::Reload, self.scope.selection(self.apps)?, &self.wait)

@@ -27,8 +27,8 @@ impl CliCommand for Restart {
   pm restart api/1 worker
   pm restart all --timeout 30s
 
-Takes the declaration as it was last applied: `pm apply` reads a changed file.
-What a later command takes over is reported as `left` and is not a failure: exit code 0.";
+Uses the declaration of the last apply; `pm apply` reads a changed file.
+What a later command takes over is reported as `left`, with exit code 0.";
 
     fn run(self, session: &mut Session) -> Ending {
         change::edit(session, Edit::Restart, self.scope.selection(self.apps)?, &self.wait)

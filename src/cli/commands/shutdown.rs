@@ -28,7 +28,8 @@ impl CliCommand for Shutdown {
     const EXAMPLES: &'static str = "Examples:
   pm shutdown
 
-This is remembered: the next `pm list` starts a daemon, but no app. `pm start all -A` or `pm apply` starts the apps again.";
+This is remembered: the next `pm list` starts a daemon, but no app.
+`pm start all -A` or `pm apply` starts the apps again.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;

@@ -42,7 +42,7 @@ pub(in crate::cli) struct ScriptArgs {
     /// The number of copies (`max` = one per CPU, `-1` = all CPUs but one)
     #[arg(short, long, allow_hyphen_values = true)]
     pub instances: Option<String>,
-    /// What runs the script (`none`: the script itself)
+    /// The program that runs the script (`none`: the script itself)
     #[arg(long)]
     pub interpreter: Option<String>,
     /// An environment variable; repeatable
@@ -67,7 +67,7 @@ impl CliCommand for Start {
     const NAME: &'static str = "start";
     const ABOUT: &'static str = "Start a declared app, the apps of a file, or a script";
     const EXAMPLES: &'static str = "Examples:
-  pm start api                            an app that was stopped
+  pm start api                            a stopped app
   pm start all
   pm start ecosystem.toml                 the same as `pm apply --no-prune ecosystem.toml`
   pm start server.js -n api -i 2 -- --port 8080
@@ -177,7 +177,7 @@ fn is_ecosystem_file(folder: &Path, word: &str) -> bool {
     matches!(extension, Some("toml" | "yaml" | "yml" | "json" | "jsonc")) && os::exists(&path)
 }
 
-/// Neither an app nor a script: a word that looks like a file is told as a file.
+/// Neither an app nor a script: a word that looks like a file is reported as a file.
 fn neither(error: CommandError, folder: &Path, word: &str) -> CommandError {
     if !word.contains(['/', '.']) || word.contains(':') {
         return error;

@@ -1,4 +1,4 @@
-//! Folders opened step by step: no link of a stranger leads elsewhere, and where others can change names, files are
+//! Folders opened step by step: no link of another user leads elsewhere, and where others can change names, files are
 //! accessed with the rights of the user whom they belong to.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -38,7 +38,7 @@ pub struct Named {
     pub bytes: u64,
 }
 
-/// A folder that was reached without following a link of a stranger.
+/// A folder that was reached without following a link of another user.
 ///
 /// A link is followed if root, we or the owner of the files made it. From the first folder on that the owner of the
 /// files (or everybody) can change, everything is done with the owner's rights: whatever stands there, by whatever
@@ -57,7 +57,7 @@ impl Folder {
     /// described above, the last component included. `owner`: whom the files belong to; `None` = us.
     ///
     /// # Errors
-    /// `PermissionDenied` also for a link of a stranger. `NotFound`, `NotADirectory`, …
+    /// `PermissionDenied` also for a link of another user. `NotFound`, `NotADirectory`, …
     pub fn find(path: &Path, owner: Option<&Identity>, missing: Missing) -> io::Result<(Self, OsString)> {
         let owner = owner.filter(|owner| owner.uid != user_id());
         Walk::begin(owner)?.find(path, missing)
@@ -67,7 +67,7 @@ impl Folder {
     /// waits: not for a reader of a FIFO, not for a terminal.
     ///
     /// # Errors
-    /// `PermissionDenied` also for a file that a stranger could have put there. `IsADirectory`, …
+    /// `PermissionDenied` also for a file that another user could have put there. `IsADirectory`, …
     pub fn open_to_write(&self, name: &OsStr) -> io::Result<File> {
         self.open_or_make(name, libc::O_WRONLY)
     }

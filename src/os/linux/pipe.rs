@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::os::errno::checked;
 
-/// What tells an output pipe from the pipes that programs make for themselves.
+/// What distinguishes an output pipe from the pipes that programs make for themselves.
 pub(super) const OUTPUT_MODE: u32 = 0o666;
 
 /// A new pipe, as the end that is read: it never waits, and never sees an end while anybody holds it (it is open for
@@ -28,7 +28,7 @@ pub fn output_pipe() -> io::Result<OwnedFd> {
     open_both_ways(&path_of(reader.as_fd()), libc::O_NONBLOCK)
 }
 
-/// What tells a pipe from all others of this boot.
+/// What distinguishes a pipe from all others of this boot.
 ///
 /// # Errors
 /// None that a caller could cause.

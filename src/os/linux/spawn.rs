@@ -101,7 +101,7 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
     create(plan, mailbox, parent, Purpose::Execute)
 }
 
-/// What a child does once it is what the plan says.
+/// What a child does once it has taken all steps of the plan.
 #[derive(Clone, Copy)]
 enum Purpose<'a> {
     Execute,
@@ -302,7 +302,7 @@ extern "C" fn run_child(argument: *mut c_void) -> c_int {
     127
 }
 
-/// Makes the process what the plan says, one system call after the other.
+/// Takes the steps of the plan in the child, one system call after the other.
 fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
     // SAFETY (this function): raw system calls; every pointer leads into `plan`, which was complete before the
     // child existed.
