@@ -68,7 +68,7 @@ pub enum Seen {
     OverMemory {
         /// What it used.
         used: Bytes,
-        /// The limit.
+        /// What it may use.
         limit: Bytes,
     },
 }
