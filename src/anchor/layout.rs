@@ -41,7 +41,7 @@
 //!
 //! | offset | bytes | field | written by |
 //! | --- | --- | --- | --- |
-//! | 0 | 8 | word: generation in the upper 32 bits, state in the lowest 8 | daemon; anchor: → Exited |
+//! | 0 | 8 | word: incarnation in the upper 32 bits, state in the lowest 8 | daemon; anchor: → Exited |
 //! | 8 | 4 | pid | kernel (daemon: 0 before a spawn) |
 //! | 12 | 4 | exec errno | child (daemon: 0 before a spawn) |
 //! | 16 | 4 | exec stage | child (daemon: 0 before a spawn) |
@@ -61,7 +61,7 @@
 //!
 //! | offset | bytes | field | written by |
 //! | --- | --- | --- | --- |
-//! | 0 | 8 | key: row, row and generation, or address | anchor |
+//! | 0 | 8 | key: row, row and incarnation, or address | anchor |
 //! | 8 | 4 | kind, one of `HELD_…`; 0 = empty; written last, cleared first | anchor |
 //! | 12 | 4 | its number in the anchor, and in a daemon that was just started | anchor |
 
@@ -95,7 +95,7 @@ pub(super) struct Header {
     pub killpoint_hits: AtomicU64,
     pub open_files_soft: AtomicU64,
     pub oom_score: AtomicI32,
-    pub is_heir: AtomicU32,
+    pub is_replacement: AtomicU32,
     pub anchor_born: AtomicU64,
     pub is_look_due: AtomicU32,
     pub damaged_rows: AtomicU32,
@@ -123,13 +123,13 @@ pub(super) struct Redo {
 ///
 /// | offset | bytes | field |
 /// | --- | --- | --- |
-/// | 40 | 8 | epoch |
+/// | 40 | 8 | restart_requests |
 /// | 48 | 16 | digest of the spec |
 /// | 64 | 16 | digest of the base environment |
 /// | 80 | 4 | slot; highest bit: a successor that is to take it over |
 /// | 84 | 4 | restarts |
 /// | 88 | 4 | unstable starts in a row |
-/// | 92 | 4 | standing |
+/// | 92 | 4 | saved_state |
 /// | 96 | 8 | next start, boot clock ms |
 /// | 104 | 8 | deadline of a stop, boot clock ms |
 #[repr(C)]

@@ -1,4 +1,4 @@
-//! A copy of the rows in a file, for the case that anchor and daemon die both.
+//! A copy of the rows in a file, in case both anchor and daemon die.
 
 use std::fs::{File, OpenOptions};
 use std::io;

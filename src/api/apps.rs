@@ -1,4 +1,4 @@
-//! What is, next to what should be: list, details, projects.
+//! The live state next to the desired one: list, details, projects.
 
 use std::path::Path;
 
@@ -64,7 +64,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             Some(files(&context.logs_folder, &instance, policy, run))
         });
         apps.push(DescribedApp {
-            standing: declared.standing.clone(),
+            desired_state: declared.desired_state.clone(),
             // Of what is lost no number was ever set.
             scaled: declared.scaled.filter(|_| !declared.spec.is_spec_lost()),
             files: project.origin.files.clone(),

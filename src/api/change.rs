@@ -68,18 +68,20 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Run => "cron run",
-        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::Recycle | Edit::Reload | Edit::Unhold => return Ok(()),
+        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::AutoRestart | Edit::Reload | Edit::Unhold => {
+            return Ok(());
+        }
     };
     match targets.iter().find_map(|target| Some((target, target.slot?))) {
         Some((target, slot)) => {
-            let message = format!("`{verb}` is for whole apps, `{}/{slot}` is one copy", target.app);
+            let message = format!("`{verb}` works on whole apps, but `{}/{slot}` is one copy", target.app);
             Err(Problem::new(ProblemCode::Usage, message).hint("change the number of copies with `pm scale`").into())
         }
         None => Ok(()),
     }
 }
 
-/// Answers at once; the rest is told as it happens. Whether anybody listens changes nothing. `then` the daemon may
+/// Answers at once; the rest is streamed as it happens. The change does not depend on a listener. `then` the daemon may
 /// leave; for [`Leave::Stop`] only if nothing runs.
 fn told(
     outlet: Outlet,
@@ -100,9 +102,9 @@ fn told(
 }
 
 /// One step, and of which project; `None` = the project's progress ended without a report.
-type Step = (ProjectName, Option<Told>);
+type Step = (ProjectName, Option<StepNews>);
 
-enum Told {
+enum StepNews {
     Progress(Progress),
     Missed(u64),
 }
@@ -123,13 +125,13 @@ async fn tell(outlet: Outlet, accepted: Vec<Accepted>, mut warnings: Vec<String>
     while waiting > 0 {
         let Some((project, told)) = queue.recv().await else { break };
         let message = match told {
-            Some(Told::Progress(Progress::Finished(report))) => {
+            Some(StepNews::Progress(Progress::Finished(report))) => {
                 waiting -= 1;
                 reports.push(ProjectReport { project, report });
                 continue;
             }
-            Some(Told::Progress(progress)) => ChangeMessage::Progress { project, progress },
-            Some(Told::Missed(count)) => ChangeMessage::Missed { project, count },
+            Some(StepNews::Progress(progress)) => ChangeMessage::Progress { project, progress },
+            Some(StepNews::Missed(count)) => ChangeMessage::Missed { project, count },
             None => break,
         };
         outlet.send(&message).await;
@@ -142,11 +144,11 @@ async fn tell(outlet: Outlet, accepted: Vec<Accepted>, mut warnings: Vec<String>
 async fn forward(project: ProjectName, mut progress: broadcast::Receiver<Progress>, steps: mpsc::Sender<Step>) {
     loop {
         let told = match progress.recv().await {
-            Ok(step) => Some(Told::Progress(step)),
-            Err(RecvError::Lagged(count)) => Some(Told::Missed(count)),
+            Ok(step) => Some(StepNews::Progress(step)),
+            Err(RecvError::Lagged(count)) => Some(StepNews::Missed(count)),
             Err(RecvError::Closed) => None,
         };
-        let is_last = matches!(told, None | Some(Told::Progress(Progress::Finished(_))));
+        let is_last = matches!(told, None | Some(StepNews::Progress(Progress::Finished(_))));
         if steps.send((project.clone(), told)).await.is_err() || is_last {
             return;
         }
@@ -154,7 +156,7 @@ async fn forward(project: ProjectName, mut progress: broadcast::Receiver<Progres
 }
 
 fn interrupted() -> ChangeMessage {
-    let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon leaves before the change is carried out")
-        .hint("the change is kept: the next daemon carries on; `pm list` shows how far it is");
+    let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon is shutting down before the change is complete")
+        .hint("the change is saved; the next daemon continues it; `pm list` shows how far it is");
     ChangeMessage::Interrupted { problem }
 }

@@ -18,14 +18,14 @@ pub(super) async fn environment(State(context): State<Context>, RawQuery(query):
     let live = context.supervisor.live().await;
     let targets = existing(select(&desired, &Selection::from_query(&query)?)?, &desired, &live)?;
     let [target] = targets.as_slice() else {
-        return Err(Problem::new(ProblemCode::Ambiguous, "the environment belongs to one app")
+        return Err(Problem::new(ProblemCode::Ambiguous, "select one app: each has an environment of its own")
             .details(targets.iter().map(|target| target.app.to_string()).collect())
             .into());
     };
     let instance = target.app.instance(target.slot.unwrap_or(0));
     let project = desired.projects.get(&target.app.project);
     let Some(declared) = project.and_then(|project| project.apps.get(&target.app.name)) else {
-        return Err(Problem::new(ProblemCode::NoSuchApp, format!("there is no app `{}`", target.app)).into());
+        return Err(Problem::new(ProblemCode::NoSuchApp, format!("no app `{}`", target.app)).into());
     };
     let running = live.instances.get(&instance).filter(|live| live.phase.is_alive());
     let spec = running.map_or(&declared.spec, |live| &live.spec);
@@ -72,5 +72,5 @@ fn context_of(
 }
 
 fn unsettled(why: impl std::fmt::Display) -> Problem {
-    Problem::new(ProblemCode::NotRead, format!("it is not known how the app would be started: {why}"))
+    Problem::new(ProblemCode::NotRead, format!("cannot determine how the app would be started: {why}"))
 }

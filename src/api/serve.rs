@@ -75,7 +75,7 @@ pub(super) fn router(context: Context) -> Router {
 
 async fn accept_loop(listener: UnixListener, connections_max: usize, router: Router, mut stop: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(connections_max));
-    // Given up for a connection when there is no other descriptor left: a person still gets an answer.
+    // Closed for a connection when there is no other descriptor left, so that users still get an answer.
     let mut spare = os::open_null().ok();
     loop {
         let next = async {
@@ -158,23 +158,24 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|is_asked| *is_asked).await;
 }
 
-/// The user behind a connection. Who only looks is never asked for a name, which costs a look into `/etc/passwd`.
+/// The user behind a connection. The name is read from `/etc/passwd` only for changes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     uid: u32,
 }
 
 impl Caller {
-    /// The same with a name, for whoever changes something.
+    /// With the user's name.
     pub(super) fn actor(self) -> Actor {
         Actor { uid: self.uid, name: os::user_name(self.uid).into() }
     }
 }
 
-/// Says who stands behind the socket; everybody but this user and root is refused.
+/// The user at the other end of the socket; everyone but this user and root is refused.
 fn admit(stream: &UnixStream) -> Result<Caller, Problem> {
     let forbidden = |message: String| Problem::new(ProblemCode::Forbidden, message);
-    let uid = stream.peer_cred().map_err(|error| forbidden(format!("cannot tell who is calling: {error}")))?.uid();
+    let uid =
+        stream.peer_cred().map_err(|error| forbidden(format!("cannot determine the calling user: {error}")))?.uid();
     if uid != 0 && uid != os::user_id() {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }

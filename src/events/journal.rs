@@ -113,7 +113,7 @@ impl Journal {
     }
 }
 
-/// After an orderly end the numbers go on without a gap. Otherwise the last events may never have reached
+/// After an orderly end the numbers continue without a gap. Otherwise the last events may never have reached
 /// the disk; skipping as many as can be on their way makes sure that no number is used twice.
 fn next_seq(last: Option<&Event>) -> u64 {
     match last {

@@ -41,9 +41,9 @@ pub struct Events {
 struct Recent {
     next_seq: u64,
     events: VecDeque<Arc<Event>>,
-    /// The newest generation of each instance whose exit was told; of what earlier daemons told, the end only.
+    /// The newest incarnation of each instance whose exit was told; of what earlier daemons told, the end only.
     exits: HashMap<InstanceId, u32>,
-    /// The newest generation of each instance whose start was told.
+    /// The newest incarnation of each instance whose start was told.
     starts: HashMap<InstanceId, u32>,
     /// Why each instance that was given up was given up.
     given_up: HashMap<InstanceId, Failure>,
@@ -79,7 +79,7 @@ impl Events {
     /// Opens the journal `events.jsonl` in `folder` and continues its numbers. Never fails: what does not
     /// work is said in the second value, and the journal is tried again with every event.
     ///
-    /// After a daemon that was killed the numbers go on with a gap: some that were told may not be on the
+    /// After a daemon that was killed the numbers continue with a gap: some that were told may not be on the
     /// disk, and no number is used twice.
     pub fn open(folder: &Path) -> (Self, Vec<String>) {
         let (journal, next_seq, tail, troubles) = Journal::open(folder);
@@ -102,7 +102,7 @@ impl Events {
     }
 
     /// States a fact. Never waits for anyone, never fails.
-    pub fn tell(&self, about: Subject, fact: Fact) {
+    pub fn emit(&self, about: Subject, fact: Fact) {
         // One lock over number, memory, bus and journal: all of them see the same order.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Arc::new(Event { seq: recent.next_seq, at: os::wall(), about, fact });
@@ -116,17 +116,17 @@ impl Events {
         let _ = self.bus.send(event); // nobody may be listening
     }
 
-    /// Whether the exit of this process, which happened at `at`, was told already, by us or by an earlier daemon.
-    /// What lies too far back to know counts as told.
-    pub fn was_exit_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
+    /// Whether the exit of this process, which happened at `at`, was already reported, by us or by an earlier daemon.
+    /// What lies too far back to know counts as reported.
+    pub fn was_exit_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= generation)
+        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| *told >= incarnation)
     }
 
     /// The same for its start.
-    pub fn was_start_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
+    pub fn was_start_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| *told >= generation)
+        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| *told >= incarnation)
     }
 
     /// Why an instance was given up, if it has not been started since; `None` if that lies too far back to know.
@@ -192,11 +192,11 @@ impl Events {
 impl Recent {
     fn note(&mut self, event: &Event) {
         match (&event.about, &event.fact) {
-            (Subject::Instance(id), Fact::Exited { generation, .. }) => {
-                self.exits.insert(id.clone(), *generation);
+            (Subject::Instance(id), Fact::Exited { incarnation, .. }) => {
+                self.exits.insert(id.clone(), *incarnation);
             }
-            (Subject::Instance(id), Fact::Started { generation, cause, .. }) => {
-                self.starts.insert(id.clone(), *generation);
+            (Subject::Instance(id), Fact::Started { incarnation, cause, .. }) => {
+                self.starts.insert(id.clone(), *incarnation);
                 self.causes.insert(id.clone(), cause.clone());
                 self.given_up.remove(id);
             }
@@ -206,8 +206,8 @@ impl Recent {
             // The process is the same under its new name.
             (Subject::Instance(id), Fact::Renamed { from }) => {
                 for told in [&mut self.starts, &mut self.exits] {
-                    if let Some(generation) = told.remove(from) {
-                        told.insert(id.clone(), generation);
+                    if let Some(incarnation) = told.remove(from) {
+                        told.insert(id.clone(), incarnation);
                     }
                 }
                 if let Some(failure) = self.given_up.remove(from) {

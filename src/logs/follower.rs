@@ -1,4 +1,4 @@
-//! New lines as they come, over cuts and truncations.
+//! New lines as they are written, across rotations and truncations.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

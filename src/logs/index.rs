@@ -1,4 +1,4 @@
-//! Which byte of a log came when: 16 bytes per entry, beside the log, best effort.
+//! An index of when each byte of a log was written: 16 bytes per entry, next to the log, best effort.
 //!
 //! An entry is written *before* its batch, so a reader never sees a byte that would be given an older time.
 //! An entry whose batch failed says nothing: the next one has the same offset, and the last of equals counts.

@@ -1,4 +1,4 @@
-//! What people see of logs: the last lines, and those that follow, each once.
+//! What users see of logs: the last lines and new ones, each once.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

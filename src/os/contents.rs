@@ -1,4 +1,4 @@
-//! Reading what a person names: a file, a pipe, a device. All of it or an error, within a limit of time.
+//! Reading what a user names: a file, a pipe, a device. All of it or an error, within a limit of time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -20,7 +20,7 @@ const SMALL_BYTES: usize = 8 << 10;
 ///
 /// # Errors
 /// `FileTooLarge`: there is more. `TimedOut`: the end did not come within `limit`. `ResourceBusy`: a file is written to
-/// whenever it is read. `IsADirectory`; `Unsupported`: a socket; others as the kernel says them.
+/// whenever it is read. `IsADirectory`; `Unsupported`: a socket; others as the kernel reports them.
 pub fn read_contents(path: &Path, bytes_max: u64, limit: Duration) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_dir() {

@@ -94,7 +94,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     if !folder.is_dir() {
         return Err(io::Error::from(io::ErrorKind::NotADirectory));
     }
-    let us = super::surroundings::user_id();
+    let us = super::this_process::user_id();
     if folder.uid() != us && us != 0 {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }
@@ -114,7 +114,7 @@ pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
 }
 
 fn no_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 /// As [`open_append`]; a file longer than `bytes_max` is first cut down to its last half.

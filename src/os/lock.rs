@@ -1,4 +1,4 @@
-//! A lock that ends with its holder.
+//! A file lock that ends with the process that holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;

@@ -105,7 +105,7 @@ mod tests {
             client.write_all(b"hello").unwrap();
             drop(client.try_clone().unwrap());
             let (mut server, _) = listener.accept().unwrap();
-            assert_eq!(peer_uid(&server).unwrap(), super::super::surroundings::user_id());
+            assert_eq!(peer_uid(&server).unwrap(), super::super::this_process::user_id());
             drop(client);
             let mut text = String::new();
             server.read_to_string(&mut text).unwrap();

@@ -1,4 +1,4 @@
-//! Whether only we (and root) decide what a path leads to: every folder on the way to it is opened and looked at.
+//! Whether only this user (and root) controls what a path leads to: every folder of the path is opened and checked.
 //!
 //! The rule is the one of `StrictModes` in `sshd_config(5)`: a folder that somebody else owns or may write can be swapped
 //! for another one at any moment, and so can everything below it. Once no step of the way is of that kind, the path means
@@ -31,7 +31,7 @@ pub(super) struct Trusted {
     pub insisted: Option<(u32, u32)>,
 }
 
-/// Why a path cannot be relied upon. The text says what to do about it.
+/// Why a path cannot be trusted. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Distrust {
     /// Somebody else decides what is in it.
@@ -45,7 +45,7 @@ pub enum Distrust {
         us: u32,
     },
     /// Somebody else may put things into it.
-    #[error("`{}` can be written by others (mode {:04o}): `chmod go-w {}` ends that", path.display(), mode & 0o7777, path.display())]
+    #[error("others can write to `{}` (mode {:04o}): run `chmod go-w {}`", path.display(), mode & 0o7777, path.display())]
     Writable {
         /// The folder.
         path: PathBuf,
@@ -57,7 +57,7 @@ pub enum Distrust {
     Unusable {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
 }

@@ -1,9 +1,9 @@
-//! Which folder × which defect × who asks.
+//! All combinations of folder, defect and calling user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
 
-use super::super::surroundings::user_id;
+use super::super::this_process::user_id;
 use super::*;
 
 /// What the answer is, without its words.

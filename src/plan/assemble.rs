@@ -1,4 +1,4 @@
-//! Puts the steps of all apps together: starts in dependency order, then stops and deletes in reverse.
+//! Combines the steps of all apps: starts in dependency order, then stops and deletes in reverse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +17,13 @@ pub(super) struct Scene<'a> {
     pub name: &'a ProjectName,
     /// As accepted last.
     pub stored: Option<&'a Project>,
-    /// As it should be.
+    /// Everything is as desired.
     pub target: &'a Target,
     /// What lives of it.
     pub live: &'a Instances<'a>,
     /// Spec paths whose value came from the caller's shell.
     pub from_shell: &'a BTreeMap<String, String>,
-    /// A person applies: retry what was given up.
+    /// A user applies: retry what was given up.
     pub is_asked: bool,
     /// List apps without operations, too.
     pub is_complete: bool,
@@ -52,7 +52,7 @@ impl<'a> Scene<'a> {
             starts.into_iter().partition(|operation| matches!(operation.verb, Verb::Rename { .. }));
         let (stops, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|operation| matches!(operation.verb, Verb::Stop { .. }));
-        // What a person stops waits for nothing that is done about the rest of the app.
+        // What a user stops waits for nothing that is done about the rest of the app.
         operations.extend(stops.into_iter().rev().chain(others));
         let why = |name: &AppName| {
             let is_applied = self.is_complete || self.target.leaving.contains(name);

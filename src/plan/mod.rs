@@ -1,4 +1,4 @@
-//! Works out how to get from what is to what should be: a value that touches nothing.
+//! Plans how to get from the live to the desired state. A plan is a value; planning touches nothing.
 //!
 //! In:    stored [`Project`], [`Proposed`] or [`crate::model::Edit`], [`Live`]     Out:  [`Plan`], [`Change`]s, or a [`Refusal`]
 //! Never: a process, a file, a clock; the same inputs give the same plan
@@ -18,6 +18,7 @@ mod order;
 mod ownership;
 mod renewal;
 mod replacement;
+mod rollouts;
 mod runs;
 mod safety;
 mod slots;
@@ -26,7 +27,6 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod unready;
-mod updates;
 
 use std::collections::BTreeMap;
 
@@ -40,10 +40,10 @@ use target::Target;
 pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
 pub use jobs::{Dirty, JobId, Jobs, News, Next, Rehearsal, View};
+pub use rollouts::{add_unfinished, leave_rejected, leftover_successors};
 pub use runs::{is_going, plan_edited, plan_run};
-pub use slots::is_of_form;
+pub use slots::is_of_revision;
 pub use sockets::check_sockets;
-pub use updates::{add_unfinished, leave_rejected, strays};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;
@@ -113,10 +113,10 @@ fn work_out(
     .plan();
     let mut changes: Vec<_> = target.changes(&proposed.project, stored);
     leave_last(&mut changes, stored, &target);
-    plan.notes.extend(updates::failed_before(stored, &target));
-    let updates = updates::changes(&proposed.project, stored, &target, &plan, !options.is_wakeup);
-    plan.notes.extend(updates::notes(stored, &target, &updates));
-    changes.extend(updates);
+    plan.notes.extend(rollouts::failed_before(stored, &target));
+    let rollouts = rollouts::changes(&proposed.project, stored, &target, &plan, !options.is_wakeup);
+    plan.notes.extend(rollouts::notes(stored, &target, &rollouts));
+    changes.extend(rollouts);
     Ok((Decision { plan, changes }, refusals.into_iter().filter_map(Result::err).collect()))
 }
 
@@ -133,9 +133,9 @@ fn leave_last(changes: &mut [Change], stored: Option<&Project>, target: &Target)
     }
 }
 
-/// What is missing of what is stored. Respects everything that a person did by hand, and lists changes only.
+/// What is missing of what is stored. Respects everything that a user did by hand, and lists changes only.
 ///
-/// A project that is gone is planned as an empty one: whatever still lives of it is deleted.
+/// A project that is gone is planned as an empty one: whatever is still alive of it is deleted.
 pub fn plan_wakeup(name: &ProjectName, stored: &Project, live: &Live) -> Plan {
     let instances = instances_of(name, live);
     let target = Target::of_stored(stored, &instances);

@@ -20,7 +20,7 @@ pub(super) fn renewal<'a>(target: &'a Declared, live: &Instances) -> Option<Rene
         return None;
     }
     let newest = |app: &'a AppName| {
-        let renewed = live.get(app)?.values().filter(|instance| instance.generation > 1);
+        let renewed = live.get(app)?.values().filter(|instance| instance.incarnation > 1);
         Some(Renewal { app, since: renewed.filter_map(|instance| good_since(instance)).max()? })
     };
     target.spec.depends_on.keys().filter_map(newest).max_by_key(|renewal| renewal.since)

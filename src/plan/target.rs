@@ -1,10 +1,11 @@
-//! What should be after an apply: the file, what was applied last, and what people did since, made one.
+//! The desired state after an apply: a merge of the file, the last apply and what users changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppName, ApplyOptions, Change, Declared, Digest, Environment, Origin, Project, ProjectName, Proposed, Standing,
+    App, AppName, ApplyOptions, Change, Declared, DesiredState, Digest, Environment, Origin, Project, ProjectName,
+    Proposed,
 };
 
 use super::slots::has_lost_spec;
@@ -164,8 +165,8 @@ impl Base {
 /// One app of the file, laid over what was declared before.
 fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOptions) -> Declared {
     let Some(prior) = prior else {
-        let standing = if app.autostart { Standing::Up } else { Standing::Parked };
-        return Declared::new(Arc::new(app.clone()), Arc::clone(&base.environment), standing);
+        let desired_state = if app.autostart { DesiredState::Up } else { DesiredState::NotStarted };
+        return Declared::new(Arc::new(app.clone()), Arc::clone(&base.environment), desired_state);
     };
     let mut declared = prior.clone();
     declared.is_leaving = false;
@@ -177,7 +178,7 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
     declared.base_digest = base.digest;
     declared.scaled = prior.scaled.filter(|_| keeps_scale(app, prior, options));
     if !options.is_wakeup {
-        declared.standing = standing_after_apply(app, &prior.standing);
+        declared.desired_state = desired_state_after_apply(app, &prior.desired_state);
         declared.stopped_slots.clear();
     }
     declared
@@ -193,11 +194,11 @@ fn keeps_scale(app: &App, prior: &Declared, options: &ApplyOptions) -> bool {
 }
 
 /// An apply by a person starts what was stopped by hand, unless it is held or not meant to start by itself.
-fn standing_after_apply(app: &App, standing: &Standing) -> Standing {
-    match standing {
-        Standing::Stopped { is_held: true, .. } | Standing::Up => standing.clone(),
-        Standing::Parked | Standing::Stopped { .. } if app.autostart => Standing::Up,
-        Standing::Parked | Standing::Stopped { .. } => Standing::Parked,
+fn desired_state_after_apply(app: &App, desired_state: &DesiredState) -> DesiredState {
+    match desired_state {
+        DesiredState::Stopped { is_held: true, .. } | DesiredState::Up => desired_state.clone(),
+        DesiredState::NotStarted | DesiredState::Stopped { .. } if app.autostart => DesiredState::Up,
+        DesiredState::NotStarted | DesiredState::Stopped { .. } => DesiredState::NotStarted,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What those are told who wait for a job: steps as they happen, and one report at its end.
+//! Reports to those who wait for a job: steps as they happen, and a final report.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl Reports {
         self.watched_project(job).is_some()
     }
 
-    pub(super) fn tell(&mut self, job: JobId, progress: Progress) {
+    pub(super) fn report(&mut self, job: JobId, progress: Progress) {
         let Some(open) = self.0.get_mut(&job) else { return };
         if let Progress::Ended(report) = &progress {
             open.operations.push(report.clone());
@@ -63,7 +63,7 @@ impl Reports {
 
     /// The output of a failure was read.
     pub(super) fn completed(&mut self, job: JobId, report: OperationReport) {
-        self.tell(job, Progress::Ended(report));
+        self.report(job, Progress::Ended(report));
         if let Some(open) = self.0.get_mut(&job) {
             open.reading = open.reading.saturating_sub(1);
         }
@@ -89,16 +89,16 @@ impl Reports {
 
 impl Loop {
     /// What a stop could not end, since it may be of another app.
-    pub(super) async fn tell_left(&mut self, job: JobId, app: AppName) {
+    pub(super) async fn report_left(&mut self, job: JobId, app: AppName) {
         if self.is_leaving {
             return; // the daemon ends it as it leaves, and says so if it cannot
         }
         let Some(project) = self.reports.watched_project(job) else { return };
         let id = AppId::new(project, app.clone());
         let of_app = self.live.instances.range(id.instance(0)..=id.instance(u32::MAX)).map(|(id, _)| id.clone());
-        let processes = self.surroundings.supervisor.left_by(of_app.collect()).await;
+        let processes = self.deps.supervisor.left_by(of_app.collect()).await;
         if !processes.is_empty() {
-            self.reports.tell(job, Progress::Left { app, processes });
+            self.reports.report(job, Progress::Left { app, processes });
         }
     }
 
@@ -107,10 +107,10 @@ impl Loop {
         let OperationResult::Failed { instance, .. } = &report.result else { return };
         let (instance, sources) = (instance.clone(), self.sources(instance));
         let Some(since) = since.filter(|_| self.reports.is_watched(job) && !sources.is_empty()) else {
-            return self.reports.tell(job, Progress::Ended(report));
+            return self.reports.report(job, Progress::Ended(report));
         };
         self.reports.reading(job);
-        let (supervisor, reader) = (self.surroundings.supervisor.clone(), self.surroundings.reader.clone());
+        let (supervisor, reader) = (self.deps.supervisor.clone(), self.deps.reader.clone());
         let inbox = self.inbox.clone();
         tokio::spawn(async move {
             supervisor.drained(instance).await;
@@ -141,7 +141,7 @@ impl Loop {
         let source = |stream| Source {
             instance: instance.clone(),
             stream,
-            location: log_location(&self.surroundings.home, instance, stream, &spec.logs, &spec.run),
+            location: log_location(&self.deps.home, instance, stream, &spec.logs, &spec.run),
         };
         vec![source(Stream::Stdout), source(Stream::Stderr)]
     }

@@ -1,4 +1,4 @@
-//! What follows an exit that nobody asked for: done, again (when), or given up.
+//! What follows an exit that nobody requested: done, restarted (when), or given up.
 
 use crate::model::{Exit, Failure, Millis, RestartPolicy, RestartWhen};
 
@@ -53,7 +53,7 @@ pub fn after_exit(
     again(policy, exit, None, uptime, last_delay, unstable, seed)
 }
 
-/// Judges a process that was ended because it was no good; `failure` says why, `exit` how it then ended. Whatever its
+/// Evaluates a process that was stopped because it was unhealthy; `failure` says why, `exit` how it then ended. Whatever its
 /// exit code, that was no success.
 pub fn after_trouble(
     policy: &RestartPolicy,
@@ -187,7 +187,7 @@ mod tests {
     fn what_is_given_up_because_it_was_no_good_says_so_and_not_how_it_ended() {
         let limited = RestartPolicy { max_restarts: Some(2), ..policy() };
         for (failure, words) in [
-            (Failure::Unhealthy { why: "HTTP 503".into() }, "ended as unhealthy: HTTP 503"),
+            (Failure::Unhealthy { why: "HTTP 503".into() }, "stopped as unhealthy: HTTP 503"),
             (
                 Failure::OverMemory { used: Bytes(80 << 20), limit: Bytes(60 << 20) },
                 "over its memory limit: 80M of 60M",

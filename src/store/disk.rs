@@ -174,7 +174,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Nobody but us puts anything into the folder, so what is a file now is one when it is opened; opening a FIFO would wait
 /// for whoever never comes.
 fn must_be_file(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// Opens the current file and cuts off what stands behind the good bytes.
@@ -226,7 +226,7 @@ fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce(&File) -> io::Re
     Ok(file)
 }
 
-/// Gives a damaged file a second name, so that a person can look at it. Returns that name.
+/// Gives a damaged file a second name, so that a user can look at it. Returns that name.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let name = |number: u32| {
         let mut name = path.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! How far the journal has come, in a file of its own: a journal that lost its end, or is gone, cannot say so itself.
+//! The position of the journal, in a file of its own: a truncated or missing journal cannot show that itself.
 //!
 //! Written in place after every batch that is durable, and never waited for: after a power cut it may say less than the
 //! journal, never more.

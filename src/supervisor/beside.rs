@@ -11,23 +11,23 @@ use crate::model::{InstanceId, SpawnError, SpawnStage};
 use crate::os::{self, ExecPlan, Helper, Output};
 
 impl Loop {
-    /// Starts `command` by `sh -c` beside the process `generation` of an instance. No answer: it is gone.
+    /// Starts `command` by `sh -c` beside the process `incarnation` of an instance. No answer: it is gone.
     pub(super) fn run_beside(
         &self,
         instance: &InstanceId,
-        generation: u32,
+        incarnation: u32,
         command: String,
         reply: oneshot::Sender<Result<Helper, String>>,
     ) {
         let Some(row) = self.roster.row_of(instance) else { return };
-        let Some(member) = self.roster.get(row).filter(|member| member.machine.generation == generation) else {
+        let Some(member) = self.roster.get(row).filter(|member| member.machine.incarnation == incarnation) else {
             return;
         };
         let job = SpawnJob {
             row: member.row,
             record: member.row_record(),
             id: member.id.clone(),
-            generation,
+            incarnation,
             launch: member.record.clone(),
             logs: member.machine.policy.logs.clone(),
         };
@@ -46,6 +46,7 @@ fn start(world: &World, job: &SpawnJob, command: &str) -> Result<Helper, SpawnEr
     let context = spawn::context(world, job, &world.helper_mark(job).to_string())?;
     let pipe = os::helper_output();
     let (output, outputs) = pipe.map_err(|error| spawn::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    let plan = ExecPlan::beside(&context, command, Output::Opened(outputs)).map_err(|text| spawn::holds_nul(&text))?;
+    let plan =
+        ExecPlan::in_context(&context, command, Output::Opened(outputs)).map_err(|text| spawn::holds_nul(&text))?;
     Helper::start(plan, output).map_err(|error| spawn::not_executed(error, &job.launch, "/bin/sh"))
 }

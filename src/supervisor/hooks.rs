@@ -11,7 +11,7 @@ use super::spawn::{SpawnJob, hook_plan, not_executed};
 use super::world::World;
 use crate::lifecycle::Input;
 use crate::model::{Environment, Exit, Hook, Millis, Phase};
-use crate::os::{self, Crew, Mailbox, Parent, PidFd};
+use crate::os::{self, ElasticPool, Mailbox, Parent, PidFd};
 
 /// Hooks that run at a time; more wait.
 const HOOKS_MAX: usize = 64;
@@ -20,7 +20,7 @@ const SIGKILL: i32 = 9;
 /// All hooks on their way.
 #[derive(Debug)]
 pub(super) struct Hooks {
-    crew: Crew,
+    pool: ElasticPool,
     leashes: BTreeMap<(u32, Hook), Arc<Leash>>,
     /// How many threads work for a row; those whose hook was ended from outside, too.
     busy: BTreeMap<u32, u32>,
@@ -31,7 +31,7 @@ pub(super) struct Hooks {
 #[derive(Debug)]
 pub(super) struct HookResult {
     pub row: u32,
-    pub generation: u32,
+    pub incarnation: u32,
     pub hook: Hook,
     pub result: Result<(), String>,
     /// `None`: it was not even begun.
@@ -57,14 +57,14 @@ struct HookJob {
 
 impl Hooks {
     pub fn new(ended_in: UnboundedSender<HookResult>) -> Self {
-        let crew = Crew::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
-        Self { crew, leashes: BTreeMap::new(), busy: BTreeMap::new(), ended_in }
+        let pool = ElasticPool::new("pm-hook", HOOKS_MAX, crate::anchor::ROWS as usize);
+        Self { pool, leashes: BTreeMap::new(), busy: BTreeMap::new(), ended_in }
     }
 
     fn start(&mut self, world: &Arc<World>, job: HookJob) {
         let key = (job.spawn.row.index(), job.hook);
         let answer =
-            HookResult { row: key.0, generation: job.spawn.generation, hook: job.hook, result: Ok(()), leash: None };
+            HookResult { row: key.0, incarnation: job.spawn.incarnation, hook: job.hook, result: Ok(()), leash: None };
         let is_running = self.leashes.get(&key).is_some_and(|leash| !leash.is_over.load(Ordering::Acquire));
         if is_running && matches!(job.hook, Hook::OnCrash | Hook::OnGiveUp) {
             let result = Err("left out, the one before still runs".to_owned());
@@ -78,11 +78,11 @@ impl Hooks {
         let work = Box::new(move || {
             let result = run(&world, &job, &leash);
             leash.is_over.store(true, Ordering::Release);
-            let (row, generation) = (job.spawn.row.index(), job.spawn.generation);
+            let (row, incarnation) = (job.spawn.row.index(), job.spawn.incarnation);
             // The loop is gone only when the daemon leaves.
-            let _ = ended_in.send(HookResult { row, generation, hook: job.hook, result, leash: Some(leash) });
+            let _ = ended_in.send(HookResult { row, incarnation, hook: job.hook, result, leash: Some(leash) });
         });
-        if self.crew.submit(work).is_ok() {
+        if self.pool.submit(work).is_ok() {
             self.leashes.insert(key, held);
             *self.busy.entry(key.0).or_default() += 1;
         } else {
@@ -208,11 +208,11 @@ impl Loop {
             row: member.row,
             record: member.row_record(),
             id: member.id.clone(),
-            generation: member.machine.generation,
+            incarnation: member.machine.incarnation,
             launch: if has_process { member.record.clone() } else { member.next.clone() },
             logs: policy.logs.clone(),
         };
-        let mut more = Environment::from([("PM_HOOK".to_owned(), hook.word().to_owned())]);
+        let mut more = Environment::from([("PM_HOOK".to_owned(), hook.as_str().to_owned())]);
         if let Some(exit) = member.last_exit {
             more.insert("PM_EXIT".to_owned(), exit.to_string());
         }
@@ -228,14 +228,14 @@ impl Loop {
 
     pub(super) fn hook_ended(&mut self, ended: HookResult) {
         let is_wanted = self.hooks.take_in(&ended);
-        let HookResult { row, generation, hook, result, .. } = ended;
+        let HookResult { row, incarnation, hook, result, .. } = ended;
         if !self.hooks.is_busy(row)
             && let Some(member) = self.unfreed.remove(&row)
         {
             return self.free(&member);
         }
         if is_wanted && self.roster.get(row).is_some() {
-            self.step(row, Input::HookEnded { generation, hook, result });
+            self.step(row, Input::HookEnded { incarnation, hook, result });
         }
     }
 

@@ -31,16 +31,16 @@ impl Loop {
             Some(_) => format!("process {pid} runs, and its spec is lost: {LEFT_ALONE}"),
             None => format!("process {pid} runs, its spec is lost, and it does not say of which app it is: {UNNAMED}"),
         };
-        self.world.events.tell(about, Fact::Trouble { message });
+        self.world.events.emit(about, Fact::Trouble { message });
         // The digests in the row stay: a state that is put back later may know them.
         found.map(|id| member_of(row, Arc::new(App::with_lost_spec(id.app)), Arc::default()))
     }
 
-    /// What the process says of itself, proven by the cookie of this very row and generation.
+    /// What the process says of itself, proven by the cookie of this very row and incarnation.
     fn identity(&self, row: Row) -> Option<InstanceId> {
         let pid = row.pid()?;
         let mark: StartMark = os::cookie_of(pid)?.parse().ok()?;
-        let is_its = mark.generation == row.generation() && mark.start == row.started().0;
+        let is_its = mark.incarnation == row.incarnation() && mark.start == row.started().0;
         if mark.home != self.world.table.home_id() || !is_its {
             return None;
         }
@@ -54,7 +54,7 @@ impl Loop {
             let _ = row.idle(&row.record());
         }
         let message = format!("row {} of the process table was of a lost spec and without a process", row.index());
-        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         self.world.disconnect(row.index());
         if row.free().is_ok() {
             self.unmirrored.insert(row.index());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::out_of_memory::OomKills;
 use super::voices::Voices;
-use crate::anchor::{Record, Row, RowStanding};
-use crate::lifecycle::{Machine, Standing, State};
+use crate::anchor::{EntryState, Record, Row};
+use crate::lifecycle::{Machine, SavedState, State};
 use crate::model::{Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
 use crate::os::PidFd;
 use crate::rules;
@@ -81,16 +81,16 @@ impl Member {
         let is_coming = matches!(self.machine.state, State::Preparing { .. } | State::Starting { .. });
         let launch = if is_coming { &self.next } else { &self.record };
         let machine = &self.machine;
-        let (standing, next_start) = match machine.standing() {
-            Standing::Down if machine.stop_deadline().is_some() => (RowStanding::StopAsked, Moment(0)),
-            Standing::Down => (RowStanding::None, Moment(0)),
-            Standing::Waiting { until } => (RowStanding::Backoff, until),
-            Standing::Unready { deadline } => (RowStanding::Unready, deadline),
-            Standing::Errored(_) => (RowStanding::Errored, Moment(0)),
-            Standing::Done(_) => (RowStanding::Done, Moment(0)),
+        let (saved_state, next_start) = match machine.saved_state() {
+            SavedState::Down if machine.stop_deadline().is_some() => (EntryState::StopAsked, Moment(0)),
+            SavedState::Down => (EntryState::None, Moment(0)),
+            SavedState::Waiting { until } => (EntryState::Backoff, until),
+            SavedState::Unready { deadline } => (EntryState::Unready, deadline),
+            SavedState::Errored(_) => (EntryState::Errored, Moment(0)),
+            SavedState::Done(_) => (EntryState::Done, Moment(0)),
         };
         Record {
-            epoch: launch.epoch,
+            restart_requests: launch.restart_requests,
             digest: launch.digest,
             base_digest: launch.base_digest,
             slot: self.id.slot,
@@ -98,7 +98,7 @@ impl Member {
             restarts: machine.restarts,
             unstable: machine.unstable,
             force_kills: machine.force_kills,
-            standing,
+            saved_state,
             next_start,
             stop_deadline: machine.stop_deadline().unwrap_or_default(),
         }
@@ -116,16 +116,16 @@ impl Member {
         let spec = if rules::can_follow(record, policy) { policy } else { record };
         LiveInstance {
             phase: self.machine.phase(self.pid()),
-            generation: self.machine.generation,
+            incarnation: self.machine.incarnation,
             restarts: self.machine.restarts,
             unstable: self.machine.unstable,
             force_kills: self.machine.force_kills,
             spec: Arc::clone(spec),
-            epoch: self.record.epoch,
+            restart_requests: self.record.restart_requests,
             started: self.started,
             last_exit: self.last_exit,
             trouble: self.machine.trouble.clone(),
-            status: self.status.clone(),
+            status_text: self.status.clone(),
             hook: self.machine.hook_under_way(),
             taken: self.taken,
             following: self.machine.following(),

@@ -54,7 +54,7 @@ pub struct Observation {
     /// Which instance.
     pub instance: InstanceId,
     /// Which of its processes; if another one lives by now, nothing follows.
-    pub generation: u32,
+    pub incarnation: u32,
     /// What was seen.
     pub seen: Seen,
 }
@@ -150,18 +150,18 @@ impl Supervisor {
     pub async fn run_beside(
         &self,
         instance: InstanceId,
-        generation: u32,
+        incarnation: u32,
         command: String,
     ) -> Option<Result<Helper, String>> {
         let (reply, helper) = oneshot::channel();
-        self.requests.send(Request::Beside(instance, generation, command, reply)).await.ok()?;
+        self.requests.send(Request::Beside(instance, incarnation, command, reply)).await.ok()?;
         helper.await.ok()
     }
 
     /// When a process last said `WATCHDOG=1`.
-    pub async fn last_beat(&self, instance: InstanceId, generation: u32) -> Option<Moment> {
+    pub async fn last_watchdog_ping(&self, instance: InstanceId, incarnation: u32) -> Option<Moment> {
         let (reply, beat) = oneshot::channel();
-        self.requests.send(Request::LastBeat(instance, generation, reply)).await.ok()?;
+        self.requests.send(Request::LastBeat(instance, incarnation, reply)).await.ok()?;
         beat.await.ok()?
     }
 

@@ -24,7 +24,7 @@ impl Loop {
         {
             let now = os::now();
             let until = *self.unreaped.entry(row).or_insert(now.after(REAPING_MAX));
-            let token = token(row, member.machine.generation);
+            let token = token(row, member.machine.incarnation);
             if now < until && !process.is_reaped() && self.exits.await_reaping(process, token).is_ok() {
                 return;
             }

@@ -43,12 +43,12 @@ impl Loop {
         let is_ours = matches!(member.machine.state, State::Stopping { is_killed: true, .. });
         let is_strange = exit == Exit::Signal(SIGKILL) && !is_ours;
         if self.groups_of(row).is_some_and(|groups| groups.oom_kills(row) > member.oom_kills.told) {
-            return self.tell(row, Fact::OutOfMemory { is_certain: true, is_child: !is_strange });
+            return self.emit(row, Fact::OutOfMemory { is_certain: true, is_child: !is_strange });
         }
         if is_strange {
             let before = std::mem::replace(&mut self.oom_kills, os::oom_kills());
             if self.oom_kills > before {
-                self.tell(row, Fact::OutOfMemory { is_certain: false, is_child: false });
+                self.emit(row, Fact::OutOfMemory { is_certain: false, is_child: false });
             }
         }
     }
@@ -63,7 +63,7 @@ impl Loop {
         let counts: Vec<(u32, u64)> = self.roster.iter().filter_map(count).collect();
         for (row, count) in counts {
             if self.roster.get_mut(row).is_some_and(|member| member.oom_kills.look(count)) {
-                self.tell(row, Fact::OutOfMemory { is_certain: true, is_child: true });
+                self.emit(row, Fact::OutOfMemory { is_certain: true, is_child: true });
             }
         }
     }

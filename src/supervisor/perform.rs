@@ -6,7 +6,7 @@ use super::member::Member;
 use super::out_of_memory::OomKills;
 use super::run::Loop;
 use super::spawn::{self, SpawnJob, SpawnResult};
-use crate::anchor::RowStanding;
+use crate::anchor::EntryState;
 use crate::lifecycle::{Effect, Input, State, Then};
 use crate::logs::StreamKey;
 use crate::model::{Fact, InstanceId, LeftProcess, ListenAddress, StopScope, Stream, Subject};
@@ -35,7 +35,7 @@ impl Loop {
 
     /// A number that a successor has borne is not given to the next process of its slot again, and the other way round.
     fn share_number(&mut self, row: u32) {
-        let Some((id, number)) = self.roster.get(row).map(|member| (member.id.clone(), member.machine.generation))
+        let Some((id, number)) = self.roster.get(row).map(|member| (member.id.clone(), member.machine.incarnation))
         else {
             return;
         };
@@ -54,7 +54,7 @@ impl Loop {
         let is_judged = match member.machine.state {
             State::Resting(_) | State::Waiting { .. } | State::Preparing { .. } | State::Gone => true,
             // The new process may have ended before its spawning thread could tell of it: that exit is to come.
-            State::Starting { .. } => member.row.generation() != member.machine.generation,
+            State::Starting { .. } => member.row.incarnation() != member.machine.incarnation,
             State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => false,
         };
         // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.
@@ -67,20 +67,20 @@ impl Loop {
 
     fn perform(&mut self, row: u32, effect: Effect) {
         match effect {
-            Effect::Spawn { generation } => self.spawn(row, generation),
-            Effect::Ask => self.ask(row),
+            Effect::Spawn { incarnation } => self.spawn(row, incarnation),
+            Effect::SendStopSignal => self.ask(row),
             Effect::Kill { is_first } => self.kill(row, is_first),
             Effect::Hook(hook) => self.run_hook(row, hook),
             Effect::EndHook(hook) => self.hooks.end(row, hook),
             Effect::Sweep => {
                 self.sweeps.insert(row);
             }
-            Effect::Tell(fact) => self.tell(row, fact),
+            Effect::Emit(fact) => self.emit(row, fact),
             Effect::Forget => self.forget(row),
         }
     }
 
-    fn spawn(&mut self, row: u32, generation: u32) {
+    fn spawn(&mut self, row: u32, incarnation: u32) {
         self.tell_missing_limits(row);
         let Some(member) = self.roster.get_mut(row) else { return };
         // A group that could not be removed goes on counting.
@@ -89,14 +89,14 @@ impl Loop {
         let mut record = member.row_record();
         if let Some(ready) = &member.next.spec.ready {
             // Until we have seen it live, nobody else may take it for good either.
-            record.standing = RowStanding::Unready;
+            record.saved_state = EntryState::Unready;
             record.next_start = os::now().after(ready.timeout);
         }
         let job = SpawnJob {
             row: member.row,
             record,
             id: member.id.clone(),
-            generation,
+            incarnation,
             launch: member.next.clone(),
             logs: member.machine.policy.logs.clone(),
         };
@@ -107,7 +107,7 @@ impl Loop {
         if self.world.spawners.submit(work).is_err() {
             let outcome = Err(spawn::queue_full(&id));
             // Through the same channel, so that it arrives after this step and not inside of it.
-            let _ = self.spawned_in.send(SpawnResult { row, generation, launch, outcome });
+            let _ = self.spawned_in.send(SpawnResult { row, incarnation, launch, outcome });
         }
     }
 
@@ -151,7 +151,7 @@ impl Loop {
         }
         // Told once: what cannot die is tried again and again, and must not fill the journal.
         if is_first {
-            self.tell(row, Fact::ForceKilled { processes });
+            self.emit(row, Fact::ForceKilled { processes });
         }
     }
 
@@ -187,7 +187,7 @@ impl Loop {
     /// The group of a main process that was signalled, and not one that ended by itself.
     fn asked_group(&self, row: u32) -> Option<u32> {
         let member = self.roster.get(row)?;
-        let ended_by_itself = matches!(member.machine.state, State::Stopping { then: Then::Judge { .. }, .. });
+        let ended_by_itself = matches!(member.machine.state, State::Stopping { then: Then::Evaluate { .. }, .. });
         if ended_by_itself { None } else { member.row.pid() }
     }
 
@@ -202,11 +202,11 @@ impl Loop {
         let Some(message) = self.world.missing_limits(&member.next.spec.run.limits) else { return };
         if self.told_limits.get(&member.id.app) != Some(&message) {
             self.told_limits.insert(member.id.app.clone(), message.clone());
-            self.tell(row, Fact::LimitsUnavailable { message });
+            self.emit(row, Fact::LimitsUnavailable { message });
         }
     }
 
-    pub(super) fn tell(&self, row: u32, fact: Fact) {
+    pub(super) fn emit(&self, row: u32, fact: Fact) {
         let Some(member) = self.roster.get(row) else { return };
         let fact = match fact {
             // Only the last look knows.
@@ -218,11 +218,11 @@ impl Loop {
         };
         if let (Fact::Deleted, Some(left)) = (&fact, self.unclear.get(&row)) {
             let message = format!("left alone, since it may be of another app that runs: {}", LeftProcess::list(left));
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), Fact::Trouble { message });
         }
         // While a slot has two processes, the end of one is not the end of the slot.
         if fact != Fact::Deleted || self.roster.is_alone(&member.id) {
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
@@ -245,7 +245,7 @@ impl Loop {
         self.world.disconnect(row);
         if let Err(error) = member.row.free() {
             let message = format!("cannot give back the row of {}: {error}", member.id);
-            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+            self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         self.unmirrored.insert(row);
     }

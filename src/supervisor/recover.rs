@@ -12,8 +12,8 @@ use super::run::{Loop, seed, token};
 use super::spawn::died_before_exec;
 use super::voices::{self, Voices};
 use super::world::Specs;
-use crate::anchor::{HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HELD_SOCKET_FILE, HeldFd, Row, RowStanding, RowState};
-use crate::lifecycle::{Effect, Found, Machine, Standing, State};
+use crate::anchor::{EntryState, HELD_CHANNEL, HELD_LISTENER, HELD_NOTIFY, HELD_SOCKET_FILE, HeldFd, Row, RowState};
+use crate::lifecycle::{Effect, Found, Machine, SavedState, State};
 use crate::model::{
     App, Cause, Environment, Exit, Fact, Failure, InstanceId, Launch, Millis, RestartWhen, SpawnError, SpawnStage,
     Subject, WallTime,
@@ -37,7 +37,7 @@ impl Loop {
     pub(super) fn recover(&mut self, held: Vec<HeldFd>, specs: &dyn Specs) -> Recovered {
         let mut recovered = Recovered { warnings: self.list_unlisted(), ..Recovered::default() };
         for message in recovered.warnings.clone() {
-            self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+            self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         let mut pipes: BTreeMap<(u64, u32), OwnedFd> =
             held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
@@ -99,29 +99,29 @@ impl Loop {
         recovered: &mut Recovered,
     ) {
         recovered.instances += 1;
-        let (row, generation) = (member.row, member.machine.generation);
+        let (row, incarnation) = (member.row, member.machine.incarnation);
         self.note_sight(row);
         member.last_exit = row.exit().map(|(exit, _)| exit);
-        self.tell_missed(&member);
+        self.emit_missed(&member);
         let given_up = self.world.events.why_given_up(&member.id);
         let found = look_at(row, &mut member, given_up);
         if let Found::Alive { .. } = found {
             recovered.alive += 1;
-            member.status = voices::kept_status(&self.world, row.index(), generation, &member.record.spec);
+            member.status = voices::kept_status(&self.world, row.index(), incarnation, &member.record.spec);
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
         member.started = row.pid().map(|_| row.started().1);
         self.reconnect(&member, pipes, sessions);
         let about = (&member.id, &*member.record.spec);
-        let voices = Voices::recover(&self.world, row.index(), generation, about, pipes);
+        let voices = Voices::recover(&self.world, row.index(), incarnation, about, pipes);
         let effects = member.machine.recover(found, os::now());
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
-            Effect::Tell(Fact::Exited { exit, .. }) => Some(*exit),
+            Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
             _ => None,
         });
         let process = member.process.as_ref();
-        let is_watched = process.map(|process| self.exits.add(process, token(row.index(), generation)).is_ok());
+        let is_watched = process.map(|process| self.exits.add(process, token(row.index(), incarnation)).is_ok());
         let has_ended = process.is_some_and(PidFd::has_exited);
         if let Some(reaper) = process.and_then(|process| foreign_parent(process.pid(), self.world.table.anchor_pid())) {
             self.orphans.insert(row.index());
@@ -131,7 +131,7 @@ impl Loop {
         if is_watched.is_some() {
             self.listen_to(row.index(), voices);
         } else if let Some(member) = self.roster.get(row.index()) {
-            voices::release(&self.world, row.index(), generation, &member.record.spec);
+            voices::release(&self.world, row.index(), incarnation, &member.record.spec);
         }
         if let Some(exit) = untold_exit {
             self.tell_if_out_of_memory(row.index(), exit);
@@ -144,7 +144,7 @@ impl Loop {
         }
         self.follow(row.index(), effects);
         if has_ended || is_watched == Some(false) {
-            self.ended(token(row.index(), generation));
+            self.ended(token(row.index(), incarnation));
         }
     }
 
@@ -160,7 +160,7 @@ impl Loop {
                  restart it",
                 member.id
             );
-            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
         }
     }
 
@@ -173,57 +173,57 @@ impl Loop {
 
     /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
     /// before this one, then the start of this one.
-    fn tell_missed(&self, member: &Member) {
+    fn emit_missed(&self, member: &Member) {
         if died_before_exec(member.row, &member.next).is_some() {
             return;
         }
         self.tell_missed_exit(member);
         if member.row.state() != RowState::Idle || member.row.exit().is_some() {
             let pid = member.row.pid().unwrap_or(0);
-            self.tell_missed_start(member, member.machine.generation, pid, member.row.started().1);
+            self.tell_missed_start(member, member.machine.incarnation, pid, member.row.started().1);
         }
     }
 
-    fn tell_missed_start(&self, member: &Member, generation: u32, pid: u32, at: WallTime) {
+    fn tell_missed_start(&self, member: &Member, incarnation: u32, pid: u32, at: WallTime) {
         let never_was = pid == 0 && member.row.state() == RowState::Spawning;
-        if generation > 0
+        if incarnation > 0
             && !never_was
-            && !self.world.events.was_start_told(&member.id.clone().settled(), generation, at)
+            && !self.world.events.was_start_emitted(&member.id.clone().settled(), incarnation, at)
         {
-            let fact = Fact::Started { pid, generation, cause: Cause::Policy };
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
+            let fact = Fact::Started { pid, incarnation, cause: Cause::Policy };
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
     /// The last daemon acted on an exit and died before the journal had it.
     fn tell_missed_exit(&self, member: &Member) {
         let Some((exit, at)) = member.row.exit() else { return };
-        let generation = match member.row.state() {
-            RowState::Idle => member.machine.generation,
-            RowState::Spawning | RowState::Running => member.machine.generation.wrapping_sub(1),
+        let incarnation = match member.row.state() {
+            RowState::Idle => member.machine.incarnation,
+            RowState::Spawning | RowState::Running => member.machine.incarnation.wrapping_sub(1),
             RowState::Exited | RowState::Free => return,
         };
         let at_wall = WallTime(os::wall().0.saturating_sub(os::now().since(at).0));
-        if generation > 0 && !self.world.events.was_exit_told(&member.id.clone().settled(), generation, at_wall) {
+        if incarnation > 0 && !self.world.events.was_exit_emitted(&member.id.clone().settled(), incarnation, at_wall) {
             // The start of a process that was followed by another one is no longer in the row.
             let is_last = member.row.state() == RowState::Idle;
             self.tell_missed_start(
                 member,
-                generation,
+                incarnation,
                 if is_last { member.row.pid().unwrap_or(0) } else { 0 },
                 at_wall,
             );
             let uptime = if is_last { at.since(member.row.started().0) } else { Millis(0) };
-            let fact = Fact::Exited { exit, generation, uptime, is_asked: false };
-            self.world.events.tell(Subject::Instance(member.id.clone().settled()), fact);
+            let fact = Fact::Exited { exit, incarnation, uptime, is_asked: false };
+            self.world.events.emit(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
 
     /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
     fn without_told_exits(&self, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
         let is_told = |effect: &Effect| match effect {
-            Effect::Tell(Fact::Exited { generation, .. }) => {
-                self.world.events.was_exit_told(id, *generation, os::wall())
+            Effect::Emit(Fact::Exited { incarnation, .. }) => {
+                self.world.events.was_exit_emitted(id, *incarnation, os::wall())
             }
             _ => false,
         };
@@ -249,7 +249,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
     let id = InstanceId { app: spec.id(), slot: record.slot, is_successor: record.is_successor };
     let machine = Machine {
         state: State::Unknown,
-        generation: row.generation(),
+        incarnation: row.incarnation(),
         restarts: record.restarts,
         unstable: record.unstable,
         force_kills: record.force_kills,
@@ -261,7 +261,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
         digest: record.digest,
         base,
         base_digest: record.base_digest,
-        epoch: record.epoch,
+        restart_requests: record.restart_requests,
         cause: Cause::Boot,
     };
     Member::new(id, row, machine, launch)
@@ -271,21 +271,21 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
 fn look_at(row: Row, member: &mut Member, given_up: Option<Failure>) -> Found {
     let record = row.record();
     let since = row.started().0;
-    let stop_deadline = (record.standing == RowStanding::StopAsked).then_some(record.stop_deadline);
+    let stop_deadline = (record.saved_state == EntryState::StopAsked).then_some(record.stop_deadline);
     let ended = || Found::Ended {
         exit: row.exit().map_or(Exit::Unknown, |(exit, _)| exit),
         since,
         was_asked: stop_deadline.is_some(),
     };
     match row.state() {
-        RowState::Free | RowState::Idle => Found::Nothing(standing(row, member, given_up)),
+        RowState::Free | RowState::Idle => Found::Nothing(saved_state(row, member, given_up)),
         RowState::Exited => ended(),
         RowState::Spawning if row.pid().is_none() && row.abandon().is_ok() => Found::NeverSpawned,
         RowState::Spawning | RowState::Running => {
             member.process = verified(row);
             member.was_seen_alive = member.process.is_some();
             if member.process.is_some() {
-                let ready_deadline = (record.standing == RowStanding::Unready).then_some(record.next_start);
+                let ready_deadline = (record.saved_state == EntryState::Unready).then_some(record.next_start);
                 return Found::Alive { since, stop_deadline, ready_deadline };
             }
             // Neither our anchor nor we saw it end.
@@ -316,14 +316,14 @@ fn foreign_parent(pid: u32, anchor: u32) -> Option<u32> {
 }
 
 /// What the last daemon had decided about an instance without a process. `given_up`: what it told of that.
-fn standing(row: Row, member: &Member, given_up: Option<Failure>) -> Standing {
+fn saved_state(row: Row, member: &Member, given_up: Option<Failure>) -> SavedState {
     let record = row.record();
     let exit = row.exit().map_or(Exit::Unknown, |(exit, _)| exit);
-    match record.standing {
-        RowStanding::None | RowStanding::Stopped | RowStanding::StopAsked | RowStanding::Unready => Standing::Down,
-        RowStanding::Backoff => Standing::Waiting { until: record.next_start },
-        RowStanding::Done => Standing::Done(exit),
-        RowStanding::Errored => Standing::Errored(given_up.unwrap_or_else(|| failure(row, member, exit))),
+    match record.saved_state {
+        EntryState::None | EntryState::Stopped | EntryState::StopAsked | EntryState::Unready => SavedState::Down,
+        EntryState::Backoff => SavedState::Waiting { until: record.next_start },
+        EntryState::Done => SavedState::Done(exit),
+        EntryState::Errored => SavedState::Errored(given_up.unwrap_or_else(|| failure(row, member, exit))),
     }
 }
 

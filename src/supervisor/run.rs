@@ -203,13 +203,13 @@ impl Loop {
             }
             Request::KeepListeners(wanted) => self.world.listeners.keep_only(&self.world.anchor, &wanted),
             Request::Observed(observation) => self.observed(observation),
-            Request::Beside(instance, generation, command, reply) => {
-                self.run_beside(&instance, generation, command, reply);
+            Request::Beside(instance, incarnation, command, reply) => {
+                self.run_beside(&instance, incarnation, command, reply);
             }
-            Request::LastBeat(instance, generation, reply) => {
+            Request::LastBeat(instance, incarnation, reply) => {
                 let member = self.roster.row_of(&instance).and_then(|row| self.roster.get(row));
                 let beat =
-                    member.filter(|member| member.machine.generation == generation).and_then(|member| member.beat);
+                    member.filter(|member| member.machine.incarnation == incarnation).and_then(|member| member.beat);
                 let _ = reply.send(beat);
             }
             // Who asked and went away does not want to know.
@@ -221,11 +221,11 @@ impl Loop {
     }
 
     fn observed(&mut self, observation: Observation) {
-        let Observation { instance, generation, seen } = observation;
+        let Observation { instance, incarnation, seen } = observation;
         let Some(row) = self.roster.row_of(&instance) else { return };
         let input = match seen {
-            Seen::Probed(result) => Input::Probed { generation, result },
-            Seen::OverMemory { used, limit } => Input::OverMemory { generation, used, limit },
+            Seen::Probed(result) => Input::Probed { incarnation, result },
+            Seen::OverMemory { used, limit } => Input::OverMemory { incarnation, used, limit },
         };
         self.step(row, input);
     }
@@ -290,8 +290,8 @@ impl Loop {
         if id.is_successor {
             // The processes of a slot are counted in one row of numbers.
             let settled = self.roster.row_of(&id.clone().settled()).and_then(|row| self.roster.get(row));
-            let number = |member: &Member| member.machine.generation.max(member.machine.last_number);
-            machine.generation = settled.map_or(0, number);
+            let number = |member: &Member| member.machine.incarnation.max(member.machine.last_number);
+            machine.incarnation = settled.map_or(0, number);
         }
         self.roster.insert(row.index(), Member::new(id.clone(), row, machine, launch.clone()));
         Some(row.index())
@@ -322,7 +322,7 @@ impl Loop {
             self.unmirrored.insert(row);
         }
         self.retarget(row);
-        self.world.events.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        self.world.events.emit(Subject::Instance(new), Fact::Renamed { from: old });
     }
 
     /// A successor becomes the instance of its slot, unless that one still exists.
@@ -340,7 +340,7 @@ impl Loop {
     }
 
     fn spawned(&mut self, result: SpawnResult) {
-        let SpawnResult { row, generation, launch, outcome } = result;
+        let SpawnResult { row, incarnation, launch, outcome } = result;
         let (entry, row) = (row, row.index());
         let Some(member) = self.roster.get_mut(row) else { return };
         match outcome {
@@ -353,7 +353,7 @@ impl Loop {
                 member.process = spawned.process;
                 member.was_seen_alive = member.process.is_some();
                 let is_watched = match &member.process {
-                    Some(process) => self.exits.add(process, token(row, generation)).is_ok(),
+                    Some(process) => self.exits.add(process, token(row, incarnation)).is_ok(),
                     None => false,
                 };
                 member.user_id = spawned.user_id;
@@ -364,7 +364,7 @@ impl Loop {
                 self.listen_to(row, spawned.voices);
                 self.step(row, Input::Spawned { pid: spawned.pid });
                 if !is_watched {
-                    self.ended(token(row, generation));
+                    self.ended(token(row, incarnation));
                 }
             }
             // The child came to be; its row is free for the next one only when the anchor has reaped it.
@@ -389,8 +389,8 @@ impl Loop {
 
     /// A process ended. Its status stands in the row as soon as the anchor has reaped it.
     pub(super) fn ended(&mut self, token: u64) {
-        let (row, generation) = row_and_generation(token);
-        let Some(member) = self.roster.get(row).filter(|member| member.machine.generation == generation) else {
+        let (row, incarnation) = row_and_incarnation(token);
+        let Some(member) = self.roster.get(row).filter(|member| member.machine.incarnation == incarnation) else {
             return;
         };
         match member.row.state() {
@@ -407,7 +407,7 @@ impl Loop {
         for (row, failure) in std::mem::take(&mut self.unharvested) {
             let Some(member) = self.roster.get(row) else { continue };
             match failure {
-                None => self.ended(token(row, member.machine.generation)),
+                None => self.ended(token(row, member.machine.incarnation)),
                 Some(failure) if member.row.state() == RowState::Exited => self.spawn_failed(row, failure),
                 Some(failure) => {
                     self.unharvested.insert(row, Some(failure));
@@ -423,7 +423,7 @@ impl Loop {
         self.tell_lost_children();
         let is_over = |member: &Member| member.row.state() == RowState::Exited && member.process.is_some();
         let over = self.roster.iter().filter(|(_, member)| is_over(member));
-        let tokens: Vec<u64> = over.map(|(row, member)| token(row, member.machine.generation)).collect();
+        let tokens: Vec<u64> = over.map(|(row, member)| token(row, member.machine.incarnation)).collect();
         for token in tokens {
             self.ended(token);
         }
@@ -440,11 +440,11 @@ impl Loop {
             let _ = self.exits.remove(&process);
         }
         member.last_exit = Some(exit);
-        let generation = member.machine.generation;
+        let incarnation = member.machine.incarnation;
         self.listen_no_more(row);
         self.tell_if_out_of_memory(row, exit);
         os::killpoint("exit.known");
-        self.step(row, Input::Exited { generation, exit });
+        self.step(row, Input::Exited { incarnation, exit });
     }
 
     pub(super) fn is_anchor_gone(&self) -> bool {
@@ -455,17 +455,17 @@ impl Loop {
         self.anchor_gone.send_replace(true);
         self.out_of_sight.extend(self.roster.iter().map(|(row, _)| row));
         let message = "the anchor process is gone; a new one takes over, apps are not touched".to_owned();
-        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         self.harvest();
     }
 }
 
-/// Names a process to the exit watch: row and generation.
-pub(super) fn token(row: u32, generation: u32) -> u64 {
-    u64::from(row) << 32 | u64::from(generation)
+/// Names a process to the exit watch: row and incarnation.
+pub(super) fn token(row: u32, incarnation: u32) -> u64 {
+    u64::from(row) << 32 | u64::from(incarnation)
 }
 
-fn row_and_generation(token: u64) -> (u32, u32) {
+fn row_and_incarnation(token: u64) -> (u32, u32) {
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of the word")]
     (((token >> 32) as u32), (token as u32))
 }

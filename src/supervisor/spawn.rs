@@ -34,7 +34,7 @@ pub(super) struct SpawnJob {
     /// Which instance.
     pub id: InstanceId,
     /// The number of the process.
-    pub generation: u32,
+    pub incarnation: u32,
     /// What is started.
     pub launch: Launch,
     /// Where its output goes now; may be newer than the launch.
@@ -45,7 +45,7 @@ pub(super) struct SpawnJob {
 #[derive(Debug)]
 pub(super) struct SpawnResult {
     pub row: Row,
-    pub generation: u32,
+    pub incarnation: u32,
     pub launch: Launch,
     pub outcome: Result<Spawned, SpawnError>,
 }
@@ -75,8 +75,8 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let access = socket_access(&job.launch.spec.run, context.identity.as_ref())?;
     let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
     let handover = handover.map_err(|why| not_listening(&why))?;
-    let (voices, handover) = Voices::open(world, job.row.index(), job.generation, &job.launch.spec, handover)
-        .map_err(|error| failed(SpawnStage::Voices, &job.id.to_string(), &error))?;
+    let (voices, handover) = Voices::open(world, job.row.index(), job.incarnation, &job.launch.spec, handover)
+        .map_err(|error| failed(SpawnStage::Channels, &job.id.to_string(), &error))?;
     context.env.extend(handover.variables);
     let plan = ExecPlan {
         handed: handover.descriptors,
@@ -86,7 +86,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     };
     let created = create(world, job, start, &plan, &program);
     if created.is_err() {
-        voices::release(world, job.row.index(), job.generation, &job.launch.spec);
+        voices::release(world, job.row.index(), job.incarnation, &job.launch.spec);
     }
     let user_id = context.identity.map(|identity| identity.uid);
     created.map(|(pid, process)| Spawned { pid, process, voices, user_id })
@@ -118,7 +118,7 @@ pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Env
             Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
             other => other,
         };
-        ExecPlan::beside(&context, command, output).map_err(|text| holds_nul(&text))
+        ExecPlan::in_context(&context, command, output).map_err(|text| holds_nul(&text))
     };
     plan().map_err(|error| Failure::Spawn { error })
 }
@@ -132,13 +132,13 @@ fn create(
     program: &str,
 ) -> Result<(u32, Option<PidFd>), SpawnError> {
     let row = job.row;
-    if job.generation > 1 {
+    if job.incarnation > 1 {
         // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
         // we be killed, nothing else knows it.
         world.events.settle(JOURNAL_WAIT);
     }
-    row.begin(job.generation, start, &job.record)
-        .map_err(|error| refused(SpawnStage::Row, &job.id.to_string(), &error.to_string()))?;
+    row.begin(job.incarnation, start, &job.record)
+        .map_err(|error| refused(SpawnStage::TableEntry, &job.id.to_string(), &error.to_string()))?;
     // Before the process exists: should both of us die, the announcement is found, and by it the process.
     world.mirror([row.index()]);
     os::killpoint("spawn.announced");
@@ -176,8 +176,8 @@ fn subject_of(error: SpawnFailed, launch: &Launch, program: &str) -> String {
         SpawnStage::Find
         | SpawnStage::User
         | SpawnStage::Output
-        | SpawnStage::Voices
-        | SpawnStage::Row
+        | SpawnStage::Channels
+        | SpawnStage::TableEntry
         | SpawnStage::Listen
         | SpawnStage::Clone
         | SpawnStage::Session
@@ -287,12 +287,14 @@ pub(super) fn queue_full(id: &InstanceId) -> SpawnError {
 
 /// A table without a free row.
 pub(super) fn no_row(id: &InstanceId) -> Failure {
-    Failure::Spawn { error: refused(SpawnStage::Row, &id.to_string(), "all rows of the process table are taken") }
+    Failure::Spawn {
+        error: refused(SpawnStage::TableEntry, &id.to_string(), "all rows of the process table are taken"),
+    }
 }
 
 /// Runs a job and sends its result back to the loop.
 pub(super) fn run(world: &Arc<World>, job: SpawnJob, results: &tokio::sync::mpsc::UnboundedSender<SpawnResult>) {
     let outcome = spawn(world, &job);
     // The loop is gone only when the daemon leaves; the row tells the next one.
-    let _ = results.send(SpawnResult { row: job.row, generation: job.generation, launch: job.launch, outcome });
+    let _ = results.send(SpawnResult { row: job.row, incarnation: job.incarnation, launch: job.launch, outcome });
 }

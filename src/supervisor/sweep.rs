@@ -145,8 +145,8 @@ impl Loop {
     /// Of a row that an earlier daemon has left. After the unclean end of an anchor its earlier processes may have run
     /// under that one.
     pub(super) fn note_sight(&mut self, row: Row) {
-        let has_earlier = row.generation() > 1;
-        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_heir() {
+        let has_earlier = row.incarnation() > 1;
+        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_replacement() {
             self.out_of_sight.insert(row.index());
         }
     }
@@ -203,7 +203,7 @@ impl Loop {
         let members = self.roster.iter().filter(|(row, member)| rows.contains(row) || has_process(member.row));
         let facts = |(row, member): (u32, &super::member::Member)| RowFacts {
             row,
-            generation: member.row.generation(),
+            incarnation: member.row.incarnation(),
             start: member.row.started().0,
             pid: member.row.pid().unwrap_or(0),
             start_ticks: member.row.start_ticks().unwrap_or(0),
@@ -228,7 +228,7 @@ impl Loop {
         let none = BTreeSet::new();
         for _ in 0..LAST_LOOKS {
             let mut seen = self.unknown_children();
-            if self.world.table.is_heir() || self.is_anchor_gone() {
+            if self.world.table.is_replacement() || self.is_anchor_gone() {
                 seen.extend(self.orphans(&none));
             }
             seen.retain(|(seen, _)| !seen.is_our_program);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::member::Member;
 use super::run::Loop;
-use crate::anchor::{Damage, Record, RestoredProcess, Row, RowStanding, RowState};
+use crate::anchor::{Damage, EntryState, Record, RestoredProcess, Row, RowState};
 use crate::model::{AppId, Exit, Fact, InstanceId, LeftProcess, Millis, Subject};
 use crate::os::{self, PidFd, Seen};
 use crate::rules::{self, FoundStart, Parent, ProcessFacts, StartMark};
@@ -69,7 +69,7 @@ impl Loop {
         let main = start.main.map(|index| &seen[index]);
         let row = self.world.table.row(start.mark.row);
         let is_listed = row.is_some_and(|row| {
-            let is_it = row.generation() == start.mark.generation && row.started().0 == start.mark.start;
+            let is_it = row.incarnation() == start.mark.incarnation && row.started().0 == start.mark.start;
             is_it && has_process(row) && (main.is_none() || row.pid() == main.map(|main| main.stat.pid))
         });
         if is_listed {
@@ -91,7 +91,7 @@ impl Loop {
     fn restore(&mut self, row: Row, start: &FoundStart, main: Option<&Seen>) {
         let mark = &start.mark;
         row.restore(&RestoredProcess {
-            generation: mark.generation,
+            incarnation: mark.incarnation,
             start: mark.start,
             pid: main.map_or(0, |main| main.stat.pid),
             start_ticks: main.map_or(0, |main| main.stat.start_ticks),
@@ -114,7 +114,7 @@ impl Loop {
         let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
         let names = LeftProcess::list(&ended);
         let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
-        self.world.events.tell(Subject::Daemon, Fact::Trouble { message });
+        self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
         for leftover in leftovers {
             let _ = leftover.process.signal(SIGKILL);
         }
@@ -126,7 +126,7 @@ impl Loop {
         if let Some(process) = super::recover::verified(row) {
             let pid = process.pid();
             let message = format!("process {pid} was a second one of {}: it is ended", member.id);
-            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
             for below in os::descendants(row.index(), pid) {
                 let _ = below.process.signal(SIGKILL);
             }
@@ -156,12 +156,12 @@ fn record_of(row: Row, mark: &StartMark) -> Record {
         return known;
     }
     Record {
-        epoch: mark.epoch,
+        restart_requests: mark.restart_requests,
         digest: mark.digest,
         base_digest: mark.base_digest,
         slot: mark.slot,
         is_successor: mark.is_successor,
-        standing: RowStanding::None,
+        saved_state: EntryState::None,
         ..known
     }
 }
@@ -178,7 +178,7 @@ fn is_awaited(row: Row) -> bool {
 /// Whether nothing lives in the row, and what the row knows is from before this start (or announces it).
 fn is_older(row: Row, mark: &StartMark) -> bool {
     let lives = row.pid().is_some() && has_process(row) && super::recover::verified(row).is_some();
-    !lives && row.generation() <= mark.generation && row.started().0 <= mark.start
+    !lives && row.incarnation() <= mark.incarnation && row.started().0 <= mark.start
 }
 
 /// Starts that a dead daemon had begun and that hang before their program: nobody could ever name them, and their

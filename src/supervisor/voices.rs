@@ -43,20 +43,20 @@ pub(super) struct Handover {
 }
 
 impl Voices {
-    /// Opens what the app uses, for the process `generation` of a row, and adds it to what the process gets.
+    /// Opens what the app uses, for the process `incarnation` of a row, and adds it to what the process gets.
     pub(super) fn open(
         world: &World,
         row: u32,
-        generation: u32,
+        incarnation: u32,
         spec: &App,
         mut handover: Handover,
     ) -> io::Result<(Self, Handover)> {
         let mut voices = Self::default();
-        let key = token(row, generation);
+        let key = token(row, incarnation);
         if Channels::of(spec).notify {
             // Of a process of another boot that had our numbers.
-            let _ = os::remove_if_there(&status_path(world, row, generation));
-            let (socket, name) = new_notify_socket(world, row, generation, spec)?;
+            let _ = os::remove_if_there(&status_path(world, row, incarnation));
+            let (socket, name) = new_notify_socket(world, row, incarnation, spec)?;
             world.anchor.hold(key, HELD_NOTIFY, socket.as_fd())?;
             voices.notify = Some(socket);
             handover.variables.push(("NOTIFY_SOCKET".into(), name));
@@ -81,14 +81,14 @@ impl Voices {
     pub(super) fn recover(
         world: &World,
         row: u32,
-        generation: u32,
+        incarnation: u32,
         (id, spec): (&InstanceId, &App),
         held: &mut BTreeMap<(u64, u32), OwnedFd>,
     ) -> Self {
-        let key = token(row, generation);
+        let key = token(row, incarnation);
         let mut notify = held.remove(&(key, HELD_NOTIFY));
         if notify.is_none() && Channels::of(spec).notify {
-            notify = lost_notify_socket(world, row, generation, spec)
+            notify = lost_notify_socket(world, row, incarnation, spec)
                 .inspect(|socket| {
                     // Not held = lost with us; the next daemon opens it once more.
                     let _ = world.anchor.hold(key, HELD_NOTIFY, socket.as_fd());
@@ -96,7 +96,7 @@ impl Voices {
                 .inspect_err(|error| {
                     let message =
                         format!("its NOTIFY_SOCKET cannot be opened again: {error}; nothing it says is heard");
-                    world.events.tell(Subject::Instance(id.clone()), Fact::Trouble { message });
+                    world.events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });
                 })
                 .ok();
         }
@@ -110,60 +110,60 @@ impl Voices {
 }
 
 /// Opens the socket of a new process. An abstract name is written down for the case that both of us die.
-fn new_notify_socket(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<(OwnedFd, String)> {
-    let path = notify_path(world, row, generation);
+fn new_notify_socket(world: &World, row: u32, incarnation: u32, spec: &App) -> io::Result<(OwnedFd, String)> {
+    let path = notify_path(world, row, incarnation);
     let (socket, name) = os::open_notify_socket(&path, spec.run.user.is_some())?;
     if name.starts_with('@') {
         // On a full disk the socket is lost when the anchor is.
-        let _ = os::write_whole(&name_path(world, row, generation), name.as_bytes(), 0o600);
+        let _ = os::write_whole(&name_path(world, row, incarnation), name.as_bytes(), 0o600);
     } else {
-        let _ = os::remove_if_there(&name_path(world, row, generation));
+        let _ = os::remove_if_there(&name_path(world, row, incarnation));
     }
     Ok((socket, name))
 }
 
 /// Opens the socket again that went down with an anchor, where the process knows it.
-fn lost_notify_socket(world: &World, row: u32, generation: u32, spec: &App) -> io::Result<OwnedFd> {
-    match os::read_limited(&name_path(world, row, generation), NAME_BYTES_MAX) {
+fn lost_notify_socket(world: &World, row: u32, incarnation: u32, spec: &App) -> io::Result<OwnedFd> {
+    match os::read_limited(&name_path(world, row, incarnation), NAME_BYTES_MAX) {
         Ok(name) => os::reopen_notify_socket(&String::from_utf8_lossy(&name)),
         Err(error) if error.kind() == io::ErrorKind::NotFound && spec.run.user.is_none() => {
-            os::open_notify_socket(&notify_path(world, row, generation), false).map(|(socket, _)| socket)
+            os::open_notify_socket(&notify_path(world, row, incarnation), false).map(|(socket, _)| socket)
         }
         Err(error) => Err(error),
     }
 }
 
-fn notify_path(world: &World, row: u32, generation: u32) -> PathBuf {
-    world.home.notify().join(format!("{row}.{generation}"))
+fn notify_path(world: &World, row: u32, incarnation: u32) -> PathBuf {
+    world.home.notify().join(format!("{row}.{incarnation}"))
 }
 
 /// Where the abstract name of a socket stands, if it has one.
-fn name_path(world: &World, row: u32, generation: u32) -> PathBuf {
-    world.home.notify().join(format!("{row}.{generation}.name"))
+fn name_path(world: &World, row: u32, incarnation: u32) -> PathBuf {
+    world.home.notify().join(format!("{row}.{incarnation}.name"))
 }
 
 /// Where the last status of a process stands for the next daemon.
-fn status_path(world: &World, row: u32, generation: u32) -> PathBuf {
-    world.home.notify().join(format!("{row}.{generation}.status"))
+fn status_path(world: &World, row: u32, incarnation: u32) -> PathBuf {
+    world.home.notify().join(format!("{row}.{incarnation}.status"))
 }
 
 /// What a process has said about itself to an earlier daemon.
-pub(super) fn kept_status(world: &World, row: u32, generation: u32, spec: &App) -> Option<String> {
+pub(super) fn kept_status(world: &World, row: u32, incarnation: u32, spec: &App) -> Option<String> {
     if !Channels::of(spec).notify {
         return None;
     }
-    let bytes = os::read_limited(&status_path(world, row, generation), STATUS_BYTES_MAX).ok()?;
+    let bytes = os::read_limited(&status_path(world, row, incarnation), STATUS_BYTES_MAX).ok()?;
     String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
 }
 
 /// Lets go of everything that was held for one process.
-pub(super) fn release(world: &World, row: u32, generation: u32, spec: &App) {
-    let key = token(row, generation);
+pub(super) fn release(world: &World, row: u32, incarnation: u32, spec: &App) {
+    let key = token(row, incarnation);
     // An anchor that does not listen is about to be replaced; the new one holds nothing of this process.
     if Channels::of(spec).notify {
         let _ = world.anchor.drop_held(key, HELD_NOTIFY);
         for path in [notify_path, name_path, status_path] {
-            os::remove_if_there(&path(world, row, generation)).unwrap_or_default();
+            os::remove_if_there(&path(world, row, incarnation)).unwrap_or_default();
         }
     }
     if Channels::of(spec).message {
@@ -175,7 +175,7 @@ impl Loop {
     /// From now on what the process says is heard.
     pub(super) fn listen_to(&mut self, row: u32, voices: Voices) {
         let Some(member) = self.roster.get_mut(row) else { return };
-        let key = token(row, member.machine.generation);
+        let key = token(row, member.machine.incarnation);
         if let Some(socket) = &voices.notify {
             let _ = self.inputs.add(socket.as_fd(), key);
         }
@@ -200,7 +200,7 @@ impl Loop {
             // Before it is closed: a child between clone and exec may still hold a copy of it.
             let _ = self.inputs.remove(fd.as_fd());
         }
-        release(&self.world, row, member.machine.generation, &member.record.spec);
+        release(&self.world, row, member.machine.incarnation, &member.record.spec);
     }
 
     /// Something was said.
@@ -218,7 +218,7 @@ impl Loop {
         self.hear_all_notifications(row);
         let Some(member) = self.roster.get(row).filter(|member| member.status != before) else { return };
         // Once for all that was said in one go. On a full disk the next daemon does not know it.
-        let path = status_path(&self.world, row, member.machine.generation);
+        let path = status_path(&self.world, row, member.machine.incarnation);
         let _ = os::write_whole(&path, member.status.as_deref().unwrap_or_default().as_bytes(), 0o600);
     }
 
@@ -253,34 +253,34 @@ impl Loop {
                 "process {} ({name}), which is none of its own, speaks on its NOTIFY_SOCKET: not heard",
                 datagram.pid
             );
-            self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+            self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
         }
         false
     }
 
     fn notified(&mut self, row: u32, said: Notification) {
         let Some(member) = self.roster.get_mut(row) else { return };
-        let generation = member.machine.generation;
+        let incarnation = member.machine.incarnation;
         let waits_for_notify =
             member.machine.policy.ready.as_ref().is_some_and(|ready| matches!(ready.probe, Probe::Notify(_)));
         match said {
-            Notification::Ready if waits_for_notify => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            Notification::Ready if waits_for_notify => self.step(row, Input::Probed { incarnation, result: Ok(()) }),
             Notification::Ready => {}
             Notification::Status(text) => {
                 member.status = Some(crate::model::masked(&text).into_owned()).filter(|text| !text.is_empty());
                 self.roster.changed(row);
             }
-            Notification::Beat => member.beat = Some(os::now()),
+            Notification::WatchdogPing => member.beat = Some(os::now()),
             Notification::Unwell => {
                 let result = Err("it said WATCHDOG=trigger".to_owned());
-                self.step(row, Input::Probed { generation, result });
+                self.step(row, Input::Probed { incarnation, result });
             }
-            Notification::Extend(by) => self.step(row, Input::Extended { generation, by }),
+            Notification::Extend(by) => self.step(row, Input::Extended { incarnation, by }),
             Notification::MainPid(pid) => {
                 let main = member.row.pid().unwrap_or(0);
                 if os::belongs_to_tree(pid, main) != Some(true) {
                     let message = format!("said MAINPID={pid}, which is no process of its own: refused");
-                    self.world.events.tell(Subject::Instance(member.id.clone()), Fact::Trouble { message });
+                    self.world.events.emit(Subject::Instance(member.id.clone()), Fact::Trouble { message });
                 }
             }
         }
@@ -311,10 +311,10 @@ impl Loop {
 
     fn said_on_channel(&mut self, row: u32, line: ChannelLine) {
         let Some(member) = self.roster.get(row) else { return };
-        let generation = member.machine.generation;
+        let incarnation = member.machine.incarnation;
         let waits = member.machine.policy.ready.as_ref().is_some_and(|ready| matches!(ready.probe, Probe::Message(_)));
         match line {
-            ChannelLine::Ready if waits => self.step(row, Input::Probed { generation, result: Ok(()) }),
+            ChannelLine::Ready if waits => self.step(row, Input::Probed { incarnation, result: Ok(()) }),
             ChannelLine::Handle => {
                 // Unanswered, the process would never send anything again.
                 member.voices.say("{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
@@ -334,7 +334,7 @@ impl Loop {
     fn wait_for_whole_line(&mut self, row: u32) {
         let Some(member) = self.roster.get(row) else { return };
         let Some(channel) = &member.voices.channel else { return };
-        let key = token(row, member.machine.generation) | CHANNEL_BIT;
+        let key = token(row, member.machine.incarnation) | CHANNEL_BIT;
         let _ = self.inputs.remove(channel.as_fd());
         let _ = self.inputs.add_news(channel.as_fd(), key);
     }

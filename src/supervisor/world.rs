@@ -44,11 +44,11 @@ impl World {
         StartMark {
             home: self.table.home_id(),
             row: job.row.index(),
-            generation: job.generation,
+            incarnation: job.incarnation,
             start,
             slot: job.id.slot,
             is_successor: job.id.is_successor,
-            epoch: job.launch.epoch,
+            restart_requests: job.launch.restart_requests,
             digest: job.launch.digest,
             base_digest: job.launch.base_digest,
             is_helper: false,

@@ -1,7 +1,7 @@
-//! Shapes on the socket, and of every `--json`: versioned, one file per resource.
+//! The format of the socket and of every `--json`: versioned, one file per resource.
 //!
 //! In:    words of [`crate::model`]         Out:  serde types that both ends share
-//! Never: a decision; a socket; text for people
+//! Never: a decision; a socket; text for users
 //! Walk:  [`crate::api`] → here → [`crate::client`] → [`crate::cli`]
 //!
 //! Every answer carries `format`. Keys are only ever added within one format.
@@ -34,7 +34,7 @@ pub use selection::{Scope, Selection};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
 pub use crate::model::{
-    Edit, OperationReport, OperationResult, Progress, Report, Rollback, Rollout, RolloutWill, WaitsFor,
+    Edit, OperationReport, OperationResult, Progress, Report, Rollback, RolloutCommand, RolloutStatus, WaitsFor,
 };
 
 /// The number in `format` of every answer.

@@ -78,9 +78,9 @@ fn an_apply_tries_at_once_what_waits_and_says_so() {
     sandbox.ecosystem(&format!("{}{dependent}", file("exp_backoff_restart_delay = \"60s\"")));
     sandbox.pm(&["apply"]).code(6);
     sandbox.wait_phase("api/0", "backoff");
-    sandbox.pm(&["plan"]).ok().says(&["was in backoff"]);
+    sandbox.pm(&["plan"]).ok().says(&["retrying without waiting for the backoff"]);
     let starts = sandbox.starts_of("api/0");
-    sandbox.pm(&["apply"]).code(6).says(&["was in backoff", "an app that it depends on did not start"]);
+    sandbox.pm(&["apply"]).code(6).says(&["retrying without waiting for the backoff", "a dependency did not start"]);
     assert!(sandbox.starts_of("api/0") > starts, "it was not tried");
     assert!(sandbox.instance("web/0").is_none_or(|web| web.phase != "running"), "it needs what does not run");
 }

@@ -36,7 +36,7 @@ fn unhold_says_what_is_no_longer_held() {
     let sandbox = Sandbox::applied(FILE);
     sandbox.pm(&["stop", "api", "--hold"]).ok();
     sandbox.pm(&["unhold", "api"]).ok().says(&["no longer held", "api", "pm start"]);
-    sandbox.pm(&["unhold", "api"]).ok().says(&["nothing was held"]);
+    sandbox.pm(&["unhold", "api"]).ok().says(&["nothing is held"]);
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn dev_shows_no_secret() {
     let text = || fs::read_to_string(&said).unwrap();
     wait_until("apps are started", SOON, || text().contains("failed"));
     sandbox.file("app/seen", "changed");
-    wait_until("the build fails", SOON, || text().contains("its build failed"));
+    wait_until("the build fails", SOON, || text().contains("the build failed"));
     kill(child.id(), libc::SIGINT);
     wait_for("it ends", SOON, || child.try_wait().unwrap());
     holds_none("pm dev", &text());

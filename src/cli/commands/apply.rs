@@ -1,9 +1,9 @@
-//! `pm apply`: make what runs equal to the file.
+//! `pm apply`: run what the file declares.
 
 use clap::Args;
 
 use super::plan;
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
@@ -29,25 +29,25 @@ pub(in crate::cli) struct Apply {
     pub wait: WaitArgs,
 }
 
-/// What the person allows.
+/// What the user allows.
 #[derive(Args, Debug, Default, Clone)]
 pub(in crate::cli) struct OptionArgs {
     /// Only these apps; nothing is deleted
     #[arg(long, value_name = "APP", value_delimiter = ',')]
     pub only: Vec<AppName>,
-    /// Keep apps that left the file
+    /// Keep apps that are no longer in the file
     #[arg(long)]
     pub no_prune: bool,
-    /// A file without apps is meant: all apps of the project are deleted
+    /// Accept a file without apps: every app of the project is deleted
     #[arg(long)]
     pub allow_empty: bool,
-    /// Another set of files for the same project is meant
+    /// Accept another set of files for the same project
     #[arg(long)]
     pub replace_files: bool,
-    /// Deleting more than half of the project is meant
+    /// Accept that more than half of the project is deleted
     #[arg(long, short = 'y')]
     pub yes: bool,
-    /// Keep what was set by `pm scale`
+    /// Keep the number of copies set by `pm scale`
     #[arg(long)]
     pub keep_overrides: bool,
 }
@@ -66,9 +66,9 @@ impl OptionArgs {
     }
 }
 
-impl Verb for Apply {
+impl CliCommand for Apply {
     const NAME: &'static str = "apply";
-    const ABOUT: &'static str = "Make what runs equal to the ecosystem file";
+    const ABOUT: &'static str = "Run what the ecosystem file declares: start, replace, stop, delete";
     const EXAMPLES: &'static str = "Examples:
   pm apply                                the file of this folder
   pm apply deploy/ecosystem.toml --env production
@@ -76,7 +76,8 @@ impl Verb for Apply {
   pm apply --only api --timeout 30s       one app, wait at most 30 seconds
   pm apply --dry-run                      what would happen
 
-An app that left the file is deleted; --no-prune keeps it. Applying twice changes nothing.";
+An app that is no longer in the file is deleted; --no-prune keeps it.
+Applying twice changes nothing.";
 
     fn run(self, session: &mut Session) -> Ending {
         if self.dry_run {
@@ -122,8 +123,8 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
 /// Asks on the terminal; without one there is nobody to ask.
 fn agreed(session: &mut Session) -> Result<bool, CommandError> {
     if !session.screen.is_in_terminal() {
-        let error = CommandError::new(Code::Usage, "`--ask` needs a terminal, and there is none");
-        return Err(error.hint("leave it out, or look first: `pm plan`"));
+        let error = CommandError::new(Code::Usage, "`--ask` needs a terminal, but there is none");
+        return Err(error.hint("omit it, or look at the plan first: `pm plan`"));
     }
-    session.screen.ask("Do it? [y/N] ").map_err(|error| CommandError::system("cannot read the answer", &error))
+    session.screen.ask("Apply? [y/N] ").map_err(|error| CommandError::system("cannot read the answer", &error))
 }

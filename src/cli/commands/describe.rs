@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::details;
 use crate::cli::session::Session;
@@ -18,7 +18,7 @@ pub(in crate::cli) struct Describe {
     pub json: JsonArgs,
 }
 
-impl Verb for Describe {
+impl CliCommand for Describe {
     const NAME: &'static str = "describe";
     const ALIASES: &'static [&'static str] = &["show", "info", "desc"];
     const ABOUT: &'static str = "Show everything about an app: declaration, instances, log files";

@@ -1,11 +1,11 @@
-//! `pm why`: the chain of causes behind the state of an app, and what comes next.
+//! `pm why`: the causes of the state of an app, and what happens next.
 
 use std::fmt::Write as _;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::time::Clock;
 use crate::cli::output::{Paint, event, harmless, status};
@@ -55,7 +55,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl Verb for Why {
+impl CliCommand for Why {
     const NAME: &'static str = "why";
     const ABOUT: &'static str = "Explain why an app is as it is, and what happens next";
     const EXAMPLES: &'static str = "Examples:
@@ -84,7 +84,7 @@ impl Verb for Why {
         }
         let clock = Clock::local();
         for row in apps.iter().flat_map(|app| &app.instances) {
-            let told = Told { row, events: &events, clock: &clock, paint: session.screen.paint() };
+            let told = Story { row, events: &events, clock: &clock, paint: session.screen.paint() };
             session.screen.data(told.text().as_bytes());
         }
         last(session, &last_lines);
@@ -93,14 +93,14 @@ impl Verb for Why {
 }
 
 /// The story of one copy.
-struct Told<'a> {
+struct Story<'a> {
     row: &'a Row,
     events: &'a [Event],
     clock: &'a Clock,
     paint: Paint,
 }
 
-impl Told<'_> {
+impl Story<'_> {
     fn text(&self) -> String {
         let label = status::label(&self.row.status);
         let mut text = format!("{}: {label}\n", self.paint.strong(&self.row.id));

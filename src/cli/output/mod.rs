@@ -20,7 +20,7 @@ use crate::wire::PlanAnswer;
 
 pub(super) use gate::harmless;
 pub(super) use screen::{Paint, Screen};
-pub(super) use table::{Table, Tone};
+pub(super) use table::{TextTable, Tone};
 
 /// A plan that an apply may refuse, with what it is refused for.
 pub(super) fn answer_text(answer: &PlanAnswer, origin: &Origin, paint: Paint) -> String {

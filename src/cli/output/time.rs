@@ -1,4 +1,4 @@
-//! Points in time for people: local clock, and how long ago.
+//! Points in time for users: local clock, and how long ago.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -41,10 +41,10 @@ impl Clock {
         if self.second(at) == other.second(at) { self.second(at) } else { self.second_with_offset(at) }
     }
 
-    fn format(&self, at: WallTime, form: &str) -> String {
+    fn format(&self, at: WallTime, format: &str) -> String {
         let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
         match Timestamp::from_millisecond(ms) {
-            Ok(time) => time.to_zoned(self.zone.clone()).strftime(form).to_string(),
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime(format).to_string(),
             Err(_) => at.0.to_string(),
         }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::pipe::{OUTPUT_MODE, as_user};
 use super::proc::{ENVIRON_BYTES_MAX, ProcStat, children_of, own_pid, pids, proc_stat};
-use crate::os::surroundings::{cpu_count, user_id};
+use crate::os::this_process::{cpu_count, user_id};
 
 /// What a process shows of itself.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::model::Identity;
 use crate::os::errno::checked_long;
-use crate::os::surroundings::user_id;
+use crate::os::this_process::user_id;
 
 /// `_LINUX_CAPABILITY_VERSION_3`
 const CAPABILITY_VERSION: u32 = 0x2008_0522;

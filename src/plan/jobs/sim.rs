@@ -1,4 +1,4 @@
-//! A pretended machine: the real jobs and the real lifecycles on a clock, a disk and processes that a test decides over.
+//! A simulated machine: the real jobs and lifecycles with a clock, a disk and processes that a test controls.
 //!
 //! What an app's processes do stands in its environment, so that each spec brings its own behaviour: `SIM` holds words such
 //! as `ready=500` (its probe is answered after so many milliseconds), `exit=3@200`, `stop=100` (how long it takes to end),
@@ -11,8 +11,8 @@ use crate::lifecycle::{Effect, Found, Input, Machine, State};
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
     InstanceId, Kind, Launch, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, SpawnError, SpawnStage, Taken, Template,
-    Update, UpdateStrategy, VerbKind, WallTime,
+    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError, SpawnStage, Taken,
+    Template, UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
@@ -28,7 +28,7 @@ struct Member {
     next: Launch,
     record: Launch,
     taken: Taken,
-    /// The generation of the process that lives.
+    /// The incarnation of the process that lives.
     process: Option<u32>,
     last_exit: Option<Exit>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Sim {
     pub desired: Desired,
     pub jobs: Jobs,
     /// What happened, as a story tells it.
-    pub told: Vec<String>,
+    pub log: Vec<String>,
     /// Jobs that somebody waits for.
     pub waited_for: BTreeSet<u64>,
     /// Steps of the whole: everything that happened to anything.
@@ -60,7 +60,7 @@ pub(super) struct Sim {
     events: BTreeSet<(Moment, u64, InstanceId, Event)>,
     last_event: u64,
     pass_at: Option<Moment>,
-    /// When what is stored is next compared with what lives, whatever happens until then.
+    /// When what is stored is next compared with the live state, whatever happens until then.
     wake_at: Moment,
     woken: Option<Plan>,
     last_order: u64,
@@ -73,7 +73,7 @@ impl Sim {
             now: Moment(1000),
             desired: Desired::default(),
             jobs: Jobs::default(),
-            told: Vec::new(),
+            log: Vec::new(),
             waited_for: BTreeSet::new(),
             steps: 0,
             live: Live::default(),
@@ -88,7 +88,7 @@ impl Sim {
         }
     }
 
-    // ---- what people and faults do
+    // ---- what users and faults do
 
     pub(super) fn apply(&mut self, apps: Vec<App>, options: &ApplyOptions) -> Result<Plan, Refusal> {
         self.look();
@@ -124,14 +124,14 @@ impl Sim {
     }
 
     /// `pm rollout pause | resume | abort`.
-    pub(super) fn want_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
+    pub(super) fn command_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
         let name: AppName = name.parse().unwrap();
         let view = View { desired: &self.desired, live: &self.live, now: self.now };
-        let known = self.stored().and_then(|stored| stored.updates.get(&name)).cloned().unwrap_or_default();
+        let known = self.stored().and_then(|stored| stored.rollouts.get(&name)).cloned().unwrap_or_default();
         if known.is_open() || self.jobs.rollouts(&view).iter().any(|rollout| rollout.app.name == name) {
-            let update = Update { is_paused, is_aborted, ..known };
-            let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);
-            self.keep(vec![Change::Update { project: shop(), name, update }]);
+            let rollout = Rollout { is_paused, is_aborted, ..known };
+            let rollout = Some(rollout).filter(|rollout| *rollout != Rollout::default()).map(Box::new);
+            self.keep(vec![Change::Rollout { project: shop(), name, rollout }]);
             self.pass(Dirty::Everything);
         }
     }
@@ -159,11 +159,11 @@ impl Sim {
                 }
                 // Its spawn is on its way and will be known.
                 State::Starting { .. } => continue,
-                _ => Found::Nothing(member.machine.standing()),
+                _ => Found::Nothing(member.machine.saved_state()),
             };
             member.taken = Taken::default();
             member.machine.state = State::Unknown;
-            let _told_before = member.machine.recover(found, self.now);
+            let _reported_before = member.machine.recover(found, self.now);
         }
         for member in self.members.values_mut() {
             member.taken = Taken::default();
@@ -176,10 +176,10 @@ impl Sim {
         self.pass(Dirty::Everything);
     }
 
-    /// The process of an instance ends by itself.
+    /// The process of an instance ends on its own.
     pub(super) fn crash(&mut self, id: &InstanceId, code: i32) {
-        if let Some(generation) = self.members.get(id).and_then(|member| member.process) {
-            self.later(Millis(0), id.clone(), Event::Exited(generation, code));
+        if let Some(incarnation) = self.members.get(id).and_then(|member| member.process) {
+            self.later(Millis(0), id.clone(), Event::Exited(incarnation, code));
         }
     }
 
@@ -240,7 +240,7 @@ impl Sim {
     /// `web/0 v1 running`, one for each instance.
     pub(super) fn state(&self) -> Vec<String> {
         let line = |(id, live): (&InstanceId, &LiveInstance)| {
-            format!("{} {} {}", short(id), version(&live.spec), live.phase.word())
+            format!("{} {} {}", short(id), version(&live.spec), live.phase.as_str())
         };
         self.live.instances.iter().map(line).collect()
     }
@@ -267,7 +267,7 @@ impl Sim {
         self.pass(Dirty::Everything);
     }
 
-    /// Compares what is stored with what lives.
+    /// Compares what is stored with the live state.
     pub(super) fn wake(&mut self, is_sequel: bool) {
         self.look();
         let plan = self.missing();
@@ -275,7 +275,7 @@ impl Sim {
             return;
         }
         let stored = self.stored().cloned().unwrap_or_default();
-        let orders = self.jobs.orders(plan::strays(&shop(), &stored, &plan, &self.live));
+        let orders = self.jobs.orders(plan::leftover_successors(&shop(), &stored, &plan, &self.live));
         self.give(orders);
         self.woken = Some(plan.clone()).filter(|plan| !plan.is_empty());
         if !plan.is_empty() {
@@ -296,8 +296,8 @@ impl Sim {
                 self.rehearse(rehearsal);
             }
             for (_, fact) in next.facts {
-                if let Fact::UpdateFailed { instance, .. } = fact {
-                    self.told.push(format!("event {} could not be updated", short(&instance)));
+                if let Fact::RolloutFailed { instance, .. } = fact {
+                    self.log.push(format!("event {} could not be rolled out", short(&instance)));
                 }
             }
             self.give(next.orders);
@@ -308,7 +308,7 @@ impl Sim {
             }
             self.keep(next.changes);
             let mut is_over = false;
-            for (job, news) in next.told {
+            for (job, news) in next.messages {
                 is_over |= self.hear(job, news);
             }
             if is_over {
@@ -319,10 +319,10 @@ impl Sim {
                 return;
             }
         }
-        panic!("a pass that never ends: {:#?}", self.told);
+        panic!("a pass that never ends: {:#?}", self.log);
     }
 
-    /// What a person asks for is refused if it cannot be kept.
+    /// What a user asks for is refused if it cannot be kept.
     fn can_keep(&self, changes: &[Change]) -> Result<(), Refusal> {
         let message = "cannot write the state, nothing was changed".to_owned();
         let full = Refusal { kind: RefusalKind::Safety, message, hint: None, confirm: None };
@@ -351,11 +351,11 @@ impl Sim {
         let is_waited_for = self.waited_for.contains(&job);
         match news {
             News::Progress(Progress::Ended(report)) | News::Failed(report, _) => {
-                self.told.push(sentence(&report, is_waited_for));
+                self.log.push(sentence(&report, is_waited_for));
                 false
             }
             News::Progress(Progress::Paused { app }) => {
-                self.told.push(format!("{app} waits: its update is paused"));
+                self.log.push(format!("{app} waits: its rollout is paused"));
                 false
             }
             News::Progress(_) => false,
@@ -389,17 +389,17 @@ impl Sim {
         }
         if let (None, Command::Start(launch) | Command::Restart(launch)) = (self.members.get(id), &command) {
             let may_overlap = launch.spec.update_strategy() == UpdateStrategy::Rolling;
-            let told = self.told.join("\n");
+            let log = self.log.join("\n");
             assert!(
                 may_overlap || !id.is_successor,
-                "{told}\n{} {} beside a slot that is replaced in place",
+                "{log}\n{} {} beside a slot that is replaced in place",
                 short(id),
                 version(&launch.spec)
             );
             let settled = self.members.get(&id.clone().settled()).map(|other| &other.machine);
-            let generation = settled.map_or(0, |settled| settled.generation.max(settled.last_number));
+            let incarnation = settled.map_or(0, |settled| settled.incarnation.max(settled.last_number));
             let mut machine = Machine::new(Arc::clone(&launch.spec), 7);
-            (machine.is_successor, machine.generation) = (id.is_successor, generation);
+            (machine.is_successor, machine.incarnation) = (id.is_successor, incarnation);
             let (next, record, taken) = (launch.clone(), launch.clone(), Taken::default());
             let member = Member { machine, next, record, taken, process: None, last_exit: None };
             self.members.insert(id.clone(), member);
@@ -409,7 +409,7 @@ impl Sim {
         match command {
             Command::Start(launch) | Command::Restart(launch) if launch.spec.name != id.app.name => unreachable!(),
             Command::Start(launch) => {
-                self.told.push(format!("  start {} {}", short(id), version(&launch.spec)));
+                self.log.push(format!("  start {} {}", short(id), version(&launch.spec)));
                 member.machine.policy = Arc::clone(&launch.spec);
                 let is_kept = member.process.is_some() && matches!(member.machine.state, State::Running { .. });
                 if !is_kept {
@@ -418,21 +418,21 @@ impl Sim {
                 self.input(id, Input::Start(launch.cause));
             }
             Command::Restart(launch) => {
-                self.told.push(format!("  restart {} {}", short(id), version(&launch.spec)));
+                self.log.push(format!("  restart {} {}", short(id), version(&launch.spec)));
                 (member.machine.policy, member.next) = (Arc::clone(&launch.spec), launch.clone());
                 self.input(id, Input::Restart(launch.cause));
             }
             Command::Stop(cause) => {
-                self.told.push(format!("  stop {}", short(id)));
+                self.log.push(format!("  stop {}", short(id)));
                 self.input(id, Input::Stop(cause));
             }
             Command::Delete(cause) => {
-                self.told.push(format!("  delete {}", short(id)));
+                self.log.push(format!("  delete {}", short(id)));
                 self.input(id, Input::Delete(cause));
             }
             Command::Reconfigure(spec) => member.machine.policy = spec,
             Command::Rename(_, launch) => {
-                self.told.push(format!("  rename {}", short(id)));
+                self.log.push(format!("  rename {}", short(id)));
                 member.machine.policy = Arc::clone(&launch.spec);
                 (member.record, member.next) = (launch.clone(), launch);
             }
@@ -446,7 +446,7 @@ impl Sim {
             return;
         }
         if let Some(mut member) = self.members.remove(id) {
-            self.told.push(format!("  {} takes over", short(id)));
+            self.log.push(format!("  {} takes over", short(id)));
             member.machine.is_successor = false;
             self.members.insert(settled.clone(), member);
             let moved: Vec<_> = self.events.iter().filter(|(_, _, owner, _)| owner == id).cloned().collect();
@@ -468,7 +468,7 @@ impl Sim {
 
     /// The processes of a slot are counted in one row of numbers.
     fn share_number(&mut self, id: &InstanceId) {
-        let Some(number) = self.members.get(id).map(|member| member.machine.generation) else { return };
+        let Some(number) = self.members.get(id).map(|member| member.machine.incarnation) else { return };
         let settled = id.clone().settled();
         let other = if id.is_successor { settled } else { settled.successor() };
         if let Some(other) = self.members.get_mut(&other) {
@@ -478,25 +478,25 @@ impl Sim {
 
     fn perform(&mut self, id: &InstanceId, effect: &Effect) {
         let Some(member) = self.members.get_mut(id) else { return };
-        let generation = member.machine.generation;
+        let incarnation = member.machine.incarnation;
         match effect {
-            Effect::Spawn { generation } => {
-                let generation = *generation;
+            Effect::Spawn { incarnation } => {
+                let incarnation = *incarnation;
                 assert!(member.process.is_none(), "two processes of {}", short(id));
                 let is_missing = words(&member.next.spec).contains(&"missing".to_owned());
                 let is_busy = number(&member.next.spec, "busy").is_some_and(|until| self.now < Moment(until));
                 let is_missing = is_missing || is_busy;
-                let event = if is_missing { Event::NotSpawned(generation) } else { Event::Spawned(generation) };
+                let event = if is_missing { Event::NotSpawned(incarnation) } else { Event::Spawned(incarnation) };
                 self.later(Millis(1), id.clone(), event);
             }
-            Effect::Ask => {
+            Effect::SendStopSignal => {
                 let time = number(&member.record.spec, "stop").unwrap_or(5);
-                self.later(Millis(time), id.clone(), Event::Killed(generation));
+                self.later(Millis(time), id.clone(), Event::Killed(incarnation));
             }
-            Effect::Kill { .. } => self.later(Millis(0), id.clone(), Event::Killed(generation)),
-            Effect::Hook(_) => self.later(Millis(0), id.clone(), Event::HookEnded(generation)),
+            Effect::Kill { .. } => self.later(Millis(0), id.clone(), Event::Killed(incarnation)),
+            Effect::Hook(_) => self.later(Millis(0), id.clone(), Event::HookEnded(incarnation)),
             Effect::Sweep => self.input(id, Input::Swept { left: 0 }),
-            Effect::Tell(_) | Effect::EndHook(_) => {}
+            Effect::Emit(_) | Effect::EndHook(_) => {}
             Effect::Forget => drop(self.members.remove(id)),
         }
     }
@@ -510,31 +510,31 @@ impl Sim {
         let Some((_, _, id, event)) = self.events.pop_first() else { return };
         let Some(member) = self.members.get_mut(&id) else { return };
         match event {
-            Event::Spawned(generation) if generation == member.machine.generation => {
-                member.process = Some(generation);
+            Event::Spawned(incarnation) if incarnation == member.machine.incarnation => {
+                member.process = Some(incarnation);
                 member.record = member.next.clone();
                 let spec = Arc::clone(&member.record.spec);
                 self.input(&id, Input::Spawned { pid: 100 });
                 if let Some(time) = number(&spec, "ready") {
-                    self.later(Millis(time), id.clone(), Event::Ready(generation));
+                    self.later(Millis(time), id.clone(), Event::Ready(incarnation));
                 }
                 if let Some((code, time)) = exit_of(&spec, id.slot) {
-                    self.later(Millis(time), id, Event::Exited(generation, code));
+                    self.later(Millis(time), id, Event::Exited(incarnation, code));
                 }
             }
-            Event::NotSpawned(generation) if generation == member.machine.generation => {
+            Event::NotSpawned(incarnation) if incarnation == member.machine.incarnation => {
                 member.record = member.next.clone();
                 let is_busy = words(&member.next.spec).iter().any(|word| word.starts_with("busy="));
                 self.input(&id, Input::SpawnFailed { failure: if is_busy { busy() } else { not_found() } });
             }
-            Event::Ready(generation) if member.process == Some(generation) => {
-                self.input(&id, Input::Probed { generation, result: Ok(()) });
+            Event::Ready(incarnation) if member.process == Some(incarnation) => {
+                self.input(&id, Input::Probed { incarnation, result: Ok(()) });
             }
-            Event::Exited(generation, code) if member.process == Some(generation) => {
-                self.exited(&id, generation, Exit::Code(code));
+            Event::Exited(incarnation, code) if member.process == Some(incarnation) => {
+                self.exited(&id, incarnation, Exit::Code(code));
             }
-            Event::Killed(generation) if member.process == Some(generation) => {
-                self.exited(&id, generation, Exit::Signal(15));
+            Event::Killed(incarnation) if member.process == Some(incarnation) => {
+                self.exited(&id, incarnation, Exit::Signal(15));
             }
             Event::HookEnded(_)
             | Event::Spawned(_)
@@ -545,14 +545,14 @@ impl Sim {
         }
     }
 
-    fn exited(&mut self, id: &InstanceId, generation: u32, exit: Exit) {
+    fn exited(&mut self, id: &InstanceId, incarnation: u32, exit: Exit) {
         if let Some(member) = self.members.get_mut(id) {
             (member.process, member.last_exit) = (None, Some(exit));
         }
         if let Exit::Code(_) = exit {
-            self.told.push(format!("  {} ended with {exit}", short(id)));
+            self.log.push(format!("  {} ended with {exit}", short(id)));
         }
-        self.input(id, Input::Exited { generation, exit });
+        self.input(id, Input::Exited { incarnation, exit });
     }
 
     fn look(&mut self) {
@@ -561,16 +561,16 @@ impl Sim {
             let spec = if rules::can_follow(&member.record.spec, policy) { policy } else { &member.record.spec };
             let live = LiveInstance {
                 phase: member.machine.phase(member.process.map(|_| 100)),
-                generation: member.machine.generation,
+                incarnation: member.machine.incarnation,
                 restarts: member.machine.restarts,
                 unstable: member.machine.unstable,
                 force_kills: member.machine.force_kills,
                 spec: Arc::clone(spec),
-                epoch: member.record.epoch,
+                restart_requests: member.record.restart_requests,
                 started: None,
                 last_exit: member.last_exit,
                 trouble: member.machine.trouble.clone(),
-                status: None,
+                status_text: None,
                 hook: None,
                 taken: member.taken,
                 following: member.machine.following(),
@@ -672,7 +672,7 @@ fn busy() -> Failure {
 fn sentence(report: &OperationReport, is_waited_for: bool) -> String {
     let OperationReport { app, verb, result, .. } = report;
     let whose = if is_waited_for { "" } else { " (by itself)" };
-    let verb = if *verb == VerbKind::Wait { "come up" } else { verb.word() };
+    let verb = if *verb == VerbKind::Wait { "come up" } else { verb.as_str() };
     match result {
         OperationResult::Done => format!("ok {app}: {verb}{whose}"),
         OperationResult::Completed => format!("ok {app}: completed{whose}"),

@@ -1,7 +1,7 @@
-//! What people see when they apply.
+//! What users see when they apply.
 
 use super::*;
-use crate::model::{Condition, FieldChange, Millis, Note, Standing, Template};
+use crate::model::{Condition, DesiredState, FieldChange, Millis, Note, Template};
 
 fn options(change: impl FnOnce(&mut ApplyOptions)) -> ApplyOptions {
     let mut options = ApplyOptions::default();
@@ -58,7 +58,7 @@ fn what_waits_for_its_next_start_is_not_fine_and_its_dependents_wait_for_it() {
 fn each_class_of_field_costs_what_it_says() {
     let cases: [(&str, Alter, &[&str]); 6] = [
         ("respawn", |app| app.run.port = Some(80), &["roll api [0, 1]"]),
-        ("live", |app| app.stop.kill_timeout = Millis(1), &["update api"]),
+        ("live", |app| app.stop.kill_timeout = Millis(1), &["reconfigure api"]),
         ("both", |app| (app.run.port, app.autostart, app.stop.kill_signal) = (Some(80), true, 2), &["roll api [0, 1]"]),
         ("scale", |app| app.instances = Some(4), &["scale api 2->4 +[2, 3] -[]"]),
         (
@@ -214,7 +214,7 @@ fn an_apply_starts_what_was_stopped_and_retries_what_was_given_up_but_respects_a
     assert_eq!(reasons(&plan, "bad"), [Reason::WasErrored]);
     assert_eq!(reasons(&plan, "held"), [Reason::StoppedByHand { by: "alice".into(), is_held: true }]);
     assert_eq!((plan.summary.drift, plan.summary.start, plan.summary.held), (1, 1, 1));
-    assert!(matches!(world.declared("held").standing, Standing::Stopped { is_held: true, .. }));
+    assert!(matches!(world.declared("held").desired_state, DesiredState::Stopped { is_held: true, .. }));
 }
 
 #[test]

@@ -1,30 +1,30 @@
-//! Tables: how each way to be stands in words.
+//! Tables: the status for each state.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::lifecycle::samples::app;
-use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Taken, Update};
+use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Rollout, Taken};
 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
     change(&mut spec);
-    Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
+    Declared::new(Arc::new(spec), Arc::new(Environment::new()), DesiredState::Up)
 }
 
 fn live(phase: Phase) -> LiveInstance {
     LiveInstance {
         phase,
-        generation: 1,
+        incarnation: 1,
         restarts: 0,
         unstable: 0,
         force_kills: 0,
         spec: Arc::new(app()),
-        epoch: 0,
+        restart_requests: 0,
         started: Some(WallTime(77)),
         last_exit: None,
         trouble: None,
-        status: None,
+        status_text: None,
         hook: None,
         taken: Taken::default(),
         following: None,
@@ -82,8 +82,8 @@ fn each_phase_has_its_word_number_severity_and_next_step() {
 #[test]
 fn what_does_not_run_says_what_stands_against_it() {
     let all = Live::default();
-    let standing = |standing| Declared { standing, ..declared(|_| {}) };
-    let stopped = |is_held| Standing::Stopped { by: "alice".into(), at: WallTime(9), is_held };
+    let desired_state = |desired_state| Declared { desired_state, ..declared(|_| {}) };
+    let stopped = |is_held| DesiredState::Stopped { by: "alice".into(), at: WallTime(9), is_held };
     let waits = WaitsFor {
         app: "db".parse().unwrap(),
         condition: Condition::Ready,
@@ -95,7 +95,7 @@ fn what_does_not_run_says_what_stands_against_it() {
         app.schedule.cron_restart = Some("0 0 1 1 *".into());
     });
     let up = declared(|_| {});
-    let (held, parked) = (standing(stopped(true)), standing(Standing::Parked));
+    let (held, parked) = (desired_state(stopped(true)), desired_state(DesiredState::NotStarted));
     let slot = Declared { stopped_slots: [0].into(), ..up.clone() };
     let leaving = Declared { is_leaving: true, ..up.clone() };
     let failure = Failure::Aborted;
@@ -132,7 +132,7 @@ fn a_start_that_cannot_come_names_what_failed_however_far_away() {
     let (migrate, mid, web) = (named("migrate", &[]), named("mid", &["migrate"]), named("web", &["mid"]));
     let project = desired.projects.entry("shop".parse().unwrap()).or_default();
     let rejected = crate::model::Rejected { digest: migrate.digest, why: "migrate/0 ended with exit code 7".into() };
-    project.updates.insert("migrate".parse().unwrap(), Update { rejected: Some(rejected), ..Update::default() });
+    project.rollouts.insert("migrate".parse().unwrap(), Rollout { rejected: Some(rejected), ..Rollout::default() });
     for app in [&migrate, &mid, &web] {
         project.apps.insert(app.spec.name.clone(), app.clone());
     }

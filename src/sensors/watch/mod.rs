@@ -29,9 +29,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::Surroundings;
+use super::SensorDeps;
 use crate::events::Events;
-use crate::model::{AppId, Declared, Desired, Fact, Standing, Subject};
+use crate::model::{AppId, Declared, Desired, DesiredState, Fact, Subject};
 use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::rules::OwnFiles;
@@ -80,13 +80,13 @@ impl Drop for Running {
 }
 
 /// Keeps exactly the watchers running that Desired asks for, for as long as the daemon lives.
-pub(super) async fn run(surroundings: Surroundings) {
-    let mut desired = surroundings.reconciler.desired_changes();
+pub(super) async fn run(deps: SensorDeps) {
+    let mut desired = deps.reconciler.desired_changes();
     let mut tools: Option<Tools> = None;
     let mut running: BTreeMap<AppId, Running> = BTreeMap::new();
     loop {
         let now = Arc::clone(&desired.borrow_and_update());
-        let mut wanted = wanted(&now, &surroundings.home);
+        let mut wanted = wanted(&now, &deps.home);
         if let Some(tools) = &tools {
             running.keys().filter(|app| !wanted.contains_key(app)).for_each(|app| tools.forget(app));
         }
@@ -94,7 +94,7 @@ pub(super) async fn run(surroundings: Surroundings) {
         running.retain(|app, running| wanted.get(app) == Some(&running.watched));
         wanted.retain(|app, _| !running.contains_key(app));
         if !wanted.is_empty() && tools.is_none() {
-            tools = start_threads(&surroundings);
+            tools = start_threads(&deps);
         }
         if let Some(tools) = &tools {
             for (app, watched) in wanted {
@@ -109,21 +109,21 @@ pub(super) async fn run(surroundings: Surroundings) {
 }
 
 /// Only once there is something to watch: a daemon without it has no threads for it.
-fn start_threads(surroundings: &Surroundings) -> Option<Tools> {
+fn start_threads(deps: &SensorDeps) -> Option<Tools> {
     let threads = Worker::start("pm-watch", READERS, READS_MAX)
         .and_then(|readers| Ok((readers, Worker::start("pm-build", BUILDERS, BUILDS_MAX)?)));
     match threads {
         Ok((readers, builders)) => Some(Tools {
-            reconciler: surroundings.reconciler.clone(),
-            desired: surroundings.reconciler.desired_changes(),
-            events: surroundings.events.clone(),
-            home: surroundings.home.clone(),
+            reconciler: deps.reconciler.clone(),
+            desired: deps.reconciler.desired_changes(),
+            events: deps.events.clone(),
+            home: deps.home.clone(),
             readers,
             builders,
         }),
         Err(error) => {
-            let message = format!("no files are watched, the kernel refuses a thread: {error}");
-            surroundings.events.tell(Subject::Daemon, Fact::Trouble { message });
+            let message = format!("no files are watched: cannot start a thread: {error}");
+            deps.events.emit(Subject::Daemon, Fact::Trouble { message });
             None
         }
     }
@@ -133,7 +133,7 @@ fn start_threads(surroundings: &Surroundings) -> Option<Tools> {
 fn wanted(desired: &Desired, home: &Home) -> BTreeMap<AppId, Watched> {
     let all = || desired.projects.values().flat_map(|project| project.apps.values());
     let is_watched = |declared: &&Declared| {
-        declared.standing == Standing::Up && declared.spec.watching.watch.is_some() && !desired.is_shut_down
+        declared.desired_state == DesiredState::Up && declared.spec.watching.watch.is_some() && !desired.is_shut_down
     };
     if !all().any(|declared| is_watched(&declared)) {
         return BTreeMap::new();

@@ -82,7 +82,7 @@ impl Tree {
         let remote = rules.roots().iter().find(|root| os::is_remote(&root.path));
         if let Some(root) = remote.filter(|_| !watched.policy.watch_options.poll) {
             troubles.push(format!(
-                "{} lies on a network file system, which tells no changes: its files are looked at every {}",
+                "{} is on a network file system, which reports no changes: its files are polled every {}",
                 root.path.display(),
                 interval(&watched.policy),
             ));
@@ -187,7 +187,9 @@ fn look(walk: &Walk<'_>, files: &mut Vec<PathBuf>, troubles: &mut Vec<String>) -
     files.clear();
     let looked = Looked::open(walk, files);
     if looked.is_full() {
-        troubles.push(format!("there are more than {FILES_MAX} files: the rest is not watched; `ignore_watch` helps"));
+        troubles.push(format!(
+            "there are more than {FILES_MAX} files: the others are not watched; exclude some with `ignore_watch`"
+        ));
     }
     Way::Looked(looked)
 }
@@ -197,8 +199,8 @@ fn refused(error: &std::io::Error, policy: &WatchPolicy) -> String {
     let every = interval(policy);
     match os::watch_limit(error) {
         Some(limit) => format!(
-            "the limit {limit} of the kernel is reached: files are looked at every {every}; `sysctl {limit}=N` raises it"
+            "the kernel's limit {limit} is reached: files are polled every {every}; `sysctl {limit}=N` raises it"
         ),
-        None => format!("the kernel tells no changes ({error}): files are looked at every {every}"),
+        None => format!("the kernel reports no changes ({error}): files are polled every {every}"),
     }
 }

@@ -9,7 +9,7 @@ use super::Tools;
 use super::build::Build;
 use super::pending::Pending;
 use super::tree::{Settled, Tree, Watched};
-use crate::model::{AppId, Cause, Declared, Fact, Millis, Moment, Standing, Subject};
+use crate::model::{AppId, Cause, Declared, DesiredState, Fact, Millis, Moment, Subject};
 use crate::os::{self, FolderSignal, Worker};
 use crate::rules::Burst;
 
@@ -138,7 +138,9 @@ impl Watcher {
     /// Something holds other bytes than before.
     async fn changed(&mut self, cause: Cause) {
         // A person's stop is respected, and a build for nothing would be one.
-        let Some(declared) = self.declared().filter(|declared| declared.standing == Standing::Up) else { return };
+        let Some(declared) = self.declared().filter(|declared| declared.desired_state == DesiredState::Up) else {
+            return;
+        };
         self.with_pending(|pending, cause| pending.note(&cause), cause.clone()).await;
         match Build::start(&self.tools.builders, &self.tools.home, &declared, cause.clone()) {
             Some(build) => self.build = Some(build),
@@ -157,10 +159,10 @@ impl Watcher {
         seen.times = if is_again { seen.times.saturating_add(1) } else { 1 };
         (seen.last, seen.path) = (now, path.to_owned());
         if seen.times == CIRCLE_TIMES {
-            self.tell(Fact::WatchTrouble {
+            self.emit(Fact::WatchTrouble {
                 message: format!(
                     "{path} has changed {CIRCLE_TIMES} times, each time soon after a restart; if the app writes it \
-                     itself, `ignore_watch = [\"{path}\"]` ends the circle"
+                     itself, `ignore_watch = [\"{path}\"]` stops the loop"
                 ),
             });
         }
@@ -171,7 +173,7 @@ impl Watcher {
         match result {
             Ok(()) => self.trigger(build.cause.clone()).await,
             Err(message) => {
-                self.tell(Fact::BuildFailed { message });
+                self.emit(Fact::BuildFailed { message });
                 self.with_pending(|pending, ()| pending.forget(), ()).await;
             }
         }
@@ -191,22 +193,22 @@ impl Watcher {
             (std::mem::take(&mut tree.troubles), tree.folder_watch())
         };
         for message in troubles {
-            self.tell(Fact::WatchTrouble { message });
+            self.emit(Fact::WatchTrouble { message });
         }
         match folder_watch {
             None => self.signal = None,
             Some(watch) if self.signal.is_none() => match watch.signal() {
                 Ok(signal) => self.signal = Some(signal),
                 Err(error) => {
-                    self.tell(Fact::WatchTrouble { message: format!("changes are seen late, by looking: {error}") });
+                    self.emit(Fact::WatchTrouble { message: format!("changes are noticed late, by polling: {error}") });
                 }
             },
             Some(_) => {}
         }
     }
 
-    fn tell(&self, fact: Fact) {
-        self.tools.events.tell(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
+    fn emit(&self, fact: Fact) {
+        self.tools.events.emit(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
     }
 
     /// Works on the note of what is to be done, on a thread that may wait.

@@ -20,7 +20,7 @@ wait 5000
     start web/0+ v1
     delete web/0
     web/0+ takes over
-  event web/1 could not be updated
+  event web/1 could not be rolled out
   FAILED web: roll: web/1 ended with exit code 3 and is not restarted; went back
 state
   web/0 v1 running
@@ -43,5 +43,5 @@ wait 5000
     start web/0+ v1
     delete web/0
     web/0+ takes over
-  event web/1 could not be updated
+  event web/1 could not be rolled out
   FAILED web: roll: web/1 ended with exit code 3 and is not restarted; went back

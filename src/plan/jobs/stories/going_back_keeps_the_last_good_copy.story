@@ -17,7 +17,7 @@ wait 3000
     web/1 ended with exit code 3
     restart web/1 v1
     restart web/0 v1
-  event web/1 could not be updated
+  event web/1 could not be rolled out
   FAILED web: roll: web/1 ended with exit code 3 and is not restarted; went back
 state
   web/0 v1 running
@@ -25,7 +25,7 @@ state
 # Nothing is ended for a program that is not there.
 apply web v3 x2 healthy=0 missing
   plan roll web [0, 1]
-  event web/0 could not be updated
+  event web/0 could not be rolled out
   FAILED web: roll: web/0 cannot execute `web`: No such file or directory; the old one kept running
 wait 1000
 state

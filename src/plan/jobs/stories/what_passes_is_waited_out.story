@@ -17,7 +17,7 @@ apply web v3 busy=60000
     restart web/0 v3
 wait 20000
     restart web/0 v2
-  event web/0 could not be updated
+  event web/0 could not be rolled out
   FAILED web: roll: web/0 cannot execute `web`: Text file busy; went back
 state
   web/0 v2 running
