@@ -161,7 +161,7 @@ fn start_slot(declared: &mut Declared, slot: u32) {
 
 fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
     if declared.spec.is_timed_task() {
-        // A run is no standing wish: it needs no counter, and is not made up for.
+        // A run is not a lasting state: it needs no counter, and is not made up for.
         return start(declared, slot, live);
     }
     if let Some(slot) = slot {

@@ -75,7 +75,7 @@ pub struct Reconciler {
 /// Apps whose start waits for another app, with what they wait for.
 pub type Waiting = BTreeMap<AppId, WaitsFor>;
 
-/// Intents that may wait at the door; the senders wait beyond that.
+/// Intents that may be queued; the senders wait beyond that.
 const INTENTS_MAX: usize = 256;
 
 /// Dropped when a trigger needs nobody's memory any more: nothing is ever sent.

@@ -7,7 +7,7 @@ use crate::model::{Digest, Moment};
 
 /// One start. With it a process is found again, and its instance restored, when the process table is lost.
 ///
-/// As text: `HOME.ROW.GENERATION.START.SLOT.EPOCH.SPEC.BASE`, with `+` after the slot of a successor and `.helper` at
+/// As text: `HOME.ROW.INCARNATION.START.SLOT.REQUESTS.SPEC.BASE`, with `+` after the slot of a successor and `.helper` at
 /// the end of a command that runs beside the app.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StartMark {

@@ -19,7 +19,7 @@ fn come_to_a_good_end(world: &mut World) {
 }
 
 #[test]
-fn an_update_goes_back_to_the_newest_form_that_was_good() {
+fn a_rollout_is_rolled_back_to_the_newest_healthy_revision() {
     let mut world = World::with([of_port(1)]);
     assert_eq!(rollback_target(&world), None, "a first start has nothing to go back to");
     world.apply([of_port(2)]);
@@ -59,7 +59,7 @@ fn a_timed_task_is_started_by_the_clock_alone() {
 }
 
 #[test]
-fn a_new_form_ends_a_pause() {
+fn a_new_revision_ends_a_pause() {
     let mut world = World::with([of_port(1)]);
     world.apply([of_port(2)]);
     let name: AppName = "api".parse().unwrap();
@@ -92,7 +92,7 @@ fn rollout(world: &World, app: &str) -> Option<Rollout> {
 }
 
 #[test]
-fn a_pause_lasts_as_long_as_the_form() {
+fn a_pause_lasts_as_long_as_the_revision() {
     let mut world = paused(of_port(1), of_port(2));
     let before = rollout(&world, "api");
     let live = app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(2), Millis(1)));

@@ -133,7 +133,7 @@ fn a_child_on_a_seat_gets_its_outputs_and_leaves_ours_alone() {
 }
 
 #[test]
-fn more_can_spawn_at_once_than_there_are_seats() {
+fn more_can_spawn_at_once_than_numbers_are_reserved() {
     take_some_seats();
     let threads: Vec<_> = (0..12)
         .map(|number| {

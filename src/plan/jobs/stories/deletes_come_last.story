@@ -1,4 +1,4 @@
-# What left the file goes only when everything else has succeeded, whoever carries it out.
+# Apps that are no longer in the file are deleted only when everything else has succeeded.
 apply web v1 | old v1
   plan start web [0]
   plan start old [0]

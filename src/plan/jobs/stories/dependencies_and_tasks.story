@@ -1,4 +1,4 @@
-# A task runs to its end before those who need that; one that fails holds them up.
+# A task completes before its dependents start; a failed one blocks them.
 apply db v1 ready=200 | seed v1 task exit=0@300 needs=db | web v1 after=seed
   plan start db [0]
   plan start seed [0]

@@ -1,4 +1,4 @@
-# Going back never ends a good copy for one that does not come up.
+# A rollback never stops a healthy copy for one that does not come up.
 apply web v1 x2 healthy=0
   plan start web [0, 1]
     start web/0 v1
@@ -22,7 +22,7 @@ wait 3000
 state
   web/0 v1 running
   web/1 v1 running
-# Nothing is ended for a program that is not there.
+# Nothing is stopped for a program that does not exist.
 apply web v3 x2 healthy=0 missing
   plan roll web [0, 1]
   event web/0 could not be rolled out
