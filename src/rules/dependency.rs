@@ -108,7 +108,11 @@ fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -
         (Phase::Stopped, _) => not_started(),
         (Phase::Backoff { attempt, .. }, _) => {
             let exit = live.last_exit.map(|exit| format!(", its last process ended with {exit}")).unwrap_or_default();
-            Standpoint::NotYet(format!("it waits for its next start after {attempt} unstable ones{exit}"))
+            Standpoint::NotYet(match attempt {
+                0 => format!("it waits for its next start{exit}"),
+                1 => format!("it waits for its next start after an unstable one{exit}"),
+                attempt => format!("it waits for its next start after {attempt} unstable ones{exit}"),
+            })
         }
     }
 }

@@ -36,6 +36,7 @@ fn predicate(fact: &Fact) -> String {
         Fact::StartFailed { failure } => format!("could not be started: {failure}"),
         Fact::Exited { exit, uptime, is_asked: true, .. } => format!("ended as asked with {exit} after {uptime}"),
         Fact::Exited { exit, uptime, is_asked: false, .. } => format!("ended by itself with {exit} after {uptime}"),
+        Fact::BackingOff { delay, attempt: 0 } => format!("waits {delay} before it is started again"),
         Fact::BackingOff { delay, attempt } => {
             format!("waits {delay} before it is started again (unstable start {attempt} in a row)")
         }

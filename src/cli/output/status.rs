@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::{DueThen, Exit, Failure, NextStep, RestartWhen, Severity, Status, StatusWord, Why};
+use crate::model::{DueThen, Exit, Failure, Millis, NextStep, RestartWhen, Severity, Status, StatusWord, Why};
 
 use super::event::because;
 use super::gate::harmless;
@@ -76,7 +76,9 @@ fn found(why: &Why) -> Option<String> {
             format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.word())
         }
         Why::Failed { failure } | Why::Refused { failure } => failure.to_string(),
+        Why::Unstable { starts: 1, .. } => "its last start was unstable".to_owned(),
         Why::Unstable { starts, .. } => format!("{starts} unstable starts in a row"),
+        Why::EndedFor { failure } if failure.is_passing() => failure.to_string(),
         Why::WaitsFor { app, condition, why, waits_ms } => {
             format!("{waits_ms} for {app} to be {}: {why}", condition.word())
         }
@@ -115,12 +117,14 @@ fn cause(why: &Why) -> String {
         Why::Hook { hook, runs_ms, .. } => format!("its hook `{}` has been running for {runs_ms}", hook.word()),
         Why::Says { text } => format!("it says of itself: {text}"),
         Why::Asked => "it was asked to end".to_owned(),
-        Why::Unstable { starts: 1, delay_ms } => {
-            format!("its last start was unstable, so the next one waits {delay_ms}")
+        Why::Unstable { starts, delay_ms, at_once, stable_ms } => unstable(*starts, *delay_ms, *at_once, *stable_ms),
+        Why::UnstableBefore { starts: 1, at_once } => {
+            format!("the start before this one was unstable; up to {at_once} in a row are followed by the next at once")
         }
-        Why::Unstable { starts, delay_ms } => {
-            format!("{starts} starts in a row were unstable, so the next one waits {delay_ms}")
-        }
+        Why::UnstableBefore { starts, at_once } => format!(
+            "{starts} starts in a row before this one were unstable; up to {at_once} are followed by the next at once"
+        ),
+        Why::FixedDelay { delay_ms } => format!("every restart of it waits {delay_ms} (restart_delay)"),
         Why::Failed { failure } => failure.to_string(),
         Why::Completed { exit } => format!("it ended with {exit}, which its policy calls done"),
         Why::WaitsFor { app, condition, why, waits_ms } => {
@@ -142,6 +146,20 @@ fn cause(why: &Why) -> String {
         Why::NotDue => "its time has not come yet".to_owned(),
         Why::NotStarted => "nothing has started it yet".to_owned(),
         Why::Outdated => "its process runs an older declaration than the last applied one".to_owned(),
+    }
+}
+
+fn unstable(starts: u32, delay: Millis, at_once: u32, stable: Millis) -> String {
+    let count = match starts {
+        1 => "its last start was unstable".to_owned(),
+        starts => format!("{starts} starts in a row were unstable"),
+    };
+    match at_once {
+        0 => format!("{count}; every restart waits {delay} (restart_delay), a run of {stable} ends the count"),
+        most => format!(
+            "{count}: the first {most} are followed by the next at once, then each after a longer wait, now {delay}; \
+             a run of {stable} ends the count"
+        ),
     }
 }
 

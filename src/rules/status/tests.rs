@@ -80,6 +80,31 @@ fn each_phase_has_its_word_number_severity_and_next_step() {
 }
 
 #[test]
+fn a_wait_before_a_start_says_what_it_is_for() {
+    let (all, own) = (Live::default(), declared(|_| {}));
+    let fixed = declared(|app| app.restart.restart_delay = Millis(2000));
+    let backoff = |attempt| live(Phase::Backoff { until: Moment(1900), delay: Millis(2000), attempt });
+    let because = |declared, live: &LiveInstance| status(&facts(&all, Some(declared), Some(live))).because;
+    let (delay_ms, stable_ms) = (Millis(2000), Millis::seconds(10));
+    let unstable = |at_once| Why::Unstable { starts: 7, delay_ms, at_once, stable_ms };
+    assert_eq!(because(&own, &backoff(7)), [unstable(5)]);
+    assert_eq!(because(&fixed, &backoff(7)), [unstable(0)]);
+    assert_eq!(because(&fixed, &backoff(0)), [Why::FixedDelay { delay_ms }]);
+    // What passes is no unstable start.
+    let failure = Failure::Aborted;
+    let passing = LiveInstance { trouble: Some(failure.clone()), ..backoff(0) };
+    assert_eq!(because(&own, &passing), [Why::EndedFor { failure }]);
+    assert_eq!(status(&facts(&all, Some(&own), Some(&passing))).count, None);
+
+    let before = Why::UnstableBefore { starts: 3, at_once: 5 };
+    let young = LiveInstance { unstable: 3, ..live(running(Readiness::Ready)) };
+    assert!(because(&own, &young).contains(&before));
+    let grown = Facts { now: Moment(10_000), ..facts(&all, Some(&own), Some(&young)) };
+    assert!(!status(&grown).because.contains(&before), "it has outlived them");
+    assert!(!because(&fixed, &young).contains(&before), "no restart of it is immediate");
+}
+
+#[test]
 fn what_does_not_run_says_what_stands_against_it() {
     let all = Live::default();
     let standing = |standing| Declared { standing, ..declared(|_| {}) };
