@@ -8,6 +8,7 @@
 //! of what is stored?", an edit changes what is stored and then asks as a wake-up does.
 
 mod assemble;
+mod base;
 mod difference;
 mod edit;
 mod field_change;
@@ -54,7 +55,7 @@ pub struct Decision {
     /// What is to be done.
     pub plan: Plan,
     /// What has to be stored before any of it is done; may be more than nothing although the plan is empty
-    /// (a new base environment, a moved folder).
+    /// (the environment of another shell for an app that is down, a moved folder).
     pub changes: Vec<Change>,
 }
 
@@ -69,6 +70,7 @@ pub fn decide(
     options: &ApplyOptions,
 ) -> Result<Decision, Refusal> {
     let (decision, refusals) = work_out(stored, proposed, live, options)?;
+    safety::check_shown(&decision.plan, options)?;
     refusals.into_iter().next().map_or(Ok(decision), Err)
 }
 
@@ -93,7 +95,7 @@ fn work_out(
 ) -> Result<(Decision, Vec<Refusal>), Refusal> {
     safety::check_call(proposed, options)?;
     let instances = instances_of(&proposed.project, live);
-    let target = Target::of_apply(stored, proposed, &instances, options);
+    let mut target = Target::of_apply(stored, proposed, &instances, options);
     let refusals = [
         ownership::check_folder(stored, proposed),
         safety::check_empty(proposed, options),
@@ -111,6 +113,7 @@ fn work_out(
         is_complete: true,
     }
     .plan();
+    plan.notes.extend(base::take_over(&mut target, stored, proposed, &plan, &instances));
     let mut changes: Vec<_> = target.changes(&proposed.project, stored);
     leave_last(&mut changes, stored, &target);
     plan.notes.extend(updates::failed_before(stored, &target));

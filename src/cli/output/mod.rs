@@ -27,6 +27,11 @@ pub(super) fn answer_text(answer: &PlanAnswer, origin: &Origin, paint: Paint) ->
     plan_text(&answer.plan, Some(origin), paint) + &plan::refused(&answer.refusals)
 }
 
+/// What of a plan that was shown is another one by now.
+pub(super) fn plan_changes(shown: &Plan, now: &Plan) -> Vec<String> {
+    plan::changes(shown, now, os::wall())
+}
+
 /// A plan as text; with its files and profile, where it comes from files.
 pub(super) fn plan_text(plan: &Plan, origin: Option<&Origin>, paint: Paint) -> String {
     let files: Vec<String> =
