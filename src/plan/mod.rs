@@ -40,7 +40,7 @@ use target::Target;
 
 pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
-pub use jobs::{Dirty, JobId, Jobs, News, Next, Rehearsal, View};
+pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_form;
 pub use sockets::check_sockets;
