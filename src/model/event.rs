@@ -192,6 +192,9 @@ pub enum Fact {
         pid: u32,
         /// The how-manieth of this instance.
         generation: u32,
+        /// Restarts that nobody asked for by then, this one included: as in lists.
+        #[serde(default)]
+        restarts: u32,
         /// What asked for the start.
         #[serde(flatten)]
         cause: Cause,
@@ -218,6 +221,9 @@ pub enum Fact {
         delay: Millis,
         /// Unstable starts in a row.
         attempt: u32,
+        /// Which restart that will be; 0 in what earlier versions told.
+        #[serde(default)]
+        restart: u32,
     },
     /// It is not started again by itself.
     GaveUp {

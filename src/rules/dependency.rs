@@ -135,9 +135,9 @@ mod tests {
         LiveInstance {
             phase,
             generation: 1,
+            since: None,
             restarts: 0,
-            unstable: 0,
-            force_kills: 0,
+            counts: crate::model::Counts::default(),
             spec: Arc::new(app()),
             epoch: 0,
             started: None,

@@ -169,8 +169,9 @@ impl<'a> Facts<'a> {
             Phase::Running { since, .. } => self.now.since(since) >= policy.min_uptime,
             _ => false,
         };
-        let is_told = live.unstable > 0 && policy.restart_delay.0 == 0 && !has_outlived;
-        is_told.then_some(Why::UnstableBefore { starts: live.unstable, at_once: RESTARTS_AT_ONCE })
+        let starts = live.counts.unstable;
+        let is_told = starts > 0 && policy.restart_delay.0 == 0 && !has_outlived;
+        is_told.then_some(Why::UnstableBefore { starts, at_once: RESTARTS_AT_ONCE })
     }
 
     /// What lies behind the nearest cause.
@@ -262,7 +263,9 @@ impl<'a> Facts<'a> {
                 (None, Some(Standing::Stopped { at, .. })) => Some(*at),
                 _ => None,
             },
-            Phase::Starting | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => None,
+            Phase::Starting | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => {
+                self.live.and_then(|live| live.since).and_then(before)
+            }
         }
     }
 

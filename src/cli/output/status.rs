@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::model::{DueThen, Exit, Failure, Millis, NextStep, RestartWhen, Severity, Status, StatusWord, Why};
+use crate::model::{
+    DueThen, Exit, Failure, Millis, NextStep, RestartWhen, Severity, Status, StatusWord, WallTime, Why,
+};
+use crate::os;
 
 use super::event::because;
 use super::gate::harmless;
@@ -15,6 +18,9 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
     if let Some(count) = status.count {
         return format!("{word} {count}×").into();
     }
+    if let Some(at) = next_run(status) {
+        return format!("waiting until {}", Clock::local().short(at, os::wall())).into();
+    }
     match (status.word, status.because.first()) {
         (StatusWord::Running, Some(Why::SpecLost)) => "running, spec lost".into(),
         (StatusWord::Running, Some(Why::Unreachable)) => "running, unreachable".into(),
@@ -25,6 +31,14 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
         (StatusWord::Stopped, Some(Why::NoAutostart)) => "stopped, no autostart".into(),
         (StatusWord::Stopped, _) if status.severity == Severity::Error => "stopped, failed".into(),
         _ => word.into(),
+    }
+}
+
+/// When a task runs that waits for nothing but its time.
+fn next_run(status: &Status) -> Option<WallTime> {
+    match (status.word, status.next.as_slice()) {
+        (StatusWord::Waiting, [NextStep::Due { at, then: DueThen::Run }]) => Some(*at),
+        _ => None,
     }
 }
 
@@ -40,11 +54,6 @@ pub(in crate::cli) fn tone(status: &Status) -> Tone {
 
 /// What a list says below its table, where the word is not enough: `starting: connection refused`.
 pub(in crate::cli) fn line(status: &Status) -> Option<String> {
-    if let [NextStep::Due { at, then: DueThen::Run }] = status.next.as_slice()
-        && status.word == StatusWord::Waiting
-    {
-        return Some(format!("waiting until {}", Clock::local().second(*at)));
-    }
     let says = status.because.iter().find_map(|why| match why {
         Why::Says { text } => Some(text.as_str()),
         _ => None,
@@ -101,8 +110,8 @@ fn cause(why: &Why) -> String {
         Why::NotReady { last: Some(last) } => format!("it is not ready yet: {last}"),
         Why::NotReady { last: None } => "it is not ready yet".to_owned(),
         Why::Unhealthy { failures, last } => format!("its health probe failed {failures} times in a row: {last}"),
-        Why::Restarted { restarts: 1 } => "it was restarted once since its declaration".to_owned(),
-        Why::Restarted { restarts } => format!("it was restarted {restarts} times since its declaration"),
+        Why::Restarted { restarts: 1 } => "it has had 1 restart that nobody asked for".to_owned(),
+        Why::Restarted { restarts } => format!("it has had {restarts} restarts that nobody asked for"),
         Why::EndedFor { failure } => ended_for(failure),
         Why::LastExit { exit: Exit::Unknown } => {
             "its last process ended with unknown exit status (nobody was watching)".to_owned()

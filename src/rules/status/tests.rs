@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::lifecycle::samples::app;
-use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Taken, Update};
+use crate::model::{Bytes, Condition, Counts, Desired, Environment, Exit, Kind, Taken, Update};
 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
@@ -16,9 +16,9 @@ fn live(phase: Phase) -> LiveInstance {
     LiveInstance {
         phase,
         generation: 1,
+        since: Some(Moment(400)),
         restarts: 0,
-        unstable: 0,
-        force_kills: 0,
+        counts: Counts::default(),
         spec: Arc::new(app()),
         epoch: 0,
         started: Some(WallTime(77)),
@@ -76,6 +76,14 @@ fn each_phase_has_its_word_number_severity_and_next_step() {
         let status = status(&facts(&all, Some(&declared), Some(&live)));
         assert_eq!((status.word, status.count, status.severity), (word, count, severity), "{:?}", live.phase);
         assert!(!status.because.is_empty() && !status.next.is_empty(), "{status:?}");
+        // Moment 1000 is 5000 on the clock of people.
+        let since = match live.phase {
+            Phase::Running { .. } => live.started,
+            Phase::Backoff { .. } => Some(WallTime(4900)),
+            Phase::Stopped => None,
+            _ => Some(WallTime(4400)),
+        };
+        assert_eq!(status.since, since, "{:?}", live.phase);
     }
 }
 
@@ -97,7 +105,7 @@ fn a_wait_before_a_start_says_what_it_is_for() {
     assert_eq!(status(&facts(&all, Some(&own), Some(&passing))).count, None);
 
     let before = Why::UnstableBefore { starts: 3, at_once: 5 };
-    let young = LiveInstance { unstable: 3, ..live(running(Readiness::Ready)) };
+    let young = LiveInstance { counts: Counts { unstable: 3, force_kills: 0 }, ..live(running(Readiness::Ready)) };
     assert!(because(&own, &young).contains(&before));
     let grown = Facts { now: Moment(10_000), ..facts(&all, Some(&own), Some(&young)) };
     assert!(!status(&grown).because.contains(&before), "it has outlived them");
