@@ -119,6 +119,8 @@ async fn lifetime(supervisor: &Supervisor, instance: &InstanceId, printer: Print
 async fn read(reader: &Worker, sources: Vec<Source>, (since, until): Lifetime) -> Vec<Line> {
     let (reply, lines) = oneshot::channel();
     let read = move || {
+        // In the millisecond of a start the process before has printed rather than the one that is just being made.
+        let until = until.map(|until| WallTime(until.0.saturating_add(1)));
         let query = LogQuery { lines: LAST_LINES, since: Some(since), until };
         let _ = reply.send(logs::read(&sources, &query).lines);
     };

@@ -44,7 +44,7 @@ impl Clock {
             (true, false) => "%m-%d ",
             (false, false) => "%Y-%m-%d ",
         };
-        let time = if at.0 / 1000 % 60 == 0 { "%H:%M" } else { "%H:%M:%S" };
+        let time = if (at.0 / 1000).is_multiple_of(60) { "%H:%M" } else { "%H:%M:%S" };
         self.format(at, &format!("{day}{time}"))
     }
 

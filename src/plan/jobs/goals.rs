@@ -5,7 +5,7 @@ use crate::model::{
     WallTime,
 };
 
-use super::{Context, Next, Rehearsal, View};
+use super::{Context, Next, Rehearsal};
 
 /// How long a start may be kept from happening by what passes.
 const PATIENCE: Millis = Millis::seconds(10);

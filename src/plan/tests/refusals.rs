@@ -23,7 +23,7 @@ fn what_was_shown_is_carried_out_or_nothing() {
     let apply = |mut world: World| world.apply_with(&meant(), &agreed).map(|plan| plan.digest());
     assert_eq!(apply(world.clone()), Ok(shown(&world).digest()));
 
-    let somebody: [(&str, fn(&mut World)); 6] = [
+    let somebody: [(&str, Meddle); 6] = [
         ("applies another app", |world| drop(world.apply([app("api"), app("web"), app("mine")]))),
         ("applies the same", |world| drop(world.apply(meant_by_all()))),
         ("applies, and takes it back", |world| {
@@ -40,6 +40,9 @@ fn what_was_shown_is_carried_out_or_nothing() {
         assert_eq!(apply(world).unwrap_err().kind, RefusalKind::Stale, "somebody {who}");
     }
 }
+
+/// What somebody else does meanwhile.
+type Meddle = fn(&mut World);
 
 fn meant_by_all() -> [App; 2] {
     [app("api"), app_with("web", |app| app.run.port = Some(80))]

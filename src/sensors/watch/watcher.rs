@@ -298,7 +298,7 @@ async fn is_acted(acted: &mut Option<oneshot::Receiver<()>>) {
 async fn is_ordered(orders: &mut channel::Receiver<Orders>) {
     if orders.changed().await.is_err() {
         // Nobody is left who could order anything: it is about to be aborted.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
