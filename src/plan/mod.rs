@@ -8,7 +8,7 @@
 //! of what is stored?", an edit changes what is stored and then asks as a wake-up does.
 
 mod assemble;
-mod base;
+
 mod difference;
 mod edit;
 mod field_change;
@@ -21,6 +21,7 @@ mod renewal;
 mod replacement;
 mod runs;
 mod safety;
+mod shell;
 mod slots;
 mod sockets;
 mod target;
@@ -113,7 +114,8 @@ fn work_out(
         is_complete: true,
     }
     .plan();
-    plan.notes.extend(base::take_over(&mut target, stored, proposed, &plan, &instances));
+    let Target { project, renames, untouched, .. } = &mut target;
+    plan.notes.extend(shell::take_over(project, (renames, untouched), stored, proposed, &plan, &instances));
     let mut changes: Vec<_> = target.changes(&proposed.project, stored);
     leave_last(&mut changes, stored, &target);
     plan.notes.extend(updates::failed_before(stored, &target));

@@ -7,7 +7,7 @@ use crate::model::{
     App, AppName, ApplyOptions, Change, Declared, Digest, Origin, Project, ProjectName, Proposed, Standing,
 };
 
-use super::base::Base;
+use super::shell::Base;
 use super::slots::has_lost_spec;
 use super::{Instances, ownership};
 

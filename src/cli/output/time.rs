@@ -36,16 +36,15 @@ impl Clock {
         self.format(at, "%Y-%m-%d %H:%M:%S %:z")
     }
 
-    /// `16:03`, `16:03:05`; with the day, `11-22 16:03`, and the year, where these are other ones.
+    /// `16:03`, `16:03:05`; on another day `11-23 16:03`, in another year `2027-01-01`.
     pub(in crate::cli) fn short(&self, at: WallTime, now: WallTime) -> String {
         let is_same = |part| self.format(at, part) == self.format(now, part);
-        let day = match (is_same("%Y"), is_same("%Y-%m-%d")) {
-            (_, true) => "",
-            (true, false) => "%m-%d ",
-            (false, false) => "%Y-%m-%d ",
-        };
         let time = if (at.0 / 1000).is_multiple_of(60) { "%H:%M" } else { "%H:%M:%S" };
-        self.format(at, &format!("{day}{time}"))
+        match (is_same("%Y"), is_same("%Y-%m-%d")) {
+            (_, true) => self.format(at, time),
+            (true, false) => self.format(at, &format!("%m-%d {time}")),
+            (false, false) => self.format(at, "%Y-%m-%d"),
+        }
     }
 
     /// As [`Self::second`], with the offset where another clock shows another time.
@@ -84,12 +83,9 @@ mod tests {
     fn a_time_of_today_needs_no_date() {
         let clock = Clock::of(TimeZone::UTC);
         let at = |hour: u64, second: u64| WallTime(1_795_305_600_000 + (hour * 3600 + second) * 1000);
-        for (time, expected) in [
-            (at(3, 0), "03:00"),
-            (at(3, 5), "03:00:05"),
-            (at(27, 0), "11-23 03:00"),
-            (at(24 * 50, 0), "2027-01-11 00:00"),
-        ] {
+        for (time, expected) in
+            [(at(3, 0), "03:00"), (at(3, 5), "03:00:05"), (at(27, 0), "11-23 03:00"), (at(24 * 50, 0), "2027-01-11")]
+        {
             assert_eq!(clock.short(time, at(1, 0)), expected);
         }
     }

@@ -157,7 +157,11 @@ impl Told {
         Ok(())
     }
 
-    fn take(&mut self, walk: &Walk<'_>, touched: &mut Touched) -> io::Result<()> {
+    /// Takes in what has been told so far, by the picture as it is.
+    ///
+    /// # Errors
+    /// As [`Self::absorb`].
+    pub(super) fn take(&mut self, walk: &Walk<'_>, touched: &mut Touched) -> io::Result<()> {
         let watch = self.watch.clone();
         let mut result = Ok(());
         watch.take(|event| {

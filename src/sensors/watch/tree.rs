@@ -154,7 +154,10 @@ impl Tree {
             Way::Told(told) => {
                 if let Err(error) = told.absorb(&walk, &mut self.touched) {
                     self.troubles.push(refused(&error, &self.watched.policy));
-                    self.way = look(&walk, &mut Vec::new(), &mut self.troubles);
+                    let way = look(&walk, &mut Vec::new(), &mut self.troubles);
+                    // What was told until the first look; of more than that the trouble is known.
+                    let _ = told.take(&walk, &mut self.touched);
+                    self.way = way;
                 }
             }
             Way::Looked(looked) => looked.absorb(&walk, &mut self.touched),

@@ -1,11 +1,10 @@
 //! The recorded shell environment: it changes together with the processes that have it, and the plan says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Instances;
 use super::slots::is_up;
-use super::target::Target;
 use crate::model::{
     AppName, Declared, Digest, Environment, LiveInstance, Note, Operation, Plan, Project, Proposed, Verb,
 };
@@ -43,7 +42,8 @@ impl Base {
 /// Gives an app the environment of this shell if none of its processes outlives the plan, so that what is recorded is what
 /// they have, and a further copy is as the others are. Says which apps take it and which keep theirs.
 pub(super) fn take_over(
-    target: &mut Target,
+    project: &mut Project,
+    (renames, untouched): (&BTreeMap<AppName, AppName>, &BTreeSet<AppName>),
     stored: Option<&Project>,
     proposed: &Proposed,
     plan: &Plan,
@@ -51,7 +51,6 @@ pub(super) fn take_over(
 ) -> Vec<Note> {
     let base = Base::of(stored, proposed);
     let mut told: BTreeMap<(bool, Vec<String>), Vec<AppName>> = BTreeMap::new();
-    let Target { project, renames, untouched, .. } = target;
     for (name, declared) in project.apps.iter_mut().filter(|(name, _)| !untouched.contains(*name)) {
         let names = base.differing(&declared.base);
         if names.is_empty() {
