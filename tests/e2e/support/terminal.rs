@@ -9,7 +9,8 @@ use std::thread;
 
 /// The other side of a terminal.
 pub struct Terminal {
-    keys: std::fs::File,
+    /// Until the window is closed.
+    keys: Option<std::fs::File>,
     said: Arc<Mutex<Vec<u8>>>,
     is_over: Arc<AtomicBool>,
 }
@@ -35,7 +36,7 @@ impl Terminal {
         }
         let child = command.spawn().unwrap();
         command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
-        let keys = ours.try_clone().unwrap().into();
+        let keys = has_keys.then(|| ours.try_clone().unwrap().into());
         let terminal = Self { keys, said: Arc::default(), is_over: Arc::default() };
         let (said, is_over) = (Arc::clone(&terminal.said), Arc::clone(&terminal.is_over));
         thread::spawn(move || read(ours, &said, &is_over));
@@ -44,7 +45,7 @@ impl Terminal {
 
     /// Types this.
     pub fn type_text(&mut self, text: &str) {
-        self.keys.write_all(text.as_bytes()).unwrap();
+        self.keys.as_mut().expect("it has keys").write_all(text.as_bytes()).unwrap();
     }
 
     /// Everything so far.
@@ -53,7 +54,8 @@ impl Terminal {
     }
 
     /// Closes the window.
-    pub fn hang_up(&self) {
+    pub fn hang_up(&mut self) {
+        self.keys = None;
         self.is_over.store(true, Ordering::SeqCst);
     }
 }
