@@ -196,6 +196,7 @@ fn image(cells: &RowCells) -> [u8; CELL_BYTES] {
     for (word, cell) in words[16..18].iter_mut().zip(&cells.outputs) {
         *word = cell.load(Acquire);
     }
+    words[20] = cells.last_number.load(Acquire);
     let mut bytes = [0; CELL_BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
         place.copy_from_slice(&word.to_ne_bytes());
@@ -221,6 +222,7 @@ fn put(cells: &RowCells, bytes: &[u8]) {
     for (index, cell) in (16..).zip(&cells.outputs) {
         cell.store(word(bytes, index), Relaxed);
     }
+    cells.last_number.store(word(bytes, 20), Relaxed);
     cells.word.store(word(bytes, 0), Relaxed);
 }
 

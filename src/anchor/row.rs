@@ -186,6 +186,16 @@ impl Row {
         }
     }
 
+    /// The highest number that another process of its slot has borne; 0 = none.
+    pub fn last_number(self) -> u32 {
+        u32::try_from(self.cells.last_number.load(Acquire)).unwrap_or(0)
+    }
+
+    /// Another process of its slot bears this number: the next one in this row gets a higher one.
+    pub fn note_number(self, number: u32) {
+        self.cells.last_number.fetch_max(u64::from(number), AcqRel);
+    }
+
     /// What is remembered about the instance.
     pub fn record(self) -> Record {
         Record::load(&self.cells.record)
@@ -242,6 +252,7 @@ impl Row {
             cells.exit_status.store(os::UNKNOWN_STATUS, Relaxed);
             cells.exited_boot.store(now.0.max(1), Relaxed);
         }
+        cells.last_number.store(0, Relaxed);
         self.set_outputs(found.outputs);
         found.record.store(&cells.record);
         let state = if is_alive { RowState::Running } else { RowState::Exited };
@@ -322,7 +333,9 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.exit_status.store(0, Relaxed);
-        for cell in [&cells.start_ticks, &cells.started_wall, &cells.started_boot, &cells.exited_boot] {
+        for cell in
+            [&cells.start_ticks, &cells.started_wall, &cells.started_boot, &cells.exited_boot, &cells.last_number]
+        {
             cell.store(0, Relaxed);
         }
         self.set_outputs([0; 2]);

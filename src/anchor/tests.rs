@@ -51,8 +51,12 @@ fn a_row_walks_through_its_life_and_a_successor_sees_every_step() {
     assert_eq!((state, exit.unwrap().0), (RowState::Exited, Exit::Code(3)));
     row.idle(&record(2)).unwrap();
     assert_eq!((seen().0, seen().1, seen().2), (RowState::Idle, 1, record(2)));
+    row.note_number(3);
     row.free().unwrap();
     assert_eq!(table.rows().count(), 0);
+    let next = table.claim_free_row().unwrap();
+    assert_eq!(next.last_number(), 0, "nothing is left of the former tenant");
+    next.free().unwrap();
     assert_eq!((successor(&table).home_id(), table.boot_id()), (42, os::boot_id()));
 }
 
@@ -144,6 +148,8 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     first.mailbox().pid.store(321, Release);
     first.running(77).unwrap();
     first.set_outputs([888, u64::MAX]);
+    first.note_number(6);
+    first.note_number(4);
     let mirror = Mirror::create(&path, &table).unwrap();
     second.begin(1, os::now(), &record(2)).unwrap();
     mirror.write([second]).unwrap();
@@ -155,6 +161,7 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     assert_eq!((row.outputs(), restored.row(1).unwrap().outputs()), ([888, u64::MAX], [0; 2]));
     assert_eq!((row.start_ticks(), row.record(), row.started()), (Some(77), record(1), first.started()));
     assert_eq!(restored.row(1).unwrap().record(), record(2));
+    assert_eq!((row.last_number(), restored.row(1).unwrap().last_number()), (6, 0));
 
     let before = std::fs::read(&path).unwrap();
     first.set_record(&record(3)); // the neighbour has not changed and is not written

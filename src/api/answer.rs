@@ -44,6 +44,7 @@ pub(super) fn explain(error: ReconcileError) -> Problem {
                 RefusalKind::Ownership => ProblemCode::Ownership,
                 RefusalKind::Safety => ProblemCode::Refused,
                 RefusalKind::Usage => ProblemCode::Usage,
+                RefusalKind::Stale => ProblemCode::Stale,
             };
             Problem { hint: refusal.hint, ..Problem::new(code, message) }
         }

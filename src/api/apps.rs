@@ -38,8 +38,12 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
         let apps = pairs.iter().map(|pair| pair.brief(&scene, &used)).collect();
         return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
     }
-    let apps = pairs.iter().map(|pair| pair.row(&scene, None, &used)).collect();
-    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps, warnings }))
+    let row = |pair: &Pair<'_>| {
+        let app = AppId::new(pair.project.clone(), pair.app.clone());
+        pair.row(&scene, why_started(&context, &app, pair).as_ref(), &used)
+    };
+    let apps = pairs.iter().map(row).collect();
+    Ok(answer::json(&ListAnswer { format: FORMAT, now: scene.wall, apps, warnings }))
 }
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
@@ -76,7 +80,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             spec: declared.spec.shown(),
         });
     }
-    Ok(answer::json(&DescribeAnswer { format: FORMAT, now, apps }))
+    Ok(answer::json(&DescribeAnswer { format: FORMAT, now: scene.wall, apps }))
 }
 
 pub(super) async fn projects(State(context): State<Context>) -> Answer {

@@ -26,7 +26,8 @@ const STEPS_MAX: usize = 64;
 pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer {
     let PlanRequest { proposed, options } = answer::read(&body)?;
     let (plan, refusals) = context.reconciler.plan(proposed, options).await?;
-    Ok(answer::json(&PlanAnswer { format: FORMAT, plan, refusals, warnings: context.warnings.take() }))
+    let (digest, warnings) = (plan.digest(), context.warnings.take());
+    Ok(answer::json(&PlanAnswer { format: FORMAT, digest, plan, refusals, warnings }))
 }
 
 pub(super) async fn apply(State(context): State<Context>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {

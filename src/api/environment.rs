@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer};
 use super::select::{existing, select};
-use crate::model::{App, Environment, ExecContext, Failure, InstanceId, masked_value};
+use crate::model::{App, Environment, ExecContext, Failure, InstanceId, Run, masked_value};
 use crate::os;
 use crate::supervisor::exec_context;
 use crate::wire::{EnvironmentAnswer, FORMAT, Problem, ProblemCode, Query, Selection};
@@ -29,7 +29,12 @@ pub(super) async fn environment(State(context): State<Context>, RawQuery(query):
     };
     let running = live.instances.get(&instance).filter(|live| live.phase.is_alive());
     let spec = running.map_or(&declared.spec, |live| &live.spec);
-    let context = context_of(&context, spec, &declared.base, &instance).map_err(unsettled)?;
+    // A copy that an update has not come to yet is still in the form that this goes back to.
+    let before = project.and_then(|project| project.rollouts.get(&target.app.name)?.from.as_ref());
+    let is_of = |run: &Run| spec.run == *run;
+    let before = before.filter(|from| is_of(&from.spec.run) && !is_of(&declared.spec.run));
+    let base = before.map_or(&declared.base, |from| &from.base);
+    let context = context_of(&context, spec, base, &instance).map_err(unsettled)?;
     let ExecContext { mut env, cwd, identity, umask, limits } = context;
     let masked = if query.flag("reveal") { Vec::new() } else { mask(&mut env) };
     Ok(answer::json(&EnvironmentAnswer {

@@ -32,7 +32,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let query = LogsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
     let sources = sources(&context, &query).await?;
     let default = if query.since.is_some() { LINES_MAX } else { LINES_DEFAULT };
-    let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since };
+    let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since, until: None };
     if !query.follow {
         let count = sources.len();
         let reading = readable(context.read(move || logs::read(&sources, &wanted)).await?, count)?;

@@ -12,7 +12,7 @@ use crate::plan;
 use crate::reconciler::Waiting;
 use crate::rules::{self, Facts};
 use crate::sensors::Used;
-use crate::wire::{BriefRow, HookRow, Row};
+use crate::wire::{BriefRow, HookRow, PhaseRow, ReadinessRow, Row};
 
 /// Desired, plus apps that run undeclared because their spec was lost: users can select them like any other.
 pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
@@ -66,6 +66,35 @@ pub(super) struct Pair<'a> {
 }
 
 impl<'a> Scene<'a> {
+    /// A moment on the clock of people.
+    fn wall_of(self, at: Moment) -> WallTime {
+        let past = self.wall.0.saturating_sub(self.now.since(at).0);
+        WallTime(past.saturating_add(at.since(self.now).0))
+    }
+
+    fn phase_row(self, phase: Phase) -> PhaseRow {
+        match phase {
+            Phase::Stopped => PhaseRow::Stopped,
+            Phase::Starting => PhaseRow::Starting,
+            Phase::Running { pid, since, readiness } => {
+                let readiness = match readiness {
+                    Readiness::Ready => ReadinessRow::Ready,
+                    Readiness::Waiting { deadline, last } => {
+                        ReadinessRow::Waiting { deadline: self.wall_of(deadline), last }
+                    }
+                    Readiness::Failing { last, failures } => ReadinessRow::Failing { last, failures },
+                };
+                PhaseRow::Running { pid, since: self.wall_of(since), readiness }
+            }
+            Phase::Stopping { pid, deadline } => PhaseRow::Stopping { pid, deadline: self.wall_of(deadline) },
+            Phase::Backoff { until, delay, attempt } => {
+                PhaseRow::Backoff { until: self.wall_of(until), delay, attempt }
+            }
+            Phase::Errored { failure } => PhaseRow::Errored { failure },
+            Phase::Done { exit } => PhaseRow::Done { exit },
+        }
+    }
+
     /// The selected apps and copies, ordered by project, app and slot.
     pub(super) fn selected(self, targets: &[Target]) -> Vec<Pair<'a>> {
         let mut wanted: BTreeMap<&AppId, Vec<Option<u32>>> = BTreeMap::new();
@@ -194,7 +223,7 @@ impl<'a> Pair<'a> {
             namespace: namespace.map(|spec| spec.namespace.clone()).unwrap_or_default(),
             status: rules::status(&Facts { started, ..self.facts(scene) }),
             pid: phase.pid(),
-            phase,
+            phase: scene.phase_row(phase),
             is_spec_lost: self.is_spec_lost(),
             is_unreachable: self.live.is_some_and(|live| live.is_unreachable),
             desired_state: self.desired_state(),
@@ -202,7 +231,7 @@ impl<'a> Pair<'a> {
             started_at,
             incarnation: self.live.map_or(0, |live| live.incarnation),
             restarts: self.live.map_or(0, |live| live.restarts),
-            force_kills: self.live.map_or(0, |live| live.force_kills),
+            force_kills: self.live.map_or(0, |live| live.counts.force_kills),
             ready_within_ms,
             status_text: self.live.and_then(|live| live.status_text.clone()),
             hook: self.hook(now),

@@ -97,8 +97,10 @@ const EXAMPLES: &str = "Start here:
   pm why api                  why it is as it is
   pm start server.js          one script, without a file
 
-Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 5 owned by another user, 6 not healthy,
-7 wait timed out, 8 refused by a safety rule, 64 usage error, 65 invalid file, 69 no daemon, 130 interrupted";
+Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 4 no longer the
+plan that was shown, 5 owned by another user, 6 not healthy, 7 wait timed out,
+8 refused by a safety rule, 64 usage error, 65 invalid file, 69 no daemon,
+130 interrupted";
 
 /// The whole command line, commands unbuilt.
 pub(super) fn top() -> Command {

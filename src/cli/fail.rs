@@ -6,8 +6,9 @@ use std::io;
 use clap::builder::StyledStr;
 
 use crate::client::ClientError;
+use crate::model::{Refusal, RefusalKind};
 use crate::os::{self, HomeError};
-use crate::wire::Problem;
+use crate::wire::{Problem, ProblemCode};
 
 /// Exit codes: stable, documented, the same in `--json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +140,19 @@ impl From<ClientError> for CommandError {
                 known(Code::Unreachable).hint("run `pm daemon restart`; it does not touch the apps")
             }
         }
+    }
+}
+
+impl From<Refusal> for CommandError {
+    fn from(refusal: Refusal) -> Self {
+        let exit_code = match refusal.kind {
+            RefusalKind::Ownership => ProblemCode::Ownership,
+            RefusalKind::Safety => ProblemCode::Refused,
+            RefusalKind::Usage => ProblemCode::Usage,
+            RefusalKind::Stale => ProblemCode::Stale,
+        }
+        .exit_code();
+        Self { exit_code, hint: refusal.hint, ..Self::new(Code::Refused, refusal.message) }
     }
 }
 

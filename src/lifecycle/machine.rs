@@ -12,7 +12,9 @@ pub struct Machine {
     pub state: State,
     /// The policies it follows; changes at any time without touching the process.
     pub policy: Arc<App>,
-    /// How many processes it has had; this is the number of the current one.
+    /// Since when it is what observers see; unknown of what an earlier daemon left.
+    pub since: Option<Moment>,
+    /// How many processes it has had; the current one bears this number.
     pub incarnation: u32,
     /// The highest number that another process of its slot has borne.
     pub last_number: u32,
@@ -134,6 +136,7 @@ impl Machine {
         Self {
             state: State::Resting(Rest::Stopped),
             policy,
+            since: None,
             incarnation: 0,
             last_number: 0,
             restarts: 0,

@@ -69,6 +69,30 @@ pub enum State {
     Gone,
 }
 
+impl State {
+    /// Which of these follow each other under one word for observers.
+    pub(super) fn stage(&self) -> u8 {
+        match self {
+            Self::Unknown | Self::Preparing { .. } | Self::Starting { .. } => 0,
+            Self::Running { .. } => 1,
+            Self::Leaving { .. } | Self::Stopping { .. } => 2,
+            Self::Waiting { .. } => 3,
+            Self::Resting(Rest::Stopped) | Self::Gone => 4,
+            Self::Resting(Rest::Done(_)) => 5,
+            Self::Resting(Rest::Errored(_)) => 6,
+        }
+    }
+
+    /// At rest because of how its last process ended: since that end.
+    pub fn rests_since_exit(&self) -> bool {
+        match self {
+            Self::Resting(Rest::Done(_)) => true,
+            Self::Resting(Rest::Errored(failure)) => !matches!(failure, Failure::Spawn { .. } | Failure::Hook { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// Why there is no process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Rest {

@@ -13,6 +13,7 @@ impl Machine {
     /// Takes one input and returns what has to be done, in order.
     pub fn step(&mut self, input: Input, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let before = self.state.stage();
         match input {
             Input::Start(cause) => self.start(cause, now, &mut effects),
             Input::Restart(cause) => self.end(Then::Again(cause.clone()), cause, now, &mut effects),
@@ -36,6 +37,9 @@ impl Machine {
             }
             Input::Swept { left } => self.swept(left, now, &mut effects),
             Input::Alarm => self.alarm_rang(now, &mut effects),
+        }
+        if self.state.stage() != before {
+            self.since = Some(now);
         }
         effects
     }
@@ -105,7 +109,8 @@ impl Machine {
     fn spawned(&mut self, pid: u32, now: Moment, effects: &mut Vec<Effect>) {
         let State::Starting { cause, then } = &self.state else { return };
         let (cause, then) = (cause.clone(), then.clone());
-        let started = Fact::Started { pid, incarnation: self.incarnation, cause: cause.clone() };
+        let (incarnation, restarts) = (self.incarnation, self.restarts);
+        let started = Fact::Started { pid, incarnation, restarts, cause: cause.clone() };
         effects.push(Effect::Emit(started));
         self.state = State::Running { since: now, readiness: self.first_readiness(now) };
         if self.trouble.as_ref().is_some_and(Failure::is_passing) {
@@ -316,7 +321,8 @@ impl Machine {
                     return self.spawn(end.cause(), now, effects);
                 }
                 self.state = State::Waiting { until: now.after(delay), delay, cause: Cause::Policy };
-                effects.push(Effect::Emit(Fact::BackingOff { delay, attempt: unstable }));
+                let restart = self.restarts.saturating_add(1);
+                effects.push(Effect::Emit(Fact::BackingOff { delay, attempt: unstable, restart }));
             }
         }
     }

@@ -101,9 +101,10 @@ fn what_passes_is_tried_again_and_no_policy_counts_it() {
 }
 
 #[test]
-fn a_second_crash_waits_and_the_alarm_ends_the_wait() {
+fn after_some_crashes_in_a_row_the_next_start_waits_and_the_alarm_ends_the_wait() {
     let mut machine = running();
-    for incarnation in 1..=2 {
+    for incarnation in 1..=6 {
+        assert_eq!(machine.alarm(), None);
         machine.step(Input::Exited { incarnation, exit: Exit::Code(1) }, Moment(5));
         machine.step(Input::Swept { left: 0 }, Moment(5));
         machine.step(Input::Spawned { pid: 8 }, Moment(5));
@@ -111,7 +112,7 @@ fn a_second_crash_waits_and_the_alarm_ends_the_wait() {
     let until = machine.alarm().unwrap();
     assert!(until > Moment(90), "{until:?}");
     assert_eq!(machine.step(Input::Alarm, Moment(20)), []);
-    assert_eq!(machine.step(Input::Alarm, until), [Effect::Spawn { incarnation: 3 }]);
+    assert_eq!(machine.step(Input::Alarm, until), [Effect::Spawn { incarnation: 7 }]);
 }
 
 #[test]
@@ -183,7 +184,9 @@ fn a_program_that_vanished_while_nobody_watches_is_tried_again_and_again() {
     let mut machine = running();
     machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(1) }, Moment(0));
     machine.step(Input::Swept { left: 0 }, Moment(0));
-    machine.step(no_program(), Moment(0));
+    for _ in 0..5 {
+        machine.step(no_program(), Moment(0));
+    }
     assert!(matches!(machine.state, State::Waiting { .. }), "{:?}", machine.state);
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::index::IndexWriter;
 use super::segments::{LogFolder, identity};
 use super::{Location, LogTarget, sys};
+use crate::model::WallTime;
 use crate::os::{self, Missing};
 use crate::rules::rotation;
 
@@ -105,6 +106,8 @@ pub(super) struct OpenFiles {
     pour: Box<dyn Pour>,
     files_max: usize,
     uses: u64,
+    /// When what is appended came, where that is known better than by the clock.
+    pub(super) as_of: Option<WallTime>,
 }
 
 /// What an append did.
@@ -117,7 +120,7 @@ pub(super) struct Appended {
 
 impl OpenFiles {
     pub(super) fn new(pour: Box<dyn Pour>, files_max: usize) -> Self {
-        Self { files: HashMap::new(), pour, files_max, uses: 0 }
+        Self { files: HashMap::new(), pour, files_max, uses: 0, as_of: None }
     }
 
     /// What is appended to this file next gets a time of its own.
@@ -150,7 +153,7 @@ impl OpenFiles {
         }
         file.open_index_again(location);
         if let Some(index) = &mut file.index {
-            index.note(file.end, sys::wall_now(), Instant::now());
+            index.note(file.end, self.as_of.unwrap_or_else(sys::wall_now), Instant::now());
         }
         match self.pour.pour(pipe, file.file.as_fd(), file.is_regular.then_some(file.end), max) {
             Ok(bytes) => {

@@ -148,6 +148,11 @@ impl Index {
             None => 0,
         }
     }
+
+    /// The end of what came before `until`, of a log that is `end` long. Where no times are known, all of it may have.
+    pub(super) fn end_before(&self, until: WallTime, end: u64) -> u64 {
+        if self.entries.is_empty() { end } else { self.start_of(until).min(end) }
+    }
 }
 
 /// The newest entries, in order.

@@ -149,6 +149,8 @@ pub struct LogQuery {
     pub lines: usize,
     /// None older than this.
     pub since: Option<WallTime>,
+    /// None from this on: what comes then is of another process.
+    pub until: Option<WallTime>,
 }
 
 /// What was read.

@@ -12,9 +12,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::file::{OpenFiles, Pour, Splice};
 use super::flow::Patience;
-use super::sys::PumpWaker;
+use super::sys::{self, PumpWaker};
 use super::worker::Worker;
 use super::{LogTarget, Notice, StreamKey};
+use crate::model::WallTime;
 
 /// Commands that may wait. Only a disk that hangs lets them pile up so far, and then the caller waits.
 const COMMANDS_MAX: usize = 2048;
@@ -23,13 +24,18 @@ const TIME_STEP: Duration = Duration::from_millis(1);
 /// How long [`Pump::mark`] waits.
 const MARK_WAIT: Duration = Duration::from_secs(1);
 
+/// What is in a pipe when a mark is asked for came before whatever follows, however late the pump gets to it.
+fn just_before() -> WallTime {
+    WallTime(sys::wall_now().0.saturating_sub(1))
+}
+
 /// What the thread is asked to do.
 pub(super) enum PumpCommand {
     Attach(StreamKey, Arc<OwnedFd>, Box<LogTarget>, Option<&'static AtomicU64>),
     Retarget(StreamKey, Box<LogTarget>),
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
-    Mark(Vec<StreamKey>, SyncSender<()>),
+    Mark(Vec<StreamKey>, WallTime, SyncSender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -120,14 +126,14 @@ impl Pump {
     /// The same as [`Pump::mark`], as soon as the pump gets to it.
     pub fn mark_soon(&self, keys: Vec<StreamKey>) {
         let (done, _) = sync_channel(1);
-        self.send(PumpCommand::Mark(keys, done));
+        self.send(PumpCommand::Mark(keys, just_before(), done));
     }
 
     /// Lets what comes from now on be told from what came before: its time is later. Waits for the pump and for the next
     /// millisecond, but not for a disk that hangs: then what comes next may bear an older time.
     pub fn mark(&self, keys: Vec<StreamKey>) {
         let (done, marked) = sync_channel(1);
-        self.send(PumpCommand::Mark(keys, done));
+        self.send(PumpCommand::Mark(keys, just_before(), done));
         let _ = marked.recv_timeout(MARK_WAIT);
         std::thread::sleep(TIME_STEP);
     }

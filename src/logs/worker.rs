@@ -23,6 +23,7 @@ use super::pace::{self, BATCH_BYTES_MAX, Pace};
 use super::pump::PumpCommand;
 use super::sys::{self, Epoll, PumpWaker};
 use super::{LogTarget, Notice, StreamKey};
+use crate::model::WallTime;
 
 /// The waker's token; those of flows count from 1 and are never used twice.
 const PUMP_WAKER: u64 = 0;
@@ -177,8 +178,8 @@ impl Worker {
                 Ok(PumpCommand::Retarget(key, target)) => self.retarget(key, *target),
                 Ok(PumpCommand::Detach(key)) => self.detach(key),
                 Ok(PumpCommand::Drain(keys, done)) => self.drain(&keys, done),
-                Ok(PumpCommand::Mark(keys, done)) => {
-                    self.mark(&keys);
+                Ok(PumpCommand::Mark(keys, at, done)) => {
+                    self.mark(&keys, at);
                     let _ = done.try_send(()); // there is room, unless nobody waits any more
                 }
                 Ok(PumpCommand::Stop(done)) => break Orders::Leave(Some(done)),
@@ -241,10 +242,12 @@ impl Worker {
         self.drains.push(Drain { goals, done });
     }
 
-    fn mark(&mut self, keys: &[StreamKey]) {
+    fn mark(&mut self, keys: &[StreamKey], at: WallTime) {
         for key in keys {
             let Some(&token) = self.tokens.get(key) else { continue };
+            self.files.as_of = Some(at);
             self.serve(token); // what is there already came before
+            self.files.as_of = None;
             if let Some(flow) = self.flows.get(&token) {
                 self.files.mark(&flow.target.location);
             }

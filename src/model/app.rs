@@ -261,7 +261,7 @@ pub struct RestartPolicy {
     pub min_uptime: Millis,
     /// Fixed wait before every restart; 0 = use the backoff.
     pub restart_delay: Millis,
-    /// First backoff step; grows ×1.5 up to 60 s. The first restart of a stable app is immediate.
+    /// First step of the growing wait between starts: ×1.5 up to 60 s, after a few restarts that come at once.
     pub exp_backoff_restart_delay: Millis,
 }
 

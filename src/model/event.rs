@@ -192,6 +192,9 @@ pub enum Fact {
         pid: u32,
         /// The number of this process within its instance, from 1.
         incarnation: u32,
+        /// Restarts that nobody requested so far, this one included: as in lists.
+        #[serde(default)]
+        restarts: u32,
         /// The cause of the start.
         #[serde(flatten)]
         cause: Cause,
@@ -218,6 +221,9 @@ pub enum Fact {
         delay: Millis,
         /// Unstable starts in a row.
         attempt: u32,
+        /// Which restart that will be; 0 in what earlier versions told.
+        #[serde(default)]
+        restart: u32,
     },
     /// It is not restarted any more.
     GaveUp {

@@ -276,7 +276,7 @@ keys! {
         "A fixed wait before every restart, instead of the growing one.",
         "restart_delay = \"2s\"";
     exp_backoff_restart_delay Live built Duration in restart "duration", "\"100ms\"",
-        "First step of the growing wait: the first restart is immediate, then the wait grows by a factor of 1.5, with jitter, up to 60 s.",
+        "The time from a start to the next after five unstable ones in a row, which are followed at once; then times 1.5 with jitter, up to 60 s.",
         "exp_backoff_restart_delay = \"250ms\"";
     kill_signal Live built Signal in stop "signal name or number", "\"SIGTERM\"",
         "The signal that stops the app.",

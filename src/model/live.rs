@@ -26,12 +26,12 @@ pub struct LiveInstance {
     pub phase: Phase,
     /// How many processes this instance has had; this is the number of the current one.
     pub incarnation: u32,
+    /// Since when it is in its phase; a living process has a start instead.
+    pub since: Option<Moment>,
     /// Restarts after exits that nobody requested.
     pub restarts: u32,
-    /// Unstable starts in a row.
-    pub unstable: u32,
-    /// Processes that did not end in time and were killed.
-    pub force_kills: u32,
+    /// What else is counted.
+    pub counts: Counts,
     /// The spawn record: the spec that the current (or last) process was started with.
     pub spec: Arc<App>,
     /// The restart counter that it was started under.
@@ -52,6 +52,15 @@ pub struct LiveInstance {
     pub following: Option<Following>,
     /// No client can connect to one of its sockets. Only known where it was looked for.
     pub is_unreachable: bool,
+}
+
+/// What is counted of an instance besides its restarts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Unstable starts in a row.
+    pub unstable: u32,
+    /// Processes that did not end in time and were killed.
+    pub force_kills: u32,
 }
 
 /// An order that an instance has taken up.

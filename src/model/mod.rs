@@ -54,7 +54,7 @@ pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
 pub use identity::Identity;
 pub use keys::{Class, KEYS, Key, Leaf, Part, Unit, is_group, key, leaf};
 pub use live::{
-    Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
+    Counts, Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
 };
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use order::{Command, Launch, Order};
@@ -71,3 +71,4 @@ pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Why};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
 pub use verb::{Verb, VerbKind};
+pub use written::write_units;

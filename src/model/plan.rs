@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, ProjectName, Verb};
+use super::{AppName, Digest, ProjectName, Verb};
 
 /// Apps that a line names for each verb.
 const NAMED_MAX: usize = 3;
@@ -72,6 +72,11 @@ impl Plan {
         let changed = self.operations.iter().filter(|operation| operation.verb.is_change());
         let named = changed.flat_map(|operation| [Some(&operation.app), operation.verb.other_app()]);
         named.flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Names what it does and what it was made from: a person who agrees to a plan agrees to this.
+    pub fn digest(&self) -> Digest {
+        Digest::of_content(&(self.generation, &self.operations))
     }
 
     /// Whether applying it would do anything.
@@ -273,6 +278,27 @@ pub enum Note {
         /// The app that the note is about.
         app: AppName,
     },
+    /// It is restarted afterwards, since it follows the restarts of what it depends on.
+    RestartsWith {
+        /// The app that the note is about.
+        app: AppName,
+        /// What gets new processes.
+        dependency: AppName,
+    },
+    /// These apps get what this shell has of some variables: no process of them is left that has anything else.
+    ShellTaken {
+        /// The apps that the note is about.
+        apps: Vec<AppName>,
+        /// Variables that are not as before.
+        names: Vec<String>,
+    },
+    /// These apps keep what the shell had that they were started from.
+    ShellKept {
+        /// The apps that the note is about.
+        apps: Vec<AppName>,
+        /// Variables that are another value in this shell.
+        names: Vec<String>,
+    },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {
         /// The app that the note is about.
@@ -367,6 +393,9 @@ pub struct ApplyOptions {
     pub keep_overrides: bool,
     /// Not requested by a user: a wake-up compares the stored with the live state.
     pub is_wakeup: bool,
+    /// The plan that the person has seen: this one or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Digest>,
 }
 
 /// The flag that confirms a refused plan.
@@ -416,6 +445,8 @@ pub enum RefusalKind {
     Safety,
     /// The call is invalid: exit 64.
     Usage,
+    /// Another plan than the one that was agreed to: exit 4.
+    Stale,
 }
 
 #[cfg(test)]

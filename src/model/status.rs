@@ -146,6 +146,24 @@ pub enum Why {
         starts: u32,
         /// The whole wait before the next start.
         delay_ms: Millis,
+        /// So many in a row are followed by another one at once; 0 = none, every restart waits the same time.
+        #[serde(default)]
+        at_once: u32,
+        /// A run of this length ends the count.
+        #[serde(default)]
+        stable_ms: Millis,
+    },
+    /// Starts before this one were unstable, one after the other.
+    UnstableBefore {
+        /// How many in a row.
+        starts: u32,
+        /// So many in a row are followed by another one at once.
+        at_once: u32,
+    },
+    /// Every restart of it waits so long.
+    FixedDelay {
+        /// How long.
+        delay_ms: Millis,
     },
     /// It was given up.
     Failed {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{App, AppName, Note, Operation, Plan, Project, ProjectName, Reason, Summary, Verb};
 
 use super::operations::AppScene;
-use super::renewal::renewal;
+use super::renewal::{followers, renewal};
 use super::replacement::{Leaving, replace};
 use super::slots::{has_lost_spec, is_up, running};
 use super::target::Target;
@@ -59,6 +59,9 @@ impl<'a> Scene<'a> {
             if is_applied { Reason::NotInFile } else { Reason::DeletedByHand }
         };
         operations.extend(deletes(&leaving, why));
+        let names = order::dependencies_first(specs.keys().copied(), &specs).into_iter();
+        let names = names.map(|name| (name, self.target.renames.get(name).unwrap_or(name)));
+        notes.extend(followers(&self.target.project, names, self.live, &operations));
         let left = leaving.iter().map(|(name, left)| (*name, left.spec));
         order::fill_after(&mut operations, &specs.into_iter().chain(left).collect());
         Plan {

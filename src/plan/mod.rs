@@ -8,6 +8,7 @@
 //! of what is stored?", an edit changes what is stored and then asks as a wake-up does.
 
 mod assemble;
+
 mod difference;
 mod edit;
 mod field_change;
@@ -21,6 +22,7 @@ mod replacement;
 mod rollouts;
 mod runs;
 mod safety;
+mod shell;
 mod slots;
 mod sockets;
 mod target;
@@ -39,7 +41,7 @@ use target::Target;
 
 pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
-pub use jobs::{Dirty, JobId, Jobs, News, Next, Rehearsal, View};
+pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View};
 pub use rollouts::{add_unfinished, leave_rejected, leftover_successors};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_revision;
@@ -54,7 +56,7 @@ pub struct Decision {
     /// What is to be done.
     pub plan: Plan,
     /// What has to be stored before any of it is done; may be more than nothing although the plan is empty
-    /// (a new base environment, a moved folder).
+    /// (the environment of another shell for an app that is down, a moved folder).
     pub changes: Vec<Change>,
 }
 
@@ -69,6 +71,7 @@ pub fn decide(
     options: &ApplyOptions,
 ) -> Result<Decision, Refusal> {
     let (decision, refusals) = work_out(stored, proposed, live, options)?;
+    safety::check_shown(&decision.plan, options)?;
     refusals.into_iter().next().map_or(Ok(decision), Err)
 }
 
@@ -93,7 +96,7 @@ fn work_out(
 ) -> Result<(Decision, Vec<Refusal>), Refusal> {
     safety::check_call(proposed, options)?;
     let instances = instances_of(&proposed.project, live);
-    let target = Target::of_apply(stored, proposed, &instances, options);
+    let mut target = Target::of_apply(stored, proposed, &instances, options);
     let refusals = [
         ownership::check_folder(stored, proposed),
         safety::check_empty(proposed, options),
@@ -111,6 +114,8 @@ fn work_out(
         is_complete: true,
     }
     .plan();
+    let Target { project, renames, untouched, .. } = &mut target;
+    plan.notes.extend(shell::take_over(project, (renames, untouched), stored, proposed, &plan, &instances));
     let mut changes: Vec<_> = target.changes(&proposed.project, stored);
     leave_last(&mut changes, stored, &target);
     plan.notes.extend(rollouts::failed_before(stored, &target));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{AppName, ApplyOptions, Confirm, Project, Proposed, Refusal, RefusalKind};
+use crate::model::{AppName, ApplyOptions, Confirm, Plan, Project, Proposed, Refusal, RefusalKind};
 
 use super::target::Target;
 use super::{INSTANCES_MAX, usage};
@@ -26,6 +26,19 @@ pub(super) fn check_call(proposed: &Proposed, options: &ApplyOptions) -> Result<
         return Err(usage(format!("`--only {unknown}`: the file does not declare this app"), Some(hint)));
     }
     Ok(())
+}
+
+/// Refuses another plan than the one that the person has seen.
+pub(super) fn check_shown(plan: &Plan, options: &ApplyOptions) -> Result<(), Refusal> {
+    match options.shown {
+        Some(shown) if shown != plan.digest() => Err(Refusal {
+            kind: RefusalKind::Stale,
+            message: "the plan is no longer the one that was shown; nothing was done".to_owned(),
+            hint: Some("look at it again: `pm apply --ask`".to_owned()),
+            confirm: None,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses an empty file that nobody meant.

@@ -159,7 +159,7 @@ impl Loop {
                     self.report_left(job, app).await;
                 }
             }
-            News::Failed(report, since) => self.complete(job, report, since),
+            News::Failed(report, printer) => self.complete(job, report, printer),
             News::Finished { project, generation, took, has_news } => {
                 self.reports.finish(job, generation, took);
                 self.after_job(&project, has_news).await;

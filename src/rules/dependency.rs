@@ -112,7 +112,11 @@ fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -
         (Phase::Stopped, _) => not_started(),
         (Phase::Backoff { attempt, .. }, _) => {
             let exit = live.last_exit.map(|exit| format!(", its last process ended with {exit}")).unwrap_or_default();
-            DependencyStatus::NotYet(format!("it is in backoff after unstable start {attempt}{exit}"))
+            DependencyStatus::NotYet(match attempt {
+                0 => format!("it waits for its next start{exit}"),
+                1 => format!("it waits for its next start after an unstable one{exit}"),
+                attempt => format!("it waits for its next start after {attempt} unstable ones{exit}"),
+            })
         }
     }
 }
@@ -135,9 +139,9 @@ mod tests {
         LiveInstance {
             phase,
             incarnation: 1,
+            since: None,
             restarts: 0,
-            unstable: 0,
-            force_kills: 0,
+            counts: crate::model::Counts::default(),
             spec: Arc::new(app()),
             restart_requests: 0,
             started: None,

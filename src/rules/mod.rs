@@ -24,7 +24,7 @@ mod status;
 mod watch;
 
 pub use at_start::{Channels, can_follow, fixed_at_start};
-pub use backoff::{Verdict, after_exit, after_trouble, retry_delay};
+pub use backoff::{RESTARTS_AT_ONCE, Verdict, after_exit, after_trouble, retry_delay};
 pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{DependencyStatus, coming, dependency};
 pub use descriptors::DescriptorShares;

@@ -6,6 +6,7 @@ use crate::model::{
     Why,
 };
 
+use super::backoff::RESTARTS_AT_ONCE;
 use super::dependency::{DependencyStatus, coming};
 
 /// What a status is made of.
@@ -135,8 +136,8 @@ impl<'a> Facts<'a> {
                 because.extend((!is_before).then_some(Why::Asked));
             }
             Phase::Backoff { attempt, delay, .. } => {
-                count = Some(*attempt);
-                because.push(Why::Unstable { starts: *attempt, delay_ms: *delay });
+                count = Some(*attempt).filter(|attempt| *attempt > 0);
+                because.extend(self.wait_before_start(*attempt, *delay));
             }
             Phase::Errored { failure } => {
                 count = match failure {
@@ -149,6 +150,29 @@ impl<'a> Facts<'a> {
             Phase::Stopped => because.push(self.at_rest()),
         }
         (because, count)
+    }
+
+    /// Why a start waits so long; none where it waits for something that passes.
+    fn wait_before_start(&self, starts: u32, delay_ms: Millis) -> Option<Why> {
+        let policy = &self.spec()?.restart;
+        let is_fixed = policy.restart_delay.0 > 0;
+        if starts == 0 {
+            return is_fixed.then_some(Why::FixedDelay { delay_ms });
+        }
+        let at_once = if is_fixed { 0 } else { RESTARTS_AT_ONCE };
+        Some(Why::Unstable { starts, delay_ms, at_once, stable_ms: policy.min_uptime.max(delay_ms) })
+    }
+
+    /// The starts before this one that it has not outlived yet.
+    fn unstable_before(&self, live: &LiveInstance) -> Option<Why> {
+        let policy = &self.spec()?.restart;
+        let has_outlived = match live.phase {
+            Phase::Running { since, .. } => self.now.since(since) >= policy.min_uptime,
+            _ => false,
+        };
+        let starts = live.counts.unstable;
+        let is_told = starts > 0 && policy.restart_delay.0 == 0 && !has_outlived;
+        is_told.then_some(Why::UnstableBefore { starts, at_once: RESTARTS_AT_ONCE })
     }
 
     /// What lies behind the nearest cause.
@@ -165,6 +189,7 @@ impl<'a> Facts<'a> {
         if matches!(phase, Phase::Running { .. } | Phase::Starting) {
             because.extend(self.started.cloned().map(|cause| Why::Started { cause }));
             because.extend((live.restarts > 0).then_some(Why::Restarted { restarts: live.restarts }));
+            because.extend(self.unstable_before(live));
         }
         because.extend(last_end(live));
         let is_outdated = |declared: &Declared| phase.is_alive() && live.spec.run != declared.spec.run;
@@ -241,7 +266,9 @@ impl<'a> Facts<'a> {
                 (None, Some(DesiredState::Stopped { at, .. })) => Some(*at),
                 _ => None,
             },
-            Phase::Starting | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => None,
+            Phase::Starting | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => {
+                self.live.and_then(|live| live.since).and_then(before)
+            }
         }
     }
 

@@ -1,12 +1,13 @@
 //! One instance with everything that belongs to it: machine, process handle, launches, waiting orders.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::out_of_memory::OomKills;
 use super::voices::Voices;
 use crate::anchor::{EntryState, Record, Row};
 use crate::lifecycle::{Machine, SavedState, State};
-use crate::model::{Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
+use crate::model::{Counts, Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
 use crate::os::PidFd;
 use crate::rules;
 
@@ -27,8 +28,8 @@ pub(super) struct Member {
     pub process: Option<PidFd>,
     /// Its number cannot have been another one's since: this daemon has held it.
     pub was_seen_alive: bool,
-    /// When it was started.
-    pub started: Option<WallTime>,
+    /// When its last processes were started.
+    pub starts: Starts,
     /// How the last one ended.
     pub last_exit: Option<Exit>,
     /// What memory has cost its tree.
@@ -45,6 +46,33 @@ pub(super) struct Member {
     pub taken: Taken,
 }
 
+/// Starts that are remembered: more than come at once.
+const STARTS_MAX: usize = 16;
+
+/// When the last processes of an instance were started, in order.
+#[derive(Debug, Default)]
+pub(super) struct Starts(VecDeque<WallTime>);
+
+impl Starts {
+    pub fn note(&mut self, at: WallTime) {
+        if self.0.len() == STARTS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(at);
+    }
+
+    pub fn last(&self) -> Option<WallTime> {
+        self.0.back().copied()
+    }
+
+    /// When the process of `start`, or the one before it, was started, and when the next one was, if there is one.
+    pub fn lifetime(&self, start: WallTime, is_before: bool) -> Option<(WallTime, Option<WallTime>)> {
+        let found = self.0.iter().rposition(|at| *at == start)?;
+        let at = if is_before { found.checked_sub(1)? } else { found };
+        Some((*self.0.get(at)?, self.0.get(at + 1).copied()))
+    }
+}
+
 impl Member {
     pub fn new(id: InstanceId, row: Row, machine: Machine, launch: Launch) -> Self {
         Self {
@@ -55,7 +83,7 @@ impl Member {
             next: launch,
             process: None,
             was_seen_alive: false,
-            started: None,
+            starts: Starts::default(),
             last_exit: None,
             oom_kills: OomKills::default(),
             voices: Voices::default(),
@@ -117,12 +145,12 @@ impl Member {
         LiveInstance {
             phase: self.machine.phase(self.pid()),
             incarnation: self.machine.incarnation,
+            since: self.machine.since,
             restarts: self.machine.restarts,
-            unstable: self.machine.unstable,
-            force_kills: self.machine.force_kills,
+            counts: Counts { unstable: self.machine.unstable, force_kills: self.machine.force_kills },
             spec: Arc::clone(spec),
             restart_requests: self.record.restart_requests,
-            started: self.started,
+            started: self.starts.last(),
             last_exit: self.last_exit,
             trouble: self.machine.trouble.clone(),
             status_text: self.status.clone(),
@@ -131,5 +159,28 @@ impl Member {
             following: self.machine.following(),
             is_unreachable: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lifetime_of_one_of_the_last_processes_is_known() {
+        let mut starts = Starts::default();
+        assert_eq!((starts.last(), starts.lifetime(WallTime(0), false)), (None, None));
+        for at in 10..30 {
+            starts.note(WallTime(at));
+        }
+        assert_eq!(starts.last(), Some(WallTime(29)));
+        let lifetime = |start, is_before| {
+            let (start, next) = starts.lifetime(WallTime(start), is_before)?;
+            Some((start.0, next.map(|next| next.0)))
+        };
+        assert_eq!(lifetime(28, false), Some((28, Some(29))));
+        assert_eq!(lifetime(29, false), Some((29, None)));
+        assert_eq!(lifetime(29, true), Some((28, Some(29))));
+        assert_eq!((lifetime(3, false), lifetime(14, true)), (None, None), "that is too long ago");
     }
 }

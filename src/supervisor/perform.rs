@@ -42,8 +42,13 @@ impl Loop {
         let is_successor = id.is_successor;
         let settled = id.settled();
         let other = if is_successor { settled } else { settled.successor() };
-        if let Some(other) = self.roster.row_of(&other).and_then(|row| self.roster.get_mut(row)) {
-            other.machine.last_number = other.machine.last_number.max(number);
+        let Some(other) = self.roster.row_of(&other) else { return };
+        if let Some(member) = self.roster.get_mut(other)
+            && member.machine.last_number < number
+        {
+            member.machine.last_number = number;
+            member.row.note_number(number);
+            self.unmirrored.insert(other);
         }
     }
 

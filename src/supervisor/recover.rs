@@ -110,11 +110,16 @@ impl Loop {
             member.status = voices::kept_status(&self.world, row.index(), incarnation, &member.record.spec);
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
-        member.started = row.pid().map(|_| row.started().1);
+        if row.pid().is_some() {
+            member.starts.note(row.started().1);
+        }
         self.reconnect(&member, pipes, sessions);
         let about = (&member.id, &*member.record.spec);
         let voices = Voices::recover(&self.world, row.index(), incarnation, about, pipes);
         let effects = member.machine.recover(found, os::now());
+        if member.machine.state.rests_since_exit() {
+            member.machine.since = row.exit().map(|(_, at)| at);
+        }
         let effects = self.without_told_exits(&member.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
             Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
@@ -190,7 +195,7 @@ impl Loop {
             && !never_was
             && !self.world.events.was_start_emitted(&member.id.clone().settled(), incarnation, at)
         {
-            let fact = Fact::Started { pid, incarnation, cause: Cause::Policy };
+            let fact = Fact::Started { pid, incarnation, restarts: member.machine.restarts, cause: Cause::Policy };
             self.world.events.emit(Subject::Instance(member.id.clone().settled()), fact);
         }
     }
@@ -250,6 +255,7 @@ pub(super) fn member_of(row: Row, spec: Arc<App>, base: Arc<Environment>) -> Mem
     let machine = Machine {
         state: State::Unknown,
         incarnation: row.incarnation(),
+        last_number: row.last_number(),
         restarts: record.restarts,
         unstable: record.unstable,
         force_kills: record.force_kills,

@@ -201,6 +201,10 @@ impl Loop {
                     let _ = reply.send(self.world.pump.drain(keys.to_vec()));
                 }
             }
+            Request::Lifetime(instance, start, is_before, reply) => {
+                let member = self.roster.row_of(&instance).and_then(|row| self.roster.get(row));
+                let _ = reply.send(member.and_then(|member| member.starts.lifetime(start, is_before)));
+            }
             Request::KeepListeners(wanted) => self.world.listeners.keep_only(&self.world.anchor, &wanted),
             Request::Observed(observation) => self.observed(observation),
             Request::Beside(instance, incarnation, command, reply) => {
@@ -349,7 +353,7 @@ impl Loop {
                 let is_outdated = launch.spec.logs != policy.logs || launch.spec.name != member.id.app.name;
                 member.record = launch;
                 // Before its first instruction: what it prints is younger.
-                member.started = Some(member.row.started().1);
+                member.starts.note(member.row.started().1);
                 member.process = spawned.process;
                 member.was_seen_alive = member.process.is_some();
                 let is_watched = match &member.process {

@@ -285,11 +285,10 @@ pub(super) fn queue_full(id: &InstanceId) -> SpawnError {
     SpawnError { is_passing: true, ..refused(SpawnStage::Clone, &id.to_string(), "too many spawns are waiting") }
 }
 
-/// A table without a free row.
+/// A table without a free row: some other instance may leave one at any moment.
 pub(super) fn no_row(id: &InstanceId) -> Failure {
-    Failure::Spawn {
-        error: refused(SpawnStage::TableEntry, &id.to_string(), "all rows of the process table are taken"),
-    }
+    let error = refused(SpawnStage::TableEntry, &id.to_string(), "all rows of the process table are taken");
+    Failure::Spawn { error: SpawnError { is_passing: true, ..error } }
 }
 
 /// Runs a job and sends its result back to the loop.

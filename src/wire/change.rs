@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, Selection};
-use crate::model::{ApplyOptions, Edit, Plan, Progress, ProjectName, Proposed, Refusal, Report};
+use crate::model::{ApplyOptions, Digest, Edit, Plan, Progress, ProjectName, Proposed, Refusal, Report};
 
 /// `POST /v1/plan`: what would an apply do?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub type ApplyRequest = PlanRequest;
 pub struct PlanAnswer {
     /// Shape of this answer.
     pub format: u32,
+    /// Names the plan: an apply may ask for this one or none (`shown` of its options).
+    #[serde(default)]
+    pub digest: Digest,
     /// The plan.
     #[serde(flatten)]
     pub plan: Plan,

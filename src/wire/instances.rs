@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AppName, Bytes, DesiredState, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Status, WallTime,
+    AppName, Bytes, DesiredState, Exit, Failure, Hook, Millis, ProjectName, ShownApp, Status, WallTime,
 };
 
 /// The answer of `GET /v1/list`.
@@ -14,8 +14,8 @@ use crate::model::{
 pub struct ListAnswer {
     /// Shape of this answer.
     pub format: u32,
-    /// The clock that moments in the rows refer to.
-    pub now: Moment,
+    /// When this was so.
+    pub now: WallTime,
     /// Every instance (and every app without one), ordered by project, app and slot.
     pub apps: Vec<Row>,
     /// What the daemon found when it started and has not reported yet.
@@ -43,8 +43,8 @@ pub struct Row {
     /// Its status: the word, its causes, and what happens next.
     pub status: Status,
     /// What its process does.
-    pub phase: Phase,
-    /// Its spec is unknown: the state that held it was lost.
+    pub phase: PhaseRow,
+    /// It runs what nobody knows: the state that held its spec was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_spec_lost: bool,
     /// It is running, but no client can connect to one of its sockets.
@@ -92,6 +92,73 @@ pub struct Row {
     pub cpu_percent: Option<f32>,
     /// The program.
     pub script: String,
+}
+
+/// What a process does; times as everywhere on the socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum PhaseRow {
+    /// No process and none wanted.
+    Stopped,
+    /// A spawn is on its way.
+    Starting,
+    /// The process lives.
+    Running {
+        /// Its id.
+        pid: u32,
+        /// Since when.
+        since: WallTime,
+        /// Whether it is good.
+        readiness: ReadinessRow,
+    },
+    /// It was asked to end, or what it left behind is being cleared away.
+    Stopping {
+        /// The main process while it lives.
+        pid: Option<u32>,
+        /// When SIGKILL follows.
+        deadline: WallTime,
+    },
+    /// It ended by itself and is started again later.
+    Backoff {
+        /// When the next start is due.
+        until: WallTime,
+        /// How long the whole wait is, in milliseconds.
+        delay: Millis,
+        /// Which unstable start in a row that was.
+        attempt: u32,
+    },
+    /// It is given up until a person applies or starts again.
+    Errored {
+        /// The failure after which it was given up.
+        failure: Failure,
+    },
+    /// It ended in a way that its policy calls done.
+    Done {
+        /// Exit code or signal.
+        exit: Exit,
+    },
+}
+
+/// Whether a living process is good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum ReadinessRow {
+    /// It is, or nothing is declared that it would have to be.
+    Ready,
+    /// Not yet.
+    Waiting {
+        /// When it has failed.
+        deadline: WallTime,
+        /// What the last probe found.
+        last: Option<String>,
+    },
+    /// It was; lately health probes fail.
+    Failing {
+        /// What the last probe found.
+        last: String,
+        /// How many in a row.
+        failures: u32,
+    },
 }
 
 /// A hook that a start or a stop waits for.
@@ -166,8 +233,8 @@ fn is_zero(number: &u32) -> bool {
 pub struct DescribeAnswer {
     /// Shape of this answer.
     pub format: u32,
-    /// The clock that moments in the rows refer to.
-    pub now: Moment,
+    /// When this was so.
+    pub now: WallTime,
     /// The selected apps.
     pub apps: Vec<DescribedApp>,
 }

@@ -24,7 +24,9 @@ pub use cron::{CronAnswer, ScheduleRow};
 pub use daemon::DaemonAnswer;
 pub use environment::EnvironmentAnswer;
 pub use event::{EventMessage, EventsAnswer, EventsQuery};
-pub use instances::{BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, Row};
+pub use instances::{
+    BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow, ReadinessRow, Row,
+};
 pub use log::{LogLine, LogMessage, LogsAnswer, LogsQuery};
 pub use problem::{Problem, ProblemCode};
 pub use project::{ProjectRow, ProjectsAnswer};

@@ -34,6 +34,8 @@ pub enum ProblemCode {
     Ownership,
     /// A safety rule refuses it.
     Refused,
+    /// What was agreed to is not what would be done.
+    Stale,
     /// The state could not be written.
     NotStored,
     /// A file could not be read.
@@ -55,6 +57,7 @@ impl ProblemCode {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::NoSuchApp | Self::NotStored | Self::NotRead | Self::Busy | Self::BadRequest | Self::TooLarge => 1,
+            Self::Stale => 4,
             Self::Ownership => 5,
             Self::Refused => 8,
             Self::Ambiguous | Self::Usage => 64,
@@ -66,7 +69,7 @@ impl ProblemCode {
     pub fn http_status(self) -> u16 {
         match self {
             Self::NoSuchApp => 404,
-            Self::Ambiguous | Self::Ownership | Self::Refused => 409,
+            Self::Ambiguous | Self::Ownership | Self::Refused | Self::Stale => 409,
             Self::Usage | Self::BadRequest => 400,
             Self::NotStored | Self::NotRead => 500,
             Self::ShuttingDown | Self::Busy => 503,

@@ -20,6 +20,23 @@ fn a_killed_app_is_back_at_once() {
 }
 
 #[test]
+fn some_kills_in_a_row_are_no_crash_loop() {
+    let slow = "exp_backoff_restart_delay = \"50s\"";
+    let sandbox = Sandbox::applied(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n{slow}\n"));
+    for restarts in 1..=5 {
+        kill(sandbox.pid("api/0"), libc::SIGKILL);
+        wait_until("it runs again", SOON, || {
+            sandbox.instance("api/0").is_some_and(|api| api.restarts == restarts && api.phase == "running")
+        });
+    }
+    sandbox.pm(&["why", "api"]).ok().says(&["up to 5 are followed by the next at once"]);
+    let has_waited = || sandbox.pm(&["events", "api"]).ok().stdout.contains("before restart ");
+    assert!(!has_waited());
+    kill(sandbox.pid("api/0"), libc::SIGKILL);
+    wait_until("the sixth waits", SOON, has_waited);
+}
+
+#[test]
 fn a_crash_loop_slows_down() {
     let sandbox = Sandbox::new();
     sandbox.ecosystem(&file(""));

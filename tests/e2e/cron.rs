@@ -45,7 +45,7 @@ fn a_task_runs_at_its_times_and_not_before() {
     wait_until("the next daemon goes on", SOON, || sandbox.starts_of("tick/0") > runs + 1);
     assert_eq!((sandbox.starts_of("yearly/0"), sandbox.read("yearly")), (0, String::new()));
     assert_eq!(sandbox.instance("yearly/0").unwrap().phase, "waiting");
-    sandbox.pm(&["list"]).ok().says(&["waiting until", "-01-01 00:00:00"]);
+    sandbox.pm(&["list"]).ok().says(&["waiting until", "-01-01"]);
     sandbox.pm(&["why", "yearly"]).ok().says(&["its next run is not due yet", "it runs at"]);
     sandbox.pm(&["describe", "yearly"]).ok().says(&["@yearly", "next"]);
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();

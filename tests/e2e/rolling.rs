@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{SOON, Sandbox, wait_for, wait_until};
+use crate::support::{SOON, Sandbox, kill, kill_both_now, wait_for, wait_until};
 
 /// An app that runs for as long as `VERSION` is not `bad`; `extra` stands inside the app's table.
 fn app(version: &str, instances: u32, extra: &str) -> String {
@@ -61,6 +61,27 @@ fn a_new_revision_that_fails_beside_the_old_one_changes_nothing() {
     sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
     // Its restart policy does not try it a second time.
     assert_eq!(sandbox.starts_of("api/0"), 2, "one good process and one try of the new revision");
+}
+
+/// A number names one process for ever: in events, in the row, in what a process says of itself.
+#[test]
+fn a_failed_successors_number_is_not_given_again_whoever_dies() {
+    let deaths: [fn(&Sandbox); 2] = [Sandbox::kill_daemon, kill_both_now];
+    for dies in deaths {
+        let sandbox = Sandbox::applied(&app("1", 1, OVERLAP));
+        let broken = app("bad", 1, OVERLAP).replace("[ \"$PM_INSTANCE\" = 0 ]", "false");
+        sandbox.ecosystem(&broken);
+        sandbox.pm(&["apply"]).code(6);
+        dies(&sandbox);
+        let pid = sandbox.pid("api/0");
+        kill(pid, libc::SIGKILL);
+        wait_until("it runs again", SOON, || {
+            sandbox.instance("api/0").is_some_and(|api| api.phase == "running" && api.pid != Some(pid))
+        });
+        let started = sandbox.events_of("api").into_iter().filter(|event| event.fact == "started");
+        let numbers: Vec<_> = started.filter_map(|event| event.incarnation).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+    }
 }
 
 #[test]
@@ -187,7 +208,7 @@ fn another_release_behind_a_link_is_another_program() {
     // A crash brings back the release that was applied, not what the link says by now.
     let crashed = sandbox.list();
     for row in &crashed {
-        crate::support::kill(row.pid.unwrap(), libc::SIGKILL);
+        kill(row.pid.unwrap(), libc::SIGKILL);
     }
     wait_until("all run again", SOON, || {
         versions(&sandbox) == ["1", "1", "1"]
@@ -305,7 +326,7 @@ fn another_name_and_another_revision_that_fails_goes_back_under_its_new_name() {
         sandbox.pm(&["env", "web/1"]).ok().says(&["VERSION=good"]);
         sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
         let first = sandbox.pid("web/1");
-        crate::support::kill(first, libc::SIGKILL);
+        kill(first, libc::SIGKILL);
         wait_until("it is started again", SOON, || sandbox.instance("web/1").is_some_and(|web| web.pid != Some(first)));
         sandbox.pid("web/1");
         assert_eq!(versions(&sandbox), ["good", "good"], "as it was");

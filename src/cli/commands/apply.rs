@@ -10,8 +10,9 @@ use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output;
 use crate::cli::session::Session;
 use crate::cli::sudo;
+use crate::client::{Client, ClientError};
 use crate::model::{AppName, ApplyOptions};
-use crate::wire::ApplyRequest;
+use crate::wire::{ApplyRequest, PlanAnswer, Problem, ProblemCode};
 
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct Apply {
@@ -22,7 +23,7 @@ pub(in crate::cli) struct Apply {
     /// Show the plan and do nothing (the same as `pm plan`)
     #[arg(long)]
     pub dry_run: bool,
-    /// Show the plan and ask before doing it (on a terminal)
+    /// Show the plan and ask; that plan is carried out or (exit 4) none
     #[arg(long)]
     pub ask: bool,
     #[command(flatten)]
@@ -62,6 +63,7 @@ impl OptionArgs {
             yes: self.yes,
             keep_overrides: self.keep_overrides,
             is_wakeup: false,
+            shown: None,
         }
     }
 }
@@ -101,23 +103,44 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     let proposed = file::accept(session, resolved.reading)?;
     sudo::check(&Session::home()?, &proposed.project)?;
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
-    let request = ApplyRequest { proposed, options: apply.options.options() };
-    if apply.ask {
-        let answer = client.plan(&request)?;
-        session.warn(&answer.warnings);
-        let text = output::answer_text(&answer, &request.proposed.origin, session.screen.paint_notes());
-        session.screen.note(text.trim_end());
-        // What is refused is not asked about: the apply says so.
-        if answer.refusals.is_empty() && !answer.plan.is_empty() && !agreed(session)? {
-            return Err(CommandError::new(Code::Error, "nothing was done"));
-        }
-    }
+    let mut request = ApplyRequest { proposed, options: apply.options.options() };
+    let shown = if apply.ask { Some(ask(session, &mut client, &request)?) } else { None };
+    request.options.shown = shown.as_ref().map(|shown| shown.digest);
     session.compare_versions(&client);
     let origin = request.proposed.origin.clone();
     change::say_on_interrupt();
-    let messages = client.apply(&request)?;
+    let messages = match client.apply(&request) {
+        Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Stale => {
+            return Err(stale(request, shown, problem));
+        }
+        answer => answer?,
+    };
     let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait.clone() };
     change::follow(session, messages, &wait, Some(&origin))
+}
+
+/// Shows the plan and asks for consent to it.
+fn ask(session: &mut Session, client: &mut Client, request: &ApplyRequest) -> Result<PlanAnswer, CommandError> {
+    let answer = client.plan(request)?;
+    session.warn(&answer.warnings);
+    let text = output::answer_text(&answer, &request.proposed.origin, session.screen.paint_notes());
+    session.screen.note(text.trim_end());
+    // Nobody is asked about what is refused.
+    if let Some(refusal) = answer.refusals.first() {
+        return Err(refusal.clone().into());
+    }
+    if !answer.plan.is_empty() && !agreed(session)? {
+        return Err(CommandError::new(Code::Error, "nothing was done"));
+    }
+    Ok(answer)
+}
+
+/// Somebody else was faster: what they have changed of the plan that was agreed to.
+fn stale(request: ApplyRequest, shown: Option<PlanAnswer>, problem: Problem) -> CommandError {
+    let options = ApplyOptions { shown: None, ..request.options };
+    let now = Session::client().ok().and_then(|mut client| client.plan(&ApplyRequest { options, ..request }).ok());
+    let details = shown.zip(now).map(|(shown, now)| output::plan_changes(&shown.plan, &now.plan));
+    CommandError { details: details.unwrap_or_default(), ..problem.into() }
 }
 
 /// Asks on the terminal; without one there is nobody to ask.

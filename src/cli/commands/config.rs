@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
-use crate::cli::output::{TextTable, Tone};
+use crate::cli::output::{TextTable, Tone, in_file_units};
 use crate::cli::session::Session;
 use crate::ecosystem::{Source, SourceFrom};
 use crate::model::{App, Origin, ProjectName, ShownApp};
@@ -56,13 +56,14 @@ impl CliCommand for Config {
             session.screen.data(text.as_bytes());
             return Ok(Code::Ok);
         }
-        session.screen.json(&Document {
+        let document = Document {
             format: FORMAT,
             project: &proposed.project,
             origin: &proposed.origin,
             apps: &apps,
             sources: self.sources.then_some(sources.as_slice()),
-        })?;
+        };
+        session.screen.json(&in_file_units(&document))?;
         Ok(Code::Ok)
     }
 }

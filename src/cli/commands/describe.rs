@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
-use crate::cli::output::details;
+use crate::cli::output::{details, in_file_units};
 use crate::cli::session::Session;
 
 #[derive(Args, Debug)]
@@ -32,7 +32,7 @@ impl CliCommand for Describe {
         let answer = client.describe(&self.scope.selection(self.apps)?)?;
         session.compare_versions(&client);
         if self.json.json {
-            session.screen.json(&answer)?;
+            session.screen.json(&in_file_units(&answer))?;
             return Ok(Code::Ok);
         }
         for app in &answer.apps {

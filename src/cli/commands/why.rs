@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::time::Clock;
-use crate::cli::output::{Paint, event, harmless, status};
+use crate::cli::output::{Paint, event, harmless, in_file_units, status};
 use crate::cli::session::Session;
 use crate::model::{Event, Status, Subject};
 use crate::wire::{DescribedApp, EventsQuery, FORMAT, LogLine, LogsQuery, Row};
@@ -73,13 +73,8 @@ impl CliCommand for Why {
         let last_lines = client.logs(&lines)?.lines;
         if self.json.json {
             let why = apps.iter().flat_map(|app| &app.instances).map(Answer::of).collect();
-            session.screen.json(&Document {
-                format: FORMAT,
-                why,
-                apps: &apps,
-                events: &events,
-                last_lines: &last_lines,
-            })?;
+            let answer = Document { format: FORMAT, why, apps: &apps, events: &events, last_lines: &last_lines };
+            session.screen.json(&in_file_units(&answer))?;
             return Ok(Code::Ok);
         }
         let clock = Clock::local();

@@ -29,15 +29,20 @@ fn predicate(fact: &Fact) -> String {
         Fact::Accepted { cause, generation, summary, .. } => {
             format!("changed to generation {generation}: {summary} ({})", because(cause))
         }
-        Fact::Started { pid, incarnation: 1, cause } => format!("started as process {pid} ({})", because(cause)),
-        Fact::Started { pid, incarnation, cause } => {
-            format!("started as process {pid}, the {} in its slot ({})", ordinal(*incarnation), because(cause))
+        Fact::Started { pid, restarts, cause, .. } if *restarts > 0 && cause.is_trouble() => {
+            format!("started again as process {pid}, restart {restarts} ({})", because(cause))
         }
+        Fact::Started { pid, cause, .. } => format!("started as process {pid} ({})", because(cause)),
         Fact::StartFailed { failure } => format!("could not be started: {failure}"),
         Fact::Exited { exit, uptime, is_asked: true, .. } => format!("stopped as requested with {exit} after {uptime}"),
         Fact::Exited { exit, uptime, is_asked: false, .. } => format!("ended on its own with {exit} after {uptime}"),
-        Fact::BackingOff { delay, attempt } => {
-            format!("restarts in {delay} (unstable start {attempt} in a row)")
+        Fact::BackingOff { delay, attempt, restart } => {
+            let next = if *restart == 0 { "it is started again".to_owned() } else { format!("restart {restart}") };
+            match attempt {
+                0 => format!("waits {delay} before {next}"),
+                1 => format!("waits {delay} before {next} (its last start was unstable)"),
+                attempt => format!("waits {delay} before {next} ({attempt} unstable starts in a row)"),
+            }
         }
         Fact::GaveUp { failure } => format!("is not restarted any more: {failure}"),
         Fact::Completed { exit } => format!("completed: {exit}"),
@@ -131,17 +136,6 @@ fn list(keys: &[String]) -> String {
     quoted.join(", ")
 }
 
-/// `1st`, `2nd`, `3rd`, `11th`.
-fn ordinal(number: u32) -> String {
-    let ending = match (number % 10, number % 100) {
-        (1, tens) if tens != 11 => "st",
-        (2, tens) if tens != 12 => "nd",
-        (3, tens) if tens != 13 => "rd",
-        _ => "th",
-    };
-    format!("{number}{ending}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,13 +151,22 @@ mod tests {
     fn every_sentence_names_the_subject_and_the_cause() {
         let alice = || Actor { uid: 1000, name: "alice".into() };
         check(
-            Fact::Started { pid: 4711, incarnation: 1, cause: Cause::Apply { by: alice(), generation: 3 } },
-            "started as process 4711 (apply by alice, generation 3)",
+            Fact::Started {
+                pid: 4711,
+                incarnation: 4,
+                restarts: 2,
+                cause: Cause::Apply { by: alice(), generation: 3 },
+            },
+            "started as process 4711 (apply by alice, incarnation 3)",
         );
         check(
-            Fact::Started { pid: 9, incarnation: 22, cause: Cause::Policy },
-            "started as process 9, the 22nd in its slot (its restart policy)",
+            Fact::Started { pid: 9, incarnation: 22, restarts: 8, cause: Cause::Policy },
+            "started again as process 9, restart 8 (its restart policy)",
         );
+        let waits = |attempt, restart| Fact::BackingOff { delay: Millis(100), attempt, restart };
+        check(waits(6, 9), "waits 100ms before restart 9 (6 unstable starts in a row)");
+        check(waits(0, 9), "waits 100ms before restart 9");
+        check(waits(6, 0), "waits 100ms before it is started again (6 unstable starts in a row)");
         check(
             Fact::Exited { exit: Exit::Signal(9), incarnation: 1, uptime: Millis(1500), is_asked: false },
             "ended on its own with signal SIGKILL after 1.5s",

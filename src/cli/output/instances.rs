@@ -121,7 +121,7 @@ mod tests {
         let exit = Exit::Code(3);
         let failure = Failure::TooManyRestarts { starts: 3, exit, trouble: None };
         let errored = status(StatusWord::Errored, Some(3), vec![Why::Failed { failure }], vec![NextStep::TryAgain]);
-        let unstable = Why::Unstable { starts: 4, delay_ms: Millis(1500) };
+        let unstable = Why::Unstable { starts: 4, delay_ms: Millis(1500), at_once: 5, stable_ms: Millis(10_000) };
         let start = vec![NextStep::StartIn { in_ms: Millis(1500) }];
         let backoff = status(StatusWord::Backoff, Some(4), vec![unstable, Why::LastExit { exit }], start);
         let held = Why::StoppedBy { by: "alice".into(), is_held: true };

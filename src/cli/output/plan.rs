@@ -109,6 +109,27 @@ pub fn counts(summary: &Summary) -> String {
     parts.join(", ")
 }
 
+/// What is another plan by now: lines that were shown and are gone, and new ones.
+pub fn changes(shown: &Plan, now: &Plan, at: WallTime) -> Vec<String> {
+    let line = |one: &PlanRow| clean(&format!("{} {}  {}  {}", one.sign.text(), one.name, one.action, one.why));
+    let lines = |plan: &Plan| -> Vec<String> {
+        let rows = plan.operations.iter().filter_map(|operation| row(operation, at));
+        rows.map(|row| line(&row).trim_end().to_owned()).collect()
+    };
+    let (before, after) = (lines(shown), lines(now));
+    let mut changes = Vec::new();
+    if shown.generation != now.generation {
+        changes.push(format!("the project is at generation {}, no longer {}", now.generation, shown.generation));
+    }
+    changes.extend(before.iter().filter(|line| !after.contains(line)).map(|line| format!("no longer: {line}")));
+    changes.extend(after.iter().filter(|line| !before.contains(line)).map(|line| format!("now: {line}")));
+    if shown.summary.interrupted != now.summary.interrupted {
+        let (before, after) = (shown.summary.interrupted, now.summary.interrupted);
+        changes.push(format!("processes interrupted: {after}, no longer {before}"));
+    }
+    changes
+}
+
 fn last_line(plan: &Plan) -> String {
     if plan.is_empty() {
         return "Plan: nothing to do.".to_owned();
@@ -380,7 +401,23 @@ fn note(note: &Note) -> Option<String> {
         Note::OverrideCleared { app } => {
             format!("the file's number of copies of {app} replaces the one set with `pm scale`")
         }
+        Note::RestartsWith { app, dependency } => {
+            format!("{app} is restarted afterwards: it follows {dependency} (on_dependency_restart)")
+        }
+        Note::ShellTaken { apps, names } => format!("new for {} from this shell: {}", some(apps), some(names)),
+        Note::ShellKept { apps, names } => {
+            format!("kept for {}: {} as they were started with, not as in this shell", some(apps), some(names))
+        }
     })
+}
+
+/// `a, b, c and 5 more`.
+fn some<T: std::fmt::Display>(names: &[T]) -> String {
+    let shown: Vec<String> = names.iter().take(3).map(ToString::to_string).collect();
+    match names.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// `api/0 is`, `api/0 and 3 more are`.

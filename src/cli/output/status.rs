@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::model::{DueThen, Exit, Failure, NextStep, RestartWhen, Severity, Status, StatusWord, Why};
+use crate::model::{
+    DueThen, Exit, Failure, Millis, NextStep, RestartWhen, Severity, Status, StatusWord, WallTime, Why,
+};
+use crate::os;
 
 use super::event::because;
 use super::gate::harmless;
@@ -15,6 +18,9 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
     if let Some(count) = status.count {
         return format!("{word} {count}×").into();
     }
+    if let Some(at) = next_run(status) {
+        return format!("waiting until {}", Clock::local().short(at, os::wall())).into();
+    }
     match (status.word, status.because.first()) {
         (StatusWord::Running, Some(Why::SpecLost)) => "running, spec lost".into(),
         (StatusWord::Running, Some(Why::Unreachable)) => "running, unreachable".into(),
@@ -25,6 +31,14 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
         (StatusWord::Stopped, Some(Why::NoAutostart)) => "stopped, no autostart".into(),
         (StatusWord::Stopped, _) if status.severity == Severity::Error => "stopped, failed".into(),
         _ => word.into(),
+    }
+}
+
+/// When a task runs that waits for nothing but its time.
+fn next_run(status: &Status) -> Option<WallTime> {
+    match (status.word, status.next.as_slice()) {
+        (StatusWord::Waiting, [NextStep::Due { at, then: DueThen::Run }]) => Some(*at),
+        _ => None,
     }
 }
 
@@ -40,11 +54,6 @@ pub(in crate::cli) fn tone(status: &Status) -> Tone {
 
 /// What a list says below its table, where the word is not enough: `starting: connection refused`.
 pub(in crate::cli) fn line(status: &Status) -> Option<String> {
-    if let [NextStep::Due { at, then: DueThen::Run }] = status.next.as_slice()
-        && status.word == StatusWord::Waiting
-    {
-        return Some(format!("waiting until {}", Clock::local().second(*at)));
-    }
     let status_text = status.because.iter().find_map(|why| match why {
         Why::StatusText { text } => Some(text.as_str()),
         _ => None,
@@ -76,7 +85,9 @@ fn found(why: &Why) -> Option<String> {
             format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.as_str())
         }
         Why::Failed { failure } | Why::Refused { failure } => failure.to_string(),
+        Why::Unstable { starts: 1, .. } => "its last start was unstable".to_owned(),
         Why::Unstable { starts, .. } => format!("{starts} unstable starts in a row"),
+        Why::EndedFor { failure } if failure.is_passing() => failure.to_string(),
         Why::WaitsFor { app, condition, why, waits_ms } => {
             format!("{waits_ms} for {app} to be {}: {why}", condition.as_str())
         }
@@ -99,8 +110,8 @@ fn cause(why: &Why) -> String {
         Why::NotReady { last: Some(last) } => format!("it is not ready yet: {last}"),
         Why::NotReady { last: None } => "it is not ready yet".to_owned(),
         Why::Unhealthy { failures, last } => format!("its health probe failed {failures} times in a row: {last}"),
-        Why::Restarted { restarts: 1 } => "it was restarted once since it was declared".to_owned(),
-        Why::Restarted { restarts } => format!("it was restarted {restarts} times since it was declared"),
+        Why::Restarted { restarts: 1 } => "it has had 1 restart that nobody requested".to_owned(),
+        Why::Restarted { restarts } => format!("it has had {restarts} restarts that nobody requested"),
         Why::EndedFor { failure } => ended_for(failure),
         Why::LastExit { exit: Exit::Unknown } => {
             "its last process ended with an unknown exit status (nothing was watching)".to_owned()
@@ -115,12 +126,14 @@ fn cause(why: &Why) -> String {
         Why::Hook { hook, runs_ms, .. } => format!("its hook `{}` has been running for {runs_ms}", hook.as_str()),
         Why::StatusText { text } => format!("its status text is: {text}"),
         Why::Asked => "it was asked to stop".to_owned(),
-        Why::Unstable { starts: 1, delay_ms } => {
-            format!("its last start was unstable, so the next one waits {delay_ms}")
+        Why::Unstable { starts, delay_ms, at_once, stable_ms } => unstable(*starts, *delay_ms, *at_once, *stable_ms),
+        Why::UnstableBefore { starts: 1, at_once } => {
+            format!("the start before this one was unstable; up to {at_once} in a row are followed by the next at once")
         }
-        Why::Unstable { starts, delay_ms } => {
-            format!("{starts} starts in a row were unstable, so the next one waits {delay_ms}")
-        }
+        Why::UnstableBefore { starts, at_once } => format!(
+            "{starts} starts in a row before this one were unstable; up to {at_once} are followed by the next at once"
+        ),
+        Why::FixedDelay { delay_ms } => format!("every restart of it waits {delay_ms} (restart_delay)"),
         Why::Failed { failure } => failure.to_string(),
         Why::Completed { exit } => format!("it ended with {exit}, which its policy counts as done"),
         Why::WaitsFor { app, condition, why, waits_ms } => {
@@ -142,6 +155,20 @@ fn cause(why: &Why) -> String {
         Why::NotDue => "its next run is not due yet".to_owned(),
         Why::NotStarted => "nothing has started it yet".to_owned(),
         Why::Outdated => "its process runs an older revision than the last applied one".to_owned(),
+    }
+}
+
+fn unstable(starts: u32, delay: Millis, at_once: u32, stable: Millis) -> String {
+    let count = match starts {
+        1 => "its last start was unstable".to_owned(),
+        starts => format!("{starts} starts in a row were unstable"),
+    };
+    match at_once {
+        0 => format!("{count}; every restart waits {delay} (restart_delay), a run of {stable} ends the count"),
+        most => format!(
+            "{count}: the first {most} are followed by the next at once, then each after a longer wait, now {delay}; \
+             a run of {stable} ends the count"
+        ),
     }
 }
 

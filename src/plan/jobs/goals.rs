@@ -5,10 +5,13 @@ use crate::model::{
     WallTime,
 };
 
-use super::{Context, Next, Rehearsal, View};
+use super::{Context, Next, Rehearsal};
 
 /// How long a start may be kept from happening by what passes.
 const PATIENCE: Millis = Millis::seconds(10);
+
+/// How often an order is repeated meanwhile that could not be begun.
+const REPEAT_EVERY: Millis = Millis(250);
 
 /// What an instance is to come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +39,10 @@ struct Goal {
     aim: Aim,
     /// The order that was given for it; 0 for [`Aim::Seen`].
     order: u64,
+    /// What was ordered, in case that it could not be begun for something that passes.
+    command: Option<Box<Command>>,
+    /// When it was ordered again last.
+    repeated: Option<Moment>,
     /// Restarts when it was first looked at, for [`Aim::Seen`].
     restarts: Option<u32>,
     /// The process that is ready, and since when this was known.
@@ -61,8 +68,17 @@ pub(super) struct Failed {
     pub instance: InstanceId,
     pub failure: Option<Failure>,
     pub exit: Option<Exit>,
-    /// When the process that failed was started, if one was: older output is of another one.
-    pub since: Option<WallTime>,
+    /// The process that failed, if there was one: other output is of others.
+    pub printer: Option<Printer>,
+}
+
+/// A process whose output is of interest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Printer {
+    /// The one that was started then.
+    Started(WallTime),
+    /// The one before that.
+    Before(WallTime),
 }
 
 /// How far the goals are.
@@ -92,8 +108,8 @@ impl Goals {
         for instance in instances {
             let Some(command) = command(&instance) else { continue };
             let number = context.numbers.take();
-            next.orders.push(Order { instance: instance.clone(), number, command });
-            each.push(Goal::new(instance, aim, number));
+            next.orders.push(Order { instance: instance.clone(), number, command: command.clone() });
+            each.push(Goal { command: Some(Box::new(command)), ..Goal::new(instance, aim, number) });
         }
         Self { each, hold }
     }
@@ -124,10 +140,10 @@ impl Goals {
     }
 
     /// Looks at all of them. A failure counts before a later command, and that before what is still open.
-    pub(super) fn evaluate(&mut self, view: &View, next: &mut Next) -> GoalState {
+    pub(super) fn evaluate(&mut self, context: &Context, next: &mut Next) -> GoalState {
         let mut worst = GoalState::Reached;
         for goal in self.each.iter_mut().filter(|goal| !goal.is_reached) {
-            match goal.evaluate(view, self.hold, next) {
+            match goal.evaluate(context, self.hold, next) {
                 GoalState::Reached => goal.is_reached = true,
                 failed @ GoalState::Failed(_) => return failed,
                 GoalState::Superseded => worst = GoalState::Superseded,
@@ -145,6 +161,8 @@ impl Goal {
             instance,
             aim,
             order,
+            command: None,
+            repeated: None,
             restarts: None,
             ready: None,
             waits_since: None,
@@ -153,10 +171,14 @@ impl Goal {
         }
     }
 
-    fn evaluate(&mut self, view: &View, hold: Millis, next: &mut Next) -> GoalState {
+    fn evaluate(&mut self, context: &Context, hold: Millis, next: &mut Next) -> GoalState {
+        let view = context.view;
         if let Some((_, failure)) = view.live.refused.get(&self.instance).filter(|(order, _)| *order == self.order) {
+            if self.is_repeated(failure, context, next) {
+                return GoalState::Open;
+            }
             let failed =
-                Failed { instance: self.instance.clone(), failure: Some(failure.clone()), exit: None, since: None };
+                Failed { instance: self.instance.clone(), failure: Some(failure.clone()), exit: None, printer: None };
             return GoalState::Failed(failed);
         }
         if self.aim == Aim::Rehearsed {
@@ -180,6 +202,26 @@ impl Goal {
             Aim::Ended => self.ended(live),
             Aim::Up | Aim::Seen => self.up(live, view.now, hold, next),
         }
+    }
+
+    /// What could not even be begun, for something that passes, is ordered again for a while.
+    fn is_repeated(&mut self, failure: &Failure, context: &Context, next: &mut Next) -> bool {
+        let now = context.view.now;
+        let Some(command) = self.command.as_ref().filter(|_| failure.is_passing()) else { return false };
+        let until = self.waits_since.get_or_insert(now).after(PATIENCE);
+        if now >= until {
+            return false;
+        }
+        let due = self.repeated.get_or_insert(now).after(REPEAT_EVERY);
+        if now >= due {
+            self.repeated = Some(now);
+            self.order = context.numbers.take();
+            let (instance, command) = (self.instance.clone(), (**command).clone());
+            next.orders.push(Order { instance, number: self.order, command });
+        } else {
+            next.wake_at(due.min(until));
+        }
+        true
     }
 
     /// What no longer exists was taken away, unless it has not been made yet.
@@ -248,11 +290,14 @@ impl Goal {
     fn failed(&self, live: &LiveInstance, failure: Option<Failure>) -> GoalState {
         // Without a process of its own there is nothing that it could have printed.
         let has_run = !matches!(failure, Some(Failure::Spawn { .. } | Failure::Hook { .. }));
+        // It may have been started again already.
+        let is_next = matches!(live.phase, Phase::Running { .. });
+        let printer = |start| if is_next { Printer::Before(start) } else { Printer::Started(start) };
         GoalState::Failed(Failed {
             instance: self.instance.clone(),
             exit: if failure.is_some() && !has_run { None } else { live.last_exit },
             failure,
-            since: live.started.filter(|_| has_run),
+            printer: live.started.filter(|_| has_run).map(printer),
         })
     }
 }

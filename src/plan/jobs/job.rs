@@ -185,8 +185,8 @@ impl Job {
         self.report_news(news, next);
         let news = match &report.result {
             OperationResult::Failed { instance, .. } => {
-                let since = next.output_since.remove(instance);
-                News::Failed(report, since)
+                let printer = next.printers.remove(instance);
+                News::Failed(report, printer)
             }
             _ => News::Progress(Progress::Ended(report)),
         };

@@ -230,8 +230,8 @@ impl Line {
                 None => "its processes did not come up".to_owned(),
             });
         }
-        let since = match &end {
-            StepEnd::Failed { failed, .. } => failed.since,
+        let printer = match &end {
+            StepEnd::Failed { failed, .. } => failed.printer,
             StepEnd::Done | StepEnd::Completed | StepEnd::Superseded => None,
         };
         if let Some(operation) = &operation {
@@ -240,8 +240,8 @@ impl Line {
         let took = context.view.now.since(began);
         let verb = operation.as_ref().map_or(VerbKind::Wait, |operation| operation.verb.kind());
         let result = result_of(end);
-        if let (Some(since), OperationResult::Failed { instance, .. }) = (since, &result) {
-            next.output_since.insert(instance.clone(), since);
+        if let (Some(printer), OperationResult::Failed { instance, .. }) = (printer, &result) {
+            next.printers.insert(instance.clone(), printer);
         }
         Some(OperationReport { app: self.app.clone(), verb, result, took })
     }

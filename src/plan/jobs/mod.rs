@@ -19,12 +19,13 @@ mod work;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use goals::Printer;
 use job::Job;
 
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Launch, Live, LiveInstance, Millis,
     Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, RolloutStatus,
-    Subject, WaitsFor, WallTime,
+    Subject, WaitsFor,
 };
 
 /// How long a new process must live to count as started, where nothing better is declared.
@@ -61,7 +62,7 @@ pub struct Next {
     /// Apps with a line that has ended.
     freed: BTreeSet<AppId>,
     news: Vec<Progress>,
-    output_since: BTreeMap<InstanceId, WallTime>,
+    printers: BTreeMap<InstanceId, Printer>,
 }
 
 impl Next {
@@ -89,8 +90,8 @@ pub type JobId = u64;
 pub enum News {
     /// Something went on.
     Progress(Progress),
-    /// An operation failed: its report is to be completed with what the instance has printed since.
-    Failed(OperationReport, Option<WallTime>),
+    /// An operation failed: its report is to be completed with what that process has printed.
+    Failed(OperationReport, Option<Printer>),
     /// Everything ended. The operations of the report are those that were told.
     Finished {
         /// The project of the job.

@@ -144,7 +144,7 @@ impl Rolling {
                 | Stage::Beside(goals)
                 | Stage::Vacating(goals)
                 | Stage::TakingOver(goals)
-                | Stage::Discarding(goals, _) => match goals.evaluate(context.view, next) {
+                | Stage::Discarding(goals, _) => match goals.evaluate(context, next) {
                     GoalState::Open => return None,
                     GoalState::Superseded => return Some(StepEnd::Superseded),
                     GoalState::Failed(failed) => self.fail(failed, context, next),
@@ -434,7 +434,7 @@ impl Context<'_> {
 }
 
 fn plain(instance: InstanceId, failure: Failure) -> Failed {
-    Failed { instance, failure: Some(failure), exit: None, since: None }
+    Failed { instance, failure: Some(failure), exit: None, printer: None }
 }
 
 /// `web/1 ended with exit code 3`.

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use crate::lifecycle::{Effect, Found, Input, Machine, State};
 use crate::model::{
-    Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
-    InstanceId, Kind, Launch, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError, SpawnStage, Taken,
-    Template, UpdateStrategy, VerbKind, WallTime,
+    Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Counts, Desired, Edit, Exit, Fact,
+    Failure, InstanceId, Kind, Launch, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order,
+    Plan, Probe, Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError,
+    SpawnStage, Taken, Template, UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
@@ -65,6 +65,8 @@ pub(super) struct Sim {
     woken: Option<Plan>,
     last_order: u64,
     is_disk_full: bool,
+    /// Rows of the process table.
+    pub rows: usize,
 }
 
 impl Sim {
@@ -85,6 +87,7 @@ impl Sim {
             woken: None,
             last_order: 0,
             is_disk_full: false,
+            rows: usize::MAX,
         }
     }
 
@@ -388,6 +391,11 @@ impl Sim {
             }
         }
         if let (None, Command::Start(launch) | Command::Restart(launch)) = (self.members.get(id), &command) {
+            if self.members.len() >= self.rows {
+                self.live.refused.insert(id.clone(), (number, no_row()));
+                return;
+            }
+            self.live.refused.remove(id);
             let may_overlap = launch.spec.update_strategy() == UpdateStrategy::Rolling;
             let log = self.log.join("\n");
             assert!(
@@ -562,9 +570,9 @@ impl Sim {
             let live = LiveInstance {
                 phase: member.machine.phase(member.process.map(|_| 100)),
                 incarnation: member.machine.incarnation,
+                since: member.machine.since,
                 restarts: member.machine.restarts,
-                unstable: member.machine.unstable,
-                force_kills: member.machine.force_kills,
+                counts: Counts::default(),
                 spec: Arc::clone(spec),
                 restart_requests: member.record.restart_requests,
                 started: None,
@@ -666,6 +674,11 @@ fn not_found() -> Failure {
 fn busy() -> Failure {
     let (stage, subject, message) = (SpawnStage::Exec, "web".to_owned(), "Text file busy".to_owned());
     Failure::Spawn { error: SpawnError { stage, subject, errno: 26, message, is_passing: true } }
+}
+
+fn no_row() -> Failure {
+    let (stage, subject, message) = (SpawnStage::TableEntry, "web".to_owned(), "all rows are taken".to_owned());
+    Failure::Spawn { error: SpawnError { stage, subject, errno: 0, message, is_passing: true } }
 }
 
 /// How an operation ended, as a story tells it.

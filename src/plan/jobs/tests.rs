@@ -92,6 +92,7 @@ fn fate(sim: &mut Sim, verb: &str, rest: &str, lines: &mut Vec<String>) {
         ("abort", app) => sim.command_rollout(app, false, true),
         ("wait", time) => sim.wait(Millis(time.parse().unwrap())),
         ("kill", "daemon") => sim.kill_daemon(),
+        ("rows", count) => sim.rows = count.parse().unwrap(),
         ("disk", state) => sim.fill_disk(state == "full"),
         ("crash", what) => {
             let (id, code) = what.split_once(' ').unwrap_or((what, "1"));

@@ -141,7 +141,7 @@ impl Stages {
                 };
                 self.goals = Some(begin(&self.app, stage, context, next));
             }
-            match self.goals.as_mut()?.evaluate(context.view, next) {
+            match self.goals.as_mut()?.evaluate(context, next) {
                 GoalState::Open => return None,
                 GoalState::Reached => {
                     self.has_ended = self.goals.take().is_some_and(|goals| goals.are_ended());

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    App, AppId, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase, Readiness,
-    Reason, Run, Verb, WallTime,
+    App, AppId, Counts, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase,
+    Readiness, Reason, Run, Verb, WallTime,
 };
 
 pub(super) use full::full_apps;
@@ -188,9 +188,9 @@ impl World {
             let instance = LiveInstance {
                 phase: Phase::Running { pid: self.last_pid, since: Moment(0), readiness: Readiness::Ready },
                 incarnation: 1,
+                since: None,
                 restarts: 0,
-                unstable: 0,
-                force_kills: 0,
+                counts: Counts::default(),
                 spec: Arc::clone(&declared.spec),
                 restart_requests: declared.restart_requests_of(*slot),
                 started: None,

@@ -197,14 +197,13 @@ proptest! {
         let other: InstanceId = "other:a/0".parse().unwrap();
         let stranger = LiveInstance {
             phase: Phase::Running { pid: 9999, since: Moment(0), readiness: Readiness::Ready },
-            incarnation: 1, restarts: 0, unstable: 0, spec: Arc::new(app("a")), restart_requests: 0, started: None, last_exit: None,
+            incarnation: 1, since: None, restarts: 0, counts: Counts::default(), spec: Arc::new(app("a")), restart_requests: 0, started: None, last_exit: None,
             trouble: None,
             status_text: None,
             hook: None,
             taken: crate::model::Taken::default(),
             following: None,
             is_unreachable: false,
-            force_kills: 0,
         };
         world.live.instances.insert(other.clone(), stranger.clone());
         for act in acts {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::lifecycle::samples::app;
-use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Rollout, Taken};
+use crate::model::{Bytes, Condition, Counts, Desired, Environment, Exit, Kind, Rollout, Taken};
 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
@@ -16,9 +16,9 @@ fn live(phase: Phase) -> LiveInstance {
     LiveInstance {
         phase,
         incarnation: 1,
+        since: Some(Moment(400)),
         restarts: 0,
-        unstable: 0,
-        force_kills: 0,
+        counts: Counts::default(),
         spec: Arc::new(app()),
         restart_requests: 0,
         started: Some(WallTime(77)),
@@ -76,7 +76,40 @@ fn each_phase_has_its_word_number_severity_and_next_step() {
         let status = status(&facts(&all, Some(&declared), Some(&live)));
         assert_eq!((status.word, status.count, status.severity), (word, count, severity), "{:?}", live.phase);
         assert!(!status.because.is_empty() && !status.next.is_empty(), "{status:?}");
+        // Moment 1000 is 5000 on the clock of people.
+        let since = match live.phase {
+            Phase::Running { .. } => live.started,
+            Phase::Backoff { .. } => Some(WallTime(4900)),
+            Phase::Stopped => None,
+            _ => Some(WallTime(4400)),
+        };
+        assert_eq!(status.since, since, "{:?}", live.phase);
     }
+}
+
+#[test]
+fn a_wait_before_a_start_says_what_it_is_for() {
+    let (all, own) = (Live::default(), declared(|_| {}));
+    let fixed = declared(|app| app.restart.restart_delay = Millis(2000));
+    let backoff = |attempt| live(Phase::Backoff { until: Moment(1900), delay: Millis(2000), attempt });
+    let because = |declared, live: &LiveInstance| status(&facts(&all, Some(declared), Some(live))).because;
+    let (delay_ms, stable_ms) = (Millis(2000), Millis::seconds(10));
+    let unstable = |at_once| Why::Unstable { starts: 7, delay_ms, at_once, stable_ms };
+    assert_eq!(because(&own, &backoff(7)), [unstable(5)]);
+    assert_eq!(because(&fixed, &backoff(7)), [unstable(0)]);
+    assert_eq!(because(&fixed, &backoff(0)), [Why::FixedDelay { delay_ms }]);
+    // What passes is no unstable start.
+    let failure = Failure::Aborted;
+    let passing = LiveInstance { trouble: Some(failure.clone()), ..backoff(0) };
+    assert_eq!(because(&own, &passing), [Why::EndedFor { failure }]);
+    assert_eq!(status(&facts(&all, Some(&own), Some(&passing))).count, None);
+
+    let before = Why::UnstableBefore { starts: 3, at_once: 5 };
+    let young = LiveInstance { counts: Counts { unstable: 3, force_kills: 0 }, ..live(running(Readiness::Ready)) };
+    assert!(because(&own, &young).contains(&before));
+    let grown = Facts { now: Moment(10_000), ..facts(&all, Some(&own), Some(&young)) };
+    assert!(!status(&grown).because.contains(&before), "it has outlived them");
+    assert!(!because(&fixed, &young).contains(&before), "no restart of it is immediate");
 }
 
 #[test]

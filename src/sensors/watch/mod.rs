@@ -9,6 +9,9 @@
 //!                ├─ `build` fails: an event, what runs is kept
 //!                └─► reconciler: one trigger with the file that caused it
 //! ```
+//!
+//! A watcher lives for as long as its app is watched, under whichever name and by whichever rules: what it has seen and
+//! not acted upon is kept when an apply changes them.
 
 mod build;
 mod known;
@@ -67,10 +70,37 @@ impl Tools {
     }
 }
 
+/// What a watcher is to do: for which app, and what it watches.
+#[derive(Clone, Debug, PartialEq)]
+struct Orders {
+    app: AppId,
+    watched: Watched,
+}
+
 /// A running watcher.
 struct Running {
-    watched: Watched,
+    orders: watch::Sender<Orders>,
     task: AbortHandle,
+}
+
+impl Running {
+    fn start(orders: Orders, tools: Tools) -> Self {
+        let (sender, receiver) = watch::channel(orders);
+        let task = tokio::spawn(watcher::watch(receiver, tools));
+        Self { orders: sender, task: task.abort_handle() }
+    }
+
+    /// What is watched as it should be is not touched: an apply that changes nothing here costs nothing.
+    fn follow(&self, app: &AppId, watched: &Watched) {
+        let is_other = |orders: &Orders| orders.app != *app || orders.watched != *watched;
+        self.orders.send_if_modified(|orders| {
+            let is_other = is_other(orders);
+            if is_other {
+                *orders = Orders { app: app.clone(), watched: watched.clone() };
+            }
+            is_other
+        });
+    }
 }
 
 impl Drop for Running {
@@ -86,20 +116,28 @@ pub(super) async fn run(deps: SensorDeps) {
     let mut running: BTreeMap<AppId, Running> = BTreeMap::new();
     loop {
         let now = Arc::clone(&desired.borrow_and_update());
-        let mut wanted = wanted(&now, &deps.home);
+        let wanted = wanted(&now, &deps.home);
+        for app in wanted.keys().filter(|app| !running.contains_key(app)).cloned().collect::<Vec<_>>() {
+            let old = former(&now, &app, |old| running.contains_key(old) && !wanted.contains_key(old));
+            if let Some(one) = old.and_then(|old| running.remove(&old)) {
+                running.insert(app, one);
+            }
+        }
         if let Some(tools) = &tools {
             running.keys().filter(|app| !wanted.contains_key(app)).for_each(|app| tools.forget(app));
         }
-        // What is watched as it should be is not touched: an apply that changes nothing here costs nothing.
-        running.retain(|app, running| wanted.get(app) == Some(&running.watched));
-        wanted.retain(|app, _| !running.contains_key(app));
+        running.retain(|app, _| wanted.contains_key(app));
         if !wanted.is_empty() && tools.is_none() {
             tools = start_threads(&deps);
         }
-        if let Some(tools) = &tools {
-            for (app, watched) in wanted {
-                let task = tokio::spawn(watcher::watch(app.clone(), watched.clone(), tools.clone()));
-                running.insert(app, Running { watched, task: task.abort_handle() });
+        for (app, watched) in wanted {
+            match (running.get(&app), &tools) {
+                (Some(running), _) => running.follow(&app, &watched),
+                (None, Some(tools)) => {
+                    let started = Running::start(Orders { app: app.clone(), watched }, tools.clone());
+                    running.insert(app, started);
+                }
+                (None, None) => {}
             }
         }
         if desired.changed().await.is_err() {
@@ -127,6 +165,12 @@ fn start_threads(deps: &SensorDeps) -> Option<Tools> {
             None
         }
     }
+}
+
+/// The name that an app had until now.
+fn former(desired: &Desired, app: &AppId, is_meant: impl Fn(&AppId) -> bool) -> Option<AppId> {
+    let declared = desired.projects.get(&app.project)?.apps.get(&app.name)?;
+    declared.spec.moved_from.iter().find(|old| is_meant(old)).cloned()
 }
 
 /// What should be watched. An app that is stopped has nothing that could be restarted.

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch as channel};
 
-use super::Tools;
 use super::build::Build;
 use super::pending::Pending;
-use super::tree::{Settled, Tree, Watched};
+use super::tree::{Settled, Tree};
+use super::{Orders, Tools};
 use crate::model::{AppId, Cause, Declared, DesiredState, Fact, Millis, Moment, Subject};
 use crate::os::{self, FolderSignal, Worker};
 use crate::rules::Burst;
@@ -22,6 +22,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// One watched app.
 struct Watcher {
     app: AppId,
+    orders: channel::Receiver<Orders>,
     tools: Tools,
     delay: Millis,
     tree: Arc<Mutex<Tree>>,
@@ -52,10 +53,12 @@ enum Wake {
     Idle,
     Built(Result<(), String>),
     Acted,
+    Orders,
 }
 
 /// Watches until it is aborted.
-pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
+pub(super) async fn watch(mut orders: channel::Receiver<Orders>, tools: Tools) {
+    let Orders { app, watched } = orders.borrow_and_update().clone();
     let delay = watched.policy.watch_delay;
     let opened = on_thread(&tools.readers, move || {
         let watched = watched.clone();
@@ -66,6 +69,7 @@ pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
     let pending = Pending::of(&app, &tools.home);
     let one = Watcher {
         app,
+        orders,
         tools,
         delay,
         tree: Arc::new(Mutex::new(tree)),
@@ -92,8 +96,7 @@ impl Watcher {
             match self.wake().await {
                 Wake::Changes => {
                     if self.with_tree(Tree::absorb).await {
-                        let now = os::now();
-                        self.burst.get_or_insert_with(|| Burst::begin(now)).note(now);
+                        self.note();
                     }
                     self.follow_tree();
                 }
@@ -107,6 +110,7 @@ impl Watcher {
                         }
                     }
                 }
+                Wake::Orders => self.follow().await,
                 Wake::Idle => self.has_more_to_learn = self.with_tree(Tree::learn).await,
                 Wake::Built(result) => self.built(result).await,
                 Wake::Acted => {
@@ -120,8 +124,42 @@ impl Watcher {
         }
     }
 
+    /// Something has happened that may count.
+    fn note(&mut self) {
+        let now = os::now();
+        self.burst.get_or_insert_with(|| Burst::begin(now)).note(now);
+    }
+
+    /// Another name or other rules. What was seen by the old ones and is not acted upon is still to be done.
+    async fn follow(&mut self) {
+        let Orders { app, watched } = self.orders.borrow_and_update().clone();
+        let unfinished = self.build.take().map(|build| build.cause.clone());
+        if app != self.app {
+            let noted = self.with_pending(|pending, ()| pending.left_over(), ()).await;
+            self.with_pending(|pending, ()| pending.forget(), ()).await;
+            self.pending = Pending::of(&app, &self.tools.home);
+            self.app = app;
+            if let Some(cause) = noted {
+                self.with_pending(|pending, cause| pending.note(&cause), cause).await;
+            }
+        }
+        self.delay = watched.policy.watch_delay;
+        let is_to_be_judged = self.with_tree_about(Tree::follow, watched).await;
+        if is_to_be_judged {
+            self.note();
+        }
+        self.has_more_to_learn = true;
+        // Changes may be told elsewhere from now on.
+        self.signal = None;
+        self.follow_tree();
+        // The command may be another one, and what is built is not what it began with.
+        if let Some(cause) = unfinished {
+            self.changed(cause).await;
+        }
+    }
+
     async fn wake(&mut self) -> Wake {
-        let Self { signal, interval, burst, build, acted, delay, has_more_to_learn, .. } = self;
+        let Self { orders, signal, interval, burst, build, acted, delay, has_more_to_learn, .. } = self;
         // While a build runs, what changes is collected for the next one.
         let is_judged = burst.is_some() && build.is_none();
         let over = burst.map(|burst| burst.ends(*delay).since(os::now()).duration()).unwrap_or_default();
@@ -129,6 +167,7 @@ impl Watcher {
             biased;
             result = ended(build) => Wake::Built(result),
             () = is_acted(acted) => Wake::Acted,
+            () = is_ordered(orders) => Wake::Orders,
             () = tokio::time::sleep(over), if is_judged => Wake::BurstOver,
             () = changes(signal.as_ref(), *interval) => Wake::Changes,
             () = std::future::ready(()), if *has_more_to_learn && burst.is_none() => Wake::Idle,
@@ -226,10 +265,18 @@ impl Watcher {
 
     /// Works on the tree, on a thread that may wait.
     async fn with_tree<T: Send + 'static>(&self, work: fn(&mut Tree) -> T) -> T {
+        self.with_tree_about(|tree, work| work(tree), work).await
+    }
+
+    async fn with_tree_about<A, T>(&self, work: fn(&mut Tree, A) -> T, about: A) -> T
+    where
+        A: Clone + Send + 'static,
+        T: Send + 'static,
+    {
         let tree = &self.tree;
         on_thread(&self.tools.readers, || {
-            let tree = Arc::clone(tree);
-            move || work(&mut tree.lock().unwrap_or_else(PoisonError::into_inner))
+            let (tree, about) = (Arc::clone(tree), about.clone());
+            move || work(&mut tree.lock().unwrap_or_else(PoisonError::into_inner), about)
         })
         .await
     }
@@ -247,6 +294,13 @@ async fn is_acted(acted: &mut Option<oneshot::Receiver<()>>) {
         // It ends without a word.
         Some(acted) => drop(acted.await),
         None => std::future::pending().await,
+    }
+}
+
+async fn is_ordered(orders: &mut channel::Receiver<Orders>) {
+    if orders.changed().await.is_err() {
+        // Nobody is left who could order anything: it is about to be aborted.
+        std::future::pending::<()>().await;
     }
 }
 
