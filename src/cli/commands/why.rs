@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::time::Clock;
-use crate::cli::output::{Paint, event, harmless, in_file_units, status};
+use crate::cli::output::{Paint, event, harmless, in_file_units, status, wrap};
 use crate::cli::session::Session;
 use crate::model::{Event, Status, Subject};
 use crate::wire::{DescribedApp, EventsQuery, FORMAT, LogLine, LogsQuery, Row};
@@ -79,7 +79,13 @@ impl CliCommand for Why {
         }
         let clock = Clock::local();
         for row in apps.iter().flat_map(|app| &app.instances) {
-            let told = Story { row, events: &events, clock: &clock, paint: session.screen.paint() };
+            let told = Story {
+                row,
+                events: &events,
+                clock: &clock,
+                paint: session.screen.paint(),
+                width: session.screen.width(),
+            };
             session.screen.data(told.text().as_bytes());
         }
         last(session, &last_lines);
@@ -93,6 +99,7 @@ struct Story<'a> {
     events: &'a [Event],
     clock: &'a Clock,
     paint: Paint,
+    width: Option<usize>,
 }
 
 impl Story<'_> {
@@ -100,15 +107,24 @@ impl Story<'_> {
         let label = status::label(&self.row.status);
         let mut text = format!("{}: {label}\n", self.paint.strong(&self.row.id));
         for cause in status::causes(&self.row.status) {
-            let _ = writeln!(text, "  because {cause}");
+            self.sentence(&mut text, &format!("because {cause}"));
         }
-        let _ = writeln!(text, "  next: {}", status::next(&self.row.status));
+        self.sentence(&mut text, &format!("next: {}", status::next(&self.row.status)));
         let about: Vec<&Event> = self.events.iter().filter(|event| self.is_about(event)).collect();
         for event in &about[about.len().saturating_sub(EVENTS_SHOWN)..] {
             let time = self.paint.faint(&self.clock.text(event.at));
             let _ = writeln!(text, "  {time}  {}", event::sentence(event));
         }
         text
+    }
+
+    /// Indented, and broken between words where the terminal is too narrow.
+    fn sentence(&self, text: &mut String, sentence: &str) {
+        let mut lines = String::new();
+        wrap(&mut lines, sentence, self.width.map(|width| width.saturating_sub(2)));
+        for line in lines.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
 
     fn is_about(&self, event: &Event) -> bool {

@@ -23,7 +23,7 @@ use crate::wire::PlanAnswer;
 
 pub(super) use gate::harmless;
 pub(super) use screen::{Paint, Screen};
-pub(super) use table::{TextTable, Tone};
+pub(super) use table::{TextTable, Tone, wrap};
 
 /// A document with `apps`, their specs (or what they are) in the units of the file.
 pub(super) fn in_file_units<T: Serialize>(document: &T) -> Value {

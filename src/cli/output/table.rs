@@ -181,7 +181,7 @@ fn cut_left(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 /// Adds a line, broken between words where it is too long; what follows is indented.
-pub(super) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
+pub(in crate::cli) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
     let (limit, mut used) = (width.unwrap_or(usize::MAX), 0);
     for word in line.split(' ') {
         let wide = columns(word);
