@@ -157,7 +157,7 @@ mod tests {
                 restarts: 2,
                 cause: Cause::Apply { by: alice(), generation: 3 },
             },
-            "started as process 4711 (apply by alice, incarnation 3)",
+            "started as process 4711 (apply by alice, generation 3)",
         );
         check(
             Fact::Started { pid: 9, incarnation: 22, restarts: 8, cause: Cause::Policy },
