@@ -1,9 +1,9 @@
 //! `pm`: a declarative process manager for one machine.
 //!
-//! A person writes down which apps should run; `pm apply` sends that to a daemon, which compares it
-//! with what does run, works out the steps, takes them, and keeps it so. The modules below are the
-//! stations of that circle, in the order in which the data walks through them. Each door (`mod.rs`)
-//! says what comes in, what goes out and what never happens there; `docs/ARCHITECTURE.md` draws it.
+//! A user declares which apps should run; `pm apply` sends that to a daemon, which compares it with
+//! what is running, plans the steps, takes them, and keeps it so. The modules below are the stations
+//! of that control loop. Each `mod.rs` says what comes in, what goes out and what never happens
+//! there; `docs/ARCHITECTURE.md` draws the loop, and `docs/glossary.md` has the words.
 
 // ---- words: data only
 pub mod model;
@@ -29,6 +29,6 @@ pub mod store;
 pub mod supervisor;
 pub mod wire;
 
-// ---- the person's side
+// ---- the user's side
 pub mod cli;
 pub mod client;

@@ -25,7 +25,7 @@ extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
     c_int::from(code)
 }
 
-/// Written by ourselves, so anything else was typed by a person.
+/// Written by ourselves, so anything else was typed by a user.
 fn anchor(words: &[OsString]) -> u8 {
     if let Some(arguments) = pm::anchor::Arguments::parse(words) {
         return pm::anchor::run(&arguments);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pm::ecosystem::{self, Diagnostic, Look, NoAccount, ReadOptions, Severity, SourceFile, Surroundings, Unreadable};
+use pm::ecosystem::{self, Diagnostic, DiagnosticSeverity, Host, Look, NoAccount, ReadOptions, SourceFile, Unreadable};
 use pm::model::{ExecLimits, Proposed};
 
 /// A machine where everything exists, unless its name says that it is missing.
@@ -17,7 +17,7 @@ impl Everything {
     }
 }
 
-impl Surroundings for Everything {
+impl Host for Everything {
     fn read(&self, path: &Path, _bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
         if path.to_string_lossy().contains("missing") {
             Err(Unreadable::Missing)
@@ -78,7 +78,7 @@ fn samples(folder: &str) -> Vec<SourceFile> {
 
 fn read(sample: &SourceFile) -> (Option<Proposed>, Vec<Diagnostic>) {
     let reading = ecosystem::read(std::slice::from_ref(sample), &ReadOptions::default(), &Everything::new());
-    let errors = reading.diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    let errors = reading.diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == DiagnosticSeverity::Error);
     (reading.proposed, errors.collect())
 }
 

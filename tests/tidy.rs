@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "tidy/ratchets.rs"]
 mod ratchets;
+#[path = "tidy/words.rs"]
+mod words;
 
 /// Rooms that decide: same arguments, same answer. Time and surroundings are arguments.
 const PURE: &[&str] = &["model", "rules", "ecosystem", "plan", "lifecycle"];

@@ -1,4 +1,4 @@
-//! The command line of the anchor process, written and read by ourselves only.
+//! The command line of the anchor process; only `pm` itself writes and reads it.
 
 use std::ffi::{CString, OsString};
 use std::io;

@@ -1,4 +1,4 @@
-//! The end without a daemon that could stop the apps in order: everything of ours gets SIGTERM, then SIGKILL.
+//! Shutdown without a daemon that could stop the apps in order: every managed process gets SIGTERM, then SIGKILL.
 
 use super::row::{Row, RowState};
 use super::table::Table;
@@ -9,10 +9,10 @@ use crate::os::{self, PidFd};
 const STOP_PATIENCE: Millis = Millis(10_000);
 /// How long a kill may take.
 const KILL_PATIENCE: Millis = Millis(2_000);
-/// How often is looked what is left. Not every process is a child of ours, so that we would be told.
+/// How often the remaining processes are checked: not every one is a child, whose exit would be reported.
 pub(super) const LOOK_EVERY: Millis = Millis(20);
 
-/// An end that is under way.
+/// An end that is in progress.
 #[derive(Debug)]
 pub(super) struct Ending {
     kill_at: Moment,
@@ -28,7 +28,7 @@ impl Ending {
         Self { kill_at: os::now().after(STOP_PATIENCE), is_killing: false }
     }
 
-    /// Goes on with it; true when nothing of ours is left, or nothing can be done about it.
+    /// Continues; true when no managed process is left, or nothing can be done about the rest.
     pub(super) fn is_over(&mut self, table: &Table) -> bool {
         let now = os::now();
         if !self.is_killing && (now >= self.kill_at || processes(table).next().is_none()) {
@@ -41,7 +41,7 @@ impl Ending {
         for process in processes(table) {
             let _gone = process.signal_group(libc::SIGKILL);
         }
-        // Whatever the apps left behind, however it daemonized, has become a child of ours.
+        // Whatever the apps left behind, however it daemonized, has become a child of this process.
         let children = os::children_of(os::own_pid());
         for pid in &children {
             let _gone = os::signal_child(*pid, libc::SIGKILL);
@@ -59,7 +59,7 @@ fn process_of(row: Row) -> Option<PidFd> {
     let pid = row.pid().filter(|_| matches!(row.state(), RowState::Spawning | RowState::Running))?;
     match row.start_ticks() {
         Some(ticks) => PidFd::open_verified(pid, ticks).ok(),
-        // Not known yet: it is ours if it is a child of ours, which has not been reaped as long as the row says so.
+        // Not known yet: it is ours if it is a child of this process, which has not been reaped as long as the row says so.
         None => os::proc_stat(pid).ok().filter(|stat| stat.ppid == os::own_pid()).and_then(|_| PidFd::open(pid).ok()),
     }
 }

@@ -1,4 +1,4 @@
-//! The variables that anchor and daemon run with: their own, whoever started them.
+//! The environment variables of anchor and daemon, independent of who started them.
 //!
 //! | variable | value | for |
 //! | --- | --- | --- |
@@ -17,7 +17,7 @@ use crate::os::{self, Home};
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What test builds are told by (see `os::killpoint`).
+/// Variables that control test builds (see `os::killpoint`).
 #[cfg(debug_assertions)]
 const PASSED_ON: &[&str] = &["PM_KILLPOINT"];
 #[cfg(not(debug_assertions))]

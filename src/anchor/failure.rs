@@ -1,4 +1,4 @@
-//! A daemon that cannot begin: its reason, from its own mouth to whoever asks something in the meantime.
+//! A daemon that cannot start: the anchor answers requests with the reason that the daemon gave.
 //!
 //! The reason is never older than the question: while there is no daemon, a connection starts one, and is answered by it,
 //! or by the anchor once that one has failed, too.
@@ -15,7 +15,7 @@ use crate::os;
 
 /// Header of an answer that the anchor gives in the daemon's place; the body is the reason.
 pub const ANSWER_HEADER: &str = "pm-anchor";
-/// The anchor goes on trying.
+/// The anchor continues trying.
 pub const ANSWER_FAILED: &str = "failed";
 /// The anchor was asked to end: it stops the apps, and leaves.
 pub const ANSWER_ENDING: &str = "ending";
@@ -38,7 +38,7 @@ impl BootReport {
         match os::copy_above(link(), FIXED_END) {
             Ok(socket) => Some(Self(Some(socket))),
             Err(error) if error.raw_os_error() == Some(libc::EBADF) => None,
-            // Without a free number it is told through the link itself, which nobody has taken then.
+            // Without a free number it is reported through the link itself, which nobody has taken then.
             Err(_) => Some(Self(None)),
         }
     }
@@ -74,7 +74,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The beginning of what is told.
+    /// The beginning of the reason.
     pub(super) fn of(bytes: &[u8]) -> Self {
         let mut text = Self { bytes: [0; TEXT_BYTES_MAX], length: bytes.len().min(TEXT_BYTES_MAX) };
         text.bytes.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);

@@ -12,9 +12,9 @@ pub const HELD_OUTPUT: u32 = 1;
 pub const HELD_ERRORS: u32 = 2;
 /// A listening socket.
 pub const HELD_LISTENER: u32 = 3;
-/// Our end of a channel to a Node process; the key is row and generation.
+/// Our end of a channel to a Node process; the key is row and incarnation.
 pub const HELD_CHANNEL: u32 = 4;
-/// The socket that a process notifies us by; the key is row and generation.
+/// The socket that a process notifies us by; the key is row and incarnation.
 pub const HELD_NOTIFY: u32 = 5;
 /// The file of a listening Unix socket; the key is that of the socket.
 pub const HELD_SOCKET_FILE: u32 = 6;

@@ -1,12 +1,14 @@
 //! How the last anchor of this home ended: whether there can be processes that no row of the table lists.
 
-use std::fs;
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 
 use crate::os::{self, Home};
 
 const RUNNING: &str = "running";
 const ENDED: &str = "ended";
+const NOTE_BYTES_MAX: u64 = 64;
 
 /// Notes that an anchor runs. Returns whether there may be processes of an earlier one: it has not noted that it ended,
 /// and left nothing, in this boot. Of a folder that was new just now there are none.
@@ -25,8 +27,9 @@ pub fn may_have_left_processes(home: &Home) -> bool {
 }
 
 fn has_ended(home: &Home) -> bool {
-    let note = fs::read_to_string(home.last_end()).unwrap_or_default();
-    note.split_once(' ').is_some_and(|(boot, end)| boot != boot_name() || end == ENDED)
+    let note = os::read_limited(&home.last_end(), NOTE_BYTES_MAX).unwrap_or_default();
+    let note = String::from_utf8_lossy(&note);
+    note.split_once(' ').is_some_and(|(boot, end)| boot != boot_name() || end.trim_end() == ENDED)
 }
 
 /// Notes that nothing is left, if that is so.
@@ -37,8 +40,11 @@ pub(super) fn end(home: &Home) {
     }
 }
 
+/// In place and always of the same length: what is there needs no room on the disk, and a kill cannot tear it.
 fn write(home: &Home, end: &str) -> io::Result<()> {
-    os::write_whole(&home.last_end(), format!("{} {end}", boot_name()).as_bytes(), 0o600)
+    let file = os::open_own(&home.last_end(), OpenOptions::new().write(true).create(true).truncate(false).mode(0o600))?;
+    let note = format!("{} {end:LENGTH$}\n", boot_name(), LENGTH = RUNNING.len());
+    file.write_all_at(note.as_bytes(), 0)
 }
 
 fn boot_name() -> String {
@@ -47,6 +53,8 @@ fn boot_name() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

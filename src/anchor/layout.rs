@@ -41,7 +41,7 @@
 //!
 //! | offset | bytes | field | written by |
 //! | --- | --- | --- | --- |
-//! | 0 | 8 | word: generation in the upper 32 bits, state in the lowest 8 | daemon; anchor: → Exited |
+//! | 0 | 8 | word: incarnation in the upper 32 bits, state in the lowest 8 | daemon; anchor: → Exited |
 //! | 8 | 4 | pid | kernel (daemon: 0 before a spawn) |
 //! | 12 | 4 | exec errno | child (daemon: 0 before a spawn) |
 //! | 16 | 4 | exec stage | child (daemon: 0 before a spawn) |
@@ -53,7 +53,8 @@
 //! | 120 | 8 | time of the last exit, boot clock ms; 0 = none yet | anchor |
 //! | 128 | 16 | inode numbers of the pipes of its outputs; 0 = none | daemon |
 //! | 144 | 16 | output that was thrown away, per output; 0 = none | daemon (`logs`) |
-//! | 160 | 32 | reserved |
+//! | 160 | 8 | highest number that another process of its slot has borne; 0 = none | daemon |
+//! | 168 | 24 | reserved |
 //!
 //! Held descriptors, of each instance at most: standard output and error, one channel to Node, one notify socket, one
 //! listening socket and its file. That is [`KINDS_PER_ROW`]; there are cells for a full table and as many kinds again
@@ -61,7 +62,7 @@
 //!
 //! | offset | bytes | field | written by |
 //! | --- | --- | --- | --- |
-//! | 0 | 8 | key: row, row and generation, or address | anchor |
+//! | 0 | 8 | key: row, row and incarnation, or address | anchor |
 //! | 8 | 4 | kind, one of `HELD_…`; 0 = empty; written last, cleared first | anchor |
 //! | 12 | 4 | its number in the anchor, and in a daemon that was just started | anchor |
 
@@ -95,7 +96,7 @@ pub(super) struct Header {
     pub killpoint_hits: AtomicU64,
     pub open_files_soft: AtomicU64,
     pub oom_score: AtomicI32,
-    pub is_heir: AtomicU32,
+    pub is_replacement: AtomicU32,
     pub anchor_born: AtomicU64,
     pub is_look_due: AtomicU32,
     pub damaged_rows: AtomicU32,
@@ -123,13 +124,13 @@ pub(super) struct Redo {
 ///
 /// | offset | bytes | field |
 /// | --- | --- | --- |
-/// | 40 | 8 | epoch |
+/// | 40 | 8 | restart_requests |
 /// | 48 | 16 | digest of the spec |
 /// | 64 | 16 | digest of the base environment |
 /// | 80 | 4 | slot; highest bit: a successor that is to take it over |
 /// | 84 | 4 | restarts |
 /// | 88 | 4 | unstable starts in a row |
-/// | 92 | 4 | standing |
+/// | 92 | 4 | saved_state |
 /// | 96 | 8 | next start, boot clock ms |
 /// | 104 | 8 | deadline of a stop, boot clock ms |
 #[repr(C)]
@@ -151,7 +152,8 @@ pub(super) struct RowCells {
     pub exited_boot: AtomicU64,
     pub outputs: [AtomicU64; 2],
     pub dropped: [AtomicU64; 2],
-    _reserved: [AtomicU64; 4],
+    pub last_number: AtomicU64,
+    _reserved: [AtomicU64; 3],
 }
 
 /// One held descriptor. `kind` 0 = empty; written last, cleared first.
@@ -186,7 +188,7 @@ const _: () = {
     assert!(offset_of!(RowCells, record) == 40 && size_of::<RecordCells>() == 72);
     assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
     assert!(offset_of!(RowCells, outputs) == 128 && offset_of!(RowCells, dropped) == 144);
-    assert!(offset_of!(RowCells, _reserved) == 160);
+    assert!(offset_of!(RowCells, last_number) == 160 && offset_of!(RowCells, _reserved) == 168);
     assert!(offset_of!(HeldCells, kind) == 8 && offset_of!(HeldCells, fd) == 12);
     assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 790_528);
     assert!(offset_of!(Layout, held).is_multiple_of(4096)); // its pages come by themselves

@@ -1,4 +1,4 @@
-//! The daemon's end: what it was given at birth, and the way to the anchor.
+//! The daemon's side: the inherited descriptors, and the connection to the anchor.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::protocol::{Arrived, Message, Refusal, receive};
+use super::protocol::{Arrived, HoldRefusal, Message, receive};
 use super::table::Table;
 use crate::os;
 
@@ -16,10 +16,10 @@ pub(super) const ANCHOR_SOCKET: RawFd = 3;
 pub(super) const TABLE: RawFd = 4;
 pub(super) const LISTENER: RawFd = 5;
 pub(super) const LOCK: RawFd = 6;
-/// From here on stand the seats of the daemon's children, see [`os::take_seats`].
-pub(super) const SEATS: RawFd = 7;
+/// From here on come the numbers reserved for the daemon's children, see [`os::reserve_descriptors`].
+pub(super) const RESERVED: RawFd = 7;
 /// Everything else has higher numbers.
-pub(super) const FIXED_END: RawFd = SEATS + os::SEAT_NUMBERS;
+pub(super) const FIXED_END: RawFd = RESERVED + os::RESERVED_DESCRIPTORS;
 
 /// Everything that a daemon inherits from the anchor.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub struct AnchorLink {
     socket: AsyncFd<OwnedFd>,
 }
 
-/// What the anchor says.
+/// The messages of the anchor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnchorWord {
     /// Rows of the table are Exited: look which.
@@ -65,7 +65,7 @@ pub enum AnchorWord {
         /// The kind of the message.
         kind: u32,
         /// What the anchor objected to.
-        refusal: Refusal,
+        refusal: HoldRefusal,
     },
     /// It is gone. Our parent is somebody else now; no process can be started.
     Gone,
@@ -85,7 +85,7 @@ impl AnchorLink {
         let listener = UnixListener::from(os::adopt(LISTENER)?);
         listener.set_nonblocking(true)?;
         let lock = os::adopt(LOCK)?;
-        os::take_seats((SEATS..FIXED_END).map(os::adopt).collect::<io::Result<Vec<_>>>()?)?;
+        os::reserve_descriptors((RESERVED..FIXED_END).map(os::adopt).collect::<io::Result<Vec<_>>>()?)?;
         let held = table
             .held()
             .filter_map(|held| Some(HeldFd { key: held.key, kind: held.kind, fd: os::adopt(held.fd).ok()? }))
@@ -138,7 +138,7 @@ impl AnchorLink {
         self.send(Message::Quit, &[])
     }
 
-    /// Waits for what the anchor says. Cancel-safe.
+    /// Waits for a message of the anchor. Cancel-safe.
     ///
     /// # Errors
     /// The runtime is gone.

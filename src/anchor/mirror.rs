@@ -1,4 +1,4 @@
-//! A copy of the rows in a file, for the case that anchor and daemon die both.
+//! A copy of the rows in a file, in case both anchor and daemon die.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use super::layout::{MAGIC, RecordCells, RowCells, VERSION};
 use super::row::{Row, RowState, unpack};
 use super::table::{ROWS, Table};
+use crate::os;
 
 /// Magic, version, boot id, home, and a check of all that; rows follow at 64, each with a check of its own. Of a damaged
 /// head nothing is needed: the check of a row is good for one home, one boot and one place only.
@@ -50,7 +51,7 @@ impl Mirror {
     /// # Errors
     /// The file cannot be written.
     pub fn create(path: &Path, table: &Table) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let file = os::open_own(path, OpenOptions::new().write(true).create(true).truncate(false).mode(0o600))?;
         let mirror = Self { file, salt: salt(table), written: Mutex::new(vec![0; ROWS as usize].into()) };
         let used = table.rows_used();
         mirror.write((0..used).filter_map(|index| table.row(index)))?;
@@ -195,6 +196,7 @@ fn image(cells: &RowCells) -> [u8; CELL_BYTES] {
     for (word, cell) in words[16..18].iter_mut().zip(&cells.outputs) {
         *word = cell.load(Acquire);
     }
+    words[20] = cells.last_number.load(Acquire);
     let mut bytes = [0; CELL_BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
         place.copy_from_slice(&word.to_ne_bytes());
@@ -220,6 +222,7 @@ fn put(cells: &RowCells, bytes: &[u8]) {
     for (index, cell) in (16..).zip(&cells.outputs) {
         cell.store(word(bytes, index), Relaxed);
     }
+    cells.last_number.store(word(bytes, 20), Relaxed);
     cells.word.store(word(bytes, 0), Relaxed);
 }
 

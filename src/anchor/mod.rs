@@ -1,6 +1,6 @@
-//! The process that outlives the daemon: parent of every app, holder of what must not be lost.
+//! The process that outlives the daemon: the parent of every app; it holds what must not be lost.
 //!
-//! In:    deaths of children, held descriptors     Out:  exit statuses in the table, a daemon that is always there
+//! In:    exits of children, held descriptors      Out:  exit statuses in the table, a running daemon
 //! Never: a decision about an app, parsing, an async runtime, allocation once it runs
 //! Walk:  [`crate::client`] → `start` → `run` → the daemon → `link` → [`crate::supervisor`]
 //!
@@ -41,8 +41,8 @@ pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPU
 pub use last_end::may_have_left_processes;
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::{Damage, Mirror};
-pub use protocol::Refusal;
-pub use row::{Record, RestoredProcess, Row, RowStanding, RowState, WrongState};
+pub use protocol::HoldRefusal;
+pub use row::{EntryState, Record, RestoredProcess, Row, RowState, WrongState};
 pub use run::{ALREADY_RUNNING, run};
 pub use start::{StartError, start};
 pub use table::{ROWS, Table};

@@ -1,4 +1,4 @@
-//! The anchor as a process of its own, with shell scripts in the daemon's place.
+//! The anchor as a separate process, with shell scripts in place of the daemon.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -7,11 +7,11 @@ use std::io::Read as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::link::{FIXED_END, LISTENER, LOCK, SEATS, TABLE};
+use super::link::{FIXED_END, LISTENER, LOCK, RESERVED, TABLE};
 use super::run::live;
 use super::*;
 use crate::model::{Exit, Millis};
-use crate::os::{self, Heir, Home};
+use crate::os::{self, DaemonLauncher, Home};
 
 /// A running anchor in a home of its own; ended with everything below it when dropped.
 struct Running {
@@ -38,7 +38,7 @@ fn anchor_in(folder: tempfile::TempDir, script: &str) -> Running {
     let home = Home::at(folder.path());
     let words = ["sh", "-c", script].map(|word| CString::new(word).unwrap()).to_vec();
     let variable = CString::new([b"H=", folder.path().as_os_str().as_bytes()].concat()).unwrap();
-    let heir = Heir::new(c"/bin/sh".to_owned(), words, vec![variable, c"PATH=/usr/bin:/bin".to_owned()]);
+    let launcher = DaemonLauncher::new(c"/bin/sh".to_owned(), words, vec![variable, c"PATH=/usr/bin:/bin".to_owned()]);
     let (mut reader, writer) = std::io::pipe().unwrap();
     // SAFETY: the child calls nothing that another thread of ours could have left locked but the allocator, which
     // glibc keeps usable; it first closes what it inherited from tests that run beside this one.
@@ -47,7 +47,7 @@ fn anchor_in(folder: tempfile::TempDir, script: &str) -> Running {
             0 => {
                 libc::dup2(writer.as_raw_fd(), 3);
                 libc::syscall(libc::SYS_close_range, 4, libc::c_int::MAX, 0);
-                libc::_exit(i32::from(live(&home, Some(3), Ok(heir))));
+                libc::_exit(i32::from(live(&home, Some(3), Ok(launcher))));
             }
             pid => u32::try_from(pid).unwrap(),
         }
@@ -121,14 +121,17 @@ fn a_killed_daemon_is_back_with_the_same_inheritance() {
         let inherited: BTreeMap<i32, String> = list.lines().filter_map(target).collect();
         assert!(inherited.keys().copied().eq(0..FIXED_END), "{inherited:?}");
         assert!(inherited[&TABLE].contains("memfd:pm-table") && inherited[&LISTENER].contains("socket:"));
-        assert!((SEATS..FIXED_END).all(|number| inherited[&number] == "/dev/null"), "seats are free: {inherited:?}");
+        assert!(
+            (RESERVED..FIXED_END).all(|number| inherited[&number] == "/dev/null"),
+            "reserved numbers are free: {inherited:?}"
+        );
         seen.push((inherited[&TABLE].clone(), inherited[&LISTENER].clone(), inherited[&LOCK].clone()));
         kill(pid);
         until("another daemon", || running.daemon_pid() != pid);
     }
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "the very same descriptors");
     assert!(running.table().daemon_starts() >= 4);
-    assert!(running.read("logs/daemon.log").contains("the daemon ended with signal SIGKILL; starting it again"));
+    assert!(running.read("logs/daemon.log").contains("the daemon ended with signal SIGKILL; restarting it"));
 }
 
 #[test]
@@ -166,8 +169,8 @@ fn anchor_in_existing(path: &std::path::Path) -> (String, i32) {
             0 => {
                 libc::dup2(writer.as_raw_fd(), 3);
                 libc::syscall(libc::SYS_close_range, 4, libc::c_int::MAX, 0);
-                let heir = Heir::new(c"/bin/true".to_owned(), vec![c"true".to_owned()], vec![]);
-                libc::_exit(i32::from(live(&home, Some(3), Ok(heir))));
+                let launcher = DaemonLauncher::new(c"/bin/true".to_owned(), vec![c"true".to_owned()], vec![]);
+                libc::_exit(i32::from(live(&home, Some(3), Ok(launcher))));
             }
             pid => pid,
         }
@@ -196,7 +199,7 @@ fn an_exit_is_in_the_table_although_no_daemon_was_there_to_see_it() {
     until("adoption", || os::proc_stat(app).is_ok_and(|stat| stat.ppid == running.pid));
     fs::write(running.folder.path().join("gate"), "x\n").unwrap();
     until("the exit", || row.state() == RowState::Exited);
-    assert_eq!((row.exit().unwrap().0, row.generation()), (Exit::Code(7), 1));
+    assert_eq!((row.exit().unwrap().0, row.incarnation()), (Exit::Code(7), 1));
     until("reaping", || os::proc_stat(app).is_err());
 }
 
@@ -231,7 +234,7 @@ fn a_daemon_that_says_nothing_before_it_ends_is_told_of_by_its_exit_and_the_anch
     let mut answer = String::new();
     caller.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("pm-anchor: failed\r\n"), "{answer}");
-    assert!(answer.contains("it ends with exit code 3; `/") && answer.contains("daemon.log"), "{answer}");
+    assert!(answer.contains("it ended with exit code 3; see `/") && answer.contains("daemon.log"), "{answer}");
     assert_eq!(running.exit_code(), 0);
     assert!(!running.home().socket().exists());
 }

@@ -1,4 +1,4 @@
-//! What anchor and daemon say to each other. Frozen: they may be of different versions.
+//! The messages between anchor and daemon. Frozen: the two may be of different versions.
 //!
 //! A message is 32 bytes in native byte order, over a packet socket, with at most two descriptors:
 //!
@@ -46,7 +46,7 @@ pub(super) enum Message {
     /// End after me.
     Quit,
     /// A message was not followed.
-    Refused { key: u64, kind: u32, refusal: Refusal },
+    Refused { key: u64, kind: u32, refusal: HoldRefusal },
     /// Keep both descriptors that come along, the second one under the next kind.
     HoldTwo { key: u64, kind: u32 },
     /// The daemon answers.
@@ -61,7 +61,7 @@ pub(super) type Passed = [Option<OwnedFd>; os::PASSED_MAX];
 /// Why a message was not followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u64)]
-pub enum Refusal {
+pub enum HoldRefusal {
     /// A version, operation or size that is not known.
     Unknown = 1,
     /// No descriptor came with it.
@@ -109,7 +109,7 @@ impl Message {
             2 => Self::Drop { key, kind },
             3 => Self::Exited,
             4 => Self::Quit,
-            5 => Self::Refused { key, kind, refusal: Refusal::of(u64::from_ne_bytes(*detail)) },
+            5 => Self::Refused { key, kind, refusal: HoldRefusal::of(u64::from_ne_bytes(*detail)) },
             6 => Self::HoldTwo { key, kind },
             7 => Self::Ready,
             8 => Self::Failed,
@@ -132,7 +132,7 @@ impl Message {
     }
 }
 
-impl Refusal {
+impl HoldRefusal {
     fn of(number: u64) -> Self {
         [Self::NoDescriptor, Self::Full].into_iter().find(|refusal| *refusal as u64 == number).unwrap_or(Self::Unknown)
     }
@@ -191,8 +191,8 @@ mod tests {
             Message::Quit,
             Message::Ready,
             Message::Failed,
-            refused(Refusal::Unknown),
-            refused(Refusal::Full),
+            refused(HoldRefusal::Unknown),
+            refused(HoldRefusal::Full),
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));
         }

@@ -11,7 +11,7 @@
 //! | Idle | Free | [`Row::free`] |
 //! | any without a living process | Running, Exited | [`Row::restore`]: found after the death of an anchor |
 //!
-//! Every other move is refused. Generation and state share one word, so both change at once.
+//! Every other move is refused. Incarnation and state share one word, so both change at once.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -50,7 +50,7 @@ pub struct WrongState {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// The restart counter that the process was started under.
-    pub epoch: u64,
+    pub restart_requests: u64,
     /// The spec that it was started with.
     pub digest: Digest,
     /// The base environment that it was started with.
@@ -59,24 +59,24 @@ pub struct Record {
     pub slot: u32,
     /// It is about to take the slot over from the one that has it.
     pub is_successor: bool,
-    /// Restarts that nobody asked for.
+    /// Restarts that were not requested.
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
     /// Processes that had to be killed; the table counts to 65,535.
     pub force_kills: u32,
     /// What is to become of it.
-    pub standing: RowStanding,
-    /// When it is started again (standing `Backoff`).
+    pub saved_state: EntryState,
+    /// When it is started again (saved state `Backoff`).
     pub next_start: Moment,
-    /// When SIGKILL follows (standing `StopAsked`).
+    /// When SIGKILL follows (saved state `StopAsked`).
     pub stop_deadline: Moment,
 }
 
-/// What the lifecycle wants a new daemon to know.
+/// What a new daemon has to know from the lifecycle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u32)]
-pub enum RowStanding {
+pub enum EntryState {
     /// Nothing special.
     #[default]
     None = 0,
@@ -84,13 +84,13 @@ pub enum RowStanding {
     Backoff = 1,
     /// Given up.
     Errored = 2,
-    /// Ended as its policy wants.
+    /// Completed, according to its policy.
     Done = 3,
-    /// Stopped by a person.
+    /// Stopped by a user.
     Stopped = 4,
     /// The living process was asked to end.
     StopAsked = 5,
-    /// The living process is not good yet; it has failed at `next_start`.
+    /// The live process is not ready yet; it has failed at `next_start`.
     Unready = 6,
 }
 
@@ -98,7 +98,7 @@ pub enum RowStanding {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RestoredProcess {
     /// Its number in its row.
-    pub generation: u32,
+    pub incarnation: u32,
     /// When its start was announced.
     pub start: Moment,
     /// Its pid; 0 = it has ended.
@@ -121,7 +121,7 @@ pub struct Row {
 
 impl std::fmt::Debug for Row {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "row {} generation {} {:?} pid {:?}", self.index, self.generation(), self.state(), self.pid())
+        write!(f, "row {} incarnation {} {:?} pid {:?}", self.index, self.incarnation(), self.state(), self.pid())
     }
 }
 
@@ -137,7 +137,7 @@ impl Row {
     }
 
     /// The number of its current or last process; 0 = it has had none.
-    pub fn generation(self) -> u32 {
+    pub fn incarnation(self) -> u32 {
         unpack(self.cells.word.load(Acquire)).0
     }
 
@@ -161,7 +161,7 @@ impl Row {
         (Moment(self.cells.started_boot.load(Acquire)), WallTime(self.cells.started_wall.load(Acquire)))
     }
 
-    /// How and when the last process ended; `None` = none has ended yet. Of the current generation only in state
+    /// How and when the last process ended; `None` = none has ended yet. Of the current incarnation only in state
     /// Exited (and Idle, if a process was there at all).
     pub fn exit(self) -> Option<(Exit, Moment)> {
         let at = self.cells.exited_boot.load(Acquire);
@@ -173,7 +173,7 @@ impl Row {
         self.cells.outputs.each_ref().map(|cell| cell.load(Acquire))
     }
 
-    /// What was thrown away of both outputs and not told yet, as the log writer records it; 0 = nothing.
+    /// What was thrown away of both outputs and not reported yet, as the log writer records it; 0 = nothing.
     pub fn dropped(self) -> [&'static AtomicU64; 2] {
         let [output, errors] = &self.cells.dropped;
         [output, errors]
@@ -184,6 +184,16 @@ impl Row {
         for (cell, inode) in self.cells.outputs.iter().zip(inodes) {
             cell.store(inode, Release);
         }
+    }
+
+    /// The highest number that another process of its slot has borne; 0 = none.
+    pub fn last_number(self) -> u32 {
+        u32::try_from(self.cells.last_number.load(Acquire)).unwrap_or(0)
+    }
+
+    /// Another process of its slot bears this number: the next one in this row gets a higher one.
+    pub fn note_number(self, number: u32) {
+        self.cells.last_number.fetch_max(u64::from(number), AcqRel);
     }
 
     /// What is remembered about the instance.
@@ -197,13 +207,13 @@ impl Row {
         self.writer.write(self, record, word, word);
     }
 
-    /// Announces the process `generation`: after this a pid in the row is that of this process. With `start` it is told
+    /// Announces the process `incarnation`: after this a pid in the row is that of this process. With `start` it is told
     /// from all others of the row, also by the mark that it carries. What is remembered stays as it is: whoever is to
     /// know of this start has it written before.
     ///
     /// # Errors
     /// The row is not idle.
-    pub fn begin(self, generation: u32, start: Moment) -> Result<(), WrongState> {
+    pub fn begin(self, incarnation: u32, start: Moment) -> Result<(), WrongState> {
         self.expect(&[RowState::Idle])?;
         let cells = self.cells;
         cells.pid.store(0, Relaxed);
@@ -213,7 +223,7 @@ impl Row {
         cells.start_ticks.store(0, Relaxed);
         cells.started_boot.store(start.0, Relaxed);
         cells.started_wall.store(os::wall().0, Relaxed);
-        cells.word.store(pack(generation, RowState::Spawning), Release);
+        cells.word.store(pack(incarnation, RowState::Spawning), Release);
         Ok(())
     }
 
@@ -242,13 +252,14 @@ impl Row {
             cells.exit_status.store(os::UNKNOWN_STATUS, Relaxed);
             cells.exited_boot.store(now.0.max(1), Relaxed);
         }
+        cells.last_number.store(0, Relaxed);
         self.set_outputs(found.outputs);
         found.record.store(&cells.record);
         let state = if is_alive { RowState::Running } else { RowState::Exited };
-        cells.word.store(pack(found.generation, state), Release);
+        cells.word.store(pack(found.incarnation, state), Release);
     }
 
-    /// The announced process was never created: the row bears the number of the one before again.
+    /// The announced process was never created: the row gets the number of the previous one again.
     ///
     /// # Errors
     /// It was: there is a pid, or the row is in another state.
@@ -298,14 +309,14 @@ impl Row {
     pub(super) fn record_exit(self, status: i32) -> bool {
         loop {
             let word = self.cells.word.load(Acquire);
-            let (generation, state) = unpack(word);
+            let (incarnation, state) = unpack(word);
             if !matches!(state, RowState::Spawning | RowState::Running) {
                 return false;
             }
             self.cells.exit_status.store(status, Relaxed);
             self.cells.exited_boot.store(os::now().0.max(1), Relaxed);
             // The daemon may be moving Spawning → Running at this moment: look again.
-            let exited = pack(generation, RowState::Exited);
+            let exited = pack(incarnation, RowState::Exited);
             if self.cells.word.compare_exchange(word, exited, AcqRel, Acquire).is_ok() {
                 return true;
             }
@@ -322,7 +333,9 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.exit_status.store(0, Relaxed);
-        for cell in [&cells.start_ticks, &cells.started_wall, &cells.started_boot, &cells.exited_boot] {
+        for cell in
+            [&cells.start_ticks, &cells.started_wall, &cells.started_boot, &cells.exited_boot, &cells.last_number]
+        {
             cell.store(0, Relaxed);
         }
         self.set_outputs([0; 2]);
@@ -349,9 +362,9 @@ impl Row {
 
 /// Stands beside the slot, whose number never comes near it.
 const SUCCESSOR: u32 = 1 << 31;
-/// The standing and the count of kills share a word.
-const STANDING_BITS: u32 = 16;
-const KILLS_MAX: u32 = (1 << (32 - STANDING_BITS)) - 1;
+/// The saved state and the count of kills share a word.
+const STATE_BITS: u32 = 16;
+const KILLS_MAX: u32 = (1 << (32 - STATE_BITS)) - 1;
 
 impl Record {
     fn words(&self) -> [u64; 9] {
@@ -359,9 +372,9 @@ impl Record {
         let [b0, b1] = halves(self.base_digest);
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         let slot = self.slot & !SUCCESSOR | if self.is_successor { SUCCESSOR } else { 0 };
-        let kills = self.force_kills.min(KILLS_MAX) << STANDING_BITS;
-        let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.standing as u32 | kills));
-        [self.epoch, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
+        let kills = self.force_kills.min(KILLS_MAX) << STATE_BITS;
+        let (counts, end) = (pair(slot, self.restarts), pair(self.unstable, self.saved_state as u32 | kills));
+        [self.restart_requests, d0, d1, b0, b1, counts, end, self.next_start.0, self.stop_deadline.0]
     }
 
     pub(super) fn store(&self, cells: &RecordCells) {
@@ -375,26 +388,26 @@ impl Record {
         let low = |index| u32::try_from(word(index) & u64::from(u32::MAX)).unwrap_or(0);
         let high = |index| u32::try_from(word(index) >> 32).unwrap_or(0);
         Self {
-            epoch: word(0),
+            restart_requests: word(0),
             digest: joined(word(1), word(2)),
             base_digest: joined(word(3), word(4)),
             slot: low(5) & !SUCCESSOR,
             is_successor: low(5) & SUCCESSOR != 0,
             restarts: high(5),
             unstable: low(6),
-            force_kills: high(6) >> STANDING_BITS,
-            standing: RowStanding::of(high(6) & ((1 << STANDING_BITS) - 1)),
+            force_kills: high(6) >> STATE_BITS,
+            saved_state: EntryState::of(high(6) & ((1 << STATE_BITS) - 1)),
             next_start: Moment(word(7)),
             stop_deadline: Moment(word(8)),
         }
     }
 }
 
-impl RowStanding {
+impl EntryState {
     fn of(number: u32) -> Self {
         [Self::Backoff, Self::Errored, Self::Done, Self::Stopped, Self::StopAsked, Self::Unready]
             .into_iter()
-            .find(|standing| *standing as u32 == number)
+            .find(|saved_state| *saved_state as u32 == number)
             .unwrap_or(Self::None)
     }
 }
@@ -442,8 +455,8 @@ impl RecordWriter {
 
 const STATES: [RowState; 5] = [RowState::Free, RowState::Idle, RowState::Spawning, RowState::Running, RowState::Exited];
 
-pub(super) fn pack(generation: u32, state: RowState) -> u64 {
-    u64::from(generation) << 32 | state as u64
+pub(super) fn pack(incarnation: u32, state: RowState) -> u64 {
+    u64::from(incarnation) << 32 | state as u64
 }
 
 pub(super) fn unpack(word: u64) -> (u32, RowState) {

@@ -1,4 +1,4 @@
-//! The anchor process: boot, one loop, end.
+//! The anchor process: boot, one loop, exit.
 
 use std::ffi::CString;
 use std::io;
@@ -14,12 +14,12 @@ use super::link::{ANCHOR_SOCKET, FIXED_END, LISTENER, LOCK, TABLE};
 use super::serve::Anchor;
 use super::table::Table;
 use crate::model::{Digest, with_causes};
-use crate::os::{self, FileLimit, Heir, Home, HomeError, Lock};
+use crate::os::{self, DaemonLauncher, FileLimit, Home, HomeError, Lock};
 
 /// Exit code of an anchor that found another one at work in the same home.
 pub const ALREADY_RUNNING: u8 = 75;
 
-/// What the anchor tells its starter, as the first and only line on the ready descriptor.
+/// The message of the anchor to its starter: the first and only line on the ready descriptor.
 pub(super) const READY: &str = "ok\n";
 /// Somebody else holds the lock.
 pub(super) const HELD_BY_OTHER: &str = "held\n";
@@ -35,15 +35,15 @@ pub(super) const DAEMON_LOG_BYTES_MAX: u64 = 4 << 20;
 /// Why there is no anchor.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BootError {
-    #[error("another one is at work")]
+    #[error("another daemon is running for this home")]
     Held,
     #[error(transparent)]
     Home(#[from] HomeError),
     #[error("cannot listen on `{path}`")]
     Socket { path: PathBuf, source: io::Error },
-    #[error("at most {hard} files may be open (`ulimit -Hn`), and at least {OPEN_FILES_MIN} are needed")]
+    #[error("at most {hard} files may be open (`ulimit -Hn`), but at least {OPEN_FILES_MIN} are needed")]
     FewFiles { hard: u64 },
-    #[error("no file may grow beyond {hard} bytes (`ulimit -Hf`), and at least {FILE_BYTES_MIN} are needed")]
+    #[error("files may not exceed {hard} bytes (`ulimit -Hf`), but at least {FILE_BYTES_MIN} are needed")]
     SmallFiles { hard: u64 },
     #[error("cannot {step}")]
     Step { step: &'static str, source: io::Error },
@@ -63,7 +63,7 @@ fn at(step: &'static str) -> impl Fn(io::Error) -> BootError {
     move |source| BootError::Step { step, source }
 }
 
-/// Lives as the anchor of a home until the daemon leaves for good. `ready_fd` is told `ok` or what went wrong.
+/// Runs as the anchor of a home until the daemon stops for good. `ready_fd` gets `ok` or the error.
 ///
 /// The process must be fresh: one thread, no descriptors but stdio and `ready_fd`.
 pub fn run(arguments: &Arguments) -> u8 {
@@ -86,21 +86,21 @@ fn in_foreground(home: &Home, foreground: &Foreground, limit: FileLimit) -> u8 {
     let booted = reserved.and_then(|()| boot(home, daemon(home, true)?, Some(limit), Some(foreground)));
     match booted {
         Ok(mut anchor) => {
-            os::forget_first_steps();
+            os::release_startup_pages();
             let code = anchor.serve();
             let _best_effort = os::remove_if_there(&home.socket());
             anchor.answer_the_last();
             code
         }
         Err(BootError::Held) => complain(&format!(
-            "a daemon is running for `{}` already\n`pm daemon status` shows it, `pm daemon stop` or `pm shutdown` ends it\n",
+            "a daemon is already running for `{}`\n`pm daemon status` shows it, `pm daemon stop` or `pm shutdown` stops it\n",
             home.root.display()
         )),
         Err(error) => complain(&with_cause(&error)),
     }
 }
 
-/// To the person or the service manager that waits for us.
+/// To the user or the service manager that waits for us.
 fn complain(message: &str) -> u8 {
     let (message, hint) = message.trim_end().split_once('\n').unwrap_or((message.trim_end(), ""));
     os::write_stderr(&format!("error: {message}\n"));
@@ -111,7 +111,7 @@ fn complain(message: &str) -> u8 {
 }
 
 /// As [`run`], with any program in the daemon's place.
-pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, BootError>) -> u8 {
+pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<DaemonLauncher, BootError>) -> u8 {
     // First of all: the fixed numbers may lie beyond a low limit.
     let limit = os::raise_file_limit().ok();
     // Out of the way of the fixed numbers and of stdio. If there is no room there, nothing else will come there either.
@@ -119,8 +119,8 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
     let reserved = enough(limit).and_then(|()| reserve_numbers().map_err(at("arrange descriptors")));
     match reserved.and(daemon).and_then(|daemon| boot(home, daemon, limit, None)) {
         Ok(mut anchor) => {
-            tell(ready, READY);
-            os::forget_first_steps();
+            report(ready, READY);
+            os::release_startup_pages();
             let code = anchor.serve();
             last_end::end(home);
             // Before the lock goes with us: nobody shall connect to a socket without a daemon.
@@ -129,11 +129,11 @@ pub(super) fn live(home: &Home, ready_fd: Option<RawFd>, daemon: Result<Heir, Bo
             code
         }
         Err(BootError::Held) => {
-            tell(ready, HELD_BY_OTHER);
+            report(ready, HELD_BY_OTHER);
             ALREADY_RUNNING
         }
         Err(error) => {
-            tell(ready, &with_cause(&error));
+            report(ready, &with_cause(&error));
             1
         }
     }
@@ -147,7 +147,7 @@ fn with_cause(error: &BootError) -> String {
 }
 
 /// Says its one line and closes the descriptor. That the starter has gone is no reason to stop.
-fn tell(ready: Option<OwnedFd>, line: &str) {
+fn report(ready: Option<OwnedFd>, line: &str) {
     if let Some(ready) = ready {
         let _gone = io::Write::write_all(&mut std::fs::File::from(ready), line.as_bytes());
     }
@@ -155,12 +155,13 @@ fn tell(ready: Option<OwnedFd>, line: &str) {
 
 fn boot(
     home: &Home,
-    heir: Heir,
+    launcher: DaemonLauncher,
     limit: Option<FileLimit>,
     foreground: Option<&Foreground>,
 ) -> Result<Anchor, BootError> {
     let is_new = !os::exists(&home.root);
     home.create()?;
+    os::make_files_for_owner_of(home);
     let lock = Lock::try_exclusive(&home.lock()).map_err(at("open the lock of the home"))?.ok_or(BootError::Held)?;
     let log = Some(home.daemon_log()).filter(|_| foreground.is_none());
     detach(log.as_deref())?;
@@ -171,7 +172,7 @@ fn boot(
     let listener = os::listen(&path).map_err(|source| BootError::Socket { path, source })?;
     fixed_numbers(&table, listener.as_fd(), lock.as_fd()).map_err(at("arrange descriptors"))?;
     let manager = foreground.and_then(|foreground| foreground.notify.clone());
-    let mut anchor = Anchor::new(table, heir, log, listener).map_err(at("watch children"))?;
+    let mut anchor = Anchor::new(table, launcher, log, listener).map_err(at("watch children"))?;
     anchor.is_in_foreground = foreground.is_some();
     anchor.manager = manager;
     anchor.start_daemon().map_err(at("start the daemon"))?;
@@ -203,9 +204,9 @@ fn table(home: &Home, limit: Option<FileLimit>, is_new: bool) -> Result<Table, B
         os::remove_if_there(&home.table()).map_err(at("remove an old mirror of the process table"))?;
     }
     let header = table.header();
-    let is_heir = u32::from(last_end::begin(home, is_new));
-    header.is_heir.store(is_heir, Relaxed);
-    header.is_look_due.store(is_heir, Relaxed);
+    let is_replacement = u32::from(last_end::begin(home, is_new));
+    header.is_replacement.store(is_replacement, Relaxed);
+    header.is_look_due.store(is_replacement, Relaxed);
     if let Some(limit) = limit {
         header.open_files_soft.store(limit.soft, Relaxed);
     }
@@ -231,13 +232,13 @@ fn fixed_numbers(table: &Table, listener: BorrowedFd<'_>, lock: BorrowedFd<'_>) 
 }
 
 /// How a daemon is started: our own program with other words.
-fn daemon(home: &Home, is_in_foreground: bool) -> Result<Heir, BootError> {
-    let program = os::current_exe().map_err(at("find our own program"))?;
+fn daemon(home: &Home, is_in_foreground: bool) -> Result<DaemonLauncher, BootError> {
+    let program = os::current_exe().map_err(at("find the `pm` program"))?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(io::Error::from).map_err(at("prepare the daemon"));
     let variables = own_environment(home).map_err(at("prepare the daemon"))?;
     let mut words = vec![c"pm".to_owned(), c"daemon".to_owned(), c"run".to_owned(), c"--inherited".to_owned()];
     if is_in_foreground {
         words.push(c"--foreground".to_owned());
     }
-    Ok(Heir::new(text(program.as_os_str().as_bytes())?, words, variables))
+    Ok(DaemonLauncher::new(text(program.as_os_str().as_bytes())?, words, variables))
 }

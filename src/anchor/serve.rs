@@ -1,4 +1,4 @@
-//! The anchor's loop: deaths of children, the daemon's messages, and a daemon that is always there.
+//! The anchor's loop: reaps children, answers the daemon's messages, and restarts the daemon.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,18 +12,18 @@ use super::ending::{self, Ending};
 use super::failure::{self, Text};
 use super::held::Store;
 use super::link::ANCHOR_SOCKET;
-use super::protocol::{Arrived, Message, Passed, Refusal, receive};
+use super::protocol::{Arrived, HoldRefusal, Message, Passed, receive};
 use super::row::{Row, RowState};
 use super::run::DAEMON_LOG_BYTES_MAX;
 use super::table::Table;
 use crate::model::{Exit, Millis, Moment};
-use crate::os::{self, Dead, Heir, SignalFd};
+use crate::os::{self, DaemonLauncher, Dead, SignalFd};
 
 /// A daemon that has lived this long is restarted at once when it dies.
 const STABLE: Millis = Millis(10_000);
 const FIRST_WAIT: Millis = Millis(10);
 const LONGEST_WAIT: Millis = Millis(2_000);
-/// The same for daemons that cannot begin: whoever asks something starts one at once.
+/// The same for daemons that cannot start: a request starts one at once.
 const LONGEST_WAIT_OF_FAILURES: Millis = Millis(30_000);
 /// Daemons that were killed before they were ready are no failure for so long: somebody tries us.
 const KILLED_AT_ONCE: Millis = Millis(5_000);
@@ -39,7 +39,7 @@ const STANDARD_ERROR: RawFd = 2;
 /// The anchor's memory.
 pub(super) struct Anchor {
     table: Table,
-    heir: Heir,
+    launcher: DaemonLauncher,
     /// `None`: errors go to our caller.
     log: Option<PathBuf>,
     signals: SignalFd,
@@ -50,7 +50,7 @@ pub(super) struct Anchor {
     held: Store,
     /// A child may have died since the dead were last looked for. Looking costs time with every living child.
     may_have_dead: bool,
-    /// We were told to end: the daemon takes the apps down, then both of us leave.
+    /// The anchor was asked to stop: the daemon stops the apps, then both exit.
     is_leaving: bool,
     /// The daemon said that its end, whatever it is, shall be ours.
     ends_with_daemon: bool,
@@ -69,7 +69,7 @@ pub(super) struct Anchor {
     /// Callers are let in: not while there is no descriptor for them.
     lets_in: bool,
     ending: Option<Ending>,
-    /// Our caller waits for us, and is told of a daemon that never began.
+    /// The caller waits for the anchor, and gets the error of a daemon that cannot start.
     pub(super) is_in_foreground: bool,
     /// Where the service manager listens.
     pub(super) manager: Option<OsString>,
@@ -89,12 +89,17 @@ struct Daemon {
 
 impl Anchor {
     /// Watches children and signals from now on.
-    pub(super) fn new(table: Table, heir: Heir, log: Option<PathBuf>, listener: UnixListener) -> io::Result<Self> {
+    pub(super) fn new(
+        table: Table,
+        launcher: DaemonLauncher,
+        log: Option<PathBuf>,
+        listener: UnixListener,
+    ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let signals = SignalFd::blocking(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
         Ok(Self {
             table,
-            heir,
+            launcher,
             log,
             signals,
             daemon: None,
@@ -139,7 +144,7 @@ impl Anchor {
                 self.take_messages();
             }
             if self.may_have_dead {
-                self.bury_the_dead();
+                self.reap_children();
             }
             if let Some(ending) = &mut self.ending {
                 self.is_over |= ending.is_over(&self.table);
@@ -151,13 +156,13 @@ impl Anchor {
     }
 
     /// A service manager that does not listen misses it.
-    fn tell_manager(&self, message: &str) {
+    fn notify_manager(&self, message: &str) {
         if let Some(manager) = &self.manager {
-            let _not_listening = os::tell_service_manager(manager, message);
+            let _not_listening = os::notify_service_manager(manager, message);
         }
     }
 
-    /// To be called when the way to the socket is gone: whoever came before gets an answer.
+    /// To be called when the path of the socket is gone: earlier callers get an answer.
     pub(super) fn answer_the_last(&mut self) {
         if self.failure.is_some() {
             self.answer_callers();
@@ -188,7 +193,7 @@ impl Anchor {
         }
     }
 
-    /// No daemon for now: callers are told why, and it is tried again later, or when the next one calls.
+    /// No daemon for now: callers get the reason, and a start is retried later, or with the next call.
     fn fail(&mut self, reason: &Text) {
         self.failure = Some(*reason);
         self.failures = self.failures.saturating_add(1);
@@ -202,7 +207,7 @@ impl Anchor {
         if self.is_leaving && self.last_starts >= LAST_STARTS_MAX {
             self.end_without_daemon();
         } else if self.is_in_foreground && !self.was_ready {
-            let _caller_gone = writeln!(io::stderr(), "error: the daemon cannot begin: {reason}");
+            let _caller_gone = writeln!(io::stderr(), "error: the daemon cannot start: {reason}");
             (self.is_over, self.code) = (true, 1);
         } else if self.failures >= FAILURES_MAX && holds_nothing() {
             self.is_over = true;
@@ -230,7 +235,7 @@ impl Anchor {
 
     fn end_without_daemon(&mut self) {
         if self.ending.is_none() {
-            self.note(format_args!("ending without a daemon: the apps are stopped"));
+            self.note(format_args!("exiting without a daemon: the apps are stopped"));
             self.ending = Some(Ending::begin(&self.table));
         }
     }
@@ -239,7 +244,7 @@ impl Anchor {
     pub(super) fn start_daemon(&mut self) -> io::Result<()> {
         self.cap_log();
         let (ours, theirs) = os::packet_pair()?;
-        let pid = self.heir.start(theirs.as_fd(), ANCHOR_SOCKET)?;
+        let pid = self.launcher.start(theirs.as_fd(), ANCHOR_SOCKET)?;
         let header = self.table.header();
         header.daemon_pid.store(pid.cast_signed(), Release);
         header.daemon_starts.fetch_add(1, Relaxed);
@@ -257,7 +262,7 @@ impl Anchor {
         self.may_have_dead |= signal == libc::SIGCHLD;
         if signal == libc::SIGTERM || signal == libc::SIGINT {
             self.is_leaving = true;
-            self.tell_manager("STOPPING=1");
+            self.notify_manager("STOPPING=1");
             if let Some(daemon) = &self.daemon {
                 let _dies_anyway = os::signal_child(daemon.pid, libc::SIGTERM);
             } else {
@@ -267,7 +272,7 @@ impl Anchor {
     }
 
     /// Records and reaps every child that has ended.
-    fn bury_the_dead(&mut self) {
+    fn reap_children(&mut self) {
         let mut has_news = false;
         self.may_have_dead = false;
         while let Ok(Some(dead)) = os::next_dead_child() {
@@ -311,7 +316,7 @@ impl Anchor {
         if self.ending.is_some() {
             return;
         }
-        self.note(format_args!("the daemon ended with {exit}; starting it again"));
+        self.note(format_args!("the daemon ended with {exit}; restarting it"));
         if daemon.is_ready {
             self.ready_until = now;
         }
@@ -339,10 +344,8 @@ impl Anchor {
             return;
         }
         let silent = match &self.log {
-            Some(log) => Text::format(format_args!("it ends with {exit}; `{}` may say more", log.display())),
-            None => {
-                Text::format(format_args!("it ends with {exit}; the standard error of `pm daemon run` may say more"))
-            }
+            Some(log) => Text::format(format_args!("it ended with {exit}; see `{}`", log.display())),
+            None => Text::format(format_args!("it ended with {exit}; see the standard error of `pm daemon run`")),
         };
         self.fail(reason.unwrap_or(&silent));
     }
@@ -358,7 +361,7 @@ impl Anchor {
             daemon.is_ready = true;
         }
         if !std::mem::replace(&mut self.was_ready, true) {
-            self.tell_manager("READY=1");
+            self.notify_manager("READY=1");
         }
         if self.failures > 0 {
             // It was waited for long enough.
@@ -375,7 +378,7 @@ impl Anchor {
                         daemon.reason = Some(reason);
                     }
                 }
-                Ok(Some(Arrived::Unknown)) => self.refuse(0, 0, Refusal::Unknown),
+                Ok(Some(Arrived::Unknown)) => self.refuse(0, 0, HoldRefusal::Unknown),
                 Ok(None) => return,
                 // It is leaving or dead. Its death tells; until then there is nothing to read.
                 Ok(Some(Arrived::Closed)) | Err(_) => break,
@@ -394,22 +397,22 @@ impl Anchor {
                 self.hold(key, kind + 1, second);
             }
             (Message::Hold { key, kind } | Message::HoldTwo { key, kind }, _) => {
-                self.refuse(key, kind, Refusal::NoDescriptor);
+                self.refuse(key, kind, HoldRefusal::NoDescriptor);
             }
             (Message::Drop { key, kind }, _) => self.held.release(key, kind),
             (Message::Quit, _) => self.ends_with_daemon = true,
             (Message::Ready, _) => self.on_ready(),
-            (Message::Exited | Message::Failed | Message::Refused { .. }, _) => self.refuse(0, 0, Refusal::Unknown),
+            (Message::Exited | Message::Failed | Message::Refused { .. }, _) => self.refuse(0, 0, HoldRefusal::Unknown),
         }
     }
 
     fn hold(&mut self, key: u64, kind: u32, fd: OwnedFd) {
         if !self.held.hold(key, kind, fd) {
-            self.refuse(key, kind, Refusal::Full);
+            self.refuse(key, kind, HoldRefusal::Full);
         }
     }
 
-    fn refuse(&self, key: u64, kind: u32, refusal: Refusal) {
+    fn refuse(&self, key: u64, kind: u32, refusal: HoldRefusal) {
         self.say(Message::Refused { key, kind, refusal });
     }
 

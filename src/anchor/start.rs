@@ -1,4 +1,4 @@
-//! For the command line: makes sure that an anchor, and so a daemon, is there.
+//! Starts an anchor, and with it a daemon, if none is running. For the command line.
 
 use std::ffi::CString;
 use std::io::{self, Read as _};
@@ -40,7 +40,7 @@ pub enum StartError {
         hint: Option<String>,
     },
     /// The anchor ended without a word.
-    #[error("the daemon for `{home}` ended while it was starting; see `{log}`")]
+    #[error("the daemon for `{home}` exited during startup; see `{log}`")]
     Died {
         /// Which home.
         home: PathBuf,

@@ -1,4 +1,4 @@
-//! The process table: shared memory that anchor, daemon and kernel write, and that no death of ours takes away.
+//! The process table: shared memory that anchor, daemon and kernel write, and that survives the death of either process.
 
 use std::io;
 use std::mem::offset_of;
@@ -19,7 +19,7 @@ const _: () = assert!(ROWS as usize == ROW_COUNT);
 /// The smallest page of any machine; the held cells begin at one and fill whole ones.
 const PAGE_BYTES: usize = 4096;
 
-/// The table; a cheap handle. The memory stays mapped for as long as the process lives.
+/// The table; a cheap handle. The memory stays mapped for as long as the process is alive.
 #[derive(Clone, Copy)]
 pub struct Table {
     memory: &'static SharedMemory,
@@ -129,8 +129,8 @@ impl Table {
     }
 
     /// Whether an anchor died before the present one began.
-    pub fn is_heir(&self) -> bool {
-        self.header().is_heir.load(Acquire) != 0
+    pub fn is_replacement(&self) -> bool {
+        self.header().is_replacement.load(Acquire) != 0
     }
 
     /// Whether there may be processes of this home that no row lists, and no daemon has looked for them yet.

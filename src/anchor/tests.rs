@@ -1,4 +1,4 @@
-//! The table under every death, and the anchor with real children.
+//! The table after every kind of death, and the anchor with real children.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use crate::os;
 
 fn record(number: u64) -> Record {
     Record {
-        epoch: number,
+        restart_requests: number,
         digest: Digest::of(&number.to_ne_bytes()),
         base_digest: Digest::of(b"base"),
         is_successor: true,
@@ -22,7 +22,7 @@ fn record(number: u64) -> Record {
         restarts: u32::MAX,
         unstable: 2,
         force_kills: 7,
-        standing: RowStanding::Backoff,
+        saved_state: EntryState::Backoff,
         next_start: Moment(number + 1),
         stop_deadline: Moment(number + 2),
     }
@@ -39,7 +39,7 @@ fn a_row_walks_through_its_life_and_a_successor_sees_every_step() {
     let row = table.claim_free_row().unwrap();
     let seen = || {
         let other = successor(&table).row(row.index()).unwrap();
-        (other.state(), other.generation(), other.record(), other.exit())
+        (other.state(), other.incarnation(), other.record(), other.exit())
     };
     row.set_record(&record(1));
     row.begin(1, os::now()).unwrap();
@@ -52,8 +52,12 @@ fn a_row_walks_through_its_life_and_a_successor_sees_every_step() {
     assert_eq!((state, exit.unwrap().0), (RowState::Exited, Exit::Code(3)));
     row.idle(&record(2)).unwrap();
     assert_eq!((seen().0, seen().1, seen().2), (RowState::Idle, 1, record(2)));
+    row.note_number(3);
     row.free().unwrap();
     assert_eq!(table.rows().count(), 0);
+    let next = table.claim_free_row().unwrap();
+    assert_eq!(next.last_number(), 0, "nothing is left of the former tenant");
+    next.free().unwrap();
     assert_eq!((successor(&table).home_id(), table.boot_id()), (42, os::boot_id()));
 }
 
@@ -83,7 +87,7 @@ fn an_announced_process_that_never_came_to_be_leaves_no_trace() {
     row.set_record(&record(1));
     row.begin(1, os::now()).unwrap();
     row.abandon().unwrap();
-    assert_eq!((row.state(), row.pid(), row.generation()), (RowState::Idle, None, 0));
+    assert_eq!((row.state(), row.pid(), row.incarnation()), (RowState::Idle, None, 0));
 }
 
 #[test]
@@ -100,18 +104,18 @@ fn a_record_is_never_half_of_the_old_and_half_of_the_new() {
     redo.word_to.store(pack(7, RowState::Idle), Release);
     redo.row.store(u64::from(row.index()) + 1, Release);
     row.cells.record.0[1].store(0xBAD, Release);
-    let heir = successor(&table).row(row.index()).unwrap();
-    assert_eq!((heir.record(), heir.state(), heir.generation()), (record(2), RowState::Idle, 7));
+    let next = successor(&table).row(row.index()).unwrap();
+    assert_eq!((next.record(), next.state(), next.incarnation()), (record(2), RowState::Idle, 7));
     assert_eq!(redo.row.load(Acquire), 0);
     // It dies after the last step but one: doing it again changes nothing.
-    heir.set_record(&record(2));
-    heir.begin(8, os::now()).unwrap();
+    next.set_record(&record(2));
+    next.begin(8, os::now()).unwrap();
     redo.row.store(u64::from(row.index()) + 1, Release);
     assert_eq!(successor(&table).row(row.index()).unwrap().state(), RowState::Spawning);
 }
 
 #[test]
-fn generation_and_state_share_a_word() {
+fn incarnation_and_state_share_a_word() {
     for state in [RowState::Free, RowState::Idle, RowState::Spawning, RowState::Running, RowState::Exited] {
         assert_eq!(unpack(pack(u32::MAX, state)), (u32::MAX, state));
     }
@@ -150,6 +154,8 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     first.mailbox().pid.store(321, Release);
     first.running(77).unwrap();
     first.set_outputs([888, u64::MAX]);
+    first.note_number(6);
+    first.note_number(4);
     let mirror = Mirror::create(&path, &table).unwrap();
     second.set_record(&record(2));
     second.begin(1, os::now()).unwrap();
@@ -158,10 +164,11 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     let restored = Table::create(1).unwrap();
     assert_eq!(restored.restore(&path).unwrap(), 2);
     let row = restored.row(0).unwrap();
-    assert_eq!((row.state(), row.generation(), row.pid()), (RowState::Running, 5, Some(321)));
+    assert_eq!((row.state(), row.incarnation(), row.pid()), (RowState::Running, 5, Some(321)));
     assert_eq!((row.outputs(), restored.row(1).unwrap().outputs()), ([888, u64::MAX], [0; 2]));
     assert_eq!((row.start_ticks(), row.record(), row.started()), (Some(77), record(1), first.started()));
     assert_eq!(restored.row(1).unwrap().record(), record(2));
+    assert_eq!((row.last_number(), restored.row(1).unwrap().last_number()), (6, 0));
 
     let before = std::fs::read(&path).unwrap();
     first.set_record(&record(3)); // the neighbour has not changed and is not written
@@ -265,7 +272,7 @@ async fn a_daemon_hears_of_exits_of_refusals_and_of_the_end() {
     assert_eq!(text, "kept");
     Message::Exited.send(theirs.as_fd(), &[]).unwrap();
     assert_eq!(link.next().await.unwrap(), AnchorWord::Exited);
-    let refusal = Refusal::Full;
+    let refusal = HoldRefusal::Full;
     Message::Refused { key: 5, kind: 1, refusal }.send(theirs.as_fd(), &[]).unwrap();
     assert_eq!(link.next().await.unwrap(), AnchorWord::Refused { key: 5, kind: 1, refusal });
     drop(theirs);

@@ -1,4 +1,4 @@
-//! JSON answers and the one shape of everything that went wrong.
+//! JSON answers, and the one shape of all errors.
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, Uri, header};
@@ -44,6 +44,7 @@ pub(super) fn explain(error: ReconcileError) -> Problem {
                 RefusalKind::Ownership => ProblemCode::Ownership,
                 RefusalKind::Safety => ProblemCode::Refused,
                 RefusalKind::Usage => ProblemCode::Usage,
+                RefusalKind::Stale => ProblemCode::Stale,
             };
             Problem { hint: refusal.hint, ..Problem::new(code, message) }
         }
@@ -76,9 +77,9 @@ fn respond<T: Serialize>(status: StatusCode, value: &T) -> Response {
 /// Reads a JSON body.
 pub(super) fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(body)
-        .map_err(|error| Problem::new(ProblemCode::BadRequest, format!("the request is not understood: {error}")))
+        .map_err(|error| Problem::new(ProblemCode::BadRequest, format!("cannot understand the request: {error}")))
 }
 
 pub(super) async fn no_such_route(uri: Uri) -> Failed {
-    Failed(Problem::new(ProblemCode::BadRequest, format!("there is no `{}` here", uri.path())))
+    Failed(Problem::new(ProblemCode::BadRequest, format!("no route `{}`", uri.path())))
 }

@@ -1,4 +1,4 @@
-//! What is, next to what should be: list, details, projects.
+//! The live state next to the desired one: list, details, projects.
 
 use std::path::Path;
 
@@ -38,8 +38,12 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
         let apps = pairs.iter().map(|pair| pair.brief(&scene, &used)).collect();
         return Ok(answer::json(&BriefAnswer { format: FORMAT, apps, warnings }));
     }
-    let apps = pairs.iter().map(|pair| pair.row(&scene, None, &used)).collect();
-    Ok(answer::json(&ListAnswer { format: FORMAT, now, apps, warnings }))
+    let row = |pair: &Pair<'_>| {
+        let app = AppId::new(pair.project.clone(), pair.app.clone());
+        pair.row(&scene, why_started(&context, &app, pair).as_ref(), &used)
+    };
+    let apps = pairs.iter().map(row).collect();
+    Ok(answer::json(&ListAnswer { format: FORMAT, now: scene.wall, apps, warnings }))
 }
 
 pub(super) async fn describe(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
@@ -64,7 +68,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             Some(files(&context.logs_folder, &instance, policy, run))
         });
         apps.push(DescribedApp {
-            standing: declared.standing.clone(),
+            desired_state: declared.desired_state.clone(),
             // Of what is lost no number was ever set.
             scaled: declared.scaled.filter(|_| !declared.spec.is_spec_lost()),
             files: project.origin.files.clone(),
@@ -76,7 +80,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             spec: declared.spec.shown(),
         });
     }
-    Ok(answer::json(&DescribeAnswer { format: FORMAT, now, apps }))
+    Ok(answer::json(&DescribeAnswer { format: FORMAT, now: scene.wall, apps }))
 }
 
 pub(super) async fn projects(State(context): State<Context>) -> Answer {

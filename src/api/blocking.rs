@@ -14,7 +14,7 @@ impl Context {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let busy = || Problem::new(ProblemCode::Busy, "too many readers wait for the disk").hint("try again");
+        let busy = || Problem::new(ProblemCode::Busy, "too many readers are waiting for the disk").hint("try again");
         let (reply, answer) = oneshot::channel();
         let work = Box::new(move || {
             // A caller that went away needs no answer.

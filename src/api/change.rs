@@ -10,9 +10,10 @@ use tokio::sync::mpsc;
 use super::answer::{self, Answer, Failed};
 use super::rows::with_forgotten;
 use super::select::select;
+use super::serve::Caller;
 use super::stream::Outlet;
 use super::{Context, Leave, daemon};
-use crate::model::{Actor, Edit, Progress, ProjectName, Target};
+use crate::model::{Edit, Progress, ProjectName, Target};
 use crate::reconciler::Accepted;
 use crate::wire::{
     AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, FORMAT, PlanAnswer, PlanRequest, Problem, ProblemCode,
@@ -25,20 +26,21 @@ const STEPS_MAX: usize = 64;
 pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer {
     let PlanRequest { proposed, options } = answer::read(&body)?;
     let (plan, refusals) = context.reconciler.plan(proposed, options).await?;
-    Ok(answer::json(&PlanAnswer { format: FORMAT, plan, refusals, warnings: context.warnings.take() }))
+    let (digest, warnings) = (plan.digest(), context.warnings.take());
+    Ok(answer::json(&PlanAnswer { format: FORMAT, digest, plan, refusals, warnings }))
 }
 
-pub(super) async fn apply(State(context): State<Context>, Extension(by): Extension<Actor>, body: Bytes) -> Answer {
+pub(super) async fn apply(State(context): State<Context>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
     let ApplyRequest { proposed, options } = answer::read(&body)?;
     drop(body);
     let (outlet, response) = context.followers.open_change()?;
-    let accepted = context.reconciler.apply(proposed, options, by).await?;
+    let accepted = context.reconciler.apply(proposed, options, caller.actor()).await?;
     Ok(told(outlet, response, vec![accepted], context.warnings.take(), None))
 }
 
 pub(super) async fn edit(
     State(context): State<Context>,
-    Extension(by): Extension<Actor>,
+    Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Answer {
@@ -48,15 +50,15 @@ pub(super) async fn edit(
     let targets = select(&desired, &selection)?;
     check(&edit, &targets)?;
     let (outlet, response) = context.followers.open_change()?;
-    let accepted = context.reconciler.edit(targets, edit, by).await?;
+    let accepted = context.reconciler.edit(targets, edit, caller.actor()).await?;
     let warnings = context.warnings.take();
     let is_last = Query::parse(query.as_deref().unwrap_or_default()).flag("leave");
     Ok(told(outlet, response, accepted, warnings, is_last.then_some((context, Leave::Stop))))
 }
 
-pub(super) async fn shut_down(State(context): State<Context>, Extension(by): Extension<Actor>) -> Answer {
+pub(super) async fn shut_down(State(context): State<Context>, Extension(caller): Extension<Caller>) -> Answer {
     let (outlet, response) = context.followers.open_change()?;
-    let accepted = context.reconciler.shut_down(by).await?;
+    let accepted = context.reconciler.shut_down(caller.actor()).await?;
     let warnings = context.warnings.take();
     Ok(told(outlet, response, accepted, warnings, Some((context, Leave::ShutDown))))
 }
@@ -67,18 +69,20 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
         Edit::Delete => "delete",
         Edit::Scale { .. } => "scale",
         Edit::Run => "cron run",
-        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::Recycle | Edit::Reload | Edit::Unhold => return Ok(()),
+        Edit::Start | Edit::Stop { .. } | Edit::Restart | Edit::AutoRestart | Edit::Reload | Edit::Unhold => {
+            return Ok(());
+        }
     };
     match targets.iter().find_map(|target| Some((target, target.slot?))) {
         Some((target, slot)) => {
-            let message = format!("`{verb}` is for whole apps, `{}/{slot}` is one copy", target.app);
+            let message = format!("`{verb}` works on whole apps, but `{}/{slot}` is one copy", target.app);
             Err(Problem::new(ProblemCode::Usage, message).hint("change the number of copies with `pm scale`").into())
         }
         None => Ok(()),
     }
 }
 
-/// Answers at once; the rest is told as it happens. Whether anybody listens changes nothing. `then` the daemon may
+/// Answers at once; the rest is streamed as it happens. The change does not depend on a listener. `then` the daemon may
 /// leave; for [`Leave::Stop`] only if nothing runs.
 fn told(
     outlet: Outlet,
@@ -99,9 +103,9 @@ fn told(
 }
 
 /// One step, and of which project; `None` = the project's progress ended without a report.
-type Step = (ProjectName, Option<Told>);
+type Step = (ProjectName, Option<StepNews>);
 
-enum Told {
+enum StepNews {
     Progress(Progress),
     Missed(u64),
 }
@@ -122,13 +126,13 @@ async fn tell(outlet: Outlet, accepted: Vec<Accepted>, mut warnings: Vec<String>
     while waiting > 0 {
         let Some((project, told)) = queue.recv().await else { break };
         let message = match told {
-            Some(Told::Progress(Progress::Finished(report))) => {
+            Some(StepNews::Progress(Progress::Finished(report))) => {
                 waiting -= 1;
                 reports.push(ProjectReport { project, report });
                 continue;
             }
-            Some(Told::Progress(progress)) => ChangeMessage::Progress { project, progress },
-            Some(Told::Missed(count)) => ChangeMessage::Missed { project, count },
+            Some(StepNews::Progress(progress)) => ChangeMessage::Progress { project, progress },
+            Some(StepNews::Missed(count)) => ChangeMessage::Missed { project, count },
             None => break,
         };
         outlet.send(&message).await;
@@ -141,11 +145,11 @@ async fn tell(outlet: Outlet, accepted: Vec<Accepted>, mut warnings: Vec<String>
 async fn forward(project: ProjectName, mut progress: broadcast::Receiver<Progress>, steps: mpsc::Sender<Step>) {
     loop {
         let told = match progress.recv().await {
-            Ok(step) => Some(Told::Progress(step)),
-            Err(RecvError::Lagged(count)) => Some(Told::Missed(count)),
+            Ok(step) => Some(StepNews::Progress(step)),
+            Err(RecvError::Lagged(count)) => Some(StepNews::Missed(count)),
             Err(RecvError::Closed) => None,
         };
-        let is_last = matches!(told, None | Some(Told::Progress(Progress::Finished(_))));
+        let is_last = matches!(told, None | Some(StepNews::Progress(Progress::Finished(_))));
         if steps.send((project.clone(), told)).await.is_err() || is_last {
             return;
         }
@@ -153,7 +157,7 @@ async fn forward(project: ProjectName, mut progress: broadcast::Receiver<Progres
 }
 
 fn interrupted() -> ChangeMessage {
-    let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon leaves before the change is carried out")
-        .hint("the change is kept: the next daemon carries on; `pm list` shows how far it is");
+    let problem = Problem::new(ProblemCode::ShuttingDown, "the daemon is shutting down before the change is complete")
+        .hint("the change is saved; the next daemon continues it; `pm list` shows how far it is");
     ChangeMessage::Interrupted { problem }
 }

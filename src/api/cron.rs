@@ -6,7 +6,7 @@ use super::Context;
 use super::answer::{self, Answer};
 use super::rows::{Due, Scene, UsedBy};
 use super::select::select;
-use crate::model::{AppId, Declared, Desired, Live, Standing, WallTime};
+use crate::model::{AppId, Declared, Desired, DesiredState, Live, WallTime};
 use crate::os;
 use crate::rules::Cron;
 use crate::wire::{CronAnswer, FORMAT, Query, Row, ScheduleRow, Selection};
@@ -49,7 +49,7 @@ fn row(id: &AppId, declared: &Declared, live: &Live, first: Option<&Row>, next: 
         overlap: policy.cron_overlap,
         status: first.map(|row| row.status.word.as_str().to_owned()).unwrap_or_default(),
         is_shut_down: first.is_some_and(|row| row.is_shut_down),
-        standing: (declared.standing != Standing::Up).then(|| declared.standing.clone()),
+        desired_state: (declared.desired_state != DesiredState::Up).then(|| declared.desired_state.clone()),
         next,
         last_start: newest.and_then(|instance| instance.started),
         last_exit: newest.and_then(|instance| instance.last_exit),
@@ -74,7 +74,7 @@ pub(super) fn due(desired: &Desired) -> Due {
 /// The next times of an app; none while its schedule sleeps.
 fn upcoming(declared: &Declared, now: WallTime, count: usize) -> Vec<WallTime> {
     let policy = &declared.spec.schedule;
-    let pattern = policy.cron_restart.as_deref().filter(|_| declared.standing == Standing::Up);
+    let pattern = policy.cron_restart.as_deref().filter(|_| declared.desired_state == DesiredState::Up);
     let zone = policy.cron_timezone.as_deref().map_or_else(|| Some(os::local_zone()), os::zone_named);
     match (pattern.map(Cron::parse), zone) {
         (Some(Ok(cron)), Some(zone)) => cron.upcoming(now, &zone, count),

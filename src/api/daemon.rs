@@ -1,4 +1,4 @@
-//! The daemon about itself, and asking it to leave.
+//! Information about the daemon, and requests to restart or stop it.
 
 use axum::extract::State;
 
@@ -18,13 +18,15 @@ pub(super) async fn restart(State(context): State<Context>) -> Answer {
     leave(&context, Leave::Restart).await
 }
 
-/// Daemon and anchor end. Refused while anything runs: it would be nobody's.
+/// Daemon and anchor exit. Refused while anything runs: it would be unsupervised.
 pub(super) async fn stop(State(context): State<Context>) -> Answer {
     let alive = alive(&*context.supervisor.live().await);
     if alive > 0 {
-        let message = format!("{alive} processes are running, and without the daemon nobody would look after them");
+        let message = format!("{alive} processes are running, and nothing would supervise them without the daemon");
         let problem = Problem::new(ProblemCode::Refused, message);
-        return Err(problem.hint("`pm shutdown` stops them and the daemon; `pm daemon restart` keeps them").into());
+        return Err(problem
+            .hint("`pm shutdown` stops them and the daemon; `pm daemon restart` keeps them running")
+            .into());
     }
     leave(&context, Leave::Stop).await
 }
@@ -36,7 +38,7 @@ pub(super) async fn is_idle(context: &Context) -> bool {
 
 async fn leave(context: &Context, how: Leave) -> Answer {
     let about = about(context).await?;
-    let leaving = |_| Problem::new(ProblemCode::ShuttingDown, "the daemon is leaving already");
+    let leaving = |_| Problem::new(ProblemCode::ShuttingDown, "the daemon is already shutting down");
     context.leave.try_send(how).map_err(leaving)?;
     Ok(answer::json(&about))
 }

@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer};
 use super::select::{existing, select};
-use crate::model::{App, Environment, ExecContext, Failure, InstanceId, masked_value};
+use crate::model::{App, Environment, ExecContext, Failure, InstanceId, Run, masked_value};
 use crate::os;
 use crate::supervisor::exec_context;
 use crate::wire::{EnvironmentAnswer, FORMAT, Problem, ProblemCode, Query, Selection};
@@ -18,18 +18,23 @@ pub(super) async fn environment(State(context): State<Context>, RawQuery(query):
     let live = context.supervisor.live().await;
     let targets = existing(select(&desired, &Selection::from_query(&query)?)?, &desired, &live)?;
     let [target] = targets.as_slice() else {
-        return Err(Problem::new(ProblemCode::Ambiguous, "the environment belongs to one app")
+        return Err(Problem::new(ProblemCode::Ambiguous, "select one app: each has an environment of its own")
             .details(targets.iter().map(|target| target.app.to_string()).collect())
             .into());
     };
     let instance = target.app.instance(target.slot.unwrap_or(0));
     let project = desired.projects.get(&target.app.project);
     let Some(declared) = project.and_then(|project| project.apps.get(&target.app.name)) else {
-        return Err(Problem::new(ProblemCode::NoSuchApp, format!("there is no app `{}`", target.app)).into());
+        return Err(Problem::new(ProblemCode::NoSuchApp, format!("no app `{}`", target.app)).into());
     };
     let running = live.instances.get(&instance).filter(|live| live.phase.is_alive());
     let spec = running.map_or(&declared.spec, |live| &live.spec);
-    let context = context_of(&context, spec, &declared.base, &instance).map_err(unsettled)?;
+    // A copy that an update has not come to yet is still in the form that this goes back to.
+    let before = project.and_then(|project| project.rollouts.get(&target.app.name)?.from.as_ref());
+    let is_of = |run: &Run| spec.run == *run;
+    let before = before.filter(|from| is_of(&from.spec.run) && !is_of(&declared.spec.run));
+    let base = before.map_or(&declared.base, |from| &from.base);
+    let context = context_of(&context, spec, base, &instance).map_err(unsettled)?;
     let ExecContext { mut env, cwd, identity, umask, limits } = context;
     let masked = if query.flag("reveal") { Vec::new() } else { mask(&mut env) };
     Ok(answer::json(&EnvironmentAnswer {
@@ -72,5 +77,5 @@ fn context_of(
 }
 
 fn unsettled(why: impl std::fmt::Display) -> Problem {
-    Problem::new(ProblemCode::NotRead, format!("it is not known how the app would be started: {why}"))
+    Problem::new(ProblemCode::NotRead, format!("cannot determine how the app would be started: {why}"))
 }

@@ -1,4 +1,4 @@
-//! Facts: what happened, and what happens from now on.
+//! Events: the recorded ones, and new ones as a stream.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::wire::{EventMessage, EventsAnswer, EventsQuery, FORMAT, Problem, Prob
 
 /// Events that one answer may hold.
 const EVENTS_MAX: usize = 10_000;
-/// Events that are answered when no number is asked for.
+/// The number of events in an answer by default.
 const EVENTS_DEFAULT: usize = 100;
 
 pub(super) async fn events(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
@@ -173,7 +173,7 @@ mod tests {
         for (told, is_of_q, is_of_project) in [
             (accepted(&["q"]), true, true),
             (accepted(&["svc"]), false, true),
-            // What earlier versions told does not say whom it is about.
+            // Events of earlier versions do not say which apps they are about.
             (accepted(&[]), true, true),
             (of("shop:q/0"), true, true),
             (of("shop:gone/0"), false, true),

@@ -1,4 +1,4 @@
-//! Lines of output: those that are there, and those that come.
+//! Lines of output: the existing ones, and new ones as a stream.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, P
 
 /// Lines that one answer may hold.
 const LINES_MAX: usize = 10_000;
-/// Lines that are shown when no number is asked for, as PM2 does.
+/// The number of lines by default, as in PM2.
 const LINES_DEFAULT: usize = 15;
 /// Log files that one follower may keep open, where the limit of open files allows it.
 const SOURCES_MAX: usize = 4096;
@@ -32,7 +32,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let query = LogsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
     let sources = sources(&context, &query).await?;
     let default = if query.since.is_some() { LINES_MAX } else { LINES_DEFAULT };
-    let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since };
+    let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since, until: None };
     if !query.follow {
         let count = sources.len();
         let reading = readable(context.read(move || logs::read(&sources, &wanted)).await?, count)?;
@@ -44,7 +44,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let first = sources.clone();
     let (reading, follower) = context.read(move || logs::follow(&first, &wanted)).await?;
     let reading = readable(reading, sources.len())?;
-    let following = Following { context, query, began, sources, follower: Some(follower), files };
+    let following = Subscription { context, query, began, sources, follower: Some(follower), files };
     tokio::spawn(async move {
         tokio::select! {
             () = following.run(&outlet, reading) => {}
@@ -83,7 +83,7 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
 }
 
 /// One `pm logs -f`.
-struct Following {
+struct Subscription {
     context: Context,
     query: LogsQuery,
     began: WallTime,
@@ -94,7 +94,7 @@ struct Following {
     files: OwnedSemaphorePermit,
 }
 
-impl Following {
+impl Subscription {
     async fn run(mut self, outlet: &Outlet, reading: Reading) {
         let mut growth = self.context.log_growth.clone();
         let mut changes = self.context.supervisor.changes();
@@ -175,8 +175,8 @@ impl Following {
     }
 }
 
-impl Following {
-    /// Those of the new sources that a file may be kept open for; the others are told.
+impl Subscription {
+    /// The new sources that a file may be kept open for; the others are reported.
     async fn with_room(&mut self, new: Vec<Source>, over: usize, outlet: &Outlet) -> Vec<Source> {
         drop(self.files.split(over));
         match self.context.followers.files(new.len()) {

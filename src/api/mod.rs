@@ -1,4 +1,4 @@
-//! Turns HTTP requests on the Unix socket into questions and intents for the rooms below.
+//! Turns HTTP requests on the Unix socket into queries and intents for the rooms below.
 //!
 //! In:    a listening socket, [`Context`]   Out:  JSON answers, streams of server-sent events
 //! Never: a decision about apps; a second way to change Desired; waiting without a bound
@@ -59,11 +59,11 @@ pub struct Context {
     pub followers: Followers,
     /// Connections at a time; further ones wait in the kernel's backlog.
     pub connections_max: usize,
-    /// What the next person is to be told.
+    /// What the next answer to a user reports.
     pub warnings: Warnings,
 }
 
-/// What does not change while a daemon lives.
+/// What does not change while a daemon is running.
 #[derive(Clone, Debug)]
 pub struct DaemonFacts {
     /// Its process.
@@ -72,7 +72,7 @@ pub struct DaemonFacts {
     pub anchor_pid: u32,
     /// `PM_HOME`.
     pub home: PathBuf,
-    /// When it started, for people.
+    /// When it started, for users.
     pub started_at: WallTime,
     /// When it started, for durations.
     pub started: Moment,
@@ -105,7 +105,7 @@ impl Followers {
     }
 }
 
-/// What was found when the daemon started and no person has been told yet.
+/// What was found when the daemon started and has not been reported to a user yet.
 #[derive(Clone, Debug, Default)]
 pub struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -115,7 +115,7 @@ impl Warnings {
         Self(Arc::new(Mutex::new(warnings)))
     }
 
-    /// For the answer that is being made; nobody else is told the same again.
+    /// Takes the warnings for an answer; they are reported only once.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -13,18 +13,18 @@ pub(super) async fn list(State(context): State<Context>) -> Answer {
 }
 
 pub(super) async fn want(State(context): State<Context>, body: Bytes) -> Answer {
-    let RolloutRequest { will, selection } = answer::read(&body)?;
+    let RolloutRequest { command, selection } = answer::read(&body)?;
     let desired = context.reconciler.desired().await?;
     let targets = select(&desired, &selection)?;
     let mut followed = Vec::new();
     for target in targets {
-        if context.reconciler.want_rollout(target.app.clone(), will).await? {
+        if context.reconciler.command_rollout(target.app.clone(), command).await? {
             followed.push(target.app);
         }
     }
     if followed.is_empty() {
-        let problem = Problem::new(ProblemCode::NoSuchApp, "none of these apps is being updated now");
-        return Err(problem.hint("`pm rollout status` lists what is under way").into());
+        let problem = Problem::new(ProblemCode::NoSuchApp, "none of these apps is being rolled out");
+        return Err(problem.hint("`pm rollout status` lists the rollouts in progress").into());
     }
     let rollouts =
         context.reconciler.rollouts().await?.into_iter().filter(|rollout| followed.contains(&rollout.app)).collect();

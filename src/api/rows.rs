@@ -1,20 +1,20 @@
-//! Desired beside Live, as rows. Pure.
+//! Desired and Live combined into rows. Pure.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppId, AppName, Cause, Declared, Desired, InstanceId, Live, LiveInstance, Millis, Moment, Phase, ProjectName,
-    Readiness, Run, Standing, Target, Template, WaitsFor, WallTime, masked, masked_words,
+    App, AppId, AppName, Cause, Declared, Desired, DesiredState, InstanceId, Live, LiveInstance, Millis, Moment, Phase,
+    ProjectName, Readiness, Run, Target, Template, WaitsFor, WallTime, masked, masked_words,
 };
 use crate::plan;
 use crate::reconciler::Waiting;
 use crate::rules::{self, Facts};
 use crate::sensors::Used;
-use crate::wire::{BriefRow, HookRow, Row};
+use crate::wire::{BriefRow, HookRow, PhaseRow, ReadinessRow, Row};
 
-/// Desired with what runs although nothing declares it, because its spec was lost: people name it like anything else.
+/// Desired, plus apps that run undeclared because their spec was lost: users can select them like any other.
 pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
     let is_declared =
         |id: &AppId| desired.projects.get(&id.project).is_some_and(|project| project.apps.contains_key(&id.name));
@@ -26,7 +26,7 @@ pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired>
     for id in forgotten {
         let spec = Arc::new(App::with_lost_spec(id.clone()));
         // No copy is declared; those that live are shown all the same.
-        let declared = Declared { scaled: Some(0), ..Declared::new(spec, Arc::default(), Standing::Up) };
+        let declared = Declared { scaled: Some(0), ..Declared::new(spec, Arc::default(), DesiredState::Up) };
         all.projects.entry(id.project.clone()).or_default().apps.insert(id.name.clone(), declared);
     }
     Arc::new(all)
@@ -61,11 +61,40 @@ pub(super) struct Pair<'a> {
     live: Option<&'a LiveInstance>,
     waits_for: Option<&'a WaitsFor>,
     next_due: Option<WallTime>,
-    /// It should run, and does not since `pm shutdown`.
+    /// It should be running, but was stopped by `pm shutdown`.
     is_shut_down: bool,
 }
 
 impl<'a> Scene<'a> {
+    /// A moment on the clock of people.
+    fn wall_of(self, at: Moment) -> WallTime {
+        let past = self.wall.0.saturating_sub(self.now.since(at).0);
+        WallTime(past.saturating_add(at.since(self.now).0))
+    }
+
+    fn phase_row(self, phase: Phase) -> PhaseRow {
+        match phase {
+            Phase::Stopped => PhaseRow::Stopped,
+            Phase::Starting => PhaseRow::Starting,
+            Phase::Running { pid, since, readiness } => {
+                let readiness = match readiness {
+                    Readiness::Ready => ReadinessRow::Ready,
+                    Readiness::Waiting { deadline, last } => {
+                        ReadinessRow::Waiting { deadline: self.wall_of(deadline), last }
+                    }
+                    Readiness::Failing { last, failures } => ReadinessRow::Failing { last, failures },
+                };
+                PhaseRow::Running { pid, since: self.wall_of(since), readiness }
+            }
+            Phase::Stopping { pid, deadline } => PhaseRow::Stopping { pid, deadline: self.wall_of(deadline) },
+            Phase::Backoff { until, delay, attempt } => {
+                PhaseRow::Backoff { until: self.wall_of(until), delay, attempt }
+            }
+            Phase::Errored { failure } => PhaseRow::Errored { failure },
+            Phase::Done { exit } => PhaseRow::Done { exit },
+        }
+    }
+
     /// The selected apps and copies, ordered by project, app and slot.
     pub(super) fn selected(self, targets: &[Target]) -> Vec<Pair<'a>> {
         let mut wanted: BTreeMap<&AppId, Vec<Option<u32>>> = BTreeMap::new();
@@ -79,7 +108,7 @@ impl<'a> Scene<'a> {
         wanted.into_iter().flat_map(of_app).collect()
     }
 
-    /// Every app that is declared, or of which something still lives. In the same order.
+    /// Every app that is declared or still has a live process. In the same order.
     pub(super) fn everything(self) -> Vec<Pair<'a>> {
         let mut pairs = Vec::with_capacity(self.live.instances.len());
         for (project, content) in &self.desired.projects {
@@ -194,17 +223,17 @@ impl<'a> Pair<'a> {
             namespace: namespace.map(|spec| spec.namespace.clone()).unwrap_or_default(),
             status: rules::status(&Facts { started, ..self.facts(scene) }),
             pid: phase.pid(),
-            phase,
+            phase: scene.phase_row(phase),
             is_spec_lost: self.is_spec_lost(),
             is_unreachable: self.live.is_some_and(|live| live.is_unreachable),
-            standing: self.standing(),
+            desired_state: self.desired_state(),
             uptime_ms,
             started_at,
-            generation: self.live.map_or(0, |live| live.generation),
+            incarnation: self.live.map_or(0, |live| live.incarnation),
             restarts: self.live.map_or(0, |live| live.restarts),
-            force_kills: self.live.map_or(0, |live| live.force_kills),
+            force_kills: self.live.map_or(0, |live| live.counts.force_kills),
             ready_within_ms,
-            says: self.live.and_then(|live| live.status.clone()),
+            status_text: self.live.and_then(|live| live.status_text.clone()),
             hook: self.hook(now),
             is_shut_down: self.is_shut_down,
             next_due: self.next_due,
@@ -247,9 +276,9 @@ impl<'a> Pair<'a> {
 
     fn facts(self, scene: &Scene<'a>) -> Facts<'a> {
         let project = scene.desired.projects.get(self.project);
-        let instance = self.slot.map(|slot| AppId::new(self.project.clone(), self.app.clone()).instance(slot));
-        let is_absent = self.live.is_none();
-        let refused = instance.filter(|_| is_absent).and_then(|instance| scene.live.refused.get(&instance));
+        let absent = self.slot.filter(|_| self.live.is_none() && !scene.live.refused.is_empty());
+        let instance = absent.map(|slot| AppId::new(self.project.clone(), self.app.clone()).instance(slot));
+        let refused = instance.and_then(|instance| scene.live.refused.get(&instance));
         Facts {
             project,
             declared: self.declared,
@@ -266,8 +295,11 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn standing(self) -> Option<Standing> {
-        self.declared.map(|declared| &declared.standing).filter(|standing| **standing != Standing::Up).cloned()
+    fn desired_state(self) -> Option<DesiredState> {
+        self.declared
+            .map(|declared| &declared.desired_state)
+            .filter(|desired_state| **desired_state != DesiredState::Up)
+            .cloned()
     }
 
     fn is_spec_lost(self) -> bool {
@@ -279,7 +311,7 @@ impl<'a> Pair<'a> {
         self.live.map(|live| &*live.spec).or_else(|| self.declared.map(|declared| &*declared.spec))
     }
 
-    /// What a person would call the program.
+    /// The program, as a user would call it.
     fn program(self) -> Cow<'a, str> {
         let Some(Run { script, command, .. }) = self.spec().map(|spec| &spec.run) else { return Cow::default() };
         match script {

@@ -16,8 +16,9 @@ const CANDIDATES_MAX: usize = 10;
 pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Target>, Problem> {
     if let Some(project) = selection.scope.project.as_ref().filter(|name| !desired.projects.contains_key(*name)) {
         // Never widened to other projects: the next word may be `delete all`.
-        return Err(Problem::new(ProblemCode::NoSuchApp, format!("there is no project `{project}`"))
-            .hint("`pm projects` lists them"));
+        return Err(
+            Problem::new(ProblemCode::NoSuchApp, format!("no project `{project}`")).hint("`pm projects` lists them")
+        );
     }
     let view = View { desired, home: home(desired, &selection.scope), scope: &selection.scope };
     if selection.selectors.is_empty() {
@@ -34,7 +35,7 @@ pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Tar
     Ok(targets)
 }
 
-/// What is asked about has to exist: slots that are declared, or of which something lives.
+/// Selected slots must exist: they are declared, or have a live process.
 ///
 /// # Errors
 /// A slot that is neither.
@@ -83,7 +84,7 @@ impl<'a> View<'a> {
         };
         let (name, slot) = match rest.split_once('/') {
             Some((name, slot)) => {
-                let slot = slot.parse().map_err(|_| usage(selector, "what follows `/` is a slot number"))?;
+                let slot = slot.parse().map_err(|_| usage(selector, "a slot number must follow `/`"))?;
                 (name, Some(slot))
             }
             None => (rest, None),
@@ -110,13 +111,16 @@ impl<'a> View<'a> {
         let projects: Vec<&ProjectName> =
             if self.home.is_empty() { self.desired.projects.keys().collect() } else { self.home.clone() };
         match projects.as_slice() {
-            [] => Err(Problem::new(ProblemCode::NoSuchApp, "there are no apps").hint("declare some with `pm apply`")),
+            [] => Err(Problem::new(ProblemCode::NoSuchApp, "no apps").hint("declare apps with `pm apply`")),
             [one] => Ok(self.desired.projects.get(*one).map(|project| apps_of(one, project)).unwrap_or_default()),
             several => {
                 let names = several.iter().map(|name| format!("{name}:all")).collect();
-                Err(Problem::new(ProblemCode::Ambiguous, "`all` means the apps of one project, and several exist")
-                    .hint("name the project, or take `all -A` for every project")
-                    .details(names))
+                Err(Problem::new(
+                    ProblemCode::Ambiguous,
+                    "`all` means the apps of one project, but there are several projects",
+                )
+                .hint("name the project, or use `all -A` for every project")
+                .details(names))
             }
         }
     }
@@ -163,14 +167,14 @@ impl<'a> View<'a> {
     }
 
     fn unknown(&self, selector: &str) -> Problem {
-        let problem = Problem::new(ProblemCode::NoSuchApp, format!("there is no app `{selector}`"));
+        let problem = Problem::new(ProblemCode::NoSuchApp, format!("no app `{selector}`"));
         let names = self.everything_in_scope();
         match nearest(selector, &names) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None if selector.bytes().all(|byte| byte.is_ascii_digit()) => {
                 problem.hint("apps are named, not numbered: `pm list` shows the names")
             }
-            None => problem.hint("`pm list -A` shows what there is"),
+            None => problem.hint("`pm list -A` shows all apps"),
         }
     }
 }
@@ -191,7 +195,7 @@ fn usage(selector: &str, problem: &str) -> Problem {
 fn ambiguous(selector: &str, candidates: &[AppId]) -> Problem {
     let names = candidates.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect();
     Problem::new(ProblemCode::Ambiguous, format!("`{selector}` exists in several projects"))
-        .hint("name the project, or take `-A` for all of them")
+        .hint("name the project, or use `-A` for all of them")
         .details(names)
 }
 

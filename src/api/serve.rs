@@ -75,7 +75,7 @@ pub(super) fn router(context: Context) -> Router {
 
 async fn accept_loop(listener: UnixListener, connections_max: usize, router: Router, mut stop: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(connections_max));
-    // Given up for a connection when there is no other descriptor left: a person still gets an answer.
+    // Closed for a connection when there is no other descriptor left, so that users still get an answer.
     let mut spare = os::open_null().ok();
     loop {
         let next = async {
@@ -128,8 +128,8 @@ async fn converse(stream: UnixStream, permit: OwnedSemaphorePermit, router: Rout
         let inner = inner.clone();
         async move {
             let response = match caller {
-                Ok(actor) => {
-                    request.extensions_mut().insert(actor);
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
                     let Ok(response) = inner.call(request).await;
                     in_our_words(response)
                 }
@@ -158,14 +158,28 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|is_asked| *is_asked).await;
 }
 
-/// Says who stands behind the socket; everybody but this user and root is refused.
-fn admit(stream: &UnixStream) -> Result<Actor, Problem> {
+/// The user behind a connection. The name is read from `/etc/passwd` only for changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    uid: u32,
+}
+
+impl Caller {
+    /// With the user's name.
+    pub(super) fn actor(self) -> Actor {
+        Actor { uid: self.uid, name: os::user_name(self.uid).into() }
+    }
+}
+
+/// The user at the other end of the socket; everyone but this user and root is refused.
+fn admit(stream: &UnixStream) -> Result<Caller, Problem> {
     let forbidden = |message: String| Problem::new(ProblemCode::Forbidden, message);
-    let uid = stream.peer_cred().map_err(|error| forbidden(format!("cannot tell who is calling: {error}")))?.uid();
+    let uid =
+        stream.peer_cred().map_err(|error| forbidden(format!("cannot determine the calling user: {error}")))?.uid();
     if uid != 0 && uid != os::user_id() {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }
-    Ok(Actor { uid, name: os::user_name(uid).into() })
+    Ok(Caller { uid })
 }
 
 /// The router's own refusal of a body is plain text.

@@ -19,7 +19,7 @@ const QUEUE_MAX: usize = 256;
 /// A comment line keeps both ends sure of each other.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The writing end of a stream. [`Self::send`] says `false` once nobody reads any more.
+/// The writing end of a stream. [`Self::send`] returns `false` once the reader is gone.
 #[derive(Debug)]
 pub(super) struct Outlet {
     queue: mpsc::Sender<String>,
@@ -32,7 +32,7 @@ impl Outlet {
         self.queue.send(text).await.is_ok()
     }
 
-    /// Resolves when nobody reads any more.
+    /// Resolves when the reader is gone.
     pub(super) async fn closed(&self) {
         self.queue.closed().await;
     }
@@ -58,8 +58,8 @@ impl Followers {
     /// There is not.
     pub(super) fn open(&self) -> Result<(Outlet, Response), Problem> {
         let busy = || {
-            Problem::new(ProblemCode::Busy, "too many commands follow the daemon already")
-                .hint("end some of them (`pm logs -f`, `pm events --follow`), then try again")
+            Problem::new(ProblemCode::Busy, "too many commands are already following the daemon")
+                .hint("stop some of them (`pm logs -f`, `pm events --follow`), then try again")
         };
         self.observers.clone().try_acquire_owned().map_err(|_| busy()).map(stream)
     }
@@ -67,9 +67,10 @@ impl Followers {
     /// Opens a stream for a change: observers leave room for it.
     ///
     /// # Errors
-    /// Too many changes are under way.
+    /// Too many changes are in progress.
     pub(super) fn open_change(&self) -> Result<(Outlet, Response), Problem> {
-        let busy = || Problem::new(ProblemCode::Busy, "too many commands wait for changes already").hint("try again");
+        let busy =
+            || Problem::new(ProblemCode::Busy, "too many commands are already waiting for changes").hint("try again");
         self.changes.clone().try_acquire_owned().map_err(|_| busy()).map(stream)
     }
 
@@ -80,8 +81,8 @@ impl Followers {
     pub(super) fn files(&self, count: usize) -> Result<OwnedSemaphorePermit, Problem> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.files.clone().try_acquire_many_owned(count).map_err(|_| {
-            Problem::new(ProblemCode::Busy, "too many log files are followed already")
-                .hint("follow fewer apps, end other `pm logs -f`, or raise the limit of open files (`ulimit -n`)")
+            Problem::new(ProblemCode::Busy, "too many log files are already being followed")
+                .hint("follow fewer apps, stop other `pm logs -f`, or raise the limit of open files (`ulimit -n`)")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The top level: which command is called. Only that one is built; the others cost nothing.
+//! The top level: finds the command that is called. Only that one is built; the others cost nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use crate::model::ProjectName;
 use crate::wire::{self, Scope, Selection};
 
 /// One command.
-pub(super) trait Verb: Args + 'static {
+pub(super) trait CliCommand: Args + 'static {
     /// As typed.
     const NAME: &'static str;
     /// Other spellings.
@@ -48,7 +48,7 @@ pub(super) struct Entry {
 pub(super) type Call = Box<dyn FnOnce(&mut Session) -> Ending>;
 
 impl Entry {
-    pub(super) const fn of<V: Verb>() -> Self {
+    pub(super) const fn of<V: CliCommand>() -> Self {
         Self {
             name: V::NAME,
             aliases: V::ALIASES,
@@ -73,31 +73,34 @@ impl Entry {
     }
 }
 
-fn build<V: Verb>(command: Command) -> Command {
+fn build<V: CliCommand>(command: Command) -> Command {
     // A group of options brings along what it says of itself.
     let about = command.get_about().cloned();
     V::augment_args(command).about(about.unwrap_or_default())
 }
 
-fn call<V: Verb>(matches: &ArgMatches) -> Result<Call, clap::Error> {
+fn call<V: CliCommand>(matches: &ArgMatches) -> Result<Call, clap::Error> {
     V::from_arg_matches(matches).map(boxed)
 }
 
-fn boxed<V: Verb>(verb: V) -> Call {
+fn boxed<V: CliCommand>(verb: V) -> Call {
     Box::new(move |session| verb.run(session))
 }
 
-const ABOUT: &str = "A declarative process manager: one file says what runs, `pm apply` makes it so and keeps it so";
+const ABOUT: &str =
+    "A declarative process manager: one file declares what runs; `pm apply` makes it so and keeps it so";
 
 const EXAMPLES: &str = "Start here:
-  pm apply                    make what runs equal to the ecosystem file of this folder
-  pm list                     what runs
+  pm apply                    run what the ecosystem file of this folder declares
+  pm list                     what is running
   pm logs -f                  what it prints
   pm why api                  why it is as it is
   pm start server.js          one script, without a file
 
-Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 5 owned by somebody else, 6 not healthy,
-7 wait timed out, 8 refused by a safety rule, 64 wrong call, 65 wrong file, 69 no daemon, 130 interrupted";
+Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 4 no longer the
+plan that was shown, 5 owned by another user, 6 not healthy, 7 wait timed out,
+8 refused by a safety rule, 64 usage error, 65 invalid file, 69 no daemon,
+130 interrupted";
 
 /// The whole command line, commands unbuilt.
 pub(super) fn top() -> Command {
@@ -120,14 +123,14 @@ fn top_with(entries: &[Entry]) -> Command {
 const INSIST: &str = "as-root";
 
 fn insist() -> Arg {
-    let help = "Root uses a home (PM_HOME) that belongs to another user: its apps run as root";
+    let help = "Let root use a home (PM_HOME) that belongs to another user; its apps run as root";
     Arg::new(INSIST).long(INSIST).global(true).action(ArgAction::SetTrue).help(help)
 }
 
 /// Reads the arguments.
 ///
 /// # Errors
-/// They are wrong (64), or help was asked for (0, printed already).
+/// They are wrong (64), or help was requested (0, printed already).
 pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     // A parser that knows only the command at hand is built in a tenth of the time, and says the same about it.
     let called = argv.get(1).and_then(|word| ENTRIES.iter().find(|entry| entry.is_called(word)));
@@ -143,10 +146,10 @@ pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
         super::session::insist();
     }
     let Some((name, matches)) = matches.subcommand() else {
-        return Err(CommandError::new(Code::Usage, "no command is given"));
+        return Err(CommandError::new(Code::Usage, "no command given"));
     };
     let entry = ENTRIES.iter().find(|entry| entry.name == name);
-    let entry = entry.ok_or_else(|| CommandError::new(Code::Usage, format!("there is no command `{name}`")))?;
+    let entry = entry.ok_or_else(|| CommandError::new(Code::Usage, format!("no command `{name}`")))?;
     (entry.call)(matches).map_err(shown)
 }
 
@@ -176,7 +179,8 @@ fn shown(error: &clap::Error, is_json: bool) -> CommandError {
 
 /// The reference page `docs/reference/cli.md`, made of the same words as `--help`.
 pub fn reference() -> String {
-    let mut page = String::from("# The command line\n\nMade from `pm --help`; `pm COMMAND --help` prints the same.\n");
+    let mut page =
+        String::from("# The command line\n\nGenerated from `pm --help`; `pm COMMAND --help` prints the same.\n");
     let help = |command: &mut Command| command.clone().term_width(100).render_long_help().to_string();
     let mut whole = top();
     whole.build();
@@ -203,16 +207,16 @@ fn trimmed(text: &str) -> String {
 /// Which projects a command looks at.
 #[derive(Args, Debug, Clone, Default)]
 pub(super) struct ScopeArgs {
-    /// Look at this project only
+    /// Use this project only
     #[arg(short = 'p', long, value_name = "PROJECT")]
     pub project: Option<ProjectName>,
-    /// Look at all projects alike
+    /// Use all projects
     #[arg(short = 'A', long = "all-projects", conflicts_with = "project")]
     pub everywhere: bool,
 }
 
 impl ScopeArgs {
-    /// The selection of these apps, from the folder in which the person stands.
+    /// The selection of these apps, relative to the current folder.
     ///
     /// # Errors
     /// That folder is gone.

@@ -15,22 +15,22 @@ use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
 use crate::wire::{Edit, OperationResult, Progress};
 
-const GOES_ON: &str = "\ninterrupted: the change goes on without this command; `pm list` shows how far it is\n";
-const MAY_GO_ON: &str = "\ninterrupted before the daemon has answered: if it has taken the change, that goes on without this command; `pm events` shows it\n";
+const GOES_ON: &str = "\ninterrupted: the change continues in the background; `pm list` shows how far it is\n";
+const MAY_GO_ON: &str = "\ninterrupted before the daemon answered: if it accepted the change, the change continues in the background; `pm events` shows it\n";
 
 /// How long a command waits for what it has caused.
 #[derive(Args, Debug, Clone, Default)]
 pub(super) struct WaitArgs {
-    /// Wait until everything runs (this is what happens without any option)
+    /// Wait until everything runs (the default)
     #[arg(long, conflicts_with = "detach")]
     pub wait: bool,
     /// Return as soon as the change is accepted
     #[arg(long)]
     pub detach: bool,
-    /// Wait no longer than this (exit 7, the work goes on)
+    /// Wait no longer than this (exit 7; the change continues)
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Millis>,
-    /// Print nothing but failures
+    /// Print only failures
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub(super) struct Closing {
     pub failures_only: bool,
 }
 
-/// What Ctrl-C says from the moment a change is asked for until its plan has come.
+/// The message of Ctrl-C between the request of a change and its plan.
 pub(super) fn say_on_interrupt() {
     // Refused only by a kernel that refuses everything; then Ctrl-C just ends us.
     let _ = os::say_on_interrupt(MAY_GO_ON);
@@ -89,7 +89,7 @@ pub(super) fn edit_and_close(
     Follower { projects, ..Follower::new(session, wait, None, closing) }.run(messages)
 }
 
-/// Follows a change to its end, or as long as the person wants.
+/// Follows a change to its end, or as long as the user wants to wait.
 ///
 /// `origin`: the files that the change comes from, for the heading of its plan.
 pub(super) fn follow(
@@ -124,14 +124,14 @@ struct Follower<'a> {
     plans: Vec<AcceptedPlan>,
     /// (verb, app) of what is going on.
     active: Vec<(VerbKind, String)>,
-    /// Who waits for whom, as far as it was told in a line of its own.
-    told_waits: Vec<String>,
+    /// Waits that were already reported in a line of their own.
+    reported_waits: Vec<String>,
 }
 
 impl<'a> Follower<'a> {
     fn new(session: &'a mut Session, wait: &'a WaitArgs, origin: Option<&'a Origin>, closing: Closing) -> Self {
-        let (projects, plans, active, told_waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { session, wait, origin, closing, projects, plans, active, told_waits }
+        let (projects, plans, active, reported_waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { session, wait, origin, closing, projects, plans, active, reported_waits }
     }
 
     fn run(mut self, mut messages: Messages<ChangeMessage>) -> Ending {
@@ -140,11 +140,11 @@ impl<'a> Follower<'a> {
         loop {
             let message = match messages.read() {
                 Ok(Some(message)) => message,
-                Ok(None) => return Err(self.lost("the daemon ended before the change was carried out")),
+                Ok(None) => return Err(self.lost("the daemon stopped before the change was complete")),
                 // The answer has begun, so the change is kept already.
                 Err(ClientError::TimedOut) => return Err(timed_out()),
                 Err(ClientError::Lost { source }) if !self.plans.is_empty() => {
-                    return Err(self.lost(&format!("the connection to the daemon broke: {source}")));
+                    return Err(self.lost(&format!("lost the connection to the daemon: {source}")));
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -160,7 +160,7 @@ impl<'a> Follower<'a> {
                 }
                 ChangeMessage::Progress { progress, .. } => self.progress(progress),
                 ChangeMessage::Missed { count, .. } => {
-                    self.session.screen.note(&format!("  ({count} steps were too fast to be shown)"));
+                    self.session.screen.note(&format!("  ({count} updates skipped)"));
                 }
                 ChangeMessage::Finished { reports } => {
                     let code = code_of(&reports);
@@ -213,7 +213,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// On a terminal the line follows what it waits for; elsewhere each wait (by its key) is told once.
+    /// On a terminal the line is updated; elsewhere each wait (by its key) is reported once.
     fn waits(&mut self, key: &str, text: &str) {
         if self.wait.quiet || self.wait.json.json {
             return;
@@ -221,8 +221,8 @@ impl<'a> Follower<'a> {
         if self.session.screen.is_err_terminal() {
             return self.session.screen.status(text);
         }
-        if !self.told_waits.iter().any(|told| told == key) {
-            self.told_waits.push(key.to_owned());
+        if !self.reported_waits.iter().any(|told| told == key) {
+            self.reported_waits.push(key.to_owned());
             self.session.screen.note(text);
         }
     }
@@ -236,11 +236,11 @@ impl<'a> Follower<'a> {
         } else if !wait.quiet {
             let is_nothing = reports.iter().all(|report| report.report.operations.is_empty());
             let last = match closing.nothing {
-                _ if wait.detach => "accepted; the work goes on".to_owned(),
+                _ if wait.detach => "accepted; the change continues in the background".to_owned(),
                 Some(words) if is_nothing => words,
                 _ => progress::summary(reports),
             };
-            // The plan says the profile; without a plan nobody has said it yet.
+            // The plan shows the profile; without a plan it has not been shown yet.
             let profile = origin.and_then(|origin| origin.profile.as_deref()).filter(|_| is_nothing && !wait.detach);
             let profile = profile.map(|name| format!(" (profile {name})")).unwrap_or_default();
             session.screen.note(&format!("{last}{profile}"));
@@ -265,10 +265,10 @@ impl<'a> Follower<'a> {
     fn lost(&self, message: &str) -> CommandError {
         if self.plans.is_empty() {
             return CommandError::new(Code::Unreachable, message)
-                .hint("nobody knows whether the change was accepted: `pm list` shows what is");
+                .hint("the change may or may not have been accepted: `pm list` shows the current state");
         }
         CommandError::new(Code::TimedOut, message)
-            .hint("the change is accepted and kept: the next daemon carries on; `pm list` shows how far it is")
+            .hint("the change is accepted and saved; the next daemon continues it; `pm list` shows how far it is")
     }
 }
 
@@ -276,7 +276,8 @@ impl<'a> Follower<'a> {
 const FIRST_ANSWER: Duration = Duration::from_mins(1);
 
 fn timed_out() -> CommandError {
-    CommandError::new(Code::TimedOut, "the time is over, the work goes on").hint("`pm list` shows how far it is")
+    CommandError::new(Code::TimedOut, "timed out; the change continues in the background")
+        .hint("`pm list` shows how far it is")
 }
 
 /// Failed before skipped.

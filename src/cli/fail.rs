@@ -6,8 +6,9 @@ use std::io;
 use clap::builder::StyledStr;
 
 use crate::client::ClientError;
+use crate::model::{Refusal, RefusalKind};
 use crate::os::{self, HomeError};
-use crate::wire::Problem;
+use crate::wire::{Problem, ProblemCode};
 
 /// Exit codes: stable, documented, the same in `--json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(super) type Ending = Result<Code, CommandError>;
 pub(super) struct CommandError {
     /// What the process ends with.
     pub exit_code: u8,
-    /// Already told, or nobody left to tell: nothing more is printed.
+    /// Already reported, or nobody reads it: nothing more is printed.
     pub is_told: bool,
     /// The sentence.
     pub message: String,
@@ -60,7 +61,7 @@ pub(super) struct CommandError {
 #[derive(Debug)]
 pub(super) struct Rendered {
     pub text: StyledStr,
-    /// It was asked for.
+    /// It was requested.
     pub is_answer: bool,
 }
 
@@ -114,16 +115,16 @@ impl From<ClientError> for CommandError {
         let known = |code| Self { causes: causes.clone(), ..Self::new(code, message.clone()) };
         match error {
             ClientError::Problem(problem) => problem.into(),
-            ClientError::NotRunning { .. } => known(Code::Unreachable).hint("`pm apply` or `pm list` starts one"),
+            ClientError::NotRunning { .. } => known(Code::Unreachable).hint("`pm apply` or `pm list` starts it"),
             ClientError::NotStarted { hint, .. } => Self { hint, ..known(Code::Unreachable) },
             ClientError::NotConnected { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                known(Code::Unreachable).hint("it is another user's: set PM_HOME to a folder of your own")
+                known(Code::Unreachable).hint("it belongs to another user; set PM_HOME to a folder of your own")
             }
             ClientError::NotConnected { .. } => known(Code::Unreachable),
             ClientError::CannotBegin { reason, .. } => Self {
                 causes: vec![reason],
                 ..known(Code::Unreachable).hint(
-                    "set this right and run the command again; until then the apps go on unattended (`pm shutdown` stops them)",
+                    "fix this and run the command again; until then the apps run unsupervised (`pm shutdown` stops them)",
                 )
             },
             ClientError::Home(error) => error.into(),
@@ -131,14 +132,27 @@ impl From<ClientError> for CommandError {
                 known(Code::Unreachable).hint(format!("`sudo -u {} pm …` acts as that user", os::user_name(owner)))
             }
             ClientError::Lost { .. } => known(Code::Unreachable)
-                .hint("unless `pm shutdown` has ended it, it is started again within moments: `pm list` shows what is"),
+                .hint("unless `pm shutdown` stopped it, it restarts within moments; `pm list` shows the current state"),
             ClientError::TimedOut => known(Code::Unreachable)
-                .hint("`pm daemon status` asks again; `pm daemon restart` replaces it, apps run on"),
+                .hint("`pm daemon status` tries again; `pm daemon restart` replaces it and keeps the apps running"),
             ClientError::NotUnderstood { .. } => known(Code::Error).hint("run `pm daemon restart`"),
             ClientError::OtherProtocol { .. } => {
-                known(Code::Unreachable).hint("run `pm daemon restart`: apps are not touched by it")
+                known(Code::Unreachable).hint("run `pm daemon restart`; it does not touch the apps")
             }
         }
+    }
+}
+
+impl From<Refusal> for CommandError {
+    fn from(refusal: Refusal) -> Self {
+        let exit_code = match refusal.kind {
+            RefusalKind::Ownership => ProblemCode::Ownership,
+            RefusalKind::Safety => ProblemCode::Refused,
+            RefusalKind::Usage => ProblemCode::Usage,
+            RefusalKind::Stale => ProblemCode::Stale,
+        }
+        .exit_code();
+        Self { exit_code, hint: refusal.hint, ..Self::new(Code::Refused, refusal.message) }
     }
 }
 

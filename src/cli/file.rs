@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fail::{Code, CommandError};
+use super::host::{LocalHost, Pipes};
 use super::output::harmless;
 use super::session::{self, Session};
-use super::surroundings::{Machine, Pipes};
 use crate::client::Client;
-use crate::ecosystem::{self, Diagnostic, Profile, ReadOptions, Reading, SourceFile, Surroundings as _};
+use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
 use crate::model::{Origin, ProjectName, Proposed, Secrets};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
@@ -24,13 +24,13 @@ const NAMES: [&str; 4] = ["ecosystem.toml", "ecosystem.yaml", "ecosystem.yml", "
 /// Which files, and what is laid over them.
 #[derive(Args, Debug, Clone, Default)]
 pub(super) struct FileArgs {
-    /// Files to read, merged in this order; else ecosystem.{toml,yaml,yml,json} of this folder or the nearest above
+    /// Files to read, merged in this order; default: ecosystem.{toml,yaml,yml,json} of this folder or the nearest above
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The same as FILE
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub more_files: Vec<PathBuf>,
-    /// Lay this profile over the apps; remembered until another is named (`none` forgets it)
+    /// Apply this profile to the apps; remembered until another is chosen (`none` clears it)
     #[arg(long, visible_alias = "env", value_name = "NAME")]
     pub profile: Option<String>,
     /// A value for `${NAME}` in the file
@@ -86,7 +86,7 @@ pub(super) fn resolve(
     } else {
         named
     };
-    let machine = Machine::new(&session.pipes);
+    let machine = LocalHost::new(&session.pipes);
     let files = paths.iter().map(|path| load(path, &machine)).collect::<Result<Vec<_>, _>>()?;
     let mut options = ReadOptions {
         profile: Profile::choose(args.profile.as_deref(), None),
@@ -161,7 +161,7 @@ pub(super) fn show(session: &mut Session, diagnostics: &[Diagnostic], files: &[S
     session.screen.note(text.trim_end());
 }
 
-fn load(path: &Path, machine: &Machine<'_>) -> Result<SourceFile, CommandError> {
+fn load(path: &Path, machine: &LocalHost<'_>) -> Result<SourceFile, CommandError> {
     match machine.read(path, FILE_BYTES_MAX) {
         Ok(text) => Ok(SourceFile { path: path.to_owned(), text }),
         Err(why) => Err(CommandError::new(Code::File, format!("cannot read `{}`: {why}", path.display()))),
@@ -177,18 +177,18 @@ fn find(folder: &Path) -> Result<PathBuf, CommandError> {
             [one] => return Ok(one.clone()),
             several => {
                 let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
-                let message = format!("there are several ecosystem files in `{}`", folder.display());
+                let message = format!("several ecosystem files in `{}`", folder.display());
                 return Err(CommandError { details: names, ..CommandError::new(Code::File, message) }
-                    .hint("name the one you mean: `pm apply FILE`"));
+                    .hint("choose one: `pm apply FILE`"));
             }
         }
     }
-    let message = format!("there is no ecosystem file (`{}`, …) in `{}` or above", NAMES[0], folder.display());
+    let message = format!("no ecosystem file (`{}`, …) in `{}` or its parent folders", NAMES[0], folder.display());
     let is_pm2 = ["ecosystem.config.js", "ecosystem.config.cjs"].iter().any(|name| os::exists(&folder.join(name)));
     let hint = if is_pm2 {
-        "PM2's ecosystem.config.js is not read yet: write its apps into ecosystem.toml"
+        "PM2's ecosystem.config.js is not supported yet; write its apps into ecosystem.toml"
     } else {
-        "write one, or name it: `pm apply FILE`; `pm start SCRIPT` needs none"
+        "write one, or name it: `pm apply FILE`; `pm start SCRIPT` works without a file"
     };
     Err(CommandError::new(Code::File, message).hint(hint))
 }
@@ -203,14 +203,14 @@ pub(super) fn absolute(folder: &Path, path: &Path) -> PathBuf {
     os::canonicalize(parent).map_or_else(|_| path.clone(), |parent| parent.join(name))
 }
 
-/// Apps given on the command line: read as a file would be, but owned by nobody's project and bound to no folder.
+/// Apps given on the command line: read like a file, but without a project and not bound to a folder.
 pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value]) -> Reading {
-    // A file may not name the project of apps started by hand, so another name stands in for it.
+    // A file may not name the project of apps without a file, so another name is used in its place.
     let document = serde_json::json!({ "project": "by-hand", "apps": apps });
     let path = folder.join("command-line.json");
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     let mut reading =
-        ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &Machine::new(&Pipes::default()));
+        ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &LocalHost::new(&Pipes::default()));
     if let Some(proposed) = &mut reading.proposed {
         proposed.project = ProjectName::nobody();
         proposed.origin = Origin { is_named: true, ..Origin::default() };

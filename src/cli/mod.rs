@@ -1,8 +1,8 @@
 //! The command line: one file per command, and the only writer to the terminal.
 //!
-//! In:    arguments, the shell around us    Out:  calls to the daemon; text, JSON, an exit code
+//! In:    arguments, the calling shell      Out:  calls to the daemon; text, JSON, an exit code
 //! Never: a decision about apps (the daemon plans); an async runtime; printing outside `output`
-//! Walk:  a person → here → [`crate::ecosystem`] → [`crate::client`] → `output` → the person
+//! Walk:  a user → here → [`crate::ecosystem`] → [`crate::client`] → `output` → the user
 
 mod args;
 mod change;
@@ -10,10 +10,10 @@ mod commands;
 mod dev;
 mod fail;
 mod file;
+mod host;
 mod output;
 mod session;
 mod sudo;
-mod surroundings;
 
 use std::ffi::OsString;
 

@@ -1,12 +1,12 @@
-//! What every command needs: the screen, the home, a client, where the person stands.
+//! What every command needs: the screen, the home, a client, the current folder.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::fail::{Code, CommandError, Ending};
+use super::host::Pipes;
 use super::output::{Screen, harmless};
-use super::surroundings::Pipes;
 use crate::client::{Client, ClientError};
 use crate::os::{self, Home};
 use crate::wire;
@@ -14,7 +14,7 @@ use crate::wire;
 /// `--as-root`, which any command may have.
 static IS_INSISTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on root may use a home that belongs to somebody else.
+/// From now on root may use a home that belongs to another user.
 pub(super) fn insist() {
     IS_INSISTED.store(true, Relaxed);
 }
@@ -37,7 +37,7 @@ impl Session {
         Self { screen: Screen::new(), pipes: Pipes::default() }
     }
 
-    /// Where this user's daemon lives.
+    /// The home of this user's daemon.
     ///
     /// # Errors
     /// Nothing says where.
@@ -82,12 +82,12 @@ impl Session {
         if let Some(daemon) = client.other_version() {
             let ours = wire::VERSION;
             self.screen.note(&format!(
-                "warning: the daemon is version {daemon}, this is {ours}; `pm daemon restart` changes that, apps run on"
+                "warning: the daemon is version {daemon}, this is {ours}; `pm daemon restart` updates it and keeps the apps running"
             ));
         }
     }
 
-    /// What the daemon found when it started; told once, whatever was asked for.
+    /// What the daemon found when it started; reported once, with any command.
     pub(super) fn warn(&mut self, warnings: &[String]) {
         for warning in warnings {
             self.screen.note(&format!("warning: {}", harmless(warning)));
@@ -116,10 +116,10 @@ impl Session {
     }
 }
 
-/// The folder in which the person stands, as typed: symlinks are kept if the shell says so truthfully.
+/// The current folder, as typed: symlinks are kept if the shell's `PWD` is correct.
 pub(super) fn folder() -> Result<PathBuf, CommandError> {
     let real = os::current_folder().map_err(|error| {
-        CommandError::system("cannot tell which folder this is", &error).hint("`cd` to another one")
+        CommandError::system("cannot determine the current folder", &error).hint("`cd` to another folder")
     })?;
     let typed = os::environment().get("PWD").map(PathBuf::from).filter(|path| path.is_absolute());
     Ok(typed.filter(|path| os::canonicalize(path).is_ok_and(|path| path == real)).unwrap_or(real))

@@ -1,4 +1,4 @@
-//! `sudo pm apply` of what the calling user's own daemon manages already: everything would run twice.
+//! Refuses `sudo pm apply` of what the calling user's own daemon already manages: everything would run twice.
 
 use super::fail::{Code, CommandError};
 use super::session;
@@ -23,9 +23,9 @@ pub(super) fn check(home: &Home, project: &ProjectName) -> Result<(), CommandErr
     }
     let (name, theirs, ours) = (user.name, theirs.root.display(), home.root.display());
     let message =
-        format!("project `{project}` is managed by the daemon of {name} (`{theirs}`), and this is root's (`{ours}`)");
+        format!("project `{project}` is managed by the daemon of {name} (`{theirs}`), not by root's (`{ours}`)");
     Err(CommandError::new(Code::Refused, message)
-        .hint("leave out `sudo`, or start everything a second time, as root: `--as-root`"))
+        .hint("omit `sudo`, or use `--as-root` to start everything a second time, as root"))
 }
 
 /// The user who called `sudo`.

@@ -76,12 +76,12 @@ impl Client {
     }
 
     fn edit_on(self, path: &str, request: &EditRequest) -> Answer<Messages<ChangeMessage>> {
-        let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::Recycle | Edit::Run);
+        let is_new_each_time = matches!(request.edit, Edit::Restart | Edit::Reload | Edit::AutoRestart | Edit::Run);
         let repeat = if is_new_each_time { Repeat::Never } else { Repeat::Harmless };
         Ok(Messages::new(self.connection.open("POST", path, Some(&json(request)?), repeat)?))
     }
 
-    /// Rolling updates that are under way.
+    /// The rollouts in progress.
     ///
     /// # Errors
     /// No answer, or a problem.
@@ -93,7 +93,7 @@ impl Client {
     ///
     /// # Errors
     /// No answer, or a problem.
-    pub fn want_rollout(&mut self, request: &RolloutRequest) -> Answer<RolloutsAnswer> {
+    pub fn command_rollout(&mut self, request: &RolloutRequest) -> Answer<RolloutsAnswer> {
         self.connection.ask("POST", "/v1/rollouts", Some(&json(request)?))
     }
 

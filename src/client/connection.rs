@@ -1,4 +1,4 @@
-//! One socket: a request out, an answer in.
+//! One connection: sends a request and reads the answer.
 
 use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -20,7 +20,7 @@ const READ_BYTES: usize = 64 << 10;
 /// next daemon is there within milliseconds.
 const REPEATS_MAX: usize = 3;
 
-/// Whether a request may be sent again when nobody answered: it may have been carried out already.
+/// Whether a request may be sent again when there was no answer: it may have been carried out already.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Repeat {
     /// Asking twice is as good as asking once.
@@ -113,7 +113,7 @@ impl Connection {
         Ok(head)
     }
 
-    /// Whoever may start a daemon starts the next one, if anchor and daemon are both gone.
+    /// If anchor and daemon are both gone, a client that may start a daemon starts the next one.
     fn reconnect(&self) -> Result<UnixStream, ClientError> {
         let connected = os::connect(&self.socket);
         let is_gone = matches!(
@@ -188,7 +188,7 @@ pub(super) fn broken(source: io::Error) -> ClientError {
 }
 
 impl Body<BufReader<UnixStream>> {
-    /// Waits for the next byte no longer than until then; without a time, for ever.
+    /// Waits for the next byte no longer than until then; without a time, forever.
     pub(super) fn be_patient(&self, until: Option<Instant>) -> Result<(), ClientError> {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {

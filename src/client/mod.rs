@@ -32,7 +32,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
+    /// Nothing listens on the socket.
     #[error("no daemon is running for `{home}`")]
     NotRunning {
         /// `PM_HOME`.
@@ -48,11 +48,11 @@ pub enum ClientError {
         /// What failed while it was started.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The home is not ours.
+    /// The home belongs to another user.
     #[error(transparent)]
     Home(#[from] HomeError),
-    /// Somebody else answers in our place; nothing was sent to them.
-    #[error("the daemon at `{}` runs as {}, not as {}: nothing was sent to it", socket.display(), os::user_name(*owner), os::user_name(os::user_id()))]
+    /// Another user's process listens on the socket; nothing was sent to it.
+    #[error("the daemon at `{}` runs as {}, not as {}; nothing was sent to it", socket.display(), os::user_name(*owner), os::user_name(os::user_id()))]
     OtherOwner {
         /// Its path.
         socket: PathBuf,
@@ -68,7 +68,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The daemon fails again and again before it can answer; the anchor says so in its place.
-    #[error("the daemon cannot begin")]
+    #[error("the daemon cannot start")]
     CannotBegin {
         /// What the daemon said.
         reason: String,
@@ -76,22 +76,22 @@ pub enum ClientError {
         is_ending: bool,
     },
     /// The connection broke before the answer was complete.
-    #[error("the daemon went away before it answered")]
+    #[error("the daemon closed the connection before it answered")]
     Lost {
         /// What was seen.
         source: io::Error,
     },
     /// The time given for waiting is over.
-    #[error("the daemon has not answered in time")]
+    #[error("the daemon did not answer in time")]
     TimedOut,
     /// The answer is not what this version understands.
-    #[error("the daemon's answer is not understood: {problem}")]
+    #[error("cannot understand the daemon's answer: {problem}")]
     NotUnderstood {
         /// What is wrong with it.
         problem: String,
     },
     /// The daemon speaks another protocol.
-    #[error("the daemon is version {daemon} and this is version {client}: they cannot talk to each other")]
+    #[error("the daemon (version {daemon}) and this command (version {client}) use different protocols")]
     OtherProtocol {
         /// The daemon's version.
         daemon: String,
@@ -122,7 +122,7 @@ pub fn run_in_foreground(home: &Home) -> ClientError {
     }
 }
 
-/// Starts anchor and daemon, unless somebody else has.
+/// Starts anchor and daemon, unless they are running already.
 fn start(home: &Home) -> Result<(), ClientError> {
     let failed = |hint, source| ClientError::NotStarted { home: home.root.clone(), hint, source };
     let exe = os::current_exe().map_err(|error| failed(None, error.into()))?;
@@ -133,7 +133,7 @@ impl Client {
     /// Connects to a daemon that runs.
     ///
     /// # Errors
-    /// No daemon is running, it refused the connection, or it is not ours.
+    /// No daemon is running, it refused the connection, or it belongs to another user.
     pub fn connect(home: &Home) -> Result<Self, ClientError> {
         home.check_owner()?;
         Self::connect_to(home, os::user_id(), ANSWER_TIMEOUT)
@@ -158,7 +158,7 @@ impl Client {
         }
     }
 
-    /// Connects; starts anchor and daemon first if nobody answers.
+    /// Connects; starts anchor and daemon first if none is running.
     ///
     /// # Errors
     /// They cannot be started, or let us not in.
@@ -187,7 +187,7 @@ impl Client {
         }
     }
 
-    /// The daemon's version, if it is another one than ours; known after the first answer.
+    /// The daemon's version, if it differs from this one; known after the first answer.
     pub fn other_version(&self) -> Option<&str> {
         self.connection.other_version()
     }

@@ -12,7 +12,7 @@ use crate::events::Events;
 use crate::logs::{Notice, Pump};
 use crate::model::{Fact, Subject};
 use crate::os::{self, Home, HomeError, ShutdownSignals, Worker};
-use crate::reconciler::{Keeper, Reconciler, Surroundings};
+use crate::reconciler::{Reconciler, ReconcilerDeps, StoreHandle};
 use crate::rules::DescriptorShares;
 use crate::sensors;
 use crate::store::{Store, StoreError};
@@ -22,11 +22,11 @@ use crate::supervisor::{Listeners, Outputs, Supervisor, World};
 const SPAWNERS: usize = 2;
 /// Spawns that may wait; every row of the table at most once.
 const SPAWNS_MAX: usize = crate::anchor::ROWS as usize;
-/// Threads that read logs for people.
+/// Threads that read logs for requests.
 const READERS: usize = 2;
 /// Reads that may wait.
 const READS_MAX: usize = 256;
-/// Commits that may wait; the reconciler has one under way at most.
+/// Commits that may wait; the reconciler has one in progress at most.
 const COMMITS_MAX: usize = 4;
 
 /// Why there is no daemon.
@@ -39,7 +39,7 @@ pub enum BootError {
     #[error("cannot create the event loop")]
     Runtime(#[source] io::Error),
     /// The inheritance is broken.
-    #[error("cannot take over from the last daemon")]
+    #[error("cannot take over from the previous daemon")]
     Inheritance(#[source] io::Error),
     /// There is no home.
     #[error(transparent)]
@@ -75,18 +75,19 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     let inherited = AnchorLink::inherit().map_err(BootError::Inheritance)?.ok_or(BootError::NoAnchor)?;
     os::killpoint("boot.inherited");
     let home = Home::from_env()?;
+    os::make_files_for_owner_of(&home);
     let (store, desired, troubles) = Store::open(&home.state)?;
     let (events, more_troubles) = Events::open(&home.state);
     let mut warnings: Vec<String> = troubles.into_iter().chain(more_troubles).collect();
     for message in warnings.clone() {
-        events.tell(Subject::Daemon, Fact::Trouble { message });
+        events.emit(Subject::Daemon, Fact::Trouble { message });
     }
     let files_max = os::file_limit().map_err(at("find out how many files may be open"))?;
     let shares = DescriptorShares::of(files_max);
     let pump = Pump::start(shares.log_files, notices(events.clone())).map_err(at("start the log pump"))?;
     let table = inherited.table;
     let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
-    let keeper = Keeper::new(store, storing, table);
+    let store_handle = StoreHandle::new(store, storing, table);
     let world = World {
         mirror: Mirror::create(&home.table(), &table).map_err(at("mirror the process table"))?,
         table,
@@ -99,22 +100,23 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         groups: std::sync::OnceLock::new(),
         home: home.clone(),
     };
-    let (supervisor, recovered) = Supervisor::start(world, inherited.held, &keeper).map_err(at("watch processes"))?;
+    let (supervisor, recovered) =
+        Supervisor::start(world, inherited.held, &store_handle).map_err(at("watch processes"))?;
     os::killpoint("boot.recovered");
-    keeper.copy_soon();
+    store_handle.copy_soon();
     warnings.extend(recovered.warnings);
     let started =
         Fact::DaemonStarted { pid: os::own_pid(), found: recovered.alive, version: env!("CARGO_PKG_VERSION").into() };
-    events.tell(Subject::Daemon, started);
+    events.emit(Subject::Daemon, started);
     let reader = Worker::start("pm-read", READERS, READS_MAX).map_err(at("start the reading threads"))?;
-    let surroundings = Surroundings {
+    let deps = ReconcilerDeps {
         supervisor: supervisor.clone(),
         events: events.clone(),
         home: home.clone(),
         reader: reader.clone(),
     };
-    let reconciler = Reconciler::start(desired, keeper, surroundings);
-    sensors::start(sensors::Surroundings {
+    let reconciler = Reconciler::start(desired, store_handle, deps);
+    sensors::start(sensors::SensorDeps {
         reconciler: reconciler.clone(),
         supervisor: supervisor.clone(),
         events: events.clone(),
@@ -155,6 +157,6 @@ fn notices(events: Events) -> impl Fn(Notice) + Send + 'static {
             Notice::DiskFull { instance, message, .. } => (instance, Fact::LogDiskFull { message }),
             Notice::Trouble { instance, message, .. } => (instance, Fact::Trouble { message }),
         };
-        events.tell(Subject::Instance(instance), fact);
+        events.emit(Subject::Instance(instance), fact);
     }
 }

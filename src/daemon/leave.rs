@@ -1,4 +1,4 @@
-//! Leaving: why, what happens to the apps, and what the anchor is told.
+//! Shutdown of the daemon: the reason, what happens to the apps, and the message to the anchor.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -26,7 +26,7 @@ enum Why {
     AnchorGone,
 }
 
-/// Answers until somebody asks us to leave, then leaves in order: no new questions, last facts, last lines.
+/// Answers requests until shutdown, then stops in order: no new requests, last events, last lines.
 pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is_in_foreground: bool) -> u8 {
     let (stop, stopping) = watch::channel(false);
     let serving = match api::serve(daemon.listener, daemon.context.clone(), stopping) {
@@ -54,7 +54,7 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is
         }
         Why::AnchorGone => ("anchor", NEXT_DAEMON),
     };
-    daemon.context.events.tell(Subject::Daemon, Fact::DaemonStopping { why: word.to_owned() });
+    daemon.context.events.emit(Subject::Daemon, Fact::DaemonStopping { why: word.to_owned() });
     stop.send_replace(true);
     let _ = serving.await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.pump.shutdown()).await;
@@ -69,24 +69,24 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is
 async fn end_everything(context: &Context) {
     let left = context.supervisor.end_everything().await;
     if !left.is_empty() {
-        let message = format!("left running, since it cannot be ended: {}", LeftProcess::list(&left));
-        context.events.tell(Subject::Daemon, Fact::Trouble { message });
+        let message = format!("left running, since it cannot be stopped: {}", LeftProcess::list(&left));
+        context.events.emit(Subject::Daemon, Fact::Trouble { message });
     }
 }
 
-/// Nobody restarts us any more, so a new anchor does: it reads the mirror of the table, and its daemon adopts the apps.
+/// The anchor is gone, so a new one is started: it reads the mirror of the table, and its daemon adopts the apps.
 fn start_anchor(lock: OwnedFd, home: &Path) {
     drop(lock);
     let started = os::current_exe()
         .map_err(|error| error.to_string())
-        // Whoever insisted on this home when we were started did so for our successors, too.
+        // `--as-root`, given when this daemon was started, holds for its successors, too.
         .and_then(|exe| anchor::start(&Home::at(home).insisted(true), &exe).map_err(|error| error.to_string()));
     if let Err(error) = started {
         os::write_stderr(&format!("pm daemon: cannot start a new anchor, the next command will: {error}\n"));
     }
 }
 
-/// The machine goes down, or somebody ended the anchor: apps are stopped in order, and start again with the next boot.
+/// The machine shuts down, or the anchor was stopped: apps are stopped in order, and start again with the next boot.
 async fn stop_everything(context: &Context) {
     let by = Actor { uid: os::user_id(), name: "SIGTERM".into() };
     let stopped = async {

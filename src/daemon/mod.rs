@@ -1,4 +1,4 @@
-//! Puts the rooms together: the order of boot and the order of leaving, as two readable lists.
+//! Puts the rooms together: the order of startup and of shutdown, as two readable lists.
 //!
 //! In:    what the anchor hands over        Out:  a running daemon; an exit code for the anchor
 //! Never: decisions about apps; anything that one of the rooms could do itself
@@ -14,9 +14,9 @@ use crate::anchor::BootReport;
 /// The anchor tries again, later and later.
 const FAILED: u8 = 1;
 
-/// Runs the daemon until it is asked to leave. Started by the anchor only, with its inheritance in place.
+/// Runs the daemon until it is asked to stop. Started only by the anchor, with all inherited descriptors in place.
 ///
-/// In the foreground somebody waits for the anchor and starts another one, so the daemon does not.
+/// In the foreground the service manager waits for the anchor and starts another one, so the daemon does not.
 ///
 /// The exit code is the anchor's instruction: 0 = leave too, anything else = start the next daemon.
 pub fn run(is_in_foreground: bool) -> u8 {
@@ -31,7 +31,7 @@ pub fn run(is_in_foreground: bool) -> u8 {
         Err(error) => return failed(report, &BootError::Runtime(error)),
     };
     let booted = runtime.block_on(boot::boot());
-    crate::os::forget_first_steps();
+    crate::os::release_startup_pages();
     let code = match booted {
         Ok(daemon) => runtime.block_on(leave::serve_until_asked(daemon, report, is_in_foreground)),
         Err(error) => failed(report, &error),
@@ -41,7 +41,7 @@ pub fn run(is_in_foreground: bool) -> u8 {
     code
 }
 
-/// The anchor tells the reason to whoever asks, and has connected our standard error with the daemon's log.
+/// The anchor answers requests with the reason, and has connected standard error with the daemon's log.
 fn failed(report: BootReport, error: &BootError) -> u8 {
     let reason = crate::model::with_causes(error);
     crate::os::write_stderr(&format!("pm daemon: {reason}\n"));

@@ -1,16 +1,16 @@
-//! What only shows when all apps are seen together: dependencies, cycles, ports.
+//! Checks across all apps: dependencies, cycles, ports.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{App, Condition, Kind, RestartWhen};
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::merge::Merged;
 use super::nearest::did_you_mean;
 use super::tree::{Node, Span};
 
 /// Checks dependencies against all declared names, broken apps included.
-pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
+pub(super) fn dependencies(merged: &[Merged], report: &mut Findings) {
     let index: HashMap<&str, usize> = merged.iter().enumerate().map(|(at, app)| (app.name.as_str(), at)).collect();
     let mut edges: Vec<Vec<(usize, Span)>> = vec![Vec::new(); merged.len()];
     for (at, app) in merged.iter().enumerate() {
@@ -21,7 +21,8 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
                     warn_of_timed(app, &merged[*needed], span, report);
                 }
                 None => {
-                    let message = format!("app `{}` depends on `{name}`, which is no app of this project", app.name);
+                    let message =
+                        format!("app `{}` depends on `{name}`, which is not an app of this project", app.name);
                     let hint = did_you_mean(name, merged.iter().map(|app| app.name.as_str()));
                     report.error(code::UNKNOWN_DEPENDENCY, span, message).hint = hint;
                 }
@@ -31,12 +32,12 @@ pub(super) fn dependencies(merged: &[Merged], report: &mut Report) {
     cycles(merged, &edges, report);
 }
 
-/// It may be meant; whoever did not mean it wonders for a day why nothing starts.
-fn warn_of_timed(app: &Merged, needed: &Merged, span: Span, report: &mut Report) {
+/// It may be intended; if not, it is hard to see why nothing starts.
+fn warn_of_timed(app: &Merged, needed: &Merged, span: Span, report: &mut Findings) {
     let is_task = needed.get("kind").is_some_and(|item| item.node.as_text() == Some("task"));
     if is_task && needed.get("cron_restart").is_some() {
-        let message = format!("app `{}` depends on `{}`, which runs at its times only", app.name, needed.name);
-        report.warning(code::CRON, span, message).hint("it does not start before the first run");
+        let message = format!("app `{}` depends on `{}`, which runs only on its schedule", app.name, needed.name);
+        report.warning(code::CRON, span, message).hint("it does not start before the first scheduled run");
     }
 }
 
@@ -49,7 +50,7 @@ fn named(app: &Merged) -> Vec<(&str, Span)> {
 }
 
 /// Walks every app once, without recursion; a step back onto the current path is a cycle.
-fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Report) {
+fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Findings) {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -82,15 +83,15 @@ fn cycles(merged: &[Merged], edges: &[Vec<(usize, Span)>], report: &mut Report) 
                     let mut names: Vec<&str> = path[from..].iter().map(|(app, _)| merged[*app].name.as_str()).collect();
                     names.push(&merged[needed].name);
                     let message = format!("apps wait for each other: {}", names.join(" → "));
-                    report.error(code::DEPENDENCY_CYCLE, span, message).hint("one of these dependencies has to go");
+                    report.error(code::DEPENDENCY_CYCLE, span, message).hint("remove one of these dependencies");
                 }
             }
         }
     }
 }
 
-/// Whoever waits for the end of an app that never ends waits for ever.
-pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut Report) {
+/// An app that waits for the end of an app that never ends waits forever.
+pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut Findings) {
     for (app, _) in apps {
         for (name, _) in app.depends_on.iter().filter(|(_, condition)| **condition == Condition::Completed) {
             let Some((needed, _)) = apps.iter().find(|(other, _)| other.name == *name) else { continue };
@@ -101,7 +102,7 @@ pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut 
             let spans = declared.map(named).unwrap_or_default();
             let Some((_, span)) = spans.into_iter().find(|(other, _)| *other == name.as_str()) else { continue };
             let message =
-                format!("app `{}` waits until `{name}` has ended, and `{name}` is always started again", app.name);
+                format!("app `{}` waits for `{name}` to complete, but `{name}` is always restarted", app.name);
             report
                 .error(code::CONFLICTING_KEYS, span, message)
                 .hint(format!("`kind = \"task\"` in `{name}` runs it once"));
@@ -110,7 +111,7 @@ pub(super) fn completions(merged: &[Merged], apps: &[(App, Span)], report: &mut 
 }
 
 /// Two apps on one port may be meant (other addresses), so it is a warning.
-pub(super) fn ports(apps: &[(App, Span)], report: &mut Report) {
+pub(super) fn ports(apps: &[(App, Span)], report: &mut Findings) {
     let mut by_port: BTreeMap<u16, (u32, &App)> = BTreeMap::new();
     for (app, span) in apps {
         let (Some(port), count) = (app.run.port, app.instances.unwrap_or(1)) else { continue };
@@ -122,7 +123,7 @@ pub(super) fn ports(apps: &[(App, Span)], report: &mut Report) {
         let above = by_port.range(port..).next().filter(|(their_port, _)| u32::from(**their_port) < end);
         if let Some((_, (_, other))) = below.or(above) {
             let message = format!("apps `{}` and `{}` get the same port", other.name, app.name);
-            report.warning(code::PORT, *span, message).hint("each instance takes `port` + its slot");
+            report.warning(code::PORT, *span, message).hint("each instance gets `port` + its slot");
         }
         by_port.insert(port, (end, app));
     }

@@ -8,13 +8,13 @@ use crate::model::{
 use super::diagnostic::code;
 use super::document::unsupported;
 use super::environment::{Collected, EnvFiles, environment, restart_on};
+use super::host::{Host as _, NoAccount};
 use super::keys::{SIZE, UMASK};
 use super::limits::limits;
 use super::program::program;
 use super::schedule::schedule;
 use super::shape::Shape;
 use super::size::check_size;
-use super::surroundings::{NoAccount, Surroundings as _};
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
 use super::update::update;
 use super::upkeep::{depends_on, upkeep};
@@ -109,12 +109,12 @@ fn check_ports(values: &mut Values<'_>, app: &App) {
     };
     match app.run.port {
         Some(port) if u32::from(port) + count.saturating_sub(1) > 65_535 => {
-            values.error(code::PORT, span, format!("`port` {port} + {count} instances runs past 65535"));
+            values.error(code::PORT, span, format!("`port` {port} + {count} instances exceeds 65535"));
         }
         None if count > 1 && app.run.listen.is_empty() && !knows_its_slot(app) => {
-            let message = format!("app `{}`: {count} copies, and nothing tells them apart", app.name);
+            let message = format!("app `{}`: {count} copies with nothing to tell them apart", app.name);
             values.report.warning(code::PORT, span, message).hint(
-                "if they listen: `port = 3000` gives each its own PORT; else `WORKER = \"${PM_INSTANCE}\"` in env says it is meant",
+                "if they listen, `port = 3000` gives each its own PORT; otherwise confirm with `WORKER = \"${PM_INSTANCE}\"` in env",
             );
         }
         _ => {}
@@ -138,7 +138,7 @@ fn account(values: &mut Values<'_>, run: &mut Run) {
     run.group = values.text("group");
     check_account(values, run);
     if let Some(node) = values.node("umask") {
-        let mask = values.scalar("umask", &Shape::Form(&UMASK), node, umask);
+        let mask = values.scalar("umask", &Shape::TextFormat(&UMASK), node, umask);
         run.umask = mask.filter(|mask| *mask != Run::UMASK);
     }
 }
@@ -147,7 +147,7 @@ fn check_account(values: &mut Values<'_>, run: &Run) {
     let Some(user) = &run.user else {
         if let Some(item) = values.item("group") {
             let span = item.key_span;
-            values.error(code::MISSING_KEY, span, "`group` stands there without `user`").hint("name the `user`, too");
+            values.error(code::MISSING_KEY, span, "`group` needs `user`").hint("add `user`");
         }
         return;
     };
@@ -160,12 +160,12 @@ fn check_account(values: &mut Values<'_>, run: &Run) {
     if let NoAccount::Refused(message) = why {
         values
             .error(code::USER_NOT_PERMITTED, span, message)
-            .hint("leave `user` and `group` out, or let the daemon of root run it");
+            .hint("remove `user` and `group`, or let root's daemon run it");
         return;
     }
-    let found = values.error(code::UNKNOWN_USER, span, format!("there is no {what} `{name}`"));
+    let found = values.error(code::UNKNOWN_USER, span, format!("no {what} `{name}`"));
     if name.starts_with(|first: char| first.is_ascii_digit() || "+- ".contains(first)) {
-        found.hint("a number stands in plain digits, from 0 to 4294967294");
+        found.hint("write a number in plain digits, from 0 to 4294967294");
     }
 }
 
@@ -178,7 +178,7 @@ fn check_increment_var(values: &mut Values<'_>, run: &Run) {
             values.error(code::BAD_VALUE, span, format!("`increment_var`: `env.{name}` is `{text}`, not a number"));
         }
         None => {
-            values.error(code::BAD_VALUE, span, format!("`increment_var`: there is no `env.{name}` to count from"));
+            values.error(code::BAD_VALUE, span, format!("`increment_var`: `env.{name}` is not set"));
         }
     }
 }
@@ -258,7 +258,8 @@ fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
     if let Some(compress) = node.get("compress").filter(|node| node.as_scalar().is_some_and(|s| s.text != "false")) {
         unsupported(&format!("{}.log_rotate.compress", values.app.name), compress.span, values.report);
     }
-    let bytes = node.get("size").and_then(|node| values.scalar("log_rotate.size", &Shape::Form(&SIZE), node, size));
+    let bytes =
+        node.get("size").and_then(|node| values.scalar("log_rotate.size", &Shape::TextFormat(&SIZE), node, size));
     if let Some(size) = node.get("size").filter(|_| bytes.is_some_and(|bytes| bytes.0 < 4096)) {
         values.error(code::BAD_VALUE, size.span, "`log_rotate.size` is less than 4K").hint("\"10M\" is the default");
     }

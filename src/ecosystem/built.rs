@@ -3,19 +3,20 @@
 
 use crate::model::{App, PROPOSED_BYTES_MAX, Proposed};
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::tree::{Node, Span, Value};
 
 /// What the values of all apps may take together in memory, about.
 const BUILT_BYTES_MAX: usize = 48 << 20;
 /// What a value takes besides its text: its place, its key, its share of a table.
 pub(super) const VALUE_BYTES: usize = 128;
-const WAY_OUT: &str = "what stands in `defaults`, in an env file or behind an alias counts for every app that gets it: divide the project";
+const WAY_OUT: &str =
+    "values from `defaults`, an env file or an alias count for every app that gets them: split the project";
 
 /// What has been built so far.
 pub(super) struct Built {
     left: usize,
-    /// How many findings there were when it was told to be too much.
+    /// The number of findings when it was reported as too much.
     told_at: Option<usize>,
 }
 
@@ -26,15 +27,16 @@ impl Default for Built {
 }
 
 impl Built {
-    /// Counts what app `app` is about to get. `false`: it is too much, and told, once.
-    pub fn take(&mut self, bytes: usize, app: &str, span: Span, report: &mut Report) -> bool {
+    /// Counts what app `app` is about to get. `false`: it is too much, which is reported once.
+    pub fn take(&mut self, bytes: usize, app: &str, span: Span, report: &mut Findings) -> bool {
         if let Some(left) = self.left.checked_sub(bytes) {
             self.left = left;
             return true;
         }
         self.left = 0;
         if self.told_at.is_none() {
-            let message = format!("app `{app}`: here the values of all apps grow beyond {} MiB", BUILT_BYTES_MAX >> 20);
+            let message =
+                format!("app `{app}`: from here on, the values of all apps exceed {} MiB", BUILT_BYTES_MAX >> 20);
             report.error(code::TOO_LARGE, span, message).hint(WAY_OUT);
             self.told_at = Some(report.findings.len());
         }
@@ -42,7 +44,7 @@ impl Built {
     }
 
     /// Whether it was too much. What was found since then only comes from what is missing, and is forgotten.
-    pub fn is_over(&self, report: &mut Report) -> bool {
+    pub fn is_over(&self, report: &mut Findings) -> bool {
         if let Some(told_at) = self.told_at {
             report.findings.truncate(told_at);
         }
@@ -61,7 +63,7 @@ pub(super) fn size_of(node: &Node) -> usize {
 }
 
 /// Refuses what the daemon would not accept.
-pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Report) {
+pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Findings) {
     let bytes = json_bytes(proposed);
     if bytes <= PROPOSED_BYTES_MAX {
         return;
@@ -75,7 +77,7 @@ pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Report) {
 
 fn json_bytes<T: serde::Serialize>(value: &T) -> usize {
     let mut count = Count(0);
-    // Only a path that is not text fails, and is told when it is sent.
+    // Only a path that is not text fails, and that is reported when it is sent.
     let _ = serde_json::to_writer(&mut count, value);
     count.0
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a file: code, place, message, hint; collected, never thrown.
+//! Errors and warnings about a file: code, place, message, hint. They are collected, so reading never stops at the first.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::tree::Span;
 use crate::model::{Secrets, masked};
 
-/// One thing that a person should know about the file.
+/// One thing that a user should know about the file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Diagnostic {
     /// Stable, for scripts: one of [`CODES`].
     pub code: &'static str,
     /// Whether it keeps the file from being used.
-    pub severity: Severity,
+    pub severity: DiagnosticSeverity,
     /// One line, naming the key or the app.
     pub message: String,
     /// Where; `None` if it concerns no single place.
@@ -30,7 +30,7 @@ pub struct Diagnostic {
 /// Whether a diagnostic keeps the file from being used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum DiagnosticSeverity {
     /// Nothing is started, stopped or stored.
     Error,
     /// Used as it is.
@@ -75,38 +75,38 @@ macro_rules! codes {
 codes! {
     SYNTAX "syntax" "The text is not TOML, YAML or JSON.";
     ENCODING "encoding" "The file is not UTF-8.";
-    TOO_LARGE "too-large" "More than 4 MiB, 100,000 values, 64 levels, or 1 MiB in one value; or all apps together, with what they get from defaults, aliases, variables and env files, are more than 48 MiB.";
-    EMPTY_FILE "empty-file" "There is nothing in the file.";
-    UNKNOWN_FORMAT "unknown-format" "The file name does not say which format it is.";
-    DUPLICATE_KEY "duplicate-key" "One key twice in a table.";
+    TOO_LARGE "too-large" "More than 4 MiB, 100,000 values, 64 levels, or 1 MiB in one value; or all apps together, including defaults, aliases, variables and env files, exceed 48 MiB.";
+    EMPTY_FILE "empty-file" "The file is empty.";
+    UNKNOWN_FORMAT "unknown-format" "The file name does not reveal the format.";
+    DUPLICATE_KEY "duplicate-key" "A key appears twice in a table.";
     UNKNOWN_KEY "unknown-key" "No such key.";
-    WRONG_TYPE "wrong-type" "Another kind of value is expected.";
-    BAD_VALUE "bad-value" "The right kind, but not an accepted value.";
+    WRONG_TYPE "wrong-type" "The value has the wrong type.";
+    BAD_VALUE "bad-value" "The type is right, but the value is not accepted.";
     MISSING_UNIT "missing-unit" "A duration or size without a unit.";
-    ALIAS_BESIDE_ORIGINAL "alias-beside-original" "A key under two of its spellings.";
-    MISSING_KEY "missing-key" "A key that is needed is not there.";
+    ALIAS_BESIDE_ORIGINAL "alias-beside-original" "A key appears under two of its spellings.";
+    MISSING_KEY "missing-key" "A required key is missing.";
     CONFLICTING_KEYS "conflicting-keys" "Two keys that contradict each other.";
-    UNSUPPORTED "unsupported" "Parses, and is planned, but does nothing yet: refused, not ignored.";
+    UNSUPPORTED "unsupported" "Planned but not implemented yet: refused, not ignored.";
     UNSET_VARIABLE "unset-variable" "`${VAR}` has no value and no default.";
-    BAD_VARIABLE "bad-variable" "`${…}` is malformed, or stands where it cannot be filled in.";
-    UNKNOWN_PROFILE "unknown-profile" "No app defines the chosen profile.";
-    BAD_PROJECT "bad-project" "The project has no usable name.";
+    BAD_VARIABLE "bad-variable" "`${…}` is malformed, or not allowed here.";
+    UNKNOWN_PROFILE "unknown-profile" "No app defines the selected profile.";
+    BAD_PROJECT "bad-project" "The project has no valid name.";
     SEVERAL_PROJECTS "several-projects" "The files name different projects.";
-    DUPLICATE_APP "duplicate-app" "Two apps of one name.";
+    DUPLICATE_APP "duplicate-app" "Two apps have the same name.";
     ENV_FILE "env-file" "An env file is missing, unreadable or malformed.";
     CWD "cwd" "The working folder does not exist.";
     SCRIPT_MISSING "script-missing" "The script or program cannot be found.";
-    NOT_EXECUTABLE "not-executable" "The file cannot be run as it is.";
-    INTERPRETER "interpreter" "The interpreter is not known or not installed.";
+    NOT_EXECUTABLE "not-executable" "The file is not executable and has no interpreter.";
+    INTERPRETER "interpreter" "The interpreter is unknown or not installed.";
     UNKNOWN_USER "unknown-user" "No such user or group.";
-    USER_NOT_PERMITTED "user-not-permitted" "The process may not run as that user or group.";
-    UNKNOWN_DEPENDENCY "unknown-dependency" "`depends_on` names no app of the project.";
+    USER_NOT_PERMITTED "user-not-permitted" "The process is not allowed to run as that user or group.";
+    UNKNOWN_DEPENDENCY "unknown-dependency" "`depends_on` names an app that is not in the project.";
     DEPENDENCY_CYCLE "dependency-cycle" "Apps wait for each other.";
-    PORT "port" "Ports collide or run past 65535.";
-    CRON "cron" "A schedule is malformed, never comes, or names no time zone.";
-    GLOB "glob" "A pattern is malformed, or matches too much.";
+    PORT "port" "Ports collide or exceed 65535.";
+    CRON "cron" "A schedule is malformed, never runs, or names an unknown time zone.";
+    GLOB "glob" "A pattern is malformed or matches too many files.";
     WATCH "watch" "A watched path does not exist.";
-    TOO_MANY "too-many" "More than 200 findings; the rest is not shown.";
+    TOO_MANY "too-many" "More than 200 findings; the others are not shown.";
 }
 
 const FINDINGS_MAX: usize = 200;
@@ -116,7 +116,7 @@ const TEXT_BYTES_MAX: usize = 1000;
 /// A diagnostic whose place is still a byte range.
 pub(super) struct Finding {
     pub code: &'static str,
-    pub severity: Severity,
+    pub severity: DiagnosticSeverity,
     pub message: String,
     pub span: Option<Span>,
     pub labels: Vec<(Span, String)>,
@@ -137,12 +137,12 @@ impl Finding {
 
 /// Collects findings.
 #[derive(Default)]
-pub(super) struct Report {
+pub(super) struct Findings {
     pub findings: Vec<Finding>,
     pub errors: usize,
 }
 
-impl Report {
+impl Findings {
     pub fn error(
         &mut self,
         code: &'static str,
@@ -150,7 +150,7 @@ impl Report {
         message: impl Into<String>,
     ) -> &mut Finding {
         self.errors += 1;
-        self.push(code, Severity::Error, span.into(), message.into())
+        self.push(code, DiagnosticSeverity::Error, span.into(), message.into())
     }
 
     pub fn warning(
@@ -159,10 +159,16 @@ impl Report {
         span: impl Into<Option<Span>>,
         message: impl Into<String>,
     ) -> &mut Finding {
-        self.push(code, Severity::Warning, span.into(), message.into())
+        self.push(code, DiagnosticSeverity::Warning, span.into(), message.into())
     }
 
-    fn push(&mut self, code: &'static str, severity: Severity, span: Option<Span>, message: String) -> &mut Finding {
+    fn push(
+        &mut self,
+        code: &'static str,
+        severity: DiagnosticSeverity,
+        span: Option<Span>,
+        message: String,
+    ) -> &mut Finding {
         let message = clipped(message);
         // Bounded: the last place is overwritten by a note once the list is full.
         if self.findings.len() >= FINDINGS_MAX {
@@ -171,7 +177,7 @@ impl Report {
             let message = format!("more than {FINDINGS_MAX} findings; fix these first");
             self.findings.push(Finding {
                 code: code::TOO_MANY,
-                severity: Severity::Warning,
+                severity: DiagnosticSeverity::Warning,
                 message,
                 span: None,
                 labels: Vec::new(),

@@ -1,6 +1,6 @@
 //! One file's tree → its project, defaults and apps, with every key checked against its shape.
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::keys::{self, AppKey, NOT_IN_DEFAULTS, NOT_IN_PROFILES, PROJECT_KEYS, app_key, profile_of};
 use super::nearest::did_you_mean;
 use super::shape::{Trail, check_value};
@@ -8,7 +8,7 @@ use super::tree::{Entry, Node, Span, Value};
 
 use crate::model::KEYS;
 
-/// What one file says.
+/// The contents of one file.
 #[derive(Default)]
 pub(super) struct Document {
     pub project: Option<(String, Span)>,
@@ -57,12 +57,12 @@ enum Level {
 }
 
 /// Checks a whole file. Problems go to the report; what is sound is returned.
-pub(super) fn understand(root: Node, report: &mut Report) -> Document {
+pub(super) fn understand(root: Node, report: &mut Findings) -> Document {
     let mut document = Document::default();
     let Value::Map(entries) = root.value else { return document };
     let top = Trail::root("");
     if entries.is_empty() {
-        report.error(code::EMPTY_FILE, root.span, "there is nothing in the file").hint("declare an app under `apps`");
+        report.error(code::EMPTY_FILE, root.span, "the file is empty").hint("declare an app under `apps`");
     }
     for entry in entries {
         match entry.key.as_str() {
@@ -97,10 +97,10 @@ pub(super) fn understand(root: Node, report: &mut Report) -> Document {
     document
 }
 
-pub(super) fn unsupported(what: &str, span: Span, report: &mut Report) {
+pub(super) fn unsupported(what: &str, span: Span, report: &mut Findings) {
     report
-        .error(code::UNSUPPORTED, span, format!("`{what}` is understood, but this version cannot do it yet"))
-        .hint("remove it: it would otherwise be ignored silently");
+        .error(code::UNSUPPORTED, span, format!("`{what}` is not implemented yet"))
+        .hint("remove it; otherwise it would be ignored silently");
 }
 
 fn top_level_hint(unknown: &str) -> String {
@@ -108,10 +108,10 @@ fn top_level_hint(unknown: &str) -> String {
         return format!("`{unknown}` is a key of an app: put it under `apps`, or under `defaults` for all of them");
     }
     did_you_mean(unknown, PROJECT_KEYS.iter().map(|key| key.0))
-        .unwrap_or_else(|| "known here: project, defaults, apps, self_heal".to_owned())
+        .unwrap_or_else(|| "known keys: project, defaults, apps, self_heal".to_owned())
 }
 
-fn table(node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Vec<Entry>> {
+fn table(node: Node, trail: Trail<'_>, report: &mut Findings) -> Option<Vec<Entry>> {
     let (words, span) = (node.words(), node.span);
     if let Value::Map(entries) = node.value {
         return Some(entries);
@@ -120,7 +120,7 @@ fn table(node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Vec<Entry>
     None
 }
 
-fn apps(node: Node, report: &mut Report) -> Vec<Written> {
+fn apps(node: Node, report: &mut Findings) -> Vec<Written> {
     let (words, span) = (node.words(), node.span);
     let trail = Trail::root("apps");
     match node.value {
@@ -138,7 +138,7 @@ fn apps(node: Node, report: &mut Report) -> Vec<Written> {
 }
 
 /// An app of the list form: its name stands inside, or is made from the script.
-fn listed_app(at: usize, node: Node, trail: Trail<'_>, report: &mut Report) -> Option<Written> {
+fn listed_app(at: usize, node: Node, trail: Trail<'_>, report: &mut Findings) -> Option<Written> {
     let span = node.span;
     let known_name = node.get("name").and_then(Node::as_text).map(str::to_owned);
     let number = format!("[{at}]");
@@ -154,11 +154,11 @@ fn listed_app(at: usize, node: Node, trail: Trail<'_>, report: &mut Report) -> O
     Some(Written { name, name_span, keys, is_sound })
 }
 
-fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(String, Span)> {
+fn name_from_script(keys: &Keys, span: Span, report: &mut Findings) -> Option<(String, Span)> {
     let Some((script, at)) = keys.get("script").and_then(|item| Some((item.node.as_text()?, item.node.span))) else {
         report
             .error(code::MISSING_KEY, span, "this app has no name")
-            .hint("write `name = \"…\"`; it is only made up for an app with a `script`");
+            .hint("write `name = \"…\"`; only an app with a `script` gets a name by default");
         return None;
     };
     let file = script.rsplit('/').next().unwrap_or(script);
@@ -166,7 +166,7 @@ fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(Str
     match crate::model::AppName::new(stem) {
         Ok(_) => Some((stem.to_owned(), at)),
         Err(problem) => {
-            let message = format!("the script gives this app no usable name: {problem}");
+            let message = format!("the script does not give this app a valid name: {problem}");
             report.error(code::MISSING_KEY, at, message).hint("write `name = \"…\"`");
             None
         }
@@ -174,7 +174,7 @@ fn name_from_script(keys: &Keys, span: Span, report: &mut Report) -> Option<(Str
 }
 
 /// An app of the table form: its key is the name.
-fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Report) -> Option<Written> {
+fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Findings) -> Option<Written> {
     let errors = report.errors;
     let own = trail.then(&entry.key);
     if let Err(flaw) = (keys::APP_NAME.check)(&entry.key) {
@@ -186,8 +186,8 @@ fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Report) -> Option<Writ
         && inner.node.as_text().is_some_and(|name| name != entry.key)
     {
         report
-            .error(code::CONFLICTING_KEYS, inner.node.span, "the app has another name here than in its table")
-            .label(entry.key_span, "the name by its table")
+            .error(code::CONFLICTING_KEYS, inner.node.span, "the app's `name` differs from the name of its table")
+            .label(entry.key_span, "the name of its table")
             .hint("remove `name`");
     }
     let is_sound = errors == report.errors;
@@ -195,7 +195,7 @@ fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Report) -> Option<Writ
 }
 
 /// Checks the keys of one level and sorts them out.
-fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut Report) -> Keys {
+fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut Findings) -> Keys {
     let mut keys = Keys::default();
     let mut whole_profiles = Vec::new();
     for entry in entries {
@@ -210,7 +210,7 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut R
                 check_value(key.shape, &entry.node, own, report);
                 let profile = profile_of(&entry.key).unwrap_or_default().to_owned();
                 if profile == "none" {
-                    report.error(code::BAD_VALUE, entry.key_span, "`none` is the word for no profile");
+                    report.error(code::BAD_VALUE, entry.key_span, "`none` means no profile");
                 }
                 if let Some(key) = app_key("env") {
                     keys.profiles.push((profile, vec![Item { key, key_span: entry.key_span, node: entry.node }]));
@@ -223,7 +223,7 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut R
                     _ => check_value(key.shape, &entry.node, own, report),
                 }
                 if let Some(first) = keys.get(name) {
-                    let message = format!("`{}` and its other spelling stand side by side in `{trail}`", entry.key);
+                    let message = format!("`{}` is a second spelling of a key already in `{trail}`", entry.key);
                     let first = first.key_span;
                     report
                         .error(code::ALIAS_BESIDE_ORIGINAL, entry.key_span, message)
@@ -248,7 +248,7 @@ fn is_allowed(name: &str, level: Level) -> bool {
     }
 }
 
-fn profiles(node: Node, trail: Trail<'_>, report: &mut Report) -> Vec<(String, Vec<Item>)> {
+fn profiles(node: Node, trail: Trail<'_>, report: &mut Findings) -> Vec<(String, Vec<Item>)> {
     let Some(entries) = table(node, trail, report) else { return Vec::new() };
     let mut profiles = Vec::new();
     for entry in entries {
@@ -264,15 +264,15 @@ fn profiles(node: Node, trail: Trail<'_>, report: &mut Report) -> Vec<(String, V
     profiles
 }
 
-fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Report) {
+fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Findings) {
     let key = entry.key.as_str();
     let known = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
     let (message, hint) = match app_key(key) {
-        Some(_) if level == Level::Profile => (format!("`{key}` cannot stand in a profile"), None),
-        Some(_) => (format!("`{key}` cannot stand in `{trail}`"), Some("it belongs to one app".to_owned())),
+        Some(_) if level == Level::Profile => (format!("`{key}` is not allowed in a profile"), None),
+        Some(_) => (format!("`{key}` is not allowed in `{trail}`"), Some("it belongs to one app".to_owned())),
         None => {
             let hint = match key {
-                "exec" => Some("the key is `script`, or `command` for a whole line".to_owned()),
+                "exec" => Some("the key is `script`, or `command` for a whole command line".to_owned()),
                 "cmd" => Some("the key is `command`".to_owned()),
                 _ => did_you_mean(key, known.filter(|name| *name != "env_NAME")),
             };

@@ -36,19 +36,19 @@ pub(super) fn parse(text: &str) -> (Vec<(String, String)>, Vec<Mistake>) {
     (pairs, mistakes)
 }
 
-/// Reads one entry; `rest` goes on behind the line, for quoted values over several lines.
+/// Reads one entry; `rest` continues behind the line, for quoted values over several lines.
 #[expect(clippy::type_complexity, reason = "a pair, if the line is not blank, and the bytes taken")]
 fn one(line: &str, rest: &str) -> Result<(Option<(String, String)>, usize), &'static str> {
     let content = line.trim();
     if content.is_empty() || content.starts_with('#') {
         return Ok((None, line.len()));
     }
-    let equals = line.find('=').ok_or("a line is `NAME=value`, and this one has no `=`")?;
+    let equals = line.find('=').ok_or("expected `NAME=value`, but this line has no `=`")?;
     let key = line[..equals].trim();
     let key = key.strip_prefix("export ").map_or(key, str::trim);
     let is_name_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     if key.is_empty() || !key.chars().all(is_name_letter) {
-        return Err("before `=` stands no variable name");
+        return Err("no variable name before `=`");
     }
     let value_line = &line[equals + 1..];
     let blanks = value_line.len() - value_line.trim_start().len();

@@ -10,7 +10,7 @@ use super::built::VALUE_BYTES;
 use super::diagnostic::code;
 use super::document::unsupported;
 use super::dotenv;
-use super::surroundings::{Look, Surroundings, Unreadable, tidy};
+use super::host::{Host, Look, Unreadable, tidy};
 use super::tree::{Kind, Node, Span, Value};
 use super::values::Values;
 
@@ -20,7 +20,7 @@ const RESTART_ON_FILES_MAX: usize = 10_000;
 const WALK_FOLDERS_MAX: usize = 20_000;
 
 /// What the shell lends to every process.
-pub(super) fn base(world: &dyn Surroundings) -> Environment {
+pub(super) fn base(world: &dyn Host) -> Environment {
     const NAMES: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
     let is_base = |name: &str| NAMES.contains(&name) || name.starts_with("LC_");
     let kept = world.variables().iter().filter(|(name, _)| is_base(name));
@@ -165,10 +165,10 @@ fn read_env_file(
             problem.to_string()
         }
     };
-    let message = format!("the env file `{}` cannot be read: {problem}", path.display());
+    let message = format!("cannot read the env file `{}`: {problem}", path.display());
     let found = values.error(code::ENV_FILE, span, message);
     if problem.contains("not exist") {
-        found.hint("if it may be missing: `env_file = { path = \"…\", required = false }`");
+        found.hint("if it is optional: `env_file = { path = \"…\", required = false }`");
     }
     Vec::new()
 }
@@ -197,13 +197,13 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
             && values.world.look(only) == Look::Other
         {
             let message = format!("`restart_on`: `{}` is not a file", only.display());
-            values.error(code::GLOB, span, message).hint("only files are compared by what they hold");
+            values.error(code::GLOB, span, message).hint("only the contents of files are compared");
             continue;
         }
         let Some(files) = files.filter(|files| found.len() + files.len() <= RESTART_ON_FILES_MAX) else {
             let message =
                 format!("`restart_on`: `{pattern}` matches more than {RESTART_ON_FILES_MAX} files or folders");
-            values.error(code::GLOB, span, message).hint("name the files that a build writes, not the whole tree");
+            values.error(code::GLOB, span, message).hint("list the files that a build writes, not the whole tree");
             continue;
         };
         if files.is_empty() {
@@ -219,7 +219,7 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
                     found.insert(file, Digest::of(&bytes));
                 }
                 Err(problem) => {
-                    let message = format!("`restart_on`: `{}` cannot be read: {problem}", file.display());
+                    let message = format!("`restart_on`: cannot read `{}`: {problem}", file.display());
                     values.error(code::GLOB, span, message);
                 }
             }
@@ -229,7 +229,7 @@ pub(super) fn restart_on(values: &mut Values<'_>, cwd: &Path) -> BTreeMap<PathBu
 }
 
 /// Files below `cwd` that match; `None` if there are too many to look at.
-fn matching(world: &dyn Surroundings, cwd: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
+fn matching(world: &dyn Host, cwd: &Path, pattern: &str) -> Option<Vec<PathBuf>> {
     let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
     let fixed = pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{', '!', '\\']));
     let prefix: PathBuf = if pattern.starts_with('/') {

@@ -1,4 +1,4 @@
-//! Words about keys: `pm explain KEY`, and the reference page made of the same table.
+//! Texts about keys: `pm explain KEY`, and the reference page generated from the same table.
 
 use std::fmt::Write as _;
 
@@ -99,7 +99,7 @@ fn of_key(key: &'static Key, inside: Vec<(&'static str, &'static str)>) -> Expla
     Explanation {
         key: key.name.to_owned(),
         aliases: key.aliases.to_vec(),
-        class: Some(key.class.word()),
+        class: Some(key.class.as_str()),
         kind: key.kind.to_owned(),
         default: key.default,
         help: key.help,
@@ -110,7 +110,7 @@ fn of_key(key: &'static Key, inside: Vec<(&'static str, &'static str)>) -> Expla
     }
 }
 
-/// What a key inside a table does: the table of keys says it.
+/// What a key inside a table does, from the table of keys.
 fn help(key: &Key, field: &Field) -> &'static str {
     key.part(field.name).map_or(field.help, |part| part.help)
 }
@@ -141,7 +141,7 @@ pub fn reference() -> String {
 fn of_reference(key: &Key) -> String {
     let mut text = format!("### `{}`\n\n{}\n\n", key.name, key.help);
     if !key.is_built {
-        text.push_str("> Not built yet: its use is refused with the code `unsupported`.\n\n");
+        text.push_str("> Not implemented yet: refused with the code `unsupported`.\n\n");
     }
     if !key.aliases.is_empty() {
         let aliases: Vec<String> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();
@@ -149,7 +149,7 @@ fn of_reference(key: &Key) -> String {
     }
     let _ = writeln!(text, "- **takes** {}", key.kind);
     let _ = writeln!(text, "- **default** {}", key.default);
-    let _ = writeln!(text, "- **a change** {}", key.class.word());
+    let _ = writeln!(text, "- **a change** {}", key.class.as_str());
     let shape = app_key(key.name).filter(|_| profile_of(key.name).is_none()).map(|found| fields(found.shape));
     for field in shape.unwrap_or_default() {
         let default = key.part(field.name).map(|part| part.default).filter(|default| *default != "none");
@@ -163,18 +163,18 @@ fn of_reference(key: &Key) -> String {
 const INTRODUCTION: &str = "\
 # The ecosystem file
 
-<!-- Made from the code: edit the key table there, then run the tests with UPDATE_COMMITTED=1. -->
+<!-- Generated from the code: edit the key table there, then run the tests with UPDATE_COMMITTED=1. -->
 
-One file, or several merged, says which apps should run: TOML, YAML or JSON (with comments), with the same keys.
-Unknown keys, wrong types and bad values are errors, all told at once; with any error nothing is started, stopped or stored.
+One file, or several merged, declares which apps should run: TOML, YAML or JSON (with comments), with the same keys.
+Unknown keys, wrong types and bad values are errors, all shown at once; with any error nothing is started, stopped or saved.
 
-*A change* says what a changed value costs: **live** is applied without touching a process, **scale** adds or removes
-copies, **next start** waits until a person starts the app, **respawn** needs a new process, **identity** is another app.
+*A change* shows what a changed value costs: **live** is applied without touching a process, **scale** adds or removes
+copies, **next start** waits until you start the app, **respawn** needs a new process, **identity** is another app.
 
 Durations (`\"1500ms\"`, `\"5s\"`, `\"1h30m\"`, `\"2d\"`) and sizes (`\"300M\"`, `\"1.5G\"`, `\"512KiB\"`; powers of 1024) always have a unit.
-Texts may hold `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?message}`, `${VAR:+other}`; `$$` is a dollar.
+Strings may contain `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?message}`, `${VAR:+other}`; `$$` is a dollar.
 Values come from `--var`, the app's own `PORT`, `PM_PROJECT`, `PM_APP`, `PM_INSTANCE`, `PM_FILE_DIR`, then the shell.
-`{ unset = true }` as a value removes a key that defaults or an earlier file set.
+`{ unset = true }` as a value removes a key set by defaults or an earlier file.
 Paths in `cwd`, `env_file`, `out_file` and `error_file` are relative to the file; `script` and `restart_on` to `cwd`.
 ";
 

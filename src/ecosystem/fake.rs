@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::ExecLimits;
 
-use super::{Look, NoAccount, ReadOptions, Reading, SourceFile, Surroundings, Unreadable, read};
+use super::{Host, Look, NoAccount, ReadOptions, Reading, SourceFile, Unreadable, read};
 
 /// Files with contents and whether they can be run; links; the shell.
 pub(super) struct World {
@@ -47,7 +47,7 @@ impl World {
     }
 }
 
-impl Surroundings for World {
+impl Host for World {
     fn read(&self, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
         let (text, _) = self.files.get(&self.follow(path)).ok_or(Unreadable::Missing)?;
         if text.len() as u64 > bytes_max { Err(Unreadable::TooLarge) } else { Ok(text.clone()) }

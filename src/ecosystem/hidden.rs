@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::environment::EnvFiles;
 use super::tree::{Entry, Node, Value};
-use super::{SourceFile, Surroundings, diagnostic, syntax};
+use super::{Host, SourceFile, diagnostic, syntax};
 use crate::model::{HIDDEN, Secrets, is_secret, is_secret_header, is_secret_name};
 
 /// Lines above a place that may say what stands in it.
@@ -20,12 +20,12 @@ pub(super) fn secrets(
     files: &[SourceFile],
     env_files: &EnvFiles,
     given: impl Iterator<Item = (impl AsRef<str>, impl AsRef<str>)>,
-    world: &dyn Surroundings,
+    world: &dyn Host,
 ) -> Secrets {
     let mut secrets = Secrets::default();
     for (index, file) in (0_u32..).zip(files) {
-        // What is wrong with it was told already.
-        let tree = syntax::parse(file, index, &mut diagnostic::Report::default());
+        // What is wrong with it was already reported.
+        let tree = syntax::parse(file, index, &mut diagnostic::Findings::default());
         if let Some(tree) = tree {
             take(None, &tree, &mut secrets);
         }
@@ -193,7 +193,7 @@ fn key_of_pair(pair: &str) -> Option<(&str, &str)> {
     Some((bare(name), bare(value)))
 }
 
-/// Whether a line begins a secret that goes on below; `None` if it has no key.
+/// Whether a line begins a secret that continues below; `None` if it has no key.
 fn opens_secret(line: &str) -> Option<bool> {
     let (name, value) = key_of(line)?;
     let value = line[value..].trim();

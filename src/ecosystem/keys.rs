@@ -7,7 +7,7 @@ use crate::model::{AppName, Bytes, KEYS, Key, Millis, ProjectName, QuantityError
 
 use super::diagnostic::code;
 use super::shape::Shape::{Any, Boolean, Choice, Integer, List, Record, Table, Text};
-use super::shape::{Field, Flaw, Form, Shape};
+use super::shape::{Field, Flaw, Shape, TextFormat};
 
 /// One key of an app with its shape.
 pub(super) struct AppKey {
@@ -50,11 +50,11 @@ pub(super) const NOT_IN_PROFILES: &[&str] = &["name", "moved_from", "profiles", 
 pub(super) const PROJECT_KEYS: &[(&str, &str, &str, &str)] = &[
     (
         "project",
-        "text",
-        "Who owns the apps of this file; the folder's name if left out. Letters, digits, `.`, `_`, `-`.",
+        "string",
+        "The project that owns the apps of this file; defaults to the folder's name. Letters, digits, `.`, `_`, `-`.",
         "project = \"shop\"",
     ),
-    ("defaults", "keys of an app", "Laid under every app of this file.", "[defaults]\nenv = { TZ = \"UTC\" }"),
+    ("defaults", "keys of an app", "Default values for every app of this file.", "[defaults]\nenv = { TZ = \"UTC\" }"),
     (
         "apps",
         "list of apps, or table of name to app",
@@ -64,7 +64,7 @@ pub(super) const PROJECT_KEYS: &[(&str, &str, &str, &str)] = &[
     (
         "self_heal",
         "\"off\", \"config\" or \"full\"",
-        "What is put right by itself when an operator's hand made it differ from the file. Only `off` is built.",
+        "What `pm` corrects on its own after an operator made it differ from the file. Only `off` is implemented.",
         "self_heal = \"off\"",
     ),
 ];
@@ -72,7 +72,7 @@ pub(super) const PROJECT_KEYS: &[(&str, &str, &str, &str)] = &[
 /// What `self_heal` takes.
 pub(super) static SELF_HEAL: Shape = Choice(&["off", "config", "full"]);
 /// What `project` takes.
-pub(super) static PROJECT: Shape = Shape::Form(&PROJECT_NAME);
+pub(super) static PROJECT: Shape = Shape::TextFormat(&PROJECT_NAME);
 
 const fn field(name: &'static str, shape: Shape, help: &'static str) -> Field {
     Field { name, shape, is_required: false, help }
@@ -86,7 +86,7 @@ const fn required(name: &'static str, shape: Shape, help: &'static str) -> Field
 
 const NAME_PATTERN: &str = "^(?!all$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$";
 
-pub(super) static APP_NAME: Form = Form {
+pub(super) static APP_NAME: TextFormat = TextFormat {
     words: "an app name",
     pattern: NAME_PATTERN,
     check: |text| AppName::new(text).map(drop).map_err(|problem| Flaw::new(problem.to_string())),
@@ -94,11 +94,11 @@ pub(super) static APP_NAME: Form = Form {
     takes_variables: false,
 };
 
-static PROJECT_NAME: Form = Form {
+static PROJECT_NAME: TextFormat = TextFormat {
     words: "a name (letters, digits, `.`, `_`, `-`)",
     pattern: "^(?!all$|_$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
     check: |text| match ProjectName::new(text) {
-        Ok(name) if name.is_nobody() => Err(Flaw::new("`_` is the project of apps started by hand")),
+        Ok(name) if name.is_nobody() => Err(Flaw::new("`_` is the project of apps started without a file")),
         Ok(_) => Ok(()),
         Err(problem) => Err(Flaw::new(problem.to_string())),
     },
@@ -106,13 +106,13 @@ static PROJECT_NAME: Form = Form {
     takes_variables: false,
 };
 
-pub(super) static PROFILE_NAME: Form = Form {
+pub(super) static PROFILE_NAME: TextFormat = TextFormat {
     words: "a profile name",
     pattern: "^(?!none$)[A-Za-z0-9_.-]+$",
     check: |text| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         match text {
-            "none" => Err(Flaw::new("`none` is the word for no profile")),
+            "none" => Err(Flaw::new("`none` means no profile")),
             _ if !text.is_empty() && text.chars().all(is_plain) => Ok(()),
             _ => Err(Flaw::new(format!("`{text}` is not a profile name (letters, digits, `.`, `_`, `-`)"))),
         }
@@ -121,7 +121,7 @@ pub(super) static PROFILE_NAME: Form = Form {
     takes_variables: false,
 };
 
-static VARIABLE_NAME: Form = Form {
+static VARIABLE_NAME: TextFormat = TextFormat {
     words: "a variable name",
     pattern: "^[^=\\u0000]+$",
     check: |text| match text {
@@ -133,8 +133,8 @@ static VARIABLE_NAME: Form = Form {
     takes_variables: false,
 };
 
-static PLAIN_TEXT: Form = Form {
-    words: "a text",
+static PLAIN_TEXT: TextFormat = TextFormat {
+    words: "a string",
     pattern: "^[^\\u0000]+$",
     check: |text| match text {
         "" => Err(Flaw::new("the text is empty")),
@@ -145,15 +145,15 @@ static PLAIN_TEXT: Form = Form {
     takes_variables: true,
 };
 
-static ARGUMENT: Form = Form {
-    words: "a text",
+static ARGUMENT: TextFormat = TextFormat {
+    words: "a string",
     pattern: "^[^\\u0000]*$",
     check: |text| if text.contains('\0') { Err(Flaw::new("the text holds a NUL character")) } else { Ok(()) },
     takes_zero: false,
     takes_variables: true,
 };
 
-pub(super) static DURATION: Form = Form {
+pub(super) static DURATION: TextFormat = TextFormat {
     words: "a duration such as \"5s\"",
     pattern: r"^\s*(0+(\.0*)?|((\d+\.?\d*|\.\d+)(ms|sec|s|min|m|h|d)\s*)+)\s*$",
     check: |text| {
@@ -165,7 +165,7 @@ pub(super) static DURATION: Form = Form {
     takes_variables: true,
 };
 
-pub(super) static SIZE: Form = Form {
+pub(super) static SIZE: TextFormat = TextFormat {
     words: "a size such as \"300M\"",
     pattern: r"^\s*(0+(\.0*)?|(\d+\.?\d*|\.\d+)\s*([bB]|[kKmMgGtT]([iI]?[bB])?))\s*$",
     check: |text| {
@@ -177,7 +177,7 @@ pub(super) static SIZE: Form = Form {
     takes_variables: true,
 };
 
-static CPU_SHARE: Form = Form {
+static CPU_SHARE: TextFormat = TextFormat {
     words: "a share of one CPU such as \"50%\"",
     pattern: r"^[1-9][0-9]{0,5}%$",
     check: |text| match super::limits::percent(text) {
@@ -204,8 +204,8 @@ fn looks_like(what: &str, both: fn(&str) -> String) -> String {
     format!("{what} looks like {}", both("5").trim_start_matches("write "))
 }
 
-pub(super) static SOCKET_MODE: Form = Form {
-    words: "an octal text such as \"0660\"",
+pub(super) static SOCKET_MODE: TextFormat = TextFormat {
+    words: "an octal string such as \"0660\"",
     pattern: "^(0o)?0?[0-7]{1,3}$",
     check: |text| match super::values::umask(text) {
         Some(mode) if mode <= 0o777 => Ok(()),
@@ -214,8 +214,8 @@ pub(super) static SOCKET_MODE: Form = Form {
     takes_zero: false,
     takes_variables: true,
 };
-pub(super) static UMASK: Form = Form {
-    words: "an octal text such as \"027\"",
+pub(super) static UMASK: TextFormat = TextFormat {
+    words: "an octal string such as \"027\"",
     pattern: "^(0o)?0?[0-7]{1,3}$",
     check: |text| match super::values::umask(text) {
         Some(mask) if mask <= 0o777 => Ok(()),
@@ -225,7 +225,7 @@ pub(super) static UMASK: Form = Form {
     takes_variables: true,
 };
 
-static OLD_NAME: Form = Form {
+static OLD_NAME: TextFormat = TextFormat {
     words: "\"old-name\" or \"project:old-name\"",
     pattern: "^([A-Za-z0-9_][A-Za-z0-9._-]{0,99}:)?(?!all$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
     check: |text| {
@@ -242,13 +242,13 @@ static OLD_NAME: Form = Form {
 // ---- shapes that several keys share
 
 static ARGUMENTS: Shape =
-    Any(&[List(&Any(&[Shape::Form(&ARGUMENT), Integer(i64::MIN, i64::MAX)])), Shape::Form(&ARGUMENT)]);
-static TEXTS: Shape = Any(&[List(&Shape::Form(&PLAIN_TEXT)), Shape::Form(&PLAIN_TEXT)]);
-static ACCOUNT: Shape = Any(&[Shape::Form(&PLAIN_TEXT), Integer(0, u32::MAX as i64 - 1)]);
+    Any(&[List(&Any(&[Shape::TextFormat(&ARGUMENT), Integer(i64::MIN, i64::MAX)])), Shape::TextFormat(&ARGUMENT)]);
+static TEXTS: Shape = Any(&[List(&Shape::TextFormat(&PLAIN_TEXT)), Shape::TextFormat(&PLAIN_TEXT)]);
+static ACCOUNT: Shape = Any(&[Shape::TextFormat(&PLAIN_TEXT), Integer(0, u32::MAX as i64 - 1)]);
 static ENV: Shape = Table(
     &VARIABLE_NAME,
     &Any(&[
-        Shape::Form(&ARGUMENT),
+        Shape::TextFormat(&ARGUMENT),
         Integer(i64::MIN, i64::MAX),
         Boolean,
         Record(&[required(
@@ -259,70 +259,82 @@ static ENV: Shape = Table(
     ]),
 );
 static ENV_FILE_FIELDS: [Field; 2] = [
-    required("path", Shape::Form(&PLAIN_TEXT), "The file."),
+    required("path", Shape::TextFormat(&PLAIN_TEXT), "The file."),
     field("required", Boolean, "`false`: a missing file is not an error."),
 ];
-static ENV_FILE_ONE: [Shape; 2] = [Shape::Form(&PLAIN_TEXT), Record(&ENV_FILE_FIELDS)];
+static ENV_FILE_ONE: [Shape; 2] = [Shape::TextFormat(&PLAIN_TEXT), Record(&ENV_FILE_FIELDS)];
 static HTTP_FIELDS: [Field; 4] = [
-    required("url", Shape::Form(&PLAIN_TEXT), "The URL."),
+    required("url", Shape::TextFormat(&PLAIN_TEXT), "The URL."),
     field("status", Any(&[List(&Integer(100, 599)), Integer(100, 599)]), "Accepted status codes; 200 to 399."),
-    field("headers", Table(&VARIABLE_NAME, &Shape::Form(&ARGUMENT)), "Headers of the request."),
-    field("body", Shape::Form(&PLAIN_TEXT), "A regular expression that the body must match."),
+    field("headers", Table(&VARIABLE_NAME, &Shape::TextFormat(&ARGUMENT)), "Headers of the request."),
+    field("body", Shape::TextFormat(&PLAIN_TEXT), "A regular expression that the body must match."),
 ];
 static PROBE_FIELDS: [Field; 8] = [
-    field("http", Any(&[Shape::Form(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
-    field("tcp", Shape::Form(&PLAIN_TEXT), "An address that accepts connections."),
-    field("exec", Shape::Form(&PLAIN_TEXT), "A command that ends with 0."),
-    field("log", Shape::Form(&PLAIN_TEXT), "A regular expression; good when the app prints a line that matches."),
+    field("http", Any(&[Shape::TextFormat(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
+    field("tcp", Shape::TextFormat(&PLAIN_TEXT), "An address that accepts connections."),
+    field("exec", Shape::TextFormat(&PLAIN_TEXT), "A command that ends with 0."),
+    field("log", Shape::TextFormat(&PLAIN_TEXT), "A regular expression; ready when the app prints a matching line."),
     field("notify", Boolean, "`READY=1` on the notify socket."),
     field("message", Boolean, "The message `ready` of a Node app."),
-    field("timeout", Shape::Form(&DURATION), "How long it may take; 30 s."),
-    field("interval", Shape::Form(&DURATION), "Time between two tries."),
+    field("timeout", Shape::TextFormat(&DURATION), "How long it may take; 30 s."),
+    field("interval", Shape::TextFormat(&DURATION), "Time between two probes."),
 ];
 static HEALTH_FIELDS: [Field; 9] = [
-    field("http", Any(&[Shape::Form(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
-    field("tcp", Shape::Form(&PLAIN_TEXT), "An address that accepts connections."),
-    field("exec", Shape::Form(&PLAIN_TEXT), "A command that ends with 0."),
+    field("http", Any(&[Shape::TextFormat(&PLAIN_TEXT), Record(&HTTP_FIELDS)]), "A URL that answers with 2xx or 3xx."),
+    field("tcp", Shape::TextFormat(&PLAIN_TEXT), "An address that accepts connections."),
+    field("exec", Shape::TextFormat(&PLAIN_TEXT), "A command that ends with 0."),
     field("notify", Boolean, "`WATCHDOG=1` on the notify socket at least once per interval."),
-    field("start_period", Shape::Form(&DURATION), "Time after it is ready in which failures do not count."),
-    field("timeout", Shape::Form(&DURATION), "How long one probe may take."),
-    field("interval", Shape::Form(&DURATION), "Time between two probes."),
-    field("failures", Integer(1, 1000), "Failures in a row that count."),
-    field("action", Choice(&["restart", "none"]), "What happens then."),
+    field(
+        "start_period",
+        Shape::TextFormat(&DURATION),
+        "Time after the app becomes ready in which failures do not count.",
+    ),
+    field("timeout", Shape::TextFormat(&DURATION), "How long one probe may take."),
+    field("interval", Shape::TextFormat(&DURATION), "Time between two probes."),
+    field("failures", Integer(1, 1000), "Consecutive failures before the action is taken."),
+    field("action", Choice(&["restart", "none"]), "The action to take."),
 ];
 static LIMIT_FIELDS: [Field; 6] = [
-    field("memory", Shape::Form(&SIZE), "Memory of the whole tree."),
-    field("cpu", Any(&[Integer(1, 1024), Shape::Form(&CPU_SHARE)]), "CPUs, or a share of one such as \"50%\"."),
+    field("memory", Shape::TextFormat(&SIZE), "Memory of the whole tree."),
+    field("cpu", Any(&[Integer(1, 1024), Shape::TextFormat(&CPU_SHARE)]), "CPUs, or a share of one such as \"50%\"."),
     field("nofile", Integer(0, 1 << 40), "Open files."),
     field("nproc", Integer(0, 1 << 40), "Processes of the user."),
     field("nice", Integer(-20, 19), "Scheduling priority."),
-    field("oom_score_adj", Integer(-1000, 1000), "Who is killed first when memory runs out."),
+    field("oom_score_adj", Integer(-1000, 1000), "Which process is killed first when memory runs out."),
 ];
 static ROTATE_FIELDS: [Field; 3] = [
-    field("size", Shape::Form(&SIZE), "A file that has reached this size is cut; \"10M\"."),
-    field("keep", Integer(0, 10_000), "Old pieces that are kept; 5."),
-    field("compress", Boolean, "Compress old pieces; not built yet."),
+    field("size", Shape::TextFormat(&SIZE), "A file is rotated when it reaches this size; \"10M\"."),
+    field("keep", Integer(0, 10_000), "The number of old files to keep; 5."),
+    field("compress", Boolean, "Compress old files; not implemented yet."),
 ];
 static UPDATE_FIELDS: [Field; 6] = [
     field("strategy", Choice(&["rolling", "restart"]), "New before old, or old before new."),
-    field("max_surge", Integer(0, 1000), "Copies more than `instances` for the time of the update."),
-    field("max_unavailable", Integer(0, 1000), "Copies that may be missing for the time of the update."),
-    field("min_healthy_time", Shape::Form(&DURATION), "How long a new process must stay good; 3 s."),
-    field("healthy_deadline", Shape::Form(&DURATION), "When a new process that is not good has failed."),
-    field("auto_revert", Boolean, "Go back to the old app after a failure."),
+    field("max_surge", Integer(0, 1000), "Copies allowed above `instances` during an update."),
+    field("max_unavailable", Integer(0, 1000), "Copies that may be missing during an update."),
+    field("min_healthy_time", Shape::TextFormat(&DURATION), "How long a new process must stay healthy; 3 s."),
+    field(
+        "healthy_deadline",
+        Shape::TextFormat(&DURATION),
+        "Time after which a new process that is not healthy has failed.",
+    ),
+    field("auto_revert", Boolean, "Roll back to the old revision after a failure."),
 ];
 static HOOK_FIELDS: [Field; 6] = [
-    field("pre_start", Shape::Form(&PLAIN_TEXT), "Before every start; its failure is a failed start."),
-    field("post_ready", Shape::Form(&PLAIN_TEXT), "When the app is good."),
-    field("pre_stop", Shape::Form(&PLAIN_TEXT), "Before the app is asked to end; then the stop goes on in any case."),
-    field("on_crash", Shape::Form(&PLAIN_TEXT), "After an unexpected end."),
-    field("on_give_up", Shape::Form(&PLAIN_TEXT), "When it is not started again."),
-    field("timeout", Shape::Form(&DURATION), "How long one of them may take; 30 s."),
+    field("pre_start", Shape::TextFormat(&PLAIN_TEXT), "Before every start; if it fails, the start fails."),
+    field("post_ready", Shape::TextFormat(&PLAIN_TEXT), "When the app is ready."),
+    field(
+        "pre_stop",
+        Shape::TextFormat(&PLAIN_TEXT),
+        "Before the app is stopped; the stop continues whatever it returns.",
+    ),
+    field("on_crash", Shape::TextFormat(&PLAIN_TEXT), "After an unexpected exit."),
+    field("on_give_up", Shape::TextFormat(&PLAIN_TEXT), "When the app is not restarted any more."),
+    field("timeout", Shape::TextFormat(&DURATION), "How long each of them may take; 30 s."),
 ];
 static WATCH_FIELDS: [Field; 3] = [
-    field("poll", Boolean, "Look at the files instead of being told."),
-    field("interval", Shape::Form(&DURATION), "How often to look."),
-    field("follow_symlinks", Boolean, "Watch what links point to."),
+    field("poll", Boolean, "Poll the files instead of relying on notifications."),
+    field("interval", Shape::TextFormat(&DURATION), "How often to poll."),
+    field("follow_symlinks", Boolean, "Watch the targets of symbolic links."),
 ];
 
 /// Signals by name, as accepted with and without `SIG`.
@@ -343,12 +355,12 @@ pub(super) fn fields(shape: &'static Shape) -> &'static [Field] {
 
 /// The shape of a key; `profiles` is checked apart, because it holds keys of an app again.
 fn shape(name: &str) -> Option<&'static Shape> {
-    const FORM_TEXT: Shape = Shape::Form(&PLAIN_TEXT);
+    const FORM_TEXT: Shape = Shape::TextFormat(&PLAIN_TEXT);
     Some(match name {
-        "name" => &const { Shape::Form(&APP_NAME) },
+        "name" => &const { Shape::TextFormat(&APP_NAME) },
         "script" | "command" | "interpreter" | "cwd" | "namespace" | "out_file" | "error_file" | "cron_restart"
         | "cron_timezone" | "build" | "log_date_format" | "log_file" => &FORM_TEXT,
-        "instance_var" | "increment_var" => &const { Shape::Form(&VARIABLE_NAME) },
+        "instance_var" | "increment_var" => &const { Shape::TextFormat(&VARIABLE_NAME) },
         "args" | "interpreter_args" => &ARGUMENTS,
         "instances" => &const { Any(&[Integer(-4096, 4096), Choice(&["max"])]) },
         "exec_mode" => &const { Choice(&["fork", "cluster"]) },
@@ -356,7 +368,9 @@ fn shape(name: &str) -> Option<&'static Shape> {
         "listen" | "inherit" | "ignore_watch" | "restart_on" => &TEXTS,
         "env" | "env_NAME" => &ENV,
         "profiles" => &const { Table(&PROFILE_NAME, &Record(&[])) },
-        "env_file" => &const { Any(&[Shape::Form(&PLAIN_TEXT), List(&Any(&ENV_FILE_ONE)), Record(&ENV_FILE_FIELDS)]) },
+        "env_file" => {
+            &const { Any(&[Shape::TextFormat(&PLAIN_TEXT), List(&Any(&ENV_FILE_ONE)), Record(&ENV_FILE_FIELDS)]) }
+        }
         "shell"
         | "autostart"
         | "autorestart"
@@ -374,30 +388,35 @@ fn shape(name: &str) -> Option<&'static Shape> {
         | "exp_backoff_restart_delay"
         | "kill_timeout"
         | "listen_timeout"
-        | "watch_delay" => &const { Shape::Form(&DURATION) },
+        | "watch_delay" => &const { Shape::TextFormat(&DURATION) },
         "kill_signal" => &const { Any(&[Choice(&SIGNALS), Integer(1, 31)]) },
         "stop_scope" => &const { Choice(&["tree", "process"]) },
         "ready" => &const { Record(&PROBE_FIELDS) },
         "health" => &const { Record(&HEALTH_FIELDS) },
         "depends_on" => {
-            &const { Any(&[List(&Shape::Form(&APP_NAME)), Table(&APP_NAME, &Choice(&["started", "ready", "completed"]))]) }
+            &const {
+                Any(&[
+                    List(&Shape::TextFormat(&APP_NAME)),
+                    Table(&APP_NAME, &Choice(&["started", "ready", "completed"])),
+                ])
+            }
         }
         "on_dependency_restart" => &const { Choice(&["ignore", "restart"]) },
         "kind" => &const { Choice(&["service", "task"]) },
         "cron_overlap" => &const { Choice(&["skip", "queue", "replace"]) },
-        "watch" => &const { Any(&[Boolean, List(&Shape::Form(&PLAIN_TEXT))]) },
+        "watch" => &const { Any(&[Boolean, List(&Shape::TextFormat(&PLAIN_TEXT))]) },
         "watch_options" => &const { Record(&WATCH_FIELDS) },
-        "max_memory_restart" => &const { Shape::Form(&SIZE) },
+        "max_memory_restart" => &const { Shape::TextFormat(&SIZE) },
         "limits" => &const { Record(&LIMIT_FIELDS) },
         "user" | "group" | "socket_user" | "socket_group" => &ACCOUNT,
-        "socket_mode" => &const { Shape::Form(&SOCKET_MODE) },
-        "umask" => &const { Shape::Form(&UMASK) },
+        "socket_mode" => &const { Shape::TextFormat(&SOCKET_MODE) },
+        "umask" => &const { Shape::TextFormat(&UMASK) },
         "log_type" => &const { Choice(&["raw", "json"]) },
         "log_rotate" => &const { Record(&ROTATE_FIELDS) },
         "on_log_full" => &const { Choice(&["drop", "block"]) },
         "update" => &const { Record(&UPDATE_FIELDS) },
         "hooks" => &const { Record(&HOOK_FIELDS) },
-        "moved_from" => &const { Any(&[List(&Shape::Form(&OLD_NAME)), Shape::Form(&OLD_NAME)]) },
+        "moved_from" => &const { Any(&[List(&Shape::TextFormat(&OLD_NAME)), Shape::TextFormat(&OLD_NAME)]) },
         _ => return None,
     })
 }

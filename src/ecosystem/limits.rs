@@ -3,9 +3,9 @@
 use crate::model::{App, Bytes, Hooks, Limits, Millis};
 
 use super::diagnostic::code;
+use super::host::Host as _;
 use super::keys::{DURATION, SIZE};
 use super::shape::Shape;
-use super::surroundings::Surroundings as _;
 use super::tree::{Node, integer};
 use super::values::{Values, size};
 
@@ -30,10 +30,10 @@ pub(super) fn limits(values: &mut Values<'_>, app: &mut App) {
     {
         let span = item.node.span;
         let message = format!(
-            "app `{}`: at `limits.memory` {limit} the kernel kills before `max_memory_restart` {restart} restarts",
+            "app `{}`: with `limits.memory` {limit}, the kernel kills it before `max_memory_restart` {restart} restarts it",
             app.name
         );
-        values.report.warning(code::BAD_VALUE, span, message).hint("make `max_memory_restart` the smaller one");
+        values.report.warning(code::BAD_VALUE, span, message).hint("make `max_memory_restart` the smaller value");
     }
 }
 
@@ -62,10 +62,10 @@ pub(super) fn percent(text: &str) -> Option<u32> {
 }
 
 fn memory(values: &mut Values<'_>, key: &str, node: &Node, least: Bytes) -> Option<Bytes> {
-    let bytes = values.scalar(key, &Shape::Form(&SIZE), node, size)?;
+    let bytes = values.scalar(key, &Shape::TextFormat(&SIZE), node, size)?;
     if bytes < least {
         values
-            .error(code::BAD_VALUE, node.span, format!("`{key}` is {bytes}: less than {least} is no use"))
+            .error(code::BAD_VALUE, node.span, format!("`{key}` is {bytes}: the minimum is {least}"))
             .hint("write \"300M\" for 300 megabytes");
         return None;
     }
@@ -82,9 +82,9 @@ fn open_files(values: &mut Values<'_>, node: &Node) -> Option<u64> {
     let nofile = count(values, node, "nofile")?;
     let most = values.world.open_files_max().filter(|most| nofile > *most);
     let problem = match most {
-        Some(most) => format!("`limits.nofile` is {nofile}: the kernel gives nobody more than {most} (fs.nr_open)"),
+        Some(most) => format!("`limits.nofile` is {nofile}: the kernel allows at most {most} (fs.nr_open)"),
         None if nofile < OPEN_FILES_MIN => {
-            format!("`limits.nofile` is {nofile}: with less than {OPEN_FILES_MIN} open files no program can be loaded")
+            format!("`limits.nofile` is {nofile}: a program needs at least {OPEN_FILES_MIN} open files to start")
         }
         None => return Some(nofile),
     };
@@ -97,7 +97,7 @@ fn processes(values: &mut Values<'_>, node: &Node) -> Option<u64> {
     let nproc = count(values, node, "nproc")?;
     if nproc == 0 {
         let span = node.get("nproc").map_or(node.span, |node| node.span);
-        values.error(code::BAD_VALUE, span, "`limits.nproc` is 0: the process itself counts");
+        values.error(code::BAD_VALUE, span, "`limits.nproc` is 0, but the process itself counts");
     }
     Some(nproc)
 }
@@ -120,9 +120,9 @@ fn hooks(values: &mut Values<'_>) -> Hooks {
     };
     if let Some(node) = node.get("timeout") {
         let read = |text: &str| Millis::parse(text).ok();
-        hooks.timeout = values.scalar("hooks.timeout", &Shape::Form(&DURATION), node, read);
+        hooks.timeout = values.scalar("hooks.timeout", &Shape::TextFormat(&DURATION), node, read);
         if hooks.timeout == Some(Millis(0)) {
-            values.error(code::BAD_VALUE, node.span, "`hooks.timeout` is 0: no hook could ever be in time");
+            values.error(code::BAD_VALUE, node.span, "`hooks.timeout` is 0: every hook would time out");
         }
         hooks.timeout = hooks.timeout.filter(|timeout| *timeout != Hooks::TIMEOUT);
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::built::{Built, VALUE_BYTES, size_of};
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::document::{Document, Item, Keys, Written};
 use super::tree::{Entry, Node, Span, Value};
 
@@ -27,7 +27,7 @@ impl Merged {
 
 /// Lays the files over each other. Maps merge, everything else is replaced; apps match by name. `None`: that would be
 /// too much, which is told.
-pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mut Report) -> Option<Vec<Merged>> {
+pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mut Findings) -> Option<Vec<Merged>> {
     let mut built = Built::default();
     let mut apps: Vec<(Written, Keys)> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
@@ -39,7 +39,7 @@ pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mu
                 report
                     .error(code::DUPLICATE_APP, app.name_span, format!("a second app named `{}`", app.name))
                     .label(first, "the first one")
-                    .hint("give it a name of its own; more copies are `instances`");
+                    .hint("choose another name; for more copies use `instances`");
                 continue;
             }
             let bytes = defaults_bytes + size_of_keys(&app.keys);

@@ -1,6 +1,6 @@
 //! Turns the texts of ecosystem files into resolved apps, or into everything that is wrong with them.
 //!
-//! In:    file texts, options, [`Surroundings`]      Out:  [`Proposed`] + [`Diagnostic`]s
+//! In:    file texts, options, [`Host`]      Out:  [`Proposed`] + [`Diagnostic`]s
 //! Never: I/O, clocks, defaults left open, a guess, a stop at the first error
 //! Walk:  [`crate::cli`] → here → [`crate::client`] → [`crate::plan`]
 //!
@@ -22,6 +22,7 @@ mod explain;
 #[cfg(test)]
 mod fake;
 mod hidden;
+mod host;
 mod keys;
 mod limits;
 mod merge;
@@ -36,7 +37,6 @@ mod shape;
 mod size;
 mod sockets;
 mod sources;
-mod surroundings;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -52,33 +52,33 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{App, Origin, ProjectName, Proposed, Secrets};
 
-pub use diagnostic::{CODES, Diagnostic, Label, Place, Severity};
+pub use diagnostic::{CODES, Diagnostic, DiagnosticSeverity, Label, Place};
 pub use explain::{Explanation, explain, reference};
+pub use host::{Host, Look, NoAccount, Unreadable};
 pub use render::render;
 pub use schema::schema;
 pub use sources::{Source, SourceFrom};
-pub use surroundings::{Look, NoAccount, Surroundings, Unreadable};
 
 use built::Built;
-use diagnostic::{Places, Report, code};
+use diagnostic::{Findings, Places, code};
 use document::Document;
 use environment::EnvFiles;
+use host::Remembering;
 use merge::Merged;
 use sources::Notes;
-use surroundings::Remembering;
 use tree::Span;
 use values::Values;
 
 /// One file as it was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceFile {
-    /// Absolute, as typed: symlinks kept. The extension says the format.
+    /// Absolute, as typed: symlinks kept. The extension determines the format.
     pub path: PathBuf,
     /// Its bytes.
     pub text: Vec<u8>,
 }
 
-/// What a person says beside the files.
+/// Options besides the files.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ReadOptions {
     /// Which profile is laid over the apps.
@@ -128,7 +128,7 @@ pub struct Reading {
     pub proposed: Option<Proposed>,
     /// Everything found, in the order of the files.
     pub diagnostics: Vec<Diagnostic>,
-    /// Where each value came from, if asked for.
+    /// Where each value came from, if requested.
     pub sources: Vec<Source>,
     /// The files that it came from, and that places refer to: those that were given, and env files, also those that
     /// do not exist.
@@ -145,11 +145,11 @@ impl Reading {
 }
 
 /// Reads, checks, merges and resolves a set of files. Never stops at the first error.
-pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundings) -> Reading {
-    let mut report = Report::default();
+pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> Reading {
+    let mut report = Findings::default();
     let mut files: Vec<SourceFile> = inputs.iter().map(without_mark).collect();
     if files.is_empty() {
-        report.error(code::EMPTY_FILE, None, "no file is given");
+        report.error(code::EMPTY_FILE, None, "no file given");
     }
     let mut documents = Vec::new();
     for (index, file) in (0_u32..).zip(&files) {
@@ -222,7 +222,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Surroundin
 
 /// The tree of one file as JSON, for the schema; `None` if it does not parse.
 pub fn to_json(file: &SourceFile) -> Option<serde_json::Value> {
-    let mut report = Report::default();
+    let mut report = Findings::default();
     let tree = syntax::parse(&without_mark(file), 0, &mut report)?;
     (report.errors == 0).then(|| tree.to_json())
 }
@@ -234,7 +234,7 @@ fn without_mark(file: &SourceFile) -> SourceFile {
 }
 
 /// The project of all files, and whether a file names it.
-fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) -> (ProjectName, bool) {
+fn project(documents: &[Document], files: &[SourceFile], report: &mut Findings) -> (ProjectName, bool) {
     let mut named: Option<(&str, Span)> = None;
     for (name, span) in documents.iter().filter_map(|document| document.project.as_ref()) {
         match named {
@@ -243,10 +243,10 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) ->
                     .error(
                         code::SEVERAL_PROJECTS,
                         *span,
-                        format!("this file is of project `{name}`, another of `{first}`"),
+                        format!("this file belongs to project `{name}`, another to `{first}`"),
                     )
                     .label(label, "the other one")
-                    .hint("apply them one by one, or give them one project");
+                    .hint("apply them one by one, or give them the same project");
             }
             _ => named = Some((name, *span)),
         }
@@ -260,17 +260,17 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Report) ->
         _ => {
             // Without a document the file itself is the problem, and named already.
             if !documents.is_empty() {
-                let message = format!("the folder's name `{folder}` cannot be the name of the project");
+                let message = format!("the folder's name `{folder}` is not a valid project name");
                 report
                     .error(code::BAD_PROJECT, Span::default(), message)
-                    .hint("name it: `project = \"shop\"` (letters, digits, `.`, `_`, `-`)");
+                    .hint("set one: `project = \"shop\"` (letters, digits, `.`, `_`, `-`)");
             }
             (ProjectName::nobody(), false)
         }
     }
 }
 
-fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Report) {
+fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Findings) {
     let Some(name) = profile.name() else { return };
     let mut known: Vec<&str> = merged.iter().flat_map(|app| app.profiles.iter().map(String::as_str)).collect();
     known.sort_unstable();
@@ -279,10 +279,10 @@ fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Report) {
         return;
     }
     let hint = match (profile, nearest::did_you_mean(name, known.iter().copied())) {
-        (Profile::Remembered(_), _) => "it was used last; `--profile none` forgets it".to_owned(),
+        (Profile::Remembered(_), _) => "it was used for the last apply; `--profile none` clears it".to_owned(),
         (_, Some(hint)) => hint,
-        (_, None) if known.is_empty() => "no app has profiles: `[apps.profiles.NAME]` or `env_NAME`".to_owned(),
-        (_, None) => format!("there is {}", shape::listed(&known)),
+        (_, None) if known.is_empty() => "no app has profiles; add `[apps.profiles.NAME]` or `env_NAME`".to_owned(),
+        (_, None) => format!("known profiles: {}", shape::listed(&known)),
     };
     report.error(code::UNKNOWN_PROFILE, None, format!("no app defines the profile `{name}`")).hint(hint);
 }
@@ -302,7 +302,7 @@ impl Resolver<'_> {
         built: &mut Built,
         env_files: &mut EnvFiles,
         notes: &mut Notes,
-        report: &mut Report,
+        report: &mut Findings,
     ) -> Option<(App, Span)> {
         let mut values = Values {
             app: merged,

@@ -1,4 +1,4 @@
-//! Which known word was probably meant.
+//! Suggestions: the known word that was probably meant.
 
 /// Up to three known words that resemble `word`, the nearest first.
 pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

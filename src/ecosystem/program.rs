@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Run, Template};
 
 use super::diagnostic::code;
-use super::surroundings::{Look, Surroundings, tidy};
+use super::host::{Host, Look, tidy};
 use super::tree::Span;
 use super::values::Values;
 
@@ -35,13 +35,15 @@ pub(super) fn program(values: &mut Values<'_>, run: &mut Run) {
     match (script, command) {
         (Some((key, _)), Some(other)) => {
             values
-                .error(code::CONFLICTING_KEYS, key, "`script` and `command` stand side by side")
+                .error(code::CONFLICTING_KEYS, key, "`script` and `command` exclude each other")
                 .label(other, "the other one")
                 .hint("keep one; in a profile, `script = { unset = true }` removes it");
         }
         (None, None) => {
             let span = values.app.name_span;
-            values.error(code::MISSING_KEY, span, "there is neither `script` nor `command`").hint("write what it runs");
+            values
+                .error(code::MISSING_KEY, span, "neither `script` nor `command` is set")
+                .hint("set one of them to the program to run");
         }
         // Without its folder the rest would only give follow-up errors.
         _ if !is_placed => {}
@@ -75,7 +77,7 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
         look => {
             let problem = match look {
                 Look::Missing => "does not exist",
-                Look::Forbidden => "may not be entered by you",
+                Look::Forbidden => "is not accessible to you",
                 _ => "is not a folder",
             };
             values.error(code::CWD, span, format!("the working folder `{}` {problem}", path.display()));
@@ -86,7 +88,7 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
 
 /// The file with the links of its folder resolved: when `current` points elsewhere, that is another program. The file
 /// itself may be a link; many look at the name by which they were called.
-pub(super) fn through_links(world: &dyn Surroundings, file: &Path) -> PathBuf {
+pub(super) fn through_links(world: &dyn Host, file: &Path) -> PathBuf {
     let resolved = || Some(world.resolve(file.parent()?)?.join(file.file_name()?));
     resolved().unwrap_or_else(|| file.to_owned())
 }
@@ -149,18 +151,18 @@ fn script_program(values: &mut Values<'_>, run: &mut Run, span: Span, is_foreign
         Look::Forbidden if is_foreign => {}
         _ if script.contains(' ') && look == Look::Missing => {
             values
-                .error(code::SCRIPT_MISSING, span, format!("there is no file `{}`", file.display()))
+                .error(code::SCRIPT_MISSING, span, format!("no file `{}`", file.display()))
                 .hint("`script` is one file; arguments go to `args`, a whole line to `command`");
             return;
         }
         Look::Missing => {
-            let message = format!("there is no file `{}`", file.display());
+            let message = format!("no file `{}`", file.display());
             let cwd = format!("`script` is relative to `cwd`, which is `{}`", run.cwd.display());
             values.error(code::SCRIPT_MISSING, span, message).hint(cwd);
             return;
         }
         Look::Forbidden | Look::Folder | Look::Other => {
-            let problem = if look == Look::Forbidden { "may not be read by you" } else { "is not a file" };
+            let problem = if look == Look::Forbidden { "is not readable by you" } else { "is not a file" };
             values.error(code::SCRIPT_MISSING, span, format!("`{}` {problem}", file.display()));
             return;
         }
@@ -178,7 +180,7 @@ fn script_program(values: &mut Values<'_>, run: &mut Run, span: Span, is_foreign
         && let Some(item) = values.item("interpreter_args")
     {
         let span = item.key_span;
-        values.error(code::CONFLICTING_KEYS, span, "`interpreter_args` needs an interpreter, and the file runs itself");
+        values.error(code::CONFLICTING_KEYS, span, "`interpreter_args` needs an interpreter, but the file runs itself");
     }
 }
 
@@ -197,7 +199,7 @@ fn named_interpreter(values: &mut Values<'_>, word: &str, cwd: &Path) -> Option<
         if word.contains(' ') {
             found.hint("`interpreter` is one program; its arguments go to `interpreter_args`");
         } else {
-            found.hint("install it, or name it by its whole path");
+            found.hint("install it, or give its full path");
         }
     }
     Some(word)
@@ -238,11 +240,11 @@ fn guess(
         }
         return Some(program);
     }
-    let message = format!("`{}` cannot be run as it is", file.display());
+    let message = format!("`{}` is not executable and has no known interpreter", file.display());
     match extension {
         "ts" | "mts" | "cts" | "tsx" | "jsx" => values
             .error(code::INTERPRETER, span, message)
-            .hint("say what runs it: `interpreter = \"node\"` (22.18 or later), \"bun\" or \"tsx\""),
+            .hint("set `interpreter = \"node\"` (22.18 or later), \"bun\" or \"tsx\""),
         _ => values
             .error(code::NOT_EXECUTABLE, span, message)
             .hint(format!("make it executable (`chmod +x {}`), or set `interpreter`", file.display())),
@@ -273,7 +275,7 @@ fn check_hashbang(values: &mut Values<'_>, file: &Path, span: Span) {
         let message = format!("the interpreter `{program}` of script `{}` does not exist", file.display());
         values
             .error(code::INTERPRETER, span, message)
-            .hint("install it, correct the first line of the script, or set `interpreter`");
+            .hint("install it, fix the first line of the script, or set `interpreter`");
     }
 }
 
@@ -298,7 +300,7 @@ fn check_runnable(values: &mut Values<'_>, file: &Path, span: Span, is_foreign: 
                 .hint(format!("`chmod +x {}`", file.display()));
         }
         Look::Missing => {
-            values.error(code::SCRIPT_MISSING, span, format!("there is no file `{}`", file.display()));
+            values.error(code::SCRIPT_MISSING, span, format!("no file `{}`", file.display()));
         }
         Look::Folder | Look::Other | Look::Forbidden => {
             values.error(code::SCRIPT_MISSING, span, format!("`{}` is not a file that you may run", file.display()));
@@ -308,9 +310,9 @@ fn check_runnable(values: &mut Values<'_>, file: &Path, span: Span, is_foreign: 
 
 fn not_on_path(values: &mut Values<'_>, word: &str, cwd: &Path, span: Span) {
     let is_beside = matches!(values.world.look(&cwd.join(word)), Look::File { .. });
-    let found = values.error(code::SCRIPT_MISSING, span, format!("there is no program `{word}` on your PATH"));
+    let found = values.error(code::SCRIPT_MISSING, span, format!("no program `{word}` on your PATH"));
     if is_beside {
-        found.hint(format!("for the file in `cwd` write `./{word}`"));
+        found.hint(format!("write `./{word}` for the file in `cwd`"));
     } else {
         found.hint("install it, or write the path of a file");
     }

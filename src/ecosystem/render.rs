@@ -1,9 +1,9 @@
-//! Diagnostics as people read them: the line, a caret, a hint, as a compiler shows them.
+//! Diagnostics as users read them: the line, a caret, a hint, as a compiler shows them.
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::diagnostic::{Diagnostic, Place, Severity};
+use super::diagnostic::{Diagnostic, DiagnosticSeverity, Place};
 use super::hidden::Shown;
 use super::{SourceFile, diagnostic::Label};
 use crate::model::Secrets;
@@ -31,7 +31,7 @@ pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], secrets: &Secret
 }
 
 fn summary(diagnostics: &[Diagnostic]) -> String {
-    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == DiagnosticSeverity::Error).count();
     let counted = |count: usize, word: &str| match count {
         0 => None,
         1 => Some(format!("1 {word}")),
@@ -43,8 +43,8 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
 
 fn one(diagnostic: &Diagnostic, files: &[SourceFile], secrets: &Secrets, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
+        DiagnosticSeverity::Error => Level::ERROR,
+        DiagnosticSeverity::Warning => Level::WARNING,
     };
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let mut group = match &diagnostic.place {
@@ -142,7 +142,7 @@ error[unknown-key]: unknown key `instnaces` in `apps.api`
   |
   = help: did you mean `instances`?
 
-error[alias-beside-original]: `interpreter_args` and its other spelling stand side by side in `apps.api`
+error[alias-beside-original]: `interpreter_args` is a second spelling of a key already in `apps.api`
  --> /srv/shop/pm.toml:6:1
   |
 5 | node_args = []

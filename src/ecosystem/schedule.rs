@@ -4,7 +4,7 @@ use crate::model::{CronOverlap, CronPolicy};
 use crate::rules::Cron;
 
 use super::diagnostic::code;
-use super::surroundings::Surroundings as _;
+use super::host::Host as _;
 use super::values::Values;
 
 /// Reads and checks them.
@@ -30,8 +30,8 @@ pub(super) fn schedule(values: &mut Values<'_>) -> CronPolicy {
     {
         let span = item.node.span;
         values
-            .error(code::CRON, span, format!("`cron_timezone`: there is no time zone `{zone}`"))
-            .hint("zones are called as in \"Europe/Berlin\", \"America/New_York\", \"UTC\"");
+            .error(code::CRON, span, format!("`cron_timezone`: no time zone `{zone}`"))
+            .hint("examples of zones: \"Europe/Berlin\", \"America/New_York\", \"UTC\"");
     }
     policy
 }

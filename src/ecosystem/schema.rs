@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::model::{KEYS, Key};
 
 use super::keys::{self, NOT_IN_DEFAULTS, NOT_IN_PROFILES, PROJECT_KEYS, app_key};
-use super::shape::{Field, Form, Shape};
+use super::shape::{Field, Shape, TextFormat};
 
 /// The schema of an ecosystem file, as committed under `schemas/`.
 pub fn schema() -> Json {
@@ -72,7 +72,7 @@ fn level(without: &[&str], has_profiles: bool) -> Json {
 
 fn unset() -> Json {
     json!({
-        "description": "Removes what defaults, an earlier file or the app itself say.",
+        "description": "Removes the value from defaults, an earlier file or the app itself.",
         "type": "object", "additionalProperties": false, "required": ["unset"],
         "properties": { "unset": { "const": true } },
     })
@@ -92,7 +92,7 @@ fn of_app_key(key: &Key, shape: &'static Shape) -> Json {
 }
 
 fn help(key: &Key) -> String {
-    let later = if key.is_built { "" } else { " (Not built yet.)" };
+    let later = if key.is_built { "" } else { " (Not implemented yet.)" };
     format!("{}{later} Default: {}. Example: {}", key.help, key.default, key.example)
 }
 
@@ -124,7 +124,7 @@ fn of(shape: &Shape) -> Json {
     let waiting = || json!({ "type": "string", "pattern": HAS_VARIABLE });
     match shape {
         Shape::Text => json!({ "type": "string" }),
-        Shape::Form(form) => of_form(form),
+        Shape::TextFormat(form) => of_form(form),
         Shape::Boolean => json!({ "anyOf": [{ "type": "boolean" }, waiting()] }),
         Shape::Integer(min, max) => {
             let mut integer = json!({ "type": "integer" });
@@ -149,11 +149,11 @@ fn of(shape: &Shape) -> Json {
     }
 }
 
-fn keys_of(form: &Form) -> Json {
+fn keys_of(form: &TextFormat) -> Json {
     json!({ "pattern": form.pattern })
 }
 
-fn of_form(form: &Form) -> Json {
+fn of_form(form: &TextFormat) -> Json {
     let mut shapes = vec![json!({ "type": "string", "pattern": form.pattern })];
     if form.takes_variables {
         shapes.push(json!({ "type": "string", "pattern": HAS_VARIABLE }));

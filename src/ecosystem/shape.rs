@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::nearest::did_you_mean;
 use super::tree::{Entry, Kind, Node, integer};
 
@@ -11,7 +11,7 @@ pub(super) enum Shape {
     /// Any text.
     Text,
     /// A text of a certain form.
-    Form(&'static Form),
+    TextFormat(&'static TextFormat),
     /// `true` or `false`.
     Boolean,
     /// A whole number in a range.
@@ -21,7 +21,7 @@ pub(super) enum Shape {
     /// Any number of values of one shape.
     List(&'static Shape),
     /// Free keys of a form, each with a value of one shape.
-    Table(&'static Form, &'static Shape),
+    Table(&'static TextFormat, &'static Shape),
     /// Known keys.
     Record(&'static [Field]),
     /// One of several shapes.
@@ -37,7 +37,7 @@ pub(super) struct Field {
 }
 
 /// A form of text: a parser's verdict and the same as a pattern for the schema.
-pub(super) struct Form {
+pub(super) struct TextFormat {
     /// With an article: `a duration such as "5s"`.
     pub words: &'static str,
     /// The same language as `check` accepts, for the schema.
@@ -104,14 +104,14 @@ pub(super) fn has_variables(text: &str) -> bool {
 
 impl Shape {
     /// Reports everything in `node` that does not fit.
-    pub fn check(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    pub fn check(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         if let Some(scalar) = node.as_scalar()
             && scalar.kind == Kind::Null
         {
             let message = format!("`{trail}` has no value");
             report
                 .error(code::WRONG_TYPE, node.span, message)
-                .hint(format!("give it {}, or remove the key", self.words()));
+                .hint(format!("set it to {}, or remove the key", self.words()));
             return;
         }
         match self {
@@ -128,21 +128,21 @@ impl Shape {
                 Some(entries) => check_record(fields, node, entries, trail, report),
                 None => self.wrong_type(node, trail, report),
             },
-            Self::Text | Self::Form(_) | Self::Boolean | Self::Integer(..) | Self::Choice(_) => {
+            Self::Text | Self::TextFormat(_) | Self::Boolean | Self::Integer(..) | Self::Choice(_) => {
                 self.check_scalar(node, trail, report);
             }
         }
     }
 
-    fn check_scalar(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    fn check_scalar(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let Some(scalar) = node.as_scalar().filter(|_| self.fits_kind(node)) else {
             return self.wrong_type(node, trail, report);
         };
         let text = scalar.text.as_str();
         let waits = has_variables(text) && scalar.kind == Kind::Text;
         let flaw = match self {
-            Self::Form(form) if form.takes_variables && waits => None,
-            Self::Form(form) => (form.check)(text).err(),
+            Self::TextFormat(form) if form.takes_variables && waits => None,
+            Self::TextFormat(form) => (form.check)(text).err(),
             Self::Boolean | Self::Integer(..) | Self::Choice(_) if waits => None,
             Self::Integer(min, max) => match integer(text) {
                 Some(number) if (*min..=*max).contains(&number) => None,
@@ -160,7 +160,7 @@ impl Shape {
     }
 
     /// Reports by the alternative that was most likely meant: the one that takes this kind of value.
-    fn check_any(&self, shapes: &[Shape], node: &Node, trail: Trail<'_>, report: &mut Report) {
+    fn check_any(&self, shapes: &[Shape], node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let fitting: Vec<&Self> = shapes.iter().filter(|shape| shape.fits_kind(node)).collect();
         if fitting.is_empty() {
             return self.wrong_type(node, trail, report);
@@ -171,9 +171,9 @@ impl Shape {
         {
             return self.wrong_word(words, text, node, trail, report);
         }
-        let mut best: Option<Report> = None;
+        let mut best: Option<Findings> = None;
         for shape in fitting {
-            let mut attempt = Report::default();
+            let mut attempt = Findings::default();
             shape.check(node, trail, &mut attempt);
             if attempt.errors == 0 {
                 report.findings.append(&mut attempt.findings);
@@ -189,8 +189,8 @@ impl Shape {
         }
     }
 
-    /// A word that is not known; `self` says what else would be taken.
-    fn wrong_word(&self, words: &[&str], text: &str, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    /// An unknown word; `self` lists the accepted ones.
+    fn wrong_word(&self, words: &[&str], text: &str, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let message = format!("`{trail}` takes {}, found `{text}`", self.words());
         // compose's words for the same ideas
         let meant = match text {
@@ -200,7 +200,7 @@ impl Shape {
             _ => "",
         };
         let hint = match words.contains(&meant) {
-            true => Some(format!("the word for it is \"{meant}\"")),
+            true => Some(format!("use \"{meant}\" instead")),
             false => did_you_mean(text, words.iter().copied()),
         };
         report.error(code::BAD_VALUE, node.span, message).hint = hint;
@@ -211,7 +211,7 @@ impl Shape {
         let waits = matches!(kind, Some((Kind::Text, text)) if has_variables(text));
         match self {
             Self::Text | Self::Choice(_) => matches!(kind, Some((Kind::Text, _))),
-            Self::Form(form) => match kind {
+            Self::TextFormat(form) => match kind {
                 Some((Kind::Text, _)) => true,
                 // A bare number gets the form's own words about units.
                 Some((Kind::Integer, _)) => form.takes_zero,
@@ -225,7 +225,7 @@ impl Shape {
         }
     }
 
-    fn wrong_type(&self, node: &Node, trail: Trail<'_>, report: &mut Report) {
+    fn wrong_type(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         let message = format!("`{trail}` takes {}, found {}", self.words(), node.words());
         let found = report.error(code::WRONG_TYPE, node.span, message);
         if let Some(hint) = self.type_hint(node) {
@@ -236,7 +236,7 @@ impl Shape {
     fn type_hint(&self, node: &Node) -> Option<String> {
         let scalar = node.as_scalar()?;
         let text = &scalar.text;
-        let takes_text = self.takes(|shape| matches!(shape, Self::Text | Self::Form(_)));
+        let takes_text = self.takes(|shape| matches!(shape, Self::Text | Self::TextFormat(_)));
         let takes_boolean = self.takes(|shape| matches!(shape, Self::Boolean));
         match scalar.kind {
             Kind::Text if takes_boolean && matches!(text.as_str(), "yes" | "on" | "y" | "True" | "TRUE") => {
@@ -258,7 +258,7 @@ impl Shape {
     fn accepts_text(&self, text: &str) -> bool {
         match self {
             Self::Text => true,
-            Self::Form(form) => (form.check)(text).is_ok(),
+            Self::TextFormat(form) => (form.check)(text).is_ok(),
             Self::Any(shapes) => shapes.iter().any(|shape| shape.accepts_text(text)),
             _ => false,
         }
@@ -271,8 +271,8 @@ impl Shape {
     /// With an article, for messages.
     pub fn words(&self) -> String {
         match self {
-            Self::Text => "a text".to_owned(),
-            Self::Form(form) => form.words.to_owned(),
+            Self::Text => "a string".to_owned(),
+            Self::TextFormat(form) => form.words.to_owned(),
             Self::Boolean => "true or false".to_owned(),
             Self::Integer(..) => "an integer".to_owned(),
             // The first ones of a long list are its main spellings.
@@ -298,13 +298,13 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// Checks the value of a key, where `{ unset = true }` is always accepted.
-pub(super) fn check_value(shape: &Shape, node: &Node, trail: Trail<'_>, report: &mut Report) {
+pub(super) fn check_value(shape: &Shape, node: &Node, trail: Trail<'_>, report: &mut Findings) {
     if !node.is_unset() {
         shape.check(node, trail, report);
     }
 }
 
-fn check_table(keys: &Form, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
+fn check_table(keys: &TextFormat, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Findings) {
     for entry in entries {
         if let Err(flaw) = (keys.check)(&entry.key) {
             report.error(flaw.code, entry.key_span, format!("`{trail}`: {}", flaw.message)).hint = flaw.hint;
@@ -313,7 +313,7 @@ fn check_table(keys: &Form, shape: &Shape, entries: &[Entry], trail: Trail<'_>, 
     }
 }
 
-fn check_record(fields: &[Field], node: &Node, entries: &[Entry], trail: Trail<'_>, report: &mut Report) {
+fn check_record(fields: &[Field], node: &Node, entries: &[Entry], trail: Trail<'_>, report: &mut Findings) {
     for entry in entries {
         match fields.iter().find(|field| field.name == entry.key) {
             Some(field) => check_value(&field.shape, &entry.node, trail.then(&entry.key), report),
@@ -321,7 +321,7 @@ fn check_record(fields: &[Field], node: &Node, entries: &[Entry], trail: Trail<'
                 let message = format!("unknown key `{}` in `{trail}`", entry.key);
                 let names = fields.iter().map(|field| field.name);
                 let hint = did_you_mean(&entry.key, names.clone())
-                    .unwrap_or_else(|| format!("known here: {}", names.collect::<Vec<_>>().join(", ")));
+                    .unwrap_or_else(|| format!("known keys: {}", names.collect::<Vec<_>>().join(", ")));
                 report.error(code::UNKNOWN_KEY, entry.key_span, message).hint(hint);
             }
         }

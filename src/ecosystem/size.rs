@@ -1,11 +1,11 @@
-//! What an app is started with must be small enough for the kernel, or a process that runs is ended for nothing.
+//! Checks that command line and environment fit the kernel's limits; otherwise a running process would be stopped in vain.
 
 use crate::model::{App, Environment, Probe};
 use crate::rules::{self, Place, TooLong};
 
 use super::diagnostic::code;
 use super::environment::{Collected, From, base};
-use super::surroundings::Surroundings as _;
+use super::host::Host as _;
 use super::values::Values;
 
 /// Checks the command line and the environment of the first instance, and every command beside the app.
@@ -16,7 +16,7 @@ pub(super) fn check_size(values: &mut Values<'_>, app: &App, collected: &Collect
         if bytes > limits.string_bytes {
             let span = values.item(key).map_or(values.app.name_span, |item| item.key_span);
             let message =
-                format!("a command in `{key}` takes {bytes} bytes, the kernel gives it {}", limits.string_bytes);
+                format!("a command in `{key}` has {bytes} bytes, but the kernel allows {}", limits.string_bytes);
             values.error(code::BAD_VALUE, span, message).hint(TO_A_FILE);
         }
     }
@@ -26,7 +26,7 @@ pub(super) fn check_size(values: &mut Values<'_>, app: &App, collected: &Collect
     }
 }
 
-const TO_A_FILE: &str = "put it into a file, and name the file";
+const TO_A_FILE: &str = "put it into a file and use the path of the file";
 
 /// Every command of the app that `sh -c` gets as one word, with its key.
 fn commands(app: &App) -> Vec<(&'static str, String)> {

@@ -5,29 +5,29 @@ use std::path::Path;
 
 use crate::model::{App, ListenAddress};
 
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::merge::Merged;
 use super::tree::Span;
 
 /// What two addresses have in common that cannot both be open, or would be one socket.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Seat<'a> {
+enum Endpoint<'a> {
     Port(u16),
     Path(&'a Path),
 }
 
-/// Who listens where, by seat.
-type Taken<'a> = BTreeMap<Seat<'a>, Vec<(&'a ListenAddress, &'a App)>>;
+/// Who listens where, by endpoint.
+type Taken<'a> = BTreeMap<Endpoint<'a>, Vec<(&'a ListenAddress, &'a App)>>;
 
 /// Two apps on one socket would share its connections by chance; on a port of which one has every address, only the
 /// first of them starts.
-pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Report) {
+pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Findings) {
     let places: HashMap<&str, &Merged> = merged.iter().map(|app| (app.name.as_str(), app)).collect();
     let span_of = |app: &App, key: &str| places.get(app.name.as_str())?.get(key).map(|item| item.node.span);
     let mut taken = Taken::new();
     for app in apps.iter().map(|(app, _)| app).filter(|app| is_started(app)) {
         for address in &app.run.listen {
-            let others = taken.entry(seat(address)).or_default();
+            let others = taken.entry(endpoint(address)).or_default();
             let is_it = |(theirs, other): &&(&ListenAddress, &App)| {
                 other.name != app.name && (*theirs == address || theirs.excludes(address))
             };
@@ -36,7 +36,7 @@ pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Repo
                     format!("apps `{}` and `{}` both listen at {}", other.name, app.name, both(theirs, address));
                 report
                     .error(code::PORT, span_of(app, "listen"), message)
-                    .hint("give each an address of its own; copies of one app (`instances`) share theirs");
+                    .hint("use a different address for each app; copies of one app (`instances`) share theirs");
             }
             others.push((address, app));
         }
@@ -46,16 +46,16 @@ pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Repo
     }
 }
 
-/// An app that opens a port by itself, beside one for which `pm` has opened it.
-fn ports_beside(app: &App, span: Span, taken: &Taken<'_>, report: &mut Report) {
+/// An app that opens a port on its own, beside one for which `pm` has opened it.
+fn ports_beside(app: &App, span: Span, taken: &Taken<'_>, report: &mut Findings) {
     let Some(port) = app.run.port else { return };
     let count = u16::try_from(app.instances.unwrap_or(1)).unwrap_or(u16::MAX);
     let last = port.saturating_add(count.saturating_sub(1));
-    let inside = taken.range(Seat::Port(port)..=Seat::Port(last)).flat_map(|(_, all)| all);
+    let inside = taken.range(Endpoint::Port(port)..=Endpoint::Port(last)).flat_map(|(_, all)| all);
     let mut others = inside.filter(|(_, other)| other.name != app.name);
     let Some((address, other)) = others.next() else { return };
-    let message = format!("app `{}` gets a port at which app `{}` listens: {address}", app.name, other.name);
-    let hint = "each instance takes `port` + its slot, and `pm` has opened the other one already";
+    let message = format!("app `{}` gets a port that app `{}` listens on: {address}", app.name, other.name);
+    let hint = "each instance gets `port` + its slot, and `pm` opens the other one itself";
     // On one address only there may be room for both; on every address there is none.
     if is_everywhere(address) {
         report.error(code::PORT, span, message).hint(hint);
@@ -69,10 +69,10 @@ fn is_started(app: &App) -> bool {
     app.autostart && app.instances.unwrap_or(1) > 0
 }
 
-fn seat(address: &ListenAddress) -> Seat<'_> {
+fn endpoint(address: &ListenAddress) -> Endpoint<'_> {
     match address {
-        ListenAddress::Tcp(address) => Seat::Port(address.port()),
-        ListenAddress::Unix(path) => Seat::Path(path),
+        ListenAddress::Tcp(address) => Endpoint::Port(address.port()),
+        ListenAddress::Unix(path) => Endpoint::Path(path),
     }
 }
 

@@ -1,11 +1,11 @@
-//! The room as a whole: what a person would notice.
+//! The room as a whole: what a user would notice.
 
 use std::collections::BTreeMap;
 
 use crate::model::{App, CronOverlap, Probe, RestartWhen, Template};
 
 use super::fake::{World, read_toml, source};
-use super::{Profile, ReadOptions, Reading, Severity, SourceFrom, read};
+use super::{DiagnosticSeverity, Profile, ReadOptions, Reading, SourceFrom, read};
 
 fn only_app(reading: Reading) -> App {
     assert_eq!(reading.diagnostics, []);
@@ -18,8 +18,8 @@ fn app(body: &str) -> App {
 
 /// The codes of all errors, in the order of the file.
 fn errors(reading: &Reading) -> Vec<&'static str> {
-    assert_eq!(reading.proposed.is_none(), reading.diagnostics.iter().any(|d| d.severity == Severity::Error));
-    reading.diagnostics.iter().filter(|d| d.severity == Severity::Error).map(|d| d.code).collect()
+    assert_eq!(reading.proposed.is_none(), reading.diagnostics.iter().any(|d| d.severity == DiagnosticSeverity::Error));
+    reading.diagnostics.iter().filter(|d| d.severity == DiagnosticSeverity::Error).map(|d| d.code).collect()
 }
 
 fn refused(body: &str) -> Vec<&'static str> {
@@ -332,11 +332,11 @@ fn a_schedule_is_checked_when_it_is_read() {
         ),
         (
             "cron_restart = \"0 0 30 2 *\"",
-            "app `a`: `cron_restart`: `0 0 30 2 *` never comes: no such day exists in its months",
+            "app `a`: `cron_restart`: `0 0 30 2 *` never runs: no such day exists in its months",
         ),
         (
             "cron = \"@daily\"\ncron_timezone = \"Mars/Olympus\"",
-            "app `a`: `cron_timezone`: there is no time zone `Mars/Olympus`",
+            "app `a`: `cron_timezone`: no time zone `Mars/Olympus`",
         ),
     ] {
         let reading = read_toml(&format!("[[apps]]\nname = \"a\"\nscript = \"run.sh\"\n{body}"));
@@ -352,7 +352,7 @@ fn who_depends_on_a_timed_task_is_warned() {
     let text = "[[apps]]\nname = \"a\"\nscript = \"run.sh\"\nkind = \"task\"\ncron = \"@daily\"\n[[apps]]\nname = \"b\"\nscript = \"run.sh\"\ndepends_on = { a = \"completed\" }";
     let reading = read_toml(text);
     let found: Vec<_> = reading.diagnostics.iter().map(|found| (found.code, found.severity)).collect();
-    assert_eq!(found, [("cron", Severity::Warning)]);
+    assert_eq!(found, [("cron", DiagnosticSeverity::Warning)]);
     assert!(reading.proposed.is_some());
 }
 

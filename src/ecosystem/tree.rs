@@ -59,7 +59,7 @@ impl Kind {
     /// With an article, for messages.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Text => "a text",
+            Self::Text => "a string",
             Self::Integer => "an integer",
             Self::Float => "a number with a fraction",
             Self::Boolean => "a boolean",
@@ -117,7 +117,7 @@ impl Node {
         }
     }
 
-    /// As JSON, for the schema tests and for people: numbers and booleans by their kind.
+    /// As JSON, for the schema tests and for users: numbers and booleans by their kind.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match &self.value {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::model::{App, ListenAddress, Millis, Run, UpdatePolicy, UpdateStrategy};
 
 use super::diagnostic::code;
+use super::host::{Host as _, NoAccount};
 use super::keys::{DURATION, SOCKET_MODE};
 use super::shape::Shape;
-use super::surroundings::{NoAccount, Surroundings as _};
 use super::tree::{Node, Span, integer};
 use super::values::{Values, umask};
 
@@ -27,21 +27,21 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
         let span = item.node.get("strategy").map_or(item.key_span, |node| node.span);
         values
             .error(code::CONFLICTING_KEYS, span, "two processes of one slot cannot share its `port`")
-            .hint("`listen` instead of `port` hands both the same socket; or leave the strategy out");
+            .hint("use `listen` instead of `port`, which gives both the same socket; or remove the strategy");
     }
     if let (Some(_), false, Some(item)) = (app.run.port, app.run.listen.is_empty(), values.item("listen")) {
         let span = item.key_span;
         values
             .report
             .warning(code::PORT, span, format!("app `{}`: both `port` and `listen`", app.name))
-            .hint("`port` only sets PORT; the sockets of `listen` are handed over as descriptors");
+            .hint("`port` only sets PORT; the sockets of `listen` are passed as descriptors");
     }
 }
 
 /// Owner and mode of the files of Unix sockets.
 fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     if let Some(node) = values.node("socket_mode") {
-        let mode = values.scalar("socket_mode", &Shape::Form(&SOCKET_MODE), node, umask);
+        let mode = values.scalar("socket_mode", &Shape::TextFormat(&SOCKET_MODE), node, umask);
         run.socket_mode = mode.filter(|mode| *mode != Run::SOCKET_MODE);
     }
     run.socket_user = values.text("socket_user");
@@ -63,14 +63,14 @@ fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     ];
     for (key, word, account) in accounts {
         if let (Some((name, false)), Some(item)) = (account, values.item(key)) {
-            values.error(code::UNKNOWN_USER, item.node.span, format!("`{key}`: there is no {word} `{name}`"));
+            values.error(code::UNKNOWN_USER, item.node.span, format!("`{key}`: no {word} `{name}`"));
         }
     }
     let has_files = run.listen.iter().any(|address| matches!(address, ListenAddress::Unix(_)));
     let given =
         ["socket_mode", "socket_user", "socket_group"].into_iter().find_map(|key| Some((key, values.item(key)?)));
     if let (false, false, Some((key, item))) = (has_files, run.listen.is_empty(), given) {
-        let message = format!("app `{}`: `{key}` is for Unix sockets, and `listen` names none", values.app.name);
+        let message = format!("app `{}`: `{key}` is for Unix sockets, but `listen` has none", values.app.name);
         values.report.warning(code::CONFLICTING_KEYS, item.key_span, message).hint("write `listen = [\"unix:PATH\"]`");
     }
 }
@@ -94,8 +94,7 @@ fn policy(values: &mut Values<'_>) -> UpdatePolicy {
     if let (Some(deadline), Some(node)) = (policy.healthy_deadline, node.get("healthy_deadline"))
         && deadline <= policy.min_healthy_time
     {
-        let message =
-            "`update.healthy_deadline` is not longer than `min_healthy_time`: no process could ever be in time";
+        let message = "`update.healthy_deadline` must be longer than `min_healthy_time`: otherwise every process would be too late";
         values.error(code::BAD_VALUE, node.span, message);
     }
     policy
@@ -108,7 +107,7 @@ fn count(values: &mut Values<'_>, node: &Node, name: &str) -> Option<u32> {
 
 fn duration(values: &mut Values<'_>, node: &Node, name: &str) -> Option<Millis> {
     let read = |text: &str| Millis::parse(text).ok();
-    values.scalar(&format!("update.{name}"), &Shape::Form(&DURATION), node.get(name)?, read)
+    values.scalar(&format!("update.{name}"), &Shape::TextFormat(&DURATION), node.get(name)?, read)
 }
 
 fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {
@@ -116,12 +115,12 @@ fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {
     for (text, span) in values.texts("listen") {
         match address(values, &text, span) {
             Some(address) if addresses.contains(&address) => {
-                values.error(code::BAD_VALUE, span, format!("`listen` names {address} twice"));
+                values.error(code::BAD_VALUE, span, format!("`listen` contains {address} twice"));
             }
             Some(address) if addresses.iter().any(|other| is_covered(&address, other)) => {
                 values
-                    .error(code::BAD_VALUE, span, format!("`listen` names the port of {address} twice"))
-                    .hint("a port alone means every address of the machine: keep one of the two");
+                    .error(code::BAD_VALUE, span, format!("`listen` contains the port of {address} twice"))
+                    .hint("a port alone means every address of this machine: keep one of the two");
             }
             Some(address) => addresses.push(address),
             None => {
@@ -148,13 +147,13 @@ fn address(values: &mut Values<'_>, text: &str, span: Span) -> Option<ListenAddr
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
         let path = values.home("listen", path, span)?;
         let path: PathBuf = values.folder_of(span).join(path);
-        let path = super::surroundings::tidy(&path);
+        let path = super::host::tidy(&path);
         let length = path.as_os_str().len();
         if length > SOCKET_PATH_MAX {
             let message = format!("`listen`: the path of the socket has {length} bytes: `{}`", path.display());
             values
                 .error(code::BAD_VALUE, span, message)
-                .hint(format!("{SOCKET_PATH_MAX} bytes is the most that a client can connect to: take a shorter path"));
+                .hint(format!("clients can connect to at most {SOCKET_PATH_MAX} bytes: use a shorter path"));
         }
         return Some(ListenAddress::Unix(path));
     }

@@ -1,4 +1,4 @@
-//! Keys about the life of an app: kind, dependencies, when it is good and whether it stays so.
+//! Keys about the life of an app: kind, dependencies, readiness and health.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) fn upkeep(values: &mut Values<'_>, app: &mut App) {
         _ => Kind::Service,
     };
     if app.kind == Kind::Task && values.item("restart").is_none() && values.item("autorestart").is_none() {
-        // A task is run to its end; whoever wants another try says so.
+        // A task runs to completion; retries have to be declared.
         app.restart.restart = RestartWhen::Never;
     }
     if app.kind == Kind::Task
@@ -31,8 +31,8 @@ pub(super) fn upkeep(values: &mut Values<'_>, app: &mut App) {
     {
         let span = item.key_span;
         values
-            .error(code::CONFLICTING_KEYS, span, "a task that is always started again never ends")
-            .hint("`restart = \"on-failure\"` tries a failed task again");
+            .error(code::CONFLICTING_KEYS, span, "a task that is always restarted never completes")
+            .hint("`restart = \"on-failure\"` retries a failed task");
     }
     app.on_dependency_restart = match values.text("on_dependency_restart").as_deref() {
         Some("restart") => OnDependencyRestart::Restart,
@@ -45,7 +45,7 @@ pub(super) fn upkeep(values: &mut Values<'_>, app: &mut App) {
         ("health", app.health.as_ref().map(|health| &health.probe)),
     ] {
         if let Some(probe) = probe {
-            check_surroundings(values, app, key, probe);
+            check_context(values, app, key, probe);
         }
     }
 }
@@ -86,9 +86,7 @@ fn ready(values: &mut Values<'_>) -> Option<Ready> {
     };
     if waits_for_message && let Some(item) = values.item("wait_ready") {
         let span = item.key_span;
-        values
-            .error(code::CONFLICTING_KEYS, span, "`wait_ready` and `ready` both say when it is ready")
-            .hint("keep `ready`");
+        values.error(code::CONFLICTING_KEYS, span, "`wait_ready` and `ready` exclude each other").hint("keep `ready`");
     }
     let probe = probe(values, "ready", node)?;
     let timeout = duration(values, "ready", node, "timeout").or(listen_timeout).unwrap_or(Ready::TIMEOUT);
@@ -97,8 +95,8 @@ fn ready(values: &mut Values<'_>) -> Option<Ready> {
     if !probe.is_told() && interval >= timeout && interval.0 > 0 {
         let span = node.get("interval").or_else(|| node.get("timeout")).map_or(node.span, |node| node.span);
         values
-            .error(code::BAD_VALUE, span, format!("`ready`: asked every {interval}, it has failed after {timeout}"))
-            .hint("`interval` has to be shorter than `timeout`");
+            .error(code::BAD_VALUE, span, format!("`ready`: probed every {interval}, but it fails after {timeout}"))
+            .hint("`interval` must be shorter than `timeout`");
     }
     Some(Ready { probe, timeout, interval })
 }
@@ -107,8 +105,8 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
     let node = values.node("health")?;
     let probe = probe(values, "health", node)?;
     if matches!(probe, Probe::Log(_) | Probe::Message(_)) {
-        let message = format!("`health.{}` cannot be asked again and again", probe.word());
-        values.error(code::BAD_VALUE, node.span, message).hint("http, tcp, exec and notify (watchdog) can");
+        let message = format!("`health.{}` cannot be probed repeatedly", probe.as_str());
+        values.error(code::BAD_VALUE, node.span, message).hint("use http, tcp, exec or notify (watchdog)");
     }
     let interval = duration(values, "health", node, "interval").unwrap_or(Health::INTERVAL);
     let timeout = duration(values, "health", node, "timeout").unwrap_or(Health::TIMEOUT.min(interval));
@@ -120,7 +118,7 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
             .error(
                 code::BAD_VALUE,
                 span,
-                format!("`health`: one probe may take {timeout}, and the next is due after {interval}"),
+                format!("`health`: one probe may take {timeout}, but the next is due after {interval}"),
             )
             .hint("`timeout` must not be longer than `interval`");
     }
@@ -136,7 +134,7 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
 }
 
 /// What a probe needs of the rest of the app.
-fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Probe) {
+fn check_context(values: &mut Values<'_>, app: &App, key: &str, probe: &Probe) {
     let Some(span) = values.node(key).map(|node| node.span) else {
         return; // `wait_ready`: a message comes from one process, whatever else is declared
     };
@@ -145,8 +143,12 @@ fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Pro
         Probe::Tcp(address) => address,
         Probe::Log(_) if app.logs.disable_logs => {
             values
-                .error(code::CONFLICTING_KEYS, span, format!("`{key}.log` reads what `disable_logs` throws away"))
-                .hint("`notify`, `exec`, `http` and `tcp` need no log");
+                .error(
+                    code::CONFLICTING_KEYS,
+                    span,
+                    format!("`{key}.log` reads the output that `disable_logs` discards"),
+                )
+                .hint("use `notify`, `exec`, `http` or `tcp`, which need no log");
             return;
         }
         Probe::Exec(_) | Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) => return,
@@ -154,17 +156,17 @@ fn check_surroundings(values: &mut Values<'_>, app: &App, key: &str, probe: &Pro
     let is_shared = !values.texts("listen").is_empty() || values.text("exec_mode").as_deref() == Some("cluster");
     if is_shared {
         let message =
-            format!("`{key}.{}` cannot tell the copies apart: all of them answer on one shared socket", probe.word());
+            format!("`{key}.{}` cannot tell the copies apart: they all answer on one shared socket", probe.as_str());
         values
             .error(code::CONFLICTING_KEYS, span, message)
-            .hint("let each say it by itself: `notify`, `message`, `log`, or ask by `exec`");
+            .hint("use `notify`, `message`, `log` or `exec`, which work per copy");
         return;
     }
     let count = app.instances.unwrap_or(1);
     if count > 1 && !address.is_per_instance() && is_local(&address.to_string()) {
         let message = format!(
-            "`{key}.{}` asks one address for all {count} copies, and only one of them can listen there",
-            probe.word()
+            "`{key}.{}` probes one address for all {count} copies, but only one of them can listen there",
+            probe.as_str()
         );
         values.error(code::PORT, span, message).hint("`${PORT}` is the port of each copy (`port` + its slot)");
     }
@@ -180,13 +182,13 @@ fn is_local(address: &str) -> bool {
 
 fn duration(values: &mut Values<'_>, key: &str, node: &Node, name: &str) -> Option<Millis> {
     let node = node.get(name)?;
-    values.scalar(&format!("{key}.{name}"), &Shape::Form(&DURATION), node, |text| Millis::parse(text).ok())
+    values.scalar(&format!("{key}.{name}"), &Shape::TextFormat(&DURATION), node, |text| Millis::parse(text).ok())
 }
 
 fn check_above_zero(values: &mut Values<'_>, key: &str, node: &Node, all: &[(&str, Millis)]) {
     for (name, _) in all.iter().filter(|(_, value)| value.0 == 0) {
         let span = node.get(name).map_or(node.span, |node| node.span);
-        values.error(code::BAD_VALUE, span, format!("`{key}.{name}` is 0: nothing could ever be in time"));
+        values.error(code::BAD_VALUE, span, format!("`{key}.{name}` is 0: every probe would time out"));
     }
 }
 
@@ -202,8 +204,10 @@ fn probe(values: &mut Values<'_>, key: &str, node: &Node) -> Option<Probe> {
     match found.as_slice() {
         [(word, node)] => one_probe(values, key, word, node),
         [] => {
-            let message = format!("`{key}` needs a probe: nothing says what is asked");
-            values.error(code::MISSING_KEY, node.span, message).hint("one of http, tcp, exec, log, notify, message");
+            let message = format!("`{key}` needs a probe");
+            values
+                .error(code::MISSING_KEY, node.span, message)
+                .hint("add one of http, tcp, exec, log, notify, message");
             None
         }
         [(first, _), (second, other), ..] => {
@@ -247,7 +251,7 @@ fn http(values: &mut Values<'_>, path: &str, node: &Node) -> Option<HttpProbe> {
     });
     let headers = node.get("headers").and_then(Node::as_map).map(|entries| {
         for entry in entries.iter().filter(|entry| !rules::is_header_name(&entry.key)) {
-            let message = format!("`{path}.headers`: `{}` is not the name of a header", entry.key);
+            let message = format!("`{path}.headers`: `{}` is not a header name", entry.key);
             values.error(code::BAD_VALUE, entry.node.span, message).hint("letters, digits and `-`");
         }
         let header = |values: &mut Values<'_>, key: &str, node: &Node| {
@@ -278,9 +282,9 @@ fn check_url(values: &mut Values<'_>, path: &str, url: &Template, span: Span) {
         UrlError::Letter(letter) => {
             let bytes: Vec<String> = letter.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
             let escaped = bytes.concat();
-            format!("in a path or a query it is written `{escaped}`")
+            format!("write `{escaped}` in a path or a query")
         }
-        UrlError::Percent => "a percent sign itself is written `%25`".to_owned(),
+        UrlError::Percent => "write `%25` for a percent sign".to_owned(),
         _ => "write \"http://127.0.0.1:${PORT}/health\"".to_owned(),
     };
     let message = match error {

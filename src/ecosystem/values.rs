@@ -1,4 +1,4 @@
-//! The settled keys of one app → typed values: variables filled in, then read.
+//! The merged keys of one app → typed values: variables are substituted, then values parsed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::model::{Bytes, Millis, Template};
 
 use super::built::{Built, VALUE_BYTES};
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::document::Item;
+use super::host::{Host as _, Remembering, tidy};
 use super::merge::Merged;
 use super::shape::{Shape, Trail, has_variables};
-use super::surroundings::{Remembering, Surroundings as _, tidy};
 use super::tree::{Kind, Node, Span, Value, integer};
 use super::variables::{Expanded, Found, Lookup, Trouble, expand};
 
@@ -24,7 +24,7 @@ pub(super) struct Values<'a> {
     pub world: &'a Remembering<'a>,
     /// The folder of each file.
     pub folders: &'a [PathBuf],
-    pub report: &'a mut Report,
+    pub report: &'a mut Findings,
     /// What all apps have become so far.
     pub built: &'a mut Built,
     /// `env.DB` → names of the shell variables in it.
@@ -96,12 +96,12 @@ impl<'a> Values<'a> {
                 _ => Kind::Text,
             };
             // Which kind was meant is decided by the shape: try the looser reading last.
-            let mut attempt = Report::default();
+            let mut attempt = Findings::default();
             let name = self.app.name.clone();
             let app = Trail::root(&name);
             shape.check(&Node::scalar(kind, text.clone(), node.span), app.then(key), &mut attempt);
             if attempt.errors > 0 {
-                attempt = Report::default();
+                attempt = Findings::default();
                 shape.check(&Node::scalar(Kind::Text, text.clone(), node.span), app.then(key), &mut attempt);
             }
             self.report.errors += attempt.errors;
@@ -146,7 +146,7 @@ impl<'a> Values<'a> {
         let whole = text.contains('#').then(|| shell_words::split(&text.replace('#', "@")).ok()).flatten();
         if whole.is_some_and(|whole| !has_variables(text) && whole.len() > words.len()) {
             let message = format!("app `{}`: everything after ` #` in `{key}` is a comment", self.app.name);
-            self.report.warning(code::BAD_VALUE, node.span, message).hint("put the word in quotes if it is meant");
+            self.report.warning(code::BAD_VALUE, node.span, message).hint("put the word in quotes if it is intended");
         }
     }
 
@@ -172,12 +172,12 @@ impl<'a> Values<'a> {
         let Some(tail) = text.strip_prefix('~') else { return Some(text.to_owned()) };
         match self.world.variables().get("HOME") {
             _ if !(tail.is_empty() || tail.starts_with('/')) => {
-                self.error(code::BAD_VALUE, span, format!("`{key}`: only `~/` is understood, not `~USER`"));
+                self.error(code::BAD_VALUE, span, format!("`{key}`: only `~/` is supported, not `~USER`"));
                 None
             }
             Some(home) => Some(format!("{home}{tail}")),
             None => {
-                self.error(code::UNSET_VARIABLE, span, format!("`{key}` begins with `~`, and HOME is not set"));
+                self.error(code::UNSET_VARIABLE, span, format!("`{key}` begins with `~`, but HOME is not set"));
                 None
             }
         }
@@ -206,9 +206,9 @@ impl<'a> Values<'a> {
         match self.expanded(key, node)?.settled() {
             Ok(text) => Some(text),
             Err(name) => {
-                let message = format!("`{key}`: `${{{name}}}` is known per instance only, and cannot stand here");
+                let message = format!("`{key}`: `${{{name}}}` is known only per instance and is not allowed here");
                 self.error(code::BAD_VARIABLE, node.span, message)
-                    .hint("it can stand in args, command, env, out_file and error_file");
+                    .hint("it is allowed in args, command, env, out_file and error_file");
                 None
             }
         }
@@ -231,7 +231,7 @@ impl<'a> Values<'a> {
             Err(Trouble::Unset { name, message }) => {
                 let is_own = self.app.get("env").is_some_and(|env| env.node.get(&name).is_some());
                 let hint = match is_own {
-                    true => "values of `env` are for the process; here the shell's and `--var` count".to_owned(),
+                    true => "values of `env` are for the process; only the shell's and `--var` count here".to_owned(),
                     false => format!("set it in the shell, pass `--var {name}=…`, or give a default: `${{{name}:-…}}`"),
                 };
                 let message = message.unwrap_or_else(|| format!("`{key}`: the variable `{name}` is not set"));
@@ -239,16 +239,12 @@ impl<'a> Values<'a> {
                 None
             }
             Err(Trouble::TooLong) => {
-                self.error(
-                    code::TOO_LARGE,
-                    node.span,
-                    format!("`{key}` grows beyond 1 MiB when its variables are filled in"),
-                );
+                self.error(code::TOO_LARGE, node.span, format!("`{key}` exceeds 1 MiB after variable substitution"));
                 None
             }
             Err(Trouble::Malformed(message)) => {
                 self.error(code::BAD_VARIABLE, node.span, format!("`{key}`: {message}"))
-                    .hint("a dollar that is meant as such is written `$$`");
+                    .hint("write `$$` for a literal dollar sign");
                 None
             }
         }

@@ -50,7 +50,7 @@ pub(super) enum Trouble {
     TooLong,
 }
 
-/// Who is asked for values.
+/// Where values come from.
 pub(super) trait Lookup {
     fn find(&self, name: &str) -> Found;
 }
@@ -211,7 +211,7 @@ fn variable(inside: &str, lookup: &dyn Lookup, depth: u32, out: &mut Expanded) -
     let length = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inside.len());
     let (name, operator) = inside.split_at(length);
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(Trouble::Malformed(format!("`${{{inside}}}` does not begin with a variable's name")));
+        return Err(Trouble::Malformed(format!("`${{{inside}}}` does not begin with a variable name")));
     }
     let found = lookup.find(name);
     let is_empty = matches!(&found, Found::Value(text) | Found::Shell(text) if text.is_empty());
@@ -235,7 +235,7 @@ fn variable(inside: &str, lookup: &dyn Lookup, depth: u32, out: &mut Expanded) -
         Some("+") if counts => return walk(word, lookup, depth + 1, true, out),
         Some("+") => {}
         _ => {
-            let message = format!("`${{{inside}}}`: after the name comes `:-`, `-`, `:?`, `?`, `:+` or `+`");
+            let message = format!("`${{{inside}}}`: expected `:-`, `-`, `:?`, `?`, `:+` or `+` after the name");
             return Err(Trouble::Malformed(message));
         }
     }

@@ -6,11 +6,11 @@ use crate::model::{App, Millis, WatchOptions, WatchPolicy};
 
 use super::SourceFile;
 use super::diagnostic::code;
+use super::host::{Host, Look, tidy};
 use super::keys::DURATION;
 use super::merge::Merged;
 use super::program::through_links;
 use super::shape::Shape;
-use super::surroundings::{Look, Surroundings, tidy};
 use super::tree::{Node, Span, Value};
 use super::values::Values;
 
@@ -47,8 +47,8 @@ pub(super) fn is_of_whole_folder(app: &Merged) -> bool {
 }
 
 /// Files whose saving is answered by applying them are no reason to restart an app that watches its whole folder.
-/// The person's own patterns come later, and so are heard first.
-pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Surroundings) {
+/// The user's own patterns come later, and so take precedence.
+pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Host) {
     if app.watching.watch.is_none() {
         return;
     }
@@ -61,7 +61,7 @@ pub(super) fn leave_out(app: &mut App, files: &[SourceFile], world: &dyn Surroun
 }
 
 /// What a file is called in folders without links: by its own name, and by that of the file that it links to.
-fn names_of(world: &dyn Surroundings, file: &Path) -> impl Iterator<Item = PathBuf> {
+fn names_of(world: &dyn Host, file: &Path) -> impl Iterator<Item = PathBuf> {
     std::iter::once(through_links(world, file)).chain(world.resolve(file))
 }
 
@@ -101,7 +101,7 @@ fn one(values: &mut Values<'_>, cwd: &Path, text: &str, span: Span) -> Option<St
 }
 
 fn missing(values: &mut Values<'_>, text: &str, path: &Path, cwd: &Path, span: Span) {
-    let message = format!("`watch`: `{text}` names nothing: `{}` does not exist", path.display());
+    let message = format!("`watch`: `{text}` matches nothing: `{}` does not exist", path.display());
     values.error(code::WATCH, span, message).hint(format!("paths are relative to `cwd`, here `{}`", cwd.display()));
 }
 
@@ -123,10 +123,10 @@ fn options(values: &mut Values<'_>) -> WatchOptions {
     let is_on = |name: &str| node.get(name).and_then(Node::as_scalar).is_some_and(|scalar| scalar.text == "true");
     let interval = node.get("interval").and_then(|node| {
         let read = |text: &str| Millis::parse(text).ok();
-        let interval = values.scalar("watch_options.interval", &Shape::Form(&DURATION), node, read)?;
+        let interval = values.scalar("watch_options.interval", &Shape::TextFormat(&DURATION), node, read)?;
         if interval.0 == 0 {
             values
-                .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: looking would never end")
+                .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: polling would never pause")
                 .hint("write \"1s\"");
         }
         Some(interval)

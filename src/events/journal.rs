@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::model::{Event, Fact, Subject};
+use crate::os;
 
 /// Events on their way to the disk; more are left out and counted.
 const QUEUE_EVENTS: usize = 1024;
@@ -112,7 +113,7 @@ impl Journal {
     }
 }
 
-/// After an orderly end the numbers go on without a gap. Otherwise the last events may never have reached
+/// After an orderly end the numbers continue without a gap. Otherwise the last events may never have reached
 /// the disk; skipping as many as can be on their way makes sure that no number is used twice.
 fn next_seq(last: Option<&Event>) -> u64 {
     match last {
@@ -234,7 +235,8 @@ impl Pen {
     }
 
     fn open(&mut self) -> io::Result<()> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
+        let mut options = OpenOptions::new();
+        let mut file = os::open_own(&self.path, options.read(true).append(true).create(true).mode(0o600))?;
         self.bytes = file.metadata()?.len();
         if self.bytes > 0 {
             let mut last = [0];

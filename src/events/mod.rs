@@ -60,14 +60,14 @@ struct Recent {
 struct Told([u32; 8]);
 
 impl Told {
-    fn add(&mut self, generation: u32) {
+    fn add(&mut self, incarnation: u32) {
         self.0.rotate_right(1);
-        self.0[0] = generation;
+        self.0[0] = incarnation;
     }
 
     /// What lies too far back to know counts as told.
-    fn has(&self, generation: u32) -> bool {
-        self.0.contains(&generation) || self.0.iter().all(|told| *told > generation)
+    fn has(&self, incarnation: u32) -> bool {
+        self.0.contains(&incarnation) || self.0.iter().all(|told| *told > incarnation)
     }
 }
 
@@ -97,7 +97,7 @@ impl Events {
     /// Opens the journal `events.jsonl` in `folder` and continues its numbers. Never fails: what does not
     /// work is said in the second value, and the journal is tried again with every event.
     ///
-    /// After a daemon that was killed the numbers go on with a gap: some that were told may not be on the
+    /// After a daemon that was killed the numbers continue with a gap: some that were told may not be on the
     /// disk, and no number is used twice.
     pub fn open(folder: &Path) -> (Self, Vec<String>) {
         let (journal, next_seq, tail, troubles) = Journal::open(folder);
@@ -120,7 +120,7 @@ impl Events {
     }
 
     /// States a fact. Never waits for anyone, never fails.
-    pub fn tell(&self, about: Subject, fact: Fact) {
+    pub fn emit(&self, about: Subject, fact: Fact) {
         // One lock over number, memory, bus and journal: all of them see the same order.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let event = Arc::new(Event { seq: recent.next_seq, at: os::wall(), about, fact });
@@ -134,17 +134,17 @@ impl Events {
         let _ = self.bus.send(event); // nobody may be listening
     }
 
-    /// Whether the exit of this process, which happened at `at`, was told already, by us or by an earlier daemon.
-    /// What lies too far back to know counts as told.
-    pub fn was_exit_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
+    /// Whether the exit of this process, which happened at `at`, was already reported, by us or by an earlier daemon.
+    /// What lies too far back to know counts as reported.
+    pub fn was_exit_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| told.has(generation))
+        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| told.has(incarnation))
     }
 
     /// The same for its start.
-    pub fn was_start_told(&self, instance: &InstanceId, generation: u32, at: WallTime) -> bool {
+    pub fn was_start_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| told.has(generation))
+        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| told.has(incarnation))
     }
 
     /// The highest number that a process of this slot has borne, as far as its start was told.
@@ -216,11 +216,11 @@ impl Events {
 impl Recent {
     fn note(&mut self, event: &Event) {
         match (&event.about, &event.fact) {
-            (Subject::Instance(id), Fact::Exited { generation, .. }) => {
-                self.exits.entry(id.clone()).or_default().add(*generation);
+            (Subject::Instance(id), Fact::Exited { incarnation, .. }) => {
+                self.exits.entry(id.clone()).or_default().add(*incarnation);
             }
-            (Subject::Instance(id), Fact::Started { generation, cause, .. }) => {
-                self.starts.entry(id.clone()).or_default().add(*generation);
+            (Subject::Instance(id), Fact::Started { incarnation, cause, .. }) => {
+                self.starts.entry(id.clone()).or_default().add(*incarnation);
                 self.causes.insert(id.clone(), cause.clone());
                 self.given_up.remove(id);
             }
@@ -230,8 +230,8 @@ impl Recent {
             // The process is the same under its new name.
             (Subject::Instance(id), Fact::Renamed { from }) => {
                 for told in [&mut self.starts, &mut self.exits] {
-                    if let Some(generation) = told.remove(from) {
-                        told.insert(id.clone(), generation);
+                    if let Some(incarnation) = told.remove(from) {
+                        told.insert(id.clone(), incarnation);
                     }
                 }
                 if let Some(failure) = self.given_up.remove(from) {

@@ -28,8 +28,8 @@ fn facts_are_numbered_and_heard_by_those_who_listen() {
     let (events, troubles) = Events::open(folder.path());
     assert_eq!(troubles, [""; 0]);
     let mut heard = events.subscribe();
-    events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
-    events.tell(instance("web"), Fact::Deleted);
+    events.emit(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
+    events.emit(instance("web"), Fact::Deleted);
     assert_eq!((heard.try_recv().unwrap().seq, heard.try_recv().unwrap().fact.clone()), (1, Fact::Deleted));
     let api = EventQuery { app: Some(AppName::new("api").unwrap()), ..all() };
     assert_eq!(numbers(&on_a_runtime(events.history(api))), [1]);
@@ -45,13 +45,13 @@ fn a_restarted_daemon_remembers_and_counts_on_even_behind_a_torn_line() {
     let stopping = || Fact::DaemonStopping { why: "restart".into() };
     on_a_runtime(async {
         let (events, _) = Events::open(folder.path());
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
-        events.tell(Subject::Daemon, stopping());
+        events.emit(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
+        events.emit(Subject::Daemon, stopping());
         events.flush().await;
     });
     on_a_runtime(async {
         let (events, _) = Events::open(folder.path());
-        events.tell(instance("api"), Fact::Deleted);
+        events.emit(instance("api"), Fact::Deleted);
         assert_eq!(numbers(&events.history(all()).await), [1, 2, 3], "an orderly end leaves no gap");
         events.flush().await;
     });
@@ -60,7 +60,7 @@ fn a_restarted_daemon_remembers_and_counts_on_even_behind_a_torn_line() {
     on_a_runtime(async {
         let (events, troubles) = Events::open(folder.path());
         assert_eq!(troubles, [""; 0]);
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
+        events.emit(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
         let history = events.history(all()).await;
         assert_eq!(history.len(), 4);
         assert!(history[3].seq > 4, "a number that a killed daemon may have told is not told again");
@@ -72,10 +72,10 @@ fn ten_thousand_crashes_leave_memory_and_journal_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let (events, _) = Events::open(folder.path());
     let mut slow = events.subscribe();
-    let exited = Fact::Exited { exit: Exit::Code(1), generation: 1, uptime: crate::model::Millis(1), is_asked: false };
+    let exited = Fact::Exited { exit: Exit::Code(1), incarnation: 1, uptime: crate::model::Millis(1), is_asked: false };
     on_a_runtime(async {
         for round in 0..60_000 {
-            events.tell(instance("crash"), exited.clone());
+            events.emit(instance("crash"), exited.clone());
             if round % 500 == 0 {
                 events.flush().await;
             }
@@ -99,11 +99,11 @@ fn a_journal_that_cannot_be_written_stops_nobody_and_admits_its_gap_later() {
     let (events, troubles) = Events::open(&home);
     assert!(troubles.len() == 1 && troubles[0].contains("events.jsonl"), "{troubles:?}");
     on_a_runtime(async {
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
-        events.tell(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
+        events.emit(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
+        events.emit(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });
         events.flush().await;
         fs::create_dir(&home).unwrap();
-        events.tell(instance("api"), Fact::Deleted);
+        events.emit(instance("api"), Fact::Deleted);
         events.flush().await;
         assert_eq!(events.history(all()).await.len(), 3);
     });

@@ -1,4 +1,4 @@
-//! Whether a living process is good: what probes and samples say about it, and what follows.
+//! Whether a live process is healthy: the results of probes and samples, and what follows from them.
 
 use super::{Effect, End, Machine, State, Then};
 use crate::model::{Bytes, Cause, Exit, Fact, Failure, HealthAction, Hook, Millis, Moment, Readiness};
@@ -18,13 +18,13 @@ impl Machine {
         match (&mut *readiness, result) {
             (Readiness::Waiting { .. }, Ok(())) => {
                 *readiness = Readiness::Ready;
-                effects.push(Effect::Tell(Fact::Ready { after: now.since(since) }));
+                effects.push(Effect::Emit(Fact::Ready { after: now.since(since) }));
                 self.run_hook(Hook::PostReady, effects);
             }
             (Readiness::Waiting { last, .. }, Err(why)) => *last = Some(why),
             (Readiness::Failing { .. }, Ok(())) => {
                 *readiness = Readiness::Ready;
-                effects.push(Effect::Tell(Fact::Healthy));
+                effects.push(Effect::Emit(Fact::Healthy));
             }
             (Readiness::Ready, Ok(())) => {}
             (Readiness::Ready, Err(why)) => self.unhealthy(since, why, 1, now, effects),
@@ -45,7 +45,7 @@ impl Machine {
     fn unhealthy(&mut self, since: Moment, why: String, failures: u32, now: Moment, effects: &mut Vec<Effect>) {
         let Some(health) = &self.policy.health else { return };
         let (limit, action) = (health.failures, health.action);
-        effects.push(Effect::Tell(Fact::HealthFailed { why: why.clone(), failures }));
+        effects.push(Effect::Emit(Fact::HealthFailed { why: why.clone(), failures }));
         if failures < limit || action == HealthAction::None {
             self.state = State::Running { since, readiness: Readiness::Failing { last: why, failures } };
             return;
@@ -54,10 +54,10 @@ impl Machine {
         self.end_for(trouble, Cause::Unhealthy { why }, since, now, effects);
     }
 
-    /// The deadline of a process that is not good yet has passed.
+    /// The deadline of a process that is not ready yet has passed.
     pub(super) fn not_ready(&mut self, since: Moment, last: Option<String>, now: Moment, effects: &mut Vec<Effect>) {
         let after = now.since(since);
-        effects.push(Effect::Tell(Fact::NotReady { after, last: last.clone() }));
+        effects.push(Effect::Emit(Fact::NotReady { after, last: last.clone() }));
         self.end_for(Failure::NotReady { after, last }, Cause::NotReady, since, now, effects);
     }
 
@@ -67,12 +67,12 @@ impl Machine {
         self.end_for(trouble, Cause::OverMemory { used, limit }, since, now, effects);
     }
 
-    /// Ends a process that is no good; what follows is the policy's business.
+    /// Stops an unhealthy process; the restart policy decides what follows.
     fn end_for(&mut self, trouble: Failure, cause: Cause, since: Moment, now: Moment, effects: &mut Vec<Effect>) {
         let uptime: Millis = now.since(since);
         self.trouble = Some(trouble.clone());
         let end = End::Ended { trouble, cause: cause.clone(), exit: Exit::Unknown };
-        self.stop(since, Then::Judge { end, uptime }, cause, now, effects);
+        self.stop(since, Then::Evaluate { end, uptime }, cause, now, effects);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Hooks: what runs beside or before a process, and what waits for it.
+//! Hooks: commands that run before or besides a process, and what waits for them.
 
 use super::{Effect, End, Machine, State, Then};
 use crate::model::{Exit, Fact, Failure, Hook, HookUnderWay, Millis, Moment};
@@ -42,17 +42,17 @@ impl Machine {
 
     pub(super) fn hook_ended(
         &mut self,
-        generation: u32,
+        incarnation: u32,
         hook: Hook,
         result: Result<(), String>,
         now: Moment,
         effects: &mut Vec<Effect>,
     ) {
         if let Err(message) = &result {
-            effects.push(Effect::Tell(Fact::HookFailed { hook: hook.word().to_owned(), message: message.clone() }));
+            effects.push(Effect::Emit(Fact::HookFailed { hook: hook.as_str().to_owned(), message: message.clone() }));
         }
         match (&self.state, hook) {
-            _ if generation != self.generation => {}
+            _ if incarnation != self.incarnation => {}
             (State::Preparing { cause, .. }, Hook::PreStart) => {
                 let cause = cause.clone();
                 match result {
@@ -62,7 +62,7 @@ impl Machine {
                     }
                 }
             }
-            // Whatever the hook said: the stop goes on.
+            // Whatever the hook said: the stop continues.
             (State::Leaving { since, then, .. }, Hook::PreStop) => {
                 let (since, then) = (*since, then.clone());
                 self.ask(since, then, now, effects);
@@ -75,18 +75,16 @@ impl Machine {
     pub(super) fn hook_lost(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let hook = if matches!(self.state, State::Preparing { .. }) { Hook::PreStart } else { Hook::PreStop };
         effects.push(Effect::EndHook(hook));
-        let message = format!(
-            "nothing was heard of it within {}",
-            Millis(self.policy.hooks.limit().0.saturating_add(SILENCE_MAX.0))
-        );
-        self.hook_ended(self.generation, hook, Err(message), now, effects);
+        let message =
+            format!("it did not report within {}", Millis(self.policy.hooks.limit().0.saturating_add(SILENCE_MAX.0)));
+        self.hook_ended(self.incarnation, hook, Err(message), now, effects);
     }
 }
 
 impl Then {
     /// The process that was ended for a reason has told how it ended.
     pub(super) fn learn(&mut self, found: Exit) {
-        if let Self::Judge { end: End::Ended { exit, .. }, .. } = self {
+        if let Self::Evaluate { end: End::Ended { exit, .. }, .. } = self {
             *exit = found;
         }
     }

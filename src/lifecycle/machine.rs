@@ -1,4 +1,4 @@
-//! The machine's memory, and what goes in and out of it.
+//! The state machine's data, its inputs and its effects.
 
 use std::sync::Arc;
 
@@ -12,11 +12,13 @@ pub struct Machine {
     pub state: State,
     /// The policies it follows; changes at any time without touching the process.
     pub policy: Arc<App>,
+    /// Since when it is what observers see; unknown of what an earlier daemon left.
+    pub since: Option<Moment>,
     /// How many processes it has had; the current one bears this number.
-    pub generation: u32,
+    pub incarnation: u32,
     /// The highest number that another process of its slot has borne.
     pub last_number: u32,
-    /// Restarts after exits that nobody asked for.
+    /// Restarts after exits that nobody requested.
     pub restarts: u32,
     /// Unstable starts in a row.
     pub unstable: u32,
@@ -24,7 +26,7 @@ pub struct Machine {
     pub force_kills: u32,
     /// The last wait; a run must be at least this long to count as stable.
     pub last_delay: Millis,
-    /// Why the last process was ended, if it was no good and nobody asked for another one since.
+    /// Why the last process was stopped, if it was unhealthy and no new one was requested since.
     pub trouble: Option<Failure>,
     /// Spreads waits; fixed per instance.
     pub seed: u64,
@@ -55,8 +57,8 @@ pub enum Input {
     },
     /// The main process ended.
     Exited {
-        /// Which one; an older generation is ignored.
-        generation: u32,
+        /// Which one; an older incarnation is ignored.
+        incarnation: u32,
         /// Exit code or signal.
         exit: Exit,
     },
@@ -67,50 +69,50 @@ pub enum Input {
     },
     /// A probe was answered.
     Probed {
-        /// By which process; an older generation is ignored.
-        generation: u32,
+        /// By which process; an older incarnation is ignored.
+        incarnation: u32,
         /// Good, or what was found instead.
         result: Result<(), String>,
     },
-    /// A process that is not good yet asks for more time.
+    /// A process that is not ready yet requests more time.
     Extended {
-        /// Which process; an older generation is ignored.
-        generation: u32,
+        /// Which process; an older incarnation is ignored.
+        incarnation: u32,
         /// From now on.
         by: Millis,
     },
     /// The tree has used more memory than it may, for several looks in a row.
     OverMemory {
-        /// Of which process; an older generation is ignored.
-        generation: u32,
+        /// Of which process; an older incarnation is ignored.
+        incarnation: u32,
         /// What it used.
         used: Bytes,
-        /// What it may use.
+        /// The limit.
         limit: Bytes,
     },
     /// A hook has ended, or its time was over.
     HookEnded {
-        /// Beside which process; nothing follows for an older generation.
-        generation: u32,
+        /// Beside which process; nothing follows for an older incarnation.
+        incarnation: u32,
         /// The hook whose command ended.
         hook: Hook,
         /// Well, or why not.
         result: Result<(), String>,
     },
-    /// The moment that [`Machine::alarm`] named has come.
+    /// The moment that [`Machine::alarm`] returned is due.
     Alarm,
 }
 
 /// What the machine asks of the world, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Start the process of `generation`.
+    /// Start the process of `incarnation`.
     Spawn {
         /// Its number.
-        generation: u32,
+        incarnation: u32,
     },
-    /// Send the policy's stop signal to what lives.
-    Ask,
+    /// Send the policy's stop signal to the live processes.
+    SendStopSignal,
     /// Send SIGKILL to everything that lives.
     Kill {
         /// Later ones follow only while something is left.
@@ -123,7 +125,7 @@ pub enum Effect {
     /// Look what is left of the tree; answered by [`Input::Swept`].
     Sweep,
     /// State a fact.
-    Tell(Fact),
+    Emit(Fact),
     /// Give the row back; the machine is over.
     Forget,
 }
@@ -134,7 +136,8 @@ impl Machine {
         Self {
             state: State::Resting(Rest::Stopped),
             policy,
-            generation: 0,
+            since: None,
+            incarnation: 0,
             last_number: 0,
             restarts: 0,
             unstable: 0,

@@ -5,7 +5,7 @@
 //! Walk:  [`crate::supervisor`] → here → effects → `supervisor/perform`
 //!
 //! The machine is total: every state answers every input. What does not belong to the state (an exit
-//! of an older generation, an alarm that is over) changes nothing. Time comes in with the input;
+//! of an older incarnation, an alarm that is over) changes nothing. Time comes in with the input;
 //! [`Machine::alarm`] says when it wants to be asked again, so that a deadline survives the daemon:
 //! the next one recovers the state and asks at the same moment.
 //!
@@ -39,5 +39,5 @@ mod step;
 mod tests;
 
 pub use machine::{Effect, Input, Machine};
-pub use recover::{Found, Standing};
+pub use recover::{Found, SavedState};
 pub use state::{End, Rest, State, Then};

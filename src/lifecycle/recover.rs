@@ -1,11 +1,11 @@
-//! How a new daemon takes over what the last one left in a row of the process table.
+//! How a new daemon takes over an instance from a row of the process table.
 
 use super::{Effect, End, Machine, Rest, State, Then};
 use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment, Readiness};
 
 /// What a row says about an instance without a living process. Kept in the row, so it outlives the daemon.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum SavedState {
     /// Nothing special: down, or its end was not judged yet.
     Down,
     /// Started again at a moment.
@@ -13,27 +13,27 @@ pub enum Standing {
         /// The moment.
         until: Moment,
     },
-    /// Its process lives and is not good yet.
+    /// Its process is alive and not ready yet.
     Unready {
         /// When it has failed.
         deadline: Moment,
     },
     /// Given up.
     Errored(Failure),
-    /// It ended in a way that its policy calls done.
+    /// It ended in a way that its policy counts as done.
     Done(Exit),
 }
 
 /// What was found when a row was looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
-    /// Its process lives.
+    /// Its process is alive.
     Alive {
         /// Since when.
         since: Moment,
         /// It had been asked to end, and SIGKILL is due then.
         stop_deadline: Option<Moment>,
-        /// It was not good yet, and has failed then.
+        /// It was not ready yet, and fails then.
         ready_deadline: Option<Moment>,
     },
     /// Its process ended while nobody was there to judge.
@@ -48,12 +48,12 @@ pub enum Found {
     /// The spawn was announced and never happened: no process exists.
     NeverSpawned,
     /// There was none.
-    Nothing(Standing),
+    Nothing(SavedState),
 }
 
 impl Machine {
     /// Leaves the state `Unknown`. Whether the instance should exist at all is the reconciler's question,
-    /// asked right after; a stop that was under way goes on with the time that it has left.
+    /// asked right after; a stop that was in progress continues with the time that it has left.
     pub fn recover(&mut self, found: Found, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.state != State::Unknown {
@@ -75,8 +75,8 @@ impl Machine {
             },
             Found::Ended { exit, since, was_asked } => {
                 let uptime = now.since(since);
-                let generation = self.generation;
-                effects.push(Effect::Tell(Fact::Exited { exit, generation, uptime, is_asked: was_asked }));
+                let incarnation = self.incarnation;
+                effects.push(Effect::Emit(Fact::Exited { exit, incarnation, uptime, is_asked: was_asked }));
                 effects.push(Effect::Sweep);
                 State::Stopping {
                     deadline: now.after(self.policy.stop.kill_timeout),
@@ -85,18 +85,18 @@ impl Machine {
                     are_leftovers_asked: false,
                     next_sweep: None,
                     is_killed: false,
-                    then: if was_asked { Then::Rest } else { Then::Judge { end: End::Exited(exit), uptime } },
+                    then: if was_asked { Then::Rest } else { Then::Evaluate { end: End::Exited(exit), uptime } },
                 }
             }
-            // The same generation again: its number was announced and no process has borne it.
+            // The same incarnation again: its number was announced and no process has borne it.
             Found::NeverSpawned => {
-                effects.push(Effect::Spawn { generation: self.generation });
+                effects.push(Effect::Spawn { incarnation: self.incarnation });
                 State::Starting { cause: Cause::Boot, then: None }
             }
-            Found::Nothing(Standing::Down | Standing::Unready { .. }) => State::Resting(Rest::Stopped),
-            Found::Nothing(Standing::Errored(failure)) => State::Resting(Rest::Errored(failure)),
-            Found::Nothing(Standing::Done(exit)) => State::Resting(Rest::Done(exit)),
-            Found::Nothing(Standing::Waiting { until }) => {
+            Found::Nothing(SavedState::Down | SavedState::Unready { .. }) => State::Resting(Rest::Stopped),
+            Found::Nothing(SavedState::Errored(failure)) => State::Resting(Rest::Errored(failure)),
+            Found::Nothing(SavedState::Done(exit)) => State::Resting(Rest::Done(exit)),
+            Found::Nothing(SavedState::Waiting { until }) => {
                 let delay = self.last_delay.max(Millis(1));
                 State::Waiting { until, delay, cause: Cause::Policy }
             }
@@ -105,13 +105,13 @@ impl Machine {
     }
 
     /// What the row has to remember of a state without a process.
-    pub fn standing(&self) -> Standing {
+    pub fn saved_state(&self) -> SavedState {
         match &self.state {
-            State::Resting(Rest::Errored(failure)) => Standing::Errored(failure.clone()),
-            State::Resting(Rest::Done(exit)) => Standing::Done(*exit),
-            State::Waiting { until, .. } => Standing::Waiting { until: *until },
+            State::Resting(Rest::Errored(failure)) => SavedState::Errored(failure.clone()),
+            State::Resting(Rest::Done(exit)) => SavedState::Done(*exit),
+            State::Waiting { until, .. } => SavedState::Waiting { until: *until },
             State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => {
-                Standing::Unready { deadline: *deadline }
+                SavedState::Unready { deadline: *deadline }
             }
             State::Resting(Rest::Stopped)
             | State::Unknown
@@ -120,19 +120,19 @@ impl Machine {
             | State::Running { .. }
             | State::Leaving { .. }
             | State::Stopping { .. }
-            | State::Gone => Standing::Down,
+            | State::Gone => SavedState::Down,
         }
     }
 
-    /// The deadline of a stop that somebody asked for, for the row.
+    /// The deadline of a stop that somebody requested, for the row.
     pub fn stop_deadline(&self) -> Option<Moment> {
         match &self.state {
             State::Stopping {
                 deadline,
-                then: Then::Rest | Then::Gone | Then::Again(_) | Then::Judge { end: End::Ended { .. }, .. },
+                then: Then::Rest | Then::Gone | Then::Again(_) | Then::Evaluate { end: End::Ended { .. }, .. },
                 ..
             } => Some(*deadline),
-            State::Stopping { then: Then::Judge { .. }, .. }
+            State::Stopping { then: Then::Evaluate { .. }, .. }
             | State::Unknown
             | State::Resting(_)
             | State::Preparing { .. }

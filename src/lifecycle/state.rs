@@ -11,23 +11,23 @@ pub enum State {
     Resting(Rest),
     /// Its `pre_start` hook runs; there is no process yet.
     Preparing {
-        /// What asked for this start; goes into the event.
+        /// What requested this start; goes into the event.
         cause: Cause,
         /// When a hook that was not heard of has failed.
         until: Moment,
     },
     /// A spawn is on its way.
     Starting {
-        /// What asked for this start; goes into the event.
+        /// What requested this start; goes into the event.
         cause: Cause,
-        /// What was asked for meanwhile.
+        /// What was requested meanwhile.
         then: Option<Then>,
     },
-    /// The process lives.
+    /// The process is alive.
     Running {
         /// Since when.
         since: Moment,
-        /// Whether it is good.
+        /// Whether it is ready.
         readiness: Readiness,
     },
     /// The process lives on while its `pre_stop` hook runs; then it is asked to end.
@@ -43,7 +43,7 @@ pub enum State {
     Stopping {
         /// When SIGKILL follows (again).
         deadline: Moment,
-        /// Whether the main process still lives.
+        /// Whether the main process is still alive.
         is_main_alive: bool,
         /// Since when it ran, for the verdict on its exit.
         since: Moment,
@@ -56,7 +56,7 @@ pub enum State {
         /// What follows when nothing is left.
         then: Then,
     },
-    /// It ended by itself and is started again at a moment.
+    /// It ended on its own and is started again at a moment.
     Waiting {
         /// The moment.
         until: Moment,
@@ -69,6 +69,30 @@ pub enum State {
     Gone,
 }
 
+impl State {
+    /// Which of these follow each other under one word for observers.
+    pub(super) fn stage(&self) -> u8 {
+        match self {
+            Self::Unknown | Self::Preparing { .. } | Self::Starting { .. } => 0,
+            Self::Running { .. } => 1,
+            Self::Leaving { .. } | Self::Stopping { .. } => 2,
+            Self::Waiting { .. } => 3,
+            Self::Resting(Rest::Stopped) | Self::Gone => 4,
+            Self::Resting(Rest::Done(_)) => 5,
+            Self::Resting(Rest::Errored(_)) => 6,
+        }
+    }
+
+    /// At rest because of how its last process ended: since that end.
+    pub fn rests_since_exit(&self) -> bool {
+        match self {
+            Self::Resting(Rest::Done(_)) => true,
+            Self::Resting(Rest::Errored(failure)) => !matches!(failure, Failure::Spawn { .. } | Failure::Hook { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// Why there is no process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Rest {
@@ -76,7 +100,7 @@ pub enum Rest {
     Stopped,
     /// The policy calls its last exit done.
     Done(Exit),
-    /// Given up until a person asks.
+    /// Given up until a user asks.
     Errored(Failure),
 }
 
@@ -89,8 +113,8 @@ pub enum Then {
     Again(Cause),
     /// Be forgotten.
     Gone,
-    /// It ended, or was ended, without a person's wish: ask the policy.
-    Judge {
+    /// It ended, or was ended, without a user's wish: ask the policy.
+    Evaluate {
         /// How it ended.
         end: End,
         /// How long it ran.
@@ -105,19 +129,19 @@ impl Then {
             Self::Rest => Following::Rest,
             Self::Again(_) => Following::Start,
             Self::Gone => Following::Removal,
-            Self::Judge { .. } => Following::Verdict,
+            Self::Evaluate { .. } => Following::Policy,
         }
     }
 }
 
-/// An end that no person asked for.
+/// An end that no user requested.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {
     /// By itself.
     Exited(Exit),
-    /// By itself, before it was good.
+    /// On its own, before it was ready.
     ExitedUnready(Exit),
-    /// It was asked to, because it was no good.
+    /// It was stopped because it was unhealthy.
     Ended {
         /// What was wrong.
         trouble: Failure,

@@ -13,6 +13,7 @@ impl Machine {
     /// Takes one input and returns what has to be done, in order.
     pub fn step(&mut self, input: Input, now: Moment) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let before = self.state.stage();
         match input {
             Input::Start(cause) => self.start(cause, now, &mut effects),
             Input::Restart(cause) => self.end(Then::Again(cause.clone()), cause, now, &mut effects),
@@ -20,20 +21,25 @@ impl Machine {
             Input::Delete(cause) => self.end(Then::Gone, cause, now, &mut effects),
             Input::Spawned { pid } => self.spawned(pid, now, &mut effects),
             Input::SpawnFailed { failure } => self.spawn_failed(failure, now, &mut effects),
-            Input::Exited { generation, exit } if generation == self.generation => self.exited(exit, now, &mut effects),
-            Input::Probed { generation, result } if generation == self.generation => {
+            Input::Exited { incarnation, exit } if incarnation == self.incarnation => {
+                self.exited(exit, now, &mut effects);
+            }
+            Input::Probed { incarnation, result } if incarnation == self.incarnation => {
                 self.probed(result, now, &mut effects);
             }
-            Input::Extended { generation, by } if generation == self.generation => self.extended(by, now),
-            Input::OverMemory { generation, used, limit } if generation == self.generation => {
+            Input::Extended { incarnation, by } if incarnation == self.incarnation => self.extended(by, now),
+            Input::OverMemory { incarnation, used, limit } if incarnation == self.incarnation => {
                 self.over_memory(used, limit, now, &mut effects);
             }
             Input::Exited { .. } | Input::Probed { .. } | Input::Extended { .. } | Input::OverMemory { .. } => {}
-            Input::HookEnded { generation, hook, result } => {
-                self.hook_ended(generation, hook, result, now, &mut effects);
+            Input::HookEnded { incarnation, hook, result } => {
+                self.hook_ended(incarnation, hook, result, now, &mut effects);
             }
             Input::Swept { left } => self.swept(left, now, &mut effects),
             Input::Alarm => self.alarm_rang(now, &mut effects),
+        }
+        if self.state.stage() != before {
+            self.since = Some(now);
         }
         effects
     }
@@ -73,7 +79,7 @@ impl Machine {
 
     /// Ends the living process: its hook first, if it has one.
     pub(super) fn stop(&mut self, since: Moment, next: Then, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Tell(Fact::Stopping { cause }));
+        effects.push(Effect::Emit(Fact::Stopping { cause }));
         self.end_hook(Hook::PostReady, effects);
         if self.run_hook(Hook::PreStop, effects) {
             self.state = State::Leaving { since, until: self.hook_deadline(now), then: next };
@@ -85,7 +91,7 @@ impl Machine {
     /// Asks the living process to end.
     pub(super) fn ask(&mut self, since: Moment, next: Then, now: Moment, effects: &mut Vec<Effect>) {
         self.state = self.stopping(since, true, next, now);
-        effects.push(Effect::Ask);
+        effects.push(Effect::SendStopSignal);
     }
 
     fn stopping(&self, since: Moment, is_main_alive: bool, then: Then, now: Moment) -> State {
@@ -103,8 +109,9 @@ impl Machine {
     fn spawned(&mut self, pid: u32, now: Moment, effects: &mut Vec<Effect>) {
         let State::Starting { cause, then } = &self.state else { return };
         let (cause, then) = (cause.clone(), then.clone());
-        let started = Fact::Started { pid, generation: self.generation, cause: cause.clone() };
-        effects.push(Effect::Tell(started));
+        let (incarnation, restarts) = (self.incarnation, self.restarts);
+        let started = Fact::Started { pid, incarnation, restarts, cause: cause.clone() };
+        effects.push(Effect::Emit(started));
         self.state = State::Running { since: now, readiness: self.first_readiness(now) };
         if self.trouble.as_ref().is_some_and(Failure::is_passing) {
             (self.trouble, self.last_delay) = (None, Millis(0));
@@ -125,7 +132,7 @@ impl Machine {
             None if failure.is_passing() => self.wait_out(cause, failure, now, effects),
             None => self.not_started(&cause, failure, now, effects),
             Some(then) => {
-                effects.push(Effect::Tell(Fact::StartFailed { failure }));
+                effects.push(Effect::Emit(Fact::StartFailed { failure }));
                 self.follow(then, now, effects);
             }
         }
@@ -133,13 +140,13 @@ impl Machine {
 
     /// There is no process, and the one that was wanted will not come.
     pub(super) fn not_started(&mut self, cause: &Cause, failure: Failure, now: Moment, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
-        // A person hears of it at once and can mend it; what nobody watches keeps trying.
+        effects.push(Effect::Emit(Fact::StartFailed { failure: failure.clone() }));
+        // A user hears of it at once and can mend it; what nobody watches keeps trying.
         let is_asked = matches!(cause, Cause::Apply { .. } | Cause::Command { .. });
         if is_asked {
             self.give_up(failure, effects);
         } else {
-            self.judge(&End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
+            self.evaluate(&End::Exited(Exit::Code(127)), Millis(0), Some(failure), now, effects);
         }
     }
 
@@ -149,7 +156,7 @@ impl Machine {
         let is_known = self.trouble.as_ref() == Some(&failure);
         let delay = retry_delay(if is_known { self.last_delay } else { Millis(0) });
         if !is_known {
-            effects.push(Effect::Tell(Fact::StartFailed { failure: failure.clone() }));
+            effects.push(Effect::Emit(Fact::StartFailed { failure: failure.clone() }));
         }
         (self.trouble, self.last_delay) = (Some(failure), delay);
         self.state = State::Waiting { until: now.after(delay), delay, cause };
@@ -162,15 +169,15 @@ impl Machine {
                 let uptime = now.since(since);
                 let end = if readiness.is_up() { End::Exited(exit) } else { End::ExitedUnready(exit) };
                 self.trouble = None;
-                self.tell_exit(exit, uptime, false, effects);
+                self.report_exit(exit, uptime, false, effects);
                 self.end_hook(Hook::PostReady, effects);
-                self.state = self.stopping(since, false, Then::Judge { end, uptime }, now);
+                self.state = self.stopping(since, false, Then::Evaluate { end, uptime }, now);
                 effects.push(Effect::Sweep);
             }
             State::Leaving { since, then, .. } => {
                 let (since, mut then) = (*since, then.clone());
                 then.learn(exit);
-                self.tell_exit(exit, now.since(since), true, effects);
+                self.report_exit(exit, now.since(since), true, effects);
                 effects.push(Effect::EndHook(Hook::PreStop));
                 self.state = self.stopping(since, false, then, now);
                 effects.push(Effect::Sweep);
@@ -179,7 +186,7 @@ impl Machine {
                 *is_main_alive = false;
                 let uptime = now.since(*since);
                 then.learn(exit);
-                self.tell_exit(exit, uptime, true, effects);
+                self.report_exit(exit, uptime, true, effects);
                 effects.push(Effect::Sweep);
             }
             State::Stopping { .. }
@@ -192,9 +199,9 @@ impl Machine {
         }
     }
 
-    fn tell_exit(&self, exit: Exit, uptime: Millis, is_asked: bool, effects: &mut Vec<Effect>) {
-        let generation = self.generation;
-        effects.push(Effect::Tell(Fact::Exited { exit, generation, uptime, is_asked }));
+    fn report_exit(&self, exit: Exit, uptime: Millis, is_asked: bool, effects: &mut Vec<Effect>) {
+        let incarnation = self.incarnation;
+        effects.push(Effect::Emit(Fact::Exited { exit, incarnation, uptime, is_asked }));
     }
 
     fn swept(&mut self, left: u32, now: Moment, effects: &mut Vec<Effect>) {
@@ -211,7 +218,7 @@ impl Machine {
         *next_sweep = Some(now.after(SWEEP_EVERY));
         if !*are_leftovers_asked {
             *are_leftovers_asked = true;
-            effects.push(Effect::Ask);
+            effects.push(Effect::SendStopSignal);
         }
     }
 
@@ -260,7 +267,7 @@ impl Machine {
                 let was_down = matches!(self.state, State::Resting(Rest::Stopped));
                 self.state = State::Resting(Rest::Stopped);
                 if !was_down {
-                    effects.push(Effect::Tell(Fact::Stopped { left: Vec::new(), is_unsure: false }));
+                    effects.push(Effect::Emit(Fact::Stopped { left: Vec::new(), is_unsure: false }));
                 }
             }
             Then::Again(cause) => {
@@ -270,15 +277,15 @@ impl Machine {
             }
             Then::Gone => {
                 self.state = State::Gone;
-                effects.push(Effect::Tell(Fact::Deleted));
+                effects.push(Effect::Emit(Fact::Deleted));
                 effects.push(Effect::Forget);
             }
-            Then::Judge { end, uptime } => self.judge(&end, uptime, None, now, effects),
+            Then::Evaluate { end, uptime } => self.evaluate(&end, uptime, None, now, effects),
         }
     }
 
     /// Asks the policy. `spawn_failure` stands in for the exit of a process that never was.
-    fn judge(
+    fn evaluate(
         &mut self,
         end: &End,
         uptime: Millis,
@@ -298,7 +305,7 @@ impl Machine {
             }
             Verdict::Done => {
                 self.state = State::Resting(Rest::Done(exit));
-                effects.push(Effect::Tell(Fact::Completed { exit }));
+                effects.push(Effect::Emit(Fact::Completed { exit }));
             }
             Verdict::GiveUp(failure) => {
                 if let Failure::TooManyRestarts { starts, .. } = failure {
@@ -314,13 +321,14 @@ impl Machine {
                     return self.spawn(end.cause(), now, effects);
                 }
                 self.state = State::Waiting { until: now.after(delay), delay, cause: Cause::Policy };
-                effects.push(Effect::Tell(Fact::BackingOff { delay, attempt: unstable }));
+                let restart = self.restarts.saturating_add(1);
+                effects.push(Effect::Emit(Fact::BackingOff { delay, attempt: unstable, restart }));
             }
         }
     }
 
     fn verdict(&self, end: &End, uptime: Millis) -> Verdict {
-        let seed = self.seed ^ u64::from(self.generation);
+        let seed = self.seed ^ u64::from(self.incarnation);
         let (policy, last_delay, unstable) = (&self.policy.restart, self.last_delay, self.unstable);
         match end {
             End::Exited(exit) | End::ExitedUnready(exit) => {
@@ -334,12 +342,12 @@ impl Machine {
 
     fn give_up(&mut self, failure: Failure, effects: &mut Vec<Effect>) {
         self.state = State::Resting(Rest::Errored(failure.clone()));
-        effects.push(Effect::Tell(Fact::GaveUp { failure }));
+        effects.push(Effect::Emit(Fact::GaveUp { failure }));
         self.run_hook(Hook::OnGiveUp, effects);
     }
 
     fn spawn(&mut self, cause: Cause, now: Moment, effects: &mut Vec<Effect>) {
-        self.generation = self.generation.max(self.last_number).wrapping_add(1);
+        self.incarnation = self.incarnation.max(self.last_number).wrapping_add(1);
         if cause.is_trouble() {
             self.restarts = self.restarts.saturating_add(1);
         }
@@ -353,6 +361,6 @@ impl Machine {
     /// Everything that comes first is done: asks for the process.
     pub(super) fn create(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         self.state = State::Starting { cause, then: None };
-        effects.push(Effect::Spawn { generation: self.generation });
+        effects.push(Effect::Spawn { incarnation: self.incarnation });
     }
 }

@@ -25,7 +25,7 @@ fn no_program() -> Input {
 
 /// The effects without the facts.
 fn deeds(effects: Vec<Effect>) -> Vec<Effect> {
-    effects.into_iter().filter(|effect| !matches!(effect, Effect::Tell(_))).collect()
+    effects.into_iter().filter(|effect| !matches!(effect, Effect::Emit(_))).collect()
 }
 
 fn running() -> Machine {
@@ -38,7 +38,7 @@ fn running() -> Machine {
 #[test]
 fn a_start_spawns_once_and_settles_when_the_process_runs() {
     let mut machine = machine();
-    assert_eq!(machine.step(Input::Start(command()), Moment(0)), [Effect::Spawn { generation: 1 }]);
+    assert_eq!(machine.step(Input::Start(command()), Moment(0)), [Effect::Spawn { incarnation: 1 }]);
     assert_eq!(deeds(machine.step(Input::Start(command()), Moment(1))), []);
     assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), []);
     assert_eq!(machine.state, State::Running { since: Moment(2), readiness: Readiness::Ready });
@@ -47,16 +47,16 @@ fn a_start_spawns_once_and_settles_when_the_process_runs() {
 #[test]
 fn a_crash_is_followed_by_a_new_process_at_once() {
     let mut machine = running();
-    let crash = Input::Exited { generation: 1, exit: Exit::Code(1) };
+    let crash = Input::Exited { incarnation: 1, exit: Exit::Code(1) };
     assert_eq!(deeds(machine.step(crash, Moment(5))), [Effect::Sweep]);
-    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [Effect::Spawn { generation: 2 }]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [Effect::Spawn { incarnation: 2 }]);
     assert_eq!((machine.restarts, machine.unstable), (1, 1));
 }
 
 #[test]
 fn a_successor_that_fails_is_not_tried_again() {
     let mut machine = Machine { is_successor: true, ..running() };
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(1) }, Moment(5));
     let failure = Failure::Exited { exit: Exit::Code(1) };
     assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), []);
     assert_eq!(machine.state, State::Resting(Rest::Errored(failure)));
@@ -65,8 +65,8 @@ fn a_successor_that_fails_is_not_tried_again() {
 #[test]
 fn a_number_that_a_failed_successor_has_borne_is_not_given_again() {
     let mut machine = Machine { last_number: 5, ..running() };
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
-    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [Effect::Spawn { generation: 6 }]);
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(1) }, Moment(5));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), [Effect::Spawn { incarnation: 6 }]);
 }
 
 #[test]
@@ -101,17 +101,18 @@ fn what_passes_is_tried_again_and_no_policy_counts_it() {
 }
 
 #[test]
-fn a_second_crash_waits_and_the_alarm_ends_the_wait() {
+fn after_some_crashes_in_a_row_the_next_start_waits_and_the_alarm_ends_the_wait() {
     let mut machine = running();
-    for generation in 1..=2 {
-        machine.step(Input::Exited { generation, exit: Exit::Code(1) }, Moment(5));
+    for incarnation in 1..=6 {
+        assert_eq!(machine.alarm(), None);
+        machine.step(Input::Exited { incarnation, exit: Exit::Code(1) }, Moment(5));
         machine.step(Input::Swept { left: 0 }, Moment(5));
         machine.step(Input::Spawned { pid: 8 }, Moment(5));
     }
     let until = machine.alarm().unwrap();
     assert!(until > Moment(90), "{until:?}");
     assert_eq!(machine.step(Input::Alarm, Moment(20)), []);
-    assert_eq!(machine.step(Input::Alarm, until), [Effect::Spawn { generation: 3 }]);
+    assert_eq!(machine.step(Input::Alarm, until), [Effect::Spawn { incarnation: 7 }]);
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn the_count_of_unstable_starts_is_the_one_that_it_was_given_up_for() {
     let mut machine = running();
     Arc::make_mut(&mut machine.policy).restart.max_restarts = Some(1);
     let exit = Exit::Code(1);
-    machine.step(Input::Exited { generation: 1, exit }, Moment(5));
+    machine.step(Input::Exited { incarnation: 1, exit }, Moment(5));
     machine.step(Input::Swept { left: 0 }, Moment(5));
     assert_eq!(
         machine.state,
@@ -131,21 +132,21 @@ fn the_count_of_unstable_starts_is_the_one_that_it_was_given_up_for() {
 #[test]
 fn nothing_starts_while_something_of_the_old_tree_is_left() {
     let mut machine = running();
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(5));
-    assert_eq!(deeds(machine.step(Input::Swept { left: 2 }, Moment(5))), [Effect::Ask]);
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(0) }, Moment(5));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 2 }, Moment(5))), [Effect::SendStopSignal]);
     assert_eq!(machine.step(Input::Alarm, Moment(15)), [Effect::Sweep]);
     assert_eq!(machine.step(Input::Swept { left: 1 }, Moment(15)), []);
     assert_eq!(machine.step(Input::Alarm, Moment(10_005)), [Effect::Kill { is_first: true }, Effect::Sweep]);
-    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_006))), [Effect::Spawn { generation: 2 }]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_006))), [Effect::Spawn { incarnation: 2 }]);
 }
 
 #[test]
 fn a_stop_asks_then_kills_and_ends_only_when_nothing_is_left() {
     let mut machine = running();
-    assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(100))), [Effect::Ask]);
+    assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(100))), [Effect::SendStopSignal]);
     assert_eq!(machine.alarm(), Some(Moment(10_100)));
     assert_eq!(machine.step(Input::Alarm, Moment(10_100)), [Effect::Kill { is_first: true }]);
-    let killed = Input::Exited { generation: 1, exit: Exit::Signal(9) };
+    let killed = Input::Exited { incarnation: 1, exit: Exit::Signal(9) };
     assert_eq!(deeds(machine.step(killed, Moment(10_101))), [Effect::Sweep]);
     assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(10_101))), []);
     assert_eq!(machine.state, State::Resting(Rest::Stopped));
@@ -156,7 +157,7 @@ fn a_stop_during_a_spawn_is_carried_out_right_after_it() {
     let mut machine = machine();
     machine.step(Input::Start(command()), Moment(0));
     assert_eq!(machine.step(Input::Stop(command()), Moment(1)), []);
-    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::Ask]);
+    assert_eq!(deeds(machine.step(Input::Spawned { pid: 7 }, Moment(2))), [Effect::SendStopSignal]);
 }
 
 #[test]
@@ -164,8 +165,8 @@ fn a_start_during_a_stop_starts_when_the_old_one_is_gone() {
     let mut machine = running();
     machine.step(Input::Stop(command()), Moment(0));
     assert_eq!(machine.step(Input::Start(command()), Moment(1)), []);
-    machine.step(Input::Exited { generation: 1, exit: Exit::Signal(15) }, Moment(2));
-    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(2))), [Effect::Spawn { generation: 2 }]);
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Signal(15) }, Moment(2));
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(2))), [Effect::Spawn { incarnation: 2 }]);
 }
 
 #[test]
@@ -173,17 +174,19 @@ fn a_program_that_cannot_be_executed_is_reported_to_the_person_who_asked() {
     let mut machine = machine();
     machine.step(Input::Start(command()), Moment(0));
     let effects = machine.step(no_program(), Moment(0));
-    assert!(matches!(effects[..], [Effect::Tell(_), Effect::Tell(Fact::GaveUp { .. })]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::Emit(_), Effect::Emit(Fact::GaveUp { .. })]), "{effects:?}");
     assert!(matches!(machine.state, State::Resting(Rest::Errored(_))));
-    assert_eq!(machine.step(Input::Start(command()), Moment(9)), [Effect::Spawn { generation: 2 }]);
+    assert_eq!(machine.step(Input::Start(command()), Moment(9)), [Effect::Spawn { incarnation: 2 }]);
 }
 
 #[test]
 fn a_program_that_vanished_while_nobody_watches_is_tried_again_and_again() {
     let mut machine = running();
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(0));
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(1) }, Moment(0));
     machine.step(Input::Swept { left: 0 }, Moment(0));
-    machine.step(no_program(), Moment(0));
+    for _ in 0..5 {
+        machine.step(no_program(), Moment(0));
+    }
     assert!(matches!(machine.state, State::Waiting { .. }), "{:?}", machine.state);
 }
 
@@ -194,7 +197,7 @@ fn a_task_that_is_done_rests_and_a_failed_one_says_so() {
     for (exit, is_done) in [(Exit::Code(0), true), (Exit::Code(4), false)] {
         let mut machine = running();
         machine.policy = Arc::new(spec.clone());
-        machine.step(Input::Exited { generation: 1, exit }, Moment(5));
+        machine.step(Input::Exited { incarnation: 1, exit }, Moment(5));
         machine.step(Input::Swept { left: 0 }, Moment(5));
         assert_eq!(machine.state == State::Resting(Rest::Done(exit)), is_done, "{:?}", machine.state);
     }
@@ -204,13 +207,13 @@ fn a_task_that_is_done_rests_and_a_failed_one_says_so() {
 fn an_exit_of_an_older_process_changes_nothing() {
     let mut machine = running();
     let before = machine.clone();
-    assert_eq!(machine.step(Input::Exited { generation: 0, exit: Exit::Code(1) }, Moment(9)), []);
+    assert_eq!(machine.step(Input::Exited { incarnation: 0, exit: Exit::Code(1) }, Moment(9)), []);
     assert_eq!(machine, before);
 }
 
 #[test]
 fn a_new_daemon_goes_on_where_the_last_one_was() {
-    let unknown = || Machine { state: State::Unknown, generation: 4, ..machine() };
+    let unknown = || Machine { state: State::Unknown, incarnation: 4, ..machine() };
     let mut alive = unknown();
     assert_eq!(
         alive.recover(Found::Alive { since: Moment(3), stop_deadline: None, ready_deadline: None }, Moment(9)),
@@ -226,13 +229,13 @@ fn a_new_daemon_goes_on_where_the_last_one_was() {
     let mut ended = unknown();
     let effects = ended.recover(Found::Ended { exit: Exit::Code(2), since: Moment(3), was_asked: false }, Moment(9));
     assert_eq!(deeds(effects), [Effect::Sweep]);
-    assert_eq!(deeds(ended.step(Input::Swept { left: 0 }, Moment(9))), [Effect::Spawn { generation: 5 }]);
+    assert_eq!(deeds(ended.step(Input::Swept { left: 0 }, Moment(9))), [Effect::Spawn { incarnation: 5 }]);
 
     let mut announced = unknown();
-    assert_eq!(announced.recover(Found::NeverSpawned, Moment(9)), [Effect::Spawn { generation: 4 }]);
+    assert_eq!(announced.recover(Found::NeverSpawned, Moment(9)), [Effect::Spawn { incarnation: 4 }]);
 
     let mut waiting = unknown();
-    waiting.recover(Found::Nothing(Standing::Waiting { until: Moment(70) }), Moment(9));
+    waiting.recover(Found::Nothing(SavedState::Waiting { until: Moment(70) }), Moment(9));
     assert_eq!(waiting.alarm(), Some(Moment(70)));
 }
 
@@ -245,16 +248,16 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Delete(command())),
         Just(Input::Spawned { pid: 7 }),
         Just(no_program()),
-        (0..6_u32, exit).prop_map(|(generation, exit)| Input::Exited { generation, exit }),
+        (0..6_u32, exit).prop_map(|(incarnation, exit)| Input::Exited { incarnation, exit }),
         (0..3_u32).prop_map(|left| Input::Swept { left }),
         Just(Input::Alarm),
-        (0..6_u32, any::<bool>()).prop_map(|(generation, is_good)| Input::Probed {
-            generation,
+        (0..6_u32, any::<bool>()).prop_map(|(incarnation, is_good)| Input::Probed {
+            incarnation,
             result: if is_good { Ok(()) } else { Err("refused".into()) }
         }),
-        (0..6_u32).prop_map(|generation| Input::OverMemory { generation, used: Bytes(2), limit: Bytes(1) }),
-        (0..6_u32, any_hook(), any::<bool>()).prop_map(|(generation, hook, is_well)| Input::HookEnded {
-            generation,
+        (0..6_u32).prop_map(|incarnation| Input::OverMemory { incarnation, used: Bytes(2), limit: Bytes(1) }),
+        (0..6_u32, any_hook(), any::<bool>()).prop_map(|(incarnation, hook, is_well)| Input::HookEnded {
+            incarnation,
             hook,
             result: if is_well { Ok(()) } else { Err("no".into()) }
         }),
@@ -286,15 +289,15 @@ fn hooked(has_hooks: bool) -> Machine {
 }
 
 fn hook_ended(machine: &mut Machine, hook: Hook, result: Result<(), &str>, at: u64) -> Vec<Effect> {
-    let generation = machine.generation;
-    deeds(machine.step(Input::HookEnded { generation, hook, result: result.map_err(str::to_owned) }, Moment(at)))
+    let incarnation = machine.incarnation;
+    deeds(machine.step(Input::HookEnded { incarnation, hook, result: result.map_err(str::to_owned) }, Moment(at)))
 }
 
 #[test]
 fn a_hook_comes_before_the_start_and_its_failure_is_a_failed_start() {
     let mut machine = hooked(true);
     assert_eq!(machine.step(Input::Start(command()), Moment(0)), [Effect::Hook(Hook::PreStart)]);
-    assert_eq!(hook_ended(&mut machine, Hook::PreStart, Ok(()), 5), [Effect::Spawn { generation: 1 }]);
+    assert_eq!(hook_ended(&mut machine, Hook::PreStart, Ok(()), 5), [Effect::Spawn { incarnation: 1 }]);
     let mut failing = hooked(true);
     failing.step(Input::Start(command()), Moment(0));
     let failure = Failure::Hook { hook: Hook::PreStart, message: "exit code 1".into() };
@@ -323,7 +326,7 @@ fn a_stop_waits_for_its_hook_and_goes_on_whatever_it_said() {
         assert_eq!(up, [Effect::Hook(Hook::PostReady)]);
         let stop = deeds(machine.step(Input::Stop(command()), Moment(9)));
         assert_eq!(stop, [Effect::EndHook(Hook::PostReady), Effect::Hook(Hook::PreStop)]);
-        assert_eq!(hook_ended(&mut machine, Hook::PreStop, result, 10), [Effect::Ask]);
+        assert_eq!(hook_ended(&mut machine, Hook::PreStop, result, 10), [Effect::SendStopSignal]);
     }
 }
 
@@ -346,7 +349,7 @@ fn a_process_that_has_to_be_killed_is_counted_once() {
     assert_eq!(machine.force_kills, 1);
 }
 
-/// A process that has to become good, and stay good.
+/// A process that has to become healthy, and stay healthy.
 fn probed() -> Machine {
     let mut spec = app();
     spec.ready = Some(Ready { probe: Probe::Notify(true), timeout: Millis::seconds(30), interval: Ready::INTERVAL });
@@ -365,8 +368,8 @@ fn probed() -> Machine {
 }
 
 fn answer(machine: &mut Machine, result: Result<(), &str>, at: u64) -> Vec<Effect> {
-    let generation = machine.generation;
-    machine.step(Input::Probed { generation, result: result.map_err(str::to_owned) }, Moment(at))
+    let incarnation = machine.incarnation;
+    machine.step(Input::Probed { incarnation, result: result.map_err(str::to_owned) }, Moment(at))
 }
 
 fn unready() -> Failure {
@@ -387,10 +390,10 @@ fn a_process_is_ready_when_its_probe_says_so() {
 fn a_process_that_is_not_good_in_time_is_ended_told_and_tried_again() {
     let mut machine = probed();
     answer(&mut machine, Err("refused"), 10);
-    assert_eq!(deeds(machine.step(Input::Alarm, Moment(30_000))), [Effect::Ask]);
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(30_001));
+    assert_eq!(deeds(machine.step(Input::Alarm, Moment(30_000))), [Effect::SendStopSignal]);
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(0) }, Moment(30_001));
     let effects = deeds(machine.step(Input::Swept { left: 0 }, Moment(30_001)));
-    assert_eq!(effects, [Effect::Spawn { generation: 2 }]);
+    assert_eq!(effects, [Effect::Spawn { incarnation: 2 }]);
     assert_eq!((machine.restarts, machine.trouble), (1, Some(unready())));
 }
 
@@ -408,17 +411,17 @@ fn what_follows_the_end_of_a_process_is_seen_while_it_is_ended() {
         assert_eq!(machine.following(), Some(following));
     }
     let mut machine = running();
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(1) }, Moment(5));
-    assert_eq!(machine.following(), Some(Following::Verdict));
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(1) }, Moment(5));
+    assert_eq!(machine.following(), Some(Following::Policy));
 }
 
 #[test]
 fn a_process_that_ends_before_it_is_good_has_failed_for_those_who_wait() {
     let mut machine = probed();
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(3) }, Moment(5));
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(3) }, Moment(5));
     let effects = deeds(machine.step(Input::Swept { left: 0 }, Moment(5)));
     let failure = Failure::EndedUnready { exit: Exit::Code(3) };
-    assert_eq!((effects, machine.trouble), (vec![Effect::Spawn { generation: 2 }], Some(failure)));
+    assert_eq!((effects, machine.trouble), (vec![Effect::Spawn { incarnation: 2 }], Some(failure)));
 }
 
 #[test]
@@ -428,10 +431,10 @@ fn some_failures_in_a_row_restart_and_a_good_answer_between_them_forgives() {
     assert_eq!(deeds(answer(&mut machine, Err("500"), 10)), []);
     assert_eq!(deeds(answer(&mut machine, Ok(()), 20)), []);
     answer(&mut machine, Err("500"), 30);
-    assert_eq!(deeds(answer(&mut machine, Err("500"), 40)), [Effect::Ask]);
-    machine.step(Input::Exited { generation: 1, exit: Exit::Code(0) }, Moment(41));
+    assert_eq!(deeds(answer(&mut machine, Err("500"), 40)), [Effect::SendStopSignal]);
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(0) }, Moment(41));
     machine.step(Input::Swept { left: 0 }, Moment(41));
-    assert_eq!((machine.generation, machine.restarts), (2, 1));
+    assert_eq!((machine.incarnation, machine.restarts), (2, 1));
     assert!(matches!(&machine.state, State::Starting { cause: Cause::Unhealthy { why }, .. } if why == "500"));
     assert_eq!(machine.trouble, Some(Failure::Unhealthy { why: "500".into() }), "whoever watches the start is told");
     machine.step(Input::Restart(command()), Moment(42));
@@ -441,9 +444,9 @@ fn some_failures_in_a_row_restart_and_a_good_answer_between_them_forgives() {
 #[test]
 fn too_much_memory_is_a_graceful_restart() {
     let mut machine = running();
-    let over = Input::OverMemory { generation: 1, used: Bytes(2), limit: Bytes(1) };
-    assert_eq!(deeds(machine.step(over, Moment(60_000))), [Effect::Ask]);
-    machine.step(Input::Exited { generation: 1, exit: Exit::Signal(15) }, Moment(60_001));
+    let over = Input::OverMemory { incarnation: 1, used: Bytes(2), limit: Bytes(1) };
+    assert_eq!(deeds(machine.step(over, Moment(60_000))), [Effect::SendStopSignal]);
+    machine.step(Input::Exited { incarnation: 1, exit: Exit::Signal(15) }, Moment(60_001));
     machine.step(Input::Swept { left: 0 }, Moment(60_001));
     assert!(matches!(machine.state, State::Starting { cause: Cause::OverMemory { .. }, .. }), "{:?}", machine.state);
 }
@@ -452,12 +455,12 @@ fn too_much_memory_is_a_graceful_restart() {
 fn a_new_daemon_neither_forgets_readiness_nor_its_deadline() {
     let mut green = Machine { state: State::Unknown, ..probed() };
     green.recover(Found::Alive { since: Moment(0), stop_deadline: None, ready_deadline: None }, Moment(9));
-    assert_eq!(green.phase(Some(7)).word(), "running");
+    assert_eq!(green.phase(Some(7)).as_str(), "running");
     let mut waiting = Machine { state: State::Unknown, ..probed() };
     waiting
         .recover(Found::Alive { since: Moment(0), stop_deadline: None, ready_deadline: Some(Moment(70)) }, Moment(9));
-    assert_eq!((waiting.alarm(), waiting.phase(Some(7)).word()), (Some(Moment(70)), "starting"));
-    assert_eq!(waiting.standing(), Standing::Unready { deadline: Moment(70) });
+    assert_eq!((waiting.alarm(), waiting.phase(Some(7)).as_str()), (Some(Moment(70)), "starting"));
+    assert_eq!(waiting.saved_state(), SavedState::Unready { deadline: Moment(70) });
 }
 
 proptest! {
@@ -522,22 +525,22 @@ impl World {
         if self.hooks.is_empty() {
             return Ok(());
         }
-        let (generation, hook) = self.hooks.remove(0);
+        let (incarnation, hook) = self.hooks.remove(0);
         let result = if is_well { Ok(()) } else { Err("no".to_owned()) };
-        let effects = machine.step(Input::HookEnded { generation, hook, result }, Moment(now));
+        let effects = machine.step(Input::HookEnded { incarnation, hook, result }, Moment(now));
         self.perform(machine, effects, now)
     }
 
     fn perform(&mut self, machine: &mut Machine, effects: Vec<Effect>, now: u64) -> Result<(), TestCaseError> {
         for effect in effects {
             match effect {
-                Effect::Spawn { generation } => {
+                Effect::Spawn { incarnation } => {
                     prop_assert_eq!(self.alive, None, "a second process");
-                    self.alive = Some(generation);
+                    self.alive = Some(incarnation);
                     let effects = machine.step(Input::Spawned { pid: 7 }, Moment(now));
                     self.perform(machine, effects, now)?;
                 }
-                Effect::Ask => {
+                Effect::SendStopSignal => {
                     self.asked += 1;
                     if self.asked.is_multiple_of(2) {
                         self.die(machine, Exit::Signal(15), now)?;
@@ -549,21 +552,21 @@ impl World {
                     let effects = machine.step(Input::Swept { left: 0 }, Moment(now));
                     self.perform(machine, effects, now)?;
                 }
-                Effect::Tell(Fact::Started { generation, .. }) => prop_assert_eq!(self.alive, Some(generation)),
+                Effect::Emit(Fact::Started { incarnation, .. }) => prop_assert_eq!(self.alive, Some(incarnation)),
                 Effect::Hook(hook) => {
                     prop_assert!(hook != Hook::PreStart || self.alive.is_none(), "prepared beside a living process");
-                    self.hooks.push((machine.generation, hook));
+                    self.hooks.push((machine.incarnation, hook));
                 }
                 Effect::EndHook(hook) => self.hooks.retain(|(_, running)| *running != hook),
-                Effect::Tell(_) | Effect::Forget => {}
+                Effect::Emit(_) | Effect::Forget => {}
             }
         }
         Ok(())
     }
 
     fn die(&mut self, machine: &mut Machine, exit: Exit, now: u64) -> Result<(), TestCaseError> {
-        let Some(generation) = self.alive.take() else { return Ok(()) };
-        let effects = machine.step(Input::Exited { generation, exit }, Moment(now));
+        let Some(incarnation) = self.alive.take() else { return Ok(()) };
+        let effects = machine.step(Input::Exited { incarnation, exit }, Moment(now));
         self.perform(machine, effects, now)
     }
 }
@@ -571,8 +574,8 @@ impl World {
 #[test]
 fn a_process_that_asks_for_more_time_gets_it_and_never_less() {
     let mut machine = probed();
-    let extend = |machine: &mut Machine, generation, by| {
-        assert_eq!(machine.step(Input::Extended { generation, by: Millis::seconds(by) }, Moment(10_000)), []);
+    let extend = |machine: &mut Machine, incarnation, by| {
+        assert_eq!(machine.step(Input::Extended { incarnation, by: Millis::seconds(by) }, Moment(10_000)), []);
         machine.alarm()
     };
     assert_eq!(extend(&mut machine, 1, 5), Some(Moment(30_000)), "it has that much already");

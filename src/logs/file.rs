@@ -1,4 +1,4 @@
-//! The files that the pump has open: looked at before every batch, cut, and closed when there are too many.
+//! The files that the pump has open: checked before every batch, rotated, and closed when there are too many.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::index::IndexWriter;
 use super::segments::{LogFolder, identity};
 use super::{Location, LogTarget, sys};
+use crate::model::WallTime;
 use crate::os::{self, Missing};
 use crate::rules::rotation;
 
@@ -58,7 +59,7 @@ impl LogError {
         os::is_disk_full(self.cause())
     }
 
-    /// For people: what was tried, what the kernel said and what would help.
+    /// For users: what was tried, what the kernel said and what would help.
     pub(super) fn sentence(&self) -> String {
         format!("{self}: {}; {}", self.cause(), self.next_step())
     }
@@ -67,7 +68,7 @@ impl LogError {
         const ANOTHER: &str = "name another file in `out_file` or `error_file`";
         match self.cause().raw_os_error() {
             Some(libc::ENOSPC | libc::EDQUOT) => "free some space there".to_owned(),
-            Some(libc::EFBIG) => "no file may grow beyond the limit that the daemon was started with (`ulimit -Hf`): end it with `pm shutdown`, and start it from a shell without one".to_owned(),
+            Some(libc::EFBIG) => "the daemon was started with a limit on the size of files (`ulimit -Hf`): stop it with `pm shutdown` and start it from a shell without that limit".to_owned(),
             Some(libc::EACCES | libc::EPERM) => {
                 let account = self.location().account.as_ref();
                 let writer = account.map_or("the daemon's user".to_owned(), |account| format!("`{}`", account.user));
@@ -75,10 +76,10 @@ impl LogError {
             }
             Some(libc::EROFS) => format!("that disk is read-only: {ANOTHER}"),
             Some(libc::EISDIR | libc::ENOTDIR | libc::EEXIST | libc::ENXIO | libc::ELOOP) => {
-                format!("something else stands there: move it away, or {ANOTHER}")
+                format!("the path is taken by something else: move it away, or {ANOTHER}")
             }
             Some(libc::EMFILE | libc::ENFILE) => "too many files are open: raise the limit (`ulimit -n`)".to_owned(),
-            _ => format!("it is tried again every second; or {ANOTHER}"),
+            _ => format!("it is retried every second; or {ANOTHER}"),
         }
     }
 }
@@ -105,19 +106,21 @@ pub(super) struct OpenFiles {
     pour: Box<dyn Pour>,
     files_max: usize,
     uses: u64,
+    /// When what is appended came, where that is known better than by the clock.
+    pub(super) as_of: Option<WallTime>,
 }
 
 /// What an append did.
 pub(super) struct Appended {
     /// Bytes moved.
     pub(super) bytes: usize,
-    /// A due cut did not work; the log goes on in the same file.
+    /// A due cut did not work; the log continues in the same file.
     pub(super) cut_error: Option<io::Error>,
 }
 
 impl OpenFiles {
     pub(super) fn new(pour: Box<dyn Pour>, files_max: usize) -> Self {
-        Self { files: HashMap::new(), pour, files_max, uses: 0 }
+        Self { files: HashMap::new(), pour, files_max, uses: 0, as_of: None }
     }
 
     /// What is appended to this file next gets a time of its own.
@@ -150,7 +153,7 @@ impl OpenFiles {
         }
         file.open_index_again(location);
         if let Some(index) = &mut file.index {
-            index.note(file.end, sys::wall_now(), Instant::now());
+            index.note(file.end, self.as_of.unwrap_or_else(sys::wall_now), Instant::now());
         }
         match self.pour.pour(pipe, file.file.as_fd(), file.is_regular.then_some(file.end), max) {
             Ok(bytes) => {

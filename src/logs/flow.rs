@@ -1,4 +1,4 @@
-//! One pipe on its way into a file, and how patient it is while the file cannot be written.
+//! One pipe and the file that its bytes go to, and how long it waits while the file cannot be written.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) struct Patience {
     pub(super) retry_first: Duration,
     /// The longest such pause.
     pub(super) retry_max: Duration,
-    /// While output is being dropped, how often that is told.
+    /// While output is being dropped, how often that is reported.
     pub(super) tell_every: Duration,
 }
 
@@ -100,7 +100,7 @@ impl Flow {
         !self.is_busy && self.blockage.as_ref().is_none_or(|blockage| blockage.is_dropping || blockage.is_due)
     }
 
-    /// Throws away at most `max` bytes of what is in the pipe; tells how many.
+    /// Discards at most `max` bytes of what is in the pipe; returns how many.
     pub(super) fn discard(&mut self, max: usize) -> u64 {
         let mut buffer = [0; 16 << 10];
         let gap = self.gap.get_or_insert_with(Gap::begin);
@@ -144,7 +144,7 @@ impl Flow {
         self.record_gap();
     }
 
-    /// The count of dropped bytes that nobody was told of, which counts as told from now on.
+    /// The count of dropped bytes that were not reported yet, which counts as reported from now on.
     pub(super) fn take_untold(&mut self, now: Instant) -> u64 {
         let untold = self.gap.as_mut().map_or(0, |gap| {
             gap.told = now;
@@ -154,8 +154,8 @@ impl Flow {
         untold
     }
 
-    /// When the dropped bytes are told, if there are any and nothing is written before.
-    pub(super) fn tell_at(&self, patience: Patience) -> Option<Instant> {
+    /// When the dropped bytes are reported, if there are any and nothing is written before.
+    pub(super) fn report_at(&self, patience: Patience) -> Option<Instant> {
         let gap = self.gap.as_ref().filter(|gap| gap.untold_bytes > 0)?;
         Some(gap.told + patience.tell_every)
     }
@@ -179,7 +179,7 @@ impl Flow {
         }
     }
 
-    /// Whether people should hear (again) that the file cannot be written.
+    /// Whether users should hear (again) that the file cannot be written.
     pub(super) fn may_complain(&mut self, now: Instant, patience: Patience) -> bool {
         let is_due = self.complained.is_none_or(|last| now.duration_since(last) >= patience.tell_every);
         if is_due {

@@ -1,4 +1,4 @@
-//! New lines as they come, over cuts and truncations.
+//! New lines as they are written, across rotations and truncations.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -37,7 +37,7 @@ impl Follower {
     /// knows that there is something to follow is not lost. A log that cannot be read is followed from its beginning;
     /// one that is followed already only gets its new name. The newest 10,000 lines at most. Blocks on the disk.
     pub fn add(&mut self, sources: Vec<Source>, since: WallTime) -> Vec<Line> {
-        let query = super::LogQuery { lines: LINES_MAX, since: Some(since) };
+        let query = super::LogQuery { lines: LINES_MAX, since: Some(since), until: None };
         let mut lines = Vec::new();
         for source in sources {
             if let Some(known) = self.trails.iter_mut().find(|trail| trail.source.location.path == source.location.path)

@@ -1,4 +1,4 @@
-//! Which byte of a log came when: 16 bytes per entry, beside the log, best effort.
+//! An index of when each byte of a log was written: 16 bytes per entry, next to the log, best effort.
 //!
 //! An entry is written *before* its batch, so a reader never sees a byte that would be given an older time.
 //! An entry whose batch failed says nothing: the next one has the same offset, and the last of equals counts.
@@ -147,6 +147,11 @@ impl Index {
             Some(at) => self.entries.get(at + 1).map_or(u64::MAX, |entry| entry.offset),
             None => 0,
         }
+    }
+
+    /// The end of what came before `until`, of a log that is `end` long. Where no times are known, all of it may have.
+    pub(super) fn end_before(&self, until: WallTime, end: u64) -> u64 {
+        if self.entries.is_empty() { end } else { self.start_of(until).min(end) }
     }
 }
 

@@ -94,7 +94,7 @@ pub struct LogTarget {
     pub on_full: OnLogFull,
 }
 
-/// What the pump wants people to know. Told on the pump's own thread: the listener must not wait.
+/// Messages of the pump for users. Sent on the pump's own thread: the listener must not block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Output was thrown away because its log could not be written. The log itself holds only what
@@ -115,7 +115,7 @@ pub enum Notice {
         stream: Stream,
         /// The log.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         message: String,
     },
     /// A log cannot be written for another reason; treated like a full disk.
@@ -149,6 +149,8 @@ pub struct LogQuery {
     pub lines: usize,
     /// None older than this.
     pub since: Option<WallTime>,
+    /// None from this on: what comes then is of another process.
+    pub until: Option<WallTime>,
 }
 
 /// What was read.
@@ -173,7 +175,7 @@ pub struct Line {
     pub text: Vec<u8>,
 }
 
-/// Where a log stands unless the file says otherwise: `LOGS/PROJECT/APP-out-SLOT.log`.
+/// The default path of a log: `LOGS/PROJECT/APP-out-SLOT.log`.
 ///
 /// An app that is renamed leaves its old files where they are; new lines go under the new name.
 pub fn default_path(logs: &Path, project: &ProjectName, app: &AppName, slot: u32, stream: Stream) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The way to the pump: commands for the thread that moves bytes from pipes to files.
+//! The handle of the pump: commands for the thread that moves bytes from pipes to files.
 
 use std::fmt;
 use std::io;
@@ -12,9 +12,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::file::{OpenFiles, Pour, Splice};
 use super::flow::Patience;
-use super::sys::Bell;
+use super::sys::{self, PumpWaker};
 use super::worker::Worker;
 use super::{LogTarget, Notice, StreamKey};
+use crate::model::WallTime;
 
 /// Commands that may wait. Only a disk that hangs lets them pile up so far, and then the caller waits.
 const COMMANDS_MAX: usize = 2048;
@@ -23,20 +24,25 @@ const TIME_STEP: Duration = Duration::from_millis(1);
 /// How long [`Pump::mark`] waits.
 const MARK_WAIT: Duration = Duration::from_secs(1);
 
+/// What is in a pipe when a mark is asked for came before whatever follows, however late the pump gets to it.
+fn just_before() -> WallTime {
+    WallTime(sys::wall_now().0.saturating_sub(1))
+}
+
 /// What the thread is asked to do.
-pub(super) enum Command {
+pub(super) enum PumpCommand {
     Attach(StreamKey, Arc<OwnedFd>, Box<LogTarget>, Option<&'static AtomicU64>),
     Retarget(StreamKey, Box<LogTarget>),
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
-    Mark(Vec<StreamKey>, SyncSender<()>),
+    Mark(Vec<StreamKey>, WallTime, SyncSender<()>),
     Stop(oneshot::Sender<()>),
 }
 
 /// The way to the thread that writes all logs; cheap to clone. The thread ends when the last clone is gone.
 #[derive(Clone)]
 pub struct Pump {
-    door: Arc<Door>,
+    sender: Arc<CommandSender>,
     grown: Arc<watch::Sender<u64>>,
 }
 
@@ -47,15 +53,15 @@ impl fmt::Debug for Pump {
 }
 
 /// The sending end; its drop lets the thread see that nobody is left.
-struct Door {
-    commands: Option<SyncSender<Command>>,
-    bell: Arc<Bell>,
+struct CommandSender {
+    commands: Option<SyncSender<PumpCommand>>,
+    waker: Arc<PumpWaker>,
 }
 
-impl Drop for Door {
+impl Drop for CommandSender {
     fn drop(&mut self) {
-        self.commands = None; // before the bell, so that the thread finds the queue closed
-        self.bell.ring();
+        self.commands = None; // before the waker, so that the thread finds the queue closed
+        self.waker.wake();
     }
 }
 
@@ -75,12 +81,12 @@ impl Pump {
         notices: impl Fn(Notice) + Send + 'static,
     ) -> io::Result<Self> {
         let (commands, inbox) = sync_channel(COMMANDS_MAX);
-        let bell = Arc::new(Bell::new()?);
+        let waker = Arc::new(PumpWaker::new()?);
         let grown = Arc::new(watch::Sender::new(0));
         let files = OpenFiles::new(pour, files_max);
-        let worker = Worker::new(inbox, bell.clone(), grown.clone(), files, patience, Box::new(notices))?;
+        let worker = Worker::new(inbox, waker.clone(), grown.clone(), files, patience, Box::new(notices))?;
         std::thread::Builder::new().name("pm-logs".into()).stack_size(256 << 10).spawn(move || worker.run())?;
-        Ok(Self { door: Arc::new(Door { commands: Some(commands), bell }), grown })
+        Ok(Self { sender: Arc::new(CommandSender { commands: Some(commands), waker }), grown })
     }
 
     /// Moves what comes out of `pipe` (open for reading and writing, so that it never ends) to the target.
@@ -95,39 +101,39 @@ impl Pump {
         target: LogTarget,
         record: Option<&'static AtomicU64>,
     ) {
-        self.send(Command::Attach(key, pipe.into(), Box::new(target), record));
+        self.send(PumpCommand::Attach(key, pipe.into(), Box::new(target), record));
     }
 
     /// Moves everything that comes from now on (give or take a millisecond) to another file, or by other rules.
     /// An unknown key is ignored.
     pub fn retarget(&self, key: StreamKey, target: LogTarget) {
-        self.send(Command::Retarget(key, Box::new(target)));
+        self.send(PumpCommand::Retarget(key, Box::new(target)));
     }
 
     /// Moves what is in the pipe now, then closes it.
     pub fn detach(&self, key: StreamKey) {
-        self.send(Command::Detach(key));
+        self.send(PumpCommand::Detach(key));
     }
 
     /// Resolves when everything that is in these pipes now stands in the files (or was dropped by policy).
-    /// On a full disk that can take for ever: wait with a deadline. An error means that the pump has ended.
+    /// On a full disk that can take forever: wait with a deadline. An error means that the pump has ended.
     pub fn drain(&self, keys: Vec<StreamKey>) -> oneshot::Receiver<()> {
         let (done, drained) = oneshot::channel();
-        self.send(Command::Drain(keys, done));
+        self.send(PumpCommand::Drain(keys, done));
         drained
     }
 
     /// The same as [`Pump::mark`], as soon as the pump gets to it.
     pub fn mark_soon(&self, keys: Vec<StreamKey>) {
         let (done, _) = sync_channel(1);
-        self.send(Command::Mark(keys, done));
+        self.send(PumpCommand::Mark(keys, just_before(), done));
     }
 
     /// Lets what comes from now on be told from what came before: its time is later. Waits for the pump and for the next
     /// millisecond, but not for a disk that hangs: then what comes next may bear an older time.
     pub fn mark(&self, keys: Vec<StreamKey>) {
         let (done, marked) = sync_channel(1);
-        self.send(Command::Mark(keys, done));
+        self.send(PumpCommand::Mark(keys, just_before(), done));
         let _ = marked.recv_timeout(MARK_WAIT);
         std::thread::sleep(TIME_STEP);
     }
@@ -140,16 +146,16 @@ impl Pump {
     /// Ends the thread after the batch in hand and resolves when it is gone. What is in the pipes stays there.
     pub fn shutdown(&self) -> oneshot::Receiver<()> {
         let (done, gone) = oneshot::channel();
-        self.send(Command::Stop(done));
+        self.send(PumpCommand::Stop(done));
         gone
     }
 
     /// A pump that has ended drops the command, and with it the pipe and whatever waits for an answer.
-    fn send(&self, command: Command) {
-        if let Some(commands) = &self.door.commands
+    fn send(&self, command: PumpCommand) {
+        if let Some(commands) = &self.sender.commands
             && commands.send(command).is_ok()
         {
-            self.door.bell.ring();
+            self.sender.waker.wake();
         }
     }
 }

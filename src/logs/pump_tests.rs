@@ -133,9 +133,13 @@ fn what_comes_after_a_mark_is_told_from_what_came_before() {
         let since = sys::wall_now();
         writeln!(out, "new {round}").unwrap();
         drained(&pump, &[OUT]);
-        let lines = read(std::slice::from_ref(&source), &LogQuery { lines: 100, since: Some(since) }).lines;
+        let lines =
+            read(std::slice::from_ref(&source), &LogQuery { lines: 100, since: Some(since), until: None }).lines;
         let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(&line.text)).collect();
         assert_eq!(texts, [format!("new {round}")]);
+        let before = LogQuery { lines: 1, since: None, until: Some(since) };
+        let lines = read(std::slice::from_ref(&source), &before).lines;
+        assert_eq!(String::from_utf8_lossy(&lines[0].text), format!("old {round}"));
     }
 }
 

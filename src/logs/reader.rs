@@ -174,6 +174,7 @@ impl Tail {
         wanted: &mut Wanted,
     ) -> io::Result<()> {
         let index = Index::read(log, name, written(file)?);
+        let end = query.until.map_or(end, |until| index.end_before(until, end));
         // One byte before the first that counts, to see whether a line begins there.
         let first = query.since.map_or(0, |since| index.start_of(since).min(end));
         let floor = first.saturating_sub(1);

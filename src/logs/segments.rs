@@ -141,7 +141,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     if is_ours { str::from_utf8(digits).ok()?.parse().ok() } else { None }
 }
 
-/// What tells one file from another, as long as it is open or has a name: device and inode number.
+/// What distinguishes one file from another, as long as it is open or has a name: device and inode number.
 pub(super) fn identity(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }

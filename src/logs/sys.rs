@@ -10,7 +10,7 @@ use rustix::pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size};
 
 use crate::model::WallTime;
 
-/// Most events that are asked for at once.
+/// Most events that are requested at once.
 const EVENTS_MAX: usize = 255;
 
 /// Tells which of many pipes can be read.
@@ -54,9 +54,9 @@ impl Epoll {
 
 /// An eventfd: wakes a thread that waits for pipes.
 #[derive(Debug)]
-pub(super) struct Bell(OwnedFd);
+pub(super) struct PumpWaker(OwnedFd);
 
-impl Bell {
+impl PumpWaker {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
@@ -65,16 +65,16 @@ impl Bell {
         self.0.as_fd()
     }
 
-    /// Rings. A bell that rings already goes on ringing, so nothing can fail that matters.
-    pub(super) fn ring(&self) {
+    /// Wakes the thread. Waking it twice is the same as once, so no error matters.
+    pub(super) fn wake(&self) {
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    pub(super) fn silence(&self) {
+    pub(super) fn reset(&self) {
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 
-    /// Sleeps until somebody rings, at most this long. Does not silence.
+    /// Sleeps until somebody rings, at most this long. Does not reset.
     pub(super) fn sleep(&self, at_most: Duration) {
         poll_within(self.0.as_fd(), at_most);
     }
@@ -119,7 +119,7 @@ pub(super) fn pipe_capacity(pipe: BorrowedFd) -> usize {
     fcntl_getpipe_size(pipe).unwrap_or(64 << 10)
 }
 
-/// Asks for a larger pipe and tells what there is now; a user over the system's limit keeps the old size.
+/// Requests a larger pipe and returns its size; a user over the system's limit keeps the old size.
 pub(super) fn grow_pipe(pipe: BorrowedFd, bytes: usize) -> usize {
     let _ = fcntl_setpipe_size(pipe, bytes);
     pipe_capacity(pipe)

@@ -20,22 +20,23 @@ use tokio::sync::{oneshot, watch};
 use super::file::{Appended, LogError, OpenFiles};
 use super::flow::{Blockage, Flow, Patience};
 use super::pace::{self, BATCH_BYTES_MAX, Pace};
-use super::pump::Command;
-use super::sys::{self, Bell, Epoll};
+use super::pump::PumpCommand;
+use super::sys::{self, Epoll, PumpWaker};
 use super::{LogTarget, Notice, StreamKey};
+use crate::model::WallTime;
 
-/// The bell's token; those of flows count from 1 and are never used twice.
-const BELL: u64 = 0;
+/// The waker's token; those of flows count from 1 and are never used twice.
+const PUMP_WAKER: u64 = 0;
 
 /// Busy pipes of one turn; as many others come from the epoll.
 const BUSY_MAX: usize = 255;
 
 /// Everything that the thread knows.
 pub(super) struct Worker {
-    inbox: Receiver<Command>,
-    bell: Arc<Bell>,
+    inbox: Receiver<PumpCommand>,
+    waker: Arc<PumpWaker>,
     grown: Arc<watch::Sender<u64>>,
-    /// Something was moved, and nobody has been told yet.
+    /// Something was moved, and nothing has been reported yet.
     has_grown: bool,
     files: OpenFiles,
     patience: Patience,
@@ -61,7 +62,7 @@ struct Drain {
     done: oneshot::Sender<()>,
 }
 
-/// Whether the thread goes on.
+/// Whether the thread continues.
 enum Orders {
     Continue,
     Leave(Option<oneshot::Sender<()>>),
@@ -69,18 +70,18 @@ enum Orders {
 
 impl Worker {
     pub(super) fn new(
-        inbox: Receiver<Command>,
-        bell: Arc<Bell>,
+        inbox: Receiver<PumpCommand>,
+        waker: Arc<PumpWaker>,
         grown: Arc<watch::Sender<u64>>,
         files: OpenFiles,
         patience: Patience,
         notices: Box<dyn Fn(Notice) + Send>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        epoll.add(bell.fd(), BELL)?;
+        epoll.add(waker.fd(), PUMP_WAKER)?;
         Ok(Self {
             inbox,
-            bell,
+            waker,
             grown,
             has_grown: false,
             files,
@@ -89,7 +90,7 @@ impl Worker {
             epoll,
             flows: HashMap::new(),
             tokens: HashMap::new(),
-            last_token: BELL,
+            last_token: PUMP_WAKER,
             retries: BTreeSet::new(),
             busy: VecDeque::new(),
             busy_at: Instant::now(),
@@ -98,7 +99,7 @@ impl Worker {
         })
     }
 
-    /// Until told to stop, or nobody is left to tell.
+    /// Runs until it is stopped, or no sender is left.
     pub(super) fn run(mut self) {
         let mut ready = Vec::new();
         let done = loop {
@@ -110,7 +111,7 @@ impl Worker {
             self.turn(&ready);
         };
         for flow in self.flows.values_mut() {
-            tell_dropped(&self.notices, flow);
+            report_dropped(&self.notices, flow);
         }
         drop(self); // every pipe and file is closed before anyone is told
         if let Some(done) = done {
@@ -125,10 +126,10 @@ impl Worker {
         let timeout = [retry_at, busy_at].into_iter().flatten().min().map(until);
         if self.epoll.wait(ready, timeout).is_err() {
             ready.clear();
-            self.bell.sleep(self.patience.retry_max); // out of kernel memory: do not spin
+            self.waker.sleep(self.patience.retry_max); // out of kernel memory: do not spin
         }
-        if ready.contains(&BELL) {
-            self.bell.silence();
+        if ready.contains(&PUMP_WAKER) {
+            self.waker.reset();
         }
     }
 
@@ -139,7 +140,7 @@ impl Worker {
         let busy_count = if now < self.busy_at { 0 } else { self.busy.len().min(BUSY_MAX) };
         self.pace.begin(ready.len() + busy_count);
         let retries = self.retries.iter().take_while(|(at, _)| *at <= now).map(|(_, token)| *token);
-        let due: Vec<u64> = ready.iter().copied().filter(|token| *token != BELL).chain(retries).collect();
+        let due: Vec<u64> = ready.iter().copied().filter(|token| *token != PUMP_WAKER).chain(retries).collect();
         let mut heard = 0;
         for token in due {
             heard += self.serve(token);
@@ -148,7 +149,7 @@ impl Worker {
         self.settle();
         if heard > 0 {
             let at_most = if self.busy.is_empty() { pace::PAUSE } else { until(self.busy_at) };
-            self.bell.sleep(at_most.min(pace::PAUSE));
+            self.waker.sleep(at_most.min(pace::PAUSE));
         }
     }
 
@@ -173,15 +174,15 @@ impl Worker {
     fn obey(&mut self) -> Orders {
         let orders = loop {
             match self.inbox.try_recv() {
-                Ok(Command::Attach(key, pipe, target, record)) => self.attach(key, pipe, *target, record),
-                Ok(Command::Retarget(key, target)) => self.retarget(key, *target),
-                Ok(Command::Detach(key)) => self.detach(key),
-                Ok(Command::Drain(keys, done)) => self.drain(&keys, done),
-                Ok(Command::Mark(keys, done)) => {
-                    self.mark(&keys);
+                Ok(PumpCommand::Attach(key, pipe, target, record)) => self.attach(key, pipe, *target, record),
+                Ok(PumpCommand::Retarget(key, target)) => self.retarget(key, *target),
+                Ok(PumpCommand::Detach(key)) => self.detach(key),
+                Ok(PumpCommand::Drain(keys, done)) => self.drain(&keys, done),
+                Ok(PumpCommand::Mark(keys, at, done)) => {
+                    self.mark(&keys, at);
                     let _ = done.try_send(()); // there is room, unless nobody waits any more
                 }
-                Ok(Command::Stop(done)) => break Orders::Leave(Some(done)),
+                Ok(PumpCommand::Stop(done)) => break Orders::Leave(Some(done)),
                 Err(TryRecvError::Empty) => break Orders::Continue,
                 Err(TryRecvError::Disconnected) => break Orders::Leave(None),
             }
@@ -195,7 +196,7 @@ impl Worker {
         self.last_token += 1;
         let token = self.last_token;
         let mut flow = Flow::new(key, pipe, target, record);
-        tell_dropped(&self.notices, &mut flow); // what the last daemon had no time to tell
+        report_dropped(&self.notices, &mut flow); // what the last daemon had no time to tell
         if let Err(error) = self.epoll.add(flow.pipe(), token) {
             let message = format!("cannot watch the pipe of `{}`: {error}", flow.target.location.path.display());
             (self.notices)(trouble(&flow, message));
@@ -241,10 +242,12 @@ impl Worker {
         self.drains.push(Drain { goals, done });
     }
 
-    fn mark(&mut self, keys: &[StreamKey]) {
+    fn mark(&mut self, keys: &[StreamKey], at: WallTime) {
         for key in keys {
             let Some(&token) = self.tokens.get(key) else { continue };
+            self.files.as_of = Some(at);
             self.serve(token); // what is there already came before
+            self.files.as_of = None;
             if let Some(flow) = self.flows.get(&token) {
                 self.files.mark(&flow.target.location);
             }
@@ -324,7 +327,7 @@ impl Worker {
     fn appended(&mut self, token: u64, appended: &Appended) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if let Some(error) = &appended.cut_error {
-            let message = format!("cannot cut `{}`, it goes on growing: {error}", flow.target.location.path.display());
+            let message = format!("cannot rotate `{}`, it keeps growing: {error}", flow.target.location.path.display());
             (self.notices)(trouble(flow, message));
         }
         flow.moved += appended.bytes as u64;
@@ -359,8 +362,8 @@ impl Worker {
         if sys::is_abandoned(flow.pipe()) {
             flow.ends_at = Some(flow.moved);
         }
-        self.tell_dropped_when_due(token);
-        let tell_at = self.flows.get(&token).and_then(|flow| flow.tell_at(self.patience));
+        self.report_dropped_when_due(token);
+        let tell_at = self.flows.get(&token).and_then(|flow| flow.report_at(self.patience));
         self.reschedule(token, |blockage, _| blockage.wait_for_bytes(Instant::now(), tell_at));
         self.listen(token);
         self.close_if_over(token);
@@ -392,7 +395,7 @@ impl Worker {
     /// Something was written, or nothing will be.
     fn unblock(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
-        tell_dropped(&self.notices, flow);
+        report_dropped(&self.notices, flow);
         flow.end_gap();
         if let Some(at) = flow.blockage.take().and_then(|blockage| blockage.wake_at) {
             self.retries.remove(&(at, token));
@@ -404,7 +407,7 @@ impl Worker {
         let Some(flow) = self.flows.get_mut(&token) else { return };
         if flow.blockage.as_ref().is_some_and(|blockage| blockage.is_dropping) {
             flow.discard(self.pace.batch_bytes());
-            self.tell_dropped_when_due(token);
+            self.report_dropped_when_due(token);
         }
     }
 
@@ -437,10 +440,10 @@ impl Worker {
         }
     }
 
-    fn tell_dropped_when_due(&mut self, token: u64) {
+    fn report_dropped_when_due(&mut self, token: u64) {
         let Some(flow) = self.flows.get_mut(&token) else { return };
-        if flow.tell_at(self.patience).is_some_and(|at| at <= Instant::now()) {
-            tell_dropped(&self.notices, flow);
+        if flow.report_at(self.patience).is_some_and(|at| at <= Instant::now()) {
+            report_dropped(&self.notices, flow);
         }
     }
 
@@ -476,7 +479,7 @@ fn disk_full(flow: &Flow, message: String) -> Notice {
 }
 
 /// Tells how much was thrown away, if anybody does not know yet.
-fn tell_dropped(notices: &dyn Fn(Notice), flow: &mut Flow) {
+fn report_dropped(notices: &dyn Fn(Notice), flow: &mut Flow) {
     let bytes = flow.take_untold(Instant::now());
     if bytes > 0 {
         notices(Notice::Dropped { instance: flow.target.instance.clone(), stream: flow.key.stream, bytes });

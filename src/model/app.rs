@@ -14,7 +14,7 @@ use super::{
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
 ///
 /// Field names are the keys of the file; what a change of one costs stands in [`super::KEYS`]. The groups follow that:
-/// everything in [`Run`] needs a new process when it changes, the others (but `kind`) are followed while it lives.
+/// everything in [`Run`] needs a new process when it changes, the others (but `kind`) are followed while it is alive.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct App {
     /// Who owns it.
@@ -43,13 +43,13 @@ pub struct App {
     pub on_dependency_restart: OnDependencyRestart,
     /// What is executed, and in which surroundings.
     pub run: Run,
-    /// What happens when it ends by itself.
+    /// What happens when it ends on its own.
     pub restart: RestartPolicy,
     /// How it is stopped.
     pub stop: StopPolicy,
     /// Where its output goes.
     pub logs: LogPolicy,
-    /// When a new process is good; `None` = as soon as it lives.
+    /// When a new process is ready; `None` = as soon as it is alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready: Option<Ready>,
     /// Whether it is still good.
@@ -78,7 +78,7 @@ impl App {
         AppId::new(self.project.clone(), self.name.clone())
     }
 
-    /// Which process comes first when one takes the place of another. A new process beside the old one is possible
+    /// Which process comes first when one replaces another. A new process beside the old one is possible
     /// where nothing is fought over: with sockets that both inherit, or where the file says so.
     pub fn update_strategy(&self) -> UpdateStrategy {
         match self.update.strategy {
@@ -93,13 +93,13 @@ impl App {
         self.run.listen.iter().any(|address| other.run.listen.iter().any(|theirs| address.excludes(theirs)))
     }
 
-    /// Whether it runs at its times only: nothing else starts it by itself.
+    /// Whether it runs at its times only: nothing else starts it on its own.
     pub fn is_timed_task(&self) -> bool {
         self.kind == Kind::Task && self.schedule.cron_restart.is_some()
     }
 
     /// Stands in for the spec of a process that lives although the state which held its spec was lost. Such an app is
-    /// never started again by itself: nobody knows what to start.
+    /// never started again on its own: nobody knows what to start.
     pub fn with_lost_spec(id: AppId) -> Self {
         Self {
             project: id.project,
@@ -149,7 +149,7 @@ pub enum Kind {
 pub enum Condition {
     /// Its process was started.
     Started,
-    /// Its process is good.
+    /// Its process is ready.
     Ready,
     /// It has ended in a way that its policy calls done.
     Completed,
@@ -157,7 +157,7 @@ pub enum Condition {
 
 impl Condition {
     /// The word of the file.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
             Self::Ready => "ready",
@@ -206,7 +206,7 @@ pub struct Run {
     /// `PORT` of slot 0; slot n gets `port + n`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Sockets that are opened for it and handed over.
+    /// Sockets that are opened for it and passed on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<ListenAddress>,
     /// Mode of the files of its Unix sockets; `None` = 0660.
@@ -247,7 +247,7 @@ impl Run {
     pub const SOCKET_MODE: u32 = 0o660;
 }
 
-/// When an app that ended by itself is started again, and how patiently.
+/// When an app that ended on its own is started again, and how patiently.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// After which exits.
@@ -261,7 +261,7 @@ pub struct RestartPolicy {
     pub min_uptime: Millis,
     /// Fixed wait before every restart; 0 = use the backoff.
     pub restart_delay: Millis,
-    /// First backoff step; grows ×1.5 up to 60 s. The first restart of a stable app is immediate.
+    /// First step of the growing wait between starts: ×1.5 up to 60 s, after a few restarts that come at once.
     pub exp_backoff_restart_delay: Millis,
 }
 
@@ -378,7 +378,7 @@ pub struct Rotation {
 pub enum OnLogFull {
     /// The app waits up to 30 s, then lines are dropped, counted and reported.
     Drop,
-    /// The app waits for ever.
+    /// The app waits forever.
     Block,
 }
 
@@ -420,12 +420,12 @@ impl Template {
         found
     }
 
-    /// The text as a person would write it: `$$` for a dollar, placeholders kept.
+    /// The text as a user would write it: `$$` for a dollar, placeholders kept.
     pub fn source(&self) -> &str {
         &self.0
     }
 
-    /// The text with its secrets, literal dollars single: for a file, never for a person.
+    /// The text with its secrets, literal dollars single: for a file, never for a user.
     pub fn revealed(&self) -> String {
         self.walk(|_| None)
     }
@@ -456,7 +456,7 @@ impl Template {
 }
 
 impl fmt::Display for Template {
-    /// Literal dollars single, placeholders as written, secrets hidden: for people.
+    /// Literal dollars single, placeholders as written, secrets hidden: for users.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&masked(&self.revealed()))
     }

@@ -1,4 +1,4 @@
-//! Everything that should be: projects, their apps, and what people did to them by hand.
+//! The desired state: projects, their apps, and what users changed without a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub type Environment = BTreeMap<String, String>;
 pub struct Desired {
     /// By name.
     pub projects: BTreeMap<ProjectName, Project>,
-    /// Set by `pm shutdown`: the next daemon starts nothing until a person asks.
+    /// Set by `pm shutdown`: the next daemon starts nothing until a user does.
     pub is_shut_down: bool,
 }
 
@@ -29,26 +29,26 @@ pub struct Project {
     pub generation: u64,
     /// Its apps.
     pub apps: BTreeMap<AppName, Declared>,
-    /// Rolling updates that have not come to a good end (yet).
-    pub updates: BTreeMap<AppName, Update>,
+    /// Rollouts that have not completed (yet), or have failed.
+    pub rollouts: BTreeMap<AppName, Rollout>,
 }
 
 impl Project {
-    /// Whether a person holds up the rolling update of an app.
+    /// Whether a user has paused the rollout of an app.
     pub fn is_paused(&self, app: &AppName) -> bool {
-        self.updates.get(app).is_some_and(|update| update.is_paused)
+        self.rollouts.get(app).is_some_and(|rollout| rollout.is_paused)
     }
 
-    /// Whether new processes of an app may come as soon as possible: nobody holds them up, and no spec has to prove itself
+    /// Whether new processes of an app may start as soon as possible: the rollout is not paused, and no revision has to prove itself
     /// by them.
     pub fn may_restart_at_once(&self, app: &AppName) -> bool {
-        self.updates.get(app).is_none_or(|update| !update.is_paused && update.from.is_none())
+        self.rollouts.get(app).is_none_or(|rollout| !rollout.is_paused && rollout.from.is_none())
     }
 }
 
 /// What the processes of an app are made from.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Form {
+pub struct Revision {
     /// The spec.
     #[serde(skip, default = "Declared::no_spec")]
     pub spec: Arc<App>,
@@ -61,7 +61,7 @@ pub struct Form {
     pub base_digest: Digest,
 }
 
-impl Form {
+impl Revision {
     /// The same under the name of another app.
     #[must_use]
     pub fn renamed(&self, to: &App) -> Self {
@@ -71,16 +71,16 @@ impl Form {
     }
 }
 
-/// A rolling update that has not come to a good end (yet).
+/// A rollout that has not completed (yet), or has failed.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Update {
-    /// What the app goes back to: the newest form that was good. `None`: new processes of the same form.
+pub struct Rollout {
+    /// What the app is rolled back to: the newest healthy revision. `None`: new processes of the same revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Form>,
+    pub from: Option<Revision>,
     /// `pm rollout pause`: no further slot is begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_paused: bool,
-    /// `pm rollout abort`: it is to go back.
+    /// `pm rollout abort`: it is to be rolled back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_aborted: bool,
     /// What failed: nothing automatic tries it again, and a plan that holds it says so.
@@ -88,8 +88,8 @@ pub struct Update {
     pub rejected: Option<Rejected>,
 }
 
-impl Update {
-    /// Whether processes are still to be replaced or judged for it.
+impl Rollout {
+    /// Whether processes are still to be replaced or evaluated for it.
     pub fn is_open(&self) -> bool {
         self.from.is_some() || self.is_paused || self.is_aborted
     }
@@ -117,7 +117,7 @@ pub struct Origin {
     pub profile: Option<String>,
 }
 
-/// One app as last accepted, with what people did to it since.
+/// One app as last accepted, with what users changed since.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Declared {
     /// The last applied spec.
@@ -131,16 +131,16 @@ pub struct Declared {
     /// The base environment's name in the store.
     pub base_digest: Digest,
     /// Should it run?
-    pub standing: Standing,
-    /// `pm scale`: how many copies an operator asked for.
+    pub desired_state: DesiredState,
+    /// `pm scale`: how many copies an operator requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,
     /// Restart counter of the whole app; a process started under a lower one is out of date.
-    pub epoch: u64,
-    /// Restart counters of single slots that are ahead of `epoch`.
+    pub restart_requests: u64,
+    /// Restart counters of single slots that are ahead of `restart_requests`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "as_pairs")]
-    pub slot_epochs: BTreeMap<u32, u64>,
-    /// Slots that a person stopped one by one (`pm stop api/1`) while the rest of the app runs.
+    pub slot_restart_requests: BTreeMap<u32, u64>,
+    /// Slots that a user stopped one by one (`pm stop api/1`) while the rest of the app runs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stopped_slots: BTreeSet<u32>,
     /// An apply removes it, once everything else that this apply does has succeeded.
@@ -150,16 +150,16 @@ pub struct Declared {
 
 impl Declared {
     /// A first declaration: nothing was done to it by hand yet.
-    pub fn new(spec: Arc<App>, base: Arc<Environment>, standing: Standing) -> Self {
+    pub fn new(spec: Arc<App>, base: Arc<Environment>, desired_state: DesiredState) -> Self {
         Self {
             digest: Digest::of_content(&*spec),
             base_digest: Digest::of_content(&*base),
             spec,
             base,
-            standing,
+            desired_state,
             scaled: None,
-            epoch: 0,
-            slot_epochs: BTreeMap::new(),
+            restart_requests: 0,
+            slot_restart_requests: BTreeMap::new(),
             stopped_slots: BTreeSet::new(),
             is_leaving: false,
         }
@@ -170,9 +170,9 @@ impl Declared {
         self.may_run(slot) && !self.spec.is_timed_task()
     }
 
-    /// Whether a process in `slot` is as people want it.
+    /// Whether a process in `slot` is allowed to run.
     pub fn may_run(&self, slot: u32) -> bool {
-        self.standing == Standing::Up
+        self.desired_state == DesiredState::Up
             && !self.is_leaving
             && slot < self.instances()
             && !self.stopped_slots.contains(&slot)
@@ -193,8 +193,8 @@ impl Declared {
     }
 
     /// The restart counter that a process in `slot` must have been started under.
-    pub fn epoch_of(&self, slot: u32) -> u64 {
-        self.slot_epochs.get(&slot).copied().unwrap_or(0).max(self.epoch)
+    pub fn restart_requests_of(&self, slot: u32) -> u64 {
+        self.slot_restart_requests.get(&slot).copied().unwrap_or(0).max(self.restart_requests)
     }
 
     /// Whether it is as it was in `before`, but for single slots that were stopped since.
@@ -209,18 +209,19 @@ impl Declared {
     /// Whether everything that may run of it might run in `before`, too, and as the same process.
     fn is_less_than(&self, before: &Self) -> bool {
         let is_same = |other: &Self| {
-            (self.digest, self.base_digest, self.epoch) == (other.digest, other.base_digest, other.epoch)
+            (self.digest, self.base_digest, self.restart_requests)
+                == (other.digest, other.base_digest, other.restart_requests)
         };
         let slots = 0..self.instances();
         is_same(before)
-            && self.slot_epochs.iter().all(|entry| before.slot_epochs.get(entry.0) == Some(entry.1))
+            && self.slot_restart_requests.iter().all(|entry| before.slot_restart_requests.get(entry.0) == Some(entry.1))
             && self.instances() <= before.instances()
             && slots.into_iter().all(|slot| before.may_run(slot) || !self.may_run(slot))
     }
 
     /// What its processes are made from.
-    pub fn form(&self) -> Form {
-        Form {
+    pub fn revision(&self) -> Revision {
+        Revision {
             spec: Arc::clone(&self.spec),
             digest: self.digest,
             base: Arc::clone(&self.base),
@@ -228,10 +229,10 @@ impl Declared {
         }
     }
 
-    /// The same app, as people left it, in another form.
+    /// The same app at another revision; what users changed is kept.
     #[must_use]
-    pub fn in_form(&self, form: &Form) -> Self {
-        let Form { spec, digest, base, base_digest } = form.clone();
+    pub fn at_revision(&self, revision: &Revision) -> Self {
+        let Revision { spec, digest, base, base_digest } = revision.clone();
         Self { spec, digest, base, base_digest, ..self.clone() }
     }
 
@@ -261,15 +262,15 @@ mod as_pairs {
     }
 }
 
-/// Whether an app should run, and who said otherwise.
+/// Whether an app should run, and who stopped it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
-pub enum Standing {
+pub enum DesiredState {
     /// It should run.
     Up,
-    /// `autostart = false`, and nobody has started it yet.
-    Parked,
-    /// A person stopped it; everything automatic respects that.
+    /// `autostart = false`, and it has not been started yet.
+    NotStarted,
+    /// A user stopped it; nothing automatic starts it.
     Stopped {
         /// Name of the user who asked.
         by: String,
@@ -283,7 +284,7 @@ pub enum Standing {
 /// Largest [`Proposed`] that is accepted, in bytes of its JSON: thousands of apps.
 pub const PROPOSED_BYTES_MAX: usize = 32 << 20;
 
-/// What a person wants the project to be: the resolved files, as the client sends them.
+/// The proposed state of a project: the resolved files, as the client sends them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Proposed {
     /// The project that the apps belong to.
@@ -332,18 +333,18 @@ pub enum Change {
         /// The app that changed.
         name: AppName,
     },
-    /// A rolling update begins, is paused or resumed; `None`: it has come to its end.
-    Update {
+    /// A rollout begins, is paused or resumed; `None`: it has ended.
+    Rollout {
         /// The project it belongs to.
         project: ProjectName,
         /// Of which app.
         name: AppName,
-        /// How it stands (boxed: far larger than the other variants).
-        update: Option<Box<Update>>,
+        /// Its state (boxed: far larger than the other variants).
+        rollout: Option<Box<Rollout>>,
     },
-    /// `pm shutdown` was asked for, or undone.
+    /// `pm shutdown` was requested, or undone.
     ShutDown {
-        /// Whether nothing starts until a person asks.
+        /// Whether nothing starts until a user starts it.
         is_shut_down: bool,
     },
 }
@@ -356,7 +357,7 @@ impl Desired {
             Change::App { project, name, declared } => {
                 known(project, name).is_some_and(|before| declared.is_less_than(before))
             }
-            Change::Update { update, .. } => update.is_none(),
+            Change::Rollout { rollout, .. } => rollout.is_none(),
             Change::ShutDown { is_shut_down } => *is_shut_down,
             Change::Project { .. } | Change::ProjectRemoved { .. } | Change::AppRemoved { .. } => true,
         })
@@ -379,15 +380,15 @@ impl Desired {
             Change::AppRemoved { project, name } => {
                 if let Some(project) = self.projects.get_mut(&project) {
                     project.apps.remove(&name);
-                    project.updates.remove(&name);
+                    project.rollouts.remove(&name);
                 }
             }
-            Change::Update { project, name, update } => {
+            Change::Rollout { project, name, rollout } => {
                 let Some(project) = self.projects.get_mut(&project) else { return };
-                match update {
-                    Some(update) if project.apps.contains_key(&name) => project.updates.insert(name, *update),
+                match rollout {
+                    Some(rollout) if project.apps.contains_key(&name) => project.rollouts.insert(name, *rollout),
                     Some(_) => None,
-                    None => project.updates.remove(&name),
+                    None => project.rollouts.remove(&name),
                 };
             }
             Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,

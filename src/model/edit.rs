@@ -1,10 +1,10 @@
-//! Changes that people make without a file.
+//! Changes that users make without a file.
 
 use serde::{Deserialize, Serialize};
 
 use super::AppId;
 
-/// A change that a person makes without a file.
+/// A change that a user makes without a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "edit")]
 pub enum Edit {
@@ -19,9 +19,9 @@ pub enum Edit {
     Restart,
     /// `pm reload api`: new processes for what runs, one after the other and without a gap where that is possible.
     Reload,
-    /// New processes for what runs, has ended or was given up, because something automatic asks: what a person stopped
+    /// New processes for what runs, has ended or was given up, because something automatic asks: what a user stopped
     /// stays stopped.
-    Recycle,
+    AutoRestart,
     /// `pm cron run api`: what the clock would do, now.
     Run,
     /// `pm delete api`.
@@ -41,7 +41,7 @@ impl Edit {
         match self {
             Self::Start => "start",
             Self::Stop { .. } => "stop",
-            Self::Restart | Self::Recycle => "restart",
+            Self::Restart | Self::AutoRestart => "restart",
             Self::Reload => "reload",
             Self::Run => "run",
             Self::Delete => "delete",

@@ -1,4 +1,4 @@
-//! Facts, told to whoever listens. Words for people are made at the edge (`cli/output`).
+//! Events: facts for observers. Their sentences are made in `cli/output`.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ pub struct Event {
     pub seq: u64,
     /// Wall clock of this machine.
     pub at: WallTime,
-    /// About what.
+    /// Its subject.
     pub about: Subject,
     /// What happened.
     #[serde(flatten)]
     pub fact: Fact,
 }
 
-/// What a fact is about.
+/// The subject of a fact.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
@@ -35,7 +35,7 @@ pub enum Subject {
 }
 
 impl Cause {
-    /// Whether nobody asked for it: such a restart counts.
+    /// Whether it was not requested: such a restart counts.
     pub fn is_trouble(&self) -> bool {
         match self {
             Self::Policy | Self::NotReady | Self::Unhealthy { .. } | Self::OverMemory { .. } => true,
@@ -80,17 +80,17 @@ pub enum Stream {
     Stderr,
 }
 
-/// A process that goes on although it was looked for to be ended.
+/// A process that was left running by a stop.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LeftProcess {
     /// Its id.
     pub pid: u32,
-    /// What it calls itself.
+    /// Its name, as set by the process.
     pub name: String,
 }
 
 impl LeftProcess {
-    /// Some of them, for people.
+    /// Some of them, for users.
     pub fn list(processes: &[Self]) -> String {
         processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
@@ -102,22 +102,22 @@ impl std::fmt::Display for LeftProcess {
     }
 }
 
-/// Who asked: the user behind the socket.
+/// The user who made a request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Actor {
-    /// User id, proven by the kernel.
+    /// User id, as verified by the kernel.
     pub uid: u32,
     /// User name, or the number where there is none.
     pub name: Arc<str>,
 }
 
-/// Why something was done.
+/// The cause of an action.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "cause")]
 pub enum Cause {
-    /// An apply, by whom, to which generation.
+    /// An apply.
     Apply {
-        /// Whoever asked for it.
+        /// The user who requested it.
         by: Actor,
         /// The project's new generation.
         #[serde(rename = "project_generation")]
@@ -125,27 +125,27 @@ pub enum Cause {
     },
     /// `pm restart`, `pm stop`, …
     Command {
-        /// Whoever asked for it.
+        /// The user who requested it.
         by: Actor,
         /// The verb.
         verb: String,
     },
-    /// The process ended and its policy says again.
+    /// The process ended, and its restart policy restarts it.
     Policy,
-    /// The daemon (or the machine) started and this should run.
+    /// The daemon (or the machine) started, and this should be running.
     Boot,
-    /// Its process was not good in time.
+    /// Its process was not ready in time.
     NotReady,
     /// Its health probes failed.
     Unhealthy {
-        /// What the last one found.
+        /// The result of the last probe.
         why: String,
     },
     /// Its tree used too much memory.
     OverMemory {
         /// What it used.
         used: Bytes,
-        /// What it may use.
+        /// The limit.
         limit: Bytes,
     },
     /// Watched files changed.
@@ -155,17 +155,17 @@ pub enum Cause {
         /// How many others.
         others: u32,
     },
-    /// Its time had come.
+    /// A scheduled time was due.
     Cron {
         /// When it was due.
         due: WallTime,
     },
-    /// Something that it depends on got a new process.
+    /// A dependency got a new process.
     Dependency {
         /// Which app.
         app: AppName,
     },
-    /// A newer spec failed: the old one comes back.
+    /// A newer revision failed: the old one is restored.
     Revert,
 }
 
@@ -175,24 +175,27 @@ pub enum Cause {
 pub enum Fact {
     /// A project's desired state was accepted.
     Accepted {
-        /// What asked for it.
+        /// The cause.
         #[serde(flatten)]
         cause: Cause,
         /// The new generation.
         generation: u64,
         /// One line: `start a1, a2, a3 and 297 more; roll web`.
         summary: String,
-        /// The apps that it changes; empty in what earlier versions told.
+        /// The apps that it changes; empty in events of earlier versions.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         apps: Vec<AppName>,
     },
     /// A process runs.
     Started {
-        /// Its id; 0 = a daemon died before it could tell, and the next one no longer knew.
+        /// Its id; 0 = unknown, because a daemon died before it could report it.
         pid: u32,
-        /// The how-manieth of this instance.
-        generation: u32,
-        /// What asked for the start.
+        /// The number of this process within its instance, from 1.
+        incarnation: u32,
+        /// Restarts that nobody requested so far, this one included: as in lists.
+        #[serde(default)]
+        restarts: u32,
+        /// The cause of the start.
         #[serde(flatten)]
         cause: Cause,
     },
@@ -205,33 +208,36 @@ pub enum Fact {
     Exited {
         /// Exit code or signal.
         exit: Exit,
-        /// The how-manieth of this instance.
-        generation: u32,
+        /// The number of this process within its instance, from 1.
+        incarnation: u32,
         /// How long it ran.
         uptime: Millis,
-        /// Whether it had been asked to.
+        /// Whether the exit was requested.
         is_asked: bool,
     },
-    /// It ended by itself; the next start waits.
+    /// It ended on its own; the next start waits.
     BackingOff {
         /// How long.
         delay: Millis,
         /// Unstable starts in a row.
         attempt: u32,
+        /// Which restart that will be; 0 in what earlier versions told.
+        #[serde(default)]
+        restart: u32,
     },
-    /// It is not started again by itself.
+    /// It is not restarted any more.
     GaveUp {
         /// The failure that counted.
         failure: Failure,
     },
-    /// It ended in a way that its policy calls done.
+    /// It ended in a way that its policy counts as done.
     Completed {
         /// Exit code or signal.
         exit: Exit,
     },
     /// It was asked to stop.
     Stopping {
-        /// What asked for the stop.
+        /// The cause of the stop.
         #[serde(flatten)]
         cause: Cause,
     },
@@ -240,25 +246,25 @@ pub enum Fact {
         /// How many processes.
         processes: u32,
     },
-    /// Nothing of it is left, but for what may be of another app.
+    /// None of its processes is left, except those that may belong to another app.
     Stopped {
-        /// Of this home, and nobody can tell of which app.
+        /// Processes of this home whose app cannot be determined.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left: Vec<LeftProcess>,
-        /// It ran under an anchor that died: what had left its tree by then cannot be told from anything else.
+        /// It ran under an anchor that died: processes that had left its tree by then cannot be identified.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_unsure: bool,
     },
-    /// Its process is good.
+    /// Its process is ready.
     Ready {
         /// How long that took.
         after: Millis,
     },
-    /// Its process was not good in time.
+    /// Its process was not ready in time.
     NotReady {
-        /// How long it had.
+        /// The time limit.
         after: Millis,
-        /// What the last probe found.
+        /// The result of the last probe.
         last: Option<String>,
     },
     /// A health probe failed.
@@ -270,56 +276,56 @@ pub enum Fact {
     },
     /// Health probes succeed again.
     Healthy,
-    /// A start waits for something that it depends on.
+    /// A start waits for a dependency.
     WaitsFor {
         /// Which app.
         app: AppName,
-        /// What has to have happened to it.
+        /// The condition that it must meet.
         condition: Condition,
-        /// How it is at present.
+        /// Its current state.
         why: String,
     },
     /// The kernel's out-of-memory killer ended it.
     OutOfMemory {
-        /// The kernel names it; otherwise memory ran out at that moment, and nobody here sent the signal.
+        /// The kernel named it; otherwise memory ran out at that moment and nothing here sent the signal.
         #[serde(default)]
         is_certain: bool,
-        /// Not its first process, but another one of its tree.
+        /// Another process of its tree, not its first one.
         #[serde(default)]
         is_child: bool,
     },
-    /// Limits that cannot be had on this machine.
+    /// Limits that this machine does not support.
     LimitsUnavailable {
-        /// Which, why, and what would help.
+        /// Which limits, the reason, and what would help.
         message: String,
     },
     /// A hook failed or took too long.
     HookFailed {
         /// Which: `pre_stop`.
         hook: String,
-        /// What it ended with, or that it took too long.
+        /// How it ended, or that it timed out.
         message: String,
     },
-    /// A time of its schedule was left out.
+    /// A scheduled run was skipped.
     CronSkipped {
         /// When it was due.
         due: WallTime,
-        /// A sentence for a person.
+        /// The reason, as a sentence.
         why: String,
     },
-    /// Something about watching its files that a person should know.
+    /// A problem with watching its files.
     WatchTrouble {
         /// The sentence.
         message: String,
     },
-    /// Its build command failed: what runs is kept.
+    /// Its build command failed: the running processes are kept.
     BuildFailed {
-        /// How it ended and the last of what it printed.
+        /// How it ended, and its last output.
         message: String,
     },
-    /// A rolling update of it failed.
-    UpdateFailed {
-        /// The copy whose new process was no good.
+    /// A rollout of it failed.
+    RolloutFailed {
+        /// The copy whose new process failed.
         instance: InstanceId,
         /// Why, if it was given up or could not be started.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -327,23 +333,23 @@ pub enum Fact {
         /// How the new process ended, if it ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit: Option<Exit>,
-        /// What became of the version before.
+        /// The outcome of the rollback.
         #[serde(default)]
         rollback: Rollback,
     },
     /// It is no longer declared.
     Deleted,
-    /// New values that needed no new process.
-    Updated {
+    /// It uses new values that need no new process.
+    Reconfigured {
         /// The keys.
         fields: Vec<String>,
     },
-    /// It bears a new name and kept its process.
+    /// It was renamed and kept its process.
     Renamed {
         /// The old one.
         from: InstanceId,
     },
-    /// Its log could not be written and output was thrown away.
+    /// Its log could not be written, and output was dropped.
     OutputDropped {
         /// Which output.
         stream: Stream,
@@ -352,24 +358,24 @@ pub enum Fact {
     },
     /// The log disk is full; apps that write wait.
     LogDiskFull {
-        /// What the kernel said.
+        /// The error of the kernel.
         message: String,
     },
     /// A daemon took over.
     DaemonStarted {
         /// Its process.
         pid: u32,
-        /// How many live instances it found.
+        /// The number of live instances that it found.
         found: u32,
         /// Its version.
         version: String,
     },
-    /// The daemon leaves.
+    /// The daemon is shutting down.
     DaemonStopping {
         /// `restart`, `shutdown`, `stop`.
         why: String,
     },
-    /// Something is wrong with the daemon's own state; the text says what and what was done.
+    /// A problem with the daemon's own state, and what was done about it.
     Trouble {
         /// The sentence.
         message: String,
@@ -377,7 +383,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// Whether a fact about a project is of interest to who asks about one of its apps.
+    /// Whether a fact about a project concerns one of its apps.
     pub fn concerns(&self, app: &AppName) -> bool {
         match self {
             Self::Accepted { apps, .. } => apps.is_empty() || apps.contains(app),

@@ -1,4 +1,4 @@
-//! What is: the supervisor's published view of every instance.
+//! The live state: the supervisor's published view of every instance.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,34 +24,43 @@ pub struct Live {
 pub struct LiveInstance {
     /// What it is doing.
     pub phase: Phase,
-    /// How many processes this instance has had; the current one bears this number.
-    pub generation: u32,
-    /// Restarts after exits that nobody asked for.
+    /// How many processes this instance has had; this is the number of the current one.
+    pub incarnation: u32,
+    /// Since when it is in its phase; a living process has a start instead.
+    pub since: Option<Moment>,
+    /// Restarts after exits that nobody requested.
     pub restarts: u32,
-    /// Unstable starts in a row.
-    pub unstable: u32,
-    /// Processes that did not end in time and were killed.
-    pub force_kills: u32,
+    /// What else is counted.
+    pub counts: Counts,
     /// The spawn record: the spec that the current (or last) process was started with.
     pub spec: Arc<App>,
     /// The restart counter that it was started under.
-    pub epoch: u64,
+    pub restart_requests: u64,
     /// When the current process was started.
     pub started: Option<WallTime>,
     /// How the last process ended.
     pub last_exit: Option<Exit>,
-    /// Why the last process was ended, if it was no good and nobody asked for another one since.
+    /// Why the last process was stopped, if it was unhealthy and no new one was requested since.
     pub trouble: Option<Failure>,
-    /// What the process says about itself (`STATUS=` of `sd_notify`).
-    pub status: Option<String>,
+    /// What the process reports about itself (`STATUS=` of `sd_notify`).
+    pub status_text: Option<String>,
     /// The hook that its start or its stop waits for.
     pub hook: Option<HookUnderWay>,
     /// The newest order that it has taken up.
     pub taken: Taken,
     /// What follows once its process is gone, while it is being ended.
     pub following: Option<Following>,
-    /// Nobody can connect to one of its sockets. Only known where it was looked for.
+    /// No client can connect to one of its sockets. Only known where it was looked for.
     pub is_unreachable: bool,
+}
+
+/// What is counted of an instance besides its restarts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Unstable starts in a row.
+    pub unstable: u32,
+    /// Processes that did not end in time and were killed.
+    pub force_kills: u32,
 }
 
 /// An order that an instance has taken up.
@@ -68,12 +77,12 @@ pub struct Taken {
 pub enum Following {
     /// The instance stays down.
     Rest,
-    /// It is started again.
+    /// It is restarted.
     Start,
     /// It is forgotten.
     Removal,
     /// Its restart policy decides.
-    Verdict,
+    Policy,
 }
 
 /// A hook that a start or a stop waits for.
@@ -81,7 +90,7 @@ pub enum Following {
 pub struct HookUnderWay {
     /// The hook that runs now.
     pub hook: Hook,
-    /// Since when it was asked for.
+    /// Since when it was requested.
     pub since: Moment,
     /// How long it may take.
     pub limit: Millis,
@@ -95,23 +104,23 @@ pub enum Phase {
     Stopped,
     /// A spawn is on its way.
     Starting,
-    /// The process lives.
+    /// The process is alive.
     Running {
         /// Its id.
         pid: u32,
         /// Since when.
         since: Moment,
-        /// Whether it is good.
+        /// Whether it is ready.
         readiness: Readiness,
     },
     /// It was asked to end, or what it left behind is being cleared away.
     Stopping {
-        /// The main process while it lives.
+        /// The main process while it is alive.
         pid: Option<u32>,
         /// When SIGKILL follows.
         deadline: Moment,
     },
-    /// It ended by itself and is started again later.
+    /// It ended on its own and is started again later.
     Backoff {
         /// When the next start is due.
         until: Moment,
@@ -120,12 +129,12 @@ pub enum Phase {
         /// Which unstable start in a row that was.
         attempt: u32,
     },
-    /// It is given up until a person applies or starts again.
+    /// It is given up until a user applies or starts again.
     Errored {
         /// The failure after which it was given up.
         failure: Failure,
     },
-    /// It ended in a way that its policy calls done.
+    /// It ended in a way that its policy counts as done.
     Done {
         /// Exit code or signal.
         exit: Exit,
@@ -133,8 +142,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The word for tables and `--json`. A process that is not good yet is starting.
-    pub fn word(&self) -> &'static str {
+    /// The word for tables and `--json`. A process that is not ready yet is starting.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
             Self::Starting | Self::Running { readiness: Readiness::Waiting { .. }, .. } => "starting",
@@ -161,7 +170,7 @@ impl Phase {
     }
 }
 
-/// Whether a living process is good.
+/// Whether a live process is ready and healthy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Readiness {
@@ -176,7 +185,7 @@ pub enum Readiness {
     },
     /// It was; lately health probes fail.
     Failing {
-        /// What the last probe found.
+        /// The result of the last probe.
         last: String,
         /// How many in a row.
         failures: u32,
@@ -198,7 +207,7 @@ pub enum Exit {
     Code(i32),
     /// Ended by this signal.
     Signal(i32),
-    /// It ended while nobody who may know was watching.
+    /// It ended while nothing that could read its status was watching.
     Unknown,
 }
 
@@ -264,7 +273,7 @@ pub enum Failure {
         starts: u32,
         /// How the last one ended.
         exit: Exit,
-        /// Why the last one was ended, if it did not end by itself.
+        /// Why the last one was ended, if it did not end on its own.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trouble: Option<Box<Failure>>,
     },
@@ -273,26 +282,26 @@ pub enum Failure {
         /// Exit code or signal.
         exit: Exit,
     },
-    /// Its process was not good in time.
+    /// Its process was not ready in time.
     NotReady {
-        /// How long it had.
+        /// The time limit.
         after: Millis,
-        /// What the last probe found.
+        /// The result of the last probe.
         last: Option<String>,
     },
-    /// Its process ended before it was good.
+    /// Its process ended before it was ready.
     EndedUnready {
         /// Exit code or signal.
         exit: Exit,
     },
-    /// A person ended the rolling update.
+    /// A user aborted the rollout.
     Aborted,
     /// Its health probes failed, and its policy is never to restart.
     Unhealthy {
-        /// What the last probe found.
+        /// The result of the last probe.
         why: String,
     },
-    /// What has to run before it did not end well.
+    /// The hook that runs before it failed.
     Hook {
         /// Which hook.
         hook: Hook,
@@ -303,13 +312,13 @@ pub enum Failure {
     OverMemory {
         /// What its tree used.
         used: Bytes,
-        /// What it may use.
+        /// The limit.
         limit: Bytes,
     },
 }
 
 impl Failure {
-    /// Whether what was asked for may work a little later, and no fault of the app is known.
+    /// Whether what was requested may work a little later, and no fault of the app is known.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Spawn { error } if error.is_passing)
     }
@@ -323,9 +332,9 @@ impl fmt::Display for Failure {
                 write!(f, "gave up after {starts} unstable starts in a row, the last one ")?;
                 match trouble.as_deref() {
                     None => write!(f, "ended with {exit}"),
-                    Some(Self::Unhealthy { why }) => write!(f, "was ended as unhealthy: {why}"),
+                    Some(Self::Unhealthy { why }) => write!(f, "was stopped as unhealthy: {why}"),
                     Some(Self::OverMemory { used, limit }) => {
-                        write!(f, "was ended over its memory limit: {used} of {limit}")
+                        write!(f, "was stopped over its memory limit: {used} of {limit}")
                     }
                     Some(other) => other.fmt(f),
                 }
@@ -336,7 +345,7 @@ impl fmt::Display for Failure {
             Self::EndedUnready { exit } => write!(f, "ended with {exit} before it was ready"),
             Self::Aborted => f.write_str("the rolling update was aborted"),
             Self::Unhealthy { why } => write!(f, "is unhealthy: {why}"),
-            Self::Hook { hook, message } => write!(f, "its hook `{}` failed: {message}", hook.word()),
+            Self::Hook { hook, message } => write!(f, "its hook `{}` failed: {message}", hook.as_str()),
             Self::OverMemory { used, limit } => write!(f, "used {used} of memory, more than {limit}"),
         }
     }
@@ -353,8 +362,8 @@ pub struct SpawnError {
     pub errno: i32,
     /// What `errno` means: `No such file or directory`.
     pub message: String,
-    /// The same start may succeed a little later, without anybody doing anything: it is tried again and counts against
-    /// nobody.
+    /// The same start may succeed a little later without any change: it is retried and does not count against
+    /// the app.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_passing: bool,
 }
@@ -376,11 +385,11 @@ pub enum SpawnStage {
     /// Making or opening the pipes for its output.
     Output,
     /// Opening its notify socket or its message channel.
-    Voices,
+    Channels,
     /// Listening at an address for it.
     Listen,
-    /// A free row in the process table.
-    Row,
+    /// A free entry in the process table.
+    TableEntry,
     /// `clone(2)`.
     Clone,
     /// `setsid(2)`.
@@ -405,9 +414,9 @@ impl SpawnStage {
             Self::Find => "find",
             Self::User => "look up user",
             Self::Output => "open the output of",
-            Self::Voices => "open the notify socket or the message channel of",
+            Self::Channels => "open the notify socket or the message channel of",
             Self::Listen => "listen at",
-            Self::Row => "find a free row for",
+            Self::TableEntry => "find a free table entry for",
             Self::Clone => "create a process for",
             Self::Session => "create a session for",
             Self::Identity => "become user",

@@ -1,17 +1,17 @@
-//! The words of the house: what every other room talks about.
+//! The shared data types: the words that every other room uses. docs/glossary.md has all of them.
 //!
 //! In:    nothing                          Out:  data types only
-//! Never: I/O, clocks, decisions, text for people
+//! Never: I/O, clocks, decisions, text for users
 //! Walk:  read this first; then [`crate::ecosystem`] → [`crate::plan`] → [`crate::lifecycle`]
 //!
 //! | word | meaning |
 //! | --- | --- |
-//! | [`App`] | what a person declared, fully resolved: no default is left open |
+//! | [`App`] | a declared app, fully resolved: no default is left open |
 //! | [`InstanceId`] | one running copy, `shop:api/0`; the number is its *slot* |
-//! | [`Desired`] | everything that should be, per [`Project`] |
-//! | [`Live`] | what is, per instance, as the supervisor sees it |
+//! | [`Desired`] | everything that should be running, per [`Project`] |
+//! | [`Live`] | the actual state of every instance, as the supervisor sees it |
 //! | [`Plan`] | ordered [`Operation`]s with their [`Reason`]s: how to get from Live to Desired |
-//! | [`Event`] | a fact told to observers |
+//! | [`Event`] | a fact, reported to observers |
 //! | [`Moment`] | a point on the clock that never jumps (`CLOCK_BOOTTIME`, milliseconds) |
 
 mod app;
@@ -43,8 +43,8 @@ pub use app::{
     StopPolicy, StopScope, Template,
 };
 pub use desired::{
-    Change, Declared, Desired, Environment, Form, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected, Standing,
-    Update,
+    Change, Declared, Desired, DesiredState, Environment, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected,
+    Revision, Rollout,
 };
 pub use digest::Digest;
 pub use edit::{Edit, Target};
@@ -54,7 +54,7 @@ pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
 pub use identity::Identity;
 pub use keys::{Class, KEYS, Key, Leaf, Part, Unit, is_group, key, leaf};
 pub use live::{
-    Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
+    Counts, Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
 };
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use order::{Command, Launch, Order};
@@ -62,7 +62,7 @@ pub use plan::{ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
-pub use rollout::{Rollout, RolloutWill};
+pub use rollout::{RolloutCommand, RolloutStatus};
 pub use secret::{
     HIDDEN, Secrets, ShownApp, is_secret, is_secret_header, is_secret_name, mask_field, masked, masked_value,
     masked_words, merged_ranges,
@@ -71,3 +71,4 @@ pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Why};
 pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
 pub use verb::{Verb, VerbKind};
+pub use written::write_units;

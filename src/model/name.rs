@@ -152,7 +152,7 @@ impl FromStr for AppId {
         let (project, name) = text.split_once(':').ok_or_else(|| NameError {
             what: "app",
             text: text.to_owned(),
-            problem: "it is written `project:name`",
+            problem: "the format is `project:name`",
         })?;
         Ok(Self { project: ProjectName::new(project)?, name: AppName::new(name)? })
     }
@@ -208,7 +208,7 @@ impl FromStr for InstanceId {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
         let wrong = |problem| NameError { what: "instance", text: text.to_owned(), problem };
-        let (app, slot) = text.rsplit_once('/').ok_or_else(|| wrong("it is written `project:name/slot`"))?;
+        let (app, slot) = text.rsplit_once('/').ok_or_else(|| wrong("the format is `project:name/slot`"))?;
         let number = slot.strip_suffix('+').unwrap_or(slot);
         let slot_number = number.parse().map_err(|_| wrong("the slot is not a number"))?;
         Ok(Self { app: app.parse()?, slot: slot_number, is_successor: number != slot })

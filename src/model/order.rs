@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{App, Cause, Declared, Digest, Environment, Form, InstanceId};
+use super::{App, Cause, Declared, Digest, Environment, InstanceId, Revision};
 
-/// What one instance should do next. The newest order of an instance stands: a repeated or late one changes nothing.
+/// What one instance should do next. The newest order of an instance counts: a repeated or late one changes nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
     /// The instance.
@@ -18,7 +18,7 @@ pub struct Order {
 /// The command of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Be running with this spec; if a process lives, keep it.
+    /// Be running with this spec; if a process is alive, keep it.
     Start(Launch),
     /// End the current process, if any, and run this spec.
     Restart(Launch),
@@ -30,7 +30,7 @@ pub enum Command {
     Delete(Cause),
     /// Take this name from the instance that has it now (and the spawn record that goes with it); the process is kept.
     Rename(InstanceId, Launch),
-    /// A successor: become the instance of the slot, if nobody else is. Process and spawn record are kept.
+    /// A successor: become the instance of the slot, if there is no other. Process and spawn record are kept.
     TakeOver,
 }
 
@@ -46,22 +46,22 @@ pub struct Launch {
     /// Its name in the store.
     pub base_digest: Digest,
     /// The restart counter that the process is started under.
-    pub epoch: u64,
-    /// What asked for the start; goes into the event.
+    pub restart_requests: u64,
+    /// What requested the start; goes into the event.
     pub cause: Cause,
 }
 
 impl Launch {
     /// The process of a slot, as it is declared.
     pub fn of(declared: &Declared, slot: u32, cause: Cause) -> Self {
-        let Form { spec, digest, base, base_digest } = declared.form();
-        Self { spec, digest, base, base_digest, epoch: declared.epoch_of(slot), cause }
+        let Revision { spec, digest, base, base_digest } = declared.revision();
+        Self { spec, digest, base, base_digest, restart_requests: declared.restart_requests_of(slot), cause }
     }
 
     /// The same process to be, made from something else.
     #[must_use]
-    pub fn in_form(self, form: &Form) -> Self {
-        let Form { spec, digest, base, base_digest } = form.clone();
+    pub fn at_revision(self, revision: &Revision) -> Self {
+        let Revision { spec, digest, base, base_digest } = revision.clone();
         Self { spec, digest, base, base_digest, ..self }
     }
 }

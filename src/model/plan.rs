@@ -1,10 +1,10 @@
-//! How to get from what is to what should be, as a value.
+//! Plans: how to get from the live to the desired state, as a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, ProjectName, Verb};
+use super::{AppName, Digest, ProjectName, Verb};
 
 /// Apps that a line names for each verb.
 const NAMED_MAX: usize = 3;
@@ -18,7 +18,7 @@ pub struct Plan {
     pub generation: u64,
     /// What is done, in order: later operations may depend on earlier ones, never the reverse.
     pub operations: Vec<Operation>,
-    /// What a person should know besides.
+    /// What a user should also know.
     pub notes: Vec<Note>,
     /// The counts of the last line.
     pub summary: Summary,
@@ -31,17 +31,17 @@ impl Plan {
         self.summary = Summary::of(&self.operations);
     }
 
-    /// Makes rolls of these apps plain restarts: a person or a sensor asked for new processes now.
+    /// Turns rolls of these apps into plain restarts: a user or a sensor requested new processes now.
     pub fn restart_at_once(&mut self, is_meant: impl Fn(&AppName) -> bool) {
         for operation in self.operations.iter_mut().filter(|operation| is_meant(&operation.app)) {
-            if let Verb::Roll { slots, manner, batch } = &mut operation.verb {
-                operation.verb = Verb::Restart { slots: std::mem::take(slots), manner: *manner, batch: *batch };
+            if let Verb::Roll { slots, strategy, batch } = &mut operation.verb {
+                operation.verb = Verb::Restart { slots: std::mem::take(slots), strategy: *strategy, batch: *batch };
             }
         }
     }
 
-    /// Slots that whoever carries it out for a person waits for besides: it leaves their processes alone, and these are
-    /// on their way up. A plan that nobody waits for has none.
+    /// Slots that an apply of a user also waits for: the plan leaves their processes alone, and these are
+    /// not ready yet. A plan that nothing waits for has none.
     pub fn awaited(&self) -> BTreeMap<AppName, Vec<u32>> {
         let not_ready = self.notes.iter().filter_map(|note| match note {
             Note::NotReady { app, slots, .. } => Some((app.clone(), slots.clone())),
@@ -54,7 +54,7 @@ impl Plan {
     pub fn in_short(&self) -> String {
         let mut by_verb: Vec<(&str, Vec<&str>)> = Vec::new();
         for operation in self.operations.iter().filter(|operation| operation.verb.is_change()) {
-            let (verb, app) = (operation.verb.word(), operation.app.as_str());
+            let (verb, app) = (operation.verb.as_str(), operation.app.as_str());
             match by_verb.iter_mut().find(|(known, _)| *known == verb) {
                 Some((_, apps)) => apps.push(app),
                 None => by_verb.push((verb, vec![app])),
@@ -72,6 +72,11 @@ impl Plan {
         let changed = self.operations.iter().filter(|operation| operation.verb.is_change());
         let named = changed.flat_map(|operation| [Some(&operation.app), operation.verb.other_app()]);
         named.flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Names what it does and what it was made from: a person who agrees to a plan agrees to this.
+    pub fn digest(&self) -> Digest {
+        Digest::of_content(&(self.generation, &self.operations))
     }
 
     /// Whether applying it would do anything.
@@ -95,7 +100,7 @@ pub struct Operation {
     pub interrupts: u32,
 }
 
-/// Why an operation stands in the plan.
+/// Why an operation is in the plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "because")]
 pub enum Reason {
@@ -103,19 +108,19 @@ pub enum Reason {
     New,
     /// A field has another value.
     Field(FieldChange),
-    /// A person asked for new processes (`pm restart`).
+    /// A user requested new processes (`pm restart`).
     RestartAsked,
     /// It should run and does not.
     NotRunning,
-    /// It was given up, and a person applies again.
+    /// It was given up, and a user applies again.
     WasErrored,
-    /// It waited for its next start, and a person applies again.
+    /// It waited for its next start, and a user applies again.
     WasInBackoff,
-    /// It runs what nobody knows: the state that held its spec was lost.
+    /// Its spec is unknown: the state that held it was lost.
     SpecLost,
-    /// Nobody can connect to its socket any more: the file was removed or replaced, or the socket shut down.
+    /// No client can connect to its socket any more: the file was removed or replaced, or the socket shut down.
     Unreachable,
-    /// It was stopped by a person; this apply starts it again.
+    /// It was stopped by a user; this apply starts it again.
     WasStopped {
         /// Name of the user who stopped it.
         by: String,
@@ -127,8 +132,8 @@ pub enum Reason {
         /// Which app.
         app: AppName,
     },
-    /// A rolling update whose daemon is gone: what it has replaced is still to be judged.
-    UpdateUnfinished,
+    /// A rollout whose daemon is gone: what it has replaced is still to be evaluated.
+    RolloutUnfinished,
     /// The process runs another spec than the last applied one (an apply was cut short).
     OutOfDate,
     /// An operator scaled it; the file says otherwise.
@@ -138,7 +143,7 @@ pub enum Reason {
     },
     /// No longer in the file.
     NotInFile,
-    /// A person deleted it.
+    /// A user deleted it.
     DeletedByHand,
     /// The same script and folder, or the same port, as the app that leaves.
     LooksLikeRename {
@@ -150,7 +155,7 @@ pub enum Reason {
         /// The old name.
         old: AppName,
     },
-    /// A person stopped it.
+    /// A user stopped it.
     StoppedByHand {
         /// Name of the user who stopped it.
         by: String,
@@ -163,9 +168,9 @@ pub enum Reason {
     TooMany,
     /// A task with a schedule: it runs at its times.
     RunsOnTime,
-    /// A time of its schedule has come.
+    /// A scheduled run is due.
     Due,
-    /// A person wants a run of it now.
+    /// A user requested a run now.
     RunAsked,
 }
 
@@ -192,7 +197,7 @@ pub struct FieldChange {
     pub from_shell: Option<String>,
 }
 
-/// Something that a person should know, without an operation.
+/// Something that a user should know, without an operation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "note")]
 pub enum Note {
@@ -217,7 +222,7 @@ pub enum Note {
     },
     /// The remembered profile is used.
     Profile {
-        /// The profile, as asked for.
+        /// The profile, as requested.
         name: String,
     },
     /// It runs and nothing declares it, because the state that held its spec was lost: it is left alone.
@@ -225,7 +230,7 @@ pub enum Note {
         /// The app that the note is about.
         app: AppName,
     },
-    /// Somebody else listens on a port of it.
+    /// Another process listens on one of its ports.
     PortTaken {
         /// The app that the note is about.
         app: AppName,
@@ -236,7 +241,7 @@ pub enum Note {
         /// What that process calls itself.
         name: String,
     },
-    /// Processes that the plan leaves alone are on their way up: an apply waits for them.
+    /// Processes that the plan leaves alone are not ready yet: an apply waits for them.
     NotReady {
         /// The app that the note is about.
         app: AppName,
@@ -245,7 +250,7 @@ pub enum Note {
         /// What the last probe of the first one that was asked found.
         why: Option<String>,
     },
-    /// Processes that the plan leaves alone fail their health probes. Nobody waits for them.
+    /// Processes that the plan leaves alone fail their health probes. Nothing waits for them.
     Unhealthy {
         /// The app that the note is about.
         app: AppName,
@@ -261,17 +266,38 @@ pub enum Note {
         /// Which limits, and why.
         message: String,
     },
-    /// A person applies what failed when it was last rolled out.
+    /// A user applies what failed when it was last rolled out.
     FailedBefore {
         /// The app that the note is about.
         app: AppName,
         /// The copy that failed first, and why.
         why: String,
     },
-    /// A paused update of it gives way to this other form.
+    /// Its paused rollout is superseded by this other revision.
     PauseEnded {
         /// The app that the note is about.
         app: AppName,
+    },
+    /// It is restarted afterwards, since it follows the restarts of what it depends on.
+    RestartsWith {
+        /// The app that the note is about.
+        app: AppName,
+        /// What gets new processes.
+        dependency: AppName,
+    },
+    /// These apps get what this shell has of some variables: no process of them is left that has anything else.
+    ShellTaken {
+        /// The apps that the note is about.
+        apps: Vec<AppName>,
+        /// Variables that are not as before.
+        names: Vec<String>,
+    },
+    /// These apps keep what the shell had that they were started from.
+    ShellKept {
+        /// The apps that the note is about.
+        apps: Vec<AppName>,
+        /// Variables that are another value in this shell.
+        names: Vec<String>,
     },
     /// An operator's `pm scale` is undone or kept; the text of the operation says which.
     OverrideCleared {
@@ -288,7 +314,7 @@ pub struct Summary {
     /// Apps whose processes are replaced.
     pub roll: u32,
     /// Apps that get new values only.
-    pub update: u32,
+    pub reconfigure: u32,
     /// How many of those are new tasks, which wait for their time.
     #[serde(default)]
     pub scheduled: u32,
@@ -298,7 +324,7 @@ pub struct Summary {
     pub slots_removed: u32,
     /// Apps renamed.
     pub rename: u32,
-    /// Apps that take the place of another.
+    /// Apps that replace another.
     pub replace: u32,
     /// Apps stopped.
     pub stop: u32,
@@ -308,7 +334,7 @@ pub struct Summary {
     pub drift: u32,
     /// Apps with nothing to do.
     pub unchanged: u32,
-    /// Apps held by a person.
+    /// Apps held by a user.
     pub held: u32,
     /// Running processes that will be ended.
     pub interrupted: u32,
@@ -328,8 +354,8 @@ impl Summary {
             match &operation.verb {
                 Verb::Start { .. } => summary.start += u32::from(!was_stopped),
                 Verb::Roll { .. } | Verb::Restart { .. } => summary.roll += 1,
-                Verb::Update => {
-                    summary.update += 1;
+                Verb::Reconfigure => {
+                    summary.reconfigure += 1;
                     summary.scheduled += u32::from(operation.reasons.contains(&Reason::New));
                 }
                 Verb::Scale { add, remove, .. } => {
@@ -349,24 +375,27 @@ impl Summary {
     }
 }
 
-/// What a person allows an apply to do, and who plans.
+/// What a user allows an apply to do.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApplyOptions {
     /// Only these apps (and nothing is pruned).
     pub only: Vec<AppName>,
-    /// Keep apps that left the file.
+    /// Keep apps that are no longer in the file.
     pub no_prune: bool,
     /// A file without apps is meant.
     pub allow_empty: bool,
     /// Another file set of the same project is meant.
     pub replace_files: bool,
-    /// Deleting more than half of the project is meant.
+    /// Accept that more than half of the project is deleted.
     pub yes: bool,
     /// An operator's `pm scale` survives.
     pub keep_overrides: bool,
-    /// Nobody asked: a wake-up plans what is stored against what lives.
+    /// Not requested by a user: a wake-up compares the stored with the live state.
     pub is_wakeup: bool,
+    /// The plan that the person has seen: this one or none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Digest>,
 }
 
 /// The flag that confirms a refused plan.
@@ -410,12 +439,14 @@ pub struct Refusal {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
-    /// Somebody else's: exit 5.
+    /// Owned by another project or user: exit 5.
     Ownership,
     /// A safety rule: exit 8.
     Safety,
-    /// The call makes no sense: exit 64.
+    /// The call is invalid: exit 64.
     Usage,
+    /// Another plan than the one that was agreed to: exit 4.
+    Stale,
 }
 
 #[cfg(test)]
@@ -431,14 +462,14 @@ mod tests {
         let start = |name: &str| operation(name, Verb::Start { slots: vec![0] }, Reason::NotRunning);
         let mut operations: Vec<Operation> = (0..300).map(|number| start(&format!("a{number:03}"))).collect();
         operations.push(operation("kept", Verb::Keep, Reason::NotRunning));
-        operations.push(operation("task", Verb::Update, Reason::New));
+        operations.push(operation("task", Verb::Reconfigure, Reason::New));
         operations.push(operation("new", Verb::Rename { from: "old".parse().unwrap() }, Reason::NotRunning));
         let summary = Summary::of(&operations);
         let plan = Plan { project: "shop".parse().unwrap(), generation: 1, operations, notes: Vec::new(), summary };
-        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; update task; rename new");
+        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; reconfigure task; rename new");
         let apps = plan.changed_apps();
         let has = |name: &str| apps.iter().any(|app| app.as_str() == name);
         assert_eq!((apps.len(), has("a299"), has("old"), has("kept")), (303, true, true, false));
-        assert_eq!((plan.summary.update, plan.summary.scheduled), (1, 1));
+        assert_eq!((plan.summary.reconfigure, plan.summary.scheduled), (1, 1));
     }
 }

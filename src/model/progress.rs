@@ -1,4 +1,4 @@
-//! How a change goes: the words of its progress and of its report.
+//! The progress and the report of a change.
 
 use serde::{Deserialize, Serialize};
 
@@ -78,13 +78,13 @@ pub enum OperationResult {
         exit: Option<Exit>,
         /// The last lines that it printed.
         last_lines: Vec<String>,
-        /// What became of the version before.
+        /// The outcome of the rollback.
         #[serde(default)]
         rollback: Rollback,
     },
     /// Something that it needed failed, or deletes are withheld.
     Skipped {
-        /// A sentence for a person.
+        /// The reason, as a sentence.
         why: String,
     },
     /// A later command took over.
@@ -124,7 +124,7 @@ pub struct WaitsFor {
     pub app: AppName,
     /// What has to have happened to it.
     pub condition: Condition,
-    /// How it is at present: `not ready yet: connection refused`.
+    /// Its current state: `not ready yet: connection refused`.
     pub why: String,
     /// Since when.
     pub since: Moment,

@@ -1,4 +1,4 @@
-//! Sizes, durations and the two clocks, as people write and read them.
+//! Sizes, durations and the two clocks, as users write and read them.
 
 use std::fmt;
 use std::time::Duration;
@@ -188,7 +188,7 @@ impl Moment {
     }
 }
 
-/// Wall-clock time: milliseconds since 1970 UTC. For people and logs, never for timers.
+/// Wall-clock time: milliseconds since 1970 UTC. For users and logs, never for timers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WallTime(pub u64);

@@ -1,4 +1,4 @@
-//! When a process is good, and how that is found out.
+//! When a process is ready or healthy, and how that is probed.
 
 use std::collections::BTreeMap;
 
@@ -6,29 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{Millis, Template};
 
-/// When a new process is good: the gate for "up", for dependents and for a rolling update.
+/// When a new process is ready; dependents and rollouts wait for it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ready {
-    /// What is asked.
+    /// The edit.
     #[serde(flatten)]
     pub probe: Probe,
-    /// A process that is not good by then has failed.
+    /// A process that is not ready by then has failed.
     pub timeout: Millis,
-    /// Time between two tries; what is told (notify, message, log) needs none.
+    /// Time between two probes; notify, message and log need none.
     pub interval: Millis,
 }
 
 impl Ready {
     /// 30 s.
     pub const TIMEOUT: Millis = Millis::seconds(30);
-    /// Often enough that nobody waits for the next try.
+    /// Often enough that waiting for the next probe is not noticeable.
     pub const INTERVAL: Millis = Millis(100);
 }
 
 /// Whether a running process is still good.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Health {
-    /// What is asked. `Notify` is systemd's watchdog: `WATCHDOG=1` at least once per `interval`.
+    /// The edit. `Notify` is systemd's watchdog: `WATCHDOG=1` at least once per `interval`.
     #[serde(flatten)]
     pub probe: Probe,
     /// Time between two probes.
@@ -59,11 +59,11 @@ pub enum HealthAction {
     /// A new process takes its place.
     #[default]
     Restart,
-    /// It is told, and nothing else.
+    /// It is only reported.
     None,
 }
 
-/// One question whose answer is good or not.
+/// One probe, which succeeds or fails.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Probe {
@@ -99,7 +99,7 @@ pub struct HttpProbe {
 
 impl Probe {
     /// The word of the file: `http`, `tcp`, …
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
             Self::Tcp(_) => "tcp",
@@ -110,7 +110,7 @@ impl Probe {
         }
     }
 
-    /// Whether the app says it by itself; otherwise it is asked again and again.
+    /// Whether the app reports it; otherwise it is probed repeatedly.
     pub fn is_told(&self) -> bool {
         matches!(self, Self::Log(_) | Self::Notify(_) | Self::Message(_))
     }

@@ -1,12 +1,12 @@
-//! A rolling update that is under way, and what people want of it.
+//! A rollout in progress, and the command that a user gave it.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AppId, UpdateStrategy};
 
-/// One rolling update.
+/// One rollout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
+pub struct RolloutStatus {
     /// The app.
     pub app: AppId,
     /// Slots that have been replaced.
@@ -14,19 +14,19 @@ pub struct Rollout {
     /// Slots that have not, those that are being replaced now included.
     pub left: Vec<u32>,
     /// Which process comes first.
-    pub manner: UpdateStrategy,
-    /// Whether it goes on.
-    pub will: RolloutWill,
+    pub strategy: UpdateStrategy,
+    /// Whether it continues, is paused, or rolls back.
+    pub command: RolloutCommand,
 }
 
-/// What is wanted of a rolling update.
+/// A command for a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RolloutWill {
-    /// Go on.
-    Go,
+pub enum RolloutCommand {
+    /// Replace the remaining slots.
+    Continue,
     /// Begin no further slot.
     Pause,
-    /// Go back.
+    /// Roll back.
     Abort,
 }

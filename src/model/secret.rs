@@ -1,4 +1,4 @@
-//! What must not be shown: passwords, tokens, keys. The one masking for every text that people see.
+//! What must not be shown: passwords, tokens, keys. The one masking for every text that users see.
 //!
 //! A secret is known by the name that it stands under (`DB_PASSWORD`, `--token`, `Authorization:`), by its place in a
 //! URL or a command line, or by its own look (a JWT, a private key). What is known once is hidden wherever it turns up

@@ -1,15 +1,15 @@
-//! How one instance stands: a word, the causes behind it, and what happens next.
+//! The status of one instance: a word, its causes, and what happens next.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AppName, Cause, Condition, CronOverlap, Exit, Failure, Hook, Millis, RestartWhen, WallTime};
 
-/// How one instance (or an app without any) stands. Made in one place; lists, details and JSON only show it.
+/// The status of one instance (or of an app without any). Computed in one place; lists, details and JSON only show it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Status {
     /// In one word.
     pub word: StatusWord,
-    /// Of what the word is about, in a row: unstable starts (`backoff`, `errored`) or failed probes (`unhealthy`).
+    /// How many in a row: unstable starts (`backoff`, `errored`) or failed probes (`unhealthy`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u32>,
     /// How much attention it deserves.
@@ -18,7 +18,7 @@ pub struct Status {
     pub because: Vec<Why>,
     /// What happens next, soonest first.
     pub next: Vec<NextStep>,
-    /// Since when it stands so, where that is known.
+    /// Since when, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<WallTime>,
 }
@@ -27,23 +27,23 @@ pub struct Status {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatusWord {
-    /// A process lives and is ready.
+    /// A process is alive and ready.
     Running,
-    /// A process is being made, or is not ready yet.
+    /// A process is being created, or is not ready yet.
     Starting,
     /// It was ready, and its health probes fail.
     Unhealthy,
-    /// It is being ended.
+    /// It is being stopped.
     Stopping,
     /// Nothing runs, and nothing is about to.
     Stopped,
-    /// For a dependency, or for its time.
+    /// It waits for a dependency or for its scheduled time.
     Waiting,
-    /// It failed and is started again later.
+    /// It failed and is restarted later.
     Backoff,
     /// It was given up.
     Errored,
-    /// It has run to its end.
+    /// It has completed.
     Done,
 }
 
@@ -68,15 +68,15 @@ impl StatusWord {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// As it should be.
+    /// Everything is as desired.
     Ok,
-    /// Nothing runs, as intended.
+    /// Nothing is running, as desired.
     Idle,
-    /// On its way.
+    /// A transition is in progress.
     Pending,
-    /// It runs or waits, and something is not as it should be.
+    /// It runs or waits, but something is wrong.
     Warning,
-    /// Not without a person, or not working.
+    /// It does not work, or needs a user.
     Error,
 }
 
@@ -84,17 +84,17 @@ pub enum Severity {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Why {
-    /// Its process was started for this.
+    /// The cause for which its process was started.
     Started {
         /// The reason for the start.
         #[serde(flatten)]
         cause: Cause,
     },
-    /// It is declared, and nobody has stopped it.
+    /// It is declared and was not stopped.
     Declared,
     /// Its process is not ready yet.
     NotReady {
-        /// What the last probe found.
+        /// The result of the last probe.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<String>,
     },
@@ -102,17 +102,17 @@ pub enum Why {
     Unhealthy {
         /// How many in a row.
         failures: u32,
-        /// What the last one found.
+        /// The result of the last probe.
         last: String,
     },
-    /// Restarts that nobody asked for.
+    /// Restarts that were not requested.
     Restarted {
         /// How many since its declaration.
         restarts: u32,
     },
-    /// Its last process was ended, because it was no good.
+    /// Its last process was stopped because it was unhealthy.
     EndedFor {
-        /// What was found.
+        /// What was wrong.
         failure: Failure,
     },
     /// How its last process ended.
@@ -122,7 +122,7 @@ pub enum Why {
     },
     /// The state that held its spec was lost.
     SpecLost,
-    /// Nobody can connect to one of its sockets.
+    /// No client can connect to one of its sockets.
     Unreachable,
     /// A hook runs.
     Hook {
@@ -133,18 +133,36 @@ pub enum Why {
         /// How long it may take.
         limit_ms: Millis,
     },
-    /// What the process says about itself.
-    Says {
+    /// What the process reports about itself.
+    StatusText {
         /// `STATUS=` of `sd_notify`.
         text: String,
     },
-    /// Its process was asked to end.
+    /// Its process was asked to stop.
     Asked,
-    /// Starts were unstable, one after the other.
+    /// Several starts in a row were unstable.
     Unstable {
         /// How many in a row.
         starts: u32,
-        /// How long the next one waits in all.
+        /// The whole wait before the next start.
+        delay_ms: Millis,
+        /// So many in a row are followed by another one at once; 0 = none, every restart waits the same time.
+        #[serde(default)]
+        at_once: u32,
+        /// A run of this length ends the count.
+        #[serde(default)]
+        stable_ms: Millis,
+    },
+    /// Starts before this one were unstable, one after the other.
+    UnstableBefore {
+        /// How many in a row.
+        starts: u32,
+        /// So many in a row are followed by another one at once.
+        at_once: u32,
+    },
+    /// Every restart of it waits so long.
+    FixedDelay {
+        /// How long.
         delay_ms: Millis,
     },
     /// It was given up.
@@ -152,7 +170,7 @@ pub enum Why {
         /// What went wrong.
         failure: Failure,
     },
-    /// It ended in a way that its policy calls done.
+    /// It ended in a way that its policy counts as done.
     Completed {
         /// How it ended.
         exit: Exit,
@@ -161,52 +179,52 @@ pub enum Why {
     WaitsFor {
         /// The app.
         app: AppName,
-        /// What has to have happened to it.
+        /// The condition that it must meet.
         condition: Condition,
-        /// How that stands.
+        /// Its current state.
         why: String,
         /// For how long it has been waiting.
         waits_ms: Millis,
     },
-    /// What it depends on will not come by itself.
+    /// A dependency that cannot be met without a user.
     Blocked {
         /// The app that it depends on.
         app: AppName,
-        /// What has to happen to it.
+        /// The condition that it must meet.
         condition: Condition,
-        /// Why it does not.
+        /// Why it cannot be met.
         why: String,
     },
-    /// What is declared has failed before.
+    /// The declared revision has failed before.
     Rejected {
-        /// Which copy, and why.
+        /// The copy that failed, and why.
         why: String,
     },
-    /// Its start could not be begun.
+    /// It could not be started.
     Refused {
         /// What was wrong with it.
         failure: Failure,
     },
-    /// An apply removes it.
+    /// An apply deletes it.
     Leaving,
     /// No file declares it any more.
     Undeclared,
     /// Everything was stopped by `pm shutdown`.
     ShutDown,
-    /// A person stopped the app.
+    /// A user stopped the app.
     StoppedBy {
-        /// The person's name.
+        /// The user's name.
         by: String,
-        /// An apply respects it, too.
+        /// Even an apply does not start it.
         is_held: bool,
     },
-    /// A person stopped this copy.
+    /// A user stopped this copy.
     SlotStopped,
-    /// `autostart = false`, and nobody has started it yet.
+    /// `autostart = false`, and it has not been started yet.
     NoAutostart,
     /// It is declared with 0 instances.
     NoInstances,
-    /// Its time has not come.
+    /// Its next run is not due yet.
     NotDue,
     /// Nothing has started it yet.
     NotStarted,
@@ -214,18 +232,18 @@ pub enum Why {
     Outdated,
 }
 
-/// One thing that happens next, or would.
+/// One thing that happens next, or could.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum NextStep {
-    /// Nothing, while its process lives; afterwards its policy decides.
+    /// Nothing, while its process is alive; afterwards its policy decides.
     RunsOn {
         /// After which exits it is started again.
         restart: RestartWhen,
     },
-    /// It is probed again; without success it has failed.
+    /// It is probed again; it fails if it is not ready in time.
     ReadyWithin {
-        /// In this time.
+        /// The remaining time.
         within_ms: Millis,
     },
     /// It is restarted after more failed probes.
@@ -237,34 +255,34 @@ pub enum NextStep {
     OnlyReported,
     /// Its process is started.
     Spawn {
-        /// Once its hook has ended well, within this time.
+        /// Once its hook has succeeded, within this time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after_hook_ms: Option<Millis>,
     },
-    /// SIGKILL, if it has not ended by then.
+    /// SIGKILL, if it is still running by then.
     Kill {
-        /// The time it has after it was asked.
+        /// The grace period after it was asked to stop.
         patience_ms: Millis,
-        /// It is asked once its hook has ended, within this time.
+        /// It is asked to stop once its hook has ended, within this time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after_hook_ms: Option<Millis>,
     },
-    /// It is started again.
+    /// It is restarted.
     StartIn {
-        /// In this time.
+        /// The remaining time.
         in_ms: Millis,
     },
-    /// It is started when the dependency has come.
+    /// It is started when the dependency is met.
     StartWhenMet,
-    /// Nothing by itself: an apply, a start or a restart tries again.
+    /// Nothing until an apply, a start or a restart.
     TryAgain,
-    /// Nothing: it has run to its end.
+    /// Nothing: it has completed.
     RunAgain,
     /// Nothing, until the hold ends.
     Unhold,
-    /// Nothing by itself: a person starts it.
+    /// Nothing until a user starts it.
     Start,
-    /// It goes away.
+    /// It is removed.
     Removal,
     /// A time of its schedule.
     Due {
@@ -275,7 +293,7 @@ pub enum NextStep {
     },
 }
 
-/// What a time of a schedule means for an instance as it stands.
+/// What happens to an instance at the next time of its schedule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DueThen {
@@ -283,13 +301,13 @@ pub enum DueThen {
     Restart,
     /// A task runs.
     Run,
-    /// The time is left out, if it still waits.
+    /// The run is skipped if it is still waiting.
     LeftOutIfWaiting,
-    /// The time is left out, if the run still goes on.
+    /// The run is skipped if the last one is still going.
     LeftOutIfRunning,
     /// The run waits for the end of this one.
     Queued,
-    /// The run takes the place of this one.
+    /// The run replaces this one.
     Replaced,
 }
 

@@ -85,7 +85,7 @@ fn unescaped(part: &str) -> Option<String> {
 /// How files are watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct WatchOptions {
-    /// Look at the files instead of being told by the kernel.
+    /// Poll the files instead of relying on kernel notifications.
     #[serde(default)]
     pub poll: bool,
     /// How often to look; `None` = 1 s.
@@ -111,16 +111,16 @@ pub struct CronPolicy {
     /// Name of the zone in which the times are meant; `None` = the machine's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron_timezone: Option<String>,
-    /// What happens to a task that is due while its last run goes on.
+    /// What happens to a task that is due while its last run is still going.
     #[serde(default)]
     pub cron_overlap: CronOverlap,
 }
 
-/// What happens to a task that is due while its last run goes on.
+/// What happens to a task that is due while its last run is still going.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CronOverlap {
-    /// This time is left out.
+    /// This time is skipped.
     #[default]
     Skip,
     /// It runs when the last one has ended; never more than one waits.

@@ -16,9 +16,9 @@ pub struct UpdatePolicy {
     pub max_surge: u32,
     /// Copies that may be missing for the time of the update.
     pub max_unavailable: u32,
-    /// How long a new process must stay good before the next slot.
+    /// How long a new process must stay healthy before the next slot.
     pub min_healthy_time: Millis,
-    /// When a new process that is not good has failed; `None` = the timeout of `ready`.
+    /// When a new process that is not healthy has failed; `None` = the timeout of `ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_deadline: Option<Millis>,
     /// Go back to the old spec after a failure.
@@ -38,11 +38,11 @@ impl Default for UpdatePolicy {
     }
 }
 
-/// Which process comes first when one takes the place of another.
+/// Which process comes first when one replaces another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UpdateStrategy {
-    /// The new one is good before the old one is stopped.
+    /// The new one is healthy before the old one is stopped.
     Rolling,
     /// The old one is gone before the new one is started.
     Restart,
@@ -87,16 +87,16 @@ pub struct Hooks {
     /// Before every start; its failure is a failed start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_start: Option<String>,
-    /// When the process is good.
+    /// When the process is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_ready: Option<String>,
     /// Before the process is asked to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_stop: Option<String>,
-    /// After an end that nobody asked for.
+    /// After an end that nobody requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_crash: Option<String>,
-    /// When it is not started again by itself.
+    /// When it is not restarted any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_give_up: Option<String>,
     /// How long one of them may take; `None` = [`Hooks::TIMEOUT`].
@@ -110,19 +110,19 @@ pub struct Hooks {
 pub enum Hook {
     /// Before a start.
     PreStart,
-    /// The process is good.
+    /// The process is ready.
     PostReady,
     /// Before the process is asked to end.
     PreStop,
-    /// After an end that nobody asked for.
+    /// After an end that nobody requested.
     OnCrash,
-    /// It is not started again by itself.
+    /// It is not restarted any more.
     OnGiveUp,
 }
 
 impl Hook {
     /// The word of the file.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::PreStart => "pre_start",
             Self::PostReady => "post_ready",

@@ -13,12 +13,12 @@ pub enum Verb {
         /// Slot numbers, from 0.
         slots: Vec<u32>,
     },
-    /// Processes are replaced, a few slots at a time; each must stay good before the next.
+    /// A rollout: processes are replaced, a few slots at a time; each must stay healthy before the next.
     Roll {
         /// Slot numbers, from 0.
         slots: Vec<u32>,
         /// Which process comes first.
-        manner: UpdateStrategy,
+        strategy: UpdateStrategy,
         /// How many slots at a time.
         batch: u32,
     },
@@ -27,7 +27,7 @@ pub enum Verb {
         /// Slot numbers, from 0.
         slots: Vec<u32>,
         /// Which process comes first.
-        manner: UpdateStrategy,
+        strategy: UpdateStrategy,
         /// How many slots at a time.
         batch: u32,
     },
@@ -43,13 +43,13 @@ pub enum Verb {
         remove: Vec<u32>,
     },
     /// New values, no process touched.
-    Update,
+    Reconfigure,
     /// A new name, the process kept.
     Rename {
         /// The old one.
         from: AppName,
     },
-    /// An app takes the place of one that leaves: old stopped, new started, old again if that fails.
+    /// An app replaces one that leaves: old stopped, new started, old again if that fails.
     Replace {
         /// The app that leaves.
         old: AppName,
@@ -68,7 +68,7 @@ pub enum Verb {
     },
     /// Nothing to do.
     Keep,
-    /// Stopped or held by a person; nothing is done.
+    /// Stopped or held by a user; nothing is done.
     Hold,
 }
 
@@ -86,9 +86,12 @@ impl Verb {
             | Self::Restart { slots, .. }
             | Self::Replace { slots, .. } => slots,
             Self::Scale { add, .. } => add,
-            Self::Update | Self::Rename { .. } | Self::Stop { .. } | Self::Delete { .. } | Self::Keep | Self::Hold => {
-                &[]
-            }
+            Self::Reconfigure
+            | Self::Rename { .. }
+            | Self::Stop { .. }
+            | Self::Delete { .. }
+            | Self::Keep
+            | Self::Hold => &[],
         }
     }
 
@@ -112,7 +115,7 @@ impl Verb {
             Self::Roll { .. } => VerbKind::Roll,
             Self::Restart { .. } => VerbKind::Restart,
             Self::Scale { .. } => VerbKind::Scale,
-            Self::Update => VerbKind::Update,
+            Self::Reconfigure => VerbKind::Reconfigure,
             Self::Rename { .. } => VerbKind::Rename,
             Self::Replace { .. } => VerbKind::Replace,
             Self::Stop { .. } => VerbKind::Stop,
@@ -123,8 +126,8 @@ impl Verb {
     }
 
     /// The word for `--json` and tables.
-    pub fn word(&self) -> &'static str {
-        self.kind().word()
+    pub fn as_str(&self) -> &'static str {
+        self.kind().as_str()
     }
 }
 
@@ -140,8 +143,8 @@ pub enum VerbKind {
     Restart,
     /// [`Verb::Scale`].
     Scale,
-    /// [`Verb::Update`].
-    Update,
+    /// [`Verb::Reconfigure`].
+    Reconfigure,
     /// [`Verb::Rename`].
     Rename,
     /// [`Verb::Replace`].
@@ -160,13 +163,13 @@ pub enum VerbKind {
 
 impl VerbKind {
     /// The word for `--json` and tables.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Roll => "roll",
             Self::Restart => "restart",
             Self::Scale => "scale",
-            Self::Update => "update",
+            Self::Reconfigure => "reconfigure",
             Self::Rename => "rename",
             Self::Replace => "replace",
             Self::Stop => "stop",
@@ -180,6 +183,6 @@ impl VerbKind {
 
 impl std::fmt::Display for VerbKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::live::signal_name;
-use super::{Bytes, HIDDEN, ListenAddress, Millis, Template, Unit};
+use super::{Bytes, HIDDEN, Leaf, ListenAddress, Millis, Template, Unit, is_group, leaf};
 
 /// Digits of a digest that are enough to see that it is another one.
 const DIGEST_DIGITS: usize = 8;
@@ -40,6 +40,37 @@ impl Unit {
             }
         });
         text.unwrap_or_else(|| value.to_string())
+    }
+}
+
+/// A spec as JSON, its quantities as a file would write them: `"10s"` where the code counts 10000.
+pub fn write_units(spec: &mut Value) {
+    let Some(keys) = spec.as_object_mut() else { return };
+    for (name, value) in keys {
+        match value.as_object_mut().filter(|_| is_group(name)) {
+            Some(group) => group.iter_mut().for_each(|(name, value)| write_unit(name, value)),
+            None => write_unit(name, value),
+        }
+    }
+}
+
+fn write_unit(path: &str, value: &mut Value) {
+    if let Some(keys) = value.as_object_mut() {
+        return keys.iter_mut().for_each(|(name, value)| write_unit(&format!("{path}.{name}"), value));
+    }
+    let Some(Leaf { unit, .. }) = leaf(path).filter(|_| !value.is_null()) else { return };
+    match unit {
+        // A signal without a name is a number in the file, too.
+        Unit::Signal if value.as_i64().and_then(|number| signal_name(i32::try_from(number).ok()?)).is_none() => {}
+        Unit::Duration | Unit::Size | Unit::Signal | Unit::Mode | Unit::Mask | Unit::CpuShare => {
+            *value = Value::String(unit.written(value));
+        }
+        Unit::Address => {
+            if let Some(addresses) = addresses(value) {
+                *value = addresses.into();
+            }
+        }
+        Unit::Plain | Unit::Template | Unit::CommandLine | Unit::Contents => {}
     }
 }
 
@@ -103,6 +134,29 @@ mod tests {
         ] {
             assert_eq!(unit.written(&value), expected, "{unit:?} {value}");
         }
+    }
+
+    #[test]
+    fn a_spec_is_shown_in_the_units_of_the_file() {
+        let mut spec = json!({
+            "name": "api", "max_memory_restart": 314_572_800, "ready": { "timeout": 10_000, "http": { "url": "http://a$$b" } },
+            "stop": { "kill_timeout": 1500, "kill_signal": 2 }, "logs": { "log_rotate": { "size": 1 << 20 } },
+            "run": { "umask": 18, "env": { "TTL": "10" }, "listen": [{ "tcp": "0.0.0.0:80" }], "port": 80 },
+            "restart": { "restart": "always", "min_uptime": 10_000, "max_restarts": null }, "health": null,
+        });
+        write_units(&mut spec);
+        let expected = json!({
+            "name": "api", "max_memory_restart": "300M", "ready": { "timeout": "10s", "http": { "url": "http://a$$b" } },
+            "stop": { "kill_timeout": "1.5s", "kill_signal": "SIGINT" }, "logs": { "log_rotate": { "size": "1M" } },
+            "run": { "umask": "022", "env": { "TTL": "10" }, "listen": ["0.0.0.0:80"], "port": 80 },
+            "restart": { "restart": "always", "min_uptime": "10s", "max_restarts": null }, "health": null,
+        });
+        assert_eq!(spec, expected);
+        let mut odd = json!({ "stop": { "kill_signal": 35 }, "unknown": 1 });
+        let before = odd.clone();
+        write_units(&mut odd);
+        assert_eq!(odd, before);
+        write_units(&mut json!("no spec"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The allocator's manners: a daemon that was busy once should not look so for ever.
+//! The allocator's manners: a daemon that was busy once should not look so forever.
 
 /// Keeps what threads have set aside small. To be called once, before there are threads.
 ///
@@ -18,7 +18,7 @@ pub fn keep_memory_small() {
 
 /// Gives back what a burst of work needed and rest does not: unused memory, for which it walks the whole heap, and code.
 pub fn give_memory_back() {
-    super::forget_first_steps();
+    super::release_startup_pages();
     #[cfg(target_env = "gnu")]
     // SAFETY: takes the allocator's own locks and passes no pointers.
     unsafe {

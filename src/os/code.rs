@@ -1,8 +1,8 @@
 //! Our own program in memory.
 
-/// Unmaps the program's code and constants, which stay in the file: what is needed again comes back by itself, page by
+/// Unmaps the program's code and constants, which stay in the file: what is needed again comes back on its own, page by
 /// page. After the first steps of a process that runs for months, most of them have been used for the last time.
-pub fn forget_first_steps() {
+pub fn release_startup_pages() {
     #[cfg(target_os = "linux")]
     {
         unsafe extern "C" {

@@ -1,4 +1,4 @@
-//! A command line of a person, run to its end within bounds of time and output.
+//! A command line of a user, run to its end within bounds of time and output.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
@@ -19,7 +19,7 @@ const OUTPUT_BYTES_MAX: usize = 64 << 10;
 pub struct CommandLine {
     /// The text.
     pub text: String,
-    /// Where and as whom it runs.
+    /// The context in which it runs.
     pub context: ExecContext,
     /// When it is killed.
     pub timeout: Millis,
@@ -44,7 +44,7 @@ pub enum CommandEnd {
 pub fn run_command(line: &CommandLine, is_cancelled: &AtomicBool) -> io::Result<(CommandEnd, Vec<u8>)> {
     let (mut output, input) = io::pipe()?;
     let outputs = Output::Opened([input.try_clone()?.into(), input.into()]);
-    let plan = ExecPlan::beside(&line.context, &line.text, outputs)
+    let plan = ExecPlan::in_context(&line.context, &line.text, outputs)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let child = Running::start(&plan)?;
     drop(plan); // and with it our copies of the pipe's writing end

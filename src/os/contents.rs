@@ -1,4 +1,4 @@
-//! Reading what a person names: a file, a pipe, a device. All of it or an error, within a limit of time.
+//! Reading what a user names: a file, a pipe, a device. All of it or an error, within a limit of time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -12,6 +12,7 @@ use super::errno::{checked, uninterrupted};
 /// How often a file is read again that was written to meanwhile.
 const ATTEMPTS_MAX: u32 = 3;
 const CHUNK_BYTES: usize = 64 << 10;
+const SMALL_BYTES: usize = 8 << 10;
 
 /// Reads the whole contents of whatever has this path, at most `bytes_max` bytes. What is no regular file is read
 /// until its writers have closed it, for at most `limit`. Reading a pipe takes its contents away: nobody can read them
@@ -19,7 +20,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 ///
 /// # Errors
 /// `FileTooLarge`: there is more. `TimedOut`: the end did not come within `limit`. `ResourceBusy`: a file is written to
-/// whenever it is read. `IsADirectory`; `Unsupported`: a socket; others as the kernel says them.
+/// whenever it is read. `IsADirectory`; `Unsupported`: a socket; others as the kernel reports them.
 pub fn read_contents(path: &Path, bytes_max: u64, limit: Duration) -> io::Result<Vec<u8>> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_dir() {
@@ -49,7 +50,8 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 
 /// Up to `bytes_max` bytes from where the file stands.
 pub(super) fn take(file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Most files fit: two calls, not ten of growing length.
+    let mut bytes = Vec::with_capacity(usize::try_from(bytes_max).map_or(SMALL_BYTES, |most| most.min(SMALL_BYTES)));
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max { Err(ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::contents;
+use super::{contents, linux};
 
 /// Longest first line that is looked at: what the kernel reads of a `#!` line.
 const FIRST_LINE_BYTES_MAX: u64 = 256;
@@ -72,7 +72,7 @@ fn put(path: &Path, bytes: &[u8], mode: u32, is_synced: bool) -> io::Result<()> 
 fn write_new(path: &Path, bytes: &[u8], mode: u32, is_synced: bool) -> io::Result<()> {
     // A leftover of a process that had our number and was killed here.
     remove_if_there(path)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = linux::open_own(path, OpenOptions::new().write(true).create_new(true).mode(mode))?;
     file.set_permissions(fs::Permissions::from_mode(mode))?; // whatever the umask says
     file.write_all(bytes)?;
     if is_synced { file.sync_all() } else { Ok(()) }
@@ -84,6 +84,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32, is_synced: bool) -> io::Resul
 /// # Errors
 /// `PermissionDenied`: it belongs to somebody else. `NotADirectory`, `ReadOnlyFilesystem`, …
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    let _rights = linux::rights_to_make(path)?;
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path)
         && error.kind() != io::ErrorKind::AlreadyExists
     {
@@ -93,7 +94,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     if !folder.is_dir() {
         return Err(io::Error::from(io::ErrorKind::NotADirectory));
     }
-    let us = super::surroundings::user_id();
+    let us = super::this_process::user_id();
     if folder.uid() != us && us != 0 {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }
@@ -106,14 +107,14 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 /// `InvalidInput`: it is something else. As `open(2)`.
 pub fn open_append(path: &Path, mode: u32) -> io::Result<File> {
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = OpenOptions::new().append(true).create(true).mode(mode).custom_flags(flags).open(path);
+    let file = linux::open_own(path, OpenOptions::new().append(true).create(true).mode(mode).custom_flags(flags));
     // `ENXIO`: a FIFO that nobody reads.
     let file = file.map_err(|error| if error.raw_os_error() == Some(libc::ENXIO) { no_file() } else { error })?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
 }
 
 fn no_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 /// As [`open_append`]; a file longer than `bytes_max` is first cut down to its last half.

@@ -1,10 +1,15 @@
-//! Where everything of one daemon lies: the only place that knows these paths.
+//! Where everything of one daemon lies: the only place that knows these paths, and whose the files there are.
+//!
+//! With `--as-root` everything that root makes in a home belongs to the owner of the home, so that the owner's next
+//! daemon can use it.
 
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::surroundings::user_id;
+use super::linux::make_files_for;
+use super::this_process::user_id;
 use super::trust::{Distrust, Trusted, nearest_owner, private_folder};
 use super::user::user_name;
 
@@ -31,14 +36,14 @@ pub struct Home {
 /// Why there is no home.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// Nothing says where it is.
-    #[error("cannot tell where to keep state: neither PM_HOME nor HOME is set")]
+    /// Its path is unknown.
+    #[error("no place for state: neither PM_HOME nor HOME is set")]
     Unset,
     /// `PM_HOME=state` would mean another folder for every shell.
     #[error("PM_HOME is `{0}`, which is not an absolute path")]
     Relative(PathBuf),
     /// It belongs to another user, who decides what is in it.
-    #[error("`{}` is the home of {}, and you are {}", path.display(), user_name(*owner), user_name(*us))]
+    #[error("`{}` is the home of {}, but you are {}", path.display(), user_name(*owner), user_name(*us))]
     Foreign {
         /// `PM_HOME`.
         path: PathBuf,
@@ -76,12 +81,12 @@ impl Home {
         Ok(Self::of_user(&root, uid))
     }
 
-    /// The home of a user who says nothing about where it is.
+    /// The default home of a user.
     pub fn default_of(uid: u32, folder: &Path) -> Self {
         Self::of_user(&if uid == 0 { PathBuf::from(ROOT_HOME) } else { folder.join(DEFAULT_STATE).join("pm") }, uid)
     }
 
-    /// As `--as-root` says.
+    /// `--as-root` was given.
     #[must_use]
     pub fn insisted(self, is_insisted: bool) -> Self {
         Self { is_insisted, ..self }
@@ -177,7 +182,7 @@ impl Home {
 
     /// Who owns the home; `None` if it does not exist.
     pub fn owner(&self) -> Option<u32> {
-        std::fs::metadata(&self.root).ok().map(|found| found.uid())
+        fs::metadata(&self.root).ok().map(|found| found.uid())
     }
 }
 
@@ -197,6 +202,18 @@ impl HomeError {
     }
 }
 
+/// From now on whatever this process makes in `home` belongs to the owner of the home. For root only: for everybody else
+/// that is so anyway.
+pub fn make_files_for_owner_of(home: &Home) {
+    if user_id() != 0 {
+        return;
+    }
+    let owner = fs::metadata(&home.root).ok().map(|found| (found.uid(), found.gid())).filter(|owner| owner.0 != 0);
+    if let Some(owner) = owner {
+        make_files_for(owner, vec![home.root.clone(), home.run.clone()]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,7 +227,7 @@ mod tests {
             (5, vec![("HOME", "/home/u")], Ok(("/home/u/.local/state/pm", "/home/u/.local/state/pm/run"))),
             (5, vec![("HOME", "/h"), ("XDG_STATE_HOME", "/x")], Ok(("/x/pm", "/x/pm/run"))),
             (5, vec![("PM_HOME", "/var/lib/pm")], Ok(("/var/lib/pm", "/var/lib/pm/run"))),
-            (5, vec![], Err("cannot tell where to keep state: neither PM_HOME nor HOME is set")),
+            (5, vec![], Err("no place for state: neither PM_HOME nor HOME is set")),
             (5, vec![("PM_HOME", "here")], Err("PM_HOME is `here`, which is not an absolute path")),
         ];
         for (uid, variables, expected) in cases {

@@ -63,7 +63,7 @@ pub fn arm_killpoints(hits: &'static AtomicU64) {
     points::arm_killpoints(hits);
 }
 
-/// A place where we may be told to die.
+/// A place where a test can kill this process.
 #[inline]
 pub fn killpoint(name: &'static str) {
     points::killpoint(name);

@@ -1,4 +1,4 @@
-//! Listening sockets for apps: opened here, handed over to them.
+//! Listening sockets for apps: opened here and passed to their processes.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use std::path::Path;
 use super::errno::{checked, uninterrupted};
 use super::linux::{SocketAccess, SocketFile, bind_closed};
 use super::socket::UnixAddress;
-use super::surroundings::user_id;
+use super::this_process::user_id;
 use crate::model::ListenAddress;
 
 /// Connections that wait while no process accepts; the kernel's own limit (`somaxconn`) cuts it.
@@ -30,7 +30,7 @@ pub struct Listening {
 /// `access`: who may connect to a Unix socket.
 ///
 /// # Errors
-/// `AddrInUse`: somebody listens there; other errors as the kernel says them.
+/// `AddrInUse`: somebody listens there; other errors as the kernel reports them.
 pub fn listen_at(address: &ListenAddress, access: &SocketAccess) -> io::Result<Listening> {
     match address {
         ListenAddress::Tcp(address) => Ok(Listening { socket: listen_tcp(*address)?, file: None }),
@@ -42,7 +42,7 @@ pub fn listen_at(address: &ListenAddress, access: &SocketAccess) -> io::Result<L
 /// needs root, a folder where no socket file can be made. Opens nothing that somebody could connect to.
 ///
 /// # Errors
-/// As the kernel says it.
+/// As the kernel reports it.
 pub fn may_listen_at(address: &ListenAddress) -> io::Result<()> {
     let path = match address {
         // The kernel has the same rules for both, and ports of its own for each.

@@ -1,10 +1,12 @@
-//! A lock that ends with its holder.
+//! A file lock that ends with the process that holds it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use super::linux::open_own;
 
 /// An exclusive lock on a file; released when the last copy of the descriptor is closed, by whatever death.
 #[derive(Debug)]
@@ -16,7 +18,8 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or opened.
     pub fn try_exclusive(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let mut options = OpenOptions::new();
+        let file = open_own(path, options.read(true).write(true).create(true).truncate(false).mode(0o600))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -1,4 +1,4 @@
-//! What stands at a path.
+//! What exists at a path.
 
 use std::ffi::OsString;
 use std::fs;

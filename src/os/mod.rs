@@ -1,11 +1,11 @@
 //! The only room that calls the kernel: clocks, files, users, sockets, processes, pipes, threads.
 //!
 //! In:    plain values, file descriptors     Out:  plain values, file descriptors, `io::Error`
-//! Never: a decision; a word for people beyond naming the operation; state that outlives a handle
+//! Never: a decision; a word for users beyond naming the operation; state that outlives a handle
 //! Walk:  [`crate::supervisor`] → here → the kernel → back as exits, bytes and times
 //!
-//! What only Linux has stands in `linux/` and is exported from here under names that do not say so;
-//! another system gets a folder of its own with the same doors.
+//! Linux-only code lives in `linux/` and is exported from here under neutral names;
+//! another system gets a folder of its own with the same exports.
 
 mod allocator;
 mod clock;
@@ -25,8 +25,8 @@ mod look;
 mod output;
 mod process;
 mod socket;
-mod surroundings;
 mod terminal;
+mod this_process;
 mod trust;
 mod user;
 mod worker;
@@ -37,7 +37,7 @@ mod linux;
 
 pub use allocator::{give_memory_back, keep_memory_small};
 pub use clock::{now, pause, wall};
-pub use code::forget_first_steps;
+pub use code::release_startup_pages;
 #[cfg(target_os = "linux")]
 pub use command::{CommandEnd, CommandLine, run_command};
 pub use contents::read_contents;
@@ -48,26 +48,27 @@ pub use files::{
     write_whole,
 };
 pub use foreground::{Interrupts, Keys};
-pub use home::{Home, HomeError};
+pub use home::{Home, HomeError, make_files_for_owner_of};
 pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
-    Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent, FolderSignal, FolderWatch,
-    Groups, Heir, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox, Missing, Named, Output,
-    PASSED_MAX, Parent, PidFd, Poller, ProcStat, Ready, SEAT_NUMBERS, Seen, SharedMemory, ShutdownSignals, SignalFd,
-    SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, Waker, adopt, become_service,
-    become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of,
-    cpu_of_all, descendants, drop_datagram, exec_limits, exit_of, exit_of_zombie, file_size_limit, helper_output,
-    is_another_daemon, is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session,
-    limits_of_children, linked_children, listener_inodes, may_set_ids, memory_of, memory_of_all, moment_of_ticks,
-    move_above, name_process, next_dead_child, oom_kills, open_channel, open_files_max, open_leftovers,
-    open_notify_socket, open_null, output_pipe, own_identity, own_pid, packet_pair, parent_pid, peek_channel,
-    peek_datagram, pipe_inode, pipe_of_process, place, proc_stat, process_name, processes_of_home, reap, reap_exit,
-    receive_packet, rehearse, reopen_notify_socket, reserve_space, say_on_channel, send_packet, sessions,
-    set_child_oom_score, set_child_open_files, signal_child, socket_holder, socket_inode, sockets_at_path, spawn,
-    start_ticks, survive_file_size_limit, take_from_channel, take_on, take_seats, tell_service_manager, ticks_now,
-    tree_holds, trees, unknown_children, variables_of, wait_for_children, wait_readable, wait_writable, watch_limit,
+    DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,
+    FolderSignal, FolderWatch, Groups, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox,
+    Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, ProcStat, RESERVED_DESCRIPTORS, Ready, Seen,
+    SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken,
+    UNKNOWN_STATUS, Waker, adopt, become_service, become_subreaper, belongs_to_tree, boot_id, children_of,
+    close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants, drop_datagram, exec_limits, exit_of,
+    exit_of_zombie, file_size_limit, helper_output, is_another_daemon, is_our_program, is_remote, keep_across_exec,
+    lay_down_attributes, leave_session, limits_of_children, linked_children, listener_inodes, may_set_ids, memory_of,
+    memory_of_all, moment_of_ticks, move_above, name_process, next_dead_child, notify_service_manager, oom_kills,
+    open_channel, open_files_max, open_leftovers, open_notify_socket, open_null, open_own, output_pipe, own_identity,
+    own_pid, packet_pair, parent_pid, peek_channel, peek_datagram, pipe_inode, pipe_of_process, place, proc_stat,
+    process_name, processes_of_home, reap, reap_exit, receive_packet, rehearse, reopen_notify_socket,
+    reserve_descriptors, reserve_space, say_on_channel, send_packet, sessions, set_child_oom_score,
+    set_child_open_files, signal_child, socket_holder, socket_inode, sockets_at_path, spawn, start_ticks,
+    survive_file_size_limit, take_from_channel, take_on, ticks_now, tree_holds, trees, unknown_children, variables_of,
+    wait_for_children, wait_readable, wait_writable, watch_limit,
 };
 pub use listen::{
     Listening, is_listening, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,
@@ -77,9 +78,9 @@ pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, sta
 pub use output::{StandardStream, is_reader_gone, write_within};
 pub use process::set_up_process;
 pub use socket::{UnixAddress, connect, listen, peer_uid};
-pub use surroundings::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
+pub use this_process::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use trust::Distrust;
 pub use user::{Account, AccountError, User, account, group_id, user_by_id, user_name, user_named};
-pub use worker::{Crew, Full, Worker};
+pub use worker::{ElasticPool, Full, Worker};
 pub use zone::{local_zone, zone_named};

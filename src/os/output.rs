@@ -1,4 +1,4 @@
-//! Standard output and standard error, for a writer that must not be held up by whoever reads them.
+//! Standard output and standard error for a writer that a slow reader must not block.
 
 use std::io;
 use std::time::Duration;

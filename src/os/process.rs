@@ -1,4 +1,4 @@
-//! The first steps of our own process, where the C library calls us without Rust's start-up in between.
+//! Process startup: the C library calls `main` directly, without Rust's own startup.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt as _;

@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use super::errno::checked;
+use super::linux::rights_to_make;
 
 /// Longest path that an address holds (`sun_path` with its null).
 const ADDRESS_BYTES_MAX: usize = 100;
@@ -55,6 +56,7 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         Err(error) => return Err(error),
     }
     let address = UnixAddress::of(path)?;
+    let _rights = rights_to_make(path)?;
     let listener = UnixListener::bind(address.path())?;
     // The folder is 0700: nobody else could come in before this.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
@@ -103,7 +105,7 @@ mod tests {
             client.write_all(b"hello").unwrap();
             drop(client.try_clone().unwrap());
             let (mut server, _) = listener.accept().unwrap();
-            assert_eq!(peer_uid(&server).unwrap(), super::super::surroundings::user_id());
+            assert_eq!(peer_uid(&server).unwrap(), super::super::this_process::user_id());
             drop(client);
             let mut text = String::new();
             server.read_to_string(&mut text).unwrap();

@@ -1,4 +1,4 @@
-//! What only a command in the foreground needs: Ctrl-C, and becoming another program.
+//! What only a foreground command needs: Ctrl-C, and replacing itself by another program.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -31,13 +31,13 @@ pub fn say_on_interrupt(message: &'static str) -> io::Result<()> {
     Ok(())
 }
 
-/// What [`interrupted`] says.
+/// The message of [`interrupted`].
 pub(super) fn set_interrupt_message(message: &'static str) {
     MESSAGE_BYTES.store(message.len(), Ordering::SeqCst);
     MESSAGE.store(message.as_ptr().cast_mut(), Ordering::SeqCst);
 }
 
-/// A signal handler: says the message and ends this process.
+/// A signal handler: prints the message and ends this process.
 pub(super) extern "C" fn interrupted(_signal: libc::c_int) {
     restore_terminal();
     let (text, bytes) = (MESSAGE.load(Ordering::SeqCst), MESSAGE_BYTES.load(Ordering::SeqCst));

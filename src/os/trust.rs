@@ -1,4 +1,4 @@
-//! Whether only we (and root) decide what a path leads to: every folder on the way to it is opened and looked at.
+//! Whether only this user (and root) controls what a path leads to: every folder of the path is opened and checked.
 //!
 //! The rule is the one of `StrictModes` in `sshd_config(5)`: a folder that somebody else owns or may write can be swapped
 //! for another one at any moment, and so can everything below it. Once no step of the way is of that kind, the path means
@@ -9,9 +9,11 @@ use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::errno::{checked, checked_size};
+use super::linux::rights_to_make_for;
 use super::user::{is_private_group, user_name};
 
 /// More links in one path are a loop (`ELOOP`, as in `path_resolution(7)`).
@@ -25,11 +27,11 @@ const STICKY: u32 = 0o1000;
 pub(super) struct Trusted {
     /// The user that we run as.
     pub us: u32,
-    /// Somebody else whose folder is to be used all the same.
-    pub insisted: Option<u32>,
+    /// Somebody else (user and group) whose folder is to be used all the same; what is made there is theirs.
+    pub insisted: Option<(u32, u32)>,
 }
 
-/// Why a path cannot be relied upon. The text says what to do about it.
+/// Why a path cannot be trusted. The text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Distrust {
     /// Somebody else decides what is in it.
@@ -43,7 +45,7 @@ pub enum Distrust {
         us: u32,
     },
     /// Somebody else may put things into it.
-    #[error("`{}` can be written by others (mode {:04o}): `chmod go-w {}` ends that", path.display(), mode & 0o7777, path.display())]
+    #[error("others can write to `{}` (mode {:04o}): run `chmod go-w {}`", path.display(), mode & 0o7777, path.display())]
     Writable {
         /// The folder.
         path: PathBuf,
@@ -55,7 +57,7 @@ pub enum Distrust {
     Unusable {
         /// The folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
 }
@@ -71,11 +73,9 @@ pub(super) fn private_folder(path: &Path, trusted: Trusted) -> Result<(), Distru
     walk.check_last()
 }
 
-/// The user who owns this path or, where it does not exist, the nearest folder above it.
-pub(super) fn nearest_owner(path: &Path) -> Option<u32> {
-    path.ancestors()
-        .find_map(|path| std::fs::metadata(path).ok())
-        .map(|found| std::os::unix::fs::MetadataExt::uid(&found))
+/// User and group of this path or, where it does not exist, of the nearest folder above it.
+pub(super) fn nearest_owner(path: &Path) -> Option<(u32, u32)> {
+    path.ancestors().find_map(|path| std::fs::metadata(path).ok()).map(|found| (found.uid(), found.gid()))
 }
 
 struct Walk {
@@ -123,7 +123,7 @@ impl Walk {
         let unusable = |source| Distrust::Unusable { path: path.clone(), source };
         let next = match open_at(self.at.as_raw_fd(), name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                make_at(&self.at, name).map_err(unusable)?;
+                self.make(name).map_err(unusable)?;
                 open_at(self.at.as_raw_fd(), name).map_err(unusable)?
             }
             opened => opened.map_err(unusable)?,
@@ -147,6 +147,11 @@ impl Walk {
         }
     }
 
+    fn make(&self, name: &OsStr) -> io::Result<()> {
+        let _rights = self.trusted.insisted.map(rights_to_make_for).transpose()?;
+        make_at(&self.at, name)
+    }
+
     fn check_on_the_way(&self) -> Result<(), Distrust> {
         let found = look(&self.at).map_err(|source| self.unusable(source))?;
         if found.st_uid != self.system {
@@ -165,7 +170,7 @@ impl Walk {
 
     fn check_owner(&self, path: &Path, owner: u32) -> Result<(), Distrust> {
         let Trusted { us, insisted } = self.trusted;
-        if owner == 0 || owner == us || insisted == Some(owner) {
+        if owner == 0 || owner == us || insisted.is_some_and(|insisted| insisted.0 == owner) {
             return Ok(());
         }
         Err(Distrust::Owner { path: path.to_owned(), owner, us })

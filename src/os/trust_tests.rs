@@ -1,9 +1,9 @@
-//! Which folder × which defect × who asks.
+//! All combinations of folder, defect and calling user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
 
-use super::super::surroundings::user_id;
+use super::super::this_process::user_id;
 use super::*;
 
 /// What the answer is, without its words.
@@ -83,9 +83,9 @@ fn every_folder_with_every_defect_is_found_for_everybody() {
             for (us, insisted, expected) in [
                 (theirs, None, expected),
                 (strangers, None, Verdict::Owner),
-                (strangers, Some(strangers), Verdict::Owner),
+                (strangers, Some((strangers, strangers)), Verdict::Owner),
                 (roots, None, Verdict::Owner),
-                (roots, Some(theirs), expected),
+                (roots, Some((theirs, theirs)), expected),
             ] {
                 // A folder of our own group of which nobody else is a member may be written by the group.
                 let is_private = mode == 0o720 && defective != HOME && {
@@ -150,7 +150,7 @@ fn a_link_counts_as_what_its_owner_is_and_its_target_is_looked_at_all_the_same()
 #[test]
 fn what_is_missing_is_made_private_below_folders_that_are_fine_only() {
     let homes = Homes::new();
-    let us = Trusted { us: user_id(), insisted: Some(homes.owner) };
+    let us = Trusted { us: user_id(), insisted: Some((homes.owner, homes.owner)) };
     assert_eq!(homes.verdict("above/home/new/run", us), Verdict::Fine);
     for name in ["above/home/new", "above/home/new/run"] {
         assert_eq!(fs::metadata(homes.path(name)).unwrap().mode() & 0o7777, 0o700, "{name}");

@@ -36,20 +36,20 @@ pub struct Account {
     pub identity: Option<Identity>,
 }
 
-/// Why no process of ours can run as a user and group.
+/// Why no process of this user can run as a user and group.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
     /// No such user.
-    #[error("there is no user `{0}`")]
+    #[error("no user `{0}`")]
     NoUser(String),
     /// No such group.
-    #[error("there is no group `{0}`")]
+    #[error("no group `{0}`")]
     NoGroup(String),
     /// A group alone.
     #[error("`group` needs `user`")]
     GroupAlone,
     /// We are neither that user nor root.
-    #[error("only root can run it as user `{user}` and group `{gid}`; this is user `{own}`")]
+    #[error("only root can run it as user `{user}` and group `{gid}`; you are `{own}`")]
     NotPermitted {
         /// As asked.
         user: String,
@@ -59,7 +59,7 @@ pub enum AccountError {
         own: String,
     },
     /// The kernel has a limit.
-    #[error("user `{user}` is in {count} groups, more than the kernel takes ({GROUPS_MAX})")]
+    #[error("user `{user}` is in {count} groups, more than the kernel allows ({GROUPS_MAX})")]
     TooManyGroups {
         /// As asked.
         user: String,

@@ -51,31 +51,31 @@ impl Worker {
 
 /// Threads that exist only while there is work for them; cheap to clone. For work that is rare and may take long.
 #[derive(Clone)]
-pub struct Crew(Arc<CrewShared>);
+pub struct ElasticPool(Arc<ElasticPoolShared>);
 
-struct CrewShared {
+struct ElasticPoolShared {
     name: &'static str,
     threads_max: usize,
     queue_max: usize,
-    state: Mutex<CrewState>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
-struct CrewState {
+struct PoolState {
     queue: VecDeque<Work>,
     threads: usize,
 }
 
-impl std::fmt::Debug for Crew {
+impl std::fmt::Debug for ElasticPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "crew {} of {} threads", self.0.name, self.0.threads_max)
+        write!(f, "pool {} of {} threads", self.0.name, self.0.threads_max)
     }
 }
 
-impl Crew {
+impl ElasticPool {
     /// No thread yet; `threads_max` at a time, and `queue_max` pieces of work that wait beyond that.
     pub fn new(name: &'static str, threads_max: usize, queue_max: usize) -> Self {
-        Self(Arc::new(CrewShared { name, threads_max, queue_max, state: Mutex::default() }))
+        Self(Arc::new(ElasticPoolShared { name, threads_max, queue_max, state: Mutex::default() }))
     }
 
     /// Queues a piece of work. Never waits.
@@ -89,9 +89,9 @@ impl Crew {
         }
         state.queue.push_back(work);
         if state.threads < self.0.threads_max {
-            let crew = self.clone();
+            let pool = self.clone();
             let name = self.0.name.to_owned();
-            match Builder::new().name(name).stack_size(256 << 10).spawn(move || crew.run()) {
+            match Builder::new().name(name).stack_size(256 << 10).spawn(move || pool.run()) {
                 Ok(_) => state.threads += 1,
                 Err(_) if state.threads == 0 => {
                     state.queue.pop_back();
@@ -117,8 +117,8 @@ impl Crew {
     }
 }
 
-impl CrewShared {
-    fn state(&self) -> std::sync::MutexGuard<'_, CrewState> {
+impl ElasticPoolShared {
+    fn state(&self) -> std::sync::MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,11 +154,11 @@ mod tests {
 
     #[test]
     fn a_crew_does_all_work_and_leaves_no_thread_behind() {
-        let crew = Crew::new("test", 2, 8);
+        let pool = ElasticPool::new("test", 2, 8);
         let (done, results) = channel();
         for number in 0..8 {
             let done = done.clone();
-            while crew
+            while pool
                 .submit(Box::new({
                     let done = done.clone();
                     move || done.send(number).unwrap()
@@ -170,7 +170,7 @@ mod tests {
         let mut all: Vec<i32> = results.iter().collect();
         all.sort_unstable();
         assert_eq!(all, (0..8).collect::<Vec<_>>());
-        while crew.0.state().threads > 0 {
+        while pool.0.state().threads > 0 {
             std::thread::yield_now();
         }
     }

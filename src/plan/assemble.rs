@@ -1,11 +1,11 @@
-//! Puts the steps of all apps together: starts in dependency order, then stops and deletes in reverse.
+//! Combines the steps of all apps: starts in dependency order, then stops and deletes in reverse.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{App, AppName, Note, Operation, Plan, Project, ProjectName, Reason, Summary, Verb};
 
 use super::operations::AppScene;
-use super::renewal::renewal;
+use super::renewal::{followers, renewal};
 use super::replacement::{Leaving, replace};
 use super::slots::{has_lost_spec, is_up, running};
 use super::target::Target;
@@ -17,13 +17,13 @@ pub(super) struct Scene<'a> {
     pub name: &'a ProjectName,
     /// As accepted last.
     pub stored: Option<&'a Project>,
-    /// As it should be.
+    /// Everything is as desired.
     pub target: &'a Target,
     /// What lives of it.
     pub live: &'a Instances<'a>,
     /// Spec paths whose value came from the caller's shell.
     pub from_shell: &'a BTreeMap<String, String>,
-    /// A person applies: retry what was given up.
+    /// A user applies: retry what was given up.
     pub is_asked: bool,
     /// List apps without operations, too.
     pub is_complete: bool,
@@ -52,13 +52,16 @@ impl<'a> Scene<'a> {
             starts.into_iter().partition(|operation| matches!(operation.verb, Verb::Rename { .. }));
         let (stops, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|operation| matches!(operation.verb, Verb::Stop { .. }));
-        // What a person stops waits for nothing that is done about the rest of the app.
+        // What a user stops waits for nothing that is done about the rest of the app.
         operations.extend(stops.into_iter().rev().chain(others));
         let why = |name: &AppName| {
             let is_applied = self.is_complete || self.target.leaving.contains(name);
             if is_applied { Reason::NotInFile } else { Reason::DeletedByHand }
         };
         operations.extend(deletes(&leaving, why));
+        let names = order::dependencies_first(specs.keys().copied(), &specs).into_iter();
+        let names = names.map(|name| (name, self.target.renames.get(name).unwrap_or(name)));
+        notes.extend(followers(&self.target.project, names, self.live, &operations));
         let left = leaving.iter().map(|(name, left)| (*name, left.spec));
         order::fill_after(&mut operations, &specs.into_iter().chain(left).collect());
         Plan {

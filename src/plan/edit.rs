@@ -1,14 +1,14 @@
-//! What people do without a file: edits of what is stored. A wake-up then plans the rest.
+//! Changes without a file: edits of the stored state. A wake-up then plans the rest.
 
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppId, AppName, Change, Declared, Edit, Kind, Live, LiveInstance, Phase, Project, ProjectName, Refusal,
-    RefusalKind, Standing, WallTime,
+    AppId, AppName, Change, Declared, DesiredState, Edit, Kind, Live, LiveInstance, Phase, Project, ProjectName,
+    Refusal, RefusalKind, WallTime,
 };
 
 use super::slots::is_up;
-use super::{INSTANCES_MAX, forgotten, target, updates, usage};
+use super::{INSTANCES_MAX, forgotten, rollouts, target, usage};
 
 /// One edit of some apps of one project.
 #[derive(Clone, Debug)]
@@ -42,8 +42,8 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
         };
         if declared.is_leaving && *request.edit != Edit::Delete {
             if request.targets.len() == 1 {
-                let hint = "wait for the apply that deletes it, or declare it again".to_owned();
-                return Err(usage(format!("`{name}` is being deleted by an apply"), Some(hint)));
+                let hint = "wait for that apply to finish, or declare the app again".to_owned();
+                return Err(usage(format!("an apply is deleting `{name}`"), Some(hint)));
             }
             continue;
         }
@@ -52,7 +52,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
         }
         match (request.edit, slot) {
             (Edit::Start | Edit::Restart, _) if is_held(declared) => {
-                // Among several apps a held one is left out; asked for alone, it deserves an answer.
+                // Among several apps a held one is left out; requested alone, it deserves an answer.
                 if request.targets.len() == 1 {
                     return Err(held(name, declared));
                 }
@@ -70,8 +70,8 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
                     return Err(no_service(name));
                 }
             }
-            (Edit::Recycle | Edit::Reload, slot) => {
-                recycle(declared, *slot, &instances(request.project, name, live));
+            (Edit::AutoRestart | Edit::Reload, slot) => {
+                request_restart(declared, *slot, &instances(request.project, name, live));
             }
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
@@ -79,21 +79,21 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             (Edit::Scale { to }, None) => scale(name, declared, *to)?,
             (Edit::Unhold, None) => unhold(declared),
             (Edit::Stop { is_held: true } | Edit::Delete | Edit::Scale { .. } | Edit::Unhold | Edit::Run, Some(_)) => {
-                let message = format!("only the whole app `{name}` can be held, deleted, scaled or run, not one slot");
-                return Err(usage(message, Some(format!("name `{name}` without a slot"))));
+                let message = format!("you can hold, delete, scale or run only the whole app `{name}`, not one slot");
+                return Err(usage(message, Some(format!("use `{name}` without a slot"))));
             }
         }
     }
-    updates::release(&mut edited);
+    rollouts::release(&mut edited);
     Ok(changes(stored, edited, request.project))
 }
 
-/// Apps that the request is to bring up and that cannot come up, with what they depend on: it was stopped by a person, or
-/// is not started by itself, and the request does not start it either.
+/// Apps that the request is to bring up and that cannot come up, with what they depend on: it was stopped by a user, or
+/// is not started on its own, and the request does not start it either.
 fn stopped_dependencies(stored: &Project, request: &EditRequest) -> BTreeMap<AppName, AppName> {
     let is_meant = |app: &AppName| request.targets.iter().any(|(target, _)| target == app);
     let is_down = |app: &AppName| {
-        !is_meant(app) && stored.apps.get(app).is_some_and(|declared| declared.standing != Standing::Up)
+        !is_meant(app) && stored.apps.get(app).is_some_and(|declared| declared.desired_state != DesiredState::Up)
     };
     let stopped = |(app, _): &(AppName, Option<u32>)| {
         let other = stored.apps.get(app)?.spec.depends_on.keys().find(|other| is_down(other))?;
@@ -111,7 +111,7 @@ fn changes(stored: &Project, mut edited: Project, name: &ProjectName) -> Vec<Cha
     }
     edited.generation += 1;
     let mut changes = target::changes(name, Some(stored), &edited);
-    changes.extend(updates::released(name, stored, &edited));
+    changes.extend(rollouts::released(name, stored, &edited));
     changes
 }
 
@@ -127,7 +127,7 @@ fn start(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveI
     if let Some(slot) = slot {
         start_slot(declared, slot);
     } else {
-        declared.standing = Standing::Up;
+        declared.desired_state = DesiredState::Up;
         declared.stopped_slots.clear();
     }
     if declared.spec.is_timed_task() {
@@ -145,15 +145,15 @@ fn start(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveI
 /// Puts the restart counter of one slot ahead of its process. A process may have been started under a higher one
 /// than what is declared now: deleting and declaring an app again begins at zero.
 fn ask_restart(declared: &mut Declared, slot: u32, live: &BTreeMap<u32, &LiveInstance>) {
-    let started_under = live.get(&slot).map_or(0, |instance| instance.epoch);
-    let next = declared.epoch_of(slot).max(started_under) + 1;
-    declared.slot_epochs.insert(slot, next);
+    let started_under = live.get(&slot).map_or(0, |instance| instance.restart_requests);
+    let next = declared.restart_requests_of(slot).max(started_under) + 1;
+    declared.slot_restart_requests.insert(slot, next);
 }
 
 /// One slot of an app that is down is started alone: the other slots stay down.
 fn start_slot(declared: &mut Declared, slot: u32) {
-    if declared.standing != Standing::Up {
-        declared.standing = Standing::Up;
+    if declared.desired_state != DesiredState::Up {
+        declared.desired_state = DesiredState::Up;
         declared.stopped_slots = (0..declared.instances()).collect();
     }
     declared.stopped_slots.remove(&slot);
@@ -161,7 +161,7 @@ fn start_slot(declared: &mut Declared, slot: u32) {
 
 fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
     if declared.spec.is_timed_task() {
-        // A run is no standing wish: it needs no counter, and is not made up for.
+        // A run is not a lasting state: it needs no counter, and is not made up for.
         return start(declared, slot, live);
     }
     if let Some(slot) = slot {
@@ -169,15 +169,15 @@ fn restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
         ask_restart(declared, slot, live);
         return;
     }
-    let ahead = declared.slot_epochs.values().copied();
-    let ahead = ahead.chain(live.values().map(|instance| instance.epoch)).max().unwrap_or(0);
-    declared.epoch = declared.epoch.max(ahead) + 1;
-    declared.slot_epochs.clear();
+    let ahead = declared.slot_restart_requests.values().copied();
+    let ahead = ahead.chain(live.values().map(|instance| instance.restart_requests)).max().unwrap_or(0);
+    declared.restart_requests = declared.restart_requests.max(ahead) + 1;
+    declared.slot_restart_requests.clear();
     declared.stopped_slots.clear();
-    declared.standing = Standing::Up;
+    declared.desired_state = DesiredState::Up;
 }
 
-fn recycle(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
+fn request_restart(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &LiveInstance>) {
     let meant = live.keys().copied().filter(|each| slot.is_none_or(|slot| slot == *each));
     let slots: Vec<u32> = meant.filter(|slot| declared.should_run(*slot)).collect();
     for slot in slots {
@@ -185,44 +185,41 @@ fn recycle(declared: &mut Declared, slot: Option<u32>, live: &BTreeMap<u32, &Liv
     }
 }
 
-/// What the clock would do. A person is told where the clock would do nothing.
+/// What the clock would do. A user is told where the clock would do nothing.
 fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstance>) -> Result<(), Refusal> {
     let refused = |message: String, hint: String| {
         Err(Refusal { kind: RefusalKind::Safety, message, hint: Some(hint), confirm: None })
     };
     if declared.spec.schedule.cron_restart.is_none() {
-        let hint = format!("`cron_restart` gives it one; `pm restart {name}` restarts it now");
+        let hint = format!("add `cron_restart` to it; `pm restart {name}` restarts it now");
         return Err(usage(format!("`{name}` has no schedule"), Some(hint)));
     }
-    if declared.standing != Standing::Up {
-        let message = format!("`{name}` is stopped, and its schedule sleeps");
-        return refused(message, format!("`pm start {name}` wakes it, and runs a task at once"));
+    if declared.desired_state != DesiredState::Up {
+        let message = format!("`{name}` is stopped, so its schedule is suspended");
+        return refused(message, format!("`pm start {name}` resumes it, and runs a task at once"));
     }
     if !declared.spec.is_timed_task() {
-        recycle(declared, None, live);
+        request_restart(declared, None, live);
     } else if live.values().any(|instance| is_up(&instance.phase)) {
-        return refused(
-            format!("`{name}` runs at present"),
-            format!("`pm restart {name}` takes the place of that run"),
-        );
+        return refused(format!("`{name}` is already running"), format!("`pm restart {name}` replaces that run"));
     }
     Ok(())
 }
 
 fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {
-    match &mut declared.standing {
-        Standing::Stopped { is_held: was_held, .. } => *was_held |= is_held,
+    match &mut declared.desired_state {
+        DesiredState::Stopped { is_held: was_held, .. } => *was_held |= is_held,
         // Nothing runs of a parked app, and an apply does not start it either.
-        Standing::Parked if !is_held => {}
-        Standing::Up | Standing::Parked => {
-            declared.standing = Standing::Stopped { by: request.by.to_owned(), at: request.at, is_held };
+        DesiredState::NotStarted if !is_held => {}
+        DesiredState::Up | DesiredState::NotStarted => {
+            declared.desired_state = DesiredState::Stopped { by: request.by.to_owned(), at: request.at, is_held };
         }
     }
     declared.stopped_slots.clear();
 }
 
 fn stop_slot(declared: &mut Declared, slot: u32, request: &EditRequest) {
-    if declared.standing != Standing::Up {
+    if declared.desired_state != DesiredState::Up {
         return;
     }
     declared.stopped_slots.insert(slot);
@@ -241,24 +238,24 @@ fn scale(name: &AppName, declared: &mut Declared, to: u32) -> Result<(), Refusal
     }
     declared.scaled = Some(to).filter(|_| declared.spec.instances != Some(to));
     declared.stopped_slots.retain(|slot| *slot < to);
-    declared.slot_epochs.retain(|slot, _| *slot < to);
+    declared.slot_restart_requests.retain(|slot, _| *slot < to);
     Ok(())
 }
 
 fn unhold(declared: &mut Declared) {
-    if let Standing::Stopped { is_held, .. } = &mut declared.standing {
+    if let DesiredState::Stopped { is_held, .. } = &mut declared.desired_state {
         *is_held = false;
     }
 }
 
 fn is_held(declared: &Declared) -> bool {
-    matches!(declared.standing, Standing::Stopped { is_held: true, .. })
+    matches!(declared.desired_state, DesiredState::Stopped { is_held: true, .. })
 }
 
-/// A task that has run is not to run again because everything is reloaded; asked for alone, it deserves an answer.
+/// A task that has run is not to run again because everything is reloaded; requested alone, it deserves an answer.
 fn no_service(name: &AppName) -> Refusal {
     let hint = format!("`pm restart {name}` runs it again");
-    usage(format!("`{name}` is a task: only the processes of services are reloaded"), Some(hint))
+    usage(format!("`{name}` is a task; only services can be reloaded"), Some(hint))
 }
 
 fn not_without(name: &AppName, stopped: &AppName) -> Refusal {
@@ -271,9 +268,9 @@ fn not_without(name: &AppName, stopped: &AppName) -> Refusal {
 }
 
 fn held(name: &AppName, declared: &Declared) -> Refusal {
-    let by = match &declared.standing {
-        Standing::Stopped { by, .. } => format!(" by {by}"),
-        Standing::Up | Standing::Parked => String::new(),
+    let by = match &declared.desired_state {
+        DesiredState::Stopped { by, .. } => format!(" by {by}"),
+        DesiredState::Up | DesiredState::NotStarted => String::new(),
     };
     Refusal {
         kind: RefusalKind::Safety,

@@ -1,4 +1,4 @@
-//! A changed field as a person may see it: in the units of the file, secrets hidden.
+//! A changed field as shown to users: in the units of the file, with secrets hidden.
 
 use serde_json::Value;
 

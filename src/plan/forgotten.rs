@@ -1,6 +1,6 @@
-//! Apps that run although nothing declares them, because the state that held their spec was lost.
+//! Apps that run undeclared, because the state with their spec was lost.
 //!
-//! Whatever is automatic leaves them alone. A person can stop and delete them, or declare them again by an apply.
+//! Whatever is automatic leaves them alone. A user can stop and delete them, or declare them again by an apply.
 
 use crate::model::{AppId, AppName, Edit, Live, Operation, Plan, Project, Reason, Refusal, Summary, Verb};
 
@@ -19,14 +19,14 @@ pub(super) fn is_forgotten(stored: &Project, name: &AppName, live: &Live, reques
     !stored.apps.contains_key(name) && has_lost_spec(&instances(request.project, name, live))
 }
 
-/// Among several apps those that the edit cannot be about are left out; asked for alone, they deserve an answer.
+/// Among several apps those that the edit cannot be about are left out; requested alone, they deserve an answer.
 pub(super) fn check(name: &AppName, request: &EditRequest) -> Result<(), Refusal> {
     let is_possible = matches!(request.edit, Edit::Stop { is_held: false } | Edit::Delete);
     if is_possible || request.targets.len() > 1 {
         return Ok(());
     }
-    let message = format!("`{name}` runs, but its spec was lost together with the state");
-    Err(usage(message, Some("apply the file that declares it; until then it can only be stopped or deleted".into())))
+    let message = format!("`{name}` is running, but its spec was lost with the state");
+    Err(usage(message, Some("apply the file that declares it; until then you can only stop or delete it".into())))
 }
 
 /// Adds to the plan of an edit what it means for forgotten apps: nothing is stored of them, so a wake-up does not know.
@@ -45,7 +45,7 @@ pub fn add_forgotten(plan: &mut Plan, stored: &Project, live: &Live, request: &E
             | Edit::Stop { is_held: true }
             | Edit::Restart
             | Edit::Reload
-            | Edit::Recycle
+            | Edit::AutoRestart
             | Edit::Scale { .. }
             | Edit::Unhold
             | Edit::Run => continue,

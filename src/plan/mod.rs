@@ -1,4 +1,4 @@
-//! Works out how to get from what is to what should be: a value that touches nothing.
+//! Plans how to get from the live to the desired state. A plan is a value; planning touches nothing.
 //!
 //! In:    stored [`Project`], [`Proposed`] or [`crate::model::Edit`], [`Live`]     Out:  [`Plan`], [`Change`]s, or a [`Refusal`]
 //! Never: a process, a file, a clock; the same inputs give the same plan
@@ -8,6 +8,7 @@
 //! of what is stored?", an edit changes what is stored and then asks as a wake-up does.
 
 mod assemble;
+
 mod difference;
 mod edit;
 mod field_change;
@@ -18,15 +19,16 @@ mod order;
 mod ownership;
 mod renewal;
 mod replacement;
+mod rollouts;
 mod runs;
 mod safety;
+mod shell;
 mod slots;
 mod sockets;
 mod target;
 #[cfg(test)]
 mod tests;
 mod unready;
-mod updates;
 
 use std::collections::BTreeMap;
 
@@ -39,11 +41,11 @@ use target::Target;
 
 pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
-pub use jobs::{Dirty, JobId, Jobs, News, Next, Rehearsal, View};
+pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View};
+pub use rollouts::{add_unfinished, leave_rejected, leftover_successors};
 pub use runs::{is_going, plan_edited, plan_run};
-pub use slots::is_of_form;
+pub use slots::is_of_revision;
 pub use sockets::check_sockets;
-pub use updates::{add_unfinished, leave_rejected, strays};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;
@@ -54,7 +56,7 @@ pub struct Decision {
     /// What is to be done.
     pub plan: Plan,
     /// What has to be stored before any of it is done; may be more than nothing although the plan is empty
-    /// (a new base environment, a moved folder).
+    /// (the environment of another shell for an app that is down, a moved folder).
     pub changes: Vec<Change>,
 }
 
@@ -69,6 +71,7 @@ pub fn decide(
     options: &ApplyOptions,
 ) -> Result<Decision, Refusal> {
     let (decision, refusals) = work_out(stored, proposed, live, options)?;
+    safety::check_shown(&decision.plan, options)?;
     refusals.into_iter().next().map_or(Ok(decision), Err)
 }
 
@@ -93,7 +96,7 @@ fn work_out(
 ) -> Result<(Decision, Vec<Refusal>), Refusal> {
     safety::check_call(proposed, options)?;
     let instances = instances_of(&proposed.project, live);
-    let target = Target::of_apply(stored, proposed, &instances, options);
+    let mut target = Target::of_apply(stored, proposed, &instances, options);
     let refusals = [
         ownership::check_folder(stored, proposed),
         safety::check_empty(proposed, options),
@@ -111,12 +114,14 @@ fn work_out(
         is_complete: true,
     }
     .plan();
+    let Target { project, renames, untouched, .. } = &mut target;
+    plan.notes.extend(shell::take_over(project, (renames, untouched), stored, proposed, &plan, &instances));
     let mut changes: Vec<_> = target.changes(&proposed.project, stored);
     leave_last(&mut changes, stored, &target);
-    plan.notes.extend(updates::failed_before(stored, &target));
-    let updates = updates::changes(&proposed.project, stored, &target, &plan, !options.is_wakeup);
-    plan.notes.extend(updates::notes(stored, &target, &updates));
-    changes.extend(updates);
+    plan.notes.extend(rollouts::failed_before(stored, &target));
+    let rollouts = rollouts::changes(&proposed.project, stored, &target, &plan, !options.is_wakeup);
+    plan.notes.extend(rollouts::notes(stored, &target, &rollouts));
+    changes.extend(rollouts);
     Ok((Decision { plan, changes }, refusals.into_iter().filter_map(Result::err).collect()))
 }
 
@@ -133,9 +138,9 @@ fn leave_last(changes: &mut [Change], stored: Option<&Project>, target: &Target)
     }
 }
 
-/// What is missing of what is stored. Respects everything that a person did by hand, and lists changes only.
+/// What is missing of what is stored. Respects everything that a user did by hand, and lists changes only.
 ///
-/// A project that is gone is planned as an empty one: whatever still lives of it is deleted.
+/// A project that is gone is planned as an empty one: whatever is still alive of it is deleted.
 pub fn plan_wakeup(name: &ProjectName, stored: &Project, live: &Live) -> Plan {
     let instances = instances_of(name, live);
     let target = Target::of_stored(stored, &instances);

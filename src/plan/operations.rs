@@ -1,14 +1,16 @@
-//! The operations of one app: what its slots need, said as verbs with reasons.
+//! The operations of one app: what its slots need, as verbs with reasons.
 
 use std::collections::BTreeMap;
 
-use crate::model::{AppName, Class, Declared, LiveInstance, Note, Operation, Reason, Standing, UpdateStrategy, Verb};
+use crate::model::{
+    AppName, Class, Declared, DesiredState, LiveInstance, Note, Operation, Reason, UpdateStrategy, Verb,
+};
 
 use super::difference::{Field, difference};
 use super::field_change::field_change;
 use super::renewal::Renewal;
 use super::slots::{Slots, running};
-use super::{unready, updates};
+use super::{rollouts, unready};
 
 /// One app before and after, and what lives of it.
 pub(super) struct AppScene<'a> {
@@ -18,7 +20,7 @@ pub(super) struct AppScene<'a> {
     pub renamed_from: Option<&'a AppName>,
     /// As it was accepted last; `None` = not known yet.
     pub prior: Option<&'a Declared>,
-    /// As it should be.
+    /// Everything is as desired.
     pub target: &'a Declared,
     /// Its instances, under whichever name they live.
     pub live: BTreeMap<u32, &'a LiveInstance>,
@@ -26,13 +28,13 @@ pub(super) struct AppScene<'a> {
     pub from_shell: &'a BTreeMap<String, String>,
     /// A dependency that has had a new process, and whose renewals this app follows.
     pub renewal: Option<Renewal<'a>>,
-    /// A person applies.
+    /// A user applies.
     pub is_asked: bool,
-    /// Something waits until what is on its way up is ready: a person, or the removal of other apps.
+    /// Something waits until what is on its way up is ready: a user, or the removal of other apps.
     pub is_awaited: bool,
 }
 
-/// What is done with one app, and what a person should know about it.
+/// What is done with one app, and what a user should know about it.
 #[derive(Default)]
 pub(super) struct AppSteps {
     /// In order.
@@ -56,12 +58,13 @@ impl AppScene<'_> {
         let (start, roll) = (self.start(&slots, started, &fields), self.roll(&slots, &fields));
         let untold = if start.is_some() || roll.is_some() { &[] } else { fields.as_slice() };
         // While an old process has its socket, no further copy can have the new one.
-        let is_in_the_way = |roll: &Operation| matches!(roll.verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
+        let is_in_the_way =
+            |roll: &Operation| matches!(roll.verb, Verb::Roll { strategy: UpdateStrategy::Together, .. });
         let (first, roll) = if roll.as_ref().is_some_and(is_in_the_way) { (roll, None) } else { (None, roll) };
-        // A number changes only when the form has proved to be good: else an update that goes back had more to undo. What
+        // A number changes only when the revision has proved to be good: else an update that goes back had more to undo. What
         // needs no new process does not wait for those that are replaced: that may be paused.
-        let (update, stop) = (self.update(&slots, untold), self.stop(&slots));
-        let steps = [self.rename(), first, start, update, roll, scale, stop, self.appear()];
+        let (reconfigure, stop) = (self.reconfigure(&slots, untold), self.stop(&slots));
+        let steps = [self.rename(), first, start, reconfigure, roll, scale, stop, self.appear()];
         let operations: Vec<_> = steps.into_iter().flatten().collect();
         let mut notes = self.notes(&next_fields);
         if self.is_awaited {
@@ -72,15 +75,15 @@ impl AppScene<'_> {
 
     /// What is said of an app without operations: kept, or held.
     pub(super) fn rest(&self) -> Operation {
-        match &self.target.standing {
-            Standing::Stopped { .. } => {
+        match &self.target.desired_state {
+            DesiredState::Stopped { .. } => {
                 let fields = self.prior.map(|prior| difference(&prior.spec, &self.target.spec)).unwrap_or_default();
-                let mut reasons = vec![self.standing_reason()];
+                let mut reasons = vec![self.desired_state_reason()];
                 reasons.extend(self.field_reasons(&fields));
                 self.operation(Verb::Hold, reasons, 0)
             }
-            Standing::Parked => self.operation(Verb::Keep, vec![Reason::NotAutostarted], 0),
-            Standing::Up => {
+            DesiredState::NotStarted => self.operation(Verb::Keep, vec![Reason::NotAutostarted], 0),
+            DesiredState::Up => {
                 let drift = self.target.scaled.filter(|_| self.target.spec.instances.is_some());
                 let on_time = self.target.spec.is_timed_task().then_some(Reason::RunsOnTime);
                 let reasons = drift.map(|to| Reason::ScaledByHand { to }).into_iter().chain(on_time).collect();
@@ -97,13 +100,13 @@ impl AppScene<'_> {
 
     /// Copies added or removed; and the absent slots that are a matter of starting, not of scaling.
     fn scale<'s>(&self, slots: &'s Slots, fields: &[Field]) -> (Option<Operation>, &'s [u32]) {
-        let was_up = self.prior.is_some_and(|prior| prior.standing == Standing::Up);
+        let was_up = self.prior.is_some_and(|prior| prior.desired_state == DesiredState::Up);
         let old_count = self.prior.map_or(0, Declared::instances);
         let is_by_hand = !self.is_asked && self.target.scaled.is_some() && !self.live.is_empty();
         let is_growth = !slots.absent.is_empty()
             && was_up
             && (old_count != self.target.instances() || is_by_hand)
-            && self.target.standing == Standing::Up;
+            && self.target.desired_state == DesiredState::Up;
         if slots.extra.is_empty() && !is_growth {
             return (None, &slots.absent);
         }
@@ -143,10 +146,10 @@ impl AppScene<'_> {
     }
 
     fn start_reason(&self, slots: &Slots) -> Reason {
-        match self.prior.map(|prior| &prior.standing) {
+        match self.prior.map(|prior| &prior.desired_state) {
             _ if slots.has_lost_spec => Reason::SpecLost,
             None => Reason::New,
-            Some(Standing::Stopped { by, at, .. }) => Reason::WasStopped { by: by.clone(), at: *at },
+            Some(DesiredState::Stopped { by, at, .. }) => Reason::WasStopped { by: by.clone(), at: *at },
             Some(_) if slots.has_errored => Reason::WasErrored,
             Some(_) if slots.has_backoff => Reason::WasInBackoff,
             Some(_) if slots.is_restart_asked && slots.stale.is_empty() => Reason::RestartAsked,
@@ -178,8 +181,8 @@ impl AppScene<'_> {
         if reasons.is_empty() {
             reasons.push(Reason::OutOfDate);
         }
-        let verb = updates::roll(&self.target.spec, slots.stale.clone(), &self.live);
-        let interrupts = updates::interrupted(&self.target.spec, &self.live, &slots.stale);
+        let verb = rollouts::roll(&self.target.spec, slots.stale.clone(), &self.live);
+        let interrupts = rollouts::interrupted(&self.target.spec, &self.live, &slots.stale);
         Some(self.operation(verb, reasons, interrupts))
     }
 
@@ -188,36 +191,41 @@ impl AppScene<'_> {
             return None;
         }
         let interrupts = running(&self.live, &slots.unwanted);
-        Some(self.operation(Verb::Stop { slots: slots.unwanted.clone() }, vec![self.standing_reason()], interrupts))
+        Some(self.operation(
+            Verb::Stop { slots: slots.unwanted.clone() },
+            vec![self.desired_state_reason()],
+            interrupts,
+        ))
     }
 
-    /// New values for processes that stay, or for an app of which nothing runs. A held app is told as held.
-    fn update(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
-        let is_held = matches!(self.target.standing, Standing::Stopped { .. });
+    /// New values for processes that stay, or for an app of which nothing runs. A held app is reported as held.
+    fn reconfigure(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
+        let is_held = matches!(self.target.desired_state, DesiredState::Stopped { .. });
         let mut reasons: Vec<_> = self.field_reasons(untold).filter(|_| !is_held).collect();
         if let (true, Some(spec)) = (reasons.is_empty(), slots.followed) {
             let mut fields = difference(spec, &self.target.spec);
             fields.retain(|field| field.class == Class::Live);
             reasons.extend(self.field_reasons(&fields));
         }
-        Some(self.operation(Verb::Update, reasons, 0)).filter(|operation| !operation.reasons.is_empty())
+        Some(self.operation(Verb::Reconfigure, reasons, 0)).filter(|operation| !operation.reasons.is_empty())
     }
 
     /// A new task of which nothing is started now: the clock does that.
     fn appear(&self) -> Option<Operation> {
-        let is_new = self.prior.is_none() && self.target.standing == Standing::Up && self.target.spec.is_timed_task();
-        is_new.then(|| self.operation(Verb::Update, vec![Reason::New, Reason::RunsOnTime], 0))
+        let is_new =
+            self.prior.is_none() && self.target.desired_state == DesiredState::Up && self.target.spec.is_timed_task();
+        is_new.then(|| self.operation(Verb::Reconfigure, vec![Reason::New, Reason::RunsOnTime], 0))
     }
 
-    fn standing_reason(&self) -> Reason {
-        match &self.target.standing {
-            Standing::Up if self.target.spec.is_timed_task() && self.target.stopped_slots.is_empty() => {
+    fn desired_state_reason(&self) -> Reason {
+        match &self.target.desired_state {
+            DesiredState::Up if self.target.spec.is_timed_task() && self.target.stopped_slots.is_empty() => {
                 Reason::RunsOnTime
             }
-            Standing::Stopped { by, is_held, .. } => Reason::StoppedByHand { by: by.clone(), is_held: *is_held },
-            Standing::Parked => Reason::NotAutostarted,
+            DesiredState::Stopped { by, is_held, .. } => Reason::StoppedByHand { by: by.clone(), is_held: *is_held },
+            DesiredState::NotStarted => Reason::NotAutostarted,
             // Single slots were stopped; who did it is not kept per slot.
-            Standing::Up => Reason::StoppedByHand { by: String::new(), is_held: false },
+            DesiredState::Up => Reason::StoppedByHand { by: String::new(), is_held: false },
         }
     }
 

@@ -1,4 +1,4 @@
-//! Whose project it is: a defaulted name belongs to its folder, and a project to its file set.
+//! Ownership of projects: a defaulted name belongs to its folder, and a project to its set of files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ pub(super) fn check_folder(stored: Option<&Project>, proposed: &Proposed) -> Res
     Err(Refusal {
         kind: RefusalKind::Ownership,
         message: format!(
-            "project `{}` belongs to `{}`; this file stands in `{}`, and the project's name was only taken from its \
+            "project `{}` belongs to `{}`; this file is in `{}`, and the project's name was only taken from its \
              folder",
             proposed.project,
             theirs.display(),
             ours.display()
         ),
-        hint: Some("write `project = \"…\"` into the file to give it a name of its own".to_owned()),
+        hint: Some("add `project = \"…\"` to the file to give it a name of its own".to_owned()),
         confirm: None,
     })
 }
@@ -49,7 +49,7 @@ pub(super) fn check_files(
             listed(&proposed.origin.files),
             leaving.join(", ")
         ),
-        hint: Some("name all files of the project, or confirm with `--replace-files`".to_owned()),
+        hint: Some("list all files of the project, or confirm with `--replace-files`".to_owned()),
         confirm: Some(Confirm::ReplaceFiles),
     })
 }

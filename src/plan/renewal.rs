@@ -1,6 +1,10 @@
 //! Dependencies that have had a new process since their dependents were started.
 
-use crate::model::{AppName, Declared, LiveInstance, Moment, OnDependencyRestart, Phase};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    AppName, Declared, LiveInstance, Moment, Note, OnDependencyRestart, Operation, Phase, Project, Verb,
+};
 
 use super::Instances;
 
@@ -20,10 +24,52 @@ pub(super) fn renewal<'a>(target: &'a Declared, live: &Instances) -> Option<Rene
         return None;
     }
     let newest = |app: &'a AppName| {
-        let renewed = live.get(app)?.values().filter(|instance| instance.generation > 1);
+        let renewed = live.get(app)?.values().filter(|instance| instance.incarnation > 1);
         Some(Renewal { app, since: renewed.filter_map(|instance| good_since(instance)).max()? })
     };
     target.spec.depends_on.keys().filter_map(newest).max_by_key(|renewal| renewal.since)
+}
+
+/// Apps that will follow the renewals of this plan, although none of its steps is about them: one look after it has been
+/// carried out gives them new processes. `names`: dependencies first, each with the name under which it lives.
+pub(super) fn followers<'a>(
+    project: &'a Project,
+    names: impl Iterator<Item = (&'a AppName, &'a AppName)>,
+    live: &Instances,
+    operations: &[Operation],
+) -> Vec<Note> {
+    let mut renewed: BTreeSet<&AppName> = BTreeSet::new();
+    let mut notes = Vec::new();
+    for (name, known_as) in names {
+        let Some(declared) = project.apps.get(name) else { continue };
+        let lives = live.get(known_as);
+        let slots: BTreeSet<u32> =
+            operations.iter().filter(|one| one.app == *name).flat_map(|one| replaced(one, lives)).collect();
+        let is_running = |slot: &u32, instance: &LiveInstance| {
+            matches!(instance.phase, Phase::Running { .. }) && declared.should_run(*slot) && !slots.contains(slot)
+        };
+        let goes_on = lives.is_some_and(|live| live.iter().any(|(slot, instance)| is_running(slot, instance)));
+        let dependency = declared.spec.depends_on.keys().find(|other| renewed.contains(other));
+        match dependency.filter(|_| goes_on && declared.spec.on_dependency_restart == OnDependencyRestart::Restart) {
+            Some(dependency) => {
+                notes.push(Note::RestartsWith { app: name.clone(), dependency: dependency.clone() });
+                renewed.insert(name);
+            }
+            None if !slots.is_empty() => drop(renewed.insert(name)),
+            None => {}
+        }
+    }
+    notes
+}
+
+/// Slots that get another process than their first one.
+fn replaced(operation: &Operation, live: Option<&BTreeMap<u32, &LiveInstance>>) -> Vec<u32> {
+    let was_there = |slot: &u32| live.and_then(|live| live.get(slot)).is_some_and(|live| live.incarnation > 0);
+    match &operation.verb {
+        Verb::Roll { slots, .. } | Verb::Restart { slots, .. } => slots.clone(),
+        Verb::Start { slots } => slots.iter().copied().filter(was_there).collect(),
+        _ => Vec::new(),
+    }
 }
 
 impl Renewal<'_> {

@@ -1,4 +1,4 @@
-//! Runs of timed tasks: started by the clock or by a person, never because something is missing.
+//! Runs of timed tasks: started by the clock or by a user, never because something is missing.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::model::{
 use super::slots::{is_up, running};
 use super::{Instances, instances_of, plan_wakeup, unready};
 
-/// Whether a run of an app goes on, or is tried again in a moment.
+/// Whether a run of an app continues, or is tried again in a moment.
 pub fn is_going(app: &AppId, live: &Live) -> bool {
     live.instances.range(app.instance(0)..=app.instance(u32::MAX)).any(|(_, instance)| is_up(&instance.phase))
 }
@@ -40,7 +40,7 @@ pub fn plan_edited(
     // Who waits for what is said below; what a delete of others waits for is none of this command's business.
     plan.notes.retain(|note| !matches!(note, Note::NotReady { .. } | Note::Unhealthy { .. }));
     if matches!(edit, Edit::Stop { .. }) {
-        // What else is missing of the app, an update that goes on or is paused, is no part of it and holds nothing up.
+        // What else is missing of the app, an update that continues or is paused, is no part of it and holds nothing up.
         plan.operations.retain(|operation| !operation.verb.is_start());
         plan.summary = Summary::of(&plan.operations);
         return plan;
@@ -62,11 +62,11 @@ pub fn plan_edited(
     plan
 }
 
-/// Whether a person who asks for it wants that something runs, and waits until it does.
+/// Whether a user who asks for it wants that something runs, and waits until it does.
 fn brings_up(edit: &Edit) -> bool {
     match edit {
         Edit::Start | Edit::Restart | Edit::Reload | Edit::Scale { .. } => true,
-        Edit::Stop { .. } | Edit::Recycle | Edit::Run | Edit::Delete | Edit::Unhold => false,
+        Edit::Stop { .. } | Edit::AutoRestart | Edit::Run | Edit::Delete | Edit::Unhold => false,
     }
 }
 
@@ -112,7 +112,7 @@ fn run(
     if is_replacing && !alive.is_empty() {
         let interrupts = running(&live, &alive);
         operations.push(operation(
-            Verb::Restart { slots: alive, manner: UpdateStrategy::Restart, batch: u32::MAX },
+            Verb::Restart { slots: alive, strategy: UpdateStrategy::Restart, batch: u32::MAX },
             interrupts,
         ));
     }

@@ -1,8 +1,8 @@
-//! What an apply does not do by accident: each refusal names the flag that confirms it.
+//! Safety rules of an apply: each refusal names the flag that confirms it.
 
 use std::collections::BTreeSet;
 
-use crate::model::{AppName, ApplyOptions, Confirm, Project, Proposed, Refusal, RefusalKind};
+use crate::model::{AppName, ApplyOptions, Confirm, Plan, Project, Proposed, Refusal, RefusalKind};
 
 use super::target::Target;
 use super::{INSTANCES_MAX, usage};
@@ -23,9 +23,22 @@ pub(super) fn check_call(proposed: &Proposed, options: &ApplyOptions) -> Result<
     if let Some(unknown) = options.only.iter().find(|name| !known.contains(name)) {
         let known: Vec<_> = known.iter().map(|name| name.as_str()).collect();
         let hint = format!("it declares: {}", known.join(", "));
-        return Err(usage(format!("`--only {unknown}`: the file declares no such app"), Some(hint)));
+        return Err(usage(format!("`--only {unknown}`: the file does not declare this app"), Some(hint)));
     }
     Ok(())
+}
+
+/// Refuses another plan than the one that the person has seen.
+pub(super) fn check_shown(plan: &Plan, options: &ApplyOptions) -> Result<(), Refusal> {
+    match options.shown {
+        Some(shown) if shown != plan.digest() => Err(Refusal {
+            kind: RefusalKind::Stale,
+            message: "the plan is no longer the one that was shown; nothing was done".to_owned(),
+            hint: Some("look at it again: `pm apply --ask`".to_owned()),
+            confirm: None,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses an empty file that nobody meant.
@@ -34,7 +47,7 @@ pub(super) fn check_empty(proposed: &Proposed, options: &ApplyOptions) -> Result
         return Err(Refusal {
             kind: RefusalKind::Safety,
             message: format!("the file declares no apps for project `{}`", proposed.project),
-            hint: Some("confirm with `--allow-empty` if that is meant".to_owned()),
+            hint: Some("confirm with `--allow-empty` if this is intended".to_owned()),
             confirm: Some(Confirm::AllowEmpty),
         });
     }
@@ -49,8 +62,8 @@ pub(super) fn check_protected(stored: Option<&Project>, target: &Target) -> Resu
     if !protected.is_empty() {
         return Err(Refusal {
             kind: RefusalKind::Safety,
-            message: format!("{} left the file but has `protect = true`", protected.join(", ")),
-            hint: Some("keep it with `--no-prune`, or delete it by hand with `pm delete`".to_owned()),
+            message: format!("{} is no longer in the file but has `protect = true`", protected.join(", ")),
+            hint: Some("keep it with `--no-prune`, or delete it with `pm delete`".to_owned()),
             confirm: None,
         });
     }
@@ -65,7 +78,7 @@ pub(super) fn check_deletes(stored: Option<&Project>, target: &Target, options: 
         return Err(Refusal {
             kind: RefusalKind::Safety,
             message: format!("this would delete {leaving} of the {all} apps of the project"),
-            hint: Some("look at it with `pm plan`, then confirm with `--yes`".to_owned()),
+            hint: Some("check with `pm plan`, then confirm with `--yes`".to_owned()),
             confirm: Some(Confirm::Yes),
         });
     }

@@ -1,4 +1,4 @@
-//! What every slot of one app needs, given what lives in it.
+//! What every slot of one app needs, given its live state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,15 +23,15 @@ pub(super) struct Slots<'a> {
     pub extra: Vec<u32>,
     /// A spec that some kept instance follows and that differs in what can be followed without a new process.
     pub followed: Option<&'a Arc<App>>,
-    /// Among `down`: a person retries what was given up.
+    /// Among `down`: a user retries what was given up.
     pub has_errored: bool,
-    /// Among `down`: a person does not wait for the next try.
+    /// Among `down`: a user does not wait for the next try.
     pub has_backoff: bool,
     /// Among `down` and `stale`: nobody knows what the process was started with.
     pub has_lost_spec: bool,
     /// Nobody can connect to one of them that runs.
     pub is_unreachable: bool,
-    /// Among `down` and `stale`: a person asked for a new process.
+    /// Among `down` and `stale`: a user requested a new process.
     pub is_restart_asked: bool,
     /// Among `stale`: something that it depends on has had a new process since.
     pub is_outlived: bool,
@@ -60,7 +60,7 @@ enum Need {
 }
 
 impl<'a> Slots<'a> {
-    /// Sorts the slots of one app. `is_asked`: a person applies, so what was given up is tried again.
+    /// Sorts the slots of one app. `is_asked`: a user applies, so what was given up is tried again.
     /// `renewal`: processes that are older than this one are out of date.
     pub(super) fn sort(
         declared: &Declared,
@@ -96,8 +96,8 @@ impl<'a> Slots<'a> {
         distance: Distance,
         (is_outlived, is_asked): (bool, bool),
     ) {
-        let is_behind = instance.epoch < declared.epoch_of(slot);
-        // What runs is better than what an older state may say: only a person has it replaced.
+        let is_behind = instance.restart_requests < declared.restart_requests_of(slot);
+        // What runs is better than what an older state may say: only a user has it replaced.
         let is_lost = distance == Distance::Unknown;
         let is_stale = is_behind
             || is_outlived
@@ -130,7 +130,7 @@ impl<'a> Slots<'a> {
     }
 }
 
-/// An instance that should run. What waits, ended well or was given up is left alone, unless it is out of date; a person
+/// An instance that should run. What waits, succeeded or was given up is left alone, unless it is out of date; a user
 /// who applies has what waits or was given up tried again.
 fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> Need {
     let is_followable = distance == Distance::Followable;
@@ -153,7 +153,7 @@ fn wanted(phase: &Phase, is_stale: bool, distance: Distance, is_asked: bool) -> 
     }
 }
 
-/// An instance of a timed task: a run goes on as it was started, and the next one follows what is declared by then.
+/// An instance of a timed task: a run continues as it was started, and the next one follows what is declared by then.
 fn timed(instance: &LiveInstance, distance: Distance) -> Need {
     match &instance.phase {
         // It was started when the app was no task: it would never end.
@@ -193,22 +193,22 @@ fn distance(spawned: &Arc<App>, declared: &Arc<App>) -> Distance {
 }
 
 /// Whether what lives in a slot was started, or would be started again, as it is declared now: it needs no new process.
-pub fn is_of_form(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
-    is_same_form(&live.spec, &declared.spec) && live.epoch >= declared.epoch_of(slot)
+pub fn is_of_revision(live: &LiveInstance, declared: &Declared, slot: u32) -> bool {
+    is_same_revision(&live.spec, &declared.spec) && live.restart_requests >= declared.restart_requests_of(slot)
 }
 
 /// Whether a process of the one needs no successor to be one of the other.
-pub(super) fn is_same_form(spawned: &Arc<App>, declared: &Arc<App>) -> bool {
+pub(super) fn is_same_revision(spawned: &Arc<App>, declared: &Arc<App>) -> bool {
     matches!(distance(spawned, declared), Distance::None | Distance::Followable)
 }
 
-/// Whether a process exists or would come back by itself.
+/// Whether a process exists or would come back on its own.
 pub(super) fn is_up(phase: &Phase) -> bool {
     phase.is_alive() || matches!(phase, Phase::Backoff { .. })
 }
 
 /// How these are replaced: as the app says, unless its sockets cannot be opened beside theirs.
-pub(super) fn manner(spec: &App, live: &BTreeMap<u32, &LiveInstance>) -> UpdateStrategy {
+pub(super) fn strategy(spec: &App, live: &BTreeMap<u32, &LiveInstance>) -> UpdateStrategy {
     if live.values().any(|instance| instance.spec.shuts_out(spec)) {
         return UpdateStrategy::Together;
     }

@@ -1,6 +1,6 @@
-//! One socket, two projects: neither would know where its connections have gone.
+//! Refuses one socket for two projects: connections would reach the wrong app.
 
-use crate::model::{App, ApplyOptions, Desired, ListenAddress, Project, Proposed, Refusal, RefusalKind, Standing};
+use crate::model::{App, ApplyOptions, Desired, DesiredState, ListenAddress, Project, Proposed, Refusal, RefusalKind};
 
 /// Refuses an app that would listen where an app of another project does.
 ///
@@ -12,11 +12,11 @@ pub fn check_sockets(desired: &Desired, proposed: &Proposed, options: &ApplyOpti
     for app in proposed.apps.iter().filter(is_meant).filter(|app| will_run(app, stored)) {
         if let Some((address, other, theirs)) = taken(desired, app) {
             let (ours, other) = (app.id(), other.id());
-            let at = if address == theirs { "has already".to_owned() } else { format!("has as `{theirs}`") };
+            let at = if address == theirs { "already uses".to_owned() } else { format!("uses as `{theirs}`") };
             return Err(Refusal {
                 kind: RefusalKind::Ownership,
                 message: format!("app `{ours}` cannot listen at `{address}`, which app `{other}` {at}"),
-                hint: Some(format!("name another address, or end the other one first: `pm delete {other}`")),
+                hint: Some(format!("use another address, or delete the other app first: `pm delete {other}`")),
                 confirm: None,
             });
         }
@@ -31,7 +31,7 @@ fn taken<'a>(desired: &'a Desired, app: &'a App) -> Option<(&'a ListenAddress, &
     }
     let others = desired.projects.iter().filter(|(name, _)| **name != app.project);
     let apps = others.flat_map(|(_, project)| project.apps.values());
-    let running = apps.filter(|other| other.standing == Standing::Up && other.instances() > 0);
+    let running = apps.filter(|other| other.desired_state == DesiredState::Up && other.instances() > 0);
     let mut theirs = running.flat_map(|other| other.spec.run.listen.iter().map(|address| (&*other.spec, address)));
     theirs.find_map(|(other, theirs)| {
         let ours = app.run.listen.iter().find(|ours| *ours == theirs || ours.excludes(theirs))?;
@@ -39,11 +39,11 @@ fn taken<'a>(desired: &'a Desired, app: &'a App) -> Option<(&'a ListenAddress, &
     })
 }
 
-/// Whether an apply has it run: not what waits for a person, or was stopped for good.
+/// Whether an apply has it run: not what waits for a user, or was stopped for good.
 fn will_run(app: &App, stored: Option<&Project>) -> bool {
-    match stored.and_then(|stored| stored.apps.get(&app.name)).map(|declared| &declared.standing) {
-        Some(Standing::Up) => true,
-        Some(Standing::Stopped { is_held, .. }) => !is_held,
-        Some(Standing::Parked) | None => app.autostart,
+    match stored.and_then(|stored| stored.apps.get(&app.name)).map(|declared| &declared.desired_state) {
+        Some(DesiredState::Up) => true,
+        Some(DesiredState::Stopped { is_held, .. }) => !is_held,
+        Some(DesiredState::NotStarted) | None => app.autostart,
     }
 }

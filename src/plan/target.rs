@@ -1,12 +1,13 @@
-//! What should be after an apply: the file, what was applied last, and what people did since, made one.
+//! The desired state after an apply: a merge of the file, the last apply and what users changed since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppName, ApplyOptions, Change, Declared, Digest, Environment, Origin, Project, ProjectName, Proposed, Standing,
+    App, AppName, ApplyOptions, Change, Declared, DesiredState, Digest, Origin, Project, ProjectName, Proposed,
 };
 
+use super::shell::Base;
 use super::slots::has_lost_spec;
 use super::{Instances, ownership};
 
@@ -145,27 +146,11 @@ fn renames<'a>(
     renames
 }
 
-/// The recorded shell environment, shared by all apps that have the same.
-struct Base {
-    environment: Arc<Environment>,
-    digest: Digest,
-}
-
-impl Base {
-    fn of(stored: Option<&Project>, proposed: &Proposed) -> Self {
-        let known = stored.and_then(|stored| stored.apps.values().find(|declared| *declared.base == proposed.base));
-        match known {
-            Some(declared) => Self { environment: Arc::clone(&declared.base), digest: declared.base_digest },
-            None => Self { environment: Arc::new(proposed.base.clone()), digest: Digest::of_content(&proposed.base) },
-        }
-    }
-}
-
-/// One app of the file, laid over what was declared before.
+/// One app of the file, laid over what was declared before. A known one keeps its shell environment so far.
 fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOptions) -> Declared {
     let Some(prior) = prior else {
-        let standing = if app.autostart { Standing::Up } else { Standing::Parked };
-        return Declared::new(Arc::new(app.clone()), Arc::clone(&base.environment), standing);
+        let desired_state = if app.autostart { DesiredState::Up } else { DesiredState::NotStarted };
+        return Declared::new(Arc::new(app.clone()), base.environment(), desired_state);
     };
     let mut declared = prior.clone();
     declared.is_leaving = false;
@@ -173,11 +158,9 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
         declared.spec = Arc::new(app.clone());
         declared.digest = Digest::of_content(app);
     }
-    declared.base = Arc::clone(&base.environment);
-    declared.base_digest = base.digest;
     declared.scaled = prior.scaled.filter(|_| keeps_scale(app, prior, options));
     if !options.is_wakeup {
-        declared.standing = standing_after_apply(app, &prior.standing);
+        declared.desired_state = desired_state_after_apply(app, &prior.desired_state);
         declared.stopped_slots.clear();
     }
     declared
@@ -193,11 +176,11 @@ fn keeps_scale(app: &App, prior: &Declared, options: &ApplyOptions) -> bool {
 }
 
 /// An apply by a person starts what was stopped by hand, unless it is held or not meant to start by itself.
-fn standing_after_apply(app: &App, standing: &Standing) -> Standing {
-    match standing {
-        Standing::Stopped { is_held: true, .. } | Standing::Up => standing.clone(),
-        Standing::Parked | Standing::Stopped { .. } if app.autostart => Standing::Up,
-        Standing::Parked | Standing::Stopped { .. } => Standing::Parked,
+fn desired_state_after_apply(app: &App, desired_state: &DesiredState) -> DesiredState {
+    match desired_state {
+        DesiredState::Stopped { is_held: true, .. } | DesiredState::Up => desired_state.clone(),
+        DesiredState::NotStarted | DesiredState::Stopped { .. } if app.autostart => DesiredState::Up,
+        DesiredState::NotStarted | DesiredState::Stopped { .. } => DesiredState::NotStarted,
     }
 }
 
@@ -211,15 +194,7 @@ fn origin(stored: Option<&Project>, proposed: &Proposed, is_part: bool) -> Origi
     }
 }
 
-/// Whether people would call it a change. Another shell's base environment alone is recorded, not counted.
+/// Whether people would call it a change.
 fn is_new_generation(old: &Project, new: &Project) -> bool {
-    let is_same_app = |(old, new): (&Declared, &Declared)| {
-        let mut old = old.clone();
-        old.base = Arc::clone(&new.base);
-        old.base_digest = new.base_digest;
-        old == *new
-    };
-    old.origin != new.origin
-        || !old.apps.keys().eq(new.apps.keys())
-        || !old.apps.values().zip(new.apps.values()).all(is_same_app)
+    old.origin != new.origin || old.apps != new.apps
 }

@@ -1,4 +1,4 @@
-//! Processes that a plan leaves alone although they are not good: people are told, and an apply waits for the young ones.
+//! Processes that a plan leaves alone although they are not ready or healthy: it notes them, and an apply waits for new ones.
 
 use std::collections::BTreeMap;
 
@@ -55,6 +55,6 @@ fn changes(verb: &Verb, slot: u32) -> bool {
         | Verb::Stop { slots }
         | Verb::Delete { slots } => slots.contains(&slot),
         Verb::Scale { add, remove, .. } => add.contains(&slot) || remove.contains(&slot),
-        Verb::Update | Verb::Rename { .. } | Verb::Keep | Verb::Hold => false,
+        Verb::Reconfigure | Verb::Rename { .. } | Verb::Keep | Verb::Hold => false,
     }
 }

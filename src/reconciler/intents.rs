@@ -1,4 +1,4 @@
-//! What people ask for: planned, kept, then handed to the jobs.
+//! Requests of users: planned, saved, then passed to the jobs.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::run::Loop;
 use super::{Accepted, Intent, ReconcileError, notes};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Refusal,
-    Rollout, RolloutWill, Target, Update,
+    Rollout, RolloutCommand, RolloutStatus, Target,
 };
 use crate::os;
 use crate::plan::{self, EditRequest, View};
@@ -30,8 +30,8 @@ impl Loop {
                 let accepted = self.edit(&targets, &edit, &by).await;
                 let _ = reply.send(accepted);
             }
-            Intent::WantRollout(app, will, reply) => {
-                let wanted = self.want_rollout(&app, will).await;
+            Intent::CommandRollout(app, command, reply) => {
+                let wanted = self.command_rollout(&app, command).await;
                 let _ = reply.send(wanted);
             }
             Intent::StopAll(by, is_remembered, reply) => {
@@ -41,14 +41,14 @@ impl Loop {
         }
     }
 
-    fn rollouts(&self) -> Vec<Rollout> {
+    fn rollouts(&self) -> Vec<RolloutStatus> {
         self.jobs.rollouts(&View { desired: &self.current(), live: &self.live, now: os::now() })
     }
 
     /// What lives, with a look at whether anybody can connect to the sockets of apps.
     async fn look_at_sockets(&mut self) {
         self.look().await;
-        let unreachable = self.surroundings.supervisor.unreachable(&self.live);
+        let unreachable = self.deps.supervisor.unreachable(&self.live);
         for (id, instance) in &mut self.live.instances {
             instance.is_unreachable = unreachable.contains(id);
         }
@@ -66,7 +66,7 @@ impl Loop {
         let planned = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
         let (mut plan, mut refusals) = planned;
         refusals.extend(plan::check_sockets(&desired, proposed, options).err());
-        notes::add(&mut plan, proposed, &self.live, &self.surroundings.supervisor);
+        notes::add(&mut plan, proposed, &self.live, &self.deps.supervisor);
         Ok((plan, refusals))
     }
 
@@ -81,18 +81,18 @@ impl Loop {
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
         let mut decision = plan::decide(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
-        notes::add(&mut decision.plan, proposed, &self.live, &self.surroundings.supervisor);
+        notes::add(&mut decision.plan, proposed, &self.live, &self.deps.supervisor);
         if desired.is_shut_down {
             decision.changes.push(Change::ShutDown { is_shut_down: false });
         }
         let unremembered = self.decide_over(&desired, decision.changes).await?;
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
-        self.tell_accepted(&decision.plan, generation, &cause);
+        self.emit_accepted(&decision.plan, generation, &cause);
         Ok(Accepted { unremembered, ..self.execute(decision.plan, cause) })
     }
 
-    /// Keeps what a person has decided; older steps about the same apps end. What could not be remembered, if anything.
+    /// Keeps what a user has decided; older steps about the same apps end. What could not be remembered, if anything.
     async fn decide_over(&mut self, before: &Desired, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
         let unremembered = self.keep_or_take_down(changes.clone()).await?;
         self.jobs.supersede(before, &changes);
@@ -134,28 +134,28 @@ impl Loop {
             }
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &self.live, &request);
-            self.tell_accepted(&plan, project.generation, &cause);
+            self.emit_accepted(&plan, project.generation, &cause);
             accepted.push(Accepted { unremembered: unremembered.clone(), ..self.execute(plan, cause.clone()) });
         }
         Ok(accepted)
     }
 
-    /// Keeps whether an update is paused or to be aborted. False: there is none, or it goes back already.
-    async fn want_rollout(&mut self, app: &AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
+    /// Keeps whether a rollout is paused or to be aborted. False: there is none, or it goes back already.
+    async fn command_rollout(&mut self, app: &AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
         let (project, name) = (app.project.clone(), app.name.clone());
         let desired = self.current();
-        let known = desired.projects.get(&project).and_then(|project| project.updates.get(&name)).cloned();
+        let known = desired.projects.get(&project).and_then(|project| project.rollouts.get(&name)).cloned();
         let known = known.unwrap_or_default();
-        let is_open = |rollout: &Rollout| rollout.app == *app && rollout.will != RolloutWill::Abort;
-        // One that is kept may have no step under way: it waits for something else.
+        let is_open = |rollout: &RolloutStatus| rollout.app == *app && rollout.command != RolloutCommand::Abort;
+        // One that is kept may have no step in progress: it waits for something else.
         if !known.is_open() && !self.rollouts().iter().any(is_open) {
             return Ok(false);
         }
-        let (is_paused, is_aborted) = (will == RolloutWill::Pause, will == RolloutWill::Abort);
-        let update = Update { is_paused, is_aborted, ..known.clone() };
-        if update != known {
-            let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);
-            self.keep(vec![Change::Update { project, name, update }]).await?;
+        let (is_paused, is_aborted) = (command == RolloutCommand::Pause, command == RolloutCommand::Abort);
+        let rollout = Rollout { is_paused, is_aborted, ..known.clone() };
+        if rollout != known {
+            let rollout = Some(rollout).filter(|rollout| *rollout != Rollout::default()).map(Box::new);
+            self.keep(vec![Change::Rollout { project, name, rollout }]).await?;
         }
         self.dirty.insert(app.clone());
         Ok(true)

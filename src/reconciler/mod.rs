@@ -1,4 +1,4 @@
-//! Closes the circle: what is declared and what lives → [`crate::plan`] decides → kept, ordered, told.
+//! Closes the control loop: declared and live state → [`crate::plan`] decides → saved, ordered, reported.
 //!
 //! In:    intents (apply, edits), live changes, timers       Out:  orders to the supervisor, [`Progress`]
 //! Never: a decision: which step is next is found by [`crate::plan::Jobs`], for any instant
@@ -18,12 +18,12 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-pub use run::Surroundings;
-pub use stored::Keeper;
+pub use run::ReconcilerDeps;
+pub use stored::StoreHandle;
 
 use crate::model::{
     Actor, AppId, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress, Proposed,
-    Refusal, Rollout, RolloutWill, Target, WaitsFor,
+    Refusal, RolloutCommand, RolloutStatus, Target, WaitsFor,
 };
 use crate::plan::JobId;
 
@@ -48,18 +48,18 @@ pub enum ReconcileError {
     #[error(transparent)]
     Refused(Refusal),
     /// There is no such app.
-    #[error("there is no app `{app}`")]
+    #[error("no app `{app}`")]
     NoSuchApp {
         /// As asked.
         app: String,
     },
     /// The state could not be written; nothing was changed.
-    #[error("cannot write the state, nothing was changed: {message}")]
+    #[error("cannot write the state; nothing was changed: {message}")]
     NotStored {
-        /// What the kernel said.
+        /// The error of the kernel.
         message: String,
     },
-    /// The daemon is leaving.
+    /// The daemon is shutting down.
     #[error("the daemon is shutting down")]
     ShuttingDown,
 }
@@ -75,7 +75,7 @@ pub struct Reconciler {
 /// Apps whose start waits for another app, with what they wait for.
 pub type Waiting = BTreeMap<AppId, WaitsFor>;
 
-/// Intents that may wait at the door; the senders wait beyond that.
+/// Intents that may be queued; the senders wait beyond that.
 const INTENTS_MAX: usize = 256;
 
 /// Dropped when a trigger needs nobody's memory any more: nothing is ever sent.
@@ -90,22 +90,22 @@ pub(crate) enum Intent {
     Edit(Vec<Target>, Edit, Actor, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
     /// Stop everything; remembered (`pm shutdown`) or only for now (the machine goes down).
     StopAll(Actor, bool, oneshot::Sender<Result<Vec<Accepted>, ReconcileError>>),
-    Rollouts(oneshot::Sender<Vec<Rollout>>),
+    Rollouts(oneshot::Sender<Vec<RolloutStatus>>),
     /// What a rehearsal of a start has found, by the number of its order.
     Rehearsed(InstanceId, u64, Result<(), Failure>),
     /// The report of an operation that failed, with what the app has printed.
     Completed(JobId, OperationReport),
     Desired(oneshot::Sender<Arc<Desired>>),
-    WantRollout(AppId, RolloutWill, oneshot::Sender<Result<bool, ReconcileError>>),
+    CommandRollout(AppId, RolloutCommand, oneshot::Sender<Result<bool, ReconcileError>>),
     /// From a sensor: new processes for an app, because of this.
     Trigger(AppId, Cause, Acted),
 }
 
 impl Reconciler {
     /// Starts the loop; its first wake-up brings up what should run and does not.
-    pub fn start(desired: Desired, keeper: Keeper, surroundings: Surroundings) -> Self {
+    pub fn start(desired: Desired, store: StoreHandle, deps: ReconcilerDeps) -> Self {
         let (intents, inbox) = mpsc::channel(INTENTS_MAX);
-        let instances = run::Loop::new(desired, keeper, surroundings, inbox, intents.downgrade());
+        let instances = run::Loop::new(desired, store, deps, inbox, intents.downgrade());
         let (desired, waiting) = (instances.desired_changes(), instances.waiting_changes());
         tokio::spawn(instances.run());
         Self { intents, desired, waiting }
@@ -161,7 +161,7 @@ impl Reconciler {
     }
 
     /// New processes for an app that runs, because of something that a sensor saw: by its update strategy, and one
-    /// more time if something happens meanwhile. An app that a person stopped stays stopped. A timed task is run.
+    /// more time if something happens meanwhile. An app that a user stopped stays stopped. A timed task is run.
     ///
     /// What is given back ends once this is kept, needs nothing, or a later trigger of the app stands for it.
     pub async fn trigger(&self, app: AppId, cause: Cause) -> oneshot::Receiver<()> {
@@ -171,20 +171,20 @@ impl Reconciler {
         until_acted
     }
 
-    /// The rolling updates that are under way.
+    /// The rollouts in progress.
     ///
     /// # Errors
-    /// The daemon is leaving.
-    pub async fn rollouts(&self) -> Result<Vec<Rollout>, ReconcileError> {
+    /// The daemon is shutting down.
+    pub async fn rollouts(&self) -> Result<Vec<RolloutStatus>, ReconcileError> {
         self.ask(Intent::Rollouts).await
     }
 
     /// Pauses, resumes or aborts a rolling update. False: the app has none. A pause outlives the daemon.
     ///
     /// # Errors
-    /// A state that cannot be written; the update goes on as it did.
-    pub async fn want_rollout(&self, app: AppId, will: RolloutWill) -> Result<bool, ReconcileError> {
-        self.ask(|reply| Intent::WantRollout(app, will, reply)).await?
+    /// A state that cannot be written; the rollout continues as it did.
+    pub async fn command_rollout(&self, app: AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
+        self.ask(|reply| Intent::CommandRollout(app, command, reply)).await?
     }
 
     /// What should be, as it changes.
@@ -200,7 +200,7 @@ impl Reconciler {
     /// What should be, now.
     ///
     /// # Errors
-    /// The daemon is leaving.
+    /// The daemon is shutting down.
     pub async fn desired(&self) -> Result<Arc<Desired>, ReconcileError> {
         self.ask(Intent::Desired).await
     }

@@ -1,4 +1,4 @@
-//! What the machine has to say about a plan before anything is done: limits that it does not have, ports that are taken.
+//! Notes about the machine for a plan, before anything is done: missing limits, ports in use.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

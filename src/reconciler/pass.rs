@@ -1,4 +1,4 @@
-//! One pass: what the jobs decide is kept, ordered and told, until nothing more follows by itself.
+//! One pass: what the jobs decide is saved, ordered and reported, until nothing more follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Loop {
             let next = self.jobs.advance(&view, dirty);
             self.pass_at = next.wake_at;
             for (about, fact) in next.facts {
-                self.surroundings.events.tell(about, fact);
+                self.deps.events.emit(about, fact);
             }
             if next.has_new_waits {
                 self.waiting.send_replace(Arc::new(self.jobs.waiting()));
@@ -37,8 +37,8 @@ impl Loop {
             self.give(next.orders).await;
             let has_kept = self.keep_decided(next.changes).await;
             // Who is told of an end may look at what was kept of it.
-            for (job, news) in next.told {
-                self.tell(job, news).await;
+            for (job, news) in next.messages {
+                self.report(job, news).await;
             }
             if !has_kept && self.pass_at.is_none_or(|at| at > os::now()) {
                 return;
@@ -62,8 +62,8 @@ impl Loop {
         self.dirty.extend(all.iter().filter_map(app_of));
         let Err(error) = self.keep(all.clone()).await else { return true };
         if !had_trouble {
-            let message = format!("{error}; what depends on it waits, and is tried again every second");
-            self.surroundings.events.tell(Subject::Daemon, Fact::Trouble { message });
+            let message = format!("{error}; what depends on it waits; retrying every second");
+            self.deps.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         self.unkept = all;
         let again = os::now().after(KEEP_AGAIN_AFTER);
@@ -71,19 +71,19 @@ impl Loop {
         false
     }
 
-    /// Durable first, then in memory: what people are told was accepted survives everything.
+    /// Durable first, then in memory: what users are told was accepted survives everything.
     pub(super) async fn keep(&mut self, changes: Vec<Change>) -> Result<(), ReconcileError> {
         if changes.is_empty() && self.unremembered.is_empty() {
             return Ok(());
         }
-        self.keeper.commit([self.unremembered.as_slice(), &changes].concat()).await?;
+        self.store.commit([self.unremembered.as_slice(), &changes].concat()).await?;
         self.unremembered.clear();
         os::killpoint("desired.kept");
         self.take_in(changes);
         Ok(())
     }
 
-    /// As [`Self::keep`]. What a person wants taken down is taken down, even if it cannot be kept; then why it is not
+    /// As [`Self::keep`]. What a user wants taken down is taken down, even if it cannot be kept; then why it is not
     /// remembered (yet).
     pub(super) async fn keep_or_take_down(&mut self, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
         let Err(error) = self.keep(changes.clone()).await else { return Ok(None) };
@@ -91,7 +91,7 @@ impl Loop {
         if !self.current().is_only_taken_down_by(&changes) {
             return Err(error);
         }
-        let why = format!("this is not remembered, the next daemon starts it again: {message}");
+        let why = format!("this was not saved, so the next daemon starts it again: {message}");
         self.unremembered.retain(|change| !changes.contains(change));
         self.unremembered.extend(changes.clone());
         self.take_in(changes);
@@ -120,13 +120,13 @@ impl Loop {
         if orders.iter().any(|order| order.command == Command::TakeOver) {
             os::killpoint("roll.vacated");
         }
-        self.surroundings.supervisor.order(orders).await;
+        self.deps.supervisor.order(orders).await;
     }
 
     /// Asks whether anything is known against these starts; the answers come back as intents.
     fn rehearse(&self, rehearsals: Vec<Rehearsal>) {
         for Rehearsal { instance, number, launch } in rehearsals {
-            let (supervisor, inbox) = (self.surroundings.supervisor.clone(), self.inbox.clone());
+            let (supervisor, inbox) = (self.deps.supervisor.clone(), self.inbox.clone());
             tokio::spawn(async move {
                 let result = supervisor.rehearse(instance.clone(), launch).await;
                 if let Some(inbox) = inbox.upgrade() {
@@ -137,7 +137,7 @@ impl Loop {
         }
     }
 
-    /// What a rehearsal has found stands beside what lives.
+    /// What a rehearsal has found stands beside the live state.
     pub(super) fn rehearsed(&mut self, instance: InstanceId, number: u64, result: Result<(), Failure>) {
         self.dirty.insert(instance.app.clone());
         match result {
@@ -147,19 +147,19 @@ impl Loop {
         self.live.refused.extend(self.unstartable.clone());
     }
 
-    async fn tell(&mut self, job: plan::JobId, news: News) {
+    async fn report(&mut self, job: plan::JobId, news: News) {
         match news {
             News::Progress(progress) => {
                 let stopped = match &progress {
                     Progress::Ended(report) if report.verb == VerbKind::Stop => Some(report.app.clone()),
                     _ => None,
                 };
-                self.reports.tell(job, progress);
+                self.reports.report(job, progress);
                 if let Some(app) = stopped {
-                    self.tell_left(job, app).await;
+                    self.report_left(job, app).await;
                 }
             }
-            News::Failed(report, since) => self.complete(job, report, since),
+            News::Failed(report, printer) => self.complete(job, report, printer),
             News::Finished { project, generation, took, has_news } => {
                 self.reports.finish(job, generation, took);
                 self.after_job(&project, has_news).await;
@@ -175,13 +175,13 @@ impl Loop {
             self.unstartable.clear();
         }
         let wanted = self.listeners(None);
-        self.surroundings.supervisor.keep_listeners(wanted).await;
+        self.deps.supervisor.keep_listeners(wanted).await;
         if has_news && !self.is_leaving && !self.current().is_shut_down {
             self.wake_project(project, true);
         }
     }
 
-    /// Compares what is stored with what lives. Takes no input: what happens after a crash happens every day.
+    /// Compares what is stored with the live state. Takes no input: what happens after a crash happens every day.
     pub(super) async fn wake(&mut self) {
         self.look().await;
         let desired = self.current();
@@ -217,9 +217,9 @@ impl Loop {
 
     /// New processes of a rolling update that nobody works on any more.
     fn tidy(&self, name: &ProjectName, project: &Project, plan: &Plan) {
-        let orders = self.jobs.orders(plan::strays(name, project, plan, &self.live));
+        let orders = self.jobs.orders(plan::leftover_successors(name, project, plan, &self.live));
         if !orders.is_empty() {
-            let supervisor = self.surroundings.supervisor.clone();
+            let supervisor = self.deps.supervisor.clone();
             tokio::spawn(async move { supervisor.order(orders).await });
         }
     }
@@ -237,13 +237,13 @@ impl Loop {
         Accepted { plan, generation, progress, unremembered: None }
     }
 
-    pub(super) fn tell_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
+    pub(super) fn emit_accepted(&self, plan: &Plan, generation: u64, cause: &Cause) {
         if plan.is_empty() {
             return;
         }
         let (summary, apps) = (plan.in_short(), plan.changed_apps());
         let fact = Fact::Accepted { cause: cause.clone(), generation, summary, apps };
-        self.surroundings.events.tell(Subject::Project(plan.project.clone()), fact);
+        self.deps.events.emit(Subject::Project(plan.project.clone()), fact);
     }
 
     pub(super) fn generation_of(&self, project: &ProjectName) -> u64 {
@@ -251,7 +251,7 @@ impl Loop {
     }
 }
 
-/// Every project that is declared, or of which something lives.
+/// Every project that is declared, or of which something is alive.
 pub(super) fn every_project(desired: &Desired, live: &Live) -> BTreeSet<ProjectName> {
     let alive = live.instances.keys().map(|id| &id.app.project);
     desired.projects.keys().chain(alive).cloned().collect()
@@ -261,12 +261,12 @@ fn app_of(change: &Change) -> Option<AppId> {
     match change {
         Change::App { project, name, .. }
         | Change::AppRemoved { project, name }
-        | Change::Update { project, name, .. } => Some(AppId::new(project.clone(), name.clone())),
+        | Change::Rollout { project, name, .. } => Some(AppId::new(project.clone(), name.clone())),
         Change::Project { .. } | Change::ProjectRemoved { .. } | Change::ShutDown { .. } => None,
     }
 }
 
-/// What a wake-up found, by the reason that people are told.
+/// What a wake-up found, by the reason that users are told.
 fn by_cause(plan: Plan) -> Vec<(Plan, Cause)> {
     let renewed = |operation: &Operation| {
         operation.reasons.iter().find_map(|reason| match reason {

@@ -1,4 +1,4 @@
-//! The one loop that changes Desired: intents, live changes and timers come in one after the other; after each, a pass.
+//! The one loop that changes Desired: it takes intents, live changes and timers one by one; after each, a pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::reports::Reports;
-use super::{Acted, Intent, Keeper, Waiting};
+use super::{Acted, Intent, StoreHandle, Waiting};
 use crate::events::Events;
 use crate::model::{
     AppId, Cause, Change, Desired, Failure, InstanceId, Live, Moment, OnDependencyRestart, Plan, ProjectName, WallTime,
@@ -20,12 +20,12 @@ use crate::supervisor::Supervisor;
 /// How often Desired and Live are compared although nothing woke the loop.
 const SLOW_TIMER: Duration = Duration::from_secs(30);
 
-/// Between two looks at what lives, while an app follows the renewals of what it depends on.
+/// Between two looks at the live state, while an app follows the renewals of what it depends on.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// Whom the reconciler works with.
+/// The rooms that the reconciler works with.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct ReconcilerDeps {
     /// Takes the orders.
     pub supervisor: Supervisor,
     /// Is told what was accepted.
@@ -40,8 +40,8 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub(super) struct Loop {
     pub(super) desired: watch::Sender<Arc<Desired>>,
-    pub(super) keeper: Keeper,
-    pub(super) surroundings: Surroundings,
+    pub(super) store: StoreHandle,
+    pub(super) deps: ReconcilerDeps,
     intents: mpsc::Receiver<Intent>,
     /// For work that is done elsewhere and comes back; weak, so that it does not keep the loop alive.
     pub(super) inbox: mpsc::WeakSender<Intent>,
@@ -78,15 +78,15 @@ pub(super) struct Loop {
 impl Loop {
     pub fn new(
         desired: Desired,
-        keeper: Keeper,
-        surroundings: Surroundings,
+        store: StoreHandle,
+        deps: ReconcilerDeps,
         intents: mpsc::Receiver<Intent>,
         inbox: mpsc::WeakSender<Intent>,
     ) -> Self {
         Self {
             desired: watch::Sender::new(Arc::new(desired)),
-            keeper,
-            surroundings,
+            store,
+            deps,
             intents,
             inbox,
             is_leaving: false,
@@ -116,7 +116,7 @@ impl Loop {
 
     /// Runs until every handle is gone.
     pub async fn run(mut self) {
-        let mut lives = self.surroundings.supervisor.changes();
+        let mut lives = self.deps.supervisor.changes();
         let mut timer = tokio::time::interval(SLOW_TIMER);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut wake_at: Option<Instant> = None;
@@ -145,9 +145,9 @@ impl Loop {
         }
     }
 
-    /// Brings the own copy of what lives up to date.
+    /// Brings the own copy of the live state up to date.
     pub(super) async fn look(&mut self) {
-        let changed = self.surroundings.supervisor.changed().await;
+        let changed = self.deps.supervisor.changed().await;
         for (id, live) in changed.instances {
             self.dirty.insert(id.app.clone());
             match live {

@@ -1,11 +1,11 @@
-//! Sockets that are held open for apps: which are wanted by now, and which only stand in the way of others.
+//! Sockets that are held open for apps: which are needed, and which block others.
 
 use super::run::Loop;
-use crate::model::{AppId, AppName, ListenAddress, Project, ProjectName, Standing};
+use crate::model::{AppId, AppName, DesiredState, ListenAddress, Project, ProjectName};
 
 impl Loop {
     /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
-    /// of processes that live; and those of specs that an update may go back to. Of the app `but` only what its
+    /// of processes that live; and those of specs that a rollout may go back to. Of the app `but` only what its
     /// processes have.
     pub(super) fn listeners(&self, but: Option<&AppId>) -> Vec<ListenAddress> {
         let desired = self.desired.borrow();
@@ -13,7 +13,7 @@ impl Loop {
         let counts =
             |project: &ProjectName, app: &AppName| but.is_none_or(|but| but.project != *project || but.name != *app);
         let is_up = |project: &Project, app: &AppName| {
-            project.apps.get(app).is_some_and(|declared| declared.standing == Standing::Up)
+            project.apps.get(app).is_some_and(|declared| declared.desired_state == DesiredState::Up)
         };
         let up = projects().flat_map(|(name, project)| {
             project
@@ -21,12 +21,12 @@ impl Loop {
                 .iter()
                 .filter(move |(app, declared)| counts(name, app) && is_up(project, app) && !declared.is_leaving)
         });
-        let updates = projects().flat_map(|(name, project)| {
-            project.updates.iter().filter(move |(app, _)| counts(name, app) && is_up(project, app))
+        let rollouts = projects().flat_map(|(name, project)| {
+            project.rollouts.iter().filter(move |(app, _)| counts(name, app) && is_up(project, app))
         });
-        let before = updates.filter_map(|(_, update)| update.from.as_ref());
+        let before = rollouts.filter_map(|(_, rollout)| rollout.from.as_ref());
         let alive = self.live.instances.values().filter(|live| live.phase.is_alive());
-        let specs = up.map(|(_, app)| &app.spec).chain(before.map(|form| &form.spec));
+        let specs = up.map(|(_, app)| &app.spec).chain(before.map(|revision| &revision.spec));
         specs.chain(alive.map(|live| &live.spec)).flat_map(|spec| &spec.run.listen).cloned().collect()
     }
 
@@ -36,7 +36,7 @@ impl Loop {
         if addresses.is_empty() {
             return;
         }
-        let supervisor = &self.surroundings.supervisor;
+        let supervisor = &self.deps.supervisor;
         let mut in_the_way = supervisor.listeners_in_the_way(addresses);
         if in_the_way.is_empty() {
             return;

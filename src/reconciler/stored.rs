@@ -1,4 +1,4 @@
-//! The store behind a thread of its own: an fsync never holds the runtime up.
+//! The store on a thread of its own: an fsync never blocks the runtime.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +13,13 @@ use crate::supervisor::Specs;
 
 /// The way to the store. One commit at a time, in order.
 #[derive(Clone, Debug)]
-pub struct Keeper {
+pub struct StoreHandle {
     store: Arc<Mutex<Store>>,
     worker: Worker,
     table: Table,
 }
 
-impl Keeper {
+impl StoreHandle {
     /// Puts the store behind `worker`, which must have one thread. What the rows of `table` name is never forgotten.
     pub fn new(store: Store, worker: Worker, table: Table) -> Self {
         Self { store: Arc::new(Mutex::new(store)), worker, table }
@@ -28,8 +28,8 @@ impl Keeper {
     /// Has a copy of the state made beside its file, before the first change and without anybody waiting for it. On a
     /// full disk the older copy stays, and the first change tells.
     pub fn copy_soon(&self) {
-        let keeper = self.clone();
-        let copy = move || drop(keeper.store.lock().unwrap_or_else(PoisonError::into_inner).keep_copy());
+        let handle = self.clone();
+        let copy = move || drop(handle.store.lock().unwrap_or_else(PoisonError::into_inner).keep_copy());
         // The queue is empty: nothing was submitted yet.
         let _ = self.worker.submit(Box::new(copy));
     }
@@ -40,12 +40,12 @@ impl Keeper {
     /// They could not be written; then none of them was kept.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), ReconcileError> {
         let (reply, result) = oneshot::channel();
-        let keeper = self.clone();
+        let handle = self.clone();
         let work = move || {
-            let committed = keeper.store.lock().unwrap_or_else(PoisonError::into_inner).commit(&changes);
+            let committed = handle.store.lock().unwrap_or_else(PoisonError::into_inner).commit(&changes);
             // The reconciler waits for it, unless the daemon is leaving.
             let _ = reply.send(committed);
-            keeper.forget_unused();
+            handle.forget_unused();
         };
         let full = |message: &str| ReconcileError::NotStored { message: message.to_owned() };
         self.worker.submit(Box::new(work)).map_err(|_| full("too many changes are waiting to be written"))?;
@@ -54,7 +54,7 @@ impl Keeper {
     }
 }
 
-impl Keeper {
+impl StoreHandle {
     /// Specs that neither Desired nor a spawn record names make the state file long. A file that cannot be shortened
     /// stays as it is, and is tried again after the next commit.
     fn forget_unused(&self) {
@@ -66,7 +66,7 @@ impl Keeper {
     }
 }
 
-impl Specs for Keeper {
+impl Specs for StoreHandle {
     fn spec(&self, digest: &Digest) -> Option<Arc<App>> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).spec(digest)
     }

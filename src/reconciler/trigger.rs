@@ -1,8 +1,8 @@
-//! What a sensor saw becomes new processes, on the road that every command takes.
+//! Triggers of sensors become new processes, on the same path as every command.
 
 use super::Acted;
 use super::run::Loop;
-use crate::model::{AppId, Cause, Declared, Edit, Fact, Project, Standing, Subject, WallTime};
+use crate::model::{AppId, Cause, Declared, DesiredState, Edit, Fact, Project, Subject, WallTime};
 use crate::os;
 use crate::plan::{self, EditRequest};
 use crate::rules::{self, Turn};
@@ -18,11 +18,11 @@ impl Loop {
         };
         let task = project.apps.get(&app.name).filter(|declared| declared.spec.is_timed_task());
         match (task, &cause) {
-            // That may take for ever, and must not become a late run of its own.
+            // That may take forever, and must not become a late run of its own.
             (Some(_), Cause::Cron { due }) if self.jobs.is_waiting(&app) => {
-                return self.leave_out(&app, *due, "the last run still waits for what it depends on");
+                return self.leave_out(&app, *due, "the last run is still waiting for its dependencies");
             }
-            // Whether a run that goes on holds up the next one is for its policy to say.
+            // Whether a run that continues holds up the next one is for its policy to say.
             (Some(_), Cause::Cron { .. }) => {}
             _ if self.jobs.is_busy(&app) => {
                 self.triggered.insert(app, (cause, acted));
@@ -31,16 +31,16 @@ impl Loop {
             _ => {}
         }
         match (task, cause) {
-            (None, cause) => self.recycle(app, project, cause).await,
+            (None, cause) => self.restart(app, project, cause).await,
             (Some(task), Cause::Cron { due }) => self.run_on_time(&app, project, task, due).await,
             // The next run sees whatever has changed.
             (Some(_), _) => {}
         }
     }
 
-    async fn recycle(&mut self, app: AppId, project: &Project, cause: Cause) {
+    async fn restart(&mut self, app: AppId, project: &Project, cause: Cause) {
         self.look().await;
-        let edit = Edit::Recycle;
+        let edit = Edit::AutoRestart;
         let targets = [(app.name.clone(), None)];
         let request = EditRequest { project: &app.project, targets: &targets, edit: &edit, by: "", at: os::wall() };
         // An app that is gone by now has nothing to be restarted.
@@ -52,13 +52,13 @@ impl Loop {
         let mut plan = plan::plan_wakeup(&app.project, &project, &self.live);
         plan.keep_only(|name| *name == app.name);
         plan.restart_at_once(|app| project.may_restart_at_once(app));
-        self.tell_accepted(&plan, project.generation, &cause);
+        self.emit_accepted(&plan, project.generation, &cause);
         self.execute(plan, cause);
     }
 
     /// A timed task is due. Nothing is kept of that: a run that is lost with its daemon is not made up for.
     async fn run_on_time(&mut self, app: &AppId, project: &Project, task: &Declared, due: WallTime) {
-        if task.standing != Standing::Up {
+        if task.desired_state != DesiredState::Up {
             return;
         }
         self.look().await;
@@ -101,6 +101,6 @@ impl Loop {
 
     fn leave_out(&self, app: &AppId, due: WallTime, why: &str) {
         let fact = Fact::CronSkipped { due, why: why.to_owned() };
-        self.surroundings.events.tell(Subject::App(app.project.clone(), app.name.clone()), fact);
+        self.deps.events.emit(Subject::App(app.project.clone(), app.name.clone()), fact);
     }
 }

@@ -1,4 +1,4 @@
-//! What a process is given when it is started and cannot be given later.
+//! Settings that a process only gets when it is started.
 
 use crate::model::{App, Millis, Probe};
 
@@ -52,7 +52,7 @@ pub fn fixed_at_start(old: &App, new: &App) -> Vec<&'static str> {
     fixed
 }
 
-/// Whether a process of the one spec can go on under the other.
+/// Whether a process of the one spec can continue under the other.
 pub fn can_follow(old: &App, new: &App) -> bool {
     old.run == new.run && fixed_at_start(old, new).is_empty()
 }

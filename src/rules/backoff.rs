@@ -1,7 +1,10 @@
-//! What follows an exit that nobody asked for: done, again (when), or given up.
+//! What follows an exit that nobody requested: done, restarted (when), or given up.
 
 use crate::model::{Exit, Failure, Millis, RestartPolicy, RestartWhen};
 
+/// So many unstable starts in a row are followed by another one at once; a stable run makes them new. A few ends in a
+/// minute are no crash loop, and waiting for what would be well again costs more than a few starts too many.
+pub const RESTARTS_AT_ONCE: u32 = 5;
 /// The longest wait between two starts.
 const DELAY_MAX: Millis = Millis::seconds(60);
 
@@ -28,9 +31,10 @@ pub enum Verdict {
 /// Judges one exit.
 ///
 /// A start is stable when it lived for `min_uptime`, and at least as long as the wait before it (else a
-/// growing wait would reset itself). The first restart is immediate; from the second unstable start on
-/// the wait grows by half each time, up to one minute, spread by up to a tenth so that apps that fell
-/// together do not rise together. `seed` decides the spread: the same seed gives the same wait.
+/// growing wait would reset itself). After [`RESTARTS_AT_ONCE`] unstable starts in a row the time from one start to the
+/// next grows by half each time, up to one minute, spread by up to a tenth so that apps that fell together do not rise
+/// together; what the process lived of it need not be waited. `seed` decides the spread: the same seed gives the same
+/// wait.
 pub fn after_exit(
     policy: &RestartPolicy,
     exit: Exit,
@@ -53,7 +57,7 @@ pub fn after_exit(
     again(policy, exit, None, uptime, last_delay, unstable, seed)
 }
 
-/// Judges a process that was ended because it was no good; `failure` says why, `exit` how it then ended. Whatever its
+/// Evaluates a process that was stopped because it was unhealthy; `failure` says why, `exit` how it then ended. Whatever its
 /// exit code, that was no success.
 pub fn after_trouble(
     policy: &RestartPolicy,
@@ -87,7 +91,7 @@ fn again(
             let trouble = trouble.map(Box::new);
             Verdict::GiveUp(Failure::TooManyRestarts { starts: unstable, exit, trouble })
         }
-        _ => Verdict::Again { delay: delay(policy, unstable, seed), unstable },
+        _ => Verdict::Again { delay: delay(policy, uptime, unstable, seed), unstable },
     }
 }
 
@@ -96,19 +100,18 @@ pub fn retry_delay(last: Millis) -> Millis {
     Millis((last.0 + last.0 / 2).clamp(RETRY_MIN.0, RETRY_MAX.0))
 }
 
-fn delay(policy: &RestartPolicy, unstable: u32, seed: u64) -> Millis {
+fn delay(policy: &RestartPolicy, uptime: Millis, unstable: u32, seed: u64) -> Millis {
     if policy.restart_delay.0 > 0 {
         return policy.restart_delay;
     }
-    if unstable <= 1 {
-        return Millis(0);
+    let Some(steps) = unstable.saturating_sub(RESTARTS_AT_ONCE).checked_sub(1) else { return Millis(0) };
+    let mut between = policy.exp_backoff_restart_delay.0;
+    for _ in 0..steps.min(64) {
+        between = (between + between / 2).min(DELAY_MAX.0);
     }
-    let mut delay = policy.exp_backoff_restart_delay.0;
-    for _ in 2..unstable.min(64) {
-        delay = (delay + delay / 2).min(DELAY_MAX.0);
-    }
-    let spread = delay / 10;
-    Millis((delay - spread / 2 + if spread == 0 { 0 } else { mixed(seed) % (spread + 1) }).min(DELAY_MAX.0))
+    let spread = between / 10;
+    let between = between - spread / 2 + if spread == 0 { 0 } else { mixed(seed) % (spread + 1) };
+    Millis(between.min(DELAY_MAX.0).saturating_sub(uptime.0))
 }
 
 /// Spreads neighbouring seeds over the whole range (the finaliser of splitmix64).
@@ -132,8 +135,36 @@ mod tests {
         Verdict::Again { delay: Millis(delay), unstable }
     }
 
+    /// The waits of an app that is ended every time after `uptime`.
+    fn waits(uptime: Millis, times: usize) -> Vec<u64> {
+        let (mut last_delay, mut count, mut waits) = (Millis(0), 0, Vec::new());
+        while waits.len() < times {
+            let Verdict::Again { delay, unstable } =
+                after_exit(&policy(), Exit::Signal(9), uptime, last_delay, count, waits.len() as u64)
+            else {
+                panic!("must start again");
+            };
+            (last_delay, count) = (delay, unstable);
+            waits.push(delay.0);
+        }
+        waits
+    }
+
     #[test]
-    fn the_first_restart_is_immediate_and_a_stable_run_forgets_the_past() {
+    fn a_few_kills_in_a_row_are_no_crash_loop() {
+        assert_eq!(waits(Millis(1200), 10), [0; 10], "ten kills, 1.2 s apart");
+        let storm = waits(Millis(0), 30);
+        assert_eq!(storm[..5], [0; 5]);
+        assert!((90..=110).contains(&storm[5]), "{storm:?}");
+        assert!(storm[5..].is_sorted_by(|a, b| b * 10 >= a * 9), "{storm:?}");
+        assert!(storm[29] > 50_000, "{storm:?}");
+        // What lives for nine seconds again and again is a loop, too, only a slow one.
+        let slow = waits(Millis::seconds(9), 40);
+        assert!(slow[..10].iter().all(|wait| *wait == 0) && slow[39] > 40_000, "{slow:?}");
+    }
+
+    #[test]
+    fn a_restart_is_immediate_and_a_stable_run_forgets_the_past() {
         let soon = after_exit(&policy(), Exit::Code(1), Millis(5), Millis(0), 0, 1);
         assert_eq!(soon, again(0, 1));
         let stable = after_exit(&policy(), Exit::Code(1), Millis::seconds(11), Millis(0), 7, 1);
@@ -149,7 +180,7 @@ mod tests {
     #[test]
     fn the_wait_grows_by_half_and_ends_at_a_minute() {
         let mut last = 0;
-        for unstable in 1..40 {
+        for unstable in 1..50 {
             let Verdict::Again { delay, .. } = after_exit(&policy(), Exit::Code(1), Millis(0), Millis(0), unstable, 3)
             else {
                 panic!("must start again");
@@ -187,7 +218,7 @@ mod tests {
     fn what_is_given_up_because_it_was_no_good_says_so_and_not_how_it_ended() {
         let limited = RestartPolicy { max_restarts: Some(2), ..policy() };
         for (failure, words) in [
-            (Failure::Unhealthy { why: "HTTP 503".into() }, "ended as unhealthy: HTTP 503"),
+            (Failure::Unhealthy { why: "HTTP 503".into() }, "stopped as unhealthy: HTTP 503"),
             (
                 Failure::OverMemory { used: Bytes(80 << 20), limit: Bytes(60 << 20) },
                 "over its memory limit: 80M of 60M",

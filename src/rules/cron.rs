@@ -2,7 +2,7 @@
 //!
 //! What happens when clocks change: a pattern that names hours means times on the wall. A time that is skipped in
 //! spring comes at the first moment that exists after it; a time that is there twice in autumn comes the first time.
-//! A pattern for every hour means a rhythm: it goes on through both changes, nothing is made up for and nothing is
+//! A pattern for every hour means a rhythm: it continues through both changes, nothing is made up for and nothing is
 //! left out.
 
 mod field;
@@ -65,7 +65,7 @@ pub enum CronError {
         problem: String,
     },
     /// 30 February.
-    #[error("`{pattern}` never comes: no such day exists in its months")]
+    #[error("`{pattern}` never runs: no such day exists in its months")]
     Never {
         /// The whole text.
         pattern: String,
@@ -79,7 +79,7 @@ impl CronError {
             Self::Fields { found: 7, .. } => "there is no field for the year",
             Self::Fields { .. } => "\"0 3 * * *\" is every night at three, \"*/10 * * * * *\" every ten seconds",
             Self::Word { word } if word.eq_ignore_ascii_case("@reboot") => {
-                "leave it out: what should run is started together with the daemon (after a reboot by the first `pm` command, or by `pm daemon run` in a service unit)"
+                "remove it: what should run starts with the daemon (after a reboot with the first `pm` command, or with `pm daemon run` in a service unit)"
             }
             Self::Word { .. } => "\"@daily\" is \"0 0 * * *\"",
             Self::Part { .. } => {
@@ -215,7 +215,7 @@ impl Cron {
         None
     }
 
-    /// Day and weekday: if both are restricted, either is enough; a field with `*` restricts nothing by itself.
+    /// Day and weekday: if both are restricted, either is enough; a field with `*` restricts nothing on its own.
     fn has_day(&self, date: Date) -> bool {
         let (day, weekday) = (self.days.has(date), self.weekdays.has(date));
         let is_either = self.days.is_restricted && self.weekdays.is_restricted;

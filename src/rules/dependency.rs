@@ -1,15 +1,15 @@
-//! Whether what an app depends on has come to be.
+//! Whether the dependencies of an app are met.
 
-use crate::model::{AppName, Condition, Declared, LiveInstance, Phase, Project, Readiness, Standing};
+use crate::model::{AppName, Condition, Declared, DesiredState, LiveInstance, Phase, Project, Readiness};
 
 /// How a condition stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standpoint {
+pub enum DependencyStatus {
     /// What was waited for has happened.
     Met,
-    /// It may still happen by itself; the text says how things are.
+    /// It may still happen on its own; the text says how things are.
     NotYet(String),
-    /// It will not happen unless a person does something; the text says why.
+    /// It will not happen unless a user does something; the text says why.
     Never(String),
 }
 
@@ -18,20 +18,20 @@ pub fn dependency<'a>(
     condition: Condition,
     declared: Option<&Declared>,
     live: impl Fn(u32) -> Option<&'a LiveInstance>,
-) -> Standpoint {
-    let Some(declared) = declared else { return Standpoint::Never("it is not declared any more".into()) };
-    if let Standing::Stopped { by, .. } = &declared.standing {
-        return Standpoint::Never(format!("it was stopped by {by}"));
+) -> DependencyStatus {
+    let Some(declared) = declared else { return DependencyStatus::Never("it is no longer declared".into()) };
+    if let DesiredState::Stopped { by, .. } = &declared.desired_state {
+        return DependencyStatus::Never(format!("it was stopped by {by}"));
     }
-    let mut worst = Standpoint::Met;
+    let mut worst = DependencyStatus::Met;
     for slot in 0..declared.instances() {
         if declared.stopped_slots.contains(&slot) {
             continue;
         }
         match one(condition, declared, live(slot)) {
-            Standpoint::Met => {}
-            never @ Standpoint::Never(_) => return never,
-            not_yet @ Standpoint::NotYet(_) => worst = not_yet,
+            DependencyStatus::Met => {}
+            never @ DependencyStatus::Never(_) => return never,
+            not_yet @ DependencyStatus::NotYet(_) => worst = not_yet,
         }
     }
     worst
@@ -40,14 +40,14 @@ pub fn dependency<'a>(
 /// How deep chains of dependencies are looked into; the reader refuses cycles.
 const CHAIN_MAX: u32 = 64;
 
-/// Whether an app will come to a condition by itself: one that has not been started yet never does if its spec failed, or
+/// Whether an app will come to a condition on its own: one that has not been started yet never does if its spec failed, or
 /// if something that it depends on never comes.
 pub fn coming<'a>(
     app: &AppName,
     condition: Condition,
     project: &Project,
     live: &impl Fn(&AppName, u32) -> Option<&'a LiveInstance>,
-) -> Standpoint {
+) -> DependencyStatus {
     chain(app, condition, project, live, CHAIN_MAX)
 }
 
@@ -57,58 +57,66 @@ fn chain<'a>(
     project: &Project,
     live: &impl Fn(&AppName, u32) -> Option<&'a LiveInstance>,
     depth: u32,
-) -> Standpoint {
+) -> DependencyStatus {
     let declared = project.apps.get(app);
-    let standpoint = dependency(condition, declared, |slot| live(app, slot));
-    let (Standpoint::NotYet(_), Some(declared)) = (&standpoint, declared) else { return standpoint };
+    let status = dependency(condition, declared, |slot| live(app, slot));
+    let (DependencyStatus::NotYet(_), Some(declared)) = (&status, declared) else { return status };
     if declared.is_leaving {
-        return Standpoint::Never("an apply removes it".to_owned());
+        return DependencyStatus::Never("an apply removes it".to_owned());
     }
-    let rejected = project.updates.get(app).and_then(|update| update.rejected.as_ref());
+    let rejected = project.rollouts.get(app).and_then(|update| update.rejected.as_ref());
     if let Some(rejected) = rejected.filter(|rejected| rejected.digest == declared.digest) {
-        return Standpoint::Never(rejected.why.clone());
+        return DependencyStatus::Never(rejected.why.clone());
     }
     let is_down = |slot| live(app, slot).is_none_or(|live| live.phase == Phase::Stopped);
     if depth == 0 || !(0..declared.instances()).any(is_down) {
-        return standpoint;
+        return status;
     }
     for (further, condition) in &declared.spec.depends_on {
-        if let Standpoint::Never(why) = chain(further, *condition, project, live, depth - 1) {
-            let word = condition.word();
-            return Standpoint::Never(format!("{further}, which it depends on, is not {word}: {why}"));
+        if let DependencyStatus::Never(why) = chain(further, *condition, project, live, depth - 1) {
+            let word = condition.as_str();
+            return DependencyStatus::Never(format!("{further}, which it depends on, is not {word}: {why}"));
         }
     }
-    standpoint
+    status
 }
 
-fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> Standpoint {
-    let not_started = || match declared.standing {
-        Standing::Up if declared.spec.is_timed_task() => Standpoint::NotYet("it waits for its time".into()),
-        Standing::Parked => Standpoint::Never("it is not started (autostart = false)".into()),
-        Standing::Up | Standing::Stopped { .. } => Standpoint::NotYet("it has not been started yet".into()),
+fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> DependencyStatus {
+    let not_started = || match declared.desired_state {
+        DesiredState::Up if declared.spec.is_timed_task() => {
+            DependencyStatus::NotYet("it waits for its scheduled time".into())
+        }
+        DesiredState::NotStarted => DependencyStatus::Never("it is not started (autostart = false)".into()),
+        DesiredState::Up | DesiredState::Stopped { .. } => {
+            DependencyStatus::NotYet("it has not been started yet".into())
+        }
     };
     let Some(live) = live else { return not_started() };
     match (&live.phase, condition) {
-        (Phase::Done { exit }, Condition::Completed) if exit.is_success() => Standpoint::Met,
+        (Phase::Done { exit }, Condition::Completed) if exit.is_success() => DependencyStatus::Met,
         // Its policy may call other exits done; a dependent that asks for completion means success or that.
-        (Phase::Done { exit }, Condition::Completed) if declared.spec.restart.is_done(*exit) => Standpoint::Met,
-        (Phase::Done { exit }, Condition::Completed) => Standpoint::Never(format!("it ended with {exit}")),
-        (Phase::Errored { failure }, _) => Standpoint::Never(failure.to_string()),
+        (Phase::Done { exit }, Condition::Completed) if declared.spec.restart.is_done(*exit) => DependencyStatus::Met,
+        (Phase::Done { exit }, Condition::Completed) => DependencyStatus::Never(format!("it ended with {exit}")),
+        (Phase::Errored { failure }, _) => DependencyStatus::Never(failure.to_string()),
         (Phase::Done { .. }, Condition::Started | Condition::Ready) | (Phase::Running { .. }, Condition::Started) => {
-            Standpoint::Met
+            DependencyStatus::Met
         }
         (Phase::Running { readiness, .. }, Condition::Ready) => match readiness {
-            Readiness::Ready | Readiness::Failing { .. } => Standpoint::Met,
-            Readiness::Waiting { last: None, .. } => Standpoint::NotYet("not ready yet".into()),
-            Readiness::Waiting { last: Some(last), .. } => Standpoint::NotYet(last.clone()),
+            Readiness::Ready | Readiness::Failing { .. } => DependencyStatus::Met,
+            Readiness::Waiting { last: None, .. } => DependencyStatus::NotYet("not ready yet".into()),
+            Readiness::Waiting { last: Some(last), .. } => DependencyStatus::NotYet(last.clone()),
         },
-        (Phase::Running { .. }, Condition::Completed) => Standpoint::NotYet("it still runs".into()),
-        (Phase::Starting, _) => Standpoint::NotYet("it is being started".into()),
-        (Phase::Stopping { .. }, _) => Standpoint::NotYet("it is stopping".into()),
+        (Phase::Running { .. }, Condition::Completed) => DependencyStatus::NotYet("it is still running".into()),
+        (Phase::Starting, _) => DependencyStatus::NotYet("it is being started".into()),
+        (Phase::Stopping { .. }, _) => DependencyStatus::NotYet("it is stopping".into()),
         (Phase::Stopped, _) => not_started(),
         (Phase::Backoff { attempt, .. }, _) => {
             let exit = live.last_exit.map(|exit| format!(", its last process ended with {exit}")).unwrap_or_default();
-            Standpoint::NotYet(format!("it waits for its next start after {attempt} unstable ones{exit}"))
+            DependencyStatus::NotYet(match attempt {
+                0 => format!("it waits for its next start{exit}"),
+                1 => format!("it waits for its next start after an unstable one{exit}"),
+                attempt => format!("it waits for its next start after {attempt} unstable ones{exit}"),
+            })
         }
     }
 }
@@ -124,22 +132,22 @@ mod tests {
     fn declared(instances: u32) -> Declared {
         let mut spec = app();
         spec.instances = Some(instances);
-        Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
+        Declared::new(Arc::new(spec), Arc::new(Environment::new()), DesiredState::Up)
     }
 
     fn live(phase: Phase) -> LiveInstance {
         LiveInstance {
             phase,
-            generation: 1,
+            incarnation: 1,
+            since: None,
             restarts: 0,
-            unstable: 0,
-            force_kills: 0,
+            counts: crate::model::Counts::default(),
             spec: Arc::new(app()),
-            epoch: 0,
+            restart_requests: 0,
             started: None,
             last_exit: Some(Exit::Code(1)),
             trouble: None,
-            status: None,
+            status_text: None,
             hook: None,
             taken: crate::model::Taken::default(),
             following: None,
@@ -151,11 +159,11 @@ mod tests {
         Phase::Running { pid: 7, since: Moment(0), readiness }
     }
 
-    fn word(standpoint: &Standpoint) -> &'static str {
-        match standpoint {
-            Standpoint::Met => "met",
-            Standpoint::NotYet(_) => "not yet",
-            Standpoint::Never(_) => "never",
+    fn word(status: &DependencyStatus) -> &'static str {
+        match status {
+            DependencyStatus::Met => "met",
+            DependencyStatus::NotYet(_) => "not yet",
+            DependencyStatus::Never(_) => "never",
         }
     }
 
@@ -195,10 +203,10 @@ mod tests {
         let found = dependency(Condition::Ready, Some(&two), |slot| Some(if slot == 0 { &good } else { &bad }));
         assert_eq!(word(&found), "not yet");
         let mut stopped = declared(1);
-        stopped.standing = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
+        stopped.desired_state = DesiredState::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
         assert_eq!(
             dependency(Condition::Started, Some(&stopped), |_| None),
-            Standpoint::Never("it was stopped by alice".into())
+            DependencyStatus::Never("it was stopped by alice".into())
         );
         assert_eq!(word(&dependency(Condition::Started, None, |_| None)), "never");
     }

@@ -1,4 +1,4 @@
-//! How the daemon's descriptors are shared out: whoever only looks on takes nothing that the apps or the socket need.
+//! How the daemon's descriptors are shared: observers take none that the apps or the socket need.
 
 /// What a daemon without apps has open, with some to spare.
 const OWN: u64 = 48;

@@ -6,7 +6,7 @@ use crate::model::{Environment, ExecLimits};
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TooLong {
     /// One variable.
-    #[error("the variable `{name}` takes {bytes} bytes, the kernel gives one string {most}")]
+    #[error("the variable `{name}` has {bytes} bytes, but the kernel allows {most} per string")]
     Variable {
         /// Its name.
         name: String,
@@ -16,7 +16,7 @@ pub enum TooLong {
         most: u64,
     },
     /// One word of the command line.
-    #[error("word {number} of the command line takes {bytes} bytes, the kernel gives one string {most}")]
+    #[error("word {number} of the command line has {bytes} bytes, but the kernel allows {most} per string")]
     Word {
         /// 0 = the program.
         number: usize,
@@ -26,7 +26,7 @@ pub enum TooLong {
         most: u64,
     },
     /// All of it.
-    #[error("command line and environment take {bytes} bytes, the kernel gives a program {most}")]
+    #[error("command line and environment have {bytes} bytes, but the kernel allows {most}")]
     Altogether {
         /// How much.
         bytes: u64,
@@ -35,7 +35,7 @@ pub enum TooLong {
     },
 }
 
-/// Room for what is added at the last moment: sockets that are handed over, the words of a `#!` line.
+/// Room for what is added at the last moment: sockets that are passed on, the words of a `#!` line.
 const ADDED_BYTES: u64 = 4096;
 /// The kernel stores the address of every string as well.
 const POINTER_BYTES: u64 = 8;

@@ -1,4 +1,4 @@
-//! Patterns as git reads them → whether a path is left out.
+//! Patterns in the syntax of `.gitignore` → whether a path is ignored.
 
 use std::path::{Path, PathBuf};
 

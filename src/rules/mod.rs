@@ -1,8 +1,8 @@
-//! Small verdicts that several rooms share.
+//! Small decisions that several rooms share.
 //!
 //! In:    a policy and what was seen        Out:  a delay, a command line, an environment, a time, a yes or no
-//! Never: I/O, clocks, chance: time, zones, surroundings and seeds are arguments
-//! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] ask; nobody is told
+//! Never: I/O, clocks, randomness: time, zones, context and seeds are arguments
+//! Walk:  [`crate::lifecycle`], [`crate::supervisor`], [`crate::reconciler`] and [`crate::sensors`] call it
 
 mod at_start;
 mod backoff;
@@ -24,9 +24,9 @@ mod status;
 mod watch;
 
 pub use at_start::{Channels, can_follow, fixed_at_start};
-pub use backoff::{Verdict, after_exit, after_trouble, retry_delay};
+pub use backoff::{RESTARTS_AT_ONCE, Verdict, after_exit, after_trouble, retry_delay};
 pub use cron::{Cron, CronError, Ring, Timer};
-pub use dependency::{Standpoint, coming, dependency};
+pub use dependency::{DependencyStatus, coming, dependency};
 pub use descriptors::DescriptorShares;
 pub use environment::{Place, environment};
 pub use exec_size::{TooLong, exec_size};

@@ -1,4 +1,4 @@
-//! What an app says about itself, read: `sd_notify(3)` messages and the lines of a Node channel.
+//! Parses messages of an app about itself: `sd_notify(3)` and the lines of a Node channel.
 
 use crate::model::Millis;
 
@@ -19,7 +19,7 @@ pub enum Notification {
     /// `STATUS=…`.
     Status(String),
     /// `WATCHDOG=1`: it is alive.
-    Beat,
+    WatchdogPing,
     /// `WATCHDOG=trigger`: it knows that it is not well.
     Unwell,
     /// `EXTEND_TIMEOUT_USEC=…`: it needs so much time from now on.
@@ -39,7 +39,7 @@ pub fn notifications(message: &[u8]) -> Vec<Notification> {
 fn notification(name: &str, value: &str) -> Option<Notification> {
     Some(match (name, value) {
         ("READY", "1") => Notification::Ready,
-        ("WATCHDOG", "1") => Notification::Beat,
+        ("WATCHDOG", "1") => Notification::WatchdogPing,
         ("WATCHDOG", "trigger") => Notification::Unwell,
         ("STATUS", text) => {
             let printable = text.trim().chars().filter(|letter| !letter.is_control());
@@ -108,7 +108,7 @@ mod tests {
                 &[Notification::Ready, Notification::Status("loading cache".into())],
             ),
             (b"READY=0", &[]),
-            (b"WATCHDOG=1", &[Notification::Beat]),
+            (b"WATCHDOG=1", &[Notification::WatchdogPing]),
             (b"WATCHDOG=trigger", &[Notification::Unwell]),
             (b"EXTEND_TIMEOUT_USEC=1500001", &[Notification::Extend(Millis(1501))]),
             (b"EXTEND_TIMEOUT_USEC=18446744073709551615", &[Notification::Extend(EXTENSION_MAX)]),

@@ -1,4 +1,4 @@
-//! What becomes of a run that is due, given the last one.
+//! What happens to a run that is due, given the last one.
 
 use crate::model::CronOverlap;
 
@@ -18,9 +18,9 @@ pub enum Turn {
 /// Decides about a run that is due. `has_one_waiting`: another one waits already for the last run to end.
 pub fn overlap(policy: CronOverlap, is_last_going: bool, has_one_waiting: bool) -> Turn {
     match policy {
-        CronOverlap::Queue if has_one_waiting => Turn::Skip("another run waits already for the last one to end"),
+        CronOverlap::Queue if has_one_waiting => Turn::Skip("another run is already waiting for the last one to end"),
         CronOverlap::Queue if is_last_going => Turn::Wait,
-        CronOverlap::Skip if is_last_going => Turn::Skip("the last run still goes on"),
+        CronOverlap::Skip if is_last_going => Turn::Skip("the last run is still going"),
         CronOverlap::Replace if is_last_going => Turn::Replace,
         CronOverlap::Skip | CronOverlap::Queue | CronOverlap::Replace => Turn::Run,
     }

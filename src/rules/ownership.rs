@@ -1,4 +1,4 @@
-//! Which instance a process belongs to, by what the kernel says of it.
+//! Which instance a process belongs to, according to the kernel.
 //!
 //! Evidence, the strongest first: the mark in its environment, the session that the instance's main process leads or
 //! led, the instance's output pipe as its own output, the session of a process that is known already; and for a child
@@ -55,7 +55,7 @@ pub struct RowFacts {
     /// The row.
     pub row: u32,
     /// The number of the last process.
-    pub generation: u32,
+    pub incarnation: u32,
     /// When that was announced.
     pub start: Moment,
     /// The main process, living or not; 0 = none.
@@ -64,7 +64,7 @@ pub struct RowFacts {
     pub start_ticks: u64,
     /// The pipes of its outputs; 0 = none.
     pub outputs: [u64; 2],
-    /// The main process lives.
+    /// The main process is alive.
     pub is_alive: bool,
     /// Its number cannot have been reused since: the daemon has seen it alive.
     pub is_pid_proven: bool,
@@ -89,7 +89,7 @@ pub fn owners(processes: &[ProcessFacts], rows: &[RowFacts]) -> Vec<Owner> {
     let known_sessions: BTreeMap<u32, u32> = processes
         .iter()
         .zip(&direct)
-        // Out of the anchor's sight a session may be one of a person who has copied an environment.
+        // Out of the anchor's sight a session may be one of a user who has copied an environment.
         .filter(|(process, _)| process.parent == Parent::Anchor && process.session != 0)
         .filter_map(|(process, owner)| match owner {
             Some(Owner::Row(row)) => Some((process.session, *row)),
@@ -124,8 +124,8 @@ fn direct_owner(process: &ProcessFacts, rows: &[RowFacts]) -> Option<Owner> {
 /// A mark of an earlier process of the row counts, too; one of another row that had this number before a table was lost
 /// does not.
 fn is_marked_by(row: &RowFacts, mark: &StartMark) -> bool {
-    let is_same = mark.generation == row.generation && mark.start == row.start;
-    let is_earlier = mark.generation < row.generation && mark.start < row.start;
+    let is_same = mark.incarnation == row.incarnation && mark.start == row.start;
+    let is_earlier = mark.incarnation < row.incarnation && mark.start < row.start;
     row.row == mark.row && (mark.is_helper || is_same || is_earlier)
 }
 
@@ -193,15 +193,15 @@ mod tests {
 
     const HOME: u64 = 7;
 
-    fn mark(row: u32, generation: u32, start: u64) -> StartMark {
+    fn mark(row: u32, incarnation: u32, start: u64) -> StartMark {
         StartMark {
             home: HOME,
             row,
-            generation,
+            incarnation,
             start: Moment(start),
             slot: 0,
             is_successor: false,
-            epoch: 0,
+            restart_requests: 0,
             digest: Digest::of(b"spec"),
             base_digest: Digest::of(b"base"),
             is_helper: false,
@@ -238,7 +238,7 @@ mod tests {
     fn rows() -> [RowFacts; 2] {
         let row = |row: u32, ticks: u64, is_alive| RowFacts {
             row,
-            generation: 3,
+            incarnation: 3,
             start: Moment(ticks * 10),
             pid: row * 100,
             start_ticks: ticks,

@@ -1,4 +1,4 @@
-//! URLs of HTTP probes → what a request needs. One look for `pm check` and for the probe itself.
+//! URLs of HTTP probes → what a request needs. Shared by `pm check` and the probe itself.
 
 use std::net::Ipv6Addr;
 
@@ -32,7 +32,7 @@ pub enum UrlError {
     #[error("`{0}` is not a port: 1 to 65535")]
     Port(String),
     /// RFC 3986 does not let it stand in a URL.
-    #[error("{0:?} cannot stand in a URL")]
+    #[error("{0:?} is not allowed in a URL")]
     Letter(char),
     /// A `%` without two hexadecimal digits behind it.
     #[error("a `%` without two hexadecimal digits after it")]

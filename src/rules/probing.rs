@@ -1,4 +1,4 @@
-//! When a probe is tried again.
+//! When a probe is repeated.
 
 use crate::model::{InstanceId, Millis};
 
@@ -12,7 +12,7 @@ const TOGETHER: Millis = Millis(100);
 const AT_FULL_PACE: u64 = 32;
 
 /// The time to the next try of a process that is not ready after `elapsed`: short in its first seconds, so that
-/// nobody waits for us, then up to `interval`. `waiting` = how many processes are tried at present.
+/// nobody waits for us, then up to `interval`. `waiting` = how many processes are tried currently.
 pub fn next_try(elapsed: Millis, interval: Millis, is_command: bool, waiting: usize) -> Millis {
     let pace = if is_command { SHORTEST_COMMAND.0.max(elapsed.0 / 20) } else { SHORTEST.0.max(elapsed.0 / 200) };
     let crowd = u64::try_from(waiting).unwrap_or(u64::MAX).div_ceil(AT_FULL_PACE).max(1);

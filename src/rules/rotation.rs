@@ -1,4 +1,4 @@
-//! When a log is cut, and which of its old segments stay.
+//! When a log is rotated, and which of its old segments stay.
 
 use crate::model::Rotation;
 

@@ -1,4 +1,4 @@
-//! `PM_ID`: what every process of an app carries, to say which start of which instance it comes from.
+//! `PM_ID`: a variable of every process of an app that identifies the start and the instance it comes from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::model::{Digest, Moment};
 
 /// One start. With it a process is found again, and its instance restored, when the process table is lost.
 ///
-/// As text: `HOME.ROW.GENERATION.START.SLOT.EPOCH.SPEC.BASE`, with `+` after the slot of a successor and `.helper` at
+/// As text: `HOME.ROW.INCARNATION.START.SLOT.REQUESTS.SPEC.BASE`, with `+` after the slot of a successor and `.helper` at
 /// the end of a command that runs beside the app.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StartMark {
@@ -16,7 +16,7 @@ pub struct StartMark {
     /// The row of the process table.
     pub row: u32,
     /// The number of the process.
-    pub generation: u32,
+    pub incarnation: u32,
     /// When the start was announced: no two starts of a row are the same in this.
     pub start: Moment,
     /// The slot among the copies of the app.
@@ -24,7 +24,7 @@ pub struct StartMark {
     /// It was started to take the slot over.
     pub is_successor: bool,
     /// The restart counter that it was started under.
-    pub epoch: u64,
+    pub restart_requests: u64,
     /// The spec that it was started with.
     pub digest: Digest,
     /// The base environment that it was started with.
@@ -43,7 +43,7 @@ impl StartMark {
 
     /// Whether both are of the same start.
     pub fn is_same_start(&self, other: &Self) -> bool {
-        (self.row, self.generation, self.start) == (other.row, other.generation, other.start)
+        (self.row, self.incarnation, self.start) == (other.row, other.incarnation, other.start)
     }
 }
 
@@ -51,8 +51,12 @@ impl fmt::Display for StartMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let successor = if self.is_successor { "+" } else { "" };
         let helper = if self.is_helper { HELPER } else { "" };
-        let Self { home, row, generation, start, slot, epoch, digest, base_digest, .. } = self;
-        write!(f, "{home:016x}.{row}.{generation}.{}.{slot}{successor}.{epoch}.{digest}.{base_digest}{helper}", start.0)
+        let Self { home, row, incarnation, start, slot, restart_requests, digest, base_digest, .. } = self;
+        write!(
+            f,
+            "{home:016x}.{row}.{incarnation}.{}.{slot}{successor}.{restart_requests}.{digest}.{base_digest}{helper}",
+            start.0
+        )
     }
 }
 
@@ -62,17 +66,19 @@ impl FromStr for StartMark {
     fn from_str(text: &str) -> Result<Self, ()> {
         let (text, is_helper) = text.strip_suffix(HELPER).map_or((text, false), |rest| (rest, true));
         let parts: Vec<&str> = text.split('.').collect();
-        let [home, row, generation, start, slot, epoch, digest, base_digest] = parts.as_slice() else { return Err(()) };
+        let [home, row, incarnation, start, slot, restart_requests, digest, base_digest] = parts.as_slice() else {
+            return Err(());
+        };
         let (slot, is_successor) = slot.strip_suffix('+').map_or((*slot, false), |slot| (slot, true));
         let named = |text: &str| Digest::try_from(text.to_owned()).map_err(drop);
         Ok(Self {
             home: u64::from_str_radix(home, 16).map_err(drop)?,
             row: row.parse().map_err(drop)?,
-            generation: generation.parse().map_err(drop)?,
+            incarnation: incarnation.parse().map_err(drop)?,
             start: Moment(start.parse().map_err(drop)?),
             slot: slot.parse().map_err(drop)?,
             is_successor,
-            epoch: epoch.parse().map_err(drop)?,
+            restart_requests: restart_requests.parse().map_err(drop)?,
             digest: named(digest)?,
             base_digest: named(base_digest)?,
             is_helper,
@@ -88,11 +94,11 @@ mod tests {
         StartMark {
             home: 0xAB,
             row: 3,
-            generation: 17,
+            incarnation: 17,
             start: Moment(123_456),
             slot: 2,
             is_successor: false,
-            epoch: 5,
+            restart_requests: 5,
             digest: Digest::of(b"spec"),
             base_digest: Digest::of(b"base"),
             is_helper: false,

@@ -1,11 +1,13 @@
-//! How an instance stands, why, and what happens next: the one place that says so.
+//! The status of an instance, its causes and what happens next: computed only here.
 
 use crate::model::{
-    App, AppId, AppName, Cause, Declared, DueThen, Failure, HealthAction, Hook, Live, LiveInstance, Millis, Moment,
-    NextStep, Phase, Project, Readiness, RestartWhen, Severity, Standing, Status, StatusWord, WaitsFor, WallTime, Why,
+    App, AppId, AppName, Cause, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live, LiveInstance,
+    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, Status, StatusWord, WaitsFor, WallTime,
+    Why,
 };
 
-use super::dependency::{Standpoint, coming};
+use super::backoff::RESTARTS_AT_ONCE;
+use super::dependency::{DependencyStatus, coming};
 
 /// What a status is made of.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +26,7 @@ pub struct Facts<'a> {
     pub waits_for: Option<&'a WaitsFor>,
     /// The next time of its schedule.
     pub next_due: Option<WallTime>,
-    /// It should run, and does not since `pm shutdown`.
+    /// It should be running, but was stopped by `pm shutdown`.
     pub is_shut_down: bool,
     /// Why its start could not be begun.
     pub refused: Option<&'a Failure>,
@@ -32,7 +34,7 @@ pub struct Facts<'a> {
     pub started: Option<&'a Cause>,
     /// The clock of moments.
     pub now: Moment,
-    /// The clock of people.
+    /// The clock of users.
     pub wall: WallTime,
 }
 
@@ -53,7 +55,7 @@ impl<'a> Facts<'a> {
     pub fn is_plain(&self) -> bool {
         let is_plain = |live: &LiveInstance| {
             matches!(live.phase, Phase::Running { readiness: Readiness::Ready, .. })
-                && live.status.is_none()
+                && live.status_text.is_none()
                 && !live.is_unreachable
                 && !live.spec.is_spec_lost()
         };
@@ -134,8 +136,8 @@ impl<'a> Facts<'a> {
                 because.extend((!is_before).then_some(Why::Asked));
             }
             Phase::Backoff { attempt, delay, .. } => {
-                count = Some(*attempt);
-                because.push(Why::Unstable { starts: *attempt, delay_ms: *delay });
+                count = Some(*attempt).filter(|attempt| *attempt > 0);
+                because.extend(self.wait_before_start(*attempt, *delay));
             }
             Phase::Errored { failure } => {
                 count = match failure {
@@ -150,6 +152,29 @@ impl<'a> Facts<'a> {
         (because, count)
     }
 
+    /// Why a start waits so long; none where it waits for something that passes.
+    fn wait_before_start(&self, starts: u32, delay_ms: Millis) -> Option<Why> {
+        let policy = &self.spec()?.restart;
+        let is_fixed = policy.restart_delay.0 > 0;
+        if starts == 0 {
+            return is_fixed.then_some(Why::FixedDelay { delay_ms });
+        }
+        let at_once = if is_fixed { 0 } else { RESTARTS_AT_ONCE };
+        Some(Why::Unstable { starts, delay_ms, at_once, stable_ms: policy.min_uptime.max(delay_ms) })
+    }
+
+    /// The starts before this one that it has not outlived yet.
+    fn unstable_before(&self, live: &LiveInstance) -> Option<Why> {
+        let policy = &self.spec()?.restart;
+        let has_outlived = match live.phase {
+            Phase::Running { since, .. } => self.now.since(since) >= policy.min_uptime,
+            _ => false,
+        };
+        let starts = live.counts.unstable;
+        let is_told = starts > 0 && policy.restart_delay.0 == 0 && !has_outlived;
+        is_told.then_some(Why::UnstableBefore { starts, at_once: RESTARTS_AT_ONCE })
+    }
+
     /// What lies behind the nearest cause.
     fn further(&self, because: &mut Vec<Why>) {
         let phase = self.phase();
@@ -160,16 +185,17 @@ impl<'a> Facts<'a> {
         if let Some(hook) = live.hook {
             because.push(Why::Hook { hook: hook.hook, runs_ms: self.now.since(hook.since), limit_ms: hook.limit });
         }
-        because.extend(live.status.clone().map(|text| Why::Says { text }));
+        because.extend(live.status_text.clone().map(|text| Why::StatusText { text }));
         if matches!(phase, Phase::Running { .. } | Phase::Starting) {
             because.extend(self.started.cloned().map(|cause| Why::Started { cause }));
             because.extend((live.restarts > 0).then_some(Why::Restarted { restarts: live.restarts }));
+            because.extend(self.unstable_before(live));
         }
         because.extend(last_end(live));
         let is_outdated = |declared: &Declared| phase.is_alive() && live.spec.run != declared.spec.run;
         because.extend(self.declared.is_some_and(is_outdated).then_some(Why::Outdated));
         if phase.is_alive() {
-            because.extend(self.standing());
+            because.extend(self.desired_state());
         }
     }
 
@@ -185,7 +211,7 @@ impl<'a> Facts<'a> {
         if self.is_shut_down {
             return Why::ShutDown;
         }
-        if let Some(why) = self.standing() {
+        if let Some(why) = self.desired_state() {
             return why;
         }
         if self.is_between_runs() {
@@ -197,20 +223,22 @@ impl<'a> Facts<'a> {
         self.rejected().or_else(|| self.blocked()).unwrap_or(Why::NotStarted)
     }
 
-    /// What people or files say against it.
-    fn standing(&self) -> Option<Why> {
+    /// What users or files say against it.
+    fn desired_state(&self) -> Option<Why> {
         let Some(declared) = self.declared else { return Some(Why::Undeclared) };
-        match &declared.standing {
-            Standing::Stopped { by, is_held, .. } => Some(Why::StoppedBy { by: by.clone(), is_held: *is_held }),
-            Standing::Parked => Some(Why::NoAutostart),
-            Standing::Up if declared.is_leaving => Some(Why::Leaving),
-            Standing::Up => self.slot.filter(|slot| declared.stopped_slots.contains(slot)).map(|_| Why::SlotStopped),
+        match &declared.desired_state {
+            DesiredState::Stopped { by, is_held, .. } => Some(Why::StoppedBy { by: by.clone(), is_held: *is_held }),
+            DesiredState::NotStarted => Some(Why::NoAutostart),
+            DesiredState::Up if declared.is_leaving => Some(Why::Leaving),
+            DesiredState::Up => {
+                self.slot.filter(|slot| declared.stopped_slots.contains(slot)).map(|_| Why::SlotStopped)
+            }
         }
     }
 
     fn rejected(&self) -> Option<Why> {
         let declared = self.declared?;
-        let rejected = self.project?.updates.get(&declared.spec.name)?.rejected.as_ref()?;
+        let rejected = self.project?.rollouts.get(&declared.spec.name)?.rejected.as_ref()?;
         (rejected.digest == declared.digest).then(|| Why::Rejected { why: rejected.why.clone() })
     }
 
@@ -222,8 +250,8 @@ impl<'a> Facts<'a> {
                 self.all.instances.get(&id.instance(slot))
             };
             match coming(app, *condition, project, &of) {
-                Standpoint::Never(why) => Some(Why::Blocked { app: app.clone(), condition: *condition, why }),
-                Standpoint::Met | Standpoint::NotYet(_) => None,
+                DependencyStatus::Never(why) => Some(Why::Blocked { app: app.clone(), condition: *condition, why }),
+                DependencyStatus::Met | DependencyStatus::NotYet(_) => None,
             }
         })
     }
@@ -233,12 +261,14 @@ impl<'a> Facts<'a> {
         match self.phase() {
             Phase::Running { .. } => self.live.and_then(|live| live.started),
             Phase::Backoff { until, delay, .. } => before(Moment(until.0.saturating_sub(delay.0))),
-            Phase::Stopped => match (self.waits_for, self.declared.map(|declared| &declared.standing)) {
+            Phase::Stopped => match (self.waits_for, self.declared.map(|declared| &declared.desired_state)) {
                 (Some(waits_for), _) => before(waits_for.since),
-                (None, Some(Standing::Stopped { at, .. })) => Some(*at),
+                (None, Some(DesiredState::Stopped { at, .. })) => Some(*at),
                 _ => None,
             },
-            Phase::Starting | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => None,
+            Phase::Starting | Phase::Stopping { .. } | Phase::Errored { .. } | Phase::Done { .. } => {
+                self.live.and_then(|live| live.since).and_then(before)
+            }
         }
     }
 
@@ -302,7 +332,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Why its last process was ended, or else how it ended by itself; none where a nearer cause has said so.
+/// Why its last process was ended, or else how it ended on its own; none where a nearer cause has said so.
 fn last_end(live: &LiveInstance) -> Option<Why> {
     let is_said = match &live.phase {
         Phase::Errored { failure: Failure::TooManyRestarts { trouble: None, .. } | Failure::Exited { .. } }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::net::{TcpStream, UnixStream};
 
-use super::probe::Subject;
+use super::probe::ProbeSubject;
 use crate::os::{self, HeldAt, ListenerLookup, SocketHolder};
 
 /// Answers that are remembered; beyond that all of them are forgotten.
@@ -44,7 +44,7 @@ pub(super) enum Peer {
 }
 
 /// A probe that only wants to be let in: `8080`, `127.0.0.1:8080`, `unix:/run/app.sock`.
-pub(super) async fn ask(listeners: &Listeners, subject: &Subject, address: &str) -> Result<(), String> {
+pub(super) async fn ask(listeners: &Listeners, subject: &ProbeSubject, address: &str) -> Result<(), String> {
     match address.strip_prefix("unix:") {
         Some(path) => connect_unix(subject, path).await,
         None => match address.rsplit_once(':') {
@@ -62,7 +62,7 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 /// A connection to a process of the app's own tree; on another machine, to whoever answers.
 pub(super) async fn connect(
     listeners: &Listeners,
-    subject: &Subject,
+    subject: &ProbeSubject,
     host: &str,
     port: u16,
 ) -> Result<(TcpStream, Peer), String> {
@@ -94,17 +94,17 @@ fn mapped(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn connect_unix(subject: &Subject, path: &str) -> Result<(), String> {
+async fn connect_unix(subject: &ProbeSubject, path: &str) -> Result<(), String> {
     let path = subject.spec.run.cwd.join(path);
     let address = os::UnixAddress::of(&path).map_err(|error| words(&error))?;
     let stream = UnixStream::connect(address.path()).await.map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such socket yet".to_owned(),
+        io::ErrorKind::NotFound => "the socket does not exist yet".to_owned(),
         _ => words(&error),
     })?;
     // The process that called listen(2); it may be gone, and its children answer.
     let listener = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
     match listener.filter(|pid| os::belongs_to_tree(*pid, subject.pid) == Some(false)) {
-        Some(pid) => Err(format!("the socket belongs to process {pid} ({})", os::process_name(pid))),
+        Some(pid) => Err(format!("the socket is used by process {pid} ({})", os::process_name(pid))),
         None => Ok(()),
     }
 }
@@ -157,12 +157,12 @@ impl Listeners {
 
 fn belongs(port: u16, holder: Option<(u32, &str)>) -> String {
     match holder {
-        Some((pid, name)) => format!("port {port} belongs to process {pid} ({name})"),
-        None => format!("port {port} belongs to a process outside of this app"),
+        Some((pid, name)) => format!("port {port} is used by process {pid} ({name})"),
+        None => format!("port {port} is used by a process outside this app"),
     }
 }
 
-/// What went wrong, as a person would say it: `connection refused`.
+/// What went wrong, as a user would say it: `connection refused`.
 pub(super) fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Surroundings;
-use crate::model::{AppId, Cause, CronPolicy, Desired, Fact, Moment, Standing, Subject, WallTime};
+use super::SensorDeps;
+use crate::model::{AppId, Cause, CronPolicy, Desired, DesiredState, Fact, Moment, Subject, WallTime};
 use crate::os;
 use crate::rules::{Cron, Ring, Timer};
 
@@ -28,20 +28,20 @@ struct Schedule {
 }
 
 /// Lives as long as the reconciler.
-pub(super) async fn run(surroundings: Surroundings) {
-    let mut desired = surroundings.reconciler.desired_changes();
+pub(super) async fn run(deps: SensorDeps) {
+    let mut desired = deps.reconciler.desired_changes();
     let mut clock = Clock::default();
     loop {
         let troubles = clock.follow(&desired.borrow_and_update(), os::wall(), os::now());
         for (app, message) in troubles {
-            surroundings.events.tell(Subject::App(app.project, app.name), Fact::Trouble { message });
+            deps.events.emit(Subject::App(app.project, app.name), Fact::Trouble { message });
         }
         for (app, ring) in clock.look(os::wall(), os::now()) {
             match ring {
-                Ring::Due(due) => drop(surroundings.reconciler.trigger(app, Cause::Cron { due }).await),
+                Ring::Due(due) => drop(deps.reconciler.trigger(app, Cause::Cron { due }).await),
                 Ring::Missed(due) => {
-                    let why = "the clock was set forward over it".to_owned();
-                    surroundings.events.tell(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
+                    let why = "the clock was set forward past it".to_owned();
+                    deps.events.emit(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
                 }
             }
         }
@@ -54,7 +54,7 @@ pub(super) async fn run(surroundings: Surroundings) {
 }
 
 impl Clock {
-    /// Takes over what is declared: new and changed schedules begin now, stopped ones sleep, the others go on.
+    /// Takes over what is declared: new and changed schedules begin now, stopped ones sleep, the others continue.
     fn follow(&mut self, desired: &Desired, wall: WallTime, now: Moment) -> Vec<(AppId, String)> {
         let mut before = std::mem::take(&mut self.schedules);
         let mut troubles = Vec::new();
@@ -64,7 +64,7 @@ impl Clock {
         let apps = desired.projects.iter().flat_map(|(name, project)| {
             project.apps.iter().map(move |(app, declared)| (AppId::new(name.clone(), app.clone()), declared))
         });
-        for (app, declared) in apps.filter(|(_, declared)| declared.standing == Standing::Up) {
+        for (app, declared) in apps.filter(|(_, declared)| declared.desired_state == DesiredState::Up) {
             let policy = &declared.spec.schedule;
             let Some(pattern) = &policy.cron_restart else { continue };
             let known = before.remove(&app).filter(|known| known.policy == *policy);
@@ -98,7 +98,7 @@ impl Clock {
 fn timer(pattern: &str, zone: Option<&str>, wall: WallTime, now: Moment) -> Result<Timer, String> {
     let cron = Cron::parse(pattern).map_err(|error| format!("its schedule cannot be followed: {error}"))?;
     let zone = match zone {
-        Some(name) => os::zone_named(name).ok_or_else(|| format!("there is no time zone `{name}` on this machine"))?,
+        Some(name) => os::zone_named(name).ok_or_else(|| format!("this machine has no time zone `{name}`"))?,
         None => os::local_zone(),
     };
     Ok(Timer::new(cron, zone, wall, now))
@@ -115,13 +115,13 @@ mod tests {
     /// A Sunday, 12:00:00 UTC.
     const NOON: WallTime = WallTime(1_795_348_800_000);
 
-    fn desired(pattern: &str, standing: Standing) -> Desired {
+    fn desired(pattern: &str, desired_state: DesiredState) -> Desired {
         let mut spec = app();
         spec.schedule.cron_restart = Some(pattern.to_owned());
         spec.schedule.cron_timezone = Some("UTC".to_owned());
         let mut desired = Desired::default();
         let (project, name) = (spec.project.clone(), spec.name.clone());
-        let declared = Box::new(Declared::new(Arc::new(spec), Arc::new(Environment::new()), standing));
+        let declared = Box::new(Declared::new(Arc::new(spec), Arc::new(Environment::new()), desired_state));
         desired.accept(Change::App { project, name, declared });
         desired
     }
@@ -135,15 +135,15 @@ mod tests {
     fn a_schedule_rings_sleeps_and_is_forgotten_as_its_app_is() {
         let mut clock = Clock::default();
         assert_eq!(clock.patience(NOON), None);
-        let up = desired("* * * * *", Standing::Up);
+        let up = desired("* * * * *", DesiredState::Up);
         assert_eq!(clock.follow(&up, NOON, Moment(0)), []);
         assert_eq!(clock.patience(WallTime(NOON.0 + 59_000)), Some(Duration::from_secs(1)));
         assert_eq!(rings(&mut clock, 59), []);
-        // What is declared again unchanged goes on waiting.
+        // What is declared again unchanged continues waiting.
         clock.follow(&up, WallTime(NOON.0 + 59_500), Moment(59_500));
         assert_eq!(rings(&mut clock, 60), [Ring::Due(WallTime(NOON.0 + 60_000))]);
         assert_eq!(rings(&mut clock, 61), []);
-        let stopped = Standing::Stopped { by: "alice".into(), at: NOON, is_held: false };
+        let stopped = DesiredState::Stopped { by: "alice".into(), at: NOON, is_held: false };
         clock.follow(&desired("* * * * *", stopped), NOON, Moment(0));
         assert_eq!((rings(&mut clock, 3600), clock.patience(NOON)), (Vec::new(), None));
         clock.follow(&up, NOON, Moment(0));
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn what_cannot_be_followed_is_said_once() {
         let mut clock = Clock::default();
-        let wrong = desired("* * * *", Standing::Up);
+        let wrong = desired("* * * *", DesiredState::Up);
         assert_eq!(clock.follow(&wrong, NOON, Moment(0)).len(), 1);
         assert_eq!(clock.follow(&wrong, NOON, Moment(0)).len(), 0);
         assert_eq!(rings(&mut clock, 100_000), []);

@@ -1,12 +1,17 @@
-//! Asks by a command line that runs beside the app.
+//! Probes with a command that runs in the app's context.
 
-use super::probe::{Subject, timed_out};
+use super::probe::{ProbeSubject, timed_out};
 use crate::model::{Exit, Millis};
 use crate::supervisor::Supervisor;
 
 /// Runs it once; at the time limit it is killed with everything that it started.
-pub(super) async fn ask(supervisor: &Supervisor, subject: &Subject, line: String, limit: Millis) -> Result<(), String> {
-    let started = supervisor.run_beside(subject.instance.clone(), subject.generation, line).await;
+pub(super) async fn ask(
+    supervisor: &Supervisor,
+    subject: &ProbeSubject,
+    line: String,
+    limit: Millis,
+) -> Result<(), String> {
+    let started = supervisor.run_beside(subject.instance.clone(), subject.incarnation, line).await;
     let mut helper = started.ok_or_else(|| "the process is gone".to_owned())??;
     match helper.end(limit.duration()).await {
         Ok(Some(Exit::Code(0))) => Ok(()),

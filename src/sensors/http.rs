@@ -1,4 +1,4 @@
-//! Asks a URL over HTTP/1.1, with TLS or without, and judges the answer. Redirects are an answer like any other.
+//! Requests a URL over HTTP/1.1, with or without TLS, and evaluates the answer. Redirects are answers like any other.
 
 use std::error::Error as _;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ use regex_lite::Regex;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::{self, Listeners, words};
-use super::probe::Subject;
+use super::probe::ProbeSubject;
 use crate::model::HttpProbe;
 use crate::rules::ProbeUrl;
 
@@ -26,7 +26,7 @@ const BODY_BYTES_MAX: usize = 64 << 10;
 const HEADERS_MAX: usize = HEAD_BYTES_MAX / 6;
 
 /// Asks once.
-pub(super) async fn ask(listeners: &Listeners, subject: &Subject, probe: &HttpProbe) -> Result<(), String> {
+pub(super) async fn ask(listeners: &Listeners, subject: &ProbeSubject, probe: &HttpProbe) -> Result<(), String> {
     let text = subject.fill(&probe.url);
     let url = ProbeUrl::parse(&text).map_err(|error| format!("`{text}`: {error}"))?;
     let headers = probe.headers.iter().map(|(name, value)| (name.as_str(), subject.fill(value)));
@@ -67,17 +67,17 @@ async fn exchange(
     client.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).title_case_headers(true);
     let (mut sender, connection) = client.handshake(TokioIo::new(stream)).await.map_err(|error| why(&error))?;
     let mut answer =
-        pin!(async { judge(sender.send_request(request).await.map_err(|error| why(&error))?, probe).await });
+        pin!(async { evaluate(sender.send_request(request).await.map_err(|error| why(&error))?, probe).await });
     tokio::select! {
         biased;
         judged = &mut answer => return judged,
-        // All that it has read is handed over by then, and so is its error.
+        // All that it has read is passed on by then, and so is its error.
         _ = connection => {}
     }
     answer.await
 }
 
-async fn judge(answer: hyper::Response<Incoming>, probe: &HttpProbe) -> Result<(), String> {
+async fn evaluate(answer: hyper::Response<Incoming>, probe: &HttpProbe) -> Result<(), String> {
     let status = answer.status().as_u16();
     if !if probe.status.is_empty() { (200..400).contains(&status) } else { probe.status.contains(&status) } {
         return Err(format!("HTTP {status}"));
@@ -103,13 +103,13 @@ async fn beginning(body: Incoming) -> Vec<u8> {
     bytes
 }
 
-/// What went wrong, as a person would say it.
+/// What went wrong, as a user would say it.
 fn why(error: &hyper::Error) -> String {
     if let Some(error) = error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
         return words(error);
     }
     if error.is_parse_too_large() {
-        return "an answer whose head does not end".to_owned();
+        return "the answer has no end of headers".to_owned();
     }
     if error.is_parse() {
         return format!("the answer is not HTTP: {error}");
@@ -205,7 +205,7 @@ mod tests {
             assert_eq!(judged(&[answer], &probe).await, Err(why.to_owned()), "{answer}");
         }
         let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX + 1));
-        assert_eq!(judged(&[&endless], &probe).await, Err("an answer whose head does not end".into()));
+        assert_eq!(judged(&[&endless], &probe).await, Err("the answer has no end of headers".into()));
         for strange in ["SSH-2.0-OpenSSH\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "HTTP/1.1 abc\r\n\r\n"] {
             let error = judged(&[strange], &probe).await.unwrap_err();
             assert!(error.starts_with("the answer is not HTTP"), "{strange:?}: {error}");

@@ -1,4 +1,4 @@
-//! Apps with `max_memory_restart`: looked at every two seconds, told of once.
+//! Apps with `max_memory_restart`: measured every two seconds, reported once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const WALK_EVERY: u32 = 5;
 /// One process tree under observation.
 #[derive(Debug, Default)]
 struct Watched {
-    generation: u32,
+    incarnation: u32,
     tree: Vec<u32>,
     looks: u32,
     over: u32,
@@ -27,7 +27,7 @@ struct Watched {
 struct Limited<'a> {
     id: &'a InstanceId,
     pid: u32,
-    generation: u32,
+    incarnation: u32,
     limit: Bytes,
 }
 
@@ -53,7 +53,7 @@ fn limited(live: &Live) -> Vec<Limited<'_>> {
     let limited = live.instances.iter().filter_map(|(id, instance)| {
         let Phase::Running { pid, .. } = instance.phase else { return None };
         let limit = instance.spec.max_memory_restart?;
-        Some(Limited { id, pid, generation: instance.generation, limit })
+        Some(Limited { id, pid, incarnation: instance.incarnation, limit })
     });
     limited.filter(|limited| limited.pid != 0).collect()
 }
@@ -63,8 +63,8 @@ fn look(limited: &[Limited<'_>], watched: &mut BTreeMap<InstanceId, Watched>) ->
     let mut suspects = Vec::new();
     for one in limited {
         let known = watched.entry(one.id.clone()).or_default();
-        if known.generation != one.generation {
-            *known = Watched { generation: one.generation, ..Watched::default() };
+        if known.incarnation != one.incarnation {
+            *known = Watched { incarnation: one.incarnation, ..Watched::default() };
         }
         let is_due = known.looks.is_multiple_of(WALK_EVERY);
         known.looks = known.looks.wrapping_add(1);
@@ -83,7 +83,7 @@ fn look(limited: &[Limited<'_>], watched: &mut BTreeMap<InstanceId, Watched>) ->
         known.over = if used > one.limit { known.over.saturating_add(1) } else { 0 };
         if known.over == LOOKS {
             let seen = Seen::OverMemory { used, limit: one.limit };
-            told.push(Observation { instance: one.id.clone(), generation: one.generation, seen });
+            told.push(Observation { instance: one.id.clone(), incarnation: one.incarnation, seen });
         }
     }
     told

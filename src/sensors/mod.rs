@@ -1,11 +1,11 @@
-//! What goes on around the apps: probes, changed files, the clock, used memory.
+//! Sensors: probes, changed files, the clock, used memory.
 //!
 //! In:    Desired and Live, as they change     Out:  observations for the supervisor, triggers for the reconciler
 //! Never: a decision (those are `rules`' and `lifecycle`'s), a second way to start or stop anything
 //! Walk:  kernel → here → [`crate::supervisor`] (about one process) or [`crate::reconciler`] (about an app)
 //!
 //! Each sensor is one task that lives as long as the daemon. It keeps nothing that the next daemon could not see
-//! again by itself; what it could not (a changed file whose build is under way) is noted in the run folder.
+//! again on its own; what it could not (a changed file whose build is in progress) is noted in the run folder.
 
 mod address;
 mod clock;
@@ -28,12 +28,12 @@ use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::supervisor::Supervisor;
 
-/// Whom sensors listen to, and whom they tell.
+/// The rooms that sensors work with.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct SensorDeps {
     /// Knows what should be; is told what concerns an app.
     pub reconciler: Reconciler,
-    /// Knows what lives; is told what concerns one process.
+    /// Knows the live state; is told what concerns one process.
     pub supervisor: Supervisor,
     /// Where logs and the daemon's own files are.
     pub home: Home,
@@ -46,10 +46,10 @@ pub struct Surroundings {
 }
 
 /// Starts all sensors. Must be called inside the runtime.
-pub fn start(surroundings: Surroundings) {
+pub fn start(deps: SensorDeps) {
     #[cfg(target_os = "linux")]
-    tokio::spawn(watch::run(surroundings.clone()));
-    tokio::spawn(clock::run(surroundings.clone()));
-    tokio::spawn(memory::watch(surroundings.supervisor.clone()));
-    tokio::spawn(probes::follow(surroundings));
+    tokio::spawn(watch::run(deps.clone()));
+    tokio::spawn(clock::run(deps.clone()));
+    tokio::spawn(memory::watch(deps.supervisor.clone()));
+    tokio::spawn(probes::follow(deps));
 }

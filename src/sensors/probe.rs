@@ -1,4 +1,4 @@
-//! One process and its probe: when it is asked, and what of the answers is told.
+//! One process and its probe: when it runs, and which results are reported.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,9 +20,9 @@ const BREATH: Duration = Duration::from_millis(1);
 
 /// The process that is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub(super) struct ProbeSubject {
     pub instance: InstanceId,
-    pub generation: u32,
+    pub incarnation: u32,
     pub pid: u32,
     /// Since when it runs, by the clock of deadlines.
     pub since: Moment,
@@ -31,7 +31,7 @@ pub(super) struct Subject {
     pub spec: Arc<App>,
 }
 
-impl Subject {
+impl ProbeSubject {
     /// A text of the spec, for this instance.
     pub fn fill(&self, text: &crate::model::Template) -> String {
         text.fill(self.instance.slot, self.spec.run.port)
@@ -41,21 +41,21 @@ impl Subject {
 /// Everything that one probe needs.
 pub(super) struct Task {
     pub tools: Arc<Tools>,
-    pub subject: Subject,
+    pub subject: ProbeSubject,
 }
 
 impl Task {
-    /// Asks until the answer is good. Only news are told: the same trouble again is none.
+    /// Probes until it succeeds. Only changes are reported, not the same failure again.
     pub async fn until_ready(self, ready: Ready) {
         // The last answer has to come before the deadline, since it says why.
         let limit = TRY_MAX.min(Millis(ready.timeout.0 * 9 / 10));
         match &ready.probe {
-            Probe::Notify(_) => return self.tell(Err("has not said READY=1 yet".into())).await,
-            Probe::Message(_) => return self.tell(Err("has not sent the message `ready` yet".into())).await,
+            Probe::Notify(_) => return self.report(Err("has not sent READY=1 yet".into())).await,
+            Probe::Message(_) => return self.report(Err("has not sent the message `ready` yet".into())).await,
             Probe::Log(pattern) => {
-                self.tell(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
-                if log_line::appears(&self.tools.surroundings, &self.subject, pattern).await {
-                    self.tell(Ok(())).await;
+                self.report(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
+                if log_line::appears(&self.tools.deps, &self.subject, pattern).await {
+                    self.report(Ok(())).await;
                 }
                 return;
             }
@@ -65,10 +65,10 @@ impl Task {
         let mut last = None;
         loop {
             match self.ask(&ready.probe, limit).await {
-                Ok(()) => return self.tell(Ok(())).await,
+                Ok(()) => return self.report(Ok(())).await,
                 Err(why) if last.as_ref() == Some(&why) => {}
                 Err(why) => {
-                    self.tell(Err(why.clone())).await;
+                    self.report(Err(why.clone())).await;
                     last = Some(why);
                 }
             }
@@ -94,32 +94,32 @@ impl Task {
             let result = self.ask(&health.probe, health.timeout).await;
             if result.is_err() || is_failing {
                 is_failing = result.is_err();
-                self.tell(result).await;
+                self.report(result).await;
             }
         }
     }
 
-    /// A process that is to say `WATCHDOG=1` by itself, at least once per interval.
+    /// A process that is to say `WATCHDOG=1` on its own, at least once per interval.
     async fn watch_beats(&self, health: &Health, good_since: Moment) {
         let mut last = good_since.after(health.start_period).max(os::now());
         let mut is_failing = false;
         loop {
             sleep(last.after(health.interval).since(os::now()).duration().max(BREATH)).await;
-            let supervisor = &self.tools.surroundings.supervisor;
-            let beat = supervisor.last_beat(self.subject.instance.clone(), self.subject.generation).await;
-            let result = match beat {
-                Some(beat) if beat >= last => {
-                    last = beat.after(Millis(1));
+            let supervisor = &self.tools.deps.supervisor;
+            let ping = supervisor.last_watchdog_ping(self.subject.instance.clone(), self.subject.incarnation).await;
+            let result = match ping {
+                Some(ping) if ping >= last => {
+                    last = ping.after(Millis(1));
                     Ok(())
                 }
                 _ => {
                     last = os::now();
-                    Err(format!("has not said WATCHDOG=1 for {}", health.interval))
+                    Err(format!("has not sent WATCHDOG=1 for {}", health.interval))
                 }
             };
             if result.is_err() || is_failing {
                 is_failing = result.is_err();
-                self.tell(result).await;
+                self.report(result).await;
             }
         }
     }
@@ -127,27 +127,25 @@ impl Task {
     async fn ask(&self, probe: &Probe, limit: Millis) -> Result<(), String> {
         let (tools, subject) = (&self.tools, &self.subject);
         // Closed only with the daemon.
-        let _turn = tools.turns.acquire().await.map_err(|_| "the daemon leaves".to_owned())?;
+        let _turn = tools.turns.acquire().await.map_err(|_| "the daemon is shutting down".to_owned())?;
         let answer = async {
             match probe {
                 Probe::Http(http) => http::ask(&tools.listeners, subject, http).await,
                 Probe::Tcp(address) => address::ask(&tools.listeners, subject, &subject.fill(address)).await,
-                Probe::Exec(line) => {
-                    command::ask(&tools.surroundings.supervisor, subject, subject.fill(line), limit).await
-                }
+                Probe::Exec(line) => command::ask(&tools.deps.supervisor, subject, subject.fill(line), limit).await,
                 Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) => Ok(()),
             }
         };
         timeout(limit.duration(), answer).await.unwrap_or_else(|_| Err(timed_out(limit)))
     }
 
-    async fn tell(&self, result: Result<(), String>) {
-        let Subject { instance, generation, spec, .. } = &self.subject;
+    async fn report(&self, result: Result<(), String>) {
+        let ProbeSubject { instance, incarnation, spec, .. } = &self.subject;
         // What a probe finds may repeat what it was asked with.
         let result = result.map_err(|why| spec.secrets().hide(&why).into_owned());
         let observation =
-            Observation { instance: instance.clone(), generation: *generation, seen: Seen::Probed(result) };
-        self.tools.surroundings.supervisor.observed(observation).await;
+            Observation { instance: instance.clone(), incarnation: *incarnation, seen: Seen::Probed(result) };
+        self.tools.deps.supervisor.observed(observation).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! TLS for https probes. Who proves to be of the app's own tree needs no certificate; everybody else needs a good one.
+//! TLS for https probes. A process of the app's own tree may have any certificate; others need a valid one.
 
 use std::io;
 use std::sync::{Arc, LazyLock};
@@ -40,10 +40,10 @@ async fn trusted() -> Result<Arc<ClientConfig>, String> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots
     };
-    let roots = tokio::task::spawn_blocking(load).await.map_err(|_| "the daemon leaves".to_owned())?;
+    let roots = tokio::task::spawn_blocking(load).await.map_err(|_| "the daemon is shutting down".to_owned())?;
     if roots.is_empty() {
         // Not remembered: somebody may install some.
-        return Err("this machine trusts no authority: install `ca-certificates`".to_owned());
+        return Err("this machine trusts no certificate authority: install `ca-certificates`".to_owned());
     }
     let builder = builder().map_err(|error| error.to_string())?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
@@ -53,7 +53,7 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
     ClientConfig::builder_with_provider(Arc::clone(&PROVIDER)).with_safe_default_protocol_versions()
 }
 
-/// What went wrong, as a person would say it. The handshake hides its own errors in those of the stream.
+/// What went wrong, as a user would say it. The handshake hides its own errors in those of the stream.
 fn words(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidMessage(_)) => "the answer is not TLS".to_owned(),

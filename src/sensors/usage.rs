@@ -1,4 +1,4 @@
-//! What the apps use, for those who ask. Nobody asks, nothing is measured.
+//! Resource usage of the apps, on request: nothing is measured while nobody asks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,9 +3,10 @@
 //! Guarantees: what `append` and `replace` have returned `Ok` for survives a power cut; what they failed to write is
 //! not there. Assumes: one writer per folder, and a file system on which `rename` is atomic.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::cell::Cell;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{JOURNAL, NEW, PREVIOUS};
@@ -16,6 +17,8 @@ const ASIDE_MAX: u32 = 9;
 
 /// Reserved behind the good bytes, for changes that are kept although the disk is full: stops of about a thousand apps.
 const RESERVE_BYTES: u64 = 256 << 10;
+/// Reserved beyond that where there is room, so that few batches have to ask.
+const AHEAD_BYTES: u64 = 64 << 10;
 
 /// What a batch may be written to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +36,8 @@ pub(super) struct JournalFile {
     good_bytes: u64,
     /// A failed batch may have left bytes behind the good ones.
     has_torn_tail: bool,
+    /// Up to where the file has blocks.
+    reserved_bytes: Cell<u64>,
     /// The folder that does not durably name this file yet: until it does, a power cut brings the old file back.
     unsynced_folder: Option<PathBuf>,
     /// Pretended free space, so that tests can fill the disk.
@@ -55,6 +60,7 @@ impl JournalFile {
             file,
             good_bytes,
             has_torn_tail: false,
+            reserved_bytes: Cell::new(0),
             unsynced_folder: None,
             #[cfg(test)]
             room_bytes: None,
@@ -103,14 +109,24 @@ impl JournalFile {
     /// Sees to it that the reserve follows `bytes` more bytes. It is made of blocks of this file: nobody else can take
     /// them between giving them back and writing to them.
     fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let end = self.good_bytes + bytes + RESERVE_BYTES;
+        if end <= self.reserved_bytes.get() {
+            return Ok(());
+        }
+        self.reserve_until(end + AHEAD_BYTES).or_else(|_| self.reserve_until(end))
+    }
+
+    fn reserve_until(&self, end: u64) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        return os::reserve_space(&self.file, self.good_bytes, bytes + RESERVE_BYTES);
+        return os::reserve_space(&self.file, self.good_bytes, end - self.good_bytes)
+            .map(|()| self.reserved_bytes.set(end));
         #[cfg(not(target_os = "linux"))]
         Err(ErrorKind::Unsupported.into())
     }
 
     /// Gives the reserve back; the file is no longer the current one.
     pub(super) fn give_reserve_back(&self) {
+        self.reserved_bytes.set(0);
         // A tmpfs frees nothing while the length stays the same. What fails is lost space until the file is removed.
         let _ = self.file.set_len(self.good_bytes + 1).and_then(|()| self.file.set_len(self.good_bytes));
     }
@@ -133,6 +149,7 @@ impl JournalFile {
     }
 
     fn cut(&mut self) -> io::Result<()> {
+        self.reserved_bytes.set(0);
         self.file.set_len(self.good_bytes)?;
         self.file.sync_data()?;
         self.has_torn_tail = false;
@@ -142,7 +159,7 @@ impl JournalFile {
 
 /// Makes the folder, for its owner only.
 pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    os::create_private_folder(folder)
 }
 
 /// The whole file; `None` if there is none.
@@ -157,7 +174,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Nobody but us puts anything into the folder, so what is a file now is one when it is opened; opening a FIFO would wait
 /// for whoever never comes.
 fn must_be_file(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
+    if fs::metadata(path)?.is_file() { Ok(()) } else { Err(io::Error::other("not a regular file")) }
 }
 
 /// Opens the current file and cuts off what stands behind the good bytes.
@@ -199,7 +216,7 @@ pub(super) fn replace(folder: &Path, bytes: &[u8], keep: Keep) -> io::Result<Jou
 /// Writes a new file durably, then has it published under its real name. Whatever fails leaves nothing behind.
 fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
     remove(path)?;
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    let file = os::open_own(path, OpenOptions::new().read(true).write(true).create_new(true).mode(0o600))?;
     let written = file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).and_then(|()| publish(&file));
     if let Err(error) = written {
         // A full disk needs the space; what cannot be removed is removed by the next attempt.
@@ -209,7 +226,7 @@ fn create_whole(path: &Path, bytes: &[u8], publish: impl FnOnce(&File) -> io::Re
     Ok(file)
 }
 
-/// Gives a damaged file a second name, so that a person can look at it. Returns that name.
+/// Gives a damaged file a second name, so that a user can look at it. Returns that name.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let name = |number: u32| {
         let mut name = path.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! How far the journal has come, in a file of its own: a journal that lost its end, or is gone, cannot say so itself.
+//! The position of the journal, in a file of its own: a truncated or missing journal cannot show that itself.
 //!
 //! Written in place after every batch that is durable, and never waited for: after a power cut it may say less than the
 //! journal, never more.
@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::checksum::crc32;
 use super::{HEAD, disk};
+use crate::os;
 
 const MAGIC: &str = "pm-head 1 ";
 
@@ -20,8 +21,9 @@ pub(super) struct HeadFile(Option<File>);
 impl HeadFile {
     /// Opens it; makes it if there is none. Where it cannot be made, less is known after the next loss.
     pub(super) fn open(folder: &Path) -> Self {
-        let options = || OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).clone();
-        Self(options().open(folder.join(HEAD)).ok())
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        Self(os::open_own(&folder.join(HEAD), options).ok())
     }
 
     /// Notes the number of the last batch that is durable. Always the same length: a full disk does not matter.

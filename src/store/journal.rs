@@ -119,9 +119,9 @@ impl Replay {
                     Change::App { project, name, declared: self.contents.complete(&fresh, &declared)? }
                 }
                 Record::AppRemoved { project, name } => Change::AppRemoved { project, name },
-                Record::Update { project, name, update: None } => Change::Update { project, name, update: None },
-                Record::Update { project, name, update: Some(update) } => {
-                    Change::Update { project, name, update: Some(self.contents.complete_update(&fresh, update)?) }
+                Record::Rollout { project, name, rollout: None } => Change::Rollout { project, name, rollout: None },
+                Record::Rollout { project, name, rollout: Some(rollout) } => {
+                    Change::Rollout { project, name, rollout: Some(self.contents.complete_rollout(&fresh, rollout)?) }
                 }
                 Record::ShutDown { is_shut_down } => Change::ShutDown { is_shut_down },
             });

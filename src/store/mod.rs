@@ -1,4 +1,4 @@
-//! Keeps Desired on disk: every accepted change is durable before anything is done about it.
+//! Saves Desired on disk: every accepted change is durable before anything is done about it.
 //!
 //! In:    [`Change`]s                        Out:  [`Desired`], and the specs and environments of spawn records
 //! Never: a decision; a half-written state; an older or empty state without saying so
@@ -51,7 +51,7 @@ pub enum StoreError {
     Open {
         /// The file or folder.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// A change could not be written; the state is as it was.
@@ -59,17 +59,17 @@ pub enum StoreError {
     Write {
         /// The file that was written.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the kernel.
         source: io::Error,
     },
     /// A spec holds what JSON cannot say (a path that is not Unicode).
-    #[error("cannot write down a change of the state")]
+    #[error("cannot encode a change of the state")]
     Encode {
         /// What cannot be said.
         source: serde_json::Error,
     },
     /// A newer version wrote it; this one must not touch it.
-    #[error("`{}` is of format {found}, this version knows format {known} only", path.display())]
+    #[error("`{}` has format {found}, but this version supports only format {known}", path.display())]
     Newer {
         /// The file or folder.
         path: PathBuf,
@@ -94,7 +94,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the state in `folder`, which is made if it is missing. Besides the state it returns what a person should
+    /// Opens the state in `folder`, which is made if it is missing. Besides the state it returns what a user should
     /// be told: what was cut off, what was set aside, what was fallen back to.
     ///
     /// # Errors
@@ -209,19 +209,19 @@ impl Store {
 
     /// Writes down the spec and the environment that a change names, unless they are written already.
     fn encode_contents(&self, change: &Change, fresh: &mut Contents, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
-        let form = match change {
-            Change::App { declared, .. } => declared.form(),
-            Change::Update { update: Some(update), .. } if let Some(form) = &update.from => form.clone(),
+        let revision = match change {
+            Change::App { declared, .. } => declared.revision(),
+            Change::Rollout { rollout: Some(rollout), .. } if let Some(revision) = &rollout.from => revision.clone(),
             _ => return Ok(()),
         };
-        let (digest, base_digest) = (form.digest, form.base_digest);
+        let (digest, base_digest) = (revision.digest, revision.base_digest);
         if !self.contents.bases.contains_key(&base_digest) && !fresh.bases.contains_key(&base_digest) {
-            journal::append(bytes, &Record::Base { digest: base_digest, base: Arc::clone(&form.base) })?;
-            fresh.bases.insert(base_digest, form.base);
+            journal::append(bytes, &Record::Base { digest: base_digest, base: Arc::clone(&revision.base) })?;
+            fresh.bases.insert(base_digest, revision.base);
         }
         if !self.contents.specs.contains_key(&digest) && !fresh.specs.contains_key(&digest) {
-            journal::append(bytes, &Record::Spec { digest, app: Arc::clone(&form.spec) })?;
-            fresh.specs.insert(digest, form.spec);
+            journal::append(bytes, &Record::Spec { digest, app: Arc::clone(&revision.spec) })?;
+            fresh.specs.insert(digest, revision.spec);
         }
         Ok(())
     }

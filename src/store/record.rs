@@ -1,11 +1,13 @@
-//! What one line of the file says.
+//! The record of one line of the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{App, AppName, Change, Declared, Desired, Digest, Environment, Form, Origin, ProjectName, Update};
+use crate::model::{
+    App, AppName, Change, Declared, Desired, Digest, Environment, Origin, ProjectName, Revision, Rollout,
+};
 
 /// One line. Field names are the format: they change only with its number.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,12 +25,12 @@ pub(super) enum Record {
     App { project: ProjectName, name: AppName, declared: Box<Declared> },
     /// [`Change::AppRemoved`].
     AppRemoved { project: ProjectName, name: AppName },
-    /// [`Change::Update`]; spec and environment by digest.
-    Update {
+    /// [`Change::Rollout`]; spec and environment by digest.
+    Rollout {
         project: ProjectName,
         name: AppName,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        update: Option<Box<Update>>,
+        rollout: Option<Box<Rollout>>,
     },
     /// [`Change::ShutDown`].
     ShutDown { is_shut_down: bool },
@@ -44,7 +46,7 @@ impl Record {
             Change::ProjectRemoved { name } => Self::ProjectRemoved { name },
             Change::App { project, name, declared } => Self::App { project, name, declared },
             Change::AppRemoved { project, name } => Self::AppRemoved { project, name },
-            Change::Update { project, name, update } => Self::Update { project, name, update },
+            Change::Rollout { project, name, rollout } => Self::Rollout { project, name, rollout },
             Change::ShutDown { is_shut_down } => Self::ShutDown { is_shut_down },
         }
     }
@@ -61,8 +63,10 @@ impl Contents {
     /// What is declared, or named by `live`.
     pub(super) fn needed(&self, desired: &Desired, live: &BTreeSet<Digest>) -> Self {
         let declared = || desired.projects.values().flat_map(|project| project.apps.values());
-        let updates = desired.projects.values().flat_map(|project| project.updates.values());
-        let replaced = updates.filter_map(|update| update.from.as_ref()).map(|form| [form.digest, form.base_digest]);
+        let rollouts = desired.projects.values().flat_map(|project| project.rollouts.values());
+        let replaced = rollouts
+            .filter_map(|rollout| rollout.from.as_ref())
+            .map(|revision| [revision.digest, revision.base_digest]);
         let named: BTreeSet<Digest> =
             declared().map(|app| [app.digest, app.base_digest]).chain(replaced).flatten().collect();
         let is_needed = |digest: &Digest| named.contains(digest) || live.contains(digest);
@@ -75,22 +79,23 @@ impl Contents {
     /// Puts the real spec and environment, from here or from `fresh`, into a declaration that was read; `None` if they
     /// were never written.
     pub(super) fn complete(&self, fresh: &Self, declared: &Declared) -> Option<Box<Declared>> {
-        let form = self.complete_form(fresh, declared.form())?;
-        Some(Box::new(declared.in_form(&form)))
+        let revision = self.complete_revision(fresh, declared.revision())?;
+        Some(Box::new(declared.at_revision(&revision)))
     }
 
-    /// The same for what an update replaces.
-    pub(super) fn complete_update(&self, fresh: &Self, mut update: Box<Update>) -> Option<Box<Update>> {
-        if let Some(form) = update.from.take() {
-            update.from = Some(self.complete_form(fresh, form)?);
+    /// The same for what a rollout replaces.
+    pub(super) fn complete_rollout(&self, fresh: &Self, mut rollout: Box<Rollout>) -> Option<Box<Rollout>> {
+        if let Some(revision) = rollout.from.take() {
+            rollout.from = Some(self.complete_revision(fresh, revision)?);
         }
-        Some(update)
+        Some(rollout)
     }
 
-    fn complete_form(&self, fresh: &Self, mut form: Form) -> Option<Form> {
-        form.spec = Arc::clone(self.specs.get(&form.digest).or_else(|| fresh.specs.get(&form.digest))?);
-        form.base = Arc::clone(self.bases.get(&form.base_digest).or_else(|| fresh.bases.get(&form.base_digest))?);
-        Some(form)
+    fn complete_revision(&self, fresh: &Self, mut revision: Revision) -> Option<Revision> {
+        revision.spec = Arc::clone(self.specs.get(&revision.digest).or_else(|| fresh.specs.get(&revision.digest))?);
+        revision.base =
+            Arc::clone(self.bases.get(&revision.base_digest).or_else(|| fresh.bases.get(&revision.base_digest))?);
+        Some(revision)
     }
 
     /// Adds what has become durable.
@@ -116,10 +121,10 @@ pub(super) fn snapshot(desired: &Desired, contents: &Contents) -> Vec<Record> {
             name: app.clone(),
             declared: Box::new(declared.clone()),
         }));
-        records.extend(project.updates.iter().map(|(app, update)| Record::Update {
+        records.extend(project.rollouts.iter().map(|(app, rollout)| Record::Rollout {
             project: name.clone(),
             name: app.clone(),
-            update: Some(Box::new(update.clone())),
+            rollout: Some(Box::new(rollout.clone())),
         }));
     }
     records

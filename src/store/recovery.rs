@@ -1,4 +1,4 @@
-//! Finds the newest state that can be trusted, and says what was wrong with a newer one.
+//! Finds the newest intact state, and reports what was wrong with a newer one.
 
 use std::path::{Path, PathBuf};
 
@@ -54,12 +54,12 @@ impl Finding {
         matches!(self, Self::Incomplete(_))
     }
 
-    /// What a person should be told.
+    /// What a user should be told.
     pub(super) fn sentence(&self) -> Option<String> {
         match self {
             Self::FirstStart | Self::Whole => None,
             Self::Torn { path, bytes } => Some(format!(
-                "the last change to the state was not completely written to `{}`: its {bytes} bytes were cut off",
+                "the last change to the state was only partly written to `{}`; its {bytes} bytes were removed",
                 path.display()
             )),
             Self::Incomplete(loss) => Some(loss.sentence()),
@@ -78,32 +78,32 @@ impl Loss {
         let known = format!("everything up to change {seq}");
         match &self.damage {
             Damage::Damaged { aside } => format!(
-                "the state file was damaged: {known} is used, {missing}, and the damaged file is kept as `{}`; look at \
+                "the state file was damaged: {known} is used, {missing}, and the damaged file is kept as `{}`; check \
                  `pm plan` and apply again",
                 aside.display()
             ),
             Damage::Short { aside } => format!(
-                "the state file was cut off: {known} is used, {missing}, and the file is kept as `{}`; look at `pm plan` \
+                "the state file was truncated: {known} is used, {missing}, and the file is kept as `{}`; check `pm plan` \
                  and apply again",
                 aside.display()
             ),
             Damage::FellBack { aside } => format!(
-                "the state file was damaged: an older copy is used, which knows {known}, {missing}, and the damaged \
+                "the state file was damaged: an older copy is used, which has {known}, {missing}, and the damaged \
                  file is kept as `{}`; look at `pm plan` and apply again",
                 aside.display()
             ),
             Damage::Gone { path } => format!(
-                "the state file `{}` was gone: an older copy is used, which knows {known}, {missing}; look at `pm plan` \
+                "the state file `{}` was missing: an older copy is used, which has {known}, {missing}; check `pm plan` \
                  and apply again",
                 path.display()
             ),
             Damage::Lost { aside: Some(aside) } => format!(
-                "the state file was damaged beyond reading and there is no older one: nothing is declared, what runs \
+                "the state file was unreadable and there is no older one: nothing is declared, what runs \
                  is left alone, and the damaged file is kept as `{}`; apply again",
                 aside.display()
             ),
             Damage::Lost { aside: None } => {
-                "the state file was gone and there is no older one: nothing is declared, and what runs is left alone; \
+                "the state file was missing and there is no older one: nothing is declared, and what runs is left alone; \
                  apply again"
                     .to_owned()
             }
@@ -158,7 +158,7 @@ pub(super) fn recover(folder: &Path) -> Result<(Replay, Finding), StoreError> {
 /// What the older file says.
 enum Older {
     Missing,
-    /// It cannot be read, and is kept for a person to look at.
+    /// It cannot be read, and is kept for a user to look at.
     Broken {
         aside: PathBuf,
     },

@@ -1,4 +1,4 @@
-//! Power cuts, decay and full disks: the state is the last acknowledged one or newer, or somebody is told.
+//! Power cuts, bit rot and full disks: the state is the last acknowledged one or newer, or the loss is reported.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{AppName, Declared, Origin, ProjectName, Run, Standing, Update};
+use crate::model::{AppName, Declared, DesiredState, Origin, ProjectName, Rollout, Run};
 
 fn shop() -> ProjectName {
     "shop".parse().unwrap()
@@ -26,15 +26,15 @@ fn declared(name: &str, port: u16) -> Declared {
         ..crate::lifecycle::samples::app()
     };
     let base = Environment::from([("PATH".to_owned(), "/usr/bin".to_owned())]);
-    Declared::new(Arc::new(app), Arc::new(base), Standing::Up)
+    Declared::new(Arc::new(app), Arc::new(base), DesiredState::Up)
 }
 
 fn app(name: &str, port: u16) -> Change {
     Change::App { project: shop(), name: name.parse().unwrap(), declared: Box::new(declared(name, port)) }
 }
 
-fn update(update: Option<Update>) -> Change {
-    Change::Update { project: shop(), name: "api".parse().unwrap(), update: update.map(Box::new) }
+fn rollout(rollout: Option<Rollout>) -> Change {
+    Change::Rollout { project: shop(), name: "api".parse().unwrap(), rollout: rollout.map(Box::new) }
 }
 
 fn project(generation: u64) -> Change {
@@ -49,15 +49,15 @@ fn history() -> Vec<Vec<Change>> {
         vec![project(1), app("api", 80), app("db", 1)],
         vec![project(2), app("api", 81)],
         vec![Change::ShutDown { is_shut_down: true }],
-        vec![update(Some(Update {
-            from: Some(declared("api", 80).form()),
+        vec![rollout(Some(Rollout {
+            from: Some(declared("api", 80).revision()),
             is_paused: false,
             is_aborted: true,
             rejected: None,
         }))],
-        vec![update(Some(Update { from: None, is_paused: true, is_aborted: false, rejected: None }))],
-        vec![update(Some(Update {
-            from: Some(declared("api", 82).form()),
+        vec![rollout(Some(Rollout { from: None, is_paused: true, is_aborted: false, rejected: None }))],
+        vec![rollout(Some(Rollout {
+            from: Some(declared("api", 82).revision()),
             is_paused: true,
             is_aborted: false,
             rejected: None,
@@ -67,16 +67,16 @@ fn history() -> Vec<Vec<Change>> {
         vec![
             project(1),
             app("api", 80),
-            update(Some(Update {
-                from: Some(declared("api", 79).form()),
+            rollout(Some(Rollout {
+                from: Some(declared("api", 79).revision()),
                 is_paused: true,
                 is_aborted: false,
                 rejected: None,
             })),
         ],
-        vec![update(None)],
-        vec![update(Some(Update {
-            from: Some(declared("api", 78).form()),
+        vec![rollout(None)],
+        vec![rollout(Some(Rollout {
+            from: Some(declared("api", 78).revision()),
             is_paused: false,
             is_aborted: true,
             rejected: None,
@@ -319,7 +319,7 @@ fn contents_are_written_once_and_small_edits_are_small() {
 
     let before = length(&folder);
     let mut restarted = declared("app7", 80);
-    restarted.epoch += 1;
+    restarted.restart_requests += 1;
     let change = Change::App { project: shop(), name: "app7".parse().unwrap(), declared: Box::new(restarted) };
     store.commit(&[change]).unwrap();
     assert!(length(&folder) - before < 400);

@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub state: RowState,
     /// The number of its current or last process; 0 = it has had none.
     pub incarnation: u32,
+    /// The highest number that the other process of its slot has had.
+    pub last_number: u32,
     pub pid: Option<u32>,
     /// How and when the last process ended.
     pub exit: Option<(Exit, Moment)>,
@@ -32,7 +34,7 @@ impl Entry {
     /// One that nobody has.
     pub fn free() -> Self {
         let started = (Moment(0), WallTime(0));
-        Self { state: RowState::Free, incarnation: 0, pid: None, exit: None, started }
+        Self { state: RowState::Free, incarnation: 0, last_number: 0, pid: None, exit: None, started }
     }
 }
 
@@ -124,6 +126,8 @@ pub(super) trait Host {
     fn claim(&mut self) -> Option<u32>;
     /// Changes what is remembered of an instance.
     fn remember(&mut self, row: u32, record: &Record);
+    /// The next process of this instance gets a higher number than this.
+    fn note_number(&mut self, row: u32, number: u32);
     /// The exit has been dealt with, and `record` says what follows, in one change. False: there was none.
     fn conclude(&mut self, row: u32, record: &Record) -> bool;
     /// Closes the outputs of an entry and gives it back.

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
 use crate::model::{
-    Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order,
+    Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order, WallTime,
 };
 use crate::os::Helper;
 
@@ -95,6 +95,7 @@ pub(crate) enum Request {
     Beside(InstanceId, u32, String, oneshot::Sender<Result<Helper, String>>),
     LastBeat(InstanceId, u32, oneshot::Sender<Option<Moment>>),
     Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
+    Lifetime(InstanceId, WallTime, bool, oneshot::Sender<Option<(WallTime, Option<WallTime>)>>),
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
@@ -185,6 +186,18 @@ impl Supervisor {
             // Too late, or no pump any more: whoever reads the log finds what is there.
             let _ = tokio::time::timeout(DRAIN_WAIT, drained).await;
         }
+    }
+
+    /// When the process of `start` (or the one before it) was started, and when the next one was, if there is one by now.
+    pub async fn lifetime(
+        &self,
+        instance: InstanceId,
+        start: WallTime,
+        is_before: bool,
+    ) -> Option<(WallTime, Option<WallTime>)> {
+        let (reply, lifetime) = oneshot::channel();
+        self.requests.send(Request::Lifetime(instance, start, is_before, reply)).await.ok()?;
+        lifetime.await.ok()?
     }
 
     /// Closes the sockets that are held open for apps at other addresses than these.

@@ -116,6 +116,7 @@ impl Host for RealHost {
         self.row(row).map_or_else(Entry::free, |row| Entry {
             state: row.state(),
             incarnation: row.incarnation(),
+            last_number: row.last_number(),
             pid: row.pid(),
             exit: row.exit(),
             started: row.started(),
@@ -131,6 +132,12 @@ impl Host for RealHost {
     fn remember(&mut self, row: u32, record: &Record) {
         if let Some(row) = self.row(row) {
             row.set_record(record);
+        }
+    }
+
+    fn note_number(&mut self, row: u32, number: u32) {
+        if let Some(row) = self.row(row) {
+            row.note_number(number);
         }
     }
 

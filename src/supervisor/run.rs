@@ -183,6 +183,10 @@ impl Loop {
                     let _ = reply.send(world.pump.drain(keys.to_vec()));
                 }
             }
+            Request::Lifetime(instance, start, is_before, reply) => {
+                let instance = registry.row_of(&instance).and_then(|row| registry.get(row));
+                let _ = reply.send(instance.and_then(|instance| instance.starts.lifetime(start, is_before)));
+            }
             Request::KeepListeners(wanted) => world.listeners.keep_only(&world.anchor, &wanted),
             Request::Beside(instance, incarnation, command, reply) => {
                 self.run_beside(&instance, incarnation, command, reply);

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, Selection};
-use crate::model::{ApplyOptions, Edit, Plan, Progress, ProjectName, Proposed, Refusal, Report};
+use crate::model::{ApplyOptions, Digest, Edit, Plan, Progress, ProjectName, Proposed, Refusal, Report};
 
 /// `POST /v1/plan`: what would an apply do?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanRequest {
     /// The resolved files.
     pub proposed: Proposed,
-    /// What the person allows.
+    /// What the user allows.
     #[serde(default)]
     pub options: ApplyOptions,
 }
@@ -23,13 +23,16 @@ pub type ApplyRequest = PlanRequest;
 pub struct PlanAnswer {
     /// Shape of this answer.
     pub format: u32,
+    /// Names the plan: an apply may ask for this one or none (`shown` of its options).
+    #[serde(default)]
+    pub digest: Digest,
     /// The plan.
     #[serde(flatten)]
     pub plan: Plan,
-    /// What an apply of it is refused for, until each of them is confirmed or mended.
+    /// Why an apply of it is refused, until each is confirmed or fixed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
-    /// What the daemon found when it started and has told nobody yet.
+    /// What the daemon found when it started and has not reported yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -37,7 +40,7 @@ pub struct PlanAnswer {
 /// `POST /v1/edit`: a change without a file. Answered by [`ChangeMessage`]s.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditRequest {
-    /// What is asked.
+    /// The edit.
     #[serde(flatten)]
     pub edit: Edit,
     /// Of which apps.
@@ -49,11 +52,11 @@ pub struct EditRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "message")]
 pub enum ChangeMessage {
-    /// The change is kept; from here on it happens whether anybody listens or not.
+    /// The change is saved; from here on it happens whether or not anybody listens.
     Accepted {
         /// One plan per project.
         plans: Vec<AcceptedPlan>,
-        /// What the daemon found when it started and has told nobody yet.
+        /// What the daemon found when it started and has not reported yet.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         warnings: Vec<String>,
     },
@@ -65,7 +68,7 @@ pub enum ChangeMessage {
         #[serde(flatten)]
         progress: Progress,
     },
-    /// The listener was too slow; so many steps are not told.
+    /// The listener was too slow; this many steps were skipped.
     Missed {
         /// Of which project.
         project: ProjectName,
@@ -77,7 +80,7 @@ pub enum ChangeMessage {
         /// One report per project.
         reports: Vec<ProjectReport>,
     },
-    /// The daemon leaves before the end; the next one carries on. The last message.
+    /// The daemon shuts down before the end; the next one continues. The last message.
     Interrupted {
         /// What interrupted it.
         problem: Problem,

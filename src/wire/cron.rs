@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AppName, CronOverlap, Exit, Kind, ProjectName, Standing, WallTime};
+use crate::model::{AppName, CronOverlap, DesiredState, Exit, Kind, ProjectName, WallTime};
 
 /// The answer of `GET /v1/cron`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,17 +28,17 @@ pub struct ScheduleRow {
     pub pattern: String,
     /// The zone in which it is meant.
     pub zone: String,
-    /// What happens to a run of a task that is due while the last one goes on.
+    /// What happens to a run of a task that is due while the last one is still going.
     pub overlap: CronOverlap,
     /// `waiting`, `running`, `errored`, …: the state of its first copy.
     pub status: String,
-    /// Why the schedule sleeps, if it does.
+    /// Why the schedule is suspended, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
-    /// It sleeps since `pm shutdown`.
+    pub desired_state: Option<DesiredState>,
+    /// It has been suspended since `pm shutdown`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_shut_down: bool,
-    /// Its next times, as many as were asked for; none while it sleeps.
+    /// Its next times, as many as requested; none while it is suspended.
     pub next: Vec<WallTime>,
     /// When its newest process was started, as far as is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! `GET /v1/daemon`: the daemon about itself.
+//! `GET /v1/daemon`: information about the daemon.
 
 use std::path::PathBuf;
 
@@ -29,6 +29,6 @@ pub struct DaemonAnswer {
     pub apps: u32,
     /// Processes that run.
     pub running: u32,
-    /// `pm shutdown` was asked for: nothing starts until a person asks.
+    /// `pm shutdown` was requested: nothing starts until a user starts it.
     pub is_shut_down: bool,
 }

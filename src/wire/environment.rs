@@ -13,7 +13,7 @@ pub struct EnvironmentAnswer {
     pub format: u32,
     /// The instance whose environment it is.
     pub instance: InstanceId,
-    /// Names and values; secret ones are masked unless they were asked for.
+    /// Names and values; secret ones are masked unless requested.
     pub env: Environment,
     /// Names whose value is masked.
     pub masked: Vec<String>,

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: facts, as one answer or as a stream.
+//! `GET /v1/events`: events, as one answer or as a stream.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ pub struct EventsQuery {
     pub after: Option<u64>,
     /// At most so many, the newest.
     pub limit: Option<usize>,
-    /// Go on with what comes.
+    /// Keep following new events.
     pub follow: bool,
 }
 
@@ -56,7 +56,7 @@ pub enum EventMessage {
         /// The fact.
         event: Box<Event>,
     },
-    /// The reader fell behind; so many are not shown (the journal holds them).
+    /// The reader fell behind; this many events were skipped (the journal has them).
     Missed {
         /// How many.
         count: u64,

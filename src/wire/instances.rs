@@ -1,4 +1,4 @@
-//! `GET /v1/list` and `GET /v1/apps`: what is, next to what should be.
+//! `GET /v1/list` and `GET /v1/apps`: the live state next to the desired one.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AppName, Bytes, Exit, Hook, Millis, Moment, Phase, ProjectName, ShownApp, Standing, Status, WallTime,
+    AppName, Bytes, DesiredState, Exit, Failure, Hook, Millis, ProjectName, ShownApp, Status, WallTime,
 };
 
 /// The answer of `GET /v1/list`.
@@ -14,11 +14,11 @@ use crate::model::{
 pub struct ListAnswer {
     /// Shape of this answer.
     pub format: u32,
-    /// The clock that moments in the rows refer to.
-    pub now: Moment,
+    /// When this was so.
+    pub now: WallTime,
     /// Every instance (and every app without one), ordered by project, app and slot.
     pub apps: Vec<Row>,
-    /// What the daemon found when it started and has told nobody yet.
+    /// What the daemon found when it started and has not reported yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -34,25 +34,25 @@ pub struct Row {
     pub app: AppName,
     /// Which copy; none for an app with 0 instances.
     pub slot: Option<u32>,
-    /// It is to take the slot over from the one that has it, in a rolling update.
+    /// It takes over the slot from the current instance, in a rollout.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_successor: bool,
     /// The app's namespace.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
-    /// How it stands: the word, why, and what comes next.
+    /// Its status: the word, its causes, and what happens next.
     pub status: Status,
     /// What its process does.
-    pub phase: Phase,
+    pub phase: PhaseRow,
     /// It runs what nobody knows: the state that held its spec was lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_spec_lost: bool,
-    /// It runs, and nobody can connect to one of its sockets.
+    /// It is running, but no client can connect to one of its sockets.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_unreachable: bool,
-    /// What should be, if that is not simply "up".
+    /// The desired state, if it is not simply "up".
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub standing: Option<Standing>,
+    pub desired_state: Option<DesiredState>,
     /// The main process.
     pub pid: Option<u32>,
     /// How long it has been running.
@@ -60,22 +60,22 @@ pub struct Row {
     /// When it was started.
     pub started_at: Option<WallTime>,
     /// How many processes it has had.
-    pub generation: u32,
-    /// Restarts that nobody asked for.
+    pub incarnation: u32,
+    /// Restarts that were not requested.
     pub restarts: u32,
     /// Processes that did not end in time and were killed.
     #[serde(default)]
     pub force_kills: u32,
-    /// Time until it has failed, while it is not ready.
+    /// Time until it fails, while it is not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_within_ms: Option<Millis>,
-    /// What the process says about itself (`STATUS=` of `sd_notify`).
+    /// What the process reports about itself (`STATUS=` of `sd_notify`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub says: Option<String>,
+    pub status_text: Option<String>,
     /// The hook that its start or its stop waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<HookRow>,
-    /// It should run, and does not since `pm shutdown`.
+    /// It should be running, but was stopped by `pm shutdown`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_shut_down: bool,
     /// The next time of its schedule.
@@ -92,6 +92,73 @@ pub struct Row {
     pub cpu_percent: Option<f32>,
     /// The program.
     pub script: String,
+}
+
+/// What a process does; times as everywhere on the socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum PhaseRow {
+    /// No process and none wanted.
+    Stopped,
+    /// A spawn is on its way.
+    Starting,
+    /// The process lives.
+    Running {
+        /// Its id.
+        pid: u32,
+        /// Since when.
+        since: WallTime,
+        /// Whether it is good.
+        readiness: ReadinessRow,
+    },
+    /// It was asked to end, or what it left behind is being cleared away.
+    Stopping {
+        /// The main process while it lives.
+        pid: Option<u32>,
+        /// When SIGKILL follows.
+        deadline: WallTime,
+    },
+    /// It ended by itself and is started again later.
+    Backoff {
+        /// When the next start is due.
+        until: WallTime,
+        /// How long the whole wait is, in milliseconds.
+        delay: Millis,
+        /// Which unstable start in a row that was.
+        attempt: u32,
+    },
+    /// It is given up until a person applies or starts again.
+    Errored {
+        /// The failure after which it was given up.
+        failure: Failure,
+    },
+    /// It ended in a way that its policy calls done.
+    Done {
+        /// Exit code or signal.
+        exit: Exit,
+    },
+}
+
+/// Whether a living process is good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum ReadinessRow {
+    /// It is, or nothing is declared that it would have to be.
+    Ready,
+    /// Not yet.
+    Waiting {
+        /// When it has failed.
+        deadline: WallTime,
+        /// What the last probe found.
+        last: Option<String>,
+    },
+    /// It was; lately health probes fail.
+    Failing {
+        /// What the last probe found.
+        last: String,
+        /// How many in a row.
+        failures: u32,
+    },
 }
 
 /// A hook that a start or a stop waits for.
@@ -113,7 +180,7 @@ pub struct BriefAnswer<'a> {
     /// As in [`ListAnswer`].
     #[serde(borrow)]
     pub apps: Vec<BriefRow<'a>>,
-    /// What a person should know of the daemon's own state.
+    /// Warnings about the daemon's own state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -130,10 +197,10 @@ pub struct BriefRow<'a> {
     /// Which copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<u32>,
-    /// It is to take the slot over from the one that has it, in a rolling update.
+    /// It takes over the slot from the current instance, in a rollout.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_successor: bool,
-    /// How it stands, unless it simply runs.
+    /// Its status, unless it is simply running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// The main process.
@@ -142,7 +209,7 @@ pub struct BriefRow<'a> {
     /// How long it has been running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<Millis>,
-    /// Restarts that nobody asked for.
+    /// Restarts that were not requested.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
     /// Memory of its tree, where that is measured.
@@ -166,8 +233,8 @@ fn is_zero(number: &u32) -> bool {
 pub struct DescribeAnswer {
     /// Shape of this answer.
     pub format: u32,
-    /// The clock that moments in the rows refer to.
-    pub now: Moment,
+    /// When this was so.
+    pub now: WallTime,
     /// The selected apps.
     pub apps: Vec<DescribedApp>,
 }
@@ -178,7 +245,7 @@ pub struct DescribedApp {
     /// The last applied spec.
     pub spec: ShownApp,
     /// Should it run?
-    pub standing: Standing,
+    pub desired_state: DesiredState,
     /// `pm scale`, if it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,

@@ -12,13 +12,13 @@ use crate::model::{InstanceId, Stream, WallTime};
 pub struct LogsQuery {
     /// Of which apps.
     pub selection: Selection,
-    /// The newest so many lines.
+    /// The number of newest lines.
     pub lines: Option<usize>,
     /// None older than this.
     pub since: Option<WallTime>,
     /// One output only.
     pub stream: Option<Stream>,
-    /// Go on with what comes.
+    /// Keep following new lines.
     pub follow: bool,
 }
 
@@ -97,7 +97,7 @@ pub enum LogMessage {
         /// Which, and why.
         why: String,
     },
-    /// The reader fell behind; so much is not shown (the files hold it).
+    /// The reader fell behind; this many bytes were skipped (the files have them).
     Missed {
         /// How much.
         bytes: u64,

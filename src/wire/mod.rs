@@ -1,7 +1,7 @@
-//! Shapes on the socket, and of every `--json`: versioned, one file per resource.
+//! The format of the socket and of every `--json`: versioned, one file per resource.
 //!
 //! In:    words of [`crate::model`]         Out:  serde types that both ends share
-//! Never: a decision; a socket; text for people
+//! Never: a decision; a socket; text for users
 //! Walk:  [`crate::api`] → here → [`crate::client`] → [`crate::cli`]
 //!
 //! Every answer carries `format`. Keys are only ever added within one format.
@@ -24,7 +24,9 @@ pub use cron::{CronAnswer, ScheduleRow};
 pub use daemon::DaemonAnswer;
 pub use environment::EnvironmentAnswer;
 pub use event::{EventMessage, EventsAnswer, EventsQuery};
-pub use instances::{BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, Row};
+pub use instances::{
+    BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow, ReadinessRow, Row,
+};
 pub use log::{LogLine, LogMessage, LogsAnswer, LogsQuery};
 pub use problem::{Problem, ProblemCode};
 pub use project::{ProjectRow, ProjectsAnswer};
@@ -34,7 +36,7 @@ pub use selection::{Scope, Selection};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
 pub use crate::model::{
-    Edit, OperationReport, OperationResult, Progress, Report, Rollback, Rollout, RolloutWill, WaitsFor,
+    Edit, OperationReport, OperationResult, Progress, Report, Rollback, RolloutCommand, RolloutStatus, WaitsFor,
 };
 
 /// The number in `format` of every answer.

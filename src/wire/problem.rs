@@ -1,14 +1,14 @@
-//! The one shape of everything that went wrong.
+//! The one shape of all errors.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a request was not answered as asked.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Problem {
     /// Stable word for scripts.
     pub code: ProblemCode,
-    /// What the command ends with.
+    /// The exit code of the command.
     pub exit_code: u8,
     /// The sentence.
     pub message: String,
@@ -24,21 +24,23 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
-    /// No app is called so.
+    /// No app has this name.
     NoSuchApp,
-    /// Several apps are called so.
+    /// Several apps have this name.
     Ambiguous,
-    /// The request makes no sense.
+    /// The request is invalid.
     Usage,
-    /// Somebody else owns it.
+    /// Another user or project owns it.
     Ownership,
-    /// A safety rule.
+    /// A safety rule refuses it.
     Refused,
+    /// What was agreed to is not what would be done.
+    Stale,
     /// The state could not be written.
     NotStored,
     /// A file could not be read.
     NotRead,
-    /// The daemon is leaving.
+    /// The daemon is shutting down.
     ShuttingDown,
     /// Too many followers or connections.
     Busy,
@@ -46,7 +48,7 @@ pub enum ProblemCode {
     BadRequest,
     /// A body of more bytes than are accepted.
     TooLarge,
-    /// The caller is somebody else.
+    /// The caller is another user.
     Forbidden,
 }
 
@@ -55,6 +57,7 @@ impl ProblemCode {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::NoSuchApp | Self::NotStored | Self::NotRead | Self::Busy | Self::BadRequest | Self::TooLarge => 1,
+            Self::Stale => 4,
             Self::Ownership => 5,
             Self::Refused => 8,
             Self::Ambiguous | Self::Usage => 64,
@@ -66,7 +69,7 @@ impl ProblemCode {
     pub fn http_status(self) -> u16 {
         match self {
             Self::NoSuchApp => 404,
-            Self::Ambiguous | Self::Ownership | Self::Refused => 409,
+            Self::Ambiguous | Self::Ownership | Self::Refused | Self::Stale => 409,
             Self::Usage | Self::BadRequest => 400,
             Self::NotStored | Self::NotRead => 500,
             Self::ShuttingDown | Self::Busy => 503,

@@ -1,4 +1,4 @@
-//! The part of a URL behind the `?`.
+//! The query of a URL, after the `?`.
 
 use std::fmt::Write;
 use std::str::FromStr;
@@ -51,7 +51,7 @@ impl Query {
         text.parse().map(Some).map_err(|_| wrong())
     }
 
-    /// Whether `name=true` stands there.
+    /// Whether `name=true` is set.
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.text(name), Some("true" | "1" | ""))
     }

@@ -1,23 +1,23 @@
-//! `GET` and `POST /v1/rollouts`: rolling updates that are under way.
+//! `GET` and `POST /v1/rollouts`: rollouts in progress.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Rollout, RolloutWill, Selection};
+use super::{RolloutCommand, RolloutStatus, Selection};
 
 /// The answer to both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutsAnswer {
     /// Shape of this answer.
     pub format: u32,
-    /// Those that are under way; of a request, those that follow it.
-    pub rollouts: Vec<Rollout>,
+    /// Those in progress; in the answer to a command, those that it applies to.
+    pub rollouts: Vec<RolloutStatus>,
 }
 
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutRequest {
-    /// What is wanted.
-    pub will: RolloutWill,
-    /// Of which apps.
+    /// The command.
+    pub command: RolloutCommand,
+    /// The apps.
     pub selection: Selection,
 }

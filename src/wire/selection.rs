@@ -1,4 +1,4 @@
-//! Which apps a command is about: selectors as typed, and where they were typed.
+//! The apps that a command is about: selectors as typed, and where they were typed.
 
 use std::path::PathBuf;
 

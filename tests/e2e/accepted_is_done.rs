@@ -53,7 +53,7 @@ fn a_command_for_an_app_that_is_being_deleted_is_refused() {
     sandbox.ecosystem(&(sleeper("keep", "") + &slow("new")));
     let applying = sandbox.start(&["apply"]);
     sandbox.wait_pid("new/0");
-    sandbox.pm(&["restart", "gone"]).code(64).says(&["`gone` is being deleted by an apply"]);
+    sandbox.pm(&["restart", "gone"]).code(64).says(&["an apply is deleting `gone`"]);
     // What else happens meanwhile does not withhold the delete.
     sandbox.pm(&["restart", "keep"]).ok();
     sandbox.file("go", "");
@@ -106,7 +106,7 @@ fn what_failed_without_going_back_is_not_tried_again_by_the_next_daemon() {
     }
     crate::support::pause_between_faults(Duration::from_millis(1500));
     assert_eq!(sandbox.starts_of("api/0"), starts, "nothing automatic tries it again");
-    sandbox.pm(&["plan"]).ok().says(&["api was not rolled out with this spec the last time", "exit code 3"]);
+    sandbox.pm(&["plan"]).ok().says(&["this revision of api failed the last time", "exit code 3"]);
     sandbox.pm(&["apply"]).code(6);
     assert_eq!(sandbox.starts_of("api/0"), starts + 1, "a person may");
 }
@@ -122,7 +122,7 @@ fn going_back_never_ends_a_good_copy_for_one_that_does_not_come_up() {
     let sandbox = Sandbox::applied(&app("good"));
     sandbox.file("broken", "the old version cannot start any more");
     sandbox.ecosystem(&app("bad"));
-    sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "the old version could not be started again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "rollback failed: the old version could not be started"]);
     let survivor = sandbox.pid("api/0");
     sandbox.kill_daemon();
     crate::support::pause_between_faults(Duration::from_millis(1500));

@@ -49,7 +49,7 @@ fn the_exit_code_of_an_app_from_before_a_dead_anchor_is_known_where_the_kernel_t
     for (code, is_daemon_killed) in [(7, false), (7, true), (0, false)] {
         let why = told_end(code, is_daemon_killed);
         // An older kernel tells only while the process has not been reaped.
-        let is_unknown_fine = version < (6, 15) && why.contains("ended with unknown exit status");
+        let is_unknown_fine = version < (6, 15) && why.contains("ended with an unknown exit status");
         assert!(is_unknown_fine || why.contains(&format!("ended with exit code {code}")), "{why}");
     }
 }

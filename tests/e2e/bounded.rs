@@ -102,7 +102,7 @@ fn what_passes_the_check_is_accepted_by_the_daemon() {
     let texts = pairs(38, |number| format!("T{number} = \"{}\"", "t".repeat(1_000)), ", ");
     sandbox.file("ecosystem.toml", toml_apps(1000, &format!("[defaults]\nenv = {{ {texts} }}\n"), &keys(10)));
     for command in ["check", "apply"] {
-        sandbox.pm(&[command]).code(65).says(&["too-large", "32 MiB", "divide the project"]);
+        sandbox.pm(&[command]).code(65).says(&["too-large", "32 MiB", "split the project"]);
     }
 }
 

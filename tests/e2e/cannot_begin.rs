@@ -50,7 +50,7 @@ const OBSTACLES: [Obstacle; 3] = [
             fs::remove_dir(journal(sandbox)).unwrap();
             fs::rename(sandbox.path("kept"), journal(sandbox)).unwrap();
         },
-        words: &["desired.journal", "is not a regular file"],
+        words: &["desired.journal", "not a regular file"],
     },
     Obstacle {
         name: "a folder in the place of the table",
@@ -68,7 +68,7 @@ const OBSTACLES: [Obstacle; 3] = [
             make_newer(&journal(sandbox));
         },
         remove: |sandbox| fs::rename(sandbox.path("kept"), journal(sandbox)).unwrap(),
-        words: &["is of format 999"],
+        words: &["has format 999"],
     },
 ];
 
@@ -81,7 +81,7 @@ fn the_reason_is_in_the_first_answer_and_never_out_of_date() {
         (obstacle.put)(&sandbox);
         kill(daemon, libc::SIGKILL);
         for command in [&["list"][..], &["apply"], &["stop", "api"], &["daemon", "status"], &["daemon", "restart"]] {
-            let output = told_at_once(&sandbox, command).says(&["the daemon cannot begin", "pm shutdown"]);
+            let output = told_at_once(&sandbox, command).says(&["the daemon cannot start", "pm shutdown"]);
             output.says(obstacle.words);
         }
         assert_eq!(sandbox.anchor_pid(), anchor, "{}: the anchor holds the app", obstacle.name);
@@ -129,7 +129,7 @@ fn shutdown_ends_anchor_and_apps_although_no_daemon_can_begin() {
         (OBSTACLES[2].put)(&sandbox);
         kill(daemon, libc::SIGKILL);
         told_at_once(&sandbox, &["list"]);
-        sandbox.pm(&[word]).ok().says(&["is of format 999", "the apps are stopped"]);
+        sandbox.pm(&[word]).ok().says(&["has format 999", "all apps are stopped"]);
         assert!(sandbox.processes().is_empty(), "left: {:#?}", sandbox.processes());
         (OBSTACLES[2].remove)(&sandbox);
         // As it says: what was not stopped by a person runs again.
@@ -187,7 +187,7 @@ fn a_low_limit_of_the_size_of_files_is_named() {
         if output.status == 0 {
             sandbox.pm(&["shutdown"]).ok();
         } else {
-            output.code(69).says(&[&format!("no file may grow beyond {hard} bytes"), "ulimit -Hf"]);
+            output.code(69).says(&[&format!("files may not exceed {hard} bytes"), "ulimit -Hf"]);
         }
         wait_until("nothing is left", SOON, || sandbox.processes().is_empty());
     }
@@ -204,7 +204,7 @@ fn a_large_question_is_answered_too() {
     sandbox.ecosystem(&text);
     (OBSTACLES[2].put)(&sandbox);
     kill(daemon, libc::SIGKILL);
-    sandbox.pm(&["apply", "--detach"]).code(69).says(&["is of format 999"]);
+    sandbox.pm(&["apply", "--detach"]).code(69).says(&["has format 999"]);
     (OBSTACLES[2].remove)(&sandbox);
     sandbox.pm(&["list"]).ok();
 }

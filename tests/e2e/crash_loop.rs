@@ -20,6 +20,23 @@ fn a_killed_app_is_back_at_once() {
 }
 
 #[test]
+fn some_kills_in_a_row_are_no_crash_loop() {
+    let slow = "exp_backoff_restart_delay = \"50s\"";
+    let sandbox = Sandbox::applied(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n{slow}\n"));
+    for restarts in 1..=5 {
+        kill(sandbox.pid("api/0"), libc::SIGKILL);
+        wait_until("it runs again", SOON, || {
+            sandbox.instance("api/0").is_some_and(|api| api.restarts == restarts && api.phase == "running")
+        });
+    }
+    sandbox.pm(&["why", "api"]).ok().says(&["up to 5 are followed by the next at once"]);
+    let has_waited = || sandbox.pm(&["events", "api"]).ok().stdout.contains("before restart ");
+    assert!(!has_waited());
+    kill(sandbox.pid("api/0"), libc::SIGKILL);
+    wait_until("the sixth waits", SOON, has_waited);
+}
+
+#[test]
 fn a_crash_loop_slows_down() {
     let sandbox = Sandbox::new();
     sandbox.ecosystem(&file(""));
@@ -78,9 +95,9 @@ fn an_apply_tries_at_once_what_waits_and_says_so() {
     sandbox.ecosystem(&format!("{}{dependent}", file("exp_backoff_restart_delay = \"60s\"")));
     sandbox.pm(&["apply"]).code(6);
     sandbox.wait_phase("api/0", "backoff");
-    sandbox.pm(&["plan"]).ok().says(&["was in backoff"]);
+    sandbox.pm(&["plan"]).ok().says(&["retrying without waiting for the backoff"]);
     let starts = sandbox.starts_of("api/0");
-    sandbox.pm(&["apply"]).code(6).says(&["was in backoff", "an app that it depends on did not start"]);
+    sandbox.pm(&["apply"]).code(6).says(&["retrying without waiting for the backoff", "a dependency did not start"]);
     assert!(sandbox.starts_of("api/0") > starts, "it was not tried");
     assert!(sandbox.instance("web/0").is_none_or(|web| web.phase != "running"), "it needs what does not run");
 }

@@ -45,8 +45,8 @@ fn a_task_runs_at_its_times_and_not_before() {
     wait_until("the next daemon goes on", SOON, || sandbox.starts_of("tick/0") > runs + 1);
     assert_eq!((sandbox.starts_of("yearly/0"), sandbox.read("yearly")), (0, String::new()));
     assert_eq!(sandbox.instance("yearly/0").unwrap().phase, "waiting");
-    sandbox.pm(&["list"]).ok().says(&["waiting until", "-01-01 00:00:00"]);
-    sandbox.pm(&["why", "yearly"]).ok().says(&["its time has not come", "it runs at"]);
+    sandbox.pm(&["list"]).ok().says(&["waiting until", "-01-01"]);
+    sandbox.pm(&["why", "yearly"]).ok().says(&["its next run is not due yet", "it runs at"]);
     sandbox.pm(&["describe", "yearly"]).ok().says(&["@yearly", "next"]);
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
 }
@@ -57,7 +57,7 @@ fn a_run_that_is_due_while_the_last_one_goes_on_is_left_out_and_told() {
     wait_until("two times were left out", SOON, || facts(&sandbox, "slow", "cron_skipped") >= 2);
     assert_eq!((lines(&sandbox, "slow"), sandbox.starts_of("slow/0")), (1, 1));
     assert_eq!(sandbox.app_processes().len(), 1);
-    sandbox.pm(&["events", "slow"]).ok().says(&["left out: the last run still goes on"]);
+    sandbox.pm(&["events", "slow"]).ok().says(&["the last run is still going"]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_run_waits_for_what_its_task_depends_on() {
     sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("a time was left out", SOON, || facts(&sandbox, "second", "cron_skipped") >= 1);
     assert_eq!(lines(&sandbox, "second"), 0);
-    sandbox.pm(&["events", "second"]).ok().says(&["still waits for what it depends on"]);
+    sandbox.pm(&["events", "second"]).ok().says(&["is still waiting for its dependencies"]);
     sandbox.file("go", "");
     wait_until("it runs at its times", SOON, || lines(&sandbox, "second") >= 2);
 }
@@ -110,7 +110,7 @@ fn what_is_stopped_sleeps_and_what_is_deleted_is_gone() {
     passed();
     assert_eq!(lines(&sandbox, "a"), after_stop);
     assert_eq!(schedule(&sandbox, "a")["next"], serde_json::json!([]));
-    sandbox.pm(&["cron", "run", "a"]).code(8).says(&["schedule sleeps", "pm start a"]);
+    sandbox.pm(&["cron", "run", "a"]).code(8).says(&["schedule is suspended", "pm start a"]);
     sandbox.pm(&["start", "a"]).ok();
     wait_until("it is awake again", SOON, || lines(&sandbox, "a") >= after_stop + 2);
     sandbox.pm(&["delete", "a"]).ok();
@@ -160,7 +160,7 @@ fn a_wrong_schedule_is_shown_with_its_place() {
     sandbox.ecosystem(
         "[[apps]]\nname = \"a\"\ncommand = \"true\"\ncron = \"0 0 30 2 *\"\ncron_timezone = \"Mars/Olympus\"\n",
     );
-    sandbox.pm(&["check"]).code(65).says(&["error[cron]", "never comes", "ecosystem.toml:5", "Mars/Olympus"]);
+    sandbox.pm(&["check"]).code(65).says(&["error[cron]", "never runs", "ecosystem.toml:5", "Mars/Olympus"]);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn after_a_shutdown_nothing_is_shown_as_due() {
     let list = sandbox.pm(&["list"]).ok().says(&["stopped, shut down"]);
     assert!(!list.stdout.contains("waiting until"), "{list}");
     assert_eq!(schedule(&sandbox, "q")["next"], serde_json::json!([]));
-    sandbox.pm(&["cron", "list"]).ok().says(&["asleep since `pm shutdown`"]);
+    sandbox.pm(&["cron", "list"]).ok().says(&["suspended since `pm shutdown`"]);
     for app in ["q", "svc"] {
         let why = sandbox.pm(&["why", app]).ok().says(&["stopped by `pm shutdown`", "`pm start`"]);
         assert!(!why.stdout.contains("is due at"), "{why}");
@@ -243,9 +243,11 @@ fn why_says_what_becomes_of_a_time_that_meets_a_run() {
     // Tasks are waited for to their end, and these never end.
     sandbox.pm(&["apply", "--detach"]).ok();
     sandbox.wait_phase("flaky/0", "backoff");
-    let why = sandbox.pm(&["why", "flaky"]).ok().says(&["flaky/0: backoff", "it is started again in", "is left out"]);
+    let why = sandbox.pm(&["why", "flaky"]).ok().says(&["flaky/0: backoff", "it is restarted in", "is skipped"]);
     assert!(!why.stdout.contains("it runs at"), "{why}");
-    wait_until("the other one waits", SOON, || sandbox.pm(&["why", "late"]).ok().stdout.contains("because it waits "));
-    let why = sandbox.pm(&["why", "late"]).ok().says(&["started as soon as that has come", "is left out"]);
+    wait_until("the other one waits", SOON, || {
+        sandbox.pm(&["why", "late"]).ok().stdout.contains("because it has been waiting ")
+    });
+    let why = sandbox.pm(&["why", "late"]).ok().says(&["started as soon as that has happened", "is skipped"]);
     assert!(!why.stdout.contains("it runs at"), "{why}");
 }

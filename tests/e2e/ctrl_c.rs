@@ -19,6 +19,6 @@ fn the_apply_goes_on_without_its_command() {
     let group = i32::try_from(child.id()).unwrap();
     // SAFETY: two numbers; the group is the one made above.
     unsafe { libc::kill(-group, libc::SIGINT) };
-    finish(child, "pm apply").code(130).says(&["goes on"]);
+    finish(child, "pm apply").code(130).says(&["continues in the background"]);
     sandbox.pid("second/0");
 }

@@ -104,7 +104,7 @@ fn a_task_that_is_tried_again_is_waited_for() {
     let apply = sandbox.start(&["apply"]);
     wait_until("the fourth try", SOON, || sandbox.starts_of("mig/0") == 4);
     wait_until("it says of what it waits", SOON, || {
-        sandbox.pm(&["why", api]).ok().stdout.contains("for mig to be completed: it still runs")
+        sandbox.pm(&["why", api]).ok().stdout.contains("for mig to be completed: it is still running")
     });
     sandbox.file("open", "");
     finish(apply, "pm apply").ok().says(&["api waits for mig to be completed"]);

@@ -258,7 +258,7 @@ fn a_second_ctrl_c_returns_at_once() {
     let dev = Dev::start(&sandbox, &["--no-watch"]);
     dev.says("| ready");
     dev.interrupt();
-    dev.says("stops all apps");
+    dev.says("stopping all apps");
     wait_until("it is being stopped", SOON, || sandbox.instance("api/0").is_none_or(|api| api.phase == "stopping"));
     dev.interrupt();
     assert_eq!(dev.ended().0, Some(130));

@@ -53,7 +53,7 @@ fn the_same_with_other_apps_that_could_have_started_it() {
     assert_eq!(progs(&sandbox), 1, "the one that kept the app's output is found: {stop}");
     assert!(stop.stderr.contains("left running") && stop.stderr.contains("(sh)"), "{stop}");
     let why = sandbox.pm(&["events", "api"]).ok();
-    assert!(!why.stdout.contains("nothing of it is left"), "{why}");
+    assert!(!why.stdout.contains("no process is left"), "{why}");
     assert!(why.stdout.contains("sh"), "what is left is named: {why}");
     sandbox.pm(&["stop", "web"]).ok();
     assert_eq!(progs(&sandbox), 0, "nobody lives whose it could be");
@@ -97,12 +97,12 @@ fn a_stop_claims_nothing_of_what_an_anchor_that_died_had_below_it() {
         let events = sandbox.pm(&["events", "api"]).ok();
         kill(hidden.unwrap().pid, libc::SIGKILL);
         wait_until("its last sleep is over", SOON, || sandbox.app_processes().is_empty());
-        assert!(!events.stdout.contains("nothing of it is left"), "{events}");
+        assert!(!events.stdout.contains("no process is left"), "{events}");
         assert!(events.stdout.contains("before the anchor died may still run"), "{events}");
     }
     let sandbox = applied("echo up\nsleep 1000\n", "");
     sandbox.pm(&["stop", "api"]).ok();
-    sandbox.pm(&["events", "api"]).ok().says(&["nothing of it is left"]);
+    sandbox.pm(&["events", "api"]).ok().says(&["no process is left"]);
 }
 
 const DAEMONIZED: &str = "i=0\nwhile [ $i -lt 20 ]; do i=$((i + 1)); (setsid PROG &); done\n(setsid sh -c 'PROG & PROG & wait' &)\necho up\nsleep 1000\n";

@@ -1,5 +1,9 @@
 //! What happened, in order, with cause; and why an app is as it is.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
 use crate::support::{SOON, Sandbox, fixture, kill, wait_until};
 
 #[test]
@@ -17,6 +21,60 @@ fn every_start_and_exit_is_an_event_across_daemons() {
     assert_eq!((count("started"), count("exited"), count("stopped")), (2, 2, 1), "{about_api:?}");
     assert_eq!(events.iter().filter(|event| event.fact == "daemon_started").count(), 2);
     assert!(events.is_sorted_by(|a, b| a.seq < b.seq), "numbers grow, across daemons too");
+}
+
+/// One number means one thing, and one clock counts: whoever looks, and in whichever form.
+#[test]
+fn numbers_and_times_agree_wherever_they_are_shown() {
+    let sandbox = Sandbox::applied(
+        "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nkill_timeout = \"5s\"\nmax_memory_restart = \"300M\"\n",
+    );
+    sandbox.pm(&["restart", "api"]).ok(); // a person's restart is none of those that are counted
+    for restarts in 1..=3 {
+        kill(sandbox.pid("api/0"), libc::SIGKILL);
+        wait_until("it runs again", SOON, || {
+            sandbox.instance("api/0").is_some_and(|api| api.restarts == restarts && api.phase == "running")
+        });
+    }
+    let told = sandbox.pm(&["events", "api"]).ok().says(&["restart 1 (", "restart 2 (", "restart 3 ("]);
+    assert!(!told.stdout.contains("restart 4"), "{told}");
+    sandbox.pm(&["why", "api"]).ok().says(&["3 restarts that nobody asked for"]);
+
+    let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    let is_recent = |moment: &Value| moment.as_u64().is_some_and(|at| now.abs_diff(at) < 120_000);
+    let list = sandbox.pm(&["list", "--json"]).ok().json();
+    let row = &list["apps"][0];
+    assert_eq!(row["restarts"], 3);
+    assert!(is_recent(&list["now"]) && is_recent(&row["phase"]["since"]), "{list:#}");
+    let causes = row["status"]["because"].as_array().unwrap();
+    assert!(causes.iter().any(|why| why["is"] == "started" && why["cause"] == "policy"), "{row:#}");
+
+    for document in [sandbox.pm(&["describe", "api", "--json"]), sandbox.pm(&["why", "api", "--json"])] {
+        let spec = document.ok().json()["apps"][0]["spec"].clone();
+        assert_eq!((&spec["stop"]["kill_timeout"], &spec["max_memory_restart"]), (&"5s".into(), &"300M".into()));
+    }
+    let config = sandbox.pm(&["config", "--json"]).ok().json();
+    assert_eq!(config["apps"][0]["stop"]["kill_signal"], "SIGTERM");
+}
+
+#[test]
+fn a_status_says_since_when() {
+    let sandbox = Sandbox::applied(
+        "[[apps]]\nname = \"bad\"\ncommand = \"false\"\nrestart = \"never\"\nautostart = false\n\
+         [[apps]]\nname = \"done\"\ncommand = \"true\"\nkind = \"task\"\n",
+    );
+    sandbox.pm(&["start", "bad"]).code(6);
+    sandbox.wait_phase("done/0", "done");
+    let since = |app: &str| {
+        let row = sandbox.pm(&["list", app, "--json"]).ok().json()["apps"][0].clone();
+        row["status"]["since"].as_u64().unwrap_or_else(|| panic!("no since: {row:#}"))
+    };
+    let before = ["bad", "done"].map(since);
+    sandbox.kill_daemon();
+    // The next daemon knows it from the end of the process.
+    for (after, before) in ["bad", "done"].map(since).into_iter().zip(before) {
+        assert!(after.abs_diff(before) < 1000, "{after} is not {before}");
+    }
 }
 
 #[test]

@@ -69,12 +69,16 @@ fn a_second_one_is_refused_with_the_reason() {
     let sandbox = Sandbox::new();
     let (child, _manager) = foreground(&sandbox);
     let home = sandbox.home();
-    sandbox.pm(&["daemon", "run"]).code(1).says(&["is running for", home.to_str().unwrap(), "pm daemon status"]);
+    sandbox.pm(&["daemon", "run"]).code(1).says(&[
+        "is already running for",
+        home.to_str().unwrap(),
+        "pm daemon status",
+    ]);
     sandbox.pm(&["daemon", "stop"]).ok();
     finish(child, "pm daemon run").ok();
     // One in the background is in the way as well.
     sandbox.pm(&["list"]).ok();
-    sandbox.pm(&["daemon", "run"]).code(1).says(&["is running for"]);
+    sandbox.pm(&["daemon", "run"]).code(1).says(&["is already running for"]);
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn what_keeps_it_from_beginning_is_on_standard_error_and_in_the_exit_code() {
     let journal = sandbox.home().join("state/desired.journal");
     fs::remove_file(&journal).unwrap();
     fs::create_dir(&journal).unwrap();
-    sandbox.pm(&["daemon", "run"]).code(1).says(&["the daemon cannot begin", "desired.journal"]);
+    sandbox.pm(&["daemon", "run"]).code(1).says(&["the daemon cannot start", "desired.journal"]);
     let file = sandbox.file("file", "");
     run(sandbox.command(&["daemon", "run"]).env("PM_HOME", file)).code(1).says(&["cannot use folder", "file"]);
 }

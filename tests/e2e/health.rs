@@ -47,7 +47,7 @@ fn what_is_given_up_as_unhealthy_says_so_to_people_and_to_its_hook() {
     );
     sandbox.pm(&["apply", "--detach"]).ok();
     sandbox.wait_phase("sick/0", "errored");
-    let words = "the last one was ended as unhealthy: exit code 1";
+    let words = "the last one was stopped as unhealthy: exit code 1";
     sandbox.pm(&["list"]).ok().says(&[words]);
     sandbox.pm(&["why", "sick"]).ok().says(&[words]);
     wait_until("its hook knows, too", SOON, || sandbox.read("reason").contains(words));
@@ -74,7 +74,7 @@ fn a_roll_that_turns_unhealthy_goes_back_with_the_last_words_of_the_probe() {
     sandbox.ecosystem(&file("0"));
     sandbox.pm(&["apply"]).ok();
     sandbox.ecosystem(&file("7"));
-    sandbox.pm(&["apply"]).code(6).says(&["web/0 is unhealthy: exit code 7", "the old version runs again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["web/0 is unhealthy: exit code 7", "rolled back to the old version"]);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::io::Read as _;
-use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Output, Sandbox, run};
+use crate::support::{Output, SOON, Sandbox, kill, kill_both_now, run, wait_until};
 
 /// Somebody who is neither root nor in `/etc/passwd`.
 const STRANGER: u32 = 4711;
@@ -91,7 +92,7 @@ fn root_does_not_use_a_folder_or_link_of_somebody_else() {
         chown(&path, Some(0), Some(0)).unwrap();
         let moved = sandbox.path("moved");
         fs::rename(&path, &moved).unwrap();
-        let link = std::path::PathBuf::from(shown.trim_end_matches('/'));
+        let link = PathBuf::from(shown.trim_end_matches('/'));
         symlink(&moved, &link).unwrap();
         lchown(&link, Some(STRANGER), Some(STRANGER)).unwrap();
         is_refused(&sandbox, sandbox.pm(&["list"]), &[link.to_str().unwrap(), "4711"]);
@@ -117,6 +118,49 @@ fn root_uses_a_home_of_somebody_else_if_it_insists() {
     sandbox.pm(&["--as-root", "shutdown"]).ok();
     fs::set_permissions(sandbox.home(), Permissions::from_mode(0o777)).unwrap();
     is_refused(&sandbox, sandbox.pm(&["--as-root", "apply"]), &["0777"]);
+}
+
+/// Everything in a folder, with whom it belongs to.
+fn owners(folder: impl AsRef<Path>) -> Vec<(PathBuf, u32)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let metadata = fs::symlink_metadata(entry.path()).unwrap();
+        found.push((entry.path(), metadata.uid()));
+        if metadata.is_dir() {
+            found.extend(owners(entry.path()));
+        }
+    }
+    found
+}
+
+/// What `--as-root` has made is the owner's: however it ended, the owner's own daemon begins in the same home, knows what
+/// was declared there, and writes on in the same logs.
+#[test]
+fn the_owner_s_daemon_begins_where_root_s_has_ended() {
+    if !is_root() {
+        return;
+    }
+    for is_killed in [false, true] {
+        let sandbox = Sandbox::of_user(STRANGER);
+        sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh -c 'echo up; exec sleep 1000'\"\n");
+        let as_root = |words: &[&str]| run(&mut sandbox.command_of_tester(&[&["--as-root"], words].concat())).ok();
+        as_root(&["apply"]);
+        as_root(&["restart", "api"]);
+        let roots: Vec<_> = owners(sandbox.home()).into_iter().filter(|(_, owner)| *owner != STRANGER).collect();
+        assert!(roots.is_empty(), "not the owner's: {roots:#?}");
+        if is_killed {
+            kill_both_now(&sandbox);
+            for app in sandbox.app_processes() {
+                kill(app.pid, libc::SIGKILL);
+            }
+            wait_until("nothing of root's lives", SOON, || sandbox.processes().is_empty());
+        } else {
+            as_root(&["shutdown"]);
+        }
+        sandbox.pm(&["start", "api"]).ok();
+        sandbox.pm(&["logs", "api"]).ok().says(&["up"]);
+        sandbox.pm(&["shutdown"]).ok();
+    }
 }
 
 #[test]
@@ -163,7 +207,7 @@ fn nothing_is_sent_to_a_stranger_behind_the_socket() {
     for command in [&["list"][..], &["apply"], &["start", "x.sh"], &["shutdown"]] {
         sandbox.pm(command).code(69).says(&["runs as 4711", "nothing was sent"]);
     }
-    crate::support::kill(u32::try_from(child).unwrap(), libc::SIGTERM);
+    kill(u32::try_from(child).unwrap(), libc::SIGTERM);
     // SAFETY: a child of ours.
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
     let mut sent = Vec::new();
@@ -172,7 +216,7 @@ fn nothing_is_sent_to_a_stranger_behind_the_socket() {
 }
 
 /// Listens at `path` as somebody else, and passes on every byte that arrives.
-fn listen_as_stranger(path: &std::path::Path, mut writer: std::io::PipeWriter) -> ! {
+fn listen_as_stranger(path: &Path, mut writer: std::io::PipeWriter) -> ! {
     use std::io::Write as _;
     // Bound by root (the folder is root's), listened at by the stranger: the kernel remembers the latter.
     let mut serve = || -> std::io::Result<()> {

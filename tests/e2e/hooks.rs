@@ -35,7 +35,7 @@ fn a_hook_that_hangs_is_killed_with_its_tree_and_the_stop_goes_on() {
     let began = Instant::now();
     sandbox.pm(&["stop", "api"]).ok();
     assert!(began.elapsed() >= Duration::from_secs(1), "it had its time");
-    wait_until("nothing of it is left", SOON, || sandbox.app_processes().is_empty());
+    wait_until("no process is left", SOON, || sandbox.app_processes().is_empty());
     let failed = sandbox.events_of("api").iter().any(|event| event.fact == "hook_failed");
     assert!(failed, "and that is told");
 }
@@ -101,22 +101,22 @@ fn a_hook_that_hangs_is_shown_while_it_does() {
         sandbox.pm(&["list"]).ok().stdout.contains("starting: hook pre_start runs, ")
     });
     sandbox.pm(&["list"]).ok().says(&["of at most 40s"]);
-    sandbox.pm(&["why", "api"]).ok().says(&["its hook `pre_start` has been running for", "when the hook has ended"]);
+    sandbox.pm(&["why", "api"]).ok().says(&["its hook `pre_start` has been running for", "once the hook"]);
     wait_until("it has hung for so long that it is worth a line", SOON, || {
         let row = sandbox.pm(&["list", "--json"]).ok().json()["apps"][0]["hook"].clone();
         row["hook"] == "pre_start" && row["runs_ms"].as_u64().is_some_and(|runs| runs > 1500)
     });
     sandbox.pm(&["stop", "api"]).ok();
     let applied = crate::support::finish(applying, "pm apply");
-    assert!((applied.stdout.clone() + &applied.stderr).contains("its hook `pre_start` has not ended"), "{applied}");
+    assert!((applied.stdout.clone() + &applied.stderr).contains("its hook `pre_start` has not finished"), "{applied}");
     sandbox.file("go", "");
     sandbox.pm(&["start", "api"]).ok();
     sandbox.pm(&["stop", "api", "--detach"]).ok();
     wait_until("the list names the other one", SOON, || {
         sandbox.pm(&["list"]).ok().stdout.contains("stopping: hook pre_stop runs, ")
     });
-    let why = sandbox.pm(&["why", "api"]).ok().says(&["its hook `pre_stop`", "it is asked to end when"]);
-    assert!(!why.stdout.contains("it was asked to end"), "{why}");
+    let why = sandbox.pm(&["why", "api"]).ok().says(&["its hook `pre_stop`", "it is asked to stop once"]);
+    assert!(!why.stdout.contains("it was asked to stop"), "{why}");
     let hook = sandbox.app_processes().into_iter().find(|one| one.args.contains(&"1002".into()));
     kill(hook.expect("the hook runs").pid, libc::SIGKILL);
     sandbox.wait_phase("api/0", "stopped");

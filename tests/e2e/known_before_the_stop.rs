@@ -52,12 +52,12 @@ fn values_that_no_kernel_takes_are_refused_by_the_check() {
     let sandbox = sandbox_with_scripts();
     let long = "x".repeat(128 << 10);
     for (keys, words) in [
-        (format!("env = {{ BIG = \"{long}\" }}"), "the variable `BIG` takes"),
-        (format!("args = [\"{long}\"]"), "of the command line takes"),
-        (format!("hooks = {{ pre_stop = \"{long}\" }}"), "a command in `hooks` takes"),
-        ("group = \"daemon\"".to_owned(), "`group` stands there without `user`"),
+        (format!("env = {{ BIG = \"{long}\" }}"), "the variable `BIG` has"),
+        (format!("args = [\"{long}\"]"), "of the command line has"),
+        (format!("hooks = {{ pre_stop = \"{long}\" }}"), "a command in `hooks` has"),
+        ("group = \"daemon\"".to_owned(), "`group` needs `user`"),
         ("limits = { nofile = 1000000000000 }".to_owned(), "fs.nr_open"),
-        ("limits = { nofile = 2 }".to_owned(), "no program can be loaded"),
+        ("limits = { nofile = 2 }".to_owned(), "open files to start"),
         ("limits = { nproc = 0 }".to_owned(), "the process itself counts"),
     ] {
         let keys = format!("script = \"run.sh\"\n{keys}");

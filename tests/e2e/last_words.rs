@@ -31,12 +31,23 @@ fn stop_and_delete_say_what_the_next_apply_will_do() {
     assert!(!held.stderr.contains("starts it again"), "{held}");
 }
 
+/// It is tried again at once, and prints something else then.
+#[test]
+fn a_failure_is_shown_with_what_that_process_has_printed() {
+    let sandbox = Sandbox::new();
+    let script = "n=$(cat lives 2>/dev/null || echo 0)\necho $((n + 1)) > lives\necho \"this is life $n\"\nexit 3\n";
+    sandbox.file("lives.sh", script);
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh lives.sh\"\n");
+    let output = sandbox.pm(&["apply"]).code(6).says(&["this is life"]);
+    assert_eq!(output.stderr.matches("this is life").count(), 1, "{output}");
+}
+
 #[test]
 fn unhold_says_what_is_no_longer_held() {
     let sandbox = Sandbox::applied(FILE);
     sandbox.pm(&["stop", "api", "--hold"]).ok();
     sandbox.pm(&["unhold", "api"]).ok().says(&["no longer held", "api", "pm start"]);
-    sandbox.pm(&["unhold", "api"]).ok().says(&["nothing was held"]);
+    sandbox.pm(&["unhold", "api"]).ok().says(&["nothing is held"]);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn an_update_that_moves_to_another_address_goes_back_whatever_else_happens() {
     // Another command ends meanwhile; it must not close what the update may go back to.
     sandbox.pm(&["restart", "other"]).ok();
     let failed = finish(applying, "pm apply").code(6);
-    let failed = failed.says(&["web/1", "exit code 3", "the old version runs again"]);
+    let failed = failed.says(&["web/1", "exit code 3", "rolled back to the old version"]);
     assert!(!failed.stderr.contains("| up"), "that was printed by the process before:\n{}", failed.stderr);
     wait_until("all run", SOON, || sandbox.list().iter().filter(|row| row.phase == "running").count() == 3);
     assert!(ask(old).unwrap().starts_with("none"));
@@ -225,7 +225,7 @@ fn an_update_to_another_host_goes_back_to_the_old_one() {
     sandbox.ecosystem(&half_bad(narrow, "none"));
     sandbox.pm(&["apply"]).ok();
     sandbox.ecosystem(&half_bad(everywhere(narrow), "1"));
-    sandbox.pm(&["apply"]).code(6).says(&["web/1", "exit code 3", "the old version runs again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["web/1", "exit code 3", "rolled back to the old version"]);
     all_run_at(&sandbox, narrow);
 }
 
@@ -248,7 +248,7 @@ fn a_host_that_somebody_else_has_taken_leaves_the_old_one_as_it_was() {
     ecosystem(&sandbox, narrow, 0, "");
     sandbox.pm(&["apply"]).ok();
     ecosystem(&sandbox, everywhere(narrow), 1, "");
-    sandbox.pm(&["apply"]).code(6).says(&["Address already in use", "the old version runs again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["Address already in use", "rolled back to the old version"]);
     wait_until("both run", SOON, || sandbox.list().iter().filter(|row| row.phase == "running").count() == 2);
     assert!(ask(narrow).unwrap().starts_with('0'));
 }

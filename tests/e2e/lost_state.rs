@@ -25,12 +25,12 @@ fn sleeps(sandbox: &Sandbox) -> usize {
 fn what_runs_is_listed_and_the_next_command_says_what_happened() {
     let sandbox = lost();
     let list = sandbox.pm(&["list", "-A"]).ok();
-    assert!(list.stderr.contains("warning: the state file was damaged beyond reading"), "{list}");
+    assert!(list.stderr.contains("warning: the state file was unreadable"), "{list}");
     assert!(list.stderr.contains("shop:api/0, shop:api/1, shop:old/0"), "{list}");
     assert_eq!(list.stdout.matches("running, spec lost").count(), 3, "{list}");
     let again = sandbox.pm(&["list", "-A"]).ok();
     assert_eq!(again.stderr, "", "once is enough");
-    sandbox.pm(&["why", "old"]).ok().says(&["what it was started with was lost"]);
+    sandbox.pm(&["why", "old"]).ok().says(&["its spec was lost"]);
     sandbox.pm(&["restart", "old"]).code(64).says(&["its spec was lost", "apply the file"]);
     sandbox.kill_daemon();
     assert_eq!(sandbox.list().len(), 3, "the next daemon finds it just so");
@@ -42,7 +42,7 @@ fn an_apply_takes_over_what_it_declares_and_never_doubles_it() {
     let sandbox = lost();
     let before = ["api/0", "api/1", "old/0"].map(|id| sandbox.pid(id));
     sandbox.ecosystem(TWO);
-    sandbox.pm(&["apply"]).ok().says(&["its spec was lost", "roll 2", "old runs"]);
+    sandbox.pm(&["apply"]).ok().says(&["its spec was lost", "roll 2", "old is running"]);
     for (id, old) in [("api/0", before[0]), ("api/1", before[1])] {
         assert_ne!(sandbox.pid(id), old, "{id} runs what the file says");
         assert_eq!(start_time(old), None, "{id} is replaced, not doubled");
@@ -115,7 +115,7 @@ fn a_file_that_lost_its_last_change_is_told_and_what_that_declared_runs_on() {
     fs::write(&journal, &text[..=ends[ends.len() - 2]]).unwrap();
     sandbox.kill_daemon();
     let list = sandbox.pm(&["list", "-A"]).ok();
-    assert!(list.stderr.contains("warning: the state file was cut off"), "{list}");
+    assert!(list.stderr.contains("warning: the state file was truncated"), "{list}");
     assert_eq!(["api/0", "api/1", "old/0"].map(|id| sandbox.pid(id)), before);
     sandbox.pm(&["apply"]).ok();
     assert_eq!(sleeps(&sandbox), 3);

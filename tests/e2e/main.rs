@@ -54,6 +54,7 @@ mod dev;
 mod watch;
 
 // ---- what happened
+mod consent;
 mod crash_loop;
 mod events_and_why;
 mod hostile_text;

@@ -31,21 +31,21 @@ fn it_is_ready_when_it_says_so_and_its_status_is_shown() {
     sandbox.ecosystem(&format!("[[apps]]\nname = \"daemon\"\n{app}ready = {{ notify = true }}\n"));
     sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("it says what it waits for", SOON, || {
-        sandbox.pm(&["list"]).ok().stdout.contains("starting: has not said READY=1 yet")
+        sandbox.pm(&["list"]).ok().stdout.contains("starting: has not sent READY=1 yet")
     });
     sandbox.file("1", "");
     wait_until("its status is known", SOON, || {
-        has_any(&sandbox.pm(&["list", "--json"]).ok().json(), "says", "loading")
+        has_any(&sandbox.pm(&["list", "--json"]).ok().json(), "status_text", "loading")
     });
     assert_eq!(sandbox.instance("daemon/0").unwrap().phase, "starting");
-    sandbox.pm(&["list"]).ok().says(&["starting: has not said READY=1 yet (says: loading)"]);
-    sandbox.pm(&["why", "daemon"]).ok().says(&["it says of itself: loading"]);
+    sandbox.pm(&["list"]).ok().says(&["starting: has not sent READY=1 yet (status: loading)"]);
+    sandbox.pm(&["why", "daemon"]).ok().says(&["its status text is: loading"]);
     sandbox.file("2", "");
     sandbox.wait_phase("daemon/0", "running");
     sandbox.pm(&["list"]).ok().says(&["running: serving 3 users"]);
     sandbox.kill_daemon();
     sandbox.pm(&["list"]).ok().says(&["running: serving 3 users"]);
-    sandbox.pm(&["events", "daemon"]).ok().says(&["MAINPID=1", "refused", "is ready after"]);
+    sandbox.pm(&["events", "daemon"]).ok().says(&["MAINPID=1", "refused", "became ready after"]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_watchdog_that_is_not_fed_restarts() {
     ));
     sandbox.pm(&["apply"]).ok();
     wait_until("it is replaced", SOON, || sandbox.starts_of("daemon/0") > 1);
-    sandbox.pm(&["events", "daemon"]).ok().says(&["has not said WATCHDOG=1 for 400ms"]);
+    sandbox.pm(&["events", "daemon"]).ok().says(&["has not sent WATCHDOG=1 for 400ms"]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn nobody_can_take_the_name_of_its_socket_first() {
     // Every name that a row and a process of it could give, in the hands of somebody else.
     let folder = sandbox.home().join("run/notify");
     let taken: Vec<UnixDatagram> = (0..8)
-        .flat_map(|row| (0..8).map(move |generation| format!("{row}.{generation}")))
+        .flat_map(|row| (0..8).map(move |incarnation| format!("{row}.{incarnation}")))
         .map(|name| {
             let path = folder.join(name).display().to_string();
             let name = &path.as_bytes()[path.len().saturating_sub(100)..];

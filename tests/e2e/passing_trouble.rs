@@ -52,5 +52,5 @@ fn an_anchor_that_dies_in_an_apply_is_no_fault_of_any_app() {
         let list = sandbox.list();
         list.len() == COUNT + 1 && list.iter().all(|instance| instance.phase == "running")
     });
-    assert!(!sandbox.pm(&["events"]).ok().stdout.contains("is not started again by itself"));
+    assert!(!sandbox.pm(&["events"]).ok().stdout.contains("is not restarted any more"));
 }

@@ -150,7 +150,7 @@ fn somebody_else_on_the_port_is_named_and_is_no_success() {
         ready = {{ tcp = "127.0.0.1:{port}", timeout = "1s" }}
         "#
     ));
-    let belongs = format!("port {port} belongs to process {}", std::process::id());
+    let belongs = format!("port {port} is used by process {}", std::process::id());
     sandbox.pm(&["apply"]).code(6).says(&[&belongs]);
 }
 
@@ -289,8 +289,5 @@ fn who_needs_what_is_starting_already_is_skipped_when_that_fails() {
     sandbox.pm(&["apply", "--detach"]).ok();
     sandbox.wait_pid("api/0");
     sandbox.ecosystem(&gated("1500ms", web));
-    sandbox
-        .pm(&["apply"])
-        .code(6)
-        .says(&["api/0 was not ready after", "web: start: an app that it depends on did not"]);
+    sandbox.pm(&["apply"]).code(6).says(&["api/0 was not ready after", "web: start: a dependency did not"]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{SOON, Sandbox, wait_for, wait_until};
+use crate::support::{SOON, Sandbox, kill, kill_both_now, wait_for, wait_until};
 
 /// An app that runs for as long as `VERSION` is not `bad`; `extra` stands inside the app's table.
 fn app(version: &str, instances: u32, extra: &str) -> String {
@@ -50,7 +50,7 @@ fn the_new_process_runs_before_the_old_one_is_asked_to_end() {
 }
 
 #[test]
-fn a_new_form_that_fails_beside_the_old_one_changes_nothing() {
+fn a_new_revision_that_fails_beside_the_old_one_changes_nothing() {
     let sandbox = Sandbox::applied(&app("1", 1, OVERLAP));
     let before = sandbox.list();
     let broken = app("bad", 1, OVERLAP).replace("[ \"$PM_INSTANCE\" = 0 ]", "false");
@@ -60,15 +60,36 @@ fn a_new_form_that_fails_beside_the_old_one_changes_nothing() {
     assert_eq!(sandbox.app_processes().len(), 1);
     sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
     // Its restart policy does not try it a second time.
-    assert_eq!(sandbox.starts_of("api/0"), 2, "one good process and one try of the new form");
+    assert_eq!(sandbox.starts_of("api/0"), 2, "one good process and one try of the new revision");
+}
+
+/// A number names one process for ever: in events, in the row, in what a process says of itself.
+#[test]
+fn a_failed_successors_number_is_not_given_again_whoever_dies() {
+    let deaths: [fn(&Sandbox); 2] = [Sandbox::kill_daemon, kill_both_now];
+    for dies in deaths {
+        let sandbox = Sandbox::applied(&app("1", 1, OVERLAP));
+        let broken = app("bad", 1, OVERLAP).replace("[ \"$PM_INSTANCE\" = 0 ]", "false");
+        sandbox.ecosystem(&broken);
+        sandbox.pm(&["apply"]).code(6);
+        dies(&sandbox);
+        let pid = sandbox.pid("api/0");
+        kill(pid, libc::SIGKILL);
+        wait_until("it runs again", SOON, || {
+            sandbox.instance("api/0").is_some_and(|api| api.phase == "running" && api.pid != Some(pid))
+        });
+        let started = sandbox.events_of("api").into_iter().filter(|event| event.fact == "started");
+        let numbers: Vec<_> = started.filter_map(|event| event.incarnation).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+    }
 }
 
 #[test]
 fn slots_that_were_replaced_already_go_back_too() {
     let sandbox = Sandbox::applied(&app("good", 3, GAP));
     sandbox.ecosystem(&app("bad", 3, GAP));
-    sandbox.pm(&["apply"]).code(6).says(&["api/1", "exit code 3", "the old version runs again"]);
-    wait_until("all run the old form", SOON, || versions(&sandbox) == ["good", "good", "good"]);
+    sandbox.pm(&["apply"]).code(6).says(&["api/1", "exit code 3", "rolled back to the old version"]);
+    wait_until("all run the old revision", SOON, || versions(&sandbox) == ["good", "good", "good"]);
     assert!(sandbox.list().iter().all(|row| row.phase == "running"), "{:?}", sandbox.list());
     // Nothing automatic tries it again; a person may.
     sandbox.kill_daemon();
@@ -106,7 +127,7 @@ fn what_fails_under_the_next_daemon_goes_back_too() {
     wait_until("the second slot fails", SOON, || {
         sandbox.events_of("api").iter().any(|event| event.fact == "exited" && event.about.ends_with("/1"))
     });
-    wait_until("all run the old form", SOON, || versions(&sandbox) == ["good", "good", "good"]);
+    wait_until("all run the old revision", SOON, || versions(&sandbox) == ["good", "good", "good"]);
     sandbox.kill_daemon();
     sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
     assert_eq!(versions(&sandbox), ["good", "good", "good"], "nothing tries it again");
@@ -121,7 +142,7 @@ fn a_replaced_process_is_judged_by_the_next_daemon() {
     wait_until("the new process waits to be ready", SOON, || versions(&sandbox) == ["mute"]);
     sandbox.kill_daemon();
     assert_eq!(versions(&sandbox), ["mute"]);
-    wait_until("the old form runs again", SOON, || versions(&sandbox) == ["good"]);
+    wait_until("the old revision runs again", SOON, || versions(&sandbox) == ["good"]);
     // One that is good after all is good: nothing is left to go back to.
     sandbox.ecosystem(&app("loud", 1, extra));
     sandbox.pm(&["apply"]).ok();
@@ -131,14 +152,14 @@ fn a_replaced_process_is_judged_by_the_next_daemon() {
 }
 
 #[test]
-fn an_update_after_one_that_never_came_to_an_end_goes_back_to_the_last_good_form() {
+fn an_update_after_one_that_never_came_to_an_end_goes_back_to_the_last_good_revision() {
     let slow = "update = { min_healthy_time = \"60s\" }";
     let sandbox = Sandbox::applied(&app("good", 2, slow));
     sandbox.ecosystem(&app("untried", 2, slow));
     sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("the first slot is replaced", SOON, || versions(&sandbox) == ["good", "untried"]);
     sandbox.ecosystem(&app("bad", 2, GAP));
-    sandbox.pm(&["apply"]).code(6).says(&["the old version runs again"]);
+    sandbox.pm(&["apply"]).code(6).says(&["rolled back to the old version"]);
     assert_eq!(versions(&sandbox), ["good", "good"]);
 }
 
@@ -187,7 +208,7 @@ fn another_release_behind_a_link_is_another_program() {
     // A crash brings back the release that was applied, not what the link says by now.
     let crashed = sandbox.list();
     for row in &crashed {
-        crate::support::kill(row.pid.unwrap(), libc::SIGKILL);
+        kill(row.pid.unwrap(), libc::SIGKILL);
     }
     wait_until("all run again", SOON, || {
         versions(&sandbox) == ["1", "1", "1"]
@@ -211,7 +232,7 @@ fn a_stop_while_it_goes_back_is_a_stop() {
     sandbox.file("first", "over");
     sandbox.ecosystem(&file("bad"));
     sandbox.pm(&["apply", "--detach"]).ok();
-    let is_going_back = || sandbox.pm(&["events", "api"]).ok().stdout.contains("the newer form of it failed");
+    let is_going_back = || sandbox.pm(&["events", "api"]).ok().stdout.contains("the newer revision failed");
     wait_until("it goes back", SOON, is_going_back);
     sandbox.pm(&["stop", "api"]).ok();
     assert!(sandbox.app_processes().is_empty(), "{:?}", sandbox.app_processes());
@@ -276,12 +297,12 @@ fn what_was_good_in_an_update_is_good_while_others_go_on() {
         || sandbox.pm(&["rollout", "status"]).ok().stdout.lines().filter(|line| line.contains("api")).count() == 0;
     wait_until("the first app is replaced", SOON, || versions(&sandbox) == ["2", "2"] && is_good());
     sandbox.ecosystem(&two("bad", "2").replace("[ \"$PM_INSTANCE\" = 0 ]", "false"));
-    sandbox.pm(&["apply", "--only", "api"]).code(6).says(&["the old version runs again"]);
+    sandbox.pm(&["apply", "--only", "api"]).code(6).says(&["rolled back to the old version"]);
     assert_eq!(versions(&sandbox), ["2", "2"], "not the one before");
 }
 
 #[test]
-fn another_name_and_another_form_at_once() {
+fn another_name_and_another_revision_at_once() {
     let sandbox = Sandbox::applied(&app("1", 1, GAP));
     let renamed = app("2", 1, GAP).replace("name = \"api\"", "name = \"web\"\nmoved_from = [\"api\"]");
     sandbox.ecosystem(&renamed);
@@ -290,22 +311,22 @@ fn another_name_and_another_form_at_once() {
     assert_eq!(sandbox.list()[0].id, "web/0");
 }
 
-/// The same app by another name, in another form.
+/// The same app by another name, with another revision.
 fn renamed(version: &str, instances: u32, extra: &str) -> String {
     app(version, instances, extra).replace("name = \"api\"", "name = \"web\"\nmoved_from = [\"api\"]")
 }
 
 #[test]
-fn another_name_and_another_form_that_fails_goes_back_under_its_new_name() {
+fn another_name_and_another_revision_that_fails_goes_back_under_its_new_name() {
     for extra in [OVERLAP, GAP] {
         let sandbox = Sandbox::applied(&app("good", 2, extra));
         sandbox.ecosystem(&renamed("bad", 2, extra));
-        sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "the old version runs again"]);
+        sandbox.pm(&["apply"]).code(6).says(&["exit code 3", "rolled back to the old version"]);
         assert_eq!(versions(&sandbox), ["good", "good"]);
         sandbox.pm(&["env", "web/1"]).ok().says(&["VERSION=good"]);
         sandbox.pm(&["plan", "--detailed-exitcode"]).code(2);
         let first = sandbox.pid("web/1");
-        crate::support::kill(first, libc::SIGKILL);
+        kill(first, libc::SIGKILL);
         wait_until("it is started again", SOON, || sandbox.instance("web/1").is_some_and(|web| web.pid != Some(first)));
         sandbox.pid("web/1");
         assert_eq!(versions(&sandbox), ["good", "good"], "as it was");
@@ -313,16 +334,16 @@ fn another_name_and_another_form_that_fails_goes_back_under_its_new_name() {
 }
 
 #[test]
-fn another_name_and_another_form_outlive_the_daemon() {
+fn another_name_and_another_revision_outlive_the_daemon() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"500ms\" }";
     let sandbox = Sandbox::applied(&app("1", 2, slow));
     sandbox.ecosystem(&renamed("2", 2, slow));
     sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("a successor runs", SOON, || sandbox.list().iter().any(|row| row.id == "web/0+" && row.pid.is_some()));
     sandbox.kill_daemon();
-    wait_until("both are of the new form", SOON, || versions(&sandbox) == ["2", "2"]);
+    wait_until("both are of the new revision", SOON, || versions(&sandbox) == ["2", "2"]);
     wait_until("the update is over", SOON, || {
-        sandbox.pm(&["rollout", "status"]).ok().stderr.contains("nothing is being updated")
+        sandbox.pm(&["rollout", "status"]).ok().stderr.contains("no rollout is in progress")
     });
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
 }
@@ -332,7 +353,7 @@ fn an_update_that_goes_back_leaves_as_many_copies_as_there_were() {
     for (before, after) in [(3, 4), (3, 2)] {
         let sandbox = Sandbox::applied(&app("good", before, OVERLAP));
         sandbox.ecosystem(&app("bad", after, OVERLAP));
-        sandbox.pm(&["apply"]).code(6).says(&["the old version runs again"]);
+        sandbox.pm(&["apply"]).code(6).says(&["rolled back to the old version"]);
         assert_eq!(versions(&sandbox), ["good", "good", "good"], "{before} to {after}");
         let rows = sandbox.list();
         assert!(rows.len() == 3 && rows.iter().all(|row| row.phase == "running"), "{rows:?}");
@@ -384,7 +405,7 @@ fn a_reload_replaces_what_runs_and_starts_nothing_that_was_stopped() {
 fn a_roll_can_be_held_up_and_called_off() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"300ms\" }";
     let sandbox = Sandbox::applied(&app("1", 3, slow));
-    sandbox.pm(&["rollout", "pause", "api"]).code(1).says(&["none of these apps is being updated"]);
+    sandbox.pm(&["rollout", "pause", "api"]).code(1).says(&["none of these apps is being rolled out"]);
     sandbox.ecosystem(&app("2", 3, slow));
     let applying = sandbox.start(&["apply"]);
     wait_until("it has begun", SOON, || sandbox.pm(&["rollout", "status"]).ok().stdout.contains("rolling"));
@@ -400,9 +421,9 @@ fn a_roll_can_be_held_up_and_called_off() {
 }
 
 #[test]
-fn an_apply_beside_a_roll_of_the_same_form_replaces_nothing_twice() {
-    for manner in ["rolling", "restart"] {
-        let slow = format!("update = {{ strategy = \"{manner}\", min_healthy_time = \"400ms\" }}");
+fn an_apply_beside_a_roll_of_the_same_revision_replaces_nothing_twice() {
+    for strategy in ["rolling", "restart"] {
+        let slow = format!("update = {{ strategy = \"{strategy}\", min_healthy_time = \"400ms\" }}");
         let sandbox = Sandbox::applied(&app("1", 2, &slow));
         sandbox.ecosystem(&app("2", 2, &slow));
         let applying: Vec<_> = (0..3).map(|_| sandbox.start(&["apply"])).collect();
@@ -411,7 +432,7 @@ fn an_apply_beside_a_roll_of_the_same_form_replaces_nothing_twice() {
         }
         assert_eq!(versions(&sandbox), ["2", "2"]);
         for slot in ["api/0", "api/1"] {
-            assert_eq!(sandbox.starts_of(slot), 2, "{manner}: one process of each form");
+            assert_eq!(sandbox.starts_of(slot), 2, "{strategy}: one process of each revision");
         }
         assert_eq!(sandbox.app_processes().len(), 2);
     }
@@ -434,7 +455,7 @@ fn a_daemon_that_dies_when_the_old_process_is_gone_leaves_the_new_one_in_its_pla
 }
 
 #[test]
-fn a_later_form_is_never_confused_with_the_one_that_is_under_way() {
+fn a_later_revision_is_never_confused_with_the_one_that_is_under_way() {
     let slow = "update = { strategy = \"rolling\", min_healthy_time = \"700ms\" }";
     let sandbox = Sandbox::applied(&app("1", 2, slow));
     sandbox.ecosystem(&app("2", 2, slow));

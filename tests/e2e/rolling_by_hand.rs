@@ -35,7 +35,7 @@ fn a_stop_of_one_copy_waits_for_no_pause_and_what_waits_says_so() {
     sandbox.pm(&["rollout", "status"]).ok().says(&["paused"]);
     for command in [vec!["restart", "api"], vec!["apply"]] {
         let command = [command, vec!["--timeout", "1s"]].concat();
-        sandbox.pm(&command).code(7).says(&["waits: api's update is paused; `pm rollout resume api`"]);
+        sandbox.pm(&command).code(7).says(&["the rollout of api is paused; `pm rollout resume api`"]);
     }
     let applying = sandbox.start(&["apply"]);
     sandbox.pm(&["rollout", "resume", "api"]).ok();
@@ -80,7 +80,7 @@ fn a_stop_of_one_copy_in_an_update_that_fails_is_a_stop() {
     wait_until("the second slot has its turn", SOON, || sandbox.instance("api/1+").is_some());
     sandbox.pm(&["stop", "api/2"]).ok().says(&["starts it again"]);
     assert_eq!(sandbox.instance("api/2").unwrap().phase, "stopped");
-    finish(applying, "pm apply").code(6).says(&["exit code 3", "the old version runs again"]);
+    finish(applying, "pm apply").code(6).says(&["exit code 3", "rolled back to the old version"]);
     assert_eq!(sandbox.instance("api/2").unwrap().phase, "stopped");
     assert_eq!(sandbox.app_processes().len(), 2);
     sandbox.pm(&["plan"]).ok().says(&["good", "bad"]);
@@ -89,11 +89,11 @@ fn a_stop_of_one_copy_in_an_update_that_fails_is_a_stop() {
 #[test]
 fn who_was_not_there_is_told_that_an_update_failed() {
     // In the second case, the copy before was replaced already.
-    for (ends, after) in [(0, "; the old version kept running"), (1, "; the old version runs again")] {
+    for (ends, after) in [(0, "; the old version kept running"), (1, "; rolled back to the old version")] {
         let sandbox = Sandbox::applied(&app("good", ends, "1500ms", ""));
         sandbox.ecosystem(&app("bad", ends, "1500ms", ""));
         sandbox.pm(&["apply", "--detach"]).ok();
-        let sentence = format!("could not be updated: api/{ends} ended with exit code 3");
+        let sentence = format!("could not be rolled out: api/{ends} ended with exit code 3");
         let is_told = |text: &str| text.lines().any(|line| line.contains(&sentence) && line.ends_with(after));
         wait_until("it is told", SOON, || is_told(&sandbox.pm(&["events", "api"]).ok().stdout));
         let why = sandbox.pm(&["why", "api/1"]).ok().stdout;
@@ -107,22 +107,22 @@ fn a_stop_of_the_whole_app_ends_a_pause() {
     pause_a_reload(&sandbox);
     sandbox.pm(&["stop", "api"]).ok();
     sandbox.pm(&["start", "api"]).ok();
-    sandbox.pm(&["rollout", "status"]).ok().says(&["nothing is being updated"]);
+    sandbox.pm(&["rollout", "status"]).ok().says(&["no rollout is in progress"]);
     sandbox.pm(&["reload", "api", "--timeout", "20s"]).ok();
 }
 
 #[test]
-fn a_pause_ends_only_with_its_form() {
+fn a_pause_ends_only_with_its_revision() {
     let sandbox = Sandbox::applied(&app("1", 0, "300ms", ""));
     pause_a_reload(&sandbox);
     let starts = || (0..3).map(|slot| sandbox.starts_of(&format!("api/{slot}"))).sum::<usize>();
     let before = starts();
     sandbox.ecosystem(&app("1", 0, "300ms", "kill_timeout = \"7s\""));
-    sandbox.pm(&["apply", "--timeout", "1s"]).code(7).says(&["update is paused"]);
+    sandbox.pm(&["apply", "--timeout", "1s"]).code(7).says(&["the rollout of api is paused"]);
     assert_eq!(starts(), before, "a live field needs no new process");
     sandbox.pm(&["rollout", "status"]).ok().says(&["paused"]);
     sandbox.ecosystem(&app("2", 0, "300ms", "kill_timeout = \"7s\""));
-    sandbox.pm(&["apply"]).ok().says(&["the paused update of api ends"]);
+    sandbox.pm(&["apply"]).ok().says(&["the paused rollout of api ends"]);
     assert!(!is_rolling(&sandbox));
 }
 

@@ -23,7 +23,7 @@ fn a_number_that_means_no_user_never_becomes_root() {
         {
             sandbox.ecosystem(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n{keys}\n"));
             for command in [&["check"][..], &["plan"], &["apply"]] {
-                sandbox.pm(command).code(65).says(&["there is no ", spelling]);
+                sandbox.pm(command).code(65).says(&["error[unknown-user]: app `api`: no ", spelling]);
             }
         }
     }
@@ -102,7 +102,7 @@ fn a_group_alone_is_refused_before_anything_happens() {
     let pid = sandbox.pid("api/0");
     sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ngroup = \"daemon\"\n");
     for command in [&["check"][..], &["plan"], &["apply"]] {
-        sandbox.pm(command).code(65).says(&["`group` stands there without `user`"]);
+        sandbox.pm(command).code(65).says(&["`group` needs `user`"]);
     }
     assert_eq!(sandbox.pid("api/0"), pid);
 }

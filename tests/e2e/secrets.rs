@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Output, SOON, Sandbox, finish, kill, wait_for, wait_until};
+use crate::support::{Output, SOON, Sandbox, finish, kill, pause_between_faults, wait_for, wait_until};
 
 /// Every secret of a file begins so; a number follows.
 const MARK: &str = "zq7xplanted";
@@ -255,8 +256,14 @@ fn dev_shows_no_secret() {
     let mut child = command.spawn().unwrap();
     let text = || fs::read_to_string(&said).unwrap();
     wait_until("apps are started", SOON, || text().contains("failed"));
-    sandbox.file("app/seen", "changed");
-    wait_until("the build fails", SOON, || text().contains("its build failed"));
+    // Nothing says when its files are watched.
+    let mut round = 0;
+    wait_until("the build fails", SOON, || {
+        pause_between_faults(Duration::from_millis(400));
+        sandbox.file("app/seen", format!("changed {round}"));
+        round += 1;
+        text().contains("the build failed")
+    });
     kill(child.id(), libc::SIGINT);
     wait_for("it ends", SOON, || child.try_wait().unwrap());
     holds_none("pm dev", &text());

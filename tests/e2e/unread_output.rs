@@ -257,7 +257,7 @@ fn dev_whose_terminal_is_closed_clears_away() {
             Ok(())
         });
     }
-    let (terminal, mut child) = Terminal::start(&mut command, true);
+    let (mut terminal, mut child) = Terminal::start(&mut command, true);
     wait_until("both run", SOON, || sandbox.list().iter().filter(|it| it.phase == "running").count() == 2);
     terminal.hang_up();
     wait_until("nothing lives", SOON, || sandbox.app_processes().is_empty());

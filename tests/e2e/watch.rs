@@ -168,6 +168,41 @@ fn an_apply_changes_what_is_watched_without_touching_a_process() {
     assert_eq!(sandbox.pid("api/0"), before, "nothing is watched any more");
 }
 
+/// `git pull && pm apply`: the quiet period after the save is not over when the apply changes what is watched.
+#[test]
+fn a_save_together_with_an_apply_is_not_lost() {
+    let more = |watch: &str, log: &str| {
+        let other = format!("[[apps]]\nname = \"other\"\ncommand = \"sleep 1000\"\nout_file = {log:?}\n");
+        FILE.replace("watch = true", &format!("watch = {watch}")).replace("100ms", "500ms") + &other
+    };
+    let sandbox = watching("");
+    sandbox.file("app/lib/b.js", "0");
+    for (round, (watch, log)) in [
+        ("[\"src\", \"mark\"]", "b.log"),
+        ("[\"src\", \"lib\"]", "b.log"),
+        ("[\"src\"]", "c.log"),
+        ("[\"src\", \"lib\"]", "d.log"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = sandbox.pid("api/0");
+        sandbox.ecosystem(&more(watch, log));
+        sandbox.file("app/src/server.js", (round + 1).to_string());
+        sandbox.pm(&["apply"]).ok();
+        wait_until("the save is acted upon", SOON, || is_replaced(&sandbox, before));
+    }
+    // Under another name, too.
+    let before = sandbox.pid("api/0");
+    let renamed = more("[\"src\"]", "d.log").replace("name = \"api\"", "name = \"web\"\nmoved_from = [\"api\"]");
+    sandbox.file("app/src/server.js", "renamed");
+    sandbox.ecosystem(&renamed);
+    sandbox.pm(&["apply"]).ok();
+    wait_until("the renamed one is restarted", SOON, || {
+        sandbox.instance("web/0").is_some_and(|web| web.phase == "running" && web.pid.is_some_and(|pid| pid != before))
+    });
+}
+
 #[test]
 fn polling_notices_the_same() {
     let sandbox = watching("watch_options = { poll = true, interval = \"50ms\" }\n");

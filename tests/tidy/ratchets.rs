@@ -107,6 +107,71 @@ const ONE_WORD: Ratchet = Ratchet {
     advice: "Say what the name does not (unit, source, what happens then), or leave it out where `missing_docs` does.",
 };
 
+const SHARED_NAMES: Ratchet = Ratchet {
+    what: "rooms that define a type of this name",
+    max: 1,
+    list: "SHARED_NAMES",
+    over: &[
+        ("Answer", 3),
+        ("BootError", 2),
+        ("Clock", 2),
+        ("Daemon", 3),
+        ("Damage", 2),
+        ("Document", 2),
+        ("EditRequest", 2),
+        ("Ending", 2),
+        ("Entry", 6),
+        ("Events", 2),
+        ("Failed", 2),
+        ("Field", 3),
+        ("Finding", 2),
+        ("Findings", 2),
+        ("Folder", 2),
+        ("Follower", 2),
+        ("Found", 3),
+        ("Held", 2),
+        ("Hooks", 2),
+        ("Keep", 2),
+        ("Keys", 2),
+        ("Kind", 2),
+        ("Listeners", 2),
+        ("Loop", 2),
+        ("Messages", 2),
+        ("Open", 2),
+        ("Outlet", 2),
+        ("Pair", 2),
+        ("Parent", 2),
+        ("Piece", 2),
+        ("Pipes", 2),
+        ("Place", 3),
+        ("Plan", 2),
+        ("Ready", 2),
+        ("Record", 2),
+        ("Rest", 2),
+        ("Rollout", 2),
+        ("Room", 2),
+        ("Row", 2),
+        ("Run", 2),
+        ("Scene", 2),
+        ("Scope", 2),
+        ("Seen", 2),
+        ("Span", 2),
+        ("Start", 2),
+        ("StartError", 2),
+        ("Taken", 3),
+        ("Target", 2),
+        ("Trail", 2),
+        ("Unreadable", 2),
+        ("Verdict", 2),
+        ("View", 2),
+        ("Walk", 2),
+        ("Why", 3),
+        ("Work", 2),
+        ("Worker", 2),
+    ],
+    advice: "A reader who searches for it finds the wrong one: say in the name whose it is.",
+};
+
 impl Ratchet {
     /// Holds what was counted against the limit and the list. `found` has everything, also what is below.
     fn check(&self, found: &BTreeMap<String, (usize, String)>) {
@@ -363,8 +428,18 @@ fn a_doc_comment_says_more_than_a_word() {
     ONE_WORD.check(&found);
 }
 
+#[test]
+fn a_type_name_belongs_to_one_room() {
+    let rooms = super::words::rooms_of_types().into_iter();
+    let found = rooms.map(|(name, rooms)| {
+        let all: Vec<String> = rooms.into_iter().collect();
+        (name, (all.len(), format!("src/{{{}}}", all.join(","))))
+    });
+    SHARED_NAMES.check(&found.collect());
+}
+
 /// The first folder below `src`.
-fn room_of(file: &Path) -> String {
+pub(super) fn room_of(file: &Path) -> String {
     let name = name_of(file);
     name.split('/').nth(1).unwrap_or_default().trim_end_matches(".rs").to_owned()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::model::{App, Declared, Environment, Origin, Run, Standing};
+use crate::model::{App, Declared, DesiredState, Environment, Origin, Run};
 
 fn declared(project: &str, name: &str, namespace: &str) -> Declared {
     let spec = App {
@@ -19,7 +19,7 @@ fn declared(project: &str, name: &str, namespace: &str) -> Declared {
         run: Run::default(),
         ..crate::lifecycle::samples::app()
     };
-    Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
+    Declared::new(Arc::new(spec), Arc::new(Environment::new()), DesiredState::Up)
 }
 
 /// `shop` in /srv/shop, `blog` in /srv/blog, apps started by hand in `_`.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs, Findings};
 use crate::cli::session::Session;
@@ -16,16 +16,16 @@ pub(in crate::cli) struct Check {
     pub json: JsonArgs,
 }
 
-impl Verb for Check {
+impl CliCommand for Check {
     const NAME: &'static str = "check";
     const ALIASES: &'static [&'static str] = &["validate"];
-    const ABOUT: &'static str = "Check the ecosystem file; touch nothing, start nothing";
+    const ABOUT: &'static str = "Check the ecosystem file without touching or starting anything";
     const EXAMPLES: &'static str = "Examples:
   pm check
   pm check deploy/ecosystem.toml --env production
   pm check --json
 
-All errors are shown at once. Exit 0 if the file can be applied, 65 if not.";
+Shows all errors at once. Exits with 0 if the file can be applied, 65 if not.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -3,17 +3,17 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::args::{self, Verb};
+use crate::cli::args::{self, CliCommand};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::session::Session;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Completions {
-    /// For this shell
+    /// The shell
     pub shell: Shell,
 }
 
-impl Verb for Completions {
+impl CliCommand for Completions {
     const NAME: &'static str = "completions";
     const ABOUT: &'static str = "Print a completion script for a shell";
     const EXAMPLES: &'static str = "Examples:

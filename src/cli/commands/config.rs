@@ -1,12 +1,12 @@
-//! `pm config`: the file as it is understood.
+//! `pm config`: the resolved file.
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
-use crate::cli::output::{Table, Tone};
+use crate::cli::output::{TextTable, Tone, in_file_units};
 use crate::cli::session::Session;
 use crate::ecosystem::{Source, SourceFrom};
 use crate::model::{App, Origin, ProjectName, ShownApp};
@@ -36,9 +36,9 @@ struct Document<'a> {
     sources: Option<&'a [Source]>,
 }
 
-impl Verb for Config {
+impl CliCommand for Config {
     const NAME: &'static str = "config";
-    const ABOUT: &'static str = "Show the ecosystem file fully resolved: merged, with defaults, profile and variables";
+    const ABOUT: &'static str = "Show the fully resolved ecosystem file: merged, with defaults, profile and variables";
     const EXAMPLES: &'static str = "Examples:
   pm config
   pm config --env production | jq '.apps[].run.env'
@@ -56,19 +56,20 @@ impl Verb for Config {
             session.screen.data(text.as_bytes());
             return Ok(Code::Ok);
         }
-        session.screen.json(&Document {
+        let document = Document {
             format: FORMAT,
             project: &proposed.project,
             origin: &proposed.origin,
             apps: &apps,
             sources: self.sources.then_some(sources.as_slice()),
-        })?;
+        };
+        session.screen.json(&in_file_units(&document))?;
         Ok(Code::Ok)
     }
 }
 
-fn table(sources: &[Source]) -> Table<'_> {
-    let mut table = Table::new(&["value", "from"]);
+fn table(sources: &[Source]) -> TextTable<'_> {
+    let mut table = TextTable::new(&["value", "from"]);
     for source in sources {
         let from = match &source.from {
             SourceFrom::File { place, variables } => {

@@ -1,8 +1,8 @@
-//! `pm cron`: what runs at which times.
+//! `pm cron`: schedules, and running one now.
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::schedules;
@@ -21,7 +21,7 @@ pub(in crate::cli) enum Action {
     List(List),
     /// Show the next times of an app
     Next(Next),
-    /// Do now what the clock would do: run a task, restart a service
+    /// Do now what is due at the next time: run a task, restart a service
     Run(Run),
 }
 
@@ -40,7 +40,7 @@ pub(in crate::cli) struct List {
 pub(in crate::cli) struct Next {
     /// `backup`, `shop:backup`
     pub app: String,
-    /// How many times
+    /// The number of times
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub count: u32,
     #[command(flatten)]
@@ -59,15 +59,16 @@ pub(in crate::cli) struct Run {
     pub wait: WaitArgs,
 }
 
-impl Verb for Cron {
+impl CliCommand for Cron {
     const NAME: &'static str = "cron";
-    const ABOUT: &'static str = "Look at schedules, or run one now";
+    const ABOUT: &'static str = "Show schedules, or run one now";
     const EXAMPLES: &'static str = "Examples:
   pm cron list
   pm cron next backup --count 3
   pm cron run backup
 
-`cron_restart` in the ecosystem file declares a schedule; `pm stop` sends it to sleep, `pm start` wakes it.";
+`cron_restart` in the ecosystem file declares a schedule.
+`pm stop` suspends it, `pm start` resumes it.";
 
     fn run(self, session: &mut Session) -> Ending {
         match self.action {
@@ -88,7 +89,7 @@ impl List {
         if self.json.json {
             session.screen.json(&answer)?;
         } else if answer.schedules.is_empty() {
-            session.screen.note("no app has a schedule: `cron_restart` in an ecosystem file gives it one");
+            session.screen.note("no app has a schedule; add `cron_restart` to an app in an ecosystem file");
         } else {
             let text = schedules::table(&answer, session.screen.paint(), session.screen.width());
             session.screen.data(text.as_bytes());
@@ -104,7 +105,7 @@ impl Next {
         let answer = Session::client()?.schedules(&selection, self.count)?;
         if answer.schedules.is_empty() {
             return Err(CommandError::new(Code::Error, format!("`{}` has no schedule", self.app))
-                .hint("`cron_restart` in its ecosystem file gives it one"));
+                .hint("add `cron_restart` to it in its ecosystem file"));
         }
         if self.json.json {
             session.screen.json(&answer)?;

@@ -1,9 +1,9 @@
-//! `pm daemon`: the process that looks after the apps.
+//! `pm daemon`: show, replace or stop the daemon.
 
 use clap::{Args, Subcommand};
 
 use super::shutdown::wait_for_end;
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::client::{self, Client, ClientError};
@@ -24,22 +24,22 @@ pub(in crate::cli) struct Daemon {
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Action {
-    /// Run in the foreground, for a service unit or a container; SIGTERM stops the apps, then ends
+    /// Run in the foreground, for a service unit or a container; SIGTERM stops the apps, then the daemon
     Run,
-    /// Show whether it runs, since when, where
+    /// Show whether it is running, for how long, and where
     Status(JsonArgs),
-    /// Replace the daemon by a new one of this version; apps are not touched
+    /// Replace the daemon with a new one of this version; apps are not touched
     Restart(JsonArgs),
-    /// End daemon and anchor; refused while apps run
+    /// Stop the daemon and its anchor; refused while apps are running
     Stop(JsonArgs),
 }
 
-impl Verb for Daemon {
+impl CliCommand for Daemon {
     const NAME: &'static str = "daemon";
-    const ABOUT: &'static str = "Look at the daemon, replace it, end it";
+    const ABOUT: &'static str = "Show, replace or stop the daemon";
     const EXAMPLES: &'static str = "Examples:
   pm daemon status --json
-  pm daemon restart       after an update; apps run on
+  pm daemon restart       after an upgrade; apps keep running
   pm daemon stop
 
   pm daemon run           the main process of a service unit (Type=notify, KillMode=process) or a container
@@ -80,9 +80,9 @@ fn show(session: &mut Session, json: JsonArgs, answer: &DaemonAnswer) -> Ending 
         session.screen.json(answer)?;
         return Ok(Code::Ok);
     }
-    let standing = if answer.is_shut_down { "; shut down: nothing starts until a person asks" } else { "" };
+    let shut_down = if answer.is_shut_down { "; shut down: nothing starts until you start it" } else { "" };
     for (name, value) in [
-        ("daemon", format!("running for {}{standing}", answer.uptime_ms)),
+        ("daemon", format!("running for {}{shut_down}", answer.uptime_ms)),
         ("version", answer.version.clone()),
         ("pid", answer.pid.to_string()),
         ("anchor", answer.anchor_pid.to_string()),
@@ -111,8 +111,8 @@ fn restart(session: &mut Session, json: JsonArgs) -> Ending {
             Ok(_) | Err(_) => os::pause(LOOK_EVERY),
         }
     }
-    Err(CommandError::new(Code::TimedOut, format!("no new daemon has answered within {PATIENCE}"))
-        .hint(format!("`{}` says why", home.daemon_log().display())))
+    Err(CommandError::new(Code::TimedOut, format!("the new daemon did not answer within {PATIENCE}"))
+        .hint(format!("see `{}` for the reason", home.daemon_log().display())))
 }
 
 fn stop(session: &mut Session, json: JsonArgs) -> Ending {
@@ -128,7 +128,7 @@ fn stop(session: &mut Session, json: JsonArgs) -> Ending {
     if json.json {
         session.screen.json(&answer)?;
     } else {
-        session.screen.note("the daemon has ended");
+        session.screen.note("the daemon has stopped");
     }
     Ok(Code::Ok)
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -19,20 +19,20 @@ pub(in crate::cli) struct Delete {
     pub wait: WaitArgs,
 }
 
-impl Verb for Delete {
+impl CliCommand for Delete {
     const NAME: &'static str = "delete";
     const ALIASES: &'static [&'static str] = &["rm", "del"];
     const ABOUT: &'static str = "Stop apps and forget them; their logs stay";
     const EXAMPLES: &'static str = "Examples:
   pm delete api
   pm rm shop:api worker
-  pm rm all -p _          everything that was started by hand
+  pm rm all -p _          every app started without a file
 
-An app that is still in the file comes back with the next apply.";
+The next apply brings back an app that is still in the file.";
 
     fn run(self, session: &mut Session) -> Ending {
         let next_apply: fn(&str) -> String =
-            |files| format!("the next `pm apply` of {files} brings back what is still declared there");
+            |files| format!("the next `pm apply` of {files} brings back what it still declares");
         let closing = Closing { next_apply: Some(next_apply), ..Closing::default() };
         change::edit_and_close(session, Edit::Delete, self.scope.selection(self.apps)?, &self.wait, closing)
     }

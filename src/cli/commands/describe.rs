@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
-use crate::cli::output::details;
+use crate::cli::output::{details, in_file_units};
 use crate::cli::session::Session;
 
 #[derive(Args, Debug)]
@@ -18,7 +18,7 @@ pub(in crate::cli) struct Describe {
     pub json: JsonArgs,
 }
 
-impl Verb for Describe {
+impl CliCommand for Describe {
     const NAME: &'static str = "describe";
     const ALIASES: &'static [&'static str] = &["show", "info", "desc"];
     const ABOUT: &'static str = "Show everything about an app: declaration, instances, log files";
@@ -32,7 +32,7 @@ impl Verb for Describe {
         let answer = client.describe(&self.scope.selection(self.apps)?)?;
         session.compare_versions(&client);
         if self.json.json {
-            session.screen.json(&answer)?;
+            session.screen.json(&in_file_units(&answer))?;
             return Ok(Code::Ok);
         }
         for app in &answer.apps {

@@ -1,8 +1,8 @@
-//! `pm dev`: the apps of a file in the foreground, restarted when files change, gone with Ctrl-C.
+//! `pm dev`: the apps of a file in the foreground, restarted when files change, stopped by Ctrl-C.
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::dev;
 use crate::cli::fail::Ending;
 use crate::cli::file::FileArgs;
@@ -12,25 +12,27 @@ use crate::cli::session::Session;
 pub(in crate::cli) struct Dev {
     #[command(flatten)]
     pub file: FileArgs,
-    /// Restart nothing when files change
+    /// Do not restart apps when files change
     #[arg(long)]
     pub no_watch: bool,
-    /// With the time of each line
+    /// Show the time of each line
     #[arg(short, long)]
     pub timestamps: bool,
 }
 
-impl Verb for Dev {
+impl CliCommand for Dev {
     const NAME: &'static str = "dev";
     const ABOUT: &'static str = "Run the apps of a file in the foreground and restart them when files change";
     const EXAMPLES: &'static str = "Examples:
   pm dev                  the file of this folder
   pm dev --env local      with a profile
 
-Every app that does not say `watch` itself watches its folder. The file is watched, too: what is saved is applied,
-and an error in it is shown and changes nothing. On a terminal r restarts all, q ends.
+Every app without a `watch` key watches its folder. The file is watched, too:
+saving it applies it; an error in it is shown and changes nothing. On a terminal
+r restarts all, q quits.
 
-Ctrl-C stops all apps of the project and deletes those that this command declared; once more returns at once.";
+Ctrl-C stops all apps of the project and deletes those that this command
+declared; a second Ctrl-C returns at once.";
 
     fn run(self, session: &mut Session) -> Ending {
         let file = FileArgs { watches_by_default: !self.no_watch, ..self.file };

@@ -1,10 +1,10 @@
-//! `pm diff`: does what runs differ from the file?
+//! `pm diff`: whether the running apps differ from the file.
 
 use clap::Args;
 
 use super::apply::OptionArgs;
 use super::plan;
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::FileArgs;
 use crate::cli::output;
@@ -20,15 +20,15 @@ pub(in crate::cli) struct Diff {
     pub json: JsonArgs,
 }
 
-impl Verb for Diff {
+impl CliCommand for Diff {
     const NAME: &'static str = "diff";
-    const ABOUT: &'static str = "Show how what runs differs from the ecosystem file, for scripts";
+    const ABOUT: &'static str = "Show how the running apps differ from the ecosystem file, for scripts";
     const EXAMPLES: &'static str = "Examples:
   pm diff
   pm diff --json | jq .summary
 
-Prints nothing and exits 0 if nothing differs; prints the differences and exits 1 if something does;
-exits above 1 if it cannot tell.";
+Exits with 0 if nothing differs, prints the differences and exits with 1 if
+something does, and exits with more than 1 if that cannot be determined.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::{self, Session};
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Down {
     pub wait: WaitArgs,
 }
 
-impl Verb for Down {
+impl CliCommand for Down {
     const NAME: &'static str = "down";
     const ABOUT: &'static str = "Stop and forget every app of this project";
     const EXAMPLES: &'static str = "Examples:
@@ -51,12 +51,13 @@ fn own(projects: &[ProjectRow]) -> Result<ProjectName, CommandError> {
             [one] => return Ok(one.project.clone()),
             several => {
                 let details = several.iter().map(|project| project.project.to_string()).collect();
-                let message = format!("several projects come from `{}`", folder.display());
+                let message = format!("several projects were applied from `{}`", folder.display());
                 return Err(CommandError { details, ..CommandError::new(Code::Usage, message) }
-                    .hint("name one: `pm down -p PROJECT`"));
+                    .hint("choose one: `pm down -p PROJECT`"));
             }
         }
     }
-    let message = format!("no project was applied from `{}` or a folder above", folder.display());
-    Err(CommandError::new(Code::Usage, message).hint("`pm projects` lists them; `pm down -p PROJECT` names one"))
+    let message = format!("no project was applied from `{}` or a parent folder", folder.display());
+    Err(CommandError::new(Code::Usage, message)
+        .hint("`pm projects` lists the projects; choose one with `pm down -p PROJECT`"))
 }

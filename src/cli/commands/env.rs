@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::harmless;
 use crate::cli::session::Session;
@@ -20,13 +20,13 @@ pub(in crate::cli) struct Env {
     pub json: JsonArgs,
 }
 
-impl Verb for Env {
+impl CliCommand for Env {
     const NAME: &'static str = "env";
     const ABOUT: &'static str = "Show the environment of an app's process";
     const EXAMPLES: &'static str = "Examples:
   pm env api
   pm env api/1 --json
-  pm env api --reveal     secrets in clear";
+  pm env api --reveal     with secret values";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::event;
 use crate::cli::output::time::Clock;
@@ -12,16 +12,16 @@ use crate::wire::{EventMessage, EventsQuery};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Events {
-    /// `api`, `api/1`, `shop:api`, a namespace; a deleted app may still be named
+    /// `api`, `api/1`, `shop:api`, a namespace; deleted apps work, too
     #[arg(value_name = "APP")]
     pub apps: Vec<String>,
-    /// Go on with what happens
+    /// Keep following new events
     #[arg(short, long)]
     pub follow: bool,
-    /// The newest so many
+    /// The number of newest events
     #[arg(short = 'n', long, visible_alias = "limit", value_name = "N")]
     pub lines: Option<usize>,
-    /// Only those after this number
+    /// Only events after this number
     #[arg(long, value_name = "SEQ")]
     pub after: Option<u64>,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Events {
     pub json: JsonArgs,
 }
 
-impl Verb for Events {
+impl CliCommand for Events {
     const NAME: &'static str = "events";
     const ABOUT: &'static str = "Show what happened: starts, exits, changes, each with its cause";
     const EXAMPLES: &'static str = "Examples:
@@ -73,7 +73,7 @@ fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending 
             message if json.json => session.screen.compact(&message)?,
             EventMessage::Event { event } => print(session, &clock, &event),
             EventMessage::Missed { count } => {
-                session.screen.note(&format!("({count} events were too fast to be shown; the journal holds them)"));
+                session.screen.note(&format!("({count} events skipped; the journal has them)"));
             }
         }
         session.screen.flush();
@@ -81,5 +81,5 @@ fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending 
             return Ok(Code::Ok);
         }
     }
-    Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))
+    Err(CommandError::new(Code::Unreachable, "the daemon ended this stream").hint("run the command again"))
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::os::{self, Taken};
@@ -20,34 +20,35 @@ pub(in crate::cli) struct Exec {
     pub scope: ScopeArgs,
 }
 
-impl Verb for Exec {
+impl CliCommand for Exec {
     const NAME: &'static str = "exec";
-    const ABOUT: &'static str = "Run a command in an app's environment, folder and user";
+    const ABOUT: &'static str = "Run a command with an app's environment, folder and user";
     const EXAMPLES: &'static str = "Examples:
   pm exec api -- npm run migrate
   pm exec shop:api/1 -- env
   pm exec worker -- sh
 
-It runs here, in this terminal, with the app's groups, umask and limits; its exit code is the command's.";
+The command runs in this terminal, with the app's groups, umask and limits, and
+its exit code is returned.";
 
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(vec![self.app])?;
         let place = Session::client()?.environment(&selection, true)?;
         session.screen.flush();
         let Some((word, args)) = self.command.split_first() else {
-            return Err(CommandError::new(Code::Usage, "there is no command after `--`"));
+            return Err(CommandError::new(Code::Usage, "no command after `--`"));
         };
         let path = place.env.get("PATH").map(String::as_str).unwrap_or_default();
         let beside = place.cwd.join(word);
         let word_is_path = word.contains('/');
         let found = if word_is_path { Some(beside) } else { os::find_program(OsStr::new(word), OsStr::new(path)) };
         let Some(program) = found else {
-            return Err(CommandError::new(Code::Error, format!("there is no program `{word}` on the app's PATH"))
-                .hint("`pm env APP` shows the PATH"));
+            return Err(CommandError::new(Code::Error, format!("no program `{word}` on the app's PATH"))
+                .hint("`pm env APP` shows its PATH"));
         };
         let taken = os::take_on(&place.identity, place.umask, &place.limits).map_err(|error| {
             let user = os::user_name(place.identity.uid);
-            CommandError::system(format!("cannot become user `{user}`, whom the app runs as"), &error)
+            CommandError::system(format!("cannot become user `{user}`, which the app runs as"), &error)
         })?;
         if let Some(note) = differences(&taken) {
             os::write_stderr(&note);
@@ -61,6 +62,6 @@ It runs here, in this terminal, with the app's groups, umask and limits; its exi
 fn differences(taken: &Taken) -> Option<String> {
     let groups = taken.has_other_groups.then_some("supplementary groups");
     let all: Vec<&str> = groups.into_iter().chain(taken.other_limits.iter().map(String::as_str)).collect();
-    let note = format!("note: not as for the app, since only root can change it here: {}\n", all.join(", "));
+    let note = format!("note: these differ from the app, since only root can change them: {}\n", all.join(", "));
     (!all.is_empty()).then_some(note)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::ecosystem::{self, Explanation};
@@ -14,7 +14,7 @@ use crate::wire::FORMAT;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Explain {
-    /// `env`, `apps.kill_timeout`, `log_rotate.size`; without one all keys are listed
+    /// `env`, `apps.kill_timeout`, `log_rotate.size`; omit it to list all keys
     pub key: Option<String>,
     #[command(flatten)]
     pub json: JsonArgs,
@@ -27,9 +27,9 @@ struct Document<'a> {
     explanation: &'a Explanation,
 }
 
-impl Verb for Explain {
+impl CliCommand for Explain {
     const NAME: &'static str = "explain";
-    const ABOUT: &'static str = "Explain a key of the ecosystem file: what it takes, its default, what a change costs";
+    const ABOUT: &'static str = "Explain a key of the ecosystem file: its values, its default, what a change costs";
     const EXAMPLES: &'static str = "Examples:
   pm explain kill_timeout
   pm explain apps.env
@@ -43,9 +43,9 @@ impl Verb for Explain {
                 let names: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
                 session.screen.json(&serde_json::json!({ "format": FORMAT, "keys": names }))?;
             } else {
-                let mut table = crate::cli::output::Table::new(&["key", "change costs", "meaning"]);
+                let mut table = crate::cli::output::TextTable::new(&["key", "change costs", "meaning"]);
                 for key in KEYS {
-                    table.row().cell(key.name).cell(key.class.word()).cell(key.help);
+                    table.row().cell(key.name).cell(key.class.as_str()).cell(key.help);
                 }
                 let text = table.render(session.screen.paint(), session.screen.width());
                 session.screen.data(text.as_bytes());
@@ -61,7 +61,7 @@ impl Verb for Explain {
                 session.screen.data(text.as_bytes());
             }
             Err(near) => {
-                let error = CommandError::new(Code::Error, format!("there is no key `{key}`"));
+                let error = CommandError::new(Code::Error, format!("no key `{key}`"));
                 return Err(match near.first() {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
                     None => error.hint("`pm explain` lists all keys"),
@@ -82,7 +82,7 @@ fn text(explanation: &Explanation) -> String {
         let _ = writeln!(text, "  also spelled  {}", aliases.join(", "));
     }
     if !is_built {
-        text.push_str("  not built yet: a file that uses it is refused\n");
+        text.push_str("  not implemented yet: a file that uses it is refused\n");
     }
     for (name, help) in inside {
         let _ = writeln!(text, "    .{name}  {help}");

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::instances;
 use crate::cli::session::Session;
@@ -20,7 +20,7 @@ pub(in crate::cli) struct List {
     pub json: JsonArgs,
 }
 
-impl Verb for List {
+impl CliCommand for List {
     const NAME: &'static str = "list";
     const ALIASES: &'static [&'static str] = &["ls", "ps", "status"];
     const ABOUT: &'static str = "Show every instance: status, pid, uptime, restarts";

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::lines::LineFormat;
 use crate::cli::output::time;
@@ -13,16 +13,16 @@ use crate::wire::{LogMessage, LogsQuery};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Logs {
-    /// `api`, `api/1`, `shop:api`, a namespace; without one every app of this project (`-A`: of all)
+    /// `api`, `api/1`, `shop:api`, a namespace; omit it for every app of this project (`-A`: of all)
     #[arg(value_name = "APP")]
     pub apps: Vec<String>,
-    /// Go on with what comes
+    /// Keep following new lines
     #[arg(short, long)]
     pub follow: bool,
-    /// The newest so many lines of all (15; with --since all)
+    /// The number of newest lines over all apps (15; with --since all of them)
     #[arg(short = 'n', long)]
     pub lines: Option<usize>,
-    /// None older than this: `10m`, `2h`, `2026-11-22T14:30`
+    /// Only lines newer than this: `10m`, `2h`, `2026-11-22T14:30`
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Standard output only
@@ -31,10 +31,10 @@ pub(in crate::cli) struct Logs {
     /// Standard error only
     #[arg(long, visible_alias = "err")]
     pub stderr: bool,
-    /// The bytes as they were written, without prefixes
+    /// Print the bytes as they were written, without prefixes
     #[arg(long, conflicts_with_all = ["json", "timestamps"])]
     pub raw: bool,
-    /// With the time of each line
+    /// Show the time of each line
     #[arg(short, long)]
     pub timestamps: bool,
     #[command(flatten)]
@@ -43,13 +43,13 @@ pub(in crate::cli) struct Logs {
     pub json: JsonArgs,
 }
 
-impl Verb for Logs {
+impl CliCommand for Logs {
     const NAME: &'static str = "logs";
     const ALIASES: &'static [&'static str] = &["log"];
-    const ABOUT: &'static str = "Show what apps print, several merged in time order";
+    const ABOUT: &'static str = "Show what apps print, merged in time order";
     const EXAMPLES: &'static str = "Examples:
   pm logs                 the last lines of this project
-  pm logs -f api worker   and what comes
+  pm logs -f api worker   and new lines
   pm logs api --since 10m --stderr
   pm logs api/0 --raw -n 1000 > api.log";
 
@@ -96,10 +96,10 @@ fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json
             LogMessage::Line(line) => format.print(&mut session.screen, &line),
             LogMessage::Unread { why } => session.screen.note(&why),
             LogMessage::Missed { bytes } => {
-                session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"));
+                session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }
         }
-        // Nothing more waits in our buffer: the person sees what there is.
+        // Nothing more waits in our buffer: the user sees what there is.
         if !messages.has_more() {
             session.screen.flush();
         }
@@ -107,5 +107,5 @@ fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json
             return Ok(Code::Ok);
         }
     }
-    Err(CommandError::new(Code::Unreachable, "the daemon has ended this stream").hint("run the command again"))
+    Err(CommandError::new(Code::Unreachable, "the daemon ended this stream").hint("run the command again"))
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::apply::OptionArgs;
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output;
@@ -16,14 +16,14 @@ pub(in crate::cli) struct Plan {
     pub file: FileArgs,
     #[command(flatten)]
     pub options: OptionArgs,
-    /// Exit 0 if there is nothing to do, 2 if there is something
+    /// Exit with 0 if there is nothing to do, with 2 if there is
     #[arg(long)]
     pub detailed_exitcode: bool,
     #[command(flatten)]
     pub json: JsonArgs,
 }
 
-impl Verb for Plan {
+impl CliCommand for Plan {
     const NAME: &'static str = "plan";
     const ABOUT: &'static str = "Show what an apply would do, and why";
     const EXAMPLES: &'static str = "Examples:
@@ -31,8 +31,8 @@ impl Verb for Plan {
   pm plan --env production --json
   pm plan --detailed-exitcode || pm apply    only if there is something to do
 
-Nothing is touched. The last line counts the processes that an apply would interrupt. A plan that an apply refuses is
-shown all the same, with the flag that confirms it.";
+Nothing is touched. The last line counts the processes that an apply would
+interrupt. A plan that an apply would refuse is shown with the flag that confirms it.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, Ending};
-use crate::cli::output::{Table, Tone};
+use crate::cli::output::{TextTable, Tone};
 use crate::cli::session::Session;
 
 #[derive(Args, Debug)]
@@ -13,14 +13,14 @@ pub(in crate::cli) struct Projects {
     pub json: JsonArgs,
 }
 
-impl Verb for Projects {
+impl CliCommand for Projects {
     const NAME: &'static str = "projects";
     const ABOUT: &'static str = "Show every project: its files, profile, apps";
     const EXAMPLES: &'static str = "Examples:
   pm projects
   pm projects --json
 
-Apps that were started by hand belong to the project `_`.";
+Apps started without a file belong to the project `_`.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
@@ -29,7 +29,7 @@ Apps that were started by hand belong to the project `_`.";
             session.screen.json(&answer)?;
             return Ok(Code::Ok);
         }
-        let mut table = Table::new(&["project", "apps", "running", "profile", "generation", "files"]);
+        let mut table = TextTable::new(&["project", "apps", "running", "profile", "generation", "files"]);
         for row in &answer.projects {
             let files: Vec<String> = row.files.iter().map(|file| file.display().to_string()).collect();
             let tone = if row.running < row.wanted { Tone::Warn } else { Tone::Good };

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -19,18 +19,18 @@ pub(in crate::cli) struct Reload {
     pub wait: WaitArgs,
 }
 
-impl Verb for Reload {
+impl CliCommand for Reload {
     const NAME: &'static str = "reload";
-    const ABOUT: &'static str =
-        "Replace the processes of running apps one after the other, each only when the last is good";
+    const ABOUT: &'static str = "Replace the processes of running apps one by one, each once the last is healthy";
     const EXAMPLES: &'static str = "Examples:
   pm reload api
   pm reload api/1
   pm reload all --timeout 5m
 
-With `listen` (or `update.strategy = \"rolling\"`) the new process is good before the old one is asked to end;
-otherwise there is a brief gap per copy. `pm restart` does not wait for each copy to stay good. Tasks are left alone.
-What a later command takes over before it is done is told as `left` and is no failure: exit code 0.";
+With `listen` (or `update.strategy = \"rolling\"`) the new process is healthy
+before the old one is stopped; otherwise there is a brief gap per copy.
+`pm restart` does not wait for each copy to stay healthy. Tasks are left alone.
+What a later command takes over is reported as `left`, with exit code 0.";
 
     fn run(self, session: &mut Session) -> Ending {
         change::edit(session, Edit::Reload, self.scope.selection(self.apps)?, &self.wait)

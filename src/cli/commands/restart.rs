@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Restart {
     pub wait: WaitArgs,
 }
 
-impl Verb for Restart {
+impl CliCommand for Restart {
     const NAME: &'static str = "restart";
     const ABOUT: &'static str = "Replace the processes of apps; a stopped app is started";
     const EXAMPLES: &'static str = "Examples:
@@ -27,8 +27,8 @@ impl Verb for Restart {
   pm restart api/1 worker
   pm restart all --timeout 30s
 
-Takes the declaration as it was last applied: `pm apply` reads a changed file.
-What a later command takes over before it is done is told as `left` and is no failure: exit code 0.";
+Uses the declaration of the last apply; `pm apply` reads a changed file.
+What a later command takes over is reported as `left`, with exit code 0.";
 
     fn run(self, session: &mut Session) -> Ending {
         change::edit(session, Edit::Restart, self.scope.selection(self.apps)?, &self.wait)

@@ -1,14 +1,14 @@
-//! `pm rollout`: see, pause, resume or abort rolling updates.
+//! `pm rollout`: show, pause, resume or abort rollouts.
 
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
-use crate::cli::output::{Table, Tone};
+use crate::cli::output::{TextTable, Tone};
 use crate::cli::session::Session;
 use crate::client::Client;
 use crate::model::UpdateStrategy;
-use crate::wire::{Rollout as State, RolloutRequest, RolloutWill, RolloutsAnswer};
+use crate::wire::{RolloutCommand, RolloutRequest, RolloutStatus, RolloutsAnswer};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Rollout {
@@ -18,16 +18,16 @@ pub(in crate::cli) struct Rollout {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// Show every rolling update that is under way
+    /// Show every rollout in progress
     Status {
         #[command(flatten)]
         json: JsonArgs,
     },
-    /// Begin no further slot
+    /// Start no further slot
     Pause(Apps),
-    /// Go on
+    /// Replace the remaining slots
     Resume(Apps),
-    /// Go back: slots that were replaced get the old form again
+    /// Roll back: replaced slots get the old version again
     Abort(Apps),
 }
 
@@ -42,13 +42,13 @@ struct Apps {
     json: JsonArgs,
 }
 
-impl Verb for Rollout {
+impl CliCommand for Rollout {
     const NAME: &'static str = "rollout";
-    const ABOUT: &'static str = "See, pause, resume or abort rolling updates";
+    const ABOUT: &'static str = "Show, pause, resume or abort rollouts";
     const EXAMPLES: &'static str = "Examples:
   pm rollout status
   pm rollout pause api
-  pm rollout abort api     the old version runs again; the apply ends with exit code 6";
+  pm rollout abort api     roll back; the apply exits with code 6";
 
     fn run(self, session: &mut Session) -> Ending {
         let is_json = self.action.is_json();
@@ -56,14 +56,14 @@ impl Verb for Rollout {
         let mut client = Session::client()?;
         let answer = match self.action {
             Action::Status { .. } => client.rollouts()?,
-            Action::Pause(apps) => want(&mut client, apps, RolloutWill::Pause)?,
-            Action::Resume(apps) => want(&mut client, apps, RolloutWill::Go)?,
-            Action::Abort(apps) => want(&mut client, apps, RolloutWill::Abort)?,
+            Action::Pause(apps) => want(&mut client, apps, RolloutCommand::Pause)?,
+            Action::Resume(apps) => want(&mut client, apps, RolloutCommand::Continue)?,
+            Action::Abort(apps) => want(&mut client, apps, RolloutCommand::Abort)?,
         };
         if is_json {
             session.screen.json(&answer)?;
         } else if answer.rollouts.is_empty() {
-            session.screen.note("nothing is being updated");
+            session.screen.note("no rollout is in progress");
         } else {
             let text = table(&answer.rollouts).render(session.screen.paint(), session.screen.width());
             session.screen.data(text.as_bytes());
@@ -81,25 +81,25 @@ impl Action {
     }
 }
 
-fn want(client: &mut Client, apps: Apps, will: RolloutWill) -> Result<RolloutsAnswer, CommandError> {
+fn want(client: &mut Client, apps: Apps, command: RolloutCommand) -> Result<RolloutsAnswer, CommandError> {
     let selection = apps.scope.selection(apps.names)?;
-    Ok(client.want_rollout(&RolloutRequest { will, selection })?)
+    Ok(client.command_rollout(&RolloutRequest { command, selection })?)
 }
 
-fn table(rollouts: &[State]) -> Table<'static> {
-    let mut table = Table::new(&["app", "state", "replaced", "manner"]);
+fn table(rollouts: &[RolloutStatus]) -> TextTable<'static> {
+    let mut table = TextTable::new(&["app", "state", "replaced", "strategy"]);
     for rollout in rollouts {
-        let (word, tone) = match rollout.will {
-            RolloutWill::Go => ("rolling", Tone::Good),
-            RolloutWill::Pause => ("paused", Tone::Warn),
-            RolloutWill::Abort => ("going back", Tone::Bad),
+        let (word, tone) = match rollout.command {
+            RolloutCommand::Continue => ("rolling", Tone::Good),
+            RolloutCommand::Pause => ("paused", Tone::Warn),
+            RolloutCommand::Abort => ("rolling back", Tone::Bad),
         };
-        let manner = match rollout.manner {
+        let strategy = match rollout.strategy {
             UpdateStrategy::Rolling => "new before old",
             UpdateStrategy::Restart | UpdateStrategy::Together => "brief gap",
         };
         table.row().cell(rollout.app.to_string()).toned(word, tone);
-        table.cell(format!("{} of {}", rollout.done.len(), rollout.done.len() + rollout.left.len())).cell(manner);
+        table.cell(format!("{} of {}", rollout.done.len(), rollout.done.len() + rollout.left.len())).cell(strategy);
     }
     table
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -12,7 +12,7 @@ use crate::wire::Edit;
 pub(in crate::cli) struct Scale {
     /// `api`, `shop:api`
     pub app: String,
-    /// How many copies there should be in all
+    /// The total number of copies
     #[arg(value_parser = count)]
     pub instances: u32,
     #[command(flatten)]
@@ -24,12 +24,12 @@ pub(in crate::cli) struct Scale {
 /// `+1` would be read as 1, and 1 is seldom what was meant.
 fn count(text: &str) -> Result<u32, String> {
     if text.starts_with(['+', '-']) {
-        return Err("write how many copies there should be in all".into());
+        return Err("write the total number of copies".into());
     }
-    text.parse().map_err(|_| "it is not a number of copies".into())
+    text.parse().map_err(|_| "not a number of copies".into())
 }
 
-impl Verb for Scale {
+impl CliCommand for Scale {
     const NAME: &'static str = "scale";
     const ABOUT: &'static str = "Change the number of copies of an app";
     const EXAMPLES: &'static str = "Examples:

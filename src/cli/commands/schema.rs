@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::ecosystem;
@@ -10,7 +10,7 @@ use crate::ecosystem;
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Schema {}
 
-impl Verb for Schema {
+impl CliCommand for Schema {
     const NAME: &'static str = "schema";
     const ABOUT: &'static str = "Print the JSON Schema of the ecosystem file, for editors";
     const EXAMPLES: &'static str = "Examples:

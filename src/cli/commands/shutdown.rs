@@ -1,8 +1,8 @@
-//! `pm shutdown`: everything ends, and stays ended.
+//! `pm shutdown`: stop everything, and keep it stopped.
 
 use clap::Args;
 
-use crate::cli::args::Verb;
+use crate::cli::args::CliCommand;
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
@@ -21,14 +21,15 @@ pub(in crate::cli) struct Shutdown {
     pub wait: WaitArgs,
 }
 
-impl Verb for Shutdown {
+impl CliCommand for Shutdown {
     const NAME: &'static str = "shutdown";
     const ALIASES: &'static [&'static str] = &["kill"];
     const ABOUT: &'static str = "Stop every app of every project, then the daemon";
     const EXAMPLES: &'static str = "Examples:
   pm shutdown
 
-It is remembered: the next `pm list` starts a daemon, but no app. `pm start all -A` or `pm apply` brings them back.";
+This is remembered: the next `pm list` starts a daemon, but no app.
+`pm start all -A` or `pm apply` starts the apps again.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
@@ -54,10 +55,10 @@ It is remembered: the next `pm list` starts a daemon, but no app. `pm start all 
 
 /// The anchor stops the apps itself: SIGTERM to all at once, SIGKILL ten seconds later.
 fn without_daemon(session: &mut Session, home: &Home, reason: &str) -> Ending {
-    session.screen.note(&format!("warning: the daemon cannot begin: {reason}"));
+    session.screen.note(&format!("warning: the daemon cannot start: {reason}"));
     wait_for_end(home)?;
     session.screen.note(
-        "the apps are stopped, all at once, and the anchor has ended; this is not remembered: once a daemon can begin, they are started again",
+        "all apps are stopped and the anchor has exited; this is not remembered: once a daemon can start, it starts them again",
     );
     Ok(Code::Ok)
 }
@@ -72,5 +73,8 @@ pub(super) fn wait_for_end(home: &Home) -> Result<(), CommandError> {
             Ok(Some(_)) | Err(_) => return Ok(()),
         }
     }
-    Err(CommandError::new(Code::TimedOut, format!("the apps are stopped, but the daemon has not ended in {PATIENCE}")))
+    Err(CommandError::new(
+        Code::TimedOut,
+        format!("the apps are stopped, but the daemon did not stop within {PATIENCE}"),
+    ))
 }

@@ -1,4 +1,4 @@
-//! `pm start`: an app that is declared, a file, or a script.
+//! `pm start`: a declared app, a file, or a script.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::apply::{self, Apply, OptionArgs};
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, FileArgs};
@@ -36,16 +36,16 @@ pub(in crate::cli) struct Start {
 /// What a file would say about a script.
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct ScriptArgs {
-    /// The app's name (else the script's, without extension)
+    /// The app's name (default: the script's name without extension)
     #[arg(short, long)]
     pub name: Option<String>,
-    /// How many copies (a number, `max`, or `-1` for all CPUs but one)
+    /// The number of copies (`max` = one per CPU, `-1` = all CPUs but one)
     #[arg(short, long, allow_hyphen_values = true)]
     pub instances: Option<String>,
-    /// What runs the script (`none`: the script itself)
+    /// The program that runs the script (`none`: the script itself)
     #[arg(long)]
     pub interpreter: Option<String>,
-    /// A variable of its environment; repeatable
+    /// An environment variable; repeatable
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = file::pair)]
     pub env: Vec<(String, String)>,
     /// Working folder
@@ -63,17 +63,17 @@ impl ScriptArgs {
     }
 }
 
-impl Verb for Start {
+impl CliCommand for Start {
     const NAME: &'static str = "start";
     const ABOUT: &'static str = "Start a declared app, the apps of a file, or a script";
     const EXAMPLES: &'static str = "Examples:
-  pm start api                            an app that was stopped
+  pm start api                            a stopped app
   pm start all
   pm start ecosystem.toml                 the same as `pm apply --no-prune ecosystem.toml`
   pm start server.js -n api -i 2 -- --port 8080
   pm start worker.py --env QUEUE=mail
 
-A script that is started without a file belongs to the project `_`.";
+A script started without a file belongs to the project `_`.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.wait.json.json;
@@ -99,7 +99,7 @@ A script that is started without a file belongs to the project `_`.";
 }
 
 enum StartError {
-    /// No app is called so.
+    /// No app has this name.
     NotDeclared(CommandError),
     Other(CommandError),
 }
@@ -130,7 +130,7 @@ impl Start {
 
     fn start_scripts(self, session: &mut Session, folder: &Path) -> Ending {
         if self.what.len() > 1 && self.script.name.is_some() {
-            return Err(CommandError::new(Code::Usage, "`--name` is for one script, and several are given"));
+            return Err(CommandError::new(Code::Usage, "`--name` works with one script, but several are given"));
         }
         let apps: Vec<Value> = self.what.iter().map(|script| self.app(script)).collect();
         let reading = file::from_words(folder, &apps);
@@ -177,7 +177,7 @@ fn is_ecosystem_file(folder: &Path, word: &str) -> bool {
     matches!(extension, Some("toml" | "yaml" | "yml" | "json" | "jsonc")) && os::exists(&path)
 }
 
-/// Neither an app nor a script: a word that looks like a file is told as a file.
+/// Neither an app nor a script: a word that looks like a file is reported as a file.
 fn neither(error: CommandError, folder: &Path, word: &str) -> CommandError {
     if !word.contains(['/', '.']) || word.contains(':') {
         return error;
@@ -185,7 +185,7 @@ fn neither(error: CommandError, folder: &Path, word: &str) -> CommandError {
     let path = file::absolute(folder, Path::new(word));
     let message = format!("the file `{}` does not exist, and no app is called `{word}`", path.display());
     let told = CommandError { exit_code: error.exit_code, ..CommandError::new(Code::Error, message) };
-    told.hint("write the path of a script that is there; `pm list` shows the declared apps")
+    told.hint("write the path of an existing script; `pm list` shows the declared apps")
 }
 
 /// A file that is there, or a program on the PATH.

@@ -1,8 +1,8 @@
-//! `pm stop`: end processes, and keep them down.
+//! `pm stop`: stop processes, and keep them stopped.
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
@@ -13,7 +13,7 @@ pub(in crate::cli) struct Stop {
     /// `api`, `api/1`, `shop:api`, a namespace, `all`
     #[arg(value_name = "APP", required = true)]
     pub apps: Vec<String>,
-    /// Stay stopped even when a person applies or starts it, until `pm unhold`
+    /// Keep it stopped, even through an apply or a start, until `pm unhold`
     #[arg(long)]
     pub hold: bool,
     #[command(flatten)]
@@ -22,9 +22,9 @@ pub(in crate::cli) struct Stop {
     pub wait: WaitArgs,
 }
 
-impl Verb for Stop {
+impl CliCommand for Stop {
     const NAME: &'static str = "stop";
-    const ABOUT: &'static str = "Stop apps; nothing automatic starts them again";
+    const ABOUT: &'static str = "Stop apps; they stay stopped until you start or apply them";
     const EXAMPLES: &'static str = "Examples:
   pm stop api
   pm stop api/1           one copy
@@ -32,7 +32,7 @@ impl Verb for Stop {
   pm stop all -A          every app of every project
   pm stop api --hold      the next apply leaves it stopped, too
 
-Returns when the whole process tree is gone. Stopping what is stopped is no error.";
+Returns when the whole process tree is gone. Stopping a stopped app is not an error.";
 
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(self.apps)?;

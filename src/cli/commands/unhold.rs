@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use crate::cli::args::{ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, Closing, WaitArgs};
 use crate::cli::fail::Ending;
 use crate::cli::session::Session;
-use crate::model::Standing;
+use crate::model::DesiredState;
 use crate::wire::Edit;
 
 #[derive(Args, Debug)]
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Unhold {
     pub wait: WaitArgs,
 }
 
-impl Verb for Unhold {
+impl CliCommand for Unhold {
     const NAME: &'static str = "unhold";
     const ABOUT: &'static str = "End the hold of `pm stop --hold`: an apply or `pm start` may start the apps again";
     const EXAMPLES: &'static str = "Examples:
@@ -30,15 +30,15 @@ impl Verb for Unhold {
     fn run(self, session: &mut Session) -> Ending {
         let selection = self.scope.selection(self.apps)?;
         let described = Session::client()?.describe(&selection)?;
-        let held = described.apps.iter().filter(|app| matches!(app.standing, Standing::Stopped { is_held: true, .. }));
+        let held = described
+            .apps
+            .iter()
+            .filter(|app| matches!(app.desired_state, DesiredState::Stopped { is_held: true, .. }));
         let names: Vec<String> = held.map(|app| app.spec.name.to_string()).collect();
         let nothing = if names.is_empty() {
-            "nothing was held".to_owned()
+            "nothing is held".to_owned()
         } else {
-            format!(
-                "no longer held, still stopped: {}; `pm apply` or `pm start` starts what is stopped",
-                names.join(", ")
-            )
+            format!("no longer held, still stopped: {}; `pm apply` or `pm start` starts them", names.join(", "))
         };
         let closing = Closing { nothing: Some(nothing), ..Closing::default() };
         change::edit_and_close(session, Edit::Unhold, selection, &self.wait, closing)

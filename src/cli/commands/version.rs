@@ -1,8 +1,8 @@
-//! `pm version`: ours and the daemon's.
+//! `pm version`: the versions of this command and of the daemon.
 
 use clap::Args;
 
-use crate::cli::args::{JsonArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
 use crate::wire::{FORMAT, PROTOCOL, VERSION};
@@ -13,7 +13,7 @@ pub(in crate::cli) struct Version {
     pub json: JsonArgs,
 }
 
-impl Verb for Version {
+impl CliCommand for Version {
     const NAME: &'static str = "version";
     const ABOUT: &'static str = "Show the version of this command and of the running daemon";
     const EXAMPLES: &'static str = "Examples:

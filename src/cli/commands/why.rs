@@ -1,14 +1,14 @@
-//! `pm why`: the chain of causes behind the state of an app, and what comes next.
+//! `pm why`: the causes of the state of an app, and what happens next.
 
 use std::fmt::Write as _;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::args::{JsonArgs, ScopeArgs, Verb};
+use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::time::Clock;
-use crate::cli::output::{Paint, event, harmless, status};
+use crate::cli::output::{Paint, event, harmless, in_file_units, status, wrap};
 use crate::cli::session::Session;
 use crate::model::{Event, Status, Subject};
 use crate::wire::{DescribedApp, EventsQuery, FORMAT, LogLine, LogsQuery, Row};
@@ -55,7 +55,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl Verb for Why {
+impl CliCommand for Why {
     const NAME: &'static str = "why";
     const ABOUT: &'static str = "Explain why an app is as it is, and what happens next";
     const EXAMPLES: &'static str = "Examples:
@@ -73,18 +73,19 @@ impl Verb for Why {
         let last_lines = client.logs(&lines)?.lines;
         if self.json.json {
             let why = apps.iter().flat_map(|app| &app.instances).map(Answer::of).collect();
-            session.screen.json(&Document {
-                format: FORMAT,
-                why,
-                apps: &apps,
-                events: &events,
-                last_lines: &last_lines,
-            })?;
+            let answer = Document { format: FORMAT, why, apps: &apps, events: &events, last_lines: &last_lines };
+            session.screen.json(&in_file_units(&answer))?;
             return Ok(Code::Ok);
         }
         let clock = Clock::local();
         for row in apps.iter().flat_map(|app| &app.instances) {
-            let told = Told { row, events: &events, clock: &clock, paint: session.screen.paint() };
+            let told = Story {
+                row,
+                events: &events,
+                clock: &clock,
+                paint: session.screen.paint(),
+                width: session.screen.width(),
+            };
             session.screen.data(told.text().as_bytes());
         }
         last(session, &last_lines);
@@ -93,27 +94,37 @@ impl Verb for Why {
 }
 
 /// The story of one copy.
-struct Told<'a> {
+struct Story<'a> {
     row: &'a Row,
     events: &'a [Event],
     clock: &'a Clock,
     paint: Paint,
+    width: Option<usize>,
 }
 
-impl Told<'_> {
+impl Story<'_> {
     fn text(&self) -> String {
         let label = status::label(&self.row.status);
         let mut text = format!("{}: {label}\n", self.paint.strong(&self.row.id));
         for cause in status::causes(&self.row.status) {
-            let _ = writeln!(text, "  because {cause}");
+            self.sentence(&mut text, &format!("because {cause}"));
         }
-        let _ = writeln!(text, "  next: {}", status::next(&self.row.status));
+        self.sentence(&mut text, &format!("next: {}", status::next(&self.row.status)));
         let about: Vec<&Event> = self.events.iter().filter(|event| self.is_about(event)).collect();
         for event in &about[about.len().saturating_sub(EVENTS_SHOWN)..] {
             let time = self.paint.faint(&self.clock.text(event.at));
             let _ = writeln!(text, "  {time}  {}", event::sentence(event));
         }
         text
+    }
+
+    /// Indented, and broken between words where the terminal is too narrow.
+    fn sentence(&self, text: &mut String, sentence: &str) {
+        let mut lines = String::new();
+        wrap(&mut lines, sentence, self.width.map(|width| width.saturating_sub(2)));
+        for line in lines.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
 
     fn is_about(&self, event: &Event) -> bool {

@@ -1,9 +1,9 @@
-//! `pm dev` at work: apply, show, apply again when the file is saved, clear away.
+//! The loop of `pm dev`: apply, show, apply again when the file is saved, clean up.
 //!
 //! One loop owns the screen. Everything that can happen (lines, events, steps of a change, keys, Ctrl-C) waits for it
 //! in one channel, filled by threads that only read.
 
-mod happenings;
+mod events;
 mod saved;
 
 use std::collections::BTreeSet;
@@ -23,14 +23,14 @@ use crate::wire::{
     ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
     Selection,
 };
-use happenings::{Happening, Happenings};
+use events::{DevEvent, DevEvents};
 use saved::SavedFiles;
 
 /// How often a reader who does not read is tried again.
 const READ_AGAIN_AFTER: Millis = Millis(20);
 /// How often the file is looked at. Few files, any file system.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-const AT_ONCE: &str = "\nleft at once: what still runs is stopped without this command; `pm list` shows it\n";
+const AT_ONCE: &str = "\nleft: apps that still run are being stopped in the background; `pm list` shows them\n";
 
 /// One run of `pm dev`.
 struct Dev<'a> {
@@ -40,7 +40,7 @@ struct Dev<'a> {
     project: ProjectName,
     files: SavedFiles,
     lines: LineFormat,
-    happenings: Happenings,
+    events: DevEvents,
 }
 
 /// Runs until it is interrupted.
@@ -56,11 +56,11 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
     let file = FileArgs { files: proposed.origin.files.clone(), more_files: Vec::new(), ..file };
     let before = apps_of(&project)?;
     let keys = os::Keys::open().map_err(|error| CommandError::system("cannot read keys", &error))?;
-    let happenings = Happenings::start(&project, interrupts, keys.is_some())
+    let events = DevEvents::start(&project, interrupts, keys.is_some())
         .map_err(|error| CommandError::system("cannot start a thread", &error))?;
     let lines = LineFormat::new(false, timestamps);
     session.screen.has_more_to_do = true;
-    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, happenings };
+    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, events };
     let begun = dev.begin(proposed, keys.is_some());
     let has_begun = begun.is_ok();
     let ran = begun.and_then(|()| dev.follow());
@@ -71,26 +71,26 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
 
 impl Dev<'_> {
     fn begin(&mut self, proposed: Proposed, has_keys: bool) -> Result<(), CommandError> {
-        let what = if has_keys { "r restarts all, q or Ctrl-C ends" } else { "Ctrl-C ends" };
+        let what = if has_keys { "r restarts all, q or Ctrl-C quits" } else { "Ctrl-C quits" };
         self.session.screen.note(&format!("dev: project {}; {what}", self.project));
         // What cannot be applied at all is an error of this command; later ones wait for the next save.
         self.apply(proposed)
     }
 
-    /// Shows what happens until the person has enough.
+    /// Shows what happens until the user has enough.
     fn follow(&mut self) -> Result<(), CommandError> {
         let mut next_look = Instant::now() + LOOK_EVERY;
         loop {
-            match self.happenings.next(next_look.saturating_duration_since(Instant::now())) {
-                Ok(Happening::Interrupt | Happening::Key(b'q')) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            match self.events.next(next_look.saturating_duration_since(Instant::now())) {
+                Ok(DevEvent::Interrupt | DevEvent::Key(b'q')) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 // Nobody looks any more, as after Ctrl-C.
                 _ if self.session.screen.is_unread() => return Ok(()),
-                Ok(Happening::Key(b'r')) => self.restart()?,
-                Ok(Happening::Key(_)) => {}
-                Ok(Happening::Log(message)) => self.log(message),
-                Ok(Happening::Event(message)) => self.event(message),
-                Ok(Happening::Change(message)) => self.change(message),
-                Ok(Happening::Broken(error)) => self.session.screen.fail(&error),
+                Ok(DevEvent::Key(b'r')) => self.restart()?,
+                Ok(DevEvent::Key(_)) => {}
+                Ok(DevEvent::Log(message)) => self.log(message),
+                Ok(DevEvent::Event(message)) => self.event(message),
+                Ok(DevEvent::Change(message)) => self.change(message),
+                Ok(DevEvent::Broken(error)) => self.session.screen.fail(&error),
                 Err(RecvTimeoutError::Timeout) => self.session.screen.write_now(),
             }
             // Whoever does not read holds up the lines, and not Ctrl-C.
@@ -118,9 +118,11 @@ impl Dev<'_> {
             if proposed.project == self.project {
                 return self.apply(proposed);
             }
-            let message =
-                format!("the file is of project `{}` now, this command of `{}`", proposed.project, self.project);
-            Err(CommandError::new(Code::File, message).hint("end this command and start it again"))
+            let message = format!(
+                "the file now declares project `{}`, but this command runs `{}`",
+                proposed.project, self.project
+            );
+            Err(CommandError::new(Code::File, message).hint("quit this command and start it again"))
         });
         if let Err(error) = applied {
             self.session.screen.fail(&error);
@@ -138,14 +140,14 @@ impl Dev<'_> {
         // Apps come and go while a file is written: that is what this command is for.
         let options = ApplyOptions { yes: true, ..ApplyOptions::default() };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
-        self.happenings.follow_change(messages);
+        self.events.follow_change(messages);
         Ok(())
     }
 
     fn restart(&mut self) -> Result<(), CommandError> {
         let request = EditRequest { edit: Edit::Restart, selection: all_of(&self.project) };
         match Session::client()?.edit(&request) {
-            Ok(messages) => self.happenings.follow_change(messages),
+            Ok(messages) => self.events.follow_change(messages),
             Err(error) => self.session.screen.fail(&error.into()),
         }
         Ok(())
@@ -156,10 +158,10 @@ impl Dev<'_> {
             LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line),
             LogMessage::Unread { why } => self.session.screen.note(&why),
             LogMessage::Missed { bytes } => {
-                self.session.screen.note(&format!("({bytes} bytes were too fast to be shown; the files hold them)"));
+                self.session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }
         }
-        if self.happenings.is_quiet() {
+        if self.events.is_quiet() {
             self.session.screen.write_now();
         }
     }
@@ -180,7 +182,7 @@ impl Dev<'_> {
                 for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
                     screen.note(plan_text(&accepted.plan, None, paint).trim_end());
                 }
-                self.happenings.follow_logs();
+                self.events.follow_logs();
             }
             ChangeMessage::Progress { progress: Progress::Ended(report), .. }
                 if !matches!(report.result, OperationResult::Done | OperationResult::Completed) =>
@@ -195,15 +197,15 @@ impl Dev<'_> {
     /// Everything stops; what was declared here is deleted, and a daemon that was started for it ends.
     /// A command that could not even begin leaves alone what others had declared.
     fn clear_away(self, before: &BTreeSet<AppName>, has_begun: bool, was_running: bool) -> Ending {
-        let Self { session, project, happenings, .. } = self;
-        happenings.end();
+        let Self { session, project, events, .. } = self;
+        events.end();
         if has_begun {
-            session.screen.note("dev: stops all apps");
+            session.screen.note("dev: stopping all apps");
         }
         let wait = WaitArgs { quiet: true, ..WaitArgs::default() };
         let (old, new): (Vec<AppName>, Vec<AppName>) =
             apps_of(&project)?.into_iter().partition(|app| before.contains(app));
-        // All of it is asked for before any of it is waited for: a second Ctrl-C must not leave a half. What fails keeps
+        // All of it is requested before any of it is waited for: a second Ctrl-C must not leave a half. What fails keeps
         // nothing else from being done.
         let mut begun = Vec::new();
         for (edit, apps) in [(Edit::Delete, new), (Edit::Stop { is_held: false }, old)] {
@@ -224,9 +226,9 @@ impl Dev<'_> {
         }
         if has_begun {
             session.screen.note(if ending.is_ok() {
-                "dev: everything is cleared away"
+                "dev: everything is cleaned up"
             } else {
-                "dev: not all is cleared away"
+                "dev: not everything could be cleaned up"
             });
         }
         ending
@@ -238,10 +240,10 @@ fn ask_for(request: &EditRequest, was_running: bool) -> Result<Messages<ChangeMe
     Ok(if was_running { client.edit(request) } else { client.edit_and_leave(request) }?)
 }
 
-/// What a person in front of the logs would not see otherwise.
+/// What a user in front of the logs would not see otherwise.
 fn is_worth_telling(event: &Event) -> bool {
     match &event.fact {
-        Fact::Started { generation, .. } => *generation > 1,
+        Fact::Started { incarnation, .. } => *incarnation > 1,
         Fact::Exited { is_asked, .. } => !is_asked,
         Fact::StartFailed { .. }
         | Fact::GaveUp { .. }

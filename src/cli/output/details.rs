@@ -1,15 +1,15 @@
-//! One app in full, and why it is as it is.
+//! One app in full detail, for `pm describe`.
 
 use std::fmt::Write as _;
 
-use crate::model::{App, Exit, Hook, Limits, Probe, RestartWhen, Standing};
+use crate::model::{App, DesiredState, Exit, Hook, Limits, Probe, RestartWhen};
 use crate::wire::DescribedApp;
 
 use super::gate::harmless;
 use super::instances::name;
 use super::status::{label, tone};
 use super::time::Clock;
-use super::{Paint, Table};
+use super::{Paint, TextTable};
 
 /// Everything about one app.
 pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
@@ -20,7 +20,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
             let _ = writeln!(text, "  {name:12}  {}", harmless(&value));
         }
     };
-    field("standing", standing(&app.standing));
+    field("desired", desired_state(&app.desired_state));
     field("command", command(spec));
     field("folder", spec.run.cwd.display().to_string());
     field("instances", instances(app));
@@ -35,9 +35,9 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     field("limits", app.missing_limits.clone());
     for hook in [Hook::PreStart, Hook::PostReady, Hook::PreStop, Hook::OnCrash, Hook::OnGiveUp] {
         let command = spec.hooks.command(hook);
-        field("hook", command.map(|command| format!("{}: {command}", hook.word())).unwrap_or_default());
+        field("hook", command.map(|command| format!("{}: {command}", hook.as_str())).unwrap_or_default());
     }
-    let depends_on = spec.depends_on.iter().map(|(app, condition)| format!("{app} ({})", condition.word()));
+    let depends_on = spec.depends_on.iter().map(|(app, condition)| format!("{app} ({})", condition.as_str()));
     field("depends on", depends_on.collect::<Vec<_>>().join(", "));
     if let Some(ready) = &spec.ready {
         field("ready", format!("{}, within {}", probe(&ready.probe), ready.timeout));
@@ -45,7 +45,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     if let Some(health) = &spec.health {
         field(
             "health",
-            format!("{} every {}, {} failures count", probe(&health.probe), health.interval, health.failures),
+            format!("{} every {}, fails after {} failures", probe(&health.probe), health.interval, health.failures),
         );
     }
     field("files", app.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "));
@@ -58,13 +58,14 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
             field(&format!("log /{}", files.slot), path.display().to_string());
         }
     }
-    let mut table = Table::new(&["  instance", "status", "pid", "uptime", "starts", "restarts", "killed", "last exit"]);
+    let mut table =
+        TextTable::new(&["  instance", "status", "pid", "uptime", "starts", "restarts", "killed", "last exit"]);
     for row in &app.instances {
         let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         table.row().cell(format!("  {}", name(row))).toned(label(&row.status), tone(&row.status));
         table.cell(or_dash(row.pid.map(|pid| pid.to_string())));
         table.cell(or_dash(row.uptime_ms.map(|uptime| uptime.to_string())));
-        table.cell(row.generation.to_string()).cell(row.restarts.to_string());
+        table.cell(row.incarnation.to_string()).cell(row.restarts.to_string());
         table.cell(row.force_kills.to_string());
         table.cell(or_dash(row.last_exit.map(|exit| exit.to_string())));
     }
@@ -72,12 +73,12 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     text
 }
 
-fn standing(standing: &Standing) -> String {
-    match standing {
-        Standing::Up => "should run".to_owned(),
-        Standing::Parked => "not started yet (autostart = false)".to_owned(),
-        Standing::Stopped { by, is_held: true, .. } => format!("stopped by {by}, held"),
-        Standing::Stopped { by, .. } => format!("stopped by {by}"),
+fn desired_state(desired_state: &DesiredState) -> String {
+    match desired_state {
+        DesiredState::Up => "should run".to_owned(),
+        DesiredState::NotStarted => "not started yet (autostart = false)".to_owned(),
+        DesiredState::Stopped { by, is_held: true, .. } => format!("stopped by {by}, held"),
+        DesiredState::Stopped { by, .. } => format!("stopped by {by}"),
     }
 }
 
@@ -115,8 +116,8 @@ fn probe(probe: &Probe) -> String {
 fn instances(app: &DescribedApp) -> String {
     let declared = app.spec.instances;
     match (app.scaled, declared) {
-        (Some(scaled), Some(declared)) => format!("{scaled} (set by hand; the file says {declared})"),
-        (Some(scaled), None) => format!("{scaled} (set by hand)"),
+        (Some(scaled), Some(declared)) => format!("{scaled} (set with `pm scale`; the file says {declared})"),
+        (Some(scaled), None) => format!("{scaled} (set with `pm scale`)"),
         (None, declared) => declared.unwrap_or(1).to_string(),
     }
 }
@@ -128,7 +129,7 @@ fn schedule(app: &DescribedApp) -> String {
     let zone = policy.cron_timezone.as_ref().map(|zone| format!(" ({zone})")).unwrap_or_default();
     match app.instances.iter().find_map(|row| row.next_due) {
         Some(due) => format!("{pattern}{zone}, next {}", Clock::local().second_with_offset(due)),
-        None => format!("{pattern}{zone}, asleep"),
+        None => format!("{pattern}{zone}, suspended"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::gate::{harmless, harmless_lines};
 use super::progress::{aftermath, reason};
 use super::time::Clock;
 
-/// What happened, for people: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
+/// An event as a sentence: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
 pub fn sentence(event: &Event) -> String {
     // The last words of a build are several lines; whatever else others have said stays in one.
     let predicate = predicate(&event.fact);
@@ -27,32 +27,37 @@ fn subject(about: &Subject) -> String {
 fn predicate(fact: &Fact) -> String {
     match fact {
         Fact::Accepted { cause, generation, summary, .. } => {
-            format!("is at generation {generation}: {summary} ({})", because(cause))
+            format!("changed to generation {generation}: {summary} ({})", because(cause))
         }
-        Fact::Started { pid, generation: 1, cause } => format!("started as process {pid} ({})", because(cause)),
-        Fact::Started { pid, generation, cause } => {
-            format!("started as process {pid}, the {} of its slot ({})", ordinal(*generation), because(cause))
+        Fact::Started { pid, restarts, cause, .. } if *restarts > 0 && cause.is_trouble() => {
+            format!("started again as process {pid}, restart {restarts} ({})", because(cause))
         }
+        Fact::Started { pid, cause, .. } => format!("started as process {pid} ({})", because(cause)),
         Fact::StartFailed { failure } => format!("could not be started: {failure}"),
-        Fact::Exited { exit, uptime, is_asked: true, .. } => format!("ended as asked with {exit} after {uptime}"),
-        Fact::Exited { exit, uptime, is_asked: false, .. } => format!("ended by itself with {exit} after {uptime}"),
-        Fact::BackingOff { delay, attempt } => {
-            format!("waits {delay} before it is started again (unstable start {attempt} in a row)")
+        Fact::Exited { exit, uptime, is_asked: true, .. } => format!("stopped as requested with {exit} after {uptime}"),
+        Fact::Exited { exit, uptime, is_asked: false, .. } => format!("ended on its own with {exit} after {uptime}"),
+        Fact::BackingOff { delay, attempt, restart } => {
+            let next = if *restart == 0 { "it is started again".to_owned() } else { format!("restart {restart}") };
+            match attempt {
+                0 => format!("waits {delay} before {next}"),
+                1 => format!("waits {delay} before {next} (its last start was unstable)"),
+                attempt => format!("waits {delay} before {next} ({attempt} unstable starts in a row)"),
+            }
         }
-        Fact::GaveUp { failure } => format!("is not started again by itself: {failure}"),
-        Fact::Completed { exit } => format!("is done: {exit}"),
-        Fact::Stopping { cause } => format!("is asked to stop ({})", because(cause)),
+        Fact::GaveUp { failure } => format!("is not restarted any more: {failure}"),
+        Fact::Completed { exit } => format!("completed: {exit}"),
+        Fact::Stopping { cause } => format!("is stopping ({})", because(cause)),
         Fact::ForceKilled { processes: 1 } => "did not stop in time: 1 process was killed".to_owned(),
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),
         Fact::Stopped { left, is_unsure } => stopped(left, *is_unsure),
-        Fact::Ready { after } => format!("is ready after {after}"),
+        Fact::Ready { after } => format!("became ready after {after}"),
         Fact::NotReady { after, last } => match last {
             Some(last) => format!("was not ready after {after}: {last}"),
             None => format!("was not ready after {after}"),
         },
         Fact::HealthFailed { why, failures } => format!("failed its health probe ({failures} in a row): {why}"),
         Fact::Healthy => "is healthy again".to_owned(),
-        Fact::WaitsFor { app, condition, why } => format!("waits for {app} to be {}: {why}", condition.word()),
+        Fact::WaitsFor { app, condition, why } => format!("waits for {app} to be {}: {why}", condition.as_str()),
         Fact::OutOfMemory { is_child: true, .. } => {
             "lost a process of its tree: the kernel killed it because memory ran out".to_owned()
         }
@@ -61,18 +66,18 @@ fn predicate(fact: &Fact) -> String {
             "was probably killed by the kernel because memory ran out: nobody else sent SIGKILL".to_owned()
         }
         Fact::LimitsUnavailable { message } => format!("runs without some of its limits: {message}"),
-        Fact::HookFailed { hook, message } => format!("has a failed hook `{hook}`: {message}"),
-        Fact::CronSkipped { due, why } => format!("was due at {} and left out: {why}", Clock::local().text(*due)),
-        Fact::WatchTrouble { message } => format!("has trouble with its watched files: {message}"),
-        Fact::BuildFailed { message } => format!("keeps what runs, its build failed: {message}"),
-        Fact::UpdateFailed { instance, failure, exit, rollback } => {
+        Fact::HookFailed { hook, message } => format!("hook `{hook}` failed: {message}"),
+        Fact::CronSkipped { due, why } => format!("skipped the run due at {}: {why}", Clock::local().text(*due)),
+        Fact::WatchTrouble { message } => format!("has a problem with its watched files: {message}"),
+        Fact::BuildFailed { message } => format!("keeps its processes, since the build failed: {message}"),
+        Fact::RolloutFailed { instance, failure, exit, rollback } => {
             let (slot, why) = (instance.slot, reason(failure.as_ref(), *exit));
-            let text = format!("could not be updated: {}/{slot} {why}", instance.app.name);
+            let text = format!("could not be rolled out: {}/{slot} {why}", instance.app.name);
             text + aftermath(*rollback)
         }
-        Fact::Deleted => "is deleted".to_owned(),
-        Fact::Updated { fields } => format!("follows new values of {} without a restart", list(fields)),
-        Fact::Renamed { from } => format!("is the new name of {from}; its process was kept"),
+        Fact::Deleted => "was deleted".to_owned(),
+        Fact::Reconfigured { fields } => format!("uses new values of {} without a restart", list(fields)),
+        Fact::Renamed { from } => format!("was renamed from {from}; its process was kept"),
         Fact::OutputDropped { stream, bytes } => format!(
             "lost {bytes} {} of {}: its log could not be written",
             if *bytes == 1 { "byte" } else { "bytes" },
@@ -80,25 +85,23 @@ fn predicate(fact: &Fact) -> String {
         ),
         Fact::LogDiskFull { message } => format!("waits because its log cannot be written: {message}"),
         Fact::DaemonStarted { pid, found, version } => {
-            format!("({version}) started as process {pid} and found {found} running")
+            format!("({version}) started as process {pid} and found {found} running instances")
         }
-        Fact::DaemonStopping { why } => format!("leaves ({why})"),
-        Fact::Trouble { message } => format!("has trouble: {message}"),
+        Fact::DaemonStopping { why } => format!("is stopping ({why})"),
+        Fact::Trouble { message } => format!("reports a problem: {message}"),
     }
 }
 
 /// What is known of the processes that an app has started itself.
 fn stopped(left: &[LeftProcess], is_unsure: bool) -> String {
     match (left, is_unsure) {
-        ([], false) => "is stopped, nothing of it is left".to_owned(),
-        ([], true) => {
-            "is stopped; a process that had left its session before the anchor died may still run: it cannot \
-             be told from others"
-                .to_owned()
-        }
+        ([], false) => "stopped; no process is left".to_owned(),
+        ([], true) => "stopped; a process that had left its session before the anchor died may still run: it cannot \
+             be told apart from others"
+            .to_owned(),
         (left, _) => {
             let names = LeftProcess::list(left);
-            format!("is stopped; left running, since it may be of another app: {names}; `pm shutdown` ends it")
+            format!("stopped; left running, since it may belong to another app: {names}; `pm shutdown` ends it")
         }
     }
 }
@@ -109,7 +112,7 @@ pub(super) fn because(cause: &Cause) -> String {
         Cause::Apply { by, generation } => format!("apply by {}, generation {generation}", by.name),
         Cause::Command { by, verb } => format!("{verb} by {}", by.name),
         Cause::Policy => "its restart policy".to_owned(),
-        Cause::Boot => "to match what is declared".to_owned(),
+        Cause::Boot => "to match the declaration".to_owned(),
         Cause::NotReady => "it was not ready in time".to_owned(),
         Cause::Unhealthy { why } => format!("unhealthy: {why}"),
         Cause::OverMemory { used, limit } => format!("memory: {used} of {limit}"),
@@ -117,7 +120,7 @@ pub(super) fn because(cause: &Cause) -> String {
         Cause::Watch { path, others } => format!("{path} and {others} more changed"),
         Cause::Cron { due } => format!("due at {}", Clock::local().text(*due)),
         Cause::Dependency { app } => format!("{app} got a new process"),
-        Cause::Revert => "the newer form of it failed".to_owned(),
+        Cause::Revert => "the newer revision failed".to_owned(),
     }
 }
 
@@ -131,17 +134,6 @@ fn output(stream: Stream) -> &'static str {
 fn list(keys: &[String]) -> String {
     let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
     quoted.join(", ")
-}
-
-/// `1st`, `2nd`, `3rd`, `11th`.
-fn ordinal(number: u32) -> String {
-    let ending = match (number % 10, number % 100) {
-        (1, tens) if tens != 11 => "st",
-        (2, tens) if tens != 12 => "nd",
-        (3, tens) if tens != 13 => "rd",
-        _ => "th",
-    };
-    format!("{number}{ending}")
 }
 
 #[cfg(test)]
@@ -159,44 +151,53 @@ mod tests {
     fn every_sentence_names_the_subject_and_the_cause() {
         let alice = || Actor { uid: 1000, name: "alice".into() };
         check(
-            Fact::Started { pid: 4711, generation: 1, cause: Cause::Apply { by: alice(), generation: 3 } },
+            Fact::Started {
+                pid: 4711,
+                incarnation: 4,
+                restarts: 2,
+                cause: Cause::Apply { by: alice(), generation: 3 },
+            },
             "started as process 4711 (apply by alice, generation 3)",
         );
         check(
-            Fact::Started { pid: 9, generation: 22, cause: Cause::Policy },
-            "started as process 9, the 22nd of its slot (its restart policy)",
+            Fact::Started { pid: 9, incarnation: 22, restarts: 8, cause: Cause::Policy },
+            "started again as process 9, restart 8 (its restart policy)",
         );
+        let waits = |attempt, restart| Fact::BackingOff { delay: Millis(100), attempt, restart };
+        check(waits(6, 9), "waits 100ms before restart 9 (6 unstable starts in a row)");
+        check(waits(0, 9), "waits 100ms before restart 9");
+        check(waits(6, 0), "waits 100ms before it is started again (6 unstable starts in a row)");
         check(
-            Fact::Exited { exit: Exit::Signal(9), generation: 1, uptime: Millis(1500), is_asked: false },
-            "ended by itself with signal SIGKILL after 1.5s",
+            Fact::Exited { exit: Exit::Signal(9), incarnation: 1, uptime: Millis(1500), is_asked: false },
+            "ended on its own with signal SIGKILL after 1.5s",
         );
         check(
             Fact::GaveUp { failure: Failure::TooManyRestarts { starts: 3, exit: Exit::Code(1), trouble: None } },
-            "is not started again by itself: gave up after 3 unstable starts in a row, the last one ended with exit code 1",
+            "is not restarted any more: gave up after 3 unstable starts in a row, the last one ended with exit code 1",
         );
         let failed = |failure, exit, rollback| {
             let instance = "shop:api/1".parse().unwrap();
-            Fact::UpdateFailed { instance, failure, exit, rollback }
+            Fact::RolloutFailed { instance, failure, exit, rollback }
         };
         check(
             failed(None, Some(Exit::Code(3)), Rollback::Done),
-            "could not be updated: api/1 ended with exit code 3; the old version runs again",
+            "could not be rolled out: api/1 ended with exit code 3; rolled back to the old version",
         );
         check(
             failed(Some(Failure::NotReady { after: Millis(2000), last: None }), None, Rollback::None),
-            "could not be updated: api/1 was not ready after 2s",
+            "could not be rolled out: api/1 was not ready after 2s",
         );
         check(
             Fact::Stopping { cause: Cause::Command { by: alice(), verb: "stop".into() } },
-            "is asked to stop (stop by alice)",
+            "is stopping (stop by alice)",
         );
         check(
             Fact::OutputDropped { stream: Stream::Stdout, bytes: 1 },
             "lost 1 byte of standard output: its log could not be written",
         );
         check(
-            Fact::Updated { fields: vec!["kill_timeout".into(), "log_rotate".into()] },
-            "follows new values of `kill_timeout`, `log_rotate` without a restart",
+            Fact::Reconfigured { fields: vec!["kill_timeout".into(), "log_rotate".into()] },
+            "uses new values of `kill_timeout`, `log_rotate` without a restart",
         );
     }
 }

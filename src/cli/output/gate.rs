@@ -1,4 +1,4 @@
-//! The one gate to the terminal: no text of others may steer it, fake our lines, or hide what it shows.
+//! The one gate to the terminal: no foreign text may control it, fake lines of `pm`, or hide what it shows.
 //!
 //! Everything that [`super::Screen`] writes goes through [`ours`] or [`log_line`]; text of others (output, paths,
 //! names, messages of probes) goes through [`harmless`] where it is put into a sentence, so that not even a colour of
@@ -34,7 +34,7 @@ pub(in crate::cli) fn log_line(text: &str) -> String {
     if shown.contains('\x1b') { format!("{shown}\x1b[0m") } else { shown.into_owned() }
 }
 
-/// JSON that says the same in other letters: those that a terminal would obey stand in strings only.
+/// Equivalent JSON without control characters, which occur in strings only.
 pub(in crate::cli) fn json(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|letter| letter != '\n' && steers(letter)) {
         return Cow::Borrowed(text);
@@ -63,7 +63,7 @@ pub(super) fn steers(letter: char) -> bool {
             | '\u{e0000}'..='\u{e007f}') // tags
 }
 
-/// What passes besides harmless characters.
+/// What is passed on in addition to harmless characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Nothing,
@@ -90,7 +90,7 @@ fn through(text: &str, keep: Keep) -> Cow<'_, str> {
         });
         match (letter, colour) {
             (_, Some(colour)) if passes => out.push_str(&from[..colour]),
-            // A colour of others is left out where ours stand; as text nobody could read the line.
+            // Foreign colours are dropped where `pm` sets its own; shown as text they would make the line unreadable.
             (_, Some(_)) => {}
             ('\n', None) if matches!(keep, Keep::Lines | Keep::OurColours) => out.push('\n'),
             ('\t', None) if keep == Keep::Colours => out.extend(std::iter::repeat_n(' ', to_tab_stop(&out))),
@@ -103,7 +103,7 @@ fn through(text: &str, keep: Keep) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Blanks up to the next tab stop of a line that stands so far.
+/// Blanks up to the next tab stop of a line with this text.
 fn to_tab_stop(line: &str) -> usize {
     let mut columns = 0;
     let mut is_colour = false;

@@ -6,7 +6,7 @@ use crate::wire::{BriefRow, Row};
 
 use super::status::{label, line, tone};
 use super::table::wrap;
-use super::{Paint, Table, Tone};
+use super::{Paint, TextTable, Tone};
 
 /// Sentences below one table.
 const SENTENCES_MAX: usize = 12;
@@ -28,7 +28,7 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
         heading.extend(["cpu", "memory"]);
     }
     heading.push("script");
-    let mut table = Table::new(&heading);
+    let mut table = TextTable::new(&heading);
     for row in rows {
         table.row().cell(name_of(&row.app, row.slot, row.is_successor));
         if is_many_projects {
@@ -58,7 +58,7 @@ fn sentences(rows: &[BriefRow<'_>], with_project: bool, width: Option<usize>) ->
     let told = rows.iter().filter_map(|row| Some((row, line(row.status.as_ref()?)?)));
     for (at, (row, line)) in told.enumerate() {
         if at == SENTENCES_MAX {
-            text.push_str("more of them: `pm why APP`\n");
+            text.push_str("more: `pm why APP`\n");
             break;
         }
         let project = if with_project { format!("{}:", row.project) } else { String::new() };
@@ -121,7 +121,7 @@ mod tests {
         let exit = Exit::Code(3);
         let failure = Failure::TooManyRestarts { starts: 3, exit, trouble: None };
         let errored = status(StatusWord::Errored, Some(3), vec![Why::Failed { failure }], vec![NextStep::TryAgain]);
-        let unstable = Why::Unstable { starts: 4, delay_ms: Millis(1500) };
+        let unstable = Why::Unstable { starts: 4, delay_ms: Millis(1500), at_once: 5, stable_ms: Millis(10_000) };
         let start = vec![NextStep::StartIn { in_ms: Millis(1500) }];
         let backoff = status(StatusWord::Backoff, Some(4), vec![unstable, Why::LastExit { exit }], start);
         let held = Why::StoppedBy { by: "alice".into(), is_held: true };
@@ -151,7 +151,7 @@ d/0       stopped, held  -        -       0         -     -       server.js
 e         no instances   -        -       0         -     -       server.js
 mailer/0  running        77       -       0         1.5%  52M     …ist/server.js
 
-b/0 backoff: 4 unstable starts in a row; started again in 1.5s
+b/0 backoff: 4 unstable starts in a row; restarts in 1.5s
 c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
   exit code 3
 ";
@@ -177,11 +177,11 @@ c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
         for (word, because, expected) in [
             (StatusWord::Starting, vec![Why::NotReady { last: None }], None),
             (StatusWord::Starting, vec![Why::NotReady { last: last.clone() }], Some("starting: not yet")),
-            (StatusWord::Running, vec![Why::Says { text: text.clone() }], Some("running: loading 1/8")),
+            (StatusWord::Running, vec![Why::StatusText { text: text.clone() }], Some("running: loading 1/8")),
             (
                 StatusWord::Starting,
-                vec![Why::NotReady { last }, Why::Says { text }],
-                Some("starting: not yet (says: loading 1/8)"),
+                vec![Why::NotReady { last }, Why::StatusText { text }],
+                Some("starting: not yet (status: loading 1/8)"),
             ),
             (StatusWord::Unhealthy, vec![failing(2)], Some("unhealthy: 2 in a row: HTTP 503")),
             (StatusWord::Starting, vec![hook], Some("starting: hook pre_start runs, 12s of at most 30s")),

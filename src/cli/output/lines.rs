@@ -74,7 +74,7 @@ impl LineFormat {
     }
 }
 
-/// What a program prints must not steer the terminal of whoever looks at its log; files get every byte.
+/// The output of a program must not control the terminal that shows its log; files get every byte.
 fn text_of(line: &LogLine, is_terminal: bool, bytes: &mut Vec<u8>) {
     if is_terminal {
         bytes.extend(log_line(&line.text).bytes());

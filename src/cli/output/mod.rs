@@ -14,17 +14,37 @@ pub(super) mod status;
 mod table;
 pub(super) mod time;
 
-use crate::model::{Origin, Plan};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::{Origin, Plan, write_units};
 use crate::os;
 use crate::wire::PlanAnswer;
 
 pub(super) use gate::harmless;
 pub(super) use screen::{Paint, Screen};
-pub(super) use table::{Table, Tone};
+pub(super) use table::{TextTable, Tone, wrap};
+
+/// A document with `apps`, their specs (or what they are) in the units of the file.
+pub(super) fn in_file_units<T: Serialize>(document: &T) -> Value {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    for app in document.get_mut("apps").and_then(Value::as_array_mut).into_iter().flatten() {
+        match app.get_mut("spec") {
+            Some(spec) => write_units(spec),
+            None => write_units(app),
+        }
+    }
+    document
+}
 
 /// A plan that an apply may refuse, with what it is refused for.
 pub(super) fn answer_text(answer: &PlanAnswer, origin: &Origin, paint: Paint) -> String {
     plan_text(&answer.plan, Some(origin), paint) + &plan::refused(&answer.refusals)
+}
+
+/// What of a plan that was shown is another one by now.
+pub(super) fn plan_changes(shown: &Plan, now: &Plan) -> Vec<String> {
+    plan::changes(shown, now, os::wall())
 }
 
 /// A plan as text; with its files and profile, where it comes from files.

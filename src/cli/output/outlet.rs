@@ -1,4 +1,4 @@
-//! A stream to write to. Text waits for its reader, the work does not.
+//! An output stream that never blocks the command: text waits for its reader, the work continues.
 
 use std::io;
 use std::time::Duration;

@@ -20,7 +20,7 @@ const COLUMNS_BEFORE_MIN: usize = 12;
 /// What surrounds a plan on the terminal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View<'a> {
-    /// The files, as a person would name them.
+    /// The files, as a user would name them.
     pub files: &'a [String],
     /// The profile in use.
     pub profile: Option<&'a str>,
@@ -33,12 +33,12 @@ pub struct View<'a> {
 /// Appends the whole plan to `out`.
 pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
     write_heading(out, plan, view);
-    let rows: Vec<Row> = plan.operations.iter().filter_map(|operation| row(operation, view.now)).collect();
-    let width = |cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
-    let (name_columns, deed_columns) = (width(|row| &row.name), width(|row| &row.deed));
+    let rows: Vec<PlanRow> = plan.operations.iter().filter_map(|operation| row(operation, view.now)).collect();
+    let width = |cell: fn(&PlanRow) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
+    let (name_columns, action_columns) = (width(|row| &row.name), width(|row| &row.action));
     for row in &rows {
-        let Row { sign, name, deed, why } = row;
-        let mut line = format!("{}{}  {}{}  {why}", name, pad(name, name_columns), deed, pad(deed, deed_columns));
+        let PlanRow { sign, name, action, why } = row;
+        let mut line = format!("{}{}  {}{}  {why}", name, pad(name, name_columns), action, pad(action, action_columns));
         line.truncate(line.trim_end().len());
         let _ = writeln!(out, "  {} {line}", painted(&format!("{:<3}", sign.text()), sign.style(), view));
     }
@@ -60,7 +60,7 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
 pub fn refused(refusals: &[Refusal]) -> String {
     let mut text = String::new();
     for Refusal { message, hint, confirm, .. } in refusals {
-        let _ = writeln!(text, "An apply is refused: {}", clean(message));
+        let _ = writeln!(text, "`pm apply` would be refused: {}", clean(message));
         // The flags are named together.
         if let Some(hint) = hint.as_ref().filter(|_| confirm.is_none()) {
             let _ = writeln!(text, "  hint: {}", clean(hint));
@@ -68,8 +68,8 @@ pub fn refused(refusals: &[Refusal]) -> String {
     }
     let flags: Vec<&str> = refusals.iter().filter_map(|refusal| refusal.confirm).map(Confirm::flag).collect();
     if !flags.is_empty() {
-        let rest = if flags.len() < refusals.len() { ", once the rest is mended" } else { "" };
-        let _ = writeln!(text, "If that is meant{rest}: `pm apply {}`", flags.join(" "));
+        let rest = if flags.len() < refusals.len() { ", once the rest is fixed" } else { "" };
+        let _ = writeln!(text, "If this is intended{rest}: `pm apply {}`", flags.join(" "));
     }
     text
 }
@@ -80,7 +80,7 @@ pub fn counts(summary: &Summary) -> String {
     let Summary {
         start,
         roll,
-        update,
+        reconfigure,
         scheduled,
         slots_added,
         slots_removed,
@@ -91,7 +91,7 @@ pub fn counts(summary: &Summary) -> String {
         drift,
         ..
     } = *summary;
-    let live = update.saturating_sub(scheduled);
+    let live = reconfigure.saturating_sub(scheduled);
     let parts = [
         (roll, plural(roll, "roll", "rolls")),
         (replace, plural(replace, "replacement", "replacements")),
@@ -107,6 +107,27 @@ pub fn counts(summary: &Summary) -> String {
     ];
     let parts: Vec<_> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
     parts.join(", ")
+}
+
+/// What is another plan by now: lines that were shown and are gone, and new ones.
+pub fn changes(shown: &Plan, now: &Plan, at: WallTime) -> Vec<String> {
+    let line = |one: &PlanRow| clean(&format!("{} {}  {}  {}", one.sign.text(), one.name, one.action, one.why));
+    let lines = |plan: &Plan| -> Vec<String> {
+        let rows = plan.operations.iter().filter_map(|operation| row(operation, at));
+        rows.map(|row| line(&row).trim_end().to_owned()).collect()
+    };
+    let (before, after) = (lines(shown), lines(now));
+    let mut changes = Vec::new();
+    if shown.generation != now.generation {
+        changes.push(format!("the project is at generation {}, no longer {}", now.generation, shown.generation));
+    }
+    changes.extend(before.iter().filter(|line| !after.contains(line)).map(|line| format!("no longer: {line}")));
+    changes.extend(after.iter().filter(|line| !before.contains(line)).map(|line| format!("now: {line}")));
+    if shown.summary.interrupted != now.summary.interrupted {
+        let (before, after) = (shown.summary.interrupted, now.summary.interrupted);
+        changes.push(format!("processes interrupted: {after}, no longer {before}"));
+    }
+    changes
 }
 
 fn last_line(plan: &Plan) -> String {
@@ -125,10 +146,10 @@ fn write_heading(out: &mut String, plan: &Plan, view: &View) {
 }
 
 /// One line of the table.
-struct Row {
+struct PlanRow {
     sign: Sign,
     name: String,
-    deed: String,
+    action: String,
     why: String,
 }
 
@@ -170,17 +191,17 @@ impl Sign {
 }
 
 /// The line of an operation; none for what is only counted.
-fn row(operation: &Operation, now: WallTime) -> Option<Row> {
+fn row(operation: &Operation, now: WallTime) -> Option<PlanRow> {
     let was_stopped = operation.reasons.iter().any(|reason| matches!(reason, Reason::WasStopped { .. }));
     let is_kept_drift = operation.verb == Verb::Keep && operation.reasons.iter().any(is_scaled_by_hand);
-    let (sign, deed) = match &operation.verb {
+    let (sign, action) = match &operation.verb {
         Verb::Start { .. } if was_stopped => (Sign::Drifted, stopped_before(operation, now)),
         Verb::Start { slots } => (Sign::Appears, format!("start {}", slots.len())),
-        Verb::Roll { slots, manner, batch } => (Sign::IsReplaced, roll(slots.len(), *manner, *batch)),
+        Verb::Roll { slots, strategy, batch } => (Sign::IsReplaced, roll(slots.len(), *strategy, *batch)),
         Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
-        Verb::Update if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
-        Verb::Update => (Sign::Follows, "live, 0 restarts".to_owned()),
+        Verb::Reconfigure if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
+        Verb::Reconfigure => (Sign::Follows, "live, 0 restarts".to_owned()),
         Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
         Verb::Replace { old, .. } => (Sign::IsReplaced, format!("replaces {old}")),
         Verb::Stop { slots } => (Sign::Leaves, format!("stop {}", slots.len())),
@@ -190,7 +211,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<Row> {
     };
     let mut causes = slot_texts(&operation.verb);
     causes.extend(operation.reasons.iter().filter_map(|reason| cause(&operation.verb, reason)));
-    Some(Row { sign, name: operation.app.to_string(), deed: clean(&deed), why: clean(&causes.join(", ")) })
+    Some(PlanRow { sign, name: operation.app.to_string(), action: clean(&action), why: clean(&causes.join(", ")) })
 }
 
 fn is_scaled_by_hand(reason: &Reason) -> bool {
@@ -212,19 +233,19 @@ fn ago(at: WallTime, now: WallTime) -> String {
 }
 
 /// `roll 3, 1 at a time, new before old`.
-fn roll(count: usize, manner: UpdateStrategy, batch: u32) -> String {
+fn roll(count: usize, strategy: UpdateStrategy, batch: u32) -> String {
     let steps = match usize::try_from(batch) {
         _ if count == 1 => "roll 1".to_owned(),
         Ok(batch) if batch < count => format!("roll {count}, {batch} at a time"),
         _ => format!("roll {count}, all at once"),
     };
-    match manner {
+    match strategy {
         UpdateStrategy::Rolling => format!("{steps}, new before old"),
         UpdateStrategy::Restart | UpdateStrategy::Together => format!("{steps}, brief gap"),
     }
 }
 
-/// What happens to which slots, where the deed alone does not say it.
+/// What happens to which slots, where the action alone does not say it.
 fn slot_texts(verb: &Verb) -> Vec<String> {
     match verb {
         Verb::Scale { add, remove, .. } => {
@@ -235,46 +256,46 @@ fn slot_texts(verb: &Verb) -> Vec<String> {
     }
 }
 
-fn slots_text(slots: &[u32], deed: &str) -> Option<String> {
+fn slots_text(slots: &[u32], action: &str) -> Option<String> {
     match slots {
         [] => None,
-        [slot] => Some(format!("slot {slot} {deed}s")),
-        [first, .., last] if slots.len() > 3 => Some(format!("slots {first} to {last} {deed}")),
+        [slot] => Some(format!("slot {slot} {action}s")),
+        [first, .., last] if slots.len() > 3 => Some(format!("slots {first} to {last} {action}")),
         _ => {
             let slots: Vec<_> = slots.iter().map(ToString::to_string).collect();
-            Some(format!("slots {} {deed}", slots.join(", ")))
+            Some(format!("slots {} {action}", slots.join(", ")))
         }
     }
 }
 
-/// A cause in words; none where the sign and the deed have said it already.
+/// A cause in words; none where the sign and the action have said it already.
 fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
     Some(match reason {
         Reason::New | Reason::WasStopped { .. } | Reason::MovedFrom { .. } => return None,
         Reason::Field(change) if matches!(verb, Verb::Scale { .. }) && change.field == "instances" => return None,
         Reason::Field(change) => field(change),
-        Reason::RestartAsked => "restart asked for".to_owned(),
+        Reason::RestartAsked => "restart requested".to_owned(),
         Reason::NotRunning => "not running".to_owned(),
-        Reason::WasErrored => "was given up, is tried again".to_owned(),
-        Reason::WasInBackoff => "was in backoff, is tried again".to_owned(),
-        Reason::UpdateUnfinished => "an update was interrupted".to_owned(),
-        Reason::DependencyRestarted { app } => format!("{app} has had a new process"),
+        Reason::WasErrored => "retrying after giving up".to_owned(),
+        Reason::WasInBackoff => "retrying without waiting for the backoff".to_owned(),
+        Reason::RolloutUnfinished => "a rollout was interrupted".to_owned(),
+        Reason::DependencyRestarted { app } => format!("{app} got a new process"),
         Reason::SpecLost => "its spec was lost".to_owned(),
         Reason::Unreachable => "nobody can connect to its socket".to_owned(),
         Reason::OutOfDate => "runs an older spec".to_owned(),
-        Reason::ScaledByHand { to } => format!("scaled to {to} by hand"),
+        Reason::ScaledByHand { to } => format!("scaled to {to} with `pm scale`"),
         Reason::NotInFile => "no longer in the file".to_owned(),
-        Reason::DeletedByHand => "deleted by hand; an apply of a file that names it brings it back".to_owned(),
+        Reason::DeletedByHand => "`pm delete`; an apply of a file that declares it brings it back".to_owned(),
         Reason::LooksLikeRename { old } => format!("looks like {old} under a new name"),
         Reason::StoppedByHand { by, is_held } => {
-            let deed = if *is_held { "held" } else { "stopped" };
-            if by.is_empty() { format!("{deed} by hand") } else { format!("{deed} by {by}") }
+            let action = if *is_held { "held" } else { "stopped" };
+            if by.is_empty() { format!("{action} by a user") } else { format!("{action} by {by}") }
         }
         Reason::NotAutostarted => "autostart = false".to_owned(),
         Reason::TooMany => "more copies than declared".to_owned(),
         Reason::RunsOnTime => "runs at its times".to_owned(),
-        Reason::Due => "its time has come".to_owned(),
-        Reason::RunAsked => "a run asked for".to_owned(),
+        Reason::Due => "scheduled run due".to_owned(),
+        Reason::RunAsked => "run requested".to_owned(),
     })
 }
 
@@ -353,16 +374,16 @@ fn rest(plan: &Plan) -> Option<String> {
 
 fn note(note: &Note) -> Option<String> {
     Some(match note {
-        Note::NotPruned { app } => format!("{app} left the file and stays (--no-prune)"),
-        Note::NextStart { app, field } if field == "name" => format!("{app} sees its new name when it is next started"),
-        Note::NextStart { app, field } => format!("{field} of {app} counts when it is next started"),
+        Note::NotPruned { app } => format!("{app} is no longer in the file and stays (--no-prune)"),
+        Note::NextStart { app, field } if field == "name" => format!("{app} gets its new name when it is next started"),
+        Note::NextStart { app, field } => format!("{field} of {app} takes effect when it is next started"),
         Note::WriteMovedFrom { app, old } => {
             format!("if {app} is {old} under a new name, `moved_from = [\"{old}\"]` keeps its process")
         }
         // Stands in the heading.
         Note::Profile { .. } => return None,
         Note::SpecLost { app } => format!(
-            "{app} runs, its spec was lost, and nothing here declares it: it is left alone; `pm delete {app}` ends it"
+            "{app} is running, but its spec was lost and no file declares it: it is left alone; `pm delete {app}` stops it"
         ),
         Note::PortTaken { app, port, pid, name } => {
             format!("port {port} of {app} is taken by process {pid} ({name})")
@@ -374,11 +395,29 @@ fn note(note: &Note) -> Option<String> {
         Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
         Note::FailedBefore { app, why } => {
-            format!("{app} was not rolled out with this spec the last time: {}", clean(why))
+            format!("this revision of {app} failed the last time: {}", clean(why))
         }
-        Note::PauseEnded { app } => format!("the paused update of {app} ends: this form takes its place in all copies"),
-        Note::OverrideCleared { app } => format!("the file's number of copies of {app} replaces the one set by hand"),
+        Note::PauseEnded { app } => format!("the paused rollout of {app} ends: this version replaces it in all copies"),
+        Note::OverrideCleared { app } => {
+            format!("the file's number of copies of {app} replaces the one set with `pm scale`")
+        }
+        Note::RestartsWith { app, dependency } => {
+            format!("{app} is restarted afterwards: it follows {dependency} (on_dependency_restart)")
+        }
+        Note::ShellTaken { apps, names } => format!("new for {} from this shell: {}", some(apps), some(names)),
+        Note::ShellKept { apps, names } => {
+            format!("kept for {}: {} as they were started with, not as in this shell", some(apps), some(names))
+        }
     })
+}
+
+/// `a, b, c and 5 more`.
+fn some<T: std::fmt::Display>(names: &[T]) -> String {
+    let shown: Vec<String> = names.iter().take(3).map(ToString::to_string).collect();
+    match names.len().saturating_sub(shown.len()) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// `api/0 is`, `api/0 and 3 more are`.
@@ -425,13 +464,13 @@ mod tests {
             operations: vec![
                 operation(
                     "api",
-                    Verb::Roll { slots: vec![0, 1, 2], manner: UpdateStrategy::Rolling, batch: 1 },
+                    Verb::Roll { slots: vec![0, 1, 2], strategy: UpdateStrategy::Rolling, batch: 1 },
                     vec![
                         changed("env.LOG_LEVEL", Some("\"info\""), Some("\"debug\""), false),
                         changed("env.DB_PASS", Some("(sensitive)"), Some("(sensitive)"), true),
                     ],
                 ),
-                operation("worker", Verb::Update, vec![changed("kill_timeout", Some("10s"), Some("5s"), false)]),
+                operation("worker", Verb::Reconfigure, vec![changed("kill_timeout", Some("10s"), Some("5s"), false)]),
                 operation("mailer", Verb::Start { slots: vec![0] }, vec![Reason::New]),
                 operation(
                     "queue",
@@ -456,7 +495,7 @@ mod tests {
             summary: Summary {
                 start: 1,
                 roll: 1,
-                update: 1,
+                reconfigure: 1,
                 slots_added: 2,
                 rename: 1,
                 delete: 1,
@@ -484,7 +523,7 @@ mod tests {
   !   sync    stopped by alice 2h ago -> start
   -   legacy  delete 1                             no longer in the file
   .   1 unchanged, 1 held (billing)
-  note: autostart of a counts when it is next started
+  note: autostart of a takes effect when it is next started
 Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes interrupted: 4
 "#;
         assert_eq!(out, expected);
@@ -554,7 +593,7 @@ Plan: 1 roll, 1 live, 1 start, +2 slots, 1 rename, 1 delete, 1 drift. Processes 
         let plan = Plan {
             operations: vec![operation(
                 "a",
-                Verb::Update,
+                Verb::Reconfigure,
                 vec![changed("env.A\u{1b}[2J", Some("1"), Some(&long), false), changed("b", Some("1"), None, true)],
             )],
             ..example()

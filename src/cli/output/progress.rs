@@ -1,4 +1,4 @@
-//! How a change goes: one line per finished action, and on a terminal one for what is going on.
+//! The progress of a change: one line per finished action, and on a terminal one for the current action.
 
 use crate::model::{AppName, Exit, Failure, InstanceId, LeftProcess, Millis, VerbKind};
 use crate::wire::ProjectReport;
@@ -20,7 +20,7 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
         }
         OperationResult::Completed => format!("  {} {app}: completed in {took}", paint.good("ok     ")),
         OperationResult::Superseded => {
-            format!("  {} {app}: {}, a later command took over", paint.warn("left   "), report.verb)
+            format!("  {} {app}: {}: a later command took over", paint.warn("left   "), report.verb)
         }
         OperationResult::Skipped { why } => format!("  {} {app}: {}: {why}", paint.warn("skipped"), report.verb),
         OperationResult::Failed { instance, failure, exit, last_lines, rollback } => {
@@ -29,7 +29,7 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
             let mut text = format!("  {} {app}: {} failed: {app}/{slot} {why}", paint.bad("FAILED "), report.verb);
             text.push_str(aftermath(*rollback));
             if *rollback == Rollback::Failed {
-                text.push_str(": look at `pm list`");
+                text.push_str(": see `pm list`");
             }
             let skipped = last_lines.len().saturating_sub(LINES_MAX);
             for line in &last_lines[skipped..] {
@@ -46,8 +46,8 @@ pub(super) fn aftermath(rollback: Rollback) -> &'static str {
     match rollback {
         Rollback::None => "",
         Rollback::NotNeeded => "; the old version kept running",
-        Rollback::Done => "; the old version runs again",
-        Rollback::Failed => "; the old version could not be started again",
+        Rollback::Done => "; rolled back to the old version",
+        Rollback::Failed => "; rollback failed: the old version could not be started",
     }
 }
 
@@ -94,7 +94,7 @@ pub(in crate::cli) fn going_on(verb: VerbKind, app: &str, others: usize) -> Stri
 /// What a start waits for: `  ... api waits for db to be ready: connection refused`.
 pub(in crate::cli) fn waits(app: &AppName, waits_for: &WaitsFor) -> String {
     let WaitsFor { app: other, condition, why, .. } = waits_for;
-    format!("  ... {app} waits for {other} to be {}: {}", condition.word(), harmless(why))
+    format!("  ... {app} waits for {other} to be {}: {}", condition.as_str(), harmless(why))
 }
 
 /// Why a new process does not count as up yet: `  ... api/0 is not ready yet: connection refused`.
@@ -106,14 +106,12 @@ pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
 pub(in crate::cli) fn left(app: &AppName, processes: &[LeftProcess]) -> String {
     let names = LeftProcess::list(processes);
     let names = harmless(&names);
-    format!(
-        "  warning: left running, since it may be of {app} or of another app that runs: {names}; `pm shutdown` ends it"
-    )
+    format!("  warning: left running, since it may belong to {app} or to another app: {names}; `pm shutdown` ends it")
 }
 
-/// Why a rolling update does not go on.
+/// Why a rollout does not continue.
 pub(in crate::cli) fn paused(app: &AppName) -> String {
-    format!("  ... waits: {app}'s update is paused; `pm rollout resume {app}`")
+    format!("  ... the rollout of {app} is paused; `pm rollout resume {app}`")
 }
 
 fn past(verb: VerbKind) -> &'static str {
@@ -124,7 +122,7 @@ fn past(verb: VerbKind) -> &'static str {
         VerbKind::Restart => "restarted",
         VerbKind::Wait => "ready",
         VerbKind::Scale => "scaled",
-        VerbKind::Update => "updated",
+        VerbKind::Reconfigure => "reconfigured",
         VerbKind::Rename => "renamed",
         VerbKind::Delete => "deleted",
         VerbKind::Keep => "kept",
@@ -151,7 +149,7 @@ mod tests {
         };
         assert_eq!(
             ended(&report(VerbKind::Roll, failed), Paint::default()),
-            "  FAILED  api: roll failed: api/1 ended with exit code 3; the old version runs again\n          | no database\n          | \\u{1b}[2Jbye"
+            "  FAILED  api: roll failed: api/1 ended with exit code 3; rolled back to the old version\n          | no database\n          | \\u{1b}[2Jbye"
         );
         assert_eq!(
             ended(&report(VerbKind::Scale, OperationResult::Done), Paint::default()),

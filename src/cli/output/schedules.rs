@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{Kind, Millis, Standing, WallTime};
+use crate::model::{DesiredState, Kind, Millis, WallTime};
 use crate::os;
 use crate::wire::{CronAnswer, ScheduleRow};
 
 use super::time::Clock;
-use super::{Paint, Table, Tone, harmless};
+use super::{Paint, TextTable, Tone, harmless};
 
 /// All schedules as a table; times are those of the schedule's own zone, marked where that is not the machine's.
 pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usize>) -> String {
@@ -21,7 +21,7 @@ fn table_beside(answer: &CronAnswer, paint: Paint, width: Option<usize>, machine
         heading.push("project");
     }
     heading.extend(["does", "pattern", "zone", "next", "in", "last start", "last exit"]);
-    let mut table = Table::new(&heading);
+    let mut table = TextTable::new(&heading);
     for row in &answer.schedules {
         table.row().cell(row.app.as_str());
         if is_many_projects {
@@ -35,7 +35,7 @@ fn table_beside(answer: &CronAnswer, paint: Paint, width: Option<usize>, machine
                 table.cell(clock.second_beside(*next, machine)).cell(until(*next, answer.now));
             }
             None => {
-                table.toned(asleep(row), Tone::Faint).cell("-");
+                table.toned(suspended(row), Tone::Faint).cell("-");
             }
         }
         let dash = || "-".to_owned();
@@ -58,7 +58,7 @@ pub(in crate::cli) fn next(row: &ScheduleRow, now: WallTime) -> String {
         let _ = writeln!(text, "{}  in {}", clock.second_with_offset(*at), until(*at, now));
     }
     if row.next.is_empty() {
-        let _ = writeln!(text, "{}: {}", row.app, asleep(row));
+        let _ = writeln!(text, "{}: {}", row.app, suspended(row));
     }
     text
 }
@@ -71,12 +71,12 @@ fn until(at: WallTime, now: WallTime) -> String {
     Millis(at.0.saturating_sub(now.0)).to_string()
 }
 
-fn asleep(row: &ScheduleRow) -> &'static str {
-    match &row.standing {
-        None if row.is_shut_down => "asleep since `pm shutdown`",
-        Some(Standing::Stopped { is_held: true, .. }) => "asleep, held",
-        Some(Standing::Parked) => "asleep until `pm start`",
-        Some(_) => "asleep, stopped",
+fn suspended(row: &ScheduleRow) -> &'static str {
+    match &row.desired_state {
+        None if row.is_shut_down => "suspended since `pm shutdown`",
+        Some(DesiredState::Stopped { is_held: true, .. }) => "suspended, held",
+        Some(DesiredState::NotStarted) => "suspended until `pm start`",
+        Some(_) => "suspended, stopped",
         None => "never",
     }
 }
@@ -95,7 +95,7 @@ mod tests {
             zone: "Europe/Berlin".into(),
             overlap: CronOverlap::Skip,
             status: "waiting".into(),
-            standing: None,
+            desired_state: None,
             is_shut_down: false,
             next: vec![WallTime(1_795_399_200_000), WallTime(1_795_485_600_000)],
             last_start: None,
@@ -105,11 +105,12 @@ mod tests {
 
     #[test]
     fn schedules_are_shown_in_their_own_zone() {
-        let stopped = Standing::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
-        let asleep = ScheduleRow { next: Vec::new(), standing: Some(stopped), kind: Kind::Service, ..row("web") };
+        let stopped = DesiredState::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
+        let suspended =
+            ScheduleRow { next: Vec::new(), desired_state: Some(stopped), kind: Kind::Service, ..row("web") };
         let now = WallTime(1_795_348_800_000);
         let shut_down = ScheduleRow { next: Vec::new(), is_shut_down: true, ..row("q") };
-        let answer = CronAnswer { format: 1, now, schedules: vec![row("backup"), asleep, shut_down] };
+        let answer = CronAnswer { format: 1, now, schedules: vec![row("backup"), suspended, shut_down] };
         let lines = |machine: &str| -> Vec<String> {
             let machine = Clock::of(os::zone_named(machine).unwrap());
             let text = table_beside(&answer, Paint::default(), None, &machine);
@@ -119,8 +120,8 @@ mod tests {
         assert_eq!(at_home[1], "backup run 0 3 * * * Europe/Berlin 2026-11-23 03:00:00 14h - exit code 0");
         let lines = lines("UTC");
         assert_eq!(lines[1], "backup run 0 3 * * * Europe/Berlin 2026-11-23 03:00:00 +01:00 14h - exit code 0");
-        assert_eq!(lines[3], "q run 0 3 * * * Europe/Berlin asleep since `pm shutdown` - - exit code 0");
-        assert_eq!(lines[2], "web restart 0 3 * * * Europe/Berlin asleep, stopped - - exit code 0");
+        assert_eq!(lines[3], "q run 0 3 * * * Europe/Berlin suspended since `pm shutdown` - - exit code 0");
+        assert_eq!(lines[2], "web restart 0 3 * * * Europe/Berlin suspended, stopped - - exit code 0");
         assert_eq!(
             next(&row("backup"), now),
             "2026-11-23 03:00:00 +01:00  in 14h\n2026-11-24 03:00:00 +01:00  in 1d 14h\n"

@@ -15,7 +15,7 @@ use crate::os::{self, StandardStream};
 /// Data is collected up to this size before it is written.
 const BUFFER_BYTES: usize = 32 << 10;
 
-/// The terminal, or whatever stands in its place.
+/// The terminal, or whatever replaces it.
 ///
 /// Nothing here fails: what a command does must not depend on whether its text can be written. What could not be
 /// written is told by [`Screen::end`]; whoever writes for as long as somebody reads asks [`Screen::is_unread`].
@@ -25,16 +25,16 @@ pub(in crate::cli) struct Screen {
     out_bytes: usize,
     /// The command does more than show: it does not wait for a reader before its end.
     pub has_more_to_do: bool,
-    /// A person looks at standard output.
+    /// Standard output is a terminal.
     pub is_out_terminal: bool,
-    /// A person looks at standard error.
+    /// Standard error is a terminal.
     pub is_err_terminal: bool,
     has_colour: bool,
-    /// `--json` was asked for: an error is also told as data.
+    /// `--json` was given: an error is also printed as data.
     pub is_json: bool,
-    /// `-q` was asked for: nothing but failures.
+    /// `-q` was given: only failures are printed.
     pub is_quiet: bool,
-    /// A line that is going to be overwritten stands on standard error.
+    /// Standard error ends with a line that will be overwritten.
     has_status: bool,
 }
 
@@ -72,7 +72,7 @@ impl Screen {
         if self.is_out_terminal { os::terminal_width(&io::stdout()).map(usize::from) } else { None }
     }
 
-    /// Text of an answer, in lines of ours.
+    /// Text of an answer, in lines made here.
     pub(in crate::cli) fn data(&mut self, bytes: &[u8]) {
         let text = String::from_utf8_lossy(bytes);
         self.raw(ours(&text).as_bytes());
@@ -112,7 +112,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Whether a person can be asked.
+    /// Whether the user can be asked.
     pub(in crate::cli) fn is_in_terminal(&self) -> bool {
         self.is_err_terminal && os::is_terminal(&io::stdin())
     }
@@ -150,12 +150,12 @@ impl Screen {
         self.out.is_full() || self.err.is_full()
     }
 
-    /// Whether nobody reads standard output any more.
+    /// Whether the reader of standard output is gone.
     pub(in crate::cli) fn is_unread(&self) -> bool {
         self.out.has_failed()
     }
 
-    /// A line for the person. What follows does not wait until it is read.
+    /// A line for the user. The command does not wait until it is read.
     pub(in crate::cli) fn note(&mut self, text: &str) {
         let clear = self.clear_status();
         self.err.push(format!("{clear}{}\n", ours(text)).as_bytes());
@@ -217,7 +217,7 @@ impl Screen {
         if *is_answer { self.data(text.as_bytes()) } else { self.note(text.trim_end()) }
     }
 
-    /// Writes what is left, for as long as somebody reads it, and says why an answer could not be written.
+    /// Writes what is left, as long as it is read, and returns why an answer could not be written.
     pub(in crate::cli) fn end(&mut self) -> Option<io::Error> {
         self.out.write_all();
         self.err.write_all();

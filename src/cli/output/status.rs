@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::model::{DueThen, Exit, Failure, NextStep, RestartWhen, Severity, Status, StatusWord, Why};
+use crate::model::{
+    DueThen, Exit, Failure, Millis, NextStep, RestartWhen, Severity, Status, StatusWord, WallTime, Why,
+};
+use crate::os;
 
 use super::event::because;
 use super::gate::harmless;
@@ -15,6 +18,9 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
     if let Some(count) = status.count {
         return format!("{word} {count}×").into();
     }
+    if let Some(at) = next_run(status) {
+        return format!("waiting until {}", Clock::local().short(at, os::wall())).into();
+    }
     match (status.word, status.because.first()) {
         (StatusWord::Running, Some(Why::SpecLost)) => "running, spec lost".into(),
         (StatusWord::Running, Some(Why::Unreachable)) => "running, unreachable".into(),
@@ -25,6 +31,14 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
         (StatusWord::Stopped, Some(Why::NoAutostart)) => "stopped, no autostart".into(),
         (StatusWord::Stopped, _) if status.severity == Severity::Error => "stopped, failed".into(),
         _ => word.into(),
+    }
+}
+
+/// When a task runs that waits for nothing but its time.
+fn next_run(status: &Status) -> Option<WallTime> {
+    match (status.word, status.next.as_slice()) {
+        (StatusWord::Waiting, [NextStep::Due { at, then: DueThen::Run }]) => Some(*at),
+        _ => None,
     }
 }
 
@@ -40,47 +54,44 @@ pub(in crate::cli) fn tone(status: &Status) -> Tone {
 
 /// What a list says below its table, where the word is not enough: `starting: connection refused`.
 pub(in crate::cli) fn line(status: &Status) -> Option<String> {
-    if let [NextStep::Due { at, then: DueThen::Run }] = status.next.as_slice()
-        && status.word == StatusWord::Waiting
-    {
-        return Some(format!("waiting until {}", Clock::local().second(*at)));
-    }
-    let says = status.because.iter().find_map(|why| match why {
-        Why::Says { text } => Some(text.as_str()),
+    let status_text = status.because.iter().find_map(|why| match why {
+        Why::StatusText { text } => Some(text.as_str()),
         _ => None,
     });
     let found = status.because.iter().find_map(found);
-    let more = match (found, says) {
-        (Some(found), Some(says)) => format!("{found} (says: {says})"),
+    let more = match (found, status_text) {
+        (Some(found), Some(status_text)) => format!("{found} (status: {status_text})"),
         (Some(found), None) => found,
-        (None, Some(says)) => says.to_owned(),
+        (None, Some(status_text)) => status_text.to_owned(),
         (None, None) => return None,
     };
     let again = match status.next.last() {
         Some(NextStep::Due { at, .. }) if status.word == StatusWord::Errored => {
             format!("; again at {}", Clock::local().second(*at))
         }
-        Some(NextStep::StartIn { in_ms }) => format!("; started again in {in_ms}"),
+        Some(NextStep::StartIn { in_ms }) => format!("; restarts in {in_ms}"),
         _ => String::new(),
     };
     Some(format!("{}: {}{again}", status.word.as_str(), harmless(&more)))
 }
 
-/// A cause as it stands behind a colon; none where the word says it all.
+/// A cause as shown after a colon; none where the word is enough.
 fn found(why: &Why) -> Option<String> {
     Some(match why {
         Why::NotReady { last } => last.clone()?,
         Why::Unhealthy { failures: 1, last } => last.clone(),
         Why::Unhealthy { failures, last } => format!("{failures} in a row: {last}"),
         Why::Hook { hook, runs_ms, limit_ms } => {
-            format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.word())
+            format!("hook {} runs, {runs_ms} of at most {limit_ms}", hook.as_str())
         }
         Why::Failed { failure } | Why::Refused { failure } => failure.to_string(),
+        Why::Unstable { starts: 1, .. } => "its last start was unstable".to_owned(),
         Why::Unstable { starts, .. } => format!("{starts} unstable starts in a row"),
+        Why::EndedFor { failure } if failure.is_passing() => failure.to_string(),
         Why::WaitsFor { app, condition, why, waits_ms } => {
-            format!("{waits_ms} for {app} to be {}: {why}", condition.word())
+            format!("{waits_ms} for {app} to be {}: {why}", condition.as_str())
         }
-        Why::Blocked { app, condition, why } => format!("{app} is not {}: {why}", condition.word()),
+        Why::Blocked { app, condition, why } => format!("{app} is not {}: {why}", condition.as_str()),
         Why::Rejected { why } => why.clone(),
         Why::Completed { exit } if !exit.is_success() => exit.to_string(),
         _ => return None,
@@ -95,62 +106,78 @@ pub(in crate::cli) fn causes(status: &Status) -> Vec<String> {
 fn cause(why: &Why) -> String {
     match why {
         Why::Started { cause } => format!("its process was started ({})", because(cause)),
-        Why::Declared => "it is declared, and nobody has stopped it".to_owned(),
+        Why::Declared => "it is declared and was not stopped".to_owned(),
         Why::NotReady { last: Some(last) } => format!("it is not ready yet: {last}"),
         Why::NotReady { last: None } => "it is not ready yet".to_owned(),
         Why::Unhealthy { failures, last } => format!("its health probe failed {failures} times in a row: {last}"),
-        Why::Restarted { restarts: 1 } => "it was restarted once since its declaration".to_owned(),
-        Why::Restarted { restarts } => format!("it was restarted {restarts} times since its declaration"),
+        Why::Restarted { restarts: 1 } => "it has had 1 restart that nobody requested".to_owned(),
+        Why::Restarted { restarts } => format!("it has had {restarts} restarts that nobody requested"),
         Why::EndedFor { failure } => ended_for(failure),
         Why::LastExit { exit: Exit::Unknown } => {
-            "its last process ended with unknown exit status (nobody was watching)".to_owned()
+            "its last process ended with an unknown exit status (nothing was watching)".to_owned()
         }
         Why::LastExit { exit } => format!("its last process ended with {exit}"),
-        Why::SpecLost => "what it was started with was lost; an apply that declares it replaces it".to_owned(),
+        Why::SpecLost => "its spec was lost; an apply that declares it replaces it".to_owned(),
         Why::Unreachable => {
             "nobody can connect to its socket: the file was removed or replaced, or the socket was shut \
                              down; an apply, a restart or a reload opens it again"
                 .to_owned()
         }
-        Why::Hook { hook, runs_ms, .. } => format!("its hook `{}` has been running for {runs_ms}", hook.word()),
-        Why::Says { text } => format!("it says of itself: {text}"),
-        Why::Asked => "it was asked to end".to_owned(),
-        Why::Unstable { starts: 1, delay_ms } => {
-            format!("its last start was unstable, so the next one waits {delay_ms}")
+        Why::Hook { hook, runs_ms, .. } => format!("its hook `{}` has been running for {runs_ms}", hook.as_str()),
+        Why::StatusText { text } => format!("its status text is: {text}"),
+        Why::Asked => "it was asked to stop".to_owned(),
+        Why::Unstable { starts, delay_ms, at_once, stable_ms } => unstable(*starts, *delay_ms, *at_once, *stable_ms),
+        Why::UnstableBefore { starts: 1, at_once } => {
+            format!("the start before this one was unstable; up to {at_once} in a row are followed by the next at once")
         }
-        Why::Unstable { starts, delay_ms } => {
-            format!("{starts} starts in a row were unstable, so the next one waits {delay_ms}")
-        }
+        Why::UnstableBefore { starts, at_once } => format!(
+            "{starts} starts in a row before this one were unstable; up to {at_once} are followed by the next at once"
+        ),
+        Why::FixedDelay { delay_ms } => format!("every restart of it waits {delay_ms} (restart_delay)"),
         Why::Failed { failure } => failure.to_string(),
-        Why::Completed { exit } => format!("it ended with {exit}, which its policy calls done"),
+        Why::Completed { exit } => format!("it ended with {exit}, which its policy counts as done"),
         Why::WaitsFor { app, condition, why, waits_ms } => {
-            format!("it waits {waits_ms} for {app} to be {}: {why}", condition.word())
+            format!("it has been waiting {waits_ms} for {app} to be {}: {why}", condition.as_str())
         }
         Why::Blocked { app, condition, why } => {
-            format!("it depends on {app}, which is not {}: {why}", condition.word())
+            format!("it depends on {app}, which is not {}: {why}", condition.as_str())
         }
-        Why::Rejected { why } => format!("what is declared has failed: {why}"),
-        Why::Refused { failure } => format!("its start could not be begun: {failure}"),
-        Why::Leaving => "an apply removes it, once everything else in it has succeeded".to_owned(),
+        Why::Rejected { why } => format!("the declared revision failed: {why}"),
+        Why::Refused { failure } => format!("it could not be started: {failure}"),
+        Why::Leaving => "an apply deletes it once everything else in that apply has succeeded".to_owned(),
         Why::Undeclared => "no file declares it any more".to_owned(),
         Why::ShutDown => "everything was stopped by `pm shutdown`".to_owned(),
-        Why::StoppedBy { by, is_held: true } => format!("it is stopped by {by}, held"),
-        Why::StoppedBy { by, is_held: false } => format!("it is stopped by {by}"),
+        Why::StoppedBy { by, is_held: true } => format!("it was stopped by {by} and is held"),
+        Why::StoppedBy { by, is_held: false } => format!("it was stopped by {by}"),
         Why::SlotStopped => "only this copy was stopped".to_owned(),
-        Why::NoAutostart => "it is not started yet (autostart = false)".to_owned(),
+        Why::NoAutostart => "it has not been started yet (autostart = false)".to_owned(),
         Why::NoInstances => "it is declared with 0 instances".to_owned(),
-        Why::NotDue => "its time has not come yet".to_owned(),
+        Why::NotDue => "its next run is not due yet".to_owned(),
         Why::NotStarted => "nothing has started it yet".to_owned(),
-        Why::Outdated => "its process runs an older declaration than the last applied one".to_owned(),
+        Why::Outdated => "its process runs an older revision than the last applied one".to_owned(),
+    }
+}
+
+fn unstable(starts: u32, delay: Millis, at_once: u32, stable: Millis) -> String {
+    let count = match starts {
+        1 => "its last start was unstable".to_owned(),
+        starts => format!("{starts} starts in a row were unstable"),
+    };
+    match at_once {
+        0 => format!("{count}; every restart waits {delay} (restart_delay), a run of {stable} ends the count"),
+        most => format!(
+            "{count}: the first {most} are followed by the next at once, then each after a longer wait, now {delay}; \
+             a run of {stable} ends the count"
+        ),
     }
 }
 
 fn ended_for(failure: &Failure) -> String {
     match failure {
         Failure::OverMemory { used, limit } => {
-            format!("its last process was ended for its memory: {used} of {limit}")
+            format!("its last process was stopped over its memory limit: {used} of {limit}")
         }
-        Failure::Unhealthy { why } => format!("its last process was ended as unhealthy: {why}"),
+        Failure::Unhealthy { why } => format!("its last process was stopped as unhealthy: {why}"),
         Failure::Spawn { error } => format!("its last start failed: {error}"),
         other => format!("its last process {other}"),
     }
@@ -164,33 +191,31 @@ pub(in crate::cli) fn next(status: &Status) -> String {
 
 fn step(step: &NextStep, clock: &Clock) -> String {
     match step {
-        NextStep::RunsOn { restart: RestartWhen::Never } => "nothing; if it ends, it stays ended".to_owned(),
-        NextStep::RunsOn { restart: RestartWhen::OnFailure } => {
-            "nothing; if it ends in failure, it is started again".to_owned()
-        }
-        NextStep::RunsOn { restart: RestartWhen::Always } => "nothing; if it ends, it is started again".to_owned(),
+        NextStep::RunsOn { restart: RestartWhen::Never } => "nothing; if it ends, it is not restarted".to_owned(),
+        NextStep::RunsOn { restart: RestartWhen::OnFailure } => "nothing; if it fails, it is restarted".to_owned(),
+        NextStep::RunsOn { restart: RestartWhen::Always } => "nothing; if it ends, it is restarted".to_owned(),
         NextStep::ReadyWithin { within_ms } => {
-            format!("it is asked again; if it is not ready in {within_ms}, it has failed")
+            format!("it is probed again; if it is not ready within {within_ms}, it has failed")
         }
         NextStep::RestartAfterFailures { failures } => format!("it is restarted after {failures} more failures"),
         NextStep::OnlyReported => "nothing; a failing health probe is only reported (action = \"none\")".to_owned(),
         NextStep::Spawn { after_hook_ms: Some(limit) } => {
-            format!("its process is started when the hook has ended well, within {limit}")
+            format!("its process starts once the hook succeeds, within {limit}")
         }
         NextStep::Spawn { after_hook_ms: None } => "it is being started".to_owned(),
         NextStep::Kill { patience_ms, after_hook_ms: Some(limit) } => format!(
-            "it is asked to end when the hook has ended, after {limit} at the latest; SIGKILL, if it has not ended \
+            "it is asked to stop once the hook ends, after {limit} at the latest; SIGKILL follows if it still runs \
              {patience_ms} after that"
         ),
         NextStep::Kill { patience_ms, after_hook_ms: None } => {
-            format!("SIGKILL, if it has not ended {patience_ms} after it was asked")
+            format!("SIGKILL, if it still runs {patience_ms} after it was asked to stop")
         }
-        NextStep::StartIn { in_ms } => format!("it is started again in {in_ms}"),
-        NextStep::StartWhenMet => "it is started as soon as that has come".to_owned(),
-        NextStep::TryAgain => "nothing by itself; `pm apply`, `pm start` or `pm restart` tries again".to_owned(),
+        NextStep::StartIn { in_ms } => format!("it is restarted in {in_ms}"),
+        NextStep::StartWhenMet => "it is started as soon as that has happened".to_owned(),
+        NextStep::TryAgain => "nothing until `pm apply`, `pm start` or `pm restart`".to_owned(),
         NextStep::RunAgain => "nothing; `pm restart` runs it again".to_owned(),
-        NextStep::Unhold => "nothing, until `pm unhold` ends the hold".to_owned(),
-        NextStep::Start => "nothing by itself; `pm start` or an apply by a person starts it".to_owned(),
+        NextStep::Unhold => "nothing until `pm unhold`".to_owned(),
+        NextStep::Start => "nothing until `pm start` or `pm apply`".to_owned(),
         NextStep::Removal => "it is removed".to_owned(),
         NextStep::Due { at, then } => due(&clock.second(*at), *then),
     }
@@ -200,9 +225,9 @@ fn due(at: &str, then: DueThen) -> String {
     match then {
         DueThen::Restart => format!("a restart is due at {at}"),
         DueThen::Run => format!("it runs at {at}; `pm cron run` runs it now"),
-        DueThen::LeftOutIfWaiting => format!("the time at {at} is left out if it still waits then"),
-        DueThen::LeftOutIfRunning => format!("the time at {at} is left out if this run still goes on then"),
-        DueThen::Queued => format!("a run that is due at {at} waits for the end of this one"),
-        DueThen::Replaced => format!("the run that is due at {at} takes the place of this one"),
+        DueThen::LeftOutIfWaiting => format!("the run due at {at} is skipped if it is still waiting then"),
+        DueThen::LeftOutIfRunning => format!("the run due at {at} is skipped if this run is still going"),
+        DueThen::Queued => format!("the run due at {at} waits until this one ends"),
+        DueThen::Replaced => format!("the run due at {at} replaces this one"),
     }
 }

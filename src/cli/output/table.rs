@@ -23,7 +23,7 @@ struct Cell<'a> {
     text: Cow<'a, str>,
     columns: usize,
     tone: Tone,
-    /// Its end is what tells it from others: it is cut on the left.
+    /// Its end distinguishes it from others: it is cut on the left.
     is_path: bool,
 }
 
@@ -41,14 +41,14 @@ impl<'a> Cell<'a> {
 
 /// Rows of cells under a heading.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Table<'a> {
+pub(in crate::cli) struct TextTable<'a> {
     heading: Vec<&'static str>,
     rows: Vec<Vec<Cell<'a>>>,
     /// Columns that give way in a narrow terminal, the first ones first, down to so many columns.
     narrowed: Vec<(&'static str, usize)>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> TextTable<'a> {
     pub(in crate::cli) fn new(heading: &[&'static str]) -> Self {
         Self { heading: heading.to_vec(), rows: Vec::new(), narrowed: Vec::new() }
     }
@@ -150,7 +150,7 @@ fn line(text: &mut String, row: &[Cell<'_>], widths: &[usize], paint: Paint, lim
     text.push('\n');
 }
 
-/// How wide a terminal shows it. Nearly every cell is ASCII, and that is quickly told.
+/// How wide a terminal shows it. Nearly every cell is ASCII, which is fast to check.
 fn columns(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
@@ -181,7 +181,7 @@ fn cut_left(text: &str, width: usize) -> Cow<'_, str> {
 }
 
 /// Adds a line, broken between words where it is too long; what follows is indented.
-pub(super) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
+pub(in crate::cli) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
     let (limit, mut used) = (width.unwrap_or(usize::MAX), 0);
     for word in line.split(' ') {
         let wide = columns(word);
@@ -202,8 +202,8 @@ pub(super) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
 mod tests {
     use super::*;
 
-    fn table() -> Table<'static> {
-        let mut table = Table::new(&["app", "status", "script"]);
+    fn table() -> TextTable<'static> {
+        let mut table = TextTable::new(&["app", "status", "script"]);
         table.row().cell("api/0").toned("running", Tone::Good).cell("server.js");
         table.row().cell("漢字/0").cell("x").cell("a\nb");
         table

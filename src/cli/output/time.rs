@@ -1,4 +1,4 @@
-//! Points in time for people: local clock, and how long ago.
+//! Points in time for users: local clock, and how long ago.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -36,15 +36,26 @@ impl Clock {
         self.format(at, "%Y-%m-%d %H:%M:%S %:z")
     }
 
+    /// `16:03`, `16:03:05`; on another day `11-23 16:03`, in another year `2027-01-01`.
+    pub(in crate::cli) fn short(&self, at: WallTime, now: WallTime) -> String {
+        let is_same = |part| self.format(at, part) == self.format(now, part);
+        let time = if (at.0 / 1000).is_multiple_of(60) { "%H:%M" } else { "%H:%M:%S" };
+        match (is_same("%Y"), is_same("%Y-%m-%d")) {
+            (_, true) => self.format(at, time),
+            (true, false) => self.format(at, &format!("%m-%d {time}")),
+            (false, false) => self.format(at, "%Y-%m-%d"),
+        }
+    }
+
     /// As [`Self::second`], with the offset where another clock shows another time.
     pub(in crate::cli) fn second_beside(&self, at: WallTime, other: &Self) -> String {
         if self.second(at) == other.second(at) { self.second(at) } else { self.second_with_offset(at) }
     }
 
-    fn format(&self, at: WallTime, form: &str) -> String {
+    fn format(&self, at: WallTime, format: &str) -> String {
         let ms = i64::try_from(at.0).unwrap_or(i64::MAX);
         match Timestamp::from_millisecond(ms) {
-            Ok(time) => time.to_zoned(self.zone.clone()).strftime(form).to_string(),
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime(format).to_string(),
             Err(_) => at.0.to_string(),
         }
     }
@@ -67,6 +78,17 @@ pub(in crate::cli) fn since(text: &str, now: WallTime) -> Result<WallTime, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_of_today_needs_no_date() {
+        let clock = Clock::of(TimeZone::UTC);
+        let at = |hour: u64, second: u64| WallTime(1_795_305_600_000 + (hour * 3600 + second) * 1000);
+        for (time, expected) in
+            [(at(3, 0), "03:00"), (at(3, 5), "03:00:05"), (at(27, 0), "11-23 03:00"), (at(24 * 50, 0), "2027-01-11")]
+        {
+            assert_eq!(clock.short(time, at(1, 0)), expected);
+        }
+    }
 
     #[test]
     fn since_takes_a_duration_or_a_date() {

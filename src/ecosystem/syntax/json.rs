@@ -6,10 +6,10 @@ use jsonc_parser::ast;
 use jsonc_parser::common::Range;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::super::diagnostic::{Report, code};
+use super::super::diagnostic::{Findings, code};
 use super::super::tree::{Entry, Kind, Node, Span, Value};
 
-pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: &mut Findings) -> Option<Node> {
     let options = ParseOptions {
         allow_comments: true,
         allow_loose_object_property_names: false,
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: 
         Ok(result) => match result.value {
             Some(value) => Some(node(&value, file, report)),
             None => {
-                report.error(code::EMPTY_FILE, Span::new(file, 0..0), "there is nothing but comments in the file");
+                report.error(code::EMPTY_FILE, Span::new(file, 0..0), "the file contains only comments");
                 None
             }
         },
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str, file: u32, allow_trailing_commas: bool, report: 
     }
 }
 
-fn node(value: &ast::Value<'_>, file: u32, report: &mut Report) -> Node {
+fn node(value: &ast::Value<'_>, file: u32, report: &mut Findings) -> Node {
     let at = |range: Range| Span::new(file, range.start..range.end);
     match value {
         ast::Value::StringLit(text) => Node::scalar(Kind::Text, text.value.clone(), at(text.range)),
@@ -70,7 +70,7 @@ fn node(value: &ast::Value<'_>, file: u32, report: &mut Report) -> Node {
                 if let Some(first) = seen.insert(key, key_span) {
                     // The first one stands for both: what else could be said of two is only confusing.
                     report
-                        .error(code::DUPLICATE_KEY, key_span, format!("the key `{key}` stands here twice"))
+                        .error(code::DUPLICATE_KEY, key_span, format!("the key `{key}` appears twice"))
                         .label(first, "first here");
                 } else {
                     entries.push(Entry { key: key.to_owned(), key_span, node });

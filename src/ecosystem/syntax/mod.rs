@@ -7,7 +7,7 @@ mod yaml;
 use std::path::Path;
 
 use super::SourceFile;
-use super::diagnostic::{Report, code};
+use super::diagnostic::{Findings, code};
 use super::tree::{Node, Span, Value};
 
 const FILE_BYTES_MAX: usize = 4 << 20;
@@ -19,7 +19,7 @@ const TREE_BYTES_MAX: usize = 16 << 20;
 const TOO_MANY_VALUES: &str = "more than 100,000 values";
 
 /// Reads one file; problems go to the report, the tree is whatever could be understood.
-pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Option<Node> {
     let start = Span::new(index, 0..0);
     if file.text.len() > FILE_BYTES_MAX {
         let message = format!("the file is larger than 4 MiB ({} bytes)", file.text.len());
@@ -50,7 +50,7 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Report) -> Optio
         "jsonc" => json::parse(text, index, true, report),
         _ => {
             report
-                .error(code::UNKNOWN_FORMAT, start, "the file name does not say which format it is")
+                .error(code::UNKNOWN_FORMAT, start, "the file name does not reveal the format")
                 .hint("name it .toml, .yaml, .yml, .json or .jsonc");
             None
         }

@@ -3,14 +3,14 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::diagnostic::{Report, code};
+use super::super::diagnostic::{Findings, code};
 use super::super::tree::{Entry, Kind, Node, Span, Value};
 
 /// Longest text in which all mistakes are looked for. Of a longer one the first is told: its parser keeps every mistake,
 /// and there may be one for every other byte.
 const RECOVERED_BYTES_MAX: usize = 256 << 10;
 
-pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(text: &str, file: u32, report: &mut Findings) -> Option<Node> {
     let (table, problems) = if text.len() <= RECOVERED_BYTES_MAX {
         DeTable::parse_recoverable(text)
     } else {
@@ -24,8 +24,8 @@ pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> 
         let message = problem.message().lines().next().unwrap_or("this is not TOML");
         if message.contains("duplicate key") {
             let key = text.get(span.clone()).unwrap_or_default();
-            let message = format!("the key `{key}` stands here twice");
-            report.error(code::DUPLICATE_KEY, Span::new(file, span), message).hint("one of them has to go");
+            let message = format!("the key `{key}` appears twice");
+            report.error(code::DUPLICATE_KEY, Span::new(file, span), message).hint("remove one of them");
         } else {
             report.error(code::SYNTAX, Span::new(file, span), message);
         }
@@ -43,7 +43,7 @@ fn map(table: &DeTable<'_>, span: Span, file: u32) -> Node {
             node: node(value, file),
         })
         .collect();
-    // The table is sorted by name; people see their own order.
+    // The table is sorted by name; users see their own order.
     entries.sort_by_key(|entry| entry.key_span.start);
     Node { value: Value::Map(entries), span }
 }

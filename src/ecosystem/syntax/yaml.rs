@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::super::built::VALUE_BYTES;
-use super::super::diagnostic::{Report, code};
+use super::super::diagnostic::{Findings, code};
 use super::super::tree::{Entry, Kind, Node, Scalar, Span, Value};
 use super::{DEPTH_MAX, NODES_MAX, TREE_BYTES_MAX};
 
-pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> {
+pub(super) fn parse(text: &str, file: u32, report: &mut Findings) -> Option<Node> {
     let mut builder = Builder {
         offsets: Offsets::new(text),
         open: Vec::new(),
@@ -35,7 +35,7 @@ pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> 
                 let at = builder.offsets.span(file, problem.marker().index(), problem.marker().index());
                 let found = builder.report.error(code::SYNTAX, at, problem.info());
                 if text.contains('\t') {
-                    found.hint("YAML is indented with blanks, never with tabs");
+                    found.hint("indent YAML with spaces, not with tabs");
                 }
                 return None;
             }
@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str, file: u32, report: &mut Report) -> Option<Node> 
     }
     let root = builder.root.take();
     if root.is_none() {
-        report.error(code::EMPTY_FILE, Span::new(file, 0..0), "there is nothing but comments in the file");
+        report.error(code::EMPTY_FILE, Span::new(file, 0..0), "the file contains only comments");
     }
     root
 }
@@ -80,7 +80,7 @@ struct Builder<'a> {
     bytes: usize,
     /// What the copies in `anchors` hold.
     remembered_bytes: usize,
-    report: &'a mut Report,
+    report: &'a mut Findings,
 }
 
 impl Builder<'_> {
@@ -109,7 +109,7 @@ impl Builder<'_> {
                     self.put(node, size)
                 }
                 None => {
-                    self.report.error(code::SYNTAX, span, "this alias stands inside of what it names");
+                    self.report.error(code::SYNTAX, span, "this alias refers to a value that contains it");
                     false
                 }
             },
@@ -123,7 +123,7 @@ impl Builder<'_> {
     }
 
     fn refuse_tag(&mut self, span: Span, suffix: &str) -> bool {
-        self.report.error(code::SYNTAX, span, format!("the tag `!{suffix}` means nothing here")).hint("remove it");
+        self.report.error(code::SYNTAX, span, format!("the tag `!{suffix}` is not supported")).hint("remove it");
         false
     }
 
@@ -165,12 +165,12 @@ impl Builder<'_> {
         self.nodes += size.nodes;
         self.bytes += size.bytes;
         if self.bytes + self.remembered_bytes > TREE_BYTES_MAX {
-            let message = format!("the texts grow beyond {} MiB, aliases counted", TREE_BYTES_MAX >> 20);
+            let message = format!("the texts exceed {} MiB, including aliases", TREE_BYTES_MAX >> 20);
             self.report.error(code::TOO_LARGE, node.span, message);
             return false;
         }
         if self.nodes > NODES_MAX {
-            let message = "more than 100,000 values, aliases counted";
+            let message = "more than 100,000 values, including aliases";
             self.report.error(code::TOO_LARGE, node.span, message);
             return false;
         }
@@ -198,7 +198,7 @@ impl Builder<'_> {
         let mut sources = Vec::new();
         for entry in entries {
             if let Some(first) = seen.insert(entry.key.clone(), entry.key_span) {
-                let message = format!("the key `{}` stands here twice", entry.key);
+                let message = format!("the key `{}` appears twice", entry.key);
                 self.report.error(code::DUPLICATE_KEY, entry.key_span, message).label(first, "first here");
                 continue; // the first one stands for both
             }

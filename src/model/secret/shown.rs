@@ -1,4 +1,4 @@
-//! A spec as people may see it.
+//! A spec as users may see it.
 
 use std::ops::Deref;
 
@@ -14,7 +14,7 @@ const NAMES: [&str; 5] = ["project", "name", "moved_from", "depends_on", "restar
 /// Tables whose keys are names of variables or headers.
 const NAMED_VALUES: [&str; 2] = ["env", "headers"];
 
-/// A spec on its way to a person: what may be printed. Made by [`App::shown`] or [`App::revealed`] only.
+/// A spec on its way to a user: what may be printed. Made by [`App::shown`] or [`App::revealed`] only.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShownApp(App);
@@ -41,7 +41,7 @@ impl App {
         ShownApp(shown.unwrap_or_else(|| Self::with_lost_spec(self.id())))
     }
 
-    /// With its secrets, because a person asked for them.
+    /// With its secrets, because a user requested them.
     pub fn revealed(&self) -> ShownApp {
         ShownApp(self.clone())
     }

@@ -299,3 +299,15 @@ fn any_text_can_be_looked_at() {
         prop_assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start));
     });
 }
+
+/// The short way for names and paths finds what the long one finds.
+#[test]
+fn a_plain_word_is_read_as_every_text_is() {
+    use proptest::prelude::*;
+    let marks = ["", "ghp_", "sk-", "eyJ", "AKIA", "-p", "mysql", "Bearer", "--token", "SG."];
+    let piece = (proptest::sample::select(marks.to_vec()), "[a-zA-Z0-9._/-]{0,40}");
+    proptest!(|(pieces in proptest::collection::vec(piece, 0..4))| {
+        let whole = pieces.into_iter().map(|(mark, rest)| mark.to_owned() + &rest).collect::<String>();
+        prop_assert_eq!(secret_ranges(&whole), text::ranges_of_sentence(&whole), "{}", whole);
+    });
+}

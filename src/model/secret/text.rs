@@ -7,6 +7,16 @@ use super::{HIDDEN, merged_ranges};
 
 /// Where in `text` secrets stand: in order, none over another.
 pub fn secret_ranges(text: &str) -> Vec<Range<usize>> {
+    if text.chars().all(|letter| is_name_letter(letter) || letter == '/') {
+        // A name, a number, a path: most of what is shown. Nothing but a token can stand in it.
+        let mut ranges = Vec::new();
+        tokens(text, 0, &mut ranges);
+        return ranges;
+    }
+    ranges_of_sentence(text)
+}
+
+pub(super) fn ranges_of_sentence(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     in_text(text, 0, 0, &mut ranges);
     keys_in_armour(text, &mut ranges);
@@ -392,7 +402,7 @@ fn tokens(word: &str, start: usize, ranges: &mut Vec<Range<usize>>) {
     while let Some(from) = word[at..].find(is_inside).map(|found| at + found) {
         let end = word[from..].find(|letter| !is_inside(letter)).map_or(word.len(), |found| from + found);
         let token = &word[from..end];
-        let is_marked = |(mark, rest): &(&str, usize)| token.starts_with(mark) && token.len() >= mark.len() + rest;
+        let is_marked = |(mark, rest): &(&str, usize)| token.len() >= mark.len() + rest && token.starts_with(mark);
         // A JWT has three parts.
         let is_token = |marked: &(&str, usize)| marked.0 != "eyJ" || token.split('.').count() >= 3;
         if MARKED_TOKENS.iter().any(|marked| is_marked(marked) && is_token(marked)) {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::pipe::{OUTPUT_MODE, as_user};
 use super::proc::{ENVIRON_BYTES_MAX, ProcStat, children_of, own_pid, pids, proc_stat};
-use crate::os::surroundings::user_id;
+use crate::os::this_process::{cpu_count, user_id};
 
 /// What a process shows of itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,17 +74,39 @@ pub fn linked_children(
 /// Every process of the machine whose mark begins with `prefix`, and those that were started with this home and have
 /// no mark.
 ///
-/// One look costs some 10 microseconds per process: it is for when one of ours has died.
+/// One look costs some 10 microseconds per process, of which the kernel takes nearly all; several threads share it. It is
+/// for when one of ours has died.
 pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
     let mark = [b"PM_ID=", prefix.as_bytes()].concat();
     let variable = home_variable(home);
-    let mut buffer = Vec::new();
-    let mut is_candidate = |pid: &u32| {
-        let text = read_environment(*pid, &mut buffer);
+    let is_candidate = |pid: u32, buffer: &mut Vec<u8>| {
+        let text = read_environment(pid, buffer);
         contains(text, &mark) || contains(text, &variable)
     };
-    let found: Vec<u32> = pids().filter(|pid| is_candidate(pid)).collect();
+    let all: Vec<u32> = pids().collect();
+    let found = those_with_environment(&all, &is_candidate);
     found.into_iter().filter_map(|pid| look_at(pid, home)).collect()
+}
+
+/// Those for which this holds, in order; `buffer` is for the environment of one after the other.
+fn those_with_environment(pids: &[u32], is_wanted: &(impl Fn(u32, &mut Vec<u8>) -> bool + Sync)) -> Vec<u32> {
+    let look_at_share = |share: &[u32]| {
+        let mut buffer = Vec::new();
+        share.iter().copied().filter(|pid| is_wanted(*pid, &mut buffer)).collect::<Vec<u32>>()
+    };
+    let share = pids.len().div_ceil(cpu_count().min(LOOKERS_MAX)).max(SHARE_MIN);
+    let (own, others) = pids.split_at(share.min(pids.len()));
+    std::thread::scope(|scope| {
+        let begin = |share| std::thread::Builder::new().spawn_scoped(scope, move || look_at_share(share));
+        let threads: Vec<_> = others.chunks(share).map(|share| (share, begin(share))).collect();
+        let mut found = look_at_share(own);
+        for (share, thread) in threads {
+            // Where no thread can be had, this one does all of it.
+            let seen = thread.ok().and_then(|thread| thread.join().ok());
+            found.extend(seen.unwrap_or_else(|| look_at_share(share)));
+        }
+        found
+    })
 }
 
 /// `None`: it has ended.
@@ -116,6 +138,11 @@ fn output_of(pid: u32, number: u32) -> Option<u64> {
     let is_ours = found.file_type().is_fifo() && found.permissions().mode() & 0o777 == OUTPUT_MODE;
     is_ours.then(|| found.ino())
 }
+
+/// Threads of one look.
+const LOOKERS_MAX: usize = 4;
+/// So many processes are no work for a second thread.
+const SHARE_MIN: usize = 64;
 
 /// As much as most environments have: one call reads it whole.
 const READ_BYTES: usize = 32 << 10;

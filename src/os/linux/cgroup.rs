@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use super::proc::proc_stat;
 use super::{Leftover, PidFd};
 use crate::model::{Bytes, Limits};
-use crate::os::surroundings::user_id;
+use crate::os::this_process::user_id;
 
 /// A place for groups. Nothing is made before the first group is needed.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ impl Groups {
     /// Why there is none, as half a sentence.
     pub fn find(name: &str, in_use: impl Fn(u32) -> bool) -> Result<Self, String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let root = mount_point(&mounts).ok_or("this machine has no control groups of version 2")?;
+        let root = mount_point(&mounts).ok_or("this machine has no control groups (version 2)")?;
         let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
         let parent = if user_id() == 0 { root } else { root.join(Path::new(own).parent().unwrap_or(Path::new(""))) };
         let mut found =
             Self { base: parent.join(format!("pm-{name}")), offered: String::new(), change: Mutex::new(()) };
-        found.prepare().map_err(|error| format!("no control group can be made in {}: {error}", parent.display()))?;
+        found.prepare().map_err(|error| format!("cannot create a control group in {}: {error}", parent.display()))?;
         found.offered = fs::read_to_string(found.base.join("cgroup.subtree_control")).unwrap_or_default();
         found.clear(in_use);
         Ok(found)
@@ -51,7 +51,7 @@ impl Groups {
         let wanted = [("memory", limits.memory.is_some()), ("cpu", limits.cpu.is_some())];
         let missing: Vec<&str> =
             wanted.iter().filter(|(word, is_wanted)| *is_wanted && !is_offered(word)).map(|(word, _)| *word).collect();
-        let why = "the kernel offers no such controller to control groups of version 2 here";
+        let why = "the kernel does not offer this controller to control groups (version 2)";
         (!missing.is_empty()).then(|| format!("`limits.{}`: {why}", missing.join("`, `limits.")))
     }
 

@@ -34,7 +34,7 @@ impl ExitWatch {
         Ok(Self { epoll })
     }
 
-    /// Watches `process`; its end is told once, as `token`.
+    /// Watches `process`; its end is reported once, as `token`.
     ///
     /// # Errors
     /// `EEXIST`: it is watched already. `ENOSPC`: the limit of watches is reached.
@@ -95,7 +95,7 @@ impl InputWatch {
         Ok(Self { watch: ExitWatch::new()? })
     }
 
-    /// Watches a descriptor; that it can be read is told as `token`.
+    /// Watches a descriptor; that it can be read is reported as `token`.
     ///
     /// # Errors
     /// `EEXIST`: it is watched already.

@@ -1,4 +1,4 @@
-//! Folders opened step by step: no link of a stranger leads elsewhere, and where others can change names, files are
+//! Folders opened step by step: no link of another user leads elsewhere, and where others can change names, files are
 //! accessed with the rights of the user whom they belong to.
 
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -9,10 +9,10 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::fchown;
 use std::path::Path;
 
-use super::rights::FileRights;
+use super::rights::{FileRights, owner_at};
 use crate::model::Identity;
 use crate::os::errno::{checked, checked_size};
-use crate::os::surroundings::user_id;
+use crate::os::this_process::user_id;
 
 /// Links on one way; the kernel has the same limit.
 const LINKS_MAX: u32 = 40;
@@ -38,7 +38,7 @@ pub struct Named {
     pub bytes: u64,
 }
 
-/// A folder that was reached without following a link of a stranger.
+/// A folder that was reached without following a link of another user.
 ///
 /// A link is followed if root, we or the owner of the files made it. From the first folder on that the owner of the
 /// files (or everybody) can change, everything is done with the owner's rights: whatever stands there, by whatever
@@ -57,9 +57,9 @@ impl Folder {
     /// described above, the last component included. `owner`: whom the files belong to; `None` = us.
     ///
     /// # Errors
-    /// `PermissionDenied` also for a link of a stranger. `NotFound`, `NotADirectory`, …
+    /// `PermissionDenied` also for a link of another user. `NotFound`, `NotADirectory`, …
     pub fn find(path: &Path, owner: Option<&Identity>, missing: Missing) -> io::Result<(Self, OsString)> {
-        let owner = owner.filter(|owner| owner.uid != user_id());
+        let owner = owner.or_else(|| owner_at(path)).filter(|owner| owner.uid != user_id());
         Walk::begin(owner)?.find(path, missing)
     }
 
@@ -67,7 +67,7 @@ impl Folder {
     /// waits: not for a reader of a FIFO, not for a terminal.
     ///
     /// # Errors
-    /// `PermissionDenied` also for a file that a stranger could have put there. `IsADirectory`, …
+    /// `PermissionDenied` also for a file that another user could have put there. `IsADirectory`, …
     pub fn open_to_write(&self, name: &OsStr) -> io::Result<File> {
         self.open_or_make(name, libc::O_WRONLY)
     }
@@ -92,7 +92,7 @@ impl Folder {
             libc::S_IFREG => self.check(&found)?,
             libc::S_IFDIR => return Err(io::Error::from_raw_os_error(libc::EISDIR)),
             libc::S_IFCHR => return Err(io::ErrorKind::NotFound.into()),
-            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "no file stands there, but a FIFO or a socket")),
+            _ => return Err(io::Error::new(io::ErrorKind::NotFound, "not a file, but a FIFO or a socket")),
         }
         Ok(File::from(file))
     }
@@ -188,14 +188,14 @@ impl Folder {
         }
         let is_regular = file.st_mode & libc::S_IFMT == libc::S_IFREG;
         if is_regular && file.st_nlink > 1 {
-            return Err(refused("it has a second name (a hard link), so it may be a file of somebody else"));
+            return Err(refused("it has a second name (a hard link), so it may be another user's file"));
         }
         let owner = self.owner.as_ref().map(|owner| owner.uid);
         let has_say = is_trusted(file.st_uid) || owner == Some(file.st_uid);
         if has_say || (is_regular && file.st_uid == self.found.st_uid) {
             return Ok(());
         }
-        Err(refused(&format!("it belongs to user {}, who has no business there", file.st_uid)))
+        Err(refused(&format!("it belongs to user {}, which is neither the app's nor the daemon's", file.st_uid)))
     }
 
     fn with_rights<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -310,7 +310,7 @@ impl<'a> Walk<'a> {
             // With our own rights, so nobody else may have moved it there.
             None if is_trusted(link.st_uid) && is_trusted(self.found.st_uid) && keeps_names(&self.found) => Ok(()),
             _ => Err(refused(&format!(
-                "`{}` is a symbolic link that somebody else could have put there (user {})",
+                "`{}` is a symbolic link that another user may have put there (user {})",
                 String::from_utf8_lossy(name),
                 link.st_uid
             ))),

@@ -12,8 +12,8 @@ use tokio::io::unix::AsyncFd;
 
 use crate::os::errno::{checked, checked_size};
 
-/// What is asked of a folder. A written file is told once, when the writer closes it: that spares a restart in the
-/// middle of a long write, and a file that is held open and written for ever (a log, a database) stays silent.
+/// What is asked of a folder. A written file is reported once, when the writer closes it: that spares a restart in the
+/// middle of a long write, and a file that is held open and written forever (a log, a database) stays silent.
 const FOLDER_MASK: u32 = libc::IN_CLOSE_WRITE
     | libc::IN_CREATE
     | libc::IN_DELETE

@@ -7,8 +7,8 @@ use std::ptr::{self, NonNull};
 
 use crate::os::errno::checked;
 
-/// A shared mapping of a memory file. It stays mapped for as long as the process lives, so that what lies in it
-/// can be borrowed for ever; there is one per process.
+/// A shared mapping of a memory file. It stays mapped for as long as the process is alive, so that what lies in it
+/// can be borrowed forever; there is one per process.
 #[derive(Debug)]
 pub struct SharedMemory {
     fd: OwnedFd,
@@ -77,7 +77,7 @@ impl SharedMemory {
         Ok(Self { fd, base, bytes })
     }
 
-    /// The first byte; page-aligned; valid for as long as the process lives.
+    /// The first byte; page-aligned; valid for as long as the process is alive.
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }

@@ -1,4 +1,4 @@
-//! What an app says about itself: datagrams (`sd_notify`) and lines on a channel (Node).
+//! Messages of an app about itself: datagrams (`sd_notify`) and lines on a channel (Node).
 //!
 //! Both are looked at first and taken afterwards, so that what the daemon was told and had not acted on yet when it
 //! was killed is read again by the next one.
@@ -78,7 +78,7 @@ fn random() -> io::Result<u128> {
     Ok(u128::from_ne_bytes(bytes))
 }
 
-/// The first message that waits, which goes on waiting; `None` if there is none.
+/// The first message that waits, which continues waiting; `None` if there is none.
 ///
 /// # Errors
 /// It is no such socket.
@@ -130,7 +130,7 @@ pub fn open_channel() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours.into(), theirs.into()))
 }
 
-/// Bytes that wait on a channel, as many as fit into `into`; they go on waiting. `Some(0)`: the other end is closed.
+/// Bytes that wait on a channel, as many as fit into `into`; they continue waiting. `Some(0)`: the other end is closed.
 ///
 /// # Errors
 /// It is no such channel.

@@ -1,4 +1,4 @@
-//! What only Linux has: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
+//! Linux-only code: pidfds, `/proc`, `CLONE_PARENT`, `splice`, epoll, memfd.
 
 mod ahead;
 mod attributes;
@@ -7,10 +7,10 @@ mod cgroup;
 mod descriptors;
 mod exit_watch;
 mod folder;
-mod heir;
 mod identity;
 mod in_context;
 mod inotify;
+mod launcher;
 mod listeners;
 mod memory;
 mod messages;
@@ -22,6 +22,8 @@ mod proc;
 mod process_limits;
 mod reaper;
 mod rights;
+pub use rights::open_own;
+pub(super) use rights::{make_files_for, rights_to_make, rights_to_make_for};
 mod service;
 mod side_command;
 mod signals;
@@ -38,10 +40,10 @@ pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use folder::{Folder, Missing, Named};
-pub use heir::Heir;
 pub use identity::{may_set_ids, own_identity};
 pub use in_context::{Taken, take_on};
 pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
+pub use launcher::DaemonLauncher;
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder, socket_inode,
     sockets_at_path, tree_holds,
@@ -61,13 +63,13 @@ pub use proc::{
 };
 pub use process_limits::{EXEC_BYTES_MAX, exec_limits, limits_of_children, open_files_max};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
-pub use service::{become_service, tell_service_manager};
+pub use service::{become_service, notify_service_manager};
 pub use side_command::{Helper, helper_output};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use socket_file::{SocketAccess, SocketFile, bind_closed};
 pub use spawn::{
-    ExecPlan, HoldsNul, Mailbox, Output, Parent, SEAT_NUMBERS, SpawnFailed, rehearse, set_child_oom_score,
-    set_child_open_files, spawn, take_seats,
+    ExecPlan, HoldsNul, Mailbox, Output, Parent, RESERVED_DESCRIPTORS, SpawnFailed, rehearse, reserve_descriptors,
+    set_child_oom_score, set_child_open_files, spawn,
 };
 pub use tree::{Leftover, descendants, open_leftovers, sessions};
 pub use usage::{cpu_of_all, memory_of_all, trees};

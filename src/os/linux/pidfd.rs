@@ -1,4 +1,4 @@
-//! One process, held by a descriptor: what is done through it can never hit a stranger.
+//! One process, held by a descriptor: a signal sent through it can never hit another process.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -41,7 +41,7 @@ impl PidFd {
     pub fn open(pid: u32) -> io::Result<Self> {
         // SAFETY: no pointers are passed.
         let fd = checked_long(unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0) })?;
-        // SAFETY: the kernel has just given us this descriptor (it is CLOEXEC by itself).
+        // SAFETY: the kernel has just given us this descriptor (it is CLOEXEC already).
         Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) }, pid })
     }
 

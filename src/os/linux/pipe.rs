@@ -1,4 +1,4 @@
-//! The pipes that the output of apps goes through, and the way out of them.
+//! The pipes for the output of apps, and reopening their reading ends.
 //!
 //! A pipe has no name on any disk. Whoever holds it opens further ends of it through `/proc` (`proc_pid_fd(5)`): each
 //! is a file description of its own, with flags of its own.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::os::errno::checked;
 
-/// What tells an output pipe from the pipes that programs make for themselves.
+/// What distinguishes an output pipe from the pipes that programs make for themselves.
 pub(super) const OUTPUT_MODE: u32 = 0o666;
 
 /// A new pipe, as the end that is read: it never waits, and never sees an end while anybody holds it (it is open for
@@ -28,7 +28,7 @@ pub fn output_pipe() -> io::Result<OwnedFd> {
     open_both_ways(&path_of(reader.as_fd()), libc::O_NONBLOCK)
 }
 
-/// What tells a pipe from all others of this boot.
+/// What distinguishes a pipe from all others of this boot.
 ///
 /// # Errors
 /// None that a caller could cause.
@@ -82,7 +82,7 @@ pub(super) fn as_user<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> T {
 }
 
 /// Another end of a pipe, for one process. It is open for reading and writing, so that no SIGPIPE can come while the
-/// process lives; and a new one for every spawn: some programs make theirs non-blocking, and the next one would inherit
+/// process is alive; and a new one for every spawn: some programs make theirs non-blocking, and the next one would inherit
 /// that and lose lines.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! epoll for a plain thread, and the way to wake it.
+//! epoll for a plain thread, and a waker for it.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

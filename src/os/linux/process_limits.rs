@@ -1,4 +1,4 @@
-//! All limits of a process as the kernel has them: those that children of ours get, and taking on those of an app.
+//! All limits of a process as the kernel has them: those that children of this process get, and taking on those of an app.
 
 use std::collections::BTreeMap;
 use std::ffi::c_long;
@@ -32,7 +32,7 @@ fn resources() -> [(&'static str, c_long); 16] {
 /// The kernel's `struct rlimit64`: soft, hard; all bits set = unlimited.
 type Pair = [u64; 2];
 
-/// What a child of ours with these limits has.
+/// What a child of this process with these limits has.
 ///
 /// # Errors
 /// The kernel does not say.

@@ -1,4 +1,4 @@
-//! Being the parent of everything.
+//! Reaping children and adopted orphans.
 
 use std::ffi::CStr;
 use std::io;
@@ -69,7 +69,7 @@ fn dead(info: &libc::siginfo_t) -> Option<Dead> {
 /// Lets the kernel forget a child and says how it ended; `None` if it has not ended. With `waits` it is waited for.
 ///
 /// # Errors
-/// `ECHILD`: it is no child of ours.
+/// `ECHILD`: it is no child of this process.
 pub fn reap_exit(pid: u32, waits: bool) -> io::Result<Option<Exit>> {
     let flags = if waits { libc::WEXITED } else { libc::WEXITED | libc::WNOHANG };
     Ok(dead(&wait(libc::P_PID, pid, flags)?).map(|dead| exit_of(dead.status)))
@@ -78,12 +78,12 @@ pub fn reap_exit(pid: u32, waits: bool) -> io::Result<Option<Exit>> {
 /// Lets the kernel forget a child that has ended. One that has not is left alone.
 ///
 /// # Errors
-/// `ECHILD`: it is no child of ours.
+/// `ECHILD`: it is no child of this process.
 pub fn reap(pid: u32) -> io::Result<()> {
     wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG).map(drop)
 }
 
-/// Signals a child of ours that we have not reaped.
+/// Signals a child of this process that we have not reaped.
 ///
 /// # Errors
 /// `ESRCH`, `EPERM`.

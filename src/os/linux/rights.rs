@@ -1,9 +1,13 @@
 //! File access with the rights of another user, for one thread and one piece of work.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::model::Identity;
 use crate::os::errno::checked_long;
+use crate::os::this_process::user_id;
 
 /// `_LINUX_CAPABILITY_VERSION_3`
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
@@ -21,7 +25,7 @@ type CapabilitySets = [u32; 6];
 /// The kernel looks at the file system ids (setfsuid(2)) only when files are accessed: whom the process may signal and
 /// who may signal it stay the same.
 #[derive(Debug)]
-pub(super) struct FileRights {
+pub(in crate::os) struct FileRights {
     own_ids: (u32, u32),
     own_groups: Vec<libc::gid_t>,
     own_capabilities: CapabilitySets,
@@ -34,7 +38,7 @@ impl FileRights {
     ///
     /// # Errors
     /// `PermissionDenied`: this process may not become another user.
-    pub(super) fn of(identity: &Identity) -> io::Result<Self> {
+    pub(in crate::os) fn of(identity: &Identity) -> io::Result<Self> {
         let rights = Self::in_the_name_of(identity)?;
         // The kernel has done this itself, unless a security bit forbids it or we are not root.
         let mut without = capabilities()?;
@@ -48,7 +52,7 @@ impl FileRights {
     ///
     /// # Errors
     /// As [`Self::of`].
-    pub(super) fn to_make_for(identity: &Identity) -> io::Result<Self> {
+    pub(in crate::os) fn to_make_for(identity: &Identity) -> io::Result<Self> {
         let rights = Self::in_the_name_of(identity)?;
         set_capabilities(&rights.own_capabilities)?;
         Ok(rights)
@@ -67,6 +71,49 @@ impl FileRights {
         set_file_ids(identity.uid, identity.gid)?;
         Ok(rights)
     }
+}
+
+/// Folders of another user, and that user; unset: what we make is ours.
+static FOREIGN_FOLDERS: OnceLock<(Vec<PathBuf>, Identity)> = OnceLock::new();
+
+/// From now on what this process makes below these folders belongs to `owner` (user and group). The first call counts.
+pub(in crate::os) fn make_files_for(owner: (u32, u32), folders: Vec<PathBuf>) {
+    let _ = FOREIGN_FOLDERS.set((folders, of_numbers(owner)));
+}
+
+/// Whom a file at this path is to belong to, if not to us.
+pub(super) fn owner_at(path: &Path) -> Option<&'static Identity> {
+    let (folders, owner) = FOREIGN_FOLDERS.get()?;
+    folders.iter().any(|folder| path.starts_with(folder)).then_some(owner)
+}
+
+/// What is made at this path while the result lives belongs to the owner of the folder from its first moment on.
+///
+/// # Errors
+/// This process may not make files for others.
+pub(in crate::os) fn rights_to_make(path: &Path) -> io::Result<Option<FileRights>> {
+    owner_at(path).map(FileRights::to_make_for).transpose()
+}
+
+/// The same for a user and a group, wherever it is.
+///
+/// # Errors
+/// As [`rights_to_make`].
+pub(in crate::os) fn rights_to_make_for(owner: (u32, u32)) -> io::Result<Option<FileRights>> {
+    (owner.0 != user_id()).then(|| FileRights::to_make_for(&of_numbers(owner))).transpose()
+}
+
+/// Opens a file in this way; one that is made in the home of another user is that user's.
+///
+/// # Errors
+/// As `open(2)`.
+pub fn open_own(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let _rights = rights_to_make(path)?;
+    options.open(path)
+}
+
+fn of_numbers((uid, gid): (u32, u32)) -> Identity {
+    Identity { uid, gid, groups: vec![gid] }
 }
 
 impl Drop for FileRights {

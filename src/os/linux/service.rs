@@ -1,4 +1,4 @@
-//! Running as a service: becoming the foreground process, and telling the service manager how far we are.
+//! Running as a service: becoming the foreground process, and notifying the service manager.
 
 use std::ffi::{CString, OsStr, c_char};
 use std::io;
@@ -31,7 +31,7 @@ pub fn become_service(program: &CString, argv: &[CString], envp: &[CString]) -> 
 ///
 /// # Errors
 /// Nobody listens at `socket` (a path, or `@` and an abstract name).
-pub fn tell_service_manager(socket: &OsStr, message: &str) -> io::Result<()> {
+pub fn notify_service_manager(socket: &OsStr, message: &str) -> io::Result<()> {
     let address = match socket.as_bytes().strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
         None => SocketAddr::from_pathname(socket)?,
@@ -55,11 +55,11 @@ mod tests {
             (path.as_os_str(), UnixDatagram::bind(&path).unwrap()),
             (OsStr::new(&name), UnixDatagram::bind_addr(&abstract_address).unwrap()),
         ] {
-            tell_service_manager(socket, "READY=1").unwrap();
+            notify_service_manager(socket, "READY=1").unwrap();
             let mut bytes = [0; 20];
             let length = listener.recv(&mut bytes).unwrap();
             assert_eq!(&bytes[..length], b"READY=1");
         }
-        assert!(tell_service_manager(OsStr::new("/nowhere"), "READY=1").is_err());
+        assert!(notify_service_manager(OsStr::new("/nowhere"), "READY=1").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! A short command of ours beside an app: with an end that can be waited for, and no way to outlive it.
+//! A short command that `pm` runs besides an app: its end can be awaited, and it cannot outlive its limit.
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};

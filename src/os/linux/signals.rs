@@ -1,4 +1,4 @@
-//! Signals as things to read.
+//! Signals as a readable descriptor.
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::os::errno::checked;
 use crate::os::socket::UnixAddress;
-use crate::os::surroundings::user_id;
+use crate::os::this_process::user_id;
 
 /// Who may connect to a Unix socket: the mode and the owner of its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 //! Guarantees: the kernel stores the pid into the mailbox before the child can run; a SIGKILL of this process at any
 //! instant leaves either no child and no pid, or both.
 //!
-//! A child shares our descriptors at first (`CLONE_FILES`) and then copies the few of them that it needs ([`seats`]), if
-//! nothing but its outputs is handed over. Copying all of ours and closing each copy again would be most of what a start
+//! A child shares our descriptors at first (`CLONE_FILES`) and then copies the few of them that it needs ([`reserved`]), if
+//! nothing but its outputs is passed on. Copying all of ours and closing each copy again would be most of what a start
 //! costs when we hold three descriptors for each of a thousand apps.
 
 use std::cell::UnsafeCell;
@@ -26,13 +26,13 @@ use super::stack::with_stack;
 
 mod plan;
 mod rehearsal;
-mod seats;
+mod reserved;
 mod standard;
 
 pub use plan::{ExecPlan, HoldsNul, Output};
 use rehearsal::may_execute;
 pub use rehearsal::rehearse;
-pub use seats::{SEAT_NUMBERS, take_seats};
+pub use reserved::{RESERVED_DESCRIPTORS, reserve_descriptors};
 use standard::{Standard, arrange_descriptors};
 
 /// Where the kernel and the child write, in memory that outlives this process.
@@ -101,7 +101,7 @@ pub fn spawn(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent) -> Result<u
     create(plan, mailbox, parent, Purpose::Execute)
 }
 
-/// What a child does once it is what the plan says.
+/// What a child does once it has taken all steps of the plan.
 #[derive(Clone, Copy)]
 enum Purpose<'a> {
     Execute,
@@ -123,7 +123,7 @@ fn create(plan: &ExecPlan, mailbox: &Mailbox<'_>, parent: Parent, purpose: Purpo
     let blocked = BlockedSignals::new();
     let flags = match prepared.standard {
         Standard::Copied(_) => flags,
-        Standard::Seated(_) => flags | libc::CLONE_FILES,
+        Standard::Reserved(_) => flags | libc::CLONE_FILES,
     };
     let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     let created = with_stack(|stack| {
@@ -302,7 +302,7 @@ extern "C" fn run_child(argument: *mut c_void) -> c_int {
     127
 }
 
-/// Makes the process what the plan says, one system call after the other.
+/// Takes the steps of the plan in the child, one system call after the other.
 fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
     // SAFETY (this function): raw system calls; every pointer leads into `plan`, which was complete before the
     // child existed.

@@ -1,4 +1,4 @@
-//! One stack per spawning thread for the children that borrow our memory.
+//! One stack per spawning thread, for children that share the daemon's memory.
 
 use std::cell::OnceCell;
 use std::ffi::c_void;

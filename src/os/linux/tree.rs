@@ -1,4 +1,4 @@
-//! What ended or ending instances have left running.
+//! Processes that stopped or stopping instances have left running.
 
 use std::collections::BTreeMap;
 

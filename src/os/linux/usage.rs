@@ -1,4 +1,4 @@
-//! What process trees use: memory and processor time.
+//! The resource usage of process trees: memory and CPU time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -37,16 +37,16 @@ pub fn cpu_of_all(pids: &[u32]) -> Millis {
 pub fn trees(anchor: u32, mains: &[u32]) -> BTreeMap<u32, Vec<u32>> {
     let mut trees: BTreeMap<u32, Vec<u32>> = mains.iter().map(|main| (*main, below(*main))).collect();
     let known: HashSet<u32> = mains.iter().copied().chain([own_pid()]).collect();
-    let strays: Vec<u32> = children_of(anchor).into_iter().filter(|pid| !known.contains(pid)).collect();
-    if strays.is_empty() {
+    let orphans: Vec<u32> = children_of(anchor).into_iter().filter(|pid| !known.contains(pid)).collect();
+    if orphans.is_empty() {
         return trees;
     }
     let cookies: BTreeMap<String, u32> = mains.iter().filter_map(|main| Some((cookie_of(*main)?, *main))).collect();
-    for stray in strays {
-        let session = proc_stat(stray).ok().map(|stat| stat.session).filter(|session| known.contains(session));
-        let main = session.or_else(|| cookies.get(&cookie_of(stray)?).copied());
+    for orphan in orphans {
+        let session = proc_stat(orphan).ok().map(|stat| stat.session).filter(|session| known.contains(session));
+        let main = session.or_else(|| cookies.get(&cookie_of(orphan)?).copied());
         if let Some(tree) = main.and_then(|main| trees.get_mut(&main)) {
-            tree.extend(below(stray));
+            tree.extend(below(orphan));
         }
     }
     trees

@@ -1,14 +1,17 @@
-//! What a step wants of some instances at once, and how far they are: judged by what lives, never by a message.
+//! The goals of a step for several instances, and their progress: derived from the live state, never from a message.
 
 use crate::model::{
     Command, Exit, Failure, Following, InstanceId, Launch, LiveInstance, Millis, Moment, Order, Phase, Readiness,
     WallTime,
 };
 
-use super::{Context, Next, Rehearsal, View};
+use super::{Context, Next, Rehearsal};
 
 /// How long a start may be kept from happening by what passes.
 const PATIENCE: Millis = Millis::seconds(10);
+
+/// How often an order is repeated meanwhile that could not be begun.
+const REPEAT_EVERY: Millis = Millis(250);
 
 /// What an instance is to come to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +39,10 @@ struct Goal {
     aim: Aim,
     /// The order that was given for it; 0 for [`Aim::Seen`].
     order: u64,
+    /// What was ordered, in case that it could not be begun for something that passes.
+    command: Option<Box<Command>>,
+    /// When it was ordered again last.
+    repeated: Option<Moment>,
     /// Restarts when it was first looked at, for [`Aim::Seen`].
     restarts: Option<u32>,
     /// The process that is ready, and since when this was known.
@@ -61,13 +68,22 @@ pub(super) struct Failed {
     pub instance: InstanceId,
     pub failure: Option<Failure>,
     pub exit: Option<Exit>,
-    /// When the process that failed was started, if one was: older output is of another one.
-    pub since: Option<WallTime>,
+    /// The process that failed, if there was one: other output is of others.
+    pub printer: Option<Printer>,
+}
+
+/// A process whose output is of interest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Printer {
+    /// The one that was started then.
+    Started(WallTime),
+    /// The one before that.
+    Before(WallTime),
 }
 
 /// How far the goals are.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Verdict {
+pub(super) enum GoalState {
     /// Not there yet.
     Open,
     /// All are reached.
@@ -92,8 +108,8 @@ impl Goals {
         for instance in instances {
             let Some(command) = command(&instance) else { continue };
             let number = context.numbers.take();
-            next.orders.push(Order { instance: instance.clone(), number, command });
-            each.push(Goal::new(instance, aim, number));
+            next.orders.push(Order { instance: instance.clone(), number, command: command.clone() });
+            each.push(Goal { command: Some(Box::new(command)), ..Goal::new(instance, aim, number) });
         }
         Self { each, hold }
     }
@@ -124,15 +140,15 @@ impl Goals {
     }
 
     /// Looks at all of them. A failure counts before a later command, and that before what is still open.
-    pub(super) fn judge(&mut self, view: &View, next: &mut Next) -> Verdict {
-        let mut worst = Verdict::Reached;
+    pub(super) fn evaluate(&mut self, context: &Context, next: &mut Next) -> GoalState {
+        let mut worst = GoalState::Reached;
         for goal in self.each.iter_mut().filter(|goal| !goal.is_reached) {
-            match goal.judge(view, self.hold, next) {
-                Verdict::Reached => goal.is_reached = true,
-                failed @ Verdict::Failed(_) => return failed,
-                Verdict::Superseded => worst = Verdict::Superseded,
-                Verdict::Open if worst == Verdict::Reached => worst = Verdict::Open,
-                Verdict::Open => {}
+            match goal.evaluate(context, self.hold, next) {
+                GoalState::Reached => goal.is_reached = true,
+                failed @ GoalState::Failed(_) => return failed,
+                GoalState::Superseded => worst = GoalState::Superseded,
+                GoalState::Open if worst == GoalState::Reached => worst = GoalState::Open,
+                GoalState::Open => {}
             }
         }
         worst
@@ -145,6 +161,8 @@ impl Goal {
             instance,
             aim,
             order,
+            command: None,
+            repeated: None,
             restarts: None,
             ready: None,
             waits_since: None,
@@ -153,89 +171,113 @@ impl Goal {
         }
     }
 
-    fn judge(&mut self, view: &View, hold: Millis, next: &mut Next) -> Verdict {
+    fn evaluate(&mut self, context: &Context, hold: Millis, next: &mut Next) -> GoalState {
+        let view = context.view;
         if let Some((_, failure)) = view.live.refused.get(&self.instance).filter(|(order, _)| *order == self.order) {
+            if self.is_repeated(failure, context, next) {
+                return GoalState::Open;
+            }
             let failed =
-                Failed { instance: self.instance.clone(), failure: Some(failure.clone()), exit: None, since: None };
-            return Verdict::Failed(failed);
+                Failed { instance: self.instance.clone(), failure: Some(failure.clone()), exit: None, printer: None };
+            return GoalState::Failed(failed);
         }
         if self.aim == Aim::Rehearsed {
             let is_done = view.live.rehearsed.get(&self.instance).is_some_and(|number| *number >= self.order);
-            return if is_done { Verdict::Reached } else { Verdict::Open };
+            return if is_done { GoalState::Reached } else { GoalState::Open };
         }
         let Some(live) = view.live.instances.get(&self.instance) else { return self.absent() };
         self.is_known = true;
         if self.aim != Aim::Seen {
             match live.taken.order {
-                taken if taken < self.order => return Verdict::Open,
-                taken if taken > self.order && self.aim == Aim::Taken => return Verdict::Reached,
-                taken if taken > self.order => return Verdict::Superseded,
+                taken if taken < self.order => return GoalState::Open,
+                taken if taken > self.order && self.aim == Aim::Taken => return GoalState::Reached,
+                taken if taken > self.order => return GoalState::Superseded,
                 _ => {}
             }
         }
         match self.aim {
-            Aim::Taken | Aim::Rehearsed => Verdict::Reached,
-            Aim::Down if live.phase == Phase::Stopped => Verdict::Reached,
-            Aim::Down | Aim::Gone => Verdict::Open,
+            Aim::Taken | Aim::Rehearsed => GoalState::Reached,
+            Aim::Down if live.phase == Phase::Stopped => GoalState::Reached,
+            Aim::Down | Aim::Gone => GoalState::Open,
             Aim::Ended => self.ended(live),
             Aim::Up | Aim::Seen => self.up(live, view.now, hold, next),
         }
     }
 
+    /// What could not even be begun, for something that passes, is ordered again for a while.
+    fn is_repeated(&mut self, failure: &Failure, context: &Context, next: &mut Next) -> bool {
+        let now = context.view.now;
+        let Some(command) = self.command.as_ref().filter(|_| failure.is_passing()) else { return false };
+        let until = self.waits_since.get_or_insert(now).after(PATIENCE);
+        if now >= until {
+            return false;
+        }
+        let due = self.repeated.get_or_insert(now).after(REPEAT_EVERY);
+        if now >= due {
+            self.repeated = Some(now);
+            self.order = context.numbers.take();
+            let (instance, command) = (self.instance.clone(), (**command).clone());
+            next.orders.push(Order { instance, number: self.order, command });
+        } else {
+            next.wake_at(due.min(until));
+        }
+        true
+    }
+
     /// What no longer exists was taken away, unless it has not been made yet.
-    fn absent(&self) -> Verdict {
+    fn absent(&self) -> GoalState {
         match self.aim {
-            Aim::Down | Aim::Gone | Aim::Taken => Verdict::Reached,
-            Aim::Up | Aim::Ended if !self.is_known => Verdict::Open,
-            Aim::Up | Aim::Ended | Aim::Seen | Aim::Rehearsed => Verdict::Superseded,
+            Aim::Down | Aim::Gone | Aim::Taken => GoalState::Reached,
+            Aim::Up | Aim::Ended if !self.is_known => GoalState::Open,
+            Aim::Up | Aim::Ended | Aim::Seen | Aim::Rehearsed => GoalState::Superseded,
         }
     }
 
-    fn ended(&self, live: &LiveInstance) -> Verdict {
+    fn ended(&self, live: &LiveInstance) -> GoalState {
         match &live.phase {
-            Phase::Done { .. } => Verdict::Reached,
+            Phase::Done { .. } => GoalState::Reached,
             Phase::Errored { failure } => self.failed(live, Some(failure.clone())),
-            Phase::Stopped => Verdict::Superseded,
-            Phase::Stopping { .. } if is_taken_down(live) => Verdict::Superseded,
+            Phase::Stopped => GoalState::Superseded,
+            Phase::Stopping { .. } if is_taken_down(live) => GoalState::Superseded,
             // Its policy tries it again, until it succeeds or is given up.
-            Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } | Phase::Backoff { .. } => Verdict::Open,
+            Phase::Starting | Phase::Running { .. } | Phase::Stopping { .. } | Phase::Backoff { .. } => GoalState::Open,
         }
     }
 
-    fn up(&mut self, live: &LiveInstance, now: Moment, hold: Millis, next: &mut Next) -> Verdict {
+    fn up(&mut self, live: &LiveInstance, now: Moment, hold: Millis, next: &mut Next) -> GoalState {
         let restarts = match self.aim {
             Aim::Seen => *self.restarts.get_or_insert(live.restarts),
             _ => live.taken.restarts,
         };
         match &live.phase {
-            Phase::Done { .. } => Verdict::Reached,
+            Phase::Done { .. } => GoalState::Reached,
             Phase::Errored { failure } => self.failed(live, Some(failure.clone())),
-            Phase::Backoff { .. } if self.may_still_start(live, now, next) => Verdict::Open,
+            Phase::Backoff { .. } if self.may_still_start(live, now, next) => GoalState::Open,
             _ if live.restarts != restarts => self.failed(live, live.trouble.clone()),
             Phase::Backoff { .. } => self.failed(live, live.trouble.clone()),
             Phase::Stopping { .. } if live.trouble.is_some() => self.failed(live, live.trouble.clone()),
-            Phase::Stopping { .. } if is_taken_down(live) => Verdict::Superseded,
-            Phase::Stopped => Verdict::Superseded,
+            Phase::Stopping { .. } if is_taken_down(live) => GoalState::Superseded,
+            Phase::Stopped => GoalState::Superseded,
             Phase::Starting | Phase::Stopping { .. } | Phase::Running { readiness: Readiness::Waiting { .. }, .. } => {
-                Verdict::Open
+                GoalState::Open
             }
             Phase::Running { .. } => match self.ready {
-                Some((generation, _)) if generation != live.generation => Verdict::Superseded,
+                Some((incarnation, _)) if incarnation != live.incarnation => GoalState::Superseded,
                 known => {
-                    let (_, since) = known.unwrap_or((live.generation, now));
-                    self.ready = Some((live.generation, since));
+                    let (_, since) = known.unwrap_or((live.incarnation, now));
+                    self.ready = Some((live.incarnation, since));
                     let until = since.after(hold);
                     if now >= until {
-                        return Verdict::Reached;
+                        return GoalState::Reached;
                     }
                     next.wake_at(until);
-                    Verdict::Open
+                    GoalState::Open
                 }
             },
         }
     }
 
-    /// What passes is waited for: as long as the app's updates may take, or a while.
+    /// What passes is waited for: as long as the app's rollouts may take, or a while.
     fn may_still_start(&mut self, live: &LiveInstance, now: Moment, next: &mut Next) -> bool {
         if !live.trouble.as_ref().is_some_and(Failure::is_passing) {
             return false;
@@ -245,19 +287,22 @@ impl Goal {
         now < until
     }
 
-    fn failed(&self, live: &LiveInstance, failure: Option<Failure>) -> Verdict {
+    fn failed(&self, live: &LiveInstance, failure: Option<Failure>) -> GoalState {
         // Without a process of its own there is nothing that it could have printed.
         let has_run = !matches!(failure, Some(Failure::Spawn { .. } | Failure::Hook { .. }));
-        Verdict::Failed(Failed {
+        // It may have been started again already.
+        let is_next = matches!(live.phase, Phase::Running { .. });
+        let printer = |start| if is_next { Printer::Before(start) } else { Printer::Started(start) };
+        GoalState::Failed(Failed {
             instance: self.instance.clone(),
             exit: if failure.is_some() && !has_run { None } else { live.last_exit },
             failure,
-            since: live.started.filter(|_| has_run),
+            printer: live.started.filter(|_| has_run).map(printer),
         })
     }
 }
 
-/// Whether a person or another change ends it for good.
+/// Whether a user or another change ends it for good.
 fn is_taken_down(live: &LiveInstance) -> bool {
     matches!(live.following, Some(Following::Rest | Following::Removal))
 }

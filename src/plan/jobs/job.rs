@@ -1,4 +1,4 @@
-//! One accepted plan on its way: lines of apps side by side as far as their order allows, deletes last.
+//! One accepted plan in progress: the lines of its apps run in parallel as far as their order allows, deletes last.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::line::{Around, Gate, Line};
 use super::{Context, Dirty, JobId, News, Next, Numbers, View};
 use crate::model::{
     AppId, AppName, Cause, Change, Condition, InstanceId, LiveInstance, Millis, Moment, Operation, OperationReport,
-    OperationResult, Phase, Plan, Progress, Project, ProjectName, RolloutWill, Verb,
+    OperationResult, Phase, Plan, Progress, Project, ProjectName, RolloutCommand, Verb,
 };
 
 /// One accepted plan that is being carried out.
@@ -110,7 +110,7 @@ impl Job {
         if at < count { &mut self.lines[at] } else { &mut self.deletes[at - count] }
     }
 
-    /// The lines that may go on.
+    /// The lines that may continue.
     pub(super) fn due(&self, view: &View, dirty: Dirty) -> Vec<usize> {
         match dirty {
             Dirty::Everything => (0..self.lines.len() + self.deletes.len()).collect(),
@@ -139,7 +139,7 @@ impl Job {
         self.go_over(view, numbers, next);
     }
 
-    /// Returns whether the line has come to its end.
+    /// Returns whether the line has ended.
     fn advance_line(&mut self, at: usize, older: &[Job], view: &View, numbers: &Numbers, next: &mut Next) -> bool {
         let is_delete = at >= self.lines.len();
         let placeholder = Line::new(self.line(at).app.clone());
@@ -151,7 +151,7 @@ impl Job {
         let ahead = ahead.filter_map(|job| Some((job, &job.lines[*job.own[0].get(&line.app)?])));
         let ahead: Vec<_> = ahead.filter(|(_, line)| line.holds_up_others()).collect();
         let is_paused = |(job, line): &(&Job, &Line)| {
-            line.rollout(&job.context(view, numbers)).is_some_and(|rollout| rollout.will == RolloutWill::Pause)
+            line.rollout(&job.context(view, numbers)).is_some_and(|rollout| rollout.command == RolloutCommand::Pause)
         };
         let around =
             Around { gate: &gates, is_behind: !ahead.is_empty(), is_behind_pause: ahead.iter().any(is_paused) };
@@ -163,11 +163,11 @@ impl Job {
         for report in reports {
             self.is_clean &= !matches!(report.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. });
             self.has_news |= !matches!(report.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. });
-            self.tell_end(report, next);
+            self.report_end(report, next);
         }
         let news = std::mem::take(&mut next.news);
         // What began was pushed before what ended by the same pass; both are told in that order.
-        self.tell_news(news, next);
+        self.report_news(news, next);
         if is_over {
             next.freed.insert(AppId::new(self.project.clone(), self.line(at).app.clone()));
         }
@@ -176,21 +176,21 @@ impl Job {
         is_over
     }
 
-    fn tell_news(&self, news: Vec<Progress>, next: &mut Next) {
-        next.told.extend(news.into_iter().map(|progress| (self.id, News::Progress(progress))));
+    fn report_news(&self, news: Vec<Progress>, next: &mut Next) {
+        next.messages.extend(news.into_iter().map(|progress| (self.id, News::Progress(progress))));
     }
 
-    fn tell_end(&self, report: OperationReport, next: &mut Next) {
+    fn report_end(&self, report: OperationReport, next: &mut Next) {
         let news = std::mem::take(&mut next.news);
-        self.tell_news(news, next);
+        self.report_news(news, next);
         let news = match &report.result {
             OperationResult::Failed { instance, .. } => {
-                let since = next.output_since.remove(instance);
-                News::Failed(report, since)
+                let printer = next.printers.remove(instance);
+                News::Failed(report, printer)
             }
             _ => News::Progress(Progress::Ended(report)),
         };
-        next.told.push((self.id, news));
+        next.messages.push((self.id, news));
     }
 
     /// The way from the changes to the deletes, and from there to the end.
@@ -213,7 +213,7 @@ impl Job {
             self.open = 0;
             let took = view.now.since(self.began);
             let (project, generation, has_news) = (self.project.clone(), self.generation, self.has_news);
-            next.told.push((self.id, News::Finished { project, generation, took, has_news }));
+            next.messages.push((self.id, News::Finished { project, generation, took, has_news }));
         }
     }
 
@@ -242,13 +242,13 @@ impl Job {
             next.changes.push(context.stays(&line.app, declared));
             // A part of it may have been stopped already.
             self.has_news = true;
-            line.gate = Gate::Barred;
+            line.gate = Gate::Blocked;
             self.open -= 1;
             for operation in line.todo.drain(..) {
-                let why = "deletes are withheld because another operation did not succeed".to_owned();
+                let why = "nothing is deleted, because another operation did not succeed".to_owned();
                 let (app, verb) = (operation.app, operation.verb.kind());
                 let report = OperationReport { app, verb, result: OperationResult::Skipped { why }, took: Millis(0) };
-                next.told.push((self.id, News::Progress(Progress::Ended(report))));
+                next.messages.push((self.id, News::Progress(Progress::Ended(report))));
             }
         }
     }

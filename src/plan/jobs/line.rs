@@ -1,12 +1,13 @@
-//! The operations of one app, one after the other, once what they need has happened.
+//! The operations of one app, one after the other, each once its dependencies are met.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
     AppName, Change, Condition, Fact, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
-    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, Rollout, Subject, Verb, VerbKind, WaitsFor,
+    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, RolloutStatus, Subject, Verb, VerbKind,
+    WaitsFor,
 };
-use crate::rules::{self, Standpoint};
+use crate::rules::{self, DependencyStatus};
 
 use super::work::{Stage, Stages, StepEnd, Work};
 use super::{Context, Next};
@@ -25,7 +26,7 @@ pub(super) enum Gate {
     /// Its processes live, or there was nothing to do.
     Open,
     /// It failed or was skipped: whoever needs it is skipped too.
-    Barred,
+    Blocked,
 }
 
 /// The line of one app in a job.
@@ -39,18 +40,18 @@ pub(super) struct Line {
     pub needs: Vec<AppName>,
     pub gate: Gate,
     active: Option<Active>,
-    barred_by: Option<String>,
+    blocked_by: Option<String>,
     is_superseded: bool,
     /// When it began to wait for something, and what is shown of that.
     waits_since: Option<Moment>,
     shown: Option<WaitsFor>,
-    is_wait_told: bool,
-    told_unready: BTreeMap<InstanceId, String>,
+    is_wait_reported: bool,
+    reported_unready: BTreeMap<InstanceId, String>,
     /// When looking at it again could make a difference by time alone.
     pub wake_at: Option<Moment>,
 }
 
-/// The operation that is under way.
+/// The operation that is in progress.
 #[derive(Clone, PartialEq, Debug)]
 struct Active {
     /// `None`: only a wait for what others have started.
@@ -65,7 +66,7 @@ pub(super) struct Around<'a> {
     pub gate: &'a dyn Fn(&AppName) -> Gate,
     /// An older job still works on this app.
     pub is_behind: bool,
-    /// That job is held up by a person.
+    /// That job is held up by a user.
     pub is_behind_pause: bool,
 }
 
@@ -78,12 +79,12 @@ impl Line {
             needs: Vec::new(),
             gate: Gate::Closed,
             active: None,
-            barred_by: None,
+            blocked_by: None,
             is_superseded: false,
             waits_since: None,
             shown: None,
-            is_wait_told: false,
-            told_unready: BTreeMap::new(),
+            is_wait_reported: false,
+            reported_unready: BTreeMap::new(),
             wake_at: None,
         }
     }
@@ -102,13 +103,13 @@ impl Line {
         self.shown.as_ref()
     }
 
-    /// Whether it waits for another app at present, shown or not.
+    /// Whether it is waiting for another app, shown or not.
     pub(super) fn is_waiting(&self) -> bool {
         self.waits_since.is_some()
     }
 
-    /// Its rolling replacement, if that is what is under way.
-    pub(super) fn rollout(&self, context: &Context) -> Option<Rollout> {
+    /// Its rolling replacement, if that is what is in progress.
+    pub(super) fn rollout(&self, context: &Context) -> Option<RolloutStatus> {
         match &self.active.as_ref()?.work {
             Work::Rolling(rolling) => Some(rolling.status(context)),
             Work::Stages(_) | Work::Replacing(_) => None,
@@ -160,7 +161,7 @@ impl Line {
         reports: &mut Vec<OperationReport>,
     ) -> bool {
         if around.is_behind && !self.only_stops() {
-            if around.is_behind_pause && !std::mem::replace(&mut self.is_wait_told, true) {
+            if around.is_behind_pause && !std::mem::replace(&mut self.is_wait_reported, true) {
                 next.news.push(Progress::Paused { app: self.app.clone() });
             }
             return false;
@@ -170,26 +171,26 @@ impl Line {
             self.show_dependencies(context, next);
             return false;
         }
-        if gates.contains(&Gate::Barred) && self.barred_by.is_none() {
-            self.barred_by = Some("an app that it depends on did not start".to_owned());
+        if gates.contains(&Gate::Blocked) && self.blocked_by.is_none() {
+            self.blocked_by = Some("a dependency did not start".to_owned());
         }
         let Some(operation) = self.todo.front() else {
             self.begin_wait(context, next);
             return true;
         };
-        if self.barred_by.is_none() && operation.verb.is_start() {
+        if self.blocked_by.is_none() && operation.verb.is_start() {
             match self.dependencies(context) {
                 Dependencies::Met => {}
                 Dependencies::Open(waits_for) => {
                     self.show(waits_for, context, next);
                     return false;
                 }
-                Dependencies::Never(why) => self.barred_by = Some(why),
+                Dependencies::Never(why) => self.blocked_by = Some(why),
             }
         }
         (self.waits_since, self.shown) = (None, None);
         let Some(operation) = self.todo.pop_front() else { return true };
-        if let Some(why) = &self.barred_by {
+        if let Some(why) = &self.blocked_by {
             if matches!(operation.verb, Verb::Roll { .. }) {
                 // What was told as skipped is not done a moment later.
                 context.put_off(&operation.app, why, next);
@@ -206,8 +207,8 @@ impl Line {
     /// All operations are through: waits for what others have started, or opens the gate.
     fn begin_wait(&mut self, context: &Context, next: &mut Next) {
         let awaited = std::mem::take(&mut self.awaited);
-        if self.barred_by.is_some() || awaited.is_empty() {
-            self.gate = if self.barred_by.is_some() { Gate::Barred } else { Gate::Open };
+        if self.blocked_by.is_some() || awaited.is_empty() {
+            self.gate = if self.blocked_by.is_some() { Gate::Blocked } else { Gate::Open };
             return;
         }
         next.news.push(Progress::Began { app: self.app.clone(), verb: VerbKind::Wait });
@@ -222,15 +223,15 @@ impl Line {
             return None;
         };
         let Active { operation, began, .. } = self.active.take()?;
-        self.told_unready.clear();
+        self.reported_unready.clear();
         if !matches!(end, StepEnd::Done | StepEnd::Completed) {
-            self.barred_by.get_or_insert_with(|| match &operation {
+            self.blocked_by.get_or_insert_with(|| match &operation {
                 Some(_) => "an earlier step for this app did not succeed".to_owned(),
                 None => "its processes did not come up".to_owned(),
             });
         }
-        let since = match &end {
-            StepEnd::Failed { failed, .. } => failed.since,
+        let printer = match &end {
+            StepEnd::Failed { failed, .. } => failed.printer,
             StepEnd::Done | StepEnd::Completed | StepEnd::Superseded => None,
         };
         if let Some(operation) = &operation {
@@ -239,8 +240,8 @@ impl Line {
         let took = context.view.now.since(began);
         let verb = operation.as_ref().map_or(VerbKind::Wait, |operation| operation.verb.kind());
         let result = result_of(end);
-        if let (Some(since), OperationResult::Failed { instance, .. }) = (since, &result) {
-            next.output_since.insert(instance.clone(), since);
+        if let (Some(printer), OperationResult::Failed { instance, .. }) = (printer, &result) {
+            next.printers.insert(instance.clone(), printer);
         }
         Some(OperationReport { app: self.app.clone(), verb, result, took })
     }
@@ -262,7 +263,7 @@ impl Line {
             let result = if operation.verb.is_start() { skipped } else { OperationResult::Superseded };
             report(&operation, result, Millis(0))
         }));
-        self.gate = Gate::Barred;
+        self.gate = Gate::Blocked;
     }
 
     // ---- what it waits for
@@ -270,14 +271,14 @@ impl Line {
     fn dependencies(&self, context: &Context) -> Dependencies {
         let Some(declared) = context.declared(&self.app) else { return Dependencies::Never(LATER_COMMAND.to_owned()) };
         for (other, condition) in &declared.spec.depends_on {
-            match standpoint(other, *condition, context) {
-                Standpoint::Met => {}
-                Standpoint::NotYet(why) => {
+            match status(other, *condition, context) {
+                DependencyStatus::Met => {}
+                DependencyStatus::NotYet(why) => {
                     let (app, condition) = (other.clone(), *condition);
                     return Dependencies::Open(WaitsFor { app, condition, why, since: context.view.now });
                 }
-                Standpoint::Never(why) => {
-                    let condition = condition.word();
+                DependencyStatus::Never(why) => {
+                    let condition = condition.as_str();
                     return Dependencies::Never(format!("{other}, which it depends on, is not {condition}: {why}"));
                 }
             }
@@ -308,7 +309,7 @@ impl Line {
         }
         let waits_for = WaitsFor { since: known.map_or(since, |known| known.since), ..waits_for };
         next.news.push(Progress::Waits { app: self.app.clone(), waits_for: waits_for.clone() });
-        if !std::mem::replace(&mut self.is_wait_told, true) {
+        if !std::mem::replace(&mut self.is_wait_reported, true) {
             let WaitsFor { app, condition, why, .. } = waits_for.clone();
             let about = Subject::App(context.project.clone(), self.app.clone());
             next.facts.push((about, Fact::WaitsFor { app, condition, why }));
@@ -333,8 +334,8 @@ impl Line {
         for instance in active.work.open() {
             let Some(why) = context.view.live.instances.get(&instance).and_then(not_ready) else { continue };
             let settled = instance.settled();
-            if self.told_unready.get(&settled) != Some(&why) {
-                self.told_unready.insert(settled.clone(), why.clone());
+            if self.reported_unready.get(&settled) != Some(&why) {
+                self.reported_unready.insert(settled.clone(), why.clone());
                 next.news.push(Progress::Unready { instance: settled, why });
             }
         }
@@ -348,7 +349,7 @@ enum Dependencies {
     Never(String),
 }
 
-fn standpoint(other: &AppName, condition: Condition, context: &Context) -> Standpoint {
+fn status(other: &AppName, condition: Condition, context: &Context) -> DependencyStatus {
     let Some(project) = context.stored() else { return rules::dependency(condition, None, |_| None) };
     rules::coming(other, condition, project, &|app, slot| context.live(app, slot))
 }
@@ -384,7 +385,7 @@ fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut 
         Verb::Restart { .. } if *rollback == Rollback::None => context.reject(&operation.app, failed, next),
         Verb::Roll { .. } => {
             let about = Subject::App(context.project.clone(), operation.app.clone());
-            let fact = Fact::UpdateFailed {
+            let fact = Fact::RolloutFailed {
                 instance: failed.instance.clone(),
                 failure: failed.failure.clone(),
                 exit: failed.exit,
@@ -399,26 +400,26 @@ fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut 
 /// New processes of the app came up: what failed before is no matter any more.
 fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
     let is_new = matches!(operation.verb, Verb::Restart { .. } | Verb::Start { .. });
-    let Some(update) = context.update(&operation.app).filter(|update| is_new && update.rejected.is_some()) else {
+    let Some(rollout) = context.rollout(&operation.app).filter(|rollout| is_new && rollout.rejected.is_some()) else {
         return;
     };
     let declared = context.declared(&operation.app).map(|declared| declared.digest);
-    if update.rejected.as_ref().map(|rejected| rejected.digest) == declared {
-        let left = crate::model::Update { rejected: None, ..update.clone() };
-        let update = Some(left).filter(|left| *left != crate::model::Update::default()).map(Box::new);
+    if rollout.rejected.as_ref().map(|rejected| rejected.digest) == declared {
+        let left = crate::model::Rollout { rejected: None, ..rollout.clone() };
+        let rollout = Some(left).filter(|left| *left != crate::model::Rollout::default()).map(Box::new);
         let (project, name) = (context.project.clone(), operation.app.clone());
-        next.changes.push(Change::Update { project, name, update });
+        next.changes.push(Change::Rollout { project, name, rollout });
     }
 }
 
 /// What holds a process up that is not ready yet: a hook, or what its last probe found, with what it says of itself.
 fn not_ready(live: &LiveInstance) -> Option<String> {
     if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
-        return Some(format!("its hook `{}` has not ended (it may take {limit})", hook.word()));
+        return Some(format!("its hook `{}` has not finished (limit {limit})", hook.as_str()));
     }
-    match (&live.phase, &live.status) {
-        (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(says)) => {
-            Some(format!("{last} (says: {says})"))
+    match (&live.phase, &live.status_text) {
+        (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(text)) => {
+            Some(format!("{last} (status: {text})"))
         }
         (Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }, _) => last.clone(),
         _ => None,

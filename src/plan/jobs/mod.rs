@@ -1,9 +1,9 @@
-//! Accepted plans on their way: one pure pass decides what is ordered next, for any instant and any state of the world.
+//! Accepted plans in progress: one pure pass decides the next orders, at any moment and for any live state.
 //!
-//! A [`Job`] is a plan with the state of its steps. [`Jobs::advance`] looks at what is declared, what lives and what time
-//! it is, and answers with orders, with changes that have to be on disk before it goes on, and with what is to be told.
+//! A [`Job`] is a plan with the state of its steps. [`Jobs::advance`] looks at what is declared, the live state and what time
+//! it is, and answers with orders, with changes that have to be on disk before it continues, and with what is to be told.
 //! Nothing follows from a message having arrived: whatever wakes the caller, the pass finds the same next step. What must
-//! outlive the daemon is declared ([`Update`], `is_leaving`); jobs themselves are made anew from that by a wake-up.
+//! outlive the daemon is declared ([`Rollout`], `is_leaving`); jobs themselves are made anew from that by a wake-up.
 
 mod goals;
 mod job;
@@ -19,12 +19,13 @@ mod work;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use goals::Printer;
 use job::Job;
 
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Launch, Live, LiveInstance, Millis,
-    Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, Subject, Update,
-    WaitsFor, WallTime,
+    Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, RolloutStatus,
+    Subject, WaitsFor,
 };
 
 /// How long a new process must live to count as started, where nothing better is declared.
@@ -55,13 +56,13 @@ pub struct Next {
     /// When another pass would decide more, by time alone.
     pub wake_at: Option<Moment>,
     /// By job, in order.
-    pub told: Vec<(JobId, News)>,
+    pub messages: Vec<(JobId, News)>,
     /// What [`Jobs::waiting`] answers has changed.
     pub has_new_waits: bool,
-    /// Apps with a line that has come to its end.
+    /// Apps with a line that has ended.
     freed: BTreeSet<AppId>,
     news: Vec<Progress>,
-    output_since: BTreeMap<InstanceId, WallTime>,
+    printers: BTreeMap<InstanceId, Printer>,
 }
 
 impl Next {
@@ -89,8 +90,8 @@ pub type JobId = u64;
 pub enum News {
     /// Something went on.
     Progress(Progress),
-    /// An operation failed: its report is to be completed with what the instance has printed since.
-    Failed(OperationReport, Option<WallTime>),
+    /// An operation failed: its report is to be completed with what that process has printed.
+    Failed(OperationReport, Option<Printer>),
     /// Everything ended. The operations of the report are those that were told.
     Finished {
         /// The project of the job.
@@ -109,7 +110,7 @@ pub enum News {
 pub enum Dirty<'a> {
     /// Every app of every project.
     Everything,
-    /// Those about which something changed, and those whose time has come.
+    /// Those about which something changed, and those that are due.
     Apps(&'a BTreeSet<AppId>),
 }
 
@@ -155,8 +156,8 @@ impl<'a> Context<'a> {
         self.stored()?.apps.get(app)
     }
 
-    fn update(&self, app: &AppName) -> Option<&'a Update> {
-        self.stored()?.updates.get(app)
+    fn rollout(&self, app: &AppName) -> Option<&'a Rollout> {
+        self.stored()?.rollouts.get(app)
     }
 
     fn live(&self, app: &AppName, slot: u32) -> Option<&'a LiveInstance> {
@@ -181,7 +182,7 @@ impl Jobs {
     pub fn accept(&mut self, plan: &Plan, cause: Cause, generation: u64, view: &View) -> JobId {
         self.last_id += 1;
         for operation in plan.operations.iter().filter(|operation| is_run(operation)) {
-            // A run that takes the place of another one does not wait for it.
+            // A run that replaces another one does not wait for it.
             self.supersede_app(&AppId::new(plan.project.clone(), operation.app.clone()));
         }
         self.all.push(Job::new(self.last_id, plan, cause, generation, view));
@@ -219,7 +220,7 @@ impl Jobs {
                     self.supersede_app(&AppId::new(project.clone(), name.clone()));
                 }
                 Change::ProjectRemoved { name } => self.supersede_project(Some(name)),
-                Change::Project { .. } | Change::Update { .. } | Change::ShutDown { .. } => {}
+                Change::Project { .. } | Change::Rollout { .. } | Change::ShutDown { .. } => {}
             }
         }
     }
@@ -263,8 +264,8 @@ impl Jobs {
         self.of_project(&app.project).any(|job| job.lines.iter().any(|line| line.app == app.name && line.is_waiting()))
     }
 
-    /// The rolling replacements that are under way.
-    pub fn rollouts(&self, view: &View) -> Vec<Rollout> {
+    /// The rolling replacements that are in progress.
+    pub fn rollouts(&self, view: &View) -> Vec<RolloutStatus> {
         let of_job = |job: &Job| {
             let context = job.context(view, &self.numbers);
             job.lines.iter().filter_map(|line| line.rollout(&context)).collect::<Vec<_>>()
@@ -272,10 +273,10 @@ impl Jobs {
         self.all.iter().flat_map(of_job).collect()
     }
 
-    /// Looks at what is dirty and at what is due, and goes on as far as possible.
+    /// Looks at what is dirty and at what is due, and continues as far as possible.
     pub fn advance(&mut self, view: &View, dirty: Dirty) -> Next {
         let mut next = Next::default();
-        // Apps of which a younger job may go on, whether anything changed about them or not.
+        // Apps of which a younger job may continue, whether anything changed about them or not.
         let mut freed = std::mem::take(&mut self.superseded);
         for at in 0..self.all.len() {
             let (older, rest) = self.all.split_at_mut(at);

@@ -1,4 +1,4 @@
-//! An app that takes the place of another one, and the way back.
+//! An app that replaces another one, and the rollback.
 
 use super::goals::{Failed, Goals};
 use super::work::{Stage, Stages, StepEnd};

@@ -1,15 +1,15 @@
-//! Processes replaced by new ones: the new one first where both can run, one batch after the other, and back if it fails.
+//! Replaces processes batch by batch: the new one first where both can run, with a rollback on failure.
 
 use crate::model::{
     App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
-    Progress, Reason, Rejected, Rollback, Rollout, RolloutWill, Update, UpdateStrategy, Verb,
+    Progress, Reason, Rejected, Rollback, Rollout, RolloutCommand, RolloutStatus, UpdateStrategy, Verb,
 };
 
-use super::goals::{Aim, Failed, Goals, Verdict};
+use super::goals::{Aim, Failed, GoalState, Goals};
 use super::work::{StepEnd, discard};
 use super::{ALIVE_FOR, Context, Next};
-use crate::plan::slots::is_of_form;
-use crate::plan::updates::batch_size;
+use crate::plan::rollouts::batch_size;
+use crate::plan::slots::is_of_revision;
 
 /// One rolling replacement.
 #[derive(Clone, PartialEq, Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Rolling {
     why: Option<Failed>,
     /// On the way back, some slot had no process of the version before any more.
     has_started_old: bool,
-    is_pause_told: bool,
+    is_pause_reported: bool,
     is_rehearsed: bool,
 }
 
@@ -59,7 +59,7 @@ enum Stage {
     Vacating(Goals),
     /// The new ones get the name of the slot.
     TakingOver(Goals),
-    /// New processes that are not to stay go; then the batch has failed, or one of its slots was stopped by a person.
+    /// New processes that are not to stay go; then the batch has failed, or one of its slots was stopped by a user.
     Discarding(Goals, Option<Failed>),
     /// The spec before is to be declared again.
     Reverting(Failed),
@@ -73,7 +73,7 @@ impl Rolling {
             strategy,
             is_rollout: matches!(operation.verb, Verb::Roll { .. }),
             is_renewal,
-            is_unfinished: operation.reasons.contains(&Reason::UpdateUnfinished),
+            is_unfinished: operation.reasons.contains(&Reason::RolloutUnfinished),
             size: usize::try_from(batch).unwrap_or(usize::MAX).max(1),
             left: slots.to_vec(),
             batch: Vec::new(),
@@ -83,23 +83,23 @@ impl Rolling {
             stage: Stage::Begins,
             why: None,
             has_started_old: false,
-            is_pause_told: false,
+            is_pause_reported: false,
             is_rehearsed: false,
         }
     }
 
-    /// As people see it.
-    pub(super) fn status(&self, context: &Context) -> Rollout {
+    /// As users see it.
+    pub(super) fn status(&self, context: &Context) -> RolloutStatus {
         let none = Vec::new();
         // What another daemon has replaced is replaced, though it is still judged.
         let (replaced, under_way) =
             if matches!(self.stage, Stage::Judging(_)) { (&self.batch, &none) } else { (&none, &self.batch) };
-        Rollout {
+        RolloutStatus {
             app: context.id(&self.app),
             done: self.done.iter().chain(replaced).copied().collect(),
             left: under_way.iter().chain(&self.left).copied().collect(),
-            manner: self.strategy,
-            will: if self.why.is_some() { RolloutWill::Abort } else { self.will(context) },
+            strategy: self.strategy,
+            command: if self.why.is_some() { RolloutCommand::Abort } else { self.command(context) },
         }
     }
 
@@ -133,7 +133,7 @@ impl Rolling {
                 }
                 Stage::Reverting(why) => {
                     let why = why.clone();
-                    if !self.turn_back(why, context, declared, next) {
+                    if !self.roll_back(why, context, declared, next) {
                         return None;
                     }
                 }
@@ -144,11 +144,11 @@ impl Rolling {
                 | Stage::Beside(goals)
                 | Stage::Vacating(goals)
                 | Stage::TakingOver(goals)
-                | Stage::Discarding(goals, _) => match goals.judge(context.view, next) {
-                    Verdict::Open => return None,
-                    Verdict::Superseded => return Some(StepEnd::Superseded),
-                    Verdict::Failed(failed) => self.fail(failed, context, next),
-                    Verdict::Reached => {
+                | Stage::Discarding(goals, _) => match goals.evaluate(context, next) {
+                    GoalState::Open => return None,
+                    GoalState::Superseded => return Some(StepEnd::Superseded),
+                    GoalState::Failed(failed) => self.fail(failed, context, next),
+                    GoalState::Reached => {
                         if let Some(end) = self.reached(context, declared, next) {
                             return Some(end);
                         }
@@ -166,7 +166,7 @@ impl Rolling {
         if self.strategy == UpdateStrategy::Rolling {
             self.strategy = declared.spec.update_strategy();
         }
-        // What an older update has left beside slots that this one does not replace so.
+        // What an older rollout has left beside slots that this one does not replace so.
         let mut left_over = context.successors(&self.app);
         left_over.retain(|slot| self.strategy != UpdateStrategy::Rolling || !self.left.contains(slot));
         if !left_over.is_empty() {
@@ -176,9 +176,9 @@ impl Rolling {
             return;
         }
         let is_done = |slot: &u32| {
-            context
-                .live(&self.app, *slot)
-                .is_some_and(|live| (self.is_unfinished || live.phase.is_alive()) && is_of_form(live, declared, *slot))
+            context.live(&self.app, *slot).is_some_and(|live| {
+                (self.is_unfinished || live.phase.is_alive()) && is_of_revision(live, declared, *slot)
+            })
         };
         let (begun, left): (Vec<u32>, Vec<u32>) = self.left.iter().partition(|slot| is_done(slot));
         self.left = left;
@@ -191,14 +191,14 @@ impl Rolling {
         }
     }
 
-    /// Why what is under way is not waited for any longer: its time is over, or a person wants it back. A slot that a
+    /// Why what is in progress is not waited for any longer: its time is over, or a user wants it back. A slot that a
     /// person has stopped leaves the batch.
     fn interrupted(&mut self, context: &Context, declared: &Declared, next: &mut Next) -> Option<Failed> {
         if !matches!(self.stage, Stage::Judging(_) | Stage::InPlace(_) | Stage::Beside(_) | Stage::Stopping(_)) {
             return None;
         }
         let first = context.id(&self.app).instance(*self.batch.first()?);
-        if self.why.is_none() && self.will(context) == RolloutWill::Abort {
+        if self.why.is_none() && self.command(context) == RolloutCommand::Abort {
             return Some(plain(first, Failure::Aborted));
         }
         if self.batch.iter().any(|slot| !declared.may_run(*slot)) {
@@ -224,15 +224,15 @@ impl Rolling {
             return Some(Some(self.end(context, next)));
         }
         if self.why.is_none() {
-            match self.will(context) {
-                RolloutWill::Go => self.is_pause_told = false,
-                RolloutWill::Pause => {
-                    if !std::mem::replace(&mut self.is_pause_told, true) {
+            match self.command(context) {
+                RolloutCommand::Continue => self.is_pause_reported = false,
+                RolloutCommand::Pause => {
+                    if !std::mem::replace(&mut self.is_pause_reported, true) {
                         next.news.push(Progress::Paused { app: self.app.clone() });
                     }
                     return Some(None);
                 }
-                RolloutWill::Abort => {
+                RolloutCommand::Abort => {
                     let first = context.id(&self.app).instance(self.left[0]);
                     self.fail(plain(first, Failure::Aborted), context, next);
                     return None;
@@ -260,7 +260,7 @@ impl Rolling {
                     let launch = Launch::of(declared, id.slot, cause.clone());
                     // A daemon that died, or an older change, may have left one of a spec that nobody wants any more.
                     let known = context.view.live.instances.get(id);
-                    let is_other = known.is_some_and(|live| !is_of_form(live, declared, id.slot));
+                    let is_other = known.is_some_and(|live| !is_of_revision(live, declared, id.slot));
                     Some(if is_other { Command::Restart(launch) } else { Command::Start(launch) })
                 }))
             }
@@ -284,7 +284,7 @@ impl Rolling {
         }))
     }
 
-    /// A stage has come to its end; `Some`: and with it everything.
+    /// A stage has ended; `Some`: and with it the whole operation.
     fn reached(&mut self, context: &Context, declared: &Declared, next: &mut Next) -> Option<StepEnd> {
         let (id, cause) = (context.id(&self.app), self.cause(context));
         let settled = || self.batch.iter().map(|slot| id.instance(*slot)).collect::<Vec<_>>();
@@ -308,14 +308,14 @@ impl Rolling {
             Stage::Discarding(_, None) => self.stage = Stage::Between,
             Stage::Discarding(_, Some(failed)) => {
                 let failed = failed.clone();
-                return self.settle(failed, context, next);
+                return self.resolve(failed, context, next);
             }
             Stage::Begins | Stage::Between | Stage::Reverting(_) => {}
         }
         None
     }
 
-    /// The batch is no good: its new processes go first, if the old ones still have their slots.
+    /// The batch has failed: its new processes go first, if the old ones still have their slots.
     fn fail(&mut self, failed: Failed, context: &Context, next: &mut Next) {
         let slots = std::mem::take(&mut self.batch);
         let goals = match self.strategy {
@@ -329,7 +329,7 @@ impl Rolling {
     }
 
     /// Goes back where that is wanted and possible; otherwise this is the end.
-    fn settle(&mut self, failed: Failed, context: &Context, next: &mut Next) -> Option<StepEnd> {
+    fn resolve(&mut self, failed: Failed, context: &Context, next: &mut Next) -> Option<StepEnd> {
         let failed = Failed { instance: failed.instance.settled(), ..failed };
         if let Some(why) = self.why.take() {
             context.reject(&self.app, &failed, next);
@@ -337,7 +337,7 @@ impl Rolling {
         }
         let is_wanted = failed.failure == Some(Failure::Aborted)
             || context.declared(&self.app).is_some_and(|declared| declared.spec.update.auto_revert);
-        let is_possible = context.update(&self.app).is_some_and(|update| update.from.is_some());
+        let is_possible = context.rollout(&self.app).is_some_and(|rollout| rollout.from.is_some());
         if is_wanted && is_possible {
             self.stage = Stage::Reverting(failed);
             return None;
@@ -348,23 +348,23 @@ impl Rolling {
 
     /// Declares the spec before again; once that is on disk, every slot of another spec goes back to it, those without a
     /// process first. False: it is not on disk yet.
-    fn turn_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
+    fn roll_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
         let project = context.project;
-        if let Some(before) = context.update(&self.app).and_then(|update| update.from.as_ref()) {
-            let rejected = Rejected { digest: declared.digest, why: told(&why) };
-            let update = Update { rejected: Some(rejected), ..Update::default() };
+        if let Some(before) = context.rollout(&self.app).and_then(|rollout| rollout.from.as_ref()) {
+            let rejected = Rejected { digest: declared.digest, why: reason_text(&why) };
+            let rollout = Rollout { rejected: Some(rejected), ..Rollout::default() };
             let (project, name) = (project.clone(), self.app.clone());
             next.changes.push(Change::App {
                 project: project.clone(),
                 name: name.clone(),
-                declared: Box::new(declared.in_form(before)),
+                declared: Box::new(declared.at_revision(before)),
             });
-            next.changes.push(Change::Update { project, name, update: Some(Box::new(update)) });
+            next.changes.push(Change::Rollout { project, name, rollout: Some(Box::new(rollout)) });
             return false;
         }
         let is_other = |slot: &u32| {
             context.live(&self.app, *slot).is_none_or(|live| {
-                !is_of_form(live, declared, *slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
+                !is_of_revision(live, declared, *slot) || matches!(live.phase, Phase::Errored { .. } | Phase::Stopped)
             })
         };
         let is_wanted = |slot: &u32| self.failed.contains(slot) || is_other(slot);
@@ -374,7 +374,7 @@ impl Rolling {
             |slot: &u32| context.live(&self.app, *slot).is_some_and(|live| live.spec.shuts_out(&declared.spec));
         let is_shut_out = self.strategy == UpdateStrategy::Together || left.iter().any(is_shut_out);
         self.strategy = if is_shut_out { UpdateStrategy::Together } else { declared.spec.update_strategy() };
-        // What failed first, then what does not run, then what is good: the last good copy never makes way for one that is not.
+        // What failed first, then what does not run, then what is healthy: the last healthy copy is never replaced by one that is not.
         let is_alive = |slot: u32| context.live(&self.app, slot).is_some_and(|live| live.phase.is_alive());
         left.sort_by_key(|slot| (*slot != why.instance.slot, is_alive(*slot)));
         self.size = usize::try_from(batch_size(&declared.spec, self.strategy)).unwrap_or(usize::MAX);
@@ -390,9 +390,9 @@ impl Rolling {
             let rollback = if self.has_started_old { Rollback::Done } else { Rollback::NotNeeded };
             return StepEnd::Failed { failed, rollback };
         }
-        if context.update(&self.app).is_some() {
+        if context.rollout(&self.app).is_some() {
             let (project, name) = (context.project.clone(), self.app.clone());
-            next.changes.push(Change::Update { project, name, update: None });
+            next.changes.push(Change::Rollout { project, name, rollout: None });
         }
         StepEnd::Done
     }
@@ -403,11 +403,11 @@ impl Rolling {
         if context.says_ready(&self.app) { wanted } else { wanted.max(ALIVE_FOR) }
     }
 
-    fn will(&self, context: &Context) -> RolloutWill {
-        match context.update(&self.app) {
-            Some(Update { is_aborted: true, .. }) => RolloutWill::Abort,
-            Some(Update { is_paused: true, .. }) => RolloutWill::Pause,
-            _ => RolloutWill::Go,
+    fn command(&self, context: &Context) -> RolloutCommand {
+        match context.rollout(&self.app) {
+            Some(Rollout { is_aborted: true, .. }) => RolloutCommand::Abort,
+            Some(Rollout { is_paused: true, .. }) => RolloutCommand::Pause,
+            _ => RolloutCommand::Continue,
         }
     }
 
@@ -419,26 +419,26 @@ impl Rolling {
 impl Context<'_> {
     /// Nothing automatic tries again what has failed so.
     pub(super) fn reject(&self, app: &AppName, failed: &Failed, next: &mut Next) {
-        self.put_off(app, &told(failed), next);
+        self.put_off(app, &reason_text(failed), next);
     }
 
-    /// Nothing automatic rolls out what is declared, until a person applies again.
+    /// Nothing automatic rolls out what is declared, until a user applies again.
     pub(super) fn put_off(&self, app: &AppName, why: &str, next: &mut Next) {
         let Some(declared) = self.declared(app) else { return };
         let rejected = Some(Rejected { digest: declared.digest, why: why.to_owned() });
-        let known = self.update(app).cloned().unwrap_or_default();
-        let update = Update { rejected, is_paused: false, is_aborted: false, ..known };
+        let known = self.rollout(app).cloned().unwrap_or_default();
+        let rollout = Rollout { rejected, is_paused: false, is_aborted: false, ..known };
         let (project, name) = (self.project.clone(), app.clone());
-        next.changes.push(Change::Update { project, name, update: Some(Box::new(update)) });
+        next.changes.push(Change::Rollout { project, name, rollout: Some(Box::new(rollout)) });
     }
 }
 
 fn plain(instance: InstanceId, failure: Failure) -> Failed {
-    Failed { instance, failure: Some(failure), exit: None, since: None }
+    Failed { instance, failure: Some(failure), exit: None, printer: None }
 }
 
 /// `web/1 ended with exit code 3`.
-fn told(failed: &Failed) -> String {
+fn reason_text(failed: &Failed) -> String {
     let (instance, exit) = (&failed.instance, failed.exit);
     let why = match (&failed.failure, exit) {
         (Some(failure), _) => failure.to_string(),

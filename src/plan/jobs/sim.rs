@@ -1,4 +1,4 @@
-//! A pretended machine: the real jobs and the real lifecycles on a clock, a disk and processes that a test decides over.
+//! A simulated machine: the real jobs and lifecycles with a clock, a disk and processes that a test controls.
 //!
 //! What an app's processes do stands in its environment, so that each spec brings its own behaviour: `SIM` holds words such
 //! as `ready=500` (its probe is answered after so many milliseconds), `exit=3@200`, `stop=100` (how long it takes to end),
@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
     InstanceId, Kind, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, SpawnError, SpawnStage, Subject, Template,
-    Update, UpdateStrategy, VerbKind, WallTime,
+    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError, SpawnStage, Subject,
+    Template, UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
@@ -27,7 +27,7 @@ pub(super) struct Sim {
     pub desired: Desired,
     pub jobs: Jobs,
     /// What happened, as a story tells it.
-    pub told: Vec<String>,
+    pub log: Vec<String>,
     /// Jobs that somebody waits for.
     pub waited_for: BTreeSet<u64>,
     /// Steps of the whole: everything that happened to anything.
@@ -52,7 +52,7 @@ impl Sim {
             now: Moment(1000),
             desired: Desired::default(),
             jobs: Jobs::default(),
-            told: Vec::new(),
+            log: Vec::new(),
             waited_for: BTreeSet::new(),
             steps: 0,
             live: Live::default(),
@@ -67,7 +67,7 @@ impl Sim {
         }
     }
 
-    // ---- what people and faults do
+    // ---- what users and faults do
 
     pub(super) fn apply(&mut self, apps: Vec<App>, options: &ApplyOptions) -> Result<Plan, Refusal> {
         self.look();
@@ -103,14 +103,14 @@ impl Sim {
     }
 
     /// `pm rollout pause | resume | abort`.
-    pub(super) fn want_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
+    pub(super) fn command_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
         let name: AppName = name.parse().unwrap();
         let view = View { desired: &self.desired, live: &self.live, now: self.now };
-        let known = self.stored().and_then(|stored| stored.updates.get(&name)).cloned().unwrap_or_default();
+        let known = self.stored().and_then(|stored| stored.rollouts.get(&name)).cloned().unwrap_or_default();
         if known.is_open() || self.jobs.rollouts(&view).iter().any(|rollout| rollout.app.name == name) {
-            let update = Update { is_paused, is_aborted, ..known };
-            let update = Some(update).filter(|update| *update != Update::default()).map(Box::new);
-            self.keep(vec![Change::Update { project: shop(), name, update }]);
+            let rollout = Rollout { is_paused, is_aborted, ..known };
+            let rollout = Some(rollout).filter(|rollout| *rollout != Rollout::default()).map(Box::new);
+            self.keep(vec![Change::Rollout { project: shop(), name, rollout }]);
             self.pass(Dirty::Everything);
         }
     }
@@ -134,7 +134,7 @@ impl Sim {
             let settled = id.clone().settled();
             let was_alone = !before.instances.contains_key(&settled);
             if was_alone && !after.instances.contains_key(id) && after.instances.contains_key(&settled) {
-                self.told.push(format!("  {} takes over", short(id)));
+                self.log.push(format!("  {} takes over", short(id)));
             }
         }
         self.wake(false);
@@ -155,7 +155,7 @@ impl Sim {
             if !payload.is::<Killed>() {
                 resume_unwind(payload);
             }
-            self.told.push("  the daemon was killed".to_owned());
+            self.log.push("  the daemon was killed".to_owned());
             self.machine.kill(false);
             let (down, again) = (self.roll(30), self.roll(3));
             self.pass_time_alone(Millis(down));
@@ -215,12 +215,12 @@ impl Sim {
             process.exit.is_none() && rows.as_ref().is_some_and(|rows| !rows.contains(&process.row))
         };
         let alone = self.machine.host().processes.values().find(is_alone).cloned();
-        assert!(alone.is_none(), "{}\na process that nobody knows: {alone:?}", self.told.join("\n"));
+        assert!(alone.is_none(), "{}\na process that nobody knows: {alone:?}", self.log.join("\n"));
     }
 
     /// No start and no end of a process is lost, and none is told twice. To be looked at when nothing is on its way.
     pub(super) fn check_facts(&mut self) {
-        let told = self.told.join("\n");
+        let told = self.log.join("\n");
         let facts = self.machine.host().facts.take();
         let (mut starts, mut exits) = told_starts_and_exits(&facts);
         let processes = &self.machine.host().processes;
@@ -229,13 +229,13 @@ impl Sim {
         starts.sort_unstable();
         assert_eq!(starts, expected, "{told}\n{facts:#?}\n{processes:#?}\nstarts that were told, and those that were");
         let ended = executed().filter(|(_, process)| process.exit.is_some());
-        let mut expected: Vec<u32> = ended.map(|(_, process)| process.generation).collect();
+        let mut expected: Vec<u32> = ended.map(|(_, process)| process.incarnation).collect();
         expected.sort_unstable();
         exits.sort_unstable();
         // How a child ended that could not execute its program may be told, too, by a daemon that did not start it.
         for process in processes.values().filter(|process| process.failure.is_some()) {
             if exits.len() > expected.len()
-                && let Some(at) = exits.iter().position(|generation| *generation == process.generation)
+                && let Some(at) = exits.iter().position(|incarnation| *incarnation == process.incarnation)
             {
                 exits.remove(at);
             }
@@ -248,6 +248,11 @@ impl Sim {
         if let Some((_, pid)) = self.machine.running().into_iter().find(|(running, _)| running == id) {
             self.machine.host().crash(pid, code);
         }
+    }
+
+    /// The process table has so many entries from now on.
+    pub(super) fn set_rows(&mut self, count: usize) {
+        self.machine.host().rows_max = count;
     }
 
     pub(super) fn fill_disk(&mut self, is_full: bool) {
@@ -293,7 +298,7 @@ impl Sim {
         let after = self.machine.running();
         for (id, pid) in before.into_iter().filter(|known| !after.iter().any(|(_, pid)| *pid == known.1)) {
             if let Some(exit @ Exit::Code(_)) = self.machine.host().processes[&pid].exit {
-                self.told.push(format!("  {} ended with {exit}", short(&id)));
+                self.log.push(format!("  {} ended with {exit}", short(&id)));
             }
         }
     }
@@ -316,7 +321,7 @@ impl Sim {
     /// `web/0 v1 running`, one for each instance.
     pub(super) fn state(&self) -> Vec<String> {
         let line = |(id, live): (&InstanceId, &LiveInstance)| {
-            format!("{} {} {}", short(id), version(&live.spec), live.phase.word())
+            format!("{} {} {}", short(id), version(&live.spec), live.phase.as_str())
         };
         self.live.instances.iter().map(line).collect()
     }
@@ -343,7 +348,7 @@ impl Sim {
         self.pass(Dirty::Everything);
     }
 
-    /// Compares what is stored with what lives.
+    /// Compares what is stored with the live state.
     pub(super) fn wake(&mut self, is_sequel: bool) {
         self.look();
         let plan = self.missing();
@@ -351,7 +356,7 @@ impl Sim {
             return;
         }
         let stored = self.stored().cloned().unwrap_or_default();
-        let orders = self.jobs.orders(plan::strays(&shop(), &stored, &plan, &self.live));
+        let orders = self.jobs.orders(plan::leftover_successors(&shop(), &stored, &plan, &self.live));
         self.give(orders);
         self.woken = Some(plan.clone()).filter(|plan| !plan.is_empty());
         if !plan.is_empty() {
@@ -372,8 +377,8 @@ impl Sim {
                 self.rehearse(rehearsal);
             }
             for (_, fact) in next.facts {
-                if let Fact::UpdateFailed { instance, .. } = fact {
-                    self.told.push(format!("event {} could not be updated", short(&instance)));
+                if let Fact::RolloutFailed { instance, .. } = fact {
+                    self.log.push(format!("event {} could not be rolled out", short(&instance)));
                 }
             }
             self.give(next.orders);
@@ -384,7 +389,7 @@ impl Sim {
             }
             self.keep(next.changes);
             let mut is_over = false;
-            for (job, news) in next.told {
+            for (job, news) in next.messages {
                 is_over |= self.hear(job, news);
             }
             if is_over {
@@ -395,10 +400,10 @@ impl Sim {
                 return;
             }
         }
-        panic!("a pass that never ends: {:#?}", self.told);
+        panic!("a pass that never ends: {:#?}", self.log);
     }
 
-    /// What a person asks for is refused if it cannot be kept.
+    /// What a user asks for is refused if it cannot be kept.
     fn can_keep(&self, changes: &[Change]) -> Result<(), Refusal> {
         let message = "cannot write the state, nothing was changed".to_owned();
         let full = Refusal { kind: RefusalKind::Safety, message, hint: None, confirm: None };
@@ -427,11 +432,11 @@ impl Sim {
         let is_waited_for = self.waited_for.contains(&job);
         match news {
             News::Progress(Progress::Ended(report)) | News::Failed(report, _) => {
-                self.told.push(sentence(&report, is_waited_for));
+                self.log.push(sentence(&report, is_waited_for));
                 false
             }
             News::Progress(Progress::Paused { app }) => {
-                self.told.push(format!("{app} waits: its update is paused"));
+                self.log.push(format!("{app} waits: its rollout is paused"));
                 false
             }
             News::Progress(_) => false,
@@ -475,12 +480,12 @@ impl Sim {
             assert!(
                 may_overlap || !id.is_successor,
                 "{}\n{} {} beside a slot that is replaced in place",
-                self.told.join("\n"),
+                self.log.join("\n"),
                 short(id),
                 version(&launch.spec)
             );
         }
-        self.told.push(format!("  {line}"));
+        self.log.push(format!("  {line}"));
     }
 
     /// Takes in what has changed. With dice it may come later: what was ordered is not seen at once.
@@ -527,7 +532,7 @@ fn told_starts_and_exits(facts: &[(Subject, Fact)]) -> (Vec<u32>, Vec<u32>) {
             Fact::Started { pid, .. } if starts.contains(pid) && deleted.contains(&about) => again.push(about),
             Fact::Started { pid, .. } => starts.push(*pid),
             Fact::Exited { .. } if again.contains(&about) => again.retain(|other| *other != about),
-            Fact::Exited { generation, .. } => exits.push(*generation),
+            Fact::Exited { incarnation, .. } => exits.push(*incarnation),
             Fact::Deleted => deleted.push(about),
             _ => {}
         }
@@ -631,7 +636,7 @@ fn busy() -> Failure {
 fn sentence(report: &OperationReport, is_waited_for: bool) -> String {
     let OperationReport { app, verb, result, .. } = report;
     let whose = if is_waited_for { "" } else { " (by itself)" };
-    let verb = if *verb == VerbKind::Wait { "come up" } else { verb.word() };
+    let verb = if *verb == VerbKind::Wait { "come up" } else { verb.as_str() };
     match result {
         OperationResult::Done => format!("ok {app}: {verb}{whose}"),
         OperationResult::Completed => format!("ok {app}: completed{whose}"),

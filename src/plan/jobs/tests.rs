@@ -1,4 +1,4 @@
-//! Stories that a person can read, and histories that nobody would think of, on a pretended machine.
+//! Readable stories and random histories on a simulated machine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,9 +8,9 @@ use super::sim::{Sim, app_of, steps};
 use crate::model::{
     App, AppId, AppName, ApplyOptions, Edit, Hooks, InstanceId, Millis, Phase, Plan, Template, UpdateStrategy, Verb,
 };
-use crate::plan::is_of_form;
+use crate::plan::is_of_revision;
 use crate::plan::tests::shop;
-use crate::rules::{self, Standpoint};
+use crate::rules::{self, DependencyStatus};
 use crate::supervisor::tests::Dice;
 
 // ---- stories
@@ -47,7 +47,7 @@ fn tell(text: &str) -> String {
         lines.push(line.to_owned());
         if !line.is_empty() && !line.starts_with('#') {
             act(&mut sim, line, &mut lines);
-            lines.extend(std::mem::take(&mut sim.told).into_iter().map(|told| format!("  {told}")));
+            lines.extend(std::mem::take(&mut sim.log).into_iter().map(|line| format!("  {line}")));
         }
     }
     lines.join("\n") + "\n"
@@ -88,11 +88,12 @@ fn act(sim: &mut Sim, line: &str, lines: &mut Vec<String>) {
 
 fn fate(sim: &mut Sim, verb: &str, rest: &str, lines: &mut Vec<String>) {
     match (verb, rest) {
-        ("pause", app) => sim.want_rollout(app, true, false),
-        ("resume", app) => sim.want_rollout(app, false, false),
-        ("abort", app) => sim.want_rollout(app, false, true),
+        ("pause", app) => sim.command_rollout(app, true, false),
+        ("resume", app) => sim.command_rollout(app, false, false),
+        ("abort", app) => sim.command_rollout(app, false, true),
         ("wait", time) => sim.wait(Millis(time.parse().unwrap())),
         ("kill", "daemon") => sim.kill_daemon(),
+        ("rows", count) => sim.set_rows(count.parse().unwrap()),
         ("disk", state) => sim.fill_disk(state == "full"),
         ("crash", what) => {
             let (id, code) = what.split_once(' ').unwrap_or((what, "1"));
@@ -172,15 +173,15 @@ fn any_act(sim: &mut Sim, dice: &mut Dice, has_faults: bool) -> String {
                 8 => Edit::Restart,
                 9 => Edit::Reload,
                 10 => Edit::Scale { to: u32::try_from(1 + dice.roll(3)).unwrap() },
-                _ => Edit::Recycle,
+                _ => Edit::AutoRestart,
             };
-            let slot = slot.filter(|_| !matches!(edit, Edit::Scale { .. } | Edit::Recycle));
+            let slot = slot.filter(|_| !matches!(edit, Edit::Scale { .. } | Edit::AutoRestart));
             let _refused = sim.edit(name, slot, &edit);
             format!("{edit:?} {name} {slot:?}")
         }
         12 | 13 => {
             let (is_paused, is_aborted) = (dice.roll(2) == 0, dice.roll(4) == 0);
-            sim.want_rollout(name, is_paused && !is_aborted, is_aborted);
+            sim.command_rollout(name, is_paused && !is_aborted, is_aborted);
             format!("rollout {name} {is_paused} {is_aborted}")
         }
         14 => {
@@ -226,26 +227,26 @@ fn check_rest(sim: &mut Sim) {
     sim.die_in(0);
     sim.fill_disk(false);
     for name in NAMES {
-        sim.want_rollout(name, false, false);
+        sim.command_rollout(name, false, false);
     }
     sim.wait(Millis(240_000));
     sim.wake(false);
     sim.wait(Millis(120_000));
     stop_what_never_comes(sim);
     let waits = sim.jobs.waiting();
-    let told = sim.told.join("\n");
-    assert!(sim.jobs.is_empty(), "{told}\nsomething never ends: {:?}\n{waits:?}", sim.state());
-    assert!(sim.waited_for.is_empty(), "{told}\na command was never answered");
+    let log = sim.log.join("\n");
+    assert!(sim.jobs.is_empty(), "{log}\nsomething never ends: {:?}\n{waits:?}", sim.state());
+    assert!(sim.waited_for.is_empty(), "{log}\na command was never answered");
     let stored = sim.stored().cloned().unwrap_or_default();
     let mut missing = sim.missing();
     missing.keep_only(|app| !is_held_up(sim, app));
-    assert!(missing.is_empty(), "{told}\na wake-up would still do: {:?}\n{:?}", steps(&missing), sim.state());
+    assert!(missing.is_empty(), "{log}\na wake-up would still do: {:?}\n{:?}", steps(&missing), sim.state());
     for (id, live) in &sim.live().instances {
         let Some(declared) = stored.apps.get(&id.app.name) else { panic!("{id} lives and is not declared") };
         let is_held_up = is_held_up(sim, &id.app.name);
         assert!(
             !id.is_successor || is_held_up,
-            "{told}\n{id} is left over: {:?} {:?}",
+            "{log}\n{id} is left over: {:?} {:?}",
             sim.state(),
             steps(&sim.missing())
         );
@@ -253,12 +254,15 @@ fn check_rest(sim: &mut Sim) {
         assert!(
             !is_up || is_held_up || declared.may_run(id.slot),
             "{}\n{id} runs and should not: {:?}",
-            told,
-            stored.updates.get(&id.app.name)
+            log,
+            stored.rollouts.get(&id.app.name)
         );
-        let is_rejected = stored.updates.get(&id.app.name).is_some_and(|update| update.rejected.is_some());
+        let is_rejected = stored.rollouts.get(&id.app.name).is_some_and(|rollout| rollout.rejected.is_some());
         let may_be_old = is_rejected || is_held_up;
-        assert!(!is_up || may_be_old || is_of_form(live, declared, id.slot), "{id} runs another spec than declared");
+        assert!(
+            !is_up || may_be_old || is_of_revision(live, declared, id.slot),
+            "{id} runs another spec than declared"
+        );
     }
     for declared in stored.apps.values() {
         assert!(!declared.is_leaving, "{} is neither kept nor removed", declared.spec.name);
@@ -270,7 +274,7 @@ fn check_rest(sim: &mut Sim) {
 fn stop_what_never_comes(sim: &mut Sim) {
     for _ in NAMES {
         let waits = sim.jobs.waiting();
-        let Some(never) = waits.values().find(|waits| waits.why.starts_with("it waits for its next start")) else {
+        let Some(never) = waits.values().find(|waits| waits.why.starts_with("it is in backoff")) else {
             return;
         };
         sim.edit(never.app.as_str(), None, &Edit::Stop { is_held: false }).unwrap();
@@ -286,8 +290,8 @@ fn is_held_up(sim: &Sim, app: &AppName) -> bool {
     declared.spec.depends_on.iter().any(|(other, condition)| {
         let id = AppId::new(shop(), other.clone());
         let of = sim.stored().and_then(|stored| stored.apps.get(other));
-        let standpoint = rules::dependency(*condition, of, |slot| sim.live().instances.get(&id.instance(slot)));
-        standpoint != Standpoint::Met || is_held_up(sim, other)
+        let status = rules::dependency(*condition, of, |slot| sim.live().instances.get(&id.instance(slot)));
+        status != DependencyStatus::Met || is_held_up(sim, other)
     })
 }
 
@@ -315,7 +319,7 @@ fn history(seed: u64) -> u64 {
             let act = any_act(sim, &mut dice, has_faults);
             said.1.push(act);
         });
-        said.1.append(&mut sim.told);
+        said.1.append(&mut sim.log);
     }
     check_rest(&mut sim);
     sim.check_facts();
@@ -345,9 +349,9 @@ fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
         let orders = all.entry(app.clone()).or_default();
         match &operation.verb {
             Verb::Start { slots } => orders.extend(each("start", slots, "")),
-            Verb::Roll { slots, manner, batch } => {
+            Verb::Roll { slots, strategy, batch } => {
                 for batch in slots.chunks(usize::try_from(*batch).unwrap()) {
-                    match manner {
+                    match strategy {
                         UpdateStrategy::Rolling => {
                             orders.extend(each("start", batch, "+"));
                             orders.extend(each("delete", batch, ""));
@@ -370,7 +374,7 @@ fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
             Verb::Rename { .. }
             | Verb::Replace { .. }
             | Verb::Restart { .. }
-            | Verb::Update
+            | Verb::Reconfigure
             | Verb::Keep
             | Verb::Hold => {}
         }
@@ -380,9 +384,9 @@ fn announced(plan: &Plan) -> BTreeMap<AppName, Vec<String>> {
 }
 
 /// The orders that were given, by app; the version that each brings is left out.
-fn given(told: &[String]) -> BTreeMap<AppName, Vec<String>> {
+fn given(log: &[String]) -> BTreeMap<AppName, Vec<String>> {
     let mut all: BTreeMap<AppName, Vec<String>> = BTreeMap::new();
-    for line in told.iter().filter_map(|line| line.strip_prefix("  ")) {
+    for line in log.iter().filter_map(|line| line.strip_prefix("  ")) {
         let words: Vec<&str> = line.split(' ').collect();
         let (order, id) = match words.as_slice() {
             [word @ ("start" | "restart" | "stop" | "delete"), id, ..] => (format!("{word} {id}"), *id),
@@ -415,16 +419,13 @@ fn what_is_printed_is_what_happens() {
             let options = ApplyOptions { allow_empty: true, yes: true, ..ApplyOptions::default() };
             let plan = sim.apply(apps, &options).unwrap();
             sim.wait(Millis(60_000));
-            let told = std::mem::take(&mut sim.told);
+            let log = std::mem::take(&mut sim.log);
             let is_replacing = plan.operations.iter().any(|one| matches!(one.verb, Verb::Replace { .. }));
             if !is_replacing {
-                assert_eq!(given(&told), announced(&plan), "seed {seed}: {told:#?}");
+                assert_eq!(given(&log), announced(&plan), "seed {seed}: {log:#?}");
                 compared += announced(&plan).len();
             }
-            assert!(
-                sim.jobs.is_empty() && told.iter().all(|line| !line.starts_with("FAILED")),
-                "seed {seed}: {told:#?}"
-            );
+            assert!(sim.jobs.is_empty() && log.iter().all(|line| !line.starts_with("FAILED")), "seed {seed}: {log:#?}");
         }
     }
     assert!(compared > 500, "only {compared} apps were compared");

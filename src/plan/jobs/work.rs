@@ -1,4 +1,4 @@
-//! One operation on its way: which goals it has, one stage after the other.
+//! One operation in progress: its goals, stage by stage.
 
 use std::collections::VecDeque;
 
@@ -7,11 +7,11 @@ use crate::model::{
     UpdateStrategy, Verb,
 };
 
-use super::goals::{Aim, Failed, Goals, Verdict};
+use super::goals::{Aim, Failed, GoalState, Goals};
 use super::replacing::Replacing;
 use super::rolling::Rolling;
 use super::{ALIVE_FOR, Context, Next};
-use crate::plan::slots::is_of_form;
+use crate::plan::slots::is_of_revision;
 
 /// How a step ended.
 #[derive(Clone, PartialEq, Debug)]
@@ -47,7 +47,7 @@ pub(super) enum Stage {
     Rehearse(Vec<u32>),
     /// No new process waits to take one of these slots over.
     Discard(Vec<u32>),
-    /// What an older update has left beside slots is gone.
+    /// What an older rollout has left beside slots is gone.
     DiscardAll,
     /// These slots have a process.
     Up(Vec<u32>),
@@ -73,19 +73,19 @@ impl Work {
         let stages = |stages: Vec<Stage>| Self::Stages(Stages::new(app, stages));
         match &operation.verb {
             Verb::Start { slots } => stages(vec![Stage::DiscardAll, Stage::Up(slots.clone())]),
-            Verb::Restart { slots, manner: UpdateStrategy::Restart, batch } => {
+            Verb::Restart { slots, strategy: UpdateStrategy::Restart, batch } => {
                 let size = usize::try_from(*batch).unwrap_or(usize::MAX).max(1);
                 let is_forced = operation.reasons.iter().any(Reason::asks_for_new_processes);
                 let batches = slots.chunks(size).map(|batch| Stage::New { slots: batch.to_vec(), is_forced });
                 stages([Stage::Rehearse(slots.clone()), Stage::DiscardAll].into_iter().chain(batches).collect())
             }
-            Verb::Roll { slots, manner, batch } | Verb::Restart { slots, manner, batch } => {
-                Self::Rolling(Box::new(Rolling::new(operation, slots, *manner, *batch)))
+            Verb::Roll { slots, strategy, batch } | Verb::Restart { slots, strategy, batch } => {
+                Self::Rolling(Box::new(Rolling::new(operation, slots, *strategy, *batch)))
             }
             Verb::Scale { add, remove, .. } => {
                 stages(vec![Stage::DiscardAll, Stage::Gone(remove.clone()), Stage::Up(add.clone())])
             }
-            Verb::Update => stages(vec![Stage::Reconfigure]),
+            Verb::Reconfigure => stages(vec![Stage::Reconfigure]),
             Verb::Rename { from } => stages(vec![Stage::Rename(from.clone())]),
             Verb::Replace { old, slots } => Self::Replacing(Box::new(Replacing::new(old, app, slots))),
             Verb::Stop { slots } => stages(vec![Stage::Discard(slots.clone()), Stage::Down(slots.clone())]),
@@ -94,7 +94,7 @@ impl Work {
         }
     }
 
-    /// Goes on as far as what lives allows; `None`: it is not over.
+    /// Goes on as far as the live state allows; `None`: it is not over.
     pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
         match self {
             Self::Stages(stages) => stages.advance(context, next),
@@ -141,19 +141,19 @@ impl Stages {
                 };
                 self.goals = Some(begin(&self.app, stage, context, next));
             }
-            match self.goals.as_mut()?.judge(context.view, next) {
-                Verdict::Open => return None,
-                Verdict::Reached => {
+            match self.goals.as_mut()?.evaluate(context, next) {
+                GoalState::Open => return None,
+                GoalState::Reached => {
                     self.has_ended = self.goals.take().is_some_and(|goals| goals.are_ended());
                 }
-                Verdict::Failed(failed) => return Some(StepEnd::failed(failed)),
-                Verdict::Superseded => return Some(StepEnd::Superseded),
+                GoalState::Failed(failed) => return Some(StepEnd::failed(failed)),
+                GoalState::Superseded => return Some(StepEnd::Superseded),
             }
         }
     }
 }
 
-/// Gives the orders of a stage. Slots that a person has stopped meanwhile get no process.
+/// Gives the orders of a stage. Slots that a user has stopped meanwhile get no process.
 pub(super) fn begin(app: &AppName, stage: Stage, context: &Context, next: &mut Next) -> Goals {
     let cause = context.cause;
     let id = context.id(app);
@@ -208,13 +208,15 @@ pub(super) fn discard(app: &AppName, slots: &[u32], context: &Context, next: &mu
 fn rename(from: &AppName, to: &AppName, context: &Context, next: &mut Next) -> Goals {
     let (old, new) = (context.id(from), context.id(to));
     let instances = context.live_slots(from).into_iter().map(|slot| new.instance(slot)).collect();
-    let before = context.update(to).and_then(|update| update.from.clone());
+    let before = context.rollout(to).and_then(|rollout| rollout.from.clone());
     let launch = |slot: u32| {
         let declared = context.declared(to)?;
         let launch = Launch::of(declared, slot, context.cause.clone());
         let live: Option<&LiveInstance> = context.view.live.instances.get(&old.instance(slot));
         Some(match &before {
-            Some(before) if !live.is_some_and(|live| is_of_form(live, declared, slot)) => launch.in_form(before),
+            Some(before) if !live.is_some_and(|live| is_of_revision(live, declared, slot)) => {
+                launch.at_revision(before)
+            }
             _ => launch,
         })
     };
@@ -231,10 +233,10 @@ impl Context<'_> {
         if is_task && is_waited_for { Aim::Ended } else { Aim::Up }
     }
 
-    /// Whether a process lives in a slot that was started as the app is declared now.
+    /// Whether a process is alive in a slot that was started as the app is declared now.
     fn is_as_declared(&self, app: &AppName, slot: u32) -> bool {
         let (Some(declared), Some(live)) = (self.declared(app), self.live(app, slot)) else { return false };
-        live.phase.is_alive() && is_of_form(live, declared, slot)
+        live.phase.is_alive() && is_of_revision(live, declared, slot)
     }
 
     /// Slots beside which a new process stands.

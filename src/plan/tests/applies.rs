@@ -1,7 +1,7 @@
-//! What people see when they apply.
+//! What users see when they apply.
 
 use super::*;
-use crate::model::{Condition, FieldChange, Millis, Note, Standing, Template};
+use crate::model::{Condition, DesiredState, FieldChange, Millis, Note, OnDependencyRestart, Template};
 
 fn options(change: impl FnOnce(&mut ApplyOptions)) -> ApplyOptions {
     let mut options = ApplyOptions::default();
@@ -58,7 +58,7 @@ fn what_waits_for_its_next_start_is_not_fine_and_its_dependents_wait_for_it() {
 fn each_class_of_field_costs_what_it_says() {
     let cases: [(&str, Alter, &[&str]); 6] = [
         ("respawn", |app| app.run.port = Some(80), &["roll api [0, 1]"]),
-        ("live", |app| app.stop.kill_timeout = Millis(1), &["update api"]),
+        ("live", |app| app.stop.kill_timeout = Millis(1), &["reconfigure api"]),
         ("both", |app| (app.run.port, app.autostart, app.stop.kill_signal) = (Some(80), true, 2), &["roll api [0, 1]"]),
         ("scale", |app| app.instances = Some(4), &["scale api 2->4 +[2, 3] -[]"]),
         (
@@ -214,7 +214,7 @@ fn an_apply_starts_what_was_stopped_and_retries_what_was_given_up_but_respects_a
     assert_eq!(reasons(&plan, "bad"), [Reason::WasErrored]);
     assert_eq!(reasons(&plan, "held"), [Reason::StoppedByHand { by: "alice".into(), is_held: true }]);
     assert_eq!((plan.summary.drift, plan.summary.start, plan.summary.held), (1, 1, 1));
-    assert!(matches!(world.declared("held").standing, Standing::Stopped { is_held: true, .. }));
+    assert!(matches!(world.declared("held").desired_state, DesiredState::Stopped { is_held: true, .. }));
 }
 
 #[test]
@@ -227,13 +227,89 @@ fn an_automatic_apply_respects_what_people_did() {
 }
 
 #[test]
-fn another_shell_changes_the_record_but_plans_nothing() {
-    let world = World::with([app("api")]);
-    let mut other = proposed([app("api")]);
-    other.base.insert("LANG".into(), "C".into());
-    let decision = world.decide(&other, &ApplyOptions::default()).unwrap();
-    assert!(decision.plan.is_empty());
-    assert!(matches!(&decision.changes[..], [Change::App { declared, .. }] if declared.base.contains_key("LANG")));
+fn a_plan_names_what_will_follow_its_restarts() {
+    let following = |name: &str, needs: &str| {
+        app_with(name, |app| {
+            depends_on(app, &[needs]);
+            app.on_dependency_restart = OnDependencyRestart::Restart;
+        })
+    };
+    let lazy = || app_with("lazy", |app| depends_on(app, &["db"]));
+    let file =
+        |port: u16, web: App| [app_with("db", |app| app.run.port = Some(port)), web, following("front", "web"), lazy()];
+    let note = |app: &str, dependency: &str| Note::RestartsWith {
+        app: app.parse().unwrap(),
+        dependency: dependency.parse().unwrap(),
+    };
+    let world = World::with(file(1, following("web", "db")));
+    let plan = world.clone().apply(file(2, following("web", "db")));
+    assert_eq!(verbs(&plan), ["roll db [0]"]);
+    assert_eq!(plan.notes, [note("web", "db"), note("front", "web")]);
+    // What has a step of its own is not named; who follows it is.
+    let mut other = following("web", "db");
+    other.run.port = Some(80);
+    let plan = world.clone().apply(file(2, other));
+    assert_eq!((verbs(&plan).len(), plan.notes), (2, vec![note("front", "web")]));
+    // By hand it is the same; what is down, or had no process before, makes nobody follow.
+    let plan = world.clone().edit("db", None, &Edit::Restart).unwrap();
+    assert_eq!(plan.notes, [note("web", "db"), note("front", "web")]);
+    let mut down = world;
+    down.set_phase(&"shop:web/0".parse().unwrap(), Phase::Stopped);
+    down.edit("web", None, &Edit::Stop { is_held: true }).unwrap();
+    assert_eq!(down.edit("db", None, &Edit::Restart).unwrap().notes, []);
+}
+
+/// What is recorded of the shell is what the processes have: it changes together with them, and the plan says so.
+#[test]
+fn another_shell_counts_for_new_processes_only() {
+    let two = || app_with("api", |app| app.instances = Some(2));
+    let down = || app_with("down", |app| app.autostart = false);
+    let world = World::with([two(), app("web"), down()]);
+    let elsewhere = |apps: &[App]| {
+        let mut other = proposed(apps.iter().cloned());
+        other.base = [("PATH", "/opt/bin"), ("LANG", "C")].map(|(name, value)| (name.into(), value.into())).into();
+        other
+    };
+    let names = || vec!["LANG".to_owned(), "PATH".to_owned()];
+    let kept = |apps: &[&str]| Note::ShellKept { apps: list(apps), names: names() };
+    let taken = |apps: &[&str]| Note::ShellTaken { apps: list(apps), names: names() };
+    let has_new = |world: &World, name: &str| world.declared(name).base.contains_key("LANG");
+
+    let mut same = world.clone();
+    let plan = same.apply_with(&elsewhere(&[two(), app("web"), down()]), &ApplyOptions::default()).unwrap();
+    assert!(plan.is_empty());
+    assert_eq!(plan.notes, [kept(&["api", "web"]), taken(&["down"])]);
+    assert_eq!(["api", "web", "down"].map(|name| has_new(&same, name)), [false, false, true]);
+    same.edit("api", None, &Edit::Scale { to: 3 }).unwrap();
+    assert!(!has_new(&same, "api"), "a further copy is as the others");
+    let again = same.apply_with(&proposed([two(), app("web"), down()]), &ApplyOptions::default()).unwrap();
+    assert!(!again.notes.contains(&kept(&["api", "web"])), "the shell that they have is nothing to tell");
+
+    // New processes for all copies, or for one only.
+    let mut changed = world.clone();
+    let newer = app_with("web", |app| app.run.port = Some(80));
+    let plan = changed.apply_with(&elsewhere(&[two(), newer, down()]), &ApplyOptions::default()).unwrap();
+    assert_eq!(plan.notes, [kept(&["api"]), taken(&["down", "web"])]);
+    let mut partly = world.clone();
+    partly.set_phase(&"shop:api/1".parse().unwrap(), errored());
+    partly.set_phase(&"shop:web/0".parse().unwrap(), errored());
+    let plan = partly.apply_with(&elsewhere(&[two(), app("web"), down()]), &ApplyOptions::default()).unwrap();
+    assert_eq!(verbs(&plan), ["start api [1]", "start web [0]"]);
+    assert_eq!((has_new(&partly, "api"), has_new(&partly, "web")), (false, true));
+
+    // A replacement of the same form may come to nothing: then the old process goes on.
+    let mut outlived = world;
+    outlived.live.instances.get_mut(&"shop:web/0".parse().unwrap()).unwrap().is_unreachable = true;
+    let plan = outlived.apply_with(&elsewhere(&[two(), app("web"), down()]), &ApplyOptions::default()).unwrap();
+    assert_eq!(verbs(&plan), ["roll web [0]"]);
+    assert!(!has_new(&outlived, "web"));
+    let before = outlived.stored().unwrap().generation;
+    outlived.apply_with(&elsewhere(&[two(), app("web"), down()]), &ApplyOptions::default()).unwrap();
+    assert_eq!(outlived.stored().unwrap().generation, before, "nothing has changed since");
+}
+
+fn list(names: &[&str]) -> Vec<AppName> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
 #[test]

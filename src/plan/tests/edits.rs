@@ -1,7 +1,7 @@
-//! What people do by hand.
+//! Changes that users make without a file.
 
 use super::*;
-use crate::model::{Confirm, Kind, Standing};
+use crate::model::{Confirm, DesiredState, Kind};
 
 fn two() -> World {
     World::with([app_with("api", |app| app.instances = Some(2))])
@@ -43,7 +43,7 @@ fn one_slot_can_be_stopped_and_started_alone() {
     world.edit("api", None, &Edit::Stop { is_held: false }).unwrap();
     assert_eq!(verbs(&world.edit("api", Some(0), &Edit::Start).unwrap()), ["start api [0]"]);
     assert_eq!(verbs(&world.edit("api", Some(0), &Edit::Stop { is_held: false }).unwrap()), ["stop api [0]"]);
-    assert!(matches!(world.declared("api").standing, Standing::Stopped { .. }));
+    assert!(matches!(world.declared("api").desired_state, DesiredState::Stopped { .. }));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A pretended machine: plans are carried out on it without a process, then planned again.
+//! A simulated machine: plans are carried out on it without a process, then planned again.
 
 mod applies;
 mod edits;
@@ -6,9 +6,9 @@ mod full;
 mod lost;
 mod properties;
 mod refusals;
+mod rollouts;
 mod runs;
 mod unready;
-mod updates;
 mod wakeups;
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    App, AppId, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase, Readiness,
-    Reason, Run, Verb, WallTime,
+    App, AppId, Counts, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase,
+    Readiness, Reason, Run, Verb, WallTime,
 };
 
 pub(super) use full::full_apps;
@@ -167,7 +167,7 @@ impl World {
                         self.set_phase(&app.instance(*slot), Phase::Stopped);
                     }
                 }
-                Verb::Update => self.follow(&app),
+                Verb::Reconfigure => self.follow(&app),
                 Verb::Rename { from } => self.rename(from, &app),
                 Verb::Keep | Verb::Hold => {}
             }
@@ -187,16 +187,16 @@ impl World {
             self.last_pid += 1;
             let instance = LiveInstance {
                 phase: Phase::Running { pid: self.last_pid, since: Moment(0), readiness: Readiness::Ready },
-                generation: 1,
+                incarnation: 1,
+                since: None,
                 restarts: 0,
-                unstable: 0,
-                force_kills: 0,
+                counts: Counts::default(),
                 spec: Arc::clone(&declared.spec),
-                epoch: declared.epoch_of(*slot),
+                restart_requests: declared.restart_requests_of(*slot),
                 started: None,
                 last_exit: None,
                 trouble: None,
-                status: None,
+                status_text: None,
                 hook: None,
                 taken: crate::model::Taken::default(),
                 following: None,
@@ -248,12 +248,12 @@ pub(super) fn verbs(plan: &Plan) -> Vec<String> {
             | Verb::Restart { slots, .. }
             | Verb::Stop { slots }
             | Verb::Delete { slots } => {
-                format!("{} {app} {slots:?}", verb.word())
+                format!("{} {app} {slots:?}", verb.as_str())
             }
             Verb::Scale { from, to, add, remove } => format!("scale {app} {from}->{to} +{add:?} -{remove:?}"),
             Verb::Rename { from } => format!("rename {from} to {app}"),
             Verb::Replace { old, slots } => format!("replace {old} by {app} {slots:?}"),
-            Verb::Update | Verb::Keep | Verb::Hold => format!("{} {app}", verb.word()),
+            Verb::Reconfigure | Verb::Keep | Verb::Hold => format!("{} {app}", verb.as_str()),
         })
         .collect()
 }

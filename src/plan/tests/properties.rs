@@ -100,14 +100,14 @@ fn check_plan(world: &World, plan: &Plan) {
         let is_delete = matches!(verb, Verb::Delete { .. });
         assert!(is_delete || !is_deleting, "{operation:?} after a delete");
         is_deleting = is_delete;
-        assert!(*interrupts == 0 || !matches!(verb, Verb::Start { .. } | Verb::Update | Verb::Rename { .. }));
+        assert!(*interrupts == 0 || !matches!(verb, Verb::Start { .. } | Verb::Reconfigure | Verb::Rename { .. }));
         let specs = world.stored().map(|stored| &stored.apps);
         let dependencies = specs.and_then(|apps| apps.get(app)).map(|declared| &declared.spec.depends_on);
         if matches!(verb, Verb::Start { .. } | Verb::Roll { .. }) {
             for name in dependencies.into_iter().flat_map(|all| all.keys()).filter(|name| started.contains(*name)) {
                 let is_started = plan.operations.iter().any(|other| {
                     other.app == *name
-                        && other.verb != Verb::Update
+                        && other.verb != Verb::Reconfigure
                         && other.verb.is_change()
                         && !matches!(other.verb, Verb::Rename { .. } | Verb::Stop { .. })
                         && !matches!(&other.verb, Verb::Scale { add, .. } if add.is_empty())
@@ -150,7 +150,7 @@ fn check_survivors(before: &World, after: &World, plan: &Plan) {
             Verb::Scale { remove, .. } => touched.extend(remove.iter().map(|slot| format!("{app}/{slot}"))),
             Verb::Replace { old, .. } => touched.extend((0..9).map(|slot| format!("{old}/{slot}"))),
             Verb::Rename { from } => drop(renamed.insert(from.to_string(), app.to_string())),
-            Verb::Start { .. } | Verb::Update | Verb::Keep | Verb::Hold => {}
+            Verb::Start { .. } | Verb::Reconfigure | Verb::Keep | Verb::Hold => {}
         }
     }
     let now = after.pids();
@@ -197,14 +197,13 @@ proptest! {
         let other: InstanceId = "other:a/0".parse().unwrap();
         let stranger = LiveInstance {
             phase: Phase::Running { pid: 9999, since: Moment(0), readiness: Readiness::Ready },
-            generation: 1, restarts: 0, unstable: 0, spec: Arc::new(app("a")), epoch: 0, started: None, last_exit: None,
+            incarnation: 1, since: None, restarts: 0, counts: Counts::default(), spec: Arc::new(app("a")), restart_requests: 0, started: None, last_exit: None,
             trouble: None,
-            status: None,
+            status_text: None,
             hook: None,
             taken: crate::model::Taken::default(),
             following: None,
             is_unreachable: false,
-            force_kills: 0,
         };
         world.live.instances.insert(other.clone(), stranger.clone());
         for act in acts {
@@ -237,7 +236,7 @@ proptest! {
         let pids = world.pids();
         for timeout in &timeouts {
             let plan = world.apply([with(timeout)]);
-            prop_assert!(plan.operations.iter().all(|operation| matches!(operation.verb, Verb::Update | Verb::Keep)));
+            prop_assert!(plan.operations.iter().all(|operation| matches!(operation.verb, Verb::Reconfigure | Verb::Keep)));
             prop_assert_eq!(&world.pids(), &pids);
         }
     }

@@ -13,6 +13,41 @@ fn kind(refusal: &Refusal) -> (RefusalKind, Option<Confirm>) {
     (refusal.kind, refusal.confirm)
 }
 
+/// Consent is to one plan: whatever happens between the look and the answer, that one is carried out or none.
+#[test]
+fn what_was_shown_is_carried_out_or_nothing() {
+    let meant = || proposed(meant_by_all());
+    let shown = |world: &World| plan(world.stored(), &meant(), &world.live, &ApplyOptions::default()).unwrap().0;
+    let world = World::with([app("api"), app("web")]);
+    let agreed = ApplyOptions { shown: Some(shown(&world).digest()), ..ApplyOptions::default() };
+    let apply = |mut world: World| world.apply_with(&meant(), &agreed).map(|plan| plan.digest());
+    assert_eq!(apply(world.clone()), Ok(shown(&world).digest()));
+
+    let somebody: [(&str, Meddle); 6] = [
+        ("applies another app", |world| drop(world.apply([app("api"), app("web"), app("mine")]))),
+        ("applies the same", |world| drop(world.apply(meant_by_all()))),
+        ("applies, and takes it back", |world| {
+            world.apply(meant_by_all());
+            world.apply([app("api"), app("web")]);
+        }),
+        ("stops it", |world| drop(world.edit("web", None, &Edit::Stop { is_held: false }))),
+        ("holds it", |world| drop(world.edit("api", None, &Edit::Stop { is_held: true }))),
+        ("has it end", |world| world.set_phase(&"shop:web/0".parse().unwrap(), errored())),
+    ];
+    for (who, does) in somebody {
+        let mut world = world.clone();
+        does(&mut world);
+        assert_eq!(apply(world).unwrap_err().kind, RefusalKind::Stale, "somebody {who}");
+    }
+}
+
+/// What somebody else does meanwhile.
+type Meddle = fn(&mut World);
+
+fn meant_by_all() -> [App; 2] {
+    [app("api"), app_with("web", |app| app.run.port = Some(80))]
+}
+
 #[test]
 fn a_defaulted_name_belongs_to_its_folder() {
     let world = World::with([app("api")]);

@@ -1,7 +1,7 @@
 //! Tasks with a schedule: nothing but the clock or a person starts them.
 
 use super::*;
-use crate::model::{CronOverlap, Kind, Millis, Standing};
+use crate::model::{CronOverlap, DesiredState, Kind, Millis};
 
 fn backup() -> App {
     app_with("backup", |app| {
@@ -38,7 +38,7 @@ impl World {
 fn nothing_starts_a_timed_task_by_itself() {
     let mut world = World::default();
     let plan = world.apply([backup()]);
-    assert_eq!(verbs(&plan), ["update backup"]);
+    assert_eq!(verbs(&plan), ["reconfigure backup"]);
     assert_eq!(reasons(&plan, "backup"), [Reason::New, Reason::RunsOnTime]);
     let again = world.apply([backup()]);
     assert_eq!((verbs(&again), reasons(&again, "backup")), (Vec::new(), vec![Reason::RunsOnTime]));
@@ -60,7 +60,7 @@ fn a_run_goes_on_whatever_is_applied_meanwhile() {
     let mut changed = backup();
     changed.run.port = Some(80);
     changed.schedule.cron_overlap = CronOverlap::Queue;
-    assert_eq!(verbs(&world.apply([changed])), ["update backup"]);
+    assert_eq!(verbs(&world.apply([changed])), ["reconfigure backup"]);
     assert_eq!(world.wake().operations, []);
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Stop { is_held: false }).unwrap()), ["stop backup [0]"]);
     assert_eq!(world.due(false).operations, [], "it is stopped");
@@ -83,7 +83,7 @@ fn a_person_runs_it_now() {
     let plan = world.by_hand("backup", &Edit::Run).unwrap();
     assert_eq!((verbs(&plan), reasons(&plan, "backup")), (vec!["start backup [0]".to_owned()], vec![Reason::RunAsked]));
     let refusal = world.by_hand("backup", &Edit::Run).unwrap_err();
-    assert!(refusal.message.contains("runs at present"), "{}", refusal.message);
+    assert!(refusal.message.contains("is already running"), "{}", refusal.message);
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Start).unwrap()), Vec::<String>::new());
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Restart).unwrap()), ["restart backup [0]"]);
     assert_eq!(world.stored().unwrap().generation, 1, "a run is no change of what is declared");
@@ -91,7 +91,7 @@ fn a_person_runs_it_now() {
     world.by_hand("backup", &Edit::Stop { is_held: false }).unwrap();
     assert!(world.by_hand("backup", &Edit::Run).unwrap_err().hint.unwrap().contains("pm start backup"));
     assert_eq!(verbs(&world.by_hand("backup", &Edit::Start).unwrap()), ["start backup [0]"]);
-    assert_eq!(world.declared("backup").standing, Standing::Up);
+    assert_eq!(world.declared("backup").desired_state, DesiredState::Up);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_task_that_is_not_named_alone_is_woken_and_not_run() {
         world.store(changes);
         let plan = plan_edited(&project, world.stored().unwrap(), &world.live, &targets, &edit, false);
         assert!(reasons(&plan, "backup").is_empty(), "{edit:?}");
-        assert_eq!(world.declared("backup").standing, Standing::Up);
+        assert_eq!(world.declared("backup").desired_state, DesiredState::Up);
     }
 }
 

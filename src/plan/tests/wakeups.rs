@@ -1,7 +1,7 @@
 //! What is put right without being asked, and what is left alone.
 
 use super::*;
-use crate::model::{Millis, Standing};
+use crate::model::{DesiredState, Millis};
 
 fn id(text: &str) -> InstanceId {
     text.parse().unwrap()
@@ -55,7 +55,7 @@ fn new_policies_reach_processes_that_follow_old_ones() {
     let decision = world.decide(&proposed([slower]), &ApplyOptions::default()).unwrap();
     world.store(decision.changes);
     let pids = world.pids();
-    assert_eq!(verbs(&world.wake()), ["update api"]);
+    assert_eq!(verbs(&world.wake()), ["reconfigure api"]);
     assert_eq!(world.pids(), pids);
     assert_eq!(world.wake().operations, []);
 }
@@ -77,5 +77,5 @@ fn a_shutdown_stops_dependents_first() {
     let plan = plan_shutdown(&shop(), world.stored().unwrap(), &world.live, "alice");
     assert_eq!(verbs(&plan), ["stop web [0]", "stop api [0]"]);
     assert_eq!(plan.operations[1].after, ["web".parse().unwrap()]);
-    assert_eq!(world.declared("api").standing, Standing::Up);
+    assert_eq!(world.declared("api").desired_state, DesiredState::Up);
 }

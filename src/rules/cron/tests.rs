@@ -150,9 +150,9 @@ fn a_wrong_pattern_is_told_with_its_field() {
         ("-5 * * * *", "is not a number"),
         ("99999999999 * * * *", "is not a number"),
         ("61 * * * * *", "in the field for the second"),
-        ("0 0 30 2 *", "never comes"),
-        ("0 0 31 4,6,9,11 *", "never comes"),
-        ("0 0 30W 2 *", "never comes"),
+        ("0 0 30 2 *", "never runs"),
+        ("0 0 31 4,6,9,11 *", "never runs"),
+        ("0 0 30W 2 *", "never runs"),
     ] {
         let problem = Cron::parse(pattern).unwrap_err();
         assert!(problem.to_string().contains(words), "{pattern}: {problem}");

@@ -1,4 +1,4 @@
-//! One schedule as it waits: which time comes next, and what a clock that is set does to it.
+//! One schedule while it waits: its next time, and the effect of a clock that is set.
 
 use jiff::tz::TimeZone;
 
@@ -25,7 +25,7 @@ pub struct Timer {
 /// What a look at the clocks found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ring {
-    /// This time has come.
+    /// This time is due.
     Due(WallTime),
     /// The clock was set forward over this time: it never was.
     Missed(WallTime),

@@ -1,30 +1,30 @@
-//! Tables: how each way to be stands in words.
+//! Tables: the status for each state.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::lifecycle::samples::app;
-use crate::model::{Bytes, Condition, Desired, Environment, Exit, Kind, Taken, Update};
+use crate::model::{Bytes, Condition, Counts, Desired, Environment, Exit, Kind, Rollout, Taken};
 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
     change(&mut spec);
-    Declared::new(Arc::new(spec), Arc::new(Environment::new()), Standing::Up)
+    Declared::new(Arc::new(spec), Arc::new(Environment::new()), DesiredState::Up)
 }
 
 fn live(phase: Phase) -> LiveInstance {
     LiveInstance {
         phase,
-        generation: 1,
+        incarnation: 1,
+        since: Some(Moment(400)),
         restarts: 0,
-        unstable: 0,
-        force_kills: 0,
+        counts: Counts::default(),
         spec: Arc::new(app()),
-        epoch: 0,
+        restart_requests: 0,
         started: Some(WallTime(77)),
         last_exit: None,
         trouble: None,
-        status: None,
+        status_text: None,
         hook: None,
         taken: Taken::default(),
         following: None,
@@ -76,14 +76,47 @@ fn each_phase_has_its_word_number_severity_and_next_step() {
         let status = status(&facts(&all, Some(&declared), Some(&live)));
         assert_eq!((status.word, status.count, status.severity), (word, count, severity), "{:?}", live.phase);
         assert!(!status.because.is_empty() && !status.next.is_empty(), "{status:?}");
+        // Moment 1000 is 5000 on the clock of people.
+        let since = match live.phase {
+            Phase::Running { .. } => live.started,
+            Phase::Backoff { .. } => Some(WallTime(4900)),
+            Phase::Stopped => None,
+            _ => Some(WallTime(4400)),
+        };
+        assert_eq!(status.since, since, "{:?}", live.phase);
     }
+}
+
+#[test]
+fn a_wait_before_a_start_says_what_it_is_for() {
+    let (all, own) = (Live::default(), declared(|_| {}));
+    let fixed = declared(|app| app.restart.restart_delay = Millis(2000));
+    let backoff = |attempt| live(Phase::Backoff { until: Moment(1900), delay: Millis(2000), attempt });
+    let because = |declared, live: &LiveInstance| status(&facts(&all, Some(declared), Some(live))).because;
+    let (delay_ms, stable_ms) = (Millis(2000), Millis::seconds(10));
+    let unstable = |at_once| Why::Unstable { starts: 7, delay_ms, at_once, stable_ms };
+    assert_eq!(because(&own, &backoff(7)), [unstable(5)]);
+    assert_eq!(because(&fixed, &backoff(7)), [unstable(0)]);
+    assert_eq!(because(&fixed, &backoff(0)), [Why::FixedDelay { delay_ms }]);
+    // What passes is no unstable start.
+    let failure = Failure::Aborted;
+    let passing = LiveInstance { trouble: Some(failure.clone()), ..backoff(0) };
+    assert_eq!(because(&own, &passing), [Why::EndedFor { failure }]);
+    assert_eq!(status(&facts(&all, Some(&own), Some(&passing))).count, None);
+
+    let before = Why::UnstableBefore { starts: 3, at_once: 5 };
+    let young = LiveInstance { counts: Counts { unstable: 3, force_kills: 0 }, ..live(running(Readiness::Ready)) };
+    assert!(because(&own, &young).contains(&before));
+    let grown = Facts { now: Moment(10_000), ..facts(&all, Some(&own), Some(&young)) };
+    assert!(!status(&grown).because.contains(&before), "it has outlived them");
+    assert!(!because(&fixed, &young).contains(&before), "no restart of it is immediate");
 }
 
 #[test]
 fn what_does_not_run_says_what_stands_against_it() {
     let all = Live::default();
-    let standing = |standing| Declared { standing, ..declared(|_| {}) };
-    let stopped = |is_held| Standing::Stopped { by: "alice".into(), at: WallTime(9), is_held };
+    let desired_state = |desired_state| Declared { desired_state, ..declared(|_| {}) };
+    let stopped = |is_held| DesiredState::Stopped { by: "alice".into(), at: WallTime(9), is_held };
     let waits = WaitsFor {
         app: "db".parse().unwrap(),
         condition: Condition::Ready,
@@ -95,7 +128,7 @@ fn what_does_not_run_says_what_stands_against_it() {
         app.schedule.cron_restart = Some("0 0 1 1 *".into());
     });
     let up = declared(|_| {});
-    let (held, parked) = (standing(stopped(true)), standing(Standing::Parked));
+    let (held, parked) = (desired_state(stopped(true)), desired_state(DesiredState::NotStarted));
     let slot = Declared { stopped_slots: [0].into(), ..up.clone() };
     let leaving = Declared { is_leaving: true, ..up.clone() };
     let failure = Failure::Aborted;
@@ -132,7 +165,7 @@ fn a_start_that_cannot_come_names_what_failed_however_far_away() {
     let (migrate, mid, web) = (named("migrate", &[]), named("mid", &["migrate"]), named("web", &["mid"]));
     let project = desired.projects.entry("shop".parse().unwrap()).or_default();
     let rejected = crate::model::Rejected { digest: migrate.digest, why: "migrate/0 ended with exit code 7".into() };
-    project.updates.insert("migrate".parse().unwrap(), Update { rejected: Some(rejected), ..Update::default() });
+    project.rollouts.insert("migrate".parse().unwrap(), Rollout { rejected: Some(rejected), ..Rollout::default() });
     for app in [&migrate, &mid, &web] {
         project.apps.insert(app.spec.name.clone(), app.clone());
     }

@@ -57,13 +57,13 @@ impl Build {
         let (end, output) = match (&mut self.end).await {
             Ok(Ok(done)) => done,
             Ok(Err(error)) => return Err(format!("`{line}` cannot be started: {error}")),
-            Err(_) => return Err(format!("`{line}` was not started: too many builds wait")),
+            Err(_) => return Err(format!("`{line}` was not started: too many builds are waiting")),
         };
         let how = match end {
             CommandEnd::Ended(Exit::Code(0)) => return Ok(()),
             CommandEnd::Ended(exit) => format!("`{line}` ended with {exit}"),
             CommandEnd::TimedOut => format!("`{line}` took longer than {BUILD_MAX}"),
-            CommandEnd::Cancelled => format!("`{line}` was not needed any more"),
+            CommandEnd::Cancelled => format!("`{line}` was no longer needed"),
         };
         let text = String::from_utf8_lossy(&output);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

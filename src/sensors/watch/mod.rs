@@ -9,6 +9,9 @@
 //!                ├─ `build` fails: an event, what runs is kept
 //!                └─► reconciler: one trigger with the file that caused it
 //! ```
+//!
+//! A watcher lives for as long as its app is watched, under whichever name and by whichever rules: what it has seen and
+//! not acted upon is kept when an apply changes them.
 
 mod build;
 mod known;
@@ -29,9 +32,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::Surroundings;
+use super::SensorDeps;
 use crate::events::Events;
-use crate::model::{AppId, Declared, Desired, Fact, Standing, Subject};
+use crate::model::{AppId, Declared, Desired, DesiredState, Fact, Subject};
 use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::rules::OwnFiles;
@@ -67,10 +70,37 @@ impl Tools {
     }
 }
 
+/// What a watcher is to do: for which app, and what it watches.
+#[derive(Clone, Debug, PartialEq)]
+struct Orders {
+    app: AppId,
+    watched: Watched,
+}
+
 /// A running watcher.
 struct Running {
-    watched: Watched,
+    orders: watch::Sender<Orders>,
     task: AbortHandle,
+}
+
+impl Running {
+    fn start(orders: Orders, tools: Tools) -> Self {
+        let (sender, receiver) = watch::channel(orders);
+        let task = tokio::spawn(watcher::watch(receiver, tools));
+        Self { orders: sender, task: task.abort_handle() }
+    }
+
+    /// What is watched as it should be is not touched: an apply that changes nothing here costs nothing.
+    fn follow(&self, app: &AppId, watched: &Watched) {
+        let is_other = |orders: &Orders| orders.app != *app || orders.watched != *watched;
+        self.orders.send_if_modified(|orders| {
+            let is_other = is_other(orders);
+            if is_other {
+                *orders = Orders { app: app.clone(), watched: watched.clone() };
+            }
+            is_other
+        });
+    }
 }
 
 impl Drop for Running {
@@ -80,26 +110,34 @@ impl Drop for Running {
 }
 
 /// Keeps exactly the watchers running that Desired asks for, for as long as the daemon lives.
-pub(super) async fn run(surroundings: Surroundings) {
-    let mut desired = surroundings.reconciler.desired_changes();
+pub(super) async fn run(deps: SensorDeps) {
+    let mut desired = deps.reconciler.desired_changes();
     let mut tools: Option<Tools> = None;
     let mut running: BTreeMap<AppId, Running> = BTreeMap::new();
     loop {
         let now = Arc::clone(&desired.borrow_and_update());
-        let mut wanted = wanted(&now, &surroundings.home);
+        let wanted = wanted(&now, &deps.home);
+        for app in wanted.keys().filter(|app| !running.contains_key(app)).cloned().collect::<Vec<_>>() {
+            let old = former(&now, &app, |old| running.contains_key(old) && !wanted.contains_key(old));
+            if let Some(one) = old.and_then(|old| running.remove(&old)) {
+                running.insert(app, one);
+            }
+        }
         if let Some(tools) = &tools {
             running.keys().filter(|app| !wanted.contains_key(app)).for_each(|app| tools.forget(app));
         }
-        // What is watched as it should be is not touched: an apply that changes nothing here costs nothing.
-        running.retain(|app, running| wanted.get(app) == Some(&running.watched));
-        wanted.retain(|app, _| !running.contains_key(app));
+        running.retain(|app, _| wanted.contains_key(app));
         if !wanted.is_empty() && tools.is_none() {
-            tools = start_threads(&surroundings);
+            tools = start_threads(&deps);
         }
-        if let Some(tools) = &tools {
-            for (app, watched) in wanted {
-                let task = tokio::spawn(watcher::watch(app.clone(), watched.clone(), tools.clone()));
-                running.insert(app, Running { watched, task: task.abort_handle() });
+        for (app, watched) in wanted {
+            match (running.get(&app), &tools) {
+                (Some(running), _) => running.follow(&app, &watched),
+                (None, Some(tools)) => {
+                    let started = Running::start(Orders { app: app.clone(), watched }, tools.clone());
+                    running.insert(app, started);
+                }
+                (None, None) => {}
             }
         }
         if desired.changed().await.is_err() {
@@ -109,31 +147,37 @@ pub(super) async fn run(surroundings: Surroundings) {
 }
 
 /// Only once there is something to watch: a daemon without it has no threads for it.
-fn start_threads(surroundings: &Surroundings) -> Option<Tools> {
+fn start_threads(deps: &SensorDeps) -> Option<Tools> {
     let threads = Worker::start("pm-watch", READERS, READS_MAX)
         .and_then(|readers| Ok((readers, Worker::start("pm-build", BUILDERS, BUILDS_MAX)?)));
     match threads {
         Ok((readers, builders)) => Some(Tools {
-            reconciler: surroundings.reconciler.clone(),
-            desired: surroundings.reconciler.desired_changes(),
-            events: surroundings.events.clone(),
-            home: surroundings.home.clone(),
+            reconciler: deps.reconciler.clone(),
+            desired: deps.reconciler.desired_changes(),
+            events: deps.events.clone(),
+            home: deps.home.clone(),
             readers,
             builders,
         }),
         Err(error) => {
-            let message = format!("no files are watched, the kernel refuses a thread: {error}");
-            surroundings.events.tell(Subject::Daemon, Fact::Trouble { message });
+            let message = format!("no files are watched: cannot start a thread: {error}");
+            deps.events.emit(Subject::Daemon, Fact::Trouble { message });
             None
         }
     }
+}
+
+/// The name that an app had until now.
+fn former(desired: &Desired, app: &AppId, is_meant: impl Fn(&AppId) -> bool) -> Option<AppId> {
+    let declared = desired.projects.get(&app.project)?.apps.get(&app.name)?;
+    declared.spec.moved_from.iter().find(|old| is_meant(old)).cloned()
 }
 
 /// What should be watched. An app that is stopped has nothing that could be restarted.
 fn wanted(desired: &Desired, home: &Home) -> BTreeMap<AppId, Watched> {
     let all = || desired.projects.values().flat_map(|project| project.apps.values());
     let is_watched = |declared: &&Declared| {
-        declared.standing == Standing::Up && declared.spec.watching.watch.is_some() && !desired.is_shut_down
+        declared.desired_state == DesiredState::Up && declared.spec.watching.watch.is_some() && !desired.is_shut_down
     };
     if !all().any(|declared| is_watched(&declared)) {
         return BTreeMap::new();

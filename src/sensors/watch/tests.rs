@@ -15,13 +15,17 @@ use crate::rules::OwnFiles;
 struct Project {
     folder: TempDir,
     watch: Vec<&'static str>,
+    ignore: Vec<&'static str>,
+    /// Where `pm` writes.
+    own: Vec<&'static str>,
     options: WatchOptions,
 }
 
 impl Project {
     fn new(files: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let project = Self { folder, watch: vec![""], options: WatchOptions::default() };
+        let (watch, own) = (vec![""], vec!["home"]);
+        let project = Self { folder, watch, ignore: Vec::new(), own, options: WatchOptions::default() };
         fs::create_dir(project.root()).unwrap();
         for file in files {
             project.write(file, "old");
@@ -43,14 +47,19 @@ impl Project {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn open(&self) -> Tree {
+    fn watched(&self) -> Watched {
         let glob = |text: &&str| {
             let root = WatchPolicy::literal(&self.root());
             if text.is_empty() { root } else { format!("{root}/{text}") }
         };
         let watch = Some(self.watch.iter().map(glob).collect());
-        let policy = WatchPolicy { watch, watch_options: self.options, ..WatchPolicy::default() };
-        let own = OwnFiles::in_folders(vec![self.path("home")]);
+        let ignore_watch = self.ignore.iter().map(|text| (*text).to_owned()).collect();
+        let policy = WatchPolicy { watch, ignore_watch, watch_options: self.options, ..WatchPolicy::default() };
+        let own = OwnFiles::in_folders(self.own.iter().map(|name| self.path(name)).collect());
+        Watched { policy, cwd: self.root(), own: Arc::new(own) }
+    }
+
+    fn open(&self) -> Tree {
         // What was written just now would not be known: nobody can tell whether that was before or after.
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
         for file in os::walk_files(&self.root(), 10_000) {
@@ -58,7 +67,7 @@ impl Project {
                 file.set_modified(long_ago).unwrap();
             }
         }
-        let mut tree = Tree::open(Watched { policy, cwd: self.root(), own: Arc::new(own) });
+        let mut tree = Tree::open(self.watched());
         assert_eq!(tree.troubles, Vec::<String>::new());
         while tree.learn() {}
         tree
@@ -244,6 +253,103 @@ fn new_rules_of_git_are_followed_at_once() {
     assert_eq!(judged(&mut tree), Settled::Nothing, "left out from now on");
     project.write("build/x", "new");
     assert_eq!(judged(&mut tree), changed("build/x", 0), "counts from now on");
+}
+
+/// A save and an apply together: whatever the apply changes of what is watched, the save is judged, by the new rules.
+#[test]
+fn other_rules_keep_what_was_seen_by_the_old_ones() {
+    type Change = fn(&mut Project);
+    let rules: [(&str, Change, Settled); 6] = [
+        ("another app's logs", |at| at.own.push("elsewhere"), changed("src/a.js", 0)),
+        ("something else to ignore", |at| at.ignore = vec!["lib"], changed("src/a.js", 0)),
+        ("fewer roots", |at| at.watch = vec!["src"], changed("src/a.js", 0)),
+        ("more roots", |at| at.watch.push("build"), changed("src/a.js", 0)),
+        ("another way to notice", |at| at.options.poll = !at.options.poll, changed("src/a.js", 0)),
+        ("what was saved does not count any more", |at| at.ignore = vec!["src"], Settled::Nothing),
+    ];
+    for (name, change, expected) in rules {
+        for (poll, is_absorbed) in [(false, false), (false, true), (true, false), (true, true)] {
+            let mut project = project();
+            project.options.poll = poll;
+            let mut tree = project.open();
+            project.write("src/a.js", "new");
+            assert!(!is_absorbed || tree.absorb());
+            change(&mut project);
+            let is_to_be_judged = tree.follow(project.watched());
+            assert_eq!(is_to_be_judged, expected != Settled::Nothing, "{name}");
+            assert_eq!(tree.settle(), expected, "{name}, {poll} {is_absorbed}");
+            while tree.learn() {}
+            project.write("src/a.js", "new");
+            assert_eq!(judged(&mut tree), Settled::Nothing, "{name}: the same bytes, and nothing comes later");
+            project.write("src/a.js", "newer");
+            assert_eq!(judged(&mut tree), expected, "{name}: it goes on by the new rules");
+        }
+    }
+}
+
+#[test]
+fn what_was_left_out_counts_by_rules_that_come_with_it() {
+    let mut project = project();
+    project.ignore = vec!["src/a.js"];
+    let mut tree = project.open();
+    project.write("src/a.js", "new");
+    assert_eq!(judged(&mut tree), Settled::Nothing);
+    project.ignore = Vec::new();
+    assert!(tree.follow(project.watched()));
+    assert_eq!(tree.settle(), changed("src/a.js", 0));
+    // A checkout brings the file before the rules of git, or after them.
+    for (number, is_first) in [(1, true), (2, false)] {
+        project.write("src/.gitignore", "generated/\n*.gen\n");
+        judged(&mut tree);
+        let name = format!("src/{number}.gen");
+        if is_first {
+            project.write(&name, "new");
+        }
+        project.write("src/.gitignore", "generated/\n");
+        if !is_first {
+            project.write(&name, "new");
+        }
+        assert_eq!(judged(&mut tree), changed(&name, 0));
+    }
+}
+
+/// While a large tree is registered anew, files and folders come into being in it.
+#[test]
+fn nothing_is_lost_while_the_rules_of_git_change() {
+    const FILES: u32 = 400;
+    let project = project();
+    for number in 0..300 {
+        project.write(&format!("src/large/{number}/x.js"), "old");
+    }
+    project.write("home/draft", "");
+    let mut tree = project.open();
+    let root = project.root();
+    let writer = std::thread::spawn(move || {
+        for number in 0..FILES {
+            let folder = if number % 4 == 0 { format!("new/{number}/deep") } else { format!("large/{}", number % 300) };
+            let folder = root.join("src").join(folder);
+            fs::create_dir_all(&folder).unwrap();
+            // In one move: a file that is seen while it is still empty has changed twice.
+            fs::write(root.join("home/draft"), "new").unwrap();
+            fs::rename(root.join("home/draft"), folder.join(format!("written-{number}.js"))).unwrap();
+            if number % 10 == 0 {
+                fs::write(root.join(".gitignore"), format!("/build\n/other-{number}\n")).unwrap();
+            }
+        }
+    });
+    let mut seen = 0;
+    let mut is_over = false;
+    while !is_over {
+        // One more look after the last write.
+        is_over = writer.is_finished();
+        for _ in 0..3 {
+            if let Settled::Changed { others, .. } = judged(&mut tree) {
+                seen += others + 1;
+            }
+        }
+    }
+    writer.join().unwrap();
+    assert_eq!(seen, FILES);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use super::touched::{Touch, Touched};
 use super::walk::{Above, Walk, above_root, each};
 use crate::os::{self, FolderChange, FolderEvent, FolderWatch};
 
+/// Everything is registered anew at most so often for changes that come at once.
+const AT_ONCE_MAX: usize = 3;
 /// Files found by one walk that are remembered by name.
 const FILES_MAX: usize = 50_000;
 
@@ -22,6 +24,8 @@ pub(super) struct Told {
     is_outdated: bool,
     /// Roots that were not there, or are reached by a link that may be turned.
     awaited: HashSet<PathBuf>,
+    /// Folders that came to be known when everything was registered anew: that they appeared may still be told.
+    fresh: HashSet<PathBuf>,
 }
 
 /// One watched folder.
@@ -49,6 +53,7 @@ impl Told {
             numbers: BTreeMap::new(),
             is_outdated: false,
             awaited: HashSet::new(),
+            fresh: HashSet::new(),
         };
         told.register(walk, files)?;
         Ok(told)
@@ -135,6 +140,28 @@ impl Told {
     /// # Errors
     /// A limit of the kernel: some changes would not be told from now on.
     pub(super) fn absorb(&mut self, walk: &Walk<'_>, touched: &mut Touched) -> io::Result<()> {
+        self.take(walk, touched)?;
+        // What happens while everything is registered anew may make the new picture wrong, too; then the next changes
+        // do that once more.
+        for _ in 0..AT_ONCE_MAX {
+            if !self.is_outdated {
+                break;
+            }
+            let awaited = self.awaited.clone();
+            self.renew(walk, touched, &mut Vec::new())?;
+            for root in awaited.iter().filter(|root| os::exists(root)) {
+                touched.note(root, Touch::Certain);
+            }
+            self.take(walk, touched)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what has been told so far, by the picture as it is.
+    ///
+    /// # Errors
+    /// As [`Self::absorb`].
+    pub(super) fn take(&mut self, walk: &Walk<'_>, touched: &mut Touched) -> io::Result<()> {
         let watch = self.watch.clone();
         let mut result = Ok(());
         watch.take(|event| {
@@ -142,22 +169,25 @@ impl Told {
                 result = Err(error);
             }
         })?;
-        result?;
-        if self.is_outdated { self.register_anew(walk, touched) } else { Ok(()) }
+        self.fresh.clear();
+        result
     }
 
-    fn register_anew(&mut self, walk: &Walk<'_>, touched: &mut Touched) -> io::Result<()> {
-        let awaited = std::mem::take(&mut self.awaited);
-        self.numbers.clear();
-        for (number, _) in self.folders.drain() {
+    /// Registers everything anew, by rules that may be other ones, and misses nothing meanwhile: what was watched is
+    /// watched until all of it is done. What was told before is judged by the new rules.
+    ///
+    /// # Errors
+    /// A limit of the kernel.
+    pub(super) fn renew(&mut self, walk: &Walk<'_>, touched: &mut Touched, files: &mut Vec<PathBuf>) -> io::Result<()> {
+        let (folders, numbers) = (std::mem::take(&mut self.folders), std::mem::take(&mut self.numbers));
+        (self.is_outdated, self.awaited) = (false, HashSet::new());
+        let registered = self.register(walk, files);
+        for number in folders.into_keys().filter(|number| !self.folders.contains_key(number)) {
             self.watch.remove(number);
         }
-        self.is_outdated = false;
-        self.register(walk, &mut Vec::new())?;
-        for root in awaited.iter().filter(|root| os::exists(root)) {
-            touched.note(root, Touch::Certain);
-        }
-        Ok(())
+        self.fresh = self.numbers.keys().filter(|path| !numbers.contains_key(*path)).cloned().collect();
+        touched.judge_anew(os::now(), |path| walk.counts(path, |path| self.above(path)));
+        registered
     }
 
     fn event(&mut self, walk: &Walk<'_>, event: &FolderEvent<'_>, touched: &mut Touched) -> io::Result<()> {
@@ -207,11 +237,16 @@ impl Told {
         let above = folder.above.clone();
         let is_folder = event.is_folder || (walk.follows_links && os::is_folder(&path));
         if walk.rules.is_ignored(&path, is_folder, each(&above)) {
+            if !is_folder {
+                touched.leave_out(&path, touch, os::now());
+            }
             return Ok(());
         }
         if !is_folder {
             if walk.rules.is_wanted(&path) {
                 touched.note(&path, touch);
+            } else {
+                touched.leave_out(&path, touch, os::now());
             }
             // A link to a folder may have been one that was followed.
             if walk.follows_links && event.change != FolderChange::Appeared {
@@ -237,6 +272,15 @@ impl Told {
         touched: &mut Touched,
     ) -> io::Result<()> {
         let mut files = Vec::new();
+        if self.fresh.contains(path) {
+            // It was entered before this was told, and nobody has looked at what was in it by then.
+            let below = self.numbers.range(path.to_owned()..).take_while(|(other, _)| other.starts_with(path));
+            for (_, number) in below {
+                if let Some(folder) = self.folders.get_mut(number) {
+                    folder.is_inside = false;
+                }
+            }
+        }
         self.enter(walk, path, above, &mut files)?;
         for file in files {
             let parent = file.parent().and_then(|parent| self.numbers.get(parent));

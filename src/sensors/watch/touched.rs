@@ -3,8 +3,15 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::model::{Millis, Moment};
+
 /// Paths that are told apart in one burst; more are only known to be more.
 const PATHS_MAX: usize = 10_000;
+
+/// Paths that were left out and may count by rules that come a moment later.
+const LEFT_OUT_MAX: usize = 1_000;
+/// That is how late: rules and files of one checkout belong together.
+const LEFT_OUT_FOR: Millis = Millis::seconds(10);
 
 /// What is known about a path besides its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +33,8 @@ pub(super) struct Touched {
     pub notes: u64,
     /// Some paths are not in it.
     pub is_incomplete: bool,
+    /// What the rules left out, and when.
+    left_out: HashMap<PathBuf, (Touch, Moment)>,
 }
 
 impl Touched {
@@ -42,6 +51,46 @@ impl Touched {
             self.order.push(path.to_owned());
             self.how.insert(path.to_owned(), touch);
         }
+    }
+
+    /// Something happened to a path that does not count, as the rules are.
+    pub(super) fn leave_out(&mut self, path: &Path, touch: Touch, now: Moment) {
+        if self.left_out.len() >= LEFT_OUT_MAX {
+            self.left_out.retain(|_, (_, at)| now.since(*at) < LEFT_OUT_FOR);
+        }
+        if let Some((_, at)) = self.left_out.get_mut(path) {
+            *at = now;
+        } else if self.left_out.len() < LEFT_OUT_MAX {
+            self.left_out.insert(path.to_owned(), (touch, now));
+        }
+    }
+
+    /// The rules are other ones: what counts by them. Of a path that has changed for certain that is known.
+    pub(super) fn judge_anew(&mut self, now: Moment, mut counts: impl FnMut(&Path) -> bool) {
+        let how = &mut self.how;
+        self.order.retain(|path| {
+            let is_kept = how.get(path) == Some(&Touch::Certain) || counts(path);
+            if !is_kept {
+                how.remove(path);
+            }
+            is_kept
+        });
+        for (path, (touch, at)) in std::mem::take(&mut self.left_out) {
+            if now.since(at) < LEFT_OUT_FOR && counts(&path) {
+                self.note(&path, touch);
+            }
+        }
+    }
+
+    /// Whether there is nothing to be judged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Takes all of it out, but for what was left out.
+    pub(super) fn take(&mut self) -> Self {
+        let left_out = std::mem::take(&mut self.left_out);
+        std::mem::replace(self, Self { left_out, ..Self::default() })
     }
 
     /// In the order in which they were first touched.

@@ -76,30 +76,59 @@ pub(super) enum Settled {
 impl Tree {
     /// Registers all of it.
     pub(super) fn open(watched: Watched) -> Self {
-        let rules = WatchRules::new(&watched.policy, &watched.cwd, Arc::clone(&watched.own));
-        let (mut troubles, mut files, began) = (Vec::new(), Vec::new(), os::wall());
-        let walk = Walk { rules: &rules, follows_links: watched.policy.watch_options.follow_symlinks };
-        let remote = rules.roots().iter().find(|root| os::is_remote(&root.path));
-        if let Some(root) = remote.filter(|_| !watched.policy.watch_options.poll) {
-            troubles.push(format!(
-                "{} lies on a network file system, which tells no changes: its files are looked at every {}",
-                root.path.display(),
-                interval(&watched.policy),
-            ));
-        }
-        let told = (remote.is_none() && !watched.policy.watch_options.poll).then(|| Told::open(&walk, &mut files));
-        let way = match told {
-            Some(Ok(told)) => Way::Told(Box::new(told)),
-            Some(Err(error)) => {
-                troubles.push(refused(&error, &watched.policy));
-                look(&walk, &mut files, &mut troubles)
-            }
-            None => look(&walk, &mut files, &mut troubles),
-        };
-        let (known, touched) = (Known::default(), Touched::default());
+        let mut tree = Self::plain(watched);
+        let (mut files, mut troubles) = (Vec::new(), Vec::new());
+        tree.way = tree.open_way(&mut files, &mut troubles);
         // Learned from the end.
         files.reverse();
-        Self { rules, watched, way, known, unlearned: files, began, touched, look: Millis(0), troubles }
+        (tree.unlearned, tree.troubles) = (files, troubles);
+        tree
+    }
+
+    /// With rules, and with nothing registered.
+    fn plain(watched: Watched) -> Self {
+        Self {
+            rules: WatchRules::new(&watched.policy, &watched.cwd, Arc::clone(&watched.own)),
+            watched,
+            way: Way::Looked(Looked::default()),
+            known: Known::default(),
+            unlearned: Vec::new(),
+            began: os::wall(),
+            touched: Touched::default(),
+            look: Millis(0),
+            troubles: Vec::new(),
+        }
+    }
+
+    /// A root whose changes the kernel may not tell.
+    fn remote(&self) -> Option<&Path> {
+        self.rules.roots().iter().find(|root| os::is_remote(&root.path)).map(|root| root.path.as_path())
+    }
+
+    /// Whether changes are to be told.
+    fn is_told(&self) -> bool {
+        !self.watched.policy.watch_options.poll && self.remote().is_none()
+    }
+
+    /// Registers all of it and collects the files found.
+    fn open_way(&self, files: &mut Vec<PathBuf>, troubles: &mut Vec<String>) -> Way {
+        let policy = &self.watched.policy;
+        let walk = Walk { rules: &self.rules, follows_links: policy.watch_options.follow_symlinks };
+        if let Some(root) = self.remote().filter(|_| !policy.watch_options.poll) {
+            troubles.push(format!(
+                "{} lies on a network file system, which tells no changes: its files are looked at every {}",
+                root.display(),
+                interval(policy),
+            ));
+        }
+        match self.is_told().then(|| Told::open(&walk, files)) {
+            Some(Ok(told)) => Way::Told(Box::new(told)),
+            Some(Err(error)) => {
+                troubles.push(refused(&error, policy));
+                look(&walk, files, troubles)
+            }
+            None => look(&walk, files, troubles),
+        }
     }
 
     /// Where changes are told; `None` if they are looked for.
@@ -125,7 +154,10 @@ impl Tree {
             Way::Told(told) => {
                 if let Err(error) = told.absorb(&walk, &mut self.touched) {
                     self.troubles.push(refused(&error, &self.watched.policy));
-                    self.way = look(&walk, &mut Vec::new(), &mut self.troubles);
+                    let way = look(&walk, &mut Vec::new(), &mut self.troubles);
+                    // What was told until the first look; of more than that the trouble is known.
+                    let _ = told.take(&walk, &mut self.touched);
+                    self.way = way;
                 }
             }
             Way::Looked(looked) => looked.absorb(&walk, &mut self.touched),
@@ -134,13 +166,56 @@ impl Tree {
         self.touched.notes > before
     }
 
+    /// Other rules from now on, with nothing lost in between: the way in which changes are noticed so far is asked once
+    /// more when the new one is in place. Whether something is to be judged.
+    pub(super) fn follow(&mut self, watched: Watched) -> bool {
+        let began = os::wall();
+        self.absorb();
+        let next = Self::plain(watched);
+        let walk = Walk { rules: &next.rules, follows_links: next.watched.policy.watch_options.follow_symlinks };
+        let is_told = next.is_told();
+        let mut files = Vec::new();
+        match &mut self.way {
+            Way::Told(told) if is_told => {
+                let renewed = told.renew(&walk, &mut self.touched, &mut files);
+                if let Err(error) = renewed {
+                    self.troubles.push(refused(&error, &next.watched.policy));
+                    let way = look(&walk, &mut files, &mut self.troubles);
+                    let said = self.troubles.len();
+                    self.change_way(way);
+                    self.troubles.truncate(said);
+                }
+            }
+            _ => {
+                let mut troubles = Vec::new();
+                let way = next.open_way(&mut files, &mut troubles);
+                // What is known already is not said again.
+                if self.watched.policy != next.watched.policy {
+                    self.troubles.extend(troubles);
+                }
+                self.change_way(way);
+                self.touched.judge_anew(os::now(), |path| walk.counts(path, |_| None));
+            }
+        }
+        files.reverse();
+        (self.unlearned, self.began) = (files, began);
+        (self.rules, self.watched) = (next.rules, next.watched);
+        !self.touched.is_empty()
+    }
+
+    /// The way so far is asked for what has happened until now.
+    fn change_way(&mut self, way: Way) {
+        self.absorb();
+        self.way = way;
+    }
+
     /// Judges what was taken in since the last time.
     pub(super) fn settle(&mut self) -> Settled {
         let has_root = self.rules.roots().iter().any(|root| os::exists(&root.path));
         if !has_root || !os::exists(&self.watched.cwd) {
             return Settled::Gone;
         }
-        let touched = std::mem::take(&mut self.touched);
+        let touched = self.touched.take();
         let mut budget = BURST_BYTES_MAX;
         // All of them are judged: what is not looked at now would be new the next time.
         let judged = touched.each().filter(|(path, touch)| self.known.has_changed(path, *touch, &mut budget));
@@ -187,7 +262,9 @@ fn look(walk: &Walk<'_>, files: &mut Vec<PathBuf>, troubles: &mut Vec<String>) -
     files.clear();
     let looked = Looked::open(walk, files);
     if looked.is_full() {
-        troubles.push(format!("there are more than {FILES_MAX} files: the rest is not watched; `ignore_watch` helps"));
+        troubles.push(format!(
+            "there are more than {FILES_MAX} files: the others are not watched; exclude some with `ignore_watch`"
+        ));
     }
     Way::Looked(looked)
 }
@@ -197,8 +274,8 @@ fn refused(error: &std::io::Error, policy: &WatchPolicy) -> String {
     let every = interval(policy);
     match os::watch_limit(error) {
         Some(limit) => format!(
-            "the limit {limit} of the kernel is reached: files are looked at every {every}; `sysctl {limit}=N` raises it"
+            "the kernel's limit {limit} is reached: files are polled every {every}; `sysctl {limit}=N` raises it"
         ),
-        None => format!("the kernel tells no changes ({error}): files are looked at every {every}"),
+        None => format!("the kernel reports no changes ({error}): files are polled every {every}"),
     }
 }

@@ -63,6 +63,16 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Whether a file counts that may be gone by now, with the folders on the way to it. `above`: the rules of git that
+    /// hold for a path, where they are known.
+    pub(super) fn counts(&self, file: &Path, above: impl Fn(&Path) -> Above) -> bool {
+        let is_ignored = |path: &Path, is_folder| self.rules.is_ignored(path, is_folder, each(&above(path)));
+        let is_below_root =
+            |path: &Path| self.rules.roots().iter().any(|root| path != root.path && path.starts_with(&root.path));
+        let mut folders = file.ancestors().skip(1).take_while(|folder| is_below_root(folder));
+        self.rules.is_wanted(file) && !is_ignored(file, false) && !folders.any(|folder| is_ignored(folder, true))
+    }
+
     /// Walks through `start` and everything below that is not left out. `enter` comes before the folder is read, so
     /// that a watch which is placed there misses nothing; it may decline. `visit` gets each folder and its files.
     ///

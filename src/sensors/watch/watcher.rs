@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch as channel};
 
-use super::Tools;
 use super::build::Build;
 use super::pending::Pending;
-use super::tree::{Settled, Tree, Watched};
-use crate::model::{AppId, Cause, Declared, Fact, Millis, Moment, Standing, Subject};
+use super::tree::{Settled, Tree};
+use super::{Orders, Tools};
+use crate::model::{AppId, Cause, Declared, DesiredState, Fact, Millis, Moment, Subject};
 use crate::os::{self, FolderSignal, Worker};
 use crate::rules::Burst;
 
@@ -22,6 +22,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// One watched app.
 struct Watcher {
     app: AppId,
+    orders: channel::Receiver<Orders>,
     tools: Tools,
     delay: Millis,
     tree: Arc<Mutex<Tree>>,
@@ -52,10 +53,12 @@ enum Wake {
     Idle,
     Built(Result<(), String>),
     Acted,
+    Orders,
 }
 
 /// Watches until it is aborted.
-pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
+pub(super) async fn watch(mut orders: channel::Receiver<Orders>, tools: Tools) {
+    let Orders { app, watched } = orders.borrow_and_update().clone();
     let delay = watched.policy.watch_delay;
     let opened = on_thread(&tools.readers, move || {
         let watched = watched.clone();
@@ -66,6 +69,7 @@ pub(super) async fn watch(app: AppId, watched: Watched, tools: Tools) {
     let pending = Pending::of(&app, &tools.home);
     let one = Watcher {
         app,
+        orders,
         tools,
         delay,
         tree: Arc::new(Mutex::new(tree)),
@@ -92,8 +96,7 @@ impl Watcher {
             match self.wake().await {
                 Wake::Changes => {
                     if self.with_tree(Tree::absorb).await {
-                        let now = os::now();
-                        self.burst.get_or_insert_with(|| Burst::begin(now)).note(now);
+                        self.note();
                     }
                     self.follow_tree();
                 }
@@ -107,6 +110,7 @@ impl Watcher {
                         }
                     }
                 }
+                Wake::Orders => self.follow().await,
                 Wake::Idle => self.has_more_to_learn = self.with_tree(Tree::learn).await,
                 Wake::Built(result) => self.built(result).await,
                 Wake::Acted => {
@@ -120,8 +124,42 @@ impl Watcher {
         }
     }
 
+    /// Something has happened that may count.
+    fn note(&mut self) {
+        let now = os::now();
+        self.burst.get_or_insert_with(|| Burst::begin(now)).note(now);
+    }
+
+    /// Another name or other rules. What was seen by the old ones and is not acted upon is still to be done.
+    async fn follow(&mut self) {
+        let Orders { app, watched } = self.orders.borrow_and_update().clone();
+        let unfinished = self.build.take().map(|build| build.cause.clone());
+        if app != self.app {
+            let noted = self.with_pending(|pending, ()| pending.left_over(), ()).await;
+            self.with_pending(|pending, ()| pending.forget(), ()).await;
+            self.pending = Pending::of(&app, &self.tools.home);
+            self.app = app;
+            if let Some(cause) = noted {
+                self.with_pending(|pending, cause| pending.note(&cause), cause).await;
+            }
+        }
+        self.delay = watched.policy.watch_delay;
+        let is_to_be_judged = self.with_tree_about(Tree::follow, watched).await;
+        if is_to_be_judged {
+            self.note();
+        }
+        self.has_more_to_learn = true;
+        // Changes may be told elsewhere from now on.
+        self.signal = None;
+        self.follow_tree();
+        // The command may be another one, and what is built is not what it began with.
+        if let Some(cause) = unfinished {
+            self.changed(cause).await;
+        }
+    }
+
     async fn wake(&mut self) -> Wake {
-        let Self { signal, interval, burst, build, acted, delay, has_more_to_learn, .. } = self;
+        let Self { orders, signal, interval, burst, build, acted, delay, has_more_to_learn, .. } = self;
         // While a build runs, what changes is collected for the next one.
         let is_judged = burst.is_some() && build.is_none();
         let over = burst.map(|burst| burst.ends(*delay).since(os::now()).duration()).unwrap_or_default();
@@ -129,6 +167,7 @@ impl Watcher {
             biased;
             result = ended(build) => Wake::Built(result),
             () = is_acted(acted) => Wake::Acted,
+            () = is_ordered(orders) => Wake::Orders,
             () = tokio::time::sleep(over), if is_judged => Wake::BurstOver,
             () = changes(signal.as_ref(), *interval) => Wake::Changes,
             () = std::future::ready(()), if *has_more_to_learn && burst.is_none() => Wake::Idle,
@@ -138,7 +177,9 @@ impl Watcher {
     /// Something holds other bytes than before.
     async fn changed(&mut self, cause: Cause) {
         // A person's stop is respected, and a build for nothing would be one.
-        let Some(declared) = self.declared().filter(|declared| declared.standing == Standing::Up) else { return };
+        let Some(declared) = self.declared().filter(|declared| declared.desired_state == DesiredState::Up) else {
+            return;
+        };
         self.with_pending(|pending, cause| pending.note(&cause), cause.clone()).await;
         match Build::start(&self.tools.builders, &self.tools.home, &declared, cause.clone()) {
             Some(build) => self.build = Some(build),
@@ -157,10 +198,10 @@ impl Watcher {
         seen.times = if is_again { seen.times.saturating_add(1) } else { 1 };
         (seen.last, seen.path) = (now, path.to_owned());
         if seen.times == CIRCLE_TIMES {
-            self.tell(Fact::WatchTrouble {
+            self.emit(Fact::WatchTrouble {
                 message: format!(
                     "{path} has changed {CIRCLE_TIMES} times, each time soon after a restart; if the app writes it \
-                     itself, `ignore_watch = [\"{path}\"]` ends the circle"
+                     itself, `ignore_watch = [\"{path}\"]` stops the loop"
                 ),
             });
         }
@@ -171,7 +212,7 @@ impl Watcher {
         match result {
             Ok(()) => self.trigger(build.cause.clone()).await,
             Err(message) => {
-                self.tell(Fact::BuildFailed { message });
+                self.emit(Fact::BuildFailed { message });
                 self.with_pending(|pending, ()| pending.forget(), ()).await;
             }
         }
@@ -191,22 +232,22 @@ impl Watcher {
             (std::mem::take(&mut tree.troubles), tree.folder_watch())
         };
         for message in troubles {
-            self.tell(Fact::WatchTrouble { message });
+            self.emit(Fact::WatchTrouble { message });
         }
         match folder_watch {
             None => self.signal = None,
             Some(watch) if self.signal.is_none() => match watch.signal() {
                 Ok(signal) => self.signal = Some(signal),
                 Err(error) => {
-                    self.tell(Fact::WatchTrouble { message: format!("changes are seen late, by looking: {error}") });
+                    self.emit(Fact::WatchTrouble { message: format!("changes are noticed late, by polling: {error}") });
                 }
             },
             Some(_) => {}
         }
     }
 
-    fn tell(&self, fact: Fact) {
-        self.tools.events.tell(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
+    fn emit(&self, fact: Fact) {
+        self.tools.events.emit(Subject::App(self.app.project.clone(), self.app.name.clone()), fact);
     }
 
     /// Works on the note of what is to be done, on a thread that may wait.
@@ -224,10 +265,18 @@ impl Watcher {
 
     /// Works on the tree, on a thread that may wait.
     async fn with_tree<T: Send + 'static>(&self, work: fn(&mut Tree) -> T) -> T {
+        self.with_tree_about(|tree, work| work(tree), work).await
+    }
+
+    async fn with_tree_about<A, T>(&self, work: fn(&mut Tree, A) -> T, about: A) -> T
+    where
+        A: Clone + Send + 'static,
+        T: Send + 'static,
+    {
         let tree = &self.tree;
         on_thread(&self.tools.readers, || {
-            let tree = Arc::clone(tree);
-            move || work(&mut tree.lock().unwrap_or_else(PoisonError::into_inner))
+            let (tree, about) = (Arc::clone(tree), about.clone());
+            move || work(&mut tree.lock().unwrap_or_else(PoisonError::into_inner), about)
         })
         .await
     }
@@ -245,6 +294,13 @@ async fn is_acted(acted: &mut Option<oneshot::Receiver<()>>) {
         // It ends without a word.
         Some(acted) => drop(acted.await),
         None => std::future::pending().await,
+    }
+}
+
+async fn is_ordered(orders: &mut channel::Receiver<Orders>) {
+    if orders.changed().await.is_err() {
+        // Nobody is left who could order anything: it is about to be aborted.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -19,7 +19,7 @@ impl<H: Host> Actor<H> {
                     instance.record = launch;
                 }
                 // Before its first instruction: what it prints is younger.
-                instance.started = Some(entry.started.1);
+                instance.starts.note(entry.started.1);
                 instance.process = created.is_open.then_some(created.pid);
                 if is_outdated {
                     // Perhaps since the spawn was begun: the pump did not know its pipes yet.

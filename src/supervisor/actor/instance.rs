@@ -1,9 +1,12 @@
 //! One instance with everything that is known of it: machine, process, launches, the newest order.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::lifecycle::{Machine, SavedState, State};
-use crate::model::{App, Cause, Digest, Environment, Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime};
+use crate::model::{
+    App, Cause, Counts, Digest, Environment, Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime,
+};
 use crate::rules;
 use crate::supervisor::host::{EntryState, Record};
 
@@ -22,8 +25,8 @@ pub(in crate::supervisor) struct Instance {
     pub process: Option<u32>,
     /// When a process that is on its way has failed, if it has not said by then that it is ready.
     pub ready_until: Option<Moment>,
-    /// When it was started.
-    pub started: Option<WallTime>,
+    /// When its last processes were started.
+    pub starts: Starts,
     /// How the last one ended.
     pub last_exit: Option<Exit>,
     /// What it has said about itself (`STATUS=`).
@@ -32,6 +35,33 @@ pub(in crate::supervisor) struct Instance {
     pub beat: Option<Moment>,
     /// The newest order that it has taken up.
     pub taken: Taken,
+}
+
+/// Starts that are remembered: more than come at once.
+const STARTS_MAX: usize = 16;
+
+/// When the last processes of an instance were started, in order.
+#[derive(Debug, Default)]
+pub(in crate::supervisor) struct Starts(VecDeque<WallTime>);
+
+impl Starts {
+    pub fn note(&mut self, at: WallTime) {
+        if self.0.len() == STARTS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(at);
+    }
+
+    pub fn last(&self) -> Option<WallTime> {
+        self.0.back().copied()
+    }
+
+    /// When the process of `start`, or the one before it, was started, and when the next one was, if there is one.
+    pub fn lifetime(&self, start: WallTime, is_before: bool) -> Option<(WallTime, Option<WallTime>)> {
+        let found = self.0.iter().rposition(|at| *at == start)?;
+        let at = if is_before { found.checked_sub(1)? } else { found };
+        Some((*self.0.get(at)?, self.0.get(at + 1).copied()))
+    }
 }
 
 impl Instance {
@@ -43,7 +73,7 @@ impl Instance {
             next: launch,
             process: None,
             ready_until: None,
-            started: None,
+            starts: Starts::default(),
             last_exit: None,
             status: None,
             beat: None,
@@ -123,12 +153,12 @@ impl Instance {
         LiveInstance {
             phase: self.machine.phase(self.process),
             incarnation: self.machine.incarnation,
+            since: self.machine.since,
             restarts: self.machine.restarts,
-            unstable: self.machine.unstable,
-            force_kills: self.machine.force_kills,
+            counts: Counts { unstable: self.machine.unstable, force_kills: self.machine.force_kills },
             spec: Arc::clone(spec),
             restart_requests: self.record.restart_requests,
-            started: self.started,
+            started: self.starts.last(),
             last_exit: self.last_exit,
             trouble: self.machine.trouble.clone(),
             status_text: self.status.clone(),
@@ -144,4 +174,27 @@ impl Instance {
 pub(super) fn seed(id: &InstanceId) -> u64 {
     let digest = Digest::of(id.to_string().as_bytes());
     digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lifetime_of_one_of_the_last_processes_is_known() {
+        let mut starts = Starts::default();
+        assert_eq!((starts.last(), starts.lifetime(WallTime(0), false)), (None, None));
+        for at in 10..30 {
+            starts.note(WallTime(at));
+        }
+        assert_eq!(starts.last(), Some(WallTime(29)));
+        let lifetime = |start, is_before| {
+            let (start, next) = starts.lifetime(WallTime(start), is_before)?;
+            Some((start.0, next.map(|next| next.0)))
+        };
+        assert_eq!(lifetime(28, false), Some((28, Some(29))));
+        assert_eq!(lifetime(29, false), Some((29, None)));
+        assert_eq!(lifetime(29, true), Some((28, Some(29))));
+        assert_eq!((lifetime(3, false), lifetime(14, true)), (None, None), "that is too long ago");
+    }
 }

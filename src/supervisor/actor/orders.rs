@@ -129,11 +129,9 @@ impl<H: Host> Actor<H> {
     }
 }
 
-/// A table without a free row.
+/// A table without a free row: some other instance may leave one at any moment.
 fn no_row(id: &InstanceId) -> Failure {
     let subject = masked(&id.to_string()).into_owned();
     let message = "all rows of the process table are taken".to_owned();
-    Failure::Spawn {
-        error: SpawnError { stage: SpawnStage::TableEntry, subject, errno: 0, message, is_passing: false },
-    }
+    Failure::Spawn { error: SpawnError { stage: SpawnStage::TableEntry, subject, errno: 0, message, is_passing: true } }
 }

@@ -40,8 +40,13 @@ impl<H: Host> Actor<H> {
         let is_successor = id.is_successor;
         let settled = id.settled();
         let other = if is_successor { settled } else { settled.successor() };
-        if let Some(other) = self.registry.row_of(&other).and_then(|row| self.registry.get_mut(row)) {
-            other.machine.last_number = other.machine.last_number.max(number);
+        let Some(other) = self.registry.row_of(&other) else { return };
+        if let Some(instance) = self.registry.get_mut(other)
+            && instance.machine.last_number < number
+        {
+            instance.machine.last_number = number;
+            self.host.note_number(other, number);
+            self.unmirrored.insert(other);
         }
     }
 

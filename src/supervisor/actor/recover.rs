@@ -80,7 +80,7 @@ impl<H: Recovery> Actor<H> {
         let incarnation = instance.machine.incarnation;
         let entry = self.host.entry(row);
         instance.last_exit = entry.exit.map(|(exit, _)| exit);
-        instance.machine.last_number = self.host.last_number(&instance.id.clone().settled());
+        instance.machine.last_number = entry.last_number.max(self.host.last_number(&instance.id.clone().settled()));
         emit_missed(&self.host, row, &instance, &entry, specs);
         let found = look_at(&mut self.host, row, &mut instance, &entry);
         if let Found::Alive { .. } = found {
@@ -88,10 +88,15 @@ impl<H: Recovery> Actor<H> {
             instance.status = self.host.kept_status(row, incarnation, &instance.record.spec);
         }
         // Also of a process that has ended: whoever asks when a task ran last may ask another daemon.
-        instance.started = entry.pid.map(|_| entry.started.1);
+        if entry.pid.is_some() {
+            instance.starts.note(entry.started.1);
+        }
         let (policy, spec) = (&*instance.machine.policy, &*instance.record.spec);
         let watch = self.host.take_over(&TakenOver { row, incarnation, id: &instance.id, policy, spec });
         let effects = instance.machine.recover(found, self.host.now());
+        if instance.machine.state.rests_since_exit() {
+            instance.machine.since = entry.exit.map(|(_, at)| at);
+        }
         let effects = without_told_exits(&self.host, &instance.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
             Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
@@ -150,7 +155,10 @@ fn tell_missed_start<H: Recovery>(host: &H, instance: &Instance, entry: &Entry, 
     let (id, incarnation, pid) = (instance.id.clone().settled(), instance.machine.incarnation, entry.pid.unwrap_or(0));
     let never_was = pid == 0 && entry.state == RowState::Spawning;
     if incarnation > 0 && !never_was && !host.was_start_emitted(&id, incarnation, at) {
-        host.tell(Subject::Instance(id), Fact::Started { pid, incarnation, cause: Cause::Policy });
+        host.tell(
+            Subject::Instance(id),
+            Fact::Started { pid, incarnation, restarts: instance.machine.restarts, cause: Cause::Policy },
+        );
     }
 }
 

@@ -120,6 +120,8 @@ pub(crate) struct Pretended {
     /// The daemon is killed before the host has done so many more things; 0 = not at all.
     pub kill_in: Cell<u64>,
     entries: Vec<(Entry, Record)>,
+    /// More there are not.
+    pub rows_max: usize,
     pub processes: BTreeMap<u32, Process>,
     /// What processes have left, by row.
     pub leftovers: BTreeMap<u32, u32>,
@@ -142,6 +144,7 @@ impl Pretended {
             dice: None,
             kill_in: Cell::new(0),
             entries: Vec::new(),
+            rows_max: usize::MAX,
             processes: BTreeMap::new(),
             leftovers: BTreeMap::new(),
             facts: RefCell::default(),
@@ -257,6 +260,7 @@ impl Pretended {
         *entry = Entry {
             state: RowState::Spawning,
             incarnation: start.job.incarnation,
+            last_number: entry.last_number,
             pid: None,
             started: (self.now, WallTime(self.now.0)),
             exit: entry.exit,
@@ -456,6 +460,9 @@ impl Host for Pretended {
         self.act();
         let free = self.entries.iter().position(|(entry, _)| entry.state == RowState::Free);
         let row = free.unwrap_or(self.entries.len());
+        if row >= self.rows_max {
+            return None;
+        }
         if free.is_none() {
             self.entries.push((Entry::free(), Record::default()));
         }
@@ -466,6 +473,12 @@ impl Host for Pretended {
     fn remember(&mut self, row: u32, record: &Record) {
         self.act();
         self.entries[row as usize].1 = *record;
+    }
+
+    fn note_number(&mut self, row: u32, number: u32) {
+        self.act();
+        let entry = &mut self.entries[row as usize].0;
+        entry.last_number = entry.last_number.max(number);
     }
 
     fn conclude(&mut self, row: u32, record: &Record) -> bool {

@@ -1,6 +1,6 @@
 //! A terminal of its own for a command, and everything that was written to it.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,8 @@ use std::thread;
 
 /// The other side of a terminal.
 pub struct Terminal {
+    /// Until the window is closed.
+    keys: Option<std::fs::File>,
     said: Arc<Mutex<Vec<u8>>>,
     is_over: Arc<AtomicBool>,
 }
@@ -34,10 +36,16 @@ impl Terminal {
         }
         let child = command.spawn().unwrap();
         command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
-        let terminal = Self { said: Arc::default(), is_over: Arc::default() };
+        let keys = has_keys.then(|| ours.try_clone().unwrap().into());
+        let terminal = Self { keys, said: Arc::default(), is_over: Arc::default() };
         let (said, is_over) = (Arc::clone(&terminal.said), Arc::clone(&terminal.is_over));
         thread::spawn(move || read(ours, &said, &is_over));
         (terminal, child)
+    }
+
+    /// Types this.
+    pub fn type_text(&mut self, text: &str) {
+        self.keys.as_mut().expect("it has keys").write_all(text.as_bytes()).unwrap();
     }
 
     /// Everything so far.
@@ -46,7 +54,8 @@ impl Terminal {
     }
 
     /// Closes the window.
-    pub fn hang_up(&self) {
+    pub fn hang_up(&mut self) {
+        self.keys = None;
         self.is_over.store(true, Ordering::SeqCst);
     }
 }

@@ -1,6 +1,6 @@
 //! What `fixtures/numbered.sh` says it did, against what `pm` says that it did.
 //!
-//! The script writes down every start itself; its lines and its exit code follow from (name, generation). So the
+//! The script writes down every start itself; its lines and its exit code follow from (name, incarnation). So the
 //! whole log, every event and every counter can be computed and compared.
 
 use super::{AppEvent, Sandbox, fixture};
@@ -10,7 +10,7 @@ use super::{AppEvent, Sandbox, fixture};
 pub struct Numbered {
     /// The app's name; also the name of its truth file.
     pub name: String,
-    /// Lines per generation.
+    /// Lines per incarnation.
     pub lines: usize,
 }
 
@@ -42,19 +42,19 @@ impl Numbered {
         )
     }
 
-    /// The generations that started, as the script wrote them down.
+    /// The incarnations that started, as the script wrote them down.
     pub fn starts(&self, sandbox: &Sandbox) -> Vec<usize> {
         let text = sandbox.read(&self.name);
         text.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect()
     }
 
     /// The code that the script ends with.
-    pub fn exit_code(generation: usize) -> i64 {
-        i64::try_from(generation).unwrap() % 200 + 1
+    pub fn exit_code(incarnation: usize) -> i64 {
+        i64::try_from(incarnation).unwrap() % 200 + 1
     }
 
-    fn text_of(&self, generation: usize) -> String {
-        let line = |line| format!("{} generation {generation} line {line}\n", self.name);
+    fn text_of(&self, incarnation: usize) -> String {
+        let line = |line| format!("{} incarnation {incarnation} line {line}\n", self.name);
         (0..self.lines).map(line).collect()
     }
 
@@ -64,26 +64,26 @@ impl Numbered {
         let name = &self.name;
         let starts = self.starts(sandbox);
         let last = starts.len();
-        assert_eq!(starts, (1..=last).collect::<Vec<_>>(), "{name}: a generation was started twice");
+        assert_eq!(starts, (1..=last).collect::<Vec<_>>(), "{name}: a incarnation was started twice");
 
         let log = String::from_utf8(sandbox.log_text(name, "out", 0)).unwrap();
-        let certain: String = (1..last).map(|generation| self.text_of(generation)).collect();
+        let certain: String = (1..last).map(|incarnation| self.text_of(incarnation)).collect();
         let rest = log.strip_prefix(&certain).unwrap_or_else(|| panic!("{name}: {}", first_difference(&log, &certain)));
-        // The last generation may have been stopped in the middle: what there is of it must be its beginning.
-        assert!(self.text_of(last).starts_with(rest), "{name}: the last generation wrote {rest:?}");
+        // The last incarnation may have been stopped in the middle: what there is of it must be its beginning.
+        assert!(self.text_of(last).starts_with(rest), "{name}: the last incarnation wrote {rest:?}");
 
         let events = sandbox.events_of(name);
         let about = format!("shop:{name}/0");
-        let told = |fact: &str, generation: usize| -> Vec<Option<i64>> {
+        let told = |fact: &str, incarnation: usize| -> Vec<Option<i64>> {
             let is_it = |event: &&AppEvent| {
-                event.about == about && event.fact == fact && event.generation == Some(generation as u64)
+                event.about == about && event.fact == fact && event.incarnation == Some(incarnation as u64)
             };
             events.iter().filter(is_it).map(|event| event.exit_code).collect()
         };
-        for generation in 1..last {
-            assert_eq!(told("started", generation).len(), 1, "{name}: starts told of generation {generation}");
-            let codes = told("exited", generation);
-            assert_eq!(codes, [Some(Self::exit_code(generation))], "{name}: exits told of generation {generation}");
+        for incarnation in 1..last {
+            assert_eq!(told("started", incarnation).len(), 1, "{name}: starts told of incarnation {incarnation}");
+            let codes = told("exited", incarnation);
+            assert_eq!(codes, [Some(Self::exit_code(incarnation))], "{name}: exits told of incarnation {incarnation}");
         }
         Counts { starts: last, exits: last - 1, log_bytes: log.len() }
     }

@@ -13,7 +13,7 @@ pub struct InstanceView {
     pub phase: String,
     /// The main process.
     pub pid: Option<u32>,
-    /// Restarts that nobody asked for.
+    /// Restarts that were not requested.
     pub restarts: u64,
 }
 
@@ -46,7 +46,7 @@ pub struct AppEvent {
     /// `shop:api/0` where it is about an instance.
     pub about: String,
     /// The how-manieth process of the instance.
-    pub generation: Option<u64>,
+    pub incarnation: Option<u64>,
     /// The exit code, where it is about an exit with one.
     pub exit_code: Option<i64>,
 }
@@ -63,7 +63,7 @@ impl AppEvent {
             seq: event["seq"].as_u64().unwrap_or_else(|| panic!("no seq in {event:#}")),
             fact: event["event"].as_str().unwrap_or_default().to_owned(),
             about: event["about"]["instance"].as_str().unwrap_or_default().to_owned(),
-            generation: event["generation"].as_u64(),
+            incarnation: event["incarnation"].as_u64(),
             exit_code: event["exit"]["code"].as_i64(),
         }
     }

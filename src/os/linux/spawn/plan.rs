@@ -1,4 +1,4 @@
-//! What a child is to be: everything decided and allocated before it exists.
+//! The plan of a child process: everything is decided and allocated before it exists.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -85,7 +85,7 @@ impl ExecPlan {
     ///
     /// # Errors
     /// A text holds a NUL byte.
-    pub fn beside(context: &ExecContext, command: &str, output: Output) -> Result<Self, HoldsNul> {
+    pub fn in_context(context: &ExecContext, command: &str, output: Output) -> Result<Self, HoldsNul> {
         let words = ["sh", "-c", command].map(str::to_owned);
         Ok(Self { dies_with_caller: true, ..Self::new(context, "/bin/sh", &words, output)? })
     }

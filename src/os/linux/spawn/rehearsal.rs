@@ -1,4 +1,4 @@
-//! A child that becomes everything that a plan says, and then only asks whether it may execute the program.
+//! A rehearsal: a child that takes all steps of a plan, and then only checks whether it may execute the program.
 
 use std::ffi::{CStr, c_int, c_long};
 use std::sync::atomic::AtomicI32;

@@ -4,7 +4,7 @@ use std::ffi::{c_int, c_long};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::seats::Seat;
+use super::reserved::Reservation;
 use super::{Output, step};
 use crate::model::SpawnStage;
 use crate::os::linux::descriptors::{copy_above, open_null};
@@ -12,9 +12,9 @@ use crate::os::linux::pipe::another_end;
 
 /// The descriptors of the child: stdin, stdout, stderr.
 pub(super) enum Standard {
-    /// Nothing else. The child shares our table at first, and copies the part with the seats.
-    Seated(Seat),
-    /// And what is handed over: 0, 1, 2, 3, … None of them stands at a number that another one goes to. The child has
+    /// Nothing else. The child shares our table at first, and copies the part with the reserved numbers.
+    Reserved(Reservation),
+    /// And what is passed on: 0, 1, 2, 3, … None of them stands at a number that another one goes to. The child has
     /// a copy of our whole table.
     Copied(Vec<OwnedFd>),
 }
@@ -35,8 +35,8 @@ impl Standard {
     }
 
     fn with(output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
-        match Seat::with(output).filter(|_| handed.is_empty()) {
-            Some(seat) => Ok(Self::Seated(seat)),
+        match Reservation::with(output).filter(|_| handed.is_empty()) {
+            Some(reservation) => Ok(Self::Reserved(reservation)),
             None => Self::copied(output, handed),
         }
     }
@@ -50,22 +50,22 @@ impl Standard {
     }
 }
 
-/// The standard descriptors, what is handed over, and no other: from here on, not only after `execve`, which may hang on
+/// The standard descriptors, what is passed on, and no other: from here on, not only after `execve`, which may hang on
 /// a network folder for as long as it likes. Until then the child must hold neither our lock nor our socket.
 pub(super) fn arrange_descriptors(standard: &Standard) -> Result<(), (SpawnStage, c_int)> {
     match standard {
-        Standard::Seated(seat) => {
+        Standard::Reserved(reservation) => {
             // Until here the table is shared with our parent: nothing may be closed in it.
-            if close_from(seat.above(), libc::CLOSE_RANGE_UNSHARE) < 0 {
+            if close_from(reservation.above(), libc::CLOSE_RANGE_UNSHARE) < 0 {
                 // SAFETY: no pointers are passed. Before Linux 5.9.
                 is_done(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_FILES) })?;
             }
-            seat.numbers().zip(0..).try_for_each(place)?;
+            reservation.numbers().zip(0..).try_for_each(place)?;
         }
         Standard::Copied(fds) => fds.iter().map(AsRawFd::as_raw_fd).zip(0..).try_for_each(place)?,
     }
     let (own, end) = match standard {
-        Standard::Seated(seat) => (3, seat.above()),
+        Standard::Reserved(reservation) => (3, reservation.above()),
         Standard::Copied(fds) => (c_int::try_from(fds.len()).unwrap_or(c_int::MAX), 0),
     };
     if close_from(own, 0) < 0 {

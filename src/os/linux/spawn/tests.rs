@@ -1,4 +1,4 @@
-//! What a child finds, and what is told when there can be none.
+//! What a child inherits, and which errors are reported if it cannot be created.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -110,7 +110,7 @@ fn a_child_sees_no_descriptor_but_its_own_three() {
 fn take_some_seats() {
     let nothing = crate::os::open_null().unwrap();
     let numbers = std::iter::repeat_with(|| copy_above(nothing.as_fd(), 3).unwrap());
-    take_seats(numbers.take(SEAT_NUMBERS.cast_unsigned() as usize)).unwrap();
+    reserve_descriptors(numbers.take(RESERVED_DESCRIPTORS.cast_unsigned() as usize)).unwrap();
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_child_on_a_seat_gets_its_outputs_and_leaves_ours_alone() {
 }
 
 #[test]
-fn more_can_spawn_at_once_than_there_are_seats() {
+fn more_can_spawn_at_once_than_numbers_are_reserved() {
     take_some_seats();
     let threads: Vec<_> = (0..12)
         .map(|number| {

@@ -1,4 +1,4 @@
-# A paused update begins no further slot; a stop acts at once.
+# A paused rollout begins no further slot; a stop acts at once.
 apply web v1 x3 healthy=300
   plan start web [0, 1, 2]
     start web/0 v1
@@ -12,7 +12,7 @@ apply web v2 x3 healthy=300
 wait 100
 pause web
 wait 1000
-  web waits: its update is paused
+  web waits: its rollout is paused
 state
   web/0 v2 running
   web/1 v1 running
@@ -24,7 +24,7 @@ wait 100
   ok web: stop
 kill daemon
 wait 1000
-  web waits: its update is paused
+  web waits: its rollout is paused
 state
   web/0 v2 running
   web/1 v1 running

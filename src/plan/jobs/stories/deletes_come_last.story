@@ -1,4 +1,4 @@
-# What left the file goes only when everything else has succeeded, whoever carries it out.
+# Apps that are no longer in the file are deleted only when everything else has succeeded.
 apply web v1 | old v1
   plan start web [0]
   plan start old [0]
@@ -31,7 +31,7 @@ apply web v1 | bad v1 exit=1@100
 wait 1000
     bad/0 ended with exit code 1
   FAILED bad: start: bad/0 ended with exit code 1 and is not restarted
-  skipped new: delete: deletes are withheld because another operation did not succeed
+  skipped new: delete: nothing is deleted, because another operation did not succeed
 state
   bad/0 v1 errored
   new/0 v1 running

@@ -1,4 +1,4 @@
-# A task runs to its end before those who need that; one that fails holds them up.
+# A task completes before its dependents start; a failed one blocks them.
 apply db v1 ready=200 | seed v1 task exit=0@300 needs=db | web v1 after=seed
   plan start db [0]
   plan start seed [0]
@@ -22,7 +22,7 @@ apply db v1 ready=200 | seed v2 task exit=7@300 needs=db | web v2 after=seed
 wait 3000
     seed/0 ended with exit code 7
   FAILED seed: start: seed/0 ended with exit code 7 and is not restarted
-  skipped web: roll: an app that it depends on did not start
+  skipped web: roll: a dependency did not start
 state
   db/0 v1 running
   seed/0 v2 errored

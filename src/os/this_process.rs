@@ -1,4 +1,4 @@
-//! What this process finds itself in.
+//! The environment, user and terminal of this process.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -13,7 +13,7 @@ pub fn environment() -> Environment {
         .collect()
 }
 
-/// Writes a line for whoever reads our standard error; a closed one is no reason to fail.
+/// Writes a line to standard error; a closed one is not an error.
 pub fn write_stderr(text: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
 }
@@ -31,7 +31,7 @@ pub fn current_exe() -> io::Result<PathBuf> {
     std::env::current_exe()
 }
 
-/// Whether a person looks at this stream.
+/// Whether a user looks at this stream.
 pub fn is_terminal(stream: &impl io::IsTerminal) -> bool {
     stream.is_terminal()
 }

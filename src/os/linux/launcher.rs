@@ -14,7 +14,7 @@ use super::stack::with_stack;
 /// A program that is to run whenever its predecessor has ended. It inherits every descriptor that is not
 /// close-on-exec, under its number.
 #[derive(Debug)]
-pub struct Heir {
+pub struct DaemonLauncher {
     program: CString,
     words: (Vec<CString>, Vec<CString>),
     argv: Vec<*const c_char>,
@@ -25,13 +25,13 @@ pub struct Heir {
 const OWN_PROGRAM: &CStr = c"/proc/self/exe";
 
 struct Start<'a> {
-    heir: &'a Heir,
+    launcher: &'a DaemonLauncher,
     socket: c_int,
     socket_number: c_int,
     errno: AtomicI32,
 }
 
-impl Heir {
+impl DaemonLauncher {
     /// Prepares everything; starting allocates nothing.
     pub fn new(program: CString, argv: Vec<CString>, envp: Vec<CString>) -> Self {
         let pointers =
@@ -48,13 +48,13 @@ impl Heir {
     /// Neither the program nor our own can be executed; no process slots, no memory.
     pub fn start(&self, socket: BorrowedFd<'_>, socket_number: c_int) -> io::Result<u32> {
         debug_assert!(!self.words.0.is_empty(), "a program has a name");
-        let start = Start { heir: self, socket: socket.as_raw_fd(), socket_number, errno: AtomicI32::new(0) };
+        let start = Start { launcher: self, socket: socket.as_raw_fd(), socket_number, errno: AtomicI32::new(0) };
         let blocked = BlockedSignals::new();
         let pid = with_stack(|stack| {
             let argument: *const Start<'_> = &raw const start;
             let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
             // SAFETY: as in `spawn`: the stack is ours alone, and `start` outlives the suspension.
-            checked(unsafe { libc::clone(run_heir, stack, flags, argument.cast_mut().cast()) })
+            checked(unsafe { libc::clone(run_launched, stack, flags, argument.cast_mut().cast()) })
         })?;
         drop(blocked);
         match start.errno.load(Ordering::Acquire) {
@@ -65,11 +65,11 @@ impl Heir {
 }
 
 /// The child's life until it executes. Nothing here may allocate, lock or panic.
-extern "C" fn run_heir(argument: *mut c_void) -> c_int {
+extern "C" fn run_launched(argument: *mut c_void) -> c_int {
     // SAFETY: `start` passes a `Start` that lives until we have executed or exited; the calls are raw.
     unsafe {
         let start = &*argument.cast::<Start<'_>>();
-        let heir = start.heir;
+        let launcher = start.launcher;
         libc::syscall(libc::SYS_setsid);
         default_signals(1 << (libc::SIGTERM - 1) | 1 << (libc::SIGINT - 1));
         // If it already has the number, only the flag is cleared.
@@ -79,8 +79,8 @@ extern "C" fn run_heir(argument: *mut c_void) -> c_int {
             libc::syscall(libc::SYS_dup3, c_long::from(start.socket), c_long::from(start.socket_number), 0)
         };
         if placed >= 0 {
-            let (argv, envp) = (heir.argv.as_ptr(), heir.envp.as_ptr());
-            libc::syscall(libc::SYS_execve, heir.program.as_ptr(), argv, envp);
+            let (argv, envp) = (launcher.argv.as_ptr(), launcher.envp.as_ptr());
+            libc::syscall(libc::SYS_execve, launcher.program.as_ptr(), argv, envp);
             libc::syscall(libc::SYS_execve, OWN_PROGRAM.as_ptr(), argv, envp);
         }
         start.errno.store(*libc::__errno_location(), Ordering::Release);

@@ -1,4 +1,4 @@
-//! What an ecosystem file may refer to: this machine, as this person sees it.
+//! What an ecosystem file may refer to: this machine, as the calling user sees it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -6,11 +6,11 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::ecosystem::{Look, NoAccount, Surroundings, Unreadable};
+use crate::ecosystem::{Host, Look, NoAccount, Unreadable};
 use crate::model::ExecLimits;
 use crate::os::{self, AccountError};
 
-/// How long all pipes that one reading of the files needs may take together: long enough to ask a person for consent.
+/// How long all pipes of one reading of the files may take together: long enough for a password prompt.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What pipes and devices held, for as long as a command runs: they can be read only once.
@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(super) struct Pipes(RefCell<HashMap<PathBuf, Result<Vec<u8>, Unreadable>>>);
 
 /// This machine.
-pub(super) struct Machine<'a> {
+pub(super) struct LocalHost<'a> {
     variables: BTreeMap<String, String>,
     pipes: &'a Pipes,
     patience: Cell<Duration>,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> LocalHost<'a> {
     /// What could not be read from a pipe is tried again, once.
     pub(super) fn new(pipes: &'a Pipes) -> Self {
         pipes.0.borrow_mut().retain(|_, contents| contents.is_ok());
@@ -43,7 +43,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-impl Surroundings for Machine<'_> {
+impl Host for LocalHost<'_> {
     fn read(&self, path: &Path, bytes_max: u64) -> Result<Vec<u8>, Unreadable> {
         match os::file_kind(path) {
             Ok(os::FileKind::Other) => self.read_pipe(path, bytes_max),
@@ -108,10 +108,10 @@ fn unreadable(error: &io::Error) -> Unreadable {
         ErrorKind::NotFound => return Unreadable::Missing,
         ErrorKind::FileTooLarge => return Unreadable::TooLarge,
         ErrorKind::TimedOut => {
-            format!("it is a pipe, and within {} s it was not written and closed", PATIENCE.as_secs())
+            format!("it is a pipe that was not written and closed within {} s", PATIENCE.as_secs())
         }
         ErrorKind::Unsupported => "it is a socket, not a file".to_owned(),
-        ErrorKind::ResourceBusy => "it is written to whenever it is read; try again".to_owned(),
+        ErrorKind::ResourceBusy => "it changes while it is being read; try again".to_owned(),
         _ => error.to_string(),
     };
     Unreadable::Refused(words)

@@ -1,4 +1,4 @@
-//! What reading a file needs to know about the machine, as questions with values for answers.
+//! What reading a file needs to know about the machine.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::model::ExecLimits;
 
 /// The outside world, as far as an ecosystem file can refer to it. Implementations must not change anything.
-pub trait Surroundings {
+pub trait Host {
     /// The contents of a file of at most `bytes_max` bytes.
     ///
     /// # Errors
@@ -83,10 +83,10 @@ pub enum Unreadable {
     /// There is no such file.
     #[error("it does not exist")]
     Missing,
-    /// It is larger than was asked for.
+    /// It is larger than was requested.
     #[error("it is too large")]
     TooLarge,
-    /// The system says no.
+    /// The system refuses it.
     #[error("{0}")]
     Refused(String),
 }
@@ -110,7 +110,7 @@ pub(super) fn tidy(path: &Path) -> PathBuf {
 
 /// The outside world, asked once per question: a thousand apps share a folder and an interpreter.
 pub(super) struct Remembering<'a> {
-    world: &'a dyn Surroundings,
+    world: &'a dyn Host,
     looks: RefCell<HashMap<PathBuf, Look>>,
     targets: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
     programs: RefCell<HashMap<String, bool>>,
@@ -118,7 +118,7 @@ pub(super) struct Remembering<'a> {
 }
 
 impl<'a> Remembering<'a> {
-    pub fn new(world: &'a dyn Surroundings) -> Self {
+    pub fn new(world: &'a dyn Host) -> Self {
         Self {
             world,
             looks: RefCell::default(),
@@ -143,7 +143,7 @@ impl<'a> Remembering<'a> {
     }
 }
 
-impl Surroundings for Remembering<'_> {
+impl Host for Remembering<'_> {
     fn look(&self, path: &Path) -> Look {
         if let Some(known) = self.looks.borrow().get(path) {
             return *known;

@@ -1,4 +1,4 @@
-# A program that is just being written is tried again; nothing is rolled back for it.
+# A program that is still being written is retried; nothing is rolled back for it.
 apply web v1
   plan start web [0]
     start web/0 v1
@@ -11,13 +11,13 @@ wait 2000
   ok web: roll
 state
   web/0 v2 running
-# What does not pass in time fails: the old version is started again, as the text says.
+# A failure that does not pass in time counts: the old version is started again, as the text says.
 apply web v3 busy=60000
   plan roll web [0]
     restart web/0 v3
 wait 20000
     restart web/0 v2
-  event web/0 could not be updated
+  event web/0 could not be rolled out
   FAILED web: roll: web/0 cannot execute `web`: Text file busy; went back
 state
   web/0 v2 running

@@ -10,10 +10,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::os::errno::checked;
 use crate::os::linux::descriptors::open_null;
 
-/// How many numbers [`take_seats`] wants: for so many spawns at a time, and one for `/dev/null`. A spawn that finds no
-/// seat copies all descriptors, which only takes longer.
-pub const SEAT_NUMBERS: RawFd = 1 + 2 * SEATS;
-const SEATS: RawFd = 8;
+/// How many numbers [`reserve_descriptors`] wants: for so many spawns at a time, and one for `/dev/null`. A spawn that finds no
+/// reservation copies all descriptors, which only takes longer.
+pub const RESERVED_DESCRIPTORS: RawFd = 1 + 2 * CHILDREN_MAX;
+const CHILDREN_MAX: RawFd = 8;
 
 static ROOM: OnceLock<Room> = OnceLock::new();
 
@@ -21,12 +21,12 @@ struct Room {
     free: Mutex<Vec<[OwnedFd; 2]>>,
     /// `/dev/null`.
     nothing: OwnedFd,
-    /// Every seat has a lower number.
+    /// Every reserved number is lower.
     above: RawFd,
 }
 
 /// Two numbers, for standard output and standard error of one child.
-pub(super) struct Seat {
+pub(super) struct Reservation {
     numbers: Option<[OwnedFd; 2]>,
     room: &'static Room,
 }
@@ -36,7 +36,7 @@ pub(super) struct Seat {
 ///
 /// # Errors
 /// There is no `/dev/null`.
-pub fn take_seats(numbers: impl IntoIterator<Item = OwnedFd>) -> io::Result<()> {
+pub fn reserve_descriptors(numbers: impl IntoIterator<Item = OwnedFd>) -> io::Result<()> {
     if !can_leave_descriptors_behind() {
         return Ok(());
     }
@@ -63,14 +63,14 @@ fn can_leave_descriptors_behind() -> bool {
     closed == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS)
 }
 
-impl Seat {
-    /// A seat with these two on it; `None` if there is none.
+impl Reservation {
+    /// A reservation that holds these two; `None` if there is none.
     pub(super) fn with(output: [BorrowedFd<'_>; 2]) -> Option<Self> {
         let room = ROOM.get()?;
         let numbers = room.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        let seat = Self { numbers: Some(numbers), room };
-        seat.fill(output).ok()?;
-        Some(seat)
+        let reservation = Self { numbers: Some(numbers), room };
+        reservation.fill(output).ok()?;
+        Some(reservation)
     }
 
     /// The numbers of standard input (`/dev/null`), output and error, as they are to become 0, 1 and 2.
@@ -89,7 +89,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let nothing = self.room.nothing.as_fd();
         // What cannot be emptied is overwritten by the next one.

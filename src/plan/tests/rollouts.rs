@@ -1,51 +1,51 @@
-//! What an update goes back to, and what the next daemon still has to do about it.
+//! What a rollout goes back to, and what the next daemon still has to do about it.
 
 use super::*;
-use crate::model::{Kind, ListenAddress, Millis, Note, Update, UpdateStrategy};
+use crate::model::{Kind, ListenAddress, Millis, Note, Rollout, UpdateStrategy};
 
 fn of_port(port: u16) -> App {
     app_with("api", |app| app.run.port = Some(port))
 }
 
-/// The port of the form that the update of `api` goes back to.
-fn goes_back_to(world: &World) -> Option<u16> {
-    let update = world.stored().unwrap().updates.get(&"api".parse().unwrap())?;
-    update.from.as_ref().unwrap().spec.run.port
+/// The port of the revision that the rollout of `api` goes back to.
+fn rollback_target(world: &World) -> Option<u16> {
+    let rollout = world.stored().unwrap().rollouts.get(&"api".parse().unwrap())?;
+    rollout.from.as_ref().unwrap().spec.run.port
 }
 
 /// What an execution does when all slots are good.
 fn come_to_a_good_end(world: &mut World) {
-    world.store(vec![Change::Update { project: shop(), name: "api".parse().unwrap(), update: None }]);
+    world.store(vec![Change::Rollout { project: shop(), name: "api".parse().unwrap(), rollout: None }]);
 }
 
 #[test]
-fn an_update_goes_back_to_the_newest_form_that_was_good() {
+fn a_rollout_is_rolled_back_to_the_newest_healthy_revision() {
     let mut world = World::with([of_port(1)]);
-    assert_eq!(goes_back_to(&world), None, "a first start has nothing to go back to");
+    assert_eq!(rollback_target(&world), None, "a first start has nothing to go back to");
     world.apply([of_port(2)]);
-    assert_eq!(goes_back_to(&world), Some(1));
+    assert_eq!(rollback_target(&world), Some(1));
     world.apply([of_port(2)]);
-    assert_eq!(goes_back_to(&world), Some(1), "the same again changes nothing");
+    assert_eq!(rollback_target(&world), Some(1), "the same again changes nothing");
     world.apply([of_port(3)]);
-    assert_eq!(goes_back_to(&world), Some(1), "nobody knows whether 2 was good");
+    assert_eq!(rollback_target(&world), Some(1), "nobody knows whether 2 was good");
     come_to_a_good_end(&mut world);
     world.apply([of_port(4)]);
-    assert_eq!(goes_back_to(&world), Some(3));
+    assert_eq!(rollback_target(&world), Some(3));
     world.apply([of_port(3)]);
-    assert_eq!(goes_back_to(&world), None, "never to what is being left");
+    assert_eq!(rollback_target(&world), None, "never to what is being left");
     world.apply([of_port(5)]);
     world.apply_with(&proposed([]), &ApplyOptions { allow_empty: true, ..ApplyOptions::default() }).unwrap();
-    assert_eq!(world.stored().unwrap().updates, BTreeMap::new(), "an app that is gone has no update");
+    assert_eq!(world.stored().unwrap().rollouts, BTreeMap::new(), "an app that is gone has no rollout");
 }
 
 #[test]
 fn what_replaces_no_process_is_no_update() {
     let mut world = World::with([app("api")]);
     world.apply([app_with("api", |app| app.stop.kill_timeout = Millis(1))]);
-    assert_eq!(goes_back_to(&world), None);
+    assert_eq!(rollback_target(&world), None);
     world.set_phase(&"shop:api/0".parse().unwrap(), Phase::Stopped);
     world.apply([of_port(2)]);
-    assert_eq!(goes_back_to(&world), None);
+    assert_eq!(rollback_target(&world), None);
 }
 
 #[test]
@@ -55,24 +55,24 @@ fn a_timed_task_is_started_by_the_clock_alone() {
     world.apply([app_with("api", |app| {
         (app.kind, app.schedule.cron_restart) = (Kind::Task, Some("0 3 1 1 *".to_owned()));
     })]);
-    assert_eq!(world.stored().unwrap().updates, BTreeMap::new());
+    assert_eq!(world.stored().unwrap().rollouts, BTreeMap::new());
 }
 
 #[test]
-fn a_new_form_ends_a_pause() {
+fn a_new_revision_ends_a_pause() {
     let mut world = World::with([of_port(1)]);
     world.apply([of_port(2)]);
     let name: AppName = "api".parse().unwrap();
-    let mut paused = world.stored().unwrap().updates[&name].clone();
+    let mut paused = world.stored().unwrap().rollouts[&name].clone();
     paused.is_paused = true;
-    world.store(vec![Change::Update { project: shop(), name: name.clone(), update: Some(Box::new(paused.clone())) }]);
+    world.store(vec![Change::Rollout { project: shop(), name: name.clone(), rollout: Some(Box::new(paused.clone())) }]);
     world.apply([of_port(2)]);
-    assert_eq!(world.stored().unwrap().updates[&name], paused);
+    assert_eq!(world.stored().unwrap().rollouts[&name], paused);
     world.apply([of_port(3)]);
-    assert_eq!(world.stored().unwrap().updates[&name], Update { is_paused: false, ..paused });
+    assert_eq!(world.stored().unwrap().rollouts[&name], Rollout { is_paused: false, ..paused });
 }
 
-/// `api` with an update that a person has paused.
+/// `api` with a rollout that a person has paused.
 fn paused(from: App, to: App) -> World {
     let mut world = World::with([from]);
     world.apply([to]);
@@ -82,36 +82,36 @@ fn paused(from: App, to: App) -> World {
 
 fn pause(world: &mut World) {
     let name: AppName = "api".parse().unwrap();
-    let known = world.stored().unwrap().updates.get(&name).cloned().unwrap_or_default();
-    let update = Some(Box::new(Update { is_paused: true, ..known }));
-    world.store(vec![Change::Update { project: shop(), name, update }]);
+    let known = world.stored().unwrap().rollouts.get(&name).cloned().unwrap_or_default();
+    let rollout = Some(Box::new(Rollout { is_paused: true, ..known }));
+    world.store(vec![Change::Rollout { project: shop(), name, rollout }]);
 }
 
-fn update(world: &World, app: &str) -> Option<Update> {
-    world.stored().unwrap().updates.get(&app.parse().unwrap()).cloned()
+fn rollout(world: &World, app: &str) -> Option<Rollout> {
+    world.stored().unwrap().rollouts.get(&app.parse().unwrap()).cloned()
 }
 
 #[test]
-fn a_pause_lasts_as_long_as_the_form() {
+fn a_pause_lasts_as_long_as_the_revision() {
     let mut world = paused(of_port(1), of_port(2));
-    let before = update(&world, "api");
+    let before = rollout(&world, "api");
     let live = app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(2), Millis(1)));
     assert_eq!(world.apply([live]).notes, [], "no word of what goes on");
-    assert_eq!(update(&world, "api"), before);
+    assert_eq!(rollout(&world, "api"), before);
     let plan = world.apply([of_port(3)]);
     assert_eq!(plan.notes, [Note::PauseEnded { app: "api".parse().unwrap() }]);
-    assert!(!update(&world, "api").unwrap().is_paused);
-    // The same of new processes of one form, and under another name.
+    assert!(!rollout(&world, "api").unwrap().is_paused);
+    // The same of new processes of one revision, and under another name.
     let mut world = World::with([of_port(1)]);
     pause(&mut world);
     world.apply([app_with("api", |app| (app.run.port, app.stop.kill_timeout) = (Some(1), Millis(1)))]);
-    assert!(update(&world, "api").unwrap().is_paused);
+    assert!(rollout(&world, "api").unwrap().is_paused);
     world.apply([app_with("web", |app| {
         app.run = of_port(1).run;
         app.moved_from = vec![AppId::new(shop(), "api".parse().unwrap())];
     })]);
-    assert!(update(&world, "web").unwrap().is_paused);
-    assert_eq!(update(&world, "api"), None);
+    assert!(rollout(&world, "web").unwrap().is_paused);
+    assert_eq!(rollout(&world, "api"), None);
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn a_stop_of_the_whole_app_ends_the_pause_and_not_the_judging() {
     let stop = Edit::Stop { is_held: false };
     let mut world = paused(of_port(1), of_port(2));
     world.edit("api", None, &stop).unwrap();
-    assert!(!update(&world, "api").unwrap().is_paused);
-    assert_eq!(goes_back_to(&world), Some(1), "nobody knows whether 2 is good");
+    assert!(!rollout(&world, "api").unwrap().is_paused);
+    assert_eq!(rollback_target(&world), Some(1), "nobody knows whether 2 is good");
     let mut world = World::with([of_port(1)]);
     pause(&mut world);
     world.edit("api", None, &stop).unwrap();
-    assert_eq!(update(&world, "api"), None);
+    assert_eq!(rollout(&world, "api"), None);
 }
 
 #[test]
@@ -153,9 +153,9 @@ fn the_next_daemon_judges_what_was_replaced_and_replaces_the_rest() {
         (verbs(&plan), reasons(&plan, "api"))
     };
     let (roll, out_of_date) = (vec!["roll api [0, 1, 2]".to_owned()], Reason::OutOfDate);
-    assert_eq!(unfinished(&world), (roll.clone(), vec![out_of_date, Reason::UpdateUnfinished]));
+    assert_eq!(unfinished(&world), (roll.clone(), vec![out_of_date, Reason::RolloutUnfinished]));
     world.wake();
-    assert_eq!(unfinished(&world), (roll, vec![Reason::UpdateUnfinished]));
+    assert_eq!(unfinished(&world), (roll, vec![Reason::RolloutUnfinished]));
     world.edit("api", Some(1), &Edit::Stop { is_held: false }).unwrap();
     assert_eq!(unfinished(&world).0, ["roll api [0, 2]"], "a person stopped it");
     come_to_a_good_end(&mut world);
@@ -168,15 +168,15 @@ fn sockets_that_exclude_each_other_have_no_two_processes_at_once() {
         let address = ListenAddress::Tcp(address.parse().unwrap());
         app_with("api", |app| (app.run.listen, app.instances) = (vec![address], Some(count)))
     };
-    let manner = |plan: &Plan| match &plan.operations[0].verb {
-        Verb::Roll { manner, .. } => *manner,
+    let strategy = |plan: &Plan| match &plan.operations[0].verb {
+        Verb::Roll { strategy, .. } => *strategy,
         other => panic!("{other:?}"),
     };
     let mut world = World::with([listening("127.0.0.1:80", 2)]);
-    assert_eq!(manner(&world.apply([listening("127.0.0.1:81", 2)])), UpdateStrategy::Rolling);
-    assert_eq!(manner(&world.apply([listening("0.0.0.0:81", 2)])), UpdateStrategy::Together);
+    assert_eq!(strategy(&world.apply([listening("127.0.0.1:81", 2)])), UpdateStrategy::Rolling);
+    assert_eq!(strategy(&world.apply([listening("0.0.0.0:81", 2)])), UpdateStrategy::Together);
     let plan = world.apply([listening("127.0.0.1:81", 3)]);
-    assert_eq!(manner(&plan), UpdateStrategy::Together, "before the new copy is started");
+    assert_eq!(strategy(&plan), UpdateStrategy::Together, "before the new copy is started");
     assert!(matches!(plan.operations[1].verb, Verb::Scale { .. }), "{plan:?}");
 }
 
@@ -197,7 +197,7 @@ fn what_an_update_has_stopped_is_replaced_by_it_and_not_merely_started() {
         let mut plan = world.wakeup_plan();
         add_unfinished(&mut plan, world.stored().unwrap(), &world.live);
         assert_eq!(verbs(&plan), ["roll api [0, 1]"]);
-        let manner = matches!(plan.operations[0].verb, Verb::Roll { manner: UpdateStrategy::Together, .. });
-        assert!(manner, "{plan:?}");
+        let strategy = matches!(plan.operations[0].verb, Verb::Roll { strategy: UpdateStrategy::Together, .. });
+        assert!(strategy, "{plan:?}");
     }
 }

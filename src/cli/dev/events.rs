@@ -13,7 +13,7 @@ use crate::model::{Millis, ProjectName, WallTime};
 use crate::os::{self, Interrupts, Keys, Worker};
 use crate::wire::{ChangeMessage, EventMessage, EventsQuery, LogMessage, LogsQuery};
 
-/// Happenings that may wait for the screen; those who tell them wait beyond that.
+/// Events that may wait for the screen; after that their senders wait.
 const WAITING_MAX: usize = 1024;
 /// Readers: lines, events, keys, interrupts, and a few changes at a time.
 const THREADS: usize = 8;
@@ -23,7 +23,7 @@ const READS_MAX: usize = 64;
 const CONNECT_AGAIN_AFTER: Millis = Millis(100);
 
 /// One thing that happened.
-pub(super) enum Happening {
+pub(super) enum DevEvent {
     Log(LogMessage),
     Event(EventMessage),
     Change(ChangeMessage),
@@ -34,38 +34,38 @@ pub(super) enum Happening {
 }
 
 /// The channel and the threads that fill it.
-pub(super) struct Happenings {
-    sender: SyncSender<Happening>,
-    receiver: Receiver<Happening>,
+pub(super) struct DevEvents {
+    sender: SyncSender<DevEvent>,
+    receiver: Receiver<DevEvent>,
     threads: Worker,
     project: ProjectName,
     began: WallTime,
     has_logs: bool,
     is_over: Arc<AtomicBool>,
-    waiting: Option<Happening>,
+    waiting: Option<DevEvent>,
 }
 
-impl Happenings {
+impl DevEvents {
     pub(super) fn start(project: &ProjectName, interrupts: Interrupts, has_keys: bool) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_MAX);
         let threads = Worker::start("pm-dev", THREADS, READS_MAX)?;
         let (project, began, is_over) = (project.clone(), os::wall(), Arc::new(AtomicBool::new(false)));
-        let happenings = Self { sender, receiver, threads, project, began, has_logs: false, is_over, waiting: None };
-        happenings.read_interrupts(interrupts);
-        happenings.read_events();
+        let events = Self { sender, receiver, threads, project, began, has_logs: false, is_over, waiting: None };
+        events.read_interrupts(interrupts);
+        events.read_events();
         if has_keys {
-            happenings.read_keys();
+            events.read_keys();
         }
-        Ok(happenings)
+        Ok(events)
     }
 
     /// The next one, if there is one in time. An interrupt does not wait behind the others.
-    pub(super) fn next(&mut self, patience: Duration) -> Result<Happening, RecvTimeoutError> {
+    pub(super) fn next(&mut self, patience: Duration) -> Result<DevEvent, RecvTimeoutError> {
         if Interrupts::have_come() {
-            return Ok(Happening::Interrupt);
+            return Ok(DevEvent::Interrupt);
         }
         match self.waiting.take() {
-            Some(happening) => Ok(happening),
+            Some(event) => Ok(event),
             None => self.receiver.recv_timeout(patience),
         }
     }
@@ -88,14 +88,14 @@ impl Happenings {
         let sender = self.sender.clone();
         self.spawn(move || {
             loop {
-                let happening = match messages.read() {
-                    Ok(Some(message)) => Happening::Change(message),
-                    // The daemon died; its successor goes on, and the events tell how.
+                let event = match messages.read() {
+                    Ok(Some(message)) => DevEvent::Change(message),
+                    // The daemon died; its successor continues, and the events tell how.
                     Ok(None) => return,
-                    Err(error) => Happening::Broken(error.into()),
+                    Err(error) => DevEvent::Broken(error.into()),
                 };
-                let is_last = matches!(happening, Happening::Broken(_));
-                if sender.send(happening).is_err() || is_last {
+                let is_last = matches!(event, DevEvent::Broken(_));
+                if sender.send(event).is_err() || is_last {
                     return;
                 }
             }
@@ -118,7 +118,7 @@ impl Happenings {
                         if let LogMessage::Line(line) = &message {
                             query.since = Some(WallTime(line.at.0 + 1));
                         }
-                        if sender.send(Happening::Log(message)).is_err() {
+                        if sender.send(DevEvent::Log(message)).is_err() {
                             return;
                         }
                     }
@@ -135,7 +135,7 @@ impl Happenings {
             while !is_over.load(Ordering::SeqCst) {
                 if let Some(mut messages) = connected().and_then(|client| client.follow_events(&query).ok()) {
                     while let Ok(Some(message)) = messages.read() {
-                        if sender.send(Happening::Event(message)).is_err() {
+                        if sender.send(DevEvent::Event(message)).is_err() {
                             return;
                         }
                     }
@@ -150,7 +150,7 @@ impl Happenings {
         self.spawn(move || {
             // Whatever ends the waiting: without it nobody could end this command in good order.
             let _ = interrupts.wait();
-            let _ = sender.send(Happening::Interrupt);
+            let _ = sender.send(DevEvent::Interrupt);
         });
     }
 
@@ -158,7 +158,7 @@ impl Happenings {
         let sender = self.sender.clone();
         self.spawn(move || {
             while let Ok(Some(key)) = Keys::read() {
-                if sender.send(Happening::Key(key)).is_err() {
+                if sender.send(DevEvent::Key(key)).is_err() {
                     return;
                 }
             }
@@ -166,7 +166,7 @@ impl Happenings {
     }
 
     fn spawn(&self, work: impl FnOnce() + Send + 'static) {
-        // Full only if 64 changes are under way at once; then their steps are not shown.
+        // Full only if 64 changes are in progress at once; then their steps are not shown.
         let _ = self.threads.submit(Box::new(work));
     }
 }

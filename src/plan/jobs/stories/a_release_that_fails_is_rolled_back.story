@@ -1,4 +1,4 @@
-# A release that fails in its second slot goes back and is not tried again.
+# A release that fails in its second slot is rolled back and not retried.
 apply web v1 x2 rolling ready=100
   plan start web [0, 1]
     start web/0 v1
@@ -20,7 +20,7 @@ wait 5000
     start web/0+ v1
     delete web/0
     web/0+ takes over
-  event web/1 could not be updated
+  event web/1 could not be rolled out
   FAILED web: roll: web/1 ended with exit code 3 and is not restarted; went back
 state
   web/0 v1 running
@@ -30,7 +30,7 @@ wait 60000
 state
   web/0 v1 running
   web/1 v1 running
-# The same file once more is the person's own decision.
+# Applying the same file again is the user's decision.
 apply web v2 x2 rolling ready=100 exit=3@150/1
   plan roll web [0, 1]
     start web/0+ v2
@@ -43,5 +43,5 @@ wait 5000
     start web/0+ v1
     delete web/0
     web/0+ takes over
-  event web/1 could not be updated
+  event web/1 could not be rolled out
   FAILED web: roll: web/1 ended with exit code 3 and is not restarted; went back

@@ -1,19 +1,19 @@
-//! Rolling updates as far as they outlive a daemon: what each goes back to, and what is left of it.
+//! The stored part of rollouts, which outlives the daemon: what each is rolled back to, and what is left to do.
 
 use std::collections::BTreeMap;
 
 use crate::model::{
-    App, AppId, AppName, Cause, Change, Command, InstanceId, Live, LiveInstance, Note, Operation, Plan, Project,
-    ProjectName, Reason, Standing, Summary, Update, UpdateStrategy, Verb,
+    App, AppId, AppName, Cause, Change, Command, DesiredState, InstanceId, Live, LiveInstance, Note, Operation, Plan,
+    Project, ProjectName, Reason, Rollout, Summary, UpdateStrategy, Verb,
 };
 
 use super::instances_of;
-use super::slots::{is_of_form, is_same_form, manner, running};
+use super::slots::{is_of_revision, is_same_revision, running, strategy};
 use super::target::Target;
 
-/// What has to be kept of the updates that `plan` begins or turns back. One that follows another one that never came to
-/// a good end goes back to where that one began. What an app with a new name goes back to bears that name, too. A pause
-/// lasts as long as the form.
+/// What has to be stored about the rollouts that `plan` begins or rolls back. A rollout that follows an unfinished one is
+/// rolled back to where that one began. What a renamed app is rolled back to gets the new name, too. A pause lasts as long
+/// as the revision.
 pub(super) fn changes(
     name: &ProjectName,
     stored: Option<&Project>,
@@ -26,35 +26,35 @@ pub(super) fn changes(
     for (app, declared) in &target.project.apps {
         let known_as = known_as(stored, target, app);
         let Some(prior) = stored.apps.get(known_as).filter(|prior| prior.digest != declared.digest) else { continue };
-        let known = stored.updates.get(known_as);
+        let known = stored.rollouts.get(known_as);
         let is_rolled = plan.operations.iter().any(|one| one.app == *app && matches!(one.verb, Verb::Roll { .. }));
-        let from = known.and_then(|update| update.from.clone()).or_else(|| is_rolled.then(|| prior.form()));
+        let from = known.and_then(|rollout| rollout.from.clone()).or_else(|| is_rolled.then(|| prior.revision()));
         let from = from.map(|from| if known_as == app { from } else { from.renamed(&declared.spec) });
         let from = from.filter(|from| from.digest != declared.digest && !declared.spec.is_timed_task());
-        let is_paused = known.is_some_and(|known| known.is_paused) && is_same_form(&prior.spec, &declared.spec);
-        let next = Some(Update { from, is_paused, ..Update::default() }).filter(|next| *next != Update::default());
-        if next.as_ref() != stored.updates.get(app) {
-            changes.push(Change::Update { project: name.clone(), name: app.clone(), update: next.map(Box::new) });
+        let is_paused = known.is_some_and(|known| known.is_paused) && is_same_revision(&prior.spec, &declared.spec);
+        let next = Some(Rollout { from, is_paused, ..Rollout::default() }).filter(|next| *next != Rollout::default());
+        if next.as_ref() != stored.rollouts.get(app) {
+            changes.push(Change::Rollout { project: name.clone(), name: app.clone(), rollout: next.map(Box::new) });
         }
     }
     changes
 }
 
-/// A person applies what has failed: it is tried once more.
+/// A user applies what has failed: it is tried once more.
 fn forgiven(name: &ProjectName, stored: &Project, target: &Target) -> Vec<Change> {
     let is_meant = |app: &AppName| !target.untouched.contains(app) && target.project.apps.contains_key(app);
-    let rejected = stored.updates.iter().filter(|(app, update)| update.rejected.is_some() && is_meant(app));
-    let cleared = |(app, update): (&AppName, &Update)| {
-        let left = Update { rejected: None, ..update.clone() };
-        let update = Some(left).filter(|left| *left != Update::default()).map(Box::new);
-        Change::Update { project: name.clone(), name: app.clone(), update }
+    let rejected = stored.rollouts.iter().filter(|(app, rollout)| rollout.rejected.is_some() && is_meant(app));
+    let cleared = |(app, rollout): (&AppName, &Rollout)| {
+        let left = Rollout { rejected: None, ..rollout.clone() };
+        let rollout = Some(left).filter(|left| *left != Rollout::default()).map(Box::new);
+        Change::Rollout { project: name.clone(), name: app.clone(), rollout }
     };
     rejected.map(cleared).collect()
 }
 
 /// Whether what is declared of an app has failed: nothing automatic tries it again.
 fn is_rejected(stored: &Project, app: &AppName) -> bool {
-    let rejected = stored.updates.get(app).and_then(|update| update.rejected.as_ref());
+    let rejected = stored.rollouts.get(app).and_then(|rollout| rollout.rejected.as_ref());
     let declared = stored.apps.get(app).map(|declared| declared.digest);
     rejected.is_some_and(|rejected| Some(rejected.digest) == declared)
 }
@@ -79,12 +79,12 @@ pub fn leave_rejected(plan: &mut Plan, stored: &Project, live: &Live) {
     plan.summary = Summary::of(&plan.operations);
 }
 
-/// What a person should know who applies once more what has failed.
+/// What a user should know who applies once more what has failed.
 pub(super) fn failed_before(stored: Option<&Project>, target: &Target) -> Vec<Note> {
     let Some(stored) = stored else { return Vec::new() };
     let failed = target.project.apps.iter().filter(|(app, _)| !target.untouched.contains(*app));
     let note = |(app, declared): (&AppName, &crate::model::Declared)| {
-        let rejected = stored.updates.get(known_as(stored, target, app))?.rejected.as_ref()?;
+        let rejected = stored.rollouts.get(known_as(stored, target, app))?.rejected.as_ref()?;
         (rejected.digest == declared.digest).then(|| Note::FailedBefore { app: app.clone(), why: rejected.why.clone() })
     };
     failed.filter_map(note).collect()
@@ -102,21 +102,26 @@ pub(super) fn batch_size(spec: &App, strategy: UpdateStrategy) -> u32 {
 
 /// Replaces these slots, as the app says.
 pub(super) fn roll(spec: &App, slots: Vec<u32>, live: &BTreeMap<u32, &LiveInstance>) -> Verb {
-    let manner = manner(spec, live);
-    Verb::Roll { slots, manner, batch: batch_size(spec, manner) }
+    let strategy = strategy(spec, live);
+    Verb::Roll { slots, strategy, batch: batch_size(spec, strategy) }
 }
 
 /// How many processes end before their successor is ready.
 pub(super) fn interrupted(spec: &App, live: &BTreeMap<u32, &LiveInstance>, slots: &[u32]) -> u32 {
-    if manner(spec, live) == UpdateStrategy::Rolling { 0 } else { running(live, slots) }
+    if strategy(spec, live) == UpdateStrategy::Rolling { 0 } else { running(live, slots) }
 }
 
 /// What is to become of successors that no roll of the plan will make use of: one beside the process of its slot goes, one
 /// that is alone gets the name of the slot.
-pub fn strays(project: &ProjectName, stored: &Project, plan: &Plan, live: &Live) -> Vec<(InstanceId, Command)> {
+pub fn leftover_successors(
+    project: &ProjectName,
+    stored: &Project,
+    plan: &Plan,
+    live: &Live,
+) -> Vec<(InstanceId, Command)> {
     let is_of_use = |id: &InstanceId, instance: &LiveInstance| {
         let declared = stored.apps.get(&id.app.name);
-        declared.is_some_and(|declared| is_of_form(instance, declared, id.slot))
+        declared.is_some_and(|declared| is_of_revision(instance, declared, id.slot))
     };
     let is_rolled = |id: &InstanceId| {
         plan.operations.iter().any(|operation| {
@@ -129,8 +134,8 @@ pub fn strays(project: &ProjectName, stored: &Project, plan: &Plan, live: &Live)
         if is_alone { Command::TakeOver } else { Command::Delete(Cause::Boot) }
     };
     let successors = live.instances.iter().filter(|(id, _)| id.is_successor && id.app.project == *project);
-    let strays = successors.filter(|(id, instance)| !is_rolled(id) || !is_of_use(id, instance));
-    strays.map(|(id, _)| (id.clone(), command(id))).collect()
+    let leftover_successors = successors.filter(|(id, instance)| !is_rolled(id) || !is_of_use(id, instance));
+    leftover_successors.map(|(id, _)| (id.clone(), command(id))).collect()
 }
 
 /// The name that an app had until now.
@@ -138,52 +143,55 @@ fn known_as<'a>(stored: &Project, target: &'a Target, app: &'a AppName) -> &'a A
     if stored.apps.contains_key(app) { app } else { target.renames.get(app).unwrap_or(app) }
 }
 
-/// Paused updates that these changes put an end to.
+/// Paused rollouts that these changes put an end to.
 pub(super) fn notes(stored: Option<&Project>, target: &Target, changes: &[Change]) -> Vec<Note> {
     let Some(stored) = stored else { return Vec::new() };
     let ended = changes.iter().filter_map(|change| match change {
-        Change::Update { name, update, .. } if !update.as_ref().is_some_and(|update| update.is_paused) => Some(name),
+        Change::Rollout { name, rollout, .. } if !rollout.as_ref().is_some_and(|rollout| rollout.is_paused) => {
+            Some(name)
+        }
         _ => None,
     });
     let ended = ended.filter(|app| stored.is_paused(known_as(stored, target, app)));
     ended.map(|app| Note::PauseEnded { app: app.clone() }).collect()
 }
 
-/// What a person takes down as a whole is not held up in an update any more, and of new processes of the same form
-/// nothing is left to do. A new form is still to be judged when the app is started again.
+/// What a user takes down as a whole is not held up in a rollout any more, and of new processes of the same revision
+/// nothing is left to do. A new revision is still to be judged when the app is started again.
 pub(super) fn release(project: &mut Project) {
-    let Project { apps, updates, .. } = project;
-    updates.retain(|app, update| {
-        let is_down = apps.get(app).is_none_or(|declared| matches!(declared.standing, Standing::Stopped { .. }));
-        update.is_paused &= !is_down;
-        !is_down || *update != Update::default()
+    let Project { apps, rollouts, .. } = project;
+    rollouts.retain(|app, rollout| {
+        let is_down =
+            apps.get(app).is_none_or(|declared| matches!(declared.desired_state, DesiredState::Stopped { .. }));
+        rollout.is_paused &= !is_down;
+        !is_down || *rollout != Rollout::default()
     });
 }
 
-/// What has to be stored so that the updates of apps that stay become those of `edited`.
+/// What has to be stored so that the rollouts of apps that stay become those of `edited`.
 pub(super) fn released(name: &ProjectName, stored: &Project, edited: &Project) -> Vec<Change> {
     let others = stored
-        .updates
+        .rollouts
         .iter()
-        .filter(|(app, update)| edited.apps.contains_key(*app) && edited.updates.get(*app) != Some(*update));
-    let next = |app| edited.updates.get(app).cloned().map(Box::new);
-    others.map(|(app, _)| Change::Update { project: name.clone(), name: app.clone(), update: next(app) }).collect()
+        .filter(|(app, rollout)| edited.apps.contains_key(*app) && edited.rollouts.get(*app) != Some(*rollout));
+    let next = |app| edited.rollouts.get(app).cloned().map(Box::new);
+    others.map(|(app, _)| Change::Rollout { project: name.clone(), name: app.clone(), rollout: next(app) }).collect()
 }
 
-/// Adds what is left of updates whose daemon is gone: slots that were replaced are judged, the others replaced.
+/// Adds what is left of rollouts whose daemon is gone: slots that were replaced are judged, the others replaced.
 pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
     let instances = instances_of(&plan.project, live);
-    let open = stored.updates.iter().filter(|(app, update)| update.is_open() && !is_rejected(stored, app));
-    for (app, update) in open {
+    let open = stored.rollouts.iter().filter(|(app, rollout)| rollout.is_open() && !is_rejected(stored, app));
+    for (app, rollout) in open {
         let (Some(declared), Some(live)) = (stored.apps.get(app), instances.get(app)) else { continue };
         let wanted: Vec<u32> = live.keys().copied().filter(|slot| declared.should_run(*slot)).collect();
         if wanted.is_empty() {
             continue;
         }
-        // What an update has stopped in order to replace it belongs to the update: if it does not come up, all go back.
-        let is_of_update = |slot: &u32| live.get(slot).is_some_and(|live| !is_of_form(live, declared, *slot));
+        // What a rollout has stopped in order to replace it belongs to the rollout: if it does not come up, all go back.
+        let is_of_rollout = |slot: &u32| live.get(slot).is_some_and(|live| !is_of_revision(live, declared, *slot));
         plan.operations.retain(|one| match &one.verb {
-            Verb::Start { slots } => update.from.is_none() || one.app != *app || !slots.iter().all(is_of_update),
+            Verb::Start { slots } => rollout.from.is_none() || one.app != *app || !slots.iter().all(is_of_rollout),
             _ => true,
         });
         let interrupts = interrupted(&declared.spec, live, &wanted);
@@ -194,12 +202,12 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
         match begun {
             Some((slots, reasons)) => {
                 *slots = wanted;
-                reasons.push(Reason::UpdateUnfinished);
+                reasons.push(Reason::RolloutUnfinished);
             }
             None => plan.operations.push(Operation {
                 app: app.clone(),
                 verb: roll(&declared.spec, wanted, live),
-                reasons: vec![Reason::UpdateUnfinished],
+                reasons: vec![Reason::RolloutUnfinished],
                 after: Vec::new(),
                 interrupts,
             }),
