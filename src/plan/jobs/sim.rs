@@ -4,7 +4,7 @@
 //! as `ready=500` (its probe is answered after so many milliseconds), `exit=3@200`, `stop=100` (how long it takes to end),
 //! `missing` (it cannot be executed).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::model::{
@@ -525,12 +525,17 @@ fn fate(spec: &App, slot: u32, now: Moment) -> Behaviour {
 /// The processes whose start was told, and the numbers of those whose end was. A daemon that dies when it has told of a
 /// delete and before it has given the row back lets the next one tell all of it once more.
 fn told_starts_and_exits(facts: &[(Subject, Fact)]) -> (Vec<u32>, Vec<u32>) {
-    let (mut starts, mut exits) = (Vec::new(), Vec::new());
+    let (mut starts, mut exits, mut first) = (Vec::new(), Vec::new(), BTreeMap::new());
     let (mut deleted, mut again): (Vec<&Subject>, Vec<&Subject>) = (Vec::new(), Vec::new());
     for (about, fact) in facts {
         match fact {
             Fact::Started { pid, .. } if starts.contains(pid) && deleted.contains(&about) => again.push(about),
-            Fact::Started { pid, .. } => starts.push(*pid),
+            // It died when it had noted a new name and before it had told of it.
+            Fact::Started { pid, .. } if first.get(pid).is_some_and(|name| *name != about) => {}
+            Fact::Started { pid, .. } => {
+                starts.push(*pid);
+                first.insert(*pid, about);
+            }
             Fact::Exited { .. } if again.contains(&about) => again.retain(|other| *other != about),
             Fact::Exited { incarnation, .. } => exits.push(*incarnation),
             Fact::Deleted => deleted.push(about),
