@@ -8,9 +8,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc;
 
 use super::answer::{self, Answer, Failed};
+use super::caller::Caller;
 use super::rows::with_forgotten;
 use super::select::select;
-use super::serve::Caller;
 use super::stream::Outlet;
 use super::{Context, Leave, daemon};
 use crate::model::{Edit, Progress, ProjectName, Target};

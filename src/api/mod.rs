@@ -7,6 +7,7 @@
 mod answer;
 mod apps;
 mod blocking;
+mod caller;
 mod change;
 mod cron;
 mod daemon;

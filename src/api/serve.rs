@@ -20,8 +20,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::caller::Caller;
 use super::{Context, answer, apps, change, cron, daemon, environment, events, logs, rollouts};
-use crate::model::{Actor, PROPOSED_BYTES_MAX};
+use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
 use crate::wire::{self, Problem, ProblemCode};
 
@@ -158,19 +159,6 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|is_asked| *is_asked).await;
 }
 
-/// The user behind a connection. The name is read from `/etc/passwd` only for changes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
-    uid: u32,
-}
-
-impl Caller {
-    /// With the user's name.
-    pub(super) fn actor(self) -> Actor {
-        Actor { uid: self.uid, name: os::user_name(self.uid).into() }
-    }
-}
-
 /// The user at the other end of the socket; everyone but this user and root is refused.
 fn admit(stream: &UnixStream) -> Result<Caller, Problem> {
     let forbidden = |message: String| Problem::new(ProblemCode::Forbidden, message);
@@ -179,7 +167,7 @@ fn admit(stream: &UnixStream) -> Result<Caller, Problem> {
     if uid != 0 && uid != os::user_id() {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }
-    Ok(Caller { uid })
+    Ok(Caller::new(uid))
 }
 
 /// The router's own refusal of a body is plain text.

@@ -42,9 +42,9 @@ struct Recent {
     next_seq: u64,
     events: VecDeque<Arc<Event>>,
     /// Of each instance: the processes whose exit was told; of what earlier daemons told, the end only.
-    exits: HashMap<InstanceId, Told>,
+    exits: HashMap<InstanceId, ToldNumbers>,
     /// The same for starts.
-    starts: HashMap<InstanceId, Told>,
+    starts: HashMap<InstanceId, ToldNumbers>,
     /// Why each instance that was given up was given up.
     given_up: HashMap<InstanceId, Failure>,
     /// Why the newest process of each instance was started.
@@ -57,9 +57,9 @@ struct Recent {
 ///
 /// A slot that is about to be taken over has two processes, so the end of the older one may come after that of the newer.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told([u32; 8]);
+struct ToldNumbers([u32; 8]);
 
-impl Told {
+impl ToldNumbers {
     fn add(&mut self, incarnation: u32) {
         self.0.rotate_right(1);
         self.0[0] = incarnation;

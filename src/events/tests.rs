@@ -115,7 +115,7 @@ fn a_journal_that_cannot_be_written_stops_nobody_and_admits_its_gap_later() {
 
 #[test]
 fn the_end_of_an_older_process_is_no_old_news_because_a_newer_one_has_ended() {
-    let mut told = Told::default();
+    let mut told = ToldNumbers::default();
     told.add(3);
     assert!(told.has(3) && !told.has(2) && !told.has(4));
     (4..=11).for_each(|generation| told.add(generation));

@@ -18,7 +18,7 @@ const ASIDE_MAX: u32 = 9;
 /// Reserved behind the good bytes, for changes that are kept although the disk is full: stops of about a thousand apps.
 const RESERVE_BYTES: u64 = 256 << 10;
 /// Reserved beyond that where there is room, so that few batches have to ask.
-const AHEAD_BYTES: u64 = 64 << 10;
+const AHEAD_BYTES: u64 = 8 << 10;
 
 /// What a batch may be written to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

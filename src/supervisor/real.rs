@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::channels::{Channels, kept_status};
+use super::channels::{AppChannels, kept_status};
 use super::host::{
     Channel, Created, Entry, HookJob, Host, Record, Recovery, SpawnEnd, SpawnJob, TakenOver, Watch, Words,
 };
@@ -29,18 +29,18 @@ pub(super) struct RealHost {
     pub world: Arc<World>,
     pub processes: Processes,
     pub hooks: Hooks,
-    pub channels: Channels,
-    inherited: Inherited,
+    pub channels: AppChannels,
+    inherited: InheritedDescriptors,
 }
 
 /// What the anchor held for the last daemon; empty once everything is taken over.
 #[derive(Debug)]
-struct Inherited {
+struct InheritedDescriptors {
     descriptors: BTreeMap<(u64, u32), OwnedFd>,
     sessions: Sessions,
 }
 
-impl Inherited {
+impl InheritedDescriptors {
     fn of(held: Vec<HeldFd>) -> Self {
         let descriptors = held.into_iter().map(|held| ((held.key, held.kind), held.fd)).collect();
         Self { descriptors, sessions: Sessions::new(os::sessions) }
@@ -65,8 +65,8 @@ impl RealHost {
         let host = Self {
             processes: Processes::new(Arc::clone(&world), spawned_in)?,
             hooks: Hooks::new(hook_ended_in),
-            channels: Channels::new(Arc::clone(&world))?,
-            inherited: Inherited::of(held),
+            channels: AppChannels::new(Arc::clone(&world))?,
+            inherited: InheritedDescriptors::of(held),
             world,
         };
         Ok((host, Results { spawned, hooks }))
@@ -360,7 +360,8 @@ impl Recovery for RealHost {
 
     fn all_taken_over(&mut self, instances: &[(u32, &InstanceId, &App)], has_hooks: bool) {
         let listeners = &self.world.listeners;
-        let Inherited { descriptors: mut held, .. } = std::mem::replace(&mut self.inherited, Inherited::of(Vec::new()));
+        let InheritedDescriptors { descriptors: mut held, .. } =
+            std::mem::replace(&mut self.inherited, InheritedDescriptors::of(Vec::new()));
         for (key, socket) in take_listeners(&mut held) {
             listeners.take_over(key, socket, held.remove(&(key, HELD_SOCKET_FILE)));
         }
@@ -383,7 +384,7 @@ impl RealHost {
     fn reconnect(&mut self, row: Row, id: &InstanceId, logs: &LogPolicy, run: &Run) {
         let writer = Writer { row, id, logs, run };
         let main = self.processes.main(row.index()).map(PidFd::pid);
-        let Inherited { descriptors, sessions } = &mut self.inherited;
+        let InheritedDescriptors { descriptors, sessions } = &mut self.inherited;
         if let Err(error) = self.world.reconnect(&writer, descriptors, main, sessions) {
             let message = format!(
                 "the output of {id} cannot be found again ({error}): it is lost, and the app waits when its pipe is full; \

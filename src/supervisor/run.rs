@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Request;
-use super::actor::{Actor, Event, Instance, Recovered, Specs};
+use super::actor::{ActorEvent, Instance, InstanceActor, Recovered, Specs};
 use super::channels::speaker;
 use super::host::{SpawnJob, row_and_incarnation};
 use super::processes::{HookResult, SpawnResult};
@@ -26,7 +26,7 @@ const TURN_MAX: usize = 64;
 /// What the supervisor waits for.
 #[derive(Debug)]
 pub(super) struct Loop {
-    actor: Actor<RealHost>,
+    actor: InstanceActor<RealHost>,
     results: Results,
     /// However much happens meanwhile: rows are looked at then.
     next_look: tokio::time::Instant,
@@ -63,7 +63,7 @@ impl Loop {
         anchor_gone: watch::Sender<bool>,
     ) -> io::Result<(Self, Recovered)> {
         let (host, results) = RealHost::new(world, held)?;
-        let mut actor = Actor::new(host);
+        let mut actor = InstanceActor::new(host);
         let recovered = actor.recover(specs);
         let next_look = tokio::time::Instant::now() + LOOK_EVERY;
         let mut this = Self { actor, results, next_look, requests, revision, anchor_gone };
@@ -97,25 +97,25 @@ impl Loop {
             Happening::Asked(request) => self.asked(request),
             Happening::Spawned(result) => {
                 let end = self.actor.host.take_in(result);
-                self.actor.handle(Event::Spawned(end));
+                self.actor.handle(ActorEvent::Spawned(end));
             }
             Happening::HookEnded(result) => {
                 let end = self.actor.host.hooks.take_in(result);
-                self.actor.handle(Event::HookEnded(end));
+                self.actor.handle(ActorEvent::HookEnded(end));
             }
             Happening::Ended(tokens) => tokens.into_iter().map(row_and_incarnation).for_each(|it| self.ended(it)),
             Happening::Heard(tokens) => {
                 for (row, channel) in tokens.into_iter().map(speaker) {
-                    self.actor.handle(Event::Heard { row, channel });
+                    self.actor.handle(ActorEvent::Heard { row, channel });
                 }
             }
-            Happening::Harvested => self.actor.handle(Event::Harvested),
+            Happening::Harvested => self.actor.handle(ActorEvent::Harvested),
             Happening::AnchorGone => {
                 self.anchor_gone.send_replace(true);
-                self.actor.handle(Event::AnchorGone);
+                self.actor.handle(ActorEvent::AnchorGone);
             }
             Happening::AlarmRang => {
-                self.actor.handle(Event::Alarm);
+                self.actor.handle(ActorEvent::Alarm);
                 let given_up = self.actor.host.processes.lineage.due(os::now());
                 for it in given_up {
                     self.ended(it);
@@ -123,14 +123,14 @@ impl Loop {
             }
             Happening::TimeToLook => {
                 self.next_look = tokio::time::Instant::now() + LOOK_EVERY;
-                self.actor.handle(Event::Look);
+                self.actor.handle(ActorEvent::Look);
             }
             Happening::NobodyLeft => {}
         }
     }
 
     fn ended(&mut self, (row, incarnation): (u32, u32)) {
-        self.actor.handle(Event::Ended { row, incarnation });
+        self.actor.handle(ActorEvent::Ended { row, incarnation });
     }
 
     /// What has happened already, of the two things that come in bursts: it needs no waiting, and shares the end of
@@ -169,8 +169,8 @@ impl Loop {
     fn asked(&mut self, request: Request) {
         let (world, registry) = (&self.actor.host.world, &mut self.actor.registry);
         match request {
-            Request::Orders(orders) => self.actor.handle(Event::Ordered(orders)),
-            Request::Observed(observation) => self.actor.handle(Event::Observed(observation)),
+            Request::Orders(orders) => self.actor.handle(ActorEvent::Ordered(orders)),
+            Request::Observed(observation) => self.actor.handle(ActorEvent::Observed(observation)),
             Request::Changed(reply) => drop(reply.send(registry.take_changed())),
             Request::Live(reply) => drop(reply.send(registry.live())),
             Request::Look(instances, reply) => drop(reply.send(registry.look(instances))),

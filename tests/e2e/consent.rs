@@ -13,7 +13,7 @@ fn the_plan_that_was_shown_is_carried_out_or_none() {
     let sandbox = Sandbox::applied(TWO);
     let asked = || {
         let terminal = Terminal::start(&mut sandbox.command(&["apply", "--ask"]), true);
-        wait_until("it asks", SOON, || terminal.0.text().contains("Do it?"));
+        wait_until("it asks", SOON, || terminal.0.text().contains("Apply?"));
         terminal
     };
     sandbox.ecosystem(&TWO.replace("2000", "3000"));

@@ -38,7 +38,7 @@ fn numbers_and_times_agree_wherever_they_are_shown() {
     }
     let told = sandbox.pm(&["events", "api"]).ok().says(&["restart 1 (", "restart 2 (", "restart 3 ("]);
     assert!(!told.stdout.contains("restart 4"), "{told}");
-    sandbox.pm(&["why", "api"]).ok().says(&["3 restarts that nobody asked for"]);
+    sandbox.pm(&["why", "api"]).ok().says(&["3 restarts that nobody requested"]);
 
     let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let is_recent = |moment: &Value| moment.as_u64().is_some_and(|at| now.abs_diff(at) < 120_000);

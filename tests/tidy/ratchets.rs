@@ -131,6 +131,7 @@ const SHARED_NAMES: Ratchet = Ratchet {
         ("Found", 3),
         ("Held", 2),
         ("Hooks", 2),
+        ("Host", 2),
         ("Keep", 2),
         ("Keys", 2),
         ("Kind", 2),

@@ -44,6 +44,8 @@ pub(super) struct Sim {
     /// Orders of this daemon.
     given: Vec<Order>,
     is_disk_full: bool,
+    /// What a rehearsal has found, as the reconciler keeps it.
+    unstartable: BTreeMap<InstanceId, (u64, Failure)>,
 }
 
 impl Sim {
@@ -64,6 +66,7 @@ impl Sim {
             last_order: 0,
             given: Vec::new(),
             is_disk_full: false,
+            unstartable: BTreeMap::new(),
         }
     }
 
@@ -421,6 +424,7 @@ impl Sim {
     fn rehearse(&mut self, rehearsal: plan::Rehearsal) {
         let plan::Rehearsal { instance, number, launch } = rehearsal;
         if words(&launch.spec).contains(&"missing".to_owned()) {
+            self.unstartable.insert(instance.clone(), (number, not_found()));
             self.live.refused.insert(instance, (number, not_found()));
         } else {
             self.live.rehearsed.insert(instance, number);
@@ -497,6 +501,8 @@ impl Sim {
         }
         self.look_at = None;
         let changed = self.machine.changed();
+        self.live.refused = changed.refused;
+        self.live.refused.extend(self.unstartable.clone());
         for (id, live) in changed.instances {
             match live {
                 Some(live) => drop(self.live.instances.insert(id, live)),

@@ -274,7 +274,7 @@ fn check_rest(sim: &mut Sim) {
 fn stop_what_never_comes(sim: &mut Sim) {
     for _ in NAMES {
         let waits = sim.jobs.waiting();
-        let Some(never) = waits.values().find(|waits| waits.why.starts_with("it is in backoff")) else {
+        let Some(never) = waits.values().find(|waits| waits.why.starts_with("it waits for its next start")) else {
             return;
         };
         sim.edit(never.app.as_str(), None, &Edit::Stop { is_held: false }).unwrap();

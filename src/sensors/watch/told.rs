@@ -186,7 +186,7 @@ impl Told {
             self.watch.remove(number);
         }
         self.fresh = self.numbers.keys().filter(|path| !numbers.contains_key(*path)).cloned().collect();
-        touched.judge_anew(os::now(), |path| walk.counts(path, |path| self.above(path)));
+        touched.evaluate_anew(os::now(), |path| walk.counts(path, |path| self.above(path)));
         registered
     }
 

@@ -66,7 +66,7 @@ impl Touched {
     }
 
     /// The rules are other ones: what counts by them. Of a path that has changed for certain that is known.
-    pub(super) fn judge_anew(&mut self, now: Moment, mut counts: impl FnMut(&Path) -> bool) {
+    pub(super) fn evaluate_anew(&mut self, now: Moment, mut counts: impl FnMut(&Path) -> bool) {
         let how = &mut self.how;
         self.order.retain(|path| {
             let is_kept = how.get(path) == Some(&Touch::Certain) || counts(path);

@@ -194,7 +194,7 @@ impl Tree {
                     self.troubles.extend(troubles);
                 }
                 self.change_way(way);
-                self.touched.judge_anew(os::now(), |path| walk.counts(path, |_| None));
+                self.touched.evaluate_anew(os::now(), |path| walk.counts(path, |_| None));
             }
         }
         files.reverse();

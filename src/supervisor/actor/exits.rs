@@ -1,11 +1,11 @@
 //! Processes that came to be, that did not, and that have ended → inputs of their lifecycles, each once.
 
-use super::{Actor, Instance};
+use super::{Instance, InstanceActor};
 use crate::lifecycle::{Input, State};
 use crate::model::{Exit, Fact, Failure, Subject};
 use crate::supervisor::host::{HookEnd, Host, RowState, SIGKILL, SpawnEnd};
 
-impl<H: Host> Actor<H> {
+impl<H: Host> InstanceActor<H> {
     pub(super) fn spawned(&mut self, end: SpawnEnd) {
         let SpawnEnd { row, incarnation, launch, outcome } = end;
         let entry = self.host.entry(row);

@@ -1,6 +1,6 @@
 //! What a process says by itself → inputs of its lifecycle, what it says of itself, and when it last said that it lives.
 
-use super::Actor;
+use super::InstanceActor;
 use crate::lifecycle::Input;
 use crate::model::{Fact, Probe, Subject, masked};
 use crate::rules::{ChannelLine, Notification};
@@ -9,7 +9,7 @@ use crate::supervisor::host::{Channel, Host, Words};
 /// Messages of one process that are heard in one go; the others have to wait for their turn.
 const MESSAGES_MAX: usize = 64;
 
-impl<H: Host> Actor<H> {
+impl<H: Host> InstanceActor<H> {
     pub(super) fn heard(&mut self, row: u32, channel: Channel) {
         let before = self.registry.get(row).and_then(|instance| instance.status.clone());
         for _ in 0..MESSAGES_MAX {

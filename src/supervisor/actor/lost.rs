@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Instance};
+use super::{Instance, InstanceActor};
 use crate::model::{App, Fact, InstanceId, Subject};
 use crate::supervisor::host::{Record, Recovery, RowState};
 
@@ -13,7 +13,7 @@ const UNNAMED: &str = "it is left running, and an apply may start a second one b
 
 /// The instance behind a living process, by what the process itself was told when it was started. `None` after
 /// saying so, if it cannot be known, or is known by another row already.
-pub(super) fn lost_instance<H: Recovery>(actor: &mut Actor<H>, row: u32) -> Option<Instance> {
+pub(super) fn lost_instance<H: Recovery>(actor: &mut InstanceActor<H>, row: u32) -> Option<Instance> {
     let entry = actor.host.entry(row);
     if !matches!(entry.state, RowState::Spawning | RowState::Running) || !actor.host.is_main_alive(row) {
         forget_row(actor, row);
@@ -33,7 +33,7 @@ pub(super) fn lost_instance<H: Recovery>(actor: &mut Actor<H>, row: u32) -> Opti
 }
 
 /// Nothing lives in it and nothing of it could be started again.
-fn forget_row<H: Recovery>(actor: &mut Actor<H>, row: u32) {
+fn forget_row<H: Recovery>(actor: &mut InstanceActor<H>, row: u32) {
     if !actor.host.abandon(row) {
         actor.host.exited_unseen(row);
         let record = actor.host.record(row);

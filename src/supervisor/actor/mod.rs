@@ -1,7 +1,7 @@
 //! Orders, exits and timers in, effects out: everything that is decided about instances, without a machine.
 //!
-//! The actor owns every instance. [`Actor::handle`] takes one [`Event`] to its end, through `lifecycle` and back out to
-//! its [`Host`]; [`Actor::settle`] ends a turn. Nothing here waits, reads a clock or touches the kernel, so a test runs
+//! The actor owns every instance. [`InstanceActor::handle`] takes one [`ActorEvent`] to its end, through `lifecycle` and back out to
+//! its [`Host`]; [`InstanceActor::settle`] ends a turn. Nothing here waits, reads a clock or touches the kernel, so a test runs
 //! the whole of it on a pretended host.
 
 mod exits;
@@ -26,7 +26,7 @@ pub(super) use registry::Registry;
 
 /// The supervisor's own memory, and the machine that it works on.
 #[derive(Debug)]
-pub(super) struct Actor<H> {
+pub(super) struct InstanceActor<H> {
     pub host: H,
     pub registry: Registry,
     /// Processes that ended and whose status the anchor has not written yet; with a failure, if they never
@@ -46,7 +46,7 @@ pub(super) struct Actor<H> {
 
 /// One thing that can happen.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum ActorEvent {
     Ordered(Vec<Order>),
     Observed(Observation),
     Spawned(SpawnEnd),
@@ -70,7 +70,7 @@ pub(super) enum Event {
     Look,
 }
 
-impl<H: Host> Actor<H> {
+impl<H: Host> InstanceActor<H> {
     pub fn new(host: H) -> Self {
         Self {
             host,
@@ -85,22 +85,22 @@ impl<H: Host> Actor<H> {
     }
 
     /// Takes one event to its end.
-    pub fn handle(&mut self, event: Event) {
+    pub fn handle(&mut self, event: ActorEvent) {
         match event {
-            Event::Ordered(orders) => orders.into_iter().for_each(|order| self.order(order)),
-            Event::Observed(observation) => self.observed(observation),
-            Event::Spawned(end) => self.spawned(end),
-            Event::HookEnded(end) => self.hook_ended(end),
-            Event::Ended { row, incarnation } => self.ended(row, incarnation),
-            Event::Heard { row, channel } => self.heard(row, channel),
-            Event::Harvested => self.harvest(),
-            Event::AnchorGone => self.anchor_gone(),
-            Event::Alarm => {
+            ActorEvent::Ordered(orders) => orders.into_iter().for_each(|order| self.order(order)),
+            ActorEvent::Observed(observation) => self.observed(observation),
+            ActorEvent::Spawned(end) => self.spawned(end),
+            ActorEvent::HookEnded(end) => self.hook_ended(end),
+            ActorEvent::Ended { row, incarnation } => self.ended(row, incarnation),
+            ActorEvent::Heard { row, channel } => self.heard(row, channel),
+            ActorEvent::Harvested => self.harvest(),
+            ActorEvent::AnchorGone => self.anchor_gone(),
+            ActorEvent::Alarm => {
                 for row in self.registry.due(self.host.now()) {
                     self.step(row, Input::Alarm);
                 }
             }
-            Event::Look => self.look_at_rows(),
+            ActorEvent::Look => self.look_at_rows(),
         }
     }
 

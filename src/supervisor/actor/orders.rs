@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::instance::seed;
-use super::{Actor, Instance};
+use super::{Instance, InstanceActor};
 use crate::lifecycle::{Input, Machine, State};
 use crate::model::{Command, Fact, Failure, InstanceId, Launch, Order, SpawnError, SpawnStage, Subject, masked};
 use crate::supervisor::host::Host;
 
-impl<H: Host> Actor<H> {
+impl<H: Host> InstanceActor<H> {
     pub(super) fn order(&mut self, order: Order) {
         let Order { instance, number, command } = order;
         let is_late = number <= self.newest_order;

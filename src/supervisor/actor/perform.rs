@@ -1,11 +1,11 @@
 //! Effects of the lifecycle, done by the host. No decision is taken here.
 
-use super::{Actor, Instance, Registry};
+use super::{Instance, InstanceActor, Registry};
 use crate::lifecycle::{Effect, Input, Rest, State, Then};
 use crate::model::{Environment, Fact, Hook, InstanceId, LeftProcess, ListenAddress, Phase, StopScope, Subject};
 use crate::supervisor::host::{HookJob, Host, Record, SIGKILL, SpawnJob};
 
-impl<H: Host> Actor<H> {
+impl<H: Host> InstanceActor<H> {
     /// Gives one input to a machine, records the new state in its row, and does what it asks for.
     pub(super) fn step(&mut self, row: u32, input: Input) {
         let now = self.host.now();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Actor, Instance, lost};
+use super::{Instance, InstanceActor, lost};
 use crate::lifecycle::{Effect, Found, SavedState};
 use crate::model::{
     App, Cause, Digest, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage,
@@ -29,7 +29,7 @@ pub trait Specs: std::fmt::Debug {
     fn base(&self, digest: &Digest) -> Option<Arc<Environment>>;
 }
 
-impl<H: Recovery> Actor<H> {
+impl<H: Recovery> InstanceActor<H> {
     /// Looks at every row. Nothing is started that should not be: each machine leaves `Unknown` by what was found,
     /// and what should exist at all is the reconciler's question right afterwards.
     pub fn recover(&mut self, specs: &dyn Specs) -> Recovered {

@@ -24,7 +24,7 @@ const MESSAGES_BIT: u64 = 1 << 63;
 
 /// All sockets on which processes speak.
 #[derive(Debug)]
-pub(super) struct Channels {
+pub(super) struct AppChannels {
     world: Arc<World>,
     pub inputs: InputWatch,
     /// Our ends, with the number of the process that has the others.
@@ -34,7 +34,7 @@ pub(super) struct Channels {
     understood: usize,
 }
 
-impl Channels {
+impl AppChannels {
     pub fn new(world: Arc<World>) -> io::Result<Self> {
         let (by_row, waiting) = (BTreeMap::new(), Vec::new());
         Ok(Self { world, inputs: InputWatch::new()?, by_row, waiting, understood: 0 })

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Changed;
-use super::actor::{Actor, Event, Specs};
+use super::actor::{ActorEvent, InstanceActor, Specs};
 use crate::model::{
     App, Command, Digest, Environment, Fact, InstanceId, Launch, Live, Millis, Moment, Order, Subject, Taken,
 };
@@ -21,7 +21,7 @@ const LOOK_EVERY: Millis = Millis::seconds(2);
 #[derive(Debug)]
 pub(crate) struct Supervised {
     /// `None` while no daemon lives.
-    actor: Option<Actor<Pretended>>,
+    actor: Option<InstanceActor<Pretended>>,
     /// The machine, while no daemon lives.
     alone: Option<Pretended>,
     known: Known,
@@ -49,7 +49,7 @@ impl Supervised {
     pub(crate) fn new(fate: Fate) -> Self {
         let host = Pretended::new(fate);
         let next_look = host.now.after(LOOK_EVERY);
-        Self { actor: Some(Actor::new(host)), alone: None, known: Known::default(), next_look }
+        Self { actor: Some(InstanceActor::new(host)), alone: None, known: Known::default(), next_look }
     }
 
     pub(crate) fn host(&mut self) -> &mut Pretended {
@@ -67,10 +67,10 @@ impl Supervised {
                 self.known.learn(launch);
             }
         }
-        self.handle(Event::Ordered(orders));
+        self.handle(ActorEvent::Ordered(orders));
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: ActorEvent) {
         if let Some(actor) = &mut self.actor {
             actor.handle(event);
             actor.settle();
@@ -97,10 +97,10 @@ impl Supervised {
         }
         let alarm = self.actor.as_ref().and_then(|actor| actor.registry.next_alarm());
         if alarm.is_some_and(|at| at <= now) {
-            self.handle(Event::Alarm);
+            self.handle(ActorEvent::Alarm);
         } else if self.next_look <= now {
             self.next_look = now.after(LOOK_EVERY);
-            self.handle(Event::Look);
+            self.handle(ActorEvent::Look);
         }
     }
 
@@ -119,7 +119,7 @@ impl Supervised {
         if let Some(mut host) = self.alone.take() {
             host.has_anchor = true;
             self.next_look = host.now.after(LOOK_EVERY);
-            let actor = self.actor.insert(Actor::new(host));
+            let actor = self.actor.insert(InstanceActor::new(host));
             actor.recover(&self.known);
             actor.settle();
         }

@@ -12,7 +12,7 @@ use crate::model::{
     Run, SpawnError, SpawnStage, Subject, WallTime,
 };
 use crate::rules::ChannelLine;
-use crate::supervisor::actor::Event;
+use crate::supervisor::actor::ActorEvent;
 use crate::supervisor::host::{
     Channel, Created, Entry, HookEnd, HookJob, Host, Record, Recovery, RowState, SIGKILL, SpawnEnd, SpawnJob,
     TakenOver, Watch, Words,
@@ -166,7 +166,7 @@ impl Pretended {
     }
 
     /// The next thing happens; what the daemon hears of it. `None` may also be: nothing that it would hear.
-    pub(super) fn happen(&mut self) -> Option<Event> {
+    pub(super) fn happen(&mut self) -> Option<ActorEvent> {
         let (at, _, due) = self.due.pop_first()?;
         self.now = self.now.max(at);
         match due {
@@ -175,10 +175,10 @@ impl Pretended {
             Due::Runs(row) => self.run(row),
             Due::Reports(row) => return self.report(row),
             Due::HookEnds(number) => return self.end_of_hook(number),
-            Due::Ended(row, incarnation) => return Some(Event::Ended { row, incarnation }),
-            Due::Heard(row) => return Some(Event::Heard { row, channel: Channel::Messages }),
-            Due::Harvested => return Some(Event::Harvested),
-            Due::AnchorGone => return Some(Event::AnchorGone),
+            Due::Ended(row, incarnation) => return Some(ActorEvent::Ended { row, incarnation }),
+            Due::Heard(row) => return Some(ActorEvent::Heard { row, channel: Channel::Messages }),
+            Due::Harvested => return Some(ActorEvent::Harvested),
+            Due::AnchorGone => return Some(ActorEvent::AnchorGone),
             Due::Speaks(pid) => return self.speak(pid),
             Due::Exits(pid, code) => return self.exit(pid, code),
             Due::Reaped(pid) => return self.reap(pid),
@@ -242,7 +242,7 @@ impl Pretended {
 
     // ---- a start, as `processes/spawn` does it
 
-    fn announce(&mut self, row: u32) -> Option<Event> {
+    fn announce(&mut self, row: u32) -> Option<ActorEvent> {
         let has_anchor = self.has_anchor;
         let is_early = self.dice.is_none() || self.chance(2);
         let start = self.starts.get_mut(&row)?;
@@ -270,7 +270,7 @@ impl Pretended {
         None
     }
 
-    fn create(&mut self, row: u32) -> Option<Event> {
+    fn create(&mut self, row: u32) -> Option<ActorEvent> {
         assert!(self.living(row).is_none(), "a second process in row {row}: {:?}", self.starts.get(&row));
         assert!(!self.leftovers.contains_key(&row), "a start in row {row} beside what is left of the last one");
         let pid = 100 + u32::try_from(self.processes.len()).ok()?;
@@ -323,7 +323,7 @@ impl Pretended {
         self.later(delay, Due::Reports(row));
     }
 
-    fn report(&mut self, row: u32) -> Option<Event> {
+    fn report(&mut self, row: u32) -> Option<ActorEvent> {
         let Start { job, pid, failure, .. } = self.starts.remove(&row)?;
         let outcome = match (failure, pid) {
             (Some(error), _) => Err(error),
@@ -336,7 +336,7 @@ impl Pretended {
             }
             (None, None) => return None,
         };
-        Some(Event::Spawned(SpawnEnd { row, incarnation: job.incarnation, launch: job.launch, outcome }))
+        Some(ActorEvent::Spawned(SpawnEnd { row, incarnation: job.incarnation, launch: job.launch, outcome }))
     }
 
     // ---- processes
@@ -353,7 +353,7 @@ impl Pretended {
         }
     }
 
-    fn speak(&mut self, pid: u32) -> Option<Event> {
+    fn speak(&mut self, pid: u32) -> Option<ActorEvent> {
         let process = self.processes.get_mut(&pid).filter(|process| process.exit.is_none())?;
         process.said.push_back(ChannelLine::Ready);
         let row = process.row;
@@ -361,14 +361,14 @@ impl Pretended {
             return None;
         }
         if self.dice.is_none() {
-            return Some(Event::Heard { row, channel: Channel::Messages });
+            return Some(ActorEvent::Heard { row, channel: Channel::Messages });
         }
         let delay = self.some(10);
         self.later(delay, Due::Heard(row));
         None
     }
 
-    fn exit(&mut self, pid: u32, code: i32) -> Option<Event> {
+    fn exit(&mut self, pid: u32, code: i32) -> Option<ActorEvent> {
         let process = self.processes.get_mut(&pid).filter(|process| process.exit.is_none())?;
         process.exit = Some(if code < 0 { Exit::Signal(-code) } else { Exit::Code(code) });
         let (row, incarnation, is_orphan) = (process.row, process.incarnation, process.is_orphan);
@@ -379,7 +379,7 @@ impl Pretended {
             if !is_orphan {
                 self.reap(pid);
             }
-            return self.watched.contains(&pid).then_some(Event::Ended { row, incarnation });
+            return self.watched.contains(&pid).then_some(ActorEvent::Ended { row, incarnation });
         }
         let delay = self.some(6);
         if !is_orphan {
@@ -394,7 +394,7 @@ impl Pretended {
     }
 
     /// The anchor's part.
-    fn reap(&mut self, pid: u32) -> Option<Event> {
+    fn reap(&mut self, pid: u32) -> Option<ActorEvent> {
         let process = self.processes.get_mut(&pid)?;
         process.is_reaped = true;
         let (entry, _) = &mut self.entries[process.row as usize];
@@ -409,10 +409,10 @@ impl Pretended {
         None
     }
 
-    fn end_of_hook(&mut self, number: u64) -> Option<Event> {
+    fn end_of_hook(&mut self, number: u64) -> Option<ActorEvent> {
         let (job, result, is_wanted) = self.hooks.remove(&number)?;
         let HookJob { spawn: SpawnJob { row, incarnation, .. }, hook, .. } = job;
-        Some(Event::HookEnded(HookEnd { row, incarnation, hook, result, is_wanted }))
+        Some(ActorEvent::HookEnded(HookEnd { row, incarnation, hook, result, is_wanted }))
     }
 
     /// The daemon does something: perhaps it dies of it.
