@@ -467,6 +467,8 @@ impl Sim {
         let is_late = known.is_some_and(|taken| taken.order >= *number);
         let line = match command {
             _ if is_late => return,
+            // It is refused, and tried again for a while.
+            Command::Start(_) | Command::Restart(_) if known.is_none() && !self.machine.host().has_room() => return,
             Command::Start(launch) => format!("start {} {}", short(id), version(&launch.spec)),
             Command::Restart(launch) => format!("restart {} {}", short(id), version(&launch.spec)),
             Command::Rename(old, _) if known.is_some() || self.machine.taken(old).is_some() => {

@@ -270,6 +270,11 @@ impl Pretended {
         None
     }
 
+    /// Whether the table has an entry for one more instance.
+    pub fn has_room(&self) -> bool {
+        self.entries.len() < self.rows_max || self.entries.iter().any(|(entry, _)| entry.state == RowState::Free)
+    }
+
     fn create(&mut self, row: u32) -> Option<ActorEvent> {
         assert!(self.living(row).is_none(), "a second process in row {row}: {:?}", self.starts.get(&row));
         assert!(!self.leftovers.contains_key(&row), "a start in row {row} beside what is left of the last one");
