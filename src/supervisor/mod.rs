@@ -5,7 +5,7 @@
 //! Walk:  [`crate::reconciler`] → `run` → `actor` → [`crate::lifecycle`] → `actor/perform` → `host` → [`crate::os`]
 //!
 //! Four parts. The `actor` decides, and knows no kernel. `processes`, `channels` and `outputs` do what it asks for; `real`
-//! puts them together as the [`host::Host`] of a running daemon. `run` waits for whatever happens next.
+//! puts them together as the `host::Host` of a running daemon. `run` waits for whatever happens next.
 
 mod actor;
 mod channels;
