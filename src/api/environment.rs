@@ -29,7 +29,7 @@ pub(super) async fn environment(State(context): State<Context>, RawQuery(query):
     };
     let running = live.instances.get(&instance).filter(|live| live.phase.is_alive());
     let spec = running.map_or(&declared.spec, |live| &live.spec);
-    // A copy that an update has not come to yet is still in the form that this goes back to.
+    // A copy that a rollout has not reached yet still runs the revision that this would roll back to.
     let before = project.and_then(|project| project.rollouts.get(&target.app.name)?.from.as_ref());
     let is_of = |run: &Run| spec.run == *run;
     let before = before.filter(|from| is_of(&from.spec.run) && !is_of(&declared.spec.run));

@@ -59,9 +59,9 @@ pub(super) fn take_over(
         let known_as = renames.get(name).unwrap_or(name);
         let lives = live.get(name).or_else(|| live.get(known_as));
         // Processes that are replaced for another reason stay what they are if that comes to nothing.
-        let is_new_form =
+        let is_new_revision =
             stored.and_then(|stored| stored.apps.get(known_as)).map(|prior| prior.digest) != Some(declared.digest);
-        let is_taken = !lives.is_some_and(|live| outlives(name, live, plan, is_new_form));
+        let is_taken = !lives.is_some_and(|live| outlives(name, live, plan, is_new_revision));
         if is_taken {
             take(declared, &base);
         }
@@ -79,8 +79,8 @@ fn take(declared: &mut Declared, base: &Base) {
 }
 
 /// Whether a process of the app is still the same after the plan.
-fn outlives(app: &AppName, live: &BTreeMap<u32, &LiveInstance>, plan: &Plan, is_new_form: bool) -> bool {
-    let is_kept = |one: &Operation| matches!(one.verb, Verb::Roll { .. } | Verb::Restart { .. }) && !is_new_form;
+fn outlives(app: &AppName, live: &BTreeMap<u32, &LiveInstance>, plan: &Plan, is_new_revision: bool) -> bool {
+    let is_kept = |one: &Operation| matches!(one.verb, Verb::Roll { .. } | Verb::Restart { .. }) && !is_new_revision;
     let of_app = || plan.operations.iter().filter(|one| one.app == *app && !is_kept(one));
     let ends = |slot: &u32| of_app().any(|one| ended(one).contains(slot));
     live.iter().any(|(slot, instance)| is_up(&instance.phase) && !ends(slot))

@@ -237,8 +237,9 @@ impl Sim {
         exits.sort_unstable();
         // How a child ended that could not execute its program may be told, too, by a daemon that did not start it.
         for process in processes.values().filter(|process| process.failure.is_some()) {
-            if exits.len() > expected.len()
-                && let Some(at) = exits.iter().position(|incarnation| *incarnation == process.incarnation)
+            let count = |numbers: &[u32]| numbers.iter().filter(|number| **number == process.incarnation).count();
+            if count(&exits) > count(&expected)
+                && let Some(at) = exits.iter().position(|number| *number == process.incarnation)
             {
                 exits.remove(at);
             }

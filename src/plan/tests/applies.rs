@@ -297,7 +297,7 @@ fn another_shell_counts_for_new_processes_only() {
     assert_eq!(verbs(&plan), ["start api [1]", "start web [0]"]);
     assert_eq!((has_new(&partly, "api"), has_new(&partly, "web")), (false, true));
 
-    // A replacement of the same form may come to nothing: then the old process goes on.
+    // A replacement of the same revision may come to nothing: then the old process goes on.
     let mut outlived = world;
     outlived.live.instances.get_mut(&"shop:web/0".parse().unwrap()).unwrap().is_unreachable = true;
     let plan = outlived.apply_with(&elsewhere(&[two(), app("web"), down()]), &ApplyOptions::default()).unwrap();
