@@ -80,6 +80,7 @@ impl<H: Recovery> InstanceActor<H> {
         let incarnation = instance.machine.incarnation;
         let entry = self.host.entry(row);
         instance.last_exit = entry.exit.map(|(exit, _)| exit);
+        // The journal knows numbers that no entry has any more, and the table some that were not told (seed 300536).
         instance.machine.last_number = entry.last_number.max(self.host.last_number(&instance.id.clone().settled()));
         emit_missed(&self.host, row, &instance, &entry, specs);
         let found = look_at(&mut self.host, row, &mut instance, &entry);
