@@ -285,12 +285,16 @@ impl Row {
         if self.record_exit(status) { Ok(()) } else { Err(self.wrong()) }
     }
 
-    /// The exit has been dealt with; `record` says what follows.
+    /// The exit of the process `newest`, or of one before it, has been dealt with; `record` says what follows.
     ///
     /// # Errors
-    /// The row is not Exited.
-    pub fn idle(self, record: &Record) -> Result<(), WrongState> {
+    /// The row is not Exited, or a later process has ended in it: one that a thread has started meanwhile, and whose exit
+    /// nobody has dealt with.
+    pub fn idle(self, newest: u32, record: &Record) -> Result<(), WrongState> {
         let word = self.expect(&[RowState::Exited])?;
+        if unpack(word).0 > newest {
+            return Err(self.wrong());
+        }
         self.writer.write(self, record, word, pack(unpack(word).0, RowState::Idle));
         Ok(())
     }

@@ -50,7 +50,7 @@ fn a_row_walks_through_its_life_and_a_successor_sees_every_step() {
     assert!(row.record_exit(3 << 8));
     let (state, _, _, exit) = seen();
     assert_eq!((state, exit.unwrap().0), (RowState::Exited, Exit::Code(3)));
-    row.idle(&record(2)).unwrap();
+    row.idle(1, &record(2)).unwrap();
     assert_eq!((seen().0, seen().1, seen().2), (RowState::Idle, 1, record(2)));
     row.note_number(3);
     row.free().unwrap();
@@ -66,7 +66,7 @@ fn moves_that_make_no_sense_are_refused() {
     let table = Table::create(1).unwrap();
     let row = table.claim_free_row().unwrap();
     let none = Record::default();
-    assert!(row.running(1).is_err() && row.idle(&none).is_err() && row.abandon().is_err());
+    assert!(row.running(1).is_err() && row.idle(1, &none).is_err() && row.abandon().is_err());
     assert!(!row.record_exit(0), "an exit needs a process");
     row.set_record(&none);
     row.begin(1, os::now()).unwrap();
@@ -77,6 +77,7 @@ fn moves_that_make_no_sense_are_refused() {
     assert!(row.record_exit(9));
     assert_eq!(row.running(1), Err(WrongState { row: 0, found: RowState::Exited }), "the anchor was faster");
     assert!(!row.record_exit(0), "one exit per process");
+    assert!(row.idle(0, &none).is_err(), "this exit was not dealt with: it is that of a later process");
     assert_eq!(row.exit().unwrap().0, Exit::Signal(9));
 }
 

@@ -128,8 +128,9 @@ pub(super) trait Host {
     fn remember(&mut self, row: u32, record: &Record);
     /// The next process of this instance gets a higher number than this.
     fn note_number(&mut self, row: u32, number: u32);
-    /// The exit has been dealt with, and `record` says what follows, in one change. False: there was none.
-    fn conclude(&mut self, row: u32, record: &Record) -> bool;
+    /// The exit of the process `newest`, or of an earlier one, has been dealt with, and `record` says what follows, in one
+    /// change. False: there was none.
+    fn conclude(&mut self, row: u32, newest: u32, record: &Record) -> bool;
     /// Closes the outputs of an entry and gives it back.
     fn free(&mut self, row: u32) -> Result<(), String>;
     /// Copies these entries to where they survive the death of both our processes.

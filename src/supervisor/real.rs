@@ -141,8 +141,8 @@ impl Host for RealHost {
         }
     }
 
-    fn conclude(&mut self, row: u32, record: &Record) -> bool {
-        self.row(row).is_some_and(|row| row.idle(record).is_ok())
+    fn conclude(&mut self, row: u32, newest: u32, record: &Record) -> bool {
+        self.row(row).is_some_and(|row| row.idle(newest, record).is_ok())
     }
 
     fn free(&mut self, row: u32) -> Result<(), String> {

@@ -37,7 +37,7 @@ fn forget_row<H: Recovery>(actor: &mut InstanceActor<H>, row: u32) {
     if !actor.host.abandon(row) {
         actor.host.exited_unseen(row);
         let record = actor.host.record(row);
-        actor.host.conclude(row, &record);
+        actor.host.conclude(row, actor.host.entry(row).incarnation, &record);
     }
     // One that was only just claimed is of no spec.
     if actor.host.record(row) != Record::default() {

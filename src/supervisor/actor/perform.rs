@@ -54,14 +54,16 @@ impl<H: Host> InstanceActor<H> {
     fn record(&mut self, row: u32) {
         let Some(instance) = self.registry.get(row) else { return };
         let record = instance.row_record();
-        let is_judged = match instance.machine.state {
-            State::Resting(_) | State::Waiting { .. } | State::Preparing { .. } | State::Gone => true,
-            // The new process may have ended before its spawning thread could tell of it: that exit is to come.
-            State::Starting { .. } => self.host.entry(row).incarnation != instance.machine.incarnation,
-            State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => false,
+        let incarnation = instance.machine.incarnation;
+        let judged = match instance.machine.state {
+            State::Resting(_) | State::Waiting { .. } | State::Preparing { .. } | State::Gone => Some(incarnation),
+            // The new process may have ended before its spawning thread could tell of it, also at this very moment: that
+            // exit is to come.
+            State::Starting { .. } => incarnation.checked_sub(1),
+            State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => None,
         };
         // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.
-        if !is_judged || !self.host.conclude(row, &record) {
+        if !judged.is_some_and(|newest| self.host.conclude(row, newest, &record)) {
             self.host.remember(row, &record);
         }
         self.unmirrored.insert(row);

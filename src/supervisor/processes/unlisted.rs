@@ -138,7 +138,7 @@ pub(in crate::supervisor) fn end_double(events: &Events, row: Row, id: &Instance
     }
     if row.abandon().is_err() {
         let _ = row.exited_unseen(Exit::Unknown);
-        let _ = row.idle(&row.record());
+        let _ = row.idle(row.incarnation(), &row.record());
     }
     let _ = row.free();
 }

@@ -21,6 +21,9 @@ use crate::supervisor::host::{
 /// What the daemon was doing when it was killed.
 pub(crate) struct Killed;
 
+/// What happens at most so soon may have happened when the actor goes on.
+const MEANWHILE_MAX: Millis = Millis(10);
+
 /// What the processes of a spec do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Behaviour {
@@ -72,6 +75,14 @@ enum Due {
 }
 
 impl Due {
+    /// Whether it needs no turn of the daemon: threads, the anchor and processes go on while the actor is at work.
+    fn is_beside(&self) -> bool {
+        matches!(
+            self,
+            Self::Announces(_) | Self::Creates(_) | Self::Runs(_) | Self::Speaks(_) | Self::Exits(..) | Self::Reaped(_)
+        )
+    }
+
     /// Whether it is gone when the daemon is.
     fn is_of_daemon(&self) -> bool {
         !matches!(self, Self::Speaks(_) | Self::Exits(..) | Self::Reaped(_) | Self::LastOneEnds(_))
@@ -134,6 +145,8 @@ pub(crate) struct Pretended {
     watched: BTreeSet<u32>,
     due: BTreeSet<(Moment, u64, Due)>,
     last_due: u64,
+    /// What the daemon hears of in its next turn.
+    unheard: VecDeque<ActorEvent>,
 }
 
 impl Pretended {
@@ -155,6 +168,7 @@ impl Pretended {
             watched: BTreeSet::new(),
             due: BTreeSet::new(),
             last_due: 0,
+            unheard: VecDeque::new(),
         }
     }
 
@@ -162,13 +176,35 @@ impl Pretended {
 
     /// When the next thing happens.
     pub(crate) fn next_due(&self) -> Option<Moment> {
+        if !self.unheard.is_empty() {
+            return Some(self.now);
+        }
         self.due.first().map(|(at, ..)| *at)
     }
 
     /// The next thing happens; what the daemon hears of it. `None` may also be: nothing that it would hear.
     pub(super) fn happen(&mut self) -> Option<ActorEvent> {
+        if let Some(event) = self.unheard.pop_front() {
+            return Some(event);
+        }
         let (at, _, due) = self.due.pop_first()?;
         self.now = self.now.max(at);
+        self.come_about(due)
+    }
+
+    /// The actor is at work, and does not have the machine to itself.
+    fn meanwhile(&mut self) {
+        while self.chance(3) {
+            let soon = self.now.after(MEANWHILE_MAX);
+            let is_it = |(at, _, due): &&(Moment, u64, Due)| *at <= soon && due.is_beside();
+            let Some(next) = self.due.iter().find(is_it).cloned() else { return };
+            self.due.remove(&next);
+            let event = self.come_about(next.2);
+            self.unheard.extend(event);
+        }
+    }
+
+    fn come_about(&mut self, due: Due) -> Option<ActorEvent> {
         match due {
             Due::Announces(row) => return self.announce(row),
             Due::Creates(row) => return self.create(row),
@@ -201,6 +237,7 @@ impl Pretended {
         self.starts.clear();
         self.hooks.clear();
         self.watched.clear();
+        self.unheard.clear();
         self.due.retain(|(_, _, due)| !due.is_of_daemon());
     }
 
@@ -477,19 +514,22 @@ impl Host for Pretended {
 
     fn remember(&mut self, row: u32, record: &Record) {
         self.act();
+        self.meanwhile();
         self.entries[row as usize].1 = *record;
     }
 
     fn note_number(&mut self, row: u32, number: u32) {
         self.act();
+        self.meanwhile();
         let entry = &mut self.entries[row as usize].0;
         entry.last_number = entry.last_number.max(number);
     }
 
-    fn conclude(&mut self, row: u32, record: &Record) -> bool {
+    fn conclude(&mut self, row: u32, newest: u32, record: &Record) -> bool {
         self.act();
+        self.meanwhile();
         let (entry, known) = &mut self.entries[row as usize];
-        if entry.state != RowState::Exited {
+        if entry.state != RowState::Exited || entry.incarnation > newest {
             return false;
         }
         (entry.state, *known) = (RowState::Idle, *record);
@@ -509,6 +549,7 @@ impl Host for Pretended {
 
     fn spawn(&mut self, job: SpawnJob) {
         self.act();
+        self.meanwhile();
         let behaviour = (self.fate)(&job.launch.spec, job.id.slot, self.now);
         let row = job.row;
         assert!(self.living(row).is_none(), "two processes of {}", job.id);
@@ -524,6 +565,7 @@ impl Host for Pretended {
 
     fn signal(&mut self, row: u32, signal: i32) {
         self.act();
+        self.meanwhile();
         let Some(pid) = self.living(row).filter(|pid| self.watched.contains(pid)) else { return };
         let time = if signal == SIGKILL { Millis(0) } else { self.processes[&pid].stop };
         self.later(time, Due::Exits(pid, -signal));
@@ -544,6 +586,7 @@ impl Host for Pretended {
 
     fn sweep(&mut self, rows: &BTreeSet<u32>) -> Vec<(u32, u32)> {
         self.act();
+        self.meanwhile();
         rows.iter().map(|row| (*row, u32::from(self.leftovers.contains_key(row)))).collect()
     }
 
@@ -570,6 +613,7 @@ impl Host for Pretended {
 
     fn orphan_exit(&mut self, row: u32, incarnation: u32) -> Option<Exit> {
         self.act();
+        self.meanwhile();
         let pid = self.entry(row).pid?;
         let exit = self.processes[&pid].exit?;
         if self.chance(3) {
@@ -601,6 +645,7 @@ impl Host for Pretended {
 
     fn run_hook(&mut self, job: HookJob) {
         self.act();
+        self.meanwhile();
         let behaviour = (self.fate)(&job.spawn.launch.spec, job.spawn.id.slot, self.now);
         let limit = job.limit;
         self.last_due += 1;
@@ -612,6 +657,7 @@ impl Host for Pretended {
 
     fn end_hook(&mut self, row: u32, hook: Hook) {
         self.act();
+        self.meanwhile();
         let is_it = |job: &HookJob| job.spawn.row == row && job.hook == hook;
         let numbers: Vec<u64> = self.hooks.iter().filter(|(_, (job, ..))| is_it(job)).map(|(at, _)| *at).collect();
         for number in numbers {
@@ -629,6 +675,7 @@ impl Host for Pretended {
 
     fn hear(&mut self, row: u32, channel: Channel, _id: &InstanceId) -> Option<Words> {
         self.act();
+        self.meanwhile();
         let pid = self.entry(row).pid.filter(|pid| channel == Channel::Messages && self.watched.contains(pid))?;
         let line = self.processes.get(&pid)?.said.front()?;
         Some(Words::Lines(vec![*line]))
