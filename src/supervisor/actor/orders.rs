@@ -75,6 +75,8 @@ impl<H: Host> InstanceActor<H> {
             let settled = self.registry.row_of(&id.clone().settled()).and_then(|row| self.registry.get(row));
             let number = |other: &Instance| other.machine.incarnation.max(other.machine.last_number);
             machine.incarnation = settled.map_or(0, number);
+            // The next daemon may find the other process of the slot gone, or about to be started with the number it had.
+            self.host.note_number(row, machine.incarnation);
         }
         self.registry.insert(row, Instance::new(id.clone(), machine, launch.clone()));
         Some(row)
