@@ -43,6 +43,20 @@ impl Built {
         false
     }
 
+    /// Whether what was built is accepted in any case: nearly always, and to count it exactly takes as long as to send it.
+    fn is_far_below(&self, proposed: &Proposed) -> bool {
+        /// `\u001b` for one byte.
+        const ESCAPED: usize = 6;
+        /// The keys of an app and its defaults.
+        const KEYS_BYTES: usize = 4096;
+        /// Paths of an app below its folder.
+        const PATHS: usize = 64;
+        let base: usize = proposed.base.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let folder = proposed.apps.iter().map(|app| app.run.cwd.as_os_str().len()).max().unwrap_or(0);
+        let values = BUILT_BYTES_MAX - self.left + base + proposed.apps.len() * folder * PATHS;
+        values * ESCAPED + proposed.apps.len() * KEYS_BYTES < PROPOSED_BYTES_MAX
+    }
+
     /// Whether it was too much. What was found since then only comes from what is missing, and is forgotten.
     pub fn is_over(&self, report: &mut Findings) -> bool {
         if let Some(told_at) = self.told_at {
@@ -63,7 +77,10 @@ pub(super) fn size_of(node: &Node) -> usize {
 }
 
 /// Refuses what the daemon would not accept.
-pub(super) fn must_be_acceptable(proposed: &Proposed, report: &mut Findings) {
+pub(super) fn must_be_acceptable(proposed: &Proposed, built: &Built, report: &mut Findings) {
+    if built.is_far_below(proposed) {
+        return;
+    }
     let bytes = json_bytes(proposed);
     if bytes <= PROPOSED_BYTES_MAX {
         return;

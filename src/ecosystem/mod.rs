@@ -214,7 +214,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
         from_shell: notes.from_shell,
     };
     if report.errors == 0 {
-        built::must_be_acceptable(&proposed, &mut report);
+        built::must_be_acceptable(&proposed, &built, &mut report);
     }
     let proposed = (report.errors == 0).then_some(proposed);
     Reading { proposed, diagnostics: report.finish(&files, &secrets), sources, files, secrets }

@@ -15,7 +15,7 @@ use super::{
 ///
 /// Field names are the keys of the file; what a change of one costs stands in [`super::KEYS`]. The groups follow that:
 /// everything in [`Run`] needs a new process when it changes, the others (but `kind`) are followed while it is alive.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct App {
     /// Who owns it.
     pub project: ProjectName,
@@ -178,7 +178,7 @@ pub enum OnDependencyRestart {
 }
 
 /// What is executed. Any change needs a new process.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Run {
     /// One program or file: absolute, or a bare word that is looked up on PATH. Empty if `command` is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -248,7 +248,7 @@ impl Run {
 }
 
 /// When an app that ended on its own is started again, and how patiently.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RestartPolicy {
     /// After which exits.
     pub restart: RestartWhen,
@@ -299,7 +299,7 @@ pub enum RestartWhen {
 }
 
 /// How an app is stopped.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StopPolicy {
     /// Number of the signal that asks it to end.
     pub kill_signal: i32,
@@ -334,7 +334,7 @@ pub enum StopScope {
 }
 
 /// Where output goes and how much of it is kept.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LogPolicy {
     /// Standard output; a template with the slot; `None` = `logs/PROJECT/NAME-out-SLOT.log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

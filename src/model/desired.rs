@@ -12,7 +12,7 @@ use super::{App, AppName, Digest, ProjectName, WallTime};
 pub type Environment = BTreeMap<String, String>;
 
 /// All projects of this daemon.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Desired {
     /// By name.
     pub projects: BTreeMap<ProjectName, Project>,
@@ -21,7 +21,7 @@ pub struct Desired {
 }
 
 /// One project: the apps that one set of files owns.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Project {
     /// Where it came from.
     pub origin: Origin,
@@ -47,7 +47,7 @@ impl Project {
 }
 
 /// What the processes of an app are made from.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Revision {
     /// The spec.
     #[serde(skip, default = "Declared::no_spec")]
@@ -72,7 +72,7 @@ impl Revision {
 }
 
 /// A rollout that has not completed (yet), or has failed.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Rollout {
     /// What the app is rolled back to: the newest healthy revision. `None`: new processes of the same revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +96,7 @@ impl Rollout {
 }
 
 /// A spec whose rollout failed.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rejected {
     /// Its name in the store.
     pub digest: Digest,
@@ -105,7 +105,7 @@ pub struct Rejected {
 }
 
 /// Where a project was declared.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Origin {
     /// Folder of the first file, as typed, symlinks kept.
     pub folder: PathBuf,
@@ -118,7 +118,7 @@ pub struct Origin {
 }
 
 /// One app as last accepted, with what users changed since.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Declared {
     /// The last applied spec.
     #[serde(skip, default = "Declared::no_spec")]
@@ -285,7 +285,7 @@ pub enum DesiredState {
 pub const PROPOSED_BYTES_MAX: usize = 32 << 20;
 
 /// The proposed state of a project: the resolved files, as the client sends them.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Proposed {
     /// The project that the apps belong to.
     pub project: ProjectName,
@@ -301,7 +301,7 @@ pub struct Proposed {
 }
 
 /// One accepted change to [`Desired`]: what the store writes and replays.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
     /// The project exists with this origin and generation (its apps are changes of their own).
     Project {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AppName, Bytes, Condition, Exit, Failure, InstanceId, Millis, ProjectName, Rollback, WallTime};
 
 /// One fact, numbered.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// Position in the journal, from 1; a cursor for followers.
     pub seq: u64,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Environment, Identity, Limits};
 
 /// What an app and every command beside it (hooks, probes, builds, `pm exec`) have in common.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecContext {
     /// Its whole environment.
     pub env: Environment,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{App, Bytes, Hook, InstanceId, Millis, Moment, WallTime};
 
 /// A snapshot of all instances.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Live {
     /// By instance.
     pub instances: BTreeMap<InstanceId, LiveInstance>,
@@ -20,7 +20,7 @@ pub struct Live {
 }
 
 /// One instance as it is.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LiveInstance {
     /// What it is doing.
     pub phase: Phase,

@@ -58,7 +58,9 @@ pub use live::{
 };
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use order::{Command, Launch, Order};
-pub use plan::{ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary};
+pub use plan::{
+    ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
+};
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{App, Cause, Declared, Digest, Environment, InstanceId, Revision};
 
 /// What one instance should do next. The newest order of an instance counts: a repeated or late one changes nothing.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// The instance.
     pub instance: InstanceId,
@@ -16,7 +16,7 @@ pub struct Order {
 }
 
 /// The command of an order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Be running with this spec; if a process is alive, keep it.
     Start(Launch),
@@ -35,7 +35,7 @@ pub enum Command {
 }
 
 /// Everything that a spawn needs to know.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// The spec.
     pub spec: Arc<App>,

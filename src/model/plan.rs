@@ -10,7 +10,7 @@ use super::{AppName, Digest, ProjectName, Verb};
 const NAMED_MAX: usize = 3;
 
 /// Ordered operations for one project. Same inputs, same plan.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The one project that it changes.
     pub project: ProjectName,
@@ -85,8 +85,17 @@ impl Plan {
     }
 }
 
+/// What is done about each app, in order. Who asks for many apps asks here, and not each time all of them.
+pub fn by_app(operations: &[Operation]) -> BTreeMap<&AppName, Vec<&Operation>> {
+    let mut all: BTreeMap<&AppName, Vec<&Operation>> = BTreeMap::new();
+    for operation in operations {
+        all.entry(&operation.app).or_default().push(operation);
+    }
+    all
+}
+
 /// One step about one app.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Operation {
     /// The app, by its new name.
     pub app: AppName,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{AppName, Condition, Exit, Failure, InstanceId, LeftProcess, Millis, Moment, VerbKind};
 
 /// One line of progress.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "progress")]
 pub enum Progress {
     /// An operation begins.
@@ -48,7 +48,7 @@ pub enum Progress {
 }
 
 /// How one operation ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationReport {
     /// The app.
     pub app: AppName,
@@ -61,7 +61,7 @@ pub struct OperationReport {
 }
 
 /// The result of one operation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "result")]
 pub enum OperationResult {
     /// As planned.
@@ -107,7 +107,7 @@ pub enum Rollback {
 }
 
 /// How the whole of it ended.
-#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Report {
     /// In the order in which they ended.
     pub operations: Vec<OperationReport>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Millis, Template};
 
 /// When a new process is ready; dependents and rollouts wait for it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Ready {
     /// The edit.
     #[serde(flatten)]
@@ -26,7 +26,7 @@ impl Ready {
 }
 
 /// Whether a running process is still good.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Health {
     /// The edit. `Notify` is systemd's watchdog: `WATCHDOG=1` at least once per `interval`.
     #[serde(flatten)]
@@ -64,7 +64,7 @@ pub enum HealthAction {
 }
 
 /// One probe, which succeeds or fails.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Probe {
     /// A URL answers.
@@ -82,7 +82,7 @@ pub enum Probe {
 }
 
 /// An HTTP probe.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HttpProbe {
     /// `http://127.0.0.1:${PORT}/health`.
     pub url: Template,

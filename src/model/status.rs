@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{AppName, Cause, Condition, CronOverlap, Exit, Failure, Hook, Millis, RestartWhen, WallTime};
 
 /// The status of one instance (or of an app without any). Computed in one place; lists, details and JSON only show it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Status {
     /// In one word.
     pub word: StatusWord,
@@ -81,7 +81,7 @@ pub enum Severity {
 }
 
 /// One cause of a status.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Why {
     /// The cause for which its process was started.
@@ -233,7 +233,7 @@ pub enum Why {
 }
 
 /// One thing that happens next, or could.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum NextStep {
     /// Nothing, while its process is alive; afterwards its policy decides.

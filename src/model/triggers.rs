@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Millis;
 
 /// Which changed files restart an app. Field names are the keys of the file.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WatchPolicy {
     /// Absolute globs, where a folder stands for everything in it; `None` = nothing is watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ impl WatchOptions {
 }
 
 /// At which times an app is restarted, or a task runs. Field names are the keys of the file.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct CronPolicy {
     /// Five or six fields, or `@daily` and the like; `None` = never.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Bytes, Millis};
 
 /// How the processes of an app are replaced.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UpdatePolicy {
     /// `None` = rolling where two copies of a slot can run side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub enum UpdateStrategy {
 }
 
 /// What a process may use; absent = as the daemon itself.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Limits {
     /// Memory of the whole tree, where control groups can be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ impl Limits {
 }
 
 /// Commands run by `sh -c` at these points of an instance's life, in the app's folder, environment and user.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Hooks {
     /// Before every start; its failure is a failed start.
     #[serde(default, skip_serializing_if = "Option::is_none")]

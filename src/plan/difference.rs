@@ -24,7 +24,7 @@ pub(super) struct Field {
 ///
 /// Resolved values are compared, so formatting, comments, key order and file format cannot show up here.
 pub(super) fn difference(old: &App, new: &App) -> Vec<Field> {
-    if old == new {
+    if std::ptr::eq(old, new) || old == new {
         return Vec::new();
     }
     let (Ok(Value::Object(old_keys)), Ok(Value::Object(new_keys))) =

@@ -33,6 +33,7 @@ pub(super) fn dependencies_first<'a>(
 pub(super) fn fill_after(operations: &mut [Operation], specs: &BTreeMap<&AppName, &App>) {
     let mut started = BTreeSet::new();
     let mut ended: BTreeSet<AppName> = BTreeSet::new();
+    let dependents = dependents(specs);
     for operation in operations {
         let depends_on = specs.get(&operation.app).map(|spec| &spec.depends_on);
         if operation.verb.is_start() {
@@ -40,12 +41,22 @@ pub(super) fn fill_after(operations: &mut [Operation], specs: &BTreeMap<&AppName
             operation.after = dependencies.filter(|name| started.contains(*name)).cloned().collect();
             started.insert(operation.app.clone());
         } else if ends(&operation.verb) {
-            let is_dependent =
-                |name: &&AppName| specs.get(name).is_some_and(|spec| spec.depends_on.contains_key(&operation.app));
-            operation.after = ended.iter().filter(is_dependent).cloned().collect();
+            let dependents = dependents.get(&operation.app).into_iter().flatten();
+            operation.after = dependents.filter(|name| ended.contains(**name)).map(|name| (*name).clone()).collect();
             ended.insert(operation.app.clone());
         }
     }
+}
+
+/// Who depends on each app, by name.
+fn dependents<'a>(specs: &BTreeMap<&'a AppName, &'a App>) -> BTreeMap<&'a AppName, BTreeSet<&'a AppName>> {
+    let mut dependents: BTreeMap<&AppName, BTreeSet<&AppName>> = BTreeMap::new();
+    for (name, spec) in specs {
+        for dependency in spec.depends_on.keys() {
+            dependents.entry(dependency).or_default().insert(name);
+        }
+    }
+    dependents
 }
 
 /// Whether the app is taken down.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    AppName, Declared, LiveInstance, Moment, Note, OnDependencyRestart, Operation, Phase, Project, Verb,
+    AppName, Declared, LiveInstance, Moment, Note, OnDependencyRestart, Operation, Phase, Project, Verb, by_app,
 };
 
 use super::Instances;
@@ -20,7 +20,7 @@ pub(super) struct Renewal<'a> {
 /// The renewal that an app follows, if it follows any. The first process of a copy is no renewal: scaling a database
 /// up does not restart who uses it.
 pub(super) fn renewal<'a>(target: &'a Declared, live: &Instances) -> Option<Renewal<'a>> {
-    if target.spec.on_dependency_restart != OnDependencyRestart::Restart {
+    if !follows(target) {
         return None;
     }
     let newest = |app: &'a AppName| {
@@ -40,17 +40,21 @@ pub(super) fn followers<'a>(
 ) -> Vec<Note> {
     let mut renewed: BTreeSet<&AppName> = BTreeSet::new();
     let mut notes = Vec::new();
+    if !project.apps.values().any(follows) {
+        return notes;
+    }
+    let operations = by_app(operations);
     for (name, known_as) in names {
         let Some(declared) = project.apps.get(name) else { continue };
         let lives = live.get(known_as);
         let slots: BTreeSet<u32> =
-            operations.iter().filter(|one| one.app == *name).flat_map(|one| replaced(one, lives)).collect();
+            operations.get(name).into_iter().flatten().flat_map(|one| replaced(one, lives)).collect();
         let is_running = |slot: &u32, instance: &LiveInstance| {
             matches!(instance.phase, Phase::Running { .. }) && declared.should_run(*slot) && !slots.contains(slot)
         };
         let goes_on = lives.is_some_and(|live| live.iter().any(|(slot, instance)| is_running(slot, instance)));
         let dependency = declared.spec.depends_on.keys().find(|other| renewed.contains(other));
-        match dependency.filter(|_| goes_on && declared.spec.on_dependency_restart == OnDependencyRestart::Restart) {
+        match dependency.filter(|_| goes_on && follows(declared)) {
             Some(dependency) => {
                 notes.push(Note::RestartsWith { app: name.clone(), dependency: dependency.clone() });
                 renewed.insert(name);
@@ -60,6 +64,11 @@ pub(super) fn followers<'a>(
         }
     }
     notes
+}
+
+/// Whether the app is restarted together with what it depends on.
+fn follows(declared: &Declared) -> bool {
+    declared.spec.on_dependency_restart == OnDependencyRestart::Restart
 }
 
 /// Slots that get another process than their first one.

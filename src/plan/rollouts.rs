@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     App, AppId, AppName, Cause, Change, Command, DesiredState, InstanceId, Live, LiveInstance, Note, Operation, Plan,
-    Project, ProjectName, Reason, Rollout, Summary, UpdateStrategy, Verb,
+    Project, ProjectName, Reason, Rollout, Summary, UpdateStrategy, Verb, by_app,
 };
 
 use super::instances_of;
@@ -23,11 +23,13 @@ pub(super) fn changes(
 ) -> Vec<Change> {
     let Some(stored) = stored else { return Vec::new() };
     let mut changes = if is_asked { forgiven(name, stored, target) } else { Vec::new() };
+    let operations = by_app(&plan.operations);
     for (app, declared) in &target.project.apps {
         let known_as = known_as(stored, target, app);
         let Some(prior) = stored.apps.get(known_as).filter(|prior| prior.digest != declared.digest) else { continue };
         let known = stored.rollouts.get(known_as);
-        let is_rolled = plan.operations.iter().any(|one| one.app == *app && matches!(one.verb, Verb::Roll { .. }));
+        let is_rolled =
+            operations.get(app).is_some_and(|all| all.iter().any(|one| matches!(one.verb, Verb::Roll { .. })));
         let from = known.and_then(|rollout| rollout.from.clone()).or_else(|| is_rolled.then(|| prior.revision()));
         let from = from.map(|from| if known_as == app { from } else { from.renamed(&declared.spec) });
         let from = from.filter(|from| from.digest != declared.digest && !declared.spec.is_timed_task());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Instances;
 use super::slots::is_up;
 use crate::model::{
-    AppName, Declared, Digest, Environment, LiveInstance, Note, Operation, Plan, Project, Proposed, Verb,
+    AppName, Declared, Digest, Environment, LiveInstance, Note, Operation, Plan, Project, Proposed, Verb, by_app,
 };
 
 /// The environment of the caller's shell, shared with all apps that have the same.
@@ -31,6 +31,9 @@ impl Base {
     /// The variables that are not as in `other`.
     fn differing(&self, other: &Environment) -> Vec<String> {
         let own = &*self.environment;
+        if std::ptr::eq(own, other) {
+            return Vec::new();
+        }
         let is_other = |name: &&String| own.get(*name) != other.get(*name);
         let added = other.keys().filter(|name| !own.contains_key(*name));
         let mut names: Vec<String> = own.keys().chain(added).filter(is_other).cloned().collect();
@@ -50,6 +53,7 @@ pub(super) fn take_over(
     live: &Instances,
 ) -> Vec<Note> {
     let base = Base::of(stored, proposed);
+    let operations = by_app(&plan.operations);
     let mut told: BTreeMap<(bool, Vec<String>), Vec<AppName>> = BTreeMap::new();
     for (name, declared) in project.apps.iter_mut().filter(|(name, _)| !untouched.contains(*name)) {
         let names = base.differing(&declared.base);
@@ -61,7 +65,7 @@ pub(super) fn take_over(
         // Processes that are replaced for another reason stay what they are if that comes to nothing.
         let is_new_revision =
             stored.and_then(|stored| stored.apps.get(known_as)).map(|prior| prior.digest) != Some(declared.digest);
-        let is_taken = !lives.is_some_and(|live| outlives(name, live, plan, is_new_revision));
+        let is_taken = !lives.is_some_and(|live| outlives(live, operations.get(name), is_new_revision));
         if is_taken {
             take(declared, &base);
         }
@@ -79,9 +83,9 @@ fn take(declared: &mut Declared, base: &Base) {
 }
 
 /// Whether a process of the app is still the same after the plan.
-fn outlives(app: &AppName, live: &BTreeMap<u32, &LiveInstance>, plan: &Plan, is_new_revision: bool) -> bool {
+fn outlives(live: &BTreeMap<u32, &LiveInstance>, operations: Option<&Vec<&Operation>>, is_new_revision: bool) -> bool {
     let is_kept = |one: &Operation| matches!(one.verb, Verb::Roll { .. } | Verb::Restart { .. }) && !is_new_revision;
-    let of_app = || plan.operations.iter().filter(|one| one.app == *app && !is_kept(one));
+    let of_app = || operations.into_iter().flatten().filter(|one| !is_kept(one));
     let ends = |slot: &u32| of_app().any(|one| ended(one).contains(slot));
     live.iter().any(|(slot, instance)| is_up(&instance.phase) && !ends(slot))
 }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::model::{App, AppId, Live, Note, Plan, Proposed, Verb};
+use crate::model::{App, AppId, Live, Note, Plan, Proposed, Verb, by_app};
 use crate::os::ListenerLookup;
 use crate::supervisor::Supervisor;
 
@@ -13,8 +13,9 @@ const PORTS_MAX: usize = 32;
 pub(super) fn add(plan: &mut Plan, proposed: &Proposed, live: &Live, supervisor: &Supervisor) {
     let mut notes = Vec::new();
     let mut ports: Vec<(&App, u16)> = Vec::new();
+    let operations = by_app(&plan.operations);
     for app in &proposed.apps {
-        let verbs = plan.operations.iter().filter(|one| one.app == app.name).map(|one| &one.verb);
+        let verbs = operations.get(&app.name).into_iter().flatten().map(|one| &one.verb);
         let verbs: Vec<&Verb> = verbs.filter(|verb| verb.is_start()).collect();
         if verbs.is_empty() {
             continue;

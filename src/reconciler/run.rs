@@ -61,6 +61,8 @@ pub(super) struct Loop {
     pub(super) is_all_dirty: bool,
     /// When the next pass is due, whatever happens until then.
     pub(super) pass_at: Option<Moment>,
+    /// When unused memory is given back.
+    pub(super) tidy_up_at: Option<Instant>,
     /// What a pass wants kept and could not be written.
     pub(super) unkept: Vec<Change>,
     /// What was taken down although it could not be written: tried again with whatever is kept next.
@@ -97,6 +99,7 @@ impl Loop {
             dirty: BTreeSet::new(),
             is_all_dirty: false,
             pass_at: None,
+            tidy_up_at: None,
             unkept: Vec::new(),
             unremembered: Vec::new(),
             waiting: watch::Sender::default(),
@@ -138,6 +141,10 @@ impl Loop {
                     self.wake().await;
                 }
                 () = until(self.pass_at), if self.pass_at.is_some() => {}
+                () = tokio::time::sleep_until(self.tidy_up_at.unwrap_or_else(Instant::now)), if self.tidy_up_at.is_some() => {
+                    self.tidy_up_at = None;
+                    os::give_memory_back();
+                }
             }
             self.pass().await;
             self.take_queued_runs().await;
