@@ -52,7 +52,7 @@ pub fn is_another_daemon(pid: u32) -> bool {
 #[expect(clippy::implicit_hasher, reason = "there is one caller, with the usual set")]
 pub fn unknown_children(parent: u32, home: &Path, known: &HashSet<u32>) -> Vec<Seen> {
     let pids = children_of(parent).into_iter().filter(|pid| !known.contains(pid));
-    pids.filter_map(|pid| look_at(pid, home)).filter(|seen| seen.stat.ppid == parent).collect()
+    children_among(pids, parent, home)
 }
 
 /// The children of `parent` that live in one of these sessions or write into one of these pipes.
@@ -68,7 +68,12 @@ pub fn linked_children(
         |pid| [1, 2].into_iter().filter_map(|number| output_of(pid, number)).any(|pipe| outputs.contains(&pipe));
     let is_linked = |pid: &u32| !known.contains(pid) && (sessions.contains(&session_of(*pid)) || speaks(*pid));
     let pids = children_of(parent).into_iter().filter(is_linked);
-    pids.filter_map(|pid| look_at(pid, home)).filter(|seen| seen.stat.ppid == parent).collect()
+    children_among(pids, parent, home)
+}
+
+fn children_among(pids: impl Iterator<Item = u32>, parent: u32, home: &Path) -> Vec<Seen> {
+    let (looker, mut buffer) = (Looker::new(home), Vec::new());
+    pids.filter_map(|pid| looker.look_at(pid, &mut buffer)).filter(|seen| seen.stat.ppid == parent).collect()
 }
 
 /// Every process of the machine whose mark begins with `prefix`, and those that were started with this home and have
@@ -78,21 +83,20 @@ pub fn linked_children(
 /// for when one of ours has died.
 pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
     let mark = [b"PM_ID=", prefix.as_bytes()].concat();
-    let variable = home_variable(home);
-    let is_candidate = |pid: u32, buffer: &mut Vec<u8>| {
+    let looker = Looker::new(home);
+    let look = |pid: u32, buffer: &mut Vec<u8>| {
         let text = read_environment(pid, buffer);
-        contains(text, &mark) || contains(text, &variable)
+        let is_of_interest = contains(text, &mark) || contains(text, &looker.home_variable);
+        if is_of_interest { looker.see(pid, text) } else { None }
     };
-    let all: Vec<u32> = pids().collect();
-    let found = those_with_environment(&all, &is_candidate);
-    found.into_iter().filter_map(|pid| look_at(pid, home)).collect()
+    shared_among_threads(&pids().collect::<Vec<u32>>(), &look)
 }
 
-/// Those for which this holds, in order; `buffer` is for the environment of one after the other.
-fn those_with_environment(pids: &[u32], is_wanted: &(impl Fn(u32, &mut Vec<u8>) -> bool + Sync)) -> Vec<u32> {
+/// What `look` finds at each of these, in order; `buffer` is for the environment of one after the other.
+fn shared_among_threads(pids: &[u32], look: &(impl Fn(u32, &mut Vec<u8>) -> Option<Seen> + Sync)) -> Vec<Seen> {
     let look_at_share = |share: &[u32]| {
         let mut buffer = Vec::new();
-        share.iter().copied().filter(|pid| is_wanted(*pid, &mut buffer)).collect::<Vec<u32>>()
+        share.iter().filter_map(|pid| look(*pid, &mut buffer)).collect::<Vec<Seen>>()
     };
     let share = pids.len().div_ceil(cpu_count().min(LOOKERS_MAX)).max(SHARE_MIN);
     let (own, others) = pids.split_at(share.min(pids.len()));
@@ -109,22 +113,36 @@ fn those_with_environment(pids: &[u32], is_wanted: &(impl Fn(u32, &mut Vec<u8>) 
     })
 }
 
-/// `None`: it has ended.
-fn look_at(pid: u32, home: &Path) -> Option<Seen> {
-    let mut buffer = Vec::new();
-    let text = read_environment(pid, &mut buffer);
-    let outputs = [1, 2].map(|number| output_of(pid, number).unwrap_or(0));
-    let variable = home_variable(home);
-    let is_of_home = text.split(|byte| *byte == 0).any(|word| word == variable);
-    let mark = text.split(|byte| *byte == 0).find_map(|word| word.strip_prefix(b"PM_ID="));
-    let mark = mark.and_then(|mark| String::from_utf8(mark.to_vec()).ok());
-    // Last of all: what was read before belongs to the process that has this start time.
-    let stat = proc_stat(pid).ok().filter(|stat| !stat.is_zombie)?;
-    Some(Seen { stat, mark, is_of_home, outputs, is_our_program: is_our_program(pid) })
+/// What all processes of one look are compared with.
+struct Looker {
+    home_variable: Vec<u8>,
+    /// Device and inode of our own program.
+    program: Option<(u64, u64)>,
 }
 
-fn home_variable(home: &Path) -> Vec<u8> {
-    [b"PM_HOME=", home.as_os_str().as_bytes()].concat()
+impl Looker {
+    fn new(home: &Path) -> Self {
+        Self { home_variable: [b"PM_HOME=", home.as_os_str().as_bytes()].concat(), program: program_of("self") }
+    }
+
+    /// `None`: it has ended.
+    fn look_at(&self, pid: u32, buffer: &mut Vec<u8>) -> Option<Seen> {
+        let text = read_environment(pid, buffer);
+        self.see(pid, text)
+    }
+
+    /// The process whose environment this is.
+    fn see(&self, pid: u32, text: &[u8]) -> Option<Seen> {
+        let words = || text.split(|byte| *byte == 0);
+        let is_of_home = words().any(|word| word == self.home_variable);
+        let mark = words().find_map(|word| word.strip_prefix(b"PM_ID="));
+        let mark = mark.and_then(|mark| String::from_utf8(mark.to_vec()).ok());
+        let outputs = [1, 2].map(|number| output_of(pid, number).unwrap_or(0));
+        let is_our_program = self.program.is_some() && program_of(&pid.to_string()) == self.program;
+        // Last of all: what was read before belongs to the process that has this start time.
+        let stat = proc_stat(pid).ok().filter(|stat| !stat.is_zombie)?;
+        Some(Seen { stat, mark, is_of_home, outputs, is_our_program })
+    }
 }
 
 /// Device and inode of the program that a process executes.
