@@ -162,14 +162,15 @@ pub struct FoundStart {
 /// same mark and is younger.
 pub fn starts(processes: &[ProcessFacts]) -> Vec<FoundStart> {
     let mut starts: Vec<FoundStart> = Vec::new();
+    let mut known: BTreeMap<(u32, u32, Moment, bool), usize> = BTreeMap::new();
     let mut in_order: Vec<usize> = (0..processes.len()).collect();
     in_order.sort_by_key(|index| (processes[*index].start_ticks, processes[*index].pid));
     for index in in_order {
         let process = &processes[index];
         let Some(mark) = process.mark else { continue };
-        let same = |start: &&mut FoundStart| start.mark.is_same_start(&mark) && start.mark.is_helper == mark.is_helper;
         let main = Some(index).filter(|_| is_main(process, &mark));
-        match starts.iter_mut().find(same) {
+        let at = *known.entry((mark.row, mark.incarnation, mark.start, mark.is_helper)).or_insert(starts.len());
+        match starts.get_mut(at) {
             Some(start) => {
                 start.main = start.main.or(main);
                 start.members.push(index);

@@ -40,11 +40,6 @@ impl StartMark {
     pub fn prefix(home: u64) -> String {
         format!("{home:016x}.")
     }
-
-    /// Whether both are of the same start.
-    pub fn is_same_start(&self, other: &Self) -> bool {
-        (self.row, self.incarnation, self.start) == (other.row, other.incarnation, other.start)
-    }
 }
 
 impl fmt::Display for StartMark {

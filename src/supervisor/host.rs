@@ -150,7 +150,8 @@ pub(super) trait Host {
     fn signal_tree(&mut self, row: u32, signal: i32, has_asked_group: bool);
     /// SIGKILL for everything of an instance; how many processes that reached.
     fn kill_tree(&mut self, row: u32) -> u32;
-    /// Looks what is left of instances whose main process has ended: how many processes, for each.
+    /// Looks what is left of instances whose main process has ended: how many processes, for each. What is not known at
+    /// once is answered by a [`SweepEnd`].
     fn sweep(&mut self, rows: &BTreeSet<u32>) -> Vec<(u32, u32)>;
     /// What may have been left by an instance, and may be of others.
     fn unclear(&self, row: u32) -> Vec<LeftProcess>;
@@ -200,6 +201,16 @@ pub(super) trait Host {
     fn retarget(&mut self, row: u32, id: &InstanceId, logs: &LogPolicy, run: &Run);
     /// Takes back what earlier processes have set on these sockets.
     fn reset_listeners(&mut self, addresses: &[ListenAddress]);
+}
+
+/// What a sweep has found that was not answered at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SweepEnd {
+    pub row: u32,
+    /// The process that had ended.
+    pub incarnation: u32,
+    /// How many processes of its tree live.
+    pub left: u32,
 }
 
 /// What a new daemon asks of its host before it takes orders.

@@ -12,7 +12,7 @@ use super::host::{
     Channel, Created, Entry, HookJob, Host, Record, Recovery, SpawnEnd, SpawnJob, TakenOver, Watch, Words,
 };
 use super::outputs::{Sessions, Writer};
-use super::processes::{self, HookResult, Hooks, Processes, SpawnResult, Spawned};
+use super::processes::{self, HookResult, Hooks, LookResult, Processes, SpawnResult, Spawned};
 use super::world::World;
 use crate::anchor::{HELD_LISTENER, HELD_SOCKET_FILE, HeldFd, Row};
 use crate::logs::StreamKey;
@@ -52,6 +52,7 @@ impl InheritedDescriptors {
 pub(super) struct Results {
     pub spawned: mpsc::UnboundedReceiver<SpawnResult>,
     pub hooks: mpsc::UnboundedReceiver<HookResult>,
+    pub looks: mpsc::UnboundedReceiver<LookResult>,
 }
 
 impl RealHost {
@@ -62,14 +63,16 @@ impl RealHost {
         let (spawned_in, spawned) = mpsc::unbounded_channel();
         // Bounded likewise: an instance has at most one of each hook.
         let (hook_ended_in, hooks) = mpsc::unbounded_channel();
+        // One look at a time.
+        let (looked_in, looks) = mpsc::unbounded_channel();
         let host = Self {
-            processes: Processes::new(Arc::clone(&world), spawned_in)?,
+            processes: Processes::new(Arc::clone(&world), spawned_in, looked_in)?,
             hooks: Hooks::new(hook_ended_in),
             channels: AppChannels::new(Arc::clone(&world))?,
             inherited: InheritedDescriptors::of(held),
             world,
         };
-        Ok((host, Results { spawned, hooks }))
+        Ok((host, Results { spawned, hooks, looks }))
     }
 
     /// Takes in what a start has made, before the actor hears of it.

@@ -10,7 +10,7 @@ use super::Request;
 use super::actor::{ActorEvent, Instance, InstanceActor, Recovered, Specs};
 use super::channels::speaker;
 use super::host::{SpawnJob, row_and_incarnation};
-use super::processes::{HookResult, SpawnResult};
+use super::processes::{HookResult, LookResult, SpawnResult};
 use super::real::{RealHost, Results};
 use super::world::World;
 use crate::anchor::{AnchorWord, HeldFd};
@@ -40,6 +40,7 @@ enum Happening {
     Asked(Request),
     Spawned(SpawnResult),
     HookEnded(HookResult),
+    Looked(LookResult),
     Ended(Vec<u64>),
     Heard(Vec<u64>),
     Harvested,
@@ -103,6 +104,11 @@ impl Loop {
                 let end = self.actor.host.hooks.take_in(result);
                 self.actor.handle(ActorEvent::HookEnded(end));
             }
+            Happening::Looked(result) => {
+                for end in self.actor.host.processes.take_in_look(result) {
+                    self.actor.handle(ActorEvent::Swept(end));
+                }
+            }
             Happening::Ended(tokens) => tokens.into_iter().map(row_and_incarnation).for_each(|it| self.ended(it)),
             Happening::Heard(tokens) => {
                 for (row, channel) in tokens.into_iter().map(speaker) {
@@ -148,6 +154,7 @@ impl Loop {
             request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
             Some(result) = self.results.spawned.recv() => Happening::Spawned(result),
             Some(result) = self.results.hooks.recv() => Happening::HookEnded(result),
+            Some(result) = self.results.looks.recv() => Happening::Looked(result),
             tokens = host.processes.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
             tokens = host.channels.inputs.next() => Happening::Heard(tokens.unwrap_or_default()),
             word = host.world.anchor.next(), if !is_anchor_gone => match word {
@@ -192,7 +199,7 @@ impl Loop {
                 self.run_beside(&instance, incarnation, command, reply);
             }
             Request::LeftBy(instances, reply) => drop(reply.send(self.left_by(&instances))),
-            Request::EndEverything(reply) => drop(reply.send(self.actor.host.processes.end_everything())),
+            Request::EndEverything(reply) => self.actor.host.processes.end_everything(reply),
         }
     }
 

@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::pipe::{OUTPUT_MODE, as_user};
 use super::proc::{ENVIRON_BYTES_MAX, ProcStat, children_of, own_pid, pids, proc_stat};
@@ -21,10 +22,6 @@ pub struct Seen {
     pub mark: Option<String>,
     /// It was started with `PM_HOME` of this home.
     pub is_of_home: bool,
-    /// The inode numbers of its standard output and standard error, where these are pipes of ours; 0 = something else.
-    pub outputs: [u64; 2],
-    /// It executes our own program.
-    pub is_our_program: bool,
 }
 
 impl Seen {
@@ -39,7 +36,9 @@ impl Seen {
 
 /// Whether a process executes our own program.
 pub fn is_our_program(pid: u32) -> bool {
-    matches!((program_of(&pid.to_string()), program_of("self")), (Some(its), Some(ours)) if its == ours)
+    static OURS: OnceLock<Option<(u64, u64)>> = OnceLock::new();
+    let ours = OURS.get_or_init(|| program_of("self"));
+    ours.is_some() && program_of(&pid.to_string()) == *ours
 }
 
 /// Whether a process was started as this one was: by an anchor, as its daemon.
@@ -64,16 +63,15 @@ pub fn linked_children(
     sessions: &HashSet<u32>,
     outputs: &HashSet<u64>,
 ) -> Vec<Seen> {
-    let speaks =
-        |pid| [1, 2].into_iter().filter_map(|number| output_of(pid, number)).any(|pipe| outputs.contains(&pipe));
+    let speaks = |pid| outputs_of(pid).iter().any(|pipe| *pipe != 0 && outputs.contains(pipe));
     let is_linked = |pid: &u32| !known.contains(pid) && (sessions.contains(&session_of(*pid)) || speaks(*pid));
     let pids = children_of(parent).into_iter().filter(is_linked);
     children_among(pids, parent, home)
 }
 
 fn children_among(pids: impl Iterator<Item = u32>, parent: u32, home: &Path) -> Vec<Seen> {
-    let (looker, mut buffer) = (Looker::new(home), Vec::new());
-    pids.filter_map(|pid| looker.look_at(pid, &mut buffer)).filter(|seen| seen.stat.ppid == parent).collect()
+    let (home_variable, mut buffer) = (home_variable(home), Vec::new());
+    pids.filter_map(|pid| look_at(pid, &home_variable, &mut buffer)).filter(|seen| seen.stat.ppid == parent).collect()
 }
 
 /// Every process of the machine whose mark begins with `prefix`, and those that were started with this home and have
@@ -83,11 +81,11 @@ fn children_among(pids: impl Iterator<Item = u32>, parent: u32, home: &Path) -> 
 /// for when one of ours has died.
 pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
     let mark = [b"PM_ID=", prefix.as_bytes()].concat();
-    let looker = Looker::new(home);
+    let home_variable = home_variable(home);
     let look = |pid: u32, buffer: &mut Vec<u8>| {
         let text = read_environment(pid, buffer);
-        let is_of_interest = contains(text, &mark) || contains(text, &looker.home_variable);
-        if is_of_interest { looker.see(pid, text) } else { None }
+        let is_of_interest = contains(text, &mark) || contains(text, &home_variable);
+        if is_of_interest { see(pid, &home_variable, text) } else { None }
     };
     shared_among_threads(&pids().collect::<Vec<u32>>(), &look)
 }
@@ -113,41 +111,36 @@ fn shared_among_threads(pids: &[u32], look: &(impl Fn(u32, &mut Vec<u8>) -> Opti
     })
 }
 
-/// What all processes of one look are compared with.
-struct Looker {
-    home_variable: Vec<u8>,
-    /// Device and inode of our own program.
-    program: Option<(u64, u64)>,
+/// `None`: it has ended.
+fn look_at(pid: u32, home_variable: &[u8], buffer: &mut Vec<u8>) -> Option<Seen> {
+    let text = read_environment(pid, buffer);
+    see(pid, home_variable, text)
 }
 
-impl Looker {
-    fn new(home: &Path) -> Self {
-        Self { home_variable: [b"PM_HOME=", home.as_os_str().as_bytes()].concat(), program: program_of("self") }
-    }
+/// The process whose environment this is.
+fn see(pid: u32, home_variable: &[u8], text: &[u8]) -> Option<Seen> {
+    let words = || text.split(|byte| *byte == 0);
+    let is_of_home = words().any(|word| word == home_variable);
+    let mark = words().find_map(|word| word.strip_prefix(b"PM_ID="));
+    let mark = mark.and_then(|mark| String::from_utf8(mark.to_vec()).ok());
+    // Last of all: what was read before belongs to the process that has this start time.
+    let stat = proc_stat(pid).ok().filter(|stat| !stat.is_zombie)?;
+    Some(Seen { stat, mark, is_of_home })
+}
 
-    /// `None`: it has ended.
-    fn look_at(&self, pid: u32, buffer: &mut Vec<u8>) -> Option<Seen> {
-        let text = read_environment(pid, buffer);
-        self.see(pid, text)
-    }
-
-    /// The process whose environment this is.
-    fn see(&self, pid: u32, text: &[u8]) -> Option<Seen> {
-        let words = || text.split(|byte| *byte == 0);
-        let is_of_home = words().any(|word| word == self.home_variable);
-        let mark = words().find_map(|word| word.strip_prefix(b"PM_ID="));
-        let mark = mark.and_then(|mark| String::from_utf8(mark.to_vec()).ok());
-        let outputs = [1, 2].map(|number| output_of(pid, number).unwrap_or(0));
-        let is_our_program = self.program.is_some() && program_of(&pid.to_string()) == self.program;
-        // Last of all: what was read before belongs to the process that has this start time.
-        let stat = proc_stat(pid).ok().filter(|stat| !stat.is_zombie)?;
-        Some(Seen { stat, mark, is_of_home, outputs, is_our_program })
-    }
+fn home_variable(home: &Path) -> Vec<u8> {
+    [b"PM_HOME=", home.as_os_str().as_bytes()].concat()
 }
 
 /// Device and inode of the program that a process executes.
 fn program_of(pid: &str) -> Option<(u64, u64)> {
     fs::metadata(format!("/proc/{pid}/exe")).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// The inode numbers of standard output and standard error of a process, where these are pipes of ours; 0 = something
+/// else.
+pub fn outputs_of(pid: u32) -> [u64; 2] {
+    [1, 2].map(|number| output_of(pid, number).unwrap_or(0))
 }
 
 /// The pipe behind one of the outputs of a process, if it was made by [`super::output_pipe`]: its mode says so.
@@ -235,17 +228,17 @@ mod tests {
         let found = loop {
             // Until the child has executed its program.
             let found = processes_of_home("census-a.", Path::new(&home));
-            if found.first().is_some_and(|seen| seen.outputs[0] != 0 && !seen.is_our_program) {
+            if found.first().is_some_and(|seen| outputs_of(seen.stat.pid)[0] != 0 && !is_our_program(seen.stat.pid)) {
                 break found;
             }
         };
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].stat.pid, found[0].mark.as_deref()), (ours.id(), Some("census-a.1.2")));
-        assert_eq!(found[0].outputs[0], pipe_inode(pipe.as_fd()).unwrap());
+        assert_eq!(outputs_of(ours.id())[0], pipe_inode(pipe.as_fd()).unwrap());
         assert!(found[0].is_of_home && !found[0].is_half_started());
         let children = unknown_children(own_pid(), Path::new(&home), &HashSet::from([ours.id()]));
         let stranger = children.iter().find(|seen| seen.stat.pid == other.id()).unwrap();
-        assert_eq!((stranger.outputs, stranger.is_of_home), ([0; 2], false), "a pipe of its own is not ours");
+        assert_eq!((outputs_of(other.id()), stranger.is_of_home), ([0; 2], false), "a pipe of its own is not ours");
         assert!(children.iter().all(|seen| seen.stat.pid != ours.id()), "it is known");
         end(ours);
         end(other);

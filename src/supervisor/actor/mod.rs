@@ -15,7 +15,7 @@ mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::host::{Channel, HookEnd, Host, SpawnEnd};
+use super::host::{Channel, HookEnd, Host, SpawnEnd, SweepEnd};
 use super::{Observation, Seen};
 use crate::lifecycle::Input;
 use crate::model::{AppId, Failure, InstanceId, Order};
@@ -51,6 +51,7 @@ pub(super) enum ActorEvent {
     Observed(Observation),
     Spawned(SpawnEnd),
     HookEnded(HookEnd),
+    Swept(SweepEnd),
     /// A process ended. Its status stands in the table as soon as the anchor has reaped it.
     Ended {
         row: u32,
@@ -91,6 +92,7 @@ impl<H: Host> InstanceActor<H> {
             ActorEvent::Observed(observation) => self.observed(observation),
             ActorEvent::Spawned(end) => self.spawned(end),
             ActorEvent::HookEnded(end) => self.hook_ended(end),
+            ActorEvent::Swept(end) => self.swept(end),
             ActorEvent::Ended { row, incarnation } => self.ended(row, incarnation),
             ActorEvent::Heard { row, channel } => self.heard(row, channel),
             ActorEvent::Harvested => self.harvest(),
@@ -116,6 +118,13 @@ impl<H: Host> InstanceActor<H> {
             self.host.mirror(std::mem::take(&mut self.unmirrored));
         }
         self.registry.take_untold()
+    }
+
+    /// A look at the tree of an earlier process says nothing of this one.
+    fn swept(&mut self, SweepEnd { row, incarnation, left }: SweepEnd) {
+        if self.registry.get(row).is_some_and(|instance| instance.machine.incarnation == incarnation) {
+            self.step(row, Input::Swept { left });
+        }
     }
 
     fn observed(&mut self, observation: Observation) {

@@ -8,6 +8,7 @@ mod exec;
 mod failures;
 mod hooks;
 mod lineage;
+mod look;
 mod out_of_memory;
 mod rehearsal;
 mod signals;
@@ -16,27 +17,28 @@ mod spawn;
 mod sweep;
 mod unlisted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::host::{SpawnJob, Watch, token};
 use super::world::World;
 use crate::anchor::{Row, RowState};
-use crate::model::{Limits, Moment};
+use crate::model::{LeftProcess, Limits, Moment};
 use crate::os::{self, ExitWatch, Groups, PidFd};
 
 use lineage::Lineage;
 use out_of_memory::OomKills;
-use sweep::Left;
+use sweep::{Left, Sweeps};
 
 pub use context::exec_context;
 pub(super) use exec::start_beside;
 pub(super) use hooks::{HookResult, Hooks};
 pub(super) use rehearsal::rehearse;
 pub(super) use spawn::{SpawnResult, Spawned, died_before_exec};
+pub(super) use sweep::LookResult;
 pub(super) use unlisted::{end_double, instance_of};
 
 /// The processes of all instances.
@@ -47,8 +49,11 @@ pub(super) struct Processes {
     spawned_in: mpsc::UnboundedSender<SpawnResult>,
     /// One for each instance, also for those without a process.
     hosted: BTreeMap<u32, Hosted>,
+    /// The numbers of all main processes.
+    mains: HashSet<u32>,
     pub lineage: Lineage,
     left: Left,
+    sweeps: Sweeps,
     /// What the kernel's out-of-memory killer had done when it was last asked.
     oom_kills: u64,
 }
@@ -67,14 +72,20 @@ struct Hosted {
 }
 
 impl Processes {
-    pub fn new(world: Arc<World>, spawned_in: mpsc::UnboundedSender<SpawnResult>) -> io::Result<Self> {
+    pub fn new(
+        world: Arc<World>,
+        spawned_in: mpsc::UnboundedSender<SpawnResult>,
+        looked_in: mpsc::UnboundedSender<LookResult>,
+    ) -> io::Result<Self> {
         Ok(Self {
             world,
             exits: ExitWatch::new()?,
             spawned_in,
             hosted: BTreeMap::new(),
+            mains: HashSet::new(),
             lineage: Lineage::default(),
             left: Left::default(),
+            sweeps: Sweeps::new(looked_in),
             oom_kills: os::oom_kills(),
         })
     }
@@ -86,6 +97,7 @@ impl Processes {
 
     /// The main process of a row that an earlier daemon has left.
     pub fn open(&mut self, row: u32, process: PidFd) {
+        self.mains.insert(process.pid());
         self.hosted.insert(row, Hosted { main: Some(process), was_seen_alive: true, ..Hosted::default() });
     }
 
@@ -105,6 +117,12 @@ impl Processes {
             (false, true) => Watch::Watched,
             (false, false) => Watch::Unwatched,
         }
+    }
+
+    /// Carries the last look of a shutdown out on a thread of its own; no answer: none can be had.
+    pub fn end_everything(&self, reply: oneshot::Sender<Vec<LeftProcess>>) {
+        let look = self.last_look();
+        let _ = self.world.spawners.submit(Box::new(move || drop(reply.send(look.end_everything()))));
     }
 
     /// Begins a start on a thread of its own.
@@ -129,6 +147,7 @@ impl Processes {
     pub fn take_in(&mut self, row: u32, incarnation: u32, process: Option<PidFd>) -> bool {
         let Some(hosted) = self.hosted.get_mut(&row) else { return false };
         hosted.was_seen_alive = process.is_some();
+        self.mains.extend(process.as_ref().map(PidFd::pid));
         hosted.main = process;
         hosted.main.as_ref().is_some_and(|process| self.exits.add(process, token(row, incarnation)).is_ok())
     }
@@ -142,6 +161,7 @@ impl Processes {
     pub fn release(&mut self, row: u32) {
         self.lineage.ended(row);
         if let Some(process) = self.hosted.get_mut(&row).and_then(|hosted| hosted.main.take()) {
+            self.mains.remove(&process.pid());
             // Before the pidfd is closed: a child between clone and exec may still hold a copy of it.
             let _ = self.exits.remove(&process);
         }
@@ -151,7 +171,9 @@ impl Processes {
     pub fn forget(&mut self, row: u32) {
         self.left.forget(row);
         self.lineage.forget(row);
-        self.hosted.remove(&row);
+        if let Some(process) = self.hosted.remove(&row).and_then(|hosted| hosted.main) {
+            self.mains.remove(&process.pid());
+        }
     }
 
     /// Control groups, if the last process of a row was put into one.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sweep::facts_of;
+use super::look::facts_of;
 use super::{Processes, has_process, verified};
 use crate::anchor::{Damage, EntryState, Record, RestoredProcess, Row, RowState, Table};
 use crate::events::Events;
@@ -43,9 +43,10 @@ impl Processes {
     fn look_around(&mut self) -> (Vec<Seen>, Vec<ProcessFacts>) {
         let home = self.world.table.home_id();
         let prefix = StartMark::prefix(home);
-        let mut seen = os::processes_of_home(&prefix, &self.world.home.root);
-        end_half_started(&seen);
-        seen.retain(|seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix)));
+        let is_marked = |seen: &Seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix));
+        let all = os::processes_of_home(&prefix, &self.world.home.root);
+        let (seen, unmarked): (Vec<Seen>, Vec<Seen>) = all.into_iter().partition(is_marked);
+        end_half_started(&unmarked);
         let mut facts: Vec<ProcessFacts> = seen.iter().map(|seen| facts_of(home, seen, Parent::Other)).collect();
         let parents: BTreeSet<u32> =
             rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)).collect();
@@ -99,7 +100,7 @@ fn restore(table: &Table, row: Row, start: &FoundStart, main: Option<&Seen>) -> 
         start: mark.start,
         pid: main.map_or(0, |main| main.stat.pid),
         start_ticks: main.map_or(0, |main| main.stat.start_ticks),
-        outputs: main.map_or([0; 2], |main| main.outputs),
+        outputs: main.map_or([0; 2], |main| os::outputs_of(main.stat.pid)),
         record: record_of(row, mark),
     });
     table.used(row);

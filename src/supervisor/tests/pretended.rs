@@ -14,7 +14,7 @@ use crate::model::{
 use crate::rules::ChannelLine;
 use crate::supervisor::actor::ActorEvent;
 use crate::supervisor::host::{
-    Channel, Created, Entry, HookEnd, HookJob, Host, Record, Recovery, RowState, SIGKILL, SpawnEnd, SpawnJob,
+    Channel, Created, Entry, HookEnd, HookJob, Host, Record, Recovery, RowState, SIGKILL, SpawnEnd, SpawnJob, SweepEnd,
     TakenOver, Watch, Words,
 };
 
@@ -72,6 +72,8 @@ enum Due {
     Exits(u32, i32),
     Reaped(u32),
     LastOneEnds(u32),
+    // a look, by row and process
+    Swept(u32, u32),
 }
 
 impl Due {
@@ -219,6 +221,10 @@ impl Pretended {
             Due::Exits(pid, code) => return self.exit(pid, code),
             Due::Reaped(pid) => return self.reap(pid),
             Due::LastOneEnds(row) => drop(self.leftovers.remove(&row)),
+            Due::Swept(row, incarnation) => {
+                let left = u32::from(self.leftovers.contains_key(&row));
+                return Some(ActorEvent::Swept(SweepEnd { row, incarnation, left }));
+            }
         }
         None
     }
@@ -587,7 +593,16 @@ impl Host for Pretended {
     fn sweep(&mut self, rows: &BTreeSet<u32>) -> Vec<(u32, u32)> {
         self.act();
         self.meanwhile();
-        rows.iter().map(|row| (*row, u32::from(self.leftovers.contains_key(row)))).collect()
+        let mut at_once = Vec::new();
+        for row in rows {
+            if self.chance(3) {
+                let delay = self.some(30);
+                self.later(delay, Due::Swept(*row, self.entry(*row).incarnation));
+            } else {
+                at_once.push((*row, u32::from(self.leftovers.contains_key(row))));
+            }
+        }
+        at_once
     }
 
     fn unclear(&self, _row: u32) -> Vec<LeftProcess> {
