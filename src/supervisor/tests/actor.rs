@@ -123,6 +123,26 @@ impl Scene {
 }
 
 #[test]
+fn a_look_that_takes_long_holds_up_its_own_instance_only() {
+    let mut scene = Scene::new();
+    for name in ["web", "ready"] {
+        scene.order(name, Command::Start(launch(name)));
+    }
+    scene.wait(100);
+    scene.machine.host().look_time = Some(Millis::seconds(5));
+    scene.order("web", Command::Stop(Cause::Boot));
+    scene.order("other", Command::Start(launch("other")));
+    scene.wait(1000);
+    assert_eq!(scene.state(), "other running, ready running, web stopping");
+    // The daemon dies before the answer: the next one looks again.
+    scene.dies_at(1, |scene| drop(scene.order("ready", Command::Stop(Cause::Boot))));
+    scene.wait(4900);
+    assert!(scene.state().ends_with("web stopping"), "{}", scene.state());
+    scene.wait(200);
+    assert!(scene.state().ends_with("web stopped"), "{}", scene.state());
+}
+
+#[test]
 fn orders_end_in_states_and_facts() {
     let hooks = Hooks { pre_start: Some("true".into()), ..Hooks::default() };
     let with_hook = launch_of(App { hooks, ..app("hooked") });

@@ -133,6 +133,8 @@ pub(crate) struct Pretended {
     /// The daemon is killed before the host has done so many more things; 0 = not at all.
     pub kill_in: Cell<u64>,
     entries: Vec<(Entry, Record)>,
+    /// How long every look at what is left takes; `None`: as the dice want it.
+    pub look_time: Option<Millis>,
     /// More there are not.
     pub rows_max: usize,
     pub processes: BTreeMap<u32, Process>,
@@ -159,6 +161,7 @@ impl Pretended {
             dice: None,
             kill_in: Cell::new(0),
             entries: Vec::new(),
+            look_time: None,
             rows_max: usize::MAX,
             processes: BTreeMap::new(),
             leftovers: BTreeMap::new(),
@@ -595,8 +598,8 @@ impl Host for Pretended {
         self.meanwhile();
         let mut at_once = Vec::new();
         for row in rows {
-            if self.chance(3) {
-                let delay = self.some(30);
+            if self.look_time.is_some() || self.chance(3) {
+                let delay = self.look_time.unwrap_or_else(|| self.some(30));
                 self.later(delay, Due::Swept(*row, self.entry(*row).incarnation));
             } else {
                 at_once.push((*row, u32::from(self.leftovers.contains_key(row))));
