@@ -11,7 +11,6 @@ mod allocator;
 mod clock;
 mod code;
 #[cfg(target_os = "linux")]
-mod command;
 mod contents;
 mod errno;
 mod files;
@@ -39,7 +38,6 @@ pub use allocator::{give_memory_back, keep_memory_small};
 pub use clock::{now, pause, wall};
 pub use code::release_startup_pages;
 #[cfg(target_os = "linux")]
-pub use command::{CommandEnd, CommandLine, run_command};
 pub use contents::read_contents;
 pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
 pub use files::{
@@ -55,11 +53,11 @@ pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, raise_file_l
 pub use linux::{
     DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,
     FolderSignal, FolderWatch, Groups, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox,
-    Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, ProcStat, RESERVED_DESCRIPTORS, Ready, Seen,
+    Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, Printed, ProcStat, RESERVED_DESCRIPTORS, Ready, Seen,
     SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken,
     UNKNOWN_STATUS, Waker, adopt, become_service, become_subreaper, belongs_to_tree, boot_id, children_of,
     close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants, drop_datagram, exec_limits, exit_of,
-    exit_of_zombie, file_size_limit, helper_output, is_another_daemon, is_our_program, is_remote, keep_across_exec,
+    exit_of_zombie, file_size_limit, is_another_daemon, is_our_program, is_remote, keep_across_exec,
     lay_down_attributes, leave_session, limits_of_children, linked_children, listener_inodes, may_set_ids, memory_of,
     memory_of_all, moment_of_ticks, move_above, name_process, next_dead_child, notify_service_manager, oom_kills,
     open_channel, open_files_max, open_leftovers, open_notify_socket, open_null, open_own, output_pipe, outputs_of,

@@ -2,10 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 
 use super::run::Loop;
 use super::{Accepted, Intent, ReconcileError};
@@ -16,8 +14,6 @@ use crate::model::{
 use crate::os;
 use crate::plan::{self, Dirty, News, Rehearsal, View};
 
-/// How long nothing ends before unused memory is given back: whoever works has it back at once.
-const TIDY_UP_AFTER: Duration = Duration::from_secs(1);
 /// When what could not be written is tried again.
 const KEEP_AGAIN_AFTER: Millis = Millis(1000);
 
@@ -173,7 +169,6 @@ impl Loop {
 
     /// A job is over: nothing is held for it any more, and there may be something that waited for it.
     async fn after_job(&mut self, project: &ProjectName, has_news: bool) {
-        self.tidy_up_at = Some(Instant::now() + TIDY_UP_AFTER);
         if self.jobs.is_empty() {
             self.live.rehearsed.clear();
             self.unstartable.clear();

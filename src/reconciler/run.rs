@@ -23,6 +23,9 @@ const SLOW_TIMER: Duration = Duration::from_secs(30);
 /// Between two looks at the live state, while an app follows the renewals of what it depends on.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
+/// How long nothing is carried out before unused memory is given back: whoever works has it back at once.
+const TIDY_UP_AFTER: Duration = Duration::from_secs(1);
+
 /// The rooms that the reconciler works with.
 #[derive(Clone, Debug)]
 pub struct ReconcilerDeps {
@@ -61,8 +64,6 @@ pub(super) struct Loop {
     pub(super) is_all_dirty: bool,
     /// When the next pass is due, whatever happens until then.
     pub(super) pass_at: Option<Moment>,
-    /// When unused memory is given back.
-    pub(super) tidy_up_at: Option<Instant>,
     /// What a pass wants kept and could not be written.
     pub(super) unkept: Vec<Change>,
     /// What was taken down although it could not be written: tried again with whatever is kept next.
@@ -99,7 +100,6 @@ impl Loop {
             dirty: BTreeSet::new(),
             is_all_dirty: false,
             pass_at: None,
-            tidy_up_at: None,
             unkept: Vec::new(),
             unremembered: Vec::new(),
             waiting: watch::Sender::default(),
@@ -123,6 +123,7 @@ impl Loop {
         let mut timer = tokio::time::interval(SLOW_TIMER);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut wake_at: Option<Instant> = None;
+        let (mut tidy_up_at, mut jobs_seen) = (None, self.jobs.count());
         loop {
             tokio::select! {
                 intent = self.intents.recv() => match intent {
@@ -136,19 +137,22 @@ impl Loop {
                         wake_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN_AFTER);
                     }
                 }
-                () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
+                () = at(wake_at), if wake_at.is_some() => {
                     wake_at = None;
                     self.wake().await;
                 }
                 () = until(self.pass_at), if self.pass_at.is_some() => {}
-                () = tokio::time::sleep_until(self.tidy_up_at.unwrap_or_else(Instant::now)), if self.tidy_up_at.is_some() => {
-                    self.tidy_up_at = None;
+                () = at(tidy_up_at), if tidy_up_at.is_some() => {
+                    tidy_up_at = None;
                     os::give_memory_back();
                 }
             }
             self.pass().await;
             self.take_queued_runs().await;
             self.take_waiting_triggers().await;
+            if !self.jobs.is_empty() || self.jobs.count() != jobs_seen {
+                (tidy_up_at, jobs_seen) = (Some(Instant::now() + TIDY_UP_AFTER), self.jobs.count());
+            }
         }
     }
 
@@ -169,6 +173,10 @@ impl Loop {
     pub(super) fn current(&self) -> Arc<Desired> {
         Arc::clone(&self.desired.borrow())
     }
+}
+
+async fn at(moment: Option<Instant>) {
+    tokio::time::sleep_until(moment.unwrap_or_else(Instant::now)).await;
 }
 
 async fn until(at: Option<Moment>) {

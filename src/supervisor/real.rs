@@ -12,13 +12,13 @@ use super::host::{
     Channel, Created, Entry, HookJob, Host, Record, Recovery, SpawnEnd, SpawnJob, TakenOver, Watch, Words,
 };
 use super::outputs::{Sessions, Writer};
-use super::processes::{self, HookResult, Hooks, LookResult, Processes, SpawnResult, Spawned};
+use super::processes::{self, Beside, HookResult, Hooks, Prints, Processes, SearchResult, SpawnResult, Spawned};
 use super::world::World;
 use crate::anchor::{HELD_LISTENER, HELD_SOCKET_FILE, HeldFd, Row};
 use crate::logs::StreamKey;
 use crate::model::{
-    App, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy, Moment, Run,
-    Stream, Subject, WallTime,
+    App, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy,
+    Moment, Run, Stream, Subject, WallTime,
 };
 use crate::os::{self, Helper, PidFd};
 use crate::rules::StartMark;
@@ -52,7 +52,7 @@ impl InheritedDescriptors {
 pub(super) struct Results {
     pub spawned: mpsc::UnboundedReceiver<SpawnResult>,
     pub hooks: mpsc::UnboundedReceiver<HookResult>,
-    pub looks: mpsc::UnboundedReceiver<LookResult>,
+    pub searches: mpsc::UnboundedReceiver<SearchResult>,
 }
 
 impl RealHost {
@@ -64,15 +64,15 @@ impl RealHost {
         // Bounded likewise: an instance has at most one of each hook.
         let (hook_ended_in, hooks) = mpsc::unbounded_channel();
         // One look at a time.
-        let (looked_in, looks) = mpsc::unbounded_channel();
+        let (searched_in, searches) = mpsc::unbounded_channel();
         let host = Self {
-            processes: Processes::new(Arc::clone(&world), spawned_in, looked_in)?,
+            processes: Processes::new(Arc::clone(&world), spawned_in, searched_in)?,
             hooks: Hooks::new(hook_ended_in),
             channels: AppChannels::new(Arc::clone(&world))?,
             inherited: InheritedDescriptors::of(held),
             world,
         };
-        Ok((host, Results { spawned, hooks, looks }))
+        Ok((host, Results { spawned, hooks, searches }))
     }
 
     /// Takes in what a start has made, before the actor hears of it.
@@ -90,7 +90,8 @@ impl RealHost {
 
     /// Starts a command in the surroundings of a process.
     pub fn start_beside(&self, job: SpawnJob, command: String, reply: oneshot::Sender<Result<Helper, String>>) {
-        processes::start_beside(&self.world, job, command, reply);
+        let (more, prints) = (Environment::new(), Prints::Back);
+        Beside { job, command, more, prints }.start(&self.world, reply);
     }
 
     fn row(&self, row: u32) -> Option<Row> {

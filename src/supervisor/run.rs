@@ -10,7 +10,7 @@ use super::Request;
 use super::actor::{ActorEvent, Instance, InstanceActor, Recovered, Specs};
 use super::channels::speaker;
 use super::host::{SpawnJob, row_and_incarnation};
-use super::processes::{HookResult, LookResult, SpawnResult};
+use super::processes::{HookResult, SearchResult, SpawnResult};
 use super::real::{RealHost, Results};
 use super::world::World;
 use crate::anchor::{AnchorWord, HeldFd};
@@ -40,7 +40,7 @@ enum Happening {
     Asked(Request),
     Spawned(SpawnResult),
     HookEnded(HookResult),
-    Looked(LookResult),
+    Searched(SearchResult),
     Ended(Vec<u64>),
     Heard(Vec<u64>),
     Harvested,
@@ -104,8 +104,8 @@ impl Loop {
                 let end = self.actor.host.hooks.take_in(result);
                 self.actor.handle(ActorEvent::HookEnded(end));
             }
-            Happening::Looked(result) => {
-                for end in self.actor.host.processes.take_in_look(result) {
+            Happening::Searched(result) => {
+                for end in self.actor.host.processes.take_in_search(result) {
                     self.actor.handle(ActorEvent::Swept(end));
                 }
             }
@@ -154,7 +154,7 @@ impl Loop {
             request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
             Some(result) = self.results.spawned.recv() => Happening::Spawned(result),
             Some(result) = self.results.hooks.recv() => Happening::HookEnded(result),
-            Some(result) = self.results.looks.recv() => Happening::Looked(result),
+            Some(result) = self.results.searches.recv() => Happening::Searched(result),
             tokens = host.processes.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
             tokens = host.channels.inputs.next() => Happening::Heard(tokens.unwrap_or_default()),
             word = host.world.anchor.next(), if !is_anchor_gone => match word {

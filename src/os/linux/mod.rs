@@ -66,7 +66,7 @@ pub use proc::{
 pub use process_limits::{EXEC_BYTES_MAX, exec_limits, limits_of_children, open_files_max};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use service::{become_service, notify_service_manager};
-pub use side_command::{Helper, helper_output};
+pub use side_command::{Helper, Printed};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use socket_file::{SocketAccess, SocketFile, bind_closed};
 pub use spawn::{

@@ -1,4 +1,5 @@
-//! A short command that `pm` runs besides an app: its end can be awaited, and it cannot outlive its limit.
+//! A short command that `pm` runs beside an app, as a child of its own: its end can be awaited, what it prints is kept as
+//! far as somebody wants it, and it cannot outlive its limit.
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -11,38 +12,89 @@ use tokio::io::unix::AsyncFd;
 use super::pidfd::PidFd;
 use super::reaper::reap_exit;
 use super::spawn::{ExecPlan, Mailbox, Parent, SpawnFailed, spawn};
-use crate::model::{Exit, SpawnStage};
+use super::tree::descendants;
+use crate::model::{Exit, Millis, SpawnStage};
 use crate::os::errno::checked;
 
-/// What is kept of the output: its end.
-const OUTPUT_BYTES_MAX: usize = 4096;
+/// Blocks that are taken of the output before others have their turn: who prints without end must not keep them waiting.
+const BLOCKS_MAX: usize = 16;
+/// How soon SIGKILL is repeated: a fork storm may outrun the first one.
+const KILL_EVERY: Duration = Duration::from_millis(10);
+/// How long a thread that may block waits for the end of what it has killed.
+const DEATH_MAX: Millis = Millis(1000);
 
-/// A child of this process in a session of its own. Dropped before its end it is killed with its group.
+/// A child of this process in a session of its own. Dropped before its end it is killed with everything that it has
+/// started.
 #[derive(Debug)]
 pub struct Helper {
     process: PidFd,
-    output: Option<io::PipeReader>,
-    printed: Vec<u8>,
+    printed: Option<Printed>,
     is_reaped: bool,
 }
 
-/// The pipe for both outputs of a helper.
-///
-/// # Errors
-/// No descriptors left.
-pub fn helper_output() -> io::Result<(io::PipeReader, [OwnedFd; 2])> {
-    let (reader, writer) = io::pipe()?;
-    // SAFETY: no pointers are passed.
-    checked(unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
-    Ok((reader, [writer.try_clone()?.into(), writer.into()]))
+/// What a helper prints on both outputs: the end of it is kept.
+#[derive(Debug)]
+pub struct Printed {
+    /// `None`: it has closed them.
+    reader: Option<io::PipeReader>,
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Printed {
+    /// A pipe, and its ends for a plan. The newest `bytes_max` bytes are kept.
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn open(bytes_max: usize) -> io::Result<(Self, [OwnedFd; 2])> {
+        let (reader, writer) = io::pipe()?;
+        // SAFETY: no pointers are passed.
+        checked(unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+        let this = Self { reader: Some(reader), bytes: Vec::new(), bytes_max };
+        Ok((this, [writer.try_clone()?.into(), writer.into()]))
+    }
+
+    fn watched(&self) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+        let Some(reader) = &self.reader else { return Ok(None) };
+        let fd = reader.as_fd().try_clone_to_owned()?;
+        // SAFETY: the descriptor is valid and belongs to the registration.
+        Ok(Some(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? }))
+    }
+
+    /// Takes what is there, up to a limit; true: that was all.
+    fn take(&mut self) -> bool {
+        let mut block = [0; 4096];
+        for _ in 0..BLOCKS_MAX {
+            let Some(reader) = &mut self.reader else { return true };
+            match reader.read(&mut block) {
+                Ok(0) => self.reader = None,
+                Ok(length) => self.keep(&block[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    fn keep(&mut self, block: &[u8]) {
+        self.bytes.extend_from_slice(block);
+        if self.bytes.len() > 2 * self.bytes_max {
+            self.bytes.drain(..self.bytes.len() - self.bytes_max);
+        }
+    }
+
+    fn newest(&self) -> &[u8] {
+        &self.bytes[self.bytes.len().saturating_sub(self.bytes_max)..]
+    }
 }
 
 impl Helper {
-    /// Starts the program of `plan`, whose outputs are those of [`helper_output`]. Blocks until it is executed.
+    /// Starts the program of `plan`. With `printed` its outputs are the ends that came with it. Blocks until it is
+    /// executed: for threads that may wait, and that live on: it is killed when the thread ends.
     ///
     /// # Errors
     /// The step that failed; nothing is left then.
-    pub fn start(plan: ExecPlan, output: io::PipeReader) -> Result<Self, SpawnFailed> {
+    pub fn start(plan: ExecPlan, printed: Option<Printed>) -> Result<Self, SpawnFailed> {
         let (pid, errno, stage) = (AtomicI32::new(0), AtomicI32::new(0), AtomicI32::new(0));
         let mailbox = Mailbox { pid: &pid, errno: &errno, stage: &stage };
         let started = spawn(&plan, &mailbox, Parent::Caller);
@@ -54,7 +106,7 @@ impl Helper {
                     stage: SpawnStage::Clone,
                     errno: error.raw_os_error().unwrap_or(libc::EIO),
                 })?;
-                Ok(Self { process, output: Some(output), printed: Vec::new(), is_reaped: false })
+                Ok(Self { process, printed, is_reaped: false })
             }
             Err(failed) => {
                 if pid != 0 {
@@ -71,64 +123,58 @@ impl Helper {
     /// # Errors
     /// No runtime, no descriptors left.
     pub async fn end(&mut self, limit: Duration) -> io::Result<Option<Exit>> {
-        let watched = self.process.try_clone()?;
-        // SAFETY (both): the descriptors are valid and stay open for as long as the registration.
-        let ended =
-            unsafe { AsyncFd::register_with_interest(watched.as_fd().try_clone_to_owned()?, Interest::READABLE)? };
-        let reader = self.output.as_ref().map(|output| output.as_fd().try_clone_to_owned()).transpose()?;
-        let reader = match reader {
-            Some(reader) => Some(unsafe { AsyncFd::register_with_interest(reader, Interest::READABLE)? }),
-            None => None,
-        };
+        let ended = watched(&self.process)?;
+        let output = self.printed.as_ref().map(Printed::watched).transpose()?.flatten();
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
         loop {
+            let is_open = self.printed.as_ref().is_some_and(|printed| printed.reader.is_some());
             tokio::select! {
                 ready = ended.readable() => {
                     drop(ready?);
                     break;
                 }
-                ready = async { match &reader { Some(reader) => reader.readable().await, None => std::future::pending().await } },
-                    if self.output.is_some() =>
+                ready = async { match &output { Some(output) => output.readable().await, None => std::future::pending().await } },
+                    if is_open =>
                 {
                     let mut ready = ready?;
-                    self.drain();
-                    ready.clear_ready();
+                    if self.printed.as_mut().is_none_or(Printed::take) {
+                        ready.clear_ready();
+                    } else {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 () = &mut deadline => return Ok(None),
             }
         }
-        self.drain();
+        if let Some(printed) = &mut self.printed {
+            // What it has left in the pipe; who holds that open may print on and on.
+            printed.take();
+        }
         let _ = self.process.signal_group(libc::SIGKILL);
         self.is_reaped = true;
         Ok(Some(reap_exit(self.process.pid(), false)?.unwrap_or(Exit::Unknown)))
     }
 
-    /// The last line that it printed.
-    pub fn last_line(&self) -> Option<String> {
-        let text = String::from_utf8_lossy(&self.printed);
-        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    /// Kills it with everything that it has started, and waits until it is gone.
+    pub async fn kill(mut self) {
+        if !std::mem::replace(&mut self.is_reaped, true)
+            && let Ok(process) = self.process.try_clone()
+        {
+            // A task of its own: to be called off does not keep it from its end.
+            let _ = tokio::spawn(put_to_death(process)).await;
+        }
     }
 
-    /// Takes what was printed, so that it never waits for a reader; keeps the end of it.
-    fn drain(&mut self) {
-        let Some(output) = &mut self.output else { return };
-        let mut block = [0; 4096];
-        loop {
-            match output.read(&mut block) {
-                Ok(0) => {
-                    self.output = None;
-                    return;
-                }
-                Ok(length) => {
-                    self.printed.extend_from_slice(&block[..length]);
-                    let surplus = self.printed.len().saturating_sub(OUTPUT_BYTES_MAX);
-                    self.printed.drain(..surplus);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
-            }
-        }
+    /// The newest of what it printed.
+    pub fn printed(&self) -> &[u8] {
+        self.printed.as_ref().map_or(&[], Printed::newest)
+    }
+
+    /// The last line that it printed.
+    pub fn last_line(&self) -> Option<String> {
+        let text = String::from_utf8_lossy(self.printed());
+        text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
     }
 }
 
@@ -137,20 +183,43 @@ impl Drop for Helper {
         if self.is_reaped {
             return;
         }
-        let _ = self.process.signal_group(libc::SIGKILL);
-        let _ = self.process.signal(libc::SIGKILL);
-        let (Ok(process), Ok(runtime)) = (self.process.try_clone(), tokio::runtime::Handle::try_current()) else {
-            return;
-        };
-        // Ending takes the kernel a moment, and nobody here may wait for it.
-        runtime.spawn(async move {
-            let Ok(fd) = process.as_fd().try_clone_to_owned() else { return };
-            // SAFETY: the descriptor is valid and belongs to the registration.
-            let Ok(ended) = (unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }) else { return };
-            if ended.readable().await.is_ok() {
+        kill_tree(&self.process);
+        let Ok(process) = self.process.try_clone() else { return };
+        match tokio::runtime::Handle::try_current() {
+            // Ending takes the kernel a moment, and nobody here may wait for it.
+            Ok(runtime) => drop(runtime.spawn(put_to_death(process))),
+            Err(_) => {
+                process.exits_within(DEATH_MAX);
                 let _ = reap_exit(process.pid(), false);
             }
-        });
+        }
+    }
+}
+
+fn watched(process: &PidFd) -> io::Result<AsyncFd<OwnedFd>> {
+    let fd = process.as_fd().try_clone_to_owned()?;
+    // SAFETY: the descriptor is valid and belongs to the registration.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? })
+}
+
+async fn put_to_death(process: PidFd) {
+    let Ok(ended) = watched(&process) else { return kill_tree(&process) };
+    loop {
+        kill_tree(&process);
+        if tokio::time::timeout(KILL_EVERY, ended.readable()).await.is_ok() {
+            break;
+        }
+    }
+    let _ = reap_exit(process.pid(), false);
+}
+
+/// What is below is listed before it loses its parent.
+fn kill_tree(process: &PidFd) {
+    let below = descendants(0, process.pid());
+    let _ = process.signal_group(libc::SIGKILL);
+    let _ = process.signal(libc::SIGKILL);
+    for other in below {
+        let _ = other.process.signal(libc::SIGKILL);
     }
 }
 
@@ -161,8 +230,10 @@ mod tests {
     use crate::model::Limits;
     use crate::os::linux::proc_stat;
 
+    const BYTES_MAX: usize = 4096;
+
     fn start(script: &str) -> Helper {
-        let (reader, [stdout, stderr]) = helper_output().unwrap();
+        let (printed, [stdout, stderr]) = Printed::open(BYTES_MAX).unwrap();
         let plan = ExecPlan {
             program: c"/bin/sh".to_owned(),
             argv: ["sh", "-c", script].map(|word| std::ffi::CString::new(word).unwrap()).to_vec(),
@@ -177,7 +248,7 @@ mod tests {
             group: None,
             dies_with_caller: true,
         };
-        Helper::start(plan, reader).unwrap()
+        Helper::start(plan, Some(printed)).unwrap()
     }
 
     #[tokio::test]
@@ -187,7 +258,28 @@ mod tests {
         );
         assert_eq!(helper.end(Duration::from_secs(20)).await.unwrap(), Some(Exit::Code(3)));
         assert_eq!(helper.last_line().as_deref(), Some("no database"));
-        assert!(helper.printed.len() <= OUTPUT_BYTES_MAX);
+        assert!(helper.printed().len() <= BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn an_endless_flood_keeps_nobody_waiting() {
+        let mut helper = start("exec yes");
+        let end = helper.end(Duration::from_millis(300)).await.unwrap();
+        assert_eq!((end, helper.last_line().as_deref()), (None, Some("y")));
+        assert!(helper.printed().len() <= BYTES_MAX);
+        let process = helper.process.try_clone().unwrap();
+        helper.kill().await;
+        assert!(process.has_exited());
+    }
+
+    #[tokio::test]
+    async fn what_it_left_in_its_group_goes_with_it_although_its_output_stays_open() {
+        let mut helper = start("sleep 1000 & echo $!");
+        assert_eq!(helper.end(Duration::from_secs(20)).await.unwrap(), Some(Exit::Code(0)));
+        let child: u32 = helper.last_line().unwrap().parse().unwrap();
+        while proc_stat(child).is_ok_and(|stat| !stat.is_zombie) {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

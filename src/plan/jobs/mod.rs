@@ -189,6 +189,11 @@ impl Jobs {
         self.last_id
     }
 
+    /// How many plans have been taken up so far.
+    pub fn count(&self) -> u64 {
+        self.last_id
+    }
+
     /// Orders that belong to no job: for what no job works on.
     pub fn orders(&self, commands: Vec<(InstanceId, Command)>) -> Vec<Order> {
         let free = commands.into_iter().filter(|(instance, _)| !self.is_busy(&instance.app));

@@ -38,6 +38,7 @@ use crate::model::{AppId, Declared, Desired, DesiredState, Fact, Subject};
 use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::rules::OwnFiles;
+use build::Builders;
 use pending::Pending;
 use tree::Watched;
 
@@ -45,10 +46,6 @@ use tree::Watched;
 const READERS: usize = 2;
 /// Looks that may wait; every watched app has one at most.
 const READS_MAX: usize = 4096;
-/// Builds that run at the same time.
-const BUILDERS: usize = 2;
-/// Builds that may wait.
-const BUILDS_MAX: usize = 256;
 
 /// What a watcher works with.
 #[derive(Clone, Debug)]
@@ -58,7 +55,7 @@ struct Tools {
     events: Events,
     home: Home,
     readers: Worker,
-    builders: Worker,
+    builders: Builders,
 }
 
 impl Tools {
@@ -148,8 +145,7 @@ pub(super) async fn run(deps: SensorDeps) {
 
 /// Only once there is something to watch: a daemon without it has no threads for it.
 fn start_threads(deps: &SensorDeps) -> Option<Tools> {
-    let threads = Worker::start("pm-watch", READERS, READS_MAX)
-        .and_then(|readers| Ok((readers, Worker::start("pm-build", BUILDERS, BUILDS_MAX)?)));
+    let threads = Worker::start("pm-watch", READERS, READS_MAX).and_then(|readers| Ok((readers, Builders::new()?)));
     match threads {
         Ok((readers, builders)) => Some(Tools {
             reconciler: deps.reconciler.clone(),

@@ -92,7 +92,12 @@ impl<H: Host> InstanceActor<H> {
             ActorEvent::Observed(observation) => self.observed(observation),
             ActorEvent::Spawned(end) => self.spawned(end),
             ActorEvent::HookEnded(end) => self.hook_ended(end),
-            ActorEvent::Swept(end) => self.swept(end),
+            ActorEvent::Swept(SweepEnd { row, incarnation, left }) => {
+                // A look at the tree of an earlier process says nothing of this one.
+                if self.registry.get(row).is_some_and(|instance| instance.machine.incarnation == incarnation) {
+                    self.step(row, Input::Swept { left });
+                }
+            }
             ActorEvent::Ended { row, incarnation } => self.ended(row, incarnation),
             ActorEvent::Heard { row, channel } => self.heard(row, channel),
             ActorEvent::Harvested => self.harvest(),
@@ -118,13 +123,6 @@ impl<H: Host> InstanceActor<H> {
             self.host.mirror(std::mem::take(&mut self.unmirrored));
         }
         self.registry.take_untold()
-    }
-
-    /// A look at the tree of an earlier process says nothing of this one.
-    fn swept(&mut self, SweepEnd { row, incarnation, left }: SweepEnd) {
-        if self.registry.get(row).is_some_and(|instance| instance.machine.incarnation == incarnation) {
-            self.step(row, Input::Swept { left });
-        }
     }
 
     fn observed(&mut self, observation: Observation) {

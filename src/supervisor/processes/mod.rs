@@ -3,14 +3,14 @@
 //! What the actor names by a row has its descriptors here. Starts and commands beside an instance run on threads of
 //! their own; how they end comes back as an event.
 
+mod beside;
 mod context;
-mod exec;
 mod failures;
 mod hooks;
 mod lineage;
-mod look;
 mod out_of_memory;
 mod rehearsal;
+mod search;
 mod signals;
 mod socket_access;
 mod spawn;
@@ -31,14 +31,15 @@ use crate::os::{self, ExitWatch, Groups, PidFd};
 
 use lineage::Lineage;
 use out_of_memory::OomKills;
-use sweep::{Left, Sweeps};
+use search::Left;
+use sweep::Sweeps;
 
+pub(super) use beside::{Beside, Prints};
 pub use context::exec_context;
-pub(super) use exec::start_beside;
 pub(super) use hooks::{HookResult, Hooks};
 pub(super) use rehearsal::rehearse;
 pub(super) use spawn::{SpawnResult, Spawned, died_before_exec};
-pub(super) use sweep::LookResult;
+pub(super) use sweep::SearchResult;
 pub(super) use unlisted::{end_double, instance_of};
 
 /// The processes of all instances.
@@ -75,7 +76,7 @@ impl Processes {
     pub fn new(
         world: Arc<World>,
         spawned_in: mpsc::UnboundedSender<SpawnResult>,
-        looked_in: mpsc::UnboundedSender<LookResult>,
+        searched_in: mpsc::UnboundedSender<SearchResult>,
     ) -> io::Result<Self> {
         Ok(Self {
             world,
@@ -85,7 +86,7 @@ impl Processes {
             mains: HashSet::new(),
             lineage: Lineage::default(),
             left: Left::default(),
-            sweeps: Sweeps::new(looked_in),
+            sweeps: Sweeps::new(searched_in),
             oom_kills: os::oom_kills(),
         })
     }
@@ -121,8 +122,8 @@ impl Processes {
 
     /// Carries the last look of a shutdown out on a thread of its own; no answer: none can be had.
     pub fn end_everything(&self, reply: oneshot::Sender<Vec<LeftProcess>>) {
-        let look = self.last_look();
-        let _ = self.world.spawners.submit(Box::new(move || drop(reply.send(look.end_everything()))));
+        let search = self.last_search();
+        let _ = self.world.spawners.submit(Box::new(move || drop(reply.send(search.end_everything()))));
     }
 
     /// Begins a start on a thread of its own.

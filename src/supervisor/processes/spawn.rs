@@ -92,18 +92,12 @@ pub(super) fn context(world: &World, job: &SpawnJob, cookie: &str) -> Result<Exe
     exec_context(&world.home.root, &job.id, &job.launch.spec, &job.launch.base, cookie)
 }
 
-/// What a hook is started as: the app's context and log, but its own command.
-pub(super) fn hook_plan(world: &World, job: &SpawnJob, command: &str, more: &Environment) -> Result<ExecPlan, Failure> {
-    let plan = || -> Result<ExecPlan, SpawnError> {
-        let mut context = context(world, job, &world.helper_mark(job).to_string())?;
-        context.env.extend(more.clone());
-        let output = match outputs(world, row_of(world, job)?, job)? {
-            Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
-            other => other,
-        };
-        ExecPlan::in_context(&context, command, output).map_err(|text| holds_nul(&text))
-    };
-    plan().map_err(|error| Failure::Spawn { error })
+/// The pipe of the standard error of an instance, for both outputs of a command beside it.
+pub(super) fn error_output(world: &World, job: &SpawnJob) -> Result<Output, SpawnError> {
+    Ok(match outputs(world, row_of(world, job)?, job)? {
+        Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
+        other => other,
+    })
 }
 
 /// The window that matters: from the announcement in the row to the record that the process runs.

@@ -5,31 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Processes;
-use super::look::{NAMED_MAX, facts_of};
+use super::search::{Left, NAMED_MAX, facts_of};
 use crate::model::LeftProcess;
 use crate::os::{self, ElasticPool, Leftover};
 use crate::supervisor::host::{SIGKILL, SweepEnd};
-
-/// What one look has found, or the last ones.
-#[derive(Debug, Default)]
-pub(in crate::supervisor) struct Left {
-    /// By row: what is to be ended.
-    pub(super) leftovers: BTreeMap<u32, Vec<Leftover>>,
-    /// By row: what may be of it, and may be of others that live.
-    pub(super) unclear: BTreeMap<u32, Vec<LeftProcess>>,
-}
-
-impl Left {
-    /// What the last sweep has found of a row.
-    pub fn of(&self, row: u32) -> &[Leftover] {
-        self.leftovers.get(&row).map_or(&[], Vec::as_slice)
-    }
-
-    pub fn forget(&mut self, row: u32) {
-        self.leftovers.remove(&row);
-        self.unclear.remove(&row);
-    }
-}
 
 /// Looks on their way: one at a time, and the rows that came meanwhile share the next one.
 #[derive(Debug)]
@@ -37,27 +16,27 @@ pub(super) struct Sweeps {
     thread: ElasticPool,
     is_under_way: bool,
     waiting: BTreeSet<u32>,
-    ended_in: UnboundedSender<LookResult>,
+    ended_in: UnboundedSender<SearchResult>,
 }
 
 /// What a look has found, for the rows that it was begun for.
 #[derive(Debug)]
-pub(in crate::supervisor) struct LookResult {
+pub(in crate::supervisor) struct SearchResult {
     /// With the number of the process that had ended.
     rows: Vec<(u32, u32)>,
     left: Left,
 }
 
 impl Sweeps {
-    pub fn new(ended_in: UnboundedSender<LookResult>) -> Self {
-        let thread = ElasticPool::new("pm-look", 1, 2);
+    pub fn new(ended_in: UnboundedSender<SearchResult>) -> Self {
+        let thread = ElasticPool::new("pm-search", 1, 2);
         Self { thread, is_under_way: false, waiting: BTreeSet::new(), ended_in }
     }
 }
 
 impl Processes {
     /// Looks what instances that have just ended have left. Where nothing can be left that is known at once, and returned:
-    /// how many processes of each row. All else is looked up elsewhere, and comes back as a [`LookResult`].
+    /// how many processes of each row. All else is looked up elsewhere, and comes back as a [`SearchResult`].
     pub fn sweep(&mut self, rows: &BTreeSet<u32>) -> Vec<(u32, u32)> {
         if self.is_over_at_once(rows) {
             return rows.iter().map(|row| (*row, self.note_left(*row, Vec::new(), None))).collect();
@@ -66,26 +45,26 @@ impl Processes {
             self.sweeps.waiting.extend(rows);
             return Vec::new();
         }
-        let look = self.look_for(rows.clone());
+        let search = self.search_for(rows.clone());
         let number = |row: &u32| (*row, self.world.table.row(*row).map_or(0, crate::anchor::Row::incarnation));
         let rows: Vec<(u32, u32)> = rows.iter().map(number).collect();
         let (ended_in, names) = (self.sweeps.ended_in.clone(), rows.clone());
         // The loop is gone only when the daemon leaves.
-        let work = move || drop(ended_in.send(LookResult { rows: names, left: look.carry_out() }));
+        let work = move || drop(ended_in.send(SearchResult { rows: names, left: search.carry_out() }));
         self.sweeps.is_under_way = self.sweeps.thread.submit(Box::new(work)).is_ok();
         if self.sweeps.is_under_way {
             return Vec::new();
         }
         // No thread can be had: this one takes the time.
         let rows: BTreeSet<u32> = rows.into_iter().map(|(row, _)| row).collect();
-        let left = self.look_for(rows.clone()).carry_out();
+        let left = self.search_for(rows.clone()).carry_out();
         self.note_all(rows, left)
     }
 
     /// Takes in what a look has found, and begins the next one.
-    pub fn take_in_look(&mut self, result: LookResult) -> Vec<SweepEnd> {
+    pub fn take_in_search(&mut self, result: SearchResult) -> Vec<SweepEnd> {
         self.sweeps.is_under_way = false;
-        let LookResult { rows, left } = result;
+        let SearchResult { rows, left } = result;
         let known = rows.into_iter().filter(|(row, _)| self.hosted.contains_key(row));
         let numbers: BTreeMap<u32, u32> = known.collect();
         let mut ends: Vec<(u32, u32)> = self.note_all(numbers.keys().copied().collect(), left);
@@ -141,7 +120,7 @@ impl Processes {
 
     /// Hooks that the last daemon was running when it died: whatever they were for is asked for again.
     pub fn end_orphaned_hooks(&self) {
-        let (children, home) = (self.look_for(BTreeSet::new()).unknown_children(), self.world.table.home_id());
+        let (children, home) = (self.search_for(BTreeSet::new()).unknown_children(), self.world.table.home_id());
         let hooks = children
             .iter()
             .filter(|(seen, parent)| facts_of(home, seen, *parent).mark.is_some_and(|mark| mark.is_helper));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::look::facts_of;
+use super::search::facts_of;
 use super::{Processes, has_process, verified};
 use crate::anchor::{Damage, EntryState, Record, RestoredProcess, Row, RowState, Table};
 use crate::events::Events;

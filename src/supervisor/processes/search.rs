@@ -1,10 +1,9 @@
 //! One look at what ended instances may have left. It needs nobody while it goes on: what it has to know was taken along,
 //! since to read about a process that hangs may take as long as it hangs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::sweep::Left;
 use super::{Processes, has_process, verified};
 use crate::anchor::Row;
 use crate::model::{LeftProcess, Millis};
@@ -18,9 +17,30 @@ pub(super) const NAMED_MAX: usize = 20;
 /// How often a shutdown looks for what is left, each time for as long as that takes to die.
 const LAST_LOOKS: usize = 20;
 
+/// What one look has found, or the last ones.
+#[derive(Debug, Default)]
+pub(in crate::supervisor) struct Left {
+    /// By row: what is to be ended.
+    pub leftovers: BTreeMap<u32, Vec<Leftover>>,
+    /// By row: what may be of it, and may be of others that live.
+    pub unclear: BTreeMap<u32, Vec<LeftProcess>>,
+}
+
+impl Left {
+    /// What the last sweep has found of a row.
+    pub fn of(&self, row: u32) -> &[Leftover] {
+        self.leftovers.get(&row).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn forget(&mut self, row: u32) {
+        self.leftovers.remove(&row);
+        self.unclear.remove(&row);
+    }
+}
+
 /// What is looked for, and what is known beforehand.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct Search {
     world: Arc<World>,
     /// Whose main processes have ended.
     pub rows: BTreeSet<u32>,
@@ -38,9 +58,9 @@ pub(super) struct Look {
 
 impl Processes {
     /// A look for these rows, to be carried out anywhere.
-    pub(super) fn look_for(&self, rows: BTreeSet<u32>) -> Look {
+    pub(super) fn search_for(&self, rows: BTreeSet<u32>) -> Search {
         let filtered = |is_it: &dyn Fn(u32) -> bool| rows.iter().copied().filter(|row| is_it(*row)).collect();
-        Look {
+        Search {
             world: Arc::clone(&self.world),
             had_left: filtered(&|row| !self.left.of(row).is_empty()),
             grouped: filtered(&|row| self.groups_of(row).is_some()),
@@ -71,14 +91,14 @@ impl Processes {
     }
 
     /// The last look of a shutdown, when no instance lives any more.
-    pub fn last_look(&self) -> LastLook {
+    pub fn last_search(&self) -> LastSearch {
         let is_orphaned = self.world.table.is_replacement() || self.lineage.is_anchor_gone;
-        let look = self.look_for(BTreeSet::new());
-        LastLook(Look { reapers: is_orphaned.then(|| self.reapers()), ..look })
+        let search = self.search_for(BTreeSet::new());
+        LastSearch(Search { reapers: is_orphaned.then(|| self.reapers()), ..search })
     }
 }
 
-impl Look {
+impl Search {
     /// Looks, as often as it takes.
     pub(super) fn carry_out(&self) -> Left {
         let found = self.once();
@@ -189,21 +209,21 @@ impl Look {
 
 /// For a shutdown.
 #[derive(Debug)]
-pub(in crate::supervisor) struct LastLook(Look);
+pub(in crate::supervisor) struct LastSearch(Search);
 
-impl LastLook {
+impl LastSearch {
     /// Ends everything that provably is of this home. Returns what it could not end.
     pub fn end_everything(&self) -> Vec<LeftProcess> {
-        let look = &self.0;
-        let is_hosted = |row: u32| look.hosted.iter().any(|(hosted, _)| *hosted == row);
+        let search = &self.0;
+        let is_hosted = |row: u32| search.hosted.iter().any(|(hosted, _)| *hosted == row);
         for _ in 0..LAST_LOOKS {
-            let mut seen = look.unknown_children();
-            if let Some(reapers) = &look.reapers {
-                seen.extend(look.orphans(reapers));
+            let mut seen = search.unknown_children();
+            if let Some(reapers) = &search.reapers {
+                seen.extend(search.orphans(reapers));
             }
             seen.retain(|(seen, _)| !os::is_our_program(seen.stat.pid));
             let is_unlisted = |row: &Row| has_process(*row) && !is_hosted(row.index());
-            let unlisted = look.world.table.rows().filter(is_unlisted);
+            let unlisted = search.world.table.rows().filter(is_unlisted);
             let unlisted = unlisted.filter_map(|row| os::proc_stat(verified(row)?.pid()).ok());
             let roots: Vec<_> = seen.iter().map(|(seen, _)| seen.stat).chain(unlisted).map(|stat| (0, stat)).collect();
             if roots.is_empty() {
@@ -211,7 +231,7 @@ impl LastLook {
             }
             kill_all(&os::open_leftovers(&roots));
         }
-        look.unknown_children().iter().map(|(seen, _)| named(seen)).take(NAMED_MAX).collect()
+        search.unknown_children().iter().map(|(seen, _)| named(seen)).take(NAMED_MAX).collect()
     }
 }
 
