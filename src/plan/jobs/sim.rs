@@ -2,16 +2,16 @@
 //!
 //! What an app's processes do stands in its environment, so that each spec brings its own behaviour: `SIM` holds words such
 //! as `ready=500` (its probe is answered after so many milliseconds), `exit=3@200`, `stop=100` (how long it takes to end),
-//! `missing` (it cannot be executed).
+//! `missing` (it cannot be executed), `sick=200` (its health probes fail from then on).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
-    InstanceId, Kind, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError, SpawnStage, Subject,
-    Template, UpdateStrategy, VerbKind, WallTime,
+    Health, HealthAction, InstanceId, Kind, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult,
+    Order, Plan, Probe, Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError,
+    SpawnStage, Subject, Template, UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
@@ -526,6 +526,7 @@ fn fate(spec: &App, slot: u32, now: Moment) -> Behaviour {
         failure,
         ready: number(spec, "ready").map(Millis),
         exit,
+        sick: number(spec, "sick").map(Millis),
         stop,
         hook: number(spec, "hook").filter(|time| *time < 150).map(Millis),
     }
@@ -591,6 +592,10 @@ pub(super) fn app_of(text: &str) -> App {
                 app.hooks.timeout = Some(Millis(150));
                 sim.push(word);
             }
+            Some(("sick", _)) => {
+                app.health = Some(health());
+                sim.push(word);
+            }
             Some(("ready", _)) => {
                 app.ready.get_or_insert_with(ready);
                 sim.push(word);
@@ -604,6 +609,11 @@ pub(super) fn app_of(text: &str) -> App {
 
 fn ready() -> Ready {
     Ready { probe: Probe::Message(true), timeout: Millis(5000), interval: Ready::INTERVAL }
+}
+
+fn health() -> Health {
+    let (interval, timeout, start_period) = (Millis(40), Millis(40), Millis(0));
+    Health { probe: Probe::Message(true), interval, timeout, start_period, failures: 2, action: HealthAction::Restart }
 }
 
 fn words(spec: &App) -> Vec<String> {

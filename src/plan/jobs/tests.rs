@@ -128,8 +128,10 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 fn any_app(name: &str, dice: &mut Dice) -> String {
     let version = dice.roll(4);
-    let behaviour =
-        one_of(dice, &["", "", "ready=50", "ready=300", "timeout=400", "exit=1@100", "exit=1@100/1", "missing"]);
+    let behaviour = one_of(
+        dice,
+        &["", "", "ready=50", "ready=300", "timeout=400", "exit=1@100", "exit=1@100/1", "missing", "sick=80"],
+    );
     let more = one_of(
         dice,
         &["", "rolling", "rolling batch=2", "batch=3", "always", "forward", "stop=700", "hook=20", "hook=900"],

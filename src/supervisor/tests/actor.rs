@@ -19,6 +19,7 @@ fn fate(spec: &App, _slot: u32, _now: Moment) -> Behaviour {
         failure: is("missing").then_some(Failure::Spawn { error }),
         ready: is("ready").then_some(Millis(50)),
         exit: is("short").then_some((3, Millis(0))),
+        sick: None,
         stop: Millis(5),
         hook: Some(Millis(30)).filter(|_| spec.namespace != "hangs"),
     }

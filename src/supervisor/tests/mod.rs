@@ -6,8 +6,8 @@ mod pretended;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Changed;
 use super::actor::{ActorEvent, InstanceActor, Specs};
+use super::{Changed, Observation, Seen};
 use crate::model::{
     App, Command, Digest, Environment, Fact, InstanceId, Launch, Live, Millis, Moment, Order, Subject, Taken,
 };
@@ -77,6 +77,13 @@ impl Supervised {
         }
     }
 
+    fn observe(&mut self, row: u32, incarnation: u32, seen: Seen) {
+        let instance = self.actor.as_ref().and_then(|actor| actor.registry.get(row)).map(|found| found.id.clone());
+        if let Some(instance) = instance {
+            self.handle(ActorEvent::Observed(Observation { instance, incarnation, seen }));
+        }
+    }
+
     /// When something happens by itself.
     pub(crate) fn next(&self) -> Option<Moment> {
         let host = self.actor.as_ref().map(|actor| &actor.host).or(self.alone.as_ref());
@@ -92,6 +99,9 @@ impl Supervised {
         if host.next_due().is_some_and(|at| at <= now) {
             if let Some(event) = self.host().happen() {
                 self.handle(event);
+            }
+            for (row, incarnation) in std::mem::take(&mut self.host().bad_answers) {
+                self.observe(row, incarnation, Seen::Probed(Err("no answer".to_owned())));
             }
             return;
         }

@@ -24,6 +24,9 @@ pub(crate) struct Killed;
 /// What happens at most so soon may have happened when the actor goes on.
 const MEANWHILE_MAX: Millis = Millis(10);
 
+/// How often a process that is not well is asked how it is.
+const PROBE_EVERY: Millis = Millis(40);
+
 /// What the processes of a spec do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Behaviour {
@@ -33,6 +36,8 @@ pub(crate) struct Behaviour {
     pub ready: Option<Millis>,
     /// How and how soon they end by themselves.
     pub exit: Option<(i32, Millis)>,
+    /// How soon the answers to their health probes are bad.
+    pub sick: Option<Millis>,
     /// How long they take to end when they are asked.
     pub stop: Millis,
     /// How long their hooks take; `None`: until they are killed.
@@ -71,6 +76,7 @@ enum Due {
     Speaks(u32),
     Exits(u32, i32),
     Reaped(u32),
+    Probed(u32),
     LastOneEnds(u32),
     // a look, by row and process
     Swept(u32, u32),
@@ -87,7 +93,7 @@ impl Due {
 
     /// Whether it is gone when the daemon is.
     fn is_of_daemon(&self) -> bool {
-        !matches!(self, Self::Speaks(_) | Self::Exits(..) | Self::Reaped(_) | Self::LastOneEnds(_))
+        !matches!(self, Self::Speaks(_) | Self::Exits(..) | Self::Reaped(_) | Self::Probed(_) | Self::LastOneEnds(_))
     }
 }
 
@@ -147,6 +153,8 @@ pub(crate) struct Pretended {
     /// With how they end, and whether anybody waits for that.
     hooks: BTreeMap<u64, (HookJob, Result<(), String>, bool)>,
     watched: BTreeSet<u32>,
+    /// Bad answers to health probes, by row and process.
+    pub bad_answers: Vec<(u32, u32)>,
     due: BTreeSet<(Moment, u64, Due)>,
     last_due: u64,
     /// What the daemon hears of in its next turn.
@@ -171,6 +179,7 @@ impl Pretended {
             starts: BTreeMap::new(),
             hooks: BTreeMap::new(),
             watched: BTreeSet::new(),
+            bad_answers: Vec::new(),
             due: BTreeSet::new(),
             last_due: 0,
             unheard: VecDeque::new(),
@@ -223,6 +232,7 @@ impl Pretended {
             Due::Speaks(pid) => return self.speak(pid),
             Due::Exits(pid, code) => return self.exit(pid, code),
             Due::Reaped(pid) => return self.reap(pid),
+            Due::Probed(pid) => self.probe(pid),
             Due::LastOneEnds(row) => drop(self.leftovers.remove(&row)),
             Due::Swept(row, incarnation) => {
                 let left = u32::from(self.leftovers.contains_key(&row));
@@ -329,7 +339,7 @@ impl Pretended {
         let start = self.starts.get_mut(&row)?;
         start.pid = Some(pid);
         let incarnation = start.job.incarnation;
-        let Behaviour { failure, ready, exit, stop, .. } = start.behaviour.clone();
+        let Behaviour { failure, ready, exit, sick, stop, .. } = start.behaviour.clone();
         let mut process = Process {
             row,
             incarnation,
@@ -359,6 +369,9 @@ impl Pretended {
         }
         if let Some((code, time)) = exit {
             self.later(time, Due::Exits(pid, code));
+        }
+        if let Some(time) = sick {
+            self.later(time, Due::Probed(pid));
         }
         let delay = self.some(2);
         self.later(delay, Due::Runs(row));
@@ -417,6 +430,14 @@ impl Pretended {
         let delay = self.some(10);
         self.later(delay, Due::Heard(row));
         None
+    }
+
+    /// The sensors see that it is not well.
+    fn probe(&mut self, pid: u32) {
+        if let Some(process) = self.processes.get(&pid).filter(|process| process.exit.is_none()) {
+            self.bad_answers.push((process.row, process.incarnation));
+            self.later(PROBE_EVERY, Due::Probed(pid));
+        }
     }
 
     fn exit(&mut self, pid: u32, code: i32) -> Option<ActorEvent> {
