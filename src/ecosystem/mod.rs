@@ -21,9 +21,9 @@ mod environment;
 mod explain;
 #[cfg(test)]
 mod fake;
+mod formats;
 mod hidden;
 mod host;
-mod keys;
 mod limits;
 mod merge;
 mod nearest;

@@ -10,8 +10,6 @@ use crate::rules::{self, UrlError};
 
 use super::diagnostic::code;
 use super::document::unsupported;
-use super::keys::DURATION;
-use super::shape::Shape;
 use super::tree::{Kind as ScalarKind, Node, Span, Value, integer};
 use super::values::Values;
 
@@ -124,7 +122,7 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
     }
     let failures = node.get("failures").and_then(|node| {
         let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
-        values.scalar("health.failures", &Shape::Integer(1, 1000), node, read)
+        values.scalar("health.failures", node, read)
     });
     let action = match node.get("action").and_then(Node::as_text) {
         Some("none") => HealthAction::None,
@@ -182,7 +180,7 @@ fn is_local(address: &str) -> bool {
 
 fn duration(values: &mut Values<'_>, key: &str, node: &Node, name: &str) -> Option<Millis> {
     let node = node.get(name)?;
-    values.scalar(&format!("{key}.{name}"), &Shape::TextFormat(&DURATION), node, |text| Millis::parse(text).ok())
+    values.scalar(&format!("{key}.{name}"), node, |text| Millis::parse(text).ok())
 }
 
 fn check_above_zero(values: &mut Values<'_>, key: &str, node: &Node, all: &[(&str, Millis)]) {

@@ -7,10 +7,8 @@ use crate::model::{App, Millis, WatchOptions, WatchPolicy};
 use super::SourceFile;
 use super::diagnostic::code;
 use super::host::{Host, Look, tidy};
-use super::keys::DURATION;
 use super::merge::Merged;
 use super::program::through_links;
-use super::shape::Shape;
 use super::tree::{Node, Span, Value};
 use super::values::Values;
 
@@ -123,7 +121,7 @@ fn options(values: &mut Values<'_>) -> WatchOptions {
     let is_on = |name: &str| node.get(name).and_then(Node::as_scalar).is_some_and(|scalar| scalar.text == "true");
     let interval = node.get("interval").and_then(|node| {
         let read = |text: &str| Millis::parse(text).ok();
-        let interval = values.scalar("watch_options.interval", &Shape::TextFormat(&DURATION), node, read)?;
+        let interval = values.scalar("watch_options.interval", node, read)?;
         if interval.0 == 0 {
             values
                 .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: polling would never pause")
