@@ -18,6 +18,8 @@ mod diagnostic;
 mod document;
 mod dotenv;
 mod environment;
+#[cfg(test)]
+mod every_row;
 mod explain;
 #[cfg(test)]
 mod fake;
