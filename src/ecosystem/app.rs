@@ -253,7 +253,8 @@ fn logs(values: &mut Values<'_>) -> LogPolicy {
 
 fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
     let Some(node) = values.node("log_rotate") else { return defaults };
-    if let Some(compress) = node.get("compress").filter(|node| node.as_scalar().is_some_and(|s| s.text != "false")) {
+    let compress = node.get("compress");
+    if let Some(compress) = compress.filter(|_| values.boolean_of("log_rotate.compress", compress, false)) {
         unsupported(&format!("{}.log_rotate.compress", values.app.name), compress.span, values.report);
     }
     let bytes = node.get("size").and_then(|node| values.scalar("log_rotate.size", node, size));

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::model::{App, FILE_KEYS, Field, KEYS, Key, Level, Shape, TextFormat};
+use crate::model::{App, FILE_KEYS, Field, KEYS, Key, Level, Shape, TextFormat, app_key};
 
 use super::fake::{World, source};
 use super::{Diagnostic, Profile, ReadOptions, Reading, read, schema, to_json};
@@ -177,10 +177,40 @@ fn every_row_inside_a_table_is_read_into_the_app() {
             if (key.name, path.as_str()) == ("env_file", "required") {
                 continue;
             }
-            let (without, with) = tables(key, &path, &sample(&path, field));
+            let value = sample(&path, field);
+            let (without, with) = tables(key, &path, &value);
             has_effect(key, path != "compress", &without, &with);
+            if path != "compress" && field.shape.of_free_names().is_none() {
+                let filled_in = format!("\"${{UNSET:-{}}}\"", value.trim_matches('"'));
+                assert_eq!(app(key, &tables(key, &path, &filled_in).1), app(key, &with), "{filled_in} in {with}");
+            }
             tried += 1;
         }
     }
     assert!(tried > 40, "{tried}");
+}
+
+#[test]
+fn a_variable_says_what_stands_for_it() {
+    for (key, filled_in, written) in [
+        ("depends_on", "{ db = \"${UNSET:-ready}\" }", "{ db = \"ready\" }"),
+        ("env_file", "{ path = \"none\", required = \"${UNSET:-false}\" }", "{ path = \"none\", required = false }"),
+        ("ready", "{ tcp = \"80\", notify = \"${UNSET:-false}\" }", "{ tcp = \"80\" }"),
+        ("log_rotate", "{ compress = \"${UNSET:-false}\" }", "{}"),
+        ("stop_exit_codes", "[\"${UNSET:-7}\", \"${UNSET:-8}\"]", "[7, 8]"),
+    ] {
+        let key = app_key(key).unwrap();
+        let read = |value: &str| app(key, &line(key.name, value)).unwrap();
+        assert_eq!(read(filled_in), read(written), "{} = {filled_in}", key.name);
+    }
+    for (line, place) in [
+        ("depends_on = { db = \"${UNSET:-soon}\" }", "depends_on.db"),
+        ("health = { tcp = \"80\", action = \"${UNSET:-stop}\" }", "health.action"),
+        ("update = { auto_revert = \"${UNSET:-2}\" }", "update.auto_revert"),
+        ("ready = { http = { url = \"http://h/\", status = \"${UNSET:-99}\" } }", "ready.http.status"),
+        ("stop_exit_codes = [\"${UNSET:-256}\"]", "stop_exit_codes"),
+    ] {
+        let found = app(app_key(line.split(' ').next().unwrap()).unwrap(), line).unwrap_err();
+        assert!(found.iter().all(|found| found.message.starts_with(&format!("`it.{place}`"))), "{line}: {found:?}");
+    }
 }

@@ -59,7 +59,7 @@ pub fn explain(path: &str) -> Result<Explanation, Vec<&'static str>> {
     let (mut explanation, mut shape) = (of_key(key), &key.shape);
     for name in &parts[1..] {
         // Names of a table that takes any are not explained one by one.
-        if shape.has_free_names() {
+        if shape.of_free_names().is_some() {
             break;
         }
         let Some(field) = shape.fields().iter().find(|field| field.name == *name) else {

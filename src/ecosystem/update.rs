@@ -80,15 +80,18 @@ fn policy(values: &mut Values<'_>) -> UpdatePolicy {
     let max_surge = count(values, node, "max_surge").unwrap_or(defaults.max_surge);
     let max_unavailable = count(values, node, "max_unavailable").unwrap_or(defaults.max_unavailable);
     let policy = UpdatePolicy {
-        strategy: node.get("strategy").and_then(Node::as_text).map(|word| match word {
-            "rolling" => UpdateStrategy::Rolling,
-            _ => UpdateStrategy::Restart,
+        strategy: node.get("strategy").and_then(|node| {
+            let read = |word: &str| match word {
+                "rolling" => Some(UpdateStrategy::Rolling),
+                _ => Some(UpdateStrategy::Restart),
+            };
+            values.scalar("update.strategy", node, read)
         }),
         max_surge,
         max_unavailable,
         min_healthy_time: duration(values, node, "min_healthy_time").unwrap_or(defaults.min_healthy_time),
         healthy_deadline: duration(values, node, "healthy_deadline"),
-        auto_revert: node.get("auto_revert").and_then(Node::as_scalar).is_none_or(|scalar| scalar.text != "false"),
+        auto_revert: values.boolean_of("update.auto_revert", node.get("auto_revert"), true),
     };
     if let (Some(deadline), Some(node)) = (policy.healthy_deadline, node.get("healthy_deadline"))
         && deadline <= policy.min_healthy_time

@@ -64,6 +64,11 @@ impl<'a> Values<'a> {
         self.read(key, |text| Some(text == "true")).unwrap_or(default)
     }
 
+    /// The same of a key inside a table.
+    pub fn boolean_of(&mut self, key: &str, node: Option<&Node>, default: bool) -> bool {
+        node.and_then(|node| self.scalar(key, node, |text| Some(text == "true"))).unwrap_or(default)
+    }
+
     pub fn integer(&mut self, key: &str) -> Option<i64> {
         self.read(key, integer)
     }

@@ -188,7 +188,7 @@ pub struct Leaf {
     pub class: Class,
     /// What the value is counted in.
     pub unit: Unit,
-    /// What the file takes there; below a table with free names, what the table takes.
+    /// What the file takes there.
     pub shape: &'static Shape,
 }
 
@@ -205,6 +205,10 @@ pub fn leaf(path: &str) -> Option<Leaf> {
         let field = leaf.shape.fields().iter().find(|field| field.name == name)?;
         leaf = Leaf { class: leaf.class, unit: field.unit, shape: &field.shape };
         below = rest;
+    }
+    // A name that is free may have dots in it.
+    if let Some(shape) = leaf.shape.of_free_names().filter(|_| !below.is_empty()) {
+        leaf.shape = shape;
     }
     Some(leaf)
 }
@@ -251,6 +255,7 @@ mod tests {
         ] {
             assert_eq!(leaf(path).map(|leaf| leaf.unit), Some(unit), "{path}");
         }
+        assert!(matches!(leaf("depends_on.db.x"), Some(Leaf { shape: Shape::Choice(_), .. })));
         assert_eq!((leaf("apps"), leaf("bogus"), leaf("env_")), (None, None, None));
     }
 

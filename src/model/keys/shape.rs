@@ -46,12 +46,12 @@ impl Shape {
         }
     }
 
-    /// Whether the names of its keys are free.
-    pub fn has_free_names(&self) -> bool {
+    /// What stands at each of its keys, if their names are free.
+    pub fn of_free_names(&self) -> Option<&'static Self> {
         match self {
-            Self::Table(..) => true,
-            Self::Any(shapes) => shapes.iter().any(Self::has_free_names),
-            _ => false,
+            Self::Table(_, value) => Some(value),
+            Self::Any(shapes) => shapes.iter().find_map(Self::of_free_names),
+            _ => None,
         }
     }
 
