@@ -8,17 +8,16 @@ use crate::model::{
 use super::diagnostic::code;
 use super::document::unsupported;
 use super::environment::{Collected, EnvFiles, environment, restart_on};
+use super::formats::umask;
 use super::host::{Host as _, NoAccount};
-use super::keys::{SIZE, UMASK};
 use super::limits::limits;
 use super::program::program;
 use super::schedule::schedule;
-use super::shape::Shape;
 use super::size::check_size;
 use super::tree::{Kind as ScalarKind, Node, Value, integer};
 use super::update::update;
 use super::upkeep::{depends_on, upkeep};
-use super::values::{Values, signal, size, umask};
+use super::values::{Values, signal, size};
 use super::watching::watching;
 
 /// Reads one app. `None` if its name is wrong; other problems are in the report and read as defaults.
@@ -71,16 +70,16 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     Some((app, collected))
 }
 
-/// An unbuilt key is refused unless its value asks for nothing.
+/// An unbuilt key is refused unless its value asks for nothing but the default.
 fn refuse_unbuilt(values: &mut Values<'_>) {
-    for item in values.app.items.iter().filter(|item| !item.key.key.is_built) {
+    for item in values.app.items.iter().filter(|item| !item.key.is_built) {
         let asks_for_nothing = match &item.node.value {
-            Value::Scalar(scalar) => item.key.idle.contains(&scalar.text.as_str()),
+            Value::Scalar(scalar) => item.key.is_default(&scalar.text),
             Value::List(nodes) => nodes.is_empty(),
             Value::Map(entries) => entries.is_empty(),
         };
         if !asks_for_nothing {
-            let what = format!("{}.{}", values.app.name, item.key.key.name);
+            let what = format!("{}.{}", values.app.name, item.key.name);
             unsupported(&what, item.key_span, values.report);
         }
     }
@@ -138,7 +137,7 @@ fn account(values: &mut Values<'_>, run: &mut Run) {
     run.group = values.text("group");
     check_account(values, run);
     if let Some(node) = values.node("umask") {
-        let mask = values.scalar("umask", &Shape::TextFormat(&UMASK), node, umask);
+        let mask = values.scalar("umask", node, umask);
         run.umask = mask.filter(|mask| *mask != Run::UMASK);
     }
 }
@@ -219,8 +218,7 @@ fn integers(values: &mut Values<'_>, key: &str, node: &Node) -> Vec<i32> {
         _ => std::slice::from_ref(node),
     };
     let read = |text: &str| integer(text).and_then(|number| i32::try_from(number).ok());
-    let mut codes: Vec<i32> =
-        nodes.iter().filter_map(|node| values.scalar(key, &Shape::Integer(0, 255), node, read)).collect();
+    let mut codes: Vec<i32> = nodes.iter().filter_map(|node| values.scalar(key, node, read)).collect();
     codes.sort_unstable();
     codes.dedup();
     codes
@@ -255,17 +253,16 @@ fn logs(values: &mut Values<'_>) -> LogPolicy {
 
 fn rotation(values: &mut Values<'_>, defaults: Rotation) -> Rotation {
     let Some(node) = values.node("log_rotate") else { return defaults };
-    if let Some(compress) = node.get("compress").filter(|node| node.as_scalar().is_some_and(|s| s.text != "false")) {
+    let compress = node.get("compress");
+    if let Some(compress) = compress.filter(|_| values.boolean_of("log_rotate.compress", compress, false)) {
         unsupported(&format!("{}.log_rotate.compress", values.app.name), compress.span, values.report);
     }
-    let bytes =
-        node.get("size").and_then(|node| values.scalar("log_rotate.size", &Shape::TextFormat(&SIZE), node, size));
+    let bytes = node.get("size").and_then(|node| values.scalar("log_rotate.size", node, size));
     if let Some(size) = node.get("size").filter(|_| bytes.is_some_and(|bytes| bytes.0 < 4096)) {
         values.error(code::BAD_VALUE, size.span, "`log_rotate.size` is less than 4K").hint("\"10M\" is the default");
     }
     let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
-    let keep =
-        node.get("keep").and_then(|node| values.scalar("log_rotate.keep", &Shape::Integer(0, 10_000), node, read));
+    let keep = node.get("keep").and_then(|node| values.scalar("log_rotate.keep", node, read));
     Rotation { size: bytes.unwrap_or(defaults.size), keep: keep.unwrap_or(defaults.keep) }
 }
 

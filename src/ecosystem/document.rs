@@ -1,12 +1,12 @@
 //! One file's tree → its project, defaults and apps, with every key checked against its shape.
 
+use crate::model::{FILE_KEYS, KEYS, Key, Level, TextFormat, app_key, file_key, profile_of};
+
 use super::diagnostic::{Findings, code};
-use super::keys::{self, AppKey, NOT_IN_DEFAULTS, NOT_IN_PROFILES, PROJECT_KEYS, app_key, profile_of};
+use super::formats::rule;
 use super::nearest::did_you_mean;
 use super::shape::{Trail, check_value};
 use super::tree::{Entry, Node, Span, Value};
-
-use crate::model::KEYS;
 
 /// The contents of one file.
 #[derive(Default)]
@@ -37,23 +37,15 @@ pub(super) struct Keys {
 /// One key with its value.
 #[derive(Clone)]
 pub(super) struct Item {
-    pub key: &'static AppKey,
+    pub key: &'static Key,
     pub key_span: Span,
     pub node: Node,
 }
 
 impl Keys {
     pub fn get(&self, name: &str) -> Option<&Item> {
-        self.own.iter().find(|item| item.key.key.name == name)
+        self.own.iter().find(|item| item.key.name == name)
     }
-}
-
-/// Where keys of an app stand.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Defaults,
-    App,
-    Profile,
 }
 
 /// Checks a whole file. Problems go to the report; what is sound is returned.
@@ -65,32 +57,35 @@ pub(super) fn understand(root: Node, report: &mut Findings) -> Document {
         report.error(code::EMPTY_FILE, root.span, "the file is empty").hint("declare an app under `apps`");
     }
     for entry in entries {
-        match entry.key.as_str() {
+        // Editors find the schema by it.
+        if entry.key == "$schema" {
+            continue;
+        }
+        let Some(key) = file_key(&entry.key) else {
+            let message = format!("unknown key `{}`", entry.key);
+            report.error(code::UNKNOWN_KEY, entry.key_span, message).hint(top_level_hint(&entry.key));
+            continue;
+        };
+        let own = top.then(key.name);
+        match key.name {
             "project" => {
                 let errors = report.errors;
-                keys::PROJECT.check(&entry.node, top.then("project"), report);
+                key.shape.check(&entry.node, own, report);
                 if let (true, Some(name)) = (errors == report.errors, entry.node.as_text()) {
                     document.project = Some((name.to_owned(), entry.node.span));
                 }
             }
             "defaults" => {
-                if let Some(entries) = table(entry.node, top.then("defaults"), report) {
-                    document.defaults = take_keys(entries, Level::Defaults, top.then("defaults"), report);
+                if let Some(entries) = table(entry.node, own, report) {
+                    document.defaults = take_keys(entries, Level::Defaults, own, report);
                 }
             }
             "apps" => document.apps = apps(entry.node, report),
-            "self_heal" => {
-                keys::SELF_HEAL.check(&entry.node, top.then("self_heal"), report);
-                if entry.node.as_text().is_some_and(|word| matches!(word, "config" | "full")) {
-                    unsupported("self_heal", entry.node.span, report);
+            name => {
+                key.shape.check(&entry.node, own, report);
+                if name == "self_heal" && entry.node.as_text().is_some_and(|word| matches!(word, "config" | "full")) {
+                    unsupported(name, entry.node.span, report);
                 }
-            }
-            // Editors find the schema by it.
-            "$schema" => {}
-            unknown => {
-                let message = format!("unknown key `{unknown}`");
-                let hint = top_level_hint(unknown);
-                report.error(code::UNKNOWN_KEY, entry.key_span, message).hint(hint);
             }
         }
     }
@@ -107,8 +102,9 @@ fn top_level_hint(unknown: &str) -> String {
     if app_key(unknown).is_some() {
         return format!("`{unknown}` is a key of an app: put it under `apps`, or under `defaults` for all of them");
     }
-    did_you_mean(unknown, PROJECT_KEYS.iter().map(|key| key.0))
-        .unwrap_or_else(|| "known keys: project, defaults, apps, self_heal".to_owned())
+    let names = FILE_KEYS.iter().map(|key| key.name);
+    did_you_mean(unknown, names.clone())
+        .unwrap_or_else(|| format!("known keys: {}", names.collect::<Vec<_>>().join(", ")))
 }
 
 fn table(node: Node, trail: Trail<'_>, report: &mut Findings) -> Option<Vec<Entry>> {
@@ -177,7 +173,7 @@ fn name_from_script(keys: &Keys, span: Span, report: &mut Findings) -> Option<(S
 fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Findings) -> Option<Written> {
     let errors = report.errors;
     let own = trail.then(&entry.key);
-    if let Err(flaw) = (keys::APP_NAME.check)(&entry.key) {
+    if let Err(flaw) = (rule(TextFormat::AppName).check)(&entry.key) {
         report.error(code::BAD_VALUE, entry.key_span, flaw.message);
     }
     let entries = table(entry.node, own, report)?;
@@ -199,15 +195,15 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
     let mut keys = Keys::default();
     let mut whole_profiles = Vec::new();
     for entry in entries {
-        let Some(key) = app_key(&entry.key).filter(|key| is_allowed(key.key.name, level)) else {
+        let Some(key) = app_key(&entry.key).filter(|key| key.is_allowed(level)) else {
             unknown_key(&entry, level, trail, report);
             continue;
         };
         let own = trail.then(&entry.key);
-        match key.key.name {
+        match key.name {
             "profiles" => whole_profiles = profiles(entry.node, own, report),
             "env_NAME" => {
-                check_value(key.shape, &entry.node, own, report);
+                check_value(&key.shape, &entry.node, own, report);
                 let profile = profile_of(&entry.key).unwrap_or_default().to_owned();
                 if profile == "none" {
                     report.error(code::BAD_VALUE, entry.key_span, "`none` means no profile");
@@ -220,7 +216,7 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
                 match name {
                     // An app cannot lose its name.
                     "name" => key.shape.check(&entry.node, own, report),
-                    _ => check_value(key.shape, &entry.node, own, report),
+                    _ => check_value(&key.shape, &entry.node, own, report),
                 }
                 if let Some(first) = keys.get(name) {
                     let message = format!("`{}` is a second spelling of a key already in `{trail}`", entry.key);
@@ -240,20 +236,12 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
     keys
 }
 
-fn is_allowed(name: &str, level: Level) -> bool {
-    match level {
-        Level::App => true,
-        Level::Defaults => !NOT_IN_DEFAULTS.contains(&name),
-        Level::Profile => !NOT_IN_PROFILES.contains(&name),
-    }
-}
-
 fn profiles(node: Node, trail: Trail<'_>, report: &mut Findings) -> Vec<(String, Vec<Item>)> {
     let Some(entries) = table(node, trail, report) else { return Vec::new() };
     let mut profiles = Vec::new();
     for entry in entries {
         let own = trail.then(&entry.key);
-        if let Err(flaw) = (keys::PROFILE_NAME.check)(&entry.key) {
+        if let Err(flaw) = (rule(TextFormat::ProfileName).check)(&entry.key) {
             report.error(code::BAD_VALUE, entry.key_span, flaw.message);
         }
         if let Some(entries) = table(entry.node, own, report) {
@@ -265,18 +253,18 @@ fn profiles(node: Node, trail: Trail<'_>, report: &mut Findings) -> Vec<(String,
 }
 
 fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Findings) {
-    let key = entry.key.as_str();
-    let known = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
-    let (message, hint) = match app_key(key) {
-        Some(_) if level == Level::Profile => (format!("`{key}` is not allowed in a profile"), None),
-        Some(_) => (format!("`{key}` is not allowed in `{trail}`"), Some("it belongs to one app".to_owned())),
+    let name = entry.key.as_str();
+    let known = KEYS.iter().flat_map(Key::names);
+    let (message, hint) = match app_key(name) {
+        Some(_) if level == Level::Profile => (format!("`{name}` is not allowed in a profile"), None),
+        Some(_) => (format!("`{name}` is not allowed in `{trail}`"), Some("it belongs to one app".to_owned())),
         None => {
-            let hint = match key {
+            let hint = match name {
                 "exec" => Some("the key is `script`, or `command` for a whole command line".to_owned()),
                 "cmd" => Some("the key is `command`".to_owned()),
-                _ => did_you_mean(key, known.filter(|name| *name != "env_NAME")),
+                _ => did_you_mean(name, known.filter(|name| *name != "env_NAME")),
             };
-            (format!("unknown key `{key}` in `{trail}`"), hint)
+            (format!("unknown key `{name}` in `{trail}`"), hint)
         }
     };
     report.error(code::UNKNOWN_KEY, entry.key_span, message).hint =

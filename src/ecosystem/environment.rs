@@ -11,7 +11,7 @@ use super::diagnostic::code;
 use super::document::unsupported;
 use super::dotenv;
 use super::host::{Host, Look, Unreadable, tidy};
-use super::tree::{Kind, Node, Span, Value};
+use super::tree::{Node, Span, Value};
 use super::values::Values;
 
 const ENV_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -111,8 +111,7 @@ fn env_files(values: &mut Values<'_>, files: &mut EnvFiles, node: &Node, collect
     for node in nodes {
         let (path_node, is_required) = match node.as_map() {
             Some(_) => {
-                let required = node.get("required").and_then(Node::as_scalar);
-                let is_required = required.is_none_or(|scalar| scalar.kind != Kind::Boolean || scalar.text != "false");
+                let is_required = values.boolean_of("env_file.required", node.get("required"), true);
                 (node.get("path"), is_required)
             }
             None => (Some(node), true),

@@ -4,12 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::model::{KEYS, Key};
+use crate::model::{FILE_KEYS, Field, FileKey, KEYS, Key, Shape, app_key, file_key};
 
 use super::CODES;
-use super::keys::{PROJECT_KEYS, app_key, fields, profile_of};
 use super::nearest::nearest;
-use super::shape::Field;
 
 /// Everything about one key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -43,22 +41,8 @@ pub struct Explanation {
 /// The known keys that resemble the unknown one.
 pub fn explain(path: &str) -> Result<Explanation, Vec<&'static str>> {
     let path = path.trim().trim_start_matches('.');
-    if let Some((name, kind, help, example)) = PROJECT_KEYS.iter().find(|key| key.0 == path) {
-        let class = None;
-        let (key, kind) = ((*name).to_owned(), (*kind).to_owned());
-        let inside = Vec::new();
-        return Ok(Explanation {
-            key,
-            aliases: Vec::new(),
-            class,
-            kind,
-            default: "none",
-            help,
-            example,
-            is_built: true,
-            since: "0.1",
-            inside,
-        });
+    if let Some(key) = file_key(path) {
+        return Ok(of_file_key(key));
     }
     let mut parts: Vec<&str> = path.split('.').collect();
     if parts.len() > 1 && matches!(parts[0], "apps" | "apps[]" | "defaults") {
@@ -71,31 +55,38 @@ pub fn explain(path: &str) -> Result<Explanation, Vec<&'static str>> {
     if parts.len() > 2 && parts[0] == "profiles" {
         parts.drain(..2);
     }
-    let Some(found) = app_key(parts[0]).or_else(|| app_key("env_x").filter(|_| parts[0] == "env_NAME")) else {
-        return Err(near(parts[0]));
-    };
-    let key = found.key;
-    let inside = fields(found.shape);
-    match parts.get(1) {
-        None => Ok(of_key(key, inside.iter().map(|field| (field.name, help(key, field))).collect())),
-        // Variables are free names.
-        Some(_) if matches!(key.name, "env" | "env_NAME" | "depends_on") => Ok(of_key(key, Vec::new())),
-        Some(name) => match inside.iter().find(|field| field.name == *name) {
-            Some(field) => Ok(Explanation {
-                key: format!("{}.{}", key.name, field.name),
-                aliases: Vec::new(),
-                kind: field.shape.words(),
-                default: key.part(field.name).map_or("none", |part| part.default),
-                help: help(key, field),
-                inside: Vec::new(),
-                ..of_key(key, Vec::new())
-            }),
-            None => Err(nearest(name, inside.iter().map(|field| field.name))),
-        },
+    let Some(key) = app_key(parts[0]) else { return Err(near(parts[0])) };
+    let (mut explanation, mut shape) = (of_key(key), &key.shape);
+    for name in &parts[1..] {
+        // Names of a table that takes any are not explained one by one.
+        if shape.of_free_names().is_some() {
+            break;
+        }
+        let Some(field) = shape.fields().iter().find(|field| field.name == *name) else {
+            return Err(nearest(name, shape.fields().iter().map(|field| field.name)));
+        };
+        explanation = of_field(key, &explanation.key, field);
+        shape = &field.shape;
+    }
+    Ok(explanation)
+}
+
+fn of_file_key(key: &'static FileKey) -> Explanation {
+    Explanation {
+        key: key.name.to_owned(),
+        aliases: Vec::new(),
+        class: None,
+        kind: key.kind.to_owned(),
+        default: "none",
+        help: key.help,
+        example: key.example,
+        is_built: true,
+        since: "0.1",
+        inside: Vec::new(),
     }
 }
 
-fn of_key(key: &'static Key, inside: Vec<(&'static str, &'static str)>) -> Explanation {
+fn of_key(key: &'static Key) -> Explanation {
     Explanation {
         key: key.name.to_owned(),
         aliases: key.aliases.to_vec(),
@@ -106,25 +97,36 @@ fn of_key(key: &'static Key, inside: Vec<(&'static str, &'static str)>) -> Expla
         example: key.example,
         is_built: key.is_built,
         since: key.since,
-        inside,
+        inside: inside(&key.shape),
     }
 }
 
-/// What a key inside a table does, from the table of keys.
-fn help(key: &Key, field: &Field) -> &'static str {
-    key.part(field.name).map_or(field.help, |part| part.help)
+/// A key inside the table at `path`, which is that of a key of an app or lies in it.
+fn of_field(key: &'static Key, path: &str, field: &'static Field) -> Explanation {
+    Explanation {
+        key: format!("{path}.{}", field.name),
+        aliases: Vec::new(),
+        kind: field.shape.words(),
+        default: field.default,
+        help: field.help,
+        inside: inside(&field.shape),
+        ..of_key(key)
+    }
+}
+
+fn inside(shape: &Shape) -> Vec<(&'static str, &'static str)> {
+    shape.fields().iter().map(|field| (field.name, field.help)).collect()
 }
 
 fn near(word: &str) -> Vec<&'static str> {
-    let names = KEYS.iter().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
-    nearest(word, names.chain(PROJECT_KEYS.iter().map(|key| key.0)))
+    nearest(word, KEYS.iter().flat_map(Key::names).chain(FILE_KEYS.iter().map(|key| key.name)))
 }
 
 /// The reference page `docs/reference/ecosystem.md`.
 pub fn reference() -> String {
     let mut page = String::from(INTRODUCTION);
     page.push_str("\n## Keys of the file\n");
-    for (name, kind, help, example) in PROJECT_KEYS {
+    for FileKey { name, kind, help, example, .. } in FILE_KEYS {
         let _ = write!(page, "\n### `{name}`\n\n{help}\n\n- **takes** {kind}\n\n```toml\n{example}\n```\n");
     }
     page.push_str("\n## Keys of an app\n");
@@ -150,11 +152,10 @@ fn of_reference(key: &Key) -> String {
     let _ = writeln!(text, "- **takes** {}", key.kind);
     let _ = writeln!(text, "- **default** {}", key.default);
     let _ = writeln!(text, "- **a change** {}", key.class.as_str());
-    let shape = app_key(key.name).filter(|_| profile_of(key.name).is_none()).map(|found| fields(found.shape));
-    for field in shape.unwrap_or_default() {
-        let default = key.part(field.name).map(|part| part.default).filter(|default| *default != "none");
+    for Field { name, shape, default, help, .. } in key.shape.fields() {
+        let default = Some(default).filter(|default| **default != "none");
         let default = default.map(|default| format!("; default {default}")).unwrap_or_default();
-        let _ = writeln!(text, "- `{}`: {} ({}{default})", field.name, help(key, field), field.shape.words());
+        let _ = writeln!(text, "- `{name}`: {help} ({}{default})", shape.words());
     }
     let _ = write!(text, "\n```toml\n{}\n```\n", key.example);
     text
@@ -193,12 +194,16 @@ mod tests {
             ("env_production", "env_NAME"),
             ("profiles.production.port", "port"),
             ("project", "project"),
+            ("ready.http.url", "ready.http.url"),
+            ("apps.api.health.http.headers.Accept", "health.http.headers"),
+            ("profiles.production", "profiles"),
         ] {
             assert_eq!(explain(path).map(|found| found.key), Ok(key.to_owned()), "{path}");
         }
         assert_eq!(explain("ready.timeout").map(|found| found.default), Ok("\"30s\""));
         assert_eq!(explain("kil_timeout"), Err(vec!["kill_timeout"]));
         assert_eq!(explain("log_rotate.sise"), Err(vec!["size"]));
+        assert!(explain("log_rotate.size.x").is_err() && explain("kill_timeout.x").is_err());
         assert!(explain("").is_err());
     }
 }

@@ -3,9 +3,8 @@
 use crate::model::{App, Bytes, Hooks, Limits, Millis};
 
 use super::diagnostic::code;
+use super::formats::percent;
 use super::host::Host as _;
-use super::keys::{DURATION, SIZE};
-use super::shape::Shape;
 use super::tree::{Node, integer};
 use super::values::{Values, size};
 
@@ -41,28 +40,16 @@ fn resources(values: &mut Values<'_>) -> Limits {
     let Some(node) = values.node("limits") else { return Limits::default() };
     Limits {
         memory: node.get("memory").and_then(|node| memory(values, "limits.memory", node, LIMIT_MIN)),
-        cpu: node.get("cpu").and_then(|node| {
-            let shape = Shape::Any(&[]);
-            let shape = if node.as_text().is_some() { &shape } else { &Shape::Integer(1, 1024) };
-            values.scalar("limits.cpu", shape, node, percent)
-        }),
+        cpu: node.get("cpu").and_then(|node| values.scalar("limits.cpu", node, percent)),
         nofile: open_files(values, node),
         nproc: processes(values, node),
-        nice: number(values, node, "nice", -20, 19),
-        oom_score_adj: number(values, node, "oom_score_adj", -1000, 1000),
-    }
-}
-
-/// `2` = two CPUs = 200 percent; `50%` = half a CPU.
-pub(super) fn percent(text: &str) -> Option<u32> {
-    match text.strip_suffix('%') {
-        Some(share) => share.parse().ok().filter(|share| (1..=102_400).contains(share)),
-        None => text.parse::<u32>().ok().filter(|cpus| (1..=1024).contains(cpus)).map(|cpus| cpus * 100),
+        nice: number(values, node, "nice"),
+        oom_score_adj: number(values, node, "oom_score_adj"),
     }
 }
 
 fn memory(values: &mut Values<'_>, key: &str, node: &Node, least: Bytes) -> Option<Bytes> {
-    let bytes = values.scalar(key, &Shape::TextFormat(&SIZE), node, size)?;
+    let bytes = values.scalar(key, node, size)?;
     if bytes < least {
         values
             .error(code::BAD_VALUE, node.span, format!("`{key}` is {bytes}: the minimum is {least}"))
@@ -74,7 +61,7 @@ fn memory(values: &mut Values<'_>, key: &str, node: &Node, least: Bytes) -> Opti
 
 fn count(values: &mut Values<'_>, node: &Node, name: &str) -> Option<u64> {
     let read = |text: &str| integer(text).and_then(|number| u64::try_from(number).ok());
-    values.scalar(&format!("limits.{name}"), &Shape::Integer(0, 1 << 40), node.get(name)?, read)
+    values.scalar(&format!("limits.{name}"), node.get(name)?, read)
 }
 
 /// Between what a program needs to be loaded and what the kernel gives anybody.
@@ -102,9 +89,9 @@ fn processes(values: &mut Values<'_>, node: &Node) -> Option<u64> {
     Some(nproc)
 }
 
-fn number(values: &mut Values<'_>, node: &Node, name: &str, least: i64, most: i64) -> Option<i32> {
+fn number(values: &mut Values<'_>, node: &Node, name: &str) -> Option<i32> {
     let read = |text: &str| integer(text).and_then(|number| i32::try_from(number).ok());
-    values.scalar(&format!("limits.{name}"), &Shape::Integer(least, most), node.get(name)?, read)
+    values.scalar(&format!("limits.{name}"), node.get(name)?, read)
 }
 
 fn hooks(values: &mut Values<'_>) -> Hooks {
@@ -120,7 +107,7 @@ fn hooks(values: &mut Values<'_>) -> Hooks {
     };
     if let Some(node) = node.get("timeout") {
         let read = |text: &str| Millis::parse(text).ok();
-        hooks.timeout = values.scalar("hooks.timeout", &Shape::TextFormat(&DURATION), node, read);
+        hooks.timeout = values.scalar("hooks.timeout", node, read);
         if hooks.timeout == Some(Millis(0)) {
             values.error(code::BAD_VALUE, node.span, "`hooks.timeout` is 0: every hook would time out");
         }
@@ -155,6 +142,8 @@ mod tests {
         assert_eq!((limits.nofile, limits.nproc), (Some(65536), Some(10)));
         assert_eq!((limits.nice, limits.oom_score_adj), (Some(-5), Some(100)));
         assert_eq!(app("limits = { cpu = 2 }").run.limits.cpu, Some(200));
+        assert_eq!(app("limits = { cpu = \"${CPUS:-2}\" }").run.limits.cpu, Some(200));
+        assert_eq!(app("limits = { cpu = \"${CPUS:-50%}\" }").run.limits.cpu, Some(50));
         assert!(app("limits = {}").run.limits.is_empty());
         assert_eq!(app("max_memory_restart = \"300M\"").max_memory_restart, Some(Bytes(300 << 20)));
     }
@@ -168,6 +157,8 @@ mod tests {
             "limits = { cpu = \"half\" }",
             "limits = { cpu = \"0%\" }",
             "limits = { cpu = 0 }",
+            "limits = { cpu = \"${CPUS:-0}\" }",
+            "limits = { cpu = \"${CPUS:-half}\" }",
             "limits = { nice = 20 }",
             "limits = { nofile = 3 }",
             "limits = { nofile = 1048577 }",

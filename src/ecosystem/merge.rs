@@ -21,7 +21,7 @@ pub(super) struct Merged {
 
 impl Merged {
     pub fn get(&self, name: &str) -> Option<&Item> {
-        self.items.iter().find(|item| item.key.key.name == name)
+        self.items.iter().find(|item| item.key.name == name)
     }
 }
 
@@ -73,7 +73,7 @@ fn size_of_keys(keys: &Keys) -> usize {
 fn flatten(app: Written, defaults: Keys, profile: Option<&str>) -> Merged {
     let mut items = Vec::with_capacity(app.keys.own.len() + defaults.own.len());
     lay_over(&mut items, defaults.own);
-    let is_env_file = |item: &Item| item.key.key.name == "env_file";
+    let is_env_file = |item: &Item| item.key.name == "env_file";
     let mut default_env_files = None;
     if let Some(at) = items.iter().position(is_env_file) {
         let unsets = app.keys.own.iter().any(|item| is_env_file(item) && item.node.is_unset());
@@ -93,7 +93,7 @@ fn flatten(app: Written, defaults: Keys, profile: Option<&str>) -> Merged {
 
 fn lay_over(below: &mut Vec<Item>, above: Vec<Item>) {
     for item in above {
-        let at = below.iter().position(|other| other.key.key.name == item.key.key.name);
+        let at = below.iter().position(|other| other.key.name == item.key.name);
         match (at, item.node.is_unset()) {
             (Some(at), true) => {
                 below.remove(at);

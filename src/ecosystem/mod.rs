@@ -18,12 +18,14 @@ mod diagnostic;
 mod document;
 mod dotenv;
 mod environment;
+#[cfg(test)]
+mod every_row;
 mod explain;
 #[cfg(test)]
 mod fake;
+mod formats;
 mod hidden;
 mod host;
-mod keys;
 mod limits;
 mod merge;
 mod nearest;

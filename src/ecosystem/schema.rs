@@ -2,15 +2,23 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::model::{KEYS, Key};
+use crate::model::{FILE_KEYS, Field, KEYS, Key, Level, Shape, TextFormat};
 
-use super::keys::{self, NOT_IN_DEFAULTS, NOT_IN_PROFILES, PROJECT_KEYS, app_key};
-use super::shape::{Field, Shape, TextFormat};
+use super::formats::rule;
 
 /// The schema of an ecosystem file, as committed under `schemas/`.
 pub fn schema() -> Json {
-    let of_key = |name: &str| PROJECT_KEYS.iter().find(|key| key.0 == name).map_or("", |key| key.2);
-    let app = json!({ "$ref": "#/$defs/app" });
+    let mut properties = Map::new();
+    properties.insert(
+        "$schema".into(),
+        json!({
+            "description": "Where editors find this schema.",
+            "type": ["string", "number", "boolean", "array", "object"],
+        }),
+    );
+    for key in FILE_KEYS {
+        properties.insert(key.name.into(), described(of(&key.shape), key.help));
+    }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pm ecosystem file",
@@ -18,42 +26,44 @@ pub fn schema() -> Json {
         "type": "object",
         "minProperties": 1,
         "additionalProperties": false,
-        "properties": {
-            "$schema": { "description": "Where editors find this schema.", "type": ["string", "number", "boolean", "array", "object"] },
-            "project": described(of(&keys::PROJECT), of_key("project")),
-            "defaults": described(json!({ "$ref": "#/$defs/defaults" }), of_key("defaults")),
-            "apps": described(json!({ "anyOf": [
-                { "type": "array", "items": app },
-                { "type": "object", "propertyNames": keys_of(&keys::APP_NAME), "additionalProperties": app },
-            ] }), of_key("apps")),
-            "self_heal": described(of(&keys::SELF_HEAL), of_key("self_heal")),
-        },
+        "properties": properties,
         "$defs": definitions(),
     })
 }
 
 fn definitions() -> Json {
     let mut definitions = Map::new();
-    definitions.insert("app".into(), level(&[], true));
-    definitions.insert("defaults".into(), level(NOT_IN_DEFAULTS, true));
-    definitions.insert("profile".into(), level(NOT_IN_PROFILES, false));
+    for at in [Level::App, Level::Defaults, Level::Profile] {
+        definitions.insert(name_of(at).into(), level(at));
+    }
     definitions.insert("unset".into(), unset());
     for key in KEYS {
-        if let Some(found) = app_key(key.name).or_else(|| app_key("env_x").filter(|_| key.name == "env_NAME")) {
-            definitions.insert(format!("key.{}", key.name), of_app_key(key, found.shape));
-        }
+        definitions.insert(format!("key.{}", key.name), of_key(key));
     }
     Json::Object(definitions)
 }
 
+fn name_of(level: Level) -> &'static str {
+    match level {
+        Level::App => "app",
+        Level::Defaults => "defaults",
+        Level::Profile => "profile",
+    }
+}
+
 /// The keys of an app, of `defaults`, or of a profile.
-fn level(without: &[&str], has_profiles: bool) -> Json {
+fn level(at: Level) -> Json {
     let mut properties = Map::new();
     let mut not_both = Vec::new();
-    for key in KEYS.iter().filter(|key| !without.contains(&key.name) && key.name != "env_NAME") {
+    let mut patterns = Map::new();
+    for key in KEYS.iter().filter(|key| key.is_allowed(at)) {
         let reference = json!({ "$ref": format!("#/$defs/key.{}", key.name) });
-        for name in std::iter::once(&key.name).chain(key.aliases) {
-            properties.insert((*name).to_owned(), reference.clone());
+        if key.name == "env_NAME" {
+            patterns.insert("^env_(?!file$|none$).+$".into(), reference);
+            continue;
+        }
+        for name in key.names() {
+            properties.insert(name.to_owned(), reference.clone());
         }
         for alias in key.aliases {
             not_both.push(json!({ "not": { "required": [key.name, alias] } }));
@@ -62,9 +72,8 @@ fn level(without: &[&str], has_profiles: bool) -> Json {
     let mut level = json!({ "type": "object", "additionalProperties": false, "properties": properties });
     if let Json::Object(map) = &mut level {
         map.insert("allOf".into(), Json::Array(not_both));
-        if has_profiles {
-            let reference = json!({ "$ref": "#/$defs/key.env_NAME" });
-            map.insert("patternProperties".into(), json!({ "^env_(?!file$|none$).+$": reference }));
+        if !patterns.is_empty() {
+            map.insert("patternProperties".into(), Json::Object(patterns));
         }
     }
     level
@@ -78,15 +87,11 @@ fn unset() -> Json {
     })
 }
 
-fn of_app_key(key: &Key, shape: &'static Shape) -> Json {
+fn of_key(key: &Key) -> Json {
     let value = match key.name {
-        "profiles" => json!({
-            "type": "object",
-            "propertyNames": keys_of(&keys::PROFILE_NAME),
-            "additionalProperties": { "$ref": "#/$defs/profile" },
-        }),
-        "name" => return described(of(shape), &help(key)),
-        _ => removable(of(shape)),
+        // An app cannot lose its name.
+        "name" => of(&key.shape),
+        _ => removable(&key.shape),
     };
     described(value, &help(key))
 }
@@ -96,6 +101,13 @@ fn help(key: &Key) -> String {
     format!("{}{later} Default: {}. Example: {}", key.help, key.default, key.example)
 }
 
+fn help_of_field(field: &Field) -> String {
+    match field.default {
+        "none" => field.help.to_owned(),
+        default => format!("{} Default: {default}.", field.help),
+    }
+}
+
 fn described(mut schema: Json, words: &str) -> Json {
     if let Json::Object(map) = &mut schema {
         map.insert("description".into(), words.into());
@@ -103,8 +115,12 @@ fn described(mut schema: Json, words: &str) -> Json {
     schema
 }
 
-/// Every key also takes `{ unset = true }`.
-fn removable(schema: Json) -> Json {
+/// A value that may be `{ unset = true }` instead, as every one may that does not hold keys of an app.
+fn removable(shape: &Shape) -> Json {
+    let schema = of(shape);
+    if shape.has_app_keys() {
+        return schema;
+    }
     let unset = json!({ "$ref": "#/$defs/unset" });
     match schema {
         Json::Object(mut map) if map.len() == 1 && map.contains_key("anyOf") => {
@@ -124,7 +140,7 @@ fn of(shape: &Shape) -> Json {
     let waiting = || json!({ "type": "string", "pattern": HAS_VARIABLE });
     match shape {
         Shape::Text => json!({ "type": "string" }),
-        Shape::TextFormat(form) => of_form(form),
+        Shape::TextFormat(format) => of_format(*format),
         Shape::Boolean => json!({ "anyOf": [{ "type": "boolean" }, waiting()] }),
         Shape::Integer(min, max) => {
             let mut integer = json!({ "type": "integer" });
@@ -142,30 +158,28 @@ fn of(shape: &Shape) -> Json {
         Shape::Choice(words) => json!({ "anyOf": [{ "enum": words }, waiting()] }),
         Shape::List(shape) => json!({ "type": "array", "items": of(shape) }),
         Shape::Table(keys, shape) => json!({
-            "type": "object", "propertyNames": keys_of(keys), "additionalProperties": removable(of(shape)),
+            "type": "object", "propertyNames": { "pattern": rule(*keys).pattern }, "additionalProperties": removable(shape),
         }),
         Shape::Record(fields) => of_record(fields),
+        Shape::Keys(level) => json!({ "$ref": format!("#/$defs/{}", name_of(*level)) }),
         Shape::Any(shapes) => json!({ "anyOf": shapes.iter().map(of).collect::<Vec<_>>() }),
     }
 }
 
-fn keys_of(form: &TextFormat) -> Json {
-    json!({ "pattern": form.pattern })
-}
-
-fn of_form(form: &TextFormat) -> Json {
-    let mut shapes = vec![json!({ "type": "string", "pattern": form.pattern })];
-    if form.takes_variables {
+fn of_format(format: TextFormat) -> Json {
+    let rule = rule(format);
+    let mut shapes = vec![json!({ "type": "string", "pattern": rule.pattern })];
+    if rule.takes_variables {
         shapes.push(json!({ "type": "string", "pattern": HAS_VARIABLE }));
     }
-    if form.takes_zero {
+    if rule.takes_zero {
         shapes.push(json!({ "const": 0 }));
     }
     if shapes.len() == 1 { shapes.remove(0) } else { json!({ "anyOf": shapes }) }
 }
 
 fn of_record(fields: &[Field]) -> Json {
-    let one = |field: &Field| (field.name.to_owned(), described(removable(of(&field.shape)), field.help));
+    let one = |field: &Field| (field.name.to_owned(), described(removable(&field.shape), &help_of_field(field)));
     let properties: Map<String, Json> = fields.iter().map(one).collect();
     let required: Vec<&str> = fields.iter().filter(|field| field.is_required).map(|field| field.name).collect();
     let mut record = json!({ "type": "object", "additionalProperties": false, "properties": properties });

@@ -1,71 +1,13 @@
-//! What a value may look like: one description that the parser checks and the schema is made from.
+//! Whether a value looks as its row says: the check of a [`Shape`].
 
 use std::fmt;
 
+use crate::model::{Field, Shape, TextFormat};
+
 use super::diagnostic::{Findings, code};
+use super::formats::{Flaw, rule};
 use super::nearest::did_you_mean;
 use super::tree::{Entry, Kind, Node, integer};
-
-/// A set of accepted values.
-pub(super) enum Shape {
-    /// Any text.
-    Text,
-    /// A text of a certain form.
-    TextFormat(&'static TextFormat),
-    /// `true` or `false`.
-    Boolean,
-    /// A whole number in a range.
-    Integer(i64, i64),
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// Any number of values of one shape.
-    List(&'static Shape),
-    /// Free keys of a form, each with a value of one shape.
-    Table(&'static TextFormat, &'static Shape),
-    /// Known keys.
-    Record(&'static [Field]),
-    /// One of several shapes.
-    Any(&'static [Shape]),
-}
-
-/// One known key of a [`Shape::Record`].
-pub(super) struct Field {
-    pub name: &'static str,
-    pub shape: Shape,
-    pub is_required: bool,
-    pub help: &'static str,
-}
-
-/// A form of text: a parser's verdict and the same as a pattern for the schema.
-pub(super) struct TextFormat {
-    /// With an article: `a duration such as "5s"`.
-    pub words: &'static str,
-    /// The same language as `check` accepts, for the schema.
-    pub pattern: &'static str,
-    pub check: fn(&str) -> Result<(), Flaw>,
-    /// Whether `0` as a number is accepted too.
-    pub takes_zero: bool,
-    /// Whether `${VAR}` may stand in it.
-    pub takes_variables: bool,
-}
-
-/// What is wrong with a text.
-pub(super) struct Flaw {
-    pub code: &'static str,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-impl Flaw {
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { code: code::BAD_VALUE, message: message.into(), hint: None }
-    }
-
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
 
 /// Where a value stands, from the top: prints `apps.api.env.DB`.
 #[derive(Clone, Copy)]
@@ -104,7 +46,7 @@ pub(super) fn has_variables(text: &str) -> bool {
 
 impl Shape {
     /// Reports everything in `node` that does not fit.
-    pub fn check(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
+    pub(super) fn check(&self, node: &Node, trail: Trail<'_>, report: &mut Findings) {
         if let Some(scalar) = node.as_scalar()
             && scalar.kind == Kind::Null
         {
@@ -116,12 +58,15 @@ impl Shape {
         }
         match self {
             Self::Any(shapes) => self.check_any(shapes, node, trail, report),
+            // The keys inside are checked one by one.
+            Self::Keys(_) if node.as_map().is_some() => {}
+            Self::Keys(_) => self.wrong_type(node, trail, report),
             Self::List(shape) => match node.as_list() {
                 Some(nodes) => nodes.iter().for_each(|node| shape.check(node, trail, report)),
                 None => self.wrong_type(node, trail, report),
             },
             Self::Table(keys, shape) => match node.as_map() {
-                Some(entries) => check_table(keys, shape, entries, trail, report),
+                Some(entries) => check_table(*keys, shape, entries, trail, report),
                 None => self.wrong_type(node, trail, report),
             },
             Self::Record(fields) => match node.as_map() {
@@ -141,8 +86,8 @@ impl Shape {
         let text = scalar.text.as_str();
         let waits = has_variables(text) && scalar.kind == Kind::Text;
         let flaw = match self {
-            Self::TextFormat(form) if form.takes_variables && waits => None,
-            Self::TextFormat(form) => (form.check)(text).err(),
+            Self::TextFormat(format) if rule(*format).takes_variables && waits => None,
+            Self::TextFormat(format) => (rule(*format).check)(text).err(),
             Self::Boolean | Self::Integer(..) | Self::Choice(_) if waits => None,
             Self::Integer(min, max) => match integer(text) {
                 Some(number) if (*min..=*max).contains(&number) => None,
@@ -211,16 +156,16 @@ impl Shape {
         let waits = matches!(kind, Some((Kind::Text, text)) if has_variables(text));
         match self {
             Self::Text | Self::Choice(_) => matches!(kind, Some((Kind::Text, _))),
-            Self::TextFormat(form) => match kind {
+            Self::TextFormat(format) => match kind {
                 Some((Kind::Text, _)) => true,
                 // A bare number gets the form's own words about units.
-                Some((Kind::Integer, _)) => form.takes_zero,
+                Some((Kind::Integer, _)) => rule(*format).takes_zero,
                 _ => false,
             },
             Self::Boolean => waits || matches!(kind, Some((Kind::Boolean, _))),
             Self::Integer(..) => waits || matches!(kind, Some((Kind::Integer, _))),
             Self::List(_) => node.as_list().is_some(),
-            Self::Table(..) | Self::Record(_) => node.as_map().is_some(),
+            Self::Table(..) | Self::Record(_) | Self::Keys(_) => node.as_map().is_some(),
             Self::Any(shapes) => shapes.iter().any(|shape| shape.fits_kind(node)),
         }
     }
@@ -258,7 +203,7 @@ impl Shape {
     fn accepts_text(&self, text: &str) -> bool {
         match self {
             Self::Text => true,
-            Self::TextFormat(form) => (form.check)(text).is_ok(),
+            Self::TextFormat(format) => (rule(*format).check)(text).is_ok(),
             Self::Any(shapes) => shapes.iter().any(|shape| shape.accepts_text(text)),
             _ => false,
         }
@@ -269,16 +214,16 @@ impl Shape {
     }
 
     /// With an article, for messages.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         match self {
             Self::Text => "a string".to_owned(),
-            Self::TextFormat(form) => form.words.to_owned(),
+            Self::TextFormat(format) => rule(*format).words.to_owned(),
             Self::Boolean => "true or false".to_owned(),
             Self::Integer(..) => "an integer".to_owned(),
             // The first ones of a long list are its main spellings.
             Self::Choice(words) => listed(&words[..words.len().min(12)]),
             Self::List(shape) => format!("a list ({})", shape.words()),
-            Self::Table(..) | Self::Record(_) => "a table".to_owned(),
+            Self::Table(..) | Self::Record(_) | Self::Keys(_) => "a table".to_owned(),
             Self::Any(shapes) => {
                 let words: Vec<String> = shapes.iter().map(Self::words).collect();
                 words.join(" or ")
@@ -304,9 +249,9 @@ pub(super) fn check_value(shape: &Shape, node: &Node, trail: Trail<'_>, report: 
     }
 }
 
-fn check_table(keys: &TextFormat, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Findings) {
+fn check_table(keys: TextFormat, shape: &Shape, entries: &[Entry], trail: Trail<'_>, report: &mut Findings) {
     for entry in entries {
-        if let Err(flaw) = (keys.check)(&entry.key) {
+        if let Err(flaw) = (rule(keys).check)(&entry.key) {
             report.error(flaw.code, entry.key_span, format!("`{trail}`: {}", flaw.message)).hint = flaw.hint;
         }
         check_value(shape, &entry.node, trail.then(&entry.key), report);

@@ -67,8 +67,8 @@ impl Notes {
         let variables = |path: &str| -> Vec<String> {
             from_shell.iter().filter(|(known, _)| known == path).map(|(_, name)| name.clone()).collect()
         };
-        for item in app.items.iter().filter(|item| item.key.key.name != "env") {
-            let key = item.key.key.name;
+        for item in app.items.iter().filter(|item| item.key.name != "env") {
+            let key = item.key.name;
             self.written.push((format!("{}.{key}", app.name), item.node.span, variables(key)));
         }
         for (name, from) in &collected.from {

@@ -475,11 +475,10 @@ fn a_default_that_is_written_out_is_the_same_app() {
             "env_file" => ("path = \"none.env\", ", false),
             _ => ("", true),
         };
-        let parts = key.parts.iter().filter(|part| key.name != "env_file" || part.path != "required");
-        for part in parts {
-            let Some(default) = literal(part.default) else { continue };
+        for (path, field) in key.inside().iter().filter(|(path, _)| key.name != "env_file" || path != "required") {
+            let Some(default) = literal(field.default) else { continue };
             let table = |inside: &str| format!("{} = {{ {with}{inside} }}", key.name);
-            let written = format!("{} = {default}", part.path);
+            let written = format!("{path} = {default}");
             let without = if is_alone { read("") } else { read(&table("").replace(", ", "")) };
             assert_eq!(read(&table(&written)), without, "{}.{written}", key.name);
             tried += 1;

@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use crate::model::{App, ListenAddress, Millis, Run, UpdatePolicy, UpdateStrategy};
 
 use super::diagnostic::code;
+use super::formats::umask;
 use super::host::{Host as _, NoAccount};
-use super::keys::{DURATION, SOCKET_MODE};
-use super::shape::Shape;
 use super::tree::{Node, Span, integer};
-use super::values::{Values, umask};
+use super::values::Values;
 
 /// Longest path of a Unix socket (`sun_path` without its null).
 const SOCKET_PATH_MAX: usize = 107;
@@ -41,7 +40,7 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
 /// Owner and mode of the files of Unix sockets.
 fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     if let Some(node) = values.node("socket_mode") {
-        let mode = values.scalar("socket_mode", &Shape::TextFormat(&SOCKET_MODE), node, umask);
+        let mode = values.scalar("socket_mode", node, umask);
         run.socket_mode = mode.filter(|mode| *mode != Run::SOCKET_MODE);
     }
     run.socket_user = values.text("socket_user");
@@ -81,15 +80,18 @@ fn policy(values: &mut Values<'_>) -> UpdatePolicy {
     let max_surge = count(values, node, "max_surge").unwrap_or(defaults.max_surge);
     let max_unavailable = count(values, node, "max_unavailable").unwrap_or(defaults.max_unavailable);
     let policy = UpdatePolicy {
-        strategy: node.get("strategy").and_then(Node::as_text).map(|word| match word {
-            "rolling" => UpdateStrategy::Rolling,
-            _ => UpdateStrategy::Restart,
+        strategy: node.get("strategy").and_then(|node| {
+            let read = |word: &str| match word {
+                "rolling" => Some(UpdateStrategy::Rolling),
+                _ => Some(UpdateStrategy::Restart),
+            };
+            values.scalar("update.strategy", node, read)
         }),
         max_surge,
         max_unavailable,
         min_healthy_time: duration(values, node, "min_healthy_time").unwrap_or(defaults.min_healthy_time),
         healthy_deadline: duration(values, node, "healthy_deadline"),
-        auto_revert: node.get("auto_revert").and_then(Node::as_scalar).is_none_or(|scalar| scalar.text != "false"),
+        auto_revert: values.boolean_of("update.auto_revert", node.get("auto_revert"), true),
     };
     if let (Some(deadline), Some(node)) = (policy.healthy_deadline, node.get("healthy_deadline"))
         && deadline <= policy.min_healthy_time
@@ -102,12 +104,12 @@ fn policy(values: &mut Values<'_>) -> UpdatePolicy {
 
 fn count(values: &mut Values<'_>, node: &Node, name: &str) -> Option<u32> {
     let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
-    values.scalar(&format!("update.{name}"), &Shape::Integer(0, 1000), node.get(name)?, read)
+    values.scalar(&format!("update.{name}"), node.get(name)?, read)
 }
 
 fn duration(values: &mut Values<'_>, node: &Node, name: &str) -> Option<Millis> {
     let read = |text: &str| Millis::parse(text).ok();
-    values.scalar(&format!("update.{name}"), &Shape::TextFormat(&DURATION), node.get(name)?, read)
+    values.scalar(&format!("update.{name}"), node.get(name)?, read)
 }
 
 fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {

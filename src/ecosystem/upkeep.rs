@@ -10,9 +10,7 @@ use crate::rules::{self, UrlError};
 
 use super::diagnostic::code;
 use super::document::unsupported;
-use super::keys::DURATION;
-use super::shape::Shape;
-use super::tree::{Kind as ScalarKind, Node, Span, Value, integer};
+use super::tree::{Node, Span, Value, integer};
 use super::values::Values;
 
 /// Reads all of them into the app.
@@ -63,12 +61,15 @@ pub(super) fn depends_on(values: &mut Values<'_>) -> BTreeMap<AppName, Condition
         Value::Map(entries) => {
             for entry in entries {
                 let Ok(name) = AppName::new(&entry.key) else { continue };
-                let condition = match entry.node.as_text() {
-                    Some("ready") => Condition::Ready,
-                    Some("completed") => Condition::Completed,
-                    _ => Condition::Started,
+                let read = |word: &str| {
+                    Some(match word {
+                        "ready" => Condition::Ready,
+                        "completed" => Condition::Completed,
+                        _ => Condition::Started,
+                    })
                 };
-                needed.insert(name, condition);
+                let condition = values.scalar(&format!("depends_on.{name}"), &entry.node, read);
+                needed.insert(name, condition.unwrap_or(Condition::Started));
             }
         }
         Value::Scalar(_) => {}
@@ -124,13 +125,20 @@ fn health(values: &mut Values<'_>) -> Option<Health> {
     }
     let failures = node.get("failures").and_then(|node| {
         let read = |text: &str| integer(text).and_then(|number| u32::try_from(number).ok());
-        values.scalar("health.failures", &Shape::Integer(1, 1000), node, read)
+        values.scalar("health.failures", node, read)
     });
-    let action = match node.get("action").and_then(Node::as_text) {
-        Some("none") => HealthAction::None,
-        _ => HealthAction::Restart,
-    };
-    Some(Health { probe, interval, timeout, start_period, failures: failures.unwrap_or(Health::FAILURES), action })
+    let action = node.get("action").and_then(|node| {
+        let read = |word: &str| Some(if word == "none" { HealthAction::None } else { HealthAction::Restart });
+        values.scalar("health.action", node, read)
+    });
+    Some(Health {
+        probe,
+        interval,
+        timeout,
+        start_period,
+        failures: failures.unwrap_or(Health::FAILURES),
+        action: action.unwrap_or(HealthAction::Restart),
+    })
 }
 
 /// What a probe needs of the rest of the app.
@@ -182,7 +190,7 @@ fn is_local(address: &str) -> bool {
 
 fn duration(values: &mut Values<'_>, key: &str, node: &Node, name: &str) -> Option<Millis> {
     let node = node.get(name)?;
-    values.scalar(&format!("{key}.{name}"), &Shape::TextFormat(&DURATION), node, |text| Millis::parse(text).ok())
+    values.scalar(&format!("{key}.{name}"), node, |text| Millis::parse(text).ok())
 }
 
 fn check_above_zero(values: &mut Values<'_>, key: &str, node: &Node, all: &[(&str, Millis)]) {
@@ -195,12 +203,12 @@ fn check_above_zero(values: &mut Values<'_>, key: &str, node: &Node, all: &[(&st
 /// The one probe of a table: exactly one must stand there.
 fn probe(values: &mut Values<'_>, key: &str, node: &Node) -> Option<Probe> {
     const WORDS: [&str; 6] = ["http", "tcp", "exec", "log", "notify", "message"];
-    // As a text, `false` is a command like any other.
-    let is_off = |node: &Node| {
-        node.as_scalar().is_some_and(|scalar| scalar.kind == ScalarKind::Boolean && scalar.text == "false")
+    // As a command, `false` is one like any other.
+    let mut is_off = |word: &str, node: &Node| {
+        matches!(word, "notify" | "message") && !values.boolean_of(&format!("{key}.{word}"), Some(node), true)
     };
-    let found: Vec<(&str, &Node)> =
-        WORDS.iter().filter_map(|word| Some((*word, node.get(word)?))).filter(|(_, node)| !is_off(node)).collect();
+    let given = WORDS.iter().filter_map(|word| Some((*word, node.get(word)?)));
+    let found: Vec<(&str, &Node)> = given.filter(|(word, node)| !is_off(word, node)).collect();
     match found.as_slice() {
         [(word, node)] => one_probe(values, key, word, node),
         [] => {
@@ -247,7 +255,9 @@ fn http(values: &mut Values<'_>, path: &str, node: &Node) -> Option<HttpProbe> {
             Value::List(nodes) => nodes.as_slice(),
             _ => std::slice::from_ref(node),
         };
-        nodes.iter().filter_map(|node| node.as_scalar()?.text.parse().ok()).collect()
+        let code =
+            |values: &mut Values<'_>, node| values.scalar(&format!("{path}.status"), node, |text| text.parse().ok());
+        nodes.iter().filter_map(|node| code(values, node)).collect()
     });
     let headers = node.get("headers").and_then(Node::as_map).map(|entries| {
         for entry in entries.iter().filter(|entry| !rules::is_header_name(&entry.key)) {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Bytes, Millis, Template};
+use crate::model::{Bytes, Millis, Template, leaf};
 
 use super::built::{Built, VALUE_BYTES};
 use super::diagnostic::{Findings, code};
 use super::document::Item;
 use super::host::{Host as _, Remembering, tidy};
 use super::merge::Merged;
-use super::shape::{Shape, Trail, has_variables};
+use super::shape::{Trail, has_variables};
 use super::tree::{Kind, Node, Span, Value, integer};
 use super::variables::{Expanded, Found, Lookup, Trouble, expand};
 
@@ -64,6 +64,11 @@ impl<'a> Values<'a> {
         self.read(key, |text| Some(text == "true")).unwrap_or(default)
     }
 
+    /// The same of a key inside a table.
+    pub fn boolean_of(&mut self, key: &str, node: Option<&Node>, default: bool) -> bool {
+        node.and_then(|node| self.scalar(key, node, |text| Some(text == "true"))).unwrap_or(default)
+    }
+
     pub fn integer(&mut self, key: &str) -> Option<i64> {
         self.read(key, integer)
     }
@@ -79,17 +84,20 @@ impl<'a> Values<'a> {
 
     fn read<T>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let item = self.item(key)?;
-        self.scalar(key, item.key.shape, &item.node, parse)
+        self.scalar(key, &item.node, parse)
     }
 
-    /// Fills in and reads one scalar. After filling in, the shape is asked again.
-    pub fn scalar<T>(&mut self, key: &str, shape: &Shape, node: &Node, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    /// Fills in and reads the scalar of a key, or one of its list. After filling in, the shape in its row is asked again.
+    pub fn scalar<T>(&mut self, key: &str, node: &Node, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let scalar = node.as_scalar()?;
         if scalar.kind != Kind::Text || !scalar.text.contains('$') {
             return parse(&scalar.text);
         }
         let text = self.settled(key, node)?;
         if has_variables(&scalar.text) {
+            let shape = leaf(key)?.shape;
+            let is_listed = self.item(key).is_some_and(|item| matches!(item.node.value, Value::List(_)));
+            let shape = shape.item().filter(|_| is_listed).unwrap_or(shape);
             let kind = match text.as_str() {
                 "true" | "false" => Kind::Boolean,
                 text if integer(text).is_some() => Kind::Integer,
@@ -280,13 +288,6 @@ impl Lookup for Scope<'_, '_> {
             },
         }
     }
-}
-
-/// Reads `022`, `0o022`.
-pub(super) fn umask(text: &str) -> Option<u32> {
-    let digits = text.strip_prefix("0o").unwrap_or(text);
-    let is_octal = (1..=4).contains(&digits.len()) && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-    is_octal.then(|| u32::from_str_radix(digits, 8).ok()).flatten()
 }
 
 /// Reads a size; the shape has checked it.

@@ -7,11 +7,9 @@ use crate::model::{App, Millis, WatchOptions, WatchPolicy};
 use super::SourceFile;
 use super::diagnostic::code;
 use super::host::{Host, Look, tidy};
-use super::keys::DURATION;
 use super::merge::Merged;
 use super::program::through_links;
-use super::shape::Shape;
-use super::tree::{Node, Span, Value};
+use super::tree::{Span, Value};
 use super::values::Values;
 
 /// What must not be in a part of a path that is meant literally.
@@ -120,10 +118,11 @@ fn ignored(values: &mut Values<'_>) -> Vec<String> {
 
 fn options(values: &mut Values<'_>) -> WatchOptions {
     let Some(node) = values.node("watch_options") else { return WatchOptions::default() };
-    let is_on = |name: &str| node.get(name).and_then(Node::as_scalar).is_some_and(|scalar| scalar.text == "true");
+    let mut is_on = |name: &str| values.boolean_of(&format!("watch_options.{name}"), node.get(name), false);
+    let (poll, follow_symlinks) = (is_on("poll"), is_on("follow_symlinks"));
     let interval = node.get("interval").and_then(|node| {
         let read = |text: &str| Millis::parse(text).ok();
-        let interval = values.scalar("watch_options.interval", &Shape::TextFormat(&DURATION), node, read)?;
+        let interval = values.scalar("watch_options.interval", node, read)?;
         if interval.0 == 0 {
             values
                 .error(code::BAD_VALUE, node.span, "`watch_options.interval` is 0: polling would never pause")
@@ -131,7 +130,7 @@ fn options(values: &mut Values<'_>) -> WatchOptions {
         }
         Some(interval)
     });
-    WatchOptions { poll: is_on("poll"), interval, follow_symlinks: is_on("follow_symlinks") }
+    WatchOptions { poll, interval, follow_symlinks }
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, LeftProcess, Stream, Subject};
 pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
 pub use identity::Identity;
-pub use keys::{Class, KEYS, Key, Leaf, Part, Unit, is_group, key, leaf};
+pub use keys::{
+    Class, FILE_KEYS, Field, FileKey, KEYS, Key, Leaf, Level, Shape, TextFormat, Unit, app_key, file_key, is_group,
+    leaf, profile_of,
+};
 pub use live::{
     Counts, Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
 };

@@ -159,7 +159,7 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for app in full_apps() {
             for (path, _) in leaves(&app) {
-                assert!(leaf(&path).is_some(), "{path} has no row in model/keys.rs");
+                assert!(leaf(&path).is_some(), "{path} has no row in model/keys");
                 seen.insert(path);
             }
         }
@@ -168,8 +168,8 @@ mod tests {
         let indirect = ["env_NAME", "profiles", "env_file", "inherit", "autorestart", "wait_ready", "listen_timeout"];
         for key in KEYS.iter().filter(|key| key.is_built && !indirect.contains(&key.name)) {
             assert!(is_seen(key.name), "{}: no app of this test has it", key.name);
-            for part in key.parts.iter().filter(|part| part.path != "compress") {
-                assert!(is_seen(&format!("{}.{}", key.name, part.path)), "{}.{}", key.name, part.path);
+            for (path, _) in key.inside().iter().filter(|(path, _)| path != "compress") {
+                assert!(is_seen(&format!("{}.{path}", key.name)), "{}.{path}", key.name);
             }
         }
     }
