@@ -185,13 +185,12 @@ impl Drop for Helper {
         }
         kill_tree(&self.process);
         let Ok(process) = self.process.try_clone() else { return };
-        match tokio::runtime::Handle::try_current() {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // Ending takes the kernel a moment, and nobody here may wait for it.
-            Ok(runtime) => drop(runtime.spawn(put_to_death(process))),
-            Err(_) => {
-                process.exits_within(DEATH_MAX);
-                let _ = reap_exit(process.pid(), false);
-            }
+            runtime.spawn(put_to_death(process));
+        } else {
+            process.exits_within(DEATH_MAX);
+            let _ = reap_exit(process.pid(), false);
         }
     }
 }

@@ -89,16 +89,16 @@ async fn run(builders: Builders, declared: Declared, home: Home, line: String, l
         Ok(None) => format!("`{line}` took longer than {BUILD_MAX}"),
         Err(error) => format!("cannot wait for `{line}`: {error}"),
     };
-    let message = with_last_lines(how, helper.printed());
+    let message = with_last_lines(&how, helper.printed());
     helper.kill().await;
     Err(message)
 }
 
-fn with_last_lines(how: String, printed: &[u8]) -> String {
+fn with_last_lines(how: &str, printed: &[u8]) -> String {
     let text = String::from_utf8_lossy(printed);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = &lines[lines.len().saturating_sub(LINES_MAX)..];
-    std::iter::once(how.as_str()).chain(last.iter().copied()).collect::<Vec<_>>().join("\n  ")
+    std::iter::once(how).chain(last.iter().copied()).collect::<Vec<_>>().join("\n  ")
 }
 
 fn start(declared: &Declared, home: &Home, line: &str) -> Result<Helper, String> {
