@@ -2,7 +2,7 @@
 
 use crate::model::{FILE_KEYS, KEYS, Key, Level, TextFormat, app_key, file_key, profile_of};
 
-use super::diagnostic::{Findings, code};
+use super::diagnostic::{Finding, Findings, code};
 use super::formats::rule;
 use super::nearest::did_you_mean;
 use super::shape::{Trail, check_value};
@@ -213,11 +213,13 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
                 }
             }
             name => {
+                let before = report.findings.len();
                 match name {
                     // An app cannot lose its name.
                     "name" => key.shape.check(&entry.node, own, report),
                     _ => check_value(&key.shape, &entry.node, own, report),
                 }
+                show_how(key, report.findings.get_mut(before..).unwrap_or_default());
                 if let Some(first) = keys.get(name) {
                     let message = format!("`{}` is a second spelling of a key already in `{trail}`", entry.key);
                     let first = first.key_span;
@@ -234,6 +236,15 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
     // A whole profile is laid over what `env_NAME` of the same name says.
     keys.profiles.append(&mut whole_profiles);
     keys
+}
+
+/// Whoever wrote a value of another kind sees what the right one looks like.
+fn show_how(key: &Key, findings: &mut [Finding]) {
+    let is_bare = |finding: &&mut Finding| finding.code == code::WRONG_TYPE && finding.hint.is_none();
+    for finding in findings.iter_mut().filter(is_bare) {
+        let example = key.example.lines().last().unwrap_or_default();
+        finding.hint(format!("for example `{example}`; see `pm explain {}`", key.name));
+    }
 }
 
 fn profiles(node: Node, trail: Trail<'_>, report: &mut Findings) -> Vec<(String, Vec<Item>)> {

@@ -38,6 +38,20 @@ fn a_script_gets_its_interpreter_and_every_default() {
 }
 
 #[test]
+fn a_value_of_another_kind_is_refused_with_an_example_of_the_right_one() {
+    for (body, hint) in [
+        ("depends_on = [{ app = \"db\", condition = \"ready\" }]", "for example `depends_on = [\"db\"]`"),
+        ("args = { a = 1 }", "for example `args = "),
+        ("watch = 3", "for example `watch = "),
+    ] {
+        let reading = read_toml(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\n{body}"));
+        let hints: Vec<&str> = reading.diagnostics.iter().filter_map(|found| found.hint.as_deref()).collect();
+        let key = body.split(' ').next().unwrap();
+        assert!(hints[0].starts_with(hint) && hints[0].ends_with(&format!("; see `pm explain {key}`")), "{hints:?}");
+    }
+}
+
+#[test]
 fn an_app_without_a_name_takes_that_of_its_script() {
     assert_eq!(only_app(read_toml("[[apps]]\nscript = \"./server.js\"")).name.as_str(), "server");
     assert_eq!(errors(&read_toml("[[apps]]\ncommand = \"sleep 1\"")), ["missing-key"]);
