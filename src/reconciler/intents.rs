@@ -157,7 +157,7 @@ impl Loop {
             let rollout = Some(rollout).filter(|rollout| *rollout != Rollout::default()).map(Box::new);
             self.keep(vec![Change::Rollout { project, name, rollout }]).await?;
         }
-        self.dirty.insert(app.clone());
+        self.dirty.apps.insert(app.clone());
         Ok(true)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-use super::run::Loop;
+use super::run::{DirtyApps, Loop};
 use super::{Accepted, Intent, ReconcileError};
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Desired, Fact, Failure, InstanceId, Live, Millis, Moment, Operation, Order,
@@ -27,8 +27,8 @@ impl Loop {
         loop {
             let desired = self.current();
             let view = View { desired: &desired, live: &self.live, now: os::now() };
-            let apps = std::mem::take(&mut self.dirty);
-            let dirty = if std::mem::take(&mut self.is_all_dirty) { Dirty::Everything } else { Dirty::Apps(&apps) };
+            let DirtyApps { apps, is_all } = std::mem::take(&mut self.dirty);
+            let dirty = if is_all { Dirty::Everything } else { Dirty::Apps(&apps) };
             let next = self.jobs.advance(&view, dirty);
             self.pass_at = next.wake_at;
             for (about, fact) in next.facts {
@@ -63,7 +63,7 @@ impl Loop {
             return false;
         }
         let all = std::mem::take(&mut self.unkept);
-        self.dirty.extend(all.iter().filter_map(app_of));
+        self.dirty.apps.extend(all.iter().filter_map(app_of));
         let Err(error) = self.keep(all.clone()).await else { return true };
         if !had_trouble {
             let message = format!("{error}; what depends on it waits; retrying every second");
@@ -143,7 +143,7 @@ impl Loop {
 
     /// What a rehearsal has found stands beside the live state.
     pub(super) fn rehearsed(&mut self, instance: InstanceId, number: u64, result: Result<(), Failure>) {
-        self.dirty.insert(instance.app.clone());
+        self.dirty.apps.insert(instance.app.clone());
         match result {
             Ok(()) => drop(self.live.rehearsed.insert(instance, number)),
             Err(failure) => drop(self.unstartable.insert(instance, (number, failure))),
@@ -236,7 +236,7 @@ impl Loop {
         let view = View { desired: &desired, live: &self.live, now: os::now() };
         let job = self.jobs.accept(&plan, cause, generation, &view);
         self.reports.open(job, plan.project.clone(), sender);
-        self.is_all_dirty = true;
+        self.dirty.is_all = true;
         self.pass_at = Some(view.now);
         Accepted { plan, generation, progress, unremembered: None }
     }

@@ -36,6 +36,14 @@ pub struct ReconcilerDeps {
     pub reader: Worker,
 }
 
+/// What has changed since the last pass.
+#[derive(Debug, Default)]
+pub(super) struct DirtyApps {
+    pub(super) apps: BTreeSet<AppId>,
+    /// Something was accepted: the next pass looks at everything.
+    pub(super) is_all: bool,
+}
+
 /// The reconciler's own memory; it belongs to one task. Nothing in it has to outlive the daemon.
 #[derive(Debug)]
 pub(super) struct Loop {
@@ -56,9 +64,7 @@ pub(super) struct Loop {
     /// Starts of which a rehearsal has found that they cannot succeed, by the number of their order.
     pub(super) unstartable: BTreeMap<InstanceId, (u64, Failure)>,
     /// What the next pass has to look at.
-    pub(super) dirty: BTreeSet<AppId>,
-    /// Something was accepted: the next pass looks at everything.
-    pub(super) is_all_dirty: bool,
+    pub(super) dirty: DirtyApps,
     /// When the next pass is due, whatever happens until then.
     pub(super) pass_at: Option<Moment>,
     /// When unused memory is given back.
@@ -96,8 +102,7 @@ impl Loop {
             reports: Reports::default(),
             live: Live::default(),
             unstartable: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            is_all_dirty: false,
+            dirty: DirtyApps::default(),
             pass_at: None,
             tidy_up_at: None,
             unkept: Vec::new(),
@@ -156,7 +161,7 @@ impl Loop {
     pub(super) async fn look(&mut self) {
         let changed = self.deps.supervisor.changed().await;
         for (id, live) in changed.instances {
-            self.dirty.insert(id.app.clone());
+            self.dirty.apps.insert(id.app.clone());
             match live {
                 Some(live) => drop(self.live.instances.insert(id, live)),
                 None => drop(self.live.instances.remove(&id)),
