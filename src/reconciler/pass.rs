@@ -66,7 +66,7 @@ impl Loop {
         self.dirty.apps.extend(all.iter().filter_map(app_of));
         let Err(error) = self.keep(all.clone()).await else { return true };
         if !had_trouble {
-            let message = format!("{error}; what depends on it waits; retrying every second");
+            let message = format!("{error}; the changes that depend on it wait, and saving is retried every second");
             self.deps.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         self.unkept = all;
@@ -95,7 +95,7 @@ impl Loop {
         if !self.current().is_only_taken_down_by(&changes) {
             return Err(error);
         }
-        let why = format!("this was not saved, so the next daemon starts it again: {message}");
+        let why = format!("this was not saved, so the next daemon starts the processes again: {message}");
         self.unremembered.retain(|change| !changes.contains(change));
         self.unremembered.extend(changes.clone());
         self.take_in(changes);

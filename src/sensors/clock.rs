@@ -96,9 +96,11 @@ impl Clock {
 
 /// What was checked when the file was read, unless another version or machine did.
 fn timer(pattern: &str, zone: Option<&str>, wall: WallTime, now: Moment) -> Result<Timer, String> {
-    let cron = Cron::parse(pattern).map_err(|error| format!("its schedule cannot be followed: {error}"))?;
+    let cron = Cron::parse(pattern).map_err(|error| format!("its schedule is invalid: {error}"))?;
     let zone = match zone {
-        Some(name) => os::zone_named(name).ok_or_else(|| format!("this machine has no time zone `{name}`"))?,
+        Some(name) => os::zone_named(name).ok_or_else(|| {
+            format!("this machine has no time zone `{name}`; install `tzdata`, or change `cron_timezone`")
+        })?,
         None => os::local_zone(),
     };
     Ok(Timer::new(cron, zone, wall, now))

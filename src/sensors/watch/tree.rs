@@ -116,7 +116,7 @@ impl Tree {
         let walk = Walk { rules: &self.rules, follows_links: policy.watch_options.follow_symlinks };
         if let Some(root) = self.remote().filter(|_| !policy.watch_options.poll) {
             troubles.push(format!(
-                "{} lies on a network file system, which tells no changes: its files are looked at every {}",
+                "{} is on a network file system, which does not report changes; its files are checked every {}",
                 root.display(),
                 interval(policy),
             ));
@@ -274,8 +274,8 @@ fn refused(error: &std::io::Error, policy: &WatchPolicy) -> String {
     let every = interval(policy);
     match os::watch_limit(error) {
         Some(limit) => format!(
-            "the kernel's limit {limit} is reached: files are polled every {every}; `sysctl {limit}=N` raises it"
+            "the kernel's limit {limit} is reached; files are polled every {every}. `sysctl {limit}=N` raises the limit"
         ),
-        None => format!("the kernel reports no changes ({error}): files are polled every {every}"),
+        None => format!("the kernel does not report changes ({error}); files are polled every {every}"),
     }
 }
