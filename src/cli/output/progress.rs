@@ -59,7 +59,7 @@ pub(super) fn aftermath(rollback: Rollback) -> &'static str {
 pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
     let operations = || reports.iter().flat_map(|report| &report.report.operations);
     let count = |is_it: fn(&OperationResult) -> bool| operations().filter(|operation| is_it(&operation.result)).count();
-    // What came up was no deed of this command.
+    // What came up was no action of this command.
     let ready = operations().filter(|one| one.verb == VerbKind::Wait && one.result == OperationResult::Done).count();
     let took = reports.iter().map(|report| report.report.took).max().unwrap_or(Millis(0));
     if operations().next().is_none() {

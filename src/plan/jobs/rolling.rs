@@ -21,7 +21,7 @@ pub(super) struct Rolling {
     /// Slots that follow a restart of what they depend on, or that nobody can connect to: their processes are of the right
     /// spec.
     is_renewal: bool,
-    /// What another daemon has begun: what it has replaced is judged first.
+    /// What another daemon has begun: what it has replaced is evaluated first.
     is_unfinished: bool,
     /// How many slots are replaced side by side.
     size: usize,
@@ -91,7 +91,7 @@ impl Rolling {
     /// As users see it.
     pub(super) fn status(&self, context: &Context) -> RolloutStatus {
         let none = Vec::new();
-        // What another daemon has replaced is replaced, though it is still judged.
+        // What another daemon has replaced is replaced, though it is still evaluated.
         let (replaced, under_way) =
             if matches!(self.stage, Stage::Judging(_)) { (&self.batch, &none) } else { (&none, &self.batch) };
         RolloutStatus {
@@ -328,7 +328,7 @@ impl Rolling {
         self.stage = Stage::Discarding(goals, Some(failed));
     }
 
-    /// Goes back where that is wanted and possible; otherwise this is the end.
+    /// Rolls back where that is wanted and possible; otherwise this is the end.
     fn resolve(&mut self, failed: Failed, context: &Context, next: &mut Next) -> Option<StepEnd> {
         let failed = Failed { instance: failed.instance.settled(), ..failed };
         if let Some(why) = self.why.take() {
@@ -346,7 +346,7 @@ impl Rolling {
         Some(StepEnd::failed(failed))
     }
 
-    /// Declares the spec before again; once that is on disk, every slot of another spec goes back to it, those without a
+    /// Declares the spec before again; once that is on disk, every slot of another spec is rolled back to it, those without a
     /// process first. False: it is not on disk yet.
     fn roll_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
         let project = context.project;

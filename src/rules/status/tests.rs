@@ -128,14 +128,14 @@ fn what_does_not_run_says_what_stands_against_it() {
         app.schedule.cron_restart = Some("0 0 1 1 *".into());
     });
     let up = declared(|_| {});
-    let (held, parked) = (desired_state(stopped(true)), desired_state(DesiredState::NotStarted));
+    let (held, not_started) = (desired_state(stopped(true)), desired_state(DesiredState::NotStarted));
     let slot = Declared { stopped_slots: [0].into(), ..up.clone() };
     let leaving = Declared { is_leaving: true, ..up.clone() };
     let failure = Failure::Aborted;
     let base = facts(&all, Some(&up), None);
     let cases = [
         (Facts { declared: Some(&held), ..base }, "StoppedBy", "Unhold"),
-        (Facts { declared: Some(&parked), ..base }, "NoAutostart", "Start"),
+        (Facts { declared: Some(&not_started), ..base }, "NoAutostart", "Start"),
         (Facts { declared: Some(&slot), ..base }, "SlotStopped", "Start"),
         (Facts { declared: Some(&leaving), ..base }, "Leaving", "Removal"),
         (Facts { declared: None, ..base }, "Undeclared", "Removal"),

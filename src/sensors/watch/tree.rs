@@ -167,7 +167,7 @@ impl Tree {
     }
 
     /// Other rules from now on, with nothing lost in between: the way in which changes are noticed so far is asked once
-    /// more when the new one is in place. Whether something is to be judged.
+    /// more when the new one is in place. Whether something is to be evaluated.
     pub(super) fn follow(&mut self, watched: Watched) -> bool {
         let began = os::wall();
         self.absorb();
@@ -209,7 +209,7 @@ impl Tree {
         self.way = way;
     }
 
-    /// Judges what was taken in since the last time.
+    /// Evaluates what was taken in since the last time.
     pub(super) fn settle(&mut self) -> Settled {
         let has_root = self.rules.roots().iter().any(|root| os::exists(&root.path));
         if !has_root || !os::exists(&self.watched.cwd) {
@@ -217,7 +217,7 @@ impl Tree {
         }
         let touched = self.touched.take();
         let mut budget = BURST_BYTES_MAX;
-        // All of them are judged: what is not looked at now would be new the next time.
+        // All of them are evaluated: what is not looked at now would be new the next time.
         let judged = touched.each().filter(|(path, touch)| self.known.has_changed(path, *touch, &mut budget));
         let changed: Vec<&Path> = judged.map(|(path, _)| path).collect();
         let first =

@@ -131,7 +131,7 @@ impl<H: Host> InstanceActor<H> {
         }
     }
 
-    /// Starts a hook of the policy that is followed now, in the surroundings of the process that it is about.
+    /// Starts a hook of the policy that is followed now, in the context of the process that it is about.
     fn run_hook(&mut self, row: u32, hook: Hook) {
         let Some(instance) = self.registry.get(row) else { return };
         let policy = &instance.machine.policy;

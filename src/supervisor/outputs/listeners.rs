@@ -96,7 +96,7 @@ impl Listeners {
             let socket = copy(&mut open, anchor, app, address, access).map_err(|error| NotListening {
                 address: address.clone(),
                 error,
-                holder: standing_in_the_way(&open, address),
+                holder: holder_of_conflict(&open, address),
             })?;
             descriptors.push(socket);
         }
@@ -251,7 +251,7 @@ fn foreign_holder(address: SocketAddr) -> String {
     }
 }
 
-fn standing_in_the_way(open: &BTreeMap<u64, Held>, address: &ListenAddress) -> Option<(ListenAddress, Option<AppId>)> {
+fn holder_of_conflict(open: &BTreeMap<u64, Held>, address: &ListenAddress) -> Option<(ListenAddress, Option<AppId>)> {
     let mut known = open.values().filter_map(|held| Some((held.address.as_ref()?, &held.app)));
     known.find(|(held, _)| held.excludes(address)).map(|(held, app)| (held.clone(), app.clone()))
 }
