@@ -223,7 +223,7 @@ impl Line {
         let Active { operation, began, .. } = self.active.take()?;
         self.reported_unready.clear();
         if !matches!(end, StepEnd::Done | StepEnd::Completed) {
-            self.blocked_by.get_or_insert_with(|| match &operation {
+            self.blocked_by.get_or_insert(match &operation {
                 Some(_) => Skip::EarlierFailed,
                 None => Skip::DidNotComeUp,
             });

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use crate::model::{
     Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
     InstanceId, Kind, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe,
-    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, Skip, SpawnError, SpawnStage,
-    Subject, Template, UpdateStrategy, VerbKind, WallTime,
+    Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError, SpawnStage, Subject,
+    Template, UpdateStrategy, VerbKind, WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
@@ -673,7 +673,8 @@ fn sentence(report: &OperationReport, is_waited_for: bool) -> String {
     }
 }
 
-fn skip(why: &Skip) -> String {
+fn skip(why: &crate::model::Skip) -> String {
+    use crate::model::Skip;
     match why {
         Skip::Blocked { app, condition, .. } => format!("{app} is never {}", condition.as_str()),
         Skip::DependencyFailed => "a dependency did not come up".to_owned(),

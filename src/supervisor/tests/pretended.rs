@@ -189,7 +189,7 @@ impl Pretended {
         }
         let (at, _, due) = self.due.pop_first()?;
         self.now = self.now.max(at);
-        self.come_about(due)
+        self.come_about(&due)
     }
 
     /// The actor is at work, and does not have the machine to itself.
@@ -199,13 +199,13 @@ impl Pretended {
             let is_it = |(at, _, due): &&(Moment, u64, Due)| *at <= soon && due.is_beside();
             let Some(next) = self.due.iter().find(is_it).cloned() else { return };
             self.due.remove(&next);
-            let event = self.come_about(next.2);
+            let event = self.come_about(&next.2);
             self.unheard.extend(event);
         }
     }
 
-    fn come_about(&mut self, due: Due) -> Option<ActorEvent> {
-        match due {
+    fn come_about(&mut self, due: &Due) -> Option<ActorEvent> {
+        match *due {
             Due::Announces(row) => return self.announce(row),
             Due::Creates(row) => return self.create(row),
             Due::Runs(row) => self.run(row),
