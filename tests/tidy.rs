@@ -31,7 +31,7 @@ const MAY_TOUCH: &[(&str, &[&str])] = &[
     ("src/store/", &["fs"]),
     ("src/logs/", &["fs", "thread"]),
     ("src/logs/sys.rs", &["rustix"]),
-    ("src/logs/file.rs", &["libc"]),
+    ("src/logs/file.rs", &["rustix"]),
     ("src/events/journal.rs", &["fs", "thread"]),
 ];
 
