@@ -187,7 +187,7 @@ pub fn watch(contender: &Contender, programs: &Programs, table: &mut Table) {
     let cpu = cpu_seconds_at_rest(&arena.managers()) - before;
     table.add(ROWS_WATCH[0], contender.name, cpu);
     for round in 0..15 {
-        // A replacement is judged for 300 ms; a change within them waits for the verdict.
+        // A replacement is evaluated for 300 ms; a change within them waits for the result.
         std::thread::sleep(Duration::from_millis(500));
         arena.forget();
         fs::write(source.join("7/357/3.js"), format!("new {round}")).unwrap();

@@ -41,9 +41,11 @@ pub(super) enum BootError {
     Home(#[from] HomeError),
     #[error("cannot listen on `{path}`")]
     Socket { path: PathBuf, source: io::Error },
-    #[error("at most {hard} files may be open (`ulimit -Hn`), but at least {OPEN_FILES_MIN} are needed")]
+    #[error("the hard limit on open files (`ulimit -Hn`) is {hard}, but at least {OPEN_FILES_MIN} are needed")]
     FewFiles { hard: u64 },
-    #[error("files may not exceed {hard} bytes (`ulimit -Hf`), but at least {FILE_BYTES_MIN} are needed")]
+    #[error(
+        "the hard limit on the size of a file (`ulimit -Hf`) is {hard} bytes, but at least {FILE_BYTES_MIN} are needed"
+    )]
     SmallFiles { hard: u64 },
     #[error("cannot {step}")]
     Step { step: &'static str, source: io::Error },
@@ -75,7 +77,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     };
     // Priority and limits are those that the unit or the container gives on purpose.
     os::wait_for_children();
-    match os::raise_file_limit().map_err(at("raise the limit of open files")) {
+    match os::raise_file_limit().map_err(at("raise the limit on open files")) {
         Ok(limit) => in_foreground(&home, foreground, limit),
         Err(error) => complain(&with_cause(&error)),
     }

@@ -295,6 +295,7 @@ fn code_of(reports: &[ProjectReport]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Skip;
     use crate::wire::{OperationReport, Report, Rollback};
 
     #[test]
@@ -306,7 +307,7 @@ mod tests {
             last_lines: Vec::new(),
             rollback: Rollback::None,
         };
-        let skipped = || OperationResult::Skipped { why: "x".to_owned() };
+        let skipped = || OperationResult::Skipped { why: Skip::DeletesWithheld };
         let code = |results: Vec<OperationResult>| {
             let operation = |result| OperationReport {
                 app: "api".parse().unwrap(),

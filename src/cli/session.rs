@@ -94,7 +94,7 @@ impl Session {
         }
     }
 
-    /// Writes what is left to write and says how the process ends: as the deed did, and else as its text.
+    /// Writes what is left to write and says how the process ends: as the action did, and else as its text.
     pub(super) fn end(mut self, ending: Ending) -> u8 {
         let mut exit_code = match ending {
             Ok(code) => code as u8,

@@ -16,7 +16,7 @@ pub(super) fn check(home: &Home, project: &ProjectName) -> Result<(), CommandErr
     }
     let Some(user) = caller() else { return Ok(()) };
     let theirs = Home::default_of(user.uid, &user.home);
-    // Whatever keeps that daemon from answering, it is not for us to judge here.
+    // Whatever keeps that daemon from answering, that is not decided here.
     let Ok(projects) = projects_of(&theirs, user.uid) else { return Ok(()) };
     if !projects.contains(project) {
         return Ok(());

@@ -82,7 +82,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
     for message in warnings.clone() {
         events.emit(Subject::Daemon, Fact::Trouble { message });
     }
-    let files_max = os::file_limit().map_err(at("find out how many files may be open"))?;
+    let files_max = os::file_limit();
     let shares = DescriptorShares::of(files_max);
     let pump = Pump::start(shares.log_files, notices(events.clone())).map_err(at("start the log pump"))?;
     let table = inherited.table;

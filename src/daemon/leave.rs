@@ -82,7 +82,7 @@ fn start_anchor(lock: OwnedFd, home: &Path) {
         // `--as-root`, given when this daemon was started, holds for its successors, too.
         .and_then(|exe| anchor::start(&Home::at(home).insisted(true), &exe).map_err(|error| error.to_string()));
     if let Err(error) = started {
-        os::write_stderr(&format!("pm daemon: cannot start a new anchor, the next command will: {error}\n"));
+        os::write_stderr(&format!("pm daemon: cannot start a new anchor: {error}; the next `pm` command starts one\n"));
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn sockets(merged: &[Merged], apps: &[(App, Span)], report: &mut Find
             };
             if let Some((theirs, other)) = others.iter().find(is_it) {
                 let message =
-                    format!("apps `{}` and `{}` both listen at {}", other.name, app.name, both(theirs, address));
+                    format!("apps `{}` and `{}` both listen on {}", other.name, app.name, both(theirs, address));
                 report
                     .error(code::PORT, span_of(app, "listen"), message)
                     .hint("use a different address for each app; copies of one app (`instances`) share theirs");

@@ -49,7 +49,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         if let Err(message) = &result {
-            effects.push(Effect::Emit(Fact::HookFailed { hook: hook.as_str().to_owned(), message: message.clone() }));
+            effects.push(Effect::Emit(Fact::HookFailed { hook, message: message.clone() }));
         }
         match (&self.state, hook) {
             _ if incarnation != self.incarnation => {}

@@ -30,7 +30,7 @@ pub struct Machine {
     pub trouble: Option<Failure>,
     /// Spreads waits; fixed per instance.
     pub seed: u64,
-    /// It is about to take a slot over: if its process fails, that is for the update to judge, and it is not tried again.
+    /// It is about to take a slot over: if its process fails, the rollout evaluates that, and it is not tried again.
     pub is_successor: bool,
 }
 

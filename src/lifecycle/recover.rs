@@ -6,7 +6,7 @@ use crate::model::{Cause, Exit, Fact, Failure, Millis, Moment, Readiness};
 /// What a row says about an instance without a living process. Kept in the row, so it outlives the daemon.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SavedState {
-    /// Nothing special: down, or its end was not judged yet.
+    /// Nothing special: down, or its end was not evaluated yet.
     Down,
     /// Started again at a moment.
     Waiting {
@@ -36,7 +36,7 @@ pub enum Found {
         /// It was not ready yet, and fails then.
         ready_deadline: Option<Moment>,
     },
-    /// Its process ended while nobody was there to judge.
+    /// Its process ended while no daemon was there to evaluate it.
     Ended {
         /// Exit code or signal.
         exit: Exit,

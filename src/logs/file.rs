@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::index::IndexWriter;
 use super::segments::{LogFolder, identity};
 use super::{Location, LogTarget, sys};
@@ -66,19 +68,19 @@ impl LogError {
 
     fn next_step(&self) -> String {
         const ANOTHER: &str = "name another file in `out_file` or `error_file`";
-        match self.cause().raw_os_error() {
-            Some(libc::ENOSPC | libc::EDQUOT) => "free some space there".to_owned(),
-            Some(libc::EFBIG) => "the daemon was started with a limit on the size of files (`ulimit -Hf`): stop it with `pm shutdown` and start it from a shell without that limit".to_owned(),
-            Some(libc::EACCES | libc::EPERM) => {
+        match Errno::from_io_error(self.cause()) {
+            Some(Errno::NOSPC | Errno::DQUOT) => "free some space there".to_owned(),
+            Some(Errno::FBIG) => "the daemon was started with a limit on the size of files (`ulimit -Hf`): stop it with `pm shutdown` and start it from a shell without that limit".to_owned(),
+            Some(Errno::ACCESS | Errno::PERM) => {
                 let account = self.location().account.as_ref();
                 let writer = account.map_or("the daemon's user".to_owned(), |account| format!("`{}`", account.user));
                 format!("let {writer} write there, or {ANOTHER}")
             }
-            Some(libc::EROFS) => format!("that disk is read-only: {ANOTHER}"),
-            Some(libc::EISDIR | libc::ENOTDIR | libc::EEXIST | libc::ENXIO | libc::ELOOP) => {
+            Some(Errno::ROFS) => format!("that disk is read-only: {ANOTHER}"),
+            Some(Errno::ISDIR | Errno::NOTDIR | Errno::EXIST | Errno::NXIO | Errno::LOOP) => {
                 format!("the path is taken by something else: move it away, or {ANOTHER}")
             }
-            Some(libc::EMFILE | libc::ENFILE) => "too many files are open: raise the limit (`ulimit -n`)".to_owned(),
+            Some(Errno::MFILE | Errno::NFILE) => "too many files are open: raise the limit (`ulimit -n`)".to_owned(),
             _ => format!("it is retried every second; or {ANOTHER}"),
         }
     }

@@ -41,7 +41,7 @@ pub struct App {
     /// What happens when one of them gets a new process.
     #[serde(default)]
     pub on_dependency_restart: OnDependencyRestart,
-    /// What is executed, and in which surroundings.
+    /// What is executed, and in which environment.
     pub run: Run,
     /// What happens when it ends on its own.
     pub restart: RestartPolicy,

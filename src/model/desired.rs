@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, AppName, Digest, ProjectName, WallTime};
+use super::{App, AppName, Digest, Exit, Failure, InstanceId, ProjectName, Skip, WallTime};
 
 /// Names and values that a process starts with.
 pub type Environment = BTreeMap<String, String>;
@@ -100,8 +100,30 @@ impl Rollout {
 pub struct Rejected {
     /// Its name in the store.
     pub digest: Digest,
-    /// The copy that failed first, and why, in words.
-    pub why: String,
+    /// Why it is not tried again.
+    pub why: Rejection,
+}
+
+/// Why a spec is not rolled out again automatically.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Rejection {
+    /// A new process failed.
+    Failed {
+        /// The copy that failed first.
+        instance: InstanceId,
+        /// Why, if it was given up or could not be started.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+        /// How the process ended, if it ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<Exit>,
+    },
+    /// The rollout was skipped.
+    Skipped {
+        /// What kept it from being rolled out.
+        why: Box<Skip>,
+    },
 }
 
 /// Where a project was declared.

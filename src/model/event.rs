@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Bytes, Condition, Exit, Failure, InstanceId, Millis, ProjectName, Rollback, WallTime};
+use super::{
+    AppName, Bytes, Condition, Exit, Failure, Hook, InstanceId, Millis, ProjectName, Rollback, RunSkip, Unmet, WallTime,
+};
 
 /// One fact, numbered.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -282,8 +284,8 @@ pub enum Fact {
         app: AppName,
         /// The condition that it must meet.
         condition: Condition,
-        /// Its current state.
-        why: String,
+        /// Why it does not meet it yet.
+        why: Unmet,
     },
     /// The kernel's out-of-memory killer ended it.
     OutOfMemory {
@@ -302,7 +304,7 @@ pub enum Fact {
     /// A hook failed or took too long.
     HookFailed {
         /// Which: `pre_stop`.
-        hook: String,
+        hook: Hook,
         /// How it ended, or that it timed out.
         message: String,
     },
@@ -310,8 +312,8 @@ pub enum Fact {
     CronSkipped {
         /// When it was due.
         due: WallTime,
-        /// The reason, as a sentence.
-        why: String,
+        /// What stood in its way.
+        why: RunSkip,
     },
     /// A problem with watching its files.
     WatchTrouble {

@@ -415,7 +415,7 @@ impl SpawnStage {
             Self::User => "look up user",
             Self::Output => "open the output of",
             Self::Channels => "open the notify socket or the message channel of",
-            Self::Listen => "listen at",
+            Self::Listen => "listen on",
             Self::TableEntry => "find a free table entry for",
             Self::Clone => "create a process for",
             Self::Session => "create a session for",

@@ -44,7 +44,7 @@ pub use app::{
 };
 pub use desired::{
     Change, Declared, Desired, DesiredState, Environment, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected,
-    Revision, Rollout,
+    Rejection, Revision, Rollout,
 };
 pub use digest::Digest;
 pub use edit::{Edit, Target};
@@ -64,7 +64,7 @@ pub use order::{Command, Launch, Order};
 pub use plan::{
     ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
 };
-pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, WaitsFor};
+pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, Unready, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use rollout::{RolloutCommand, RolloutStatus};
@@ -72,8 +72,8 @@ pub use secret::{
     HIDDEN, Secrets, ShownApp, is_secret, is_secret_header, is_secret_name, mask_field, masked, masked_value,
     masked_words, merged_ranges,
 };
-pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Why};
-pub use triggers::{CronOverlap, CronPolicy, WatchOptions, WatchPolicy};
+pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Unmet, Why};
+pub use triggers::{CronOverlap, CronPolicy, RunSkip, WatchOptions, WatchPolicy};
 pub use update::{Hook, Hooks, Limits, ListenAddress, UpdatePolicy, UpdateStrategy};
 pub use verb::{Verb, VerbKind};
 pub use written::write_units;

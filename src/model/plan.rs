@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Digest, ProjectName, Verb};
+use super::{AppName, Digest, ProjectName, Rejection, Verb};
 
 /// Apps that a line names for each verb.
 const NAMED_MAX: usize = 3;
@@ -279,8 +279,8 @@ pub enum Note {
     FailedBefore {
         /// The app that the note is about.
         app: AppName,
-        /// The copy that failed first, and why.
-        why: String,
+        /// What failed.
+        why: Rejection,
     },
     /// Its paused rollout is superseded by this other revision.
     PauseEnded {

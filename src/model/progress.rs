@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Condition, Exit, Failure, InstanceId, LeftProcess, Millis, Moment, VerbKind};
+use super::{AppName, Condition, Exit, Failure, Hook, InstanceId, LeftProcess, Millis, Moment, Unmet, VerbKind};
 
 /// One line of progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,8 @@ pub enum Progress {
     Unready {
         /// The instance that is waited for.
         instance: InstanceId,
-        /// What its probe found: `connection refused`.
-        why: String,
+        /// What holds it up.
+        why: Unready,
     },
     /// The rolling update of the app is paused, and the operation waits until it is resumed.
     Paused {
@@ -84,11 +84,57 @@ pub enum OperationResult {
     },
     /// Something that it needed failed, or deletes are withheld.
     Skipped {
-        /// The reason, as a sentence.
-        why: String,
+        /// What stood in its way.
+        why: Skip,
     },
     /// A later command took over.
     Superseded,
+}
+
+/// Why an operation was skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Skip {
+    /// A dependency is not met without a user.
+    Blocked {
+        /// The app that it depends on.
+        app: AppName,
+        /// The condition that this one does not meet.
+        condition: Condition,
+        /// Why not.
+        why: Unmet,
+    },
+    /// A dependency of the same change failed or was skipped.
+    DependencyFailed,
+    /// An earlier operation of the same app failed.
+    EarlierFailed,
+    /// The app's own processes, started by an earlier change, did not come up.
+    DidNotComeUp,
+    /// Another operation of the apply did not succeed: it deletes nothing.
+    DeletesWithheld,
+    /// A later command took over.
+    Superseded,
+}
+
+/// What holds up a new process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Unready {
+    /// A hook has not finished.
+    Hook {
+        /// The hook.
+        hook: Hook,
+        /// How long it may take.
+        limit_ms: Millis,
+    },
+    /// Its last probe failed.
+    Probe {
+        /// The result: `connection refused`.
+        last: String,
+        /// What the process reports about itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status_text: Option<String>,
+    },
 }
 
 /// What became of the version before, after a replacement had failed.
@@ -124,8 +170,8 @@ pub struct WaitsFor {
     pub app: AppName,
     /// What has to have happened to it.
     pub condition: Condition,
-    /// Its current state: `not ready yet: connection refused`.
-    pub why: String,
+    /// Why it has not happened yet.
+    pub why: Unmet,
     /// Since when.
     pub since: Moment,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Cause, Condition, CronOverlap, Exit, Failure, Hook, Millis, RestartWhen, WallTime};
+use super::{AppName, Cause, Condition, CronOverlap, Exit, Failure, Hook, Millis, Rejection, RestartWhen, WallTime};
 
 /// The status of one instance (or of an app without any). Computed in one place; lists, details and JSON only show it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -181,8 +181,8 @@ pub enum Why {
         app: AppName,
         /// The condition that it must meet.
         condition: Condition,
-        /// Its current state.
-        why: String,
+        /// Why it does not meet it yet.
+        why: Unmet,
         /// For how long it has been waiting.
         waits_ms: Millis,
     },
@@ -193,12 +193,12 @@ pub enum Why {
         /// The condition that it must meet.
         condition: Condition,
         /// Why it cannot be met.
-        why: String,
+        why: Unmet,
     },
     /// The declared revision has failed before.
     Rejected {
-        /// The copy that failed, and why.
-        why: String,
+        /// What failed.
+        why: Rejection,
     },
     /// It could not be started.
     Refused {
@@ -230,6 +230,71 @@ pub enum Why {
     NotStarted,
     /// Its process runs an older declaration than the last applied one.
     Outdated,
+}
+
+/// What an app that others depend on still lacks, or why it never meets the condition. `cli/output` words it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Unmet {
+    /// Nothing has started it yet.
+    NotStarted,
+    /// It is a scheduled task, and its next run is not due yet.
+    NotDue,
+    /// It is being started.
+    Starting,
+    /// Its process is not ready yet.
+    NotReady {
+        /// The result of the last probe.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<String>,
+    },
+    /// It is still running, and has to complete.
+    Running,
+    /// It is being stopped.
+    Stopping,
+    /// It is restarted later.
+    Backoff {
+        /// Unstable starts in a row.
+        starts: u32,
+        /// How its last process ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<Exit>,
+    },
+    /// It is no longer declared.
+    Undeclared,
+    /// A user stopped it.
+    StoppedBy {
+        /// The user's name.
+        by: String,
+    },
+    /// `autostart = false`, and it has not been started yet.
+    NoAutostart,
+    /// An apply deletes it.
+    Leaving,
+    /// Its declared revision failed before.
+    Rejected {
+        /// What failed.
+        why: Rejection,
+    },
+    /// It ended in a way that its policy does not count as done.
+    Ended {
+        /// Exit code or signal.
+        exit: Exit,
+    },
+    /// It was given up.
+    Failed {
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// It depends itself on something that is never met.
+    Blocked {
+        /// The app that it depends on.
+        app: AppName,
+        /// The condition that this one does not meet.
+        condition: Condition,
+        /// Why not.
+        why: Box<Unmet>,
+    },
 }
 
 /// One thing that happens next, or could.

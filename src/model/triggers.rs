@@ -129,6 +129,20 @@ pub enum CronOverlap {
     Replace,
 }
 
+/// Why a scheduled run was skipped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum RunSkip {
+    /// The last run is still going.
+    LastRuns,
+    /// The last run is still waiting for its dependencies.
+    LastWaits,
+    /// Another run is already queued behind the last one.
+    Queued,
+    /// The clock was set forward past the due time.
+    ClockSet,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

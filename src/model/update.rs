@@ -12,16 +12,16 @@ pub struct UpdatePolicy {
     /// `None` = rolling where two copies of a slot can run side by side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<UpdateStrategy>,
-    /// Copies more than `instances` for the time of the update.
+    /// Copies more than `instances` during the rollout.
     pub max_surge: u32,
-    /// Copies that may be missing for the time of the update.
+    /// Copies that may be missing during the rollout.
     pub max_unavailable: u32,
     /// How long a new process must stay healthy before the next slot.
     pub min_healthy_time: Millis,
     /// When a new process that is not healthy has failed; `None` = the timeout of `ready`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_deadline: Option<Millis>,
-    /// Go back to the old spec after a failure.
+    /// Roll back to the old revision after a failure.
     pub auto_revert: bool,
 }
 

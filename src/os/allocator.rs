@@ -1,4 +1,4 @@
-//! The allocator's manners: a daemon that was busy once should not look so forever.
+//! Settings of the allocator: a daemon that was busy once should not look so forever.
 
 /// Keeps what threads have set aside small. To be called once, before there are threads.
 ///

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::errno::{checked, uninterrupted};
+use rustix::event::PollFlags;
+
+use super::errno::{poll_one, uninterrupted};
 
 /// How often a file is read again that was written to meanwhile.
 const ATTEMPTS_MAX: u32 = 3;
@@ -99,22 +100,19 @@ fn read_to_end(mut file: &File, bytes_max: u64, deadline: Instant) -> io::Result
 
 /// Waits for bytes or for the end. A named pipe that nobody has written into yet has neither (poll(2) on Linux).
 fn wait_for_input(file: &File, deadline: Instant) -> io::Result<()> {
-    let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let ready = uninterrupted(|| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: one valid pollfd.
-        checked(unsafe { libc::poll(&raw mut poll, 1, left_ms) })
-    })?;
-    if ready == 0 { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let ready = uninterrupted(|| poll_one(file, PollFlags::IN, Some(left())))?;
+    if ready.is_empty() { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::fd::AsRawFd as _;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
 
@@ -123,9 +121,7 @@ mod tests {
 
     fn fifo(folder: &Path) -> std::path::PathBuf {
         let path = folder.join("pipe");
-        let name = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-        // SAFETY: a C string that lives across the call.
-        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         path
     }
 

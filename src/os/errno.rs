@@ -1,6 +1,10 @@
-//! What a system call returned, as a `Result`.
+//! What a system call returned, as a `Result`, and the wait for one descriptor.
 
 use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// The value, or what `errno` says if it is −1.
 pub(super) fn checked(returned: libc::c_int) -> io::Result<libc::c_int> {
@@ -25,6 +29,15 @@ pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
             done => return done,
         }
     }
+}
+
+/// Waits until one of these events is there or `limit` is over (`None`: no limit), and says which are. A signal ends the
+/// wait with `Interrupted`.
+pub(super) fn poll_one(fd: impl AsFd, events: PollFlags, limit: Option<Duration>) -> io::Result<PollFlags> {
+    let mut polled = [PollFd::from_borrowed_fd(fd.as_fd(), events)];
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    poll(&mut polled, limit.as_ref())?;
+    Ok(polled[0].revents())
 }
 
 /// Whether a call failed because this process or the machine has too many files open.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::{fs, io};
 
-use super::errno::checked;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Limits of open files, as they were before we raised ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,25 +19,19 @@ pub struct FileLimit {
 /// # Errors
 /// The kernel refuses.
 pub fn raise_file_limit() -> io::Result<FileLimit> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is valid for writing.
-    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
-    let before = FileLimit { soft: limit.rlim_cur, hard: limit.rlim_max };
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: `limit` is valid for reading.
-    checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
-    Ok(before)
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
+    Ok(FileLimit { soft: number(limit.current), hard: number(limit.maximum) })
 }
 
 /// How many files this process may have open.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn file_limit() -> io::Result<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is valid for writing.
-    checked(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
-    Ok(limit.rlim_cur)
+pub fn file_limit() -> u64 {
+    number(getrlimit(Resource::Nofile).current)
+}
+
+/// `None` stands for no limit.
+fn number(limit: Option<u64>) -> u64 {
+    limit.unwrap_or(libc::RLIM_INFINITY)
 }
 
 /// Gives a new descriptor back if its number is `end` or higher. A number is only given while all lower ones are in use,

@@ -7,8 +7,13 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Duration;
 
-use super::errno::{checked, uninterrupted};
+use rustix::event::PollFlags;
+use rustix::fs::{Access, OFlags, access, fcntl_setfl};
+use rustix::net::{Shutdown, listen, shutdown, sockopt};
+
+use super::errno::{poll_one, uninterrupted};
 use super::linux::{SocketAccess, SocketFile, bind_closed};
 use super::socket::UnixAddress;
 use super::this_process::user_id;
@@ -53,9 +58,7 @@ pub fn may_listen_at(address: &ListenAddress) -> io::Result<()> {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let folder = path.parent().unwrap_or(Path::new("/")).join("."); // which no file has
-    let folder = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes())?;
-    // SAFETY: the path is null-terminated.
-    checked(unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) }).map(drop)
+    Ok(access(&folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 fn taken_is_allowed(error: io::Error) -> io::Result<()> {
@@ -65,26 +68,21 @@ fn taken_is_allowed(error: io::Error) -> io::Result<()> {
 
 /// Whether a socket takes connections: one that a process shut down never does again.
 pub fn is_listening(socket: &OwnedFd) -> bool {
-    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
-    // SAFETY: one valid pollfd.
-    let asked = uninterrupted(|| checked(unsafe { libc::poll(&raw mut poll, 1, 0) }));
-    let is_shut = asked.is_ok() && poll.revents & (libc::POLLRDHUP | libc::POLLHUP) != 0;
+    let found = uninterrupted(|| poll_one(socket, PollFlags::RDHUP, Some(Duration::ZERO)));
+    let is_shut = found.is_ok_and(|found| found.intersects(PollFlags::RDHUP | PollFlags::HUP));
     accepts(socket) && !is_shut
 }
 
 /// Puts a socket back into the state in which the first process gets it, as far as the kernel lets us: what a process sets
 /// on it holds for everybody who has it. Only for a socket that no living process has.
 pub fn reset_socket(socket: &OwnedFd) {
-    let fd = socket.as_raw_fd();
     let off: libc::c_int = 0;
     let no_linger = libc::linger { l_onoff: 0, l_linger: 0 };
     let no_time = libc::timeval { tv_sec: 0, tv_usec: 0 };
     // What a kind of socket does not have is refused, which is as good.
-    // SAFETY: no pointers are passed. No flag (of those that can be changed) means: blocking, no signals.
-    unsafe {
-        libc::fcntl(fd, libc::F_SETFL, 0);
-        libc::listen(fd, QUEUE_MAX);
-    }
+    // No flag (of those that can be changed) means: blocking, no signals.
+    let _refused = fcntl_setfl(socket, OFlags::empty());
+    let _refused = listen(socket, QUEUE_MAX);
     let plain = [
         (libc::SOL_SOCKET, libc::SO_DETACH_FILTER),
         (libc::SOL_SOCKET, libc::SO_KEEPALIVE),
@@ -122,14 +120,7 @@ pub fn listens_at(socket: &OwnedFd, address: &ListenAddress) -> bool {
 }
 
 fn accepts(socket: &OwnedFd) -> bool {
-    let mut is_listening: libc::c_int = 0;
-    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
-    let into: *mut libc::c_int = &raw mut is_listening;
-    // SAFETY: `is_listening` has `length` bytes, valid for writing.
-    let asked = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN, into.cast(), &raw mut length)
-    };
-    asked == 0 && is_listening != 0
+    sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
 /// Where a TCP socket listens; `None` if it is none.
@@ -143,25 +134,21 @@ pub fn tcp_address_of(socket: &OwnedFd) -> Option<SocketAddr> {
 /// # Errors
 /// It does not listen.
 pub fn stop_listening(socket: &OwnedFd) -> io::Result<()> {
-    // SAFETY: no pointers are passed.
-    checked(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) }).map(drop)
+    Ok(shutdown(socket, Shutdown::Both)?)
 }
 
 /// With `SO_REUSEADDR`, which the standard library sets: connections of a predecessor in `TIME_WAIT` do not matter.
 fn listen_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = OwnedFd::from(TcpListener::bind(address)?);
-    // SAFETY: no pointers are passed. Listening again only changes the length of the queue.
-    checked(unsafe { libc::listen(socket.as_raw_fd(), QUEUE_MAX) })?;
+    // Listening again only changes the length of the queue.
+    listen(&socket, QUEUE_MAX)?;
     Ok(socket)
 }
 
 fn listen_unix(path: &Path, access: &SocketAccess) -> io::Result<Listening> {
     remove_left_over(path)?;
     let (socket, file) = bind_closed(path)?;
-    let opened = file.set_access(access).and_then(|()| {
-        // SAFETY: no pointers are passed.
-        checked(unsafe { libc::listen(socket.as_raw_fd(), QUEUE_MAX) }).map(drop)
-    });
+    let opened = file.set_access(access).and_then(|()| Ok(listen(&socket, QUEUE_MAX)?));
     if opened.is_err() && file.is_at(path) {
         let _best_effort = fs::remove_file(path);
     }

@@ -3,6 +3,11 @@
 use std::io;
 use std::time::Duration;
 
+use rustix::event::PollFlags;
+use rustix::stdio::{stderr, stdout};
+
+use super::errno::poll_one;
+
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StandardStream {
@@ -22,32 +27,21 @@ const AT_ONCE_BYTES: usize = 4096;
 /// As `write(2)`.
 pub fn write_within(stream: StandardStream, bytes: &[u8], patience: Option<Duration>) -> io::Result<usize> {
     let fd = match stream {
-        StandardStream::Output => libc::STDOUT_FILENO,
-        StandardStream::Error => libc::STDERR_FILENO,
+        StandardStream::Output => stdout(),
+        StandardStream::Error => stderr(),
     };
-    let timeout = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(i32::MAX));
+    let piece = &bytes[..bytes.len().min(AT_ONCE_BYTES)];
     loop {
-        let mut entry = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
-        // SAFETY: one valid entry.
-        match unsafe { libc::poll(&raw mut entry, 1, timeout) } {
-            0 => return Ok(0),
-            1.. => {}
-            _ => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => continue,
-                error => return Err(error),
-            },
-        }
-        let piece = &bytes[..bytes.len().min(AT_ONCE_BYTES)];
-        // SAFETY: a valid piece of memory and its length.
-        let written = unsafe { libc::write(fd, piece.as_ptr().cast(), piece.len()) };
-        if let Ok(written) = usize::try_from(written) {
-            return Ok(written);
-        }
-        match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => {}
-            error if error.kind() == io::ErrorKind::WouldBlock && patience.is_none() => {}
-            error if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-            error => return Err(error),
+        let written = match poll_one(fd, PollFlags::OUT, patience) {
+            Ok(ready) if ready.is_empty() => return Ok(0),
+            Ok(_) => rustix::io::write(fd, piece).map_err(io::Error::from),
+            Err(error) => Err(error),
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && patience.is_none() => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            done => return done,
         }
     }
 }

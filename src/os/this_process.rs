@@ -1,7 +1,7 @@
 //! The environment, user and terminal of this process.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use crate::model::Environment;
@@ -38,14 +38,10 @@ pub fn is_terminal(stream: &impl io::IsTerminal) -> bool {
 
 /// Columns of the terminal behind this stream; `None` if it is none.
 pub fn terminal_width(stream: &impl AsFd) -> Option<u16> {
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCGWINSZ writes one `winsize`.
-    let returned = unsafe { libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
-    (returned == 0 && size.ws_col > 0).then_some(size.ws_col)
+    rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 /// The effective user of this process.
 pub fn user_id() -> u32 {
-    // SAFETY: cannot fail, passes nothing.
-    unsafe { libc::geteuid() }
+    rustix::process::geteuid().as_raw()
 }

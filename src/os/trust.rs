@@ -5,14 +5,16 @@
 //! the same thing tomorrow.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::errno::{checked, checked_size};
+use rustix::fs::{CWD, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat};
+use rustix::io::Errno;
+
 use super::linux::rights_to_make_for;
 use super::user::{is_private_group, user_name};
 
@@ -92,7 +94,7 @@ impl Walk {
     fn begin(path: &Path, trusted: Trusted) -> Result<Self, Distrust> {
         let root = PathBuf::from("/");
         let unusable = |source| Distrust::Unusable { path: PathBuf::from("/"), source };
-        let at = open_at(libc::AT_FDCWD, OsStr::new("/")).map_err(unusable)?;
+        let at = open_at(CWD, OsStr::new("/")).map_err(unusable)?;
         let system = look(&at).map_err(unusable)?.st_uid;
         let mut walk = Self { trusted, system, at, path: root, left: VecDeque::new(), links: 0 };
         walk.enqueue(path)?;
@@ -103,7 +105,7 @@ impl Walk {
     fn enqueue(&mut self, path: &Path) -> Result<(), Distrust> {
         if path.is_absolute() {
             self.path = PathBuf::from("/");
-            self.at = open_at(libc::AT_FDCWD, OsStr::new("/")).map_err(|source| self.unusable(source))?;
+            self.at = open_at(CWD, OsStr::new("/")).map_err(|source| self.unusable(source))?;
         }
         for component in path.components().rev() {
             match component {
@@ -121,10 +123,10 @@ impl Walk {
         let path =
             if name == ".." { self.path.parent().unwrap_or(&self.path).to_owned() } else { self.path.join(name) };
         let unusable = |source| Distrust::Unusable { path: path.clone(), source };
-        let next = match open_at(self.at.as_raw_fd(), name) {
+        let next = match open_at(self.at.as_fd(), name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.make(name).map_err(unusable)?;
-                open_at(self.at.as_raw_fd(), name).map_err(unusable)?
+                open_at(self.at.as_fd(), name).map_err(unusable)?
             }
             opened => opened.map_err(unusable)?,
         };
@@ -189,41 +191,25 @@ impl Walk {
 }
 
 /// A handle on whatever has this name, a link itself included; nothing in it is touched.
-fn open_at(folder: RawFd, name: &OsStr) -> io::Result<OwnedFd> {
-    let name = CString::new(name.as_bytes())?;
-    let flags = libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: the name is null-terminated.
-    let opened = checked(unsafe { libc::openat(folder, name.as_ptr(), flags) })?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+fn open_at(folder: BorrowedFd<'_>, name: &OsStr) -> io::Result<OwnedFd> {
+    Ok(openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// That somebody else was faster is as good.
 fn make_at(folder: &OwnedFd, name: &OsStr) -> io::Result<()> {
-    let name = CString::new(name.as_bytes())?;
-    // SAFETY: the name is null-terminated.
-    match checked(unsafe { libc::mkdirat(folder.as_raw_fd(), name.as_ptr(), 0o700) }) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+    match mkdirat(folder, name, Mode::RWXU) {
+        Err(error) if error != Errno::EXIST => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-fn look(fd: &OwnedFd) -> io::Result<libc::stat> {
-    // SAFETY: an all-zero `stat` is valid, and the kernel fills it in.
-    let mut found: libc::stat = unsafe { std::mem::zeroed() };
-    // SAFETY: `found` is valid for writing.
-    checked(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut found) })?;
-    Ok(found)
+fn look(fd: &OwnedFd) -> io::Result<Stat> {
+    Ok(fstat(fd)?)
 }
 
 /// Where a link leads that was opened itself (`readlinkat(2)` with an empty path).
 fn target_of(link: &OwnedFd) -> io::Result<PathBuf> {
-    let mut target = vec![0_u8; libc::PATH_MAX.unsigned_abs() as usize];
-    let place = target.as_mut_ptr().cast();
-    // SAFETY: `place` is valid for so many bytes.
-    let length = checked_size(unsafe { libc::readlinkat(link.as_raw_fd(), c"".as_ptr(), place, target.len()) })?;
-    target.truncate(length);
-    Ok(PathBuf::from(OsString::from_vec(target)))
+    Ok(PathBuf::from(OsString::from_vec(readlinkat(link, c"", Vec::new())?.into_bytes())))
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ fn run(name: &AppName, declared: &mut Declared, live: &BTreeMap<u32, &LiveInstan
 fn stop(declared: &mut Declared, is_held: bool, request: &EditRequest) {
     match &mut declared.desired_state {
         DesiredState::Stopped { is_held: was_held, .. } => *was_held |= is_held,
-        // Nothing runs of a parked app, and an apply does not start it either.
+        // Nothing runs of an app that is not started, and an apply does not start it either.
         DesiredState::NotStarted if !is_held => {}
         DesiredState::Up | DesiredState::NotStarted => {
             declared.desired_state = DesiredState::Stopped { by: request.by.to_owned(), at: request.at, is_held };

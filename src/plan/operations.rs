@@ -61,7 +61,7 @@ impl AppScene<'_> {
         let is_in_the_way =
             |roll: &Operation| matches!(roll.verb, Verb::Roll { strategy: UpdateStrategy::Together, .. });
         let (first, roll) = if roll.as_ref().is_some_and(is_in_the_way) { (roll, None) } else { (None, roll) };
-        // A number changes only when the revision has proved to be good: else an update that goes back had more to undo. What
+        // A number changes only when the revision has proved to be healthy: else a rollback had more to undo. What
         // needs no new process does not wait for those that are replaced: that may be paused.
         let (reconfigure, stop) = (self.reconfigure(&slots, untold), self.stop(&slots));
         let steps = [self.rename(), first, start, reconfigure, roll, scale, stop, self.appear()];

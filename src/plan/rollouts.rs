@@ -159,7 +159,7 @@ pub(super) fn notes(stored: Option<&Project>, target: &Target, changes: &[Change
 }
 
 /// What a user takes down as a whole is not held up in a rollout any more, and of new processes of the same revision
-/// nothing is left to do. A new revision is still to be judged when the app is started again.
+/// nothing is left to do. A new revision is still to be evaluated when the app is started again.
 pub(super) fn release(project: &mut Project) {
     let Project { apps, rollouts, .. } = project;
     rollouts.retain(|app, rollout| {
@@ -180,7 +180,7 @@ pub(super) fn released(name: &ProjectName, stored: &Project, edited: &Project) -
     others.map(|(app, _)| Change::Rollout { project: name.clone(), name: app.clone(), rollout: next(app) }).collect()
 }
 
-/// Adds what is left of rollouts whose daemon is gone: slots that were replaced are judged, the others replaced.
+/// Adds what is left of rollouts whose daemon is gone: slots that were replaced are evaluated, the others replaced.
 pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
     let instances = instances_of(&plan.project, live);
     let open = stored.rollouts.iter().filter(|(app, rollout)| rollout.is_open() && !is_rejected(stored, app));
@@ -190,7 +190,7 @@ pub fn add_unfinished(plan: &mut Plan, stored: &Project, live: &Live) {
         if wanted.is_empty() {
             continue;
         }
-        // What a rollout has stopped in order to replace it belongs to the rollout: if it does not come up, all go back.
+        // What a rollout has stopped in order to replace it belongs to the rollout: if it does not come up, all are rolled back.
         let is_of_rollout = |slot: &u32| live.get(slot).is_some_and(|live| !is_of_revision(live, declared, *slot));
         plan.operations.retain(|one| match &one.verb {
             Verb::Start { slots } => rollout.from.is_none() || one.app != *app || !slots.iter().all(is_of_rollout),

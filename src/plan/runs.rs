@@ -40,7 +40,7 @@ pub fn plan_edited(
     // Who waits for what is said below; what a delete of others waits for is none of this command's business.
     plan.notes.retain(|note| !matches!(note, Note::NotReady { .. } | Note::Unhealthy { .. }));
     if matches!(edit, Edit::Stop { .. }) {
-        // What else is missing of the app, an update that continues or is paused, is no part of it and holds nothing up.
+        // What else is missing of the app, a rollout that continues or is paused, is no part of it and holds nothing up.
         plan.operations.retain(|operation| !operation.verb.is_start());
         plan.summary = Summary::of(&plan.operations);
         return plan;

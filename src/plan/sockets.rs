@@ -12,10 +12,10 @@ pub fn check_sockets(desired: &Desired, proposed: &Proposed, options: &ApplyOpti
     for app in proposed.apps.iter().filter(is_meant).filter(|app| will_run(app, stored)) {
         if let Some((address, other, theirs)) = taken(desired, app) {
             let (ours, other) = (app.id(), other.id());
-            let at = if address == theirs { "already uses".to_owned() } else { format!("uses as `{theirs}`") };
+            let at = if address == theirs { "already uses it".to_owned() } else { format!("uses it as `{theirs}`") };
             return Err(Refusal {
                 kind: RefusalKind::Ownership,
-                message: format!("app `{ours}` cannot listen at `{address}`, which app `{other}` {at}"),
+                message: format!("app `{ours}` cannot listen on `{address}`: app `{other}` {at}"),
                 hint: Some(format!("use another address, or delete the other app first: `pm delete {other}`")),
                 confirm: None,
             });

@@ -140,7 +140,7 @@ impl Loop {
         Ok(accepted)
     }
 
-    /// Keeps whether a rollout is paused or to be aborted. False: there is none, or it goes back already.
+    /// Keeps whether a rollout is paused or to be aborted. False: there is none, or it is rolled back already.
     async fn command_rollout(&mut self, app: &AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
         let (project, name) = (app.project.clone(), app.name.clone());
         let desired = self.current();
@@ -157,7 +157,7 @@ impl Loop {
             let rollout = Some(rollout).filter(|rollout| *rollout != Rollout::default()).map(Box::new);
             self.keep(vec![Change::Rollout { project, name, rollout }]).await?;
         }
-        self.dirty.insert(app.clone());
+        self.dirty.apps.insert(app.clone());
         Ok(true)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use super::run::Loop;
+use super::run::{DirtyApps, Loop};
 use super::{Accepted, Intent, ReconcileError};
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Desired, Fact, Failure, InstanceId, Live, Millis, Moment, Operation, Order,
@@ -23,8 +23,8 @@ impl Loop {
         loop {
             let desired = self.current();
             let view = View { desired: &desired, live: &self.live, now: os::now() };
-            let apps = std::mem::take(&mut self.dirty);
-            let dirty = if std::mem::take(&mut self.is_all_dirty) { Dirty::Everything } else { Dirty::Apps(&apps) };
+            let DirtyApps { apps, is_all } = std::mem::take(&mut self.dirty);
+            let dirty = if is_all { Dirty::Everything } else { Dirty::Apps(&apps) };
             let next = self.jobs.advance(&view, dirty);
             self.pass_at = next.wake_at;
             for (about, fact) in next.facts {
@@ -59,10 +59,10 @@ impl Loop {
             return false;
         }
         let all = std::mem::take(&mut self.unkept);
-        self.dirty.extend(all.iter().filter_map(app_of));
+        self.dirty.apps.extend(all.iter().filter_map(app_of));
         let Err(error) = self.keep(all.clone()).await else { return true };
         if !had_trouble {
-            let message = format!("{error}; what depends on it waits; retrying every second");
+            let message = format!("{error}; the changes that depend on it wait, and saving is retried every second");
             self.deps.events.emit(Subject::Daemon, Fact::Trouble { message });
         }
         self.unkept = all;
@@ -91,7 +91,7 @@ impl Loop {
         if !self.current().is_only_taken_down_by(&changes) {
             return Err(error);
         }
-        let why = format!("this was not saved, so the next daemon starts it again: {message}");
+        let why = format!("this was not saved, so the next daemon starts the processes again: {message}");
         self.unremembered.retain(|change| !changes.contains(change));
         self.unremembered.extend(changes.clone());
         self.take_in(changes);
@@ -139,7 +139,7 @@ impl Loop {
 
     /// What a rehearsal has found stands beside the live state.
     pub(super) fn rehearsed(&mut self, instance: InstanceId, number: u64, result: Result<(), Failure>) {
-        self.dirty.insert(instance.app.clone());
+        self.dirty.apps.insert(instance.app.clone());
         match result {
             Ok(()) => drop(self.live.rehearsed.insert(instance, number)),
             Err(failure) => drop(self.unstartable.insert(instance, (number, failure))),
@@ -231,7 +231,7 @@ impl Loop {
         let view = View { desired: &desired, live: &self.live, now: os::now() };
         let job = self.jobs.accept(&plan, cause, generation, &view);
         self.reports.open(job, plan.project.clone(), sender);
-        self.is_all_dirty = true;
+        self.dirty.is_all = true;
         self.pass_at = Some(view.now);
         Accepted { plan, generation, progress, unremembered: None }
     }

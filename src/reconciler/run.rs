@@ -39,6 +39,14 @@ pub struct ReconcilerDeps {
     pub reader: Worker,
 }
 
+/// What has changed since the last pass.
+#[derive(Debug, Default)]
+pub(super) struct DirtyApps {
+    pub(super) apps: BTreeSet<AppId>,
+    /// Something was accepted: the next pass looks at everything.
+    pub(super) is_all: bool,
+}
+
 /// The reconciler's own memory; it belongs to one task. Nothing in it has to outlive the daemon.
 #[derive(Debug)]
 pub(super) struct Loop {
@@ -59,9 +67,7 @@ pub(super) struct Loop {
     /// Starts of which a rehearsal has found that they cannot succeed, by the number of their order.
     pub(super) unstartable: BTreeMap<InstanceId, (u64, Failure)>,
     /// What the next pass has to look at.
-    pub(super) dirty: BTreeSet<AppId>,
-    /// Something was accepted: the next pass looks at everything.
-    pub(super) is_all_dirty: bool,
+    pub(super) dirty: DirtyApps,
     /// When the next pass is due, whatever happens until then.
     pub(super) pass_at: Option<Moment>,
     /// What a pass wants kept and could not be written.
@@ -97,8 +103,7 @@ impl Loop {
             reports: Reports::default(),
             live: Live::default(),
             unstartable: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            is_all_dirty: false,
+            dirty: DirtyApps::default(),
             pass_at: None,
             unkept: Vec::new(),
             unremembered: Vec::new(),
@@ -160,7 +165,7 @@ impl Loop {
     pub(super) async fn look(&mut self) {
         let changed = self.deps.supervisor.changed().await;
         for (id, live) in changed.instances {
-            self.dirty.insert(id.app.clone());
+            self.dirty.apps.insert(id.app.clone());
             match live {
                 Some(live) => drop(self.live.instances.insert(id, live)),
                 None => drop(self.live.instances.remove(&id)),

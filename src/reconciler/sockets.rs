@@ -5,7 +5,7 @@ use crate::model::{AppId, AppName, DesiredState, ListenAddress, Project, Project
 
 impl Loop {
     /// Where sockets are wanted by now: those of every app that should run stay open, whatever its processes do; those
-    /// of processes that live; and those of specs that a rollout may go back to. Of the app `but` only what its
+    /// of processes that live; and those of specs that a rollout may roll back to. Of the app `but` only what its
     /// processes have.
     pub(super) fn listeners(&self, but: Option<&AppId>) -> Vec<ListenAddress> {
         let desired = self.desired.borrow();
@@ -31,7 +31,7 @@ impl Loop {
     }
 
     /// Closes what is held open and keeps the `addresses` of `app` from being listened at, unless a process or another
-    /// app has use for it. Whoever goes back to such a socket has it opened again.
+    /// app has use for it. A rollback to such a socket opens it again.
     pub(super) fn make_room(&self, app: &AppId, addresses: &[ListenAddress]) {
         if addresses.is_empty() {
             return;

@@ -2,7 +2,7 @@
 
 use super::Acted;
 use super::run::Loop;
-use crate::model::{AppId, Cause, Declared, DesiredState, Edit, Fact, Project, Subject, WallTime};
+use crate::model::{AppId, Cause, Declared, DesiredState, Edit, Fact, Project, RunSkip, Subject, WallTime};
 use crate::os;
 use crate::plan::{self, EditRequest};
 use crate::rules::{self, Turn};
@@ -20,7 +20,7 @@ impl Loop {
         match (task, &cause) {
             // That may take forever, and must not become a late run of its own.
             (Some(_), Cause::Cron { due }) if self.jobs.is_waiting(&app) => {
-                return self.leave_out(&app, *due, "the last run is still waiting for its dependencies");
+                return self.leave_out(&app, *due, RunSkip::LastWaits);
             }
             // Whether a run that continues holds up the next one is for its policy to say.
             (Some(_), Cause::Cron { .. }) => {}
@@ -99,8 +99,8 @@ impl Loop {
         }
     }
 
-    fn leave_out(&self, app: &AppId, due: WallTime, why: &str) {
-        let fact = Fact::CronSkipped { due, why: why.to_owned() };
+    fn leave_out(&self, app: &AppId, due: WallTime, why: RunSkip) {
+        let fact = Fact::CronSkipped { due, why };
         self.deps.events.emit(Subject::App(app.project.clone(), app.name.clone()), fact);
     }
 }

@@ -28,7 +28,7 @@ pub enum Verdict {
     GiveUp(Failure),
 }
 
-/// Judges one exit.
+/// Evaluates one exit.
 ///
 /// A start is stable when it lived for `min_uptime`, and at least as long as the wait before it (else a
 /// growing wait would reset itself). After [`RESTARTS_AT_ONCE`] unstable starts in a row the time from one start to the

@@ -1,27 +1,27 @@
 //! Whether the dependencies of an app are met.
 
-use crate::model::{AppName, Condition, Declared, DesiredState, LiveInstance, Phase, Project, Readiness};
+use crate::model::{AppName, Condition, Declared, DesiredState, LiveInstance, Phase, Project, Readiness, Unmet};
 
 /// How a condition stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DependencyStatus {
     /// What was waited for has happened.
     Met,
-    /// It may still happen on its own; the text says how things are.
-    NotYet(String),
-    /// It will not happen unless a user does something; the text says why.
-    Never(String),
+    /// It may still happen on its own.
+    NotYet(Unmet),
+    /// It will not happen unless a user does something.
+    Never(Unmet),
 }
 
-/// Judges one dependency by its copies. `live` holds what exists of it, by slot; all copies that should run count.
+/// Evaluates one dependency by its copies. `live` returns what exists of it, by slot; all copies that should run count.
 pub fn dependency<'a>(
     condition: Condition,
     declared: Option<&Declared>,
     live: impl Fn(u32) -> Option<&'a LiveInstance>,
 ) -> DependencyStatus {
-    let Some(declared) = declared else { return DependencyStatus::Never("it is no longer declared".into()) };
+    let Some(declared) = declared else { return DependencyStatus::Never(Unmet::Undeclared) };
     if let DesiredState::Stopped { by, .. } = &declared.desired_state {
-        return DependencyStatus::Never(format!("it was stopped by {by}"));
+        return DependencyStatus::Never(Unmet::StoppedBy { by: by.clone() });
     }
     let mut worst = DependencyStatus::Met;
     for slot in 0..declared.instances() {
@@ -62,11 +62,11 @@ fn chain<'a>(
     let status = dependency(condition, declared, |slot| live(app, slot));
     let (DependencyStatus::NotYet(_), Some(declared)) = (&status, declared) else { return status };
     if declared.is_leaving {
-        return DependencyStatus::Never("an apply removes it".to_owned());
+        return DependencyStatus::Never(Unmet::Leaving);
     }
     let rejected = project.rollouts.get(app).and_then(|update| update.rejected.as_ref());
     if let Some(rejected) = rejected.filter(|rejected| rejected.digest == declared.digest) {
-        return DependencyStatus::Never(rejected.why.clone());
+        return DependencyStatus::Never(Unmet::Rejected { why: rejected.why.clone() });
     }
     let is_down = |slot| live(app, slot).is_none_or(|live| live.phase == Phase::Stopped);
     if depth == 0 || !(0..declared.instances()).any(is_down) {
@@ -74,8 +74,8 @@ fn chain<'a>(
     }
     for (further, condition) in &declared.spec.depends_on {
         if let DependencyStatus::Never(why) = chain(further, *condition, project, live, depth - 1) {
-            let word = condition.as_str();
-            return DependencyStatus::Never(format!("{further}, which it depends on, is not {word}: {why}"));
+            let (app, why) = (further.clone(), Box::new(why));
+            return DependencyStatus::Never(Unmet::Blocked { app, condition: *condition, why });
         }
     }
     status
@@ -83,40 +83,30 @@ fn chain<'a>(
 
 fn one(condition: Condition, declared: &Declared, live: Option<&LiveInstance>) -> DependencyStatus {
     let not_started = || match declared.desired_state {
-        DesiredState::Up if declared.spec.is_timed_task() => {
-            DependencyStatus::NotYet("it waits for its scheduled time".into())
-        }
-        DesiredState::NotStarted => DependencyStatus::Never("it is not started (autostart = false)".into()),
-        DesiredState::Up | DesiredState::Stopped { .. } => {
-            DependencyStatus::NotYet("it has not been started yet".into())
-        }
+        DesiredState::Up if declared.spec.is_timed_task() => DependencyStatus::NotYet(Unmet::NotDue),
+        DesiredState::NotStarted => DependencyStatus::Never(Unmet::NoAutostart),
+        DesiredState::Up | DesiredState::Stopped { .. } => DependencyStatus::NotYet(Unmet::NotStarted),
     };
     let Some(live) = live else { return not_started() };
     match (&live.phase, condition) {
         (Phase::Done { exit }, Condition::Completed) if exit.is_success() => DependencyStatus::Met,
         // Its policy may call other exits done; a dependent that asks for completion means success or that.
         (Phase::Done { exit }, Condition::Completed) if declared.spec.restart.is_done(*exit) => DependencyStatus::Met,
-        (Phase::Done { exit }, Condition::Completed) => DependencyStatus::Never(format!("it ended with {exit}")),
-        (Phase::Errored { failure }, _) => DependencyStatus::Never(failure.to_string()),
+        (Phase::Done { exit }, Condition::Completed) => DependencyStatus::Never(Unmet::Ended { exit: *exit }),
+        (Phase::Errored { failure }, _) => DependencyStatus::Never(Unmet::Failed { failure: failure.clone() }),
         (Phase::Done { .. }, Condition::Started | Condition::Ready) | (Phase::Running { .. }, Condition::Started) => {
             DependencyStatus::Met
         }
         (Phase::Running { readiness, .. }, Condition::Ready) => match readiness {
             Readiness::Ready | Readiness::Failing { .. } => DependencyStatus::Met,
-            Readiness::Waiting { last: None, .. } => DependencyStatus::NotYet("not ready yet".into()),
-            Readiness::Waiting { last: Some(last), .. } => DependencyStatus::NotYet(last.clone()),
+            Readiness::Waiting { last, .. } => DependencyStatus::NotYet(Unmet::NotReady { last: last.clone() }),
         },
-        (Phase::Running { .. }, Condition::Completed) => DependencyStatus::NotYet("it is still running".into()),
-        (Phase::Starting, _) => DependencyStatus::NotYet("it is being started".into()),
-        (Phase::Stopping { .. }, _) => DependencyStatus::NotYet("it is stopping".into()),
+        (Phase::Running { .. }, Condition::Completed) => DependencyStatus::NotYet(Unmet::Running),
+        (Phase::Starting, _) => DependencyStatus::NotYet(Unmet::Starting),
+        (Phase::Stopping { .. }, _) => DependencyStatus::NotYet(Unmet::Stopping),
         (Phase::Stopped, _) => not_started(),
         (Phase::Backoff { attempt, .. }, _) => {
-            let exit = live.last_exit.map(|exit| format!(", its last process ended with {exit}")).unwrap_or_default();
-            DependencyStatus::NotYet(match attempt {
-                0 => format!("it waits for its next start{exit}"),
-                1 => format!("it waits for its next start after an unstable one{exit}"),
-                attempt => format!("it waits for its next start after {attempt} unstable ones{exit}"),
-            })
+            DependencyStatus::NotYet(Unmet::Backoff { starts: *attempt, exit: live.last_exit })
         }
     }
 }
@@ -206,7 +196,7 @@ mod tests {
         stopped.desired_state = DesiredState::Stopped { by: "alice".into(), at: WallTime(0), is_held: false };
         assert_eq!(
             dependency(Condition::Started, Some(&stopped), |_| None),
-            DependencyStatus::Never("it was stopped by alice".into())
+            DependencyStatus::Never(Unmet::StoppedBy { by: "alice".into() })
         );
         assert_eq!(word(&dependency(Condition::Started, None, |_| None)), "never");
     }

@@ -1,6 +1,6 @@
 //! What happens to a run that is due, given the last one.
 
-use crate::model::CronOverlap;
+use crate::model::{CronOverlap, RunSkip};
 
 /// What becomes of a run that is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,15 +12,15 @@ pub enum Turn {
     /// The last one is stopped, then it runs.
     Replace,
     /// It is left out, because of this.
-    Skip(&'static str),
+    Skip(RunSkip),
 }
 
 /// Decides about a run that is due. `has_one_waiting`: another one waits already for the last run to end.
 pub fn overlap(policy: CronOverlap, is_last_going: bool, has_one_waiting: bool) -> Turn {
     match policy {
-        CronOverlap::Queue if has_one_waiting => Turn::Skip("another run is already waiting for the last one to end"),
+        CronOverlap::Queue if has_one_waiting => Turn::Skip(RunSkip::Queued),
         CronOverlap::Queue if is_last_going => Turn::Wait,
-        CronOverlap::Skip if is_last_going => Turn::Skip("the last run is still going"),
+        CronOverlap::Skip if is_last_going => Turn::Skip(RunSkip::LastRuns),
         CronOverlap::Replace if is_last_going => Turn::Replace,
         CronOverlap::Skip | CronOverlap::Queue | CronOverlap::Replace => Turn::Run,
     }

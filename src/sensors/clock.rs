@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::SensorDeps;
-use crate::model::{AppId, Cause, CronPolicy, Desired, DesiredState, Fact, Moment, Subject, WallTime};
+use crate::model::{AppId, Cause, CronPolicy, Desired, DesiredState, Fact, Moment, RunSkip, Subject, WallTime};
 use crate::os;
 use crate::rules::{Cron, Ring, Timer};
 
@@ -40,8 +40,8 @@ pub(super) async fn run(deps: SensorDeps) {
             match ring {
                 Ring::Due(due) => drop(deps.reconciler.trigger(app, Cause::Cron { due }).await),
                 Ring::Missed(due) => {
-                    let why = "the clock was set forward past it".to_owned();
-                    deps.events.emit(Subject::App(app.project, app.name), Fact::CronSkipped { due, why });
+                    let fact = Fact::CronSkipped { due, why: RunSkip::ClockSet };
+                    deps.events.emit(Subject::App(app.project, app.name), fact);
                 }
             }
         }
@@ -96,9 +96,11 @@ impl Clock {
 
 /// What was checked when the file was read, unless another version or machine did.
 fn timer(pattern: &str, zone: Option<&str>, wall: WallTime, now: Moment) -> Result<Timer, String> {
-    let cron = Cron::parse(pattern).map_err(|error| format!("its schedule cannot be followed: {error}"))?;
+    let cron = Cron::parse(pattern).map_err(|error| format!("its schedule is invalid: {error}"))?;
     let zone = match zone {
-        Some(name) => os::zone_named(name).ok_or_else(|| format!("this machine has no time zone `{name}`"))?,
+        Some(name) => os::zone_named(name).ok_or_else(|| {
+            format!("this machine has no time zone `{name}`; install `tzdata`, or change `cron_timezone`")
+        })?,
         None => os::local_zone(),
     };
     Ok(Timer::new(cron, zone, wall, now))

@@ -109,7 +109,7 @@ fn why(error: &hyper::Error) -> String {
         return words(error);
     }
     if error.is_parse_too_large() {
-        return "the answer has no end of headers".to_owned();
+        return "the headers of the answer are incomplete".to_owned();
     }
     if error.is_parse() {
         return format!("the answer is not HTTP: {error}");
@@ -205,7 +205,7 @@ mod tests {
             assert_eq!(judged(&[answer], &probe).await, Err(why.to_owned()), "{answer}");
         }
         let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX + 1));
-        assert_eq!(judged(&[&endless], &probe).await, Err("the answer has no end of headers".into()));
+        assert_eq!(judged(&[&endless], &probe).await, Err("the headers of the answer are incomplete".into()));
         for strange in ["SSH-2.0-OpenSSH\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "HTTP/1.1 abc\r\n\r\n"] {
             let error = judged(&[strange], &probe).await.unwrap_err();
             assert!(error.starts_with("the answer is not HTTP"), "{strange:?}: {error}");

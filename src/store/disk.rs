@@ -50,7 +50,7 @@ pub(super) struct JournalFile {
 pub(super) enum Keep {
     /// The one that is replaced.
     Current,
-    /// The one before it: what is replaced is no good, or there is none.
+    /// The one before it: what is replaced is damaged, or there is none.
     Previous,
 }
 

@@ -54,7 +54,7 @@ pub(super) struct SpawnJob {
 /// A hook that is to run.
 #[derive(Debug)]
 pub(super) struct HookJob {
-    /// The process that it is about, and its surroundings.
+    /// The process that it is about, and its context.
     pub spawn: SpawnJob,
     pub hook: Hook,
     pub command: String,

@@ -171,9 +171,9 @@ impl Supervisor {
 
     /// When a process last said `WATCHDOG=1`.
     pub async fn last_watchdog_ping(&self, instance: InstanceId, incarnation: u32) -> Option<Moment> {
-        let (reply, beat) = oneshot::channel();
+        let (reply, last_ping) = oneshot::channel();
         self.requests.send(Request::LastBeat(instance, incarnation, reply)).await.ok()?;
-        beat.await.ok()?
+        last_ping.await.ok()?
     }
 
     /// Waits until what an instance has printed so far stands in its log; on a full disk for a bounded time.

@@ -166,7 +166,7 @@ fn few_descriptors_are_named() {
             sandbox.pm(&["shutdown"]).ok();
         } else {
             assert!(hard < 64, "{output}");
-            output.code(69).says(&[&format!("at most {hard} files may be open"), "at least 64"]);
+            output.code(69).says(&[&format!("(`ulimit -Hn`) is {hard}"), "at least 64"]);
         }
         wait_until("nothing is left", SOON, || sandbox.processes().is_empty());
     }
@@ -187,7 +187,7 @@ fn a_low_limit_of_the_size_of_files_is_named() {
         if output.status == 0 {
             sandbox.pm(&["shutdown"]).ok();
         } else {
-            output.code(69).says(&[&format!("files may not exceed {hard} bytes"), "ulimit -Hf"]);
+            output.code(69).says(&[&format!("(`ulimit -Hf`) is {hard} bytes"), "ulimit -Hf"]);
         }
         wait_until("nothing is left", SOON, || sandbox.processes().is_empty());
     }

@@ -83,7 +83,7 @@ fn why_it_was_given_up_outlives_daemon_and_shutdown() {
             let _ = std::fs::remove_file(sandbox.home().join("state").join(events));
         }
         let list = sandbox.pm(&["list"]).ok();
-        let is_told = list.stdout.contains(failure) || list.stdout.contains("why is no longer known");
+        let is_told = list.stdout.contains(failure) || list.stdout.contains("the reason is no longer known");
         assert!(is_told && (failure != gives_up || list.stdout.contains(gives_up)), "{list}");
     }
 }

@@ -123,7 +123,7 @@ fn an_address_that_cannot_be_had_is_known_before_the_stop() {
     let folder = sandbox.path("gone/x.sock").display().to_string();
     for (address, words) in [("203.0.113.7:8080", "203.0.113.7:8080"), (&format!("unix:{folder}"), "gone/x.sock")] {
         let keys = format!("script = \"run.sh\"\nlisten = [{address:?}]\nupdate = {{ strategy = \"restart\" }}");
-        keeps_its_process(&sandbox, &keys, FAILED, &["cannot listen at", words], |args| sandbox.pm(args));
+        keeps_its_process(&sandbox, &keys, FAILED, &["cannot listen on", words], |args| sandbox.pm(args));
     }
 }
 

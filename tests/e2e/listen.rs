@@ -160,7 +160,7 @@ fn an_address_that_somebody_else_has_is_named() {
     let address = other.local_addr().unwrap();
     ecosystem(&sandbox, address, 1, "");
     sandbox.pm(&["apply"]).code(6).says(&[
-        &format!("cannot listen at `{address}`"),
+        &format!("cannot listen on `{address}`"),
         "Address already in use",
         &format!("(process {}) listens there", std::process::id()),
     ]);
@@ -262,7 +262,7 @@ fn a_port_that_pm_holds_for_another_app_is_named_with_that_app() {
     let second = app("second", everywhere(narrow), "autostart = false");
     sandbox.ecosystem(&format!("{}{second}", app("first", narrow, "")));
     sandbox.pm(&["apply"]).ok();
-    sandbox.pm(&["start", "second"]).code(6).says(&["pm holds", "`shop:first`", "stop that app"]);
+    sandbox.pm(&["start", "second"]).code(6).says(&["pm keeps", "`shop:first`", "stop that app"]);
     // Another project is told before anything is stored.
     sandbox.file("other.toml", format!("project = \"other\"\n{}", app("third", narrow, "")));
     for (verb, code) in [("plan", 0), ("apply", 5)] {
@@ -276,9 +276,9 @@ fn a_port_that_pm_holds_for_another_app_is_named_with_that_app() {
 fn a_unix_socket_that_cannot_be_opened_is_explained() {
     let sandbox = Sandbox::new();
     sandbox.file("taken", "mine");
-    for (path, words) in [("no/x.sock", "does not exist: create it"), ("taken", "a file that is no socket")] {
+    for (path, words) in [("no/x.sock", "does not exist; create it"), ("taken", "a file that is not a socket")] {
         sandbox.ecosystem(&format!("[[apps]]\nname = \"web\"\ncommand = \"sleep 1000\"\nlisten = [\"unix:{path}\"]\n"));
-        sandbox.pm(&["apply"]).code(6).says(&["cannot listen at", words, "name another path"]);
+        sandbox.pm(&["apply"]).code(6).says(&["cannot listen on", words, "use another path"]);
     }
     assert_eq!(sandbox.read("taken"), "mine");
 }

@@ -116,7 +116,7 @@ fn what_somebody_else_put_in_its_place_is_left_alone() {
         }
         let before = fs::symlink_metadata(&socket).unwrap().ino();
         assert!(sandbox.pm(&["list"]).ok().stdout.contains("unreachable"), "{other}");
-        sandbox.pm(&["reload", "web"]).code(6).says(&["cannot listen at", "name another path"]);
+        sandbox.pm(&["reload", "web"]).code(6).says(&["cannot listen on", "use another path"]);
         assert_eq!(fs::symlink_metadata(&socket).unwrap().ino(), before, "{other} is as it was");
         if other == "folder" { fs::remove_dir(&socket) } else { fs::remove_file(&socket) }.unwrap();
         sandbox.pm(&["apply"]).ok();

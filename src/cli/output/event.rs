@@ -3,7 +3,8 @@
 use crate::model::{Cause, Event, Fact, LeftProcess, Stream, Subject};
 
 use super::gate::{harmless, harmless_lines};
-use super::progress::{aftermath, reason};
+use super::progress::aftermath;
+use super::reasons::{reason, run_skip, unmet};
 use super::time::Clock;
 
 /// An event as a sentence: `shop:api/0 started as process 4711 (apply by alice, generation 3)`.
@@ -57,7 +58,9 @@ fn predicate(fact: &Fact) -> String {
         },
         Fact::HealthFailed { why, failures } => format!("failed its health probe ({failures} in a row): {why}"),
         Fact::Healthy => "is healthy again".to_owned(),
-        Fact::WaitsFor { app, condition, why } => format!("waits for {app} to be {}: {why}", condition.as_str()),
+        Fact::WaitsFor { app, condition, why } => {
+            format!("waits for {app} to be {}: {}", condition.as_str(), unmet(why))
+        }
         Fact::OutOfMemory { is_child: true, .. } => {
             "lost a process of its tree: the kernel killed it because memory ran out".to_owned()
         }
@@ -66,8 +69,10 @@ fn predicate(fact: &Fact) -> String {
             "was probably killed by the kernel because memory ran out: nobody else sent SIGKILL".to_owned()
         }
         Fact::LimitsUnavailable { message } => format!("runs without some of its limits: {message}"),
-        Fact::HookFailed { hook, message } => format!("hook `{hook}` failed: {message}"),
-        Fact::CronSkipped { due, why } => format!("skipped the run due at {}: {why}", Clock::local().text(*due)),
+        Fact::HookFailed { hook, message } => format!("hook `{}` failed: {message}", hook.as_str()),
+        Fact::CronSkipped { due, why } => {
+            format!("skipped the run due at {}: {}", Clock::local().text(*due), run_skip(*why))
+        }
         Fact::WatchTrouble { message } => format!("has a problem with its watched files: {message}"),
         Fact::BuildFailed { message } => format!("keeps its processes, since the build failed: {message}"),
         Fact::RolloutFailed { instance, failure, exit, rollback } => {

@@ -91,7 +91,9 @@ fn or_dash<T: ToString>(value: Option<T>) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Bytes, Condition, Exit, Failure, Hook, Millis, NextStep, Severity, Status, StatusWord, Why};
+    use crate::model::{
+        Bytes, Condition, Exit, Failure, Hook, Millis, NextStep, Severity, Status, StatusWord, Unmet, Why,
+    };
 
     fn brief(app: &'static str) -> BriefRow<'static> {
         BriefRow {
@@ -170,7 +172,7 @@ c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
         let waits_for = Why::WaitsFor {
             app: "db".parse().unwrap(),
             condition: Condition::Ready,
-            why: "HTTP 503".into(),
+            why: Unmet::NotReady { last: Some("HTTP 503".into()) },
             waits_ms: Millis(12_000),
         };
         let next = || vec![NextStep::StartWhenMet];

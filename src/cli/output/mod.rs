@@ -8,6 +8,7 @@ pub(super) mod lines;
 mod outlet;
 pub(super) mod plan;
 pub(super) mod progress;
+mod reasons;
 pub(super) mod schedules;
 mod screen;
 pub(super) mod status;

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::gate::harmless;
+use super::reasons::{rejected, rejection};
 use crate::model::{
     AppName, Confirm, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Refusal, Summary, UpdateStrategy,
     Verb, WallTime,
@@ -395,7 +396,7 @@ fn note(note: &Note) -> Option<String> {
         Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
         Note::FailedBefore { app, why } => {
-            format!("this revision of {app} failed the last time: {}", clean(why))
+            format!("this revision of {app} {} the last time: {}", rejected(why), clean(&rejection(why)))
         }
         Note::PauseEnded { app } => format!("the paused rollout of {app} ends: this version replaces it in all copies"),
         Note::OverrideCleared { app } => {

@@ -1,11 +1,12 @@
 //! The progress of a change: one line per finished action, and on a terminal one for the current action.
 
-use crate::model::{AppName, Exit, Failure, InstanceId, LeftProcess, Millis, VerbKind};
+use crate::model::{AppName, InstanceId, LeftProcess, Millis, Unready, VerbKind};
 use crate::wire::ProjectReport;
 use crate::wire::{OperationReport, OperationResult, Rollback, WaitsFor};
 
 use super::Paint;
 use super::gate::harmless;
+use super::reasons;
 
 /// Longest wall of output shown for one failure.
 const LINES_MAX: usize = 20;
@@ -22,9 +23,12 @@ pub(in crate::cli) fn ended(report: &OperationReport, paint: Paint) -> String {
         OperationResult::Superseded => {
             format!("  {} {app}: {}: a later command took over", paint.warn("left   "), report.verb)
         }
-        OperationResult::Skipped { why } => format!("  {} {app}: {}: {why}", paint.warn("skipped"), report.verb),
+        OperationResult::Skipped { why } => {
+            let why = reasons::skip(why);
+            format!("  {} {app}: {}: {}", paint.warn("skipped"), report.verb, harmless(&why))
+        }
         OperationResult::Failed { instance, failure, exit, last_lines, rollback } => {
-            let why = reason(failure.as_ref(), *exit);
+            let why = reasons::reason(failure.as_ref(), *exit);
             let slot = instance.slot;
             let mut text = format!("  {} {app}: {} failed: {app}/{slot} {why}", paint.bad("FAILED "), report.verb);
             text.push_str(aftermath(*rollback));
@@ -51,20 +55,11 @@ pub(super) fn aftermath(rollback: Rollback) -> &'static str {
     }
 }
 
-/// What was wrong with a new process.
-pub(super) fn reason(failure: Option<&Failure>, exit: Option<Exit>) -> String {
-    match (failure, exit) {
-        (Some(failure), _) => failure.to_string(),
-        (None, Some(exit)) => format!("ended with {exit}"),
-        (None, None) => "did not come up".to_owned(),
-    }
-}
-
 /// The last line.
 pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
     let operations = || reports.iter().flat_map(|report| &report.report.operations);
     let count = |is_it: fn(&OperationResult) -> bool| operations().filter(|operation| is_it(&operation.result)).count();
-    // What came up was no deed of this command.
+    // What came up was no action of this command.
     let ready = operations().filter(|one| one.verb == VerbKind::Wait && one.result == OperationResult::Done).count();
     let took = reports.iter().map(|report| report.report.took).max().unwrap_or(Millis(0));
     if operations().next().is_none() {
@@ -94,12 +89,13 @@ pub(in crate::cli) fn going_on(verb: VerbKind, app: &str, others: usize) -> Stri
 /// What a start waits for: `  ... api waits for db to be ready: connection refused`.
 pub(in crate::cli) fn waits(app: &AppName, waits_for: &WaitsFor) -> String {
     let WaitsFor { app: other, condition, why, .. } = waits_for;
-    format!("  ... {app} waits for {other} to be {}: {}", condition.as_str(), harmless(why))
+    format!("  ... {app} waits for {other} to be {}: {}", condition.as_str(), harmless(&reasons::unmet(why)))
 }
 
 /// Why a new process does not count as up yet: `  ... api/0 is not ready yet: connection refused`.
-pub(in crate::cli) fn unready(instance: &InstanceId, why: &str) -> String {
-    format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(why))
+pub(in crate::cli) fn unready(instance: &InstanceId, why: &Unready) -> String {
+    let why = reasons::unready(why);
+    format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(&why))
 }
 
 /// What a stop has left alone.
@@ -133,6 +129,7 @@ fn past(verb: VerbKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Exit, Skip};
 
     fn report(verb: VerbKind, result: OperationResult) -> OperationReport {
         OperationReport { app: "api".parse().unwrap(), verb, result, took: Millis(312) }
@@ -163,7 +160,7 @@ mod tests {
             report(VerbKind::Start, OperationResult::Done),
             report(VerbKind::Start, OperationResult::Done),
             report(VerbKind::Wait, OperationResult::Done),
-            report(VerbKind::Delete, OperationResult::Skipped { why: "x".to_owned() }),
+            report(VerbKind::Delete, OperationResult::Skipped { why: Skip::DeletesWithheld }),
         ];
         let report = crate::wire::Report { operations, generation: 1, took: Millis(1500) };
         let project = ProjectReport { project: "shop".parse().unwrap(), report };

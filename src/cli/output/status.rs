@@ -9,6 +9,7 @@ use crate::os;
 
 use super::event::because;
 use super::gate::harmless;
+use super::reasons::{rejected, rejection, unmet};
 use super::table::Tone;
 use super::time::Clock;
 
@@ -89,10 +90,10 @@ fn found(why: &Why) -> Option<String> {
         Why::Unstable { starts, .. } => format!("{starts} unstable starts in a row"),
         Why::EndedFor { failure } if failure.is_passing() => failure.to_string(),
         Why::WaitsFor { app, condition, why, waits_ms } => {
-            format!("{waits_ms} for {app} to be {}: {why}", condition.as_str())
+            format!("{waits_ms} for {app} to be {}: {}", condition.as_str(), unmet(why))
         }
-        Why::Blocked { app, condition, why } => format!("{app} is not {}: {why}", condition.as_str()),
-        Why::Rejected { why } => why.clone(),
+        Why::Blocked { app, condition, why } => format!("{app} is not {}: {}", condition.as_str(), unmet(why)),
+        Why::Rejected { why } => rejection(why),
         Why::Completed { exit } if !exit.is_success() => exit.to_string(),
         _ => return None,
     })
@@ -137,12 +138,12 @@ fn cause(why: &Why) -> String {
         Why::Failed { failure } => failure.to_string(),
         Why::Completed { exit } => format!("it ended with {exit}, which its policy counts as done"),
         Why::WaitsFor { app, condition, why, waits_ms } => {
-            format!("it has been waiting {waits_ms} for {app} to be {}: {why}", condition.as_str())
+            format!("it has been waiting {waits_ms} for {app} to be {}: {}", condition.as_str(), unmet(why))
         }
         Why::Blocked { app, condition, why } => {
-            format!("it depends on {app}, which is not {}: {why}", condition.as_str())
+            format!("it depends on {app}, which is not {}: {}", condition.as_str(), unmet(why))
         }
-        Why::Rejected { why } => format!("the declared revision failed: {why}"),
+        Why::Rejected { why } => format!("the declared revision {}: {}", rejected(why), rejection(why)),
         Why::Refused { failure } => format!("it could not be started: {failure}"),
         Why::Leaving => "an apply deletes it once everything else in that apply has succeeded".to_owned(),
         Why::Undeclared => "no file declares it any more".to_owned(),

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+
 use crate::os::errno::{checked, checked_long};
 
 /// Puts a copy of `fd` under this number (closing what was there); it stays open across `exec`.
@@ -34,8 +36,7 @@ pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// None that a caller could cause.
 pub fn keep_across_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: no pointers are passed.
-    checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) }).map(drop)
+    Ok(fcntl_setfd(fd, FdFlags::empty())?)
 }
 
 /// Makes no descriptor from `first` on survive `exec`.
@@ -54,10 +55,7 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
 /// # Errors
 /// No descriptors left.
 pub fn copy_above(fd: BorrowedFd<'_>, lowest: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: no pointers are passed.
-    let copy = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest) })?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+    Ok(fcntl_dupfd_cloexec(fd, lowest)?)
 }
 
 /// Takes an inherited descriptor and moves it to a number of at least `lowest`. Standard streams stay open.

@@ -1,13 +1,15 @@
 //! All watched processes behind one descriptor of the runtime.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::epoll::{self, EventData, EventFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::pidfd::PidFd;
-use super::poller;
+use super::poller::{NO_EVENT, new_epoll, wait};
+use crate::model::Millis;
 
 /// Exits taken per wake-up; more follow at the next one.
 const EXITS_MAX: usize = 256;
@@ -30,7 +32,7 @@ impl ExitWatch {
     /// No descriptors left; no runtime.
     pub fn new() -> io::Result<Self> {
         // SAFETY: an `OwnedFd` is a valid descriptor, and nobody closes or replaces it while the watch owns it.
-        let epoll = unsafe { AsyncFd::register_with_interest(poller::epoll()?, Interest::READABLE)? };
+        let epoll = unsafe { AsyncFd::register_with_interest(new_epoll()?, Interest::READABLE)? };
         Ok(Self { epoll })
     }
 
@@ -39,8 +41,8 @@ impl ExitWatch {
     /// # Errors
     /// `EEXIST`: it is watched already. `ENOSPC`: the limit of watches is reached.
     pub fn add(&self, process: &PidFd, token: u64) -> io::Result<()> {
-        let events = libc::EPOLLIN | libc::EPOLLONESHOT;
-        poller::control(self.epoll.get_ref().as_fd(), libc::EPOLL_CTL_ADD, process.as_fd(), events, token)
+        let events = EventFlags::IN | EventFlags::ONESHOT;
+        Ok(epoll::add(self.epoll.get_ref(), process, EventData::new_u64(token), events)?)
     }
 
     /// Watches for the moment at which a process that has ended is reaped, told as `token` once more: from then on
@@ -50,8 +52,7 @@ impl ExitWatch {
     /// `ENOENT`: it was not watched.
     pub fn await_reaping(&self, process: &PidFd, token: u64) -> io::Result<()> {
         // EPOLLHUP needs no asking, and EPOLLIN has been told.
-        let events = libc::EPOLLONESHOT;
-        poller::control(self.epoll.get_ref().as_fd(), libc::EPOLL_CTL_MOD, process.as_fd(), events, token)
+        Ok(epoll::modify(self.epoll.get_ref(), process, EventData::new_u64(token), EventFlags::ONESHOT)?)
     }
 
     /// Ends the watch. Always before the pidfd is dropped.
@@ -59,7 +60,7 @@ impl ExitWatch {
     /// # Errors
     /// `ENOENT`: it was not watched.
     pub fn remove(&self, process: &PidFd) -> io::Result<()> {
-        poller::control(self.epoll.get_ref().as_fd(), libc::EPOLL_CTL_DEL, process.as_fd(), 0, 0)
+        Ok(epoll::delete(self.epoll.get_ref(), process)?)
     }
 
     /// Waits until watched processes have ended and names their tokens. Cancel-safe.
@@ -69,11 +70,11 @@ impl ExitWatch {
     pub async fn next(&mut self) -> io::Result<Vec<u64>> {
         loop {
             let mut ready = self.epoll.readable().await?;
-            let mut events = [libc::epoll_event { events: 0, u64: 0 }; EXITS_MAX];
-            let count = poller::wait(self.epoll.get_ref().as_raw_fd(), &mut events, 0)?;
+            let mut events = [NO_EVENT; EXITS_MAX];
+            let count = wait(self.epoll.get_ref().as_fd(), &mut events, Some(Millis(0)))?;
             if count > 0 {
                 // Not cleared: whatever did not fit in is taken by the next call.
-                return Ok(events[..count].iter().map(|event| event.u64).collect());
+                return Ok(events[..count].iter().map(|event| event.data.u64()).collect());
             }
             ready.clear_ready();
         }
@@ -100,7 +101,7 @@ impl InputWatch {
     /// # Errors
     /// `EEXIST`: it is watched already.
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        poller::control(self.watch.epoll.get_ref().as_fd(), libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN, token)
+        Ok(epoll::add(self.watch.epoll.get_ref(), fd, EventData::new_u64(token), EventFlags::IN)?)
     }
 
     /// Watches a descriptor for more than is there already: told once per arrival, whether it was read or not.
@@ -108,8 +109,8 @@ impl InputWatch {
     /// # Errors
     /// `EEXIST`: it is watched already.
     pub fn add_news(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let events = libc::EPOLLIN | libc::EPOLLET;
-        poller::control(self.watch.epoll.get_ref().as_fd(), libc::EPOLL_CTL_ADD, fd, events, token)
+        let events = EventFlags::IN | EventFlags::ET;
+        Ok(epoll::add(self.watch.epoll.get_ref(), fd, EventData::new_u64(token), events)?)
     }
 
     /// Ends the watch. Always before the descriptor is closed.
@@ -117,7 +118,7 @@ impl InputWatch {
     /// # Errors
     /// `ENOENT`: it was not watched.
     pub fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        poller::control(self.watch.epoll.get_ref().as_fd(), libc::EPOLL_CTL_DEL, fd, 0, 0)
+        Ok(epoll::delete(self.watch.epoll.get_ref(), fd)?)
     }
 
     /// Waits until something can be read and names the tokens. Cancel-safe.

@@ -1,22 +1,26 @@
 //! Folders opened step by step: no link of another user leads elsewhere, and where others can change names, files are
 //! accessed with the rights of the user whom they belong to.
 
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::fchown;
 use std::path::Path;
 
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, readlinkat, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
 use super::rights::{FileRights, owner_at};
 use crate::model::Identity;
-use crate::os::errno::{checked, checked_size};
 use crate::os::this_process::user_id;
 
 /// Links on one way; the kernel has the same limit.
 const LINKS_MAX: u32 = 40;
-const LINK_BYTES_MAX: usize = 4096;
 /// A file that comes and goes while it is opened is tried so often.
 const OPEN_TRIES: u32 = 4;
 
@@ -46,7 +50,7 @@ pub struct Named {
 #[derive(Debug)]
 pub struct Folder {
     fd: OwnedFd,
-    found: libc::stat,
+    found: Stat,
     /// Whom the files in it belong to, if not to us.
     owner: Option<Identity>,
     acts_as_owner: bool,
@@ -69,7 +73,7 @@ impl Folder {
     /// # Errors
     /// `PermissionDenied` also for a file that another user could have put there. `IsADirectory`, …
     pub fn open_to_write(&self, name: &OsStr) -> io::Result<File> {
-        self.open_or_make(name, libc::O_WRONLY)
+        self.open_or_make(name, OFlags::WRONLY)
     }
 
     /// The same for reading and appending.
@@ -77,7 +81,7 @@ impl Folder {
     /// # Errors
     /// As [`Self::open_to_write`].
     pub fn open_to_append(&self, name: &OsStr) -> io::Result<File> {
-        self.open_or_make(name, libc::O_RDWR | libc::O_APPEND)
+        self.open_or_make(name, OFlags::RDWR | OFlags::APPEND)
     }
 
     /// Opens a regular file to read it.
@@ -85,13 +89,12 @@ impl Folder {
     /// # Errors
     /// `NotFound` also for what cannot be read twice: a device, and with words of its own a FIFO. `IsADirectory`, …
     pub fn open_to_read(&self, name: &OsStr) -> io::Result<File> {
-        let name = c_string(name.as_bytes())?;
-        let file = self.with_rights(|| open_at(self.fd.as_fd(), &name, libc::O_RDONLY | SAFE_FLAGS, 0))?;
-        let found = stat_of(file.as_fd())?;
-        match found.st_mode & libc::S_IFMT {
-            libc::S_IFREG => self.check(&found)?,
-            libc::S_IFDIR => return Err(io::Error::from_raw_os_error(libc::EISDIR)),
-            libc::S_IFCHR => return Err(io::ErrorKind::NotFound.into()),
+        let file = self.with_rights(|| open_at(self.fd.as_fd(), name, OFlags::RDONLY | SAFE_FLAGS))?;
+        let found = fstat(&file)?;
+        match kind_of(&found) {
+            FileType::RegularFile => self.check(&found)?,
+            FileType::Directory => return Err(Errno::ISDIR.into()),
+            FileType::CharacterDevice => return Err(io::ErrorKind::NotFound.into()),
             _ => return Err(io::Error::new(io::ErrorKind::NotFound, "not a file, but a FIFO or a socket")),
         }
         Ok(File::from(file))
@@ -102,13 +105,7 @@ impl Folder {
     /// # Errors
     /// As `fstatat(2)`.
     pub fn look_at(&self, name: &OsStr) -> io::Result<Named> {
-        let name = c_string(name.as_bytes())?;
-        let mut found = empty_stat();
-        let flags = libc::AT_SYMLINK_NOFOLLOW;
-        self.with_rights(|| {
-            // SAFETY: a terminated name, and a `stat` to write into.
-            checked(unsafe { libc::fstatat(self.fd.as_raw_fd(), name.as_ptr(), &raw mut found, flags) })
-        })?;
+        let found = self.with_rights(|| Ok(statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?))?;
         let bytes = u64::try_from(found.st_size).unwrap_or(0);
         Ok(Named { identity: (found.st_dev, found.st_ino), bytes })
     }
@@ -118,11 +115,7 @@ impl Folder {
     /// # Errors
     /// As `renameat(2)`.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        let (from, to, fd) = (c_string(from.as_bytes())?, c_string(to.as_bytes())?, self.fd.as_raw_fd());
-        self.with_rights(|| {
-            // SAFETY: terminated names.
-            checked(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }).map(drop)
-        })
+        self.with_rights(|| Ok(renameat(&self.fd, from, &self.fd, to)?))
     }
 
     /// Removes a file.
@@ -130,11 +123,7 @@ impl Folder {
     /// # Errors
     /// As `unlinkat(2)`.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
-        let name = c_string(name.as_bytes())?;
-        self.with_rights(|| {
-            // SAFETY: a terminated name.
-            checked(unsafe { libc::unlinkat(self.fd.as_raw_fd(), name.as_ptr(), 0) }).map(drop)
-        })
+        self.with_rights(|| Ok(unlinkat(&self.fd, name, AtFlags::empty())?))
     }
 
     /// Every name in it.
@@ -147,20 +136,19 @@ impl Folder {
         entries.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    fn open_or_make(&self, name: &OsStr, access: libc::c_int) -> io::Result<File> {
-        let name = c_string(name.as_bytes())?;
+    fn open_or_make(&self, name: &OsStr, access: OFlags) -> io::Result<File> {
         let fd = self.fd.as_fd();
         for _ in 0..OPEN_TRIES {
-            match self.with_rights(|| open_at(fd, &name, access | SAFE_FLAGS, 0)) {
+            match self.with_rights(|| open_at(fd, name, access | SAFE_FLAGS)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => {
                     let file = opened?;
-                    self.check(&stat_of(file.as_fd())?)?;
+                    self.check(&fstat(&file)?)?;
                     return Ok(File::from(file));
                 }
             }
-            let flags = access | SAFE_FLAGS | libc::O_CREAT | libc::O_EXCL;
-            match self.with_rights(|| open_at(fd, &name, flags, 0o600)) {
+            let flags = access | SAFE_FLAGS | OFlags::CREATE | OFlags::EXCL;
+            match self.with_rights(|| Ok(openat(fd, name, flags, Mode::RUSR | Mode::WUSR)?)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {} // made just now: look at it
                 created => {
                     let file = created?;
@@ -182,11 +170,11 @@ impl Folder {
 
     /// Whether a file may be used that others could have put there: not if it stands elsewhere too (a hard link), nor if
     /// it belongs to somebody who has no say here.
-    fn check(&self, file: &libc::stat) -> io::Result<()> {
+    fn check(&self, file: &Stat) -> io::Result<()> {
         if !can_be_changed_by_others(&self.found) {
             return Ok(());
         }
-        let is_regular = file.st_mode & libc::S_IFMT == libc::S_IFREG;
+        let is_regular = kind_of(file) == FileType::RegularFile;
         if is_regular && file.st_nlink > 1 {
             return Err(refused("it has a second name (a hard link), so it may be another user's file"));
         }
@@ -208,14 +196,15 @@ impl Folder {
 }
 
 /// `O_NONBLOCK`: a FIFO must not hold us up. `O_NOCTTY`: no terminal becomes ours.
-const SAFE_FLAGS: libc::c_int = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-const FOLDER_FLAGS: libc::c_int = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+const SAFE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const FOLDER_FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const PLACE_FLAGS: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// On the way to a folder.
 struct Walk<'a> {
     owner: Option<&'a Identity>,
     fd: OwnedFd,
-    found: libc::stat,
+    found: Stat,
     links: u32,
     /// Held from the first place on that the owner can change.
     rights: Option<FileRights>,
@@ -233,10 +222,9 @@ impl<'a> Walk<'a> {
         }
         let mut ahead = parts(path.as_os_str().as_bytes());
         while let Some(part) = ahead.pop() {
-            let name = c_string(&part)?;
             let is_last = ahead.is_empty() && part != b"..";
-            let next = open_at(self.fd.as_fd(), &name, libc::O_PATH | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0);
-            let seen = next.as_ref().ok().map(|next| stat_of(next.as_fd())).transpose()?;
+            let next = open_at(self.fd.as_fd(), part.as_slice(), PLACE_FLAGS);
+            let seen = next.as_ref().ok().map(fstat).transpose()?;
             if self.is_exposed(seen.as_ref(), is_last) {
                 self.take_rights()?;
                 ahead.push(part); // again, as somebody who may see less
@@ -245,28 +233,28 @@ impl<'a> Walk<'a> {
             let next = match next {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && is_last => return Ok(self.arrived(part)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::IsMade => {
-                    self.make(&name)?
+                    self.make(&part)?
                 }
                 opened => opened?,
             };
-            let found = stat_of(next.as_fd())?;
-            match found.st_mode & libc::S_IFMT {
-                libc::S_IFLNK => {
+            let found = fstat(&next)?;
+            match kind_of(&found) {
+                FileType::Symlink => {
                     self.permit_link(&found, &part)?;
-                    let text = link_text(next.as_fd())?;
+                    let text = readlinkat(&next, c"", Vec::new())?.into_bytes();
                     if text.first() == Some(&b'/') {
                         (self.fd, self.found) = root()?;
                     }
                     ahead.extend(parts(&text));
                 }
                 _ if is_last => return Ok(self.arrived(part)),
-                libc::S_IFDIR => {
+                FileType::Directory => {
                     (self.fd, self.found) = (next, found);
                 }
-                _ => return Err(io::Error::from_raw_os_error(libc::ENOTDIR)),
+                _ => return Err(Errno::NOTDIR.into()),
             }
         }
-        Err(io::Error::from_raw_os_error(libc::EISDIR))
+        Err(Errno::ISDIR.into())
     }
 
     fn arrived(self, name: Vec<u8>) -> (Folder, OsString) {
@@ -276,14 +264,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether the owner could have decided what this name means, and we still act with our own rights.
-    fn is_exposed(&self, seen: Option<&libc::stat>, is_last: bool) -> bool {
+    fn is_exposed(&self, seen: Option<&Stat>, is_last: bool) -> bool {
         let Some(owner) = self.owner.filter(|_| self.rights.is_none()) else { return false };
         let is_sticky = self.found.st_mode & libc::S_ISVTX != 0 && is_trusted(self.found.st_uid);
         // In `/tmp` nobody else can rename what is ours.
         let is_fixed = seen.is_some_and(|seen| {
-            let leads_on = match seen.st_mode & libc::S_IFMT {
-                libc::S_IFLNK => true,
-                libc::S_IFDIR => !is_last,
+            let leads_on = match kind_of(seen) {
+                FileType::Symlink => true,
+                FileType::Directory => !is_last,
                 _ => false,
             };
             leads_on && is_sticky && is_trusted(seen.st_uid)
@@ -299,10 +287,10 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether a link that was found in the present folder is followed; with whose rights.
-    fn permit_link(&mut self, link: &libc::stat, name: &[u8]) -> io::Result<()> {
+    fn permit_link(&mut self, link: &Stat, name: &[u8]) -> io::Result<()> {
         self.links += 1;
         if self.links > LINKS_MAX {
-            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+            return Err(Errno::LOOP.into());
         }
         match self.owner {
             Some(owner) if link.st_uid == owner.uid => self.take_rights(),
@@ -319,15 +307,14 @@ impl<'a> Walk<'a> {
 
     /// Makes a folder in the present one: the owner's from the first moment on, since a name can change hands before a
     /// second look.
-    fn make(&self, name: &CStr) -> io::Result<OwnedFd> {
+    fn make(&self, name: &[u8]) -> io::Result<OwnedFd> {
         let _rights = match self.owner {
             Some(owner) if self.rights.is_none() => Some(FileRights::to_make_for(owner)?),
             _ => None,
         };
-        // SAFETY: a terminated name.
-        match checked(unsafe { libc::mkdirat(self.fd.as_raw_fd(), name.as_ptr(), 0o700) }) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => open_at(self.fd.as_fd(), name, FOLDER_FLAGS | libc::O_NOFOLLOW, 0),
+        match mkdirat(&self.fd, name, Mode::RWXU) {
+            Err(error) if error != Errno::EXIST => Err(error.into()),
+            _ => open_at(self.fd.as_fd(), name, FOLDER_FLAGS | OFlags::NOFOLLOW),
         }
     }
 }
@@ -339,19 +326,19 @@ fn is_trusted(uid: u32) -> bool {
 
 /// Whether anybody but root and us can put something into a folder (also by an access list: its mask is shown as the
 /// group's rights).
-fn can_be_changed_by_others(folder: &libc::stat) -> bool {
+fn can_be_changed_by_others(folder: &Stat) -> bool {
     !is_trusted(folder.st_uid) || folder.st_mode & 0o022 != 0
 }
 
 /// Whether this user, or everybody, can put something into a folder.
-fn can_be_changed_by(user: &Identity, folder: &libc::stat) -> bool {
+fn can_be_changed_by(user: &Identity, folder: &Stat) -> bool {
     let by_group = folder.st_gid == user.gid || user.groups.contains(&folder.st_gid);
     let mask = if by_group { 0o022 } else { 0o002 };
     !is_trusted(folder.st_uid) || folder.st_mode & mask != 0
 }
 
 /// Whether not everybody can rename what root or we have put into a folder.
-fn keeps_names(folder: &libc::stat) -> bool {
+fn keeps_names(folder: &Stat) -> bool {
     folder.st_mode & 0o002 == 0 || folder.st_mode & libc::S_ISVTX != 0
 }
 
@@ -365,46 +352,18 @@ fn parts(path: &[u8]) -> Vec<Vec<u8>> {
     parts.rev().map(<[u8]>::to_vec).collect()
 }
 
-fn root() -> io::Result<(OwnedFd, libc::stat)> {
-    // SAFETY: a terminated path.
-    let fd = checked(unsafe { libc::open(c"/".as_ptr(), FOLDER_FLAGS) })?;
-    // SAFETY: the kernel has just given us this descriptor.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let found = stat_of(fd.as_fd())?;
+fn root() -> io::Result<(OwnedFd, Stat)> {
+    let fd = open_at(CWD, "/", FOLDER_FLAGS)?;
+    let found = fstat(&fd)?;
     Ok((fd, found))
 }
 
-fn open_at(folder: BorrowedFd, name: &CStr, flags: libc::c_int, mode: libc::mode_t) -> io::Result<OwnedFd> {
-    // SAFETY: a terminated name.
-    let fd = checked(unsafe { libc::openat(folder.as_raw_fd(), name.as_ptr(), flags, libc::c_uint::from(mode)) })?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+fn open_at(folder: BorrowedFd, name: impl Arg, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(openat(folder, name, flags, Mode::empty())?)
 }
 
-fn stat_of(fd: BorrowedFd) -> io::Result<libc::stat> {
-    let mut found = empty_stat();
-    // SAFETY: a `stat` to write into.
-    checked(unsafe { libc::fstat(fd.as_raw_fd(), &raw mut found) })?;
-    Ok(found)
-}
-
-fn empty_stat() -> libc::stat {
-    // SAFETY: plain numbers, for which zero is a value.
-    unsafe { std::mem::zeroed() }
-}
-
-fn link_text(link: BorrowedFd) -> io::Result<Vec<u8>> {
-    let mut text = vec![0; LINK_BYTES_MAX];
-    // SAFETY: an empty name means the link itself; `text` has room for its length.
-    let length = checked_size(unsafe {
-        libc::readlinkat(link.as_raw_fd(), c"".as_ptr(), text.as_mut_ptr().cast(), text.len())
-    })?;
-    text.truncate(length);
-    Ok(text)
-}
-
-fn c_string(name: &[u8]) -> io::Result<CString> {
-    CString::new(name).map_err(|_| io::ErrorKind::InvalidInput.into())
+fn kind_of(found: &Stat) -> FileType {
+    FileType::from_raw_mode(found.st_mode)
 }
 
 #[cfg(test)]

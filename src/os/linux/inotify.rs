@@ -1,28 +1,29 @@
 //! Changes in folders, told by the kernel.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::statfs;
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::os::errno::{checked, checked_size};
-
 /// What is asked of a folder. A written file is reported once, when the writer closes it: that spares a restart in the
 /// middle of a long write, and a file that is held open and written forever (a log, a database) stays silent.
-const FOLDER_MASK: u32 = libc::IN_CLOSE_WRITE
-    | libc::IN_CREATE
-    | libc::IN_DELETE
-    | libc::IN_MOVED_FROM
-    | libc::IN_MOVED_TO
-    | libc::IN_DELETE_SELF
-    | libc::IN_MOVE_SELF
-    | libc::IN_ONLYDIR
-    | libc::IN_EXCL_UNLINK;
+const FOLDER_MASK: WatchFlags = WatchFlags::CLOSE_WRITE
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::DELETE_SELF)
+    .union(WatchFlags::MOVE_SELF)
+    .union(WatchFlags::ONLYDIR)
+    .union(WatchFlags::EXCL_UNLINK);
 /// Bytes read at once: some thousand events.
 const READ_BYTES: usize = 64 << 10;
 /// The fixed part of an event: watch, mask, cookie, length of the name.
@@ -87,10 +88,7 @@ impl FolderWatch {
     /// # Errors
     /// `EMFILE`: this user has too many such descriptors (see [`watch_limit`]).
     pub fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the kernel gives us the descriptor.
-        let fd = checked(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
-        // SAFETY: it is ours alone.
-        Ok(Self(Arc::new(unsafe { OwnedFd::from_raw_fd(fd) })))
+        Ok(Self(Arc::new(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?)))
     }
 
     /// Watches one folder, not those in it, and gives the number of the watch. A folder that is watched already keeps
@@ -99,15 +97,12 @@ impl FolderWatch {
     /// # Errors
     /// `ENOSPC`: this user watches too many folders (see [`watch_limit`]). `ENOENT`, `ENOTDIR`, `EACCES`.
     pub fn add(&self, folder: &Path) -> io::Result<i32> {
-        let path = CString::new(folder.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        // SAFETY: the path is null-terminated.
-        checked(unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), FOLDER_MASK) })
+        Ok(inotify::add_watch(&self.0, folder, FOLDER_MASK)?)
     }
 
     /// Ends a watch. That it is over already is fine.
     pub fn remove(&self, watch: i32) {
-        // SAFETY: two numbers.
-        unsafe { libc::inotify_rm_watch(self.0.as_raw_fd(), watch) };
+        let _ = inotify::remove_watch(&self.0, watch);
     }
 
     /// Tells every change that has happened so far, and returns.
@@ -117,13 +112,11 @@ impl FolderWatch {
     pub fn take(&self, mut tell: impl FnMut(FolderEvent<'_>)) -> io::Result<()> {
         let mut buffer = vec![0_u8; READ_BYTES];
         loop {
-            // SAFETY: the buffer is writable for its length.
-            let read = unsafe { libc::read(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) };
-            match checked_size(read) {
+            match rustix::io::read(&self.0, &mut buffer) {
                 Ok(count) => each_event(&buffer[..count], &mut tell),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -194,18 +187,13 @@ pub fn watch_limit(error: &io::Error) -> Option<&'static str> {
 
 /// Whether a path lies on a file system that others can change without this kernel being told.
 pub fn is_remote(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: all-zero is a valid structure; the path is null-terminated.
-    let (result, found) = unsafe {
-        let mut found: libc::statfs = std::mem::zeroed();
-        (libc::statfs(path.as_ptr(), &raw mut found), found)
-    };
+    let Ok(found) = statfs(path) else { return false };
     #[expect(
         clippy::cast_sign_loss,
         reason = "a magic number: its type differs between architectures, its bits do not"
     )]
     let kind = found.f_type as u64 & 0xFFFF_FFFF;
-    result == 0 && REMOTE_FILE_SYSTEMS.contains(&kind)
+    REMOTE_FILE_SYSTEMS.contains(&kind)
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
+
 use super::proc::{children_of, cookie_of, pids, proc_stat};
-use crate::os::errno::{checked, checked_size};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// Request and answer of `inet_diag`, in bytes, with the heading of 16.
@@ -30,11 +31,9 @@ pub struct ListenerLookup {
 impl ListenerLookup {
     /// Never fails: without netlink it is slower.
     pub fn new() -> Self {
-        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: no pointers are passed.
-        let socket = checked(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_SOCK_DIAG) });
-        // SAFETY: the kernel has just given us this descriptor.
-        Self { netlink: socket.ok().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }) }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let netlink = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG));
+        Self { netlink: netlink.ok() }
     }
 
     /// The inode of the TCP socket that takes connections to `address`; `None` if the kernel does not say.
@@ -56,13 +55,10 @@ impl ListenerLookup {
     }
 
     fn ask(&self, address: SocketAddr) -> io::Result<Option<u64>> {
-        let socket = self.netlink.as_ref().ok_or(io::ErrorKind::Unsupported)?.as_raw_fd();
-        let request = request(address);
-        // SAFETY: `request` is readable for its length.
-        checked_size(unsafe { libc::send(socket, request.as_ptr().cast(), request.len(), 0) })?;
+        let socket = self.netlink.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        send(socket, &request(address), SendFlags::empty())?;
         let mut answer = [0_u8; 512];
-        // SAFETY: `answer` is writable for its length.
-        let length = checked_size(unsafe { libc::recv(socket, answer.as_mut_ptr().cast(), answer.len(), 0) })?;
+        let (length, _) = recv(socket, &mut answer, RecvFlags::empty())?;
         let answer = &answer[..length];
         let kind = answer.get(4..6).map_or(0, |bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
         if kind != SOCK_DIAG_BY_FAMILY {

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
-use crate::os::errno::checked;
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, memfd_create};
 
 /// A shared mapping of a memory file. It stays mapped for as long as the process is alive, so that what lies in it
 /// can be borrowed forever; there is one per process.
@@ -27,10 +27,7 @@ impl SharedMemory {
     /// # Errors
     /// Not enough memory.
     pub fn create(name: &std::ffi::CStr, bytes: usize, reserved: usize) -> io::Result<Self> {
-        // SAFETY: the name is null-terminated.
-        let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) })?;
-        // SAFETY: the kernel has just given us this descriptor.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let fd = memfd_create(name, MemfdFlags::CLOEXEC)?;
         File::from(fd.try_clone()?).set_len(bytes as u64)?;
         let memory = Self::map(fd, bytes)?;
         memory.reserve(0, reserved)?;
@@ -42,12 +39,7 @@ impl SharedMemory {
     /// # Errors
     /// Not enough memory.
     pub fn reserve(&self, from: usize, bytes: usize) -> io::Result<()> {
-        let offset = |bytes| libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
-        // SAFETY: no pointers are passed. This function returns the error instead of setting `errno`.
-        match unsafe { libc::posix_fallocate(self.fd.as_raw_fd(), offset(from)?, offset(bytes)?) } {
-            0 => Ok(()),
-            error => Err(io::Error::from_raw_os_error(error)),
-        }
+        Ok(fallocate(&self.fd, FallocateFlags::empty(), from as u64, bytes as u64)?)
     }
 
     /// The memory behind an inherited descriptor.

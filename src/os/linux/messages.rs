@@ -12,7 +12,12 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::Path;
 use std::ptr;
 
-use crate::os::errno::{checked, checked_size, uninterrupted};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::set_socket_passcred;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::os::errno::{checked_size, uninterrupted};
 
 /// Longest message that is looked at; what is behind that is not seen.
 const DATAGRAM_BYTES_MAX: usize = 4096;
@@ -62,10 +67,7 @@ pub fn reopen_notify_socket(name: &str) -> io::Result<OwnedFd> {
 }
 
 fn prepared(socket: UnixDatagram) -> io::Result<OwnedFd> {
-    let on: libc::c_int = 1;
-    let (value, length) = (ptr::from_ref(&on).cast(), libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4));
-    // SAFETY: `value` is readable for `length` bytes.
-    checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PASSCRED, value, length) })?;
+    set_socket_passcred(&socket, true)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
@@ -73,8 +75,8 @@ fn prepared(socket: UnixDatagram) -> io::Result<OwnedFd> {
 /// A number that nobody else can know (`getrandom(2)`).
 fn random() -> io::Result<u128> {
     let mut bytes = [0_u8; 16];
-    // SAFETY: `bytes` is writable for its length; so few bytes come at once.
-    uninterrupted(|| checked_size(unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) }))?;
+    // So few bytes come at once.
+    retry_on_intr(|| getrandom(&mut bytes, GetRandomFlags::empty()))?;
     Ok(u128::from_ne_bytes(bytes))
 }
 
@@ -114,10 +116,8 @@ pub fn peek_datagram(socket: BorrowedFd<'_>) -> io::Result<Option<Datagram>> {
 
 /// Takes the first message away.
 pub fn drop_datagram(socket: BorrowedFd<'_>) {
-    let mut nothing = [0_u8; 1];
-    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-    // SAFETY: `nothing` is writable for its length. If there is no message, nothing is to be done.
-    unsafe { libc::recv(socket.as_raw_fd(), nothing.as_mut_ptr().cast(), nothing.len(), flags) };
+    // If there is no message, nothing is to be done.
+    let _ = recv(socket, &mut [0; 1], RecvFlags::DONTWAIT | RecvFlags::TRUNC);
 }
 
 /// A channel to a Node process: our end, which never waits, and the end for the process.
@@ -135,7 +135,7 @@ pub fn open_channel() -> io::Result<(OwnedFd, OwnedFd)> {
 /// # Errors
 /// It is no such channel.
 pub fn peek_channel(channel: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<Option<usize>> {
-    receive(channel, into, libc::MSG_PEEK)
+    receive(channel, into, RecvFlags::PEEK)
 }
 
 /// Takes bytes off a channel.
@@ -143,17 +143,13 @@ pub fn peek_channel(channel: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<Opti
 /// # Errors
 /// It is no such channel.
 pub fn take_from_channel(channel: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<Option<usize>> {
-    receive(channel, into, 0)
+    receive(channel, into, RecvFlags::empty())
 }
 
-fn receive(channel: BorrowedFd<'_>, into: &mut [u8], flags: libc::c_int) -> io::Result<Option<usize>> {
-    let flags = flags | libc::MSG_DONTWAIT;
-    // SAFETY: `into` is writable for its length.
-    let call =
-        || checked_size(unsafe { libc::recv(channel.as_raw_fd(), into.as_ptr().cast_mut().cast(), into.len(), flags) });
-    match uninterrupted(call) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        other => other.map(Some),
+fn receive(channel: BorrowedFd<'_>, into: &mut [u8], flags: RecvFlags) -> io::Result<Option<usize>> {
+    match retry_on_intr(|| recv(channel, &mut *into, flags | RecvFlags::DONTWAIT)) {
+        Err(Errno::AGAIN) => Ok(None),
+        other => Ok(Some(other?.0)),
     }
 }
 
@@ -162,10 +158,8 @@ fn receive(channel: BorrowedFd<'_>, into: &mut [u8], flags: libc::c_int) -> io::
 /// # Errors
 /// `WouldBlock`: the process does not read. `BrokenPipe`: it has closed its end.
 pub fn say_on_channel(channel: &impl AsFd, line: &str) -> io::Result<()> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    let fd = channel.as_fd().as_raw_fd();
-    // SAFETY: `line` is readable for its length.
-    let sent = uninterrupted(|| checked_size(unsafe { libc::send(fd, line.as_ptr().cast(), line.len(), flags) }))?;
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = retry_on_intr(|| send(channel, line.as_bytes(), flags))?;
     if sent == line.len() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
 }
 

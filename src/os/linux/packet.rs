@@ -5,8 +5,11 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
+use rustix::event::PollFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
 use crate::model::Millis;
-use crate::os::errno::{checked, checked_size, uninterrupted};
+use crate::os::errno::{checked, checked_size, poll_one, uninterrupted};
 
 /// Descriptors that a packet can carry.
 pub const PASSED_MAX: usize = 2;
@@ -22,12 +25,8 @@ const DESCRIPTOR_BYTES: usize = size_of::<RawFd>();
 /// # Errors
 /// No descriptors left.
 pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let mut ends = [-1; 2];
-    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: room for two descriptors.
-    checked(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) })?;
-    // SAFETY: the kernel has just given us both.
-    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
 }
 
 /// Sends one packet, with copies of `passed`.
@@ -113,10 +112,7 @@ const _: () = {
 /// # Errors
 /// None that a caller could cause.
 pub fn wait_writable(socket: BorrowedFd<'_>, limit: Millis) -> io::Result<()> {
-    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
-    let limit = i32::try_from(limit.0).unwrap_or(i32::MAX);
-    // SAFETY: one valid pollfd.
-    uninterrupted(|| checked(unsafe { libc::poll(&raw mut poll, 1, limit) })).map(drop)
+    uninterrupted(|| poll_one(socket, PollFlags::OUT, Some(limit.duration()))).map(drop)
 }
 
 /// Waits until one of two descriptors is readable (or closed at its other end), or `limit` is over; says which are.

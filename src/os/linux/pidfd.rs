@@ -1,10 +1,13 @@
 //! One process, held by a descriptor: a signal sent through it can never hit another process.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::event::PollFlags;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::model::{Exit, Millis};
-use crate::os::errno::{checked, checked_long};
+use crate::os::errno::{checked, checked_long, poll_one};
 
 use super::proc::{pids, proc_stat};
 
@@ -39,10 +42,8 @@ impl PidFd {
     /// # Errors
     /// `ESRCH`: there is none. `EMFILE`, `ENFILE`.
     pub fn open(pid: u32) -> io::Result<Self> {
-        // SAFETY: no pointers are passed.
-        let fd = checked_long(unsafe { libc::syscall(libc::SYS_pidfd_open, libc::c_long::from(pid), 0) })?;
-        // SAFETY: the kernel has just given us this descriptor (it is CLOEXEC already).
-        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) }, pid })
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(no_such_process)?;
+        Ok(Self { fd: pidfd_open(number, PidfdFlags::empty())?, pid })
     }
 
     /// Opens the process with this number if it was started at `start_ticks` (clock ticks since boot).
@@ -87,12 +88,12 @@ impl PidFd {
 
     /// Suspends this thread until the process has ended, for at most `time`; a signal may end the wait early.
     pub fn exits_within(&self, time: Millis) -> bool {
-        self.poll(time) & (libc::POLLIN | libc::POLLHUP) != 0
+        self.poll(time).intersects(PollFlags::IN | PollFlags::HUP)
     }
 
     /// Whether the process has ended and was reaped. Kernels before 6.9 do not tell.
     pub fn is_reaped(&self) -> bool {
-        self.poll(Millis(0)) & libc::POLLHUP != 0
+        self.poll(Millis(0)).contains(PollFlags::HUP)
     }
 
     /// How it ended, from the kernel's memory: only after it was reaped by whoever is its parent, and only
@@ -109,11 +110,7 @@ impl PidFd {
     /// # Errors
     /// `EBADF`: it has none of that number. `EPERM`: we may not look into it. `ENOSYS`: Linux before 5.6.
     pub fn copy_descriptor(&self, number: RawFd) -> io::Result<OwnedFd> {
-        // SAFETY: no pointers are passed.
-        let fd = unsafe { libc::syscall(libc::SYS_pidfd_getfd, self.fd.as_raw_fd(), number, 0) };
-        let fd = RawFd::try_from(fd).map_err(|_| io::Error::from(io::ErrorKind::InvalidData)).and_then(checked)?;
-        // SAFETY: the kernel has just given us this descriptor.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+        Ok(pidfd_getfd(&self.fd, number, PidfdGetfdFlags::empty())?)
     }
 
     /// A second descriptor of the same process.
@@ -124,12 +121,8 @@ impl PidFd {
         Ok(Self { fd: self.fd.try_clone()?, pid: self.pid })
     }
 
-    fn poll(&self, time: Millis) -> libc::c_short {
-        let time = libc::c_int::try_from(time.0).unwrap_or(libc::c_int::MAX);
-        let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        // SAFETY: one valid pollfd.
-        let count = unsafe { libc::poll(&raw mut poll, 1, time) };
-        if count == 1 { poll.revents } else { 0 }
+    fn poll(&self, time: Millis) -> PollFlags {
+        poll_one(&self.fd, PollFlags::IN, Some(time.duration())).unwrap_or(PollFlags::empty())
     }
 
     fn send(&self, signal: i32, flags: libc::c_uint) -> io::Result<()> {

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::os::errno::checked;
+use rustix::fs::{Mode, fchmod};
 
 /// What distinguishes an output pipe from the pipes that programs make for themselves.
 pub(super) const OUTPUT_MODE: u32 = 0o666;
@@ -23,8 +23,7 @@ pub(super) const OUTPUT_MODE: u32 = 0o666;
 /// No descriptors left; there is no `/proc`.
 pub fn output_pipe() -> io::Result<OwnedFd> {
     let (reader, _writer) = io::pipe()?;
-    // SAFETY: no pointers are passed.
-    checked(unsafe { libc::fchmod(reader.as_raw_fd(), OUTPUT_MODE) })?;
+    fchmod(&reader, Mode::from_raw_mode(OUTPUT_MODE))?;
     open_both_ways(&path_of(reader.as_fd()), libc::O_NONBLOCK)
 }
 
@@ -104,15 +103,16 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::process::{Child, Command, Stdio};
 
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
     use super::*;
 
     fn writer(pipe: &OwnedFd) -> File {
         another_end(pipe.as_fd()).unwrap().into()
     }
 
-    fn flags(file: &File) -> i32 {
-        // SAFETY: no pointers are passed.
-        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) }
+    fn is_nonblocking(file: &File) -> bool {
+        fcntl_getfl(file).unwrap().contains(OFlags::NONBLOCK)
     }
 
     fn read_some(pipe: OwnedFd) -> Vec<u8> {
@@ -125,10 +125,9 @@ mod tests {
     fn an_app_that_makes_its_output_non_blocking_does_not_harm_the_next_one() {
         let pipe = output_pipe().unwrap();
         let (first, second) = (writer(&pipe), writer(&pipe));
-        // SAFETY: no pointers are passed.
-        unsafe { libc::fcntl(first.as_raw_fd(), libc::F_SETFL, libc::O_RDWR | libc::O_NONBLOCK) };
-        assert_ne!(flags(&first) & libc::O_NONBLOCK, 0);
-        assert_eq!(flags(&second) & libc::O_NONBLOCK, 0);
+        fcntl_setfl(&first, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
+        assert!(is_nonblocking(&first));
+        assert!(!is_nonblocking(&second));
     }
 
     #[test]
@@ -152,7 +151,7 @@ mod tests {
         drop(pipe);
         let found = pipe_of_process(keeper.id(), inode).unwrap().unwrap();
         assert_eq!(pipe_inode(found.as_fd()).unwrap(), inode);
-        assert_ne!(flags(&File::from(found.try_clone().unwrap())) & libc::O_NONBLOCK, 0);
+        assert!(is_nonblocking(&File::from(found.try_clone().unwrap())));
         assert_eq!(read_some(found), b"last words");
         assert!(pipe_of_process(keeper.id(), inode + 1).unwrap().is_none());
         assert!(pipe_of_process(other.id(), inode).unwrap().is_none());

@@ -1,11 +1,13 @@
 //! epoll for a plain thread, and a waker for it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+
 use crate::model::Millis;
-use crate::os::errno::{checked, checked_size, uninterrupted};
+use crate::os::errno::uninterrupted;
 
 const EVENTS_MAX: usize = 256;
 /// The token of the poller's own eventfd.
@@ -37,12 +39,9 @@ impl Poller {
     /// # Errors
     /// No descriptors left.
     pub fn new() -> io::Result<Self> {
-        // SAFETY: no pointers are passed.
-        let wake = checked(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-        // SAFETY: the kernel has just given us this descriptor.
-        let wake = unsafe { OwnedFd::from_raw_fd(wake) };
-        let epoll = epoll()?;
-        control(epoll.as_fd(), libc::EPOLL_CTL_ADD, wake.as_fd(), libc::EPOLLIN, WAKE)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let epoll = new_epoll()?;
+        epoll::add(&epoll, &wake, epoll::EventData::new_u64(WAKE), epoll::EventFlags::IN)?;
         Ok(Self { epoll, wake: Arc::new(wake) })
     }
 
@@ -51,7 +50,7 @@ impl Poller {
     /// # Errors
     /// `EEXIST`: it is watched already. `EPERM`: a kind of file that cannot be watched.
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        control(self.epoll.as_fd(), libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN, token)
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?)
     }
 
     /// Ends the watch. Always before the descriptor is closed.
@@ -59,7 +58,7 @@ impl Poller {
     /// # Errors
     /// `ENOENT`: it was not watched.
     pub fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        control(self.epoll.as_fd(), libc::EPOLL_CTL_DEL, fd, 0, 0)
+        Ok(epoll::delete(&self.epoll, fd)?)
     }
 
     /// Waits until something is readable, a waker is used or the time is over (`None`: no limit).
@@ -67,18 +66,16 @@ impl Poller {
     /// # Errors
     /// None that a caller could cause.
     pub fn wait(&self, timeout: Option<Millis>) -> io::Result<Ready> {
-        let timeout = timeout.map_or(-1, |limit| i32::try_from(limit.0).unwrap_or(i32::MAX));
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX];
-        let count = wait(self.epoll.as_raw_fd(), &mut events, timeout)?;
+        let mut events = [NO_EVENT; EVENTS_MAX];
+        let count = wait(self.epoll.as_fd(), &mut events, timeout)?;
         let mut ready = Ready::default();
         for event in &events[..count] {
-            if event.u64 == WAKE {
+            if event.data.u64() == WAKE {
                 ready.is_woken = true;
-                let mut wakes = [0_u8; 8];
-                // SAFETY: eight bytes, valid for writing. Failing means that there was nothing to take.
-                unsafe { libc::read(self.wake.as_raw_fd(), wakes.as_mut_ptr().cast(), wakes.len()) };
+                // Failing means that there was nothing to take.
+                let _ = rustix::io::read(&self.wake, &mut [0; 8]);
             } else {
-                ready.tokens.push(event.u64);
+                ready.tokens.push(event.data.u64());
             }
         }
         Ok(ready)
@@ -93,39 +90,24 @@ impl Poller {
 impl Waker {
     /// Ends the current wait, or the next one.
     pub fn wake(&self) {
-        let one = 1_u64.to_ne_bytes();
-        // SAFETY: eight readable bytes. It fails only if the counter is full: then a wake-up is pending anyway.
-        let _pending = checked_size(unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) });
+        // It fails only if the counter is full: then a wake-up is pending anyway.
+        let _pending = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 
 /// A new epoll.
-pub(super) fn epoll() -> io::Result<OwnedFd> {
-    // SAFETY: no pointers are passed.
-    let fd = checked(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+pub(super) fn new_epoll() -> io::Result<OwnedFd> {
+    Ok(epoll::create(epoll::CreateFlags::CLOEXEC)?)
 }
 
-/// `epoll_ctl(2)`.
-pub(super) fn control(
-    epoll: BorrowedFd<'_>,
-    operation: i32,
-    fd: BorrowedFd<'_>,
-    events: i32,
-    token: u64,
-) -> io::Result<()> {
-    let mut event = libc::epoll_event { events: events.cast_unsigned(), u64: token };
-    // SAFETY: `event` is valid for the duration of the call.
-    checked(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), operation, fd.as_raw_fd(), &raw mut event) }).map(drop)
-}
+/// A place for an event.
+pub(super) const NO_EVENT: epoll::Event =
+    epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
 
-/// `epoll_wait(2)`: how many of `events` were filled in. `timeout_ms` −1 waits without limit.
-pub(super) fn wait(epoll: RawFd, events: &mut [libc::epoll_event], timeout_ms: i32) -> io::Result<usize> {
-    let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
-    // SAFETY: `events` has `room` places, valid for writing.
-    let count = uninterrupted(|| checked(unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), room, timeout_ms) }))?;
-    Ok(usize::try_from(count).unwrap_or(0))
+/// `epoll_wait(2)`: how many of `events` were filled in.
+pub(super) fn wait(epoll: BorrowedFd<'_>, events: &mut [epoll::Event], limit: Option<Millis>) -> io::Result<usize> {
+    let limit = limit.and_then(|limit| Timespec::try_from(limit.duration()).ok());
+    uninterrupted(|| Ok(epoll::wait(epoll, &mut *events, limit.as_ref())?))
 }
 
 #[cfg(test)]

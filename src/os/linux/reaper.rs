@@ -4,6 +4,8 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 
+use rustix::process::Pid;
+
 use super::pidfd::exit_of;
 use crate::model::Exit;
 use crate::os::errno::{checked, uninterrupted};
@@ -22,14 +24,14 @@ pub struct Dead {
 /// # Errors
 /// Before Linux 3.4.
 pub fn become_subreaper() -> io::Result<()> {
-    // SAFETY: no pointers are passed.
-    checked(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+    // The kernel reads the number as a yes.
+    Ok(rustix::process::set_child_subreaper(Some(Pid::INIT))?)
 }
 
 /// Leaves the session and terminal of our starter. A leader of a session already has its own.
 pub fn leave_session() {
-    // SAFETY: passes nothing; the only error says that there is nothing to do.
-    unsafe { libc::setsid() };
+    // The only error says that there is nothing to do.
+    let _ = rustix::process::setsid();
 }
 
 /// The name that `ps` and `killall` see; 15 bytes count.
@@ -37,8 +39,7 @@ pub fn leave_session() {
 /// # Errors
 /// None that a caller could cause.
 pub fn name_process(name: &CStr) -> io::Result<()> {
-    // SAFETY: the name is null-terminated.
-    checked(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0) }).map(drop)
+    Ok(rustix::thread::set_name(name)?)
 }
 
 /// A child that has ended, left as it is; `None` if there is none now.

@@ -3,12 +3,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use crate::os::errno::checked;
+use rustix::fs::{AtFlags, Gid, Mode, Uid, chownat, fchmod};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+
 use crate::os::socket::UnixAddress;
 use crate::os::this_process::user_id;
 
@@ -64,10 +65,8 @@ impl SocketFile {
         let user = access.user.filter(|user| *user != found.uid());
         let group = access.group.filter(|group| *group != found.gid());
         if user.is_some() || group.is_some() {
-            let (user, group) = (user.unwrap_or(u32::MAX), group.unwrap_or(u32::MAX));
-            // SAFETY: the path is an empty C string.
-            let changed = unsafe { libc::fchownat(self.0.as_raw_fd(), c"".as_ptr(), user, group, libc::AT_EMPTY_PATH) };
-            checked(changed)?;
+            let (user, group) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
+            chownat(&self.0, c"", user, group, AtFlags::EMPTY_PATH)?;
         }
         if found.mode() & 0o7777 != access.mode {
             // fchmod(2) refuses such a descriptor; its name in /proc leads to the very file.
@@ -94,17 +93,11 @@ impl AsFd for SocketFile {
 /// `AddrInUse`: something stands there. `PermissionDenied`: somebody put another file in its place meanwhile; others as
 /// the kernel says them.
 pub fn bind_closed(path: &Path) -> io::Result<(OwnedFd, SocketFile)> {
-    // SAFETY: no pointers are passed.
-    let made = checked(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
-    // SAFETY: the kernel has just given us this descriptor.
-    let socket = unsafe { OwnedFd::from_raw_fd(made) };
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // The file gets the mode of the socket (unix(7) does not say so; it has been so since 2.6).
-    // SAFETY: no pointers are passed.
-    checked(unsafe { libc::fchmod(socket.as_raw_fd(), 0) })?;
+    fchmod(&socket, Mode::empty())?;
     let address = UnixAddress::of(path)?;
-    let (name, length) = kernel_address(address.path())?;
-    // SAFETY: `name` is readable for `length` bytes.
-    checked(unsafe { libc::bind(socket.as_raw_fd(), (&raw const name).cast(), length) })?;
+    bind(&socket, &SocketAddrUnix::new(address.path())?)?;
     let file = SocketFile::at(path)?;
     let found = file.metadata()?;
     // In a folder of others the name may lead to another socket by now, which is not ours to give away.
@@ -112,21 +105,6 @@ pub fn bind_closed(path: &Path) -> io::Result<(OwnedFd, SocketFile)> {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     Ok((socket, file))
-}
-
-fn kernel_address(path: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
-    let bytes = path.as_os_str().as_bytes();
-    // SAFETY: all zeros are a valid address.
-    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
-    if bytes.is_empty() || bytes.contains(&0) || bytes.len() >= address.sun_path.len() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    address.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).map_err(io::Error::other)?;
-    for (to, from) in address.sun_path.iter_mut().zip(bytes) {
-        *to = from.cast_signed();
-    }
-    let length = std::mem::offset_of!(libc::sockaddr_un, sun_path) + bytes.len() + 1;
-    Ok((address, libc::socklen_t::try_from(length).map_err(io::Error::other)?))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::line::{Around, Gate, Line};
 use super::{Context, Dirty, JobId, News, Next, Numbers, View};
 use crate::model::{
     AppId, AppName, Cause, Change, Condition, InstanceId, LiveInstance, Millis, Moment, Operation, OperationReport,
-    OperationResult, Phase, Plan, Progress, Project, ProjectName, RolloutCommand, Verb,
+    OperationResult, Phase, Plan, Progress, Project, ProjectName, RolloutCommand, Skip, Verb,
 };
 
 /// One accepted plan that is being carried out.
@@ -245,9 +245,9 @@ impl Job {
             line.gate = Gate::Blocked;
             self.open -= 1;
             for operation in line.todo.drain(..) {
-                let why = "nothing is deleted, because another operation did not succeed".to_owned();
                 let (app, verb) = (operation.app, operation.verb.kind());
-                let report = OperationReport { app, verb, result: OperationResult::Skipped { why }, took: Millis(0) };
+                let result = OperationResult::Skipped { why: Skip::DeletesWithheld };
+                let report = OperationReport { app, verb, result, took: Millis(0) };
                 next.messages.push((self.id, News::Progress(Progress::Ended(report))));
             }
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
     AppName, Change, Condition, Fact, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
-    OperationReport, OperationResult, Phase, Progress, Readiness, Rollback, RolloutStatus, Subject, Verb, VerbKind,
-    WaitsFor,
+    OperationReport, OperationResult, Phase, Progress, Readiness, Rejection, Rollback, RolloutStatus, Skip, Subject,
+    Unready, Verb, VerbKind, WaitsFor,
 };
 use crate::rules::{self, DependencyStatus};
 
@@ -16,8 +16,6 @@ use super::{Context, Next};
 const SHOW_WAIT_AFTER: Millis = Millis(250);
 /// A process that is not ready yet is mentioned when that lasts longer than this.
 const SHOW_UNREADY_AFTER: Millis = Millis(1000);
-
-const LATER_COMMAND: &str = "a later command took over";
 
 /// What those who wait for an app may know of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,13 +38,13 @@ pub(super) struct Line {
     pub needs: Vec<AppName>,
     pub gate: Gate,
     active: Option<Active>,
-    blocked_by: Option<String>,
+    blocked_by: Option<Skip>,
     is_superseded: bool,
     /// When it began to wait for something, and what is shown of that.
     waits_since: Option<Moment>,
     shown: Option<WaitsFor>,
     is_wait_reported: bool,
-    reported_unready: BTreeMap<InstanceId, String>,
+    reported_unready: BTreeMap<InstanceId, Unready>,
     /// When looking at it again could make a difference by time alone.
     pub wake_at: Option<Moment>,
 }
@@ -172,7 +170,7 @@ impl Line {
             return false;
         }
         if gates.contains(&Gate::Blocked) && self.blocked_by.is_none() {
-            self.blocked_by = Some("a dependency did not start".to_owned());
+            self.blocked_by = Some(Skip::DependencyFailed);
         }
         let Some(operation) = self.todo.front() else {
             self.begin_wait(context, next);
@@ -185,7 +183,7 @@ impl Line {
                     self.show(waits_for, context, next);
                     return false;
                 }
-                Dependencies::Never(why) => self.blocked_by = Some(why),
+                Dependencies::Never(skip) => self.blocked_by = Some(skip),
             }
         }
         (self.waits_since, self.shown) = (None, None);
@@ -193,7 +191,7 @@ impl Line {
         if let Some(why) = &self.blocked_by {
             if matches!(operation.verb, Verb::Roll { .. }) {
                 // What was told as skipped is not done a moment later.
-                context.put_off(&operation.app, why, next);
+                context.put_off(&operation.app, Rejection::Skipped { why: Box::new(why.clone()) }, next);
             }
             reports.push(report(&operation, OperationResult::Skipped { why: why.clone() }, Millis(0)));
             return true;
@@ -225,9 +223,9 @@ impl Line {
         let Active { operation, began, .. } = self.active.take()?;
         self.reported_unready.clear();
         if !matches!(end, StepEnd::Done | StepEnd::Completed) {
-            self.blocked_by.get_or_insert_with(|| match &operation {
-                Some(_) => "an earlier step for this app did not succeed".to_owned(),
-                None => "its processes did not come up".to_owned(),
+            self.blocked_by.get_or_insert(match &operation {
+                Some(_) => Skip::EarlierFailed,
+                None => Skip::DidNotComeUp,
             });
         }
         let printer = match &end {
@@ -259,7 +257,7 @@ impl Line {
         let rest = self.todo.drain(..);
         reports.extend(rest.map(|operation| {
             // A start that has not begun was skipped, the rest was taken over.
-            let skipped = OperationResult::Skipped { why: LATER_COMMAND.to_owned() };
+            let skipped = OperationResult::Skipped { why: Skip::Superseded };
             let result = if operation.verb.is_start() { skipped } else { OperationResult::Superseded };
             report(&operation, result, Millis(0))
         }));
@@ -269,7 +267,7 @@ impl Line {
     // ---- what it waits for
 
     fn dependencies(&self, context: &Context) -> Dependencies {
-        let Some(declared) = context.declared(&self.app) else { return Dependencies::Never(LATER_COMMAND.to_owned()) };
+        let Some(declared) = context.declared(&self.app) else { return Dependencies::Never(Skip::Superseded) };
         for (other, condition) in &declared.spec.depends_on {
             match status(other, *condition, context) {
                 DependencyStatus::Met => {}
@@ -278,8 +276,8 @@ impl Line {
                     return Dependencies::Open(WaitsFor { app, condition, why, since: context.view.now });
                 }
                 DependencyStatus::Never(why) => {
-                    let condition = condition.as_str();
-                    return Dependencies::Never(format!("{other}, which it depends on, is not {condition}: {why}"));
+                    let (app, condition) = (other.clone(), *condition);
+                    return Dependencies::Never(Skip::Blocked { app, condition, why });
                 }
             }
         }
@@ -346,7 +344,7 @@ impl Line {
 enum Dependencies {
     Met,
     Open(WaitsFor),
-    Never(String),
+    Never(Skip),
 }
 
 fn status(other: &AppName, condition: Condition, context: &Context) -> DependencyStatus {
@@ -412,16 +410,15 @@ fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
     }
 }
 
-/// What holds a process up that is not ready yet: a hook, or what its last probe found, with what it says of itself.
-fn not_ready(live: &LiveInstance) -> Option<String> {
+/// What holds up a process that is not ready yet.
+fn not_ready(live: &LiveInstance) -> Option<Unready> {
     if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
-        return Some(format!("its hook `{}` has not finished (limit {limit})", hook.as_str()));
+        return Some(Unready::Hook { hook, limit_ms: limit });
     }
-    match (&live.phase, &live.status_text) {
-        (Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. }, Some(text)) => {
-            Some(format!("{last} (status: {text})"))
+    match &live.phase {
+        Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. } => {
+            Some(Unready::Probe { last: last.clone(), status_text: live.status_text.clone() })
         }
-        (Phase::Running { readiness: Readiness::Waiting { last, .. }, .. }, _) => last.clone(),
         _ => None,
     }
 }

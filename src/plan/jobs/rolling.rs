@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppName, Cause, Change, Command, Declared, Failure, InstanceId, Launch, Millis, Moment, Operation, Phase,
-    Progress, Reason, Rejected, Rollback, Rollout, RolloutCommand, RolloutStatus, UpdateStrategy, Verb,
+    Progress, Reason, Rejected, Rejection, Rollback, Rollout, RolloutCommand, RolloutStatus, UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, GoalState, Goals};
@@ -21,7 +21,7 @@ pub(super) struct Rolling {
     /// Slots that follow a restart of what they depend on, or that nobody can connect to: their processes are of the right
     /// spec.
     is_renewal: bool,
-    /// What another daemon has begun: what it has replaced is judged first.
+    /// What another daemon has begun: what it has replaced is evaluated first.
     is_unfinished: bool,
     /// How many slots are replaced side by side.
     size: usize,
@@ -91,7 +91,7 @@ impl Rolling {
     /// As users see it.
     pub(super) fn status(&self, context: &Context) -> RolloutStatus {
         let none = Vec::new();
-        // What another daemon has replaced is replaced, though it is still judged.
+        // What another daemon has replaced is replaced, though it is still evaluated.
         let (replaced, under_way) =
             if matches!(self.stage, Stage::Judging(_)) { (&self.batch, &none) } else { (&none, &self.batch) };
         RolloutStatus {
@@ -328,7 +328,7 @@ impl Rolling {
         self.stage = Stage::Discarding(goals, Some(failed));
     }
 
-    /// Goes back where that is wanted and possible; otherwise this is the end.
+    /// Rolls back where that is wanted and possible; otherwise this is the end.
     fn resolve(&mut self, failed: Failed, context: &Context, next: &mut Next) -> Option<StepEnd> {
         let failed = Failed { instance: failed.instance.settled(), ..failed };
         if let Some(why) = self.why.take() {
@@ -346,12 +346,12 @@ impl Rolling {
         Some(StepEnd::failed(failed))
     }
 
-    /// Declares the spec before again; once that is on disk, every slot of another spec goes back to it, those without a
+    /// Declares the spec before again; once that is on disk, every slot of another spec is rolled back to it, those without a
     /// process first. False: it is not on disk yet.
     fn roll_back(&mut self, why: Failed, context: &Context, declared: &Declared, next: &mut Next) -> bool {
         let project = context.project;
         if let Some(before) = context.rollout(&self.app).and_then(|rollout| rollout.from.as_ref()) {
-            let rejected = Rejected { digest: declared.digest, why: reason_text(&why) };
+            let rejected = Rejected { digest: declared.digest, why: rejection(&why) };
             let rollout = Rollout { rejected: Some(rejected), ..Rollout::default() };
             let (project, name) = (project.clone(), self.app.clone());
             next.changes.push(Change::App {
@@ -419,13 +419,13 @@ impl Rolling {
 impl Context<'_> {
     /// Nothing automatic tries again what has failed so.
     pub(super) fn reject(&self, app: &AppName, failed: &Failed, next: &mut Next) {
-        self.put_off(app, &reason_text(failed), next);
+        self.put_off(app, rejection(failed), next);
     }
 
     /// Nothing automatic rolls out what is declared, until a user applies again.
-    pub(super) fn put_off(&self, app: &AppName, why: &str, next: &mut Next) {
+    pub(super) fn put_off(&self, app: &AppName, why: Rejection, next: &mut Next) {
         let Some(declared) = self.declared(app) else { return };
-        let rejected = Some(Rejected { digest: declared.digest, why: why.to_owned() });
+        let rejected = Some(Rejected { digest: declared.digest, why });
         let known = self.rollout(app).cloned().unwrap_or_default();
         let rollout = Rollout { rejected, is_paused: false, is_aborted: false, ..known };
         let (project, name) = (self.project.clone(), app.clone());
@@ -437,13 +437,6 @@ fn plain(instance: InstanceId, failure: Failure) -> Failed {
     Failed { instance, failure: Some(failure), exit: None, printer: None }
 }
 
-/// `web/1 ended with exit code 3`.
-fn reason_text(failed: &Failed) -> String {
-    let (instance, exit) = (&failed.instance, failed.exit);
-    let why = match (&failed.failure, exit) {
-        (Some(failure), _) => failure.to_string(),
-        (None, Some(exit)) => format!("ended with {exit}"),
-        (None, None) => "did not come up".to_owned(),
-    };
-    format!("{}/{} {why}", instance.app.name, instance.slot)
+fn rejection(failed: &Failed) -> Rejection {
+    Rejection::Failed { instance: failed.instance.clone(), failure: failed.failure.clone(), exit: failed.exit }
 }

@@ -665,7 +665,7 @@ fn sentence(report: &OperationReport, is_waited_for: bool) -> String {
         OperationResult::Done => format!("ok {app}: {verb}{whose}"),
         OperationResult::Completed => format!("ok {app}: completed{whose}"),
         OperationResult::Superseded => format!("left {app}: {verb}, a later command took over{whose}"),
-        OperationResult::Skipped { why } => format!("skipped {app}: {verb}: {why}{whose}"),
+        OperationResult::Skipped { why } => format!("skipped {app}: {verb}: {}{whose}", skip(why)),
         OperationResult::Failed { instance, failure, exit, rollback, .. } => {
             let why = match (failure, exit) {
                 (Some(failure), _) => failure.to_string(),
@@ -680,6 +680,18 @@ fn sentence(report: &OperationReport, is_waited_for: bool) -> String {
             };
             format!("FAILED {app}: {verb}: {} {why}{after}{whose}", short(instance))
         }
+    }
+}
+
+fn skip(why: &crate::model::Skip) -> String {
+    use crate::model::Skip;
+    match why {
+        Skip::Blocked { app, condition, .. } => format!("{app} is never {}", condition.as_str()),
+        Skip::DependencyFailed => "a dependency did not come up".to_owned(),
+        Skip::EarlierFailed => "an earlier step failed".to_owned(),
+        Skip::DidNotComeUp => "its processes did not come up".to_owned(),
+        Skip::DeletesWithheld => "deletes are withheld".to_owned(),
+        Skip::Superseded => "a later command took over".to_owned(),
     }
 }
 

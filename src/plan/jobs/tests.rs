@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::sim::{Sim, app_of, steps};
 use crate::model::{
-    App, AppId, AppName, ApplyOptions, Edit, Hooks, InstanceId, Millis, Phase, Plan, Template, UpdateStrategy, Verb,
+    App, AppId, AppName, ApplyOptions, Edit, Hooks, InstanceId, Millis, Phase, Plan, Template, Unmet, UpdateStrategy,
+    Verb,
 };
 use crate::plan::is_of_revision;
 use crate::plan::tests::shop;
@@ -276,7 +277,7 @@ fn check_rest(sim: &mut Sim) {
 fn stop_what_never_comes(sim: &mut Sim) {
     for _ in NAMES {
         let waits = sim.jobs.waiting();
-        let Some(never) = waits.values().find(|waits| waits.why.starts_with("it waits for its next start")) else {
+        let Some(never) = waits.values().find(|waits| matches!(waits.why, Unmet::Backoff { .. })) else {
             return;
         };
         sim.edit(never.app.as_str(), None, &Edit::Stop { is_held: false }).unwrap();

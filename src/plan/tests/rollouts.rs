@@ -1,4 +1,4 @@
-//! What a rollout goes back to, and what the next daemon still has to do about it.
+//! What a rollout rolls back to, and what the next daemon still has to do about it.
 
 use super::*;
 use crate::model::{Kind, ListenAddress, Millis, Note, Rollout, UpdateStrategy};
@@ -7,7 +7,7 @@ fn of_port(port: u16) -> App {
     app_with("api", |app| app.run.port = Some(port))
 }
 
-/// The port of the revision that the rollout of `api` goes back to.
+/// The port of the revision that the rollout of `api` rolls back to.
 fn rollback_target(world: &World) -> Option<u16> {
     let rollout = world.stored().unwrap().rollouts.get(&"api".parse().unwrap())?;
     rollout.from.as_ref().unwrap().spec.run.port

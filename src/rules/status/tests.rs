@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::lifecycle::samples::app;
-use crate::model::{Bytes, Condition, Counts, Desired, Environment, Exit, Kind, Rollout, Taken};
+use crate::model::{Bytes, Condition, Counts, Desired, Environment, Exit, Kind, Rollout, Taken, Unmet};
 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
@@ -120,7 +120,7 @@ fn what_does_not_run_says_what_stands_against_it() {
     let waits = WaitsFor {
         app: "db".parse().unwrap(),
         condition: Condition::Ready,
-        why: "HTTP 503".into(),
+        why: Unmet::NotReady { last: Some("HTTP 503".into()) },
         since: Moment(400),
     };
     let timed = declared(|app| {
@@ -128,14 +128,14 @@ fn what_does_not_run_says_what_stands_against_it() {
         app.schedule.cron_restart = Some("0 0 1 1 *".into());
     });
     let up = declared(|_| {});
-    let (held, parked) = (desired_state(stopped(true)), desired_state(DesiredState::NotStarted));
+    let (held, not_started) = (desired_state(stopped(true)), desired_state(DesiredState::NotStarted));
     let slot = Declared { stopped_slots: [0].into(), ..up.clone() };
     let leaving = Declared { is_leaving: true, ..up.clone() };
     let failure = Failure::Aborted;
     let base = facts(&all, Some(&up), None);
     let cases = [
         (Facts { declared: Some(&held), ..base }, "StoppedBy", "Unhold"),
-        (Facts { declared: Some(&parked), ..base }, "NoAutostart", "Start"),
+        (Facts { declared: Some(&not_started), ..base }, "NoAutostart", "Start"),
         (Facts { declared: Some(&slot), ..base }, "SlotStopped", "Start"),
         (Facts { declared: Some(&leaving), ..base }, "Leaving", "Removal"),
         (Facts { declared: None, ..base }, "Undeclared", "Removal"),
@@ -164,7 +164,12 @@ fn a_start_that_cannot_come_names_what_failed_however_far_away() {
     };
     let (migrate, mid, web) = (named("migrate", &[]), named("mid", &["migrate"]), named("web", &["mid"]));
     let project = desired.projects.entry("shop".parse().unwrap()).or_default();
-    let rejected = crate::model::Rejected { digest: migrate.digest, why: "migrate/0 ended with exit code 7".into() };
+    let why = crate::model::Rejection::Failed {
+        instance: "shop:migrate/0".parse().unwrap(),
+        failure: None,
+        exit: Some(Exit::Code(7)),
+    };
+    let rejected = crate::model::Rejected { digest: migrate.digest, why: why.clone() };
     project.rollouts.insert("migrate".parse().unwrap(), Rollout { rejected: Some(rejected), ..Rollout::default() });
     for app in [&migrate, &mid, &web] {
         project.apps.insert(app.spec.name.clone(), app.clone());
@@ -173,10 +178,9 @@ fn a_start_that_cannot_come_names_what_failed_however_far_away() {
     let of = |declared| Facts { project: Some(project), ..facts(&all, Some(declared), None) };
     let web = status(&of(&web));
     assert_eq!(web.severity, Severity::Error);
-    assert!(
-        matches!(&web.because[0], Why::Blocked { app, why, .. } if app.as_str() == "mid" && why.contains("exit code 7")),
-        "{web:?}"
-    );
+    let (app, condition) = ("migrate".parse().unwrap(), Condition::Completed);
+    let why = Unmet::Blocked { app, condition, why: Box::new(Unmet::Rejected { why }) };
+    assert_eq!(web.because[0], Why::Blocked { app: "mid".parse().unwrap(), condition, why });
     assert!(matches!(status(&of(&migrate)).because[0], Why::Rejected { .. }));
 }
 

@@ -14,7 +14,7 @@ const FILES_MAX: usize = 20_000;
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that are read to know a whole tree.
 const TREE_BYTES_MAX: u64 = 128 << 20;
-/// Bytes that are read to judge one burst; what is beyond is compared by size and time.
+/// Bytes that are read to evaluate one burst; what is beyond is compared by size and time.
 pub(super) const BURST_BYTES_MAX: u64 = 64 << 20;
 /// Clocks of file systems tick that coarsely.
 const TICK_NS: i128 = 20_000_000;

@@ -255,7 +255,7 @@ fn new_rules_of_git_are_followed_at_once() {
     assert_eq!(judged(&mut tree), changed("build/x", 0), "counts from now on");
 }
 
-/// A save and an apply together: whatever the apply changes of what is watched, the save is judged, by the new rules.
+/// A save and an apply together: whatever the apply changes of what is watched, the save is evaluated, by the new rules.
 #[test]
 fn other_rules_keep_what_was_seen_by_the_old_ones() {
     type Change = fn(&mut Project);

@@ -174,7 +174,7 @@ impl Told {
     }
 
     /// Registers everything anew, by rules that may be other ones, and misses nothing meanwhile: what was watched is
-    /// watched until all of it is done. What was told before is judged by the new rules.
+    /// watched until all of it is done. What was told before is evaluated by the new rules.
     ///
     /// # Errors
     /// A limit of the kernel.

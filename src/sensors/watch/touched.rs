@@ -82,7 +82,7 @@ impl Touched {
         }
     }
 
-    /// Whether there is nothing to be judged.
+    /// Whether there is nothing to be evaluated.
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }

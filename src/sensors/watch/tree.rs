@@ -116,7 +116,7 @@ impl Tree {
         let walk = Walk { rules: &self.rules, follows_links: policy.watch_options.follow_symlinks };
         if let Some(root) = self.remote().filter(|_| !policy.watch_options.poll) {
             troubles.push(format!(
-                "{} lies on a network file system, which tells no changes: its files are looked at every {}",
+                "{} is on a network file system, which does not report changes; its files are checked every {}",
                 root.display(),
                 interval(policy),
             ));
@@ -167,7 +167,7 @@ impl Tree {
     }
 
     /// Other rules from now on, with nothing lost in between: the way in which changes are noticed so far is asked once
-    /// more when the new one is in place. Whether something is to be judged.
+    /// more when the new one is in place. Whether something is to be evaluated.
     pub(super) fn follow(&mut self, watched: Watched) -> bool {
         let began = os::wall();
         self.absorb();
@@ -209,7 +209,7 @@ impl Tree {
         self.way = way;
     }
 
-    /// Judges what was taken in since the last time.
+    /// Evaluates what was taken in since the last time.
     pub(super) fn settle(&mut self) -> Settled {
         let has_root = self.rules.roots().iter().any(|root| os::exists(&root.path));
         if !has_root || !os::exists(&self.watched.cwd) {
@@ -217,7 +217,7 @@ impl Tree {
         }
         let touched = self.touched.take();
         let mut budget = BURST_BYTES_MAX;
-        // All of them are judged: what is not looked at now would be new the next time.
+        // All of them are evaluated: what is not looked at now would be new the next time.
         let judged = touched.each().filter(|(path, touch)| self.known.has_changed(path, *touch, &mut budget));
         let changed: Vec<&Path> = judged.map(|(path, _)| path).collect();
         let first =
@@ -274,8 +274,8 @@ fn refused(error: &std::io::Error, policy: &WatchPolicy) -> String {
     let every = interval(policy);
     match os::watch_limit(error) {
         Some(limit) => format!(
-            "the kernel's limit {limit} is reached: files are polled every {every}; `sysctl {limit}=N` raises it"
+            "the kernel's limit {limit} is reached; files are polled every {every}. `sysctl {limit}=N` raises the limit"
         ),
-        None => format!("the kernel reports no changes ({error}): files are polled every {every}"),
+        None => format!("the kernel does not report changes ({error}); files are polled every {every}"),
     }
 }

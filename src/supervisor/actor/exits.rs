@@ -134,7 +134,7 @@ impl<H: Host> InstanceActor<H> {
 
     pub(super) fn anchor_gone(&mut self) {
         self.host.anchor_gone(self.registry.iter().map(|(row, _)| row).collect());
-        let message = "the anchor process is gone; a new one takes over, apps are not touched".to_owned();
+        let message = "the anchor process ended; a new one takes over, and the apps keep running".to_owned();
         self.host.tell(Subject::Daemon, Fact::Trouble { message });
         self.harvest();
     }

@@ -50,13 +50,13 @@ impl<H: Host> InstanceActor<H> {
             }
             Notification::WatchdogPing => instance.beat = Some(self.host.now()),
             Notification::Unwell => {
-                let result = Err("it said WATCHDOG=trigger".to_owned());
+                let result = Err("it sent WATCHDOG=trigger".to_owned());
                 self.step(row, Input::Probed { incarnation, result });
             }
             Notification::Extend(by) => self.step(row, Input::Extended { incarnation, by }),
             Notification::MainPid(pid) => {
                 if !self.host.is_of_tree(row, pid) {
-                    let message = format!("said MAINPID={pid}, which is no process of its own: refused");
+                    let message = format!("its MAINPID={pid} was refused: that process does not belong to this app");
                     self.host.tell(Subject::Instance(instance.id.clone()), Fact::Trouble { message });
                 }
             }

@@ -7,9 +7,10 @@ use crate::model::{App, Fact, InstanceId, Subject};
 use crate::supervisor::host::{Record, Recovery, RowState};
 
 /// What happens to a process whose spec was lost.
-const LEFT_ALONE: &str = "it is left running until an apply declares its app or `pm delete` ends it";
+const LEFT_ALONE: &str = "it keeps running until an apply that declares its app replaces it, or `pm delete` ends it";
 /// What happens to one that cannot be told from a stranger's.
-const UNNAMED: &str = "it is left running, and an apply may start a second one beside it";
+const UNNAMED: &str =
+    "it keeps running, and an apply may start a second process of its app; end it with `kill` before that";
 
 /// The instance behind a living process, by what the process itself was told when it was started. `None` after
 /// saying so, if it cannot be known, or is known by another row already.
@@ -23,8 +24,8 @@ pub(super) fn lost_instance<H: Recovery>(actor: &mut InstanceActor<H>, row: u32)
     let pid = entry.pid.unwrap_or(0);
     let about = found.clone().map_or(Subject::Daemon, Subject::Instance);
     let message = match &found {
-        Some(_) => format!("process {pid} runs, and its spec is lost: {LEFT_ALONE}"),
-        None => format!("process {pid} runs, its spec is lost, and it does not say of which app it is: {UNNAMED}"),
+        Some(_) => format!("the spec of process {pid} was lost: {LEFT_ALONE}"),
+        None => format!("the spec of process {pid} was lost, and its environment does not name its app: {UNNAMED}"),
     };
     actor.host.tell(about, Fact::Trouble { message });
     // The digests in the row stay: a state that is put back later may know them.
@@ -41,7 +42,7 @@ fn forget_row<H: Recovery>(actor: &mut InstanceActor<H>, row: u32) {
     }
     // One that was only just claimed is of no spec.
     if actor.host.record(row) != Record::default() {
-        let message = format!("row {row} of the process table was of a lost spec and without a process");
+        let message = format!("freed entry {row} of the process table: its spec was lost, and it had no process");
         actor.host.tell(Subject::Daemon, Fact::Trouble { message });
     }
     if actor.host.free(row).is_ok() {
@@ -61,6 +62,7 @@ pub(super) fn warning(lost: &[InstanceId]) -> Option<String> {
     }
     let names = names.join(", ");
     Some(format!(
-        "what runs as {names} was started from a spec that is lost: an apply that declares it replaces it, `pm delete` ends it"
+        "the spec of {names} was lost, and the processes keep running: an apply that declares them replaces them, \
+         `pm delete` ends them"
     ))
 }

@@ -134,6 +134,6 @@ impl<H: Host> InstanceActor<H> {
 /// A table without a free row: some other instance may leave one at any moment.
 fn no_row(id: &InstanceId) -> Failure {
     let subject = masked(&id.to_string()).into_owned();
-    let message = "all rows of the process table are taken".to_owned();
+    let message = "the process table is full; delete apps or scale them down".to_owned();
     Failure::Spawn { error: SpawnError { stage: SpawnStage::TableEntry, subject, errno: 0, message, is_passing: true } }
 }

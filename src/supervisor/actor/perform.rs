@@ -131,7 +131,7 @@ impl<H: Host> InstanceActor<H> {
         }
     }
 
-    /// Starts a hook of the policy that is followed now, in the surroundings of the process that it is about.
+    /// Starts a hook of the policy that is followed now, in the context of the process that it is about.
     fn run_hook(&mut self, row: u32, hook: Hook) {
         let Some(instance) = self.registry.get(row) else { return };
         let policy = &instance.machine.policy;
@@ -182,7 +182,8 @@ impl<H: Host> InstanceActor<H> {
             let left = self.host.unclear(row);
             if !left.is_empty() {
                 let names = LeftProcess::list(&left);
-                let message = format!("left alone, since it may be of another app that runs: {names}");
+                let message =
+                    format!("left running, since it may belong to another app: {names}; `pm shutdown` ends it");
                 self.host.tell(about(), Fact::Trouble { message });
             }
         }
@@ -208,7 +209,7 @@ impl<H: Host> InstanceActor<H> {
     /// Gives the row of an instance back that is gone.
     pub(super) fn free(&mut self, row: u32, id: &InstanceId) {
         if let Err(why) = self.host.free(row) {
-            let message = format!("cannot give back the row of {id}: {why}");
+            let message = format!("cannot free the entry of {id} in the process table: {why}");
             self.host.tell(Subject::Daemon, Fact::Trouble { message });
         }
         self.unmirrored.insert(row);

@@ -238,6 +238,6 @@ fn failure<H: Recovery>(host: &H, row: u32, record: &Record, instance: &Instance
     }
     // It was refused before there was a process that could have said why.
     let subject = instance.next.spec.run.script.clone().unwrap_or_else(|| "its command".to_owned());
-    let message = "it could not be started, and why is no longer known".to_owned();
+    let message = "the reason is no longer known, because the daemon ended; `pm restart` tries it again".to_owned();
     Failure::Spawn { error: SpawnError { stage: SpawnStage::Exec, subject, errno: 0, message, is_passing: false } }
 }

@@ -80,8 +80,9 @@ impl Ends {
                     let _ = world.anchor.hold(key, HELD_NOTIFY, socket.as_fd());
                 })
                 .inspect_err(|error| {
-                    let message =
-                        format!("its NOTIFY_SOCKET cannot be opened again: {error}; nothing it says is heard");
+                    let message = format!(
+                        "its NOTIFY_SOCKET cannot be opened again: {error}; its messages are lost until it is restarted"
+                    );
                     world.events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });
                 })
                 .ok();

@@ -144,7 +144,7 @@ impl AppChannels {
         if !std::mem::replace(&mut ends.is_suspect_told, true) {
             let name = os::process_name(datagram.pid);
             let message = format!(
-                "process {} ({name}), which is none of its own, speaks on its NOTIFY_SOCKET: not heard",
+                "ignoring what process {} ({name}) sends to its NOTIFY_SOCKET: the process does not belong to this app",
                 datagram.pid
             );
             self.world.events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });

@@ -96,7 +96,7 @@ impl Listeners {
             let socket = copy(&mut open, anchor, app, address, access).map_err(|error| NotListening {
                 address: address.clone(),
                 error,
-                holder: standing_in_the_way(&open, address),
+                holder: holder_of_conflict(&open, address),
             })?;
             descriptors.push(socket);
         }
@@ -218,14 +218,14 @@ impl NotListening {
                 Some(format!("Address already in use: {who}"))
             }
             (ListenAddress::Unix(_), io::ErrorKind::AddrInUse) => {
-                Some("another program listens there: end it, or name another path".to_owned())
+                Some("another program already listens there; end it, or use another path".to_owned())
             }
             (ListenAddress::Unix(_), io::ErrorKind::AlreadyExists) => {
-                Some("a file that is no socket stands there: move it away, or name another path".to_owned())
+                Some("the path is taken by a file that is not a socket; move it away, or use another path".to_owned())
             }
             (ListenAddress::Unix(path), io::ErrorKind::NotFound) => {
                 let folder = path.parent().unwrap_or(path).display();
-                Some(format!("the folder `{folder}` does not exist: create it, or name another path"))
+                Some(format!("the folder `{folder}` does not exist; create it, or use another path"))
             }
             _ => None,
         }
@@ -234,19 +234,24 @@ impl NotListening {
 
 fn our_holder((address, app): &(ListenAddress, Option<AppId>)) -> String {
     let app = app.as_ref().map_or_else(|| "another app".to_owned(), |app| format!("app `{app}`"));
-    format!("pm holds `{address}` for {app}, and only one of the two can be open; stop that app, or name another port")
+    format!(
+        "pm keeps `{address}` open for {app}, and only one of the two can be open; stop that app, or use another port"
+    )
 }
 
 /// Who else has it: a socket on one address keeps that on all of them from being opened, too.
 fn foreign_holder(address: SocketAddr) -> String {
     let here = (Ipv4Addr::LOCALHOST, address.port()).into();
     match ListenerLookup::new().holders_at(&[address, here]).into_iter().flatten().next() {
-        Some((pid, name)) => format!("{name} (process {pid}) listens there; end it, or name another address"),
-        None => format!("another program listens there (`ss -ltnp 'sport = {}'` shows it)", address.port()),
+        Some((pid, name)) => format!("{name} (process {pid}) listens there; end it, or use another address"),
+        None => format!(
+            "another program listens there (`ss -ltnp 'sport = {}'` shows it); end it, or use another address",
+            address.port()
+        ),
     }
 }
 
-fn standing_in_the_way(open: &BTreeMap<u64, Held>, address: &ListenAddress) -> Option<(ListenAddress, Option<AppId>)> {
+fn holder_of_conflict(open: &BTreeMap<u64, Held>, address: &ListenAddress) -> Option<(ListenAddress, Option<AppId>)> {
     let mut known = open.values().filter_map(|held| Some((held.address.as_ref()?, &held.app)));
     known.find(|(held, _)| held.excludes(address)).map(|(held, app)| (held.clone(), app.clone()))
 }

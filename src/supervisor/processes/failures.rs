@@ -64,7 +64,7 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
     // The text of an `io::Error` ends with the number, which the record holds by itself.
     let mut message = error.to_string().split(" (os error").next().unwrap_or_default().to_owned();
     if os::is_out_of_descriptors(error) {
-        message += "; raise the daemon's limit of open files (`ulimit -n`, `LimitNOFILE=`)";
+        message += "; raise the daemon's limit on open files (`ulimit -n`, `LimitNOFILE=`)";
     }
     if stage == SpawnStage::Exec
         && error.kind() == io::ErrorKind::NotFound
@@ -73,7 +73,7 @@ pub(super) fn failed(stage: SpawnStage, subject: &str, error: &io::Error) -> Spa
         message = format!("interpreter `{}` of script `{subject}` does not exist", interpreter.display());
     }
     if os::is_peer_gone(error) {
-        "the anchor process is gone; the next one is waited for".clone_into(&mut message);
+        "the anchor process ended; the start is retried under the next one".clone_into(&mut message);
     }
     SpawnError { stage, subject: masked(subject).into_owned(), errno, message, is_passing: os::is_passing(error) }
 }
@@ -89,5 +89,12 @@ pub(super) fn not_listening(why: &NotListening) -> SpawnError {
 
 /// The spawn that could not even be queued.
 pub(super) fn queue_full(id: &InstanceId) -> SpawnError {
-    SpawnError { is_passing: true, ..refused(SpawnStage::Clone, &id.to_string(), "too many spawns are waiting") }
+    SpawnError {
+        is_passing: true,
+        ..refused(
+            SpawnStage::Clone,
+            &id.to_string(),
+            "too many processes are waiting to be started; this one is retried",
+        )
+    }
 }

@@ -35,8 +35,9 @@ fn tolerate(error: SpawnError, launch: &Launch) -> Result<(), Failure> {
 fn try_all(world: &World, instance: &InstanceId, launch: &Launch) -> Result<(), SpawnError> {
     let run = &launch.spec.run;
     let context = exec_context(&world.home.root, instance, &launch.spec, &launch.base, COOKIE)?;
-    let argv = rules::argv(run, instance.slot)
-        .ok_or_else(|| refused(SpawnStage::Find, &instance.to_string(), "neither script nor command"))?;
+    let argv = rules::argv(run, instance.slot).ok_or_else(|| {
+        refused(SpawnStage::Find, &instance.to_string(), "the app has neither `script` nor `command`")
+    })?;
     let program = find(&argv.words[0], &context.cwd, &context.env)?;
     check_size(&program, &argv.words, &context.env)?;
     let plan = ExecPlan::new(&context, &program, &argv.words, Output::Nowhere).map_err(|text| holds_nul(&text))?;

@@ -47,7 +47,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let start = os::now();
     let mut context = context(world, job, &world.mark(job, start).to_string())?;
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
-        .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "neither script nor command"))?;
+        .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "the app has neither `script` nor `command`"))?;
     let program = find(&argv.words[0], &context.cwd, &context.env)?;
     let output = outputs(world, row, job)?;
     let listen = &job.launch.spec.run.listen;
@@ -72,7 +72,10 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
 }
 
 fn row_of(world: &World, job: &SpawnJob) -> Result<Row, SpawnError> {
-    world.table.row(job.row).ok_or_else(|| refused(SpawnStage::TableEntry, &job.id.to_string(), "there is no such row"))
+    world
+        .table
+        .row(job.row)
+        .ok_or_else(|| refused(SpawnStage::TableEntry, &job.id.to_string(), "the process table has no such entry"))
 }
 
 /// The control group of an instance whose tree is limited, where groups can be had.

@@ -118,7 +118,7 @@ fn end_unlisted(events: &Events, start: &FoundStart, seen: &[Seen], facts: &[Pro
     let pids = leftovers.iter().map(|leftover| leftover.process.pid());
     let ended: Vec<LeftProcess> = pids.map(|pid| LeftProcess { pid, name: os::process_name(pid) }).collect();
     let names = LeftProcess::list(&ended);
-    let message = format!("left by a process that is gone, and of no app that runs: {names}; ended");
+    let message = format!("ended leftover processes that belong to no running app: {names}");
     events.emit(Subject::Daemon, Fact::Trouble { message });
     for leftover in leftovers {
         let _ = leftover.process.signal(SIGKILL);
@@ -129,7 +129,7 @@ fn end_unlisted(events: &Events, start: &FoundStart, seen: &[Seen], facts: &[Pro
 pub(in crate::supervisor) fn end_double(events: &Events, row: Row, id: &InstanceId) {
     if let Some(process) = verified(row) {
         let pid = process.pid();
-        let message = format!("process {pid} was a second one of {id}: it is ended");
+        let message = format!("ended process {pid}, because it was a second process of {id}");
         events.emit(Subject::Instance(id.clone()), Fact::Trouble { message });
         for below in os::descendants(row.index(), pid) {
             let _ = below.process.signal(SIGKILL);
@@ -207,15 +207,15 @@ fn end_other_anchor(anchor: u32) {
 fn lost_table(damage: Damage, listed: u32) -> Vec<String> {
     let found = match listed {
         0 => String::new(),
-        1 => ": 1 process was found by its mark and is kept".to_owned(),
-        count => format!(": {count} processes were found by their marks and are kept"),
+        1 => "; 1 process was found by its environment and is kept".to_owned(),
+        count => format!("; {count} processes were found by their environment and are kept"),
     };
     let what = match damage {
-        _ if damage.rows > 0 => format!("the copy of the process table was damaged ({} rows)", damage.rows),
-        _ if damage.is_head => "the copy of the process table was damaged (its head)".to_owned(),
+        _ if damage.rows > 0 => format!("the copy of the process table was damaged ({} entries)", damage.rows),
+        _ if damage.is_head => "the copy of the process table was damaged (its header)".to_owned(),
         _ if listed == 0 => return Vec::new(),
         _ if damage.is_missing => "the copy of the process table was lost".to_owned(),
-        _ => "the copy of the process table was not complete".to_owned(),
+        _ => "the copy of the process table was incomplete".to_owned(),
     };
     vec![format!("{what}{found}")]
 }

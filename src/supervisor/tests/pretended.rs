@@ -499,7 +499,7 @@ impl Pretended {
 }
 
 fn anchor_is_gone() -> SpawnError {
-    let message = "the anchor process is gone; the next one is waited for".to_owned();
+    let message = "the anchor process ended; the start is retried under the next one".to_owned();
     SpawnError { stage: SpawnStage::Output, subject: String::new(), errno: 0, message, is_passing: true }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, lchown, sy
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::fs::mknodat;
 use tempfile::TempDir;
 
 use super::*;
@@ -122,9 +123,7 @@ fn a_file_that_another_user_has_put_there_is_left_alone_and_a_fifo_holds_nobody_
     yard.file("all/a.log", STRANGER, "");
     fs::set_permissions(yard.path("all/a.log"), fs::Permissions::from_mode(0o666)).unwrap();
     assert!(yard.append("all/a.log", Some(&app)).is_err() && yard.append("all/a.log", None).is_err());
-    let fifo = CString::new(yard.path("all/fifo").as_os_str().as_bytes()).unwrap();
-    // SAFETY: a terminated path.
-    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o666) }, 0);
+    mknodat(CWD, yard.path("all/fifo"), FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
     lchown(yard.path("all/fifo"), Some(STRANGER), Some(STRANGER)).unwrap();
     assert!(yard.append("all/fifo", Some(&app)).is_err() && yard.append("all/fifo", None).is_err());
     assert!(yard.read("all/fifo", None).is_err());

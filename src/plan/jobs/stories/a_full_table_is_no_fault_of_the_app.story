@@ -19,7 +19,7 @@ state
 apply b | c
   plan start c [0]
 wait 20000
-  FAILED c: start: c/0 cannot find a free table entry for `shop:c/0`: all rows of the process table are taken
+  FAILED c: start: c/0 cannot find a free table entry for `shop:c/0`: the process table is full; delete apps or scale them down
 rows 2
 wait 40000
     start c/0 v0

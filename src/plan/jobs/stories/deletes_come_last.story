@@ -31,7 +31,7 @@ apply web v1 | bad v1 exit=1@100
 wait 1000
     bad/0 ended with exit code 1
   FAILED bad: start: bad/0 ended with exit code 1 and is not restarted
-  skipped new: delete: nothing is deleted, because another operation did not succeed
+  skipped new: delete: deletes are withheld
 state
   bad/0 v1 errored
   new/0 v1 running

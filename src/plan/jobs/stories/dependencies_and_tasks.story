@@ -22,7 +22,7 @@ apply db v1 ready=200 | seed v2 task exit=7@300 needs=db | web v2 after=seed
 wait 3000
     seed/0 ended with exit code 7
   FAILED seed: start: seed/0 ended with exit code 7 and is not restarted
-  skipped web: roll: a dependency did not start
+  skipped web: roll: a dependency did not come up
 state
   db/0 v1 running
   seed/0 v2 errored
