@@ -203,7 +203,7 @@ impl<'a> Follower<'a> {
                 return self.waits(&instance.to_string(), &progress::unready(&instance, &why));
             }
             Progress::Paused { app } => return self.waits(&format!("{app} paused"), &progress::paused(&app)),
-            Progress::Left { app, processes } if !self.wait.json.json => {
+            Progress::Left { app, processes, .. } if !self.wait.json.json => {
                 self.session.screen.note(&progress::left(&app, &processes));
             }
             Progress::Left { .. } | Progress::Finished(_) => {}

@@ -42,6 +42,9 @@ pub enum Progress {
         app: AppName,
         /// The processes.
         processes: Vec<LeftProcess>,
+        /// A process that nobody can tell from others may still run: an anchor has died.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_unsure: bool,
     },
     /// Everything ended.
     Finished(Report),

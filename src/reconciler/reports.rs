@@ -139,9 +139,9 @@ impl Loop {
         let Some(project) = self.reports.watched_project(job) else { return };
         let id = AppId::new(project, app.clone());
         let of_app = self.live.instances.range(id.instance(0)..=id.instance(u32::MAX)).map(|(id, _)| id.clone());
-        let processes = self.deps.supervisor.left_by(of_app.collect()).await;
-        if !processes.is_empty() {
-            self.reports.report(job, Progress::Left { app, processes });
+        let (processes, is_unsure) = self.deps.supervisor.left_by(of_app.collect()).await;
+        if !processes.is_empty() || is_unsure {
+            self.reports.report(job, Progress::Left { app, processes, is_unsure });
         }
     }
 

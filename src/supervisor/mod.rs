@@ -99,7 +99,7 @@ pub(crate) enum Request {
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
-    LeftBy(Vec<InstanceId>, oneshot::Sender<Vec<LeftProcess>>),
+    LeftBy(Vec<InstanceId>, oneshot::Sender<(Vec<LeftProcess>, bool)>),
     EndEverything(oneshot::Sender<Vec<LeftProcess>>),
 }
 
@@ -259,11 +259,12 @@ impl Supervisor {
         live.await.unwrap_or_default()
     }
 
-    /// What may have been left by these instances, which have ended, and may be of others that live.
-    pub async fn left_by(&self, instances: Vec<InstanceId>) -> Vec<LeftProcess> {
+    /// What may have been left by these instances, which have ended, and may be of others that live. True: something of
+    /// them may live that nobody can find.
+    pub async fn left_by(&self, instances: Vec<InstanceId>) -> (Vec<LeftProcess>, bool) {
         let (reply, left) = oneshot::channel();
         if self.requests.send(Request::LeftBy(instances, reply)).await.is_err() {
-            return Vec::new();
+            return (Vec::new(), false);
         }
         left.await.unwrap_or_default()
     }

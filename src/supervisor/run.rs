@@ -223,11 +223,12 @@ impl Loop {
         self.actor.host.start_beside(job, command, reply);
     }
 
-    fn left_by(&self, instances: &[InstanceId]) -> Vec<LeftProcess> {
-        let rows = instances.iter().filter_map(|id| self.actor.registry.row_of(id));
-        let mut left: Vec<LeftProcess> = rows.flat_map(|row| self.actor.host.processes.unclear(row)).collect();
+    fn left_by(&self, instances: &[InstanceId]) -> (Vec<LeftProcess>, bool) {
+        let processes = &self.actor.host.processes;
+        let rows: Vec<u32> = instances.iter().filter_map(|id| self.actor.registry.row_of(id)).collect();
+        let mut left: Vec<LeftProcess> = rows.iter().flat_map(|row| processes.unclear(*row)).collect();
         left.sort_by_key(|process| process.pid);
         left.dedup();
-        left
+        (left, rows.into_iter().any(|row| processes.has_lost_sight(row)))
     }
 }

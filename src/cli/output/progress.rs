@@ -98,8 +98,14 @@ pub(in crate::cli) fn unready(instance: &InstanceId, why: &Unready) -> String {
     format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(&why))
 }
 
-/// What a stop has left alone.
+/// What a stop has left alone. No process: there may be one that cannot be found.
 pub(in crate::cli) fn left(app: &AppName, processes: &[LeftProcess]) -> String {
+    if processes.is_empty() {
+        return format!(
+            "  note: a process of {app} that had left its session before the anchor died may still run: it cannot be told \
+             apart from others"
+        );
+    }
     let names = LeftProcess::list(processes);
     let names = harmless(&names);
     format!("  warning: left running, since it may belong to {app} or to another app: {names}; `pm shutdown` ends it")
