@@ -6,6 +6,7 @@ mod oxmgr;
 mod pitchfork;
 mod pm;
 mod pm2;
+mod shep;
 mod supervisord;
 
 use std::fs;
@@ -75,6 +76,7 @@ pub fn all() -> Vec<Contender> {
         oxmgr::contender(),
         decompose::contender(),
         pitchfork::contender(),
+        shep::contender(),
         pm2::contender(),
         supervisord::contender(),
         circus::contender(),
