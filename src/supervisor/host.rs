@@ -110,8 +110,8 @@ pub(super) enum Words {
     Lines(Vec<ChannelLine>),
 }
 
-/// The machine, as the actor sees it. Nothing here waits for a process, a disk or another machine: what takes time is
-/// begun, and its end comes back as an event.
+/// The machine, as the actor sees it. Nothing here waits for a process, a disk or another machine (but for a moment that
+/// is bounded, in [`Host::settle_facts`]): what takes time is begun, and its end comes back as an event.
 pub(super) trait Host {
     fn now(&self) -> Moment;
     fn wall(&self) -> WallTime;
@@ -119,6 +119,8 @@ pub(super) trait Host {
     fn killpoint(&self, name: &'static str);
     /// States a fact for people and the journal.
     fn tell(&self, about: Subject, fact: Fact);
+    /// What was told until now is found by the next daemon, whatever happens. Waits for that, but only a moment.
+    fn settle_facts(&mut self);
 
     // ---- the table of processes
     fn entry(&self, row: u32) -> Entry;
@@ -240,8 +242,10 @@ pub(super) trait Recovery: Host {
     fn kept_status(&self, row: u32, incarnation: u32, spec: &App) -> Option<String>;
     /// Ends a second process of the same instance, and gives its entry back.
     fn end_double(&mut self, row: u32, id: &InstanceId);
-    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool;
-    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool;
+    /// Whether the end of a process (its number, and its pid if that is known) was told.
+    fn was_exit_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool;
+    /// The same of its start.
+    fn was_start_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool;
     /// The highest number that a process of this slot has borne, as far as is known.
     fn last_number(&self, id: &InstanceId) -> u32;
     /// The failure that the last daemon told when it gave this instance up.

@@ -116,6 +116,10 @@ impl Host for RealHost {
         self.world.events.emit(about, fact);
     }
 
+    fn settle_facts(&mut self) {
+        self.world.settle_facts();
+    }
+
     fn entry(&self, row: u32) -> Entry {
         self.row(row).map_or_else(Entry::free, |row| Entry {
             state: row.state(),
@@ -346,12 +350,12 @@ impl Recovery for RealHost {
         }
     }
 
-    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool {
-        self.world.events.was_exit_emitted(id, incarnation, at)
+    fn was_exit_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool {
+        self.world.events.was_exit_emitted(id, process, at)
     }
 
-    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool {
-        self.world.events.was_start_emitted(id, incarnation, at)
+    fn was_start_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool {
+        self.world.events.was_start_emitted(id, process, at)
     }
 
     fn last_number(&self, id: &InstanceId) -> u32 {

@@ -224,7 +224,7 @@ impl Sim {
     /// No start and no end of a process is lost, and none is told twice. To be looked at when nothing is on its way.
     pub(super) fn check_facts(&mut self) {
         let told = self.log.join("\n");
-        let facts = self.machine.host().facts.take();
+        let facts = self.machine.take_facts();
         let (mut starts, mut exits) = told_starts_and_exits(&facts);
         let processes = &self.machine.host().processes;
         let executed = || processes.iter().filter(|(_, process)| process.failure.is_none());
@@ -532,23 +532,13 @@ fn fate(spec: &App, slot: u32, now: Moment) -> Behaviour {
     }
 }
 
-/// The processes whose start was told, and the numbers of those whose end was. A daemon that dies when it has told of a
-/// delete and before it has given the row back lets the next one tell all of it once more.
+/// The processes whose start was told, and the numbers of those whose end was.
 fn told_starts_and_exits(facts: &[(Subject, Fact)]) -> (Vec<u32>, Vec<u32>) {
-    let (mut starts, mut exits, mut first) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let (mut deleted, mut again): (Vec<&Subject>, Vec<&Subject>) = (Vec::new(), Vec::new());
-    for (about, fact) in facts {
+    let (mut starts, mut exits) = (Vec::new(), Vec::new());
+    for (_, fact) in facts {
         match fact {
-            Fact::Started { pid, .. } if starts.contains(pid) && deleted.contains(&about) => again.push(about),
-            // It died when it had noted a new name and before it had told of it.
-            Fact::Started { pid, .. } if first.get(pid).is_some_and(|name| *name != about) => {}
-            Fact::Started { pid, .. } => {
-                starts.push(*pid);
-                first.insert(*pid, about);
-            }
-            Fact::Exited { .. } if again.contains(&about) => again.retain(|other| *other != about),
+            Fact::Started { pid, .. } => starts.push(*pid),
             Fact::Exited { incarnation, .. } => exits.push(*incarnation),
-            Fact::Deleted => deleted.push(about),
             _ => {}
         }
     }

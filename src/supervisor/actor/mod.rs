@@ -38,6 +38,8 @@ pub(super) struct InstanceActor<H> {
     unmirrored: BTreeSet<u32>,
     /// Instances that are gone, whose row a hook may still touch.
     unfreed: BTreeMap<u32, InstanceId>,
+    /// Instances that are gone, whose row is given back before anybody else takes their name.
+    leaving: BTreeMap<u32, InstanceId>,
     /// What was said about limits that cannot be had.
     told_limits: BTreeMap<AppId, String>,
     /// The newest order that was given to anybody: an older one makes no instance.
@@ -80,6 +82,7 @@ impl<H: Host> InstanceActor<H> {
             sweeps: BTreeSet::new(),
             unmirrored: BTreeSet::new(),
             unfreed: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             told_limits: BTreeMap::new(),
             newest_order: 0,
         }
@@ -119,6 +122,7 @@ impl<H: Host> InstanceActor<H> {
                 self.step(row, Input::Swept { left });
             }
         }
+        self.give_rows_back();
         if !self.unmirrored.is_empty() {
             self.host.mirror(std::mem::take(&mut self.unmirrored));
         }

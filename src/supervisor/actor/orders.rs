@@ -67,6 +67,7 @@ impl<H: Host> InstanceActor<H> {
 
     /// A new instance takes a free row.
     fn enter(&mut self, id: &InstanceId, launch: &Launch) -> Option<u32> {
+        self.give_rows_back();
         let row = self.host.claim()?;
         let mut machine = Machine::new(Arc::clone(&launch.spec), seed(id));
         machine.is_successor = id.is_successor;
@@ -95,6 +96,7 @@ impl<H: Host> InstanceActor<H> {
     }
 
     fn rename(&mut self, row: u32, old: InstanceId, new: InstanceId, launch: Launch) {
+        self.give_rows_back();
         self.registry.rename(row, new.clone());
         if let Some(instance) = self.registry.get_mut(row) {
             instance.machine.policy = Arc::clone(&launch.spec);
@@ -116,6 +118,7 @@ impl<H: Host> InstanceActor<H> {
         if self.registry.row_of(&settled).is_some() {
             return;
         }
+        self.give_rows_back();
         self.registry.rename(row, settled);
         if let Some(instance) = self.registry.get_mut(row) {
             instance.machine.is_successor = false;

@@ -80,6 +80,7 @@ impl<H: Recovery> InstanceActor<H> {
         let incarnation = instance.machine.incarnation;
         let entry = self.host.entry(row);
         instance.last_exit = entry.exit.map(|(exit, _)| exit);
+        tell_missed_name(&self.host, &instance, specs);
         // The journal knows numbers that no entry has any more, and the table some that were not told (seed 300536).
         instance.machine.last_number = entry.last_number.max(self.host.last_number(&instance.id.clone().settled()));
         emit_missed(&self.host, row, &instance, &entry, specs);
@@ -98,7 +99,7 @@ impl<H: Recovery> InstanceActor<H> {
         if instance.machine.state.rests_since_exit() {
             instance.machine.since = entry.exit.map(|(_, at)| at);
         }
-        let effects = without_told_exits(&self.host, &instance.id.clone().settled(), effects);
+        let effects = without_told_exits(&self.host, row, &instance.id.clone().settled(), effects);
         let untold_exit = effects.iter().find_map(|effect| match effect {
             Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
             _ => None,
@@ -140,6 +141,22 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
     }
 }
 
+/// The last daemon died before the journal had a new name: what was told under the old one is of this instance.
+fn tell_missed_name<H: Recovery>(host: &H, instance: &Instance, specs: &dyn Specs) {
+    let id = instance.id.clone().settled();
+    if host.last_number(&id) > 0 {
+        return;
+    }
+    // Whoever has a row of its own bears that name itself.
+    let has_row = |old: &InstanceId| {
+        host.rows().into_iter().any(|row| known_instance(host, row, specs).is_some_and(|it| it.id.settled() == *old))
+    };
+    let names = instance.record.spec.moved_from.iter().map(|app| app.instance(id.slot));
+    if let Some(from) = names.into_iter().find(|old| host.last_number(old) > 0 && !has_row(old)) {
+        host.tell(Subject::Instance(id), Fact::Renamed { from });
+    }
+}
+
 /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
 /// before this one, then the start of this one.
 fn emit_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Entry, specs: &dyn Specs) {
@@ -155,7 +172,7 @@ fn emit_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Ent
 fn tell_missed_start<H: Recovery>(host: &H, instance: &Instance, entry: &Entry, at: WallTime) {
     let (id, incarnation, pid) = (instance.id.clone().settled(), instance.machine.incarnation, entry.pid.unwrap_or(0));
     let never_was = pid == 0 && entry.state == RowState::Spawning;
-    if incarnation > 0 && !never_was && !host.was_start_emitted(&id, incarnation, at) {
+    if incarnation > 0 && !never_was && !host.was_start_emitted(&id, (incarnation, entry.pid), at) {
         host.tell(
             Subject::Instance(id),
             Fact::Started { pid, incarnation, restarts: instance.machine.restarts, cause: Cause::Policy },
@@ -182,8 +199,9 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
     let is_last = entry.state == RowState::Idle && entry.pid.is_some();
     // The process before that one bore a lower number, and perhaps not the next one: a start that failed or that was
     // called off bears one, too. What is known to have been started and not to have ended is it.
-    let was_it = is_last || host.was_start_emitted(&id, incarnation, at_wall);
-    let is_told = || host.was_exit_emitted(&id, incarnation, at_wall);
+    let process = (incarnation, entry.pid.filter(|_| is_last));
+    let was_it = is_last || host.was_start_emitted(&id, process, at_wall);
+    let is_told = || host.was_exit_emitted(&id, process, at_wall);
     if incarnation > 0 && was_it && !is_told() && !host.rows().into_iter().any(is_other) {
         let uptime = if is_last { at.since(entry.started.0) } else { Millis(0) };
         if is_last {
@@ -194,9 +212,10 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
 }
 
 /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
-fn without_told_exits<H: Recovery>(host: &H, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
+fn without_told_exits<H: Recovery>(host: &H, row: u32, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
+    let pid = host.entry(row).pid;
     let is_told = |effect: &Effect| match effect {
-        Effect::Emit(Fact::Exited { incarnation, .. }) => host.was_exit_emitted(id, *incarnation, host.wall()),
+        Effect::Emit(Fact::Exited { incarnation, .. }) => host.was_exit_emitted(id, (*incarnation, pid), host.wall()),
         _ => false,
     };
     effects.into_iter().filter(|effect| !is_told(effect)).collect()

@@ -99,6 +99,7 @@ impl Scene {
             Fact::StartFailed { .. } => "failed",
             Fact::GaveUp { .. } => "gave up",
             Fact::Deleted => "deleted",
+            Fact::Renamed { .. } => "renamed",
             _ => "",
         };
         let facts = self.machine.take_facts();
@@ -265,6 +266,83 @@ fn a_stop_survives_the_death_of_the_daemon_at_every_step() {
             return;
         }
     }
+}
+
+/// Found by a history: the row was given back, and nobody knew how its last process had ended.
+#[test]
+fn what_was_told_of_a_deleted_instance_is_not_lost_with_the_daemon() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        scene.machine.host().is_forgetful = true;
+        scene.order("web", Command::Start(launch("web")));
+        scene.wait(100);
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("web", Command::Delete(Cause::Boot));
+            scene.wait(6);
+        });
+        if !is_killed {
+            // When it has done everything.
+            scene.machine.boot();
+            scene.number = 0;
+        }
+        scene.order("web", Command::Delete(Cause::Boot));
+        scene.wait(60_000);
+        let mut facts = scene.facts();
+        // The next daemon finds it down and says so; one that died before it gave the row back leaves it to be deleted again.
+        facts.retain(|fact| *fact != "stopped");
+        facts.dedup_by(|fact, before| (*fact, *before) == ("deleted", "deleted"));
+        assert_eq!((scene.state().as_str(), facts), ("", vec!["started", "exited", "deleted"]), "step {at}");
+        if !is_killed {
+            return;
+        }
+    }
+}
+
+/// Found by a history: the row had the new name, the journal only the old one, and its start was told under both.
+#[test]
+fn a_new_name_that_was_not_told_is_told_by_the_next_daemon() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        scene.machine.host().is_forgetful = true;
+        scene.order("old", Command::Start(launch("old")));
+        scene.wait(100);
+        let mut new = app("new");
+        new.moved_from = vec![app("old").id()];
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("new", Command::Rename(id("old"), launch_of(new.clone())));
+            scene.wait(10);
+        });
+        if !is_killed {
+            scene.machine.boot();
+            scene.number = 0;
+        }
+        if scene.state().starts_with("old") {
+            scene.order("new", Command::Rename(id("old"), launch_of(new)));
+        }
+        scene.wait(100);
+        assert_eq!((scene.state().as_str(), scene.facts()), ("new running", vec!["started", "renamed"]), "step {at}");
+        if !is_killed {
+            return;
+        }
+    }
+}
+
+/// Found by a history: with the name went what was told of the other process of its slot.
+#[test]
+fn the_other_process_of_a_slot_that_was_renamed_is_told_once() {
+    let mut scene = Scene::new();
+    scene.order("old", Command::Start(launch("old")));
+    scene.wait(10);
+    scene.number += 1;
+    let (instance, command) = (id("old").successor(), Command::Start(launch("old")));
+    scene.machine.order(vec![Order { instance, number: scene.number, command }]);
+    scene.wait(10);
+    scene.order("new", Command::Rename(id("old"), launch("new")));
+    scene.wait(10);
+    scene.machine.boot();
+    scene.wait(10);
+    assert_eq!(scene.state(), "new running, old running");
+    assert_eq!(scene.facts(), ["started", "started", "renamed"]);
 }
 
 /// Found by a history: it counted as one of another spec, and was started again at every look.

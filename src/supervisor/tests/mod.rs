@@ -1,6 +1,7 @@
 //! The actor on a pretended machine: for its own tests, and for the histories of `plan`.
 
 mod actor;
+mod journal;
 mod pretended;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -164,7 +165,7 @@ impl Supervised {
 
     /// What was told since the last time.
     pub(crate) fn take_facts(&mut self) -> Vec<(Subject, Fact)> {
-        self.host().facts.take()
+        self.host().take_facts()
     }
 }
 

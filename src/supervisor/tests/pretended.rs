@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic;
 
+use super::journal::Journal;
 use crate::model::{
     App, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy, Millis, Moment,
     Run, SpawnError, SpawnStage, Subject, WallTime,
@@ -121,14 +122,6 @@ struct Start {
     failure: Option<SpawnError>,
 }
 
-/// What the journal knows, as `events` does.
-#[derive(Debug, Default)]
-struct Journal {
-    starts: BTreeMap<InstanceId, BTreeSet<u32>>,
-    exits: BTreeMap<InstanceId, BTreeSet<u32>>,
-    given_up: BTreeMap<InstanceId, Failure>,
-}
-
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct Pretended {
@@ -141,12 +134,13 @@ pub(crate) struct Pretended {
     entries: Vec<(Entry, Record)>,
     /// How long every look at what is left takes; `None`: as the dice want it.
     pub look_time: Option<Millis>,
+    /// Whatever a daemon has told in its last moment is lost with it, also without dice.
+    pub is_forgetful: bool,
     /// More there are not.
     pub rows_max: usize,
     pub processes: BTreeMap<u32, Process>,
     /// What processes have left, by row.
     pub leftovers: BTreeMap<u32, u32>,
-    pub facts: RefCell<Vec<(Subject, Fact)>>,
     journal: RefCell<Journal>,
     pub has_anchor: bool,
     starts: BTreeMap<u32, Start>,
@@ -170,10 +164,10 @@ impl Pretended {
             kill_in: Cell::new(0),
             entries: Vec::new(),
             look_time: None,
+            is_forgetful: false,
             rows_max: usize::MAX,
             processes: BTreeMap::new(),
             leftovers: BTreeMap::new(),
-            facts: RefCell::default(),
             journal: RefCell::default(),
             has_anchor: true,
             starts: BTreeMap::new(),
@@ -253,6 +247,9 @@ impl Pretended {
                 }
             }
         }
+        if self.dice.is_some() || self.is_forgetful {
+            self.journal.borrow_mut().lose(self.now, self.dice.as_mut());
+        }
         self.starts.clear();
         self.hooks.clear();
         self.watched.clear();
@@ -269,6 +266,11 @@ impl Pretended {
         self.due.retain(|(_, _, due)| !matches!(due, Due::Reaped(_)));
         let delay = self.some(20);
         self.later(delay, Due::AnchorGone);
+    }
+
+    /// What was told since the last time.
+    pub(crate) fn take_facts(&mut self) -> Vec<(Subject, Fact)> {
+        self.journal.borrow_mut().take()
     }
 
     /// The process of an instance ends by itself.
@@ -310,6 +312,9 @@ impl Pretended {
         if early.is_some() {
             start.failure = early;
             return self.report(row);
+        }
+        if start.job.incarnation > 1 {
+            self.journal.borrow_mut().settle();
         }
         let (entry, _) = self.entries.get_mut(row as usize)?;
         assert_eq!(entry.state, RowState::Idle, "a start in row {row}, which is {entry:?}");
@@ -518,10 +523,13 @@ impl Host for Pretended {
 
     fn tell(&self, about: Subject, fact: Fact) {
         self.act();
-        if let Subject::Instance(id) = &about {
-            self.journal.borrow_mut().note(id, &fact);
-        }
-        self.facts.borrow_mut().push((about, fact));
+        self.journal.borrow_mut().tell(self.now, about, fact);
+    }
+
+    fn settle_facts(&mut self) {
+        self.act();
+        self.meanwhile();
+        self.journal.borrow_mut().settle();
     }
 
     fn entry(&self, row: u32) -> Entry {
@@ -821,52 +829,23 @@ impl Recovery for Pretended {
         panic!("row {row} is a second one of {id}");
     }
 
-    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().exits.get(id).is_some_and(|told| told.contains(&incarnation))
+    fn was_exit_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), _at: WallTime) -> bool {
+        self.journal.borrow().index().was_exit_told(id, process)
     }
 
-    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().starts.get(id).is_some_and(|told| told.contains(&incarnation))
+    fn was_start_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), _at: WallTime) -> bool {
+        self.journal.borrow().index().was_start_told(id, process)
     }
 
     fn last_number(&self, id: &InstanceId) -> u32 {
-        self.journal.borrow().starts.get(id).and_then(|told| told.last().copied()).unwrap_or(0)
+        self.journal.borrow().index().last_number(id)
     }
 
     fn why_given_up(&self, id: &InstanceId) -> Option<Failure> {
-        self.journal.borrow().given_up.get(id).cloned()
+        self.journal.borrow().index().why_given_up(id)
     }
 
     fn all_taken_over(&mut self, _instances: &[(u32, &InstanceId, &App)], _has_hooks: bool) {
         self.act();
-    }
-}
-
-impl Journal {
-    fn note(&mut self, id: &InstanceId, fact: &Fact) {
-        match fact {
-            Fact::Exited { incarnation, .. } => drop(self.exits.entry(id.clone()).or_default().insert(*incarnation)),
-            Fact::Started { incarnation, .. } => {
-                self.starts.entry(id.clone()).or_default().insert(*incarnation);
-                self.given_up.remove(id);
-            }
-            Fact::GaveUp { failure } => drop(self.given_up.insert(id.clone(), failure.clone())),
-            Fact::Renamed { from } => {
-                for told in [&mut self.starts, &mut self.exits] {
-                    if let Some(incarnation) = told.remove(from) {
-                        told.insert(id.clone(), incarnation);
-                    }
-                }
-                if let Some(failure) = self.given_up.remove(from) {
-                    self.given_up.insert(id.clone(), failure);
-                }
-            }
-            Fact::Deleted => {
-                self.exits.remove(id);
-                self.starts.remove(id);
-                self.given_up.remove(id);
-            }
-            _ => {}
-        }
     }
 }
