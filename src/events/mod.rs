@@ -173,6 +173,12 @@ impl Events {
         recent.was_told(instance, process, at, |told| &told.starts)
     }
 
+    /// Whether the start of this very process was told under that name, and the name not given up since.
+    pub fn was_started_as(&self, instance: &InstanceId, incarnation: u32, pid: u32) -> bool {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.told.get(instance).is_some_and(|told| told.has_started(incarnation, pid))
+    }
+
     /// The highest number that a process of this slot has borne, as far as its start was told.
     pub fn last_number(&self, instance: &InstanceId) -> u32 {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -246,6 +246,8 @@ pub(super) trait Recovery: Host {
     fn was_exit_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool;
     /// The same of its start.
     fn was_start_emitted(&self, id: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool;
+    /// Whether the start of this very process was told under that name.
+    fn was_started_as(&self, id: &InstanceId, incarnation: u32, pid: u32) -> bool;
     /// The highest number that a process of this slot has borne, as far as is known.
     fn last_number(&self, id: &InstanceId) -> u32;
     /// The failure that the last daemon told when it gave this instance up.

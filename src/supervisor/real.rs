@@ -358,6 +358,10 @@ impl Recovery for RealHost {
         self.world.events.was_start_emitted(id, process, at)
     }
 
+    fn was_started_as(&self, id: &InstanceId, incarnation: u32, pid: u32) -> bool {
+        self.world.events.was_started_as(id, incarnation, pid)
+    }
+
     fn last_number(&self, id: &InstanceId) -> u32 {
         self.world.events.last_number(id)
     }

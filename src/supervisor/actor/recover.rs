@@ -39,6 +39,12 @@ impl<H: Recovery> InstanceActor<H> {
         for message in recovered.warnings.clone() {
             self.host.tell(Subject::Daemon, Fact::Trouble { message });
         }
+        // Before anything else is told of those names.
+        for row in self.host.rows() {
+            if let Some(instance) = known_instance(&self.host, row, specs) {
+                tell_missed_name(&self.host, row, &instance);
+            }
+        }
         let mut lost_rows = Vec::new();
         for row in self.host.rows() {
             match known_instance(&self.host, row, specs) {
@@ -80,7 +86,6 @@ impl<H: Recovery> InstanceActor<H> {
         let incarnation = instance.machine.incarnation;
         let entry = self.host.entry(row);
         instance.last_exit = entry.exit.map(|(exit, _)| exit);
-        tell_missed_name(&self.host, &instance, specs);
         // The journal knows numbers that no entry has any more, and the table some that were not told (seed 300536).
         instance.machine.last_number = entry.last_number.max(self.host.last_number(&instance.id.clone().settled()));
         emit_missed(&self.host, row, &instance, &entry, specs);
@@ -142,17 +147,11 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
 }
 
 /// The last daemon died before the journal had a new name: what was told under the old one is of this instance.
-fn tell_missed_name<H: Recovery>(host: &H, instance: &Instance, specs: &dyn Specs) {
-    let id = instance.id.clone().settled();
-    if host.last_number(&id) > 0 {
-        return;
-    }
-    // Whoever has a row of its own bears that name itself.
-    let has_row = |old: &InstanceId| {
-        host.rows().into_iter().any(|row| known_instance(host, row, specs).is_some_and(|it| it.id.settled() == *old))
-    };
-    let names = instance.record.spec.moved_from.iter().map(|app| app.instance(id.slot));
-    if let Some(from) = names.into_iter().find(|old| host.last_number(old) > 0 && !has_row(old)) {
+fn tell_missed_name<H: Recovery>(host: &H, row: u32, instance: &Instance) {
+    let (id, incarnation) = (instance.id.clone().settled(), instance.machine.incarnation);
+    let Some(pid) = host.entry(row).pid else { return };
+    let mut names = instance.record.spec.moved_from.iter().map(|app| app.instance(id.slot));
+    if let Some(from) = names.find(|old| host.was_started_as(old, incarnation, pid)) {
         host.tell(Subject::Instance(id), Fact::Renamed { from });
     }
 }

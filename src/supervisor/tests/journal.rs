@@ -81,6 +81,10 @@ impl Index {
         self.was_told(id, process, |told| told.exits.contains(&process.0))
     }
 
+    pub fn was_started_as(&self, id: &InstanceId, incarnation: u32, pid: u32) -> bool {
+        self.told.get(id).is_some_and(|told| told.starts.get(&incarnation) == Some(&pid))
+    }
+
     pub fn last_number(&self, id: &InstanceId) -> u32 {
         self.told.get(id).and_then(|told| told.starts.keys().next_back().copied()).unwrap_or(0)
     }

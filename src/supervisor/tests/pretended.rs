@@ -837,6 +837,10 @@ impl Recovery for Pretended {
         self.journal.borrow().index().was_start_told(id, process)
     }
 
+    fn was_started_as(&self, id: &InstanceId, incarnation: u32, pid: u32) -> bool {
+        self.journal.borrow().index().was_started_as(id, incarnation, pid)
+    }
+
     fn last_number(&self, id: &InstanceId) -> u32 {
         self.journal.borrow().index().last_number(id)
     }
