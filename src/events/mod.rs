@@ -27,6 +27,8 @@ const BUS_EVENTS: usize = 1024;
 const RECENT_EVENTS: usize = 1000;
 /// Processes of one instance that are remembered.
 const TOLD_MAX: usize = 8;
+/// A moment that was reckoned from another clock is the same if it is so near, in milliseconds.
+const CLOCKS_DIFFER: u64 = 10;
 /// Names that were given up; only a new daemon asks for them, and it reads fewer.
 const FORMER_NAMES_MAX: usize = 1000;
 /// One answer holds no more.
@@ -62,21 +64,36 @@ struct Recent {
 #[derive(Clone, Copy, Debug, Default)]
 struct ToldProcesses {
     starts: ToldNumbers,
-    /// Which processes those were.
-    pids: [u32; TOLD_MAX],
+    /// Which processes those were, and when it was told.
+    processes: [(u32, WallTime); TOLD_MAX],
     exits: ToldNumbers,
 }
 
 impl ToldProcesses {
-    fn add_start(&mut self, incarnation: u32, pid: u32) {
+    fn add_start(&mut self, incarnation: u32, pid: u32, at: WallTime) {
         self.starts.add(incarnation);
-        self.pids.rotate_right(1);
-        self.pids[0] = pid;
+        self.processes.rotate_right(1);
+        self.processes[0] = (pid, at);
     }
 
-    fn has_started(&self, incarnation: u32, pid: u32) -> bool {
-        pid != 0 && self.starts.0.iter().zip(self.pids).any(|told| told == (&incarnation, pid))
+    fn has_started(&self, process: &StartedProcess) -> bool {
+        let StartedProcess { incarnation, pid, started } = *process;
+        let is_it = |(number, (other, at)): (&u32, &(u32, WallTime))| {
+            *number == incarnation && Some(*other) == pid && at.0.saturating_add(CLOCKS_DIFFER) >= started.0
+        };
+        self.starts.0.iter().zip(&self.processes).any(is_it)
     }
+}
+
+/// A process that is asked about. Its number and its pid may be another one's later, but not before it was started.
+#[derive(Clone, Copy, Debug)]
+pub struct StartedProcess {
+    /// Its number.
+    pub incarnation: u32,
+    /// `None` = not known.
+    pub pid: Option<u32>,
+    /// When it was started.
+    pub started: WallTime,
 }
 
 /// The numbers of the last processes of one instance of which something was told, the newest first; 0 = none.
@@ -162,21 +179,25 @@ impl Events {
 
     /// Whether the exit of this process, which happened at `at`, was already reported, by us or by an earlier daemon.
     /// What lies too far back to know counts as reported.
-    pub fn was_exit_emitted(&self, instance: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool {
+    pub fn was_exit_emitted(&self, instance: &InstanceId, process: &StartedProcess, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.was_told(instance, process, at, |told| &told.exits)
     }
 
     /// The same for its start.
-    pub fn was_start_emitted(&self, instance: &InstanceId, process: (u32, Option<u32>), at: WallTime) -> bool {
+    pub fn was_start_emitted(&self, instance: &InstanceId, process: &StartedProcess, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.was_told(instance, process, at, |told| &told.starts)
     }
 
-    /// Whether the start of this very process was told under that name, and the name not given up since.
-    pub fn was_started_as(&self, instance: &InstanceId, incarnation: u32, pid: u32) -> bool {
+    /// The other name under which the start of this very process was told, if it was not told under this one.
+    pub fn other_name(&self, name: &InstanceId, process: &StartedProcess) -> Option<InstanceId> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.told.get(instance).is_some_and(|told| told.has_started(incarnation, pid))
+        let is_its = |told: &ToldProcesses| told.has_started(process);
+        if [&recent.told, &recent.former].into_iter().any(|told| told.get(name).is_some_and(is_its)) {
+            return None;
+        }
+        recent.told.iter().find(|(_, told)| is_its(told)).map(|(other, _)| other.clone())
     }
 
     /// The highest number that a process of this slot has borne, as far as its start was told.
@@ -246,18 +267,19 @@ impl Events {
 }
 
 impl Recent {
+    /// Under this name by its number, under any other one only if it was this very process.
     fn was_told(
         &self,
         instance: &InstanceId,
-        (incarnation, pid): (u32, Option<u32>),
+        process: &StartedProcess,
         at: WallTime,
         numbers: impl Fn(&ToldProcesses) -> &ToldNumbers,
     ) -> bool {
-        let is_told = |told: &ToldProcesses| numbers(told).has(incarnation);
-        let is_former = |told: &&ToldProcesses| told.has_started(incarnation, pid.unwrap_or(0));
+        let is_told = |told: &ToldProcesses| numbers(told).has(process.incarnation);
+        let is_its = |told: &ToldProcesses| told.has_started(process) && is_told(told);
         at < self.told_since
             || self.told.get(instance).is_some_and(is_told)
-            || self.former.get(instance).filter(is_former).is_some_and(is_told)
+            || self.told.values().chain(self.former.values()).any(is_its)
     }
 
     fn give_up_name(&mut self, id: &InstanceId) -> Option<ToldProcesses> {
@@ -275,7 +297,7 @@ impl Recent {
                 self.told.entry(id.clone()).or_default().exits.add(*incarnation);
             }
             (Subject::Instance(id), Fact::Started { pid, incarnation, cause, .. }) => {
-                self.told.entry(id.clone()).or_default().add_start(*incarnation, *pid);
+                self.told.entry(id.clone()).or_default().add_start(*incarnation, *pid, event.at);
                 self.causes.insert(id.clone(), cause.clone());
                 self.given_up.remove(id);
             }

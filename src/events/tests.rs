@@ -122,7 +122,8 @@ fn a_name_that_was_given_up_tells_of_its_former_processes_only() {
     let exited = Fact::Exited { exit: Exit::Code(1), incarnation: 1, uptime: crate::model::Millis(1), is_asked: false };
     let known = |pid| {
         let told = [Events::was_start_emitted, Events::was_exit_emitted];
-        told.map(|was_emitted| was_emitted(&events, &id, (1, pid), WallTime(u64::MAX)))
+        let process = StartedProcess { incarnation: 1, pid, started: WallTime(0) };
+        told.map(|was_emitted| was_emitted(&events, &id, &process, WallTime(u64::MAX)))
     };
     events.emit(instance("api"), started(100));
     events.emit(instance("api"), exited.clone());
@@ -133,6 +134,13 @@ fn a_name_that_was_given_up_tells_of_its_former_processes_only() {
     assert_eq!((known(Some(100)), known(Some(101))), ([true; 2], [true, false]));
     events.emit(instance("web"), Fact::Renamed { from: id.clone() });
     assert_eq!((known(Some(101)), known(Some(102))), ([true, false], [false; 2]));
+    let process = StartedProcess { incarnation: 1, pid: Some(101), started: WallTime(0) };
+    let web: InstanceId = "shop:web/0".parse().unwrap();
+    let fresh: InstanceId = "shop:fresh/0".parse().unwrap();
+    assert_eq!([&id, &web].map(|name| events.other_name(name, &process)), [None, None]);
+    assert_eq!(events.other_name(&fresh, &process), Some(web));
+    let later = StartedProcess { started: WallTime(os::wall().0 + 1000), ..process };
+    assert_eq!(events.other_name(&fresh, &later), None, "the pid is another one's by now");
     assert_eq!((events.last_number(&id), events.last_number(&"shop:web/0".parse().unwrap())), (0, 1));
 }
 

@@ -4,6 +4,7 @@
 //! its [`Host`]; [`InstanceActor::settle`] ends a turn. Nothing here waits, reads a clock or touches the kernel, so a test runs
 //! the whole of it on a pretended host.
 
+mod claims;
 mod exits;
 mod heard;
 mod instance;
@@ -20,8 +21,9 @@ use super::{Observation, Seen};
 use crate::lifecycle::Input;
 use crate::model::{AppId, Failure, InstanceId, Order};
 
+pub use claims::Specs;
 pub(super) use instance::Instance;
-pub use recover::{Recovered, Specs};
+pub use recover::Recovered;
 pub(super) use registry::Registry;
 
 /// The supervisor's own memory, and the machine that it works on.

@@ -71,6 +71,11 @@ impl<H: Host> InstanceActor<H> {
         let row = self.host.claim()?;
         let mut machine = Machine::new(Arc::clone(&launch.spec), seed(id));
         machine.is_successor = id.is_successor;
+        // An earlier row of this name may be lost, with the numbers that its processes have borne.
+        machine.last_number = self.host.last_number(&id.clone().settled());
+        if machine.last_number > 0 {
+            self.host.note_number(row, machine.last_number);
+        }
         if id.is_successor {
             // The processes of a slot are counted in one row of numbers.
             let settled = self.registry.row_of(&id.clone().settled()).and_then(|row| self.registry.get(row));

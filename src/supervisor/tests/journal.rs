@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Dice;
 use crate::model::{Fact, Failure, InstanceId, Millis, Moment, Subject};
+use crate::supervisor::host::StartedProcess;
 
 /// How long the thread that writes it may need.
 const WRITTEN_WITHIN: Millis = Millis(20);
@@ -72,17 +73,27 @@ impl Journal {
     }
 }
 
+impl ToldNumbers {
+    fn has_started(&self, process: &StartedProcess) -> bool {
+        process.pid.is_some() && self.starts.get(&process.incarnation) == process.pid.as_ref()
+    }
+}
+
 impl Index {
-    pub fn was_start_told(&self, id: &InstanceId, process: (u32, Option<u32>)) -> bool {
-        self.was_told(id, process, |told| told.starts.contains_key(&process.0))
+    pub fn was_start_told(&self, id: &InstanceId, process: &StartedProcess) -> bool {
+        self.was_told(id, process, |told| told.starts.contains_key(&process.incarnation))
     }
 
-    pub fn was_exit_told(&self, id: &InstanceId, process: (u32, Option<u32>)) -> bool {
-        self.was_told(id, process, |told| told.exits.contains(&process.0))
+    pub fn was_exit_told(&self, id: &InstanceId, process: &StartedProcess) -> bool {
+        self.was_told(id, process, |told| told.exits.contains(&process.incarnation))
     }
 
-    pub fn was_started_as(&self, id: &InstanceId, incarnation: u32, pid: u32) -> bool {
-        self.told.get(id).is_some_and(|told| told.starts.get(&incarnation) == Some(&pid))
+    pub fn other_name(&self, id: &InstanceId, process: &StartedProcess) -> Option<InstanceId> {
+        if [&self.told, &self.former].into_iter().any(|told| told.get(id).is_some_and(|told| told.has_started(process)))
+        {
+            return None;
+        }
+        self.told.iter().find(|(_, told)| told.has_started(process)).map(|(other, _)| other.clone())
     }
 
     pub fn last_number(&self, id: &InstanceId) -> u32 {
@@ -93,14 +104,9 @@ impl Index {
         self.given_up.get(id).cloned()
     }
 
-    fn was_told(
-        &self,
-        id: &InstanceId,
-        (number, pid): (u32, Option<u32>),
-        is_it: impl Fn(&ToldNumbers) -> bool,
-    ) -> bool {
-        let is_same = |told: &&ToldNumbers| pid.is_some() && told.starts.get(&number) == pid.as_ref();
-        self.told.get(id).is_some_and(&is_it) || self.former.get(id).filter(is_same).is_some_and(is_it)
+    fn was_told(&self, id: &InstanceId, process: &StartedProcess, is_told: impl Fn(&ToldNumbers) -> bool) -> bool {
+        let is_its = |told: &ToldNumbers| told.has_started(process) && is_told(told);
+        self.told.get(id).is_some_and(&is_told) || self.told.values().chain(self.former.values()).any(is_its)
     }
 
     fn note(&mut self, about: &Subject, fact: &Fact) {

@@ -2,6 +2,7 @@
 
 mod actor;
 mod journal;
+mod mirror;
 mod pretended;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -128,7 +129,7 @@ impl Supervised {
     pub(crate) fn boot(&mut self) {
         self.kill(false);
         if let Some(mut host) = self.alone.take() {
-            host.has_anchor = true;
+            host.begin();
             self.next_look = host.now.after(LOOK_EVERY);
             let actor = self.actor.insert(InstanceActor::new(host));
             actor.recover(&self.known);
