@@ -93,7 +93,10 @@ impl<H: Recovery> InstanceActor<H> {
         if instance.machine.state.rests_since_exit() {
             instance.machine.since = entry.exit.map(|(_, at)| at);
         }
-        let effects = without_told_exits(&self.host, row, &instance.id.clone().settled(), effects);
+        let effects = match self.host.died_before_exec(row, &instance.next) {
+            Some(failure) => as_failed_start(effects, &failure),
+            None => without_told_exits(&self.host, row, &instance.id.clone().settled(), effects),
+        };
         let untold_exit = effects.iter().find_map(|effect| match effect {
             Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
             _ => None,
@@ -195,6 +198,16 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
         }
         host.tell(Subject::Instance(id), Fact::Exited { exit, incarnation, uptime, is_asked: false });
     }
+}
+
+/// What never executed its program was not started, and so did not end.
+fn as_failed_start(mut effects: Vec<Effect>, failure: &Failure) -> Vec<Effect> {
+    for effect in &mut effects {
+        if let Effect::Emit(fact @ Fact::Exited { .. }) = effect {
+            *fact = Fact::StartFailed { failure: failure.clone() };
+        }
+    }
+    effects
 }
 
 /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
