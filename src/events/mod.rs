@@ -25,6 +25,12 @@ use journal::Journal;
 const BUS_EVENTS: usize = 1024;
 /// Events that are kept in memory.
 const RECENT_EVENTS: usize = 1000;
+/// Processes of one instance that are remembered.
+const TOLD_MAX: usize = 8;
+/// A moment that was reckoned from another clock is the same if it is so near, in milliseconds.
+const CLOCKS_DIFFER: u64 = 10;
+/// Names that were given up; only a new daemon asks for them, and it reads fewer.
+const FORMER_NAMES_MAX: usize = 1000;
 /// One answer holds no more.
 const HISTORY_EVENTS_MAX: usize = 10_000;
 
@@ -41,23 +47,60 @@ pub struct Events {
 struct Recent {
     next_seq: u64,
     events: VecDeque<Arc<Event>>,
-    /// Of each instance: the processes whose exit was told; of what earlier daemons told, the end only.
-    exits: HashMap<InstanceId, ToldNumbers>,
-    /// The same for starts.
-    starts: HashMap<InstanceId, ToldNumbers>,
+    /// What was told of the processes of each instance; of what earlier daemons told, the end only.
+    told: HashMap<InstanceId, ToldProcesses>,
+    /// The same of names that were given up. A later instance counts from one again, so it tells only of the very processes
+    /// that had been told of: a row that was not given back, or the other process of the slot.
+    former: HashMap<InstanceId, ToldProcesses>,
     /// Why each instance that was given up was given up.
     given_up: HashMap<InstanceId, Failure>,
     /// Why the newest process of each instance was started.
     causes: HashMap<InstanceId, Cause>,
-    /// Before this, `exits` knows nothing.
-    exits_begin: WallTime,
+    /// Before this, `told` knows nothing.
+    told_since: WallTime,
+}
+
+/// The processes of one instance whose start and whose exit was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct ToldProcesses {
+    starts: ToldNumbers,
+    /// Which processes those were, and when it was told.
+    processes: [(u32, WallTime); TOLD_MAX],
+    exits: ToldNumbers,
+}
+
+impl ToldProcesses {
+    fn add_start(&mut self, incarnation: u32, pid: u32, at: WallTime) {
+        self.starts.add(incarnation);
+        self.processes.rotate_right(1);
+        self.processes[0] = (pid, at);
+    }
+
+    fn has_started(&self, process: &StartedProcess) -> bool {
+        let StartedProcess { incarnation, pid, started } = *process;
+        let is_it = |(number, (other, at)): (&u32, &(u32, WallTime))| {
+            *number == incarnation && Some(*other) == pid && at.0.saturating_add(CLOCKS_DIFFER) >= started.0
+        };
+        self.starts.0.iter().zip(&self.processes).any(is_it)
+    }
+}
+
+/// A process that is asked about. Its number and its pid may be another one's later, but not before it was started.
+#[derive(Clone, Copy, Debug)]
+pub struct StartedProcess {
+    /// Its number.
+    pub incarnation: u32,
+    /// `None` = not known.
+    pub pid: Option<u32>,
+    /// When it was started.
+    pub started: WallTime,
 }
 
 /// The numbers of the last processes of one instance of which something was told, the newest first; 0 = none.
 ///
 /// A slot that is about to be taken over has two processes, so the end of the older one may come after that of the newer.
 #[derive(Clone, Copy, Debug, Default)]
-struct ToldNumbers([u32; 8]);
+struct ToldNumbers([u32; TOLD_MAX]);
 
 impl ToldNumbers {
     fn add(&mut self, incarnation: u32) {
@@ -102,15 +145,15 @@ impl Events {
     pub fn open(folder: &Path) -> (Self, Vec<String>) {
         let (journal, next_seq, tail, troubles) = Journal::open(folder);
         let (bus, _) = broadcast::channel(BUS_EVENTS);
-        let exits_begin = tail.first().map_or(WallTime(0), |event| event.at);
+        let told_since = tail.first().map_or(WallTime(0), |event| event.at);
         let mut recent = Recent {
             next_seq,
             events: VecDeque::new(),
-            exits: HashMap::new(),
-            starts: HashMap::new(),
+            told: HashMap::new(),
+            former: HashMap::new(),
             given_up: HashMap::new(),
             causes: HashMap::new(),
-            exits_begin,
+            told_since,
         };
         for event in &tail {
             recent.note(event);
@@ -136,21 +179,31 @@ impl Events {
 
     /// Whether the exit of this process, which happened at `at`, was already reported, by us or by an earlier daemon.
     /// What lies too far back to know counts as reported.
-    pub fn was_exit_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
+    pub fn was_exit_emitted(&self, instance: &InstanceId, process: &StartedProcess, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.exits.get(instance).is_some_and(|told| told.has(incarnation))
+        recent.was_told(instance, process, at, |told| &told.exits)
     }
 
     /// The same for its start.
-    pub fn was_start_emitted(&self, instance: &InstanceId, incarnation: u32, at: WallTime) -> bool {
+    pub fn was_start_emitted(&self, instance: &InstanceId, process: &StartedProcess, at: WallTime) -> bool {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        at < recent.exits_begin || recent.starts.get(instance).is_some_and(|told| told.has(incarnation))
+        recent.was_told(instance, process, at, |told| &told.starts)
+    }
+
+    /// The other name under which the start of this very process was told, if it was not told under this one.
+    pub fn other_name(&self, name: &InstanceId, process: &StartedProcess) -> Option<InstanceId> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_its = |told: &ToldProcesses| told.has_started(process);
+        if [&recent.told, &recent.former].into_iter().any(|told| told.get(name).is_some_and(is_its)) {
+            return None;
+        }
+        recent.told.iter().find(|(_, told)| is_its(told)).map(|(other, _)| other.clone())
     }
 
     /// The highest number that a process of this slot has borne, as far as its start was told.
     pub fn last_number(&self, instance: &InstanceId) -> u32 {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.starts.get(instance).and_then(|told| told.0.iter().max().copied()).unwrap_or(0)
+        recent.told.get(instance).and_then(|told| told.starts.0.iter().max().copied()).unwrap_or(0)
     }
 
     /// Why an instance was given up, if it has not been started since; `None` if that lies too far back to know.
@@ -214,13 +267,37 @@ impl Events {
 }
 
 impl Recent {
+    /// Under this name by its number, under any other one only if it was this very process.
+    fn was_told(
+        &self,
+        instance: &InstanceId,
+        process: &StartedProcess,
+        at: WallTime,
+        numbers: impl Fn(&ToldProcesses) -> &ToldNumbers,
+    ) -> bool {
+        let is_told = |told: &ToldProcesses| numbers(told).has(process.incarnation);
+        let is_its = |told: &ToldProcesses| told.has_started(process) && is_told(told);
+        at < self.told_since
+            || self.told.get(instance).is_some_and(is_told)
+            || self.told.values().chain(self.former.values()).any(is_its)
+    }
+
+    fn give_up_name(&mut self, id: &InstanceId) -> Option<ToldProcesses> {
+        let told = self.told.remove(id)?;
+        if self.former.len() == FORMER_NAMES_MAX {
+            self.former.clear();
+        }
+        self.former.insert(id.clone(), told);
+        Some(told)
+    }
+
     fn note(&mut self, event: &Event) {
         match (&event.about, &event.fact) {
             (Subject::Instance(id), Fact::Exited { incarnation, .. }) => {
-                self.exits.entry(id.clone()).or_default().add(*incarnation);
+                self.told.entry(id.clone()).or_default().exits.add(*incarnation);
             }
-            (Subject::Instance(id), Fact::Started { incarnation, cause, .. }) => {
-                self.starts.entry(id.clone()).or_default().add(*incarnation);
+            (Subject::Instance(id), Fact::Started { pid, incarnation, cause, .. }) => {
+                self.told.entry(id.clone()).or_default().add_start(*incarnation, *pid, event.at);
                 self.causes.insert(id.clone(), cause.clone());
                 self.given_up.remove(id);
             }
@@ -229,10 +306,8 @@ impl Recent {
             }
             // The process is the same under its new name.
             (Subject::Instance(id), Fact::Renamed { from }) => {
-                for told in [&mut self.starts, &mut self.exits] {
-                    if let Some(incarnation) = told.remove(from) {
-                        told.insert(id.clone(), incarnation);
-                    }
+                if let Some(told) = self.give_up_name(from) {
+                    self.told.insert(id.clone(), told);
                 }
                 if let Some(failure) = self.given_up.remove(from) {
                     self.given_up.insert(id.clone(), failure);
@@ -243,8 +318,7 @@ impl Recent {
             }
             // A later instance of that name counts from one again.
             (Subject::Instance(id), Fact::Deleted) => {
-                self.exits.remove(id);
-                self.starts.remove(id);
+                self.give_up_name(id);
                 self.given_up.remove(id);
                 self.causes.remove(id);
             }

@@ -114,6 +114,37 @@ fn a_journal_that_cannot_be_written_stops_nobody_and_admits_its_gap_later() {
 }
 
 #[test]
+fn a_name_that_was_given_up_tells_of_its_former_processes_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, _) = Events::open(folder.path());
+    let id: InstanceId = "shop:api/0".parse().unwrap();
+    let started = |pid| Fact::Started { pid, incarnation: 1, restarts: 0, cause: Cause::Boot };
+    let exited = Fact::Exited { exit: Exit::Code(1), incarnation: 1, uptime: crate::model::Millis(1), is_asked: false };
+    let known = |pid| {
+        let told = [Events::was_start_emitted, Events::was_exit_emitted];
+        let process = StartedProcess { incarnation: 1, pid, started: WallTime(0) };
+        told.map(|was_emitted| was_emitted(&events, &id, &process, WallTime(u64::MAX)))
+    };
+    events.emit(instance("api"), started(100));
+    events.emit(instance("api"), exited.clone());
+    assert_eq!((known(Some(100)), known(None)), ([true; 2], [true; 2]));
+    events.emit(instance("api"), Fact::Deleted);
+    assert_eq!((known(Some(100)), known(Some(101)), known(None)), ([true; 2], [false; 2], [false; 2]));
+    events.emit(instance("api"), started(101));
+    assert_eq!((known(Some(100)), known(Some(101))), ([true; 2], [true, false]));
+    events.emit(instance("web"), Fact::Renamed { from: id.clone() });
+    assert_eq!((known(Some(101)), known(Some(102))), ([true, false], [false; 2]));
+    let process = StartedProcess { incarnation: 1, pid: Some(101), started: WallTime(0) };
+    let web: InstanceId = "shop:web/0".parse().unwrap();
+    let fresh: InstanceId = "shop:fresh/0".parse().unwrap();
+    assert_eq!([&id, &web].map(|name| events.other_name(name, &process)), [None, None]);
+    assert_eq!(events.other_name(&fresh, &process), Some(web));
+    let later = StartedProcess { started: WallTime(os::wall().0 + 1000), ..process };
+    assert_eq!(events.other_name(&fresh, &later), None, "the pid is another one's by now");
+    assert_eq!((events.last_number(&id), events.last_number(&"shop:web/0".parse().unwrap())), (0, 1));
+}
+
+#[test]
 fn the_end_of_an_older_process_is_no_old_news_because_a_newer_one_has_ended() {
     let mut told = ToldNumbers::default();
     told.add(3);

@@ -12,6 +12,7 @@ use crate::model::{
 use crate::rules::{ChannelLine, Notification};
 
 pub(super) use crate::anchor::{EntryState, Record, RowState};
+pub(super) use crate::events::StartedProcess;
 
 pub(super) const SIGKILL: i32 = 9;
 
@@ -31,6 +32,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Its current or last process.
+    pub fn process(&self) -> StartedProcess {
+        StartedProcess { incarnation: self.incarnation, pid: self.pid, started: self.started.1 }
+    }
+
     /// One that nobody has.
     pub fn free() -> Self {
         let started = (Moment(0), WallTime(0));
@@ -110,8 +116,8 @@ pub(super) enum Words {
     Lines(Vec<ChannelLine>),
 }
 
-/// The machine, as the actor sees it. Nothing here waits for a process, a disk or another machine: what takes time is
-/// begun, and its end comes back as an event.
+/// The machine, as the actor sees it. Nothing here waits for a process, a disk or another machine (but for a moment that
+/// is bounded, in [`Host::settle_facts`]): what takes time is begun, and its end comes back as an event.
 pub(super) trait Host {
     fn now(&self) -> Moment;
     fn wall(&self) -> WallTime;
@@ -119,6 +125,10 @@ pub(super) trait Host {
     fn killpoint(&self, name: &'static str);
     /// States a fact for people and the journal.
     fn tell(&self, about: Subject, fact: Fact);
+    /// What was told until now is found by the next daemon, whatever happens. Waits for that, but only a moment.
+    fn settle_facts(&mut self);
+    /// The highest number that a process of this slot has borne, as far as was told.
+    fn last_number(&self, id: &InstanceId) -> u32;
 
     // ---- the table of processes
     fn entry(&self, row: u32) -> Entry;
@@ -240,10 +250,12 @@ pub(super) trait Recovery: Host {
     fn kept_status(&self, row: u32, incarnation: u32, spec: &App) -> Option<String>;
     /// Ends a second process of the same instance, and gives its entry back.
     fn end_double(&mut self, row: u32, id: &InstanceId);
-    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool;
-    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool;
-    /// The highest number that a process of this slot has borne, as far as is known.
-    fn last_number(&self, id: &InstanceId) -> u32;
+    /// Whether the end of a process was told.
+    fn was_exit_emitted(&self, id: &InstanceId, process: &StartedProcess, at: WallTime) -> bool;
+    /// The same of its start.
+    fn was_start_emitted(&self, id: &InstanceId, process: &StartedProcess, at: WallTime) -> bool;
+    /// The other name under which the start of this very process was told, if not under this one.
+    fn other_name(&self, id: &InstanceId, process: &StartedProcess) -> Option<InstanceId>;
     /// The failure that the last daemon told when it gave this instance up.
     fn why_given_up(&self, id: &InstanceId) -> Option<Failure>;
     /// All instances are known: takes up or closes what else was inherited.

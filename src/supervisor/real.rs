@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::channels::{AppChannels, kept_status};
 use super::host::{
-    Channel, Created, Entry, HookJob, Host, Record, Recovery, SpawnEnd, SpawnJob, TakenOver, Watch, Words,
+    Channel, Created, Entry, HookJob, Host, Record, Recovery, SpawnEnd, SpawnJob, StartedProcess, TakenOver, Watch,
+    Words,
 };
 use super::outputs::{Sessions, Writer};
 use super::processes::{self, Beside, HookResult, Hooks, Prints, Processes, SearchResult, SpawnResult, Spawned};
@@ -114,6 +115,14 @@ impl Host for RealHost {
 
     fn tell(&self, about: Subject, fact: Fact) {
         self.world.events.emit(about, fact);
+    }
+
+    fn settle_facts(&mut self) {
+        self.world.settle_facts();
+    }
+
+    fn last_number(&self, id: &InstanceId) -> u32 {
+        self.world.events.last_number(id)
     }
 
     fn entry(&self, row: u32) -> Entry {
@@ -346,16 +355,16 @@ impl Recovery for RealHost {
         }
     }
 
-    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool {
-        self.world.events.was_exit_emitted(id, incarnation, at)
+    fn was_exit_emitted(&self, id: &InstanceId, process: &StartedProcess, at: WallTime) -> bool {
+        self.world.events.was_exit_emitted(id, process, at)
     }
 
-    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, at: WallTime) -> bool {
-        self.world.events.was_start_emitted(id, incarnation, at)
+    fn was_start_emitted(&self, id: &InstanceId, process: &StartedProcess, at: WallTime) -> bool {
+        self.world.events.was_start_emitted(id, process, at)
     }
 
-    fn last_number(&self, id: &InstanceId) -> u32 {
-        self.world.events.last_number(id)
+    fn other_name(&self, id: &InstanceId, process: &StartedProcess) -> Option<InstanceId> {
+        self.world.events.other_name(id, process)
     }
 
     fn why_given_up(&self, id: &InstanceId) -> Option<Failure> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::host::SpawnJob;
 use super::outputs::{Listeners, Outputs};
@@ -11,6 +12,9 @@ use crate::logs::{self, Location, LogTarget, Pump};
 use crate::model::{InstanceId, Limits, LogPolicy, Moment, Run, Stream};
 use crate::os::{Groups, Home, Worker};
 use crate::rules::StartMark;
+
+/// How long anybody waits for the journal; only a disk that hangs takes longer.
+const JOURNAL_WAIT: Duration = Duration::from_millis(50);
 
 /// Shared by the loop and the spawning threads; nothing in it is changed but through its own atomics and locks.
 #[derive(Debug)]
@@ -103,6 +107,12 @@ impl World {
             rotation: policy.log_rotate,
             on_full: policy.on_log_full,
         }
+    }
+
+    /// What was told until now stands in the journal, and so the next daemon finds it: for a row that is about to forget
+    /// it.
+    pub(super) fn settle_facts(&self) {
+        self.events.settle(JOURNAL_WAIT);
     }
 
     /// Copies rows to the file that is read when both processes died. On a full disk that file is out of date and

@@ -125,7 +125,8 @@ impl<H: Host> InstanceActor<H> {
         if !self.host.is_hook_busy(row)
             && let Some(id) = self.unfreed.remove(&row)
         {
-            return self.free(row, &id);
+            self.leaving.insert(row, id);
+            return;
         }
         if is_wanted && self.registry.get(row).is_some() {
             self.step(row, Input::HookEnded { incarnation, hook, result });

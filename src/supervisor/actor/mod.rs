@@ -4,6 +4,7 @@
 //! its [`Host`]; [`InstanceActor::settle`] ends a turn. Nothing here waits, reads a clock or touches the kernel, so a test runs
 //! the whole of it on a pretended host.
 
+mod claims;
 mod exits;
 mod heard;
 mod instance;
@@ -20,8 +21,9 @@ use super::{Observation, Seen};
 use crate::lifecycle::Input;
 use crate::model::{AppId, Failure, InstanceId, Order};
 
+pub use claims::Specs;
 pub(super) use instance::Instance;
-pub use recover::{Recovered, Specs};
+pub use recover::Recovered;
 pub(super) use registry::Registry;
 
 /// The supervisor's own memory, and the machine that it works on.
@@ -38,6 +40,8 @@ pub(super) struct InstanceActor<H> {
     unmirrored: BTreeSet<u32>,
     /// Instances that are gone, whose row a hook may still touch.
     unfreed: BTreeMap<u32, InstanceId>,
+    /// Instances that are gone, whose row is given back before anybody else takes their name.
+    leaving: BTreeMap<u32, InstanceId>,
     /// What was said about limits that cannot be had.
     told_limits: BTreeMap<AppId, String>,
     /// The newest order that was given to anybody: an older one makes no instance.
@@ -80,6 +84,7 @@ impl<H: Host> InstanceActor<H> {
             sweeps: BTreeSet::new(),
             unmirrored: BTreeSet::new(),
             unfreed: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             told_limits: BTreeMap::new(),
             newest_order: 0,
         }
@@ -119,6 +124,7 @@ impl<H: Host> InstanceActor<H> {
                 self.step(row, Input::Swept { left });
             }
         }
+        self.give_rows_back();
         if !self.unmirrored.is_empty() {
             self.host.mirror(std::mem::take(&mut self.unmirrored));
         }

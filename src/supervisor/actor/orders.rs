@@ -67,9 +67,15 @@ impl<H: Host> InstanceActor<H> {
 
     /// A new instance takes a free row.
     fn enter(&mut self, id: &InstanceId, launch: &Launch) -> Option<u32> {
+        self.give_rows_back();
         let row = self.host.claim()?;
         let mut machine = Machine::new(Arc::clone(&launch.spec), seed(id));
         machine.is_successor = id.is_successor;
+        // An earlier row of this name may be lost, with the numbers that its processes have borne.
+        machine.last_number = self.host.last_number(&id.clone().settled());
+        if machine.last_number > 0 {
+            self.host.note_number(row, machine.last_number);
+        }
         if id.is_successor {
             // The processes of a slot are counted in one row of numbers.
             let settled = self.registry.row_of(&id.clone().settled()).and_then(|row| self.registry.get(row));
@@ -95,6 +101,7 @@ impl<H: Host> InstanceActor<H> {
     }
 
     fn rename(&mut self, row: u32, old: InstanceId, new: InstanceId, launch: Launch) {
+        self.give_rows_back();
         self.registry.rename(row, new.clone());
         if let Some(instance) = self.registry.get_mut(row) {
             instance.machine.policy = Arc::clone(&launch.spec);
@@ -116,6 +123,7 @@ impl<H: Host> InstanceActor<H> {
         if self.registry.row_of(&settled).is_some() {
             return;
         }
+        self.give_rows_back();
         self.registry.rename(row, settled);
         if let Some(instance) = self.registry.get_mut(row) {
             instance.machine.is_successor = false;

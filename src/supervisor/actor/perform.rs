@@ -195,24 +195,33 @@ impl<H: Host> InstanceActor<H> {
 
     fn forget(&mut self, row: u32) {
         self.host.forget(row);
-        let Some(instance) = self.registry.remove(row) else { return };
-        if self.host.is_hook_busy(row) {
-            // It may open the pipes of this row at any moment: nobody else may have the row so long. For the next daemon it
-            // is of nobody: another row may bear the name by then.
-            self.host.remember(row, &Record::default());
-            self.unfreed.insert(row, instance.id);
-        } else {
-            self.free(row, &instance.id);
+        if let Some(instance) = self.registry.remove(row) {
+            self.leaving.insert(row, instance.id);
         }
     }
 
-    /// Gives the row of an instance back that is gone.
-    pub(super) fn free(&mut self, row: u32, id: &InstanceId) {
-        if let Err(why) = self.host.free(row) {
-            let message = format!("cannot free the entry of {id} in the process table: {why}");
-            self.host.tell(Subject::Daemon, Fact::Trouble { message });
+    /// Gives the rows of instances back that are gone: of all that went in one turn, but before anybody takes the name of
+    /// one of them.
+    pub(super) fn give_rows_back(&mut self) {
+        if self.leaving.is_empty() {
+            return;
         }
-        self.unmirrored.insert(row);
+        // Only their rows know how they ended, if what was told of it does not come to the disk.
+        self.host.settle_facts();
+        for (row, id) in std::mem::take(&mut self.leaving) {
+            if self.host.is_hook_busy(row) {
+                // It may open the pipes of this row at any moment: nobody else may have the row so long. For the next
+                // daemon it is of nobody: another row may bear the name by then.
+                self.host.remember(row, &Record::default());
+                self.unfreed.insert(row, id);
+                continue;
+            }
+            if let Err(why) = self.host.free(row) {
+                let message = format!("cannot free the entry of {id} in the process table: {why}");
+                self.host.tell(Subject::Daemon, Fact::Trouble { message });
+            }
+            self.unmirrored.insert(row);
+        }
     }
 }
 

@@ -1,14 +1,12 @@
 //! Boot: the rows that the last daemon left become instances again.
 
-use std::sync::Arc;
-
+use super::claims::{Claims, Specs, known_instance, settle_double};
 use super::{Instance, InstanceActor, lost};
 use crate::lifecycle::{Effect, Found, SavedState};
 use crate::model::{
-    App, Cause, Digest, Environment, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage,
-    Subject, WallTime,
+    Cause, Exit, Fact, Failure, InstanceId, Millis, RestartWhen, SpawnError, SpawnStage, Subject, WallTime,
 };
-use crate::supervisor::host::{Entry, EntryState, Record, Recovery, RowState, TakenOver, Watch};
+use crate::supervisor::host::{Entry, EntryState, Record, Recovery, RowState, StartedProcess, TakenOver, Watch};
 
 /// What recovery found, for the event that says so.
 #[derive(Clone, Debug, Default)]
@@ -21,14 +19,6 @@ pub struct Recovered {
     pub warnings: Vec<String>,
 }
 
-/// Where specs and base environments of living processes are found by their digest.
-pub trait Specs: std::fmt::Debug {
-    /// The spec of that digest.
-    fn spec(&self, digest: &Digest) -> Option<Arc<App>>;
-    /// The recorded environment of that digest.
-    fn base(&self, digest: &Digest) -> Option<Arc<Environment>>;
-}
-
 impl<H: Recovery> InstanceActor<H> {
     /// Looks at every row. Nothing is started that should not be: each machine leaves `Unknown` by what was found,
     /// and what should exist at all is the reconciler's question right afterwards.
@@ -39,15 +29,20 @@ impl<H: Recovery> InstanceActor<H> {
         for message in recovered.warnings.clone() {
             self.host.tell(Subject::Daemon, Fact::Trouble { message });
         }
+        let claims = Claims::of(&self.host, specs);
+        claims.tell_missed_names(&self.host);
         let mut lost_rows = Vec::new();
-        for row in self.host.rows() {
-            match known_instance(&self.host, row, specs) {
-                Some(instance) if self.registry.row_of(&instance.id).is_some() => {
-                    self.host.end_double(row, &instance.id);
-                    self.unmirrored.insert(row);
-                }
-                Some(instance) => self.take_over(row, instance, specs, &mut recovered),
-                None => lost_rows.push(row),
+        for row in claims.in_order(&self.host) {
+            let Some(mut instance) = known_instance(&self.host, row, specs) else {
+                lost_rows.push(row);
+                continue;
+            };
+            settle_double(&self.host, &self.registry, row, &mut instance);
+            if self.registry.row_of(&instance.id).is_some() {
+                self.host.end_double(row, &instance.id);
+                self.unmirrored.insert(row);
+            } else {
+                self.take_over(row, instance, specs, &mut recovered);
             }
         }
         // After the others: where two claim the same name, the one whose spec is known has it.
@@ -98,7 +93,10 @@ impl<H: Recovery> InstanceActor<H> {
         if instance.machine.state.rests_since_exit() {
             instance.machine.since = entry.exit.map(|(_, at)| at);
         }
-        let effects = without_told_exits(&self.host, &instance.id.clone().settled(), effects);
+        let effects = match self.host.died_before_exec(row, &instance.next) {
+            Some(failure) => as_failed_start(effects, &failure),
+            None => without_told_exits(&self.host, row, &instance.id.clone().settled(), effects),
+        };
         let untold_exit = effects.iter().find_map(|effect| match effect {
             Effect::Emit(Fact::Exited { exit, .. }) => Some(*exit),
             _ => None,
@@ -126,7 +124,9 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
     match entry.state {
         RowState::Free | RowState::Idle => Found::Nothing(saved_state(host, row, instance, entry)),
         RowState::Exited => ended(entry.exit.map_or(Exit::Unknown, |(exit, _)| exit)),
-        RowState::Spawning if entry.pid.is_none() && host.abandon(row) => Found::NeverSpawned,
+        RowState::Spawning if entry.pid.is_none() && !was_told(host, instance, entry) && host.abandon(row) => {
+            Found::NeverSpawned
+        }
         RowState::Spawning | RowState::Running => {
             instance.process = host.open_main(row);
             if instance.process.is_some() {
@@ -138,6 +138,11 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
             ended(host.entry(row).exit.map_or(Exit::Unknown, |(exit, _)| exit))
         }
     }
+}
+
+/// A process that was told of came to be, also if the row is from before that.
+fn was_told<H: Recovery>(host: &H, instance: &Instance, entry: &Entry) -> bool {
+    host.was_start_emitted(&instance.id.clone().settled(), &entry.process(), host.wall())
 }
 
 /// What the last daemon did and could not tell any more, as far as the row still knows it: the end of the process
@@ -153,9 +158,10 @@ fn emit_missed<H: Recovery>(host: &H, row: u32, instance: &Instance, entry: &Ent
 }
 
 fn tell_missed_start<H: Recovery>(host: &H, instance: &Instance, entry: &Entry, at: WallTime) {
-    let (id, incarnation, pid) = (instance.id.clone().settled(), instance.machine.incarnation, entry.pid.unwrap_or(0));
-    let never_was = pid == 0 && entry.state == RowState::Spawning;
-    if incarnation > 0 && !never_was && !host.was_start_emitted(&id, incarnation, at) {
+    // It never came to be, or it ended together with whatever knew its number.
+    let Some(pid) = entry.pid else { return };
+    let (id, incarnation) = (instance.id.clone().settled(), instance.machine.incarnation);
+    if incarnation > 0 && !host.was_start_emitted(&id, &entry.process(), at) {
         host.tell(
             Subject::Instance(id),
             Fact::Started { pid, incarnation, restarts: instance.machine.restarts, cause: Cause::Policy },
@@ -182,8 +188,9 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
     let is_last = entry.state == RowState::Idle && entry.pid.is_some();
     // The process before that one bore a lower number, and perhaps not the next one: a start that failed or that was
     // called off bears one, too. What is known to have been started and not to have ended is it.
-    let was_it = is_last || host.was_start_emitted(&id, incarnation, at_wall);
-    let is_told = || host.was_exit_emitted(&id, incarnation, at_wall);
+    let process = StartedProcess { incarnation, pid: entry.pid.filter(|_| is_last), started: entry.started.1 };
+    let was_it = is_last || host.was_start_emitted(&id, &process, at_wall);
+    let is_told = || host.was_exit_emitted(&id, &process, at_wall);
     if incarnation > 0 && was_it && !is_told() && !host.rows().into_iter().any(is_other) {
         let uptime = if is_last { at.since(entry.started.0) } else { Millis(0) };
         if is_last {
@@ -193,20 +200,24 @@ fn tell_missed_exit<H: Recovery>(host: &H, row: u32, instance: &Instance, entry:
     }
 }
 
+/// What never executed its program was not started, and so did not end.
+fn as_failed_start(mut effects: Vec<Effect>, failure: &Failure) -> Vec<Effect> {
+    for effect in &mut effects {
+        if let Effect::Emit(fact @ Fact::Exited { .. }) = effect {
+            *fact = Fact::StartFailed { failure: failure.clone() };
+        }
+    }
+    effects
+}
+
 /// The last daemon told of an exit and died before it acted on it: it is acted on now, and not told twice.
-fn without_told_exits<H: Recovery>(host: &H, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
+fn without_told_exits<H: Recovery>(host: &H, row: u32, id: &InstanceId, effects: Vec<Effect>) -> Vec<Effect> {
+    let process = host.entry(row).process();
     let is_told = |effect: &Effect| match effect {
-        Effect::Emit(Fact::Exited { incarnation, .. }) => host.was_exit_emitted(id, *incarnation, host.wall()),
+        Effect::Emit(Fact::Exited { .. }) => host.was_exit_emitted(id, &process, host.wall()),
         _ => false,
     };
     effects.into_iter().filter(|effect| !is_told(effect)).collect()
-}
-
-/// The instance that a row names, with the spec that its process was really started with.
-fn known_instance<H: Recovery>(host: &H, row: u32, specs: &dyn Specs) -> Option<Instance> {
-    let record = host.record(row);
-    let (spec, base) = (specs.spec(&record.digest)?, specs.base(&record.base_digest)?);
-    Some(Instance::recovered(&record, host.entry(row).incarnation, spec, base))
 }
 
 /// What the last daemon had decided about an instance without a process.

@@ -3,7 +3,6 @@
 use std::ffi::{CString, OsStr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::context::exec_context;
 use super::failures::{failed, holds_nul, not_executed, not_listening, refused};
@@ -17,9 +16,6 @@ use crate::supervisor::channels::{self, Ends};
 use crate::supervisor::host::SpawnJob;
 use crate::supervisor::outputs::Writer;
 use crate::supervisor::world::World;
-
-/// How long a restart waits for the journal; only a disk that hangs takes longer.
-const JOURNAL_WAIT: Duration = Duration::from_millis(50);
 
 /// What became of it.
 #[derive(Debug)]
@@ -115,7 +111,7 @@ fn create(
     if job.incarnation > 1 {
         // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
         // we be killed, nothing else knows it.
-        world.events.settle(JOURNAL_WAIT);
+        world.settle_facts();
     }
     row.begin(job.incarnation, start)
         .map_err(|error| refused(SpawnStage::TableEntry, &job.id.to_string(), &error.to_string()))?;

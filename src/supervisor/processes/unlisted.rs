@@ -72,15 +72,17 @@ impl Processes {
     fn list(&self, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts], changed: &mut Vec<u32>) -> bool {
         let main = start.main.map(|index| &seen[index]);
         let row = self.world.table.row(start.mark.row);
-        let is_listed = row.is_some_and(|row| {
+        let is_listed = |row: Row| {
             let is_it = row.incarnation() == start.mark.incarnation && row.started().0 == start.mark.start;
-            is_it && has_process(row) && (main.is_none() || row.pid() == main.map(|main| main.stat.pid))
-        });
-        if is_listed {
+            is_it && has_process(row) && row.pid().is_some() && main.is_none_or(|main| row.pid() == Some(main.stat.pid))
+        };
+        // An earlier look may have given it another row than the one that it names.
+        if row.is_some_and(is_listed) || main.is_some() && self.world.table.rows().any(is_listed) {
             return false;
         }
         let is_awaited = row.is_some_and(|row| is_awaited(row) && row.started().0 == start.mark.start);
-        match (main, row.filter(|row| row.state() == RowState::Free || main.is_some() && is_older(*row, &start.mark))) {
+        let may_be_its = |row: &Row| row.state() == RowState::Free || main.is_some() && is_older(*row, &start.mark);
+        match (main, row.filter(|row| is_awaited || may_be_its(row))) {
             (Some(main), row) => match row.or_else(|| self.world.table.claim_free_row()) {
                 Some(row) => changed.push(restore(&self.world.table, row, start, Some(main))),
                 None => end_unlisted(&self.world.events, start, seen, facts),

@@ -1,5 +1,6 @@
 //! The actor alone: orders, exits and deaths of the daemon, step by step.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -99,6 +100,7 @@ impl Scene {
             Fact::StartFailed { .. } => "failed",
             Fact::GaveUp { .. } => "gave up",
             Fact::Deleted => "deleted",
+            Fact::Renamed { .. } => "renamed",
             _ => "",
         };
         let facts = self.machine.take_facts();
@@ -267,6 +269,83 @@ fn a_stop_survives_the_death_of_the_daemon_at_every_step() {
     }
 }
 
+/// Found by a history: the row was given back, and nobody knew how its last process had ended.
+#[test]
+fn what_was_told_of_a_deleted_instance_is_not_lost_with_the_daemon() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        scene.machine.host().is_forgetful = true;
+        scene.order("web", Command::Start(launch("web")));
+        scene.wait(100);
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("web", Command::Delete(Cause::Boot));
+            scene.wait(6);
+        });
+        if !is_killed {
+            // When it has done everything.
+            scene.machine.boot();
+            scene.number = 0;
+        }
+        scene.order("web", Command::Delete(Cause::Boot));
+        scene.wait(60_000);
+        let mut facts = scene.facts();
+        // The next daemon finds it down and says so; one that died before it gave the row back leaves it to be deleted again.
+        facts.retain(|fact| *fact != "stopped");
+        facts.dedup_by(|fact, before| (*fact, *before) == ("deleted", "deleted"));
+        assert_eq!((scene.state().as_str(), facts), ("", vec!["started", "exited", "deleted"]), "step {at}");
+        if !is_killed {
+            return;
+        }
+    }
+}
+
+/// Found by a history: the row had the new name, the journal only the old one, and its start was told under both.
+#[test]
+fn a_new_name_that_was_not_told_is_told_by_the_next_daemon() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        scene.machine.host().is_forgetful = true;
+        scene.order("old", Command::Start(launch("old")));
+        scene.wait(100);
+        let mut new = app("new");
+        new.moved_from = vec![app("old").id()];
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("new", Command::Rename(id("old"), launch_of(new.clone())));
+            scene.wait(10);
+        });
+        if !is_killed {
+            scene.machine.boot();
+            scene.number = 0;
+        }
+        if scene.state().starts_with("old") {
+            scene.order("new", Command::Rename(id("old"), launch_of(new)));
+        }
+        scene.wait(100);
+        assert_eq!((scene.state().as_str(), scene.facts()), ("new running", vec!["started", "renamed"]), "step {at}");
+        if !is_killed {
+            return;
+        }
+    }
+}
+
+/// Found by a history: with the name went what was told of the other process of its slot.
+#[test]
+fn the_other_process_of_a_slot_that_was_renamed_is_told_once() {
+    let mut scene = Scene::new();
+    scene.order("old", Command::Start(launch("old")));
+    scene.wait(10);
+    scene.number += 1;
+    let (instance, command) = (id("old").successor(), Command::Start(launch("old")));
+    scene.machine.order(vec![Order { instance, number: scene.number, command }]);
+    scene.wait(10);
+    scene.order("new", Command::Rename(id("old"), launch("new")));
+    scene.wait(10);
+    scene.machine.boot();
+    scene.wait(10);
+    assert_eq!(scene.state(), "new running, old running");
+    assert_eq!(scene.facts(), ["started", "started", "renamed"]);
+}
+
 /// Found by a history: it counted as one of another spec, and was started again at every look.
 #[test]
 fn a_start_that_failed_in_its_hook_is_of_the_spec_that_was_asked_for() {
@@ -371,4 +450,102 @@ fn the_death_of_an_anchor_ends_nothing_and_its_children_are_known() {
         let facts = if exit { vec!["started", "exited", "gave up"] } else { vec!["started"] };
         assert_eq!(scene.facts(), facts, "exit {exit}");
     }
+}
+
+impl Scene {
+    /// Both our processes die, and the next ones come. What runs then, and its number.
+    fn lose_both(&mut self) -> Vec<(InstanceId, u32)> {
+        self.machine.kill(false);
+        self.machine.host().kill_anchor();
+        self.machine.boot();
+        self.number = 0;
+        self.wait(100);
+        self.machine.running()
+    }
+
+    fn order_successor(&mut self, name: &str, command: Command) {
+        self.number += 1;
+        self.machine.order(vec![Order { instance: id(name).successor(), number: self.number, command }]);
+        self.wait(20);
+    }
+}
+
+#[test]
+fn what_runs_is_found_by_its_mark_when_the_table_is_lost() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(launch("web")));
+    scene.wait(10);
+    scene.order("web", Command::Restart(launch("web")));
+    scene.wait(20);
+    let before = scene.machine.running();
+    scene.machine.host().mirror.lose();
+    assert_eq!(scene.lose_both(), before);
+    assert_eq!((scene.state().as_str(), scene.facts()), ("web running", vec!["started", "exited", "started"]));
+    // Found by a history: what has ended is forgotten with its row, and its number was given to the next process.
+    scene.machine.host().crash(before[0].1, 1);
+    scene.machine.kill(false);
+    scene.wait(1);
+    scene.machine.host().mirror.lose();
+    assert_eq!(scene.lose_both(), []);
+    scene.order("web", Command::Start(launch("web")));
+    scene.wait(10);
+    assert_eq!(scene.machine.live().instances[&id("web")].incarnation, 3);
+}
+
+/// Found by a history: the row that came first had the name, and the process was ended as a second one.
+#[test]
+fn what_lives_has_the_name_that_an_old_row_claims_too() {
+    let mut scene = Scene::new();
+    for name in ["web", "other"] {
+        scene.order(name, Command::Start(launch(name)));
+        scene.wait(10);
+    }
+    scene.machine.host().mirror.is_frozen = true;
+    for name in ["web", "other"] {
+        scene.order(name, Command::Delete(Cause::Boot));
+        scene.wait(20);
+    }
+    for name in ["next", "web"] {
+        scene.order(name, Command::Start(launch(name)));
+        scene.wait(10);
+    }
+    scene.order("next", Command::Delete(Cause::Boot));
+    scene.wait(20);
+    let before = scene.machine.running();
+    assert_eq!((scene.lose_both(), scene.state().as_str()), (before, "web running"));
+}
+
+/// Found by a history: both say that they were started to take the slot over, and one was ended.
+#[test]
+fn of_two_successors_the_first_has_taken_the_slot_over() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(launch("web")));
+    scene.wait(10);
+    scene.order_successor("web", Command::Start(launch("web")));
+    scene.order("web", Command::Delete(Cause::Boot));
+    scene.wait(20);
+    scene.order_successor("web", Command::TakeOver);
+    scene.order_successor("web", Command::Start(launch("web")));
+    let before: BTreeSet<_> = scene.machine.running().into_iter().collect();
+    scene.machine.host().mirror.lose();
+    let after = scene.lose_both().into_iter().collect();
+    assert_eq!((before.len(), before), (2, after));
+}
+
+/// Found by a history: it was started again with a number that had been told.
+#[test]
+fn a_process_that_was_told_of_is_not_one_that_never_came_to_be() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(launch("web")));
+    // Announced, and not created yet.
+    scene.machine.step(Moment(1001));
+    scene.machine.host().mirror.is_frozen = true;
+    scene.wait(20);
+    let pid = scene.machine.running()[0].1;
+    scene.machine.kill(false);
+    scene.machine.host().kill_anchor();
+    scene.machine.host().crash(pid, 1);
+    scene.wait(1);
+    assert_eq!(scene.lose_both(), []);
+    assert_eq!((scene.state().as_str(), scene.facts()), ("web errored", vec!["started", "exited", "gave up"]));
 }

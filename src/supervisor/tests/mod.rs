@@ -1,6 +1,8 @@
 //! The actor on a pretended machine: for its own tests, and for the histories of `plan`.
 
 mod actor;
+mod journal;
+mod mirror;
 mod pretended;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +129,7 @@ impl Supervised {
     pub(crate) fn boot(&mut self) {
         self.kill(false);
         if let Some(mut host) = self.alone.take() {
-            host.has_anchor = true;
+            host.begin();
             self.next_look = host.now.after(LOOK_EVERY);
             let actor = self.actor.insert(InstanceActor::new(host));
             actor.recover(&self.known);
@@ -164,7 +166,7 @@ impl Supervised {
 
     /// What was told since the last time.
     pub(crate) fn take_facts(&mut self) -> Vec<(Subject, Fact)> {
-        self.host().facts.take()
+        self.host().take_facts()
     }
 }
 

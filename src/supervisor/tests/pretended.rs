@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic;
 
+use super::journal::Journal;
+use super::mirror::Mirror;
 use crate::model::{
     App, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy, Millis, Moment,
     Run, SpawnError, SpawnStage, Subject, WallTime,
@@ -14,8 +16,8 @@ use crate::model::{
 use crate::rules::ChannelLine;
 use crate::supervisor::actor::ActorEvent;
 use crate::supervisor::host::{
-    Channel, Created, Entry, HookEnd, HookJob, Host, Record, Recovery, RowState, SIGKILL, SpawnEnd, SpawnJob, SweepEnd,
-    TakenOver, Watch, Words,
+    Channel, Created, Entry, EntryState, HookEnd, HookJob, Host, Record, Recovery, RowState, SIGKILL, SpawnEnd,
+    SpawnJob, StartedProcess, SweepEnd, TakenOver, Watch, Words,
 };
 
 /// What the daemon was doing when it was killed.
@@ -97,11 +99,21 @@ impl Due {
     }
 }
 
+/// What a process says of its start, as `PM_ID` does.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    row: u32,
+    start: Moment,
+    /// What it tells of the instance.
+    record: Record,
+}
+
 /// One process that was created, also long after its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub row: u32,
     pub incarnation: u32,
+    mark: Mark,
     stop: Millis,
     pub exit: Option<Exit>,
     is_reaped: bool,
@@ -121,14 +133,6 @@ struct Start {
     failure: Option<SpawnError>,
 }
 
-/// What the journal knows, as `events` does.
-#[derive(Debug, Default)]
-struct Journal {
-    starts: BTreeMap<InstanceId, BTreeSet<u32>>,
-    exits: BTreeMap<InstanceId, BTreeSet<u32>>,
-    given_up: BTreeMap<InstanceId, Failure>,
-}
-
 /// The machine.
 #[derive(Debug)]
 pub(crate) struct Pretended {
@@ -139,14 +143,24 @@ pub(crate) struct Pretended {
     /// The daemon is killed before the host has done so many more things; 0 = not at all.
     pub kill_in: Cell<u64>,
     entries: Vec<(Entry, Record)>,
+    pub(super) mirror: Mirror,
+    /// An anchor has died, and nobody has looked yet who is missing in the table.
+    is_look_due: bool,
+    /// The table was made of a copy that was not what it should have been.
+    was_out_of_date: bool,
+    /// Processes that had ended, and of which no copy of the table knows. What was not told of them nobody can tell.
+    pub unknowable: BTreeSet<u32>,
+    /// Processes that have their row back because of what they had left, when they had ended.
+    pub nameless: BTreeSet<u32>,
     /// How long every look at what is left takes; `None`: as the dice want it.
     pub look_time: Option<Millis>,
+    /// Whatever a daemon has told in its last moment is lost with it, also without dice.
+    pub is_forgetful: bool,
     /// More there are not.
     pub rows_max: usize,
     pub processes: BTreeMap<u32, Process>,
     /// What processes have left, by row.
     pub leftovers: BTreeMap<u32, u32>,
-    pub facts: RefCell<Vec<(Subject, Fact)>>,
     journal: RefCell<Journal>,
     pub has_anchor: bool,
     starts: BTreeMap<u32, Start>,
@@ -169,11 +183,16 @@ impl Pretended {
             dice: None,
             kill_in: Cell::new(0),
             entries: Vec::new(),
+            mirror: Mirror::default(),
+            is_look_due: false,
+            was_out_of_date: false,
+            unknowable: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             look_time: None,
+            is_forgetful: false,
             rows_max: usize::MAX,
             processes: BTreeMap::new(),
             leftovers: BTreeMap::new(),
-            facts: RefCell::default(),
             journal: RefCell::default(),
             has_anchor: true,
             starts: BTreeMap::new(),
@@ -253,6 +272,9 @@ impl Pretended {
                 }
             }
         }
+        if self.dice.is_some() || self.is_forgetful {
+            self.journal.borrow_mut().lose(self.now, self.dice.as_mut());
+        }
         self.starts.clear();
         self.hooks.clear();
         self.watched.clear();
@@ -269,6 +291,106 @@ impl Pretended {
         self.due.retain(|(_, _, due)| !matches!(due, Due::Reaped(_)));
         let delay = self.some(20);
         self.later(delay, Due::AnchorGone);
+    }
+
+    /// The next daemon begins, under a new anchor if need be.
+    pub(super) fn begin(&mut self) {
+        if !self.has_anchor {
+            let (entries, is_complete) = self.mirror.restore(self.entries.len(), self.dice.as_mut());
+            self.entries = entries;
+            self.was_out_of_date |= !is_complete;
+            (self.has_anchor, self.is_look_due) = (true, true);
+            let entries = &self.entries;
+            let is_known = |(pid, process): &(&u32, &Process)| {
+                let is_it = |(entry, _): &(Entry, Record)| {
+                    entry.state != RowState::Free
+                        && entry.pid == Some(**pid)
+                        && entry.incarnation == process.incarnation
+                };
+                process.exit.is_none() || entries.iter().any(is_it)
+            };
+            let unknown = self.processes.iter().filter(|process| !is_known(process)).map(|(pid, _)| *pid);
+            self.unknowable.extend(unknown);
+        }
+        self.mirror.create(&self.entries);
+    }
+
+    fn mirror_row(&mut self, row: u32) {
+        self.mirror.write(row as usize, self.entries[row as usize]);
+    }
+
+    // ---- who is missing in the table, as `processes/unlisted` does it
+
+    /// Gives a living process its row back.
+    fn list(&mut self, pid: u32) -> Option<u32> {
+        let Process { incarnation, mark, .. } = self.processes[&pid].clone();
+        let (entry, known) = self.entries[mark.row as usize];
+        let has_process = matches!(entry.state, RowState::Spawning | RowState::Running);
+        let is_same = has_process && entry.incarnation == incarnation && entry.started.0 == mark.start;
+        let has_row = |(entry, _): &(Entry, Record)| {
+            matches!(entry.state, RowState::Spawning | RowState::Running) && entry.pid == Some(pid)
+        };
+        if self.entries.iter().any(has_row) {
+            return None;
+        }
+        let lives = has_process && entry.pid.is_some_and(|pid| self.processes[&pid].exit.is_none());
+        let is_older = !lives && entry.incarnation <= incarnation && entry.started.0 <= mark.start;
+        let is_awaited = is_same && entry.state == RowState::Spawning && entry.pid.is_none();
+        let (row, record) = match entry.state {
+            _ if is_awaited => (mark.row, known),
+            RowState::Free => (mark.row, mark.record),
+            _ if is_older => (mark.row, record_of(&known, &mark.record)),
+            _ => (self.claim_free_row()?, mark.record),
+        };
+        let exit = self.entry(row).exit;
+        let (state, started) = (RowState::Running, (mark.start, WallTime(mark.start.0)));
+        let entry = Entry { state, incarnation, last_number: 0, pid: Some(pid), exit, started };
+        self.entries[row as usize] = (entry, record);
+        if let Some(process) = self.processes.get_mut(&pid) {
+            process.row = row;
+        }
+        Some(row)
+    }
+
+    /// Of a process that has ended and left another: its row, if that is free; what is left ends otherwise.
+    fn list_leftover(&mut self, row: u32, main: u32) -> Option<u32> {
+        let Process { incarnation, mark, .. } = self.processes[&main].clone();
+        let entry = self.entry(row);
+        let has_process = matches!(entry.state, RowState::Spawning | RowState::Running);
+        let is_same = has_process && entry.incarnation == incarnation && entry.started.0 == mark.start;
+        if is_same && entry.pid.is_some() {
+            return None;
+        }
+        if !is_same && entry.state != RowState::Free || mark.row != row {
+            self.leftovers.remove(&row);
+            return None;
+        }
+        let record = if is_same { self.entries[row as usize].1 } else { mark.record };
+        // Nobody knows its pid any more, and so not under which other name its end was told.
+        self.nameless.insert(main);
+        let started = (mark.start, WallTime(mark.start.0));
+        let exit = Some((Exit::Unknown, self.now));
+        let entry = Entry { state: RowState::Exited, incarnation, last_number: 0, pid: None, exit, started };
+        self.entries[row as usize] = (entry, record);
+        Some(row)
+    }
+
+    fn claim_free_row(&mut self) -> Option<u32> {
+        let free = self.entries.iter().position(|(entry, _)| entry.state == RowState::Free);
+        let row = free.unwrap_or(self.entries.len());
+        if row >= self.rows_max {
+            return None;
+        }
+        if free.is_none() {
+            self.entries.push((Entry::free(), Record::default()));
+        }
+        self.entries[row] = (Entry { state: RowState::Idle, ..Entry::free() }, Record::default());
+        u32::try_from(row).ok()
+    }
+
+    /// What was told since the last time.
+    pub(crate) fn take_facts(&mut self) -> Vec<(Subject, Fact)> {
+        self.journal.borrow_mut().take()
     }
 
     /// The process of an instance ends by itself.
@@ -311,6 +433,9 @@ impl Pretended {
             start.failure = early;
             return self.report(row);
         }
+        if start.job.incarnation > 1 {
+            self.journal.borrow_mut().settle();
+        }
         let (entry, _) = self.entries.get_mut(row as usize)?;
         assert_eq!(entry.state, RowState::Idle, "a start in row {row}, which is {entry:?}");
         *entry = Entry {
@@ -321,6 +446,7 @@ impl Pretended {
             started: (self.now, WallTime(self.now.0)),
             exit: entry.exit,
         };
+        self.mirror_row(row);
         let delay = self.some(3);
         self.later(delay, Due::Creates(row));
         None
@@ -338,11 +464,21 @@ impl Pretended {
         let is_orphan = !self.has_anchor;
         let start = self.starts.get_mut(&row)?;
         start.pid = Some(pid);
-        let incarnation = start.job.incarnation;
+        let SpawnJob { id, incarnation, launch, .. } = &start.job;
+        let (incarnation, started) = (*incarnation, self.entries[row as usize].0.started.0);
+        let record = Record {
+            restart_requests: launch.restart_requests,
+            digest: launch.digest,
+            base_digest: launch.base_digest,
+            slot: id.slot,
+            is_successor: id.is_successor,
+            ..Record::default()
+        };
         let Behaviour { failure, ready, exit, sick, stop, .. } = start.behaviour.clone();
         let mut process = Process {
             row,
             incarnation,
+            mark: Mark { row, start: started, record },
             stop,
             exit: None,
             is_reaped: false,
@@ -498,6 +634,12 @@ impl Pretended {
     }
 }
 
+/// Of an earlier start only what is counted over all of them stays.
+fn record_of(known: &Record, mark: &Record) -> Record {
+    let Record { restarts, unstable, force_kills, next_start, stop_deadline, .. } = *known;
+    Record { restarts, unstable, force_kills, next_start, stop_deadline, saved_state: EntryState::None, ..*mark }
+}
+
 fn anchor_is_gone() -> SpawnError {
     let message = "the anchor process ended; the start is retried under the next one".to_owned();
     SpawnError { stage: SpawnStage::Output, subject: String::new(), errno: 0, message, is_passing: true }
@@ -518,10 +660,17 @@ impl Host for Pretended {
 
     fn tell(&self, about: Subject, fact: Fact) {
         self.act();
-        if let Subject::Instance(id) = &about {
-            self.journal.borrow_mut().note(id, &fact);
-        }
-        self.facts.borrow_mut().push((about, fact));
+        self.journal.borrow_mut().tell(self.now, about, fact);
+    }
+
+    fn settle_facts(&mut self) {
+        self.act();
+        self.meanwhile();
+        self.journal.borrow_mut().settle();
+    }
+
+    fn last_number(&self, id: &InstanceId) -> u32 {
+        self.journal.borrow().index().last_number(id)
     }
 
     fn entry(&self, row: u32) -> Entry {
@@ -530,16 +679,7 @@ impl Host for Pretended {
 
     fn claim(&mut self) -> Option<u32> {
         self.act();
-        let free = self.entries.iter().position(|(entry, _)| entry.state == RowState::Free);
-        let row = free.unwrap_or(self.entries.len());
-        if row >= self.rows_max {
-            return None;
-        }
-        if free.is_none() {
-            self.entries.push((Entry::free(), Record::default()));
-        }
-        self.entries[row] = (Entry { state: RowState::Idle, ..Entry::free() }, Record::default());
-        u32::try_from(row).ok()
+        self.claim_free_row()
     }
 
     fn remember(&mut self, row: u32, record: &Record) {
@@ -575,7 +715,11 @@ impl Host for Pretended {
         Ok(())
     }
 
-    fn mirror(&mut self, _rows: BTreeSet<u32>) {}
+    fn mirror(&mut self, rows: BTreeSet<u32>) {
+        for row in rows {
+            self.mirror_row(row);
+        }
+    }
 
     fn spawn(&mut self, job: SpawnJob) {
         self.act();
@@ -753,7 +897,24 @@ impl Recovery for Pretended {
     }
 
     fn list_unlisted(&mut self) -> (Vec<String>, Vec<u32>) {
-        (Vec::new(), Vec::new())
+        let mut changed = Vec::new();
+        if !std::mem::take(&mut self.is_look_due) {
+            return (Vec::new(), changed);
+        }
+        let is_awaited = |(entry, _): &(Entry, Record)| entry.state == RowState::Spawning && entry.pid.is_none();
+        for _ in 0..2 {
+            let alive = self.processes.iter().filter(|(_, process)| process.exit.is_none());
+            for pid in alive.map(|(pid, _)| *pid).collect::<Vec<_>>() {
+                changed.extend(self.list(pid));
+            }
+            for (row, main) in self.leftovers.clone() {
+                changed.extend(self.list_leftover(row, main));
+            }
+            if !self.entries.iter().any(is_awaited) {
+                break;
+            }
+        }
+        (Vec::new(), changed)
     }
 
     fn open_main(&mut self, row: u32) -> Option<u32> {
@@ -818,55 +979,40 @@ impl Recovery for Pretended {
     }
 
     fn end_double(&mut self, row: u32, id: &InstanceId) {
-        panic!("row {row} is a second one of {id}");
+        let is_same = |(other, (entry, _)): (usize, &(Entry, Record))| {
+            other != row as usize && entry.state != RowState::Free && entry.pid == self.entry(row).pid
+        };
+        let is_listed_twice = self.entry(row).pid.is_some() && self.entries.iter().enumerate().any(is_same);
+        assert!(!is_listed_twice, "the process of row {row} would be ended, as a second one of itself: {id}");
+        if let Some(process) = self.living(row).and_then(|pid| self.processes.get_mut(&pid)) {
+            assert!(process.is_orphan, "the process of row {row} is a second one of {id}");
+            process.exit = Some(Exit::Signal(SIGKILL));
+        }
+        // Only a copy of the table that is out of date has two rows of one name. Which name the dropped one had in the end,
+        // and so under which one its end was to be told, nobody knows.
+        assert!(self.was_out_of_date, "row {row} is a second one of {id}, and the copy of the table had everything");
+        self.unknowable.extend(self.entry(row).pid);
+        self.leftovers.remove(&row);
+        self.entries[row as usize].0 = Entry::free();
     }
 
-    fn was_exit_emitted(&self, id: &InstanceId, incarnation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().exits.get(id).is_some_and(|told| told.contains(&incarnation))
+    fn was_exit_emitted(&self, id: &InstanceId, process: &StartedProcess, _at: WallTime) -> bool {
+        self.journal.borrow().index().was_exit_told(id, process)
     }
 
-    fn was_start_emitted(&self, id: &InstanceId, incarnation: u32, _at: WallTime) -> bool {
-        self.journal.borrow().starts.get(id).is_some_and(|told| told.contains(&incarnation))
+    fn was_start_emitted(&self, id: &InstanceId, process: &StartedProcess, _at: WallTime) -> bool {
+        self.journal.borrow().index().was_start_told(id, process)
     }
 
-    fn last_number(&self, id: &InstanceId) -> u32 {
-        self.journal.borrow().starts.get(id).and_then(|told| told.last().copied()).unwrap_or(0)
+    fn other_name(&self, id: &InstanceId, process: &StartedProcess) -> Option<InstanceId> {
+        self.journal.borrow().index().other_name(id, process)
     }
 
     fn why_given_up(&self, id: &InstanceId) -> Option<Failure> {
-        self.journal.borrow().given_up.get(id).cloned()
+        self.journal.borrow().index().why_given_up(id)
     }
 
     fn all_taken_over(&mut self, _instances: &[(u32, &InstanceId, &App)], _has_hooks: bool) {
         self.act();
-    }
-}
-
-impl Journal {
-    fn note(&mut self, id: &InstanceId, fact: &Fact) {
-        match fact {
-            Fact::Exited { incarnation, .. } => drop(self.exits.entry(id.clone()).or_default().insert(*incarnation)),
-            Fact::Started { incarnation, .. } => {
-                self.starts.entry(id.clone()).or_default().insert(*incarnation);
-                self.given_up.remove(id);
-            }
-            Fact::GaveUp { failure } => drop(self.given_up.insert(id.clone(), failure.clone())),
-            Fact::Renamed { from } => {
-                for told in [&mut self.starts, &mut self.exits] {
-                    if let Some(incarnation) = told.remove(from) {
-                        told.insert(id.clone(), incarnation);
-                    }
-                }
-                if let Some(failure) = self.given_up.remove(from) {
-                    self.given_up.insert(id.clone(), failure);
-                }
-            }
-            Fact::Deleted => {
-                self.exits.remove(id);
-                self.starts.remove(id);
-                self.given_up.remove(id);
-            }
-            _ => {}
-        }
     }
 }
