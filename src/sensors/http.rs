@@ -22,8 +22,8 @@ use crate::rules::ProbeUrl;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// What is read of a body.
 const BODY_BYTES_MAX: usize = 64 << 10;
-/// More than this do not fit into a head: three letters, a colon and a line end each.
-const HEADERS_MAX: usize = HEAD_BYTES_MAX / 6;
+/// Headers of an answer. Room for all of them is made for each probe, so there is not room for as many as a head could hold.
+const HEADERS_MAX: usize = 512;
 
 /// Asks once.
 pub(super) async fn ask(listeners: &Listeners, subject: &ProbeSubject, probe: &HttpProbe) -> Result<(), String> {
@@ -109,7 +109,7 @@ fn why(error: &hyper::Error) -> String {
         return words(error);
     }
     if error.is_parse_too_large() {
-        return "the headers of the answer are incomplete".to_owned();
+        return format!("the answer has more than {} KiB of headers, or more than {HEADERS_MAX}", HEAD_BYTES_MAX >> 10);
     }
     if error.is_parse() {
         return format!("the answer is not HTTP: {error}");
@@ -205,7 +205,11 @@ mod tests {
             assert_eq!(judged(&[answer], &probe).await, Err(why.to_owned()), "{answer}");
         }
         let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX + 1));
-        assert_eq!(judged(&[&endless], &probe).await, Err("the headers of the answer are incomplete".into()));
+        let too_many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(HEADERS_MAX + 1));
+        for answer in [endless, too_many] {
+            let error = judged(&[&answer], &probe).await.unwrap_err();
+            assert_eq!(error, "the answer has more than 64 KiB of headers, or more than 512");
+        }
         for strange in ["SSH-2.0-OpenSSH\r\n\r\n", "\u{0}\u{1}\u{2}\r\n\r\n", "HTTP/1.1 abc\r\n\r\n"] {
             let error = judged(&[strange], &probe).await.unwrap_err();
             assert!(error.starts_with("the answer is not HTTP"), "{strange:?}: {error}");

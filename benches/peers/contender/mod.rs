@@ -91,15 +91,15 @@ impl Contender {
             || std::env::split_paths(&path).any(|folder| folder.join(self.program).is_file())
     }
 
-    /// The last line that `--version` prints.
+    /// The last word that `--version` prints and that looks like a version.
     pub fn version(&self) -> String {
         let arena = Arena::new();
         let mut command = Command::new(self.program);
         command.arg("--version").env("HOME", arena.path()).stdin(Stdio::null());
         let output = command.output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let text = output.unwrap_or_default();
-        let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("unknown");
-        line.split_whitespace().last().unwrap_or("unknown").to_owned()
+        let is_version = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.');
+        text.split_whitespace().rfind(is_version).unwrap_or("unknown").to_owned()
     }
 }
 
