@@ -29,5 +29,7 @@ fn verbs(_: &Place, verb: Verb) -> Vec<String> {
 }
 
 fn env(place: &Place) -> Vec<(&'static str, String)> {
+    // It makes no home by itself that a variable names.
+    std::fs::create_dir_all(place.root.join("shep")).unwrap_or_default();
     vec![("SHEP_HOME", place.path("shep"))]
 }
