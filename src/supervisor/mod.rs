@@ -93,7 +93,7 @@ pub(crate) enum Request {
     Changed(oneshot::Sender<Changed>),
     Observed(Observation),
     Beside(InstanceId, u32, String, oneshot::Sender<Result<Helper, String>>),
-    LastBeat(InstanceId, u32, oneshot::Sender<Option<Moment>>),
+    LastWatchdogPing(InstanceId, u32, oneshot::Sender<Option<Moment>>),
     Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
     Lifetime(InstanceId, WallTime, bool, oneshot::Sender<Option<(WallTime, Option<WallTime>)>>),
     KeepListeners(Vec<ListenAddress>),
@@ -172,7 +172,7 @@ impl Supervisor {
     /// When a process last said `WATCHDOG=1`.
     pub async fn last_watchdog_ping(&self, instance: InstanceId, incarnation: u32) -> Option<Moment> {
         let (reply, last_ping) = oneshot::channel();
-        self.requests.send(Request::LastBeat(instance, incarnation, reply)).await.ok()?;
+        self.requests.send(Request::LastWatchdogPing(instance, incarnation, reply)).await.ok()?;
         last_ping.await.ok()?
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Loop {
 }
 
 /// One thing that can happen.
-enum Happening {
+enum LoopEvent {
     Asked(Request),
     Spawned(SpawnResult),
     HookEnded(HookResult),
@@ -76,12 +76,12 @@ impl Loop {
     pub async fn run(mut self) {
         loop {
             match self.next().await {
-                Happening::NobodyLeft => return,
-                first => self.happened(first),
+                LoopEvent::NobodyLeft => return,
+                first => self.handle(first),
             }
             for _ in 1..TURN_MAX {
                 let Some(another) = self.waiting() else { break };
-                self.happened(another);
+                self.handle(another);
             }
             self.settle();
         }
@@ -93,45 +93,45 @@ impl Loop {
         }
     }
 
-    fn happened(&mut self, happening: Happening) {
-        match happening {
-            Happening::Asked(request) => self.asked(request),
-            Happening::Spawned(result) => {
+    fn handle(&mut self, event: LoopEvent) {
+        match event {
+            LoopEvent::Asked(request) => self.asked(request),
+            LoopEvent::Spawned(result) => {
                 let end = self.actor.host.take_in(result);
                 self.actor.handle(ActorEvent::Spawned(end));
             }
-            Happening::HookEnded(result) => {
+            LoopEvent::HookEnded(result) => {
                 let end = self.actor.host.hooks.take_in(result);
                 self.actor.handle(ActorEvent::HookEnded(end));
             }
-            Happening::Searched(result) => {
+            LoopEvent::Searched(result) => {
                 for end in self.actor.host.processes.take_in_search(result) {
                     self.actor.handle(ActorEvent::Swept(end));
                 }
             }
-            Happening::Ended(tokens) => tokens.into_iter().map(row_and_incarnation).for_each(|it| self.ended(it)),
-            Happening::Heard(tokens) => {
+            LoopEvent::Ended(tokens) => tokens.into_iter().map(row_and_incarnation).for_each(|it| self.ended(it)),
+            LoopEvent::Heard(tokens) => {
                 for (row, channel) in tokens.into_iter().map(speaker) {
                     self.actor.handle(ActorEvent::Heard { row, channel });
                 }
             }
-            Happening::Harvested => self.actor.handle(ActorEvent::Harvested),
-            Happening::AnchorGone => {
+            LoopEvent::Harvested => self.actor.handle(ActorEvent::Harvested),
+            LoopEvent::AnchorGone => {
                 self.anchor_gone.send_replace(true);
                 self.actor.handle(ActorEvent::AnchorGone);
             }
-            Happening::AlarmRang => {
+            LoopEvent::AlarmRang => {
                 self.actor.handle(ActorEvent::Alarm);
                 let given_up = self.actor.host.processes.lineage.due(os::now());
                 for it in given_up {
                     self.ended(it);
                 }
             }
-            Happening::TimeToLook => {
+            LoopEvent::TimeToLook => {
                 self.next_look = tokio::time::Instant::now() + LOOK_EVERY;
                 self.actor.handle(ActorEvent::Look);
             }
-            Happening::NobodyLeft => {}
+            LoopEvent::NobodyLeft => {}
         }
     }
 
@@ -141,29 +141,29 @@ impl Loop {
 
     /// What has happened already, of the two things that come in bursts: it needs no waiting, and shares the end of
     /// the turn with others.
-    fn waiting(&mut self) -> Option<Happening> {
-        let spawned = self.results.spawned.try_recv().ok().map(Happening::Spawned);
-        spawned.or_else(|| self.requests.try_recv().ok().map(Happening::Asked))
+    fn waiting(&mut self) -> Option<LoopEvent> {
+        let spawned = self.results.spawned.try_recv().ok().map(LoopEvent::Spawned);
+        spawned.or_else(|| self.requests.try_recv().ok().map(LoopEvent::Asked))
     }
 
-    async fn next(&mut self) -> Happening {
+    async fn next(&mut self) -> LoopEvent {
         let is_anchor_gone = *self.anchor_gone.borrow();
         let alarm = self.next_alarm().map(|at| at.since(os::now()).duration());
         let host = &mut self.actor.host;
         tokio::select! {
-            request = self.requests.recv() => request.map_or(Happening::NobodyLeft, Happening::Asked),
-            Some(result) = self.results.spawned.recv() => Happening::Spawned(result),
-            Some(result) = self.results.hooks.recv() => Happening::HookEnded(result),
-            Some(result) = self.results.searches.recv() => Happening::Searched(result),
-            tokens = host.processes.exits.next() => Happening::Ended(tokens.unwrap_or_default()),
-            tokens = host.channels.inputs.next() => Happening::Heard(tokens.unwrap_or_default()),
+            request = self.requests.recv() => request.map_or(LoopEvent::NobodyLeft, LoopEvent::Asked),
+            Some(result) = self.results.spawned.recv() => LoopEvent::Spawned(result),
+            Some(result) = self.results.hooks.recv() => LoopEvent::HookEnded(result),
+            Some(result) = self.results.searches.recv() => LoopEvent::Searched(result),
+            tokens = host.processes.exits.next() => LoopEvent::Ended(tokens.unwrap_or_default()),
+            tokens = host.channels.inputs.next() => LoopEvent::Heard(tokens.unwrap_or_default()),
             word = host.world.anchor.next(), if !is_anchor_gone => match word {
                 // What it refuses to hold is output, and that flows without being held as long as one of us lives.
-                Ok(AnchorWord::Exited | AnchorWord::Refused { .. }) => Happening::Harvested,
-                Ok(AnchorWord::Gone) | Err(_) => Happening::AnchorGone,
+                Ok(AnchorWord::Exited | AnchorWord::Refused { .. }) => LoopEvent::Harvested,
+                Ok(AnchorWord::Gone) | Err(_) => LoopEvent::AnchorGone,
             },
-            () = tokio::time::sleep_until(self.next_look) => Happening::TimeToLook,
-            () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => Happening::AlarmRang,
+            () = tokio::time::sleep_until(self.next_look) => LoopEvent::TimeToLook,
+            () = tokio::time::sleep(alarm.unwrap_or(Duration::MAX)), if alarm.is_some() => LoopEvent::AlarmRang,
         }
     }
 
@@ -181,8 +181,10 @@ impl Loop {
             Request::Changed(reply) => drop(reply.send(registry.take_changed())),
             Request::Live(reply) => drop(reply.send(registry.live())),
             Request::Look(instances, reply) => drop(reply.send(registry.look(instances))),
-            Request::LastBeat(instance, incarnation, reply) => {
-                let _ = reply.send(registry.process(&instance, incarnation).and_then(|(_, instance)| instance.beat));
+            Request::LastWatchdogPing(instance, incarnation, reply) => {
+                let _ = reply.send(
+                    registry.process(&instance, incarnation).and_then(|(_, instance)| instance.last_watchdog_ping),
+                );
             }
             Request::Drain(instance, reply) => {
                 if let Some(row) = registry.row_of(&instance) {

@@ -32,7 +32,7 @@ impl<H: Host> InstanceActor<H> {
         self.heard(row, Channel::Notify);
         self.heard(row, Channel::Messages);
         let Some(instance) = self.registry.get_mut(row) else { return };
-        (instance.status, instance.beat) = (None, None);
+        (instance.status, instance.last_watchdog_ping) = (None, None);
         self.host.silence(row, instance.machine.incarnation, &instance.record.spec);
     }
 
@@ -48,7 +48,7 @@ impl<H: Host> InstanceActor<H> {
                 instance.status = Some(masked(&text).into_owned()).filter(|text| !text.is_empty());
                 self.registry.changed(row);
             }
-            Notification::WatchdogPing => instance.beat = Some(self.host.now()),
+            Notification::WatchdogPing => instance.last_watchdog_ping = Some(self.host.now()),
             Notification::Unwell => {
                 let result = Err("it sent WATCHDOG=trigger".to_owned());
                 self.step(row, Input::Probed { incarnation, result });

@@ -32,7 +32,7 @@ pub(in crate::supervisor) struct Instance {
     /// What it has said about itself (`STATUS=`).
     pub status: Option<String>,
     /// When it last said `WATCHDOG=1`.
-    pub beat: Option<Moment>,
+    pub last_watchdog_ping: Option<Moment>,
     /// The newest order that it has taken up.
     pub taken: Taken,
 }
@@ -76,7 +76,7 @@ impl Instance {
             starts: Starts::default(),
             last_exit: None,
             status: None,
-            beat: None,
+            last_watchdog_ping: None,
             taken: Taken::default(),
         }
     }
