@@ -67,11 +67,12 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is
 
 /// No app runs any more: nothing that came from this home may outlive it.
 async fn end_everything(context: &Context) {
-    let left = context.supervisor.end_everything().await;
-    if !left.is_empty() {
-        let message = format!("left running, since it cannot be stopped: {}", LeftProcess::list(&left));
-        context.events.emit(Subject::Daemon, Fact::Trouble { message });
-    }
+    let message = match context.supervisor.end_everything().await {
+        Some(left) if left.is_empty() => return,
+        Some(left) => format!("left running, since it cannot be stopped: {}", LeftProcess::list(&left)),
+        None => "something that apps have started may still run: the search for it could not be finished".to_owned(),
+    };
+    context.events.emit(Subject::Daemon, Fact::Trouble { message });
 }
 
 /// The anchor is gone, so a new one is started: it reads the mirror of the table, and its daemon adopts the apps.

@@ -40,6 +40,9 @@ pub use world::{World, log_location, log_path};
 /// Orders that may wait at the loop's door; the senders wait beyond that.
 const REQUESTS_MAX: usize = 1024;
 
+/// How long the last search of a shutdown may take. A process that hangs in the kernel may hold it up.
+const LAST_SEARCH_MAX: Duration = Duration::from_secs(30);
+
 /// How long last words are waited for.
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
 
@@ -270,13 +273,11 @@ impl Supervisor {
     }
 
     /// For a shutdown, when all instances are stopped: ends whatever else is provably of this home. Returns what could
-    /// not be ended.
-    pub async fn end_everything(&self) -> Vec<LeftProcess> {
+    /// not be ended; `None`: that could not be looked for.
+    pub async fn end_everything(&self) -> Option<Vec<LeftProcess>> {
         let (reply, left) = oneshot::channel();
-        if self.requests.send(Request::EndEverything(reply)).await.is_err() {
-            return Vec::new();
-        }
-        left.await.unwrap_or_default()
+        self.requests.send(Request::EndEverything(reply)).await.ok()?;
+        tokio::time::timeout(LAST_SEARCH_MAX, left).await.ok()?.ok()
     }
 
     /// Resolves when the anchor has died: apps run on, but new ones cannot be started until there is another one.

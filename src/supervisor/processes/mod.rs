@@ -21,12 +21,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::host::{SpawnJob, Watch, token};
 use super::world::World;
 use crate::anchor::{Row, RowState};
-use crate::model::{LeftProcess, Limits, Moment};
+use crate::model::{Limits, Moment};
 use crate::os::{self, ExitWatch, Groups, PidFd};
 
 use lineage::Lineage;
@@ -118,12 +118,6 @@ impl Processes {
             (false, true) => Watch::Watched,
             (false, false) => Watch::Unwatched,
         }
-    }
-
-    /// Carries the last look of a shutdown out on a thread of its own; no answer: none can be had.
-    pub fn end_everything(&self, reply: oneshot::Sender<Vec<LeftProcess>>) {
-        let search = self.last_search();
-        let _ = self.world.spawners.submit(Box::new(move || drop(reply.send(search.end_everything()))));
     }
 
     /// Begins a start on a thread of its own.

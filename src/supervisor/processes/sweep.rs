@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::Processes;
 use super::search::{Left, NAMED_MAX, facts_of};
@@ -10,10 +11,13 @@ use crate::model::LeftProcess;
 use crate::os::{self, ElasticPool, Leftover};
 use crate::supervisor::host::{SIGKILL, SweepEnd};
 
-/// Looks on their way: one at a time, and the rows that came meanwhile share the next one.
+/// One for sweeps, and one for the last search of a shutdown: a sweep that hangs must not keep that waiting.
+const THREADS_MAX: usize = 2;
+
+/// Searches on their way: one at a time, and the rows that came meanwhile share the next one.
 #[derive(Debug)]
 pub(super) struct Sweeps {
-    thread: ElasticPool,
+    threads: ElasticPool,
     is_under_way: bool,
     waiting: BTreeSet<u32>,
     ended_in: UnboundedSender<SearchResult>,
@@ -29,8 +33,8 @@ pub(in crate::supervisor) struct SearchResult {
 
 impl Sweeps {
     pub fn new(ended_in: UnboundedSender<SearchResult>) -> Self {
-        let thread = ElasticPool::new("pm-search", 1, 2);
-        Self { thread, is_under_way: false, waiting: BTreeSet::new(), ended_in }
+        let threads = ElasticPool::new("pm-search", THREADS_MAX, THREADS_MAX);
+        Self { threads, is_under_way: false, waiting: BTreeSet::new(), ended_in }
     }
 }
 
@@ -51,7 +55,7 @@ impl Processes {
         let (ended_in, names) = (self.sweeps.ended_in.clone(), rows.clone());
         // The loop is gone only when the daemon leaves.
         let work = move || drop(ended_in.send(SearchResult { rows: names, left: search.carry_out() }));
-        self.sweeps.is_under_way = self.sweeps.thread.submit(Box::new(work)).is_ok();
+        self.sweeps.is_under_way = self.sweeps.threads.submit(Box::new(work)).is_ok();
         if self.sweeps.is_under_way {
             return Vec::new();
         }
@@ -79,6 +83,12 @@ impl Processes {
             left,
         });
         ends.collect()
+    }
+
+    /// Carries the last search of a shutdown out. No answer: no thread can be had.
+    pub fn end_everything(&self, reply: oneshot::Sender<Vec<LeftProcess>>) {
+        let search = self.last_search();
+        let _ = self.sweeps.threads.submit(Box::new(move || drop(reply.send(search.end_everything()))));
     }
 
     /// What may have been left by an instance, and may be of others that live.
