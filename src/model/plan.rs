@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Digest, ProjectName, Rejection, Verb};
+use super::{AppName, Digest, ProjectName, Rejection, Verb, VerbKind};
 
 /// Apps that a line names for each verb.
 const NAMED_MAX: usize = 3;
@@ -54,7 +54,7 @@ impl Plan {
     pub fn in_short(&self) -> String {
         let mut by_verb: Vec<(&str, Vec<&str>)> = Vec::new();
         for operation in self.operations.iter().filter(|operation| operation.verb.is_change()) {
-            let (verb, app) = (operation.verb.as_str(), operation.app.as_str());
+            let (verb, app) = (operation.kind().as_str(), operation.app.as_str());
             match by_verb.iter_mut().find(|(known, _)| *known == verb) {
                 Some((_, apps)) => apps.push(app),
                 None => by_verb.push((verb, vec![app])),
@@ -82,6 +82,16 @@ impl Plan {
     /// Whether applying it would do anything.
     pub fn is_empty(&self) -> bool {
         self.operations.iter().all(|operation| !operation.verb.is_change())
+    }
+}
+
+impl Operation {
+    /// What users call it.
+    pub fn kind(&self) -> VerbKind {
+        match self.verb.kind() {
+            VerbKind::Reconfigure if self.reasons.contains(&Reason::New) => VerbKind::Schedule,
+            kind => kind,
+        }
     }
 }
 
@@ -365,7 +375,7 @@ impl Summary {
                 Verb::Roll { .. } | Verb::Restart { .. } => summary.roll += 1,
                 Verb::Reconfigure => {
                     summary.reconfigure += 1;
-                    summary.scheduled += u32::from(operation.reasons.contains(&Reason::New));
+                    summary.scheduled += u32::from(operation.kind() == VerbKind::Schedule);
                 }
                 Verb::Scale { add, remove, .. } => {
                     summary.slots_added += u32::try_from(add.len()).unwrap_or(u32::MAX);
@@ -475,7 +485,7 @@ mod tests {
         operations.push(operation("new", Verb::Rename { from: "old".parse().unwrap() }, Reason::NotRunning));
         let summary = Summary::of(&operations);
         let plan = Plan { project: "shop".parse().unwrap(), generation: 1, operations, notes: Vec::new(), summary };
-        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; reconfigure task; rename new");
+        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; schedule task; rename new");
         let apps = plan.changed_apps();
         let has = |name: &str| apps.iter().any(|app| app.as_str() == name);
         assert_eq!((apps.len(), has("a299"), has("old"), has("kept")), (303, true, true, false));

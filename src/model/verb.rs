@@ -145,6 +145,8 @@ pub enum VerbKind {
     Scale,
     /// [`Verb::Reconfigure`].
     Reconfigure,
+    /// [`Verb::Reconfigure`] of a new app that runs at its times: nothing is started now.
+    Schedule,
     /// [`Verb::Rename`].
     Rename,
     /// [`Verb::Replace`].
@@ -170,6 +172,7 @@ impl VerbKind {
             Self::Restart => "restart",
             Self::Scale => "scale",
             Self::Reconfigure => "reconfigure",
+            Self::Schedule => "schedule",
             Self::Rename => "rename",
             Self::Replace => "replace",
             Self::Stop => "stop",

@@ -9,7 +9,7 @@ use super::gate::harmless;
 use super::reasons::{rejected, rejection};
 use crate::model::{
     AppName, Confirm, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Refusal, Summary, UpdateStrategy,
-    Verb, WallTime,
+    Verb, VerbKind, WallTime,
 };
 
 /// Longer values are cut: a plan is read, not parsed.
@@ -201,7 +201,7 @@ fn row(operation: &Operation, now: WallTime) -> Option<PlanRow> {
         Verb::Roll { slots, strategy, batch } => (Sign::IsReplaced, roll(slots.len(), *strategy, *batch)),
         Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
-        Verb::Reconfigure if operation.reasons.contains(&Reason::New) => (Sign::Appears, "scheduled".to_owned()),
+        Verb::Reconfigure if operation.kind() == VerbKind::Schedule => (Sign::Appears, "scheduled".to_owned()),
         Verb::Reconfigure => (Sign::Follows, "live, 0 restarts".to_owned()),
         Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
         Verb::Replace { old, .. } => (Sign::IsReplaced, format!("replaces {old}")),

@@ -125,6 +125,7 @@ fn past(verb: VerbKind) -> &'static str {
         VerbKind::Wait => "ready",
         VerbKind::Scale => "scaled",
         VerbKind::Reconfigure => "reconfigured",
+        VerbKind::Schedule => "scheduled",
         VerbKind::Rename => "renamed",
         VerbKind::Delete => "deleted",
         VerbKind::Keep => "kept",

@@ -245,7 +245,7 @@ impl Job {
             line.gate = Gate::Blocked;
             self.open -= 1;
             for operation in line.todo.drain(..) {
-                let (app, verb) = (operation.app, operation.verb.kind());
+                let (verb, app) = (operation.kind(), operation.app);
                 let result = OperationResult::Skipped { why: Skip::DeletesWithheld };
                 let report = OperationReport { app, verb, result, took: Millis(0) };
                 next.messages.push((self.id, News::Progress(Progress::Ended(report))));

@@ -196,7 +196,7 @@ impl Line {
             reports.push(report(&operation, OperationResult::Skipped { why: why.clone() }, Millis(0)));
             return true;
         }
-        next.news.push(Progress::Began { app: operation.app.clone(), verb: operation.verb.kind() });
+        next.news.push(Progress::Began { app: operation.app.clone(), verb: operation.kind() });
         let work = Work::of(&operation);
         self.active = Some(Active { operation: Some(operation), began: context.view.now, work });
         true
@@ -236,7 +236,7 @@ impl Line {
             conclude(operation, &end, context, next);
         }
         let took = context.view.now.since(began);
-        let verb = operation.as_ref().map_or(VerbKind::Wait, |operation| operation.verb.kind());
+        let verb = operation.as_ref().map_or(VerbKind::Wait, Operation::kind);
         let result = result_of(end);
         if let (Some(printer), OperationResult::Failed { instance, .. }) = (printer, &result) {
             next.printers.insert(instance.clone(), printer);
@@ -247,7 +247,7 @@ impl Line {
     fn end_superseded(&mut self, context: &Context, reports: &mut Vec<OperationReport>) {
         let active = self.active.take();
         let took = active.as_ref().map_or(Millis(0), |active| context.view.now.since(active.began));
-        let verb = |operation: &Option<Operation>| operation.as_ref().map_or(VerbKind::Wait, |one| one.verb.kind());
+        let verb = |operation: &Option<Operation>| operation.as_ref().map_or(VerbKind::Wait, Operation::kind);
         reports.extend(active.map(|active| OperationReport {
             app: self.app.clone(),
             verb: verb(&active.operation),
@@ -353,7 +353,7 @@ fn status(other: &AppName, condition: Condition, context: &Context) -> Dependenc
 }
 
 fn report(operation: &Operation, result: OperationResult, took: Millis) -> OperationReport {
-    OperationReport { app: operation.app.clone(), verb: operation.verb.kind(), result, took }
+    OperationReport { app: operation.app.clone(), verb: operation.kind(), result, took }
 }
 
 fn result_of(end: StepEnd) -> OperationResult {
