@@ -13,6 +13,8 @@ use crate::anchor::BootReport;
 
 /// The anchor tries again, later and later.
 const FAILED: u8 = 1;
+/// Room for these is made at once: for a thousand apps, each with two pipes, its process and a file or a channel.
+const DESCRIPTORS: u64 = 4096;
 
 /// Runs the daemon until it is asked to stop. Started only by the anchor, with all inherited descriptors in place.
 ///
@@ -26,6 +28,7 @@ pub fn run(is_in_foreground: bool) -> u8 {
     };
     crate::os::survive_file_size_limit();
     crate::os::keep_memory_small();
+    crate::os::make_room_for_descriptors(DESCRIPTORS);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(report, &BootError::Runtime(error)),

@@ -1,8 +1,9 @@
 //! The limits that we lift for ourselves and hand back to the apps.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::{fs, io};
 
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Limits of open files, as they were before we raised ours.
@@ -27,6 +28,16 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
 /// How many files this process may have open.
 pub fn file_limit() -> u64 {
     number(getrlimit(Resource::Nofile).current)
+}
+
+/// Lets the kernel make its table for `count` descriptors (or as many as we may have) now. It grows by itself, but once
+/// there are threads each doubling waits for a grace period of RCU, some 10 milliseconds (`expand_fdtable` in Linux'
+/// `fs/file.c`). To be called before the first thread; if it fails, nothing is lost but that time.
+pub fn make_room_for_descriptors(count: u64) {
+    let last = count.min(file_limit()).saturating_sub(1);
+    let Ok(last) = RawFd::try_from(last) else { return };
+    // Closed at once: the table keeps its size.
+    drop(fcntl_dupfd_cloexec(io::stderr(), last));
 }
 
 /// `None` stands for no limit.
@@ -54,4 +65,24 @@ pub fn lower_own_oom_score() -> Option<i32> {
         return None;
     }
     fs::write(PATH, PROTECTED.to_string()).ok().map(|()| before)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// For how many descriptors the kernel's table has room now (`proc_pid_status(5)`).
+    fn table_size() -> u64 {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap().trim().parse().unwrap()
+    }
+
+    #[test]
+    fn room_for_descriptors_is_made_at_once_and_nothing_stays_open() {
+        let count = (table_size() + 1).min(file_limit());
+        make_room_for_descriptors(count);
+        assert!(table_size() >= count);
+        let last = RawFd::try_from(count - 1).unwrap();
+        assert!(fs::read_link(format!("/proc/self/fd/{last}")).is_err(), "descriptor {last} is open");
+    }
 }

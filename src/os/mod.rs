@@ -48,7 +48,7 @@ pub use files::{
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError, make_files_for_owner_of};
 pub use killpoint::{arm_killpoints, killpoint};
-pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, raise_file_limit};
+pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, make_room_for_descriptors, raise_file_limit};
 #[cfg(target_os = "linux")]
 pub use linux::{
     DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,

@@ -93,3 +93,14 @@ fn more_apps_than_the_limit_allows_are_refused_with_the_reason_and_the_others_ru
     sandbox.pm(&["logs", instance.id.split('/').next().unwrap(), "--lines", "1"]).ok();
     assert_eq!(sandbox.instance(&instance.id), Some(instance));
 }
+
+#[test]
+fn a_daemon_makes_room_for_descriptors_before_it_starts_apps() {
+    // Where the kernel's table grows later, each of its steps holds up every start for ten milliseconds.
+    for (limit, wanted) in [(256, 256), (4096, 4096)] {
+        let sandbox = limited(limit);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", sandbox.daemon_pid())).unwrap();
+        let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        assert!(room.trim().parse::<u64>().unwrap() >= wanted, "limit {limit}: {room}");
+    }
+}

@@ -3,13 +3,13 @@
 //! A pipe has no name on any disk. Whoever holds it opens further ends of it through `/proc` (`proc_pid_fd(5)`): each
 //! is a file description of its own, with flags of its own.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, fchmod};
+use rustix::fs::{Mode, fchmod, fstat};
 
 /// What distinguishes an output pipe from the pipes that programs make for themselves.
 pub(super) const OUTPUT_MODE: u32 = 0o666;
@@ -32,7 +32,7 @@ pub fn output_pipe() -> io::Result<OwnedFd> {
 /// # Errors
 /// None that a caller could cause.
 pub fn pipe_inode(pipe: BorrowedFd<'_>) -> io::Result<u64> {
-    Ok(File::from(pipe.try_clone_to_owned()?).metadata()?.ino())
+    Ok(fstat(pipe)?.st_ino)
 }
 
 /// The pipe with this inode number, if the process has it open: another end of it for us, as by [`output_pipe`].
@@ -100,6 +100,7 @@ fn open_both_ways(path: &Path, flags: i32) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::{Read as _, Write as _};
     use std::process::{Child, Command, Stdio};
 
