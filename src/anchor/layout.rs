@@ -54,7 +54,8 @@
 //! | 128 | 16 | inode numbers of the pipes of its outputs; 0 = none | daemon |
 //! | 144 | 16 | output that was thrown away, per output; 0 = none | daemon (`logs`) |
 //! | 160 | 8 | highest number that another process of its slot has borne; 0 = none | daemon |
-//! | 168 | 24 | reserved |
+//! | 168 | 8 | row that the mark of its process names, plus 1; 0 = this one | daemon |
+//! | 176 | 16 | reserved |
 //!
 //! Held descriptors, of each instance at most: standard output and error, one channel to Node, one notify socket, one
 //! listening socket and its file. That is [`KINDS_PER_ROW`]; there are cells for a full table and as many kinds again
@@ -153,7 +154,8 @@ pub(super) struct RowCells {
     pub outputs: [AtomicU64; 2],
     pub dropped: [AtomicU64; 2],
     pub last_number: AtomicU64,
-    _reserved: [AtomicU64; 3],
+    pub marked_row: AtomicU64,
+    _reserved: [AtomicU64; 2],
 }
 
 /// One held descriptor. `kind` 0 = empty; written last, cleared first.
@@ -188,7 +190,7 @@ const _: () = {
     assert!(offset_of!(RowCells, record) == 40 && size_of::<RecordCells>() == 72);
     assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
     assert!(offset_of!(RowCells, outputs) == 128 && offset_of!(RowCells, dropped) == 144);
-    assert!(offset_of!(RowCells, last_number) == 160 && offset_of!(RowCells, _reserved) == 168);
+    assert!(offset_of!(RowCells, last_number) == 160 && offset_of!(RowCells, marked_row) == 168);
     assert!(offset_of!(HeldCells, kind) == 8 && offset_of!(HeldCells, fd) == 12);
     assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 790_528);
     assert!(offset_of!(Layout, held).is_multiple_of(4096)); // its pages come by themselves

@@ -105,6 +105,8 @@ pub struct RestoredProcess {
     pub pid: u32,
     /// When it was started, in clock ticks since boot; 0 = not known.
     pub start_ticks: u64,
+    /// The row that its mark names.
+    pub marked_row: u32,
     /// The pipes of its outputs; 0 = none.
     pub outputs: [u64; 2],
     /// What is remembered about its instance.
@@ -196,6 +198,11 @@ impl Row {
         self.cells.last_number.fetch_max(u64::from(number), AcqRel);
     }
 
+    /// Whether the mark of its process names this row. One that was found while that row was another's names it still.
+    pub fn is_marked(self) -> bool {
+        [0, u64::from(self.index) + 1].contains(&self.cells.marked_row.load(Acquire))
+    }
+
     /// What is remembered about the instance.
     pub fn record(self) -> Record {
         Record::load(&self.cells.record)
@@ -221,6 +228,7 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.start_ticks.store(0, Relaxed);
+        cells.marked_row.store(0, Relaxed);
         cells.started_boot.store(start.0, Relaxed);
         cells.started_wall.store(os::wall().0, Relaxed);
         cells.word.store(pack(incarnation, RowState::Spawning), Release);
@@ -253,6 +261,7 @@ impl Row {
             cells.exited_boot.store(now.0.max(1), Relaxed);
         }
         cells.last_number.store(0, Relaxed);
+        cells.marked_row.store(u64::from(found.marked_row) + 1, Relaxed);
         self.set_outputs(found.outputs);
         found.record.store(&cells.record);
         let state = if is_alive { RowState::Running } else { RowState::Exited };

@@ -189,6 +189,38 @@ fn the_mirror_brings_rows_back_after_both_processes_died_but_not_from_another_bo
     assert!(without.damage().is_missing);
 }
 
+#[test]
+fn a_row_knows_of_a_process_whose_mark_names_another_one_until_its_next_process() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("table");
+    let table = Table::create(1).unwrap();
+    let rows = [table.claim_free_row().unwrap(), table.claim_free_row().unwrap()];
+    assert!(rows.iter().all(|row| row.is_marked()));
+    for row in rows {
+        let found = RestoredProcess {
+            incarnation: 3,
+            start: os::now(),
+            pid: 321,
+            start_ticks: 77,
+            marked_row: 1,
+            outputs: [0; 2],
+            record: record(1),
+        };
+        row.restore(&found);
+    }
+    let _mirror = Mirror::create(&path, &table).unwrap();
+    let restored = Table::create(1).unwrap();
+    assert_eq!(restored.restore(&path).unwrap(), 2);
+    for table in [table, restored] {
+        assert_eq!([0, 1].map(|index| table.row(index).unwrap().is_marked()), [false, true]);
+    }
+    let row = rows[0];
+    row.exited_unseen(Exit::Unknown).unwrap();
+    row.idle(3, &record(1)).unwrap();
+    row.begin(4, os::now()).unwrap();
+    assert!(row.is_marked(), "its process has a mark of its own");
+}
+
 /// Three rows in a mirror, and the mirror's bytes.
 fn mirrored() -> (tempfile::TempDir, Vec<u8>) {
     let home = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, AppName, Digest, Exit, Failure, InstanceId, ProjectName, Skip, WallTime};
+use super::{App, AppName, Digest, Exit, Failure, InstanceId, OnDependencyRestart, ProjectName, Skip, WallTime};
 
 /// Names and values that a process starts with.
 pub type Environment = BTreeMap<String, String>;
@@ -383,6 +383,12 @@ impl Desired {
             Change::ShutDown { is_shut_down } => *is_shut_down,
             Change::Project { .. } | Change::ProjectRemoved { .. } | Change::AppRemoved { .. } => true,
         })
+    }
+
+    /// Whether some app is restarted together with what it depends on.
+    pub fn follows_renewals(&self) -> bool {
+        let apps = self.projects.values().flat_map(|project| project.apps.values());
+        apps.map(|declared| declared.spec.on_dependency_restart).any(|policy| policy == OnDependencyRestart::Restart)
     }
 
     /// Takes one change in. Changes to unknown projects or apps create what they name, or do nothing.

@@ -98,13 +98,14 @@ impl Loop {
         Ok(Some(why))
     }
 
-    fn take_in(&self, changes: Vec<Change>) {
+    fn take_in(&mut self, changes: Vec<Change>) {
         self.desired.send_modify(|desired| {
             let desired = Arc::make_mut(desired);
             for change in changes {
                 desired.accept(change);
             }
         });
+        self.follows_renewals = self.current().follows_renewals();
     }
 
     /// Orders for the supervisor; what stands in the way of the sockets of a new process is closed first.

@@ -10,9 +10,7 @@ use tokio::time::Instant;
 use super::reports::Reports;
 use super::{Acted, Intent, StoreHandle, Waiting};
 use crate::events::Events;
-use crate::model::{
-    AppId, Cause, Change, Desired, Failure, InstanceId, Live, Moment, OnDependencyRestart, Plan, ProjectName, WallTime,
-};
+use crate::model::{AppId, Cause, Change, Desired, Failure, InstanceId, Live, Moment, Plan, ProjectName, WallTime};
 use crate::os::{self, Home, Worker};
 use crate::plan::Jobs;
 use crate::supervisor::Supervisor;
@@ -62,6 +60,8 @@ pub(super) struct Loop {
     pub(super) jobs: Jobs,
     /// What those are told who wait for one.
     pub(super) reports: Reports,
+    /// Some app is restarted together with what it depends on.
+    pub(super) follows_renewals: bool,
     /// What is, as of the last look.
     pub(super) live: Live,
     /// Starts of which a rehearsal has found that they cannot succeed, by the number of their order.
@@ -93,6 +93,7 @@ impl Loop {
         inbox: mpsc::WeakSender<Intent>,
     ) -> Self {
         Self {
+            follows_renewals: desired.follows_renewals(),
             desired: watch::Sender::new(Arc::new(desired)),
             store,
             deps,
@@ -138,7 +139,7 @@ impl Loop {
                 _ = timer.tick() => self.wake().await,
                 Ok(()) = lives.changed() => {
                     self.look().await;
-                    if follows_renewals(&self.current()) {
+                    if self.follows_renewals {
                         wake_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN_AFTER);
                     }
                 }
@@ -187,10 +188,4 @@ async fn at(moment: Option<Instant>) {
 async fn until(at: Option<Moment>) {
     let left = at.map_or(Duration::ZERO, |at| at.since(os::now()).duration());
     tokio::time::sleep(left).await;
-}
-
-/// Whether some app is restarted together with what it depends on.
-fn follows_renewals(desired: &Desired) -> bool {
-    let apps = desired.projects.values().flat_map(|project| project.apps.values());
-    apps.map(|declared| declared.spec.on_dependency_restart).any(|policy| policy == OnDependencyRestart::Restart)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{Bytes, InstanceId, Live, Phase};
+use crate::model::{Bytes, InstanceId, LiveInstance, Phase};
 use crate::os;
 use crate::supervisor::{Observation, Seen, Supervisor};
 
@@ -36,7 +36,7 @@ pub(super) async fn watch(supervisor: Supervisor) {
     let mut changes = supervisor.changes();
     let mut watched: BTreeMap<InstanceId, Watched> = BTreeMap::new();
     loop {
-        let live = supervisor.live().await;
+        let live = supervisor.look_at_apps(|app| app.max_memory_restart.is_some()).await;
         let observations = look(&limited(&live), &mut watched);
         drop(live);
         if watched.is_empty() && changes.changed().await.is_err() {
@@ -49,8 +49,8 @@ pub(super) async fn watch(supervisor: Supervisor) {
     }
 }
 
-fn limited(live: &Live) -> Vec<Limited<'_>> {
-    let limited = live.instances.iter().filter_map(|(id, instance)| {
+fn limited(live: &BTreeMap<InstanceId, LiveInstance>) -> Vec<Limited<'_>> {
+    let limited = live.iter().filter_map(|(id, instance)| {
         let Phase::Running { pid, .. } = instance.phase else { return None };
         let limit = instance.spec.max_memory_restart?;
         Some(Limited { id, pid, incarnation: instance.incarnation, limit })

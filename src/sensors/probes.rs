@@ -67,9 +67,9 @@ pub(super) async fn follow(deps: SensorDeps) {
     let mut asked: BTreeMap<InstanceId, Asked> = BTreeMap::new();
     loop {
         changes.borrow_and_update();
-        let live = tools.deps.supervisor.live().await;
-        asked.retain(|id, _| live.instances.get(id).is_some_and(|live| stage(live).is_some()));
-        for (id, live) in &live.instances {
+        let live = tools.deps.supervisor.look_at_apps(|app| app.ready.is_some() || app.health.is_some()).await;
+        asked.retain(|id, _| live.get(id).is_some_and(|live| stage(live).is_some()));
+        for (id, live) in &live {
             let Some((stage, process)) = stage(live) else { continue };
             let known = asked.get(id);
             if known.is_some_and(|known| known.asks(stage, live)) {

@@ -28,7 +28,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
 use crate::model::{
-    Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order, WallTime,
+    App, Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order,
+    WallTime,
 };
 use crate::os::Helper;
 
@@ -102,6 +103,7 @@ pub(crate) enum Request {
     KeepListeners(Vec<ListenAddress>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
+    LookAtApps(fn(&App) -> bool, oneshot::Sender<BTreeMap<InstanceId, LiveInstance>>),
     LeftBy(Vec<InstanceId>, oneshot::Sender<(Vec<LeftProcess>, bool)>),
     EndEverything(oneshot::Sender<Vec<LeftProcess>>),
 }
@@ -248,6 +250,15 @@ impl Supervisor {
         let (reply, live) = oneshot::channel();
         if self.requests.send(Request::Live(reply)).await.is_err() {
             return Arc::default();
+        }
+        live.await.unwrap_or_default()
+    }
+
+    /// What is, of the instances whose spec (as started, or as of now) is one of these; nothing is copied of the others.
+    pub async fn look_at_apps(&self, is_wanted: fn(&App) -> bool) -> BTreeMap<InstanceId, LiveInstance> {
+        let (reply, live) = oneshot::channel();
+        if self.requests.send(Request::LookAtApps(is_wanted, reply)).await.is_err() {
+            return BTreeMap::new();
         }
         live.await.unwrap_or_default()
     }

@@ -180,6 +180,7 @@ impl Loop {
             Request::Observed(observation) => self.actor.handle(ActorEvent::Observed(observation)),
             Request::Changed(reply) => drop(reply.send(registry.take_changed())),
             Request::Live(reply) => drop(reply.send(registry.live())),
+            Request::LookAtApps(is_wanted, reply) => drop(reply.send(registry.look_at_apps(is_wanted))),
             Request::Look(instances, reply) => drop(reply.send(registry.look(instances))),
             Request::LastWatchdogPing(instance, incarnation, reply) => {
                 let _ = reply.send(

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::pipe::{OUTPUT_MODE, as_user};
 use super::proc::{ENVIRON_BYTES_MAX, ProcStat, children_of, own_pid, pids, proc_stat};
@@ -75,11 +76,12 @@ fn children_among(pids: impl Iterator<Item = u32>, parent: u32, home: &Path) -> 
 }
 
 /// Every process of the machine whose mark begins with `prefix`, and those that were started with this home and have
-/// no mark.
+/// no mark; but not those that `known` names.
 ///
-/// One look costs some 10 microseconds per process, of which the kernel takes nearly all; several threads share it. It is
-/// for when one of ours has died.
-pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
+/// One look costs some 20 microseconds per process of this home and half of that for any other, of which the kernel takes
+/// nearly all; several threads share it. It is for when one of ours has died.
+#[expect(clippy::implicit_hasher, reason = "there is one caller, with the usual set")]
+pub fn processes_of_home(prefix: &str, home: &Path, known: &HashSet<u32>) -> Vec<Seen> {
     let mark = [b"PM_ID=", prefix.as_bytes()].concat();
     let home_variable = home_variable(home);
     let look = |pid: u32, buffer: &mut Vec<u8>| {
@@ -87,27 +89,34 @@ pub fn processes_of_home(prefix: &str, home: &Path) -> Vec<Seen> {
         let is_of_interest = contains(text, &mark) || contains(text, &home_variable);
         if is_of_interest { see(pid, &home_variable, text) } else { None }
     };
-    shared_among_threads(&pids().collect::<Vec<u32>>(), &look)
+    let pids: Vec<u32> = pids().filter(|pid| !known.contains(pid)).collect();
+    shared_among_threads(&pids, &look)
 }
 
-/// What `look` finds at each of these, in order; `buffer` is for the environment of one after the other.
-fn shared_among_threads(pids: &[u32], look: &(impl Fn(u32, &mut Vec<u8>) -> Option<Seen> + Sync)) -> Vec<Seen> {
-    let look_at_share = |share: &[u32]| {
-        let mut buffer = Vec::new();
-        share.iter().filter_map(|pid| look(*pid, &mut buffer)).collect::<Vec<Seen>>()
-    };
-    let share = pids.len().div_ceil(cpu_count().min(LOOKERS_MAX)).max(SHARE_MIN);
-    let (own, others) = pids.split_at(share.min(pids.len()));
-    std::thread::scope(|scope| {
-        let begin = |share| std::thread::Builder::new().spawn_scoped(scope, move || look_at_share(share));
-        let threads: Vec<_> = others.chunks(share).map(|share| (share, begin(share))).collect();
-        let mut found = look_at_share(own);
-        for (share, thread) in threads {
-            // Where no thread can be had, this one does all of it.
-            let seen = thread.ok().and_then(|thread| thread.join().ok());
-            found.extend(seen.unwrap_or_else(|| look_at_share(share)));
+/// Those of these processes that live.
+pub fn living(pids: &[u32]) -> Vec<ProcStat> {
+    shared_among_threads(pids, &|pid, _| proc_stat(pid).ok().filter(|stat| !stat.is_zombie))
+}
+
+/// What `look` finds at each of these; `buffer` is for the environment of one after the other. Each thread takes a few at a
+/// time: some processes take longer than others.
+fn shared_among_threads<T: Send>(pids: &[u32], look: &(impl Fn(u32, &mut Vec<u8>) -> Option<T> + Sync)) -> Vec<T> {
+    let shares: Vec<&[u32]> = pids.chunks(SHARE).collect();
+    let next = AtomicUsize::new(0);
+    let look_at_shares = || {
+        let (mut buffer, mut found) = (Vec::new(), Vec::new());
+        while let Some(share) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.extend(share.iter().filter_map(|pid| look(*pid, &mut buffer)));
         }
         found
+    };
+    let helpers = cpu_count().min(LOOKERS_MAX).min(shares.len()).saturating_sub(1);
+    std::thread::scope(|scope| {
+        // Where no thread can be had, this one does all of it.
+        let begin = || std::thread::Builder::new().spawn_scoped(scope, look_at_shares).ok();
+        let threads: Vec<_> = (0..helpers).filter_map(|_| begin()).collect();
+        let own = look_at_shares();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().chain(own).collect()
     })
 }
 
@@ -153,7 +162,7 @@ fn output_of(pid: u32, number: u32) -> Option<u64> {
 /// Threads of one look.
 const LOOKERS_MAX: usize = 4;
 /// So many processes are no work for a second thread.
-const SHARE_MIN: usize = 64;
+const SHARE: usize = 32;
 
 /// As much as most environments have: one call reads it whole.
 const READ_BYTES: usize = 32 << 10;
@@ -227,7 +236,7 @@ mod tests {
         let other = start("census-b.1.2", "/elsewhere", Stdio::piped());
         let found = loop {
             // Until the child has executed its program.
-            let found = processes_of_home("census-a.", Path::new(&home));
+            let found = processes_of_home("census-a.", Path::new(&home), &HashSet::new());
             if found.first().is_some_and(|seen| outputs_of(seen.stat.pid)[0] != 0 && !is_our_program(seen.stat.pid)) {
                 break found;
             }

@@ -36,7 +36,7 @@ mod usage;
 pub use ahead::reserve_space;
 pub use attributes::{file_size_limit, lay_down_attributes, survive_file_size_limit, wait_for_children};
 pub use census::{
-    Seen, is_another_daemon, is_our_program, linked_children, outputs_of, processes_of_home, unknown_children,
+    Seen, is_another_daemon, is_our_program, linked_children, living, outputs_of, processes_of_home, unknown_children,
 };
 pub use cgroup::Groups;
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};

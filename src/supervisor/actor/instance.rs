@@ -149,7 +149,7 @@ impl Instance {
     /// followed while it lives.
     pub fn live(&self) -> LiveInstance {
         let (policy, record) = (&self.machine.policy, &self.record.spec);
-        let spec = if rules::can_follow(record, policy) { policy } else { record };
+        let spec = if Arc::ptr_eq(record, policy) || rules::can_follow(record, policy) { policy } else { record };
         LiveInstance {
             phase: self.machine.phase(self.process),
             incarnation: self.machine.incarnation,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Instance;
-use crate::model::{Failure, InstanceId, Live, LiveInstance, Moment};
+use crate::model::{App, Failure, InstanceId, Live, LiveInstance, Moment};
 use crate::supervisor::Changed;
 
 /// Owns every instance. A row of the process table is an instance's number for as long as it exists.
@@ -147,6 +147,13 @@ impl Registry {
     pub fn look(&self, instances: Vec<InstanceId>) -> Vec<(InstanceId, LiveInstance)> {
         let instances = instances.into_iter().filter_map(|id| Some((self.instances.get(self.rows.get(&id)?)?, id)));
         instances.map(|(instance, id)| (id, instance.live())).collect()
+    }
+
+    /// What is of the instances whose spec (as started, or as of now) is one of these.
+    pub fn look_at_apps(&self, is_wanted: fn(&App) -> bool) -> BTreeMap<InstanceId, LiveInstance> {
+        let wanted =
+            self.instances.values().filter(|one| is_wanted(&one.machine.policy) || is_wanted(&one.record.spec));
+        wanted.map(|instance| (instance.id.clone(), instance.live())).collect()
     }
 
     /// What is, built once per change.

@@ -172,10 +172,10 @@ impl Search {
         let mut known = self.mains.clone();
         known.extend([os::own_pid(), table.anchor_pid()]);
         let prefix = StartMark::prefix(table.home_id());
-        let mut orphans = os::processes_of_home(&prefix, &self.world.home.root);
+        let mut orphans = os::processes_of_home(&prefix, &self.world.home.root, &known);
         // `PM_HOME` alone proves nothing: a person may have set it.
         let is_marked = |seen: &Seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix));
-        orphans.retain(|seen| is_marked(seen) && reapers.contains(&seen.stat.ppid) && !known.contains(&seen.stat.pid));
+        orphans.retain(|seen| is_marked(seen) && reapers.contains(&seen.stat.ppid));
         known.extend(orphans.iter().map(|seen| seen.stat.pid));
         let swept = || self.rows.iter().filter_map(|row| table.row(*row));
         let sessions: HashSet<u32> = swept().filter_map(Row::pid).collect();

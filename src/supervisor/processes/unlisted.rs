@@ -1,6 +1,6 @@
 //! After the death of an anchor: processes of this home that the restored table does not list get their row back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::search::facts_of;
 use super::{Processes, has_process, verified};
@@ -16,6 +16,16 @@ const KILL_WAIT: Millis = Millis(1000);
 /// Looks for the process of a row that was about to get one: it may be executing its program at this very moment.
 const LOOKS_MAX: usize = 2;
 
+/// What one look through the processes of the machine has shown.
+struct Look {
+    /// The main processes that the table names and that live: their marks name their rows.
+    listed: HashSet<u32>,
+    /// Others with a mark of this home.
+    seen: Vec<Seen>,
+    /// What follows for each of them.
+    facts: Vec<ProcessFacts>,
+}
+
 impl Processes {
     /// One look through the processes of the machine, if this is the first daemon after a death. Returns what a person
     /// should be told, and the rows that have changed.
@@ -27,9 +37,9 @@ impl Processes {
         }
         let mut listed = 0;
         for _ in 0..LOOKS_MAX {
-            let (seen, facts) = self.look_around();
-            for start in rules::starts(&facts) {
-                listed += u32::from(self.list(&start, &seen, &facts, &mut changed));
+            let look = self.look_around();
+            for start in rules::starts(&look.facts) {
+                listed += u32::from(self.list(&start, &look, &mut changed));
             }
             if !table.rows().any(is_awaited) {
                 break;
@@ -40,16 +50,16 @@ impl Processes {
     }
 
     /// Everything of this home, with whoever was still in charge of it or half started out of the way.
-    fn look_around(&mut self) -> (Vec<Seen>, Vec<ProcessFacts>) {
+    fn look_around(&mut self) -> Look {
         let home = self.world.table.home_id();
         let prefix = StartMark::prefix(home);
         let is_marked = |seen: &Seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix));
-        let all = os::processes_of_home(&prefix, &self.world.home.root);
+        let (listed, mut parents) = self.listed();
+        let all = os::processes_of_home(&prefix, &self.world.home.root, &listed);
         let (seen, unmarked): (Vec<Seen>, Vec<Seen>) = all.into_iter().partition(is_marked);
         end_half_started(&unmarked);
         let mut facts: Vec<ProcessFacts> = seen.iter().map(|seen| facts_of(home, seen, Parent::Other)).collect();
-        let parents: BTreeSet<u32> =
-            rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)).collect();
+        parents.extend(rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)));
         for parent in parents {
             if !os::is_our_program(parent) {
                 self.lineage.reapers.insert(parent);
@@ -59,25 +69,38 @@ impl Processes {
         }
         let reapers = self.reapers();
         for (facts, seen) in facts.iter_mut().zip(&seen) {
-            // Read again: it may just have lost its parent.
-            let parent = os::proc_stat(seen.stat.pid).map_or(0, |stat| stat.ppid);
-            if reapers.contains(&parent) {
+            let is_reaped = |parent| reapers.contains(&parent);
+            // Read again, if it may just have lost its parent.
+            if is_reaped(seen.stat.ppid) || os::proc_stat(seen.stat.pid).is_ok_and(|stat| is_reaped(stat.ppid)) {
                 facts.parent = Parent::Reaper;
             }
         }
-        (seen, facts)
+        Look { listed, seen, facts }
+    }
+
+    /// The main processes that the table names and that live, and their parents. They are not asked for their mark, which
+    /// would take longer than the rest of the look: it names their row.
+    fn listed(&self) -> (HashSet<u32>, BTreeSet<u32>) {
+        let rows = self.world.table.rows().filter(|row| has_process(*row) && row.is_marked());
+        let named: HashMap<u32, u64> = rows.filter_map(|row| Some((row.pid()?, row.start_ticks()?))).collect();
+        let mut living = os::living(&named.keys().copied().collect::<Vec<u32>>());
+        living.retain(|stat| named.get(&stat.pid) == Some(&stat.start_ticks));
+        (living.iter().map(|stat| stat.pid).collect(), living.iter().map(|stat| stat.ppid).collect())
     }
 
     /// Puts one start into a row; true, if the table did not know anything of it.
-    fn list(&self, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts], changed: &mut Vec<u32>) -> bool {
-        let main = start.main.map(|index| &seen[index]);
+    fn list(&self, start: &FoundStart, look: &Look, changed: &mut Vec<u32>) -> bool {
+        let main = start.main.map(|index| &look.seen[index]);
         let row = self.world.table.row(start.mark.row);
-        let is_listed = |row: Row| {
-            let is_it = row.incarnation() == start.mark.incarnation && row.started().0 == start.mark.start;
-            is_it && has_process(row) && row.pid().is_some() && main.is_none_or(|main| row.pid() == Some(main.stat.pid))
+        let pid_of = |row: Row| {
+            let is_its = row.incarnation() == start.mark.incarnation && row.started().0 == start.mark.start;
+            row.pid().filter(|_| is_its && has_process(row))
         };
+        let is_main = |pid| main.is_some_and(|main| pid == main.stat.pid);
+        let is_listed = |pid| main.is_none() || is_main(pid) || look.listed.contains(&pid);
         // An earlier look may have given it another row than the one that it names.
-        if row.is_some_and(is_listed) || main.is_some() && self.world.table.rows().any(is_listed) {
+        let is_listed_elsewhere = || self.world.table.rows().filter_map(pid_of).any(is_main);
+        if row.and_then(pid_of).is_some_and(is_listed) || is_listed_elsewhere() {
             return false;
         }
         let is_awaited = row.is_some_and(|row| is_awaited(row) && row.started().0 == start.mark.start);
@@ -85,10 +108,10 @@ impl Processes {
         match (main, row.filter(|row| is_awaited || may_be_its(row))) {
             (Some(main), row) => match row.or_else(|| self.world.table.claim_free_row()) {
                 Some(row) => changed.push(restore(&self.world.table, row, start, Some(main))),
-                None => end_unlisted(&self.world.events, start, seen, facts),
+                None => end_unlisted(&self.world.events, start, look),
             },
             (None, Some(row)) if !start.mark.is_helper => changed.push(restore(&self.world.table, row, start, None)),
-            (None, _) => end_unlisted(&self.world.events, start, seen, facts),
+            (None, _) => end_unlisted(&self.world.events, start, look),
         }
         !is_awaited
     }
@@ -102,6 +125,7 @@ fn restore(table: &Table, row: Row, start: &FoundStart, main: Option<&Seen>) -> 
         start: mark.start,
         pid: main.map_or(0, |main| main.stat.pid),
         start_ticks: main.map_or(0, |main| main.stat.start_ticks),
+        marked_row: mark.row,
         outputs: main.map_or([0; 2], |main| os::outputs_of(main.stat.pid)),
         record: record_of(row, mark),
     });
@@ -110,9 +134,9 @@ fn restore(table: &Table, row: Row, start: &FoundStart, main: Option<&Seen>) -> 
 }
 
 /// What no row can be given to any more ends.
-fn end_unlisted(events: &Events, start: &FoundStart, seen: &[Seen], facts: &[ProcessFacts]) {
-    let members = start.members.iter().filter(|index| facts[**index].parent != Parent::Other);
-    let roots: Vec<_> = members.map(|index| (0, seen[*index].stat)).collect();
+fn end_unlisted(events: &Events, start: &FoundStart, look: &Look) {
+    let members = start.members.iter().filter(|index| look.facts[**index].parent != Parent::Other);
+    let roots: Vec<_> = members.map(|index| (0, look.seen[*index].stat)).collect();
     let leftovers = os::open_leftovers(&roots);
     if leftovers.is_empty() {
         return;
