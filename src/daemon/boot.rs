@@ -18,8 +18,9 @@ use crate::sensors;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{Listeners, Outputs, Supervisor, World};
 
-/// Threads that start processes: a script on a hung folder holds up one of them.
-const SPAWNERS: usize = 2;
+/// Threads that start processes. Each is suspended until its child executes its program, so two are too few even for two
+/// processors; a script on a hung folder holds up one of them.
+const SPAWNERS: usize = 4;
 /// Spawns that may wait; every row of the table at most once.
 const SPAWNS_MAX: usize = crate::anchor::ROWS as usize;
 /// Threads that read logs for requests.
