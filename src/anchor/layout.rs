@@ -153,9 +153,15 @@ pub(super) struct RowCells {
     pub exited_boot: AtomicU64,
     pub outputs: [AtomicU64; 2],
     pub dropped: [AtomicU64; 2],
+    pub relatives: RelativeCells,
+    _reserved: [AtomicU64; 2],
+}
+
+/// What is known of processes beside the own.
+#[repr(C)]
+pub(super) struct RelativeCells {
     pub last_number: AtomicU64,
     pub marked_row: AtomicU64,
-    _reserved: [AtomicU64; 2],
 }
 
 /// One held descriptor. `kind` 0 = empty; written last, cleared first.
@@ -190,7 +196,7 @@ const _: () = {
     assert!(offset_of!(RowCells, record) == 40 && size_of::<RecordCells>() == 72);
     assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
     assert!(offset_of!(RowCells, outputs) == 128 && offset_of!(RowCells, dropped) == 144);
-    assert!(offset_of!(RowCells, last_number) == 160 && offset_of!(RowCells, marked_row) == 168);
+    assert!(offset_of!(RowCells, relatives) == 160 && offset_of!(RelativeCells, marked_row) == 8);
     assert!(offset_of!(HeldCells, kind) == 8 && offset_of!(HeldCells, fd) == 12);
     assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 790_528);
     assert!(offset_of!(Layout, held).is_multiple_of(4096)); // its pages come by themselves

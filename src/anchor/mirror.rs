@@ -196,8 +196,8 @@ fn image(cells: &RowCells) -> [u8; CELL_BYTES] {
     for (word, cell) in words[16..18].iter_mut().zip(&cells.outputs) {
         *word = cell.load(Acquire);
     }
-    words[20] = cells.last_number.load(Acquire);
-    words[21] = cells.marked_row.load(Acquire);
+    words[20] = cells.relatives.last_number.load(Acquire);
+    words[21] = cells.relatives.marked_row.load(Acquire);
     let mut bytes = [0; CELL_BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
         place.copy_from_slice(&word.to_ne_bytes());
@@ -223,8 +223,8 @@ fn put(cells: &RowCells, bytes: &[u8]) {
     for (index, cell) in (16..).zip(&cells.outputs) {
         cell.store(word(bytes, index), Relaxed);
     }
-    cells.last_number.store(word(bytes, 20), Relaxed);
-    cells.marked_row.store(word(bytes, 21), Relaxed);
+    cells.relatives.last_number.store(word(bytes, 20), Relaxed);
+    cells.relatives.marked_row.store(word(bytes, 21), Relaxed);
     cells.word.store(word(bytes, 0), Relaxed);
 }
 

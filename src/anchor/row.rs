@@ -190,17 +190,17 @@ impl Row {
 
     /// The highest number that another process of its slot has borne; 0 = none.
     pub fn last_number(self) -> u32 {
-        u32::try_from(self.cells.last_number.load(Acquire)).unwrap_or(0)
+        u32::try_from(self.cells.relatives.last_number.load(Acquire)).unwrap_or(0)
     }
 
     /// Another process of its slot bears this number: the next one in this row gets a higher one.
     pub fn note_number(self, number: u32) {
-        self.cells.last_number.fetch_max(u64::from(number), AcqRel);
+        self.cells.relatives.last_number.fetch_max(u64::from(number), AcqRel);
     }
 
     /// Whether the mark of its process names this row. One that was found while that row was another's names it still.
     pub fn is_marked(self) -> bool {
-        [0, u64::from(self.index) + 1].contains(&self.cells.marked_row.load(Acquire))
+        [0, u64::from(self.index) + 1].contains(&self.cells.relatives.marked_row.load(Acquire))
     }
 
     /// What is remembered about the instance.
@@ -228,7 +228,7 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.start_ticks.store(0, Relaxed);
-        cells.marked_row.store(0, Relaxed);
+        cells.relatives.marked_row.store(0, Relaxed);
         cells.started_boot.store(start.0, Relaxed);
         cells.started_wall.store(os::wall().0, Relaxed);
         cells.word.store(pack(incarnation, RowState::Spawning), Release);
@@ -260,8 +260,8 @@ impl Row {
             cells.exit_status.store(os::UNKNOWN_STATUS, Relaxed);
             cells.exited_boot.store(now.0.max(1), Relaxed);
         }
-        cells.last_number.store(0, Relaxed);
-        cells.marked_row.store(u64::from(found.marked_row) + 1, Relaxed);
+        cells.relatives.last_number.store(0, Relaxed);
+        cells.relatives.marked_row.store(u64::from(found.marked_row) + 1, Relaxed);
         self.set_outputs(found.outputs);
         found.record.store(&cells.record);
         let state = if is_alive { RowState::Running } else { RowState::Exited };
@@ -346,9 +346,14 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.exit_status.store(0, Relaxed);
-        for cell in
-            [&cells.start_ticks, &cells.started_wall, &cells.started_boot, &cells.exited_boot, &cells.last_number]
-        {
+        for cell in [
+            &cells.start_ticks,
+            &cells.started_wall,
+            &cells.started_boot,
+            &cells.exited_boot,
+            &cells.relatives.last_number,
+            &cells.relatives.marked_row,
+        ] {
             cell.store(0, Relaxed);
         }
         self.set_outputs([0; 2]);

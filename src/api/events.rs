@@ -147,15 +147,16 @@ async fn follow(outlet: &Outlet, past: Vec<Event>, mut bus: broadcast::Receiver<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AppId, Cause, Fact, InstanceId, WallTime};
+    use crate::model::{AppId, Cause, Fact, InstanceId, VerbKind, WallTime};
 
     fn event(about: Subject, fact: Fact) -> Event {
         Event { seq: 1, at: WallTime(0), about, fact }
     }
 
-    fn accepted(apps: &[&str]) -> Event {
-        let apps = apps.iter().map(|app| app.parse().unwrap()).collect();
-        let fact = Fact::Accepted { cause: Cause::Boot, generation: 1, summary: "restart svc".into(), apps };
+    fn accepted(apps: &[&str], others: &[&str]) -> Event {
+        let names = |names: &[&str]| names.iter().map(|app| app.parse().unwrap()).collect();
+        let changes = [(VerbKind::Rename, names(apps))].into();
+        let fact = Fact::Accepted { cause: Cause::Boot, generation: 1, changes, others: names(others) };
         event(Subject::Project("shop".parse().unwrap()), fact)
     }
 
@@ -171,10 +172,9 @@ mod tests {
             )
         };
         for (told, is_of_q, is_of_project) in [
-            (accepted(&["q"]), true, true),
-            (accepted(&["svc"]), false, true),
-            // Events of earlier versions do not say which apps they are about.
-            (accepted(&[]), true, true),
+            (accepted(&["q"], &[]), true, true),
+            (accepted(&["svc"], &[]), false, true),
+            (accepted(&["svc"], &["q"]), true, true),
             (of("shop:q/0"), true, true),
             (of("shop:gone/0"), false, true),
             (of("blog:q/0"), false, false),

@@ -95,7 +95,7 @@ impl Host for LocalHost<'_> {
 
     fn exec_limits(&self) -> ExecLimits {
         // The daemon's stack may be larger than that of this shell.
-        ExecLimits { total_bytes: os::EXEC_BYTES_MAX, ..os::exec_limits() }
+        ExecLimits { string_bytes: os::exec_string_bytes(), total_bytes: os::EXEC_BYTES_MAX }
     }
 
     fn open_files_max(&self) -> Option<u64> {

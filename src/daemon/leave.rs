@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::boot::{BootError, Daemon};
 use crate::anchor::{self, BootReport};
 use crate::api::{self, Context, Leave};
-use crate::model::{Actor, Fact, LeftProcess, Progress, Subject};
+use crate::model::{Actor, Fact, LeaveReason, LeftProcess, Progress, Subject};
 use crate::os::{self, Home};
 
 /// The anchor starts another daemon after this code (and after any other but 0).
@@ -40,21 +40,21 @@ pub(super) async fn serve_until_asked(mut daemon: Daemon, report: BootReport, is
         () = daemon.context.supervisor.anchor_gone() => Why::AnchorGone,
     };
     let needs_anchor = matches!(why, Why::AnchorGone);
-    let (word, code) = match why {
-        Why::Asked(Leave::Restart) => ("restart", NEXT_DAEMON),
-        Why::Asked(Leave::Stop) => ("stop", 0),
+    let (why, code) = match why {
+        Why::Asked(Leave::Restart) => (LeaveReason::Restart, NEXT_DAEMON),
+        Why::Asked(Leave::Stop) => (LeaveReason::Stop, 0),
         Why::Asked(Leave::ShutDown) => {
             end_everything(&daemon.context).await;
-            ("shutdown", 0)
+            (LeaveReason::Shutdown, 0)
         }
         Why::Signal => {
             stop_everything(&daemon.context).await;
             end_everything(&daemon.context).await;
-            ("signal", 0)
+            (LeaveReason::Signal, 0)
         }
-        Why::AnchorGone => ("anchor", NEXT_DAEMON),
+        Why::AnchorGone => (LeaveReason::AnchorGone, NEXT_DAEMON),
     };
-    daemon.context.events.emit(Subject::Daemon, Fact::DaemonStopping { why: word.to_owned() });
+    daemon.context.events.emit(Subject::Daemon, Fact::DaemonStopping { why });
     stop.send_replace(true);
     let _ = serving.await;
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, daemon.pump.shutdown()).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Bytes, Millis, Template, leaf};
+use crate::model::{Bytes, Millis, Template, leaf, stop_signal};
 
 use super::built::{Built, VALUE_BYTES};
 use super::diagnostic::{Findings, code};
@@ -297,23 +297,6 @@ pub(super) fn size(text: &str) -> Option<Bytes> {
 
 /// The number of a signal, by name with or without `SIG`, or by number.
 pub(super) fn signal(text: &str) -> Option<i32> {
-    // Numbers that differ between systems: Linux first, the BSDs and macOS second.
-    let by_system = |linux, other| if cfg!(target_os = "linux") { linux } else { other };
-    Some(match text.strip_prefix("SIG").unwrap_or(text) {
-        "HUP" => 1,
-        "INT" => 2,
-        "QUIT" => 3,
-        "ABRT" => 6,
-        "KILL" => 9,
-        "USR1" => by_system(10, 30),
-        "USR2" => by_system(12, 31),
-        "PIPE" => 13,
-        "ALRM" => 14,
-        "TERM" => 15,
-        "CONT" => by_system(18, 19),
-        "WINCH" => 28,
-        number => {
-            return integer(number).and_then(|number| i32::try_from(number).ok()).filter(|n| (1..=31).contains(n));
-        }
-    })
+    let by_number = || integer(text).and_then(|number| i32::try_from(number).ok()).filter(|n| (1..=31).contains(n));
+    stop_signal(text).or_else(by_number)
 }

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use super::*;
-use crate::model::Exit;
+use crate::model::{Exit, LeaveReason};
 
 fn instance(name: &str) -> Subject {
     Subject::Instance(format!("shop:{name}/0").parse().unwrap())
@@ -42,7 +42,7 @@ fn facts_are_numbered_and_heard_by_those_who_listen() {
 #[test]
 fn a_restarted_daemon_remembers_and_counts_on_even_behind_a_torn_line() {
     let folder = tempfile::tempdir().unwrap();
-    let stopping = || Fact::DaemonStopping { why: "restart".into() };
+    let stopping = || Fact::DaemonStopping { why: LeaveReason::Restart };
     on_a_runtime(async {
         let (events, _) = Events::open(folder.path());
         events.emit(instance("api"), Fact::Stopped { left: Vec::new(), is_unsure: false });

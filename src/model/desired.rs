@@ -173,9 +173,19 @@ pub struct Declared {
 impl Declared {
     /// A first declaration: nothing was done to it by hand yet.
     pub fn new(spec: Arc<App>, base: Arc<Environment>, desired_state: DesiredState) -> Self {
+        let base_digest = Digest::of_content(&*base);
+        Self::with_base(spec, (base, base_digest), desired_state)
+    }
+
+    /// The same with an environment whose digest is known: many apps have the same.
+    pub fn with_base(
+        spec: Arc<App>,
+        (base, base_digest): (Arc<Environment>, Digest),
+        desired_state: DesiredState,
+    ) -> Self {
         Self {
             digest: Digest::of_content(&*spec),
-            base_digest: Digest::of_content(&*base),
+            base_digest,
             spec,
             base,
             desired_state,

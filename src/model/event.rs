@@ -1,11 +1,13 @@
 //! Events: facts for observers. Their sentences are made in `cli/output`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppName, Bytes, Condition, Exit, Failure, Hook, InstanceId, Millis, ProjectName, Rollback, RunSkip, Unmet, WallTime,
+    AppName, Bytes, Condition, Exit, Failure, Hook, InstanceId, Millis, ProjectName, Rollback, RunSkip, Unmet,
+    VerbKind, WallTime,
 };
 
 /// One fact, numbered.
@@ -171,6 +173,22 @@ pub enum Cause {
     Revert,
 }
 
+/// Why a daemon ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveReason {
+    /// Another one takes over.
+    Restart,
+    /// It was told to; the apps run on.
+    Stop,
+    /// It was told to, and has stopped all apps.
+    Shutdown,
+    /// The same by a signal.
+    Signal,
+    /// Its anchor has died; another one takes over.
+    AnchorGone,
+}
+
 /// What happened.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
@@ -182,11 +200,11 @@ pub enum Fact {
         cause: Cause,
         /// The new generation.
         generation: u64,
-        /// One line: `start a1, a2, a3 and 297 more; roll web`.
-        summary: String,
-        /// The apps that it changes; empty in events of earlier versions.
+        /// What is done with which apps.
+        changes: BTreeMap<VerbKind, Vec<AppName>>,
+        /// Apps that it is about under another name: what they were called, or whom they replace.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        apps: Vec<AppName>,
+        others: Vec<AppName>,
     },
     /// A process runs.
     Started {
@@ -374,8 +392,8 @@ pub enum Fact {
     },
     /// The daemon is shutting down.
     DaemonStopping {
-        /// `restart`, `shutdown`, `stop`.
-        why: String,
+        /// The reason.
+        why: LeaveReason,
     },
     /// A problem with the daemon's own state, and what was done about it.
     Trouble {
@@ -388,7 +406,7 @@ impl Fact {
     /// Whether a fact about a project concerns one of its apps.
     pub fn concerns(&self, app: &AppName) -> bool {
         match self {
-            Self::Accepted { apps, .. } => apps.is_empty() || apps.contains(app),
+            Self::Accepted { changes, others, .. } => changes.values().flatten().chain(others).any(|one| one == app),
             _ => true,
         }
     }

@@ -222,40 +222,13 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(number) => match signal_name(*number) {
+            Self::Signal(number) => match super::keys::signal_name(*number) {
                 Some(name) => write!(f, "signal {name}"),
                 None => write!(f, "signal {number}"),
             },
             Self::Unknown => f.write_str("unknown exit status"),
         }
     }
-}
-
-/// `SIGTERM` for 15, as `kill -l` prints it on Linux; real-time signals have no name here.
-pub(super) fn signal_name(number: i32) -> Option<&'static str> {
-    Some(match number {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGUSR1",
-        11 => "SIGSEGV",
-        12 => "SIGUSR2",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        18 => "SIGCONT",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        28 => "SIGWINCH",
-        31 => "SIGSYS",
-        _ => return None,
-    })
 }
 
 /// Why an instance was given up.

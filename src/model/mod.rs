@@ -49,12 +49,12 @@ pub use desired::{
 pub use digest::Digest;
 pub use edit::{Edit, Target};
 pub use error::with_causes;
-pub use event::{Actor, Cause, Event, Fact, LeftProcess, Stream, Subject};
+pub use event::{Actor, Cause, Event, Fact, LeaveReason, LeftProcess, Stream, Subject};
 pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
 pub use identity::Identity;
 pub use keys::{
     Class, FILE_KEYS, Field, FileKey, KEYS, Key, Leaf, Level, Shape, TextFormat, Unit, app_key, file_key, is_group,
-    leaf, profile_of,
+    leaf, profile_of, stop_signal,
 };
 pub use live::{
     Counts, Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,

@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{AppName, Digest, ProjectName, Rejection, Verb, VerbKind};
 
-/// Apps that a line names for each verb.
-const NAMED_MAX: usize = 3;
-
 /// Ordered operations for one project. Same inputs, same plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -50,28 +47,19 @@ impl Plan {
         not_ready.collect()
     }
 
-    /// One line, however many apps there are: `start a1, a2, a3 and 297 more; roll web`.
-    pub fn in_short(&self) -> String {
-        let mut by_verb: Vec<(&str, Vec<&str>)> = Vec::new();
+    /// What it does with which apps.
+    pub fn changes(&self) -> BTreeMap<VerbKind, Vec<AppName>> {
+        let mut changes: BTreeMap<VerbKind, Vec<AppName>> = BTreeMap::new();
         for operation in self.operations.iter().filter(|operation| operation.verb.is_change()) {
-            let (verb, app) = (operation.kind().as_str(), operation.app.as_str());
-            match by_verb.iter_mut().find(|(known, _)| *known == verb) {
-                Some((_, apps)) => apps.push(app),
-                None => by_verb.push((verb, vec![app])),
-            }
+            changes.entry(operation.kind()).or_default().push(operation.app.clone());
         }
-        let parts = by_verb.into_iter().map(|(verb, apps)| match apps.len().saturating_sub(NAMED_MAX) {
-            0 => format!("{verb} {}", apps.join(", ")),
-            more => format!("{verb} {} and {more} more", apps[..NAMED_MAX].join(", ")),
-        });
-        parts.collect::<Vec<_>>().join("; ")
+        changes
     }
 
-    /// The apps that something happens to.
-    pub fn changed_apps(&self) -> Vec<AppName> {
-        let changed = self.operations.iter().filter(|operation| operation.verb.is_change());
-        let named = changed.flat_map(|operation| [Some(&operation.app), operation.verb.other_app()]);
-        named.flatten().cloned().collect::<BTreeSet<_>>().into_iter().collect()
+    /// Apps that it is about under another name: what they were called, or whom they replace.
+    pub fn other_apps(&self) -> Vec<AppName> {
+        let others = self.operations.iter().filter_map(|operation| operation.verb.other_app());
+        others.cloned().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Names what it does and what it was made from: a person who agrees to a plan agrees to this.
@@ -477,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_plan_is_one_short_line_and_knows_all_its_apps() {
+    fn a_plan_says_what_it_does_with_which_apps() {
         let start = |name: &str| operation(name, Verb::Start { slots: vec![0] }, Reason::NotRunning);
         let mut operations: Vec<Operation> = (0..300).map(|number| start(&format!("a{number:03}"))).collect();
         operations.push(operation("kept", Verb::Keep, Reason::NotRunning));
@@ -485,10 +473,10 @@ mod tests {
         operations.push(operation("new", Verb::Rename { from: "old".parse().unwrap() }, Reason::NotRunning));
         let summary = Summary::of(&operations);
         let plan = Plan { project: "shop".parse().unwrap(), generation: 1, operations, notes: Vec::new(), summary };
-        assert_eq!(plan.in_short(), "start a000, a001, a002 and 297 more; schedule task; rename new");
-        let apps = plan.changed_apps();
-        let has = |name: &str| apps.iter().any(|app| app.as_str() == name);
-        assert_eq!((apps.len(), has("a299"), has("old"), has("kept")), (303, true, true, false));
+        let changes = plan.changes();
+        let counts: Vec<(VerbKind, usize)> = changes.iter().map(|(kind, apps)| (*kind, apps.len())).collect();
+        assert_eq!(counts, [(VerbKind::Start, 300), (VerbKind::Schedule, 1), (VerbKind::Rename, 1)]);
+        assert_eq!(plan.other_apps(), ["old".parse().unwrap()]);
         assert_eq!((plan.summary.reconfigure, plan.summary.scheduled), (1, 1));
     }
 }

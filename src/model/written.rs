@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::live::signal_name;
+use super::keys::signal_name;
 use super::{Bytes, HIDDEN, Leaf, ListenAddress, Millis, Template, Unit, is_group, leaf};
 
 /// Digits of a digest that are enough to see that it is another one.

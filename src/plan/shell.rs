@@ -24,8 +24,8 @@ impl Base {
         }
     }
 
-    pub(super) fn environment(&self) -> Arc<Environment> {
-        Arc::clone(&self.environment)
+    pub(super) fn shared(&self) -> (Arc<Environment>, Digest) {
+        (Arc::clone(&self.environment), self.digest)
     }
 
     /// The variables that are not as in `other`.
@@ -78,8 +78,7 @@ pub(super) fn take_over(
 }
 
 fn take(declared: &mut Declared, base: &Base) {
-    declared.base = base.environment();
-    declared.base_digest = base.digest;
+    (declared.base, declared.base_digest) = base.shared();
 }
 
 /// Whether a process of the app is still the same after the plan.

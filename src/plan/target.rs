@@ -150,7 +150,7 @@ fn renames<'a>(
 fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOptions) -> Declared {
     let Some(prior) = prior else {
         let desired_state = if app.autostart { DesiredState::Up } else { DesiredState::NotStarted };
-        return Declared::new(Arc::new(app.clone()), base.environment(), desired_state);
+        return Declared::with_base(Arc::new(app.clone()), base.shared(), desired_state);
     };
     let mut declared = prior.clone();
     declared.is_leaving = false;

@@ -241,8 +241,8 @@ impl Loop {
         if plan.is_empty() {
             return;
         }
-        let (summary, apps) = (plan.in_short(), plan.changed_apps());
-        let fact = Fact::Accepted { cause: cause.clone(), generation, summary, apps };
+        let (changes, others) = (plan.changes(), plan.other_apps());
+        let fact = Fact::Accepted { cause: cause.clone(), generation, changes, others };
         self.deps.events.emit(Subject::Project(plan.project.clone()), fact);
     }
 

@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use super::checksum::crc32;
+use crc32fast::hash as crc32;
+
 use super::{HEAD, disk};
 use crate::os;
 

@@ -1,15 +1,18 @@
-//! The file as bytes: a header, then lines of checksum and JSON, in batches that end with a commit.
+//! The file as bytes: a header, then lines of checksum (CRC-32 as in zip) and JSON, in batches that end with a commit.
+
+use crc32fast::hash as crc32;
 
 use crate::model::{Change, Desired};
 
 use super::StoreError;
-use super::checksum::crc32;
 use super::record::{Contents, Record, snapshot as records_of};
 
 /// The format that this version writes, and the newest that it reads.
 pub(super) const FORMAT: u32 = 1;
 
 const MAGIC: &str = "pm-desired ";
+/// Eight digits and a space.
+const CHECKSUM_BYTES: usize = 9;
 
 /// What a file says. The default is what is known when there is none.
 #[derive(Debug, Default)]
@@ -49,9 +52,14 @@ pub(super) enum Unreadable {
 
 /// Appends one line.
 pub(super) fn append(bytes: &mut Vec<u8>, record: &Record) -> Result<(), StoreError> {
-    let json = serde_json::to_vec(record).map_err(|source| StoreError::Encode { source })?;
-    bytes.extend_from_slice(format!("{:08x} ", crc32(&json)).as_bytes());
-    bytes.extend_from_slice(&json);
+    let begin = bytes.len();
+    bytes.extend_from_slice(&[b' '; CHECKSUM_BYTES]);
+    if let Err(source) = serde_json::to_writer(&mut *bytes, record) {
+        bytes.truncate(begin);
+        return Err(StoreError::Encode { source });
+    }
+    let (checksum, json) = bytes[begin..].split_at_mut(CHECKSUM_BYTES);
+    checksum[..CHECKSUM_BYTES - 1].copy_from_slice(format!("{:08x}", crc32(json)).as_bytes());
     bytes.push(b'\n');
     Ok(())
 }
@@ -151,7 +159,7 @@ fn next_line(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn decode(line: &[u8]) -> Option<Record> {
-    let (checksum, json) = line.split_at_checked(9)?;
+    let (checksum, json) = line.split_at_checked(CHECKSUM_BYTES)?;
     let checksum = std::str::from_utf8(checksum).ok()?.strip_suffix(' ')?;
     let is_whole = u32::from_str_radix(checksum, 16).ok()? == crc32(json);
     if is_whole { serde_json::from_slice(json).ok() } else { None }

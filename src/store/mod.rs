@@ -9,7 +9,6 @@
 //! state lies beside it (`desired.journal.prev`), for the case that the file is damaged, and `desired.head` says how many
 //! batches there should be.
 
-mod checksum;
 mod disk;
 mod head;
 mod journal;

@@ -1,6 +1,8 @@
 //! Events in words: one sentence each, with its subject first.
 
-use crate::model::{Cause, Event, Fact, LeftProcess, Stream, Subject};
+use std::collections::BTreeMap;
+
+use crate::model::{AppName, Cause, Event, Fact, LeaveReason, LeftProcess, Stream, Subject, VerbKind};
 
 use super::gate::{harmless, harmless_lines};
 use super::progress::aftermath;
@@ -27,8 +29,8 @@ fn subject(about: &Subject) -> String {
 
 fn predicate(fact: &Fact) -> String {
     match fact {
-        Fact::Accepted { cause, generation, summary, .. } => {
-            format!("changed to generation {generation}: {summary} ({})", because(cause))
+        Fact::Accepted { cause, generation, changes, .. } => {
+            format!("changed to generation {generation}: {} ({})", in_short(changes), because(cause))
         }
         Fact::Started { pid, restarts, cause, .. } if *restarts > 0 && cause.is_trouble() => {
             format!("started again as process {pid}, restart {restarts} ({})", because(cause))
@@ -92,8 +94,33 @@ fn predicate(fact: &Fact) -> String {
         Fact::DaemonStarted { pid, found, version } => {
             format!("({version}) started as process {pid} and found {found} running instances")
         }
-        Fact::DaemonStopping { why } => format!("is stopping ({why})"),
+        Fact::DaemonStopping { why } => format!("is stopping ({})", reason_to_leave(*why)),
         Fact::Trouble { message } => format!("reports a problem: {message}"),
+    }
+}
+
+/// Apps that a line names for each verb.
+const NAMED_MAX: usize = 3;
+
+/// One line, however many apps there are: `start a1, a2, a3 and 297 more; roll web`.
+fn in_short(changes: &BTreeMap<VerbKind, Vec<AppName>>) -> String {
+    let part = |(verb, apps): (&VerbKind, &Vec<AppName>)| {
+        let names = apps.iter().take(NAMED_MAX).map(AppName::as_str).collect::<Vec<_>>().join(", ");
+        match apps.len().saturating_sub(NAMED_MAX) {
+            0 => format!("{} {names}", verb.as_str()),
+            more => format!("{} {names} and {more} more", verb.as_str()),
+        }
+    };
+    changes.iter().map(part).collect::<Vec<_>>().join("; ")
+}
+
+fn reason_to_leave(why: LeaveReason) -> &'static str {
+    match why {
+        LeaveReason::Restart => "the next one takes over",
+        LeaveReason::Stop => "it was told to stop; the apps run on",
+        LeaveReason::Shutdown => "shutdown",
+        LeaveReason::Signal => "shutdown by a signal",
+        LeaveReason::AnchorGone => "its anchor has died; the next one takes over",
     }
 }
 
@@ -163,6 +190,17 @@ mod tests {
                 cause: Cause::Apply { by: alice(), generation: 3 },
             },
             "started as process 4711 (apply by alice, generation 3)",
+        );
+        let app = |name: &str| name.parse::<AppName>().unwrap();
+        let changes =
+            [(VerbKind::Roll, vec![app("web")]), (VerbKind::Start, ["a1", "a2", "a3", "a4", "a5"].map(app).to_vec())];
+        check(
+            Fact::Accepted { cause: Cause::Boot, generation: 7, changes: changes.into(), others: vec![app("old")] },
+            "changed to generation 7: start a1, a2, a3 and 2 more; roll web (to match the declaration)",
+        );
+        check(
+            Fact::DaemonStopping { why: LeaveReason::AnchorGone },
+            "is stopping (its anchor has died; the next one takes over)",
         );
         check(
             Fact::Started { pid: 9, incarnation: 22, restarts: 8, cause: Cause::Policy },

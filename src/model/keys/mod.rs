@@ -6,12 +6,15 @@
 
 mod fields;
 mod shape;
+mod signals;
 mod table;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub use shape::{Field, Shape, TextFormat};
+pub(super) use signals::signal_name;
+pub use signals::stop_signal;
 pub use table::{FILE_KEYS, KEYS};
 
 /// What a change of a key costs.

@@ -5,6 +5,7 @@ use super::shape::Shape::{self, Any, Boolean, Choice, Integer, Keys, List, Recor
 use super::shape::TextFormat::{
     AppName, Argument, Duration, FileMask, OldName, ProfileName, ProjectName, Size, SocketMode, VariableName,
 };
+use super::signals::STOP_SIGNALS;
 use super::{Class, FileKey, Key, Level, Unit};
 
 // ---- shapes that several keys share
@@ -12,12 +13,6 @@ use super::{Class, FileKey, Key, Level, Unit};
 const TEXTS: Shape = Any(&[List(&TEXT), TEXT]);
 const ARGUMENTS: Shape = Any(&[List(&Any(&[TextFormat(Argument), Integer(i64::MIN, i64::MAX)])), TextFormat(Argument)]);
 const ACCOUNT: Shape = Any(&[TEXT, Integer(0, u32::MAX as i64 - 1)]);
-/// Signals by name, as accepted with and without `SIG`.
-const SIGNALS: &[&str] = &[
-    "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGABRT", "SIGALRM", "SIGPIPE",
-    "SIGWINCH", "SIGCONT", "TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ABRT", "ALRM", "PIPE", "WINCH",
-    "CONT",
-];
 
 /// The keys of a file, beside those of its apps.
 pub const FILE_KEYS: &[FileKey] = &[
@@ -212,7 +207,7 @@ keys! {
         "duration", "\"100ms\"",
         "The time from a start to the next after five unstable ones in a row, which are followed at once; then times 1.5 with jitter, up to 60 s.",
         "exp_backoff_restart_delay = \"250ms\"";
-    kill_signal Live built Signal in stop, Any(&[Choice(SIGNALS), Integer(1, 31)]),
+    kill_signal Live built Signal in stop, Any(&[Choice(&STOP_SIGNALS), Integer(1, 31)]),
         "signal name or number", "\"SIGTERM\"",
         "The signal that stops the app.",
         "kill_signal = \"SIGINT\"";

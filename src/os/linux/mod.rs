@@ -63,7 +63,7 @@ pub use proc::{
     ProcStat, boot_id, children_of, cookie_of, cpu_of, exit_of_zombie, memory_of, moment_of_ticks, oom_kills, own_pid,
     parent_pid, proc_stat, start_ticks, ticks_now, variables_of,
 };
-pub use process_limits::{EXEC_BYTES_MAX, exec_limits, limits_of_children, open_files_max};
+pub use process_limits::{EXEC_BYTES_MAX, exec_limits, exec_string_bytes, limits_of_children, open_files_max};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use service::{become_service, notify_service_manager};
 pub use side_command::{Helper, Printed};

@@ -92,10 +92,14 @@ pub const EXEC_BYTES_MAX: u64 = 6 << 20;
 pub fn exec_limits() -> ExecLimits {
     const LEAST: u64 = 128 << 10;
     let stack = prlimit(libc::RLIMIT_STACK.into(), None).map_or(u64::MAX, |pair| pair[0]);
+    ExecLimits { string_bytes: exec_string_bytes(), total_bytes: (stack / 4).clamp(LEAST, EXEC_BYTES_MAX) }
+}
+
+/// How long one argument or variable of a child may be. Asks the kernel nothing.
+pub fn exec_string_bytes() -> u64 {
     // SAFETY: passes no pointers.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    let string_bytes = 32 * u64::try_from(page).unwrap_or(4096);
-    ExecLimits { string_bytes, total_bytes: (stack / 4).clamp(LEAST, EXEC_BYTES_MAX) }
+    32 * u64::try_from(page).unwrap_or(4096)
 }
 
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";

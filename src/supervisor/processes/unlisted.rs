@@ -17,7 +17,7 @@ const KILL_WAIT: Millis = Millis(1000);
 const LOOKS_MAX: usize = 2;
 
 /// What one look through the processes of the machine has shown.
-struct Look {
+struct Sighting {
     /// The main processes that the table names and that live: their marks name their rows.
     listed: HashSet<u32>,
     /// Others with a mark of this home.
@@ -50,7 +50,7 @@ impl Processes {
     }
 
     /// Everything of this home, with whoever was still in charge of it or half started out of the way.
-    fn look_around(&mut self) -> Look {
+    fn look_around(&mut self) -> Sighting {
         let home = self.world.table.home_id();
         let prefix = StartMark::prefix(home);
         let is_marked = |seen: &Seen| seen.mark.as_ref().is_some_and(|mark| mark.starts_with(&prefix));
@@ -75,7 +75,7 @@ impl Processes {
                 facts.parent = Parent::Reaper;
             }
         }
-        Look { listed, seen, facts }
+        Sighting { listed, seen, facts }
     }
 
     /// The main processes that the table names and that live, and their parents. They are not asked for their mark, which
@@ -89,7 +89,7 @@ impl Processes {
     }
 
     /// Puts one start into a row; true, if the table did not know anything of it.
-    fn list(&self, start: &FoundStart, look: &Look, changed: &mut Vec<u32>) -> bool {
+    fn list(&self, start: &FoundStart, look: &Sighting, changed: &mut Vec<u32>) -> bool {
         let main = start.main.map(|index| &look.seen[index]);
         let row = self.world.table.row(start.mark.row);
         let pid_of = |row: Row| {
@@ -134,7 +134,7 @@ fn restore(table: &Table, row: Row, start: &FoundStart, main: Option<&Seen>) -> 
 }
 
 /// What no row can be given to any more ends.
-fn end_unlisted(events: &Events, start: &FoundStart, look: &Look) {
+fn end_unlisted(events: &Events, start: &FoundStart, look: &Sighting) {
     let members = start.members.iter().filter(|index| look.facts[**index].parent != Parent::Other);
     let roots: Vec<_> = members.map(|index| (0, look.seen[*index].stat)).collect();
     let leftovers = os::open_leftovers(&roots);
