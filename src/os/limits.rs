@@ -67,7 +67,8 @@ pub fn lower_own_oom_score() -> Option<i32> {
     fs::write(PATH, PROTECTED.to_string()).ok().map(|()| before)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 
