@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use crate::model::{Bytes, Exit, Millis, Moment};
 
@@ -104,7 +105,8 @@ pub fn cookie_of(pid: u32) -> Option<String> {
 /// Variables that the process was started with; `None` for those that it has not, or may not be read. A process can
 /// overwrite them: what must be true needs a proof.
 pub fn variables_of<const COUNT: usize>(pid: u32, names: [&str; COUNT]) -> [Option<String>; COUNT] {
-    let mut text = Vec::new();
+    // As much as most have: few reads.
+    let mut text = Vec::with_capacity(8 << 10);
     if let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) {
         // What was read before an error counts for nothing: the process has ended.
         let _ = file.take(ENVIRON_BYTES_MAX as u64).read_to_end(&mut text);
@@ -117,18 +119,46 @@ pub fn variables_of<const COUNT: usize>(pid: u32, names: [&str; COUNT]) -> [Opti
 
 /// The children of all threads of a process; one scan of `/proc` where the kernel keeps no list.
 pub fn children_of(pid: u32) -> Vec<u32> {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let threads = format!("/proc/{pid}/task");
     let mut children = Vec::new();
-    for thread in threads.flatten() {
-        match fs::read_to_string(thread.path().join("children")) {
-            Ok(list) => children.extend(list.split_ascii_whitespace().filter_map(|word| word.parse::<u32>().ok())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.path().exists() => {
+    // Nearly every process has one thread only, and its folder says so without being read.
+    if fs::metadata(&threads).is_ok_and(|folder| folder.nlink() == LINKS_OF_FOLDER + 1)
+        && read_children(&format!("{threads}/{pid}/children"), &mut children).is_ok()
+    {
+        return children;
+    }
+    for thread in fs::read_dir(&threads).into_iter().flatten().flatten() {
+        let thread = thread.path();
+        match read_children(&format!("{}/children", thread.display()), &mut children) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && thread.exists() => {
                 return pids().filter(|child| proc_stat(*child).is_ok_and(|stat| stat.ppid == pid)).collect();
             }
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
     }
     children
+}
+
+/// Those of a folder itself; each folder in it adds one.
+const LINKS_OF_FOLDER: u64 = 2;
+
+/// The numbers in the list of children of a thread.
+fn read_children(path: &str, children: &mut Vec<u32>) -> io::Result<()> {
+    let mut file = fs::File::open(path)?;
+    let mut buffer = [0; 4096];
+    let (mut number, mut length) = (0_u32, file.read(&mut buffer)?);
+    // Every number is followed by a space; one read may end within it.
+    while length > 0 {
+        for byte in &buffer[..length] {
+            match byte {
+                b'0'..=b'9' => number = number.saturating_mul(10).saturating_add(u32::from(byte - b'0')),
+                _ if number > 0 => children.push(std::mem::take(&mut number)),
+                _ => {}
+            }
+        }
+        length = file.read(&mut buffer)?;
+    }
+    Ok(())
 }
 
 /// Every process of the machine.
@@ -215,6 +245,33 @@ mod tests {
         }
         let me = proc_stat(std::process::id()).unwrap();
         assert_eq!(exit_of_zombie(me.pid, me.start_ticks), None, "it lives");
+    }
+
+    #[test]
+    fn the_children_of_one_thread_and_of_many_are_found() {
+        // More numbers than one read brings.
+        const MANY: usize = 700;
+        let script = format!("for i in $(seq {MANY}); do sleep 1000 & done; echo; wait");
+        let start = |script: String| {
+            std::thread::spawn(move || {
+                let mut shell = std::process::Command::new("sh");
+                let mut shell = shell.args(["-c", &script]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+                shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+                shell
+            })
+        };
+        let mut shell = start(script).join().unwrap();
+        // Its thread has ended: it is the child of another one of ours now.
+        assert!(children_of(own_pid()).contains(&shell.id()));
+        let sleeping = children_of(shell.id());
+        assert_eq!(sleeping.len(), MANY);
+        for pid in sleeping {
+            assert_eq!(proc_stat(pid).unwrap().ppid, shell.id());
+            // SAFETY: no pointers are passed; a grandchild, whose parent has not reaped it.
+            unsafe { libc::kill(pid.cast_signed(), libc::SIGKILL) };
+        }
+        shell.wait().unwrap();
+        assert!(children_of(shell.id()).is_empty());
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub fn cpu_of_all(pids: &[u32]) -> Millis {
 /// still carries their session or their cookie.
 pub fn trees(anchor: u32, mains: &[u32]) -> BTreeMap<u32, Vec<u32>> {
     let mut trees: BTreeMap<u32, Vec<u32>> = mains.iter().map(|main| (*main, below(*main))).collect();
+    if mains.is_empty() {
+        return trees;
+    }
     let known: HashSet<u32> = mains.iter().copied().chain([own_pid()]).collect();
     let orphans: Vec<u32> = children_of(anchor).into_iter().filter(|pid| !known.contains(pid)).collect();
     if orphans.is_empty() {
