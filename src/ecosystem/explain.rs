@@ -152,13 +152,23 @@ fn of_reference(key: &Key) -> String {
     let _ = writeln!(text, "- **takes** {}", key.kind);
     let _ = writeln!(text, "- **default** {}", key.default);
     let _ = writeln!(text, "- **a change** {}", key.class.as_str());
-    for Field { name, shape, default, help, .. } in key.shape.fields() {
-        let default = Some(default).filter(|default| **default != "none");
-        let default = default.map(|default| format!("; default {default}")).unwrap_or_default();
-        let _ = writeln!(text, "- `{name}`: {help} ({}{default})", shape.words());
-    }
+    list_inside(&mut text, &key.shape, "");
     let _ = write!(text, "\n```toml\n{}\n```\n", key.example);
     text
+}
+
+/// The keys inside a table, each with those inside it one step further in.
+fn list_inside(text: &mut String, shape: &Shape, indent: &str) {
+    for Field { name, shape, default, help, .. } in shape.fields() {
+        let default = Some(default).filter(|default| **default != "none");
+        let default = default.map(|default| format!("; default {default}")).unwrap_or_default();
+        let _ = writeln!(text, "{indent}- `{name}`: {help} ({}{default})", shape.words());
+        list_inside(text, shape, &format!("{indent}  "));
+    }
+    if let Some(value) = shape.of_free_names().filter(|value| !value.fields().is_empty()) {
+        let _ = writeln!(text, "{indent}- a value may be a table:");
+        list_inside(text, value, &format!("{indent}  "));
+    }
 }
 
 const INTRODUCTION: &str = "\

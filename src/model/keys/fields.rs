@@ -106,7 +106,7 @@ const ENV_FILE: &[Field] = fields! {
 
 const VARIABLE: &[Field] = fields! {
     secret Plain required, Text, "none",
-        "Where the value is fetched at each start: `file:`, `cmd:`, `systemd-cred:`.";
+        "Where the value is fetched at each start: `file:`, `cmd:`, `systemd-cred:`; not implemented yet.";
 };
 
 /// One env file, or several.
