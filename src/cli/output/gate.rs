@@ -36,7 +36,7 @@ pub(in crate::cli) fn log_line(text: &str) -> String {
 
 /// Equivalent JSON without control characters, which occur in strings only.
 pub(in crate::cli) fn json(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(|letter| letter != '\n' && steers(letter)) {
+    if is_plain(text, true) || !text.chars().any(|letter| letter != '\n' && steers(letter)) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -49,6 +49,11 @@ pub(in crate::cli) fn json(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// Whether a text is nothing but printable ASCII, and perhaps line breaks: most are, and many bytes are looked at at once.
+pub(super) fn is_plain(text: &str, may_have_lines: bool) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') || may_have_lines && byte == b'\n')
 }
 
 /// Whether a terminal obeys a character instead of showing it, or shows what follows out of order or not at all.
@@ -73,7 +78,8 @@ enum Keep {
 }
 
 fn through(text: &str, keep: Keep) -> Cow<'_, str> {
-    if !text.chars().any(steers) {
+    let keeps_lines = matches!(keep, Keep::Lines | Keep::OurColours);
+    if is_plain(text, keeps_lines) || !text.chars().any(steers) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -92,7 +98,7 @@ fn through(text: &str, keep: Keep) -> Cow<'_, str> {
             (_, Some(colour)) if passes => out.push_str(&from[..colour]),
             // Foreign colours are dropped where `pm` sets its own; shown as text they would make the line unreadable.
             (_, Some(_)) => {}
-            ('\n', None) if matches!(keep, Keep::Lines | Keep::OurColours) => out.push('\n'),
+            ('\n', None) if keeps_lines => out.push('\n'),
             ('\t', None) if keep == Keep::Colours => out.extend(std::iter::repeat_n(' ', to_tab_stop(&out))),
             ('\t', None) => out.push_str(TAB),
             (letter, None) => out.extend(letter.escape_default()),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use unicode_width::UnicodeWidthStr;
 
 use super::Paint;
-use super::gate::{harmless, steers};
+use super::gate::{harmless, is_plain, steers};
 
 /// How a cell is painted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -30,6 +30,9 @@ struct Cell<'a> {
 impl<'a> Cell<'a> {
     /// A line break would tear the table apart, and whatever steers the terminal all the more.
     fn new(text: Cow<'a, str>, tone: Tone) -> Self {
+        if is_plain(&text, false) {
+            return Self { columns: text.len(), text, tone, is_path: false };
+        }
         let text = if text.contains(steers) {
             Cow::Owned(harmless(&text.replace(['\n', '\t'], " ")).into_owned())
         } else {
