@@ -54,7 +54,7 @@
 //! | 128 | 16 | inode numbers of the pipes of its outputs; 0 = none | daemon |
 //! | 144 | 16 | output that was thrown away, per output; 0 = none | daemon (`logs`) |
 //! | 160 | 8 | highest number that another process of its slot has borne; 0 = none | daemon |
-//! | 168 | 8 | row that the mark of its process names, plus 1; 0 = this one | daemon |
+//! | 168 | 8 | row that the mark of its process names, plus 1; 0 = not known | daemon |
 //! | 176 | 16 | reserved |
 //!
 //! Held descriptors, of each instance at most: standard output and error, one channel to Node, one notify socket, one

@@ -198,9 +198,10 @@ impl Row {
         self.cells.relatives.last_number.fetch_max(u64::from(number), AcqRel);
     }
 
-    /// Whether the mark of its process names this row. One that was found while that row was another's names it still.
+    /// Whether the mark of its process is known to name this row. That of one which was found while its row was another's
+    /// does not.
     pub fn is_marked(self) -> bool {
-        [0, u64::from(self.index) + 1].contains(&self.cells.relatives.marked_row.load(Acquire))
+        self.cells.relatives.marked_row.load(Acquire) == u64::from(self.index) + 1
     }
 
     /// What is remembered about the instance.
@@ -228,7 +229,7 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.start_ticks.store(0, Relaxed);
-        cells.relatives.marked_row.store(0, Relaxed);
+        cells.relatives.marked_row.store(u64::from(self.index) + 1, Relaxed);
         cells.started_boot.store(start.0, Relaxed);
         cells.started_wall.store(os::wall().0, Relaxed);
         cells.word.store(pack(incarnation, RowState::Spawning), Release);

@@ -156,7 +156,7 @@ mod tests {
     fn accepted(apps: &[&str], others: &[&str]) -> Event {
         let names = |names: &[&str]| names.iter().map(|app| app.parse().unwrap()).collect();
         let changes = [(VerbKind::Rename, names(apps))].into();
-        let fact = Fact::Accepted { cause: Cause::Boot, generation: 1, changes, others: names(others) };
+        let fact = Fact::Accepted { cause: Cause::Boot, generation: 1, changes, other_apps: names(others) };
         event(Subject::Project("shop".parse().unwrap()), fact)
     }
 

@@ -222,10 +222,10 @@ impl Shape {
             Self::Integer(..) => "an integer".to_owned(),
             // The first ones of a long list are its main spellings.
             Self::Choice(words) => listed(&words[..words.len().min(12)]),
-            Self::List(shape) => match **shape {
-                Self::Text => "a list of strings".to_owned(),
-                Self::Integer(..) => "a list of integers".to_owned(),
-                _ => format!("a list, each item {}", shape.words()),
+            Self::List(shape) => match shape.words().as_str() {
+                "a string" => "a list of strings".to_owned(),
+                "an integer" => "a list of integers".to_owned(),
+                item => format!("a list (each item {item})"),
             },
             Self::Table(..) | Self::Record(_) | Self::Keys(_) => "a table".to_owned(),
             Self::Any(shapes) => {

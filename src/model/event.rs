@@ -204,7 +204,7 @@ pub enum Fact {
         changes: BTreeMap<VerbKind, Vec<AppName>>,
         /// Apps that it is about under another name: what they were called, or whom they replace.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        others: Vec<AppName>,
+        other_apps: Vec<AppName>,
     },
     /// A process runs.
     Started {
@@ -406,8 +406,50 @@ impl Fact {
     /// Whether a fact about a project concerns one of its apps.
     pub fn concerns(&self, app: &AppName) -> bool {
         match self {
-            Self::Accepted { changes, others, .. } => changes.values().flatten().chain(others).any(|one| one == app),
+            Self::Accepted { changes, other_apps, .. } => {
+                changes.values().flatten().chain(other_apps).any(|one| one == app)
+            }
             _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each.
+    fn causes() -> Vec<Cause> {
+        let by = || Actor { uid: 1000, name: "alice".into() };
+        vec![
+            Cause::Apply { by: by(), generation: 3 },
+            Cause::Command { by: by(), verb: "restart".into() },
+            Cause::Policy,
+            Cause::Boot,
+            Cause::NotReady,
+            Cause::Unhealthy { why: "refused".into() },
+            Cause::OverMemory { used: Bytes(2), limit: Bytes(1) },
+            Cause::Watch { path: "src/a.js".into(), others: 0 },
+            Cause::Watch { path: "src/a.js".into(), others: 7 },
+            Cause::Cron { due: WallTime(5) },
+            Cause::Dependency { app: "db".parse().unwrap() },
+            Cause::Revert,
+        ]
+    }
+
+    #[test]
+    fn what_stands_beside_a_cause_is_read_as_it_was_written() {
+        let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<AppName>>();
+        for cause in causes() {
+            for other_apps in [names(&[]), names(&["old", "older"])] {
+                let changes = [(VerbKind::Rename, names(&["new"]))].into();
+                let accepted = Fact::Accepted { cause: cause.clone(), generation: 2, changes, other_apps };
+                let started = Fact::Started { pid: 7, incarnation: 2, restarts: 1, cause: cause.clone() };
+                for fact in [accepted, started] {
+                    let text = serde_json::to_string(&fact).unwrap();
+                    assert_eq!(serde_json::from_str::<Fact>(&text).ok(), Some(fact), "{text}");
+                }
+            }
         }
     }
 }

@@ -241,8 +241,8 @@ impl Loop {
         if plan.is_empty() {
             return;
         }
-        let (changes, others) = (plan.changes(), plan.other_apps());
-        let fact = Fact::Accepted { cause: cause.clone(), generation, changes, others };
+        let (changes, other_apps) = (plan.changes(), plan.other_apps());
+        let fact = Fact::Accepted { cause: cause.clone(), generation, changes, other_apps };
         self.deps.events.emit(Subject::Project(plan.project.clone()), fact);
     }
 

@@ -254,7 +254,8 @@ impl Supervisor {
         live.await.unwrap_or_default()
     }
 
-    /// What is, of the instances whose spec (as started, or as of now) is one of these; nothing is copied of the others.
+    /// What is, of the instances whose app is wanted, by the spec that they were started with or the one that they follow
+    /// now; nothing is copied of the others.
     pub async fn look_at_apps(&self, is_wanted: fn(&App) -> bool) -> BTreeMap<InstanceId, LiveInstance> {
         let (reply, live) = oneshot::channel();
         if self.requests.send(Request::LookAtApps(is_wanted, reply)).await.is_err() {

@@ -1,5 +1,7 @@
 //! What has left its session and its environment, or lost the anchor, is found all the same when its app is stopped.
 
+use std::process::Command;
+
 use crate::support::{SOON, Sandbox, kill, kill_both_now, wait_until};
 
 /// Runs until it is killed, with nothing about it that `pm` has given it but its parents.
@@ -128,4 +130,42 @@ fn a_daemonized_tree_is_found_after_both_were_killed() {
         let count = if script == DAEMONIZED { 22 } else { 1 };
         stops_without_a_trace(&sandbox, count);
     }
+}
+
+#[test]
+fn after_a_shutdown_a_stop_is_as_sure_as_ever() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
+    for end in [["shutdown"].as_slice(), &["stop", "api"]] {
+        sandbox.pm(end).ok();
+        sandbox.pm(&["daemon", "stop"]).ok();
+        sandbox.pm(&["apply"]).ok();
+        let stop = sandbox.pm(&["stop", "api"]).ok();
+        assert!(!stop.stderr.contains("anchor") && !stop.stdout.contains("anchor"), "{stop}");
+        let told = sandbox.pm(&["events", "api"]).ok();
+        assert!(!told.stdout.contains("anchor died") && told.stdout.contains("no process is left"), "{told}");
+        sandbox.pm(&["start", "api"]).ok();
+    }
+}
+
+#[test]
+fn what_a_stranger_has_started_with_the_environment_of_an_app_is_not_ended() {
+    // A multiplexer of terminals, started from an app, hands that environment on to whatever is opened in it later.
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"api\"\ncommand = \"sh -c 'env -0 > env.new; mv env.new env; exec sleep 1000'\"\n",
+    );
+    sandbox.pm(&["apply"]).ok();
+    wait_until("its environment is known", SOON, || sandbox.path("env").exists());
+    let text = sandbox.read("env");
+    let variables = text.split('\0').filter_map(|variable| variable.split_once('='));
+    let mut stranger = Command::new("setsid");
+    stranger.args(["sleep", "1000"]).env_clear().envs(variables);
+    let mut stranger = stranger.spawn().unwrap();
+    kill_both_now(&sandbox);
+    assert_eq!(sandbox.list().len(), 1);
+    sandbox.pm(&["stop", "api"]).ok();
+    sandbox.pm(&["shutdown"]).ok();
+    assert!(stranger.try_wait().unwrap().is_none(), "a process of somebody else was ended");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
 }

@@ -116,11 +116,11 @@ fn in_short(changes: &BTreeMap<VerbKind, Vec<AppName>>) -> String {
 
 fn reason_to_leave(why: LeaveReason) -> &'static str {
     match why {
-        LeaveReason::Restart => "the next one takes over",
-        LeaveReason::Stop => "it was told to stop; the apps run on",
+        LeaveReason::Restart => "the next daemon takes over",
+        LeaveReason::Stop => "it was told to stop; the apps keep running",
         LeaveReason::Shutdown => "shutdown",
         LeaveReason::Signal => "shutdown by a signal",
-        LeaveReason::AnchorGone => "its anchor has died; the next one takes over",
+        LeaveReason::AnchorGone => "its anchor has died; the next daemon takes over",
     }
 }
 
@@ -195,12 +195,12 @@ mod tests {
         let changes =
             [(VerbKind::Roll, vec![app("web")]), (VerbKind::Start, ["a1", "a2", "a3", "a4", "a5"].map(app).to_vec())];
         check(
-            Fact::Accepted { cause: Cause::Boot, generation: 7, changes: changes.into(), others: vec![app("old")] },
+            Fact::Accepted { cause: Cause::Boot, generation: 7, changes: changes.into(), other_apps: vec![app("old")] },
             "changed to generation 7: start a1, a2, a3 and 2 more; roll web (to match the declaration)",
         );
         check(
             Fact::DaemonStopping { why: LeaveReason::AnchorGone },
-            "is stopping (its anchor has died; the next one takes over)",
+            "is stopping (its anchor has died; the next daemon takes over)",
         );
         check(
             Fact::Started { pid: 9, incarnation: 22, restarts: 8, cause: Cause::Policy },

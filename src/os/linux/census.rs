@@ -115,8 +115,12 @@ fn shared_among_threads<T: Send>(pids: &[u32], look: &(impl Fn(u32, &mut Vec<u8>
         // Where no thread can be had, this one does all of it.
         let begin = || std::thread::Builder::new().spawn_scoped(scope, look_at_shares).ok();
         let threads: Vec<_> = (0..helpers).filter_map(|_| begin()).collect();
-        let own = look_at_shares();
-        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().chain(own).collect()
+        let mut found = look_at_shares();
+        for thread in threads {
+            // What one thread has missed would be taken for gone.
+            found.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        found
     })
 }
 
@@ -161,7 +165,7 @@ fn output_of(pid: u32, number: u32) -> Option<u64> {
 
 /// Threads of one look.
 const LOOKERS_MAX: usize = 4;
-/// So many processes are no work for a second thread.
+/// So many processes a thread takes at a time.
 const SHARE: usize = 32;
 
 /// As much as most environments have: one call reads it whole.

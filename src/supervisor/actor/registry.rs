@@ -149,7 +149,7 @@ impl Registry {
         instances.map(|(instance, id)| (id, instance.live())).collect()
     }
 
-    /// What is of the instances whose spec (as started, or as of now) is one of these.
+    /// What is of the instances whose app is wanted, by the spec that they were started with or the one that they follow now.
     pub fn look_at_apps(&self, is_wanted: fn(&App) -> bool) -> BTreeMap<InstanceId, LiveInstance> {
         let wanted =
             self.instances.values().filter(|one| is_wanted(&one.machine.policy) || is_wanted(&one.record.spec));

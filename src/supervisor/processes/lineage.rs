@@ -91,19 +91,20 @@ impl Processes {
     }
 
     /// Of a row that an earlier daemon has left. After the unclean end of an anchor its earlier processes may have run
-    /// under that one.
+    /// under that one; an anchor that ended as it should has left nothing.
     pub(super) fn note_sight(&mut self, row: Row) {
-        let has_earlier = row.incarnation() > 1;
-        if is_started_before(row, self.world.table.anchor_born()) || has_earlier && self.world.table.is_replacement() {
+        let table = &self.world.table;
+        let may_be_older = row.incarnation() > 1 || is_started_before(row, table.anchor_born());
+        if table.is_replacement() && may_be_older {
             self.lineage.out_of_sight.insert(row.index());
         }
     }
 
     /// Whether something of these rows may be out of the sight of the present anchor: it was started under another one.
     pub(super) fn is_lineage_broken(&self, rows: &BTreeSet<u32>) -> bool {
-        let born = self.world.table.anchor_born();
-        let is_older = |row: &u32| self.world.table.row(*row).is_some_and(|row| is_started_before(row, born));
-        self.lineage.is_anchor_gone || rows.iter().any(is_older)
+        let table = &self.world.table;
+        let is_older = |row: &u32| table.row(*row).is_some_and(|row| is_started_before(row, table.anchor_born()));
+        self.lineage.is_anchor_gone || table.is_replacement() && rows.iter().any(is_older)
     }
 
     /// Whether a process of this row may live that nobody can find: when an anchor dies, whoever inherits its children has

@@ -38,7 +38,7 @@ impl Processes {
         let mut listed = 0;
         for _ in 0..LOOKS_MAX {
             let look = self.look_around();
-            for start in rules::starts(&look.facts) {
+            for start in self.starts(&look.facts, &look.listed) {
                 listed += u32::from(self.list(&start, &look, &mut changed));
             }
             if !table.rows().any(is_awaited) {
@@ -59,7 +59,7 @@ impl Processes {
         let (seen, unmarked): (Vec<Seen>, Vec<Seen>) = all.into_iter().partition(is_marked);
         end_half_started(&unmarked);
         let mut facts: Vec<ProcessFacts> = seen.iter().map(|seen| facts_of(home, seen, Parent::Other)).collect();
-        parents.extend(rules::starts(&facts).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)));
+        parents.extend(self.starts(&facts, &listed).iter().filter_map(|start| Some(seen[start.main?].stat.ppid)));
         for parent in parents {
             if !os::is_our_program(parent) {
                 self.lineage.reapers.insert(parent);
@@ -88,19 +88,29 @@ impl Processes {
         (living.iter().map(|stat| stat.pid).collect(), living.iter().map(|stat| stat.ppid).collect())
     }
 
+    /// The starts of what was seen. Where the main process is listed, it is none of these: a child that leads a session of
+    /// its own only looks like it.
+    fn starts(&self, facts: &[ProcessFacts], listed: &HashSet<u32>) -> Vec<FoundStart> {
+        let is_listed = |mark: &StartMark| {
+            let row = self.world.table.row(mark.row);
+            row.and_then(|row| pid_of(row, mark)).is_some_and(|pid| listed.contains(&pid))
+        };
+        let mut starts = rules::starts(facts);
+        for start in starts.iter_mut().filter(|start| is_listed(&start.mark)) {
+            start.main = None;
+        }
+        starts
+    }
+
     /// Puts one start into a row; true, if the table did not know anything of it.
     fn list(&self, start: &FoundStart, look: &Sighting, changed: &mut Vec<u32>) -> bool {
         let main = start.main.map(|index| &look.seen[index]);
         let row = self.world.table.row(start.mark.row);
-        let pid_of = |row: Row| {
-            let is_its = row.incarnation() == start.mark.incarnation && row.started().0 == start.mark.start;
-            row.pid().filter(|_| is_its && has_process(row))
-        };
         let is_main = |pid| main.is_some_and(|main| pid == main.stat.pid);
-        let is_listed = |pid| main.is_none() || is_main(pid) || look.listed.contains(&pid);
         // An earlier look may have given it another row than the one that it names.
-        let is_listed_elsewhere = || self.world.table.rows().filter_map(pid_of).any(is_main);
-        if row.and_then(pid_of).is_some_and(is_listed) || is_listed_elsewhere() {
+        let is_listed_elsewhere = || self.world.table.rows().filter_map(|row| pid_of(row, &start.mark)).any(is_main);
+        let pid = row.and_then(|row| pid_of(row, &start.mark));
+        if pid.is_some_and(|pid| main.is_none() || is_main(pid)) || is_listed_elsewhere() {
             return false;
         }
         let is_awaited = row.is_some_and(|row| is_awaited(row) && row.started().0 == start.mark.start);
@@ -174,6 +184,12 @@ pub(in crate::supervisor) fn end_double(events: &Events, row: Row, id: &Instance
 pub(in crate::supervisor) fn instance_of(pid: u32, slot: u32) -> Option<InstanceId> {
     let [project, app] = os::variables_of(pid, ["PM_PROJECT", "PM_APP"]);
     Some(AppId::new(project?.parse().ok()?, app?.parse().ok()?).instance(slot))
+}
+
+/// The process that a row has of this very start.
+fn pid_of(row: Row, mark: &StartMark) -> Option<u32> {
+    let is_its = row.incarnation() == mark.incarnation && row.started().0 == mark.start;
+    row.pid().filter(|_| is_its && has_process(row))
 }
 
 /// What the row remembers of this very start; of an earlier one only what is counted over all of them.
