@@ -116,8 +116,8 @@ fn outdated(id: &AppId, declared: &Declared, live: &Live) -> Vec<u32> {
 }
 
 fn why_started(context: &Context, app: &AppId, pair: &Pair<'_>) -> Option<Cause> {
-    let instance = app.instance(pair.slot?);
-    context.events.why_started(&if pair.is_successor { instance.successor() } else { instance })
+    // Of both processes of a slot it is told under the same name.
+    context.events.why_started(&app.instance(pair.slot?), pair.incarnation())
 }
 
 /// By what the output of a copy is written: the policy that is declared, and the port that its process was started with.

@@ -181,6 +181,11 @@ impl<'a> Scene<'a> {
 }
 
 impl<'a> Pair<'a> {
+    /// The number of its process, if one lives.
+    pub(super) fn incarnation(&self) -> Option<u32> {
+        self.live.filter(|live| live.phase.pid().is_some()).map(|live| live.incarnation)
+    }
+
     /// A copy of an app that is not declared any more.
     fn leaving(id: &'a InstanceId, live: &'a LiveInstance) -> Self {
         let (project, app) = (&id.app.project, &id.app.name);

@@ -54,11 +54,23 @@ struct Recent {
     former: HashMap<InstanceId, ToldProcesses>,
     /// Why each instance that was given up was given up.
     given_up: HashMap<InstanceId, Failure>,
-    /// Why the newest process of each instance was started.
-    causes: HashMap<InstanceId, Cause>,
+    /// Why the processes of each instance were started: of those that live, and the newest one.
+    causes: HashMap<InstanceId, Vec<ToldCause>>,
     /// Before this, `told` knows nothing.
     told_since: WallTime,
 }
+
+/// Why a process was started.
+#[derive(Clone, Debug)]
+struct ToldCause {
+    incarnation: u32,
+    cause: Cause,
+    /// It has ended.
+    is_over: bool,
+}
+
+/// Causes that are remembered of one instance: more than processes of it live at once.
+const CAUSES_MAX: usize = 4;
 
 /// The processes of one instance whose start and whose exit was told.
 #[derive(Clone, Copy, Debug, Default)]
@@ -212,10 +224,13 @@ impl Events {
         recent.given_up.get(instance).cloned()
     }
 
-    /// Why the newest process of an instance was started; `None` if that lies too far back to know.
-    pub fn why_started(&self, instance: &InstanceId) -> Option<Cause> {
+    /// Why the process of this number was started, without a number the newest one of the instance; `None` if that lies too
+    /// far back to know.
+    pub fn why_started(&self, instance: &InstanceId, incarnation: Option<u32>) -> Option<Cause> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.causes.get(instance).cloned()
+        let mut causes = recent.causes.get(instance)?.iter().rev();
+        let found = causes.find(|told| incarnation.is_none_or(|incarnation| incarnation == told.incarnation));
+        found.map(|told| told.cause.clone())
     }
 
     /// Everything from now on. A lagging receiver is told how many events it missed.
@@ -295,10 +310,18 @@ impl Recent {
         match (&event.about, &event.fact) {
             (Subject::Instance(id), Fact::Exited { incarnation, .. }) => {
                 self.told.entry(id.clone()).or_default().exits.add(*incarnation);
+                for told in self.causes.get_mut(id).into_iter().flatten() {
+                    told.is_over |= told.incarnation == *incarnation;
+                }
             }
             (Subject::Instance(id), Fact::Started { pid, incarnation, cause, .. }) => {
                 self.told.entry(id.clone()).or_default().add_start(*incarnation, *pid, event.at);
-                self.causes.insert(id.clone(), cause.clone());
+                let causes = self.causes.entry(id.clone()).or_default();
+                causes.retain(|told| !told.is_over && told.incarnation != *incarnation);
+                if causes.len() == CAUSES_MAX {
+                    causes.remove(0);
+                }
+                causes.push(ToldCause { incarnation: *incarnation, cause: cause.clone(), is_over: false });
                 self.given_up.remove(id);
             }
             (Subject::Instance(id), Fact::GaveUp { failure }) => {

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 
 use super::*;
-use crate::model::{Exit, LeaveReason};
+use crate::model::{Cause, Exit, LeaveReason};
 
 fn instance(name: &str) -> Subject {
     Subject::Instance(format!("shop:{name}/0").parse().unwrap())
@@ -65,6 +65,29 @@ fn a_restarted_daemon_remembers_and_counts_on_even_behind_a_torn_line() {
         assert_eq!(history.len(), 4);
         assert!(history[3].seq > 4, "a number that a killed daemon may have told is not told again");
     });
+}
+
+#[test]
+fn a_process_that_lives_on_keeps_the_cause_of_its_own_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (events, _) = Events::open(folder.path());
+    let cause = |incarnation: u32| Cause::Cron { due: WallTime(u64::from(incarnation)) };
+    let started = |incarnation| Fact::Started { pid: 7, incarnation, restarts: 0, cause: cause(incarnation) };
+    let exited = |incarnation| Fact::Exited {
+        exit: Exit::Code(7),
+        incarnation,
+        uptime: crate::model::Millis(1),
+        is_asked: false,
+    };
+    events.emit(instance("api"), started(3));
+    for successor in 4..40 {
+        events.emit(instance("api"), started(successor));
+        events.emit(instance("api"), exited(successor));
+    }
+    let Subject::Instance(id) = instance("api") else { unreachable!() };
+    let why = |incarnation| events.why_started(&id, incarnation);
+    assert_eq!((why(Some(3)), why(Some(39)), why(None)), (Some(cause(3)), Some(cause(39)), Some(cause(39))));
+    assert_eq!(why(Some(38)), None, "it has ended, and is not the newest");
 }
 
 #[test]
