@@ -186,6 +186,15 @@ pub enum Why {
         /// For how long it has been waiting.
         waits_ms: Millis,
     },
+    /// An app that it depends on does not meet its condition yet; it is started when that does.
+    Awaits {
+        /// The app that it depends on.
+        app: AppName,
+        /// The condition that it must meet.
+        condition: Condition,
+        /// Why it does not meet it yet.
+        why: Unmet,
+    },
     /// A dependency that cannot be met without a user.
     Blocked {
         /// The app that it depends on.
@@ -347,6 +356,8 @@ pub enum NextStep {
     Unhold,
     /// Nothing until a user starts it.
     Start,
+    /// Nothing until a user starts it by name: an apply does not.
+    StartByHand,
     /// It is removed.
     Removal,
     /// A time of its schedule.

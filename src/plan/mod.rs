@@ -33,9 +33,10 @@ mod unready;
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppName, ApplyOptions, Change, Declared, Live, LiveInstance, Plan, Project, ProjectName, Proposed, Refusal,
-    RefusalKind,
+    AppId, AppName, ApplyOptions, Change, Condition, Declared, Desired, Live, LiveInstance, Phase, Plan, Project,
+    ProjectName, Proposed, Refusal, RefusalKind,
 };
+use crate::rules::{self, DependencyStatus};
 
 use target::Target;
 
@@ -155,6 +156,24 @@ pub fn plan_wakeup(name: &ProjectName, stored: &Project, live: &Live) -> Plan {
         is_complete: false,
     }
     .plan()
+}
+
+/// Whether an app does not run that could: what it depends on did not come up when it was to be started, and has since.
+pub fn has_startable_dependent(desired: &Desired, live: &Live) -> bool {
+    desired.projects.values().any(|project| {
+        let could_start = |declared: &Declared| {
+            let id = declared.spec.id();
+            let of =
+                |app: &AppName, slot| live.instances.get(&AppId::new(id.project.clone(), app.clone()).instance(slot));
+            let is_down = |slot| of(&id.name, slot).is_none_or(|live| live.phase == Phase::Stopped);
+            let is_met = |(app, condition): (&AppName, &Condition)| {
+                rules::coming(app, *condition, project, &of) == DependencyStatus::Met
+            };
+            let mut slots = 0..declared.instances();
+            slots.any(|slot| declared.should_run(slot) && is_down(slot)) && declared.spec.depends_on.iter().all(is_met)
+        };
+        project.apps.values().filter(|declared| !declared.spec.depends_on.is_empty()).any(could_start)
+    })
 }
 
 /// Stops everything of a project in order, for `pm shutdown`: nothing stored is changed by it.

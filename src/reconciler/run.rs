@@ -12,7 +12,7 @@ use super::{Acted, Intent, StoreHandle, Waiting};
 use crate::events::Events;
 use crate::model::{AppId, Cause, Change, Desired, Failure, InstanceId, Live, Moment, Plan, ProjectName, WallTime};
 use crate::os::{self, Home, Worker};
-use crate::plan::Jobs;
+use crate::plan::{self, Jobs};
 use crate::supervisor::Supervisor;
 
 /// How often Desired and Live are compared although nothing woke the loop.
@@ -139,7 +139,7 @@ impl Loop {
                 _ = timer.tick() => self.wake().await,
                 Ok(()) = lives.changed() => {
                     self.look().await;
-                    if self.follows_renewals {
+                    if self.follows_renewals || self.could_start_dependents() {
                         wake_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN_AFTER);
                     }
                 }
@@ -174,6 +174,11 @@ impl Loop {
         }
         self.live.refused = changed.refused;
         self.live.refused.extend(self.unstartable.clone());
+    }
+
+    /// Whether the next look would start something that was skipped. Whatever jobs work on is theirs.
+    fn could_start_dependents(&self) -> bool {
+        self.jobs.is_empty() && plan::has_startable_dependent(&self.current(), &self.live)
     }
 
     pub(super) fn current(&self) -> Arc<Desired> {

@@ -251,7 +251,8 @@ impl<'a> Facts<'a> {
             };
             match coming(app, *condition, project, &of) {
                 DependencyStatus::Never(why) => Some(Why::Blocked { app: app.clone(), condition: *condition, why }),
-                DependencyStatus::Met | DependencyStatus::NotYet(_) => None,
+                DependencyStatus::NotYet(why) => Some(Why::Awaits { app: app.clone(), condition: *condition, why }),
+                DependencyStatus::Met => None,
             }
         })
     }
@@ -323,7 +324,8 @@ impl<'a> Facts<'a> {
 
     fn next_at_rest(&self) -> NextStep {
         match self.at_rest() {
-            Why::WaitsFor { .. } => NextStep::StartWhenMet,
+            Why::WaitsFor { .. } | Why::Awaits { .. } => NextStep::StartWhenMet,
+            Why::NoAutostart => NextStep::StartByHand,
             Why::StoppedBy { is_held: true, .. } => NextStep::Unhold,
             Why::Blocked { .. } | Why::Rejected { .. } | Why::Refused { .. } => NextStep::TryAgain,
             Why::Leaving | Why::Undeclared => NextStep::Removal,

@@ -126,3 +126,45 @@ fn a_task_that_is_started_alone_wakes_what_it_had_barred() {
     sandbox.pm(&["start", "mig"]).ok();
     sandbox.wait_phase(&format!("{api}/0"), "running");
 }
+
+#[test]
+fn what_was_skipped_starts_as_soon_as_the_other_has_recovered_by_itself() {
+    let sandbox = Sandbox::new();
+    sandbox.file("db.sh", "test -e works || { sleep 0.1; exit 1; }\necho READY\nexec sleep 1000\n");
+    sandbox.ecosystem(
+        r#"
+        [[apps]]
+        name = "db"
+        command = "sh db.sh"
+        ready = { log = "READY" }
+        [[apps]]
+        name = "api"
+        command = "sleep 1000"
+        depends_on = { db = "ready" }
+        "#,
+    );
+    sandbox.pm(&["apply"]).code(6).says(&["skipped", "api"]);
+    let why = sandbox.pm(&["why", "api"]).ok();
+    assert!(why.stdout.contains("it depends on db, which is not ready yet"), "{why}");
+    assert!(why.stdout.contains("it is started as soon as that has happened"), "{why}");
+    sandbox.file("works", "");
+    // Far sooner than the look that comes every half minute.
+    wait_until("both run", SOON, || {
+        ["db/0", "api/0"].iter().all(|id| sandbox.instance(id).is_some_and(|one| one.phase == "running"))
+    });
+}
+
+#[test]
+fn what_only_a_user_starts_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem("[[apps]]\nname = \"off\"\ncommand = \"sleep 1000\"\nautostart = false\n");
+    sandbox.pm(&["apply"]).ok();
+    let why = sandbox.pm(&["why", "off"]).ok();
+    assert!(
+        why.stdout.contains("nothing until `pm start`\n")
+            || why.stdout.trim_end().ends_with("nothing until `pm start`"),
+        "{why}"
+    );
+    sandbox.pm(&["start", "off"]).ok();
+    assert_eq!(sandbox.instance("off/0").unwrap().phase, "running");
+}

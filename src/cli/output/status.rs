@@ -92,6 +92,7 @@ fn found(why: &Why) -> Option<String> {
         Why::WaitsFor { app, condition, why, waits_ms } => {
             format!("{waits_ms} for {app} to be {}: {}", condition.as_str(), unmet(why))
         }
+        Why::Awaits { app, condition, why } => format!("{app} is not {} yet: {}", condition.as_str(), unmet(why)),
         Why::Blocked { app, condition, why } => format!("{app} is not {}: {}", condition.as_str(), unmet(why)),
         Why::Rejected { why } => rejection(why),
         Why::Completed { exit } if !exit.is_success() => exit.to_string(),
@@ -139,6 +140,9 @@ fn cause(why: &Why) -> String {
         Why::Completed { exit } => format!("it ended with {exit}, which its policy counts as done"),
         Why::WaitsFor { app, condition, why, waits_ms } => {
             format!("it has been waiting {waits_ms} for {app} to be {}: {}", condition.as_str(), unmet(why))
+        }
+        Why::Awaits { app, condition, why } => {
+            format!("it depends on {app}, which is not {} yet: {}", condition.as_str(), unmet(why))
         }
         Why::Blocked { app, condition, why } => {
             format!("it depends on {app}, which is not {}: {}", condition.as_str(), unmet(why))
@@ -217,6 +221,7 @@ fn step(step: &NextStep, clock: &Clock) -> String {
         NextStep::RunAgain => "nothing; `pm restart` runs it again".to_owned(),
         NextStep::Unhold => "nothing until `pm unhold`".to_owned(),
         NextStep::Start => "nothing until `pm start` or `pm apply`".to_owned(),
+        NextStep::StartByHand => "nothing until `pm start`".to_owned(),
         NextStep::Removal => "it is removed".to_owned(),
         NextStep::Due { at, then } => due(&clock.second(*at), *then),
     }

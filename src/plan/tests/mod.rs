@@ -209,7 +209,7 @@ impl World {
     fn follow(&mut self, app: &AppId) {
         let declared = &self.desired.projects[&app.project].apps[&app.name];
         for (_, instance) in self.live.instances.iter_mut().filter(|(id, _)| id.app == *app) {
-            if crate::rules::can_follow(&instance.spec, &declared.spec) {
+            if rules::can_follow(&instance.spec, &declared.spec) {
                 instance.spec = Arc::clone(&declared.spec);
             }
         }

@@ -70,7 +70,7 @@ fn leftovers_of_a_project_that_is_gone_are_deleted() {
 #[test]
 fn a_shutdown_stops_dependents_first() {
     let web = app_with("web", |app| {
-        app.depends_on.insert("api".parse().unwrap(), crate::model::Condition::Started);
+        app.depends_on.insert("api".parse().unwrap(), Condition::Started);
     });
     let mut world = World::with([app("api"), web, app("off")]);
     world.edit("off", None, &Edit::Stop { is_held: false }).unwrap();

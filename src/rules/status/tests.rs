@@ -135,7 +135,7 @@ fn what_does_not_run_says_what_stands_against_it() {
     let base = facts(&all, Some(&up), None);
     let cases = [
         (Facts { declared: Some(&held), ..base }, "StoppedBy", "Unhold"),
-        (Facts { declared: Some(&not_started), ..base }, "NoAutostart", "Start"),
+        (Facts { declared: Some(&not_started), ..base }, "NoAutostart", "StartByHand"),
         (Facts { declared: Some(&slot), ..base }, "SlotStopped", "Start"),
         (Facts { declared: Some(&leaving), ..base }, "Leaving", "Removal"),
         (Facts { declared: None, ..base }, "Undeclared", "Removal"),
