@@ -13,6 +13,8 @@ fn a_renamed_app_keeps_its_process() {
     sandbox.pm(&["apply"]).ok();
     assert_eq!(sandbox.pid("api/0"), pid);
     assert_eq!(sandbox.instance("old-api/0"), None);
+    let events = sandbox.pm(&["events", "api"]).ok();
+    assert_eq!(events.stdout.matches("was renamed from").count(), 1, "it is told once: {events}");
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
 }
 

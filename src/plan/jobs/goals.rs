@@ -185,7 +185,7 @@ impl Goal {
             let is_done = view.live.rehearsed.get(&self.instance).is_some_and(|number| *number >= self.order);
             return if is_done { GoalState::Reached } else { GoalState::Open };
         }
-        let Some(live) = view.live.instances.get(&self.instance) else { return self.absent() };
+        let Some(live) = view.live.instances.get(&self.instance) else { return self.absent(context) };
         self.is_known = true;
         if self.aim != Aim::Seen {
             match live.taken.order {
@@ -225,8 +225,13 @@ impl Goal {
     }
 
     /// What no longer exists was taken away, unless it has not been made yet.
-    fn absent(&self) -> GoalState {
+    fn absent(&self, context: &Context) -> GoalState {
+        let is_unnamed = |old: &InstanceId| context.view.live.instances.contains_key(old);
         match self.aim {
+            // The process has its old name still.
+            Aim::Taken if matches!(self.command.as_deref(), Some(Command::Rename(old, _)) if is_unnamed(old)) => {
+                GoalState::Open
+            }
             Aim::Down | Aim::Gone | Aim::Taken => GoalState::Reached,
             Aim::Up | Aim::Ended if !self.is_known => GoalState::Open,
             Aim::Up | Aim::Ended | Aim::Seen | Aim::Rehearsed => GoalState::Superseded,

@@ -15,6 +15,11 @@ impl<H: Host> InstanceActor<H> {
         self.newest_order = self.newest_order.max(number);
         let row = match (self.registry.row_of(&instance), &command) {
             (Some(row), _) => row,
+            // Whether that is late is known by the one that bears the old name.
+            (None, Command::Rename(old, _)) => match self.registry.row_of(old) {
+                Some(row) => row,
+                None => return,
+            },
             // What it made is deleted by now.
             (None, _) if is_late => return,
             (None, Command::Start(launch) | Command::Restart(launch)) => {
@@ -24,10 +29,6 @@ impl<H: Host> InstanceActor<H> {
                 };
                 row
             }
-            (None, Command::Rename(old, _)) => match self.registry.row_of(old) {
-                Some(row) => row,
-                None => return,
-            },
             // It is as asked.
             (None, Command::Stop(_) | Command::Delete(_) | Command::Reconfigure(_) | Command::TakeOver) => return,
         };
@@ -102,6 +103,7 @@ impl<H: Host> InstanceActor<H> {
 
     fn rename(&mut self, row: u32, old: InstanceId, new: InstanceId, launch: Launch) {
         self.give_rows_back();
+        let bears_it = self.registry.row_of(&new) == Some(row);
         self.registry.rename(row, new.clone());
         if let Some(instance) = self.registry.get_mut(row) {
             instance.machine.policy = Arc::clone(&launch.spec);
@@ -114,7 +116,9 @@ impl<H: Host> InstanceActor<H> {
             self.unmirrored.insert(row);
         }
         self.retarget(row);
-        self.host.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        if !bears_it {
+            self.host.tell(Subject::Instance(new), Fact::Renamed { from: old });
+        }
     }
 
     /// A successor becomes the instance of its slot, unless that one still exists.
