@@ -165,9 +165,11 @@ fn check_context(values: &mut Values<'_>, app: &App, key: &str, probe: &Probe) {
     if is_shared {
         let message =
             format!("`{key}.{}` cannot tell the copies apart: they all answer on one shared socket", probe.as_str());
-        values
-            .error(code::CONFLICTING_KEYS, span, message)
-            .hint("use `notify`, `message`, `log` or `exec`, which work per copy");
+        let hint = match key {
+            "health" => "use `notify` or `exec`, which work per copy",
+            _ => "use `notify`, `message`, `log` or `exec`, which work per copy",
+        };
+        values.error(code::CONFLICTING_KEYS, span, message).hint(hint);
         return;
     }
     let count = app.instances.unwrap_or(1);

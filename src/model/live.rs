@@ -318,7 +318,7 @@ impl fmt::Display for Failure {
             Self::EndedUnready { exit } => write!(f, "ended with {exit} before it was ready"),
             Self::Aborted => f.write_str("the rolling update was aborted"),
             Self::Unhealthy { why } => write!(f, "is unhealthy: {why}"),
-            Self::Hook { hook, message } => write!(f, "its hook `{}` failed: {message}", hook.as_str()),
+            Self::Hook { hook, message } => write!(f, "failed in its hook `{}`: {message}", hook.as_str()),
             Self::OverMemory { used, limit } => write!(f, "used {used} of memory, more than {limit}"),
         }
     }

@@ -33,7 +33,7 @@ mod unready;
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppId, AppName, ApplyOptions, Change, Condition, Declared, Desired, Live, LiveInstance, Phase, Plan, Project,
+    AppId, AppName, ApplyOptions, Change, Declared, Desired, Live, LiveInstance, Moment, Phase, Plan, Project,
     ProjectName, Proposed, Refusal, RefusalKind,
 };
 use crate::rules::{self, DependencyStatus};
@@ -158,22 +158,35 @@ pub fn plan_wakeup(name: &ProjectName, stored: &Project, live: &Live) -> Plan {
     .plan()
 }
 
-/// Whether an app does not run that could: what it depends on did not come up when it was to be started, and has since.
-pub fn has_startable_dependent(desired: &Desired, live: &Live) -> bool {
-    desired.projects.values().any(|project| {
-        let could_start = |declared: &Declared| {
-            let id = declared.spec.id();
-            let of =
-                |app: &AppName, slot| live.instances.get(&AppId::new(id.project.clone(), app.clone()).instance(slot));
-            let is_down = |slot| of(&id.name, slot).is_none_or(|live| live.phase == Phase::Stopped);
-            let is_met = |(app, condition): (&AppName, &Condition)| {
-                rules::coming(app, *condition, project, &of) == DependencyStatus::Met
-            };
-            let mut slots = 0..declared.instances();
-            slots.any(|slot| declared.should_run(slot) && is_down(slot)) && declared.spec.depends_on.iter().all(is_met)
+/// From when on an app could be started that does not run: what it depends on did not come up when it was to be started,
+/// and has since.
+pub fn dependent_could_start_at(desired: &Desired, live: &Live) -> Option<Moment> {
+    let of_project = |project: &'_ Project| {
+        let apps = project.apps.values().filter(|declared| !declared.spec.depends_on.is_empty());
+        apps.filter_map(|declared| could_start_at(declared, project, live)).min()
+    };
+    desired.projects.values().filter_map(of_project).min()
+}
+
+fn could_start_at(declared: &Declared, project: &Project, live: &Live) -> Option<Moment> {
+    let id = declared.spec.id();
+    let of = |app: &AppName, slot| live.instances.get(&AppId::new(id.project.clone(), app.clone()).instance(slot));
+    let is_down = |slot: &u32| of(&id.name, *slot).is_none_or(|live| live.phase == Phase::Stopped);
+    (0..declared.instances()).filter(|slot| declared.should_run(*slot)).find(is_down)?;
+    let mut at = Moment(0);
+    for (app, condition) in &declared.spec.depends_on {
+        if rules::coming(app, *condition, project, &of) != DependencyStatus::Met {
+            return None;
+        }
+        // One that just came up may end at once, as it did before.
+        let lasting_since = |slot| match of(app, slot)?.phase {
+            Phase::Running { since, .. } => Some(since.after(jobs::ALIVE_FOR)),
+            _ => None,
         };
-        project.apps.values().filter(|declared| !declared.spec.depends_on.is_empty()).any(could_start)
-    })
+        let copies = project.apps.get(app).map_or(0, Declared::instances);
+        at = (0..copies).filter_map(lasting_since).fold(at, Moment::max);
+    }
+    Some(at)
 }
 
 /// Stops everything of a project in order, for `pm shutdown`: nothing stored is changed by it.

@@ -129,6 +129,7 @@ impl Loop {
         let mut timer = tokio::time::interval(SLOW_TIMER);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut wake_at: Option<Instant> = None;
+        let mut dependents_at = None;
         let (mut tidy_up_at, mut jobs_seen) = (None, self.jobs.count());
         loop {
             tokio::select! {
@@ -139,12 +140,17 @@ impl Loop {
                 _ = timer.tick() => self.wake().await,
                 Ok(()) = lives.changed() => {
                     self.look().await;
-                    if self.follows_renewals || self.could_start_dependents() {
+                    if self.follows_renewals {
                         wake_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN_AFTER);
                     }
+                    dependents_at = self.dependent_could_start_at();
                 }
                 () = at(wake_at), if wake_at.is_some() => {
                     wake_at = None;
+                    self.wake().await;
+                }
+                () = until(dependents_at), if dependents_at.is_some() => {
+                    dependents_at = None;
                     self.wake().await;
                 }
                 () = until(self.pass_at), if self.pass_at.is_some() => {}
@@ -153,7 +159,11 @@ impl Loop {
                     os::give_memory_back();
                 }
             }
+            let was_busy = !self.jobs.is_empty();
             self.pass().await;
+            if was_busy && self.jobs.is_empty() {
+                dependents_at = self.dependent_could_start_at();
+            }
             self.take_queued_runs().await;
             self.take_waiting_triggers().await;
             if !self.jobs.is_empty() || self.jobs.count() != jobs_seen {
@@ -176,9 +186,9 @@ impl Loop {
         self.live.refused.extend(self.unstartable.clone());
     }
 
-    /// Whether the next look would start something that was skipped. Whatever jobs work on is theirs.
-    fn could_start_dependents(&self) -> bool {
-        self.jobs.is_empty() && plan::has_startable_dependent(&self.current(), &self.live)
+    /// When a look would start something that was skipped. Whatever jobs work on is theirs.
+    fn dependent_could_start_at(&self) -> Option<Moment> {
+        if self.jobs.is_empty() { plan::dependent_could_start_at(&self.current(), &self.live) } else { None }
     }
 
     pub(super) fn current(&self) -> Arc<Desired> {

@@ -108,7 +108,7 @@ fn a_hook_that_hangs_is_shown_while_it_does() {
     });
     sandbox.pm(&["stop", "api"]).ok();
     let applied = crate::support::finish(applying, "pm apply");
-    assert!((applied.stdout.clone() + &applied.stderr).contains("its hook `pre_start` has not finished"), "{applied}");
+    assert!((applied.stdout.clone() + &applied.stderr).contains("api/0 waits for its hook `pre_start`"), "{applied}");
     sandbox.file("go", "");
     sandbox.pm(&["start", "api"]).ok();
     sandbox.pm(&["stop", "api", "--detach"]).ok();

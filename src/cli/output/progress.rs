@@ -92,10 +92,19 @@ pub(in crate::cli) fn waits(app: &AppName, waits_for: &WaitsFor) -> String {
     format!("  ... {app} waits for {other} to be {}: {}", condition.as_str(), harmless(&reasons::unmet(why)))
 }
 
-/// Why a new process does not count as up yet: `  ... api/0 is not ready yet: connection refused`.
+/// Why a new process does not count as up yet: `  ... api/0 is not ready yet: connection refused`. A hook may hold up a stop
+/// as well.
 pub(in crate::cli) fn unready(instance: &InstanceId, why: &Unready) -> String {
-    let why = reasons::unready(why);
-    format!("  ... {}/{} is not ready yet: {}", instance.app.name, instance.slot, harmless(&why))
+    let name = format!("{}/{}", instance.app.name, instance.slot);
+    match why {
+        Unready::Hook { hook, limit_ms } => {
+            format!("  ... {name} waits for its hook `{}`, at most {limit_ms}", hook.as_str())
+        }
+        Unready::Probe { last, status_text: None } => format!("  ... {name} is not ready yet: {}", harmless(last)),
+        Unready::Probe { last, status_text: Some(text) } => {
+            format!("  ... {name} is not ready yet: {} (status: {})", harmless(last), harmless(text))
+        }
+    }
 }
 
 /// What a stop has left alone. No process: there may be one that cannot be found.

@@ -1,6 +1,6 @@
 //! Typed reasons in words: why something waits, is skipped or is not tried again.
 
-use crate::model::{AppName, Condition, Exit, Failure, Rejection, RunSkip, Skip, Unmet, Unready};
+use crate::model::{AppName, Condition, Exit, Failure, Rejection, RunSkip, Skip, Unmet};
 
 /// Why a dependency is not met: `it is still running`.
 pub(super) fn unmet(why: &Unmet) -> String {
@@ -82,17 +82,6 @@ pub(super) fn run_skip(why: RunSkip) -> &'static str {
         RunSkip::LastWaits => "the last run is still waiting for its dependencies",
         RunSkip::Queued => "another run is already waiting for the last one to end",
         RunSkip::ClockSet => "the clock was set forward past it",
-    }
-}
-
-/// What holds up a new process: `connection refused`.
-pub(super) fn unready(why: &Unready) -> String {
-    match why {
-        Unready::Hook { hook, limit_ms } => {
-            format!("its hook `{}` has not finished (limit {limit_ms})", hook.as_str())
-        }
-        Unready::Probe { last, status_text: None } => last.clone(),
-        Unready::Probe { last, status_text: Some(text) } => format!("{last} (status: {text})"),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::model::{
 };
 
 /// How long a new process must live to count as started, where nothing better is declared.
-const ALIVE_FOR: Millis = Millis(300);
+pub(super) const ALIVE_FOR: Millis = Millis(300);
 
 /// What a pass sees.
 #[derive(Clone, Copy, Debug)]

@@ -70,7 +70,7 @@ fn leftovers_of_a_project_that_is_gone_are_deleted() {
 #[test]
 fn a_shutdown_stops_dependents_first() {
     let web = app_with("web", |app| {
-        app.depends_on.insert("api".parse().unwrap(), Condition::Started);
+        app.depends_on.insert("api".parse().unwrap(), crate::model::Condition::Started);
     });
     let mut world = World::with([app("api"), web, app("off")]);
     world.edit("off", None, &Edit::Stop { is_held: false }).unwrap();
@@ -78,4 +78,32 @@ fn a_shutdown_stops_dependents_first() {
     assert_eq!(verbs(&plan), ["stop web [0]", "stop api [0]"]);
     assert_eq!(plan.operations[1].after, ["web".parse().unwrap()]);
     assert_eq!(world.declared("api").desired_state, DesiredState::Up);
+}
+
+#[test]
+fn a_dependent_that_was_skipped_may_start_once_the_other_has_lived_for_a_while() {
+    let web = app_with("web", |app| {
+        app.depends_on.insert("api".parse().unwrap(), crate::model::Condition::Started);
+    });
+    let mut world = World::with([app("api"), web]);
+    let could_start = |world: &World| dependent_could_start_at(&world.desired, &world.live);
+    let api: InstanceId = "shop:api/0".parse().unwrap();
+    let web: InstanceId = "shop:web/0".parse().unwrap();
+    let running = |since| Phase::Running { pid: 7, since: Moment(since), readiness: Readiness::Ready };
+    let backoff = || Phase::Backoff { until: Moment(9000), delay: Millis(100), attempt: 2 };
+    assert_eq!(could_start(&world), None, "everything runs");
+    world.live.instances.remove(&web);
+    for (phase, at) in [
+        (running(5000), Some(Moment(5300))),
+        (backoff(), None),
+        (Phase::Starting, None),
+        (errored(), None),
+        (Phase::Done { exit: crate::model::Exit::Code(0) }, Some(Moment(0))),
+    ] {
+        world.set_phase(&api, phase.clone());
+        assert_eq!(could_start(&world), at, "{phase:?}");
+    }
+    world.set_phase(&api, running(1));
+    world.edit("web", None, &Edit::Stop { is_held: false }).unwrap();
+    assert_eq!(could_start(&world), None, "it is not to run");
 }
