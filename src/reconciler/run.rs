@@ -143,7 +143,7 @@ impl Loop {
                     if self.follows_renewals {
                         wake_at.get_or_insert_with(|| Instant::now() + LOOK_AGAIN_AFTER);
                     }
-                    dependents_at = self.dependent_could_start_at();
+                    dependents_at = skipped_could_start_at(&self);
                 }
                 () = at(wake_at), if wake_at.is_some() => {
                     wake_at = None;
@@ -162,7 +162,7 @@ impl Loop {
             let was_busy = !self.jobs.is_empty();
             self.pass().await;
             if was_busy && self.jobs.is_empty() {
-                dependents_at = self.dependent_could_start_at();
+                dependents_at = skipped_could_start_at(&self);
             }
             self.take_queued_runs().await;
             self.take_waiting_triggers().await;
@@ -186,11 +186,6 @@ impl Loop {
         self.live.refused.extend(self.unstartable.clone());
     }
 
-    /// When a look would start something that was skipped. Whatever jobs work on is theirs.
-    fn dependent_could_start_at(&self) -> Option<Moment> {
-        if self.jobs.is_empty() { plan::dependent_could_start_at(&self.current(), &self.live) } else { None }
-    }
-
     pub(super) fn current(&self) -> Arc<Desired> {
         Arc::clone(&self.desired.borrow())
     }
@@ -203,4 +198,9 @@ async fn at(moment: Option<Instant>) {
 async fn until(at: Option<Moment>) {
     let left = at.map_or(Duration::ZERO, |at| at.since(os::now()).duration());
     tokio::time::sleep(left).await;
+}
+
+/// When a look would start something that was skipped. Whatever jobs work on is theirs.
+fn skipped_could_start_at(state: &Loop) -> Option<Moment> {
+    if state.jobs.is_empty() { plan::dependent_could_start_at(&state.current(), &state.live) } else { None }
 }

@@ -98,7 +98,7 @@ fn a_dependent_that_was_skipped_may_start_once_the_other_has_lived_for_a_while()
         (backoff(), None),
         (Phase::Starting, None),
         (errored(), None),
-        (Phase::Done { exit: crate::model::Exit::Code(0) }, Some(Moment(0))),
+        (Phase::Done { exit: Exit::Code(0) }, Some(Moment(0))),
     ] {
         world.set_phase(&api, phase.clone());
         assert_eq!(could_start(&world), at, "{phase:?}");
