@@ -417,6 +417,7 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Why;
 
     /// One of each.
     fn causes() -> Vec<Cause> {
@@ -445,11 +446,15 @@ mod tests {
                 let changes = [(VerbKind::Rename, names(&["new"]))].into();
                 let accepted = Fact::Accepted { cause: cause.clone(), generation: 2, changes, other_apps };
                 let started = Fact::Started { pid: 7, incarnation: 2, restarts: 1, cause: cause.clone() };
-                for fact in [accepted, started] {
-                    let text = serde_json::to_string(&fact).unwrap();
-                    assert_eq!(serde_json::from_str::<Fact>(&text).ok(), Some(fact), "{text}");
+                for fact in [accepted, started, Fact::Stopping { cause: cause.clone() }] {
+                    let event = Event { seq: 1, at: WallTime(2), about: Subject::Daemon, fact };
+                    let text = serde_json::to_string(&event).unwrap();
+                    assert_eq!(serde_json::from_str::<Event>(&text).ok(), Some(event), "{text}");
                 }
             }
+            let why = Why::Started { cause };
+            let text = serde_json::to_string(&why).unwrap();
+            assert_eq!(serde_json::from_str::<Why>(&text).ok(), Some(why), "{text}");
         }
     }
 }

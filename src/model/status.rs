@@ -358,6 +358,8 @@ pub enum NextStep {
     Start,
     /// Nothing until a user starts it by name: an apply does not.
     StartByHand,
+    /// Nothing until a user or the file gives it copies.
+    Scale,
     /// It is removed.
     Removal,
     /// A time of its schedule.

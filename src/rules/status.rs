@@ -326,6 +326,8 @@ impl<'a> Facts<'a> {
         match self.at_rest() {
             Why::WaitsFor { .. } | Why::Awaits { .. } => NextStep::StartWhenMet,
             Why::NoAutostart => NextStep::StartByHand,
+            Why::NoInstances => NextStep::Scale,
+            Why::NotStarted => NextStep::Spawn { after_hook_ms: None },
             Why::StoppedBy { is_held: true, .. } => NextStep::Unhold,
             Why::Blocked { .. } | Why::Rejected { .. } | Why::Refused { .. } => NextStep::TryAgain,
             Why::Leaving | Why::Undeclared => NextStep::Removal,

@@ -153,18 +153,3 @@ fn what_was_skipped_starts_as_soon_as_the_other_has_recovered_by_itself() {
         ["db/0", "api/0"].iter().all(|id| sandbox.instance(id).is_some_and(|one| one.phase == "running"))
     });
 }
-
-#[test]
-fn what_only_a_user_starts_says_so() {
-    let sandbox = Sandbox::new();
-    sandbox.ecosystem("[[apps]]\nname = \"off\"\ncommand = \"sleep 1000\"\nautostart = false\n");
-    sandbox.pm(&["apply"]).ok();
-    let why = sandbox.pm(&["why", "off"]).ok();
-    assert!(
-        why.stdout.contains("nothing until `pm start`\n")
-            || why.stdout.trim_end().ends_with("nothing until `pm start`"),
-        "{why}"
-    );
-    sandbox.pm(&["start", "off"]).ok();
-    assert_eq!(sandbox.instance("off/0").unwrap().phase, "running");
-}

@@ -130,3 +130,33 @@ fn why_says_who_had_a_process_started() {
     sandbox.kill_daemon();
     sandbox.pm(&["why", "api"]).ok().says(&["because its process was started (apply by", "generation 1"]);
 }
+
+#[test]
+fn what_why_promises_for_an_app_that_rests_is_what_happens() {
+    // How it comes to rest, what is promised, the command that changes nothing, and those that start it.
+    type Commands<'a> = &'a [&'a [&'a str]];
+    let cases: [(&str, Commands, &str, Commands, Commands); 4] = [
+        ("autostart = false", &[], "nothing until `pm start`", &[&["apply"]], &[&["start", "api"]]),
+        ("instances = 0", &[], "nothing until `pm scale`, or an apply", &[&["apply"]], &[&["scale", "api", "1"]]),
+        (
+            "",
+            &[&["stop", "--hold", "api"]],
+            "nothing until `pm unhold`, and then",
+            &[&["apply"], &["unhold", "api"]],
+            &[&["apply"]],
+        ),
+        ("", &[&["stop", "api"]], "nothing until `pm start` or `pm apply`", &[], &[&["apply"]]),
+    ];
+    for (key, rest, promise, nothing, start) in cases {
+        let sandbox = Sandbox::applied(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n{key}\n"));
+        rest.iter().for_each(|command| drop(sandbox.pm(command).ok()));
+        let why = sandbox.pm(&["why", "api"]).ok();
+        let next = why.stdout.lines().find_map(|line| line.trim_start().strip_prefix("next: ")).unwrap_or_default();
+        assert!(next.starts_with(promise), "{promise}: {why}");
+        let runs = || sandbox.instance("api/0").is_some_and(|one| one.phase == "running");
+        nothing.iter().for_each(|command| drop(sandbox.pm(command).ok()));
+        assert!(!runs(), "{promise}: {nothing:?} starts it all the same");
+        start.iter().for_each(|command| drop(sandbox.pm(command).ok()));
+        assert!(runs(), "{promise}: {start:?} does not start it");
+    }
+}

@@ -139,12 +139,12 @@ fn what_does_not_run_says_what_stands_against_it() {
         (Facts { declared: Some(&slot), ..base }, "SlotStopped", "Start"),
         (Facts { declared: Some(&leaving), ..base }, "Leaving", "Removal"),
         (Facts { declared: None, ..base }, "Undeclared", "Removal"),
-        (Facts { slot: None, ..base }, "NoInstances", "Start"),
+        (Facts { slot: None, ..base }, "NoInstances", "Scale"),
         (Facts { is_shut_down: true, ..base }, "ShutDown", "Start"),
         (Facts { waits_for: Some(&waits), ..base }, "WaitsFor", "StartWhenMet"),
         (Facts { declared: Some(&timed), next_due: Some(WallTime(9)), ..base }, "NotDue", "Due"),
         (Facts { refused: Some(&failure), ..base }, "Refused", "TryAgain"),
-        (base, "NotStarted", "Start"),
+        (base, "NotStarted", "Spawn"),
     ];
     for (facts, why, next) in cases {
         let status = status(&facts);
