@@ -25,7 +25,7 @@ fn the_plan_that_was_shown_is_carried_out_or_none() {
     let pids = ["api/0", "web/0", "mine/0"].map(|id| sandbox.pid(id));
     terminal.type_text("y\n");
     let code = ended(child);
-    let said = terminal.text();
+    let said = terminal.whole_text();
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("no longer the one that was shown; nothing was done"), "{said}");
     assert!(said.contains("mine"), "it says what has changed: {said}");
@@ -36,7 +36,7 @@ fn the_plan_that_was_shown_is_carried_out_or_none() {
     let web = sandbox.pid("web/0");
     let (mut terminal, child) = asked();
     terminal.type_text("y\n");
-    assert_eq!(ended(child), Some(0), "{}", terminal.text());
+    assert_eq!(ended(child), Some(0), "{}", terminal.whole_text());
     assert_ne!(sandbox.pid("web/0"), web);
 }
 

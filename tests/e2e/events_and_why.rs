@@ -149,14 +149,19 @@ fn what_why_promises_for_an_app_that_rests_is_what_happens() {
     ];
     for (key, rest, promise, nothing, start) in cases {
         let sandbox = Sandbox::applied(&format!("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n{key}\n"));
-        rest.iter().for_each(|command| drop(sandbox.pm(command).ok()));
+        let run = |commands: Commands| {
+            for command in commands {
+                sandbox.pm(command).ok();
+            }
+        };
+        run(rest);
         let why = sandbox.pm(&["why", "api"]).ok();
         let next = why.stdout.lines().find_map(|line| line.trim_start().strip_prefix("next: ")).unwrap_or_default();
         assert!(next.starts_with(promise), "{promise}: {why}");
         let runs = || sandbox.instance("api/0").is_some_and(|one| one.phase == "running");
-        nothing.iter().for_each(|command| drop(sandbox.pm(command).ok()));
+        run(nothing);
         assert!(!runs(), "{promise}: {nothing:?} starts it all the same");
-        start.iter().for_each(|command| drop(sandbox.pm(command).ok()));
+        run(start);
         assert!(runs(), "{promise}: {start:?} does not start it");
     }
 }

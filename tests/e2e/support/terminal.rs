@@ -13,6 +13,8 @@ pub struct Terminal {
     keys: Option<std::fs::File>,
     said: Arc<Mutex<Vec<u8>>>,
     is_over: Arc<AtomicBool>,
+    /// Nobody has the terminal open any more, and what was written to it was read.
+    is_read: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -37,9 +39,13 @@ impl Terminal {
         let child = command.spawn().unwrap();
         command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
         let keys = has_keys.then(|| ours.try_clone().unwrap().into());
-        let terminal = Self { keys, said: Arc::default(), is_over: Arc::default() };
+        let terminal = Self { keys, said: Arc::default(), is_over: Arc::default(), is_read: Arc::default() };
         let (said, is_over) = (Arc::clone(&terminal.said), Arc::clone(&terminal.is_over));
-        thread::spawn(move || read(ours, &said, &is_over));
+        let is_read = Arc::clone(&terminal.is_read);
+        thread::spawn(move || {
+            read(ours, &said, &is_over);
+            is_read.store(true, Ordering::SeqCst);
+        });
         (terminal, child)
     }
 
@@ -51,6 +57,12 @@ impl Terminal {
     /// Everything so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned()
+    }
+
+    /// Everything that a command has said which has ended: its last words may still be on their way then.
+    pub fn whole_text(&self) -> String {
+        super::wait_until("the terminal is read to its end", super::SOON, || self.is_read.load(Ordering::SeqCst));
+        self.text()
     }
 
     /// Closes the window.
