@@ -150,9 +150,8 @@ fn hang(program: &std::path::Path) -> File {
     file
 }
 
-#[test]
-fn a_start_that_hangs_before_it_executes_keeps_nobody_from_taking_over() {
-    let sandbox = Sandbox::new();
+/// Lets an app hang between its creation and its program, and kills both. Returns what keeps it there, and its process.
+fn killed_during_a_start(sandbox: &Sandbox) -> (File, u32) {
     let program = sandbox.path("slow");
     std::fs::copy("/bin/sleep", &program).unwrap();
     sandbox.ecosystem(&format!("[[apps]]\nname = \"api\"\ncommand = \"{} 1000\"\n", program.display()));
@@ -169,11 +168,31 @@ fn a_start_that_hangs_before_it_executes_keeps_nobody_from_taking_over() {
     kill(anchor, libc::SIGKILL);
     kill(daemon, libc::SIGKILL);
     wait_until("both are gone", SOON, || start_time(anchor).is_none() && start_time(daemon).is_none());
+    (lease, hanging)
+}
+
+#[test]
+fn a_start_that_hangs_before_it_executes_keeps_nobody_from_taking_over() {
+    let sandbox = Sandbox::new();
+    let (lease, hanging) = killed_during_a_start(&sandbox);
     sandbox.pm(&["list"]).ok().says(&["api/0"]);
     wait_until("the start that hung was ended, since its row gets another one", SOON, || start_time(hanging).is_none());
     drop(lease);
     sandbox.pid("api/0");
     assert_eq!(sandbox.app_processes().len(), 1);
+}
+
+#[test]
+fn a_start_that_only_takes_its_time_goes_on() {
+    let sandbox = Sandbox::new();
+    let (lease, slow) = killed_during_a_start(&sandbox);
+    let mut list = sandbox.start(&["list"]);
+    let is_daemon_there = || sandbox.processes().iter().any(|process| process.is_daemon() && process.pid != slow);
+    wait_until("the next daemon looks around", SOON, is_daemon_there);
+    drop(lease);
+    list.wait().unwrap();
+    assert_eq!(sandbox.pid("api/0"), slow);
+    assert_eq!(sandbox.instance("api/0").unwrap().restarts, 0);
 }
 
 fn is_sleep(process: &Process) -> bool {

@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::pipe::{OUTPUT_MODE, as_user};
 use super::proc::{ENVIRON_BYTES_MAX, ProcStat, children_of, own_pid, pids, proc_stat};
@@ -171,10 +172,35 @@ const SHARE: usize = 32;
 /// As much as most environments have: one call reads it whole.
 const READ_BYTES: usize = 32 << 10;
 
-/// Empty, if it cannot be read. Each call costs the kernel a walk through the memory of the process, so there are few;
-/// the buffer grows with the longest environment and stays.
+/// How often a process is asked again that executes a program at this very moment: until that is done it shows nothing.
+const EXECUTION_LOOKS: usize = 50;
+/// How long is waited before each of these.
+const EXECUTION_WAIT: Duration = Duration::from_millis(1);
+
+/// Empty, if it cannot be read.
 fn read_environment(pid: u32, buffer: &mut Vec<u8>) -> &[u8] {
-    let Ok(mut file) = as_its_user(pid, || fs::File::open(format!("/proc/{pid}/environ"))) else { return &[] };
+    let mut length = read_environment_once(pid, buffer);
+    for _ in 0..EXECUTION_LOOKS {
+        if length > 0 || program_of(&pid.to_string()).is_none() {
+            break;
+        }
+        let is_executing = fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words.is_empty());
+        if is_executing {
+            std::thread::sleep(EXECUTION_WAIT);
+        }
+        // In any case once more: perhaps it was done between the two looks.
+        length = read_environment_once(pid, buffer);
+        if !is_executing {
+            break;
+        }
+    }
+    &buffer[..length]
+}
+
+/// How many bytes of `buffer` it fills. Each call costs the kernel a walk through the memory of the process, so there are
+/// few; the buffer grows with the longest environment and stays.
+fn read_environment_once(pid: u32, buffer: &mut Vec<u8>) -> usize {
+    let Ok(mut file) = as_its_user(pid, || fs::File::open(format!("/proc/{pid}/environ"))) else { return 0 };
     let mut length = 0;
     loop {
         if buffer.len() < length + READ_BYTES {
@@ -185,7 +211,7 @@ fn read_environment(pid: u32, buffer: &mut Vec<u8>) -> &[u8] {
         let read = file.read(&mut buffer[length..]).unwrap_or(0);
         length += read;
         if read < room || length >= ENVIRON_BYTES_MAX {
-            return &buffer[..length];
+            return length;
         }
     }
 }

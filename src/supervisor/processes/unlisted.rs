@@ -1,6 +1,8 @@
 //! After the death of an anchor: processes of this home that the restored table does not list get their row back.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::thread;
+use std::time::Duration;
 
 use super::search::facts_of;
 use super::{Processes, has_process, verified};
@@ -13,6 +15,11 @@ use crate::supervisor::host::SIGKILL;
 
 /// How long processes that were killed are waited for.
 const KILL_WAIT: Millis = Millis(1000);
+/// How often starts that are under way are looked at until one of them counts as hanging: on a busy machine, each may wait
+/// for a processor.
+const EXECUTION_LOOKS: usize = 250;
+/// How long is waited before each of these.
+const EXECUTION_WAIT: Duration = Duration::from_millis(1);
 /// Looks for the process of a row that was about to get one: it may be executing its program at this very moment.
 const LOOKS_MAX: usize = 2;
 
@@ -189,7 +196,7 @@ pub(in crate::supervisor) fn instance_of(pid: u32, slot: u32) -> Option<Instance
 /// The process that a row has of this very start.
 fn pid_of(row: Row, mark: &StartMark) -> Option<u32> {
     let is_its = row.incarnation() == mark.incarnation && row.started().0 == mark.start;
-    row.pid().filter(|_| is_its && has_process(row))
+    row.pid().filter(|_| is_its && has_process(row) && !is_awaited(row))
 }
 
 /// What the row remembers of this very start; of an earlier one only what is counted over all of them.
@@ -209,9 +216,9 @@ fn record_of(row: Row, mark: &StartMark) -> Record {
     }
 }
 
-/// Claimed for a process whose number nobody could write down any more.
+/// Claimed for a process of which nobody could write down any more what proves it: its number, or when it started.
 fn is_awaited(row: Row) -> bool {
-    row.state() == RowState::Spawning && row.pid().is_none()
+    row.state() == RowState::Spawning && (row.pid().is_none() || row.start_ticks().is_none())
 }
 
 /// Whether nothing lives in the row, and what the row knows is from before this start (or announces it).
@@ -220,14 +227,22 @@ fn is_older(row: Row, mark: &StartMark) -> bool {
     !lives && row.incarnation() <= mark.incarnation && row.started().0 <= mark.start
 }
 
-/// Starts that a dead daemon had begun and that hang before their program: nobody could ever name them, and their
-/// rows get another process.
+/// Starts that a dead daemon had begun go on by themselves. Those that hang before their program end: they hold what only
+/// one daemon can have, and their rows get another process.
 fn end_half_started(seen: &[Seen]) {
-    for seen in seen.iter().filter(|seen| seen.mark.is_none() && seen.is_half_started()) {
-        if let Ok(process) = PidFd::open_verified(seen.stat.pid, seen.stat.start_ticks) {
-            let _ = process.signal(SIGKILL);
-            process.exits_within(KILL_WAIT);
+    let half_started = seen.iter().filter(|seen| seen.mark.is_none() && seen.is_half_started());
+    let open = |seen: &Seen| PidFd::open_verified(seen.stat.pid, seen.stat.start_ticks).ok();
+    let mut hanging: Vec<(&Seen, PidFd)> = half_started.filter_map(|seen| Some((seen, open(seen)?))).collect();
+    for _ in 0..EXECUTION_LOOKS {
+        if hanging.is_empty() {
+            return;
         }
+        thread::sleep(EXECUTION_WAIT);
+        hanging.retain(|(seen, _)| seen.is_half_started());
+    }
+    for (_, process) in hanging {
+        let _ = process.signal(SIGKILL);
+        process.exits_within(KILL_WAIT);
     }
 }
 
