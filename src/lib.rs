@@ -9,6 +9,7 @@
 pub mod model;
 
 // ---- deciding: pure, no I/O, no clock
+pub mod cluster;
 pub mod ecosystem;
 pub mod lifecycle;
 pub mod plan;

@@ -18,7 +18,9 @@ pub const HELD_CHANNEL: u32 = 4;
 pub const HELD_NOTIFY: u32 = 5;
 /// The file of a listening Unix socket; the key is that of the socket.
 pub const HELD_SOCKET_FILE: u32 = 6;
-const _: () = assert!(HELD_SOCKET_FILE as usize == KINDS_PER_ROW);
+/// The vault of a cluster; the key is that of its app.
+pub const HELD_VAULT: u32 = 7;
+const _: () = assert!(HELD_VAULT as usize == KINDS_PER_ROW);
 
 /// One held descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -58,7 +58,7 @@
 //! | 176 | 16 | reserved |
 //!
 //! Held descriptors, of each instance at most: standard output and error, one channel to Node, one notify socket, one
-//! listening socket and its file. That is [`KINDS_PER_ROW`]; there are cells for a full table and as many kinds again
+//! listening socket and its file, one vault. That is [`KINDS_PER_ROW`]; there are cells for a full table and as many kinds again
 //! as a later version may add ([`CELLS_PER_ROW`]).
 //!
 //! | offset | bytes | field | written by |
@@ -77,8 +77,8 @@ pub(super) const VERSION: u32 = 4;
 /// How many rows there are.
 pub(super) const ROW_COUNT: usize = 4096;
 /// Kinds of descriptors that one instance may need held at the same time: as many as there are `HELD_…` numbers.
-pub(super) const KINDS_PER_ROW: usize = 6;
-/// The same with room for two more.
+pub(super) const KINDS_PER_ROW: usize = 7;
+/// The same with room for one more.
 const CELLS_PER_ROW: usize = 8;
 /// How many descriptors can be held.
 pub(super) const HELD_COUNT: usize = CELLS_PER_ROW * ROW_COUNT;

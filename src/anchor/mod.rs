@@ -37,7 +37,9 @@ mod tests;
 pub use arguments::Arguments;
 pub use failure::{ANSWER_ENDING, ANSWER_FAILED, ANSWER_HEADER, BootReport};
 pub use foreground::become_anchor;
-pub use held::{HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, HELD_SOCKET_FILE, Held};
+pub use held::{
+    HELD_CHANNEL, HELD_ERRORS, HELD_LISTENER, HELD_NOTIFY, HELD_OUTPUT, HELD_SOCKET_FILE, HELD_VAULT, Held,
+};
 pub use last_end::may_have_left_processes;
 pub use link::{AnchorLink, AnchorWord, HeldFd, Inherited};
 pub use mirror::{Damage, Mirror};

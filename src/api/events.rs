@@ -133,7 +133,8 @@ async fn follow(outlet: &Outlet, past: Vec<Event>, mut bus: broadcast::Receiver<
     }
     loop {
         let message = match bus.recv().await {
-            Ok(event) if event.seq <= last || !filter.wants(&event) => continue,
+            // What was only passed on has no number.
+            Ok(event) if event.seq <= last && event.seq > 0 || !filter.wants(&event) => continue,
             Ok(event) => EventMessage::Event { event: Box::new(Event::clone(&event)) },
             Err(RecvError::Lagged(count)) => EventMessage::Missed { count },
             Err(RecvError::Closed) => return,

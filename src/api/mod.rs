@@ -14,6 +14,7 @@ mod daemon;
 mod environment;
 mod events;
 mod logs;
+mod messages;
 mod rollouts;
 mod rows;
 mod select;

@@ -12,7 +12,7 @@ use super::output::harmless;
 use super::session::{self, Session};
 use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
-use crate::model::{Origin, ProjectName, Proposed, Secrets};
+use crate::model::{ExecMode, Origin, ProjectName, Proposed, Secrets};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
 
@@ -93,6 +93,7 @@ pub(super) fn resolve(
         vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
         with_sources,
         watches_by_default: args.watches_by_default,
+        exec_mode: ExecMode::Fork,
     };
     let reading = ecosystem::read(&files, &options, &machine);
     if args.profile.is_some() {
@@ -204,13 +205,14 @@ pub(super) fn absolute(folder: &Path, path: &Path) -> PathBuf {
 }
 
 /// Apps given on the command line: read like a file, but without a project and not bound to a folder.
-pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value]) -> Reading {
+/// Which mode they have if they do not name it, `exec_mode` says.
+pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value], exec_mode: ExecMode) -> Reading {
     // A file may not name the project of apps without a file, so another name is used in its place.
     let document = serde_json::json!({ "project": "by-hand", "apps": apps });
     let path = folder.join("command-line.json");
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
-    let mut reading =
-        ecosystem::read(&[SourceFile { path, text }], &ReadOptions::default(), &LocalHost::new(&Pipes::default()));
+    let options = ReadOptions { exec_mode, ..ReadOptions::default() };
+    let mut reading = ecosystem::read(&[SourceFile { path, text }], &options, &LocalHost::new(&Pipes::default()));
     if let Some(proposed) = &mut reading.proposed {
         proposed.project = ProjectName::nobody();
         proposed.origin = Origin { is_named: true, ..Origin::default() };

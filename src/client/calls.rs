@@ -5,7 +5,7 @@ use super::{Client, ClientError, Messages};
 use crate::wire::{
     ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer,
     EventMessage, EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest,
-    ProjectsAnswer, Query, RolloutRequest, RolloutsAnswer, Selection,
+    ProjectsAnswer, Query, RolloutRequest, RolloutsAnswer, Selection, SendAnswer, SendRequest,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -145,6 +145,14 @@ impl Client {
     /// No answer, or a problem.
     pub fn environment(&mut self, selection: &Selection, reveal: bool) -> Answer<EnvironmentAnswer> {
         self.connection.ask("GET", &selection.query().with_flag("reveal", reveal).on("/v1/env"), None)
+    }
+
+    /// Sends a message to processes.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn send(&mut self, request: &SendRequest) -> Answer<SendAnswer> {
+        self.connection.ask_once("POST", "/v1/send", Some(&json(request)?))
     }
 
     /// Which times come next, `count` of them for each app.

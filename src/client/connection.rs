@@ -69,6 +69,17 @@ impl Connection {
         understood(&self.fetch(method, path, body)?)
     }
 
+    /// The same for what must not be done twice.
+    pub(super) fn ask_once<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+    ) -> Result<T, ClientError> {
+        let length = self.send(method, path, body, Repeat::Never)?.body;
+        understood(&Body::new(&mut self.from, length).read_all().map_err(broken)?)
+    }
+
     /// Asks and gives the text of the answer, for values that borrow from it.
     pub(super) fn fetch(&mut self, method: &str, path: &str, body: Option<&[u8]>) -> Result<Vec<u8>, ClientError> {
         let length = self.send(method, path, body, Repeat::Harmless)?.body;

@@ -16,7 +16,7 @@ use crate::reconciler::{Reconciler, ReconcilerDeps, StoreHandle};
 use crate::rules::DescriptorShares;
 use crate::sensors;
 use crate::store::{Store, StoreError};
-use crate::supervisor::{Listeners, Outputs, Supervisor, World};
+use crate::supervisor::{Clusters, Listeners, Outputs, Supervisor, World};
 
 /// Threads that start processes. Each is suspended until its child executes its program, so two are too few even for two
 /// processors; a script on a hung folder holds up one of them.
@@ -97,6 +97,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         outputs: Outputs::below(files_max.saturating_sub(shares.kept_free as u64)),
         events: events.clone(),
         listeners: Listeners::default(),
+        clusters: Clusters::default(),
         spawners: Worker::start("pm-spawn", SPAWNERS, SPAWNS_MAX).map_err(at("start the spawning threads"))?,
         groups: std::sync::OnceLock::new(),
         home: home.clone(),

@@ -5,6 +5,7 @@ use crate::model::{
     RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy,
 };
 
+use super::cluster::{cluster, could_be_cluster};
 use super::diagnostic::code;
 use super::document::unsupported;
 use super::environment::{Collected, EnvFiles, environment, restart_on};
@@ -34,6 +35,7 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     program(values, &mut run);
     let collected = environment(values, files);
     run.env.clone_from(&collected.env);
+    cluster(values, &mut run);
     account(values, &mut run);
     run.restart_on = restart_on(values, &run.cwd.clone());
     check_increment_var(values, &run);
@@ -110,11 +112,15 @@ fn check_ports(values: &mut Values<'_>, app: &App) {
         Some(port) if u32::from(port) + count.saturating_sub(1) > 65_535 => {
             values.error(code::PORT, span, format!("`port` {port} + {count} instances exceeds 65535"));
         }
-        None if count > 1 && app.run.listen.is_empty() && !knows_its_slot(app) => {
+        None if count > 1 && app.run.listen.is_empty() && !app.is_cluster() && !knows_its_slot(app) => {
             let message = format!("app `{}`: {count} copies with nothing to tell them apart", app.name);
-            values.report.warning(code::PORT, span, message).hint(
-                "if they listen, `port = 3000` gives each its own PORT; otherwise confirm with `WORKER = \"${PM_INSTANCE}\"` in env",
-            );
+            let shared = match could_be_cluster(values.world, &app.run) {
+                true => "`exec_mode = \"cluster\"` lets them share a port, ",
+                false => "",
+            };
+            values.report.warning(code::PORT, span, message).hint(format!(
+                "if they listen, {shared}`port = 3000` gives each its own PORT; otherwise confirm with `WORKER = \"${{PM_INSTANCE}}\"` in env",
+            ));
         }
         _ => {}
     }

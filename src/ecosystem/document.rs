@@ -40,6 +40,8 @@ pub(super) struct Item {
     pub key: &'static Key,
     pub key_span: Span,
     pub node: Node,
+    /// Where it stands.
+    pub level: Level,
 }
 
 impl Keys {
@@ -209,7 +211,8 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
                     report.error(code::BAD_VALUE, entry.key_span, "`none` means no profile");
                 }
                 if let Some(key) = app_key("env") {
-                    keys.profiles.push((profile, vec![Item { key, key_span: entry.key_span, node: entry.node }]));
+                    keys.profiles
+                        .push((profile, vec![Item { key, key_span: entry.key_span, node: entry.node, level }]));
                 }
             }
             name => {
@@ -229,7 +232,7 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
                         .hint(format!("keep `{name}`"));
                     continue;
                 }
-                keys.own.push(Item { key, key_span: entry.key_span, node: entry.node });
+                keys.own.push(Item { key, key_span: entry.key_span, node: entry.node, level });
             }
         }
     }

@@ -80,7 +80,7 @@ fn a_key_may_stand_where_its_row_says_in_reader_and_schema() {
 }
 
 /// What an app needs besides a key, for it to mean anything.
-fn beside(key: &str) -> String {
+fn beside(key: &str, line: &str) -> String {
     let program = match key {
         "script" | "command" => "",
         "shell" => "command = \"sleep 1\"",
@@ -90,6 +90,8 @@ fn beside(key: &str) -> String {
         "socket_mode" | "socket_user" | "socket_group" => "listen = [\"unix:x.sock\"]",
         "increment_var" => "env = { METRICS_PORT = 9000 }",
         "group" => "user = \"www\"",
+        "cluster" => "exec_mode = \"cluster\"",
+        "ready" if line.contains("listening") => "exec_mode = \"cluster\"",
         "ready" | "health" => "port = 80",
         "listen_timeout" => "wait_ready = true",
         "cron_timezone" | "cron_overlap" => "kind = \"task\"\ncron_restart = \"@daily\"",
@@ -101,7 +103,8 @@ fn beside(key: &str) -> String {
 /// The app that a key belongs to, or what is wrong with it.
 fn app(key: &Key, line: &str) -> Result<App, Vec<Diagnostic>> {
     let name = if key.name == "name" { "" } else { "name = \"it\"\n" };
-    let text = format!("[[apps]]\n{name}{}{line}\n[[apps]]\nname = \"db\"\nscript = \"run.sh\"\n", beside(key.name));
+    let text =
+        format!("[[apps]]\n{name}{}{line}\n[[apps]]\nname = \"db\"\nscript = \"run.sh\"\n", beside(key.name, line));
     assert!(validator().is_valid(&json(&text)), "the schema refuses {line}");
     let is_of_profile = ["env_NAME", "profiles"].contains(&key.name) && !line.is_empty();
     let reading = read_with(&text, is_of_profile.then_some("production"));
@@ -155,7 +158,7 @@ fn sample(path: &str, field: &Field) -> String {
 fn tables(key: &Key, path: &str, value: &str) -> (String, String) {
     const URL: &str = "url = \"http://127.0.0.1/\"";
     const TCP: &str = "tcp = \"127.0.0.1:80\"";
-    let probes = ["http", "tcp", "exec", "log", "notify", "message"];
+    let probes = ["http", "tcp", "exec", "log", "notify", "message", "listening"];
     let has_probe = ["ready", "health"].contains(&key.name);
     let (without, with) = match path.split_once('.') {
         Some(("http", "url")) => (format!("http = {{ {URL} }}"), line(path, value)),

@@ -14,6 +14,7 @@
 mod across;
 mod app;
 mod built;
+mod cluster;
 mod diagnostic;
 mod document;
 mod dotenv;
@@ -52,7 +53,7 @@ mod watching;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{App, Origin, ProjectName, Proposed, Secrets};
+use crate::model::{App, ExecMode, Origin, ProjectName, Proposed, Secrets};
 
 pub use diagnostic::{CODES, Diagnostic, DiagnosticSeverity, Label, Place};
 pub use explain::{Explanation, explain, reference};
@@ -91,6 +92,8 @@ pub struct ReadOptions {
     pub with_sources: bool,
     /// Whether an app without the key `watch` watches its `cwd` (`pm dev`).
     pub watches_by_default: bool,
+    /// Which mode an app has that does not name one and is run by Node, Deno or Bun (`pm start -i`).
+    pub exec_mode: ExecMode,
 }
 
 /// Which profile is laid over the apps.
@@ -312,6 +315,7 @@ impl Resolver<'_> {
             has_port: merged.get("port").is_some(),
             options: &self.options.vars,
             watches_by_default: self.options.watches_by_default,
+            exec_mode: self.options.exec_mode,
             world: self.world,
             folders: self.folders,
             report,

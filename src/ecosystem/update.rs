@@ -41,21 +41,22 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
 fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     if let Some(node) = values.node("socket_mode") {
         let mode = values.scalar("socket_mode", node, umask);
-        run.socket_mode = mode.filter(|mode| *mode != Run::SOCKET_MODE);
+        run.access.socket_mode = mode.filter(|mode| *mode != Run::SOCKET_MODE);
     }
-    run.socket_user = values.text("socket_user");
-    run.socket_group = values.text("socket_group");
+    run.access.socket_user = values.text("socket_user");
+    run.access.socket_group = values.text("socket_group");
     let world = values.world;
     let accounts = [
         (
             "socket_user",
             "user",
-            run.socket_user.as_deref().map(|user| (user, world.account(user, None) != Err(NoAccount::NoUser))),
+            run.access.socket_user.as_deref().map(|user| (user, world.account(user, None) != Err(NoAccount::NoUser))),
         ),
         (
             "socket_group",
             "group",
-            run.socket_group
+            run.access
+                .socket_group
                 .as_deref()
                 .map(|group| (group, world.account("0", Some(group)) != Err(NoAccount::NoGroup))),
         ),

@@ -36,7 +36,7 @@ pub(super) fn upkeep(values: &mut Values<'_>, app: &mut App) {
         Some("restart") => OnDependencyRestart::Restart,
         _ => OnDependencyRestart::Ignore,
     };
-    app.ready = ready(values);
+    app.ready = ready(values, app.is_cluster());
     app.health = health(values);
     for (key, probe) in [
         ("ready", app.ready.as_ref().map(|ready| &ready.probe)),
@@ -77,19 +77,24 @@ pub(super) fn depends_on(values: &mut Values<'_>) -> BTreeMap<AppName, Condition
     needed
 }
 
-fn ready(values: &mut Values<'_>) -> Option<Ready> {
+fn ready(values: &mut Values<'_>, is_cluster: bool) -> Option<Ready> {
     let waits_for_message = values.item("wait_ready").is_some() && values.boolean("wait_ready", false);
     let listen_timeout =
         values.item("listen_timeout").is_some().then(|| values.millis("listen_timeout", Ready::TIMEOUT));
     let Some(node) = values.node("ready") else {
         let timeout = listen_timeout.unwrap_or(Ready::TIMEOUT);
-        return waits_for_message.then_some(Ready { probe: Probe::Message(true), timeout, interval: Ready::INTERVAL });
+        let probe = match waits_for_message {
+            true => Probe::Message(true),
+            false if is_cluster => Probe::Listening(true),
+            false => return None,
+        };
+        return Some(Ready { probe, timeout, interval: Ready::INTERVAL });
     };
     if waits_for_message && let Some(item) = values.item("wait_ready") {
         let span = item.key_span;
         values.error(code::CONFLICTING_KEYS, span, "`wait_ready` and `ready` exclude each other").hint("keep `ready`");
     }
-    let probe = probe(values, "ready", node)?;
+    let probe = probe(values, "ready", node, is_cluster)?;
     let timeout = duration(values, "ready", node, "timeout").or(listen_timeout).unwrap_or(Ready::TIMEOUT);
     let interval = duration(values, "ready", node, "interval").unwrap_or(Ready::INTERVAL.min(Millis(timeout.0 / 2)));
     check_above_zero(values, "ready", node, &[("timeout", timeout), ("interval", interval)]);
@@ -104,8 +109,8 @@ fn ready(values: &mut Values<'_>) -> Option<Ready> {
 
 fn health(values: &mut Values<'_>) -> Option<Health> {
     let node = values.node("health")?;
-    let probe = probe(values, "health", node)?;
-    if matches!(probe, Probe::Log(_) | Probe::Message(_)) {
+    let probe = probe(values, "health", node, false)?;
+    if matches!(probe, Probe::Log(_) | Probe::Message(_) | Probe::Listening(_)) {
         let message = format!("`health.{}` cannot be probed repeatedly", probe.as_str());
         values.error(code::BAD_VALUE, node.span, message).hint("use http, tcp, exec or notify (watchdog)");
     }
@@ -159,14 +164,20 @@ fn check_context(values: &mut Values<'_>, app: &App, key: &str, probe: &Probe) {
                 .hint("use `notify`, `exec`, `http` or `tcp`, which need no log");
             return;
         }
-        Probe::Exec(_) | Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) => return,
+        Probe::Listening(_) if !app.is_cluster() => {
+            values
+                .error(code::CONFLICTING_KEYS, span, format!("`{key}.listening` needs `exec_mode = \"cluster\"`"))
+                .hint("use http, tcp, exec, log, notify or message");
+            return;
+        }
+        Probe::Exec(_) | Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) | Probe::Listening(_) => return,
     };
-    let is_shared = !values.texts("listen").is_empty() || values.text("exec_mode").as_deref() == Some("cluster");
-    if is_shared {
+    if app.is_cluster() || !values.texts("listen").is_empty() {
         let message =
             format!("`{key}.{}` cannot tell the copies apart: they all answer on one shared socket", probe.as_str());
         let hint = match key {
             "health" => "use `notify` or `exec`, which work per copy",
+            _ if app.is_cluster() => "use `listening`, `notify`, `message`, `log` or `exec`, which work per copy",
             _ => "use `notify`, `message`, `log` or `exec`, which work per copy",
         };
         values.error(code::CONFLICTING_KEYS, span, message).hint(hint);
@@ -202,17 +213,20 @@ fn check_above_zero(values: &mut Values<'_>, key: &str, node: &Node, all: &[(&st
     }
 }
 
-/// The one probe of a table: exactly one must stand there.
-fn probe(values: &mut Values<'_>, key: &str, node: &Node) -> Option<Probe> {
-    const WORDS: [&str; 6] = ["http", "tcp", "exec", "log", "notify", "message"];
+/// The one probe of a table: exactly one must stand there. A worker of a cluster has one without that, unless it is
+/// switched off.
+fn probe(values: &mut Values<'_>, key: &str, node: &Node, is_cluster: bool) -> Option<Probe> {
+    const WORDS: [&str; 7] = ["http", "tcp", "exec", "log", "notify", "message", "listening"];
     // As a command, `false` is one like any other.
     let mut is_off = |word: &str, node: &Node| {
-        matches!(word, "notify" | "message") && !values.boolean_of(&format!("{key}.{word}"), Some(node), true)
+        matches!(word, "notify" | "message" | "listening")
+            && !values.boolean_of(&format!("{key}.{word}"), Some(node), true)
     };
     let given = WORDS.iter().filter_map(|word| Some((*word, node.get(word)?)));
     let found: Vec<(&str, &Node)> = given.filter(|(word, node)| !is_off(word, node)).collect();
     match found.as_slice() {
         [(word, node)] => one_probe(values, key, word, node),
+        [] if is_cluster => node.get("listening").is_none().then_some(Probe::Listening(true)),
         [] => {
             let message = format!("`{key}` needs a probe");
             values
@@ -244,6 +258,7 @@ fn one_probe(values: &mut Values<'_>, key: &str, word: &str, node: &Node) -> Opt
             Probe::Log(pattern)
         }
         "notify" => Probe::Notify(true),
+        "listening" => Probe::Listening(true),
         _ => Probe::Message(true),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Bytes, Millis, Template, leaf, stop_signal};
+use crate::model::{Bytes, ExecMode, Millis, Template, leaf, stop_signal};
 
 use super::built::{Built, VALUE_BYTES};
 use super::diagnostic::{Findings, code};
@@ -21,6 +21,7 @@ pub(super) struct Values<'a> {
     pub has_port: bool,
     pub options: &'a BTreeMap<String, String>,
     pub watches_by_default: bool,
+    pub exec_mode: ExecMode,
     pub world: &'a Remembering<'a>,
     /// The folder of each file.
     pub folders: &'a [PathBuf],

@@ -189,6 +189,11 @@ impl Events {
         let _ = self.bus.send(event); // nobody may be listening
     }
 
+    /// Passes something on to those who follow, and to nobody else: it has no number and is not recorded.
+    pub fn pass_on(&self, about: Subject, fact: Fact) {
+        let _ = self.bus.send(Arc::new(Event { seq: 0, at: os::wall(), about, fact })); // nobody may be listening
+    }
+
     /// Whether the exit of this process, which happened at `at`, was already reported, by us or by an earlier daemon.
     /// What lies too far back to know counts as reported.
     pub fn was_exit_emitted(&self, instance: &InstanceId, process: &StartedProcess, at: WallTime) -> bool {

@@ -32,6 +32,8 @@ pub struct Machine {
     pub seed: u64,
     /// It is about to take a slot over: if its process fails, the rollout evaluates that, and it is not tried again.
     pub is_successor: bool,
+    /// Its process is a worker of a cluster, which ends its connections before it is asked to end.
+    pub is_worker: bool,
 }
 
 /// What can happen to an instance.
@@ -90,6 +92,11 @@ pub enum Input {
         /// The limit.
         limit: Bytes,
     },
+    /// A worker has no connections any more, and has left its channel.
+    Drained {
+        /// Which process; an older incarnation is ignored.
+        incarnation: u32,
+    },
     /// A hook has ended, or its time was over.
     HookEnded {
         /// Beside which process; nothing follows for an older incarnation.
@@ -113,6 +120,8 @@ pub enum Effect {
     },
     /// Send the policy's stop signal to the live processes.
     SendStopSignal,
+    /// Give the worker no more connections, and have it end those that it has; answered by [`Input::Drained`].
+    Drain,
     /// Send SIGKILL to everything that lives.
     Kill {
         /// Later ones follow only while something is left.
@@ -146,6 +155,7 @@ impl Machine {
             trouble: None,
             seed,
             is_successor: false,
+            is_worker: false,
         }
     }
 
@@ -155,9 +165,10 @@ impl Machine {
             State::Stopping { deadline, next_sweep, .. } => {
                 Some(next_sweep.map_or(*deadline, |sweep| sweep.min(*deadline)))
             }
-            State::Preparing { until, .. } | State::Leaving { until, .. } | State::Waiting { until, .. } => {
-                Some(*until)
-            }
+            State::Preparing { until, .. }
+            | State::Leaving { until, .. }
+            | State::Draining { until, .. }
+            | State::Waiting { until, .. } => Some(*until),
             State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } => Some(*deadline),
             State::Unknown | State::Resting(_) | State::Starting { .. } | State::Running { .. } | State::Gone => None,
         }
@@ -166,9 +177,10 @@ impl Machine {
     /// What follows once its process is gone, while it is being ended.
     pub fn following(&self) -> Option<Following> {
         match &self.state {
-            State::Leaving { then, .. } | State::Stopping { then, .. } | State::Starting { then: Some(then), .. } => {
-                Some(then.following())
-            }
+            State::Leaving { then, .. }
+            | State::Draining { then, .. }
+            | State::Stopping { then, .. }
+            | State::Starting { then: Some(then), .. } => Some(then.following()),
             State::Unknown
             | State::Resting(_)
             | State::Preparing { .. }
@@ -189,7 +201,7 @@ impl Machine {
             State::Running { since, readiness } => {
                 Phase::Running { pid: pid.unwrap_or(0), since: *since, readiness: readiness.clone() }
             }
-            State::Leaving { until, .. } => {
+            State::Leaving { until, .. } | State::Draining { until, .. } => {
                 Phase::Stopping { pid, deadline: until.after(self.policy.stop.kill_timeout) }
             }
             State::Stopping { deadline, is_main_alive, .. } => {

@@ -10,7 +10,8 @@
 //! the next one recovers the state and asks at the same moment.
 //!
 //! A hook that stands before a start or a stop is a state of its own (Preparing, Leaving): it ends by
-//! [`Input::HookEnded`], by its alarm, or (before a start) by any order that wants something else.
+//! [`Input::HookEnded`], by its alarm, or (before a start) by any order that wants something else. A worker of a cluster is
+//! Draining before it is asked to end; [`Input::Drained`] or the alarm ends that.
 //!
 //! | state ╲ input | start | restart | stop | delete | spawned | spawn failed | exited | swept | probed, extended, over memory | alarm |
 //! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -20,6 +21,7 @@
 //! | Starting | Starting | +again | +rest | +gone | Running, or Stopping if +something | Resting(errored) or Waiting | – | – | – | – |
 //! | Running | Running | Stopping(again) | Stopping(rest) | Stopping(gone) | – | – | Stopping(verdict) | – | ready, failing, or Stopping(verdict) | not ready in time: Stopping(verdict) |
 //! | Leaving | (again) | (again) | (rest) | (gone) | – | – | sweep | – | – | Stopping |
+//! | Draining | (again) | (again) | (rest) | (gone) | – | – | sweep | – | – | Stopping |
 //! | Stopping | (again) | (again) | (rest) | (gone) | – | – | sweep | nothing left: Starting, Resting, Waiting or *gone* | – | kill |
 //! | Waiting | Starting | Starting | Resting(stopped) | *gone* | – | – | – | – | – | Starting |
 //!

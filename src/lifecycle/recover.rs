@@ -119,6 +119,7 @@ impl Machine {
             | State::Starting { .. }
             | State::Running { .. }
             | State::Leaving { .. }
+            | State::Draining { .. }
             | State::Stopping { .. }
             | State::Gone => SavedState::Down,
         }
@@ -139,6 +140,7 @@ impl Machine {
             | State::Starting { .. }
             | State::Running { .. }
             | State::Leaving { .. }
+            | State::Draining { .. }
             | State::Waiting { .. }
             | State::Gone => None,
         }

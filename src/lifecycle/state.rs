@@ -39,6 +39,15 @@ pub enum State {
         /// What follows when nothing is left.
         then: Then,
     },
+    /// A worker of a cluster gets no more connections and ends those that it has; then it is asked to end.
+    Draining {
+        /// Since when it runs.
+        since: Moment,
+        /// When it is asked even if it has connections.
+        until: Moment,
+        /// What follows when nothing is left.
+        then: Then,
+    },
     /// The process was asked to end, or ended and leaves nothing behind in a moment.
     Stopping {
         /// When SIGKILL follows (again).
@@ -75,7 +84,7 @@ impl State {
         match self {
             Self::Unknown | Self::Preparing { .. } | Self::Starting { .. } => 0,
             Self::Running { .. } => 1,
-            Self::Leaving { .. } | Self::Stopping { .. } => 2,
+            Self::Leaving { .. } | Self::Draining { .. } | Self::Stopping { .. } => 2,
             Self::Waiting { .. } => 3,
             Self::Resting(Rest::Stopped) | Self::Gone => 4,
             Self::Resting(Rest::Done(_)) => 5,

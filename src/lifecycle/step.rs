@@ -31,7 +31,12 @@ impl Machine {
             Input::OverMemory { incarnation, used, limit } if incarnation == self.incarnation => {
                 self.over_memory(used, limit, now, &mut effects);
             }
-            Input::Exited { .. } | Input::Probed { .. } | Input::Extended { .. } | Input::OverMemory { .. } => {}
+            Input::Drained { incarnation } if incarnation == self.incarnation => drained(self, now, &mut effects),
+            Input::Exited { .. }
+            | Input::Probed { .. }
+            | Input::Extended { .. }
+            | Input::OverMemory { .. }
+            | Input::Drained { .. } => {}
             Input::HookEnded { incarnation, hook, result } => {
                 self.hook_ended(incarnation, hook, result, now, &mut effects);
             }
@@ -54,7 +59,9 @@ impl Machine {
             }
             State::Starting { then, .. } => *then = None,
             State::Preparing { .. } | State::Running { .. } | State::Unknown | State::Gone => {}
-            State::Leaving { then, .. } | State::Stopping { then, .. } => *then = Then::Again(cause),
+            State::Leaving { then, .. } | State::Draining { then, .. } | State::Stopping { then, .. } => {
+                *then = Then::Again(cause);
+            }
         }
     }
 
@@ -72,7 +79,7 @@ impl Machine {
                 let since = *since;
                 self.stop(since, next, cause, now, effects);
             }
-            State::Leaving { then, .. } | State::Stopping { then, .. } => *then = next,
+            State::Leaving { then, .. } | State::Draining { then, .. } | State::Stopping { then, .. } => *then = next,
             State::Unknown | State::Gone => {}
         }
     }
@@ -88,10 +95,16 @@ impl Machine {
         }
     }
 
-    /// Asks the living process to end.
+    /// Asks the living process to end; a worker of a cluster ends its connections first.
     pub(super) fn ask(&mut self, since: Moment, next: Then, now: Moment, effects: &mut Vec<Effect>) {
-        self.state = self.stopping(since, true, next, now);
-        effects.push(Effect::SendStopSignal);
+        let is_drained = matches!(self.state, State::Draining { .. });
+        if !is_drained && drains(self) {
+            self.state = State::Draining { since, until: now.after(self.policy.stop.kill_timeout), then: next };
+            effects.push(Effect::Drain);
+        } else {
+            self.state = self.stopping(since, true, next, now);
+            effects.push(Effect::SendStopSignal);
+        }
     }
 
     fn stopping(&self, since: Moment, is_main_alive: bool, then: Then, now: Moment) -> State {
@@ -182,6 +195,13 @@ impl Machine {
                 self.state = self.stopping(since, false, then, now);
                 effects.push(Effect::Sweep);
             }
+            State::Draining { since, then, .. } => {
+                let (since, mut then) = (*since, then.clone());
+                then.learn(exit);
+                self.report_exit(exit, now.since(since), true, effects);
+                self.state = self.stopping(since, false, then, now);
+                effects.push(Effect::Sweep);
+            }
             State::Stopping { is_main_alive, since, then, .. } if *is_main_alive => {
                 *is_main_alive = false;
                 let uptime = now.since(*since);
@@ -245,6 +265,7 @@ impl Machine {
             State::Preparing { until, .. } | State::Leaving { until, .. } if now >= *until => {
                 self.hook_lost(now, effects);
             }
+            State::Draining { until, .. } if now >= *until => drained(self, now, effects),
             State::Running { since, readiness: Readiness::Waiting { deadline, last } } if now >= *deadline => {
                 let (since, last) = (*since, last.clone());
                 self.not_ready(since, last, now, effects);
@@ -256,6 +277,7 @@ impl Machine {
             | State::Starting { .. }
             | State::Running { .. }
             | State::Leaving { .. }
+            | State::Draining { .. }
             | State::Gone => {}
         }
     }
@@ -362,5 +384,19 @@ impl Machine {
     pub(super) fn create(&mut self, cause: Cause, effects: &mut Vec<Effect>) {
         self.state = State::Starting { cause, then: None };
         effects.push(Effect::Spawn { incarnation: self.incarnation });
+    }
+}
+
+/// One that does not answer, or is to shut down by itself, is not asked to drain.
+fn drains(machine: &Machine) -> bool {
+    let is_stuck = matches!(machine.trouble, Some(Failure::Unhealthy { .. } | Failure::NotReady { .. }));
+    machine.is_worker && !is_stuck && !machine.policy.stop.shutdown_with_message
+}
+
+/// It has no connections any more, or its time for that is over.
+fn drained(machine: &mut Machine, now: Moment, effects: &mut Vec<Effect>) {
+    if let State::Draining { since, then, .. } = &machine.state {
+        let (since, then) = (*since, then.clone());
+        machine.ask(since, then, now, effects);
     }
 }

@@ -540,6 +540,11 @@ impl World {
                     let effects = machine.step(Input::Spawned { pid: 7 }, Moment(now));
                     self.perform(machine, effects, now)?;
                 }
+                Effect::Drain => {
+                    let incarnation = machine.incarnation;
+                    let effects = machine.step(Input::Drained { incarnation }, Moment(now));
+                    self.perform(machine, effects, now)?;
+                }
                 Effect::SendStopSignal => {
                     self.asked += 1;
                     if self.asked.is_multiple_of(2) {
@@ -583,4 +588,56 @@ fn a_process_that_asks_for_more_time_gets_it_and_never_less() {
     assert_eq!(extend(&mut machine, 1, 60), Some(Moment(70_000)));
     answer(&mut machine, Ok(()), 11_000);
     assert_eq!(extend(&mut machine, 1, 90), None, "it is good: there is no deadline");
+}
+
+/// A worker of a cluster that runs.
+fn worker() -> Machine {
+    Machine { is_worker: true, ..running() }
+}
+
+#[test]
+fn a_worker_ends_its_connections_before_it_is_asked_to_end() {
+    let mut machine = worker();
+    assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(1000))), [Effect::Drain]);
+    assert_eq!(machine.alarm(), Some(Moment(11_000)), "as long as the kill timeout");
+    assert!(matches!(machine.phase(Some(7)), crate::model::Phase::Stopping { pid: Some(7), .. }));
+    assert_eq!(machine.following(), Some(Following::Rest));
+    assert_eq!(deeds(machine.step(Input::Drained { incarnation: 0 }, Moment(1500))), [], "an older process");
+    assert_eq!(deeds(machine.step(Input::Drained { incarnation: 1 }, Moment(2000))), [Effect::SendStopSignal]);
+    assert_eq!(machine.alarm(), Some(Moment(12_000)));
+    assert_eq!(deeds(machine.step(Input::Drained { incarnation: 1 }, Moment(2100))), [], "asked once");
+}
+
+#[test]
+fn connections_that_do_not_end_are_waited_for_and_then_it_is_asked_and_killed() {
+    let mut machine = worker();
+    machine.step(Input::Restart(command()), Moment(0));
+    assert_eq!(deeds(machine.step(Input::Alarm, Moment(9999))), []);
+    assert_eq!(deeds(machine.step(Input::Alarm, Moment(10_000))), [Effect::SendStopSignal]);
+    assert_eq!(deeds(machine.step(Input::Alarm, Moment(20_000))), [Effect::Kill { is_first: true }]);
+    let end = Input::Exited { incarnation: 1, exit: Exit::Signal(9) };
+    assert_eq!(deeds(machine.step(end, Moment(20_001))), [Effect::Sweep]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(20_001))), [Effect::Spawn { incarnation: 2 }]);
+}
+
+#[test]
+fn a_worker_that_ends_while_it_drains_has_stopped_as_requested() {
+    let mut machine = worker();
+    machine.step(Input::Stop(command()), Moment(0));
+    let effects = machine.step(Input::Exited { incarnation: 1, exit: Exit::Code(0) }, Moment(5));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Emit(Fact::Exited { is_asked: true, .. }))));
+    assert_eq!(deeds(effects), [Effect::Sweep]);
+    assert_eq!(deeds(machine.step(Input::Swept { left: 0 }, Moment(5))), []);
+    assert_eq!(machine.state, State::Resting(Rest::Stopped));
+}
+
+#[test]
+fn one_that_does_not_answer_or_shuts_down_by_message_is_not_asked_to_drain() {
+    let mut app = app();
+    app.stop.shutdown_with_message = true;
+    let mut machine = Machine { policy: Arc::new(app), ..worker() };
+    assert_eq!(deeds(machine.step(Input::Stop(command()), Moment(0))), [Effect::SendStopSignal]);
+    let mut machine = Machine { is_worker: true, ..probed() };
+    let deadline = machine.alarm().unwrap();
+    assert_eq!(deeds(machine.step(Input::Alarm, deadline)), [Effect::SendStopSignal], "it was not ready in time");
 }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppId, AppName, Bytes, CronPolicy, Digest, Exit, Health, Hooks, Limits, ListenAddress, Millis, ProjectName, Ready,
-    UpdatePolicy, UpdateStrategy, WatchPolicy, masked,
+    AppId, AppName, Bytes, ClusterPolicy, CronPolicy, Digest, ExecMode, Exit, Health, Hooks, Limits, ListenAddress,
+    Millis, ProjectName, Ready, UpdatePolicy, UpdateStrategy, WatchPolicy, masked,
 };
 
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
@@ -83,14 +83,19 @@ impl App {
     pub fn update_strategy(&self) -> UpdateStrategy {
         match self.update.strategy {
             Some(strategy) => strategy,
-            None if self.run.listen.is_empty() => UpdateStrategy::Restart,
-            None => UpdateStrategy::Rolling,
+            None if self.is_cluster() || !self.run.listen.is_empty() => UpdateStrategy::Rolling,
+            None => UpdateStrategy::Restart,
         }
     }
 
     /// Whether some socket of the one cannot be opened while the other has its own.
     pub fn shuts_out(&self, other: &Self) -> bool {
         self.run.listen.iter().any(|address| other.run.listen.iter().any(|theirs| address.excludes(theirs)))
+    }
+
+    /// Whether its copies are workers of a Node cluster.
+    pub fn is_cluster(&self) -> bool {
+        self.run.exec_mode == ExecMode::Cluster
     }
 
     /// Whether it runs at its times only: nothing else starts it on its own.
@@ -198,6 +203,12 @@ pub struct Run {
     /// Arguments before the script.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interpreter_args: Vec<Template>,
+    /// Whether the copies are workers of a Node cluster.
+    #[serde(default, skip_serializing_if = "ExecMode::is_fork")]
+    pub exec_mode: ExecMode,
+    /// How that cluster works.
+    #[serde(default, skip_serializing_if = "ClusterPolicy::is_default")]
+    pub cluster: ClusterPolicy,
     /// Working folder, symlinks resolved when the file was read.
     pub cwd: PathBuf,
     /// Variables from `inherit`, env files, `env` and profile; the recorded base lies below them.
@@ -209,15 +220,9 @@ pub struct Run {
     /// Sockets that are opened for it and passed on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<ListenAddress>,
-    /// Mode of the files of its Unix sockets; `None` = 0660.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket_mode: Option<u32>,
-    /// User name or number that they belong to; `None` = the one that it runs as.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket_user: Option<String>,
-    /// Group name or number that they belong to; `None` = the one that it runs as.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket_group: Option<String>,
+    /// Who may connect to the Unix sockets among these.
+    #[serde(flatten)]
+    pub access: ListenAccess,
     /// Name of the variable that tells an instance its slot (PM2's `NODE_APP_INSTANCE`).
     pub instance_var: String,
     /// A variable of `env` that grows by one per slot.
@@ -238,6 +243,20 @@ pub struct Run {
     /// Files whose contents belong to the spec, by absolute path.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub restart_on: BTreeMap<PathBuf, Digest>,
+}
+
+/// The files of an app's Unix sockets.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ListenAccess {
+    /// Their mode; `None` = 0660.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_mode: Option<u32>,
+    /// User name or number that they belong to; `None` = the one that the app runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_user: Option<String>,
+    /// Group name or number that they belong to; `None` = the one that the app runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_group: Option<String>,
 }
 
 impl Run {

@@ -255,6 +255,14 @@ pub enum Fact {
         /// Exit code or signal.
         exit: Exit,
     },
+    /// It has sent a message to its parent: the app's own words. Told to followers only, never recorded.
+    Message {
+        /// JSON, cut if it is long.
+        text: String,
+        /// Messages before this one that were not passed on, because there were too many.
+        #[serde(default)]
+        skipped: u64,
+    },
     /// It was asked to stop.
     Stopping {
         /// The cause of the stop.

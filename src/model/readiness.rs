@@ -79,6 +79,8 @@ pub enum Probe {
     Notify(bool),
     /// A Node app sends the message `ready` to its parent.
     Message(bool),
+    /// A worker of a Node cluster listens at its first address.
+    Listening(bool),
 }
 
 /// An HTTP probe.
@@ -107,11 +109,12 @@ impl Probe {
             Self::Log(_) => "log",
             Self::Notify(_) => "notify",
             Self::Message(_) => "message",
+            Self::Listening(_) => "listening",
         }
     }
 
     /// Whether the app reports it; otherwise it is probed repeatedly.
     pub fn is_told(&self) -> bool {
-        matches!(self, Self::Log(_) | Self::Notify(_) | Self::Message(_))
+        matches!(self, Self::Log(_) | Self::Notify(_) | Self::Message(_) | Self::Listening(_))
     }
 }

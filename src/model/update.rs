@@ -1,4 +1,4 @@
-//! How processes are replaced, and what a process may use.
+//! How processes are replaced, how they share ports, and what a process may use.
 
 use std::net::SocketAddr;
 
@@ -49,6 +49,57 @@ pub enum UpdateStrategy {
     /// All old ones are gone before the first new one is started: a new socket cannot be opened while any of them has
     /// the old one. No file asks for it; a plan does.
     Together,
+}
+
+/// Whether copies are independent programs, or workers of one cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExecMode {
+    /// Each copy opens its own ports.
+    #[default]
+    Fork,
+    /// The copies are workers of Node's `cluster` module, and the daemon is their primary: they share ports.
+    Cluster,
+}
+
+impl ExecMode {
+    /// Whether this is the default.
+    pub fn is_fork(&self) -> bool {
+        *self == Self::Fork
+    }
+}
+
+/// How a cluster works. Any change needs new processes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClusterPolicy {
+    /// `None` = as the variable `NODE_CLUSTER_SCHED_POLICY` of the app says, else round robin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling: Option<Scheduling>,
+    /// Preload a few lines by which a worker that is replaced lets go of its keep-alive connections without losing any.
+    pub drain_hook: bool,
+}
+
+impl ClusterPolicy {
+    /// Whether this is the default.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for ClusterPolicy {
+    fn default() -> Self {
+        Self { scheduling: None, drain_hook: true }
+    }
+}
+
+/// Who accepts connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheduling {
+    /// The daemon, which hands them to the workers in turn.
+    RoundRobin,
+    /// The workers, which share the listening socket.
+    Shared,
 }
 
 /// What a process may use; absent = as the daemon itself.

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::this_process::user_id;
 use super::{contents, linux};
 
 /// Longest first line that is looked at: what the kernel reads of a `#!` line.
@@ -44,6 +45,24 @@ fn must_be_file(found: &fs::Metadata) -> io::Result<()> {
 /// The folder cannot be written, the disk is full, …
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     put(path, bytes, mode, true)
+}
+
+/// The path of a file that every user of the machine may read and only root may write; its folder is made.
+///
+/// # Errors
+/// We are not root; the folder is not as it should be.
+pub fn for_all_users(name: &str) -> io::Result<PathBuf> {
+    let folder = Path::new("/run/pm-shared");
+    match DirBuilder::new().mode(0o755).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::symlink_metadata(folder)?;
+    if !found.is_dir() || found.uid() != 0 || found.mode() & 0o022 != 0 || user_id() != 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    Ok(folder.join(name))
 }
 
 /// The same without waiting for the disk: the death of this process leaves the one or the other, a power cut anything.
@@ -94,7 +113,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     if !folder.is_dir() {
         return Err(io::Error::from(io::ErrorKind::NotADirectory));
     }
-    let us = super::this_process::user_id();
+    let us = user_id();
     if folder.uid() != us && us != 0 {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }

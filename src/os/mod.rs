@@ -41,9 +41,9 @@ pub use code::release_startup_pages;
 pub use contents::read_contents;
 pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
 pub use files::{
-    append_capped, canonicalize, create_private_folder, exists, find_program, first_line, is_executable, is_folder,
-    missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files, write_atomically,
-    write_whole,
+    append_capped, canonicalize, create_private_folder, exists, find_program, first_line, for_all_users, is_executable,
+    is_folder, missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files,
+    write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError, make_files_for_owner_of};
@@ -54,19 +54,21 @@ pub use linux::{
     DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,
     FolderSignal, FolderWatch, Groups, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox,
     Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, Printed, ProcStat, RESERVED_DESCRIPTORS, Ready, Seen,
-    SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken,
-    UNKNOWN_STATUS, Waker, adopt, become_service, become_subreaper, belongs_to_tree, boot_id, children_of,
-    close_on_exec_from, cookie_of, copy_above, cpu_of, cpu_of_all, descendants, drop_datagram, exec_limits,
-    exec_string_bytes, exit_of, exit_of_zombie, file_size_limit, is_another_daemon, is_our_program, is_remote,
-    keep_across_exec, lay_down_attributes, leave_session, limits_of_children, linked_children, listener_inodes, living,
-    may_set_ids, memory_of, memory_of_all, moment_of_ticks, move_above, name_process, next_dead_child,
-    notify_service_manager, oom_kills, open_channel, open_files_max, open_leftovers, open_notify_socket, open_null,
-    open_own, output_pipe, outputs_of, own_identity, own_pid, packet_pair, parent_pid, peek_channel, peek_datagram,
-    pipe_inode, pipe_of_process, place, proc_stat, process_name, processes_of_home, reap, reap_exit, receive_packet,
-    rehearse, reopen_notify_socket, reserve_descriptors, reserve_space, say_on_channel, send_packet, sessions,
-    set_child_oom_score, set_child_open_files, signal_child, socket_holder, socket_inode, sockets_at_path, spawn,
-    start_ticks, survive_file_size_limit, take_from_channel, take_on, ticks_now, tree_holds, trees, unknown_children,
-    variables_of, wait_for_children, wait_readable, wait_writable, watch_limit,
+    Sent, SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken,
+    UNKNOWN_STATUS, VAULT_RECORD_BYTES_MAX, Vault, Waker, abstract_name, accept_connection, adopt, become_service,
+    become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of,
+    cpu_of_all, descendants, drop_datagram, exec_limits, exec_string_bytes, exit_of, exit_of_zombie, file_size_limit,
+    is_another_daemon, is_our_program, is_remote, keep_across_exec, lay_down_attributes, leave_session,
+    limits_of_children, linked_children, listener_inodes, living, local_address, may_set_ids, memory_of, memory_of_all,
+    moment_of_ticks, move_above, name_process, never_wait, next_dead_child, notify_service_manager, oom_kills,
+    open_channel, open_files_max, open_leftovers, open_notify_socket, open_null, open_own, open_tcp, open_udp,
+    open_unix, output_pipe, outputs_of, own_identity, own_pid, packet_pair, parent_pid, pass_connection_on,
+    peek_channel, peek_datagram, pipe_inode, pipe_of_process, place, proc_stat, process_name, processes_of_home, reap,
+    reap_exit, receive_packet, rehearse, remove_socket_file, reopen_notify_socket, reserve_descriptors, reserve_space,
+    say_on_channel, send_line, send_packet, sessions, set_child_oom_score, set_child_open_files, signal_child,
+    socket_holder, socket_inode, sockets_at_path, spawn, start_ticks, survive_file_size_limit, take_from_channel,
+    take_on, ticks_now, tree_holds, trees, unknown_children, variables_of, wait_for_children, wait_readable,
+    wait_writable, watch_limit, with_rights_of,
 };
 pub use listen::{
     Listening, is_listening, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,
@@ -80,5 +82,5 @@ pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
 pub use this_process::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
 pub use trust::Distrust;
 pub use user::{Account, AccountError, User, account, group_id, user_by_id, user_name, user_named};
-pub use worker::{ElasticPool, Full, Worker};
+pub use worker::{ElasticPool, Full, Worker, start_thread};
 pub use zone::{local_zone, zone_named};

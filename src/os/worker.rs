@@ -8,6 +8,14 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 
+/// Starts a thread that runs for as long as it likes.
+///
+/// # Errors
+/// The kernel refuses a thread.
+pub fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    Builder::new().name(name.to_owned()).stack_size(256 << 10).spawn(work).map(drop)
+}
+
 /// A piece of work.
 type Work = Box<dyn FnOnce() + Send>;
 

@@ -209,7 +209,9 @@ pub(super) fn is_up(phase: &Phase) -> bool {
 
 /// How these are replaced: as the app says, unless its sockets cannot be opened beside theirs.
 pub(super) fn strategy(spec: &App, live: &BTreeMap<u32, &LiveInstance>) -> UpdateStrategy {
-    if live.values().any(|instance| instance.spec.shuts_out(spec)) {
+    // What opened its port itself and a worker of a cluster cannot have it at the same time.
+    let excludes = |old: &App| old.shuts_out(spec) || (!old.is_spec_lost() && old.is_cluster() != spec.is_cluster());
+    if live.values().any(|instance| excludes(&instance.spec)) {
         return UpdateStrategy::Together;
     }
     spec.update_strategy()

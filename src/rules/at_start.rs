@@ -22,7 +22,8 @@ impl Channels {
         Self {
             notify: watchdog.is_some() || matches!(ready, Some(Probe::Notify(_))),
             watchdog,
-            message: spec.stop.shutdown_with_message || matches!(ready, Some(Probe::Message(_))),
+            message: !spec.is_cluster()
+                && (spec.stop.shutdown_with_message || matches!(ready, Some(Probe::Message(_)))),
         }
     }
 }

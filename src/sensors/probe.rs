@@ -52,6 +52,7 @@ impl Task {
         match &ready.probe {
             Probe::Notify(_) => return self.report(Err("has not sent READY=1 yet".into())).await,
             Probe::Message(_) => return self.report(Err("has not sent the message `ready` yet".into())).await,
+            Probe::Listening(_) => return self.report(Err("does not listen yet".into())).await,
             Probe::Log(pattern) => {
                 self.report(Err(format!("has printed no line that matches `{pattern}` yet"))).await;
                 if log_line::appears(&self.tools.deps, &self.subject, pattern).await {
@@ -133,7 +134,7 @@ impl Task {
                 Probe::Http(http) => http::ask(&tools.listeners, subject, http).await,
                 Probe::Tcp(address) => address::ask(&tools.listeners, subject, &subject.fill(address)).await,
                 Probe::Exec(line) => command::ask(&tools.deps.supervisor, subject, subject.fill(line), limit).await,
-                Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) => Ok(()),
+                Probe::Log(_) | Probe::Notify(_) | Probe::Message(_) | Probe::Listening(_) => Ok(()),
             }
         };
         timeout(limit.duration(), answer).await.unwrap_or_else(|_| Err(timed_out(limit)))

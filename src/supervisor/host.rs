@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    App, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy,
-    Millis, Moment, Run, SpawnError, Subject, WallTime,
+    App, AppId, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress,
+    LogPolicy, Millis, Moment, Run, SpawnError, Subject, WallTime,
 };
 use crate::rules::{ChannelLine, Notification};
 
@@ -125,6 +125,8 @@ pub(super) trait Host {
     fn killpoint(&self, name: &'static str);
     /// States a fact for people and the journal.
     fn tell(&self, about: Subject, fact: Fact);
+    /// Passes a fact on to those who follow, unrecorded.
+    fn pass_on(&self, about: Subject, fact: Fact);
     /// What was told until now is found by the next daemon, whatever happens. Waits for that, but only a moment.
     fn settle_facts(&mut self);
     /// The highest number that a process of this slot has borne, as far as was told.
@@ -203,6 +205,16 @@ pub(super) trait Host {
     fn say(&mut self, row: u32, line: &str) -> bool;
     /// Remembers for the next daemon what the process says of itself.
     fn keep_status(&mut self, row: u32, incarnation: u32, status: &str);
+    /// The worker in this row gets no more connections.
+    fn retire(&mut self, row: u32);
+    /// The same, and it is to end those that it has; answered by [`super::cluster::WorkerSaid::Left`].
+    fn drain(&mut self, row: u32, spec: &App);
+    /// Says a line to the worker in this row.
+    fn say_to_worker(&mut self, row: u32, line: &str);
+    /// None of the workers of this app runs or is about to: its sockets are closed.
+    fn close_cluster(&mut self, app: &AppId);
+    /// The app has another name from now on.
+    fn rename_cluster(&mut self, from: &AppId, to: &AppId);
     /// The process is over: closes what it spoke on.
     fn silence(&mut self, row: u32, incarnation: u32, spec: &App);
 

@@ -9,6 +9,7 @@
 
 mod actor;
 mod channels;
+mod cluster;
 mod handover;
 mod host;
 mod outputs;
@@ -34,6 +35,7 @@ use crate::model::{
 use crate::os::Helper;
 
 pub use actor::{Recovered, Specs};
+pub use cluster::Clusters;
 pub use outputs::{Listeners, Outputs};
 pub use processes::exec_context;
 pub use world::{World, log_location, log_path};
@@ -72,6 +74,24 @@ pub enum Seen {
     },
 }
 
+/// Why something was not said to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSaid {
+    /// It does not run.
+    NotRunning,
+    /// It has no channel, or has closed it.
+    NoChannel,
+    /// It does not read its channel, which is full.
+    Full,
+}
+
+/// Whether something was said to a process, once that is known.
+#[derive(Debug)]
+pub(crate) enum Saying {
+    Known(Result<(), NotSaid>),
+    Asked(oneshot::Receiver<Result<(), NotSaid>>),
+}
+
 /// What has changed since the last time that it was asked for.
 #[derive(Debug, Default)]
 pub struct Changed {
@@ -101,6 +121,7 @@ pub(crate) enum Request {
     Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
     Lifetime(InstanceId, WallTime, bool, oneshot::Sender<Option<(WallTime, Option<WallTime>)>>),
     KeepListeners(Vec<ListenAddress>),
+    Say(Vec<InstanceId>, String, oneshot::Sender<Vec<(InstanceId, Saying)>>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
     LookAtApps(fn(&App) -> bool, oneshot::Sender<BTreeMap<InstanceId, LiveInstance>>),
@@ -289,7 +310,26 @@ impl Supervisor {
     pub async fn end_everything(&self) -> Option<Vec<LeftProcess>> {
         let (reply, left) = oneshot::channel();
         self.requests.send(Request::EndEverything(reply)).await.ok()?;
+        self.world.clusters.settled().await;
         tokio::time::timeout(LAST_SEARCH_MAX, left).await.ok()?.ok()
+    }
+
+    /// Says a line of JSON to these, on their channels. Those that are gone are left out.
+    pub async fn say(&self, instances: Vec<InstanceId>, line: String) -> Vec<(InstanceId, Result<(), NotSaid>)> {
+        let (reply, sayings) = oneshot::channel();
+        if self.requests.send(Request::Say(instances, line, reply)).await.is_err() {
+            return Vec::new();
+        }
+        let mut said = Vec::new();
+        for (instance, saying) in sayings.await.unwrap_or_default() {
+            let outcome = match saying {
+                Saying::Known(outcome) => outcome,
+                // Without an answer its channel was closed in this moment.
+                Saying::Asked(answer) => answer.await.unwrap_or(Err(NotSaid::NoChannel)),
+            };
+            said.push((instance, outcome));
+        }
+        said
     }
 
     /// Resolves when the anchor has died: apps run on, but new ones cannot be started until there is another one.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::channels::{AppChannels, kept_status};
+use super::cluster::{SocketUser, WorkerWord, vault_key};
 use super::host::{
     Channel, Created, Entry, HookJob, Host, Record, Recovery, SpawnEnd, SpawnJob, StartedProcess, TakenOver, Watch,
     Words,
@@ -15,11 +16,11 @@ use super::host::{
 use super::outputs::{Sessions, Writer};
 use super::processes::{self, Beside, HookResult, Hooks, Prints, Processes, SearchResult, SpawnResult, Spawned};
 use super::world::World;
-use crate::anchor::{HELD_LISTENER, HELD_SOCKET_FILE, HeldFd, Row};
+use crate::anchor::{HELD_LISTENER, HELD_SOCKET_FILE, HELD_VAULT, HeldFd, Row};
 use crate::logs::StreamKey;
 use crate::model::{
-    App, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy,
-    Moment, Run, Stream, Subject, WallTime,
+    App, AppId, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress,
+    LogPolicy, Moment, Run, Stream, Subject, WallTime,
 };
 use crate::os::{self, Helper, PidFd};
 use crate::rules::StartMark;
@@ -54,6 +55,7 @@ pub(super) struct Results {
     pub spawned: mpsc::UnboundedReceiver<SpawnResult>,
     pub hooks: mpsc::UnboundedReceiver<HookResult>,
     pub searches: mpsc::UnboundedReceiver<SearchResult>,
+    pub words: mpsc::UnboundedReceiver<WorkerWord>,
 }
 
 impl RealHost {
@@ -64,6 +66,9 @@ impl RealHost {
         let (spawned_in, spawned) = mpsc::unbounded_channel();
         // Bounded likewise: an instance has at most one of each hook.
         let (hook_ended_in, hooks) = mpsc::unbounded_channel();
+        // Its thread keeps what is unheard within bounds.
+        let (words_in, words) = mpsc::unbounded_channel();
+        world.clusters.tell(words_in);
         // One look at a time.
         let (searched_in, searches) = mpsc::unbounded_channel();
         let host = Self {
@@ -73,7 +78,7 @@ impl RealHost {
             inherited: InheritedDescriptors::of(held),
             world,
         };
-        Ok((host, Results { spawned, hooks, searches }))
+        Ok((host, Results { spawned, hooks, searches, words }))
     }
 
     /// Takes in what a start has made, before the actor hears of it.
@@ -115,6 +120,10 @@ impl Host for RealHost {
 
     fn tell(&self, about: Subject, fact: Fact) {
         self.world.events.emit(about, fact);
+    }
+
+    fn pass_on(&self, about: Subject, fact: Fact) {
+        self.world.events.pass_on(about, fact);
     }
 
     fn settle_facts(&mut self) {
@@ -265,7 +274,30 @@ impl Host for RealHost {
         self.channels.keep_status(row, incarnation, status);
     }
 
+    fn retire(&mut self, row: u32) {
+        self.world.clusters.retire(row);
+    }
+
+    fn drain(&mut self, row: u32, spec: &App) {
+        self.world.clusters.drain(row, spec);
+    }
+
+    fn say_to_worker(&mut self, row: u32, line: &str) {
+        self.world.clusters.say(row, line);
+    }
+
+    fn close_cluster(&mut self, app: &AppId) {
+        self.world.clusters.close(&self.world.anchor, app);
+    }
+
+    fn rename_cluster(&mut self, from: &AppId, to: &AppId) {
+        self.world.clusters.rename(&self.world.anchor, from, to);
+    }
+
     fn silence(&mut self, row: u32, incarnation: u32, spec: &App) {
+        if spec.is_cluster() {
+            self.world.clusters.leave(row, incarnation);
+        }
         self.channels.silence(row, incarnation, spec);
     }
 
@@ -384,6 +416,7 @@ impl Recovery for RealHost {
                 listeners.take_back(&self.world.anchor, process, &id.app, &spec.run.listen);
             }
         }
+        self.take_clusters_over(instances, &mut held);
         self.channels.drop_rest(&held);
         if has_hooks {
             self.processes.end_orphaned_hooks();
@@ -392,6 +425,33 @@ impl Recovery for RealHost {
 }
 
 impl RealHost {
+    /// Takes up the channels and sockets of workers that live, and of apps whose workers are about to be started again.
+    fn take_clusters_over(&self, instances: &[(u32, &InstanceId, &App)], held: &mut BTreeMap<(u64, u32), OwnedFd>) {
+        let mut apps = BTreeMap::new();
+        for (row, id, spec) in instances.iter().filter(|(_, _, spec)| spec.is_cluster()) {
+            let (_, living) = apps.entry(&id.app).or_insert((*spec, Vec::new()));
+            if let (Some(process), Some(entry)) = (self.processes.main(*row), self.row(*row)) {
+                living.push((*row, entry.incarnation(), process));
+            }
+        }
+        for (app, (spec, living)) in apps {
+            let vault = held.remove(&(vault_key(app), HELD_VAULT));
+            let user = match os::account(spec.run.user.as_deref(), spec.run.group.as_deref()) {
+                Ok(account) => account.and_then(|account| account.identity).map_or(SocketUser::Own, SocketUser::Other),
+                // Not with our own rights, in any case.
+                Err(_) => SocketUser::Unknown,
+            };
+            let inherited = self.world.listeners.copies(&spec.run.listen);
+            let taken =
+                self.world.clusters.take_over(&self.world.anchor, (app, spec), vault, &living, (user, inherited));
+            if let Err(error) = taken {
+                let message =
+                    format!("the sockets that workers of {app} share cannot be taken over: {error}; restart it");
+                self.world.events.emit(Subject::Daemon, Fact::Trouble { message });
+            }
+        }
+    }
+
     /// Lets the output of an instance flow again. Whether it has any is not a question of its policy: that of the process
     /// may have been another one.
     fn reconnect(&mut self, row: Row, id: &InstanceId, logs: &LogPolicy, run: &Run) {

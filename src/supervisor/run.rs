@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Request;
 use super::actor::{ActorEvent, Instance, InstanceActor, Recovered, Specs};
 use super::channels::speaker;
+use super::cluster::WorkerWord;
 use super::host::{SpawnJob, row_and_incarnation};
 use super::processes::{HookResult, SearchResult, SpawnResult};
 use super::real::{RealHost, Results};
 use super::world::World;
+use super::{NotSaid, Request, Saying};
 use crate::anchor::{AnchorWord, HeldFd};
 use crate::logs::StreamKey;
 use crate::model::{InstanceId, LeftProcess, Moment, Stream};
@@ -43,6 +44,7 @@ enum LoopEvent {
     Searched(SearchResult),
     Ended(Vec<u64>),
     Heard(Vec<u64>),
+    WorkerSaid(WorkerWord),
     Harvested,
     AnchorGone,
     AlarmRang,
@@ -115,6 +117,7 @@ impl Loop {
                     self.actor.handle(ActorEvent::Heard { row, channel });
                 }
             }
+            LoopEvent::WorkerSaid(word) => self.actor.handle(ActorEvent::WorkerSaid(word)),
             LoopEvent::Harvested => self.actor.handle(ActorEvent::Harvested),
             LoopEvent::AnchorGone => {
                 self.anchor_gone.send_replace(true);
@@ -155,6 +158,7 @@ impl Loop {
             Some(result) = self.results.spawned.recv() => LoopEvent::Spawned(result),
             Some(result) = self.results.hooks.recv() => LoopEvent::HookEnded(result),
             Some(result) = self.results.searches.recv() => LoopEvent::Searched(result),
+            Some(word) = self.results.words.recv() => LoopEvent::WorkerSaid(word),
             tokens = host.processes.exits.next() => LoopEvent::Ended(tokens.unwrap_or_default()),
             tokens = host.channels.inputs.next() => LoopEvent::Heard(tokens.unwrap_or_default()),
             word = host.world.anchor.next(), if !is_anchor_gone => match word {
@@ -198,6 +202,7 @@ impl Loop {
                 let _ = reply.send(instance.and_then(|instance| instance.starts.lifetime(start, is_before)));
             }
             Request::KeepListeners(wanted) => world.listeners.keep_only(&world.anchor, &wanted),
+            Request::Say(instances, line, reply) => drop(reply.send(self.say(instances, &line))),
             Request::Beside(instance, incarnation, command, reply) => {
                 self.run_beside(&instance, incarnation, command, reply);
             }
@@ -224,6 +229,21 @@ impl Loop {
             logs: instance.machine.policy.logs.clone(),
         };
         self.actor.host.start_beside(job, command, reply);
+    }
+
+    fn say(&self, instances: Vec<InstanceId>, line: &str) -> Vec<(InstanceId, Saying)> {
+        let host = &self.actor.host;
+        let say = |instance: InstanceId| {
+            let row = self.actor.registry.row_of(&instance)?;
+            let known = self.actor.registry.get(row)?;
+            let saying = match known.process {
+                None => Saying::Known(Err(NotSaid::NotRunning)),
+                Some(_) if known.machine.is_worker => Saying::Asked(host.world.clusters.try_say(row, line)),
+                Some(_) => Saying::Known(host.channels.try_say(row, line)),
+            };
+            Some((instance, saying))
+        };
+        instances.into_iter().filter_map(say).collect()
     }
 
     fn left_by(&self, instances: &[InstanceId]) -> (Vec<LeftProcess>, bool) {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::cluster::Clusters;
 use super::host::SpawnJob;
 use super::outputs::{Listeners, Outputs};
 use crate::anchor::{AnchorLink, Mirror, Row, RowState, Table};
@@ -35,6 +36,8 @@ pub struct World {
     pub events: Events,
     /// Sockets that are held open for apps.
     pub listeners: Listeners,
+    /// Workers that share sockets.
+    pub clusters: Clusters,
     /// Where control groups are made; looked for when the first app needs one, with the reason if there are none.
     pub groups: OnceLock<Result<Groups, String>>,
     /// Threads that spawn.

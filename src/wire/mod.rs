@@ -13,6 +13,7 @@ mod environment;
 mod event;
 mod instances;
 mod log;
+mod message;
 mod problem;
 mod project;
 mod query;
@@ -28,6 +29,7 @@ pub use instances::{
     BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow, ReadinessRow, Row,
 };
 pub use log::{LogLine, LogMessage, LogsAnswer, LogsQuery};
+pub use message::{NotSent, SendAnswer, SendRequest, WhyNotSent};
 pub use problem::{Problem, ProblemCode};
 pub use project::{ProjectRow, ProjectsAnswer};
 pub use query::Query;

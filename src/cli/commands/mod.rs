@@ -31,6 +31,7 @@ mod stop;
 mod unhold;
 mod version;
 mod why;
+mod workers;
 
 use super::args::Entry;
 pub(super) use list::List;
@@ -62,6 +63,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<config::Config>(),
     Entry::of::<env::Env>(),
     Entry::of::<exec::Exec>(),
+    Entry::of::<workers::Send>(),
     Entry::of::<explain::Explain>(),
     Entry::of::<schema::Schema>(),
     Entry::of::<daemon::Daemon>(),

@@ -12,7 +12,7 @@ use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, FileArgs};
 use crate::cli::session::{self, Session};
 use crate::client::ClientError;
-use crate::model::ApplyOptions;
+use crate::model::{ApplyOptions, ExecMode};
 use crate::os;
 use crate::wire::Edit;
 use crate::wire::{ApplyRequest, EditRequest, ProblemCode};
@@ -39,9 +39,12 @@ pub(in crate::cli) struct ScriptArgs {
     /// The app's name (default: the script's name without extension)
     #[arg(short, long)]
     pub name: Option<String>,
-    /// The number of copies (`max` = one per CPU, `-1` = all CPUs but one)
+    /// The number of copies (`max` = one per CPU, `-1` = all CPUs but one); copies of a Node app share their ports
     #[arg(short, long, allow_hyphen_values = true)]
     pub instances: Option<String>,
+    /// Copies of a Node app share nothing: each opens its own ports
+    #[arg(long)]
+    pub fork: bool,
     /// The program that runs the script (`none`: the script itself)
     #[arg(long)]
     pub interpreter: Option<String>,
@@ -58,8 +61,17 @@ pub(in crate::cli) struct ScriptArgs {
 
 impl ScriptArgs {
     fn is_given(&self) -> bool {
-        let Self { name, instances, interpreter, env, cwd, watch } = self;
-        name.is_some() || instances.is_some() || interpreter.is_some() || !env.is_empty() || cwd.is_some() || *watch
+        let Self { name, instances, fork, interpreter, env, cwd, watch } = self;
+        let is_set = *fork || *watch || !env.is_empty();
+        is_set || name.is_some() || instances.is_some() || interpreter.is_some() || cwd.is_some()
+    }
+
+    /// The mode of a script that Node, Deno or Bun runs.
+    fn exec_mode(&self) -> ExecMode {
+        match self.instances {
+            Some(_) if !self.fork => ExecMode::Cluster,
+            _ => ExecMode::Fork,
+        }
     }
 }
 
@@ -70,7 +82,7 @@ impl CliCommand for Start {
   pm start api                            a stopped app
   pm start all
   pm start ecosystem.toml                 the same as `pm apply --no-prune ecosystem.toml`
-  pm start server.js -n api -i 2 -- --port 8080
+  pm start server.js -n api -i 2 -- --port 8080     two copies that share their ports
   pm start worker.py --env QUEUE=mail
 
 A script started without a file belongs to the project `_`.";
@@ -133,7 +145,7 @@ impl Start {
             return Err(CommandError::new(Code::Usage, "`--name` works with one script, but several are given"));
         }
         let apps: Vec<Value> = self.what.iter().map(|script| self.app(script)).collect();
-        let reading = file::from_words(folder, &apps);
+        let reading = file::from_words(folder, &apps, self.script.exec_mode());
         let proposed = file::accept(session, reading)?;
         let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
         let options = ApplyOptions { only, replace_files: true, ..ApplyOptions::default() };
@@ -143,7 +155,7 @@ impl Start {
 
     /// One app as an ecosystem file would declare it.
     fn app(&self, script: &str) -> Value {
-        let ScriptArgs { name, instances, interpreter, env, cwd, watch } = &self.script;
+        let ScriptArgs { name, instances, fork: _, interpreter, env, cwd, watch } = &self.script;
         let literal = |text: &str| Value::from(text.replace('$', "$$"));
         let mut app = json!({ "script": literal(script) });
         if let Some(name) = name {
@@ -201,10 +213,14 @@ mod tests {
 
     use super::*;
 
-    fn app(words: &str) -> Value {
+    fn start(words: &str) -> Start {
         let command = Start::augment_args(Command::new("start"));
         let matches = command.try_get_matches_from(std::iter::once("start").chain(words.split(' '))).unwrap();
-        let start = Start::from_arg_matches(&matches).unwrap();
+        Start::from_arg_matches(&matches).unwrap()
+    }
+
+    fn app(words: &str) -> Value {
+        let start = start(words);
         start.app(&start.what[0])
     }
 
@@ -219,5 +235,42 @@ mod tests {
         );
         assert_eq!(app("worker.py -i -1"), json!({ "script": "worker.py", "instances": -1 }));
         assert_eq!(app("worker.py --watch"), json!({ "script": "worker.py", "watch": true }));
+    }
+
+    #[test]
+    fn copies_share_their_ports_unless_told_otherwise() {
+        for (words, mode) in [
+            ("server.js", ExecMode::Fork),
+            ("server.js -i 1", ExecMode::Cluster),
+            ("server.js --instances max", ExecMode::Cluster),
+            ("server.js -i -1", ExecMode::Cluster),
+            ("server.js -i 4 --fork", ExecMode::Fork),
+            ("server.js --fork", ExecMode::Fork),
+        ] {
+            let start = start(words);
+            assert_eq!(start.script.exec_mode(), mode, "{words}");
+            assert_eq!(start.script.is_given(), words != "server.js", "{words}");
+        }
+    }
+
+    /// Whether the copies of an executable script with this first line are a cluster.
+    fn is_cluster(first_line: &str, words: &str) -> bool {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("serve");
+        std::fs::write(&script, format!("{first_line}\n")).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let start = start(words);
+        let reading = file::from_words(folder.path(), &[start.app(&start.what[0])], start.script.exec_mode());
+        reading.proposed.unwrap_or_else(|| panic!("{:#?}", reading.diagnostics)).apps[0].is_cluster()
+    }
+
+    #[test]
+    fn only_what_can_be_a_cluster_is_proposed_as_one() {
+        let node = "#!/usr/bin/env node";
+        assert!(is_cluster(node, "./serve -i 2"));
+        assert!(!is_cluster(node, "./serve"));
+        assert!(!is_cluster(node, "./serve -i 2 --fork"));
+        assert!(!is_cluster("#!/bin/sh", "./serve -i 2"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{App, DesiredState, Exit, Hook, Limits, Probe, RestartWhen};
+use crate::model::{App, DesiredState, Exit, Hook, Limits, Probe, RestartWhen, Scheduling};
 use crate::wire::DescribedApp;
 
 use super::gate::harmless;
@@ -24,6 +24,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
     field("command", command(spec));
     field("folder", spec.run.cwd.display().to_string());
     field("instances", instances(app));
+    field("cluster", cluster(spec));
     field("namespace", spec.namespace.clone());
     field("user", spec.run.user.clone().unwrap_or_default());
     field("port", spec.run.port.map(|port| port.to_string()).unwrap_or_default());
@@ -102,6 +103,21 @@ fn command(spec: &App) -> String {
     words.chain(run.args.iter().map(ToString::to_string)).collect::<Vec<_>>().join(" ")
 }
 
+/// How the copies share their ports, if they do.
+fn cluster(spec: &App) -> String {
+    if !spec.is_cluster() {
+        return String::new();
+    }
+    let variable = spec.run.env.get("NODE_CLUSTER_SCHED_POLICY");
+    let scheduling = match spec.run.cluster.scheduling {
+        Some(Scheduling::Shared) => "shared",
+        None if variable.is_some_and(|policy| policy.source() == "none") => "shared",
+        _ => "round-robin",
+    };
+    let hook = if spec.run.cluster.drain_hook { "" } else { ", no drain hook" };
+    format!("{scheduling}{hook}")
+}
+
 fn probe(probe: &Probe) -> String {
     match probe {
         Probe::Http(http) => format!("http {}", http.url),
@@ -110,6 +126,7 @@ fn probe(probe: &Probe) -> String {
         Probe::Log(pattern) => format!("log line `{pattern}`"),
         Probe::Notify(_) => "sd_notify".to_owned(),
         Probe::Message(_) => "message `ready`".to_owned(),
+        Probe::Listening(_) => "it listens".to_owned(),
     }
 }
 

@@ -49,6 +49,8 @@ fn predicate(fact: &Fact) -> String {
         }
         Fact::GaveUp { failure } => format!("is not restarted any more: {failure}"),
         Fact::Completed { exit } => format!("completed: {exit}"),
+        Fact::Message { text, skipped: 0 } => format!("says: {text}"),
+        Fact::Message { text, skipped } => format!("says (after {skipped} messages that are not shown): {text}"),
         Fact::Stopping { cause } => format!("is stopping ({})", because(cause)),
         Fact::ForceKilled { processes: 1 } => "did not stop in time: 1 process was killed".to_owned(),
         Fact::ForceKilled { processes } => format!("did not stop in time: {processes} processes were killed"),

@@ -39,9 +39,17 @@ pub(super) const READY: &[Field] = fields! {
     log Plain, TEXT, "none", "A regular expression; ready when the app prints a matching line.";
     notify Plain, Boolean, "none", "`READY=1` on the notify socket.";
     message Plain, Boolean, "none", "The message `ready` of a Node app.";
+    listening Plain, Boolean, "true with `exec_mode = \"cluster\"`", "A cluster worker listens at its first address.";
     timeout Duration, TextFormat(Duration), "\"30s\"", "How long it may take.";
     interval Duration, TextFormat(Duration), "\"100ms\"",
         "Time between two probes; half of `timeout` where that is shorter.";
+};
+
+pub(super) const CLUSTER: &[Field] = fields! {
+    scheduling Plain, Choice(&["round-robin", "shared"]), "`NODE_CLUSTER_SCHED_POLICY` of the app, else \"round-robin\"",
+        "Who accepts connections: the daemon, in turn for each worker, or the workers themselves.";
+    drain_hook Plain, Boolean, "true",
+        "Preload a few lines that let a worker close its keep-alive connections without losing a request.";
 };
 
 pub(super) const HEALTH: &[Field] = fields! {

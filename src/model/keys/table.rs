@@ -119,10 +119,14 @@ keys! {
         "number, \"max\", or negative (CPUs minus n)", "1",
         "The number of copies, in slots 0 to n-1; 0 = none.",
         "instances = 2";
-    exec_mode Respawn later Plain, Choice(&["fork", "cluster"]),
+    exec_mode Respawn built Plain in run, Choice(&["fork", "cluster", "fork_mode", "cluster_mode"]),
         "\"fork\" or \"cluster\"", "\"fork\"",
-        "`cluster`: Node workers share ports through Node's own protocol.",
+        "`cluster`: the copies of a Node app share their ports, as with Node's `cluster` module.",
         "exec_mode = \"cluster\"";
+    cluster Respawn built Plain in run, Record(fields::CLUSTER),
+        "{ scheduling, drain_hook }", "round robin, with the hook",
+        "How the copies share their ports; needs `exec_mode = \"cluster\"`.",
+        "cluster = { scheduling = \"shared\" }";
     port Respawn built Plain in run, Integer(1, 65535),
         "1 to 65535", "none",
         "`PORT` of slot 0; slot n gets port + n.",
@@ -224,7 +228,8 @@ keys! {
         "Stop a Node app with the message `shutdown` instead of a signal.",
         "shutdown_with_message = true";
     ready Live built Plain, Record(fields::READY),
-        "{ http, tcp, exec, log, notify or message; timeout, interval }", "none",
+        "{ http, tcp, exec, log, notify, message or listening; timeout, interval }",
+        "none; `{ listening = true }` with `exec_mode = \"cluster\"`",
         "When a new process counts as ready; dependents and rollouts wait for it.",
         "ready = { http = \"http://127.0.0.1:${PORT}/health\", timeout = \"30s\" }";
     wait_ready Live built Plain, Boolean,

@@ -4,6 +4,7 @@ mod ahead;
 mod attributes;
 mod census;
 mod cgroup;
+mod cluster;
 mod descriptors;
 mod exit_watch;
 mod folder;
@@ -39,6 +40,10 @@ pub use census::{
     Seen, is_another_daemon, is_our_program, linked_children, living, outputs_of, processes_of_home, unknown_children,
 };
 pub use cgroup::Groups;
+pub use cluster::{
+    Sent, VAULT_RECORD_BYTES_MAX, Vault, abstract_name, accept_connection, local_address, never_wait, open_tcp,
+    open_udp, open_unix, pass_connection_on, remove_socket_file, send_line, with_rights_of,
+};
 pub use descriptors::{adopt, close_on_exec_from, copy_above, keep_across_exec, move_above, open_null, place};
 pub use exit_watch::{ExitWatch, InputWatch};
 pub use folder::{Folder, Missing, Named};

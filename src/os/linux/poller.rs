@@ -53,6 +53,25 @@ impl Poller {
         Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), epoll::EventFlags::IN)?)
     }
 
+    /// Watches a descriptor for news: told once for what is there, then once per arrival, whether it was read or not.
+    ///
+    /// # Errors
+    /// `EEXIST`: it is watched already.
+    pub fn add_news(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
+    /// Of a descriptor that is watched for news: whether that it has room to write again is news, too.
+    ///
+    /// # Errors
+    /// `ENOENT`: it is not watched.
+    pub fn tell_room(&self, fd: BorrowedFd<'_>, token: u64, is_told: bool) -> io::Result<()> {
+        let news = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        let flags = if is_told { news | epoll::EventFlags::OUT } else { news };
+        Ok(epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token), flags)?)
+    }
+
     /// Ends the watch. Always before the descriptor is closed.
     ///
     /// # Errors

@@ -2,8 +2,9 @@
 
 use super::app;
 use crate::model::{
-    App, Bytes, Condition, CronOverlap, CronPolicy, Digest, Health, HealthAction, Hooks, HttpProbe, Limits,
-    ListenAddress, Millis, Probe, Ready, Run, Template, UpdatePolicy, UpdateStrategy, WatchOptions, WatchPolicy,
+    App, Bytes, ClusterPolicy, Condition, CronOverlap, CronPolicy, Digest, ExecMode, Health, HealthAction, Hooks,
+    HttpProbe, Limits, ListenAccess, ListenAddress, Millis, Probe, Ready, Run, Scheduling, Template, UpdatePolicy,
+    UpdateStrategy, WatchOptions, WatchPolicy,
 };
 
 /// One for each kind of probe; together they have every key.
@@ -16,7 +17,7 @@ pub(in crate::plan) fn full_apps() -> Vec<App> {
         body: Some("good".into()),
     };
     let asked = [Probe::Http(http), Probe::Tcp(text("[::1]:80")), Probe::Exec(text("test $HOME")), Probe::Notify(true)];
-    let told = [Probe::Log("listening".into()), Probe::Message(true)];
+    let told = [Probe::Log("listening".into()), Probe::Message(true), Probe::Listening(true)];
     asked.iter().chain(&told).map(|probe| full_app(probe, asked.contains(probe).then_some(probe))).collect()
 }
 
@@ -79,13 +80,13 @@ fn run() -> Run {
         args: vec![Template::literal("-$v")],
         interpreter: Some("node".into()),
         interpreter_args: vec![Template::literal("--x")],
+        exec_mode: ExecMode::Cluster,
+        cluster: ClusterPolicy { scheduling: Some(Scheduling::Shared), drain_hook: false },
         cwd: "/srv/shop".into(),
         env: [("LEVEL".to_owned(), Template::literal("in$fo"))].into(),
         port: Some(8080),
         listen: vec![ListenAddress::Tcp("127.0.0.1:80".parse().unwrap()), ListenAddress::Unix("/run/api.sock".into())],
-        socket_mode: Some(0o666),
-        socket_user: name(),
-        socket_group: name(),
+        access: ListenAccess { socket_mode: Some(0o666), socket_user: name(), socket_group: name() },
         instance_var: "N".into(),
         increment_var: Some("LEVEL".into()),
         user: name(),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::clusters::MessageShare;
 use crate::lifecycle::{Machine, SavedState, State};
 use crate::model::{
     App, Cause, Counts, Digest, Environment, Exit, InstanceId, Launch, LiveInstance, Moment, Taken, WallTime,
@@ -33,6 +34,8 @@ pub(in crate::supervisor) struct Instance {
     pub status: Option<String>,
     /// When it last said `WATCHDOG=1`.
     pub last_watchdog_ping: Option<Moment>,
+    /// How much of what it says was passed on.
+    pub messages: MessageShare,
     /// The newest order that it has taken up.
     pub taken: Taken,
 }
@@ -77,6 +80,7 @@ impl Instance {
             last_exit: None,
             status: None,
             last_watchdog_ping: None,
+            messages: MessageShare::default(),
             taken: Taken::default(),
         }
     }
@@ -91,6 +95,7 @@ impl Instance {
             unstable: record.unstable,
             force_kills: record.force_kills,
             is_successor: record.is_successor,
+            is_worker: spec.is_cluster(),
             ..Machine::new(Arc::clone(&spec), seed(&id))
         };
         let launch = Launch {

@@ -5,6 +5,7 @@
 //! the whole of it on a pretended host.
 
 mod claims;
+mod clusters;
 mod exits;
 mod heard;
 mod instance;
@@ -16,12 +17,14 @@ mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cluster::WorkerWord;
 use super::host::{Channel, HookEnd, Host, SpawnEnd, SweepEnd};
 use super::{Observation, Seen};
 use crate::lifecycle::Input;
 use crate::model::{AppId, Failure, InstanceId, Order};
 
 pub use claims::Specs;
+use clusters::{ClusterApps, worker_said};
 pub(super) use instance::Instance;
 pub use recover::Recovered;
 pub(super) use registry::Registry;
@@ -44,6 +47,7 @@ pub(super) struct InstanceActor<H> {
     leaving: BTreeMap<u32, InstanceId>,
     /// What was said about limits that cannot be had.
     told_limits: BTreeMap<AppId, String>,
+    clusters: ClusterApps,
     /// The newest order that was given to anybody: an older one makes no instance.
     newest_order: u64,
 }
@@ -66,6 +70,8 @@ pub(super) enum ActorEvent {
         row: u32,
         channel: Channel,
     },
+    /// A worker of a cluster has said something.
+    WorkerSaid(WorkerWord),
     /// The anchor has written how processes have ended.
     Harvested,
     AnchorGone,
@@ -86,6 +92,7 @@ impl<H: Host> InstanceActor<H> {
             unfreed: BTreeMap::new(),
             leaving: BTreeMap::new(),
             told_limits: BTreeMap::new(),
+            clusters: ClusterApps::default(),
             newest_order: 0,
         }
     }
@@ -105,6 +112,7 @@ impl<H: Host> InstanceActor<H> {
             }
             ActorEvent::Ended { row, incarnation } => self.ended(row, incarnation),
             ActorEvent::Heard { row, channel } => self.heard(row, channel),
+            ActorEvent::WorkerSaid(word) => worker_said(self, word),
             ActorEvent::Harvested => self.harvest(),
             ActorEvent::AnchorGone => self.anchor_gone(),
             ActorEvent::Alarm => {
@@ -124,6 +132,7 @@ impl<H: Host> InstanceActor<H> {
                 self.step(row, Input::Swept { left });
             }
         }
+        self.clusters.close_unused(&self.registry, &mut self.host);
         self.give_rows_back();
         if !self.unmirrored.is_empty() {
             self.host.mirror(std::mem::take(&mut self.unmirrored));

@@ -104,6 +104,7 @@ impl<H: Host> InstanceActor<H> {
     fn rename(&mut self, row: u32, old: InstanceId, new: InstanceId, launch: Launch) {
         self.give_rows_back();
         let bears_it = self.registry.row_of(&new) == Some(row);
+        self.clusters.rename(&old.app, &new.app, &mut self.host);
         self.registry.rename(row, new.clone());
         if let Some(instance) = self.registry.get_mut(row) {
             instance.machine.policy = Arc::clone(&launch.spec);

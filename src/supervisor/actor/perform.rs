@@ -5,6 +5,9 @@ use crate::lifecycle::{Effect, Input, Rest, State, Then};
 use crate::model::{Environment, Fact, Hook, InstanceId, LeftProcess, ListenAddress, Phase, StopScope, Subject};
 use crate::supervisor::host::{HookJob, Host, Record, SIGKILL, SpawnJob};
 
+/// The message by which an app is asked to shut down.
+const SHUTDOWN: &str = "\"shutdown\"\n";
+
 impl<H: Host> InstanceActor<H> {
     /// Gives one input to a machine, records the new state in its row, and does what it asks for.
     pub(super) fn step(&mut self, row: u32, input: Input) {
@@ -60,7 +63,11 @@ impl<H: Host> InstanceActor<H> {
             // The new process may have ended before its spawning thread could tell of it, also at this very moment: that
             // exit is to come.
             State::Starting { .. } => incarnation.checked_sub(1),
-            State::Unknown | State::Running { .. } | State::Leaving { .. } | State::Stopping { .. } => None,
+            State::Unknown
+            | State::Running { .. }
+            | State::Leaving { .. }
+            | State::Draining { .. }
+            | State::Stopping { .. } => None,
         };
         // An exit that was dealt with and what follows from it are one change; without an exit only the record changes.
         if !judged.is_some_and(|newest| self.host.conclude(row, newest, &record)) {
@@ -73,6 +80,11 @@ impl<H: Host> InstanceActor<H> {
     fn perform(&mut self, row: u32, effect: Effect) {
         match effect {
             Effect::Spawn { incarnation } => self.spawn(row, incarnation),
+            Effect::Drain => {
+                if let Some(instance) = self.registry.get(row) {
+                    self.host.drain(row, &instance.record.spec);
+                }
+            }
             Effect::SendStopSignal => self.ask(row),
             Effect::Kill { is_first } => self.kill(row, is_first),
             Effect::Hook(hook) => self.run_hook(row, hook),
@@ -90,6 +102,7 @@ impl<H: Host> InstanceActor<H> {
         let now = self.host.now();
         let Some(instance) = self.registry.get_mut(row) else { return };
         // Until we have seen it live, nobody else may take it for good either.
+        self.clusters.join(instance);
         instance.ready_until = instance.next.spec.ready.as_ref().map(|ready| now.after(ready.timeout));
         if instance.ready_until.is_some() {
             self.host.remember(row, &instance.row_record());
@@ -112,7 +125,13 @@ impl<H: Host> InstanceActor<H> {
         let Some(instance) = self.registry.get(row) else { return };
         let stop = &instance.machine.policy.stop;
         let has_process = instance.process.is_some();
-        if stop.shutdown_with_message && has_process && self.host.say(row, "\"shutdown\"\n") {
+        if instance.machine.is_worker && has_process {
+            self.host.retire(row);
+            if stop.shutdown_with_message {
+                return self.host.say_to_worker(row, SHUTDOWN);
+            }
+        }
+        if stop.shutdown_with_message && has_process && self.host.say(row, SHUTDOWN) {
             return;
         }
         let (signal, has_asked_group) = (stop.kill_signal, has_asked_group(instance));

@@ -55,6 +55,7 @@ impl<H: Recovery> InstanceActor<H> {
         }
         recovered.warnings.extend(lost::warning(&lost));
         self.settle_successors();
+        self.clusters.recover(&self.registry);
         let has_hooks = self.registry.iter().any(|(_, instance)| !instance.machine.policy.hooks.is_empty());
         let instances = self.registry.iter().map(|(row, instance)| (row, &instance.id, &*instance.record.spec));
         self.host.all_taken_over(&instances.collect::<Vec<_>>(), has_hooks);

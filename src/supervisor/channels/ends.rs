@@ -89,11 +89,6 @@ impl Ends {
         }
         Self { notify, messages: held.remove(&(key, HELD_CHANNEL)), ..Self::default() }
     }
-
-    /// Says one line to the process. False if it cannot hear.
-    pub(super) fn say(&self, line: &str) -> bool {
-        self.messages.as_ref().is_some_and(|channel| os::say_on_channel(channel, line).is_ok())
-    }
 }
 
 /// Opens the socket of a new process. An abstract name is written down for the case that both of us die.

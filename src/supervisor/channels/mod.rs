@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use super::NotSaid;
 use super::host::{Channel, Words, row_and_incarnation, token};
 use super::world::World;
 use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY};
@@ -91,7 +92,16 @@ impl AppChannels {
 
     /// Says a line to the process. False: it cannot hear.
     pub fn say(&self, row: u32, line: &str) -> bool {
-        self.by_row.get(&row).is_some_and(|(_, ends)| ends.say(line))
+        self.try_say(row, line).is_ok()
+    }
+
+    /// The same, with the reason.
+    pub fn try_say(&self, row: u32, line: &str) -> Result<(), NotSaid> {
+        let channel = self.by_row.get(&row).and_then(|(_, ends)| ends.messages.as_ref()).ok_or(NotSaid::NoChannel)?;
+        os::say_on_channel(channel, line).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => NotSaid::Full,
+            _ => NotSaid::NoChannel,
+        })
     }
 
     /// Remembers a status for the next daemon. On a full disk that one does not know it.

@@ -108,6 +108,12 @@ impl Listeners {
         Ok(Handover { variables, descriptors })
     }
 
+    /// Copies of those of these that are open.
+    pub(in crate::supervisor) fn copies(&self, addresses: &[ListenAddress]) -> Vec<OwnedFd> {
+        let open = self.open();
+        addresses.iter().filter_map(|address| open.get(&key(address))?.socket.try_clone().ok()).collect()
+    }
+
     /// Whether all of them are open, or may be once nobody else listens there.
     ///
     /// # Errors

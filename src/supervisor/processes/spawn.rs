@@ -9,10 +9,14 @@ use super::failures::{failed, holds_nul, not_executed, not_listening, refused};
 use super::socket_access::socket_access;
 use crate::anchor::Row;
 use crate::logs::StreamKey;
-use crate::model::{Environment, ExecContext, Failure, Launch, Moment, Probe, SpawnError, SpawnStage, Stream};
+use crate::model::{
+    Environment, ExecContext, Fact, Failure, Launch, Moment, Probe, SpawnError, SpawnStage, Stream, Subject,
+};
 use crate::os::{self, ExecPlan, Output, PidFd, SpawnFailed};
 use crate::rules;
 use crate::supervisor::channels::{self, Ends};
+use crate::supervisor::cluster;
+use crate::supervisor::handover::Handover;
 use crate::supervisor::host::SpawnJob;
 use crate::supervisor::outputs::Writer;
 use crate::supervisor::world::World;
@@ -52,6 +56,10 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let handover = handover.map_err(|why| not_listening(&why))?;
     let (mut channels, handover) = Ends::open(world, job.row, job.incarnation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Channels, &job.id.to_string(), &error))?;
+    let handover = worker_handover(world, job, &mut context, handover).inspect_err(|_| {
+        channels::release(world, job.row, job.incarnation, &job.launch.spec);
+        world.clusters.leave(job.row, job.incarnation);
+    })?;
     context.env.extend(handover.variables);
     let plan = ExecPlan {
         handed: handover.descriptors,
@@ -62,9 +70,33 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let created = create(world, row, job, start, &plan, &program);
     if created.is_err() {
         channels::release(world, job.row, job.incarnation, &job.launch.spec);
+        world.clusters.leave(job.row, job.incarnation);
     }
     channels.user_id = context.identity.map(|identity| identity.uid);
     created.map(|(pid, process)| Spawned { pid, process, channels })
+}
+
+/// What a worker of a cluster gets besides: its channel, and the lines that it preloads.
+fn worker_handover(
+    world: &World,
+    job: &SpawnJob,
+    context: &mut ExecContext,
+    handover: Handover,
+) -> Result<Handover, SpawnError> {
+    let spec = &job.launch.spec;
+    if !spec.is_cluster() {
+        return Ok(handover);
+    }
+    let at_channels = |error: std::io::Error| failed(SpawnStage::Channels, &job.id.to_string(), &error);
+    if let Err(error) = cluster::preload_hook(&world.home, spec, context) {
+        let message = format!("`cluster.drain_hook` cannot be preloaded: {error}");
+        world.events.emit(Subject::Instance(job.id.clone()), Fact::Trouble { message });
+    }
+    let process = (job.row, job.incarnation);
+    world
+        .clusters
+        .hand_over(&world.anchor, process, (&job.id.app, spec), context.identity.as_ref(), handover)
+        .map_err(at_channels)
 }
 
 fn row_of(world: &World, job: &SpawnJob) -> Result<Row, SpawnError> {

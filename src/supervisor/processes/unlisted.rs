@@ -1,8 +1,6 @@
 //! After the death of an anchor: processes of this home that the restored table does not list get their row back.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::thread;
-use std::time::Duration;
 
 use super::search::facts_of;
 use super::{Processes, has_process, verified};
@@ -19,7 +17,7 @@ const KILL_WAIT: Millis = Millis(1000);
 /// for a processor.
 const EXECUTION_LOOKS: usize = 250;
 /// How long is waited before each of these.
-const EXECUTION_WAIT: Duration = Duration::from_millis(1);
+const EXECUTION_WAIT: Millis = Millis(1);
 /// Looks for the process of a row that was about to get one: it may be executing its program at this very moment.
 const LOOKS_MAX: usize = 2;
 
@@ -237,7 +235,7 @@ fn end_half_started(seen: &[Seen]) {
         if hanging.is_empty() {
             return;
         }
-        thread::sleep(EXECUTION_WAIT);
+        os::pause(EXECUTION_WAIT);
         hanging.retain(|(seen, _)| seen.is_half_started());
     }
     for (_, process) in hanging {

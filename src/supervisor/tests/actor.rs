@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::{Behaviour, Killed, Supervised};
 use crate::lifecycle::samples;
 use crate::model::{
-    App, AppName, Cause, Command, Digest, Fact, Failure, Hooks, InstanceId, Launch, LiveInstance, Millis, Moment,
-    Order, Phase, Probe, Ready, RestartWhen, SpawnError, SpawnStage,
+    App, AppName, Cause, Command, Digest, ExecMode, Fact, Failure, Hooks, InstanceId, Launch, LiveInstance, Millis,
+    Moment, Order, Phase, Probe, Readiness, Ready, RestartWhen, SpawnError, SpawnStage,
 };
+use crate::supervisor::cluster::WorkerSaid;
 
 /// What processes do is in the name of their app: `missing`, `short`, `ready`; all others live on.
 fn fate(spec: &App, _slot: u32, _now: Moment) -> Behaviour {
@@ -89,6 +90,19 @@ impl Scene {
             format!("{}{} {}", id.app.name, if id.is_successor { "+" } else { "" }, live.phase.as_str())
         };
         now.instances.iter().map(shown).collect::<Vec<_>>().join(", ")
+    }
+
+    /// `starting` or `ready`, of a process that runs.
+    fn phase(&mut self) -> &'static str {
+        match &self.machine.live().instances[&id("web")].phase {
+            Phase::Running { readiness: Readiness::Waiting { .. }, .. } => "starting",
+            Phase::Running { .. } => "ready",
+            other => other.as_str(),
+        }
+    }
+
+    fn worker_says(&mut self, incarnation: u32, said: WorkerSaid) {
+        self.machine.worker_says(&id("web"), incarnation, said);
     }
 
     /// What was told since the last time, each in a word.
@@ -548,4 +562,81 @@ fn a_process_that_was_told_of_is_not_one_that_never_came_to_be() {
     scene.wait(1);
     assert_eq!(scene.lose_both(), []);
     assert_eq!((scene.state().as_str(), scene.facts()), ("web errored", vec!["started", "exited", "gave up"]));
+}
+
+/// A worker of a cluster, whose connections end by themselves.
+fn worker() -> Launch {
+    let mut app = app("web");
+    app.run.exec_mode = ExecMode::Cluster;
+    app.ready = Some(Ready { probe: Probe::Listening(true), timeout: Millis(200), interval: Ready::INTERVAL });
+    launch_of(app)
+}
+
+#[test]
+fn a_worker_is_ready_when_it_listens_and_its_sockets_are_closed_when_nobody_is_left() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(worker()));
+    scene.wait(20);
+    assert_eq!(scene.phase(), "starting");
+    for (incarnation, said) in [(0, WorkerSaid::Listening), (1, WorkerSaid::Ready)] {
+        scene.worker_says(incarnation, said);
+        assert_eq!(scene.phase(), "starting", "of another process, or of no interest");
+    }
+    scene.worker_says(1, WorkerSaid::Listening);
+    assert_eq!(scene.phase(), "ready");
+    scene.order("web", Command::Restart(worker()));
+    scene.wait(20);
+    scene.worker_says(2, WorkerSaid::Listening);
+    assert!(scene.machine.host().closed_clusters.is_empty(), "the next one wants them");
+    scene.order("web", Command::Stop(Cause::Boot));
+    scene.wait(1000);
+    assert_eq!(scene.machine.host().closed_clusters, [id("web").app]);
+}
+
+#[test]
+fn the_stop_of_a_worker_survives_the_death_of_the_daemon_at_every_step() {
+    for at in 1.. {
+        let mut scene = Scene::new();
+        scene.order("web", Command::Start(worker()));
+        scene.wait(20);
+        scene.worker_says(1, WorkerSaid::Listening);
+        let is_killed = scene.dies_at(at, |scene| {
+            scene.order("web", Command::Stop(Cause::Boot));
+            scene.wait(20);
+        });
+        scene.order("web", Command::Stop(Cause::Boot));
+        scene.wait(60_000);
+        let facts: Vec<_> = scene.facts().into_iter().filter(|fact| *fact != "stopped").collect();
+        assert_eq!((scene.state().as_str(), facts), ("web stopped", vec!["started", "exited"]), "step {at}");
+        assert_eq!(scene.machine.host().closed_clusters.last(), Some(&id("web").app), "step {at}");
+        if !is_killed {
+            assert!(at > 5, "a stop has more steps than that");
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_workers_say_is_passed_on_as_much_as_can_be_read() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(worker()));
+    scene.wait(20);
+    for number in 0..1000 {
+        scene.worker_says(1, WorkerSaid::message(&format!("{number}")));
+    }
+    let passed = |scene: &mut Scene| {
+        let passed = scene.machine.host().passed_on.take();
+        let said = |(_, fact)| match fact {
+            Fact::Message { text, skipped } => (text, skipped),
+            other => panic!("{other:?}"),
+        };
+        passed.into_iter().map(said).collect::<Vec<_>>()
+    };
+    let first = passed(&mut scene);
+    assert_eq!((first.len(), &first[49]), (50, &("49".to_owned(), 0)));
+    scene.wait(100);
+    scene.worker_says(1, WorkerSaid::message(&"é".repeat(2000)));
+    let later = passed(&mut scene);
+    assert_eq!((later.len(), later[0].1, later[0].0.chars().count()), (1, 950, 1001));
+    assert!(!scene.facts().contains(&"message"), "never recorded");
 }

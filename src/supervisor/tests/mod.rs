@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::actor::{ActorEvent, InstanceActor, Specs};
+use super::cluster::{WorkerSaid, WorkerWord};
 use super::{Changed, Observation, Seen};
 use crate::model::{
     App, Command, Digest, Environment, Fact, InstanceId, Launch, Live, Millis, Moment, Order, Subject, Taken,
@@ -76,6 +77,13 @@ impl Supervised {
         if let Some(actor) = &mut self.actor {
             actor.handle(event);
             actor.settle();
+        }
+    }
+
+    fn worker_says(&mut self, instance: &InstanceId, incarnation: u32, said: WorkerSaid) {
+        let row = self.actor.as_ref().and_then(|actor| actor.registry.row_of(instance));
+        if let Some(row) = row {
+            self.handle(ActorEvent::WorkerSaid(WorkerWord { row, incarnation, said }));
         }
     }
 

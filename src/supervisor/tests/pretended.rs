@@ -14,11 +14,12 @@ use std::panic;
 use super::journal::Journal;
 use super::mirror::Mirror;
 use crate::model::{
-    App, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy, Millis, Moment,
-    Run, SpawnError, SpawnStage, Subject, WallTime,
+    App, AppId, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress, LogPolicy, Millis,
+    Moment, Run, SpawnError, SpawnStage, Subject, WallTime,
 };
 use crate::rules::ChannelLine;
 use crate::supervisor::actor::ActorEvent;
+use crate::supervisor::cluster::{WorkerSaid, WorkerWord};
 use crate::supervisor::host::{
     Channel, Created, Entry, EntryState, HookEnd, HookJob, Host, Record, Recovery, RowState, SIGKILL, SpawnEnd,
     SpawnJob, StartedProcess, SweepEnd, TakenOver, Watch, Words,
@@ -86,6 +87,8 @@ enum Due {
     LastOneEnds(u32),
     // a look, by row and process
     Swept(u32, u32),
+    // a worker has ended its connections, by row and process
+    Drained(u32, u32),
 }
 
 impl Due {
@@ -171,6 +174,10 @@ pub(crate) struct Pretended {
     /// With how they end, and whether anybody waits for that.
     hooks: BTreeMap<u64, (HookJob, Result<(), String>, bool)>,
     watched: BTreeSet<u32>,
+    /// What was only passed on, in order.
+    pub passed_on: RefCell<Vec<(Subject, Fact)>>,
+    /// Apps whose shared sockets were closed, in order.
+    pub closed_clusters: Vec<AppId>,
     /// Bad answers to health probes, by row and process.
     pub bad_answers: Vec<(u32, u32)>,
     due: BTreeSet<(Moment, u64, Due)>,
@@ -202,6 +209,8 @@ impl Pretended {
             starts: BTreeMap::new(),
             hooks: BTreeMap::new(),
             watched: BTreeSet::new(),
+            passed_on: RefCell::default(),
+            closed_clusters: Vec::new(),
             bad_answers: Vec::new(),
             due: BTreeSet::new(),
             last_due: 0,
@@ -260,6 +269,9 @@ impl Pretended {
             Due::Swept(row, incarnation) => {
                 let left = u32::from(self.leftovers.contains_key(&row));
                 return Some(ActorEvent::Swept(SweepEnd { row, incarnation, left }));
+            }
+            Due::Drained(row, incarnation) => {
+                return Some(ActorEvent::WorkerSaid(WorkerWord { row, incarnation, said: WorkerSaid::Left }));
             }
         }
         None

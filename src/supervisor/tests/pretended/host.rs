@@ -20,6 +20,10 @@ impl Host for Pretended {
         self.journal.borrow_mut().tell(self.now, about, fact);
     }
 
+    fn pass_on(&self, about: Subject, fact: Fact) {
+        self.passed_on.borrow_mut().push((about, fact));
+    }
+
     fn settle_facts(&mut self) {
         self.act();
         self.meanwhile();
@@ -233,6 +237,30 @@ impl Host for Pretended {
     }
 
     fn keep_status(&mut self, _row: u32, _incarnation: u32, _status: &str) {}
+
+    fn retire(&mut self, _row: u32) {
+        self.act();
+    }
+
+    fn drain(&mut self, row: u32, _spec: &App) {
+        self.act();
+        let delay = self.some(20);
+        let incarnation = self.entry(row).incarnation;
+        self.later(delay, Due::Drained(row, incarnation));
+    }
+
+    fn say_to_worker(&mut self, _row: u32, _line: &str) {
+        self.act();
+    }
+
+    fn close_cluster(&mut self, app: &AppId) {
+        self.act();
+        self.closed_clusters.push(app.clone());
+    }
+
+    fn rename_cluster(&mut self, _from: &AppId, _to: &AppId) {
+        self.act();
+    }
 
     fn silence(&mut self, _row: u32, _incarnation: u32, _spec: &App) {
         self.act();
