@@ -86,9 +86,16 @@ const BROKEN: &[Broken] = &[
     Broken {
         name: "a key whose behaviour is not built",
         code: "unsupported",
+        text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\ntime = true\n",
+        line: 4,
+        words: &["time"],
+    },
+    Broken {
+        name: "a cluster of a program that is not Node",
+        code: "conflicting-keys",
         text: "[[apps]]\nname = \"api\"\ncommand = \"sleep 1\"\nexec_mode = \"cluster\"\n",
         line: 4,
-        words: &["exec_mode"],
+        words: &["runs `sleep`", "`listen`"],
     },
     Broken {
         name: "a watched folder that does not exist",

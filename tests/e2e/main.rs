@@ -36,6 +36,14 @@ mod https;
 mod notify;
 mod ready;
 
+// ---- the copies of a Node app share their ports
+mod cluster;
+mod cluster_api;
+mod cluster_errors;
+mod cluster_forms;
+mod cluster_killed;
+mod cluster_reload;
+
 // ---- by hand
 mod beside_as_the_app;
 mod cannot_begin;

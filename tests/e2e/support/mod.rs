@@ -1,6 +1,9 @@
 //! What every end-to-end test stands on: a home of its own, the real binary, and patience with a deadline.
 
 mod accounts;
+mod cluster;
+mod load;
+mod nodes;
 mod processes;
 mod sandbox;
 mod terminal;
@@ -9,6 +12,9 @@ mod view;
 mod wait;
 
 pub use accounts::{NOBODY, is_root, ordinary, sandbox_of_ordinary_user};
+pub use cluster::{Cluster, said};
+pub use load::{Load, Manner, Target};
+pub use nodes::{Node, node, node_majors};
 pub use processes::{Process, children, kill, kill_both, kill_both_now, processes_with, start_time, variable_of};
 pub use sandbox::{Output, Sandbox, finish, fixture, run};
 pub use terminal::Terminal;
