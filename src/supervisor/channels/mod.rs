@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::NotSaid;
 use super::host::{Channel, Words, row_and_incarnation, token};
 use super::world::World;
-use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY};
+use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY, HELD_VAULT};
 use crate::model::{App, Fact, InstanceId, Subject};
 use crate::os::{self, InputWatch};
 use crate::rules::{self, CHANNEL_LINE_BYTES_MAX};
@@ -75,7 +75,7 @@ impl AppChannels {
 
     /// Nobody is left who could speak there.
     pub fn drop_rest(&self, held: &BTreeMap<(u64, u32), OwnedFd>) {
-        for (key, kind) in held.keys().filter(|(_, kind)| [HELD_NOTIFY, HELD_CHANNEL].contains(kind)) {
+        for (key, kind) in held.keys().filter(|(_, kind)| [HELD_NOTIFY, HELD_CHANNEL, HELD_VAULT].contains(kind)) {
             let _ = self.world.anchor.drop_held(*key, *kind);
         }
     }
