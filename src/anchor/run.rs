@@ -199,7 +199,7 @@ fn detach(log: Option<&Path>) -> Result<(), BootError> {
 fn table(home: &Home, limit: Option<FileLimit>, is_new: bool) -> Result<Table, BootError> {
     let root = os::canonicalize(&home.root).unwrap_or_else(|_| home.root.clone());
     let digest = Digest::of(root.as_os_str().as_bytes());
-    let home_id = digest.0.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+    let home_id = digest.number();
     let table = Table::create(home_id).map_err(at("create the process table"))?;
     if table.restore(&home.table()).map_err(at("read the mirror of the process table"))? == 0 {
         // Another boot, or nothing: whatever lies there is nobody's.

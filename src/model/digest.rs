@@ -13,6 +13,11 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest(pub [u8; 16]);
 
 impl Digest {
+    /// Its first eight bytes as a number: for a short name that is the same under every daemon.
+    pub fn number(&self) -> u64 {
+        self.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let full = Sha256::digest(bytes);

@@ -177,8 +177,7 @@ impl Instance {
 
 /// The same instance always spreads its waits alike; different ones do not.
 pub(super) fn seed(id: &InstanceId) -> u64 {
-    let digest = Digest::of(id.to_string().as_bytes());
-    digest.0.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+    Digest::of(id.to_string().as_bytes()).number()
 }
 
 #[cfg(test)]

@@ -318,8 +318,7 @@ pub(super) fn has_drain_hook(run: &Run) -> bool {
 
 /// The same app has the same key under every daemon. Never as small as the number of a row.
 pub(super) fn vault_key(app: &AppId) -> u64 {
-    let digest = Digest::of(app.to_string().as_bytes());
-    digest.0.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte)) | 1 << 63
+    Digest::of(app.to_string().as_bytes()).number() | 1 << 63
 }
 
 /// A socket that an earlier daemon has opened.

@@ -288,8 +288,7 @@ fn copy(
 
 /// The same address has the same key under every daemon. Never as small as the number of a row.
 fn key(address: &ListenAddress) -> u64 {
-    let digest = Digest::of(address.to_string().as_bytes());
-    digest.0.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte)) | 1 << 63
+    Digest::of(address.to_string().as_bytes()).number() | 1 << 63
 }
 
 /// For `LISTEN_FDNAMES`, whose separator is a colon: `tcp-8080`, `app.sock`.

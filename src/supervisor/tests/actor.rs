@@ -617,6 +617,24 @@ fn the_stop_of_a_worker_survives_the_death_of_the_daemon_at_every_step() {
 }
 
 #[test]
+fn a_worker_that_an_earlier_daemon_left_unserved_is_restarted_unless_it_ends_anyway() {
+    let mut scene = Scene::new();
+    scene.order("web", Command::Start(worker()));
+    scene.wait(20);
+    scene.worker_says(1, WorkerSaid::Listening);
+    scene.worker_says(1, WorkerSaid::Unserved);
+    scene.wait(100);
+    assert_eq!(scene.phase(), "starting", "another process");
+    scene.worker_says(1, WorkerSaid::Unserved);
+    scene.worker_says(2, WorkerSaid::Listening);
+    scene.order("web", Command::Stop(Cause::Boot));
+    scene.worker_says(2, WorkerSaid::Unserved);
+    scene.wait(1000);
+    assert_eq!(scene.state(), "web stopped");
+    assert_eq!(scene.facts(), ["started", "exited", "started", "exited", "stopped"]);
+}
+
+#[test]
 fn what_workers_say_is_passed_on_as_much_as_can_be_read() {
     let mut scene = Scene::new();
     scene.order("web", Command::Start(worker()));
