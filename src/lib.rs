@@ -12,6 +12,7 @@ pub mod model;
 pub mod cluster;
 pub mod ecosystem;
 pub mod lifecycle;
+pub mod metrics;
 pub mod plan;
 pub mod rules;
 

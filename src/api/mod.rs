@@ -15,6 +15,7 @@ mod environment;
 mod events;
 mod logs;
 mod messages;
+mod metrics;
 mod rollouts;
 mod rows;
 mod select;
@@ -34,6 +35,7 @@ use crate::rules::DescriptorShares;
 use crate::sensors::Usage;
 use crate::supervisor::Supervisor;
 
+pub use metrics::MetricsFolder;
 pub use serve::serve;
 
 /// Everything that an answer may need; cheap to clone.
@@ -51,6 +53,8 @@ pub struct Context {
     pub log_growth: watch::Receiver<u64>,
     /// Folder of the default log files.
     pub logs_folder: PathBuf,
+    /// Counters that outlive their workers.
+    pub metrics: MetricsFolder,
     /// What the daemon says about itself.
     pub daemon: DaemonFacts,
     /// The way to ask the daemon to leave.

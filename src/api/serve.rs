@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::caller::Caller;
-use super::{Context, answer, apps, change, cron, daemon, environment, events, logs, messages, rollouts};
+use super::{Context, answer, apps, change, cron, daemon, environment, events, logs, messages, metrics, rollouts};
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
 use crate::wire::{self, Problem, ProblemCode};
@@ -67,6 +67,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/events", get(events::events))
         .route("/v1/env", get(environment::environment))
         .route("/v1/send", post(messages::send))
+        .route("/v1/metrics", get(metrics::metrics))
         .route("/v1/daemon", get(daemon::status))
         .route("/v1/daemon/restart", post(daemon::restart))
         .route("/v1/daemon/stop", post(daemon::stop))

@@ -4,8 +4,8 @@ use super::connection::{Repeat, json};
 use super::{Client, ClientError, Messages};
 use crate::wire::{
     ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer,
-    EventMessage, EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, PlanAnswer, PlanRequest,
-    ProjectsAnswer, Query, RolloutRequest, RolloutsAnswer, Selection, SendAnswer, SendRequest,
+    EventMessage, EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer,
+    PlanRequest, ProjectsAnswer, Query, RolloutRequest, RolloutsAnswer, Selection, SendAnswer, SendRequest,
 };
 
 type Answer<T> = Result<T, ClientError>;
@@ -153,6 +153,14 @@ impl Client {
     /// No answer, or a problem.
     pub fn send(&mut self, request: &SendRequest) -> Answer<SendAnswer> {
         self.connection.ask_once("POST", "/v1/send", Some(&json(request)?))
+    }
+
+    /// What the workers of an app report of themselves.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn metrics(&mut self, selection: &Selection) -> Answer<MetricsAnswer> {
+        self.connection.ask("GET", &selection.query().on("/v1/metrics"), None)
     }
 
     /// Which times come next, `count` of them for each app.

@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 
 use super::address::AskedAddress;
 
+/// What prom-client calls its answer to a primary.
+const METRICS_ANSWER: &str = "prom-client:getMetricsRes";
+
 /// Stands before Bun's internal messages.
 const BUN_MARK: u8 = 2;
 
@@ -29,6 +32,8 @@ pub(super) enum WorkerMessage<'a> {
     NotArrived,
     /// A message with a descriptor, which waits for an answer.
     WithHandle(Option<&'a str>),
+    /// The metrics of the worker, or why it has none: the whole line.
+    Metrics { request: u64, line: &'a str },
     /// Something that the app says.
     Said(&'a str),
     /// Nothing that means anything here.
@@ -54,6 +59,15 @@ struct Envelope<'a> {
     msg: Option<&'a RawValue>,
 }
 
+/// What an answer of prom-client has besides the metrics.
+#[derive(Deserialize)]
+struct MetricsEnvelope<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(rename = "requestId")]
+    request: u64,
+}
+
 /// What only a request for a socket has besides the address.
 #[derive(Deserialize)]
 struct QueryRest<'a> {
@@ -77,8 +91,16 @@ impl<'a> WorkerMessage<'a> {
         {
             return Self::internal(text, envelope);
         }
-        let is_said = !is_marked && serde_json::from_str::<&RawValue>(text).is_ok();
-        if is_said { Self::Said(text) } else { Self::Other }
+        if is_marked {
+            return Self::Other;
+        }
+        if text.contains(METRICS_ANSWER)
+            && let Ok(MetricsEnvelope { kind, request }) = serde_json::from_str(text)
+            && kind == METRICS_ANSWER
+        {
+            return Self::Metrics { request, line: text };
+        }
+        if serde_json::from_str::<&RawValue>(text).is_ok() { Self::Said(text) } else { Self::Other }
     }
 
     fn internal(text: &'a str, envelope: Envelope<'a>) -> Self {
@@ -222,6 +244,12 @@ pub(super) fn may_leave(ack: u64, seq: u64) -> String {
 
 /// Tells the preloaded lines, if they are there, that the end is near; Node ignores it.
 pub(super) const DRAIN_SOON: &str = "{\"cmd\":\"NODE_PM_DRAIN\"}\n";
+/// Asks for the metrics of a worker: the preloaded lines, which pass it on, or prom-client itself.
+pub fn metrics_request(request: u64, has_hook: bool) -> String {
+    let kind = if has_hook { r#""cmd":"NODE_PM_METRICS""# } else { r#""type":"prom-client:getMetricsReq""# };
+    format!("{{{kind},\"requestId\":{request}}}\n")
+}
+
 /// The answer to [`WorkerMessage::WithHandle`].
 pub(super) const ARRIVED: &str = "{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
 

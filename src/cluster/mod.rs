@@ -20,7 +20,7 @@ mod worker;
 
 pub use address::WantedSocket;
 pub use ids::{ConnectionId, SocketId, WorkerId};
-pub use message::SocketName;
+pub use message::{SocketName, metrics_request};
 pub use primary::{Handle, Primary, PrimaryAction, Said};
 pub use socket::SocketState;
 pub use worker::WorkerState;

@@ -85,6 +85,13 @@ pub enum Said {
     Listening,
     /// A message of the app, as JSON; of a long one the beginning.
     Message(String),
+    /// Its metrics, or why it has none.
+    Metrics {
+        /// The number of the question.
+        request: u64,
+        /// The whole answer, as JSON.
+        line: String,
+    },
     /// It cannot listen there.
     Refused {
         /// The address that it does not get.
@@ -199,6 +206,9 @@ impl Primary {
                 if let Some(inner) = inner.filter(|_| depth < NESTED_MAX) {
                     self.message(id, WorkerMessage::read(inner.as_bytes()), now, depth + 1, actions);
                 }
+            }
+            WorkerMessage::Metrics { request, line } => {
+                actions.push(PrimaryAction::Report(id, Said::Metrics { request, line: line.to_owned() }));
             }
             WorkerMessage::Said(text) => {
                 actions.push(PrimaryAction::Report(id, Said::Message(beginning(text).to_owned())));

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 use tokio::sync::mpsc;
 
 use crate::anchor::{AnchorLink, Mirror};
-use crate::api::{Context, DaemonFacts, Followers, Leave, Warnings};
+use crate::api::{Context, DaemonFacts, Followers, Leave, MetricsFolder, Warnings};
 use crate::events::Events;
 use crate::logs::{Notice, Pump};
 use crate::model::{Fact, Subject};
@@ -134,6 +134,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         events,
         log_growth: pump.advanced(),
         logs_folder: home.logs.clone(),
+        metrics: MetricsFolder::new(home.state.join("metrics")),
         daemon: DaemonFacts {
             pid: os::own_pid(),
             anchor_pid: os::parent_pid(),

@@ -47,6 +47,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> 
     put(path, bytes, mode, true)
 }
 
+/// The names of everything in a folder.
+///
+/// # Errors
+/// It cannot be read.
+pub fn file_names(folder: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
 /// The path of a file that every user of the machine may read and only root may write; its folder is made.
 ///
 /// # Errors

@@ -41,8 +41,8 @@ pub use code::release_startup_pages;
 pub use contents::read_contents;
 pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
 pub use files::{
-    append_capped, canonicalize, create_private_folder, exists, find_program, first_line, for_all_users, is_executable,
-    is_folder, missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files,
+    append_capped, canonicalize, create_private_folder, exists, file_names, find_program, first_line, for_all_users,
+    is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files,
     write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys};

@@ -12,6 +12,7 @@ mod channels;
 mod cluster;
 mod handover;
 mod host;
+mod metrics;
 mod outputs;
 mod processes;
 mod real;
@@ -29,13 +30,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
 use crate::model::{
-    App, Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment, Order,
-    WallTime,
+    App, AppId, Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment,
+    Order, WallTime,
 };
 use crate::os::Helper;
 
 pub use actor::{Recovered, Specs};
 pub use cluster::Clusters;
+pub use metrics::{MetricsReport, MetricsReports, NoReport};
 pub use outputs::{Listeners, Outputs};
 pub use processes::exec_context;
 pub use world::{World, log_location, log_path};
@@ -121,6 +123,7 @@ pub(crate) enum Request {
     Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
     Lifetime(InstanceId, WallTime, bool, oneshot::Sender<Option<(WallTime, Option<WallTime>)>>),
     KeepListeners(Vec<ListenAddress>),
+    Metrics(AppId, oneshot::Sender<metrics::AskedWorkers>),
     Say(Vec<InstanceId>, String, oneshot::Sender<Vec<(InstanceId, Saying)>>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),

@@ -19,7 +19,7 @@ use super::world::World;
 use crate::anchor::{HELD_LISTENER, HELD_SOCKET_FILE, HELD_VAULT, HeldFd, Row};
 use crate::logs::StreamKey;
 use crate::model::{
-    App, AppId, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress,
+    App, AppId, Digest, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress,
     LogPolicy, Moment, Run, Stream, Subject, WallTime,
 };
 use crate::os::{self, Helper, PidFd};
@@ -98,6 +98,13 @@ impl RealHost {
     pub fn start_beside(&self, job: SpawnJob, command: String, reply: oneshot::Sender<Result<Helper, String>>) {
         let (more, prints) = (Environment::new(), Prints::Back);
         Beside { job, command, more, prints }.start(&self.world, reply);
+    }
+
+    /// Names the process of a row, and no other one ever: the boot, its number and when it was started.
+    pub fn process_key(&self, row: u32) -> Option<String> {
+        let entry = self.row(row)?;
+        let boot = Digest::of(&os::boot_id()).number();
+        Some(format!("{boot:016x}-{}-{}", entry.pid()?, entry.start_ticks()?))
     }
 
     fn row(&self, row: u32) -> Option<Row> {

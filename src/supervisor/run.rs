@@ -10,6 +10,7 @@ use super::actor::{ActorEvent, Instance, InstanceActor, Recovered, Specs};
 use super::channels::speaker;
 use super::cluster::WorkerWord;
 use super::host::{SpawnJob, row_and_incarnation};
+use super::metrics::ask_workers;
 use super::processes::{HookResult, SearchResult, SpawnResult};
 use super::real::{RealHost, Results};
 use super::world::World;
@@ -202,6 +203,7 @@ impl Loop {
                 let _ = reply.send(instance.and_then(|instance| instance.starts.lifetime(start, is_before)));
             }
             Request::KeepListeners(wanted) => world.listeners.keep_only(&world.anchor, &wanted),
+            Request::Metrics(app, reply) => drop(reply.send(ask_workers(&self.actor, &app))),
             Request::Say(instances, line, reply) => drop(reply.send(self.say(instances, &line))),
             Request::Beside(instance, incarnation, command, reply) => {
                 self.run_beside(&instance, incarnation, command, reply);

@@ -14,6 +14,7 @@ mod event;
 mod instances;
 mod log;
 mod message;
+mod metrics;
 mod problem;
 mod project;
 mod query;
@@ -30,6 +31,7 @@ pub use instances::{
 };
 pub use log::{LogLine, LogMessage, LogsAnswer, LogsQuery};
 pub use message::{NotSent, SendAnswer, SendRequest, WhyNotSent};
+pub use metrics::{MetricsAnswer, NotMeasured};
 pub use problem::{Problem, ProblemCode};
 pub use project::{ProjectRow, ProjectsAnswer};
 pub use query::Query;

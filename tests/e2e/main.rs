@@ -42,6 +42,7 @@ mod cluster_api;
 mod cluster_errors;
 mod cluster_forms;
 mod cluster_killed;
+mod cluster_metrics;
 mod cluster_reload;
 
 // ---- by hand

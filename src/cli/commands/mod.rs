@@ -64,6 +64,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<env::Env>(),
     Entry::of::<exec::Exec>(),
     Entry::of::<workers::Send>(),
+    Entry::of::<workers::Metrics>(),
     Entry::of::<explain::Explain>(),
     Entry::of::<schema::Schema>(),
     Entry::of::<daemon::Daemon>(),

@@ -1,10 +1,14 @@
-// Preloaded into workers of a cluster (`cluster.drain_hook`). Does nothing until this worker is about to be replaced. From
-// then on every answer closes its connection, and connections that wait for their next request get a moment to send it
-// before they are closed: so no request meets a closed connection.
+// Preloaded into workers of a cluster (`cluster.drain_hook`). Does nothing until this worker is asked for its metrics, or is
+// about to be replaced. From then on every answer closes its connection, and connections that wait for their next request
+// get a moment to send it before they are closed: so no request meets a closed connection.
 'use strict';
 
 const GRACE = 2000;
 let isDraining = false;
+// Copies of prom-client that were asked to answer.
+const offered = new Set();
+// Node itself listens, for `cluster.worker`.
+const listeners = process.listenerCount('message');
 
 try {
   // Held, so that it is not collected with the listener.
@@ -33,7 +37,28 @@ function drain() {
   }
 }
 
+// `pm metrics`: prom-client answers a primary once it is asked to; here it is, even if the app has not.
+function askForMetrics(requestId) {
+  try {
+    for (const path of Object.keys(require.cache)) {
+      if (!offered.has(path) && /[\\/]prom-client[\\/]index\.js$/.test(path)) {
+        offered.add(path);
+        new (require.cache[path].exports.AggregatorRegistry)();
+      }
+    }
+  } catch {
+    // Whatever that is: it will not answer.
+  }
+  const { worker } = require('cluster');
+  if (process.listenerCount('message') > listeners || (worker && worker.listenerCount('message') > 0)) {
+    process.emit('message', { type: 'prom-client:getMetricsReq', requestId }, undefined);
+  } else {
+    process.send({ type: 'prom-client:getMetricsRes', requestId, error: 'it has not loaded prom-client' });
+  }
+}
+
 process.prependListener('internalMessage', (message) => {
+  if (message && message.cmd === 'NODE_PM_METRICS') askForMetrics(message.requestId);
   const isEnd = message && (message.cmd === 'NODE_PM_DRAIN' || message.act === 'disconnect');
   if (isEnd && !isDraining) drain();
 });

@@ -17,6 +17,11 @@ use crate::supervisor::NotSaid;
 /// How long a worker that gets no more connections may go on with those that it has not read yet.
 const QUIET: Millis = Millis(300);
 
+/// How long that is.
+pub(super) fn quiet(is_quiet_first: bool) -> Millis {
+    if is_quiet_first { QUIET } else { Millis(0) }
+}
+
 /// A worker that joins.
 #[derive(Debug)]
 pub(super) struct JoiningWorker {
@@ -117,9 +122,10 @@ impl Service {
             let incarnation = channel.incarnation;
             return self.tell(id, incarnation, WorkerSaid::Left);
         }
+        self.ask_parting_metrics(id);
         self.with_worker(id, |primary| primary.retire(id));
-        let quiet = if is_quiet_first { QUIET } else { Millis(0) };
-        self.draining.insert(id, os::now().after(quiet));
+        let wait = quiet(is_quiet_first).max(self.metrics.wait_for(id));
+        self.draining.insert(id, os::now().after(wait));
     }
 
     /// The process is over: its last words, then nothing.
@@ -132,6 +138,7 @@ impl Service {
         self.with_worker(id, |primary| primary.leave(id, now));
         self.draining.remove(&id);
         self.unfinished.remove(&id);
+        self.metrics.forget(id);
         let Some((number, channel)) = self.channels.remove(&id) else { return };
         if !channel.is_closed {
             let _ = self.poller.remove(channel.as_fd());
@@ -166,5 +173,6 @@ impl Service {
         for group in self.groups.values_mut().filter(|group| group.app == *from) {
             group.app = to.clone();
         }
+        self.metrics.rename(from, to);
     }
 }

@@ -4,12 +4,14 @@
 //! worker says to others goes to the supervisor's loop. Channels and sockets are in the vault of their app (`keep`), which
 //! every worker and the anchor have open: they survive the daemon, the anchor, and both.
 
+mod asking;
 mod channel;
 mod group;
 mod hook;
 mod jobs;
 mod keep;
 mod members;
+mod metrics;
 mod refused;
 mod service;
 mod thread;
@@ -35,6 +37,8 @@ pub(super) use group::SocketUser;
 pub(super) use hook::preload_hook;
 use keep::{ClusterVault, Kept};
 use members::JoiningWorker;
+use metrics::MetricsQuestion;
+pub(super) use metrics::PartingWords;
 use thread::{ClusterCommand, ThreadHandle};
 
 /// What a worker has said.
@@ -219,6 +223,21 @@ impl Clusters {
         let (reply, said) = oneshot::channel();
         self.send(ClusterCommand::Say { id: worker_of(row), line: line.to_owned(), reply });
         said
+    }
+
+    /// Asks a worker for its metrics. `key` names its process. The answer is the line that it sends; none: it has left.
+    pub(super) fn ask_metrics(&self, row: u32, key: String, spec: &App) -> oneshot::Receiver<Result<String, NotSaid>> {
+        let (reply, answer) = oneshot::channel();
+        let has_hook = has_drain_hook(&spec.run);
+        self.send(ClusterCommand::AskMetrics(MetricsQuestion { id: worker_of(row), key, has_hook, reply }));
+        answer
+    }
+
+    /// What workers of this app have reported as they left, since this was asked last.
+    pub(super) fn take_parted(&self, app: &AppId) -> oneshot::Receiver<Vec<PartingWords>> {
+        let (reply, parted) = oneshot::channel();
+        self.send(ClusterCommand::TakeParted { app: app.clone(), reply });
+        parted
     }
 
     /// Nothing of the app runs or is about to: from now on connections to its sockets are refused.

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::channel::{Channel, Heard};
 use super::group::{ClusterGroup, SocketOwner, name_of};
 use super::jobs::{Jobs, OpenedSocket};
+use super::metrics::MetricsTalks;
 use super::{Queued, WorkerSaid, WorkerWord};
 use crate::cluster::{Handle, Primary, PrimaryAction, Said, SocketId, WantedSocket, WorkerId};
 use crate::model::{Millis, Moment};
@@ -48,6 +49,7 @@ pub(super) struct Service {
     /// Who is told to disconnect, and when.
     pub draining: BTreeMap<WorkerId, Moment>,
     pub buffer: Vec<u8>,
+    pub metrics: MetricsTalks,
     jobs: Jobs,
     /// What was told last of an address that a worker does not get: it may ask again and again.
     refused: BTreeMap<WorkerId, (WantedSocket, i32, Moment)>,
@@ -70,6 +72,7 @@ impl Service {
             refused_channels: BTreeSet::new(),
             draining: BTreeMap::new(),
             buffer: Vec::new(),
+            metrics: MetricsTalks::default(),
         }
     }
 
@@ -141,6 +144,7 @@ impl Service {
         let now = os::now();
         self.with_worker(id, |primary| primary.leave(id, now));
         self.draining.remove(&id);
+        self.metrics.forget(id);
         self.tell(id, incarnation, WorkerSaid::Left);
     }
 
@@ -321,6 +325,7 @@ impl Service {
         let Some((_, channel)) = self.channels.get(&id) else { return };
         let said = match said {
             Said::Listening => WorkerSaid::Listening,
+            Said::Metrics { request, line } => return self.metrics_came(id, request, line),
             Said::Message(text) if text == READY => WorkerSaid::Ready,
             Said::Message(text) => match Queued::new(&self.unheard, MESSAGES_MAX) {
                 Some(place) => WorkerSaid::Message(text, place),

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::group::SocketOwner;
 use super::keep::ClusterVault;
 use super::members::JoiningWorker;
+use super::metrics::{MetricsQuestion, PartingWords};
 use super::service::{CHANNEL_BIT, Service};
 use super::{KeptSocket, WorkerWord};
 use crate::cluster::WorkerId;
@@ -49,6 +50,11 @@ pub(super) enum ClusterCommand {
         id: WorkerId,
         line: String,
         reply: oneshot::Sender<Result<(), NotSaid>>,
+    },
+    AskMetrics(MetricsQuestion),
+    TakeParted {
+        app: AppId,
+        reply: oneshot::Sender<Vec<PartingWords>>,
     },
     Close {
         app: AppId,
@@ -179,6 +185,8 @@ impl Serving {
             ClusterCommand::Drain { id, is_quiet_first } => self.service.drain(id, is_quiet_first),
             // Who asked may have gone away.
             ClusterCommand::Say { id, line, reply } => drop(reply.send(self.service.say(id, &line))),
+            ClusterCommand::AskMetrics(question) => self.service.ask_metrics(question),
+            ClusterCommand::TakeParted { app, reply } => drop(reply.send(self.service.metrics.take_parted(&app))),
             ClusterCommand::Close { app } => self.service.close(&app),
             ClusterCommand::Settle { reply } => self.service.settle(reply),
             ClusterCommand::Rename { from, to } => self.service.rename(&from, &to),

@@ -14,7 +14,7 @@ mod wait;
 pub use accounts::{NOBODY, is_root, ordinary, sandbox_of_ordinary_user};
 pub use cluster::{Cluster, said};
 pub use load::{Load, Manner, Target};
-pub use nodes::{Node, node, node_majors};
+pub use nodes::{Node, node, node_majors, prom_client};
 pub use processes::{Process, children, kill, kill_both, kill_both_now, processes_with, start_time, variable_of};
 pub use sandbox::{Output, Sandbox, finish, fixture, run};
 pub use terminal::Terminal;

@@ -22,13 +22,24 @@ pub fn node_majors() -> Vec<u32> {
 
 /// The Node of this major. A missing one fails the test: it must not look as if it had passed.
 pub fn node(major: u32) -> Node {
-    let folder = std::env::var_os("PM_TEST_NODES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nodes"), PathBuf::from);
+    let folder = folder();
     let program = folder.join(major.to_string()).join("node_modules/.bin/node");
     let found = [program, PathBuf::from("node")].into_iter().find(|program| major_of(program) == Some(major));
     let program =
         found.unwrap_or_else(|| panic!("node {major} is neither in {} nor on PATH: run ./test once", folder.display()));
     Node { major, program }
+}
+
+/// The folder of prom-client. A missing one fails the test.
+pub fn prom_client() -> PathBuf {
+    let found = folder().join("prom-client/node_modules/prom-client");
+    assert!(found.join("package.json").is_file(), "no prom-client at {}: run ./test once", found.display());
+    found
+}
+
+fn folder() -> PathBuf {
+    std::env::var_os("PM_TEST_NODES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nodes"), PathBuf::from)
 }
 
 fn major_of(program: &Path) -> Option<u32> {
