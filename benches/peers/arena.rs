@@ -124,6 +124,12 @@ pub fn kill(pid: u32) {
     unsafe { libc::kill(i32::try_from(pid).unwrap(), libc::SIGKILL) };
 }
 
+/// SIGINT to a process that was started by this benchmark.
+pub fn interrupt(pid: u32) {
+    // SAFETY: two numbers.
+    unsafe { libc::kill(i32::try_from(pid).unwrap(), libc::SIGINT) };
+}
+
 /// Whether a process lives (a zombie does not).
 pub fn lives(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

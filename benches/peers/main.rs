@@ -13,6 +13,7 @@
 )]
 
 mod arena;
+mod cluster;
 mod contender;
 mod floor;
 mod measure;
@@ -70,6 +71,10 @@ fn main() {
         } else if is_wanted {
             eprintln!("{}: not installed", contender.name);
         }
+    }
+    if options.wants(cluster::ROWS) {
+        eprintln!("clusters");
+        cluster::measure(&options, &mut table);
     }
     table.print(&options.rows);
 }

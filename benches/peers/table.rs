@@ -52,7 +52,7 @@ impl Table {
             self.rows.iter().filter(|row| words.is_empty() || words.iter().any(|word| row.contains(word.as_str())))
         {
             let (floor, pm) = (self.median(row, FLOOR), self.median(row, "pm"));
-            let is_more_better = row.ends_with("MB/s");
+            let is_more_better = row.ends_with("MB/s") || row.ends_with("req/s");
             let values: Vec<f64> = peers.iter().filter_map(|peer| self.median(row, peer)).collect();
             let best = values.into_iter().reduce(if is_more_better { f64::max } else { f64::min });
             let ratio = |to: Option<f64>| pm.zip(to).map(|(pm, to)| pm / to);

@@ -157,13 +157,22 @@ impl<'a> Stage<'a> {
         self.command(Verb::ShutDown).map(|mut command| milliseconds_of(&mut command));
     }
 
+    /// Its program with these arguments.
+    pub fn command_of(&self, words: &[&str]) -> Command {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        self.command_with(&words).expect("there are words")
+    }
+
     fn command(&self, verb: Verb) -> Option<Command> {
-        let words = (self.contender.words)(&self.place, verb);
+        self.command_with(&(self.contender.words)(&self.place, verb))
+    }
+
+    fn command_with(&self, words: &[String]) -> Option<Command> {
         // A contender with several programs names the other one with a bang: `!supervisorctl`.
         let (first, rest) = words.split_first()?;
         let (program, args) = match first.strip_prefix('!') {
             Some(other) => (other, rest),
-            None => (self.contender.program, words.as_slice()),
+            None => (self.contender.program, words),
         };
         let mut command = Command::new(program);
         command.args(args).current_dir(&self.place.project).env_clear();
