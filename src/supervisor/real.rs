@@ -184,6 +184,9 @@ impl Host for RealHost {
     }
 
     fn spawn(&mut self, job: SpawnJob) {
+        if job.launch.spec.is_cluster() {
+            self.world.clusters.begin(job.row, &job.id.app);
+        }
         self.processes.spawn(job);
     }
 

@@ -9,6 +9,7 @@ crate::on_two_nodes!(
     its_children_are_no_workers,
     ready_is_what_it_says,
     shutdown_is_a_message_and_the_exit_code_its_own,
+    one_that_has_left_its_channel_is_stopped_by_a_signal,
     long_and_many_messages_hold_nobody_up,
     a_socket_that_is_sent_holds_nobody_up,
     a_worker_may_leave_by_itself,
@@ -156,6 +157,34 @@ fn shutdown_is_a_message_and_the_exit_code_its_own(node: &Node) {
         assert_eq!(said(&sandbox, 0, "message"), "\"shutdown\"");
     }
     assert!(!String::from_utf8(sandbox.log_text("web", "out", 0)).unwrap().contains("signal"));
+}
+
+fn one_that_has_left_its_channel_is_stopped_by_a_signal(node: &Node) {
+    let sandbox = Sandbox::new();
+    let cluster = Cluster::inline(
+        node,
+        &sandbox,
+        "const { worker } = require('cluster');
+         const server = require('http').createServer((request, response) => response.end('up')).listen(process.env.PORT);
+         setInterval(() => {}, 1000);
+         process.on('SIGUSR2', () => { console.log('signal'); process.exit(7); });
+         worker.on('disconnect', () => console.log('left'));
+         server.on('listening', () => setTimeout(() => worker.disconnect(), 300));",
+    )
+    .rest("shutdown_with_message = true\nkill_signal = \"SIGUSR2\"\nkill_timeout = \"60s\"");
+    cluster.apply(&sandbox);
+    for round in 1..=2 {
+        wait_until("it has left its channel", SOON, || {
+            String::from_utf8_lossy(&sandbox.log_text("web", "out", 0)).matches("left").count() == round
+        });
+        if round == 2 {
+            sandbox.kill_daemon();
+        }
+        sandbox.pm(&["stop", "web"]).ok();
+        let codes: Vec<_> = sandbox.events_of("web").iter().filter_map(|event| event.exit_code).collect();
+        assert_eq!(codes, vec![7; round]);
+        sandbox.pm(&["start", "web"]).ok();
+    }
 }
 
 fn long_and_many_messages_hold_nobody_up(node: &Node) {

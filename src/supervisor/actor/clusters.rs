@@ -71,7 +71,11 @@ pub(super) fn worker_said<H: Host>(actor: &mut InstanceActor<H>, word: WorkerWor
         WorkerSaid::Ready if matches!(probe, Some(Probe::Message(_))) => {
             actor.step(row, Input::Probed { incarnation, result: Ok(()) });
         }
-        WorkerSaid::Left => actor.step(row, Input::Drained { incarnation }),
+        WorkerSaid::Left => {
+            // From now on it is stopped like any other process: it would hear no message.
+            instance.machine.is_worker = false;
+            actor.step(row, Input::Drained { incarnation });
+        }
         WorkerSaid::Refused(message) => actor.host.tell(subject(), Fact::Trouble { message }),
         WorkerSaid::Unserved if matches!(instance.machine.state, State::Running { .. }) => {
             let message = "it gets no connections any more since an earlier daemon died; it is restarted".to_owned();

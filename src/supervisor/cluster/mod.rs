@@ -97,9 +97,25 @@ impl WorkerSaid {
 /// The way to all clusters.
 #[derive(Debug, Default)]
 pub struct Clusters {
-    keeps: Mutex<BTreeMap<AppId, Arc<ClusterVault>>>,
+    names: Mutex<ClusterNames>,
     thread: OnceLock<ThreadHandle>,
     words: OnceLock<mpsc::UnboundedSender<WorkerWord>>,
+}
+
+/// Which name means which cluster.
+#[derive(Debug, Default)]
+struct ClusterNames {
+    keeps: BTreeMap<AppId, Arc<ClusterVault>>,
+    /// Apps of the workers that are being started, by row: they may be renamed meanwhile.
+    starting: BTreeMap<u32, AppId>,
+}
+
+impl ClusterNames {
+    fn rename_starting(&mut self, from: &AppId, to: &AppId) {
+        for app in self.starting.values_mut().filter(|app| *app == from) {
+            *app = to.clone();
+        }
+    }
 }
 
 /// How long sockets may take to be closed at a shutdown.
@@ -116,6 +132,11 @@ impl Clusters {
         let _once = self.words.set(words);
     }
 
+    /// A worker of this app is about to be started in a row.
+    pub(super) fn begin(&self, row: u32, app: &AppId) {
+        self.names().starting.insert(row, app.clone());
+    }
+
     /// What a new process needs in order to be a worker, added to what it gets.
     pub(super) fn hand_over(
         &self,
@@ -126,7 +147,10 @@ impl Clusters {
         mut handover: Handover,
     ) -> io::Result<Handover> {
         let thread = self.thread()?;
-        let keep = self.keep_of(anchor, app)?;
+        // To the end: a rename comes before all of this, or after it.
+        let mut names = self.names();
+        let app = &names.starting.remove(&row).unwrap_or_else(|| app.clone());
+        let keep = Self::keep_of(&mut names, anchor, app)?;
         let (ours, theirs) = os::open_channel()?;
         let (id, state) = (worker_of(row), state_of(&spec.run));
         keep.put_worker(id, incarnation, &state, &ours)?;
@@ -175,7 +199,7 @@ impl Clusters {
         };
         anchor.hold(vault_key(app), HELD_VAULT, keep.as_fd())?;
         let keep = Arc::new(keep);
-        self.keeps().insert(app.clone(), Arc::clone(&keep));
+        self.names().keeps.insert(app.clone(), Arc::clone(&keep));
         let mut members = Vec::new();
         for (row, incarnation, _) in living {
             match workers.remove(&worker_of(*row)) {
@@ -242,7 +266,7 @@ impl Clusters {
 
     /// Nothing of the app runs or is about to: from now on connections to its sockets are refused.
     pub(super) fn close(&self, anchor: &AnchorLink, app: &AppId) {
-        if self.keeps().remove(app).is_some() {
+        if self.names().keeps.remove(app).is_some() {
             // An anchor that does not listen is about to be replaced.
             let _ = anchor.drop_held(vault_key(app), HELD_VAULT);
             self.send(ClusterCommand::Close { app: app.clone() });
@@ -259,13 +283,14 @@ impl Clusters {
 
     /// The app has another name from now on.
     pub(super) fn rename(&self, anchor: &AnchorLink, from: &AppId, to: &AppId) {
-        let mut keeps = self.keeps();
-        let Some(keep) = keeps.remove(from) else { return };
+        let mut names = self.names();
+        names.rename_starting(from, to);
+        let Some(keep) = names.keeps.remove(from) else { return };
         // First the new name: in between it is held twice.
         let _ = anchor.hold(vault_key(to), HELD_VAULT, keep.as_fd());
         let _ = anchor.drop_held(vault_key(from), HELD_VAULT);
-        keeps.insert(to.clone(), keep);
-        drop(keeps);
+        names.keeps.insert(to.clone(), keep);
+        // Before anybody joins under the new name.
         self.send(ClusterCommand::Rename { from: from.clone(), to: to.clone() });
     }
 
@@ -281,26 +306,25 @@ impl Clusters {
         }
         let words = self.words.get().cloned().ok_or_else(|| io::Error::other("the supervisor does not run"))?;
         // Two spawning threads at a time must not begin two.
-        let _one = self.keeps();
+        let _one = self.names();
         if self.thread.get().is_none() {
             let _ours = self.thread.set(thread::start(words)?);
         }
         self.thread.get().ok_or_else(|| io::Error::other("the thread of clusters did not begin"))
     }
 
-    fn keep_of(&self, anchor: &AnchorLink, app: &AppId) -> io::Result<Arc<ClusterVault>> {
-        let mut keeps = self.keeps();
-        if let Some(keep) = keeps.get(app) {
+    fn keep_of(names: &mut ClusterNames, anchor: &AnchorLink, app: &AppId) -> io::Result<Arc<ClusterVault>> {
+        if let Some(keep) = names.keeps.get(app) {
             return Ok(Arc::clone(keep));
         }
         let keep = Arc::new(ClusterVault::new()?);
         anchor.hold(vault_key(app), HELD_VAULT, keep.as_fd())?;
-        keeps.insert(app.clone(), Arc::clone(&keep));
+        names.keeps.insert(app.clone(), Arc::clone(&keep));
         Ok(keep)
     }
 
-    fn keeps(&self) -> MutexGuard<'_, BTreeMap<AppId, Arc<ClusterVault>>> {
-        self.keeps.lock().unwrap_or_else(PoisonError::into_inner)
+    fn names(&self) -> MutexGuard<'_, ClusterNames> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -342,3 +366,23 @@ pub(super) fn vault_key(app: &AppId) -> u64 {
 
 /// A socket that an earlier daemon has opened.
 type KeptSocket = (SocketState, OwnedFd);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_being_started_joins_under_the_new_name() {
+        let app = |name: &str| AppId::new("shop".parse().unwrap(), name.parse().unwrap());
+        let clusters = Clusters::default();
+        for (row, name) in [(1, "web"), (2, "web"), (3, "api")] {
+            clusters.begin(row, &app(name));
+        }
+        clusters.names().rename_starting(&app("web"), &app("front"));
+        // Another app has the old name by now.
+        clusters.begin(4, &app("web"));
+        let starting = clusters.names().starting.clone();
+        let expected = [(1, "front"), (2, "front"), (3, "api"), (4, "web")];
+        assert_eq!(starting, expected.into_iter().map(|(row, name)| (row, app(name))).collect());
+    }
+}
