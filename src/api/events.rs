@@ -20,11 +20,15 @@ const EVENTS_DEFAULT: usize = 100;
 
 pub(super) async fn events(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = EventsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
-    let filter = filter(&context, &query).await?;
+    let (filter, unknown) = filter(&context, &query).await?;
     let limit = query.limit.unwrap_or(EVENTS_DEFAULT).min(EVENTS_MAX);
     // Listening begins before history is read, so that nothing falls between the two.
     let bus = query.follow.then(|| context.events.subscribe());
     let past = history(&context, &filter, query.after, limit).await;
+    // Neither declared nor in the journal: a typing error.
+    if let Some(problem) = unknown.filter(|_| past.is_empty() && query.after.is_none() && limit > 0) {
+        return Err(problem.into());
+    }
     let Some(bus) = bus else {
         return Ok(answer::json(&EventsAnswer { format: FORMAT, events: past }));
     };
@@ -74,20 +78,24 @@ fn is_about(event: &Event, target: &Target) -> bool {
     }
 }
 
-async fn filter(context: &Context, query: &EventsQuery) -> Result<Filter, Failed> {
+/// The filter, and the problem with it if nothing passes it.
+async fn filter(context: &Context, query: &EventsQuery) -> Result<(Filter, Option<Problem>), Failed> {
     let scope = &query.selection.scope;
     if query.selection.selectors.is_empty() && scope.project.is_none() {
-        return Ok(Filter::Everything);
+        return Ok((Filter::Everything, None));
     }
     let desired = context.reconciler.desired().await?;
     if let Some(project) = scope.project.as_ref().filter(|name| desired.projects.contains_key(*name))
         && query.selection.selectors.is_empty()
     {
-        return Ok(Filter::Project(project.clone()));
+        return Ok((Filter::Project(project.clone()), None));
     }
     match select(&desired, &query.selection) {
-        Ok(targets) => Ok(Filter::About(targets)),
-        Err(problem) => gone(query, &problem).ok_or_else(|| problem.into()),
+        Ok(targets) => Ok((Filter::About(targets), None)),
+        Err(problem) => match gone(query, &problem) {
+            Some(filter) => Ok((filter, Some(problem))),
+            None => Err(problem.into()),
+        },
     }
 }
 

@@ -1,24 +1,25 @@
 //! Lines of output: the existing ones, and new ones as a stream.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 
 use super::Context;
 use super::answer::{self, Answer, Failed};
 use super::apps::{files, writing};
 use super::rows::{Due, Scene, with_forgotten};
-use super::select::{existing, select};
+use super::select::{existing, select_own};
 use super::stream::Outlet;
-use crate::logs::{self, Follower, Line, Location, LogQuery, Reading, Source};
-use crate::model::{AppId, Stream, WallTime};
+use crate::logs::{self, Follower, Line, Location, LogQuery, Older, Reading, Source};
+use crate::model::{AppId, AppName, Desired, Event, Fact, InstanceId, ProjectName, Stream, Subject, WallTime};
 use crate::os;
 use crate::reconciler::Waiting;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
 
-/// Lines that one answer may hold.
+/// Lines of one app that one answer may hold.
 const LINES_MAX: usize = 10_000;
 /// The number of lines by default, as in PM2.
 const LINES_DEFAULT: usize = 15;
@@ -33,18 +34,24 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let sources = sources(&context, &query).await?;
     let default = if query.since.is_some() { LINES_MAX } else { LINES_DEFAULT };
     let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since, until: None };
+    let has_all = query.lines.map_or(query.since.is_none(), |lines| lines <= LINES_MAX);
     if !query.follow {
         let count = sources.len();
         let reading = readable(context.read(move || logs::read(&sources, &wanted)).await?, count)?;
+        let left_out = left_out(&reading, has_all);
         let lines = reading.lines.into_iter().map(shown).collect();
-        return Ok(answer::json(&LogsAnswer { format: FORMAT, lines, unread: reading.unread }));
+        return Ok(answer::json(&LogsAnswer { format: FORMAT, lines, unread: reading.unread, left_out }));
     }
     let (outlet, response) = context.followers.open()?;
     let files = context.followers.files(sources.len())?;
     let first = sources.clone();
     let (reading, follower) = context.read(move || logs::follow(&first, &wanted)).await?;
     let reading = readable(reading, sources.len())?;
-    let following = Subscription { context, query, began, sources, follower: Some(follower), files };
+    let (events, pending) = (context.events.subscribe(), VecDeque::new());
+    if let Some(why) = left_out(&reading, has_all) {
+        outlet.send(&LogMessage::LeftOut { why }).await;
+    }
+    let following = Subscription { context, query, began, sources, follower: Some(follower), files, events, pending };
     tokio::spawn(async move {
         tokio::select! {
             () = following.run(&outlet, reading) => {}
@@ -59,7 +66,10 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
 async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Failed> {
     let live = context.supervisor.live().await;
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
-    let targets = existing(select(&desired, &query.selection)?, &desired, &live)?;
+    let targets = match select_own(&desired, &query.selection) {
+        Ok(targets) => existing(targets, &desired, &live)?,
+        Err(problem) => return left_behind(context, query, &desired).await?.ok_or_else(|| problem.into()),
+    };
     let (waiting, due) = (Waiting::default(), Due::default());
     let (now, wall) = (os::now(), os::wall());
     let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall };
@@ -82,6 +92,53 @@ async fn sources(context: &Context, query: &LogsQuery) -> Result<Vec<Source>, Fa
     Ok(sources)
 }
 
+/// Logs of apps that are deleted: the default files stay where they are. None if a selector names no such app.
+async fn left_behind(context: &Context, query: &LogsQuery, desired: &Desired) -> Result<Option<Vec<Source>>, Failed> {
+    let mut wanted = Vec::new();
+    for selector in &query.selection.selectors {
+        let (project, rest) = match selector.split_once(':') {
+            Some((project, rest)) => (ProjectName::new(project).ok(), rest),
+            None => (query.selection.scope.project.clone(), selector.as_str()),
+        };
+        let (name, slot) = rest.split_once('/').map_or((rest, None), |(name, slot)| (name, Some(slot)));
+        let Ok(name) = AppName::new(name) else { return Ok(None) };
+        let is_declared = |project: &ProjectName| {
+            desired.projects.get(project).is_some_and(|project| project.apps.contains_key(&name))
+        };
+        if desired
+            .projects
+            .keys()
+            .any(|known| project.as_ref().is_none_or(|project| project == known) && is_declared(known))
+        {
+            return Ok(None); // The problem is another one.
+        }
+        let Ok(slot) = slot.map(str::parse::<u32>).transpose() else { return Ok(None) };
+        wanted.push((project, name, slot));
+    }
+    let (folder, stream) = (context.logs_folder.clone(), query.stream);
+    let found = context.read(move || {
+        let each = wanted.iter().map(|(project, name, slot)| logs::left_behind(&folder, project.as_ref(), name, *slot));
+        each.collect::<Vec<_>>()
+    });
+    let found = found.await?;
+    if found.iter().any(Vec::is_empty) {
+        return Ok(None);
+    }
+    let is_wanted = |source: &Source| stream.is_none_or(|wanted| wanted == source.stream);
+    Ok(Some(found.into_iter().flatten().filter(is_wanted).take(SOURCES_MAX).collect()))
+}
+
+/// What to say about older lines that are not in an answer; `has_all`: as many as were asked for may be.
+fn left_out(reading: &Reading, has_all: bool) -> Option<String> {
+    let is_short = reading.older == Older::Bounded || reading.older == Older::More && !has_all;
+    is_short.then(|| {
+        format!(
+            "older lines are left out: an answer holds {LINES_MAX} lines of an app, and 16M of text; `pm describe APP` \
+             names the files that have them all"
+        )
+    })
+}
+
 /// One `pm logs -f`.
 struct Subscription {
     context: Context,
@@ -92,12 +149,18 @@ struct Subscription {
     follower: Option<Follower>,
     /// One per source.
     files: OwnedSemaphorePermit,
+    events: broadcast::Receiver<Arc<Event>>,
+    /// Shown after the lines that came before them.
+    pending: VecDeque<Arc<Event>>,
 }
 
 impl Subscription {
     async fn run(mut self, outlet: &Outlet, reading: Reading) {
         let mut growth = self.context.log_growth.clone();
         let mut changes = self.context.supervisor.changes();
+        let mut instances: Vec<InstanceId> = self.sources.iter().map(|source| source.instance.clone()).collect();
+        instances.dedup();
+        outlet.send(&LogMessage::Begins { instances }).await;
         for why in reading.unread {
             outlet.send(&LogMessage::Unread { why }).await;
         }
@@ -116,6 +179,11 @@ impl Subscription {
             if is_more {
                 continue;
             }
+            while let Some(event) = self.pending.pop_front() {
+                if !outlet.send(&LogMessage::Event { event: Box::new(Event::clone(&event)) }).await {
+                    return;
+                }
+            }
             tokio::select! {
                 grown = growth.changed() => if grown.is_err() { return },
                 revision = changes.changed() => {
@@ -127,9 +195,21 @@ impl Subscription {
                         return;
                     }
                 }
+                // What was missed is in the journal; lines are what this is about.
+                event = self.events.recv() => if let Ok(event) = event && self.is_shown(&event) {
+                    self.pending.push_back(event);
+                },
                 () = tokio::time::sleep(HOLD), if is_holding => {}
             }
         }
+    }
+
+    /// Starts and ends of processes whose lines are shown.
+    fn is_shown(&self, event: &Event) -> bool {
+        let is_of_interest = matches!(event.fact, Fact::Started { .. } | Fact::Exited { .. } | Fact::GaveUp { .. });
+        let Subject::Instance(id) = &event.about else { return false };
+        let is_it = |known: &InstanceId| known.app == id.app && known.slot == id.slot;
+        is_of_interest && self.sources.iter().any(|source| is_it(&source.instance))
     }
 
     /// What came since; `None` if the disk is not read any more.

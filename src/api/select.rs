@@ -35,6 +35,20 @@ pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Tar
     Ok(targets)
 }
 
+/// As [`select`]; without a selector, the apps of the caller's folder instead of all, if a project is declared there.
+///
+/// # Errors
+/// An unknown or ambiguous selector.
+pub(super) fn select_own(desired: &Desired, selection: &Selection) -> Result<Vec<Target>, Problem> {
+    let Selection { selectors, scope } = selection;
+    let home = home(desired, scope);
+    if !selectors.is_empty() || scope.everywhere || scope.project.is_some() || home.is_empty() {
+        return select(desired, selection);
+    }
+    let projects = desired.projects.iter().filter(|(name, _)| home.contains(name));
+    Ok(whole(projects.flat_map(|(name, project)| apps_of(name, project)).collect()))
+}
+
 /// Selected slots must exist: they are declared, or have a live process.
 ///
 /// # Errors

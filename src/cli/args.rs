@@ -7,8 +7,11 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 use super::commands::ENTRIES;
+use super::complete;
 use super::fail::{Code, CommandError, Ending, Rendered};
+use super::output::Colours;
 use super::session::Session;
+use super::suggest;
 use crate::model::ProjectName;
 use crate::wire::{self, Scope, Selection};
 
@@ -96,6 +99,7 @@ const EXAMPLES: &str = "Start here:
   pm logs -f                  what it prints
   pm why api                  why it is as it is
   pm start server.js          one script, without a file
+  pm help apply               the options of a command
 
 Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 4 no longer the
 plan that was shown, 5 owned by another user, 6 not healthy, 7 wait timed out,
@@ -116,7 +120,7 @@ fn top_with(entries: &[Entry]) -> Command {
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand_value_name("COMMAND")
-        .arg(insist())
+        .args([insist(), colour()])
         .subcommands(entries.iter().map(Entry::command))
 }
 
@@ -127,12 +131,43 @@ fn insist() -> Arg {
     Arg::new(INSIST).long(INSIST).global(true).action(ArgAction::SetTrue).help(help)
 }
 
+const COLOUR: &str = "color";
+
+fn colour() -> Arg {
+    let help = "When to use colours; NO_COLOR and CLICOLOR_FORCE say the same for all commands [default: auto]";
+    let values = ["auto", "always", "never"];
+    Arg::new(COLOUR)
+        .long(COLOUR)
+        .global(true)
+        .value_name("WHEN")
+        .value_parser(values)
+        .hide_possible_values(false)
+        .help(help)
+}
+
+/// The colours that a call wants, whether or not the rest of it is understood.
+pub(super) fn wanted_colours(argv: &[OsString]) -> Option<Colours> {
+    let words: Vec<&str> = argv.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str()).collect();
+    let named = words.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix("--color") {
+        Some("") => words.get(at + 1).copied(),
+        Some(value) => value.strip_prefix('='),
+        None => None,
+    });
+    named.filter_map(Colours::named).last()
+}
+
 /// Reads the arguments.
 ///
 /// # Errors
 /// They are wrong (64), or help was requested (0, printed already).
 pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     // A parser that knows only the command at hand is built in a tenth of the time, and says the same about it.
+    if let Some(line) = complete::asked(argv) {
+        return Ok(Box::new(move |session| complete::answer(session, &line)));
+    }
+    if let Some(argv) = suggest::help_as_option(argv) {
+        return parse(&argv);
+    }
     let called = argv.get(1).and_then(|word| ENTRIES.iter().find(|entry| entry.is_called(word)));
     if let (Some(entry), 2) = (called, argv.len())
         && let Some(call) = (entry.plain)()
@@ -140,7 +175,7 @@ pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
         return Ok(call);
     }
     let known = called.map_or(ENTRIES, std::slice::from_ref);
-    let shown = |error: clap::Error| shown(&error, wants_json(argv));
+    let shown = |error: clap::Error| shown(&suggest::corrected(error), wants_json(argv));
     let matches = top_with(known).try_get_matches_from(argv).map_err(shown)?;
     if matches.get_flag(INSIST) {
         super::session::insist();
@@ -221,7 +256,19 @@ impl ScopeArgs {
     /// # Errors
     /// That folder is gone.
     pub(super) fn selection(&self, selectors: Vec<String>) -> Result<Selection, CommandError> {
-        let folder = if selectors.is_empty() { None } else { Some(super::session::folder()?) };
+        if selectors.is_empty() {
+            let scope = Scope { project: self.project.clone(), folder: None, everywhere: self.everywhere };
+            return Ok(Selection { selectors, scope });
+        }
+        self.selection_here(selectors)
+    }
+
+    /// The same for commands that mean the project of this folder where no app is named.
+    ///
+    /// # Errors
+    /// That folder is gone.
+    pub(super) fn selection_here(&self, selectors: Vec<String>) -> Result<Selection, CommandError> {
+        let folder = Some(super::session::folder()?);
         let scope = Scope { project: self.project.clone(), folder, everywhere: self.everywhere };
         Ok(Selection { selectors, scope })
     }
@@ -239,7 +286,18 @@ pub(super) struct JsonArgs {
 pub(super) fn complete(shell: clap_complete::Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut top(), "pm", &mut script);
+    script.extend(complete::script(shell).bytes());
     script
+}
+
+/// The name of a command that may be called by an alias.
+pub(super) fn canonical(word: &str) -> Option<&'static str> {
+    ENTRIES.iter().find(|entry| entry.is_called(OsStr::new(word))).map(|entry| entry.name)
+}
+
+/// All commands.
+pub(super) fn command_names() -> Vec<String> {
+    ENTRIES.iter().map(|entry| entry.name.to_owned()).collect()
 }
 
 #[cfg(test)]

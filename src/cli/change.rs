@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::args::JsonArgs;
 use super::fail::{Code, CommandError, Ending};
+use super::live::{Live, Steps};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{Millis, Origin, Plan, VerbKind};
+use crate::model::{Millis, Origin, Plan, ProjectName};
 use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
 use crate::wire::{Edit, OperationResult, Progress};
@@ -122,23 +123,34 @@ struct Follower<'a> {
     /// Who owns what, if the closing words need it.
     projects: Vec<ProjectRow>,
     plans: Vec<AcceptedPlan>,
-    /// (verb, app) of what is going on.
-    active: Vec<(VerbKind, String)>,
+    /// What is going on.
+    live: Live,
     /// Waits that were already reported in a line of their own.
     reported_waits: Vec<String>,
 }
 
 impl<'a> Follower<'a> {
     fn new(session: &'a mut Session, wait: &'a WaitArgs, origin: Option<&'a Origin>, closing: Closing) -> Self {
-        let (projects, plans, active, reported_waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { session, wait, origin, closing, projects, plans, active, reported_waits }
+        let (projects, plans, live, reported_waits) = (Vec::new(), Vec::new(), Live::default(), Vec::new());
+        Self { session, wait, origin, closing, projects, plans, live, reported_waits }
     }
 
-    fn run(mut self, mut messages: Messages<ChangeMessage>) -> Ending {
+    /// Progress is shown in lines that are overwritten.
+    fn is_live(&self) -> bool {
+        !self.wait.quiet && !self.wait.json.json && self.session.screen.has_live_region()
+    }
+
+    fn run(mut self, messages: Messages<ChangeMessage>) -> Ending {
+        let mut messages = if self.is_live() { Steps::watched(messages) } else { Steps::plain(messages) };
         let until = self.wait.timeout.and_then(|timeout| Instant::now().checked_add(timeout.duration()));
         messages.wait_until(until.or_else(|| Instant::now().checked_add(FIRST_ANSWER)));
         loop {
-            let message = match messages.read() {
+            let Some(step) = messages.next() else {
+                self.live.look(self.session.screen.live_lines_max());
+                self.draw();
+                continue;
+            };
+            let message = match step {
                 Ok(Some(message)) => message,
                 Ok(None) => return Err(self.lost("the daemon stopped before the change was complete")),
                 // The answer has begun, so the change is kept already.
@@ -158,7 +170,7 @@ impl<'a> Follower<'a> {
                     }
                     messages.wait_until(until);
                 }
-                ChangeMessage::Progress { progress, .. } => self.progress(progress),
+                ChangeMessage::Progress { project, progress } => self.progress(&project, progress),
                 ChangeMessage::Missed { count, .. } => {
                     self.session.screen.note(&format!("  ({count} updates skipped)"));
                 }
@@ -177,18 +189,26 @@ impl<'a> Follower<'a> {
         if !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only {
             let is_worth_telling = |plan: &Plan| !plan.is_empty() || !plan.notes.is_empty() || plan.summary.held > 0;
             for accepted in plans.iter().filter(|accepted| is_worth_telling(&accepted.plan)) {
-                let text = plan_text(&accepted.plan, self.origin, self.session.screen.paint_notes());
+                let (paint, width) = (self.session.screen.paint_notes(), self.session.screen.notes_width());
+                let text = plan_text(&accepted.plan, self.origin, paint, width);
                 self.session.screen.note(text.trim_end());
             }
         }
         self.plans = plans;
     }
 
-    fn progress(&mut self, progress: Progress) {
+    fn draw(&mut self) {
+        if self.is_live() {
+            let lines = self.live.lines(self.session.screen.live_lines_max());
+            self.session.screen.live(&lines);
+        }
+    }
+
+    fn progress(&mut self, project: &ProjectName, progress: Progress) {
         match progress {
-            Progress::Began { app, verb } => self.active.push((verb, app.to_string())),
+            Progress::Began { app, verb } => self.live.began(project, &app, verb),
             Progress::Ended(report) => {
-                self.active.retain(|(_, app)| app != report.app.as_str());
+                self.live.ended(&report.app);
                 let is_bad = !matches!(report.result, OperationResult::Done | OperationResult::Completed);
                 let is_wanted = !self.wait.quiet && !self.wait.json.json && !self.closing.failures_only;
                 if is_bad || is_wanted {
@@ -197,29 +217,34 @@ impl<'a> Follower<'a> {
                 }
             }
             Progress::Waits { app, waits_for } => {
-                return self.waits(&format!("{app} {}", waits_for.app), &progress::waits(&app, &waits_for));
+                let text = progress::waits(&app, &waits_for);
+                self.waits(&format!("{app} {}", waits_for.app), &text);
+                self.live.waits(&app, text);
             }
+            // The live region knows it, and knows when it is over.
             Progress::Unready { instance, why } => {
-                return self.waits(&instance.to_string(), &progress::unready(&instance, &why));
+                self.waits(&instance.to_string(), &progress::unready(&instance, &why));
             }
-            Progress::Paused { app } => return self.waits(&format!("{app} paused"), &progress::paused(&app)),
+            Progress::Paused { app } => {
+                let text = progress::paused(&app);
+                self.waits(&format!("{app} paused"), &text);
+                self.live.waits(&app, text);
+            }
             Progress::Left { app, processes, .. } if !self.wait.json.json => {
                 self.session.screen.note(&progress::left(&app, &processes));
             }
             Progress::Left { .. } | Progress::Finished(_) => {}
         }
-        if let Some((verb, app)) = self.active.first().filter(|_| !self.wait.quiet) {
-            self.session.screen.status(&progress::going_on(*verb, app, self.active.len() - 1));
-        }
+        self.draw();
     }
 
-    /// On a terminal the line is updated; elsewhere each wait (by its key) is reported once.
+    /// Without a live region each wait (by its key) is reported once.
     fn waits(&mut self, key: &str, text: &str) {
         if self.wait.quiet || self.wait.json.json {
             return;
         }
-        if self.session.screen.is_err_terminal() {
-            return self.session.screen.status(text);
+        if self.session.screen.has_live_region() {
+            return;
         }
         if !self.reported_waits.iter().any(|told| told == key) {
             self.reported_waits.push(key.to_owned());
@@ -230,6 +255,7 @@ impl<'a> Follower<'a> {
     fn finish(self, reports: &[ProjectReport], code: Code) -> Ending {
         let after = self.next_apply();
         let Self { session, wait, plans, origin, closing, .. } = self;
+        let is_saved = plans.iter().any(|accepted| accepted.accepted_generation != accepted.plan.generation);
         if wait.json.json {
             session.screen.json(&Document { format: FORMAT, exit_code: code as u8, plans: &plans, reports })?;
             session.screen.is_json = false;
@@ -238,6 +264,7 @@ impl<'a> Follower<'a> {
             let last = match closing.nothing {
                 _ if wait.detach => "accepted; the change continues in the background".to_owned(),
                 Some(words) if is_nothing => words,
+                _ if is_nothing && is_saved => "saved; no process had to be started or stopped".to_owned(),
                 _ => progress::summary(reports),
             };
             // The plan shows the profile; without a plan it has not been shown yet.
@@ -295,7 +322,7 @@ fn code_of(reports: &[ProjectReport]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Skip;
+    use crate::model::{Skip, VerbKind};
     use crate::wire::{OperationReport, Report, Rollback};
 
     #[test]

@@ -159,7 +159,7 @@ pub(super) fn show(session: &mut Session, diagnostics: &[Diagnostic], files: &[S
         return;
     }
     let text = ecosystem::render(diagnostics, files, secrets, session.screen.paint_notes().is_on);
-    session.screen.note(text.trim_end());
+    session.screen.findings(text.trim_end());
 }
 
 fn load(path: &Path, machine: &LocalHost<'_>) -> Result<SourceFile, CommandError> {

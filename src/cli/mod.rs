@@ -7,13 +7,16 @@
 mod args;
 mod change;
 mod commands;
+mod complete;
 mod dev;
 mod fail;
 mod file;
 mod host;
+mod live;
 mod output;
 mod session;
 mod sudo;
+mod suggest;
 
 use std::ffi::OsString;
 
@@ -23,6 +26,9 @@ pub use args::reference;
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let mut session = session::Session::new();
+    if let Some(colours) = args::wanted_colours(&argv) {
+        session.screen.use_colours(colours);
+    }
     let ending = match args::parse(&argv) {
         Ok(call) => call(&mut session),
         Err(error) => {

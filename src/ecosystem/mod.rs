@@ -140,6 +140,8 @@ pub struct Reading {
     pub files: Vec<SourceFile>,
     /// What messages about the files must not show; empty if there is none.
     pub secrets: Secrets,
+    /// The profiles that some app has.
+    pub profiles: Vec<String>,
 }
 
 impl Reading {
@@ -222,7 +224,8 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
         built::must_be_acceptable(&proposed, &built, &mut report);
     }
     let proposed = (report.errors == 0).then_some(proposed);
-    Reading { proposed, diagnostics: report.finish(&files, &secrets), sources, files, secrets }
+    let profiles = known_profiles(&merged).into_iter().map(str::to_owned).collect();
+    Reading { proposed, diagnostics: report.finish(&files, &secrets), sources, files, secrets, profiles }
 }
 
 /// The tree of one file as JSON, for the schema; `None` if it does not parse.
@@ -275,11 +278,16 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Findings) 
     }
 }
 
-fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Findings) {
-    let Some(name) = profile.name() else { return };
+fn known_profiles(merged: &[Merged]) -> Vec<&str> {
     let mut known: Vec<&str> = merged.iter().flat_map(|app| app.profiles.iter().map(String::as_str)).collect();
     known.sort_unstable();
     known.dedup();
+    known
+}
+
+fn check_profile(profile: &Profile, merged: &[Merged], report: &mut Findings) {
+    let Some(name) = profile.name() else { return };
+    let known = known_profiles(merged);
     if known.contains(&name) {
         return;
     }

@@ -15,6 +15,8 @@ use crate::os::Missing;
 
 /// A line without its end is held back so long.
 const HOLD: Duration = Duration::from_millis(200);
+/// The beginning of a character without its end is held back so long.
+const HOLD_CHARACTER: Duration = Duration::from_secs(5);
 /// One answer holds no more than about this.
 const LINES_MAX: usize = 10_000;
 const BYTES_MAX: usize = 4 << 20;
@@ -176,7 +178,8 @@ impl Trail {
             }
         }
         if self.splitter.is_holding() && self.grew.elapsed() >= HOLD {
-            let line = self.splitter.finish();
+            let is_given_up = self.grew.elapsed() >= HOLD_CHARACTER;
+            let line = if is_given_up { self.splitter.finish() } else { self.splitter.finish_whole() };
             self.emit(found, line);
         }
         Ok(())

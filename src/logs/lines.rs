@@ -43,8 +43,11 @@ impl Splitter {
             let taken = end.unwrap_or(room.min(rest.len()));
             self.unfinished.extend_from_slice(&rest[..taken]);
             from += taken + usize::from(end.is_some());
-            if end.is_some() || rest.len() > room {
+            if end.is_some() {
                 emit(self.at, std::mem::take(&mut self.unfinished));
+            } else if rest.len() > room {
+                let whole = self.take_whole();
+                emit(self.at, whole);
             }
         }
     }
@@ -54,10 +57,37 @@ impl Splitter {
         !self.unfinished.is_empty()
     }
 
+    /// What is kept, as a line of its own; the beginning of a character stays until its end comes.
+    pub(super) fn finish_whole(&mut self) -> Option<(WallTime, Vec<u8>)> {
+        let whole = self.take_whole();
+        (!whole.is_empty()).then_some((self.at, whole))
+    }
+
+    /// All that is kept but the beginning of a character.
+    fn take_whole(&mut self) -> Vec<u8> {
+        let end = self.unfinished.len() - begun_character(&self.unfinished);
+        let begun = self.unfinished.split_off(end);
+        std::mem::replace(&mut self.unfinished, begun)
+    }
+
     /// What is kept, as a line of its own.
     pub(super) fn finish(&mut self) -> Option<(WallTime, Vec<u8>)> {
         self.is_holding().then(|| (self.at, std::mem::take(&mut self.unfinished)))
     }
+}
+
+/// How many bytes at the end are the beginning of a UTF-8 character without its end.
+fn begun_character(bytes: &[u8]) -> usize {
+    let tail = &bytes[bytes.len().saturating_sub(3)..];
+    let Some(at) = tail.iter().rposition(|byte| byte & 0b1100_0000 != 0b1000_0000) else { return 0 };
+    let wanted = match tail[at] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return 0,
+    };
+    let found = tail.len() - at;
+    if found < wanted { found } else { 0 }
 }
 
 #[cfg(test)]
@@ -88,6 +118,32 @@ mod tests {
         let (lines, rest) = split(&[&longer[..100], &longer[100..], b"\n"]);
         assert_eq!(lines.iter().map(Vec::len).collect::<Vec<_>>(), [LINE_BYTES_MAX, LINE_BYTES_MAX, 1]);
         assert_eq!(rest, None);
+    }
+
+    #[test]
+    fn a_character_is_never_torn() {
+        let mut long = vec![b'x'; LINE_BYTES_MAX - 1];
+        long.extend("ü€".bytes());
+        let (lines, rest) = split(&[&long, b"\n"]);
+        assert_eq!(lines.iter().map(Vec::len).collect::<Vec<_>>(), [LINE_BYTES_MAX - 1, 5]);
+        assert_eq!((lines[1].as_slice(), rest), ("ü€".as_bytes(), None));
+        for (bytes, begun) in [
+            (&b""[..], 0),
+            (b"abc", 0),
+            ("ü".as_bytes(), 0),
+            (b"a\xc3", 1),
+            (b"\xe2\x82", 2),
+            (b"\xf0\x9f\x98", 3),
+            ("😀".as_bytes(), 0),
+            (b"\xff", 0),
+            (b"\x80\x80\x80", 0),
+        ] {
+            assert_eq!(begun_character(bytes), begun, "{bytes:x?}");
+            let mut splitter = Splitter::default();
+            splitter.feed(bytes, |_| WallTime(0), |_, _| ());
+            let whole = splitter.finish_whole().map_or(0, |(_, line)| line.len());
+            assert_eq!((whole, splitter.is_holding()), (bytes.len() - begun, begun > 0), "{bytes:x?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{AppName, InstanceId, LogPolicy, OnLogFull, ProjectName, Rotation, Run, Stream, WallTime};
+use crate::model::{AppId, AppName, InstanceId, LogPolicy, OnLogFull, ProjectName, Rotation, Run, Stream, WallTime};
+use crate::os;
 
 mod file;
 mod flow;
@@ -145,7 +146,7 @@ pub struct Source {
 /// Which lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
-    /// At most so many of the newest, over all sources together.
+    /// At most so many of the newest of each app, all its sources together.
     pub lines: usize,
     /// None older than this.
     pub since: Option<WallTime>,
@@ -160,6 +161,20 @@ pub struct Reading {
     pub lines: Vec<Line>,
     /// Which files could not be read, and why: one whose folder its user has changed must not hide all others.
     pub unread: Vec<String>,
+    /// What was left out that was asked for, or would have been if more lines had been.
+    pub older: Older,
+}
+
+/// Whether there are older lines than those that were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Older {
+    /// These are all.
+    #[default]
+    None,
+    /// There are more than the wanted number.
+    More,
+    /// The wanted ones are more than one answer can hold.
+    Bounded,
 }
 
 /// One line of output.
@@ -184,4 +199,29 @@ pub fn default_path(logs: &Path, project: &ProjectName, app: &AppName, slot: u32
         Stream::Stderr => "error",
     };
     logs.join(project.as_str()).join(format!("{app}-{stream}-{slot}.log"))
+}
+
+/// The default logs of an app that is not declared any more, with or without its project, and of one copy or all.
+/// Blocks on the disk.
+pub fn left_behind(logs: &Path, project: Option<&ProjectName>, app: &AppName, slot: Option<u32>) -> Vec<Source> {
+    let named = os::list_folder(logs).into_iter().filter_map(|(folder, _)| ProjectName::new(&folder).ok());
+    let mut sources = Vec::new();
+    for project in named.filter(|name| project.is_none_or(|wanted| wanted == name)) {
+        let mut found: Vec<(u32, Stream)> = Vec::new();
+        for (file, _) in os::list_folder(&logs.join(project.as_str())) {
+            for (stream, word) in [(Stream::Stdout, "out"), (Stream::Stderr, "error")] {
+                let number = file.strip_prefix(&format!("{app}-{word}-")).and_then(|rest| rest.strip_suffix(".log"));
+                let number = number.and_then(|number| number.parse().ok());
+                found
+                    .extend(number.filter(|number| slot.is_none_or(|slot| slot == *number)).map(|slot| (slot, stream)));
+            }
+        }
+        found.sort_by_key(|(slot, stream)| (*slot, *stream == Stream::Stderr));
+        sources.extend(found.into_iter().map(|(slot, stream)| {
+            let location = Location::from(default_path(logs, &project, app, slot, stream));
+            let instance = AppId::new(project.clone(), app.clone()).instance(slot);
+            Source { instance, stream, location }
+        }));
+    }
+    sources
 }

@@ -1,5 +1,6 @@
 //! The last lines of several logs, merged in time order.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -10,8 +11,8 @@ use super::follower::{Follower, Place};
 use super::index::Index;
 use super::lines::{LINE_BYTES_MAX, Splitter};
 use super::segments::{LogFolder, identity};
-use super::{Line, Location, LogQuery, Reading, Source};
-use crate::model::WallTime;
+use super::{Line, Location, LogQuery, Older, Reading, Source};
+use crate::model::{AppId, WallTime};
 use crate::os::Missing;
 
 /// More lines are never answered.
@@ -19,8 +20,10 @@ const LINES_MAX: usize = 100_000;
 /// More text is never answered, nor read from one log.
 const BYTES_MAX: usize = 16 << 20;
 const BLOCK_BYTES: u64 = 64 << 10;
+/// Lines that are taken in before they are put in order for the first time.
+const SETTLE_LINES: usize = 2000;
 
-/// The newest lines over all sources in time order, an unfinished last line included. Blocks on the disk.
+/// The newest lines of each app in time order, an unfinished last line included. Blocks on the disk.
 ///
 /// At most 100,000 lines and 16 MiB. A file that does not exist has no lines.
 pub fn read(sources: &[Source], query: &LogQuery) -> Reading {
@@ -31,12 +34,13 @@ pub fn read(sources: &[Source], query: &LogQuery) -> Reading {
             Ok(mut tail) => {
                 let mut lines = tail.lines();
                 lines.extend(tail.splitter.finish());
+                newest.older = newest.older.max(tail.older);
                 newest.take(source, lines);
             }
             Err(error) => unread.push(refusal(source, &error)),
         }
     }
-    Reading { lines: newest.into_lines(), unread }
+    newest.into_reading(unread)
 }
 
 fn refusal(source: &Source, error: &io::Error) -> String {
@@ -51,6 +55,7 @@ pub fn follow(sources: &[Source], query: &LogQuery) -> (Reading, Follower) {
     for source in sources {
         match Tail::read(&source.location, query) {
             Ok(mut tail) => {
+                newest.older = newest.older.max(tail.older);
                 newest.take(source, tail.lines());
                 follower.add_at(source.clone(), tail.place, tail.splitter);
             }
@@ -60,29 +65,36 @@ pub fn follow(sources: &[Source], query: &LogQuery) -> (Reading, Follower) {
             }
         }
     }
-    (Reading { lines: newest.into_lines(), unread }, follower)
+    (newest.into_reading(unread), follower)
 }
 
 /// The newest lines so far, each with the time that it is sorted by.
 struct Newest {
     lines: Vec<(WallTime, Line)>,
+    /// Of one app.
     lines_max: usize,
+    /// They are put in order when there are so many.
+    settle_at: usize,
+    older: Older,
 }
 
 impl Newest {
     fn new(lines: usize) -> Self {
-        Self { lines: Vec::new(), lines_max: lines.min(LINES_MAX) }
+        Self { lines: Vec::new(), lines_max: lines.min(LINES_MAX), settle_at: SETTLE_LINES, older: Older::None }
     }
 
     fn take(&mut self, source: &Source, lines: Vec<(WallTime, Vec<u8>)>) {
         // Where the clock was set back, a log keeps its own order: no line sorts before the one above it.
         let mut latest = WallTime(0);
         let surplus = lines.len().saturating_sub(self.lines_max);
+        if surplus > 0 {
+            self.older = self.older.max(Older::More);
+        }
         for (at, text) in lines.into_iter().skip(surplus) {
             latest = latest.max(at);
             self.lines.push((latest, Line { at, instance: source.instance.clone(), stream: source.stream, text }));
         }
-        if self.lines.len() > 2 * self.lines_max + 1000 || self.text_bytes() > 2 * BYTES_MAX {
+        if self.lines.len() > self.settle_at || self.text_bytes() > 2 * BYTES_MAX {
             self.settle();
         }
     }
@@ -91,22 +103,38 @@ impl Newest {
         self.lines.iter().map(|(_, line)| line.text.len()).sum()
     }
 
-    /// Puts them in order and lets go of the oldest.
+    /// Puts them in order and lets go of the oldest of each app, and of all.
     fn settle(&mut self) {
         self.lines.sort_by_key(|(at, _)| *at);
-        let mut room = BYTES_MAX;
-        let fitting = self.lines.iter().rev().take(self.lines_max).take_while(|(_, line)| {
-            let fits = line.text.len() <= room;
-            room = room.saturating_sub(line.text.len());
-            fits
-        });
-        let surplus = self.lines.len() - fitting.count();
-        self.lines.drain(..surplus);
+        let (mut room, mut total) = (BYTES_MAX, 0);
+        let mut of_app: BTreeMap<AppId, usize> = BTreeMap::new();
+        let mut kept = Vec::with_capacity(self.lines.len());
+        for (at, line) in std::mem::take(&mut self.lines).into_iter().rev() {
+            if !of_app.contains_key(&line.instance.app) {
+                of_app.insert(line.instance.app.clone(), 0);
+            }
+            let Some(count) = of_app.get_mut(&line.instance.app) else { continue };
+            if *count == self.lines_max {
+                self.older = self.older.max(Older::More);
+                continue;
+            }
+            if total == LINES_MAX || line.text.len() > room {
+                self.older = Older::Bounded;
+                break;
+            }
+            *count += 1;
+            total += 1;
+            room -= line.text.len();
+            kept.push((at, line));
+        }
+        kept.reverse();
+        self.settle_at = 2 * kept.len() + SETTLE_LINES;
+        self.lines = kept;
     }
 
-    fn into_lines(mut self) -> Vec<Line> {
+    fn into_reading(mut self, unread: Vec<String>) -> Reading {
         self.settle();
-        self.lines.into_iter().map(|(_, line)| line).collect()
+        Reading { lines: self.lines.into_iter().map(|(_, line)| line).collect(), unread, older: self.older }
     }
 }
 
@@ -117,6 +145,7 @@ struct Tail {
     /// Behind the last of them.
     place: Place,
     splitter: Splitter,
+    older: Older,
 }
 
 /// Neighbouring bytes of one file.
@@ -129,7 +158,8 @@ struct Span {
 impl Tail {
     /// Reads backwards until there are enough lines, or time, or bytes.
     fn read(location: &Location, query: &LogQuery) -> io::Result<Self> {
-        let mut tail = Self { spans: Vec::new(), place: Place::default(), splitter: Splitter::default() };
+        let mut tail =
+            Self { spans: Vec::new(), place: Place::default(), splitter: Splitter::default(), older: Older::None };
         let log = match LogFolder::open(location, Missing::Fails) {
             Ok(log) => log,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(tail),
@@ -158,6 +188,9 @@ impl Tail {
             }
         }
         tail.spans.reverse();
+        if wanted.is_out_of_bytes() {
+            tail.older = Older::Bounded;
+        }
         if wanted.is_enough && !wanted.is_one_long_line() {
             tail.splitter.skip_to_next_line(); // reading stopped somewhere in a line, or on the byte before one
         }
@@ -219,6 +252,11 @@ impl Wanted {
         let lines = query.lines.min(LINES_MAX);
         let bytes = BYTES_MAX.min((lines + 1) * LINE_BYTES_MAX);
         Self { lines, line_feeds: 0, bytes, is_enough: false }
+    }
+
+    /// Reading ended because there was too much text, not because there were enough lines.
+    fn is_out_of_bytes(&self) -> bool {
+        self.bytes == 0 && self.line_feeds <= self.lines
     }
 
     /// All that was read belongs to one line, whose beginning is out of reach.

@@ -79,7 +79,9 @@ pub use output::{StandardStream, is_reader_gone, write_within};
 pub use process::set_up_process;
 pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
-pub use this_process::{cpu_count, current_exe, environment, is_terminal, terminal_width, user_id, write_stderr};
+pub use this_process::{
+    cpu_count, current_exe, environment, is_terminal, terminal_height, terminal_width, user_id, write_stderr,
+};
 pub use trust::Distrust;
 pub use user::{Account, AccountError, User, account, group_id, user_by_id, user_name, user_named};
 pub use worker::{ElasticPool, Full, Worker, start_thread};

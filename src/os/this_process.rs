@@ -41,6 +41,11 @@ pub fn terminal_width(stream: &impl AsFd) -> Option<u16> {
     rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
+/// Rows of the terminal behind this stream; `None` if it is none.
+pub fn terminal_height(stream: &impl AsFd) -> Option<u16> {
+    rustix::termios::tcgetwinsize(stream).ok().map(|size| size.ws_row).filter(|rows| *rows > 0)
+}
+
 /// The effective user of this process.
 pub fn user_id() -> u32 {
     rustix::process::geteuid().as_raw()

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Problem, ProblemCode, Query, Selection};
-use crate::model::{InstanceId, Stream, WallTime};
+use crate::model::{Event, InstanceId, Stream, WallTime};
 
 /// Which lines: what follows the `?` of `GET /v1/logs`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogsQuery {
     /// Of which apps.
     pub selection: Selection,
-    /// The number of newest lines.
+    /// The number of newest lines of each app.
     pub lines: Option<usize>,
     /// None older than this.
     pub since: Option<WallTime>,
@@ -68,6 +68,9 @@ pub struct LogsAnswer {
     /// Files that could not be read, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<String>,
+    /// Why older lines that were asked for are not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
 }
 
 /// One line.
@@ -90,8 +93,23 @@ pub struct LogLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "message")]
 pub enum LogMessage {
+    /// The copies that are followed; the first message.
+    Begins {
+        /// In the order of their names.
+        instances: Vec<InstanceId>,
+    },
     /// A line.
     Line(LogLine),
+    /// A process of one of the copies started or ended.
+    Event {
+        /// What happened.
+        event: Box<Event>,
+    },
+    /// Older lines that were asked for are not there.
+    LeftOut {
+        /// Why, and where they are.
+        why: String,
+    },
     /// A file cannot be read.
     Unread {
         /// Which, and why.

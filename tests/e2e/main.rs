@@ -27,6 +27,10 @@ mod rename;
 mod rolling;
 mod rolling_by_hand;
 mod scale;
+mod terminal_colours;
+mod terminal_completions;
+mod terminal_progress;
+mod terminal_width;
 
 // ---- ready, healthy, in order, on time
 mod cron;
@@ -71,6 +75,7 @@ mod log_flood;
 mod log_links;
 mod log_rotation;
 mod logs;
+mod logs_of_apps;
 mod secrets;
 mod unread_output;
 

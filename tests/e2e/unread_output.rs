@@ -204,6 +204,67 @@ fn a_command_that_only_shows_fails_if_it_cannot_and_is_quiet_if_its_reader_goes(
     }
 }
 
+/// Commands that can be given again and again.
+const REPEATABLE: &[&[&str]] = &[
+    &["apply"],
+    &["apply", "--json"],
+    &["plan"],
+    &["diff"],
+    &["check"],
+    &["list"],
+    &["list", "--json"],
+    &["describe", "a"],
+    &["why", "a"],
+    &["logs", "a"],
+    &["events"],
+    &["events", "nobody"],
+    &["start", "a"],
+    &["stop", "b"],
+    &["rollout", "status"],
+    &["unhold", "a"],
+    &["restart", "a"],
+    &["reload", "a"],
+    &["scale", "a", "1"],
+    &["cron", "list"],
+    &["cron", "next", "a"],
+    &["projects"],
+    &["config"],
+    &["env", "a"],
+    &["exec", "a", "--", "true"],
+    &["explain"],
+    &["explain", "nothing"],
+    &["schema"],
+    &["daemon", "status"],
+    &["save"],
+    &["completions", "bash"],
+    &["__complete", "pm stop "],
+    &["version"],
+    &["help"],
+    &["help", "apply"],
+    &["nonsense"],
+];
+
+/// The exit code tells of the deed. Only where the deed is an answer on standard output, it tells of that, too.
+#[test]
+fn the_exit_code_of_every_command_is_the_same_whatever_becomes_of_its_text() {
+    let sandbox = Sandbox::applied(FILE);
+    for words in REPEATABLE {
+        let expected = sandbox.pm(words).status;
+        for fault in FAULTS {
+            for streams in STREAMS {
+                let (child, ends) = start(&sandbox, words, fault, streams);
+                let code = end(child, ends, &format!("{words:?} {streams:?} {fault:?}"));
+                let is_answer_lost =
+                    expected == 0 && streams.contains(&1) && matches!(fault, Fault::Closed | Fault::Full);
+                assert!(
+                    code == expected || is_answer_lost && code == 1,
+                    "{words:?} {streams:?} {fault:?}: {code} instead of {expected}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn dev_clears_away_whatever_becomes_of_its_output() {
     let file = "[[apps]]\nname = \"a\"\ncommand = \"sh -c 'while :; do echo a line of output; sleep 0.01; done'\"\nwatch = false\n";

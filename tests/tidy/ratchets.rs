@@ -58,7 +58,7 @@ const BOOLS: Ratchet = Ratchet {
         ("anchor::Anchor", 7),
         ("cli::Logs", 5),
         ("cli::OptionArgs", 5),
-        ("cli::Screen", 7),
+        ("cli::Screen", 6),
         ("cli::WaitArgs", 3),
         ("logs::Flow", 3),
         ("model::ApplyOptions", 6),

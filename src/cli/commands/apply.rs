@@ -123,7 +123,8 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
 fn ask(session: &mut Session, client: &mut Client, request: &ApplyRequest) -> Result<PlanAnswer, CommandError> {
     let answer = client.plan(request)?;
     session.warn(&answer.warnings);
-    let text = output::answer_text(&answer, &request.proposed.origin, session.screen.paint_notes());
+    let (paint, width) = (session.screen.paint_notes(), session.screen.notes_width());
+    let text = output::answer_text(&answer, &request.proposed.origin, paint, width);
     session.screen.note(text.trim_end());
     // Nobody is asked about what is refused.
     if let Some(refusal) = answer.refusals.first() {

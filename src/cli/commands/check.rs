@@ -25,18 +25,27 @@ impl CliCommand for Check {
   pm check deploy/ecosystem.toml --env production
   pm check --json
 
-Shows all errors at once. Exits with 0 if the file can be applied, 65 if not.";
+Shows all errors at once. Exits with 0 if the file can be applied, 65 if not, and 8 if it declares no apps,
+which an apply accepts with --allow-empty only.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let resolved = file::resolve(session, &self.file, false, Daemon::IfRunning)?;
         let reading = resolved.reading;
-        let code = if reading.proposed.is_some() { Code::Ok } else { file::code_of(&reading) };
+        let code = match &reading.proposed {
+            Some(proposed) if proposed.apps.is_empty() => Code::Refused,
+            Some(_) => Code::Ok,
+            None => file::code_of(&reading),
+        };
         if self.json.json {
             let diagnostics = &reading.diagnostics;
             session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics })?;
         } else {
             file::show(session, &reading.diagnostics, &reading.files, &reading.secrets);
+            if let Some(proposed) = reading.proposed.as_ref().filter(|proposed| proposed.apps.is_empty()) {
+                let message = format!("the file declares no apps for project `{}`", proposed.project);
+                return Err(CommandError::new(code, message).hint("`pm apply --allow-empty` accepts it"));
+            }
             if let Some(proposed) = &reading.proposed {
                 let profile = resolved.profile.map(|name| format!(", profile {name}")).unwrap_or_default();
                 let (project, apps) = (&proposed.project, proposed.apps.len());

@@ -18,7 +18,10 @@ impl CliCommand for Completions {
     const ABOUT: &'static str = "Print a completion script for a shell";
     const EXAMPLES: &'static str = "Examples:
   pm completions bash > ~/.local/share/bash-completion/completions/pm
-  pm completions fish > ~/.config/fish/completions/pm.fish";
+  pm completions fish > ~/.config/fish/completions/pm.fish
+
+They know the apps, projects, profiles and keys of the moment: the script asks
+`pm` for them.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.raw(&args::complete(self.shell));

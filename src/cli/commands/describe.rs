@@ -36,7 +36,7 @@ impl CliCommand for Describe {
             return Ok(Code::Ok);
         }
         for app in &answer.apps {
-            let text = details::text(app, session.screen.paint());
+            let text = details::text(app, session.screen.paint(), session.screen.width());
             session.screen.data(text.as_bytes());
         }
         Ok(Code::Ok)

@@ -38,8 +38,8 @@ something does, and exits with more than 1 if that cannot be determined.";
         if self.json.json {
             session.screen.json(&answer)?;
         } else if !is_same {
-            let text = output::answer_text(&answer, &origin, session.screen.paint());
-            session.screen.data(text.as_bytes());
+            let text = output::answer_text(&answer, &origin, session.screen.paint(), session.screen.width());
+            session.screen.wrapped(&text);
         }
         Ok(if is_same { Code::Ok } else { Code::Error })
     }

@@ -4,11 +4,14 @@ use clap::Args;
 
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
-use crate::cli::output::event;
 use crate::cli::output::time::Clock;
+use crate::cli::output::{event, wrap_hanging};
 use crate::cli::session::Session;
 use crate::model::Event;
 use crate::wire::{EventMessage, EventsQuery};
+
+/// Where the further lines of a sentence begin.
+const SENTENCE_AT: usize = 25;
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Events {
@@ -62,7 +65,9 @@ With --follow and --json every line is one document.";
 
 fn print(session: &mut Session, clock: &Clock, event: &Event) {
     let time = session.screen.paint().faint(&clock.text(event.at));
-    session.screen.line(&format!("{time}  {}", event::sentence(event)));
+    let mut text = String::new();
+    wrap_hanging(&mut text, &format!("{time}  {}", event::sentence(event)), session.screen.width(), SENTENCE_AT);
+    session.screen.data(text.as_bytes());
 }
 
 fn follow(session: &mut Session, query: &EventsQuery, json: JsonArgs) -> Ending {

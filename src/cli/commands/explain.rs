@@ -57,8 +57,7 @@ impl CliCommand for Explain {
                 session.screen.json(&Document { format: FORMAT, explanation: &explanation })?;
             }
             Ok(explanation) => {
-                let text = text(&explanation);
-                session.screen.data(text.as_bytes());
+                session.screen.wrapped(&text(&explanation));
             }
             Err(near) => {
                 let error = CommandError::new(Code::Error, format!("no key `{key}`"));

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::lines::LineFormat;
-use crate::cli::output::time;
+use crate::cli::output::{event, time};
 use crate::cli::session::Session;
 use crate::model::Stream;
 use crate::os;
@@ -19,8 +19,8 @@ pub(in crate::cli) struct Logs {
     /// Keep following new lines
     #[arg(short, long)]
     pub follow: bool,
-    /// The number of newest lines over all apps (15; with --since all of them)
-    #[arg(short = 'n', long)]
+    /// The number of newest lines of each app, or `all` (15; with --since all of them)
+    #[arg(short = 'n', long, value_name = "N", value_parser = line_count)]
     pub lines: Option<usize>,
     /// Only lines newer than this: `10m`, `2h`, `2026-11-22T14:30`
     #[arg(long, value_name = "TIME")]
@@ -48,10 +48,12 @@ impl CliCommand for Logs {
     const ALIASES: &'static [&'static str] = &["log"];
     const ABOUT: &'static str = "Show what apps print, merged in time order";
     const EXAMPLES: &'static str = "Examples:
-  pm logs                 the last lines of this project
+  pm logs                 the last lines of each app of this project
   pm logs -f api worker   and new lines
   pm logs api --since 10m --stderr
-  pm logs api/0 --raw -n 1000 > api.log";
+  pm logs api/0 --raw -n all > api.log
+
+The logs of a deleted app can be read as long as its files are there.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
@@ -63,11 +65,15 @@ impl CliCommand for Logs {
             (_, true) => Some(Stream::Stderr),
             (false, false) => None,
         };
-        let selection = self.scope.selection(self.apps)?;
+        let selection = self.scope.selection_here(self.apps)?;
         let query = LogsQuery { selection, lines: self.lines, since, stream, follow: self.follow };
         let format = LineFormat::new(self.raw, self.timestamps);
         if self.follow { follow(session, &query, format, self.json) } else { show(session, &query, format, self.json) }
     }
+}
+
+fn line_count(text: &str) -> Result<usize, String> {
+    if text == "all" { Ok(usize::MAX) } else { text.parse().map_err(|_| "write a number, or `all`".to_owned()) }
 }
 
 fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {
@@ -78,7 +84,7 @@ fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: 
         session.screen.json(&answer)?;
         return Ok(code);
     }
-    for message in &answer.unread {
+    for message in answer.unread.iter().chain(&answer.left_out) {
         session.screen.note(message);
     }
     format.expect(&answer.lines);
@@ -92,7 +98,15 @@ fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json
     let mut messages = Session::client()?.follow_logs(query)?;
     while let Some(message) = messages.read()? {
         match message {
+            LogMessage::Begins { instances } => format.expect_copies(instances),
             message if json.json => session.screen.compact(&message)?,
+            LogMessage::Event { event } if !format.is_raw => {
+                session.screen.flush();
+                let text = session.screen.paint_notes().faint(&event::sentence(&event));
+                session.screen.note(&text);
+            }
+            LogMessage::Event { .. } => {}
+            LogMessage::LeftOut { why } => session.screen.note(&why),
             LogMessage::Line(line) => format.print(&mut session.screen, &line),
             LogMessage::Unread { why } => session.screen.note(&why),
             LogMessage::Missed { bytes } => {

@@ -40,8 +40,8 @@ interrupt. A plan that an apply would refuse is shown with the flag that confirm
         if self.json.json {
             session.screen.json(&answer)?;
         } else {
-            let text = output::answer_text(&answer, &origin, session.screen.paint());
-            session.screen.data(text.as_bytes());
+            let text = output::answer_text(&answer, &origin, session.screen.paint(), session.screen.width());
+            session.screen.wrapped(&text);
         }
         let is_pending = !answer.plan.is_empty() || !answer.refusals.is_empty();
         Ok(if self.detailed_exitcode && is_pending { Code::Pending } else { Code::Ok })

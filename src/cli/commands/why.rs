@@ -1,14 +1,12 @@
 //! `pm why`: the causes of the state of an app, and what happens next.
 
-use std::fmt::Write as _;
-
 use clap::Args;
 use serde::Serialize;
 
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, Ending};
 use crate::cli::output::time::Clock;
-use crate::cli::output::{Paint, event, harmless, in_file_units, status, wrap};
+use crate::cli::output::{Paint, event, harmless, in_file_units, status, wrap_hanging};
 use crate::cli::session::Session;
 use crate::model::{Event, Status, Subject};
 use crate::wire::{DescribedApp, EventsQuery, FORMAT, LogLine, LogsQuery, Row};
@@ -17,6 +15,9 @@ use crate::wire::{DescribedApp, EventsQuery, FORMAT, LogLine, LogsQuery, Row};
 const EVENTS_MAX: usize = 200;
 /// Events that are shown per copy.
 const EVENTS_SHOWN: usize = 8;
+/// Where the further lines of a sentence and of an event begin.
+const SENTENCE_AT: usize = 4;
+const EVENT_AT: usize = 27;
 /// Last lines of output.
 const LINES_SHOWN: usize = 5;
 
@@ -113,18 +114,14 @@ impl Story<'_> {
         let about: Vec<&Event> = self.events.iter().filter(|event| self.is_about(event)).collect();
         for event in &about[about.len().saturating_sub(EVENTS_SHOWN)..] {
             let time = self.paint.faint(&self.clock.text(event.at));
-            let _ = writeln!(text, "  {time}  {}", event::sentence(event));
+            wrap_hanging(&mut text, &format!("  {time}  {}", event::sentence(event)), self.width, EVENT_AT);
         }
         text
     }
 
     /// Indented, and broken between words where the terminal is too narrow.
     fn sentence(&self, text: &mut String, sentence: &str) {
-        let mut lines = String::new();
-        wrap(&mut lines, sentence, self.width.map(|width| width.saturating_sub(2)));
-        for line in lines.lines() {
-            let _ = writeln!(text, "  {line}");
-        }
+        wrap_hanging(text, &format!("  {sentence}"), self.width, SENTENCE_AT);
     }
 
     fn is_about(&self, event: &Event) -> bool {

@@ -156,7 +156,9 @@ impl Dev<'_> {
     fn log(&mut self, message: LogMessage) {
         match message {
             LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line),
-            LogMessage::Unread { why } => self.session.screen.note(&why),
+            // The events tell it, and the names are known.
+            LogMessage::Event { .. } | LogMessage::Begins { .. } => {}
+            LogMessage::Unread { why } | LogMessage::LeftOut { why } => self.session.screen.note(&why),
             LogMessage::Missed { bytes } => {
                 self.session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }
@@ -180,7 +182,7 @@ impl Dev<'_> {
         match message {
             ChangeMessage::Accepted { plans, .. } => {
                 for accepted in plans.iter().filter(|accepted| !accepted.plan.is_empty()) {
-                    screen.note(plan_text(&accepted.plan, None, paint).trim_end());
+                    screen.note(plan_text(&accepted.plan, None, paint, screen.notes_width()).trim_end());
                 }
                 self.events.follow_logs();
             }

@@ -1,7 +1,5 @@
 //! One app in full detail, for `pm describe`.
 
-use std::fmt::Write as _;
-
 use crate::model::{App, DesiredState, Exit, Hook, Limits, Probe, RestartWhen, Scheduling};
 use crate::wire::DescribedApp;
 
@@ -9,15 +7,22 @@ use super::gate::harmless;
 use super::instances::name;
 use super::status::{label, tone};
 use super::time::Clock;
-use super::{Paint, TextTable};
+use super::{Paint, TextTable, wrap_hanging};
+
+/// The column in which values begin.
+const VALUE_AT: usize = 16;
+/// Columns that cells keep in a narrow terminal, where they need as many.
+const EXIT_MIN: usize = 12;
+const COPY_MIN: usize = 14;
+const STATUS_MIN: usize = 12;
 
 /// Everything about one app.
-pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
+pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint, width: Option<usize>) -> String {
     let spec = &app.spec;
     let mut text = format!("{}\n", paint.strong(&spec.id().to_string()));
     let mut field = |name: &str, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(text, "  {name:12}  {}", harmless(&value));
+            wrap_hanging(&mut text, &format!("  {name:12}  {}", harmless(&value)), width, VALUE_AT);
         }
     };
     field("desired", desired_state(&app.desired_state));
@@ -70,7 +75,8 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint) -> String {
         table.cell(row.force_kills.to_string());
         table.cell(or_dash(row.last_exit.map(|exit| exit.to_string())));
     }
-    text.push_str(&table.render(paint, None));
+    table.narrowed(&[("last exit", EXIT_MIN), ("  instance", COPY_MIN), ("status", STATUS_MIN)]);
+    text.push_str(&table.render(paint, width));
     text
 }
 

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use crate::wire::{BriefRow, Row};
 
 use super::status::{label, line, tone};
-use super::table::wrap;
-use super::{Paint, TextTable, Tone};
+use super::{Paint, TextTable, Tone, wrap};
 
 /// Sentences below one table.
 const SENTENCES_MAX: usize = 12;

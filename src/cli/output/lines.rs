@@ -18,12 +18,14 @@ pub(in crate::cli) struct LineFormat {
     /// Prefixes seen so far: width and colour.
     seen: BTreeMap<InstanceId, usize>,
     width: usize,
+    /// Several projects are shown: the name alone does not say whose line it is.
+    has_projects: bool,
 }
 
 impl LineFormat {
     pub(in crate::cli) fn new(is_raw: bool, with_times: bool) -> Self {
         let clock = with_times.then(Clock::local);
-        Self { is_raw, clock, seen: BTreeMap::new(), width: 0 }
+        Self { is_raw, clock, seen: BTreeMap::new(), width: 0, has_projects: false }
     }
 
     /// Makes room for the prefixes of lines to come.
@@ -48,7 +50,7 @@ impl LineFormat {
 
     fn format(&mut self, line: &LogLine, paint: Paint, is_terminal: bool) -> Vec<u8> {
         let colour = self.colour(&line.instance);
-        let name = short(&line.instance);
+        let name = self.name(&line.instance);
         let mut bytes = Vec::new();
         if self.is_raw {
             text_of(line, is_terminal, &mut bytes);
@@ -68,9 +70,21 @@ impl LineFormat {
     }
 
     fn colour(&mut self, instance: &InstanceId) -> usize {
-        let next = self.seen.len();
-        self.width = self.width.max(short(instance).len());
-        *self.seen.entry(instance.clone()).or_insert(next)
+        if let Some(colour) = self.seen.get(instance) {
+            return *colour;
+        }
+        let colour = self.seen.len();
+        let other = self.seen.keys().next().is_some_and(|known| known.app.project != instance.app.project);
+        self.has_projects |= other;
+        self.seen.insert(instance.clone(), colour);
+        self.width = self.seen.keys().map(|instance| self.name(instance).len()).max().unwrap_or(0);
+        colour
+    }
+
+    /// `api/0`; with its project where there are several.
+    fn name(&self, instance: &InstanceId) -> String {
+        let InstanceId { app, slot, .. } = instance;
+        if self.has_projects { format!("{}:{}/{slot}", app.project, app.name) } else { format!("{}/{slot}", app.name) }
     }
 }
 
@@ -82,10 +96,6 @@ fn text_of(line: &LogLine, is_terminal: bool, bytes: &mut Vec<u8>) {
         bytes.extend(line.bytes());
     }
     bytes.push(b'\n');
-}
-
-fn short(instance: &InstanceId) -> String {
-    format!("{}/{}", instance.app.name, instance.slot)
 }
 
 #[cfg(test)]
@@ -104,6 +114,15 @@ mod tests {
         format.expect(&lines);
         let text: Vec<u8> = lines.iter().flat_map(|line| format.format(line, Paint::default(), true)).collect();
         assert_eq!(String::from_utf8(text).unwrap(), "api/0     | up\nworker/10 ! oh\n");
+    }
+
+    #[test]
+    fn lines_of_several_projects_say_whose_they_are() {
+        let mut format = LineFormat::new(false, false);
+        let lines = [line("shop:api/0", Stream::Stdout, b"a"), line("blog:api/0", Stream::Stdout, b"b")];
+        format.expect(&lines);
+        let text: Vec<u8> = lines.iter().flat_map(|line| format.format(line, Paint::default(), true)).collect();
+        assert_eq!(String::from_utf8(text).unwrap(), "shop:api/0 | a\nblog:api/0 | b\n");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Words, tables, colours: the only place that writes to the terminal.
 
+mod colours;
 pub(super) mod details;
 pub(super) mod event;
 mod gate;
@@ -9,11 +10,14 @@ mod outlet;
 pub(super) mod plan;
 pub(super) mod progress;
 mod reasons;
+mod region;
 pub(super) mod schedules;
 mod screen;
 pub(super) mod status;
 mod table;
 pub(super) mod time;
+pub(super) mod underway;
+mod wrap;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -22,9 +26,11 @@ use crate::model::{Origin, Plan, write_units};
 use crate::os;
 use crate::wire::PlanAnswer;
 
+pub(super) use colours::Colours;
 pub(super) use gate::harmless;
 pub(super) use screen::{Paint, Screen};
-pub(super) use table::{TextTable, Tone, wrap};
+pub(super) use table::{TextTable, Tone};
+pub(super) use wrap::{wrap, wrap_hanging};
 
 /// A document with `apps`, their specs (or what they are) in the units of the file.
 pub(super) fn in_file_units<T: Serialize>(document: &T) -> Value {
@@ -39,8 +45,8 @@ pub(super) fn in_file_units<T: Serialize>(document: &T) -> Value {
 }
 
 /// A plan that an apply may refuse, with what it is refused for.
-pub(super) fn answer_text(answer: &PlanAnswer, origin: &Origin, paint: Paint) -> String {
-    plan_text(&answer.plan, Some(origin), paint) + &plan::refused(&answer.refusals)
+pub(super) fn answer_text(answer: &PlanAnswer, origin: &Origin, paint: Paint, width: Option<usize>) -> String {
+    plan_text(&answer.plan, Some(origin), paint, width) + &plan::refused(&answer.refusals)
 }
 
 /// What of a plan that was shown is another one by now.
@@ -49,11 +55,11 @@ pub(super) fn plan_changes(shown: &Plan, now: &Plan) -> Vec<String> {
 }
 
 /// A plan as text; with its files and profile, where it comes from files.
-pub(super) fn plan_text(plan: &Plan, origin: Option<&Origin>, paint: Paint) -> String {
+pub(super) fn plan_text(plan: &Plan, origin: Option<&Origin>, paint: Paint, width: Option<usize>) -> String {
     let files: Vec<String> =
         origin.iter().flat_map(|origin| &origin.files).map(|file| file.display().to_string()).collect();
     let profile = origin.and_then(|origin| origin.profile.as_deref());
-    let view = plan::View { files: &files, profile, now: os::wall(), is_coloured: paint.is_on };
+    let view = plan::View { files: &files, profile, now: os::wall(), is_coloured: paint.is_on, width };
     let mut text = String::new();
     plan::write_plan(&mut text, plan, &view);
     text

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::gate::harmless;
 use super::reasons::{rejected, rejection};
+use super::wrap::wrap_hanging;
 use crate::model::{
     AppName, Confirm, FieldChange, HIDDEN, Millis, Note, Operation, Plan, Reason, Refusal, Summary, UpdateStrategy,
     Verb, VerbKind, WallTime,
@@ -14,6 +15,9 @@ use crate::model::{
 
 /// Longer values are cut: a plan is read, not parsed.
 const VALUE_COLUMNS_MAX: usize = 48;
+
+/// What is before the name: `  -/+ `.
+const SIGN_COLUMNS: usize = 6;
 
 /// Of what two long values have in common, at least this much is shown before the difference.
 const COLUMNS_BEFORE_MIN: usize = 12;
@@ -29,24 +33,46 @@ pub struct View<'a> {
     pub now: WallTime,
     /// Whether the terminal shows colours.
     pub is_coloured: bool,
+    /// Columns of the terminal.
+    pub width: Option<usize>,
 }
 
 /// Appends the whole plan to `out`.
 pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
     write_heading(out, plan, view);
-    let rows: Vec<PlanRow> = plan.operations.iter().filter_map(|operation| row(operation, view.now)).collect();
+    let is_replaced = |app: &AppName| {
+        let replaces = |verb: &Verb| matches!(verb, Verb::Roll { .. } | Verb::Restart { .. });
+        plan.operations.iter().any(|operation| operation.app == *app && replaces(&operation.verb))
+    };
+    let shown = |operation: &Operation| {
+        let row = row(operation, view.now)?;
+        // The next line of the same app says that its processes are not kept.
+        let is_over = matches!(operation.verb, Verb::Rename { .. }) && is_replaced(&operation.app);
+        Some(PlanRow { why: if is_over { String::new() } else { row.why }, ..row })
+    };
+    let rows: Vec<PlanRow> = plan.operations.iter().filter_map(shown).collect();
     let width = |cell: fn(&PlanRow) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
     let (name_columns, action_columns) = (width(|row| &row.name), width(|row| &row.action));
     for row in &rows {
         let PlanRow { sign, name, action, why } = row;
         let mut line = format!("{}{}  {}{}  {why}", name, pad(name, name_columns), action, pad(action, action_columns));
         line.truncate(line.trim_end().len());
+        let is_too_long = view.width.is_some_and(|width| SIGN_COLUMNS + line.width() > width);
+        if is_too_long && !why.is_empty() {
+            line = format!("{}{}  {action}", name, pad(name, name_columns));
+        }
         let _ = writeln!(out, "  {} {line}", painted(&format!("{:<3}", sign.text()), sign.style(), view));
+        if is_too_long && !why.is_empty() {
+            let indent = SIGN_COLUMNS + name_columns + 2;
+            wrap_hanging(out, &format!("{}{why}", " ".repeat(indent)), view.width, indent + 2);
+        }
     }
     if let Some(rest) = rest(plan) {
         let _ = writeln!(out, "  {} {rest}", painted(".  ", Style::new().effects(Effects::DIMMED), view));
     }
-    for note in plan.notes.iter().filter_map(note) {
+    let is_still_so =
+        |note: &&Note| !matches!(note, Note::NextStart { app, field } if field == "name" && is_replaced(app));
+    for note in plan.notes.iter().filter(is_still_so).filter_map(note) {
         let _ = writeln!(
             out,
             "  {}",
@@ -514,7 +540,7 @@ mod tests {
         let files = ["deploy/ecosystem.toml".to_owned()];
         let now = WallTime(3 * 3_600_000 + 60_000);
         let mut out = String::new();
-        write_plan(&mut out, &example(), &View { files: &files, profile: Some("production"), now, is_coloured: false });
+        write_plan(&mut out, &example(), &View { files: &files, profile: Some("production"), now, ..View::default() });
         let expected = r#"project shop   deploy/ecosystem.toml   profile production   generation 41
   -/+ api     roll 3, 1 at a time, new before old  env.LOG_LEVEL "info" -> "debug", env.DB_PASS (sensitive) changed
   ~   worker  live, 0 restarts                     kill_timeout 10s -> 5s

@@ -1,4 +1,4 @@
-//! The progress of a change: one line per finished action, and on a terminal one for the current action.
+//! The progress of a change: one line per finished action, and what holds others up.
 
 use crate::model::{AppName, InstanceId, LeftProcess, Millis, Unready, VerbKind};
 use crate::wire::ProjectReport;
@@ -78,12 +78,6 @@ pub(in crate::cli) fn summary(reports: &[ProjectReport]) -> String {
         }
     }
     format!("{} in {took}", parts.join(", "))
-}
-
-/// What is going on, for the line that is overwritten.
-pub(in crate::cli) fn going_on(verb: VerbKind, app: &str, others: usize) -> String {
-    let more = if others > 0 { format!(" and {others} more") } else { String::new() };
-    format!("  ... {verb} {app}{more}")
 }
 
 /// What a start waits for: `  ... api waits for db to be ready: connection refused`.

@@ -6,14 +6,21 @@ use std::io;
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use super::gate::{harmless, harmless_lines, json, ours};
+use super::colours::Colours;
+use super::gate::{harmless_lines, json, ours};
 use super::outlet::Outlet;
-use super::table::cut;
+use super::region::{self, Region};
+use super::wrap::{wrap_findings, wrap_lines};
 use crate::cli::fail::{CommandError, Rendered};
 use crate::os::{self, StandardStream};
 
 /// Data is collected up to this size before it is written.
 const BUFFER_BYTES: usize = 32 << 10;
+
+/// Rows of a terminal that does not say how many it has.
+const ROWS: usize = 24;
+/// Lines of progress that are overwritten, at most.
+const LIVE_LINES_MAX: usize = 8;
 
 /// The terminal, or whatever replaces it.
 ///
@@ -29,20 +36,19 @@ pub(in crate::cli) struct Screen {
     pub is_out_terminal: bool,
     /// Standard error is a terminal.
     pub is_err_terminal: bool,
-    has_colour: bool,
+    colours: Colours,
+    /// The terminal understands no more than text.
+    is_dumb: bool,
     /// `--json` was given: an error is also printed as data.
     pub is_json: bool,
     /// `-q` was given: only failures are printed.
     pub is_quiet: bool,
-    /// Standard error ends with a line that will be overwritten.
-    has_status: bool,
+    /// Standard error ends with lines that will be overwritten.
+    live: Region,
 }
 
 impl Screen {
     pub(in crate::cli) fn new() -> Self {
-        // Two small look-ups instead of the whole environment: this is on the way of every command.
-        let colour_is_unwanted = os::variable("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || os::variable("TERM").is_some_and(|value| value == "dumb");
         Self {
             out: Outlet::new(StandardStream::Output),
             err: Outlet::new(StandardStream::Error),
@@ -50,26 +56,54 @@ impl Screen {
             has_more_to_do: false,
             is_out_terminal: os::is_terminal(&io::stdout()),
             is_err_terminal: os::is_terminal(&io::stderr()),
-            has_colour: !colour_is_unwanted,
+            colours: Colours::of_environment(),
+            is_dumb: os::variable("TERM").is_some_and(|value| value == "dumb"),
             is_json: false,
             is_quiet: false,
-            has_status: false,
+            live: Region::default(),
         }
+    }
+
+    /// From now on there are colours as the option says.
+    pub(in crate::cli) fn use_colours(&mut self, colours: Colours) {
+        self.colours = colours;
     }
 
     /// Colours for standard output.
     pub(in crate::cli) fn paint(&self) -> Paint {
-        Paint { is_on: self.has_colour && self.is_out_terminal }
+        Paint { is_on: self.colours.are_on(self.is_out_terminal) }
     }
 
     /// Colours for standard error.
     pub(in crate::cli) fn paint_notes(&self) -> Paint {
-        Paint { is_on: self.has_colour && self.is_err_terminal }
+        Paint { is_on: self.colours.are_on(self.is_err_terminal) }
     }
 
     /// Columns of the terminal behind standard output.
     pub(in crate::cli) fn width(&self) -> Option<usize> {
         if self.is_out_terminal { os::terminal_width(&io::stdout()).map(usize::from) } else { None }
+    }
+
+    /// Columns of the terminal behind standard error.
+    pub(in crate::cli) fn notes_width(&self) -> Option<usize> {
+        if self.is_err_terminal { os::terminal_width(&io::stderr()).map(usize::from) } else { None }
+    }
+
+    /// Text of an answer, in lines made here that are broken between words where the terminal is too narrow.
+    pub(in crate::cli) fn wrapped(&mut self, text: &str) {
+        let text = wrap_lines(text, self.width());
+        self.data(text.as_bytes());
+    }
+
+    /// A text that takes the place of the one before: on a terminal what fits on it, elsewhere one after the other.
+    pub(in crate::cli) fn redraw(&mut self, text: &str, is_first: bool) {
+        if !self.can_redraw() {
+            let gap = if is_first { "" } else { "\n" };
+            return self.data(format!("{gap}{text}").as_bytes());
+        }
+        let rows = os::terminal_height(&io::stdout()).map_or(ROWS, usize::from);
+        let drawn = region::screenful(&ours(text), rows);
+        self.raw(drawn.as_bytes());
     }
 
     /// Text of an answer, in lines made here.
@@ -117,9 +151,14 @@ impl Screen {
         self.is_err_terminal && os::is_terminal(&io::stdin())
     }
 
-    /// Whether lines can be overwritten.
-    pub(in crate::cli) fn is_err_terminal(&self) -> bool {
-        self.is_err_terminal
+    /// Whether lines of standard error can be overwritten.
+    pub(in crate::cli) fn has_live_region(&self) -> bool {
+        self.is_err_terminal && !self.is_dumb
+    }
+
+    /// Whether standard output can be drawn over.
+    fn can_redraw(&self) -> bool {
+        self.is_out_terminal && !self.is_dumb
     }
 
     /// Asks a question; anything but yes is no.
@@ -155,28 +194,38 @@ impl Screen {
         self.out.has_failed()
     }
 
-    /// A line for the user. The command does not wait until it is read.
+    /// Lines for the user, broken between words on a terminal. The command does not wait until they are read.
     pub(in crate::cli) fn note(&mut self, text: &str) {
-        let clear = self.clear_status();
+        let text = wrap_lines(text, self.notes_width());
+        self.verbatim(&text);
+    }
+
+    /// Findings as a compiler shows them.
+    pub(in crate::cli) fn findings(&mut self, text: &str) {
+        let text = wrap_findings(text, self.notes_width());
+        self.verbatim(text.trim_end());
+    }
+
+    /// Lines that say by their columns what they mean.
+    fn verbatim(&mut self, text: &str) {
+        let clear = self.live.clear();
         self.err.push(format!("{clear}{}\n", ours(text)).as_bytes());
         self.write_now();
     }
 
-    /// A line that the next one overwrites. Only on a terminal.
-    pub(in crate::cli) fn status(&mut self, text: &str) {
-        if !self.is_err_terminal {
+    /// Lines that the next ones overwrite. Only on a terminal.
+    pub(in crate::cli) fn live(&mut self, lines: &[String]) {
+        if !self.has_live_region() {
             return;
         }
-        let clear = self.clear_status();
-        let width = os::terminal_width(&io::stderr()).map_or(80, usize::from);
-        let text = cut(&harmless(text), width.saturating_sub(1)).into_owned();
-        self.has_status = !text.is_empty();
-        self.err.push(format!("{clear}{text}").as_bytes());
+        let text = self.live.show(lines, self.notes_width().unwrap_or(80));
+        self.err.push(text.as_bytes());
         self.write_now();
     }
 
-    fn clear_status(&mut self) -> &'static str {
-        if std::mem::take(&mut self.has_status) { "\r\x1b[K" } else { "" }
+    /// How many such lines there may be: a third of the terminal.
+    pub(in crate::cli) fn live_lines_max(&self) -> usize {
+        os::terminal_height(&io::stderr()).map_or(LIVE_LINES_MAX, |rows| usize::from(rows) / 3).clamp(1, LIVE_LINES_MAX)
     }
 
     /// An error: what, why, what to do. With `--json` also as data.
@@ -214,7 +263,7 @@ impl Screen {
     fn rendered(&mut self, Rendered { text, is_answer }: &Rendered) {
         let paint = if *is_answer { self.paint() } else { self.paint_notes() };
         let text = if paint.is_on { text.ansi().to_string() } else { text.to_string() };
-        if *is_answer { self.data(text.as_bytes()) } else { self.note(text.trim_end()) }
+        if *is_answer { self.data(text.as_bytes()) } else { self.verbatim(text.trim_end()) }
     }
 
     /// Writes what is left, as long as it is read, and returns why an answer could not be written.

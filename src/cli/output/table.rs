@@ -23,7 +23,7 @@ struct Cell<'a> {
     text: Cow<'a, str>,
     columns: usize,
     tone: Tone,
-    /// Its end distinguishes it from others: it is cut on the left.
+    /// A path or a command line: its end distinguishes it from others.
     is_path: bool,
 }
 
@@ -75,7 +75,7 @@ impl<'a> TextTable<'a> {
         self
     }
 
-    /// Adds a cell that is cut on the left.
+    /// Adds a path or a command line: of a path, the folder is cut first.
     pub(in crate::cli) fn path(&mut self, text: impl Into<Cow<'a, str>>, tone: Tone) -> &mut Self {
         if let Some(row) = self.rows.last_mut() {
             row.push(Cell { is_path: true, ..Cell::new(text.into(), tone) });
@@ -132,7 +132,7 @@ fn line(text: &mut String, row: &[Cell<'_>], widths: &[usize], paint: Paint, lim
         let room = (limit - used).min(*width);
         let shown = match cell.is_path {
             _ if cell.columns <= room => Cow::Borrowed(&*cell.text),
-            true => cut_left(&cell.text, room),
+            true => shorter(&cell.text, room),
             false => cut(&cell.text, room),
         };
         let shown_columns = if shown.len() == cell.text.len() { cell.columns } else { columns(&shown) };
@@ -156,6 +156,19 @@ fn line(text: &mut String, row: &[Cell<'_>], widths: &[usize], paint: Paint, lim
 /// How wide a terminal shows it. Nearly every cell is ASCII, which is fast to check.
 fn columns(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
+}
+
+/// A path or a command line, the names of its files last to go: `node …/server.js`.
+fn shorter(text: &str, width: usize) -> Cow<'_, str> {
+    if !text.contains(' ') {
+        return cut_left(text, width);
+    }
+    let short = |word: &str| match word.rsplit_once('/') {
+        Some((folder, name)) if !folder.is_empty() && !name.is_empty() => format!("…/{name}"),
+        _ => word.to_owned(),
+    };
+    let shortened = text.split(' ').map(short).collect::<Vec<_>>().join(" ");
+    Cow::Owned(cut(&shortened, width).into_owned())
 }
 
 /// At most `width` columns of a text; what is cut off leaves an ellipsis.
@@ -183,24 +196,6 @@ fn cut_left(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(cut(&reversed, width).chars().rev().collect())
 }
 
-/// Adds a line, broken between words where it is too long; what follows is indented.
-pub(in crate::cli) fn wrap(text: &mut String, line: &str, width: Option<usize>) {
-    let (limit, mut used) = (width.unwrap_or(usize::MAX), 0);
-    for word in line.split(' ') {
-        let wide = columns(word);
-        if used > 0 && used + 1 + wide > limit {
-            text.push_str("\n  ");
-            used = 2;
-        } else if used > 0 {
-            text.push(' ');
-            used += 1;
-        }
-        text.push_str(word);
-        used += wide;
-    }
-    text.push('\n');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +211,18 @@ mod tests {
     fn columns_line_up_whatever_the_characters() {
         let text = table().render(Paint::default(), None);
         assert_eq!(text, "app     status   script\napi/0   running  server.js\n漢字/0  x        a b\n");
+    }
+
+    #[test]
+    fn of_a_command_the_names_of_its_files_stay() {
+        for (text, width, expected) in [
+            ("/srv/shop/dist/server.js", 12, "…t/server.js"),
+            ("node /srv/shop/dist/server.js", 17, "node …/server.js"),
+            ("node /srv/shop/dist/server.js --port 3000", 24, "node …/server.js --port…"),
+            ("sh -c 'echo up'", 9, "sh -c 'e…"),
+        ] {
+            assert_eq!(shorter(text, width), expected);
+        }
     }
 
     #[test]

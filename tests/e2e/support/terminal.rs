@@ -20,8 +20,13 @@ pub struct Terminal {
 impl Terminal {
     /// Runs `command` with this terminal as standard output and error; as standard input, too, if it is to have keys.
     pub fn start(command: &mut Command, has_keys: bool) -> (Self, Child) {
+        Self::sized(command, has_keys, 200, 50)
+    }
+
+    /// The same, so many columns wide and rows high.
+    pub fn sized(command: &mut Command, has_keys: bool, columns: u16, rows: u16) -> (Self, Child) {
         let (mut ours, mut theirs) = (0, 0);
-        let mut size = libc::winsize { ws_row: 50, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
+        let mut size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let nothing = std::ptr::null_mut();
         // SAFETY: two numbers are written, the size is read; the pair belongs to us.
         let (ours, theirs) = unsafe {

@@ -1,0 +1,212 @@
+//! What a shell offers for the word under the cursor: apps, projects, profiles, keys; what is running now, not what was
+//! when the script was made.
+//!
+//! The scripts of `pm completions` call `pm __complete LINE` for that. It starts no daemon, and is silent about errors.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use clap_complete::Shell;
+
+use super::args;
+use super::fail::{Code, Ending};
+use super::file::{self, Daemon, FileArgs};
+use super::session::Session;
+use crate::model::KEYS;
+use crate::wire::{Row, Scope, Selection};
+
+/// The word that the scripts call.
+const CALLED: &str = "__complete";
+/// Words that are offered, at most.
+const WORDS_MAX: usize = 2000;
+/// Commands whose arguments are apps.
+const OF_APPS: &[&str] = &[
+    "cron", "delete", "describe", "env", "events", "exec", "list", "logs", "reload", "restart", "rollout", "scale",
+    "send", "start", "stop", "unhold", "why",
+];
+/// Commands in front of another one.
+const WITH_ACTION: &[&str] = &["cron", "rollout"];
+
+const BASH: &str = r#"
+# What only the running programs know: apps, projects, profiles, keys.
+_pm_complete() {
+    COMPREPLY=()
+    if declare -F _pm >/dev/null; then _pm "$@"; fi
+    local word line="${COMP_LINE:0:COMP_POINT}" static=()
+    for word in "${COMPREPLY[@]}"; do
+        case "$word" in
+            '['* | '<'*) ;;
+            *) static+=("$word") ;;
+        esac
+    done
+    COMPREPLY=("${static[@]}")
+    local current="${line##* }"
+    local before="${current%"${current##*[:=]}"}"
+    while IFS= read -r word; do
+        COMPREPLY+=("${word#"$before"}")
+    done < <("${COMP_WORDS[0]}" __complete "$line" 2>/dev/null)
+}
+complete -F _pm_complete -o bashdefault -o default pm
+"#;
+
+const FISH: &str = r#"
+# What only the running programs know: apps, projects, profiles, keys.
+complete -c pm -a "(pm __complete (commandline -cp) 2>/dev/null)"
+"#;
+
+const ZSH: &str = r#"
+# What only the running programs know: apps, projects, profiles, keys.
+_pm_complete() {
+    local -a known
+    known=(${(f)"$(pm __complete "${BUFFER[1,CURSOR]}" 2>/dev/null)"})
+    (( ${#known} )) && compadd -a known
+    _pm "$@"
+}
+compdef _pm_complete pm
+"#;
+
+/// What is added to the script that knows commands and options.
+pub(super) fn script(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => BASH,
+        Shell::Fish => FISH,
+        Shell::Zsh => ZSH,
+        _ => "",
+    }
+}
+
+/// The line of a shell that asks, if this is such a call.
+pub(super) fn asked(argv: &[OsString]) -> Option<String> {
+    match argv {
+        [_, word, line] if word == CALLED => Some(line.to_string_lossy().into_owned()),
+        _ => None,
+    }
+}
+
+/// Prints what may stand at the end of the line.
+pub(super) fn answer(session: &mut Session, line: &str) -> Ending {
+    session.screen.is_quiet = true;
+    let (what, begun) = wanted(line);
+    let mut words = match what {
+        Wanted::Nothing => Vec::new(),
+        Wanted::Commands => args::command_names(),
+        Wanted::Keys => KEYS.iter().map(|key| key.name.to_owned()).collect(),
+        Wanted::Projects => projects(),
+        Wanted::Profiles => profiles(session),
+        Wanted::Apps => apps(&begun),
+    };
+    words.retain(|word| word.starts_with(&begun));
+    words.truncate(WORDS_MAX);
+    for word in words {
+        session.screen.line(&word);
+    }
+    Ok(Code::Ok)
+}
+
+/// What a place of the line takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    Commands,
+    Apps,
+    Projects,
+    Profiles,
+    Keys,
+}
+
+/// What the last word of a line may be, and how it begins.
+fn wanted(line: &str) -> (Wanted, String) {
+    let mut words: Vec<&str> = line.split_whitespace().collect();
+    let begun = if line.ends_with(char::is_whitespace) { "" } else { words.pop().unwrap_or_default() };
+    let mut words = words.into_iter().skip(1);
+    let command = words.find(|word| !word.starts_with('-'));
+    let rest: Vec<&str> = words.collect();
+    let what = match (command.and_then(args::canonical), rest.last().copied()) {
+        _ if rest.contains(&"--") => Wanted::Nothing,
+        (_, Some("-p" | "--project")) => Wanted::Projects,
+        (_, Some("--profile" | "--env")) => Wanted::Profiles,
+        (_, Some("--only")) => Wanted::Apps,
+        _ if begun.starts_with('-') => Wanted::Nothing,
+        (Some("explain"), _) => Wanted::Keys,
+        (Some(name), _) if WITH_ACTION.contains(&name) && rest.is_empty() => Wanted::Nothing,
+        (Some("scale"), Some(_)) => Wanted::Nothing,
+        (Some(name), _) if OF_APPS.contains(&name) => Wanted::Apps,
+        (None, _) if command == Some("help") && rest.is_empty() => Wanted::Commands,
+        _ => Wanted::Nothing,
+    };
+    (what, begun.to_owned())
+}
+
+fn rows() -> Vec<Row> {
+    let Ok(Some(mut client)) = Session::client_if_running() else { return Vec::new() };
+    let selection = Selection { selectors: Vec::new(), scope: Scope { everywhere: true, ..Scope::default() } };
+    client.list(&selection).map(|answer| answer.apps).unwrap_or_default()
+}
+
+/// `api`; `api/1` once a slash is there, `shop:api` once a colon is there or where two projects have one.
+fn apps(begun: &str) -> Vec<String> {
+    names(&rows(), begun)
+}
+
+fn names(rows: &[Row], begun: &str) -> Vec<String> {
+    let mut words = BTreeSet::new();
+    for row in rows {
+        let is_shared = rows.iter().any(|other| other.app == row.app && other.project != row.project);
+        let name =
+            if begun.contains(':') || is_shared { format!("{}:{}", row.project, row.app) } else { row.app.to_string() };
+        match row.slot.filter(|_| begun.contains('/')) {
+            Some(slot) => words.insert(format!("{name}/{slot}")),
+            None => words.insert(name),
+        };
+    }
+    words.into_iter().collect()
+}
+
+fn projects() -> Vec<String> {
+    let Ok(Some(mut client)) = Session::client_if_running() else { return Vec::new() };
+    let rows = client.projects().map(|answer| answer.projects).unwrap_or_default();
+    rows.iter().map(|row| row.project.to_string()).collect()
+}
+
+/// Those of the file of this folder.
+fn profiles(session: &mut Session) -> Vec<String> {
+    let args = FileArgs { profile: Some("none".to_owned()), ..FileArgs::default() };
+    file::resolve(session, &args, false, Daemon::IfRunning).map(|found| found.reading.profiles).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_the_line_says_what_is_wanted() {
+        for (line, expected, begun) in [
+            ("pm ", Wanted::Nothing, ""),
+            ("pm stop ", Wanted::Apps, ""),
+            ("pm stop ap", Wanted::Apps, "ap"),
+            ("pm rm api wo", Wanted::Apps, "wo"),
+            ("pm --color never why ap", Wanted::Nothing, "ap"),
+            ("pm logs -f ap", Wanted::Apps, "ap"),
+            ("pm logs --st", Wanted::Nothing, "--st"),
+            ("pm list -p ", Wanted::Projects, ""),
+            ("pm apply --env pro", Wanted::Profiles, "pro"),
+            ("pm apply ", Wanted::Nothing, ""),
+            ("pm apply --only ", Wanted::Apps, ""),
+            ("pm explain kill_", Wanted::Keys, "kill_"),
+            ("pm cron ", Wanted::Nothing, ""),
+            ("pm cron run ", Wanted::Apps, ""),
+            ("pm scale api ", Wanted::Nothing, ""),
+            ("pm exec api -- ls ", Wanted::Nothing, ""),
+            ("pm help ap", Wanted::Commands, "ap"),
+        ] {
+            assert_eq!(wanted(line), (expected, begun.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_of_apps_exists() {
+        for name in OF_APPS {
+            assert_eq!(args::canonical(name), Some(*name));
+        }
+    }
+}
