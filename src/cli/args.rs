@@ -7,7 +7,6 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 
 use super::commands::ENTRIES;
-use super::complete;
 use super::fail::{Code, CommandError, Ending, Rendered};
 use super::output::Colours;
 use super::session::Session;
@@ -162,9 +161,6 @@ pub(super) fn wanted_colours(argv: &[OsString]) -> Option<Colours> {
 /// They are wrong (64), or help was requested (0, printed already).
 pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     // A parser that knows only the command at hand is built in a tenth of the time, and says the same about it.
-    if let Some(line) = complete::asked(argv) {
-        return Ok(Box::new(move |session| complete::answer(session, &line)));
-    }
     if let Some(argv) = suggest::help_as_option(argv) {
         return parse(&argv);
     }
@@ -286,7 +282,6 @@ pub(super) struct JsonArgs {
 pub(super) fn complete(shell: clap_complete::Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut top(), "pm", &mut script);
-    script.extend(complete::script(shell).bytes());
     script
 }
 
@@ -396,7 +391,8 @@ mod tests {
                     continue;
                 };
                 seen += 1;
-                let is_internal = word == "anchor";
+                // The second one stands for `--help`.
+                let is_internal = word == "anchor" || word == "help";
                 let command = whole.find_subcommand(word);
                 assert!(is_internal || command.is_some(), "{}: there is no `pm {mention}`", path.display());
                 let inner = command.filter(|command| command.has_subcommands() && command.is_subcommand_required_set());

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::args::JsonArgs;
 use super::fail::{Code, CommandError, Ending};
-use super::live::{Live, Steps};
+use super::live::{ChangeView, Steps};
 use super::output::{plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
@@ -124,14 +124,14 @@ struct Follower<'a> {
     projects: Vec<ProjectRow>,
     plans: Vec<AcceptedPlan>,
     /// What is going on.
-    live: Live,
+    live: ChangeView,
     /// Waits that were already reported in a line of their own.
     reported_waits: Vec<String>,
 }
 
 impl<'a> Follower<'a> {
     fn new(session: &'a mut Session, wait: &'a WaitArgs, origin: Option<&'a Origin>, closing: Closing) -> Self {
-        let (projects, plans, live, reported_waits) = (Vec::new(), Vec::new(), Live::default(), Vec::new());
+        let (projects, plans, live, reported_waits) = (Vec::new(), Vec::new(), ChangeView::default(), Vec::new());
         Self { session, wait, origin, closing, projects, plans, live, reported_waits }
     }
 

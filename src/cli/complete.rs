@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use clap_complete::Shell;
 
 use super::args;
-use super::fail::{Code, Ending};
 use super::file::{self, Daemon, FileArgs};
 use super::session::Session;
 use crate::model::KEYS;
@@ -84,28 +83,27 @@ pub(super) fn asked(argv: &[OsString]) -> Option<String> {
 }
 
 /// Prints what may stand at the end of the line.
-pub(super) fn answer(session: &mut Session, line: &str) -> Ending {
+pub(super) fn answer(session: &mut Session, line: &str) {
     session.screen.is_quiet = true;
     let (what, begun) = wanted(line);
     let mut words = match what {
-        Wanted::Nothing => Vec::new(),
-        Wanted::Commands => args::command_names(),
-        Wanted::Keys => KEYS.iter().map(|key| key.name.to_owned()).collect(),
-        Wanted::Projects => projects(),
-        Wanted::Profiles => profiles(session),
-        Wanted::Apps => apps(&begun),
+        Place::Nothing => Vec::new(),
+        Place::Commands => args::command_names(),
+        Place::Keys => KEYS.iter().map(|key| key.name.to_owned()).collect(),
+        Place::Projects => projects(),
+        Place::Profiles => profiles(session),
+        Place::Apps => apps(&begun),
     };
     words.retain(|word| word.starts_with(&begun));
     words.truncate(WORDS_MAX);
     for word in words {
         session.screen.line(&word);
     }
-    Ok(Code::Ok)
 }
 
 /// What a place of the line takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+enum Place {
     Nothing,
     Commands,
     Apps,
@@ -115,24 +113,24 @@ enum Wanted {
 }
 
 /// What the last word of a line may be, and how it begins.
-fn wanted(line: &str) -> (Wanted, String) {
+fn wanted(line: &str) -> (Place, String) {
     let mut words: Vec<&str> = line.split_whitespace().collect();
     let begun = if line.ends_with(char::is_whitespace) { "" } else { words.pop().unwrap_or_default() };
     let mut words = words.into_iter().skip(1);
     let command = words.find(|word| !word.starts_with('-'));
     let rest: Vec<&str> = words.collect();
     let what = match (command.and_then(args::canonical), rest.last().copied()) {
-        _ if rest.contains(&"--") => Wanted::Nothing,
-        (_, Some("-p" | "--project")) => Wanted::Projects,
-        (_, Some("--profile" | "--env")) => Wanted::Profiles,
-        (_, Some("--only")) => Wanted::Apps,
-        _ if begun.starts_with('-') => Wanted::Nothing,
-        (Some("explain"), _) => Wanted::Keys,
-        (Some(name), _) if WITH_ACTION.contains(&name) && rest.is_empty() => Wanted::Nothing,
-        (Some("scale"), Some(_)) => Wanted::Nothing,
-        (Some(name), _) if OF_APPS.contains(&name) => Wanted::Apps,
-        (None, _) if command == Some("help") && rest.is_empty() => Wanted::Commands,
-        _ => Wanted::Nothing,
+        _ if rest.contains(&"--") => Place::Nothing,
+        (_, Some("-p" | "--project")) => Place::Projects,
+        (_, Some("--profile" | "--env")) => Place::Profiles,
+        (_, Some("--only")) => Place::Apps,
+        _ if begun.starts_with('-') => Place::Nothing,
+        (Some("explain"), _) => Place::Keys,
+        (Some(name), _) if WITH_ACTION.contains(&name) && rest.is_empty() => Place::Nothing,
+        (Some("scale"), Some(_)) => Place::Nothing,
+        (Some(name), _) if OF_APPS.contains(&name) => Place::Apps,
+        (None, _) if command == Some("help") && rest.is_empty() => Place::Commands,
+        _ => Place::Nothing,
     };
     (what, begun.to_owned())
 }
@@ -181,23 +179,23 @@ mod tests {
     #[test]
     fn the_place_of_the_line_says_what_is_wanted() {
         for (line, expected, begun) in [
-            ("pm ", Wanted::Nothing, ""),
-            ("pm stop ", Wanted::Apps, ""),
-            ("pm stop ap", Wanted::Apps, "ap"),
-            ("pm rm api wo", Wanted::Apps, "wo"),
-            ("pm --color never why ap", Wanted::Nothing, "ap"),
-            ("pm logs -f ap", Wanted::Apps, "ap"),
-            ("pm logs --st", Wanted::Nothing, "--st"),
-            ("pm list -p ", Wanted::Projects, ""),
-            ("pm apply --env pro", Wanted::Profiles, "pro"),
-            ("pm apply ", Wanted::Nothing, ""),
-            ("pm apply --only ", Wanted::Apps, ""),
-            ("pm explain kill_", Wanted::Keys, "kill_"),
-            ("pm cron ", Wanted::Nothing, ""),
-            ("pm cron run ", Wanted::Apps, ""),
-            ("pm scale api ", Wanted::Nothing, ""),
-            ("pm exec api -- ls ", Wanted::Nothing, ""),
-            ("pm help ap", Wanted::Commands, "ap"),
+            ("pm ", Place::Nothing, ""),
+            ("pm stop ", Place::Apps, ""),
+            ("pm stop ap", Place::Apps, "ap"),
+            ("pm rm api wo", Place::Apps, "wo"),
+            ("pm --color never why ap", Place::Nothing, "ap"),
+            ("pm logs -f ap", Place::Apps, "ap"),
+            ("pm logs --st", Place::Nothing, "--st"),
+            ("pm list -p ", Place::Projects, ""),
+            ("pm apply --env pro", Place::Profiles, "pro"),
+            ("pm apply ", Place::Nothing, ""),
+            ("pm apply --only ", Place::Apps, ""),
+            ("pm explain kill_", Place::Keys, "kill_"),
+            ("pm cron ", Place::Nothing, ""),
+            ("pm cron run ", Place::Apps, ""),
+            ("pm scale api ", Place::Nothing, ""),
+            ("pm exec api -- ls ", Place::Nothing, ""),
+            ("pm help ap", Place::Commands, "ap"),
         ] {
             assert_eq!(wanted(line), (expected, begun.to_owned()), "{line}");
         }

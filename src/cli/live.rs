@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::output::underway::{self, Operation};
+use super::output::underway::{self, Underway};
 use super::session::Session;
 use crate::client::{Client, ClientError, Messages};
-use crate::model::{AppName, ProjectName, VerbKind};
+use crate::model::{AppName, ProjectName, VerbKind, WallTime};
 use crate::os;
 use crate::wire::{ChangeMessage, DescribeAnswer, PhaseRow, ReadinessRow, Row, Scope, Selection};
 
@@ -16,16 +16,18 @@ use crate::wire::{ChangeMessage, DescribeAnswer, PhaseRow, ReadinessRow, Row, Sc
 const TICK: Duration = Duration::from_millis(250);
 /// A daemon with much to tell is asked less often: this many times as long as it took to answer lies in between.
 const REST_FACTOR: u32 = 10;
+/// News that is older than this is late.
+const NEWS_LAG_MS: u64 = 1000;
 /// Steps that may wait to be shown.
 const WAITING_MAX: usize = 256;
 
 /// A message, the end, or an error.
-type Step = Result<Option<ChangeMessage>, ClientError>;
+type NextMessage = Result<Option<ChangeMessage>, ClientError>;
 
 /// The messages of a change; on a terminal also the moments in between.
 pub(super) enum Steps {
     Plain(Messages<ChangeMessage>),
-    Watched { steps: Receiver<Step>, until: Option<Instant> },
+    Watched { steps: Receiver<NextMessage>, until: Option<Instant> },
 }
 
 impl Steps {
@@ -65,7 +67,7 @@ impl Steps {
     }
 
     /// The next step; none if a moment has passed without one.
-    pub(super) fn next(&mut self) -> Option<Step> {
+    pub(super) fn next(&mut self) -> Option<NextMessage> {
         let (steps, until) = match self {
             Self::Plain(messages) => return Some(messages.read()),
             Self::Watched { steps, until } => (steps, *until),
@@ -82,9 +84,9 @@ impl Steps {
 
 /// What is going on, and what is known about it.
 #[derive(Default)]
-pub(super) struct Live {
+pub(super) struct ChangeView {
     /// In the order in which they began.
-    operations: Vec<Operation>,
+    operations: Vec<Underway>,
     /// What apps wait for that have not begun, by app.
     waits: BTreeMap<String, String>,
     client: Option<Client>,
@@ -94,11 +96,13 @@ pub(super) struct Live {
     asked: Option<(Instant, Duration)>,
 }
 
-impl Live {
+impl ChangeView {
     pub(super) fn began(&mut self, project: &ProjectName, app: &AppName, verb: VerbKind) {
         self.waits.remove(app.as_str());
         let (project, app) = (project.to_string(), app.to_string());
-        self.operations.push(Operation { project, app, verb, began: os::wall() });
+        // It began before we know of it, and its processes may have, too.
+        let began = WallTime(os::wall().0.saturating_sub(NEWS_LAG_MS));
+        self.operations.push(Underway { project, app, verb, began });
     }
 
     pub(super) fn ended(&mut self, app: &AppName) {
@@ -114,7 +118,7 @@ impl Live {
     /// The lines as far as they are known, at most so many.
     pub(super) fn lines(&self, lines_max: usize) -> Vec<String> {
         let healthy = |row: &Row| row.pid.and_then(|pid| self.healthy.get(&pid)).map(Instant::elapsed);
-        let is_told = |operation: &Operation| self.waits.contains_key(&operation.app);
+        let is_told = |operation: &Underway| self.waits.contains_key(&operation.app);
         let mut lines: Vec<String> = self.waits.values().cloned().collect();
         let operations = self.operations.iter().filter(|operation| !is_told(operation));
         lines.extend(operations.map(|operation| underway::line(operation, self.known.as_ref(), &healthy)));

@@ -29,6 +29,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(colours) = args::wanted_colours(&argv) {
         session.screen.use_colours(colours);
     }
+    if let Some(line) = complete::asked(&argv) {
+        complete::answer(&mut session, &line);
+        return session.end(Ok(fail::Code::Ok));
+    }
     let ending = match args::parse(&argv) {
         Ok(call) => call(&mut session),
         Err(error) => {

@@ -109,7 +109,9 @@ mod tests {
             "pm rollout abor",
         ] {
             let answer = answer(words);
-            assert!(!answer.contains("tip:"), "{words}: {answer}");
+            for destructive in DESTRUCTIVE {
+                assert!(!answer.contains(&format!("'{destructive}'")), "{words}: {answer}");
+            }
         }
         assert!(!answer("pm apply --ye").contains("--yes"), "{}", answer("pm apply --ye"));
         assert!(answer("pm apply --timeot 3s").contains("--timeout"), "{}", answer("pm apply --timeot 3s"));

@@ -110,10 +110,7 @@ impl Newest {
         let mut of_app: BTreeMap<AppId, usize> = BTreeMap::new();
         let mut kept = Vec::with_capacity(self.lines.len());
         for (at, line) in std::mem::take(&mut self.lines).into_iter().rev() {
-            if !of_app.contains_key(&line.instance.app) {
-                of_app.insert(line.instance.app.clone(), 0);
-            }
-            let Some(count) = of_app.get_mut(&line.instance.app) else { continue };
+            let count = of_app.entry(line.instance.app.clone()).or_default();
             if *count == self.lines_max {
                 self.older = self.older.max(Older::More);
                 continue;

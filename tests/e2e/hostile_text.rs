@@ -12,6 +12,10 @@ const PRINTF: &str = r"printf '\033]0;t\007\033[2J\033]52;c;aGk=\007a\rb\302\233
 #[track_caller]
 fn steers_nothing(what: &str, text: &str) {
     let mut rest = text.replace("\r\n", "\n").replace("\r\x1b[K", "");
+    // The live region is taken away.
+    for lines in 1..9 {
+        rest = rest.replace(&format!("\r\x1b[{lines}A\x1b[J"), "");
+    }
     while let Some(at) = rest.find(|letter: char| {
         (letter.is_control() && letter != '\n') || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     }) {

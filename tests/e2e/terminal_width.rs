@@ -70,6 +70,7 @@ fn normal(text: &str, sandbox: &Sandbox) -> String {
     text = text.replace(sandbox.home().to_str().unwrap(), "/HOME");
     for (pattern, word) in [
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "TIME"),
+        (r"(\d\d-\d\d )?03:00", "03:00"),
         (r"by [a-z_][a-z0-9_-]*([,) ])", "by USER$1"),
         (r"process(es)? \d+", "process PID"),
         (r"(\d+(\.\d+)?(ms|s|m|h|d)\b ?)+", "TOOK "),
@@ -126,7 +127,13 @@ fn nothing_is_too_wide_and_no_word_is_torn() {
             let text = shown(&sandbox, words, columns, rows);
             assert_fits(&text, usize::from(columns), &format!("{words:?}"));
             if *is_captured {
-                assert_captured(&format!("{name}-{columns}x{rows}.txt"), &normal(&text, &sandbox));
+                let mut text = normal(&text, &sandbox);
+                if *name == "list" {
+                    // How much of it fits depends on the numbers before it.
+                    let script = regex_lite::Regex::new(r"(?m)  \S*(sh |…|\.sh).*$").unwrap();
+                    text = script.replace_all(&text, "  SCRIPT").into_owned();
+                }
+                assert_captured(&format!("{name}-{columns}x{rows}.txt"), &text);
             }
         }
     }
@@ -149,7 +156,7 @@ fn one_errored_app_takes_no_column_from_the_others_at_80_columns() {
     let sandbox = scene();
     let text = shown(&sandbox, &["list"], 80, 24);
     let row = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
-    assert!(row("worker/0").ends_with("sh …/server.sh"), "the name of the file is never lost: {text}");
+    assert!(row("worker/0").ends_with("server.sh"), "the name of the file is never lost: {text}");
     assert!(row("bad/0").contains("errored 2×"), "{text}");
     let heading = text.lines().next().unwrap();
     for column in ["status", "pid", "uptime", "restarts", "script"] {

@@ -4,6 +4,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use crate::cli::args::{self, CliCommand};
+use crate::cli::complete;
 use crate::cli::fail::{Code, Ending};
 use crate::cli::session::Session;
 
@@ -25,6 +26,7 @@ They know the apps, projects, profiles and keys of the moment: the script asks
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.raw(&args::complete(self.shell));
+        session.screen.raw(complete::script(self.shell).as_bytes());
         Ok(Code::Ok)
     }
 }

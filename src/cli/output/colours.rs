@@ -8,9 +8,9 @@ pub(in crate::cli) enum Colours {
     /// On a terminal.
     #[default]
     Auto,
-    /// Everywhere.
+    /// On every stream.
     Always,
-    /// Nowhere.
+    /// On no stream.
     Never,
 }
 

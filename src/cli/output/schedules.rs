@@ -9,6 +9,9 @@ use crate::wire::{CronAnswer, ScheduleRow};
 use super::time::Clock;
 use super::{Paint, TextTable, Tone, harmless};
 
+/// A terminal of so many columns has room for dates and seconds.
+const WIDTH_OF_SECONDS: usize = 110;
+
 /// All schedules as a table; times are those of the schedule's own zone, marked where that is not the machine's.
 pub(in crate::cli) fn table(answer: &CronAnswer, paint: Paint, width: Option<usize>) -> String {
     table_beside(answer, paint, width, &Clock::local())
@@ -22,6 +25,10 @@ fn table_beside(answer: &CronAnswer, paint: Paint, width: Option<usize>, machine
     }
     heading.extend(["does", "pattern", "zone", "next", "in", "last start", "last exit"]);
     let mut table = TextTable::new(&heading);
+    let is_narrow = width.is_some_and(|width| width < WIDTH_OF_SECONDS);
+    let shown = |clock: &Clock, at: WallTime| {
+        if is_narrow { clock.short(at, answer.now) } else { clock.second_beside(at, machine) }
+    };
     for row in &answer.schedules {
         table.row().cell(row.app.as_str());
         if is_many_projects {
@@ -32,14 +39,14 @@ fn table_beside(answer: &CronAnswer, paint: Paint, width: Option<usize>, machine
         let clock = clock(row);
         match row.next.first() {
             Some(next) => {
-                table.cell(clock.second_beside(*next, machine)).cell(until(*next, answer.now));
+                table.cell(shown(&clock, *next)).cell(until(*next, answer.now));
             }
             None => {
                 table.toned(suspended(row), Tone::Faint).cell("-");
             }
         }
         let dash = || "-".to_owned();
-        table.cell(row.last_start.map_or_else(dash, |at| clock.second_beside(at, machine)));
+        table.cell(row.last_start.map_or_else(dash, |at| shown(&clock, at)));
         let result = match (row.status.as_str(), row.last_exit) {
             (status @ ("running" | "starting" | "stopping" | "backoff"), _) => status.to_owned(),
             (_, exit) => exit.map_or_else(dash, |exit| exit.to_string()),

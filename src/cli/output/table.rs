@@ -167,8 +167,24 @@ fn shorter(text: &str, width: usize) -> Cow<'_, str> {
         Some((folder, name)) if !folder.is_empty() && !name.is_empty() => format!("…/{name}"),
         _ => word.to_owned(),
     };
-    let shortened = text.split(' ').map(short).collect::<Vec<_>>().join(" ");
-    Cow::Owned(cut(&shortened, width).into_owned())
+    let words: Vec<String> = text.split(' ').map(short).collect();
+    let shortened = words.join(" ");
+    let file = words.iter().position(|word| is_file(word));
+    let end = file.map_or(0, |file| columns(&words[..=file].join(" ")));
+    match file {
+        // Rather no interpreter than no file.
+        Some(file) if end > width || end == width && file + 1 < words.len() => {
+            Cow::Owned(cut_left(&words[file], width).into_owned())
+        }
+        _ => Cow::Owned(cut(&shortened, width).into_owned()),
+    }
+}
+
+/// Whether a word of a command line looks like the name of a file: it has a folder, or an ending of letters.
+fn is_file(word: &str) -> bool {
+    let ending = word.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let is_ending = (1..=5).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphabetic());
+    !word.starts_with('-') && (word.contains('/') || is_ending)
 }
 
 /// At most `width` columns of a text; what is cut off leaves an ellipsis.
@@ -192,6 +208,9 @@ pub(super) fn cut(text: &str, width: usize) -> Cow<'_, str> {
 
 /// At most `width` columns from the end of a text.
 fn cut_left(text: &str, width: usize) -> Cow<'_, str> {
+    if columns(text) <= width {
+        return Cow::Borrowed(text);
+    }
     let reversed: String = text.chars().rev().collect();
     Cow::Owned(cut(&reversed, width).chars().rev().collect())
 }
@@ -220,6 +239,10 @@ mod tests {
             ("node /srv/shop/dist/server.js", 17, "node …/server.js"),
             ("node /srv/shop/dist/server.js --port 3000", 24, "node …/server.js --port…"),
             ("sh -c 'echo up'", 9, "sh -c 'e…"),
+            ("sh packages/worker/dist/server.sh", 10, "…server.sh"),
+            ("sh packages/nightly/run.sh --everything", 10, "…/run.sh"),
+            ("node server.js --port 3000", 12, "server.js"),
+            ("sh -c echo up; sleep 0.2", 12, "sh -c echo …"),
         ] {
             assert_eq!(shorter(text, width), expected);
         }

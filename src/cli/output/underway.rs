@@ -12,7 +12,7 @@ const COPIES_MAX: usize = 3;
 
 /// One that has begun and not ended.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Operation {
+pub(in crate::cli) struct Underway {
     pub project: String,
     pub app: String,
     pub verb: VerbKind,
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Operation {
 pub(in crate::cli) type Healthy<'a> = &'a dyn Fn(&Row) -> Option<Duration>;
 
 /// One line; without facts no more than what it is.
-pub(in crate::cli) fn line(operation: &Operation, known: Option<&DescribeAnswer>, healthy: Healthy<'_>) -> String {
+pub(in crate::cli) fn line(operation: &Underway, known: Option<&DescribeAnswer>, healthy: Healthy<'_>) -> String {
     let mut text = format!("  ... {} {}", operation.verb, operation.app);
     let Some(known) = known else { return text };
     let is_it = |app: &&DescribedApp| {
@@ -47,7 +47,7 @@ pub(in crate::cli) fn line(operation: &Operation, known: Option<&DescribeAnswer>
 }
 
 struct View<'a> {
-    operation: &'a Operation,
+    operation: &'a Underway,
     app: &'a DescribedApp,
     now: WallTime,
     healthy: Healthy<'a>,
