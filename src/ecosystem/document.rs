@@ -12,6 +12,7 @@ use super::tree::{Entry, Node, Span, Value};
 #[derive(Default)]
 pub(super) struct Document {
     pub project: Option<(String, Span)>,
+    pub start_concurrency: Option<u32>,
     pub defaults: Keys,
     pub apps: Vec<Written>,
 }
@@ -83,6 +84,10 @@ pub(super) fn understand(root: Node, report: &mut Findings) -> Document {
                 }
             }
             "apps" => document.apps = apps(entry.node, report),
+            "start_concurrency" => {
+                key.shape.check(&entry.node, own, report);
+                document.start_concurrency = entry.node.as_scalar().and_then(|number| number.text.parse().ok());
+            }
             name => {
                 key.shape.check(&entry.node, own, report);
                 if name == "self_heal" && entry.node.as_text().is_some_and(|word| matches!(word, "config" | "full")) {

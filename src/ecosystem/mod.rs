@@ -165,6 +165,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
         }
     }
     let is_complete = documents.len() == files.len();
+    let start_concurrency = documents.iter().rev().find_map(|document| document.start_concurrency);
     let (project, is_named) = project(&documents, &files, &mut report);
     let all = merge::merge(documents, options.profile.name(), &mut report);
     let is_complete = is_complete && all.is_some();
@@ -198,6 +199,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
         is_named,
         files: files.iter().map(|file| file.path.clone()).collect(),
         profile: options.profile.name().map(str::to_owned),
+        start_concurrency,
     };
     let secrets = if report.findings.is_empty() {
         Secrets::default()

@@ -137,6 +137,9 @@ pub struct Origin {
     pub files: Vec<PathBuf>,
     /// The profile used last, and again when none is named.
     pub profile: Option<String>,
+    /// How many of its processes may start at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_concurrency: Option<u32>,
 }
 
 /// One app as last accepted, with what users changed since.

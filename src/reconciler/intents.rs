@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::pass::every_project;
 use super::run::Loop;
+use super::view::view_of;
 use super::{Accepted, Intent, ReconcileError, notes};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Refusal,
     Rollout, RolloutCommand, RolloutStatus, Target,
 };
 use crate::os;
-use crate::plan::{self, EditRequest, View};
+use crate::plan::{self, EditRequest};
 
 impl Loop {
     /// The caller may be gone; an answer that nobody takes is fine everywhere here.
@@ -42,7 +43,7 @@ impl Loop {
     }
 
     fn rollouts(&self) -> Vec<RolloutStatus> {
-        self.jobs.rollouts(&View { desired: &self.current(), live: &self.live, now: os::now() })
+        self.jobs.rollouts(&view_of(&self.current(), &self.live))
     }
 
     /// What lives, with a look at whether anybody can connect to the sockets of apps.

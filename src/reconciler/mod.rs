@@ -12,6 +12,7 @@ mod run;
 mod sockets;
 mod stored;
 mod trigger;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::run::{DirtyApps, Loop};
+use super::view::view_of;
 use super::{Accepted, Intent, ReconcileError};
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Desired, Fact, Failure, InstanceId, Live, Millis, Moment, Operation, Order,
     Plan, Progress, Project, ProjectName, Reason, Subject, VerbKind,
 };
 use crate::os;
-use crate::plan::{self, Dirty, News, Rehearsal, View};
+use crate::plan::{self, Dirty, News, Rehearsal};
 
 /// When what could not be written is tried again.
 const KEEP_AGAIN_AFTER: Millis = Millis(1000);
@@ -22,7 +23,7 @@ impl Loop {
     pub(super) async fn pass(&mut self) {
         loop {
             let desired = self.current();
-            let view = View { desired: &desired, live: &self.live, now: os::now() };
+            let view = view_of(&desired, &self.live);
             let DirtyApps { apps, is_all } = std::mem::take(&mut self.dirty);
             let dirty = if is_all { Dirty::Everything } else { Dirty::Apps(&apps) };
             let next = self.jobs.advance(&view, dirty);
@@ -229,7 +230,7 @@ impl Loop {
         let (sender, progress) = broadcast::channel(plan.operations.len() * 2 + 16);
         let generation = self.generation_of(&plan.project);
         let desired = self.current();
-        let view = View { desired: &desired, live: &self.live, now: os::now() };
+        let view = view_of(&desired, &self.live);
         let job = self.jobs.accept(&plan, cause, generation, &view);
         self.reports.open(job, plan.project.clone(), sender);
         self.dirty.is_all = true;

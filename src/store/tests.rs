@@ -38,7 +38,13 @@ fn rollout(rollout: Option<Rollout>) -> Change {
 }
 
 fn project(generation: u64) -> Change {
-    let origin = Origin { folder: "/srv".into(), is_named: true, files: vec!["/srv/e.toml".into()], profile: None };
+    let origin = Origin {
+        folder: "/srv".into(),
+        is_named: true,
+        files: vec!["/srv/e.toml".into()],
+        profile: None,
+        start_concurrency: None,
+    };
     Change::Project { name: shop(), origin, generation }
 }
 

@@ -49,6 +49,9 @@ mod cluster_killed;
 mod cluster_metrics;
 mod cluster_reload;
 
+// ---- with the machine
+mod reboot;
+
 // ---- by hand
 mod beside_as_the_app;
 mod cannot_begin;

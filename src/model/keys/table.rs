@@ -41,6 +41,14 @@ pub const FILE_KEYS: &[FileKey] = &[
         example: "[[apps]]\nname = \"api\"\nscript = \"server.js\"",
     },
     FileKey {
+        name: "start_concurrency",
+        leaf: None,
+        shape: Integer(1, 1000),
+        kind: "integer",
+        help: "How many processes of this project start at the same time; the next ones follow once those are ready, or have failed. Without it an apply has no limit; after a reboot twice as many as there are processors (at least 8) start at the same time, over all projects.",
+        example: "start_concurrency = 4",
+    },
+    FileKey {
         name: "self_heal",
         leaf: None,
         shape: Choice(&["off", "config", "full"]),

@@ -86,6 +86,21 @@ impl Job {
         Context { view, project: &self.project, cause: &self.cause, numbers }
     }
 
+    /// How many of its processes may start at the same time, and with whom they share that number: with their project,
+    /// or with everything that starts by itself.
+    pub(super) fn start_limit(&self, view: &View) -> Option<(Option<ProjectName>, u32)> {
+        let stored = view.desired.projects.get(&self.project);
+        match stored.and_then(|stored| stored.origin.start_concurrency) {
+            Some(limit) => Some((Some(self.project.clone()), limit)),
+            None => view.unasked_starts_max.filter(|_| self.cause == Cause::Boot).map(|limit| (None, limit)),
+        }
+    }
+
+    /// Lines that were given a place to start in, and have not begun.
+    pub(super) fn admitted(&self) -> Vec<usize> {
+        self.lines.iter().enumerate().filter(|(_, line)| line.is_admitted()).map(|(at, _)| at).collect()
+    }
+
     pub(super) fn all_lines(&self) -> impl Iterator<Item = &Line> {
         self.lines.iter().chain(&self.deletes)
     }
@@ -153,8 +168,12 @@ impl Job {
         let is_paused = |(job, line): &(&Job, &Line)| {
             line.rollout(&job.context(view, numbers)).is_some_and(|rollout| rollout.command == RolloutCommand::Pause)
         };
-        let around =
-            Around { gate: &gates, is_behind: !ahead.is_empty(), is_behind_pause: ahead.iter().any(is_paused) };
+        let around = Around {
+            gate: &gates,
+            is_behind: !ahead.is_empty(),
+            is_behind_pause: ahead.iter().any(is_paused),
+            start_limit: self.start_limit(view).map(|(_, limit)| limit),
+        };
         let was_shown = line.waits_for().is_some();
         let reports = line.advance(&context, &around, next);
         next.has_new_waits |= was_shown && line.waits_for().is_none();
@@ -238,6 +257,8 @@ impl Job {
             let context = Context { view, project: &self.project, cause: &self.cause, numbers };
             let line = &mut self.deletes[at];
             let declared = context.declared(&line.app).filter(|declared| declared.is_leaving && !line.is_over());
+            // Whether it leaves is for the later command to say by now.
+            let declared = declared.filter(|_| !line.is_superseded());
             let Some(declared) = declared else { continue };
             next.changes.push(context.stays(&line.app, declared));
             // A part of it may have been stopped already.

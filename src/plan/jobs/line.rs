@@ -9,8 +9,9 @@ use crate::model::{
 };
 use crate::rules::{self, DependencyStatus};
 
+use super::start_place::{PLACE_MAX, StartPlace, is_starting};
 use super::work::{Stage, Stages, StepEnd, Work};
-use super::{Context, Next};
+use super::{Context, Next, View};
 
 /// A wait is shown when it lasts longer than this.
 const SHOW_WAIT_AFTER: Millis = Millis(250);
@@ -38,6 +39,7 @@ pub(super) struct Line {
     pub needs: Vec<AppName>,
     pub gate: Gate,
     active: Option<Active>,
+    place: StartPlace,
     blocked_by: Option<Skip>,
     is_superseded: bool,
     /// When it began to wait for something, and what is shown of that.
@@ -56,6 +58,8 @@ struct Active {
     operation: Option<Operation>,
     began: Moment,
     work: Work,
+    /// It counts among the starts that are under way.
+    has_place: bool,
 }
 
 /// What a line sees of the rest of its job.
@@ -66,6 +70,8 @@ pub(super) struct Around<'a> {
     pub is_behind: bool,
     /// That job is held up by a user.
     pub is_behind_pause: bool,
+    /// How many processes may start at the same time.
+    pub start_limit: Option<u32>,
 }
 
 impl Line {
@@ -77,6 +83,7 @@ impl Line {
             needs: Vec::new(),
             gate: Gate::Closed,
             active: None,
+            place: StartPlace::None,
             blocked_by: None,
             is_superseded: false,
             waits_since: None,
@@ -96,6 +103,11 @@ impl Line {
         self.is_superseded = true;
     }
 
+    /// Whether one does.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.is_superseded
+    }
+
     /// What its start waits for, once that is shown.
     pub(super) fn waits_for(&self) -> Option<&WaitsFor> {
         self.shown.as_ref()
@@ -104,6 +116,38 @@ impl Line {
     /// Whether it is waiting for another app, shown or not.
     pub(super) fn is_waiting(&self) -> bool {
         self.waits_since.is_some()
+    }
+
+    /// Whether it could start, if there were a place.
+    pub(super) fn wants_place(&self) -> bool {
+        self.place == StartPlace::Wanted
+    }
+
+    /// Whether it was given one, and has not begun.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.place == StartPlace::Given
+    }
+
+    pub(super) fn admit(&mut self) {
+        self.place = StartPlace::Given;
+    }
+
+    /// How many processes its next step starts at the same time.
+    pub(super) fn next_starts(&self, limit: u32) -> u32 {
+        let slots = self.todo.front().map_or(&[][..], |operation| match &operation.verb {
+            Verb::Start { slots } => slots,
+            _ => &[],
+        });
+        u32::try_from(slots.len()).unwrap_or(u32::MAX).min(limit)
+    }
+
+    /// How many of its processes are starting, and when that does not count any more.
+    pub(super) fn starting(&self, view: &View) -> Option<(u32, Moment)> {
+        let active = self.active.as_ref().filter(|active| active.has_place)?;
+        let until = active.began.after(PLACE_MAX);
+        let counts = |id: &InstanceId| view.live.instances.get(id).is_none_or(is_starting);
+        let count = active.work.open().iter().filter(|id| counts(id)).count();
+        (view.now < until).then(|| (u32::try_from(count).unwrap_or(u32::MAX), until))
     }
 
     /// Its rolling replacement, if that is what is in progress.
@@ -158,6 +202,7 @@ impl Line {
         next: &mut Next,
         reports: &mut Vec<OperationReport>,
     ) -> bool {
+        let place = std::mem::take(&mut self.place);
         if around.is_behind && !self.only_stops() {
             if around.is_behind_pause && !std::mem::replace(&mut self.is_wait_reported, true) {
                 next.news.push(Progress::Paused { app: self.app.clone() });
@@ -187,6 +232,11 @@ impl Line {
             }
         }
         (self.waits_since, self.shown) = (None, None);
+        let has_place = place == StartPlace::Given;
+        if self.blocked_by.is_none() && !has_place && self.needs_place(around) {
+            self.place = StartPlace::Wanted;
+            return false;
+        }
         let Some(operation) = self.todo.pop_front() else { return true };
         if let Some(why) = &self.blocked_by {
             if matches!(operation.verb, Verb::Roll { .. }) {
@@ -197,9 +247,15 @@ impl Line {
             return true;
         }
         next.news.push(Progress::Began { app: operation.app.clone(), verb: operation.kind() });
-        let work = Work::of(&operation);
-        self.active = Some(Active { operation: Some(operation), began: context.view.now, work });
+        let work = Work::of(&operation, around.start_limit);
+        self.active = Some(Active { operation: Some(operation), began: context.view.now, work, has_place });
         true
+    }
+
+    /// Whether the next step is one of those that do not all happen at the same time.
+    fn needs_place(&self, around: &Around) -> bool {
+        around.start_limit.is_some()
+            && self.todo.front().is_some_and(|operation| matches!(operation.verb, Verb::Start { .. }))
     }
 
     /// All operations are through: waits for what others have started, or opens the gate.
@@ -211,7 +267,7 @@ impl Line {
         }
         next.news.push(Progress::Began { app: self.app.clone(), verb: VerbKind::Wait });
         let work = Work::Stages(Stages::new(&self.app, vec![Stage::Await(awaited)]));
-        self.active = Some(Active { operation: None, began: context.view.now, work });
+        self.active = Some(Active { operation: None, began: context.view.now, work, has_place: false });
     }
 
     fn go_on(&mut self, context: &Context, next: &mut Next) -> Option<OperationReport> {

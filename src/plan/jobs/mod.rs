@@ -8,10 +8,12 @@
 mod goals;
 mod job;
 mod line;
+mod places;
 mod replacing;
 mod rolling;
 #[cfg(test)]
 mod sim;
+mod start_place;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -40,6 +42,8 @@ pub struct View<'a> {
     pub live: &'a Live,
     /// What time it is.
     pub now: Moment,
+    /// How many processes may start at the same time where no file says so and nobody asked for it: after a reboot.
+    pub unasked_starts_max: Option<u32>,
 }
 
 /// What follows from a pass, besides news for those who wait for a job.
@@ -283,13 +287,21 @@ impl Jobs {
         let mut next = Next::default();
         // Apps of which a younger job may continue, whether anything changed about them or not.
         let mut freed = std::mem::take(&mut self.superseded);
-        for at in 0..self.all.len() {
-            let (older, rest) = self.all.split_at_mut(at);
-            let Some(job) = rest.first_mut() else { break };
-            let mut due = job.due(view, dirty);
-            due.extend(freed.iter().filter(|app| app.project == job.project).flat_map(|app| job.at(&app.name)));
-            job.advance(older, due, view, &self.numbers, &mut next);
-            freed.append(&mut next.freed);
+        let (mut dirty, nothing) = (dirty, BTreeSet::new());
+        loop {
+            for at in 0..self.all.len() {
+                let (older, rest) = self.all.split_at_mut(at);
+                let Some(job) = rest.first_mut() else { break };
+                let mut due = job.due(view, dirty);
+                due.extend(freed.iter().filter(|app| app.project == job.project).flat_map(|app| job.at(&app.name)));
+                due.extend(job.admitted());
+                job.advance(older, due, view, &self.numbers, &mut next);
+                freed.append(&mut next.freed);
+            }
+            if !self.admit(view, &mut next) {
+                break;
+            }
+            (dirty, freed) = (Dirty::Apps(&nothing), BTreeSet::new());
         }
         self.all.retain(|job| job.open > 0);
         for job in &self.all {

@@ -25,6 +25,8 @@ const SLOW_TIMER: Millis = Millis::seconds(30);
 pub(super) struct Sim {
     pub now: Moment,
     pub desired: Desired,
+    /// `start_concurrency` of the next apply.
+    pub start_concurrency: Option<u32>,
     pub jobs: Jobs,
     /// What happened, as a story tells it.
     pub log: Vec<String>,
@@ -53,6 +55,7 @@ impl Sim {
         Self {
             now: Moment(1000),
             desired: Desired::default(),
+            start_concurrency: None,
             jobs: Jobs::default(),
             log: Vec::new(),
             waited_for: BTreeSet::new(),
@@ -74,8 +77,10 @@ impl Sim {
 
     pub(super) fn apply(&mut self, apps: Vec<App>, options: &ApplyOptions) -> Result<Plan, Refusal> {
         self.look();
+        let mut wanted = proposed(apps);
+        wanted.origin.start_concurrency = self.start_concurrency;
         let before = self.desired.clone();
-        let decision = plan::decide(self.stored(), &proposed(apps), &self.live, options)?;
+        let decision = plan::decide(self.stored(), &wanted, &self.live, options)?;
         self.can_keep(&decision.changes)?;
         self.keep(decision.changes.clone());
         self.jobs.supersede(&before, &decision.changes);
@@ -108,7 +113,7 @@ impl Sim {
     /// `pm rollout pause | resume | abort`.
     pub(super) fn command_rollout(&mut self, name: &str, is_paused: bool, is_aborted: bool) {
         let name: AppName = name.parse().unwrap();
-        let view = View { desired: &self.desired, live: &self.live, now: self.now };
+        let view = View { desired: &self.desired, live: &self.live, now: self.now, unasked_starts_max: None };
         let known = self.stored().and_then(|stored| stored.rollouts.get(&name)).cloned().unwrap_or_default();
         if known.is_open() || self.jobs.rollouts(&view).iter().any(|rollout| rollout.app.name == name) {
             let rollout = Rollout { is_paused, is_aborted, ..known };
@@ -349,7 +354,7 @@ impl Sim {
 
     fn accept(&mut self, plan: &Plan, cause: Cause, is_waited_for: bool) {
         let generation = self.stored().map_or(0, |stored| stored.generation);
-        let view = View { desired: &self.desired, live: &self.live, now: self.now };
+        let view = View { desired: &self.desired, live: &self.live, now: self.now, unasked_starts_max: None };
         let job = self.jobs.accept(plan, cause, generation, &view);
         if is_waited_for {
             self.waited_for.insert(job);
@@ -377,7 +382,7 @@ impl Sim {
         let mut dirty = dirty;
         for _ in 0..100 {
             self.look();
-            let view = View { desired: &self.desired, live: &self.live, now: self.now };
+            let view = View { desired: &self.desired, live: &self.live, now: self.now, unasked_starts_max: None };
             let next = self.jobs.advance(&view, dirty);
             dirty = Dirty::Everything;
             self.pass_at = next.wake_at;

@@ -95,6 +95,7 @@ fn fate(sim: &mut Sim, verb: &str, rest: &str, lines: &mut Vec<String>) {
         ("wait", time) => sim.wait(Millis(time.parse().unwrap())),
         ("kill", "daemon") => sim.kill_daemon(),
         ("rows", count) => sim.set_rows(count.parse().unwrap()),
+        ("limit", count) => sim.start_concurrency = count.parse().ok(),
         ("disk", state) => sim.fill_disk(state == "full"),
         ("crash", what) => {
             let (id, code) = what.split_once(' ').unwrap_or((what, "1"));
@@ -166,8 +167,9 @@ fn any_act(sim: &mut Sim, dice: &mut Dice, has_faults: bool) -> String {
             let text =
                 format!("apply {:?}", apps.iter().map(|app| (app.name.as_str(), &app.run.env)).collect::<Vec<_>>());
             let options = ApplyOptions { allow_empty: true, yes: true, ..ApplyOptions::default() };
+            sim.start_concurrency = [None, None, Some(1), Some(2)][usize::try_from(dice.roll(4)).unwrap()];
             let _refused = sim.apply(apps, &options);
-            text
+            format!("limit {:?} {text}", sim.start_concurrency)
         }
         at @ 5..=11 => {
             let edit = match at {

@@ -67,12 +67,16 @@ pub(super) enum Stage {
 }
 
 impl Work {
-    /// What an operation consists of.
-    pub(super) fn of(operation: &Operation) -> Self {
+    /// What an operation consists of, if only so many processes may start at the same time.
+    pub(super) fn of(operation: &Operation, start_limit: Option<u32>) -> Self {
         let app = &operation.app;
         let stages = |stages: Vec<Stage>| Self::Stages(Stages::new(app, stages));
         match &operation.verb {
-            Verb::Start { slots } => stages(vec![Stage::DiscardAll, Stage::Up(slots.clone())]),
+            Verb::Start { slots } => {
+                let size = start_limit.map_or(slots.len(), |limit| usize::try_from(limit).unwrap_or(usize::MAX)).max(1);
+                let batches = slots.chunks(size).map(|batch| Stage::Up(batch.to_vec()));
+                stages(std::iter::once(Stage::DiscardAll).chain(batches).collect())
+            }
             Verb::Restart { slots, strategy: UpdateStrategy::Restart, batch } => {
                 let size = usize::try_from(*batch).unwrap_or(usize::MAX).max(1);
                 let is_forced = operation.reasons.iter().any(Reason::asks_for_new_processes);

@@ -60,6 +60,7 @@ pub(super) fn proposed(apps: impl IntoIterator<Item = App>) -> Proposed {
             is_named: false,
             files: vec![PathBuf::from("/srv/shop/ecosystem.toml")],
             profile: None,
+            start_concurrency: None,
         },
         apps: apps.into_iter().collect(),
         base: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
