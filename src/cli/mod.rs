@@ -5,6 +5,7 @@
 //! Walk:  a user → here → [`crate::ecosystem`] → [`crate::client`] → `output` → the user
 
 mod args;
+mod boot;
 mod change;
 mod commands;
 mod complete;
@@ -14,6 +15,7 @@ mod file;
 mod host;
 mod live;
 mod output;
+mod run;
 mod session;
 mod sudo;
 mod suggest;

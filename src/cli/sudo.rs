@@ -29,7 +29,7 @@ pub(super) fn check(home: &Home, project: &ProjectName) -> Result<(), CommandErr
 }
 
 /// The user who called `sudo`.
-fn caller() -> Option<os::User> {
+pub(super) fn caller() -> Option<os::User> {
     let uid: u32 = os::variable("SUDO_UID")?.parse().ok()?;
     os::user_by_id(uid).ok().flatten().filter(|user| user.uid != 0)
 }

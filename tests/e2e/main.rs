@@ -50,7 +50,9 @@ mod cluster_metrics;
 mod cluster_reload;
 
 // ---- with the machine
+mod boot;
 mod reboot;
+mod run_file;
 
 // ---- by hand
 mod beside_as_the_app;

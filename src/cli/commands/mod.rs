@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod apply;
+mod boot;
 mod check;
 mod completions;
 mod config;
@@ -22,6 +23,7 @@ mod projects;
 mod reload;
 mod restart;
 mod rollout;
+mod run;
 mod save;
 mod scale;
 mod schema;
@@ -43,6 +45,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<diff::Diff>(),
     Entry::of::<check::Check>(),
     Entry::of::<dev::Dev>(),
+    Entry::of::<run::RunFile>(),
     Entry::of::<List>(),
     Entry::of::<describe::Describe>(),
     Entry::of::<why::Why>(),
@@ -68,6 +71,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<explain::Explain>(),
     Entry::of::<schema::Schema>(),
     Entry::of::<daemon::Daemon>(),
+    Entry::of::<boot::Boot>(),
+    Entry::of::<boot::Startup>(),
+    Entry::of::<boot::Unstartup>(),
     Entry::of::<save::Save>(),
     Entry::of::<completions::Completions>(),
     Entry::of::<version::Version>(),

@@ -16,7 +16,7 @@ impl CliCommand for Save {
   pm save                 reports that there is nothing to save";
 
     fn run(self, session: &mut Session) -> Ending {
-        session.screen.note("nothing to save: every accepted change is saved at once. After a reboot the first `pm` command starts what should run; `pm daemon run` in a service unit does so without anybody");
+        session.screen.note("nothing to save: every accepted change is saved at once. After a reboot the first `pm` command starts what should run; after `pm boot enable` that happens at boot");
         Ok(Code::Ok)
     }
 }

@@ -23,7 +23,7 @@ const READS_MAX: usize = 64;
 const CONNECT_AGAIN_AFTER: Millis = Millis(100);
 
 /// One thing that happened.
-pub(super) enum DevEvent {
+pub(in crate::cli) enum DevEvent {
     Log(LogMessage),
     Event(EventMessage),
     Change(ChangeMessage),
@@ -34,7 +34,7 @@ pub(super) enum DevEvent {
 }
 
 /// The channel and the threads that fill it.
-pub(super) struct DevEvents {
+pub(in crate::cli) struct DevEvents {
     sender: SyncSender<DevEvent>,
     receiver: Receiver<DevEvent>,
     threads: Worker,
@@ -46,7 +46,7 @@ pub(super) struct DevEvents {
 }
 
 impl DevEvents {
-    pub(super) fn start(project: &ProjectName, interrupts: Interrupts, has_keys: bool) -> io::Result<Self> {
+    pub(in crate::cli) fn start(project: &ProjectName, interrupts: Interrupts, has_keys: bool) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING_MAX);
         let threads = Worker::start("pm-dev", THREADS, READS_MAX)?;
         let (project, began, is_over) = (project.clone(), os::wall(), Arc::new(AtomicBool::new(false)));
@@ -60,7 +60,7 @@ impl DevEvents {
     }
 
     /// The next one, if there is one in time. An interrupt does not wait behind the others.
-    pub(super) fn next(&mut self, patience: Duration) -> Result<DevEvent, RecvTimeoutError> {
+    pub(in crate::cli) fn next(&mut self, patience: Duration) -> Result<DevEvent, RecvTimeoutError> {
         if Interrupts::have_come() {
             return Ok(DevEvent::Interrupt);
         }
@@ -70,8 +70,18 @@ impl DevEvents {
         }
     }
 
+    /// The next line, if there is one in time; whatever else happens meanwhile is of no interest any more.
+    pub(in crate::cli) fn next_line(&mut self, patience: Duration) -> Option<LogMessage> {
+        loop {
+            let event = self.waiting.take().or_else(|| self.receiver.recv_timeout(patience).ok())?;
+            if let DevEvent::Log(message) = event {
+                return Some(message);
+            }
+        }
+    }
+
     /// Whether nothing waits at this moment.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub(in crate::cli) fn is_quiet(&mut self) -> bool {
         if self.waiting.is_none() {
             self.waiting = self.receiver.try_recv().ok();
         }
@@ -79,12 +89,12 @@ impl DevEvents {
     }
 
     /// Nobody listens any more: whoever wants to tell something ends.
-    pub(super) fn end(self) {
+    pub(in crate::cli) fn end(self) {
         self.is_over.store(true, Ordering::SeqCst);
     }
 
     /// Tells the steps of a change.
-    pub(super) fn follow_change(&self, mut messages: Messages<ChangeMessage>) {
+    pub(in crate::cli) fn follow_change(&self, mut messages: Messages<ChangeMessage>) {
         let sender = self.sender.clone();
         self.spawn(move || {
             loop {
@@ -103,7 +113,7 @@ impl DevEvents {
     }
 
     /// Tells the lines of all apps since the beginning; the project exists from now on.
-    pub(super) fn follow_logs(&mut self) {
+    pub(in crate::cli) fn follow_logs(&mut self) {
         if std::mem::replace(&mut self.has_logs, true) {
             return;
         }

@@ -3,7 +3,7 @@
 //! One loop owns the screen. Everything that can happen (lines, events, steps of a change, keys, Ctrl-C) waits for it
 //! in one channel, filled by threads that only read.
 
-mod events;
+pub(super) mod events;
 mod saved;
 
 use std::collections::BTreeSet;

@@ -77,7 +77,7 @@ apply k ready=500 | l ready=500 | m ready=500 | n ready=500
     start m/0 v0
     start n/0 v0
   skipped h: start: a later command took over
-  skipped e: delete: deletes are withheld
+  left e: delete, a later command took over
 wait 1000
   ok k: start
   ok l: start
@@ -98,9 +98,3 @@ wait 1000
   ok i: delete
   ok f: delete
   ok e: delete
-    start e/0 v0
-    start e/1 v0
-    start e/2 v0
-    start e/3 v0
-    start e/4 v0
-  ok e: start (by itself)
