@@ -1,6 +1,5 @@
 //! The init system of this machine: which one it is, its tools, and the folders that its files are in.
 
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -100,12 +99,6 @@ pub fn owner_of_file(path: &Path) -> Option<u32> {
 /// Whether other users than its owner may write to a file.
 pub fn is_writable_by_others(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.mode() & 0o022 != 0)
-}
-
-/// Whether a program of this name is in the folders of `PATH`.
-pub fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    super::files::find_program(OsStr::new(program), &path).is_some()
 }
 
 #[cfg(test)]

@@ -70,10 +70,8 @@ pub(super) fn run(session: &mut Session, enable: &Enable) -> Ending {
         for line in &done {
             session.screen.note(line);
         }
-        if done.is_empty() && left.is_empty() {
+        if done.is_empty() && is_whole {
             session.screen.note(&format!("nothing to do: `{}` is enabled", machine.path().display()));
-        } else if done.is_empty() {
-            session.screen.note(&format!("`{}` is enabled already", machine.path().display()));
         }
         for sentence in &left {
             session.screen.note(sentence);
