@@ -20,7 +20,7 @@ const CALLED: &str = "__complete";
 const WORDS_MAX: usize = 2000;
 /// Commands whose arguments are apps.
 const OF_APPS: &[&str] = &[
-    "cron", "delete", "describe", "env", "events", "exec", "list", "logs", "reload", "restart", "rollout", "scale",
+    "cron", "delete", "describe", "env", "events", "exec", "list", "logs", "metrics", "reload", "restart", "rollout", "scale",
     "send", "start", "stop", "unhold", "why",
 ];
 /// Commands in front of another one.

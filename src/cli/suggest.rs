@@ -33,11 +33,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ping", "`pm daemon status` asks the daemon"),
     ("prettylist", "`pm list --json` prints JSON"),
     ("resurrect", "what should run is kept: any `pm` command starts it again after a reboot"),
-    ("run", "`pm apply` runs what the file declares, `pm start SCRIPT` runs a script"),
-    ("startup", "`pm daemon run` in a service unit starts what should run after a reboot"),
     ("tail", "`pm logs -f` follows what apps print"),
     ("top", "`pm list --watch` shows what runs"),
-    ("unstartup", "remove the service unit that calls `pm daemon run`"),
     ("up", "`pm apply` runs what the file declares"),
 ];
 

@@ -30,6 +30,7 @@ const STOP_MAX: Millis = Millis::seconds(90);
 const LAST_LINES_MAX: Millis = Millis::seconds(5);
 /// Process 1 of a container: the kernel gives it whatever has lost its parent.
 const FIRST: u32 = 1;
+const SIGTERM: i32 = 15;
 const AT_ONCE: &str = "\nleft: apps that still run are being stopped in the background\n";
 
 /// One run of `pm run`.
@@ -229,10 +230,13 @@ impl FileRun<'_> {
 /// Asks the anchor to leave, as a service manager does: the apps run again when the next daemon starts.
 fn stop_daemon(home: &Home) -> Result<(), CommandError> {
     let Some(mut client) = Session::client_if_running()? else { return Ok(()) };
-    let anchor = client.daemon()?.anchor_pid;
-    drop(client);
-    os::ask_to_end(anchor)
-        .map_err(|error| CommandError::system(format!("cannot stop the daemon of `{}`", home.root.display()), &error))
+    let failed = |error| CommandError::system(format!("cannot stop the daemon of `{}`", home.root.display()), &error);
+    let anchor = os::PidFd::open(client.daemon()?.anchor_pid).map_err(failed)?;
+    // A daemon that still answers is the child of this very process.
+    if client.daemon()?.anchor_pid != anchor.pid() {
+        return stop_daemon(home);
+    }
+    anchor.signal(SIGTERM).map_err(failed)
 }
 
 /// The anchor holds the lock of the home for as long as it lives.

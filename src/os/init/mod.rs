@@ -68,16 +68,6 @@ fn read_within(reader: &mut io::PipeReader) -> io::Result<String> {
     }
 }
 
-/// Asks a process that is no child of ours to end (SIGTERM).
-///
-/// # Errors
-/// There is none with this number, or it belongs to somebody else.
-pub fn ask_to_end(pid: u32) -> io::Result<()> {
-    let wrong = || io::Error::from(io::ErrorKind::InvalidInput);
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or_else(wrong)?;
-    Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
-}
-
 /// The name of process 1: `systemd`, `runit`, `init`; empty where it cannot be seen.
 pub fn first_process() -> String {
     fs::read_to_string("/proc/1/comm").unwrap_or_default().trim().to_owned()
