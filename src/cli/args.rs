@@ -152,7 +152,7 @@ pub(super) fn wanted_colours(argv: &[OsString]) -> Option<Colours> {
         Some(value) => value.strip_prefix('='),
         None => None,
     });
-    named.filter_map(Colours::named).last()
+    named.filter_map(Colours::named).next_back()
 }
 
 /// Reads the arguments.

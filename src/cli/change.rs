@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::JsonArgs;
 use super::fail::{Code, CommandError, Ending};
 use super::live::{ChangeView, Steps};
-use super::output::{plan_text, progress};
+use super::output::{Screen, plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
 use crate::model::{Millis, Origin, Plan, ProjectName};
@@ -131,7 +131,8 @@ struct Follower<'a> {
 
 impl<'a> Follower<'a> {
     fn new(session: &'a mut Session, wait: &'a WaitArgs, origin: Option<&'a Origin>, closing: Closing) -> Self {
-        let (projects, plans, live, reported_waits) = (Vec::new(), Vec::new(), ChangeView::default(), Vec::new());
+        let (projects, plans, live, reported_waits) =
+            (Vec::new(), Vec::new(), ChangeView::new(session.began), Vec::new());
         Self { session, wait, origin, closing, projects, plans, live, reported_waits }
     }
 
@@ -146,7 +147,7 @@ impl<'a> Follower<'a> {
         messages.wait_until(until.or_else(|| Instant::now().checked_add(FIRST_ANSWER)));
         loop {
             let Some(step) = messages.next() else {
-                self.live.look(self.session.screen.live_lines_max());
+                self.live.look(Screen::live_lines_max());
                 self.draw();
                 continue;
             };
@@ -199,7 +200,7 @@ impl<'a> Follower<'a> {
 
     fn draw(&mut self) {
         if self.is_live() {
-            let lines = self.live.lines(self.session.screen.live_lines_max());
+            let lines = self.live.lines(Screen::live_lines_max());
             self.session.screen.live(&lines);
         }
     }

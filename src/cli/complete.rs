@@ -87,12 +87,12 @@ pub(super) fn answer(session: &mut Session, line: &str) {
     session.screen.is_quiet = true;
     let (what, begun) = wanted(line);
     let mut words = match what {
-        Place::Nothing => Vec::new(),
-        Place::Commands => args::command_names(),
-        Place::Keys => KEYS.iter().map(|key| key.name.to_owned()).collect(),
-        Place::Projects => projects(),
-        Place::Profiles => profiles(session),
-        Place::Apps => apps(&begun),
+        WordKind::Nothing => Vec::new(),
+        WordKind::Commands => args::command_names(),
+        WordKind::Keys => KEYS.iter().map(|key| key.name.to_owned()).collect(),
+        WordKind::Projects => projects(),
+        WordKind::Profiles => profiles(session),
+        WordKind::Apps => apps(&begun),
     };
     words.retain(|word| word.starts_with(&begun));
     words.truncate(WORDS_MAX);
@@ -103,7 +103,7 @@ pub(super) fn answer(session: &mut Session, line: &str) {
 
 /// What a place of the line takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum WordKind {
     Nothing,
     Commands,
     Apps,
@@ -113,24 +113,24 @@ enum Place {
 }
 
 /// What the last word of a line may be, and how it begins.
-fn wanted(line: &str) -> (Place, String) {
+fn wanted(line: &str) -> (WordKind, String) {
     let mut words: Vec<&str> = line.split_whitespace().collect();
     let begun = if line.ends_with(char::is_whitespace) { "" } else { words.pop().unwrap_or_default() };
     let mut words = words.into_iter().skip(1);
     let command = words.find(|word| !word.starts_with('-'));
     let rest: Vec<&str> = words.collect();
     let what = match (command.and_then(args::canonical), rest.last().copied()) {
-        _ if rest.contains(&"--") => Place::Nothing,
-        (_, Some("-p" | "--project")) => Place::Projects,
-        (_, Some("--profile" | "--env")) => Place::Profiles,
-        (_, Some("--only")) => Place::Apps,
-        _ if begun.starts_with('-') => Place::Nothing,
-        (Some("explain"), _) => Place::Keys,
-        (Some(name), _) if WITH_ACTION.contains(&name) && rest.is_empty() => Place::Nothing,
-        (Some("scale"), Some(_)) => Place::Nothing,
-        (Some(name), _) if OF_APPS.contains(&name) => Place::Apps,
-        (None, _) if command == Some("help") && rest.is_empty() => Place::Commands,
-        _ => Place::Nothing,
+        _ if rest.contains(&"--") => WordKind::Nothing,
+        (_, Some("-p" | "--project")) => WordKind::Projects,
+        (_, Some("--profile" | "--env")) => WordKind::Profiles,
+        (_, Some("--only")) => WordKind::Apps,
+        _ if begun.starts_with('-') => WordKind::Nothing,
+        (Some("explain"), _) => WordKind::Keys,
+        (Some(name), _) if WITH_ACTION.contains(&name) && rest.is_empty() => WordKind::Nothing,
+        (Some("scale"), Some(_)) => WordKind::Nothing,
+        (Some(name), _) if OF_APPS.contains(&name) => WordKind::Apps,
+        (None, _) if command == Some("help") && rest.is_empty() => WordKind::Commands,
+        _ => WordKind::Nothing,
     };
     (what, begun.to_owned())
 }
@@ -179,23 +179,23 @@ mod tests {
     #[test]
     fn the_place_of_the_line_says_what_is_wanted() {
         for (line, expected, begun) in [
-            ("pm ", Place::Nothing, ""),
-            ("pm stop ", Place::Apps, ""),
-            ("pm stop ap", Place::Apps, "ap"),
-            ("pm rm api wo", Place::Apps, "wo"),
-            ("pm --color never why ap", Place::Nothing, "ap"),
-            ("pm logs -f ap", Place::Apps, "ap"),
-            ("pm logs --st", Place::Nothing, "--st"),
-            ("pm list -p ", Place::Projects, ""),
-            ("pm apply --env pro", Place::Profiles, "pro"),
-            ("pm apply ", Place::Nothing, ""),
-            ("pm apply --only ", Place::Apps, ""),
-            ("pm explain kill_", Place::Keys, "kill_"),
-            ("pm cron ", Place::Nothing, ""),
-            ("pm cron run ", Place::Apps, ""),
-            ("pm scale api ", Place::Nothing, ""),
-            ("pm exec api -- ls ", Place::Nothing, ""),
-            ("pm help ap", Place::Commands, "ap"),
+            ("pm ", WordKind::Nothing, ""),
+            ("pm stop ", WordKind::Apps, ""),
+            ("pm stop ap", WordKind::Apps, "ap"),
+            ("pm rm api wo", WordKind::Apps, "wo"),
+            ("pm --color never why ap", WordKind::Nothing, "ap"),
+            ("pm logs -f ap", WordKind::Apps, "ap"),
+            ("pm logs --st", WordKind::Nothing, "--st"),
+            ("pm list -p ", WordKind::Projects, ""),
+            ("pm apply --env pro", WordKind::Profiles, "pro"),
+            ("pm apply ", WordKind::Nothing, ""),
+            ("pm apply --only ", WordKind::Apps, ""),
+            ("pm explain kill_", WordKind::Keys, "kill_"),
+            ("pm cron ", WordKind::Nothing, ""),
+            ("pm cron run ", WordKind::Apps, ""),
+            ("pm scale api ", WordKind::Nothing, ""),
+            ("pm exec api -- ls ", WordKind::Nothing, ""),
+            ("pm help ap", WordKind::Commands, "ap"),
         ] {
             assert_eq!(wanted(line), (expected, begun.to_owned()), "{line}");
         }

@@ -16,8 +16,6 @@ use crate::wire::{ChangeMessage, DescribeAnswer, PhaseRow, ReadinessRow, Row, Sc
 const TICK: Duration = Duration::from_millis(250);
 /// A daemon with much to tell is asked less often: this many times as long as it took to answer lies in between.
 const REST_FACTOR: u32 = 10;
-/// News that is older than this is late.
-const NEWS_LAG_MS: u64 = 1000;
 /// Steps that may wait to be shown.
 const WAITING_MAX: usize = 256;
 
@@ -85,6 +83,8 @@ impl Steps {
 /// What is going on, and what is known about it.
 #[derive(Default)]
 pub(super) struct ChangeView {
+    /// When the command was called: a process that was started later is new.
+    began: WallTime,
     /// In the order in which they began.
     operations: Vec<Underway>,
     /// What apps wait for that have not begun, by app.
@@ -97,12 +97,14 @@ pub(super) struct ChangeView {
 }
 
 impl ChangeView {
+    pub(super) fn new(began: WallTime) -> Self {
+        Self { began, ..Self::default() }
+    }
+
     pub(super) fn began(&mut self, project: &ProjectName, app: &AppName, verb: VerbKind) {
         self.waits.remove(app.as_str());
         let (project, app) = (project.to_string(), app.to_string());
-        // It began before we know of it, and its processes may have, too.
-        let began = WallTime(os::wall().0.saturating_sub(NEWS_LAG_MS));
-        self.operations.push(Underway { project, app, verb, began });
+        self.operations.push(Underway { project, app, verb, began: self.began });
     }
 
     pub(super) fn ended(&mut self, app: &AppName) {

@@ -8,6 +8,7 @@ use super::fail::{Code, CommandError, Ending};
 use super::host::Pipes;
 use super::output::{Screen, harmless};
 use crate::client::{Client, ClientError};
+use crate::model::WallTime;
 use crate::os::{self, Home};
 use crate::wire;
 
@@ -30,11 +31,13 @@ pub(super) struct Session {
     pub screen: Screen,
     /// What was read from pipes.
     pub pipes: Pipes,
+    /// When the command was called.
+    pub began: WallTime,
 }
 
 impl Session {
     pub(super) fn new() -> Self {
-        Self { screen: Screen::new(), pipes: Pipes::default() }
+        Self { screen: Screen::new(), pipes: Pipes::default(), began: os::wall() }
     }
 
     /// The home of this user's daemon.

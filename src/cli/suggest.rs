@@ -52,6 +52,10 @@ pub(super) fn corrected(mut error: clap::Error) -> clap::Error {
         }
         other => other,
     };
+    if kept.is_none() && kind == ContextKind::SuggestedArg {
+        // It shows the option that was going to be proposed.
+        error.remove(ContextKind::Usage);
+    }
     if matches!(error.get(ContextKind::Suggested), Some(ContextValue::StyledStrs(tips)) if tips.is_empty()) {
         error.remove(ContextKind::Suggested);
     }

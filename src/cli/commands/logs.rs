@@ -106,9 +106,8 @@ fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json
                 session.screen.note(&text);
             }
             LogMessage::Event { .. } => {}
-            LogMessage::LeftOut { why } => session.screen.note(&why),
             LogMessage::Line(line) => format.print(&mut session.screen, &line),
-            LogMessage::Unread { why } => session.screen.note(&why),
+            LogMessage::Unread { why } | LogMessage::LeftOut { why } => session.screen.note(&why),
             LogMessage::Missed { bytes } => {
                 session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }

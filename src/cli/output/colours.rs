@@ -27,7 +27,7 @@ impl Colours {
 
     /// As the environment says. A few look-ups instead of the whole environment: this is on the way of every command.
     pub(super) fn of_environment() -> Self {
-        Self::of(|name| os::variable(name))
+        Self::of(os::variable)
     }
 
     /// `NO_COLOR` (no-color.org) before `CLICOLOR_FORCE` and `CLICOLOR` (bixense.com/clicolors) before `TERM`.

@@ -1,5 +1,7 @@
 //! Lines at the end of a terminal that the next ones overwrite.
 
+use std::fmt::Write as _;
+
 use super::gate::harmless;
 use super::table::cut;
 
@@ -44,7 +46,7 @@ pub(super) fn screenful(text: &str, rows: usize) -> String {
         drawn.push_str("\x1b[K\n");
     }
     if is_cut {
-        drawn.push_str(&format!("… {} more lines\x1b[K\n", lines.len() - shown));
+        let _ = writeln!(drawn, "… {} more lines\x1b[K", lines.len() - shown);
     }
     drawn.push_str("\x1b[J");
     drawn

@@ -224,7 +224,7 @@ impl Screen {
     }
 
     /// How many such lines there may be: a third of the terminal.
-    pub(in crate::cli) fn live_lines_max(&self) -> usize {
+    pub(in crate::cli) fn live_lines_max() -> usize {
         os::terminal_height(&io::stderr()).map_or(LIVE_LINES_MAX, |rows| usize::from(rows) / 3).clamp(1, LIVE_LINES_MAX)
     }
 

@@ -20,7 +20,7 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
         return format!("{word} {count}×").into();
     }
     if let Some(at) = next_run(status) {
-        return format!("waiting until {}", Clock::local().short(at, os::wall())).into();
+        return format!("waiting, {}", Clock::local().short(at, os::wall())).into();
     }
     match (status.word, status.because.first()) {
         (StatusWord::Running, Some(Why::SpecLost)) => "running, spec lost".into(),

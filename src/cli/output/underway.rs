@@ -1,5 +1,6 @@
 //! What an operation is doing at this moment: `  ... roll web · 1 of 3 · web/1 is healthy for 1s of 3s`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::gate::harmless;
@@ -33,7 +34,7 @@ pub(in crate::cli) fn line(operation: &Underway, known: Option<&DescribeAnswer>,
     let Some(app) = known.apps.iter().find(is_it) else { return text };
     let view = View { operation, app, now: known.now, healthy };
     if let Some((done, all)) = view.count() {
-        text.push_str(&format!(" · {done} of {all}"));
+        let _ = write!(text, " · {done} of {all}");
     }
     let copies: Vec<String> = app.instances.iter().filter_map(|row| view.copy(row)).collect();
     for copy in copies.iter().take(COPIES_MAX) {
@@ -41,7 +42,7 @@ pub(in crate::cli) fn line(operation: &Underway, known: Option<&DescribeAnswer>,
         text.push_str(copy);
     }
     if copies.len() > COPIES_MAX {
-        text.push_str(&format!(" · {} more", copies.len() - COPIES_MAX));
+        let _ = write!(text, " · {} more", copies.len() - COPIES_MAX);
     }
     text
 }
