@@ -15,6 +15,8 @@ pub(super) use crate::anchor::{EntryState, Record, RowState};
 pub(super) use crate::events::StartedProcess;
 
 pub(super) const SIGKILL: i32 = 9;
+/// Lets a suspended process go on (the same number on all architectures that are built for).
+pub(super) const SIGCONT: i32 = 18;
 
 /// A table entry at one moment.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{SOON, Sandbox, fixture, wait_until};
+use crate::support::{SOON, Sandbox, fixture, kill, wait_until};
 
 fn file(script: &str) -> String {
     format!("[[apps]]\nname = \"api\"\nscript = {:?}\nkill_timeout = \"500ms\"\n", fixture(script))
@@ -46,4 +46,22 @@ fn all_hundred_are_gone_when_the_command_returns() {
     assert_eq!(sandbox.app_processes().len(), 100);
     sandbox.pm(&["stop", "all"]).ok();
     assert_eq!(sandbox.app_processes(), []);
+}
+
+#[test]
+fn a_suspended_app_acts_on_the_signal_at_once() {
+    let script = "sh -c 'setsid sh -c \"trap exit TERM; while :; do sleep 0.1; done\" & exec sleep 1000'";
+    let app = format!("[[apps]]\nname = \"api\"\ncommand = {script:?}\nkill_timeout = \"60s\"\n");
+    for scope in ["", "stop_scope = \"process\"\n"] {
+        let sandbox = Sandbox::applied(&format!("{app}{scope}"));
+        let is_shell = |sandbox: &Sandbox| sandbox.app_processes().len() >= 2;
+        wait_until("both run", SOON, || is_shell(&sandbox));
+        for process in sandbox.app_processes() {
+            kill(process.pid, 19); // SIGSTOP
+        }
+        let began = Instant::now();
+        sandbox.pm(&["stop", "api"]).ok();
+        assert!(began.elapsed() < Duration::from_secs(20), "it was killed at the deadline");
+        assert_eq!(sandbox.app_processes(), []);
+    }
 }

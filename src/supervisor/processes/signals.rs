@@ -2,30 +2,39 @@
 
 use super::Processes;
 use crate::os;
-use crate::supervisor::host::SIGKILL;
+use crate::supervisor::host::{SIGCONT, SIGKILL};
 
 impl Processes {
     /// Only the main process. It may have ended this very moment; then its exit is on its way.
     pub fn signal(&self, row: u32, signal: i32) {
         if let Some(process) = self.main(row) {
             let _ = process.signal(signal);
+            // A suspended process could not act on it.
+            if signal != SIGKILL {
+                let _ = process.signal(SIGCONT);
+            }
         }
     }
 
-    /// Signals the main process with its group, what left the group, and what the last sweep found.
+    /// Signals the main process with its group, what left the group, and what the last sweep found. Suspended ones go on,
+    /// since they could not act on it otherwise.
     /// Returns how many processes were reached one by one.
     pub fn signal_tree(&self, row: u32, signal: i32, has_asked_group: bool) -> u32 {
         let mut reached = 0;
+        let follow_up = (signal != SIGKILL).then_some(SIGCONT);
+        let signals = || std::iter::once(signal).chain(follow_up);
         if let Some(process) = self.main(row) {
             let below = os::descendants(row, process.pid());
             let has_group = process.signal_group(signal).is_ok();
-            if !has_group {
-                let _ = process.signal(signal);
+            if has_group {
+                follow_up.iter().for_each(|signal| drop(process.signal_group(*signal)));
+            } else {
+                signals().for_each(|signal| drop(process.signal(signal)));
             }
             reached += 1;
             for other in below {
                 if !has_group || other.group != process.pid() {
-                    let _ = other.process.signal(signal);
+                    signals().for_each(|signal| drop(other.process.signal(signal)));
                 }
                 reached += 1;
             }
@@ -35,7 +44,7 @@ impl Processes {
         let asked_group = if has_asked_group && signal != SIGKILL { pid() } else { None };
         for leftover in self.left.of(row) {
             if asked_group != Some(leftover.group) {
-                let _ = leftover.process.signal(signal);
+                signals().for_each(|signal| drop(leftover.process.signal(signal)));
                 reached += 1;
             }
         }
