@@ -185,6 +185,12 @@ impl OpenFiles {
         Ok(())
     }
 
+    /// The same of a file that is there; none is made for it.
+    pub(super) fn end_last_line(&mut self, target: &LogTarget) -> Result<(), LogError> {
+        let is_there = fs::symlink_metadata(&target.location.path).is_ok_and(|found| found.len() > 0);
+        if is_there { self.end_line(target) } else { Ok(()) }
+    }
+
     /// Deletes the oldest full segment of a log to make room. `false`: there was none.
     pub(super) fn remove_oldest(location: &Location) -> bool {
         LogFolder::open(location, Missing::Fails).is_ok_and(|log| log.remove_oldest())

@@ -249,6 +249,9 @@ impl Worker {
             self.serve(token); // what is there already came before
             self.files.as_of = None;
             if let Some(flow) = self.flows.get(&token) {
+                // A last line without its end is not continued by another process. One that cannot be ended now is not
+                // worth a word: the output itself will meet the same trouble.
+                let _ = self.files.end_last_line(&flow.target);
                 self.files.mark(&flow.target.location);
             }
         }

@@ -174,3 +174,36 @@ fn what_stands_in_the_place_of_a_log_is_named_and_an_error() {
         let _ = std::fs::remove_dir(&log);
     }
 }
+
+#[test]
+fn a_new_process_begins_a_new_line() {
+    let sandbox = Sandbox::new();
+    let lives = "printf 'life %s: last words' $(cat count); echo x >>count; printf 'no end' >&2; exec sleep 1000";
+    sandbox.file("count", "0");
+    sandbox.file("api.sh", lives);
+    let text = "[[apps]]\nname = \"api\"\ncommand = \"sh api.sh\"\nready = { log = \"^life\", timeout = \"20s\" }\n";
+    sandbox.ecosystem(text);
+    sandbox.pm(&["apply"]).ok();
+    wait_for_end(&sandbox, "words");
+    sandbox.pm(&["restart", "api"]).ok(); // its line is found only at the beginning of a line
+    sandbox.pm(&["delete", "api"]).ok();
+    sandbox.pm(&["apply"]).ok(); // and so after the app was gone
+    let lines = |stream: &str| String::from_utf8_lossy(&sandbox.log_text("api", stream, 0)).lines().count();
+    wait_until("three lives, three lines", SOON, || lines("out") >= 3 && lines("error") >= 3);
+    let text = String::from_utf8(sandbox.log_text("api", "out", 0)).unwrap();
+    assert!(text.lines().filter(|line| line.starts_with("life")).count() == 3, "{text}");
+    assert!(!text.contains("\n\n"), "{text}");
+}
+
+#[test]
+fn the_next_daemon_continues_the_line_of_a_process_that_lives() {
+    let sandbox = Sandbox::new();
+    sandbox.file("api.sh", "printf 'one '; while [ ! -e go ]; do sleep 0.05; done; echo line; exec sleep 1000");
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh api.sh\"\n");
+    sandbox.pm(&["apply"]).ok();
+    wait_for_end(&sandbox, "one ");
+    sandbox.kill_daemon();
+    sandbox.pm(&["list"]).ok();
+    sandbox.file("go", "");
+    assert_eq!(wait_for_end(&sandbox, "line\n"), b"one line\n");
+}

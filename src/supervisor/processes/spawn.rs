@@ -196,14 +196,12 @@ fn outputs(world: &World, row: Row, job: &SpawnJob) -> Result<Output, SpawnError
     let writer = Writer { row, id: &job.id, logs: &job.logs, run: &job.launch.spec.run };
     let (pipes, were_there) =
         world.pipes_for(&writer).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-    if were_there {
-        let row = job.row;
-        let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec();
-        match job.launch.spec.ready.as_ref().map(|ready| &ready.probe) {
-            // A line of the process before must not count.
-            Some(Probe::Log(_)) => world.pump.mark(keys),
-            _ => world.pump.mark_soon(keys),
-        }
+    let row = job.row;
+    let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec();
+    match job.launch.spec.ready.as_ref().map(|ready| &ready.probe) {
+        // A line of the process before must not count.
+        Some(Probe::Log(_)) if were_there => world.pump.mark(keys),
+        _ => world.pump.mark_soon(keys),
     }
     Ok(Output::Pipes(pipes))
 }
