@@ -57,7 +57,8 @@ impl Follower {
     }
 
     pub(super) fn add_at(&mut self, source: Source, place: Place, splitter: Splitter) {
-        self.trails.push(Trail { source, place, splitter, grew: Instant::now(), latest: WallTime(0) });
+        let (grew, latest) = (Instant::now(), WallTime(0));
+        self.trails.push(Trail { source, place, splitter, grew, latest, keeps_whole: false });
     }
 
     /// No longer follows a log.
@@ -86,6 +87,17 @@ impl Follower {
     /// A line without its end is held back: poll again after 200 ms even if no file grows.
     pub fn is_holding(&self) -> bool {
         self.trails.iter().any(|trail| trail.splitter.is_holding())
+    }
+
+    /// Lines without their end that nothing was added to for a while, of those that are not cut into pieces.
+    pub fn held(&self) -> impl Iterator<Item = &[u8]> {
+        let is_quiet = |trail: &&Trail| trail.keeps_whole && trail.grew.elapsed() >= HOLD;
+        self.trails.iter().filter(is_quiet).map(|trail| trail.splitter.unfinished())
+    }
+
+    /// From now on a line without its end stays held until the end comes (or it is too long): it never comes in pieces.
+    pub fn keep_whole(&mut self) {
+        self.trails.iter_mut().for_each(|trail| trail.keeps_whole = true);
     }
 
     /// How many bytes were left out since the last question because the reader fell too far behind.
@@ -154,6 +166,8 @@ struct Trail {
     /// The time that the last line of this poll is sorted by: where the clock was set back, or a time is
     /// guessed, a log keeps its own order.
     latest: WallTime,
+    /// A line without its end is held until that comes.
+    keeps_whole: bool,
 }
 
 impl Trail {
@@ -177,7 +191,7 @@ impl Trail {
                 _ => break,
             }
         }
-        if self.splitter.is_holding() && self.grew.elapsed() >= HOLD {
+        if self.splitter.is_holding() && !self.keeps_whole && self.grew.elapsed() >= HOLD {
             let is_given_up = self.grew.elapsed() >= HOLD_CHARACTER;
             let line = if is_given_up { self.splitter.finish() } else { self.splitter.finish_whole() };
             self.emit(found, line);

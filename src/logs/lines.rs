@@ -70,6 +70,11 @@ impl Splitter {
         std::mem::replace(&mut self.unfinished, begun)
     }
 
+    /// What is kept.
+    pub(super) fn unfinished(&self) -> &[u8] {
+        &self.unfinished
+    }
+
     /// What is kept, as a line of its own.
     pub(super) fn finish(&mut self) -> Option<(WallTime, Vec<u8>)> {
         self.is_holding().then(|| (self.at, std::mem::take(&mut self.unfinished)))

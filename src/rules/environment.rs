@@ -1,6 +1,6 @@
 //! The environment that a process starts with.
 
-use crate::model::{App, Environment, InstanceId};
+use crate::model::{App, Environment, InstanceId, Run, Template};
 
 /// What only the daemon knows about a spawn.
 #[derive(Clone, Debug)]
@@ -26,6 +26,9 @@ pub fn environment(app: &App, base: &Environment, place: &Place<'_>) -> Environm
     for (name, value) in &run.env {
         all.insert(name.clone(), value.fill(slot, run.port));
     }
+    if is_python(run) {
+        all.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".to_owned());
+    }
     if let Some(port) = run.port {
         all.insert("PORT".into(), (u32::from(port) + slot).to_string());
     }
@@ -44,6 +47,17 @@ pub fn environment(app: &App, base: &Environment, place: &Place<'_>) -> Environm
     all.extend(own.map(|(name, value)| (name.to_owned(), value)));
     all.insert(run.instance_var.clone(), slot.to_string());
     all
+}
+
+/// Python keeps what it prints in a buffer unless it is told not to: its lines would come late or never.
+fn is_python(run: &Run) -> bool {
+    let program = |line: &str| {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let name = word.rsplit('/').next().unwrap_or_default();
+        name.starts_with("python") || name.ends_with(".py")
+    };
+    let words = [run.interpreter.as_deref(), run.script.as_deref(), run.command.first().map(Template::source)];
+    words.into_iter().flatten().any(program)
 }
 
 #[cfg(test)]
@@ -70,6 +84,26 @@ mod tests {
         assert_eq!(env["PM_APP"], "web");
         assert_eq!(env["NODE_APP_INSTANCE"], "0");
         assert_eq!(env["PM_ID"], "c.1.2");
+    }
+
+    #[test]
+    fn python_prints_at_once() {
+        for (script, command, is_unbuffered) in [
+            (Some("/srv/a.py"), "", true),
+            (Some("python3.12"), "", true),
+            (Some("/srv/a.js"), "", false),
+            (None, "/usr/bin/python3", true),
+            (None, "python -m http.server | cat", true),
+            (None, "node", false),
+        ] {
+            let mut app = app();
+            app.run.script = script.map(str::to_owned);
+            app.run.command = if command.is_empty() { Vec::new() } else { vec![Template::literal(command)] };
+            let value = shown(&app, 0).get("PYTHONUNBUFFERED").cloned();
+            assert_eq!(value.as_deref(), is_unbuffered.then_some("1"), "{script:?} {command}");
+            app.run.env.insert("PYTHONUNBUFFERED".into(), Template::literal(""));
+            assert_eq!(shown(&app, 0)["PYTHONUNBUFFERED"], "", "the file decides");
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(5);
 /// that cannot be found out.
 pub(super) async fn appears(deps: &SensorDeps, subject: &ProbeSubject, pattern: &str) -> bool {
     let Ok(pattern) = Regex::new(pattern) else { return false };
-    let matches = |lines: &[Line]| lines.iter().any(|line| pattern.is_match(&String::from_utf8_lossy(&line.text)));
+    let is_match = |text: &[u8]| pattern.is_match(&as_read(text));
+    let matches = |lines: &[Line]| lines.iter().any(|line| is_match(&line.text));
     let sources = [Stream::Stdout, Stream::Stderr].map(|stream| Source {
         instance: subject.instance.clone(),
         stream,
@@ -42,6 +43,8 @@ pub(super) async fn appears(deps: &SensorDeps, subject: &ProbeSubject, pattern: 
     if matches(&lines) {
         return true;
     }
+    // A line that is printed in two pieces is one line.
+    follower.keep_whole();
     loop {
         let polled = blocking(deps, move || {
             let lines = follower.poll();
@@ -52,7 +55,7 @@ pub(super) async fn appears(deps: &SensorDeps, subject: &ProbeSubject, pattern: 
             return Box::pin(appears(deps, subject, pattern.as_str())).await;
         };
         follower = back;
-        if matches(&lines) {
+        if matches(&lines) || follower.held().any(is_match) {
             return true;
         }
         if !lines.is_empty() {
@@ -68,9 +71,50 @@ pub(super) async fn appears(deps: &SensorDeps, subject: &ProbeSubject, pattern: 
     }
 }
 
+/// The text that a person reads: without colours and other control sequences, and without the `\r` of a Windows line end.
+fn as_read(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut read = String::with_capacity(text.len());
+    let mut letters = text.trim_end_matches('\r').chars();
+    while let Some(letter) = letters.next() {
+        if letter != '\u{1b}' {
+            read.push(letter);
+            continue;
+        }
+        match letters.next() {
+            // Up to its last letter.
+            Some('[') => drop(letters.find(|letter| ('@'..='~').contains(letter))),
+            // A title or a link: up to its end.
+            Some(']') => drop(letters.find(|letter| matches!(letter, '\u{7}' | '\\'))),
+            _ => {}
+        }
+    }
+    read
+}
+
 /// Does something that waits for the disk on the reading threads. `None`: they have too much to do for too long.
 async fn blocking<T: Send + 'static>(deps: &SensorDeps, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (reply, answer) = oneshot::channel();
     deps.reader.submit(Box::new(move || drop(reply.send(work())))).ok()?;
     answer.await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_matched_as_a_person_reads_it() {
+        for (text, read) in [
+            ("plain", "plain"),
+            ("ends\r", "ends"),
+            ("\u{1b}[32mready on \u{1b}[1mport 3\u{1b}[0m", "ready on port 3"),
+            ("\u{1b}[38;5;82mx\u{1b}[K", "x"),
+            ("\u{1b}]8;;http://x\u{1b}\\link\u{1b}]8;;\u{7}", "link"),
+            ("\u{1b}[", ""),
+            ("a\rb", "a\rb"),
+        ] {
+            assert_eq!(as_read(text.as_bytes()), read, "{text:?}");
+        }
+    }
 }

@@ -291,3 +291,23 @@ fn who_needs_what_is_starting_already_is_skipped_when_that_fails() {
     sandbox.ecosystem(&gated("1500ms", web));
     sandbox.pm(&["apply"]).code(6).says(&["api/0 was not ready after", "web: start: a dependency did not"]);
 }
+
+#[test]
+fn a_ready_line_counts_however_it_is_printed() {
+    let sandbox = Sandbox::new();
+    sandbox.file("buffered.py", "import threading\nprint('ready on port 3')\nthreading.Event().wait()\n");
+    let shell = |name: &str, prints: &str| {
+        let line = format!("{prints}; exec sleep 1000");
+        format!("[[apps]]\nname = \"{name}\"\nscript = \"sh\"\nargs = [\"-c\", {line:?}]\n")
+    };
+    let apps = [
+        shell("pieces", "printf 'ready on '; sleep 0.5; echo 'port 3'"),
+        shell("crlf", r"printf 'ready on port 3\r\n'"),
+        shell("colours", r"printf '\033[32mready on \033[1mport 3\033[0m\n'"),
+        shell("no-end", "printf 'ready on port 3'"),
+        "[[apps]]\nname = \"python\"\nscript = \"buffered.py\"\n".to_owned(),
+    ];
+    let ready = "ready = { log = \"^ready on port 3$\", timeout = \"30s\" }\n";
+    sandbox.ecosystem(&apps.map(|app| format!("{app}{ready}")).concat());
+    sandbox.pm(&["apply"]).ok();
+}
