@@ -43,6 +43,7 @@ use target::Target;
 pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
 pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View};
+pub use ownership::check_checkout;
 pub use rollouts::{add_unfinished, leave_rejected, leftover_successors};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_revision;

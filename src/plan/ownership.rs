@@ -54,6 +54,39 @@ pub(super) fn check_files(
     })
 }
 
+/// A second checkout of a project would take over the processes of the first one, and then the first one those of the
+/// second. `is_there`: whether a file of the last apply still exists, as another file than the one that is applied.
+///
+/// # Errors
+/// It does, and that was not confirmed.
+pub fn check_checkout(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    options: &ApplyOptions,
+    is_there: impl Fn(&Path) -> bool,
+) -> Result<(), Refusal> {
+    let Some(stored) = stored.filter(|stored| is_owned(proposed, stored)) else { return Ok(()) };
+    let is_moved = proposed.origin.is_named && stored.origin.folder != proposed.origin.folder;
+    if !is_moved || options.replace_files || options.is_wakeup {
+        return Ok(());
+    }
+    let Some(file) = stored.origin.files.iter().find(|file| is_there(file)) else { return Ok(()) };
+    Err(Refusal {
+        kind: RefusalKind::Safety,
+        message: format!(
+            "project `{}` runs from `{}`, which still exists: this would move its apps to `{}`",
+            proposed.project,
+            file.display(),
+            proposed.origin.folder.display()
+        ),
+        hint: Some(
+            "a second checkout needs a `project` of its own; if the apps are to move, confirm with `--replace-files`"
+                .to_owned(),
+        ),
+        confirm: Some(Confirm::ReplaceFiles),
+    })
+}
+
 /// Whether two applies name the same files, seen from their folders: release folders come and go.
 pub(super) fn has_same_files(old: &Origin, new: &Origin) -> bool {
     relative_files(old) == relative_files(new)

@@ -1,6 +1,7 @@
 //! Requests of users: planned, saved, then passed to the jobs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::pass::every_project;
 use super::run::Loop;
@@ -67,6 +68,7 @@ impl Loop {
         let planned = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
         let (mut plan, mut refusals) = planned;
         refusals.extend(plan::check_sockets(&desired, proposed, options).err());
+        refusals.extend(plan::check_checkout(stored, proposed, options, |file| is_elsewhere(file, proposed)).err());
         notes::add(&mut plan, proposed, &self.live, &self.deps.supervisor);
         Ok((plan, refusals))
     }
@@ -81,6 +83,8 @@ impl Loop {
         let desired = self.current();
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
+        plan::check_checkout(stored, proposed, options, |file| is_elsewhere(file, proposed))
+            .map_err(ReconcileError::Refused)?;
         let mut decision = plan::decide(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
         notes::add(&mut decision.plan, proposed, &self.live, &self.deps.supervisor);
         if desired.is_shut_down {
@@ -180,4 +184,10 @@ impl Loop {
         }
         Ok(accepted)
     }
+}
+
+/// Whether a file exists that is none of those which are proposed, by whatever way.
+fn is_elsewhere(file: &Path, proposed: &Proposed) -> bool {
+    let real = |path: &Path| os::canonicalize(path).ok();
+    real(file).is_some_and(|old| !proposed.origin.files.iter().any(|new| real(new).as_ref() == Some(&old)))
 }
