@@ -21,6 +21,21 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 /// What is looked for when no file is named.
 const NAMES: [&str; 4] = ["ecosystem.toml", "ecosystem.yaml", "ecosystem.yml", "ecosystem.json"];
 
+/// Files of other tools, and how to do the same here.
+const OTHERS: [(&str, &str); 8] = [
+    ("ecosystem.config.js", PM2_ADVICE),
+    ("ecosystem.config.cjs", PM2_ADVICE),
+    ("pm2.config.js", PM2_ADVICE),
+    ("compose.yaml", COMPOSE_ADVICE),
+    ("compose.yml", COMPOSE_ADVICE),
+    ("docker-compose.yml", COMPOSE_ADVICE),
+    ("docker-compose.yaml", COMPOSE_ADVICE),
+    ("Procfile", "a line `web: COMMAND` becomes `[apps.web]` with `command = \"COMMAND\"` in ecosystem.toml"),
+];
+pub(super) const PM2_ADVICE: &str = "write its apps into ecosystem.toml; most keys have the same name";
+const COMPOSE_ADVICE: &str =
+    "what is no container becomes `[apps.NAME]` with `command`, `cwd`, `env`, `port`, `depends_on` in ecosystem.toml";
+
 /// Which files, and what is laid over them.
 #[derive(Args, Debug, Clone, Default)]
 pub(super) struct FileArgs {
@@ -77,6 +92,7 @@ pub(super) fn resolve(
 ) -> Result<Resolved, CommandError> {
     let folder = session::folder()?;
     let named: Vec<PathBuf> = args.files.iter().chain(&args.more_files).map(|path| absolute(&folder, path)).collect();
+    let named = named.into_iter().map(of_folder).collect::<Result<Vec<_>, _>>()?;
     let paths = if named.is_empty() {
         let found = find(&folder)?;
         if !session.screen.is_quiet {
@@ -169,29 +185,60 @@ fn load(path: &Path, machine: &LocalHost<'_>) -> Result<SourceFile, CommandError
     }
 }
 
+/// What is named as a file: in place of a folder, the ecosystem file in it.
+fn of_folder(path: PathBuf) -> Result<PathBuf, CommandError> {
+    match os::file_kind(&path) {
+        Ok(os::FileKind::Folder) => find_in(&path)?.ok_or_else(|| {
+            let message = format!("no ecosystem file (`{}`, …) in the folder `{}`", NAMES[0], path.display());
+            CommandError::new(Code::File, message).hint(way_out(&path))
+        }),
+        Err(_) if path.file_name().is_some_and(|name| name == "-") => {
+            let message =
+                "an ecosystem file cannot be read from standard input: paths in it are relative to its folder";
+            Err(CommandError::new(Code::Usage, message).hint("write it into a file, and name that"))
+        }
+        _ => Ok(path),
+    }
+}
+
 /// The file of this folder, or of the nearest one above that has one.
 fn find(folder: &Path) -> Result<PathBuf, CommandError> {
     for folder in folder.ancestors() {
-        let found: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).filter(|path| os::exists(path)).collect();
-        match found.as_slice() {
-            [] => {}
-            [one] => return Ok(one.clone()),
-            several => {
-                let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
-                let message = format!("several ecosystem files in `{}`", folder.display());
-                return Err(CommandError { details: names, ..CommandError::new(Code::File, message) }
-                    .hint("choose one: `pm apply FILE`"));
-            }
+        if let Some(found) = find_in(folder)? {
+            return Ok(found);
         }
     }
     let message = format!("no ecosystem file (`{}`, …) in `{}` or its parent folders", NAMES[0], folder.display());
-    let is_pm2 = ["ecosystem.config.js", "ecosystem.config.cjs"].iter().any(|name| os::exists(&folder.join(name)));
-    let hint = if is_pm2 {
-        "PM2's ecosystem.config.js is not supported yet; write its apps into ecosystem.toml"
-    } else {
-        "write one, or name it: `pm apply FILE`; `pm start SCRIPT` works without a file"
-    };
-    Err(CommandError::new(Code::File, message).hint(hint))
+    Err(CommandError::new(Code::File, message).hint(way_out(folder)))
+}
+
+fn find_in(folder: &Path) -> Result<Option<PathBuf>, CommandError> {
+    let found: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).filter(|path| os::exists(path)).collect();
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one.clone())),
+        several => {
+            let names: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            let message = format!("several ecosystem files in `{}`", folder.display());
+            Err(CommandError { details: names, ..CommandError::new(Code::File, message) }
+                .hint("choose one: `pm apply FILE`"))
+        }
+    }
+}
+
+/// What to do in a folder without an ecosystem file: one with the file of another tool is told how to begin.
+fn way_out(folder: &Path) -> String {
+    let others = OTHERS.iter().find(|(name, _)| os::exists(&folder.join(name)));
+    match others {
+        Some((name, advice)) => format!("`{name}` is not an ecosystem file: {advice}"),
+        None => "write one, or name it: `pm apply FILE`; `pm start SCRIPT` works without a file".to_owned(),
+    }
+}
+
+/// Whether this is PM2's configuration, a program that would do nothing by itself.
+pub(super) fn is_of_pm2(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    [".config.js", ".config.cjs", ".config.mjs"].iter().any(|end| name.ends_with(end))
 }
 
 /// Absolute, as typed: symlinks are kept. Only `..` is resolved, which symlinks would make ambiguous.
@@ -213,6 +260,11 @@ pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value], exec_mode: E
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     let options = ReadOptions { exec_mode, ..ReadOptions::default() };
     let mut reading = ecosystem::read(&[SourceFile { path, text }], &options, &LocalHost::new(&Pipes::default()));
+    // What is wrong stands in no file.
+    for found in &mut reading.diagnostics {
+        (found.place, found.labels) = (None, Vec::new());
+        found.message = found.message.replace("apps[0].", "");
+    }
     if let Some(proposed) = &mut reading.proposed {
         proposed.project = ProjectName::nobody();
         proposed.origin = Origin { is_named: true, ..Origin::default() };

@@ -190,3 +190,37 @@ fn no_prompt_and_no_colour_without_a_terminal() {
     let output = sandbox.pm(&["apply"]);
     assert!(!output.stderr.contains('\x1b'), "{output}");
 }
+
+#[test]
+fn what_is_no_ecosystem_file_is_answered_with_the_way_out() {
+    let sandbox = Sandbox::new();
+    sandbox.pm(&["apply", "-"]).code(64).says(&["standard input", "write it into a file"]);
+    sandbox.file("empty/x", "");
+    sandbox.pm(&["apply", "empty"]).code(65).says(&["no ecosystem file", "empty"]);
+    sandbox.file("compose.yaml", "services:\n  web:\n    image: nginx\n");
+    sandbox.pm(&["apply"]).code(65).says(&["`compose.yaml` is not an ecosystem file", "[apps.NAME]"]);
+    sandbox.pm(&["apply", "compose.yaml"]).code(65).says(&["a compose file"]);
+    sandbox.file("ecosystem.config.js", "module.exports = { apps: [] }");
+    for words in [["start", "ecosystem.config.js"], ["apply", "ecosystem.config.js"]] {
+        assert!(sandbox.pm(&words).stderr.contains("PM2"), "{words:?}");
+    }
+    sandbox.file("shop/ecosystem.toml", "[apps.api]\ncommand = \"sleep 1000\"\n");
+    sandbox.pm(&["apply", "shop"]).ok();
+    assert_eq!(sandbox.app_processes().len(), 1, "the file in the folder");
+}
+
+#[test]
+fn a_script_that_is_not_there_is_called_a_file_and_a_command_line_is_run() {
+    let sandbox = Sandbox::new();
+    for word in ["./nope.js", "nope/x.js", "/nowhere/x"] {
+        sandbox.pm(&["start", word]).code(1).says(&["does not exist"]);
+    }
+    let words = sandbox.pm(&["start", "sleep", "-i", "foo"]).code(65);
+    assert!(!words.stderr.contains("command-line.json"), "{words}");
+    sandbox.pm(&["start", "sleep 1000", "--max-memory-restart", "1G", "--port", "4000"]).ok();
+    sandbox.pm(&["env", "sleep-1000"]).ok().says(&["PORT=4000"]);
+    sandbox.pm(&["scale", "sleep-1000", "+2"]).ok();
+    assert_eq!(sandbox.app_processes().len(), 3);
+    sandbox.pm(&["scale", "sleep-1000", "-1"]).ok();
+    assert_eq!(sandbox.app_processes().len(), 2);
+}

@@ -57,13 +57,26 @@ pub(in crate::cli) struct ScriptArgs {
     /// Restart when files in its folder change
     #[arg(long)]
     pub watch: bool,
+    /// `PORT` of the first copy; each further copy gets the next one
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Restart at these times, as in `0 3 * * *`
+    #[arg(long, value_name = "SCHEDULE")]
+    pub cron: Option<String>,
+    /// Restart when it uses more memory than this, as in `300M`
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory_restart: Option<String>,
+    /// Wait for this: a URL, an address, `log:PATTERN`, `notify` or `message`
+    #[arg(long, value_name = "PROBE")]
+    pub ready: Option<String>,
 }
 
 impl ScriptArgs {
     fn is_given(&self) -> bool {
-        let Self { name, instances, fork, interpreter, env, cwd, watch } = self;
-        let is_set = *fork || *watch || !env.is_empty();
-        is_set || name.is_some() || instances.is_some() || interpreter.is_some() || cwd.is_some()
+        let Self { name, instances, fork, interpreter, env, cwd, watch, port, cron, max_memory_restart, ready } = self;
+        let texts = [name, instances, interpreter, cron, max_memory_restart, ready];
+        let is_set = *fork || *watch || !env.is_empty() || cwd.is_some() || port.is_some();
+        is_set || texts.into_iter().any(Option::is_some)
     }
 
     /// The mode of a script that Node, Deno or Bun runs.
@@ -84,6 +97,7 @@ impl CliCommand for Start {
   pm start ecosystem.toml                 the same as `pm apply --no-prune ecosystem.toml`
   pm start server.js -n api -i 2 -- --port 8080     two copies that share their ports
   pm start worker.py --env QUEUE=mail
+  pm start 'npm run start' --port 3000 --ready 'http://127.0.0.1:${PORT}/'
 
 A script started without a file belongs to the project `_`.";
 
@@ -92,10 +106,20 @@ A script started without a file belongs to the project `_`.";
         session.screen.is_quiet = self.wait.quiet;
         let folder = session::folder()?;
         let is_script_only = self.script.is_given() || !self.args.is_empty();
+        if let Some(word) = self.what.iter().find(|word| file::is_of_pm2(Path::new(word.as_str()))) {
+            let message = format!("`{word}` is PM2's configuration, not a script");
+            return Err(CommandError::new(Code::Usage, message).hint(file::PM2_ADVICE));
+        }
+        let is_missing = |word: &&String| is_path(word) && !could_be_script(&folder, word);
+        if let Some(word) = self.what.iter().find(is_missing) {
+            let error = CommandError::new(Code::Error, String::new());
+            return Err(neither(error, &folder, word));
+        }
         if !is_script_only && self.what.iter().all(|word| is_ecosystem_file(&folder, word)) {
             return self.apply(session);
         }
-        if !is_script_only {
+        let is_app = |word: &String| !is_path(word) && !is_command_line(word);
+        if !is_script_only && self.what.iter().any(is_app) {
             match self.edit(session) {
                 Err(StartError::NotDeclared(error)) => {
                     if let Some(word) = self.what.iter().find(|word| !could_be_script(&folder, word)) {
@@ -155,9 +179,34 @@ impl Start {
 
     /// One app as an ecosystem file would declare it.
     fn app(&self, script: &str) -> Value {
-        let ScriptArgs { name, instances, fork: _, interpreter, env, cwd, watch } = &self.script;
+        let ScriptArgs {
+            name,
+            instances,
+            fork: _,
+            interpreter,
+            env,
+            cwd,
+            watch,
+            port,
+            cron,
+            max_memory_restart,
+            ready,
+        } = &self.script;
         let literal = |text: &str| Value::from(text.replace('$', "$$"));
-        let mut app = json!({ "script": literal(script) });
+        let key = if is_command_line(script) { "command" } else { "script" };
+        let mut app = json!({ key: literal(script) });
+        let name = name.clone().or_else(|| is_command_line(script).then(|| name_of_command(script)));
+        for (key, text) in [("cron_restart", cron), ("max_memory_restart", max_memory_restart)] {
+            if let Some(text) = text {
+                app[key] = literal(text);
+            }
+        }
+        if let Some(port) = port {
+            app["port"] = (*port).into();
+        }
+        if let Some(probe) = ready {
+            app["ready"] = probe_of(probe);
+        }
         if let Some(name) = name {
             app["name"] = name.as_str().into();
         }
@@ -180,6 +229,35 @@ impl Start {
             app["env"] = env.iter().map(|(name, value)| (name.clone(), literal(value))).collect();
         }
         app
+    }
+}
+
+/// A file's name rather than an app's: behind the slash of an app stands a number.
+fn is_path(word: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    !is_command_line(word)
+        && word.rsplit_once('/').is_some_and(|(_, last)| word.starts_with(['.', '/', '~']) || !is_number(last))
+}
+
+/// `'npm run start'`: a program with its arguments. A file may have blanks in its name.
+fn is_command_line(word: &str) -> bool {
+    word.trim().contains(char::is_whitespace) && !os::exists(Path::new(word))
+}
+
+/// `npm-run-start`.
+fn name_of_command(line: &str) -> String {
+    let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+    let words = line.split(|c| !is_good(c)).filter(|word| word.contains(|c: char| c.is_ascii_alphanumeric())).take(3);
+    words.collect::<Vec<_>>().join("-").trim_start_matches('.').chars().take(60).collect()
+}
+
+/// What `--ready` stands for.
+fn probe_of(text: &str) -> Value {
+    match text.split_once(':') {
+        _ if matches!(text, "notify" | "message") => json!({ text: true }),
+        Some(("http" | "https", _)) => json!({ "http": text }),
+        Some((word @ ("log" | "exec"), rest)) => json!({ word: rest }),
+        _ => json!({ "tcp": text }),
     }
 }
 
@@ -235,6 +313,46 @@ mod tests {
         );
         assert_eq!(app("worker.py -i -1"), json!({ "script": "worker.py", "instances": -1 }));
         assert_eq!(app("worker.py --watch"), json!({ "script": "worker.py", "watch": true }));
+        assert_eq!(
+            app("a.js --port 80 --cron @daily --max-memory-restart 1G --ready notify"),
+            json!({
+                "script": "a.js", "port": 80, "cron_restart": "@daily", "max_memory_restart": "1G",
+                "ready": { "notify": true },
+            })
+        );
+    }
+
+    #[test]
+    fn a_probe_is_named_by_what_it_looks_like() {
+        for (text, probe) in [
+            ("http://h/x", json!({ "http": "http://h/x" })),
+            ("8080", json!({ "tcp": "8080" })),
+            ("unix:/run/x", json!({ "tcp": "unix:/run/x" })),
+            ("127.0.0.1:80", json!({ "tcp": "127.0.0.1:80" })),
+            ("log:up: \\d+", json!({ "log": "up: \\d+" })),
+            ("message", json!({ "message": true })),
+        ] {
+            assert_eq!(probe_of(text), probe, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_app_a_file_and_a_command_line_are_told_apart() {
+        for (word, is_file, is_line) in [
+            ("api", false, false),
+            ("api/1", false, false),
+            ("shop:api/12", false, false),
+            ("./nope.js", true, false),
+            ("x/y.js", true, false),
+            ("/srv/1", true, false),
+            ("api.js", false, false),
+            ("npm run start", false, true),
+            ("node ./x.js", false, true),
+        ] {
+            assert_eq!((is_path(word), is_command_line(word)), (is_file, is_line), "{word}");
+        }
+        assert_eq!(name_of_command("npm run start"), "npm-run-start");
+        assert_eq!(name_of_command("./bin/x --port 3"), "bin-x-port");
     }
 
     #[test]
