@@ -17,9 +17,10 @@ const GLOB_CHARACTERS: [char; 5] = ['*', '?', '[', '{', '\\'];
 
 /// Reads all of them.
 pub(super) fn watching(values: &mut Values<'_>, cwd: &Path) -> WatchPolicy {
+    let watch = watch(values, cwd);
     WatchPolicy {
-        watch: watch(values, cwd),
-        ignore_watch: ignored(values),
+        ignore_watch: ignored(values, cwd, watch.as_deref().unwrap_or_default()),
+        watch,
         watch_delay: values.millis("watch_delay", WatchPolicy::default().watch_delay),
         watch_options: options(values),
         build: values.text("build"),
@@ -103,17 +104,47 @@ fn missing(values: &mut Values<'_>, text: &str, path: &Path, cwd: &Path, span: S
     values.error(code::WATCH, span, message).hint(format!("paths are relative to `cwd`, here `{}`", cwd.display()));
 }
 
-fn ignored(values: &mut Values<'_>) -> Vec<String> {
+fn ignored(values: &mut Values<'_>, cwd: &Path, watched: &[String]) -> Vec<String> {
     let mut good = Vec::new();
     for (pattern, span) in values.texts("ignore_watch") {
         match fast_glob::validate(pattern.trim_start_matches('!')) {
-            Ok(()) => good.push(pattern),
+            Ok(()) => good.extend(placed(values, &pattern, span, cwd, watched)),
             Err(problem) => {
                 values.error(code::GLOB, span, format!("`ignore_watch`: `{pattern}` is not a pattern: {problem}"));
             }
         }
     }
     good
+}
+
+/// `/tmp` may well be meant below `cwd`; two names that exist, one in the other, are hardly there by chance.
+fn is_absolute(values: &Values<'_>, pattern: &str, cwd: &Path) -> bool {
+    let Ok(inside) = Path::new(pattern).strip_prefix("/") else { return false };
+    let mut parts = inside.components();
+    let (Some(first), Some(second)) = (parts.next(), parts.next()) else { return false };
+    let outside = Path::new("/").join(first).join(second);
+    values.world.look(&outside) != Look::Missing && values.world.look(&cwd.join(first)) == Look::Missing
+}
+
+/// A pattern as the rules read it: relative to `cwd`, or with two slashes for a place outside of it. One that can have no
+/// effect is refused.
+fn placed(values: &mut Values<'_>, text: &str, span: Span, cwd: &Path, watched: &[String]) -> Option<String> {
+    let (sign, pattern) = text.strip_prefix('!').map_or(("", text), |pattern| ("!", pattern));
+    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+    if let Ok(inside) = Path::new(pattern).strip_prefix(cwd) {
+        let folder = if pattern.ends_with('/') { "/" } else { "" };
+        return Some(format!("{sign}/{}{folder}", inside.to_string_lossy()));
+    }
+    if !is_absolute(values, pattern, cwd) && !pattern.starts_with("../") {
+        return Some(format!("{sign}{pattern}"));
+    }
+    let place = tidy(&cwd.join(pattern));
+    if watched.iter().any(|glob| place.starts_with(WatchPolicy::split(glob).0)) {
+        return Some(format!("{sign}/{}", place.to_string_lossy()));
+    }
+    let message = format!("`ignore_watch`: `{text}` can have no effect: it is outside of what is watched");
+    values.error(code::WATCH, span, message).hint("patterns are relative to `cwd`, also those that begin with `/`");
+    None
 }
 
 fn options(values: &mut Values<'_>) -> WatchOptions {
@@ -145,6 +176,29 @@ mod tests {
             .file("/srv/shop/conf.json", "", false);
         let text = format!("[[apps]]\nname = \"api\"\nscript = \"/bin/sleep\"\n{body}\n");
         read(&[source("pm.toml", &text)], options, &world)
+    }
+
+    #[test]
+    fn a_pattern_that_can_have_no_effect_is_refused() {
+        for (watch, pattern, placed) in [
+            ("true", "tmp", Some("tmp")),
+            ("true", "./tmp", Some("tmp")),
+            ("true", "!/tmp", Some("!/tmp")),
+            ("true", "/srv/shop/src/tmp/", Some("/src/tmp/")),
+            ("true", "!/srv/shop/src", Some("!/src")),
+            ("true", "../shared/tmp", None),
+            ("[\"/srv/shop/src\", \"/bin\"]", "/bin/sh", Some("//bin/sh")),
+            ("true", "/bin/sh", None),
+        ] {
+            let reading =
+                read_app(&format!("watch = {watch}\nignore_watch = [\"{pattern}\"]"), &ReadOptions::default());
+            let codes: Vec<&str> = reading.diagnostics.iter().map(|found| found.code).collect();
+            let found = reading.proposed.map(|proposed| proposed.apps[0].watching.ignore_watch.clone());
+            match placed {
+                Some(placed) => assert_eq!(found, Some(vec![placed.to_owned()]), "{pattern}: {codes:?}"),
+                None => assert_eq!((found, codes), (None, vec!["watch"]), "{pattern}"),
+            }
+        }
     }
 
     fn watched(body: &str) -> Option<Vec<String>> {

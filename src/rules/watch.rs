@@ -138,6 +138,8 @@ fn glob_of(template: &Template) -> String {
 pub struct WatchRules {
     roots: Vec<WatchRoot>,
     asked: IgnoreRules,
+    /// Those of them that name a place outside of the app's folder.
+    asked_elsewhere: IgnoreRules,
     usual_folders: IgnoreRules,
     passing_files: IgnoreRules,
     own: Arc<OwnFiles>,
@@ -151,9 +153,14 @@ impl WatchRules {
             WatchRoot { path, glob }
         };
         let everywhere = Path::new("/");
+        let asked = || policy.ignore_watch.iter().map(String::as_str);
+        let (elsewhere, here): (Vec<&str>, Vec<&str>) = asked().partition(|pattern| pattern.contains("//"));
+        // One slash less, and they are relative to the root.
+        let elsewhere: Vec<String> = elsewhere.iter().map(|pattern| pattern.replacen("//", "/", 1)).collect();
         Self {
             roots: policy.watch.iter().flatten().map(root).collect(),
-            asked: IgnoreRules::new(cwd, policy.ignore_watch.iter().map(String::as_str)),
+            asked: IgnoreRules::new(cwd, here),
+            asked_elsewhere: IgnoreRules::new(everywhere, elsewhere.iter().map(String::as_str)),
             usual_folders: IgnoreRules::new(everywhere, USUAL_FOLDERS),
             passing_files: IgnoreRules::new(everywhere, PASSING_FILES),
             own,
@@ -183,6 +190,7 @@ impl WatchRules {
         let usual = if is_folder { &self.usual_folders } else { &self.passing_files };
         self.asked
             .verdict(path, is_folder)
+            .or_else(|| self.asked_elsewhere.verdict(path, is_folder))
             .or_else(|| files.into_iter().find_map(|rules| rules.verdict(path, is_folder)).filter(|is_out| *is_out))
             .or_else(|| usual.verdict(path, is_folder))
             .unwrap_or(false)
@@ -198,30 +206,58 @@ impl WatchRules {
     }
 }
 
+/// One save is over after this share of the quiet period, 30 ms of 200 ms, but not before the editor can be done.
+const SAVE_QUIET: (u64, u64) = (3, 20);
+const SAVE_QUIET_MIN: u64 = 30;
+/// What an editor touches to save one file.
+const SAVE_PATHS: u32 = 3;
+/// While events keep coming, so much more quiet is needed for each millisecond that they have been coming.
+const QUIET_GROWTH: u64 = 4;
+/// A burst that begins so many quiet periods after the last one, or earlier, may be its continuation.
+const CONTINUATION: u64 = 5;
+
 /// Changes that belong together: an editor writes three files to save one, a checkout three thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
     first: Moment,
     last: Moment,
+    /// How many paths have changed.
+    paths: u32,
+    /// When the burst before it was over, if there was one.
+    before: Option<Moment>,
 }
 
 impl Burst {
-    /// The first change.
-    pub fn begin(at: Moment) -> Self {
-        Self { first: at, last: at }
+    /// The first change. `before`: when the last burst was over.
+    pub fn begin(at: Moment, before: Option<Moment>) -> Self {
+        Self { first: at, last: at, paths: 0, before }
     }
 
-    /// One more change.
-    pub fn note(&mut self, at: Moment) {
+    /// More changes: of so many paths by now.
+    pub fn note(&mut self, at: Moment, paths: u32) {
         self.last = self.last.max(at);
+        self.paths = self.paths.max(paths);
     }
 
-    /// When it counts as over: after a quiet period; a burst that goes on and on is cut, so that endless writing
-    /// means a restart now and then instead of none at all.
-    pub fn ends(&self, quiet: Millis) -> Moment {
-        let longest = BURST_MAX.0.max(quiet.0.saturating_mul(10));
-        let (quiet_end, cut) = (self.last.0.saturating_add(quiet.0), self.first.0.saturating_add(longest));
-        Moment(quiet_end.min(cut))
+    /// When it counts as over: after a quiet period, `delay` at most; a burst that goes on and on is cut, so that endless
+    /// writing means a restart now and then instead of none at all.
+    pub fn ends(&self, delay: Millis) -> Moment {
+        let longest = BURST_MAX.0.max(delay.0.saturating_mul(10));
+        let quiet_end = self.last.0.saturating_add(self.quiet(delay).0);
+        Moment(quiet_end.min(self.first.0.saturating_add(longest)))
+    }
+
+    /// How long nothing may change. One save is known by its few paths at one moment; the longer the changes go on, the
+    /// longer the pauses between them may be.
+    fn quiet(&self, delay: Millis) -> Millis {
+        let is_continued =
+            self.before.is_some_and(|before| self.first.since(before).0 <= delay.0.saturating_mul(CONTINUATION));
+        if is_continued || self.paths > SAVE_PATHS {
+            return delay;
+        }
+        let shortest = (delay.0.saturating_mul(SAVE_QUIET.0) / SAVE_QUIET.1).max(SAVE_QUIET_MIN);
+        let grown = self.last.since(self.first).0.saturating_mul(QUIET_GROWTH);
+        Millis(shortest.saturating_add(grown).min(delay.0))
     }
 }
 
@@ -295,6 +331,20 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_for_another_folder_counts_there() {
+        let rules = rules(&["/srv/shop", "/srv/shared"], &["//srv/shared/tmp", "/srv", "tmp.js"]);
+        for (path, is_out) in [
+            ("/srv/shared/tmp", true),
+            ("/srv/shared/src", false),
+            ("/srv/shop/srv", true),
+            ("/srv/shop/tmp.js", true),
+            ("/srv/shared/tmp.js", false),
+        ] {
+            assert_eq!(rules.is_ignored(Path::new(path), true, []), is_out, "{path}");
+        }
+    }
+
+    #[test]
     fn only_what_a_glob_names_is_wanted() {
         let rules = rules(&["/srv/shop/src/**/*.{js,ts}", "/srv/shop/conf.json"], &[]);
         for (path, is_wanted) in [
@@ -311,14 +361,55 @@ mod tests {
     }
 
     #[test]
+    fn the_quiet_period_grows_with_the_burst() {
+        let delay = Millis(200);
+        for (what, notes, before, quiet) in [
+            ("one file", vec![(0, 1)], None, 30),
+            ("a file, its copy and its folder at once", vec![(0, 2), (1, 3)], None, 34),
+            ("writes that go on for a moment", vec![(0, 1), (10, 1), (20, 1)], None, 110),
+            ("many files at once", vec![(0, 4)], None, 200),
+            ("one file after another for a second", vec![(0, 1), (1_000, 2)], None, 200),
+            ("soon after the last burst", vec![(0, 1)], Some(1_500), 200),
+            ("long after the last burst", vec![(0, 1)], Some(500), 30),
+        ] {
+            let mut burst = Burst::begin(Moment(2_000), before.map(Moment));
+            for (at, paths) in &notes {
+                burst.note(Moment(2_000 + at), *paths);
+            }
+            let last = 2_000 + notes.last().unwrap().0;
+            assert_eq!(burst.ends(delay), Moment(last + quiet), "{what}");
+        }
+        for (delay, quiet) in [(0, 0), (1, 1), (20, 20), (100, 30), (1_000, 150)] {
+            let burst = Burst::begin(Moment(0), None);
+            assert_eq!(burst.ends(Millis(delay)), Moment(quiet), "in proportion to `watch_delay`");
+        }
+    }
+
+    #[test]
+    fn whatever_has_short_pauses_is_one_burst() {
+        // A pause that is no longer than 30 ms at the beginning, and than 200 ms later, never ends a burst.
+        for seed in 0..500_u64 {
+            let mut burst = Burst::begin(Moment(0), None);
+            let (mut at, mut random) = (0, seed);
+            for step in 0..200_u32 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let longest = if at < 50 { 29 } else { 199 };
+                at += (random >> 33) % (longest + 1);
+                assert!(Moment(at) < burst.ends(Millis(200)) || at >= 9_000, "seed {seed}, step {step}");
+                burst.note(Moment(at), 1 + step / 10);
+            }
+        }
+    }
+
+    #[test]
     fn a_burst_ends_with_quiet_and_an_endless_one_is_cut() {
-        let mut burst = Burst::begin(Moment(1_000));
-        assert_eq!(burst.ends(Millis(200)), Moment(1_200));
+        let mut burst = Burst::begin(Moment(1_000), None);
+        assert_eq!(burst.ends(Millis(200)), Moment(1_030), "one save");
         for at in (1_000..3_000).step_by(50) {
-            burst.note(Moment(at));
+            burst.note(Moment(at), 1);
         }
         assert_eq!(burst.ends(Millis(200)), Moment(3_150), "a checkout of two seconds is one burst");
-        burst.note(Moment(10_990));
+        burst.note(Moment(10_990), 1);
         assert_eq!(burst.ends(Millis(200)), Moment(11_000), "endless writing is cut");
         assert_eq!(burst.ends(Millis(5_000)), Moment(15_990), "a long quiet period gets a longer limit");
     }

@@ -303,3 +303,69 @@ fn changes_while_the_app_is_slow_to_stop_are_one_more_restart() {
     assert_eq!(named, 2, "one for the first change, one for all that came while it was slow");
     kill(sandbox.pid("api/0"), libc::SIGKILL);
 }
+
+/// From a save until the new process has begun to print.
+fn until_it_runs(sandbox: &Sandbox, save: impl FnOnce()) -> Duration {
+    let lines = || sandbox.log_text("api", "out", 0).len();
+    let (before, began) = (lines(), std::time::Instant::now());
+    save();
+    wait_until("the new process prints", SOON, || lines() > before);
+    began.elapsed()
+}
+
+#[test]
+fn one_save_does_not_wait_for_the_whole_quiet_period() {
+    let sandbox = Sandbox::new();
+    sandbox.file("app/src/server.js", "one");
+    let talks = FILE.replace("sleep 1000", "sh -c 'echo up; exec sleep 1000'").replace("100ms", "2s");
+    sandbox.ecosystem(&talks);
+    sandbox.pm(&["apply"]).ok();
+    is_watched(&sandbox);
+    let took = until_it_runs(&sandbox, || drop(sandbox.file("app/src/server.js", "two")));
+    assert!(took >= Duration::from_secs(2), "soon after the last one it may be its continuation: {took:?}");
+    pause_between_faults(Duration::from_secs(11));
+    let took = until_it_runs(&sandbox, || {
+        sandbox.file("app/src/server.js.tmp7", "three");
+        fs::rename(sandbox.path("app/src/server.js.tmp7"), sandbox.path("app/src/server.js")).unwrap();
+    });
+    assert!(took < Duration::from_millis(1_900), "15 % of it are enough: {took:?}");
+}
+
+#[test]
+fn whatever_writes_for_seconds_is_one_restart() {
+    let sandbox = Sandbox::new();
+    sandbox.file("app/src/server.js", "one");
+    sandbox.ecosystem(&FILE.replace("100ms", "400ms"));
+    sandbox.pm(&["apply"]).ok();
+    is_watched(&sandbox);
+    let spread = restarts_by(&sandbox, || {
+        pause_between_faults(Duration::from_secs(3)); // no continuation of what was before
+        let began = std::time::Instant::now();
+        for number in 0..3_000 {
+            sandbox.file(&format!("app/src/part{number}.js"), "x");
+            while began.elapsed() < Duration::from_micros(667) * number {
+                std::thread::yield_now();
+            }
+        }
+    });
+    assert_eq!(spread, 1, "3,000 files in two seconds");
+    let git = |args: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(args).current_dir(sandbox.path("app"));
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "src"]);
+    git(&["commit", "-q", "-m", "one"]);
+    git(&["checkout", "-q", "-b", "other"]);
+    for number in 0..500 {
+        sandbox.file(&format!("app/src/part{number}.js"), "y");
+    }
+    git(&["commit", "-q", "-a", "-m", "two"]);
+    let checkout = restarts_by(&sandbox, || {
+        pause_between_faults(Duration::from_secs(3));
+        git(&["checkout", "-q", "main"]);
+    });
+    assert_eq!(checkout, 1, "a checkout of 500 files");
+}

@@ -289,7 +289,7 @@ keys! {
         "ignore_watch = [\"tmp\"]";
     watch_delay Live built Duration in watching, TextFormat(Duration),
         "duration", "\"200ms\"",
-        "How long the watched files must be quiet before the app is restarted. If they never are, it is restarted every ten seconds.",
+        "How long the watched files must be quiet before the app is restarted: all of it while many change, 15 % of it, at least 30 ms, after a single save. If they never are quiet, the app is restarted every ten seconds.",
         "watch_delay = \"1s\"";
     watch_options Live built Plain in watching, Record(fields::WATCH_OPTIONS),
         "{ poll, interval, follow_symlinks }", "none",

@@ -29,9 +29,9 @@ const READ_BYTES: usize = 64 << 10;
 /// The fixed part of an event: watch, mask, cookie, length of the name.
 const HEADER_BYTES: usize = size_of::<libc::inotify_event>();
 
-/// File systems whose other users' changes this kernel is not told of: NFS, SMB, 9P, FUSE, AFS, Ceph, Coda, shares
-/// of virtual machines.
-const REMOTE_FILE_SYSTEMS: [u64; 12] = [
+/// File systems whose other users' changes this kernel is not told of: NFS, SMB, 9P, FUSE, AFS, Ceph, Coda, NCP, shares
+/// of virtual machines, and file systems of clusters.
+const REMOTE_FILE_SYSTEMS: [u64; 21] = [
     0x6969,
     0x517B,
     0xFF53_4D42,
@@ -44,6 +44,15 @@ const REMOTE_FILE_SYSTEMS: [u64; 12] = [
     0x564C,
     0x786F_4256,
     0xBACB_ACBC,
+    0x6B41_4653,
+    0x0BD0_0BD0,
+    0x0116_1970,
+    0x7461_636F,
+    0x4750_4653,
+    0x2003_0528,
+    0xAAD7_AAEA,
+    0x1983_0326,
+    0x7C7C_6673,
 ];
 
 /// Watched folders behind one descriptor; clones share it.

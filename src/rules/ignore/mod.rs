@@ -1,6 +1,10 @@
-//! Patterns in the syntax of `.gitignore` → whether a path is ignored.
+//! Patterns in the syntax of `.gitignore` → whether a path is ignored, as git does it.
+
+mod wildmatch;
 
 use std::path::{Path, PathBuf};
+
+use wildmatch::wildmatch;
 
 /// Lines of one file that are read.
 const PATTERNS_MAX: usize = 10_000;
@@ -26,7 +30,8 @@ struct IgnoreRule {
 impl IgnoreRules {
     /// From the text of a file in `folder`.
     pub fn parse(folder: &Path, text: &str) -> Self {
-        Self::new(folder, text.lines())
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self::new(folder, text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)))
     }
 
     /// From single patterns that are meant relative to `folder`.
@@ -47,34 +52,46 @@ impl IgnoreRules {
         let name = path.file_name()?.as_encoded_bytes();
         let matches = |rule: &&IgnoreRule| {
             (is_folder || !rule.is_folder_only)
-                && fast_glob::glob_match(&rule.glob, if rule.is_bound { inside } else { name })
+                && if rule.is_bound {
+                    matches_path(rule.glob.as_bytes(), inside)
+                } else {
+                    wildmatch(rule.glob.as_bytes(), name)
+                }
         };
         self.rules.iter().rev().find(matches).map(|rule| !rule.is_negated)
     }
 }
 
+/// Git compares what stands before the first special letter by itself: `a**/b` is `a` and `**/b`, which matches `ab`.
+fn matches_path(glob: &[u8], path: &[u8]) -> bool {
+    let literal = glob.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(glob.len());
+    let (begin, rest) = glob.split_at(literal);
+    path.strip_prefix(begin).is_some_and(|path| wildmatch(rest, path))
+}
+
 fn rule(line: &str) -> Option<IgnoreRule> {
-    let line = without_trailing_blanks(line.trim_end_matches(['\r', '\n']));
-    if line.is_empty() || line.starts_with('#') {
+    if line.starts_with('#') {
         return None;
     }
+    let line = without_trailing_blanks(line);
     let (is_negated, pattern) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest));
     let (is_folder_only, pattern) = pattern.strip_suffix('/').map_or((false, pattern), |rest| (true, rest));
-    let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
     let is_bound = pattern.contains('/');
-    let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
-    // Braces mean nothing to git, and a negation inside is a letter.
-    let mut glob = pattern.replace('{', "\\{").replace('}', "\\}");
-    if glob.starts_with('!') {
-        glob.insert(0, '\\');
-    }
+    let glob = pattern.strip_prefix('/').unwrap_or(pattern).to_owned();
     (!glob.is_empty()).then_some(IgnoreRule { glob, is_negated, is_folder_only, is_bound })
 }
 
-/// Blanks at the end do not count unless the first of them is escaped.
+/// Blanks at the end do not count, unless they are escaped.
 fn without_trailing_blanks(line: &str) -> &str {
-    let short = line.trim_end_matches(' ');
-    if short.len() < line.len() && short.ends_with('\\') { &line[..=short.len()] } else { short }
+    let (mut blanks_at, mut letters) = (None, line.char_indices());
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            ' ' => blanks_at = blanks_at.or(Some(at)),
+            '\\' if letters.next().is_none() => return line,
+            _ => blanks_at = None,
+        }
+    }
+    &line[..blanks_at.unwrap_or(line.len())]
 }
 
 #[cfg(test)]
@@ -108,7 +125,23 @@ mod tests {
             ("x   ", "x", false, LEFT_OUT),
             ("x\\ ", "x ", false, LEFT_OUT),
             ("x\r\n", "x", false, LEFT_OUT),
-            ("./x", "x", false, LEFT_OUT),
+            ("./x", "x", false, None),
+            ("\u{feff}x", "x", false, LEFT_OUT),
+            ("[[:digit:]]", "5", false, LEFT_OUT),
+            ("[[:digit:]]", "a", false, None),
+            ("[[:nonsense:]]", "n", false, None),
+            ("\\{", "{", false, LEFT_OUT),
+            ("\\b", "b", false, LEFT_OUT),
+            ("a***", "abc", false, LEFT_OUT),
+            ("x/***/z", "x/y/z", false, LEFT_OUT),
+            ("x\\\\ ", "x\\", false, LEFT_OUT),
+            ("x\\ y ", "x y", false, LEFT_OUT),
+            ("[]a]", "]", false, LEFT_OUT),
+            ("[a-", "a", false, None),
+            ("a**/b", "ab", false, LEFT_OUT),
+            ("#x", "#x", false, None),
+            (" #x", " #x", false, LEFT_OUT),
+            ("x\\", "x\\", false, None),
         ] {
             let rules = IgnoreRules::parse(Path::new("/srv"), text);
             assert_eq!(rules.verdict(&Path::new("/srv").join(path), is_folder), expected, "{text:?} on {path}");

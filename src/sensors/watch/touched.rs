@@ -82,6 +82,11 @@ impl Touched {
         }
     }
 
+    /// How many paths are told apart.
+    pub(super) fn paths(&self) -> u32 {
+        u32::try_from(self.order.len()).unwrap_or(u32::MAX)
+    }
+
     /// Whether there is nothing to be evaluated.
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()

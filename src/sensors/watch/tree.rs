@@ -166,6 +166,11 @@ impl Tree {
         self.touched.notes > before
     }
 
+    /// The same; how many paths have changed by now, if any of it may count.
+    pub(super) fn take_in(&mut self) -> Option<u32> {
+        self.absorb().then(|| self.touched.paths())
+    }
+
     /// Other rules from now on, with nothing lost in between: the way in which changes are noticed so far is asked once
     /// more when the new one is in place. Whether something is to be evaluated.
     pub(super) fn follow(&mut self, watched: Watched) -> bool {

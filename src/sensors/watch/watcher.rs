@@ -30,6 +30,8 @@ struct Watcher {
     signal: Option<FolderSignal>,
     interval: Millis,
     burst: Option<Burst>,
+    /// When the last one was over that had changed something.
+    burst_over: Option<Moment>,
     build: Option<Build>,
     pending: Pending,
     /// Ends when the reconciler keeps what it was told last.
@@ -76,6 +78,7 @@ pub(super) async fn watch(mut orders: channel::Receiver<Orders>, tools: Tools) {
         signal: None,
         interval,
         burst: None,
+        burst_over: None,
         build: None,
         pending,
         acted: None,
@@ -95,16 +98,27 @@ impl Watcher {
         loop {
             match self.wake().await {
                 Wake::Changes => {
-                    if self.with_tree(Tree::absorb).await {
-                        self.note();
+                    if let Some(paths) = self.with_tree(Tree::take_in).await {
+                        self.note(paths);
                     }
                     self.follow_tree();
                 }
                 Wake::BurstOver => {
+                    // On a busy machine changes may have been told in time and not been taken in yet.
+                    if self.signal.is_some()
+                        && let Some(paths) = self.with_tree(Tree::take_in).await
+                    {
+                        self.note(paths);
+                        self.follow_tree();
+                    }
+                    if self.burst.is_some_and(|burst| burst.ends(self.delay) > os::now()) {
+                        continue;
+                    }
                     self.burst = None;
                     match self.with_tree(Tree::settle).await {
                         Settled::Nothing | Settled::Gone => {}
                         Settled::Changed { path, others } => {
+                            self.burst_over = Some(os::now());
                             self.warn_of_circle(&path);
                             self.changed(Cause::Watch { path, others }).await;
                         }
@@ -124,10 +138,10 @@ impl Watcher {
         }
     }
 
-    /// Something has happened that may count.
-    fn note(&mut self) {
-        let now = os::now();
-        self.burst.get_or_insert_with(|| Burst::begin(now)).note(now);
+    /// Something has happened that may count, to so many paths by now.
+    fn note(&mut self, paths: u32) {
+        let (now, before) = (os::now(), self.burst_over);
+        self.burst.get_or_insert_with(|| Burst::begin(now, before)).note(now, paths);
     }
 
     /// Another name or other rules. What was seen by the old ones and is not acted upon is still to be done.
@@ -146,7 +160,8 @@ impl Watcher {
         self.delay = watched.policy.watch_delay;
         let is_to_be_judged = self.with_tree_about(Tree::follow, watched).await;
         if is_to_be_judged {
-            self.note();
+            // Rules and files may still be on their way.
+            self.note(u32::MAX);
         }
         self.has_more_to_learn = true;
         // Changes may be told elsewhere from now on.
