@@ -207,6 +207,17 @@ fn restart(values: &mut Values<'_>) -> RestartPolicy {
             .hint("keep `restart`");
     }
     let when = restart.unwrap_or(if autorestart == Some(false) { RestartWhen::Never } else { defaults.restart });
+    let (delay, growing) = ("restart_delay", "exp_backoff_restart_delay");
+    let has_none = |values: &mut Values<'_>, key, default| values.millis(key, default).0 == 0;
+    if let Some(item) = values.item(growing)
+        && has_none(values, growing, defaults.exp_backoff_restart_delay)
+        && has_none(values, delay, defaults.restart_delay)
+    {
+        let message = format!("`{growing}` is 0: an app that fails at once would be restarted without a pause");
+        values
+            .error(code::BAD_VALUE, item.node.span, message)
+            .hint("remove it (\"100ms\" is the default), or set `restart_delay`");
+    }
     let codes = values.node("stop_exit_codes").map(|node| integers(values, "stop_exit_codes", node));
     RestartPolicy {
         restart: when,

@@ -77,7 +77,7 @@ codes! {
     ENCODING "encoding" "The file is not UTF-8.";
     TOO_LARGE "too-large" "More than 4 MiB, 100,000 values, 64 levels, or 1 MiB in one value; or all apps together, including defaults, aliases, variables and env files, exceed 48 MiB.";
     EMPTY_FILE "empty-file" "The file is empty.";
-    UNKNOWN_FORMAT "unknown-format" "The file name does not reveal the format.";
+    UNKNOWN_FORMAT "unknown-format" "The file name does not reveal the format, or it is the file of another tool.";
     DUPLICATE_KEY "duplicate-key" "A key appears twice in a table.";
     UNKNOWN_KEY "unknown-key" "No such key.";
     WRONG_TYPE "wrong-type" "The value has the wrong type.";
@@ -160,6 +160,26 @@ impl Findings {
         message: impl Into<String>,
     ) -> &mut Finding {
         self.push(code, DiagnosticSeverity::Warning, span.into(), message.into())
+    }
+
+    /// The same for a place that several apps share, once.
+    pub fn warning_once(&mut self, code: &'static str, span: Span, message: String, hint: &str) {
+        if !self.findings.iter().any(|finding| finding.code == code && finding.span == Some(span)) {
+            self.warning(code, span, message).hint(hint);
+        }
+    }
+
+    /// Adds what was found out about an app of which something else is wrong already: only what is no consequence of that.
+    pub fn add_independent(&mut self, others: Self) {
+        let is_independent = |finding: &Finding| {
+            finding.severity == DiagnosticSeverity::Error && !matches!(finding.code, code::MISSING_KEY)
+        };
+        for finding in others.findings.into_iter().filter(is_independent) {
+            let Finding { code, severity, message, span, labels, hint } = finding;
+            self.errors += 1;
+            let added = self.push(code, severity, span, message);
+            (added.labels, added.hint) = (labels, hint);
+        }
     }
 
     fn push(

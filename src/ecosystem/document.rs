@@ -4,7 +4,7 @@ use crate::model::{FILE_KEYS, KEYS, Key, Level, TextFormat, app_key, file_key, p
 
 use super::diagnostic::{Finding, Findings, code};
 use super::formats::rule;
-use super::nearest::did_you_mean;
+use super::nearest::{did_you_mean, nearest};
 use super::shape::{Trail, check_value};
 use super::tree::{Entry, Node, Span, Value};
 
@@ -33,6 +33,8 @@ pub(super) struct Keys {
     pub own: Vec<Item>,
     /// `env_NAME` and `profiles.NAME`, in the order in which they are laid over each other.
     pub profiles: Vec<(String, Vec<Item>)>,
+    /// Keys that are left out because they are wrong.
+    pub broken: Vec<&'static str>,
 }
 
 /// One key with its value.
@@ -61,7 +63,7 @@ pub(super) fn understand(root: Node, report: &mut Findings) -> Document {
     }
     for entry in entries {
         // Editors find the schema by it.
-        if entry.key == "$schema" {
+        if entry.key == "$schema" || is_own_note(&entry.key) {
             continue;
         }
         let Some(key) = file_key(&entry.key) else {
@@ -97,6 +99,11 @@ pub(super) fn understand(root: Node, report: &mut Findings) -> Document {
         }
     }
     document
+}
+
+/// `x-…`: for whoever writes the file, as a place for YAML's anchors.
+fn is_own_note(key: &str) -> bool {
+    key.starts_with("x-")
 }
 
 pub(super) fn unsupported(what: &str, span: Span, report: &mut Findings) {
@@ -201,16 +208,23 @@ fn named_app(entry: Entry, trail: Trail<'_>, report: &mut Findings) -> Option<Wr
 fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut Findings) -> Keys {
     let mut keys = Keys::default();
     let mut whole_profiles = Vec::new();
-    for entry in entries {
+    for entry in entries.into_iter().filter(|entry| !is_own_note(&entry.key)) {
         let Some(key) = app_key(&entry.key).filter(|key| key.is_allowed(level)) else {
             unknown_key(&entry, level, trail, report);
+            let meant = nearest(&entry.key, KEYS.iter().flat_map(Key::names));
+            keys.broken.extend(meant.into_iter().filter_map(app_key).map(|key| key.name));
             continue;
         };
         let own = trail.then(&entry.key);
+        let errors = report.errors;
         match key.name {
-            "profiles" => whole_profiles = profiles(entry.node, own, report),
+            "profiles" => whole_profiles = profiles(entry.node, own, report, &mut keys.broken),
             "env_NAME" => {
                 check_value(&key.shape, &entry.node, own, report);
+                if errors < report.errors {
+                    keys.broken.push("env");
+                    continue;
+                }
                 let profile = profile_of(&entry.key).unwrap_or_default().to_owned();
                 if profile == "none" {
                     report.error(code::BAD_VALUE, entry.key_span, "`none` means no profile");
@@ -227,7 +241,7 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
                     "name" => key.shape.check(&entry.node, own, report),
                     _ => check_value(&key.shape, &entry.node, own, report),
                 }
-                show_how(key, report.findings.get_mut(before..).unwrap_or_default());
+                show_how(key, &entry.node, report.findings.get_mut(before..).unwrap_or_default());
                 if let Some(first) = keys.get(name) {
                     let message = format!("`{}` is a second spelling of a key already in `{trail}`", entry.key);
                     let first = first.key_span;
@@ -237,7 +251,13 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
                         .hint(format!("keep `{name}`"));
                     continue;
                 }
-                keys.own.push(Item { key, key_span: entry.key_span, node: entry.node, level });
+                if errors < report.errors {
+                    keys.broken.push(key.name);
+                }
+                // A name is needed in any case.
+                if errors == report.errors || matches!(name, "name" | "script") {
+                    keys.own.push(Item { key, key_span: entry.key_span, node: entry.node, level });
+                }
             }
         }
     }
@@ -247,7 +267,14 @@ fn take_keys(entries: Vec<Entry>, level: Level, trail: Trail<'_>, report: &mut F
 }
 
 /// Whoever wrote a value of another kind sees what the right one looks like.
-fn show_how(key: &Key, findings: &mut [Finding]) {
+fn show_how(key: &Key, node: &Node, findings: &mut [Finding]) {
+    let text = node.as_text().unwrap_or_default();
+    let is_number = |text: &str| text.parse::<u16>().is_ok();
+    let range = text.split_once('-').filter(|(first, last)| key.name == "port" && is_number(first) && is_number(last));
+    if let (Some((first, _)), Some(finding)) = (range, findings.last_mut()) {
+        finding
+            .hint(format!("write `port = {first}` and the number of copies as `instances`: each gets the next port"));
+    }
     let is_bare = |finding: &&mut Finding| finding.code == code::WRONG_TYPE && finding.hint.is_none();
     for finding in findings.iter_mut().filter(is_bare) {
         let example = key.example.lines().last().unwrap_or_default();
@@ -255,7 +282,12 @@ fn show_how(key: &Key, findings: &mut [Finding]) {
     }
 }
 
-fn profiles(node: Node, trail: Trail<'_>, report: &mut Findings) -> Vec<(String, Vec<Item>)> {
+fn profiles(
+    node: Node,
+    trail: Trail<'_>,
+    report: &mut Findings,
+    broken: &mut Vec<&'static str>,
+) -> Vec<(String, Vec<Item>)> {
     let Some(entries) = table(node, trail, report) else { return Vec::new() };
     let mut profiles = Vec::new();
     for entry in entries {
@@ -265,10 +297,35 @@ fn profiles(node: Node, trail: Trail<'_>, report: &mut Findings) -> Vec<(String,
         }
         if let Some(entries) = table(entry.node, own, report) {
             let keys = take_keys(entries, Level::Profile, own, report);
+            broken.extend(keys.broken);
             profiles.push((entry.key, keys.own));
         }
     }
     profiles
+}
+
+/// Our key for one of PM2, compose or systemd.
+fn name_of_others(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "cmd" | "entrypoint" | "ExecStart" => "command",
+        "exec_interpreter" => "interpreter",
+        "out" | "output" | "StandardOutput" => "out_file",
+        "error" | "err" | "err_file" | "StandardError" => "error_file",
+        "environment" | "Environment" => "env",
+        "EnvironmentFile" => "env_file",
+        "working_dir" | "WorkingDirectory" => "cwd",
+        "ports" => "port",
+        "container_name" => "name",
+        "healthcheck" => "health",
+        "stop_grace_period" | "TimeoutStopSec" => "kill_timeout",
+        "stop_signal" | "KillSignal" => "kill_signal",
+        "scale" | "replicas" => "instances",
+        "Restart" => "restart",
+        "RestartSec" => "restart_delay",
+        "User" => "user",
+        "Group" => "group",
+        _ => return None,
+    })
 }
 
 fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Findings) {
@@ -280,8 +337,10 @@ fn unknown_key(entry: &Entry, level: Level, trail: Trail<'_>, report: &mut Findi
         None => {
             let hint = match name {
                 "exec" => Some("the key is `script`, or `command` for a whole command line".to_owned()),
-                "cmd" => Some("the key is `command`".to_owned()),
-                _ => did_you_mean(name, known.filter(|name| *name != "env_NAME")),
+                _ => match name_of_others(name) {
+                    Some(ours) => Some(format!("the key is `{ours}`")),
+                    None => did_you_mean(name, known.filter(|name| *name != "env_NAME")),
+                },
             };
             (format!("unknown key `{name}` in `{trail}`"), hint)
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Digest, Environment, Template};
+use crate::model::{Digest, Environment, Template, app_key};
 
 use super::SourceFile;
 use super::built::VALUE_BYTES;
@@ -21,10 +21,13 @@ const WALK_FOLDERS_MAX: usize = 20_000;
 
 /// What the shell lends to every process.
 pub(super) fn base(world: &dyn Host) -> Environment {
-    const NAMES: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
-    let is_base = |name: &str| NAMES.contains(&name) || name.starts_with("LC_");
     let kept = world.variables().iter().filter(|(name, _)| is_base(name));
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn is_base(name: &str) -> bool {
+    const NAMES: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
+    NAMES.contains(&name) || name.starts_with("LC_")
 }
 
 /// Env files that were read already, and their texts for messages.
@@ -72,7 +75,10 @@ pub(super) fn environment(values: &mut Values<'_>, files: &mut EnvFiles) -> Coll
     let Some(node) = values.node("env") else { return collected };
     for entry in node.as_map().unwrap_or_default() {
         let path = format!("env.{}", entry.key);
-        if matches!(entry.node.value, Value::Map(_)) {
+        warn_of_misplaced(values, &entry.key, entry.key_span);
+        if entry.node.is_unset() {
+            remove(values, &mut collected, &entry.key, entry.node.span);
+        } else if matches!(entry.node.value, Value::Map(_)) {
             unsupported(&format!("{path}.secret"), entry.node.span, values.report);
         } else if let Some(template) = values.template(&path, &entry.node) {
             collected.env.insert(entry.key.clone(), template);
@@ -80,6 +86,26 @@ pub(super) fn environment(values: &mut Values<'_>, files: &mut EnvFiles) -> Coll
         }
     }
     collected
+}
+
+/// `{ unset = true }`: whatever lies below, the process does not get it.
+fn remove(values: &mut Values<'_>, collected: &mut Collected, name: &str, span: Span) {
+    if is_base(name) && values.world.variables().contains_key(name) {
+        let message = format!("`env.{name}` cannot be removed: every process has it");
+        values.error(code::BAD_VALUE, span, message).hint("give it another value, if need be an empty one");
+    }
+    collected.env.remove(name);
+    collected.from.remove(name);
+    values.from_shell.retain(|(path, _)| path.strip_prefix("env.") != Some(name));
+}
+
+/// In TOML, whatever follows `[apps.api.env]` belongs to it.
+fn warn_of_misplaced(values: &mut Values<'_>, name: &str, span: Span) {
+    if app_key(name).is_some_and(|key| key.name != "env_NAME") {
+        let message = format!("`{name}` below `env` is a variable, not the key of an app");
+        let hint = "a key of the app stands above the table of its `env`; for a variable use capital letters";
+        values.report.warning_once(code::UNKNOWN_KEY, span, message, hint);
+    }
 }
 
 fn inherit(values: &mut Values<'_>, collected: &mut Collected) {
@@ -173,10 +199,13 @@ fn read_env_file(
 }
 
 fn parse_env_file(values: &mut Values<'_>, files: &mut EnvFiles, path: &Path, text: String) -> Vec<(String, String)> {
-    let (pairs, mistakes) = dotenv::parse(&text);
+    let dotenv::Parsed { pairs, mistakes, doubts } = dotenv::parse(&text);
     let index = u32::try_from(values.folders.len() + files.texts.len()).unwrap_or(u32::MAX);
     for mistake in mistakes {
         values.report.error(code::ENV_FILE, Span::new(index, mistake.start..mistake.end), mistake.message);
+    }
+    for doubt in doubts {
+        values.report.warning(code::ENV_FILE, Span::new(index, doubt.start..doubt.end), doubt.message);
     }
     files.keep(path, text.into_bytes());
     files.read.insert(path.to_path_buf(), Some(pairs.clone()));

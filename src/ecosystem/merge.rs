@@ -15,6 +15,8 @@ pub(super) struct Merged {
     /// `env_file` of the defaults: below the app's own, not replaced by it.
     pub default_env_files: Option<Node>,
     pub is_sound: bool,
+    /// Keys that have no value that could be read; what an unknown key was probably to be is among them.
+    pub broken: Vec<&'static str>,
     /// Names of the profiles that it or its defaults define.
     pub profiles: Vec<String>,
 }
@@ -22,6 +24,14 @@ pub(super) struct Merged {
 impl Merged {
     pub fn get(&self, name: &str) -> Option<&Item> {
         self.items.iter().find(|item| item.key.name == name)
+    }
+
+    /// Whether the rest of a broken app can be checked: so much depends on some keys that without them nothing is sure.
+    pub fn can_be_checked(&self) -> bool {
+        const NEEDED: [&str; 10] =
+            ["name", "script", "command", "shell", "cwd", "interpreter", "user", "kind", "exec_mode", "profiles"];
+        let is_needed = |key: &&str| NEEDED.contains(key) || (*key == "env" && self.get("increment_var").is_some());
+        !self.broken.iter().any(is_needed)
     }
 }
 
@@ -50,6 +60,8 @@ pub(super) fn merge(documents: Vec<Document>, profile: Option<&str>, report: &mu
                 Some(at) => {
                     let (below, defaults) = &mut apps[*at];
                     below.is_sound &= app.is_sound;
+                    below.keys.broken.extend(app.keys.broken);
+                    defaults.broken.extend(&document.defaults.broken);
                     lay_over(&mut below.keys.own, app.keys.own);
                     below.keys.profiles.extend(app.keys.profiles);
                     lay_over(&mut defaults.own, document.defaults.own.clone());
@@ -88,7 +100,10 @@ fn flatten(app: Written, defaults: Keys, profile: Option<&str>) -> Merged {
         }
         profiles.push(name);
     }
-    Merged { name: app.name, name_span: app.name_span, items, default_env_files, is_sound: app.is_sound, profiles }
+    let mut broken = app.keys.broken;
+    broken.extend(defaults.broken);
+    let is_sound = app.is_sound && broken.is_empty();
+    Merged { name: app.name, name_span: app.name_span, items, default_env_files, is_sound, broken, profiles }
 }
 
 fn lay_over(below: &mut Vec<Item>, above: Vec<Item>) {
@@ -100,22 +115,29 @@ fn lay_over(below: &mut Vec<Item>, above: Vec<Item>) {
             }
             (None, true) => {}
             (Some(at), false) => {
+                let keeps_unset = is_env(&item);
                 let under = std::mem::replace(&mut below[at], item);
                 let over = std::mem::replace(&mut below[at].node, under.node);
-                lay_node(&mut below[at].node, over);
+                lay_node(&mut below[at].node, over, keeps_unset);
             }
             (None, false) => {
                 let mut item = item;
-                drop_unset(&mut item.node);
+                let keeps_unset = is_env(&item);
+                drop_unset(&mut item.node, keeps_unset);
                 below.push(item);
             }
         }
     }
 }
 
-fn lay_node(below: &mut Node, mut above: Node) {
+/// A variable that is removed may come from an env file or the shell, too: the removal stays.
+fn is_env(item: &Item) -> bool {
+    item.key.name == "env"
+}
+
+fn lay_node(below: &mut Node, mut above: Node, keeps_unset: bool) {
     let (Value::Map(under), Value::Map(_)) = (&mut below.value, &above.value) else {
-        drop_unset(&mut above);
+        drop_unset(&mut above, keeps_unset);
         *below = above;
         return;
     };
@@ -125,14 +147,17 @@ fn lay_node(below: &mut Node, mut above: Node) {
     let mut removed = vec![false; under.len()];
     for mut entry in over {
         match index.get(&entry.key) {
-            Some(at) if entry.node.is_unset() => removed[*at] = true,
+            Some(at) if entry.node.is_unset() && !keeps_unset => removed[*at] = true,
+            Some(at) if entry.node.is_unset() || under[*at].node.is_unset() => under[*at] = entry,
             Some(at) => {
                 under[*at].key_span = entry.key_span;
-                lay_node(&mut under[*at].node, entry.node);
+                lay_node(&mut under[*at].node, entry.node, false);
             }
-            None if entry.node.is_unset() => {}
+            None if entry.node.is_unset() && !keeps_unset => {}
             None => {
-                drop_unset(&mut entry.node);
+                if !entry.node.is_unset() {
+                    drop_unset(&mut entry.node, false);
+                }
                 index.insert(entry.key.clone(), under.len());
                 removed.push(false);
                 under.push(entry);
@@ -145,15 +170,15 @@ fn lay_node(below: &mut Node, mut above: Node) {
 }
 
 /// `{ unset = true }` with nothing below it removes nothing, and must not stay as a value.
-fn drop_unset(node: &mut Node) {
+fn drop_unset(node: &mut Node, keeps_own: bool) {
     match &mut node.value {
         Value::Map(entries) => {
-            entries.retain(|entry: &Entry| !entry.node.is_unset());
-            for entry in entries {
-                drop_unset(&mut entry.node);
+            entries.retain(|entry: &Entry| keeps_own || !entry.node.is_unset());
+            for entry in entries.iter_mut().filter(|entry| !entry.node.is_unset()) {
+                drop_unset(&mut entry.node, false);
             }
         }
-        Value::List(nodes) => nodes.iter_mut().for_each(drop_unset),
+        Value::List(nodes) => nodes.iter_mut().for_each(|node| drop_unset(node, false)),
         Value::Scalar(_) => {}
     }
 }

@@ -29,6 +29,8 @@ mod hidden;
 mod host;
 mod limits;
 mod merge;
+#[cfg(test)]
+mod mistakes_tests;
 mod nearest;
 mod program;
 #[cfg(test)]
@@ -182,7 +184,15 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     let mut apps = Vec::with_capacity(merged.len());
     let (mut notes, mut of_whole_folder) = (Notes::default(), Vec::new());
     let mut built = Built::default();
-    for app in merged.iter().filter(|app| app.is_sound) {
+    for app in &merged {
+        if !app.is_sound {
+            if app.can_be_checked() {
+                let mut others = Findings::default();
+                resolver.app(app, &mut built, &mut env_files, &mut notes, &mut others);
+                report.add_independent(others);
+            }
+            continue;
+        }
         if watching::is_of_whole_folder(app) {
             of_whole_folder.push(apps.len());
         }
@@ -322,7 +332,7 @@ impl Resolver<'_> {
         let mut values = Values {
             app: merged,
             project: self.project.as_str(),
-            has_port: merged.get("port").is_some(),
+            has_port: merged.get("port").is_some() || merged.broken.contains(&"port"),
             options: &self.options.vars,
             watches_by_default: self.options.watches_by_default,
             exec_mode: self.options.exec_mode,

@@ -269,6 +269,14 @@ fn hashbang(line: &[u8]) -> Option<(String, Option<String>)> {
 /// A file that runs itself needs the program of its `#!` line; without it the kernel says that the *script* is missing.
 fn check_hashbang(values: &mut Values<'_>, file: &Path, span: Span) {
     let line = values.world.first_line(file).unwrap_or_default();
+    if line.starts_with(b"#!") && line.ends_with(b"\r") {
+        let message =
+            format!("the first line of `{}` ends with a carriage return, which becomes part of it", file.display());
+        values
+            .error(code::INTERPRETER, span, message)
+            .hint("save the script with the line ends of Unix (LF), or set `interpreter`");
+        return;
+    }
     let Some(line) = line.strip_prefix(b"#!").and_then(|line| std::str::from_utf8(line).ok()) else { return };
     let Some(program) = line.split_whitespace().next().filter(|program| program.starts_with('/')) else { return };
     if values.world.look(Path::new(program)) == Look::Missing {

@@ -27,9 +27,13 @@ pub fn schema() -> Json {
         "minProperties": 1,
         "additionalProperties": false,
         "properties": properties,
+        "patternProperties": { OWN_NOTE: true },
         "$defs": definitions(),
     })
 }
+
+/// Keys for whoever writes the file.
+const OWN_NOTE: &str = "^x-";
 
 fn definitions() -> Json {
     let mut definitions = Map::new();
@@ -55,7 +59,7 @@ fn name_of(level: Level) -> &'static str {
 fn level(at: Level) -> Json {
     let mut properties = Map::new();
     let mut not_both = Vec::new();
-    let mut patterns = Map::new();
+    let mut patterns = Map::from_iter([(OWN_NOTE.to_owned(), Json::Bool(true))]);
     for key in KEYS.iter().filter(|key| key.is_allowed(at)) {
         let reference = json!({ "$ref": format!("#/$defs/key.{}", key.name) });
         if key.name == "env_NAME" {

@@ -28,12 +28,31 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
             .error(code::CONFLICTING_KEYS, span, "two processes of one slot cannot share its `port`")
             .hint("use `listen` instead of `port`, which gives both the same socket; or remove the strategy");
     }
+    check_counts(values, app);
     if let (Some(_), false, Some(item)) = (app.run.port, app.run.listen.is_empty(), values.item("listen")) {
         let span = item.key_span;
         values
             .report
             .warning(code::PORT, span, format!("app `{}`: both `port` and `listen`", app.name))
             .hint("`port` only sets PORT; the sockets of `listen` are passed as descriptors");
+    }
+}
+
+/// With none that may be added, or none that may be missing, the first process could never be replaced.
+fn check_counts(values: &mut Values<'_>, app: &App) {
+    let (key, count, what, hint) = match app.update_strategy() {
+        UpdateStrategy::Rolling => {
+            let hint = "write 1, or `strategy = \"restart\"` to end the old process first";
+            ("max_surge", app.update.max_surge, "new processes come before old ones", hint)
+        }
+        _ => {
+            let hint = "write 1, or use `listen` or a cluster, with which a new process can come first";
+            ("max_unavailable", app.update.max_unavailable, "old processes end before new ones", hint)
+        }
+    };
+    if let (0, Some(node)) = (count, values.node("update").and_then(|node| node.get(key))) {
+        let message = format!("`update.{key}` is 0, but {what}: nothing could be replaced");
+        values.error(code::BAD_VALUE, node.span, message).hint(hint);
     }
 }
 

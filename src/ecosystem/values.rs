@@ -228,6 +228,11 @@ impl<'a> Values<'a> {
         if scalar.kind != Kind::Text {
             return Some(Expanded::literal(&scalar.text));
         }
+        if has_bare_variable(&scalar.text) && !may_be_for_a_shell(key) {
+            let message = format!("`{key}`: a variable without braces stays as it is written");
+            let hint = "write `${NAME}` to have it replaced, `$$NAME` if the dollar is meant";
+            self.report.warning_once(code::BAD_VARIABLE, node.span, message, hint);
+        }
         let scope = Scope { values: self, span: node.span };
         match expand(&scalar.text, &scope) {
             Ok(expanded) if !self.may_take(VALUE_BYTES + expanded.bytes(), node.span) => None,
@@ -258,6 +263,20 @@ impl<'a> Values<'a> {
             }
         }
     }
+}
+
+/// `$NAME`, as a shell would replace it.
+fn has_bare_variable(text: &str) -> bool {
+    let begins_name = |c: char| c.is_ascii_alphabetic() || c == '_';
+    text.replace("$$", "").split('$').skip(1).any(|rest| rest.starts_with(begins_name))
+}
+
+/// Values that are command lines, arguments of some program, or regular expressions.
+fn may_be_for_a_shell(key: &str) -> bool {
+    const KEYS: [&str; 5] = ["args", "command", "interpreter_args", "build", "hooks"];
+    let key = key.split('[').next().unwrap_or_default();
+    KEYS.iter().any(|known| key == *known || key.starts_with("hooks."))
+        || [".exec", ".log", ".body"].iter().any(|end| key.ends_with(end))
 }
 
 /// Who answers for a variable, in this order: `--var`, the app, the file, the shell.

@@ -202,13 +202,13 @@ pub fn first_line(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
     open_file(path).ok()?.take(FIRST_LINE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
     let line = bytes.split(|byte| *byte == b'\n').next()?;
-    Some(String::from_utf8_lossy(line).trim_end_matches('\r').to_owned())
+    Some(String::from_utf8_lossy(line).into_owned())
 }
 
 /// The program of a script's `#!` line, if that is what does not exist: the kernel reports it as the script missing.
 pub fn missing_interpreter(script: &Path) -> Option<PathBuf> {
     let line = first_line(script)?;
-    let program = PathBuf::from(line.strip_prefix("#!")?.split_whitespace().next()?);
+    let program = PathBuf::from(line.strip_prefix("#!")?.trim_start().split([' ', '\t']).next()?);
     (!program.exists()).then_some(program)
 }
 
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(find_program(OsStr::new("tool"), &path), Some(plain.clone()));
         assert_eq!(find_program(plain.as_os_str(), OsStr::new("")), Some(plain.clone()));
         assert_eq!(find_program(OsStr::new("sh"), &path), Some(PathBuf::from("/bin/sh")));
-        assert_eq!(first_line(&plain).as_deref(), Some("#!/bin/sh"));
+        assert_eq!(first_line(&plain).as_deref(), Some("#!/bin/sh\r"), "the kernel takes it as it is");
     }
 
     #[test]

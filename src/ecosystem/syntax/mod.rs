@@ -1,5 +1,6 @@
 //! Text → tree: one front end per format, with the same limits for all.
 
+mod foreign;
 mod json;
 mod toml;
 mod yaml;
@@ -39,6 +40,10 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
         report.error(code::EMPTY_FILE, start, "the file is empty").hint("declare an app: `[[apps]]`");
         return None;
     }
+    if let Some(foreign) = foreign::of_text(&file.path, text) {
+        refuse(&foreign, start, report);
+        return None;
+    }
     if let Some(at) = too_many_commas(text) {
         report.error(code::TOO_LARGE, Span::new(index, at..at + 1), TOO_MANY_VALUES);
         return None;
@@ -55,6 +60,10 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
             None
         }
     }?;
+    if let Some(foreign) = foreign::of_tree(&tree) {
+        refuse(&foreign, start, report);
+        return None;
+    }
     let mut budget = Budget::new();
     if let Some((span, what)) = budget.measure(&tree, 0) {
         report.error(code::TOO_LARGE, span, what);
@@ -68,6 +77,11 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
         return None;
     }
     Some(tree)
+}
+
+fn refuse(foreign: &foreign::Foreign, start: Span, report: &mut Findings) {
+    let message = format!("this is {}, not an ecosystem file", foreign.what);
+    report.error(code::UNKNOWN_FORMAT, start, message).hint(foreign.hint);
 }
 
 fn extension(path: &Path) -> &str {

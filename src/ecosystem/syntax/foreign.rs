@@ -1,0 +1,49 @@
+//! Files of other tools that were given by mistake: what they are, and what to do with them.
+
+use std::path::Path;
+
+use super::super::tree::Node;
+
+/// What a file is instead of an ecosystem file.
+pub(super) struct Foreign {
+    pub what: &'static str,
+    pub hint: &'static str,
+}
+
+const COMPOSE: Foreign = Foreign {
+    what: "a compose file",
+    hint: "write an ecosystem.toml: each service that is no container becomes `[apps.NAME]` with `command`, `cwd`, `env`, `port`, `depends_on`",
+};
+const PROCFILE: Foreign = Foreign {
+    what: "a Procfile",
+    hint: "write an ecosystem.toml: a line `web: COMMAND` becomes `[apps.web]` with `command = \"COMMAND\"`",
+};
+const UNIT: Foreign = Foreign {
+    what: "a systemd unit",
+    hint: "write an ecosystem.toml: `ExecStart` becomes `command`, `WorkingDirectory` `cwd`, `Environment` `env`, `User` `user`",
+};
+const PM2: Foreign = Foreign {
+    what: "a program, such as PM2's ecosystem.config.js",
+    hint: "write its apps into an ecosystem.toml; most keys have the same name",
+};
+
+/// Known by its name or by how it begins.
+pub(super) fn of_text(path: &Path, text: &str) -> Option<Foreign> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let extension = super::extension(path);
+    let is_line = |line: &str| text.lines().any(|found| found.trim() == line);
+    match extension {
+        "js" | "cjs" | "mjs" | "ts" => Some(PM2),
+        "service" | "socket" | "timer" => Some(UNIT),
+        _ if name.starts_with("Procfile") => Some(PROCFILE),
+        _ if is_line("[Unit]") || (is_line("[Service]") && text.contains("ExecStart")) => Some(UNIT),
+        _ if text.trim_start().starts_with("module.exports") => Some(PM2),
+        _ => None,
+    }
+}
+
+/// Known by its keys.
+pub(super) fn of_tree(tree: &Node) -> Option<Foreign> {
+    let has = |key: &str| tree.get(key).is_some();
+    (has("services") && !has("apps")).then_some(COMPOSE)
+}
