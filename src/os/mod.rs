@@ -48,9 +48,7 @@ pub use files::{
 };
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError, make_files_for_owner_of};
-pub use init::{
-    ToolAnswer, create_open_folder, first_process, is_writable_by_others, owner_of_file, run_init_tool,
-};
+pub use init::{ToolAnswer, create_open_folder, first_process, is_writable_by_others, owner_of_file, run_init_tool};
 pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, make_room_for_descriptors, raise_file_limit};
 #[cfg(target_os = "linux")]

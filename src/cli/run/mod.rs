@@ -150,7 +150,9 @@ impl FileRun<'_> {
     fn log(&mut self, message: LogMessage) {
         match message {
             LogMessage::Line(line) => self.print(&line),
-            LogMessage::Unread { why } => self.session.screen.note(&why),
+            // The lines of the apps are what is wanted, and the names are known.
+            LogMessage::Event { .. } | LogMessage::Begins { .. } => {}
+            LogMessage::Unread { why } | LogMessage::LeftOut { why } => self.session.screen.note(&why),
             LogMessage::Missed { bytes } => {
                 self.session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }
