@@ -81,7 +81,7 @@ fn normal(text: &str, sandbox: &Sandbox) -> String {
     ] {
         text = regex_lite::Regex::new(pattern).unwrap().replace_all(&text, word).into_owned();
     }
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    text.lines().map(str::trim_end).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The same words in the same order: where lines are broken depends on the numbers in them.
