@@ -36,6 +36,7 @@ pub(super) enum PumpCommand {
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
     Mark(Vec<StreamKey>, WallTime, SyncSender<()>),
+    BeginLine(Vec<StreamKey>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -123,17 +124,24 @@ impl Pump {
         drained
     }
 
+    /// What comes next begins a new line, also where a file ends in the middle of one.
+    pub fn begin_line(&self, keys: Vec<StreamKey>) {
+        self.send(PumpCommand::BeginLine(keys));
+    }
+
     /// The same as [`Pump::mark`], as soon as the pump gets to it.
     pub fn mark_soon(&self, keys: Vec<StreamKey>) {
         let (done, _) = sync_channel(1);
-        self.send(PumpCommand::Mark(keys, just_before(), done));
+        self.send(PumpCommand::Mark(keys.clone(), just_before(), done));
+        self.begin_line(keys);
     }
 
     /// Lets what comes from now on be told from what came before: its time is later. Waits for the pump and for the next
     /// millisecond, but not for a disk that hangs: then what comes next may bear an older time.
     pub fn mark(&self, keys: Vec<StreamKey>) {
         let (done, marked) = sync_channel(1);
-        self.send(PumpCommand::Mark(keys, just_before(), done));
+        self.send(PumpCommand::Mark(keys.clone(), just_before(), done));
+        self.begin_line(keys);
         let _ = marked.recv_timeout(MARK_WAIT);
         std::thread::sleep(TIME_STEP);
     }

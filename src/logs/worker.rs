@@ -182,6 +182,10 @@ impl Worker {
                     self.mark(&keys, at);
                     let _ = done.try_send(()); // there is room, unless nobody waits any more
                 }
+                Ok(PumpCommand::BeginLine(keys)) => {
+                    let tokens: Vec<u64> = keys.iter().filter_map(|key| self.tokens.get(key).copied()).collect();
+                    tokens.into_iter().for_each(|token| self.begin_line(token));
+                }
                 Ok(PumpCommand::Stop(done)) => break Orders::Leave(Some(done)),
                 Err(TryRecvError::Empty) => break Orders::Continue,
                 Err(TryRecvError::Disconnected) => break Orders::Leave(None),
@@ -242,6 +246,14 @@ impl Worker {
         self.drains.push(Drain { goals, done });
     }
 
+    /// A last line without its end is not continued by another process. One that cannot be ended now is not worth a word:
+    /// the output itself will meet the same trouble. What is still in the pipe may be the rest of that line.
+    fn begin_line(&mut self, token: u64) {
+        if let Some(flow) = self.flows.get(&token).filter(|flow| sys::waiting_bytes(flow.pipe()) == 0) {
+            let _ = self.files.end_last_line(&flow.target);
+        }
+    }
+
     fn mark(&mut self, keys: &[StreamKey], at: WallTime) {
         for key in keys {
             let Some(&token) = self.tokens.get(key) else { continue };
@@ -249,9 +261,6 @@ impl Worker {
             self.serve(token); // what is there already came before
             self.files.as_of = None;
             if let Some(flow) = self.flows.get(&token) {
-                // A last line without its end is not continued by another process. One that cannot be ended now is not
-                // worth a word: the output itself will meet the same trouble.
-                let _ = self.files.end_last_line(&flow.target);
                 self.files.mark(&flow.target.location);
             }
         }

@@ -1,5 +1,7 @@
 //! The environment that a process starts with.
 
+use std::path::Path;
+
 use crate::model::{App, Environment, InstanceId, Run, Template};
 
 /// What only the daemon knows about a spawn.
@@ -54,7 +56,7 @@ fn is_python(run: &Run) -> bool {
     let program = |line: &str| {
         let word = line.split_whitespace().next().unwrap_or_default();
         let name = word.rsplit('/').next().unwrap_or_default();
-        name.starts_with("python") || name.ends_with(".py")
+        name.starts_with("python") || Path::new(name).extension().is_some_and(|extension| extension == "py")
     };
     let words = [run.interpreter.as_deref(), run.script.as_deref(), run.command.first().map(Template::source)];
     words.into_iter().flatten().any(program)

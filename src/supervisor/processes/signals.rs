@@ -27,7 +27,7 @@ impl Processes {
             let below = os::descendants(row, process.pid());
             let has_group = process.signal_group(signal).is_ok();
             if has_group {
-                follow_up.iter().for_each(|signal| drop(process.signal_group(*signal)));
+                let _ = follow_up.map(|signal| process.signal_group(signal));
             } else {
                 signals().for_each(|signal| drop(process.signal(signal)));
             }

@@ -201,7 +201,9 @@ fn outputs(world: &World, row: Row, job: &SpawnJob) -> Result<Output, SpawnError
     match job.launch.spec.ready.as_ref().map(|ready| &ready.probe) {
         // A line of the process before must not count.
         Some(Probe::Log(_)) if were_there => world.pump.mark(keys),
-        _ => world.pump.mark_soon(keys),
+        _ if were_there => world.pump.mark_soon(keys),
+        // Its file may be there from an earlier life of the app.
+        _ => world.pump.begin_line(keys),
     }
     Ok(Output::Pipes(pipes))
 }
