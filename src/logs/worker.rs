@@ -182,10 +182,7 @@ impl Worker {
                     self.mark(&keys, at);
                     let _ = done.try_send(()); // there is room, unless nobody waits any more
                 }
-                Ok(PumpCommand::BeginLine(keys)) => {
-                    let tokens: Vec<u64> = keys.iter().filter_map(|key| self.tokens.get(key).copied()).collect();
-                    tokens.into_iter().for_each(|token| self.begin_line(token));
-                }
+                Ok(PumpCommand::BeginLine(keys)) => keys.into_iter().for_each(|key| self.begin_line(key)),
                 Ok(PumpCommand::Stop(done)) => break Orders::Leave(Some(done)),
                 Err(TryRecvError::Empty) => break Orders::Continue,
                 Err(TryRecvError::Disconnected) => break Orders::Leave(None),
@@ -248,8 +245,9 @@ impl Worker {
 
     /// A last line without its end is not continued by another process. One that cannot be ended now is not worth a word:
     /// the output itself will meet the same trouble. What is still in the pipe may be the rest of that line.
-    fn begin_line(&mut self, token: u64) {
-        if let Some(flow) = self.flows.get(&token).filter(|flow| sys::waiting_bytes(flow.pipe()) == 0) {
+    fn begin_line(&mut self, key: StreamKey) {
+        let flow = self.tokens.get(&key).and_then(|token| self.flows.get(token));
+        if let Some(flow) = flow.filter(|flow| sys::waiting_bytes(flow.pipe()) == 0) {
             let _ = self.files.end_last_line(&flow.target);
         }
     }

@@ -188,8 +188,8 @@ fn a_new_process_begins_a_new_line() {
     sandbox.pm(&["restart", "api"]).ok(); // its line is found only at the beginning of a line
     sandbox.pm(&["delete", "api"]).ok();
     sandbox.pm(&["apply"]).ok(); // and so after the app was gone
-    let lines = |stream: &str| String::from_utf8_lossy(&sandbox.log_text("api", stream, 0)).lines().count();
-    wait_until("three lives, three lines", SOON, || lines("out") >= 3 && lines("error") >= 3);
+    let count = |stream: &str| String::from_utf8_lossy(&sandbox.log_text("api", stream, 0)).lines().count();
+    wait_until("three lives, three lines", SOON, || count("out") >= 3 && count("error") >= 3);
     let text = String::from_utf8(sandbox.log_text("api", "out", 0)).unwrap();
     assert!(text.lines().filter(|line| line.starts_with("life")).count() == 3, "{text}");
     assert!(!text.contains("\n\n"), "{text}");
