@@ -160,12 +160,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     if files.is_empty() {
         report.error(code::EMPTY_FILE, None, "no file given");
     }
-    let mut documents = Vec::new();
-    for (index, file) in (0_u32..).zip(&files) {
-        if let Some(tree) = syntax::parse(file, index, &mut report) {
-            documents.push(document::understand(tree, &mut report));
-        }
-    }
+    let documents = documents_of(&files, &mut report);
     let is_complete = documents.len() == files.len();
     let start_concurrency = documents.iter().rev().find_map(|document| document.start_concurrency);
     let (project, is_named) = project(&documents, &files, &mut report);
@@ -238,6 +233,17 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     let proposed = (report.errors == 0).then_some(proposed);
     let profiles = known_profiles(&merged).into_iter().map(str::to_owned).collect();
     Reading { proposed, diagnostics: report.finish(&files, &secrets), sources, files, secrets, profiles }
+}
+
+/// What the files say; one that cannot be parsed says nothing.
+fn documents_of(files: &[SourceFile], report: &mut Findings) -> Vec<Document> {
+    let mut documents = Vec::new();
+    for (index, file) in (0_u32..).zip(files) {
+        if let Some(tree) = syntax::parse(file, index, report) {
+            documents.push(document::understand(tree, report));
+        }
+    }
+    documents
 }
 
 /// The tree of one file as JSON, for the schema; `None` if it does not parse.
