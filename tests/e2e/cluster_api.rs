@@ -183,7 +183,9 @@ fn one_that_has_left_its_channel_is_stopped_by_a_signal(node: &Node) {
         sandbox.pm(&["stop", "web"]).ok();
         let codes: Vec<_> = sandbox.events_of("web").iter().filter_map(|event| event.exit_code).collect();
         assert_eq!(codes, vec![7; round]);
-        sandbox.pm(&["start", "web"]).ok();
+        if round == 1 {
+            sandbox.pm(&["start", "web"]).ok();
+        }
     }
 }
 

@@ -114,7 +114,7 @@ fn exits_that_count_as_done_are_not_restarted() {
 #[test]
 fn a_thousand_crashes_leave_memory_and_journal_bounded() {
     let sandbox = Sandbox::new();
-    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"false\"\nexp_backoff_restart_delay = \"0s\"\n");
+    sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"false\"\nrestart_delay = \"1ms\"\n");
     sandbox.pm(&["apply", "--detach"]).ok();
     let restarts = || sandbox.instance("api/0").map_or(0, |instance| instance.restarts);
     wait_until("it is warm", LONG, || restarts() > 200);

@@ -224,9 +224,10 @@ impl Sandbox {
         self.events_of(app).iter().filter(|event| event.about == about && event.fact == "started").count()
     }
 
-    /// Every event of one app so far.
+    /// Every event of one app so far; none before it is declared.
     pub fn events_of(&self, app: &str) -> Vec<AppEvent> {
-        AppEvent::all(&self.pm(&["events", app, "--limit", "1000000", "--json"]).ok().json())
+        let told = self.pm(&["events", app, "--limit", "1000000", "--json"]);
+        if told.status == 1 && told.stderr.contains("no app") { Vec::new() } else { AppEvent::all(&told.ok().json()) }
     }
 
     /// The newest events of all (the daemon has a limit for one answer).
