@@ -139,8 +139,15 @@ fn managed(one: &contender::Contender, workers: usize) -> (Server, f64) {
     stage.declare(0, &[]);
     stage.boot();
     let (app, count) = (script("app.js").display().to_string(), workers.to_string());
-    let mut start = stage.command_of(&["start", &app, "-i", &count, "--name", "web"]);
-    start.env("PORT", port.to_string()).env("FIFO", arena.fifo());
+    let variables = [("PORT", port.to_string()), ("FIFO", arena.fifo().display().to_string())];
+    let declared: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut words = vec!["start", &app, "-i", &count, "--name", "web"];
+    if one.name == "pm" {
+        // The others take the caller's whole environment.
+        words.extend(declared.iter().flat_map(|variable| ["--env", variable]));
+    }
+    let mut start = stage.command_of(&words);
+    start.envs(variables);
     let began = Instant::now();
     let mut start = start.spawn().unwrap();
     assert_eq!(arena.messages(workers).len(), workers, "workers of {}", one.name);
