@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Options;
 use super::arena::{Arena, interrupt};
 use super::contender::{self, Stage};
-use super::measure::{cpu_seconds, memory_mb};
+use super::measure::{cpu_seconds, own_memory_mb};
 use super::table::{FLOOR, Table};
 
 const NEW_RATE: &str = "cluster, new connections, req/s";
@@ -89,7 +89,7 @@ pub fn measure(options: &Options, table: &mut Table) {
                 std::thread::sleep(Duration::from_secs(2));
                 let apps = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
                 let is_worker = |pid: &u32| apps(pid).contains("NODE_UNIQUE_ID") || apps(pid).contains("PORT=");
-                memory_mb(&server.arena.processes().into_keys().filter(|pid| !is_worker(pid)).collect::<Vec<_>>())
+                own_memory_mb(&server.arena.processes().into_keys().filter(|pid| !is_worker(pid)).collect::<Vec<_>>())
             };
             let growth = memory(MORE_WORKERS) - memory(WORKERS);
             table.add(SHARE, one.name, growth * 1000.0 / (MORE_WORKERS - WORKERS) as f64);

@@ -41,6 +41,16 @@ pub fn memory_mb(pids: &[u32]) -> f64 {
     pids.iter().filter_map(kilobytes).sum::<f64>() / 1000.0
 }
 
+/// Memory that these processes have written themselves, in MB: what does not depend on which files are in the cache.
+pub fn own_memory_mb(pids: &[u32]) -> f64 {
+    let kilobytes = |pid: &u32| -> Option<f64> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    pids.iter().filter_map(kilobytes).sum::<f64>() / 1000.0
+}
+
 /// Waits until the CPU time of these processes has not grown for half a second; then how much it is.
 pub fn cpu_seconds_at_rest(pids: &[u32]) -> f64 {
     let mut last = cpu_seconds(pids);

@@ -10,19 +10,23 @@ const offered = new Set();
 // Node itself listens, for `cluster.worker`.
 const listeners = process.listenerCount('message');
 
-try {
-  // Held, so that it is not collected with the listener.
-  const begins = require('diagnostics_channel').channel('http.server.request.start');
-  begins.subscribe(({ response }) => {
-    if (isDraining) response.shouldKeepAlive = false;
-  });
-  module.exports = begins;
-} catch {
-  // A version without it: connections are closed as it does that by itself.
+// Only now: as long as nobody listens there, a request costs nothing.
+function closeAfterEachAnswer() {
+  try {
+    const begins = require('diagnostics_channel').channel('http.server.request.start');
+    begins.subscribe(({ response }) => {
+      response.shouldKeepAlive = false;
+    });
+    // Held, so that it is not collected with the listener.
+    module.exports = begins;
+  } catch {
+    // A version without it: connections are closed as it does that by itself.
+  }
 }
 
 function drain() {
   isDraining = true;
+  closeAfterEachAnswer();
   const end = Date.now() + GRACE;
   for (const name of ['http', 'https']) {
     const servers = require(name).Server.prototype;
