@@ -120,6 +120,8 @@ fn script(name: &str) -> PathBuf {
 
 fn node(script_name: &str, arena: &Arena, port: u16) -> Command {
     let mut command = Command::new("node");
+    // The same surroundings as those of the others: a variable may make every start of node slower.
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.arg(script(script_name)).env("PORT", port.to_string()).env("FIFO", arena.fifo());
     command.env("WORKERS", WORKERS.to_string()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command

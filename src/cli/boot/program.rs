@@ -54,12 +54,12 @@ pub(in crate::cli) fn unfit(exe: &Path) -> Option<Unfit> {
             message: format!("this `pm` was replaced or deleted since it was started (`{shown}`)"),
             hint: Some("run the command again, with the new one".to_owned()),
         });
-    } else if let Some(folder) = PASSING.iter().find(|folder| exe.starts_with(folder)) {
-        format!("in `{folder}`, which does not survive a reboot")
     } else if names.windows(2).any(|pair| pair[0] == "target" && ["debug", "release"].contains(&pair[1]))
         || names.windows(3).any(|names| names[0] == "target" && ["debug", "release"].contains(&names[2]))
     {
         "in a build folder".to_owned()
+    } else if let Some(folder) = PASSING.iter().find(|folder| exe.starts_with(folder)) {
+        format!("in `{folder}`, which does not survive a reboot")
     } else if let Some(name) = names.iter().rev().skip(1).find(|name| VERSIONED.contains(name)) {
         format!("below `{name}`, the folder of a version manager: the next version would be somewhere else")
     } else {
