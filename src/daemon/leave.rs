@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::boot::{BootError, Daemon};
-use crate::anchor::{self, BootReport};
+use crate::anchor::{self, BootReport, StartError};
 use crate::api::{self, Context, Leave};
-use crate::model::{Actor, Fact, LeaveReason, LeftProcess, Progress, Subject};
+use crate::model::{Actor, Fact, LeaveReason, LeftProcess, Millis, Progress, Subject};
 use crate::os::{self, Home};
 
 /// The anchor starts another daemon after this code (and after any other but 0).
@@ -18,6 +18,10 @@ const NEXT_DAEMON: u8 = 75;
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long the journal may take to get its last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a new anchor is started, if it dies at once, and how long after the last one.
+const ANCHOR_TRIES: u32 = 10;
+const ANCHOR_PAUSE: Millis = Millis(50);
 
 /// Why the daemon leaves.
 enum Why {
@@ -78,11 +82,21 @@ async fn end_everything(context: &Context) {
 /// The anchor is gone, so a new one is started: it reads the mirror of the table, and its daemon adopts the apps.
 fn start_anchor(lock: OwnedFd, home: &Path) {
     drop(lock);
-    let started = os::current_exe()
-        .map_err(|error| error.to_string())
-        // `--as-root`, given when this daemon was started, holds for its successors, too.
-        .and_then(|exe| anchor::start(&Home::at(home).insisted(true), &exe).map_err(|error| error.to_string()));
-    if let Err(error) = started {
+    // `--as-root`, given when this daemon was started, holds for its successors, too.
+    let home = Home::at(home).insisted(true);
+    let start = || {
+        let exe = os::current_exe().map_err(|error| (false, error.to_string()))?;
+        anchor::start(&home, &exe).map_err(|error| (matches!(error, StartError::Died { .. }), error.to_string()))
+    };
+    let mut started = start();
+    // One that is killed before its daemon answers has nobody else who would start the next one.
+    for _ in 1..ANCHOR_TRIES {
+        if matches!(started, Err((true, _))) {
+            os::pause(ANCHOR_PAUSE);
+            started = start();
+        }
+    }
+    if let Err((_, error)) = started {
         os::write_stderr(&format!("pm daemon: cannot start a new anchor: {error}; the next `pm` command starts one\n"));
     }
 }

@@ -18,6 +18,26 @@ fn a_dead_anchor_alone_is_replaced_and_touches_no_app() {
     assert_ne!(sandbox.list()[0].pid, before[0].pid, "the new anchor is the parent of new processes");
 }
 
+/// A daemon that begins has nobody who would start its successor: the one before it goes on until there is one.
+#[test]
+fn anchors_that_die_as_soon_as_they_are_there_are_replaced() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ninstances = 3\n");
+    let before = sandbox.list();
+    let mut killed = Vec::new();
+    for _ in 0..5 {
+        let anchor = wait_for("there is another anchor", SOON, || {
+            let mut found = sandbox.processes().into_iter().filter(Process::is_anchor).map(|process| process.pid);
+            found.find(|pid| !killed.contains(pid))
+        });
+        kill(anchor, libc::SIGKILL);
+        killed.push(anchor);
+    }
+    // This command starts none.
+    wait_until("a daemon answers", SOON, || sandbox.pm(&["daemon", "status"]).status == 0);
+    assert_eq!(sandbox.list(), before);
+    assert!(!killed.contains(&sandbox.anchor_pid()));
+}
+
 /// How an app has ended that waited for a file `go`, whose anchor (and daemon) had died before, as `pm why` tells it.
 fn told_end(code: u32, is_daemon_killed: bool) -> String {
     let sandbox = Sandbox::applied(&format!(
