@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::Options;
-use super::arena::{Arena, kill};
+use super::arena::{Arena, lives};
 use super::measure::{cpu_seconds_at_rest, milliseconds_of};
 use super::table::{FLOOR, Table};
-use super::tour::{self, LOG_SIZES, apply_row, cpu_row, intake_row, list_row};
+use super::tour::{self, LOG_SIZES, apply_row, cpu_row, intake_row, list_row, stop_row};
 
 /// The compiled programs of `benches/floor/`.
 pub struct Programs {
@@ -29,7 +29,7 @@ pub fn build() -> Programs {
     let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/floor");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("floor");
     std::fs::create_dir_all(&folder).unwrap();
-    for name in ["child", "writer", "hello", "spawn", "rename", "web", "probe"] {
+    for name in ["child", "writer", "drain", "hello", "spawn", "rename", "web", "probe"] {
         let compile = |kind: &str| {
             let mut command = Command::new("cc");
             command.args(["-O2", "-w", kind, "-o"]).arg(folder.join(name)).arg(source.join(format!("{name}.c")));
@@ -46,13 +46,14 @@ pub fn measure(programs: &Programs, options: &Options, table: &mut Table) {
         round_trips(programs, table);
     }
     for count in [100, 500, 1000] {
-        if options.wants(&[&apply_row(count)]) {
+        if options.wants(&[&apply_row(count), &stop_row(count)]) {
             (0..options.runs).for_each(|_| spawns(programs, table, count));
         }
     }
     if options.wants(tour::ROWS_LOGS) {
         for (name, chunk) in LOG_SIZES {
             into_cat(programs, table, name, *chunk);
+            spliced(programs, table, name, *chunk);
         }
     }
 }
@@ -85,40 +86,55 @@ fn round_trips(programs: &Programs, table: &mut Table) {
     }
 }
 
-/// vfork and exec of the same child, and one durable change of a file.
+/// vfork and exec of the same child, and one durable change of a file; then one signal and one wait for each.
 fn spawns(programs: &Programs, table: &mut Table, count: usize) {
     let mut arena = Arena::new();
     let began = Instant::now();
     let status = Command::new(programs.path("rename")).arg(arena.path()).status().unwrap();
     assert!(status.success(), "rename.c: {status}");
     let mut spawn = Command::new(programs.path("spawn"));
-    spawn.arg(count.to_string()).arg(programs.path("child")).arg(arena.fifo());
-    let mut spawner = spawn.spawn().unwrap();
+    spawn.arg(count.to_string()).arg(programs.path("child")).arg(arena.fifo()).arg("then stop");
+    let mut spawner = spawn.stdin(Stdio::piped()).spawn().unwrap();
     let started = arena.messages(count);
     table.add(&apply_row(count), FLOOR, began.elapsed().as_secs_f64() * 1000.0);
-    spawner.wait().unwrap();
     assert_eq!(started.len(), count, "children of the floor");
-    for child in &started {
-        kill(child.pid);
-    }
+    let began = Instant::now();
+    spawner.stdin.take().unwrap().write_all(b".").unwrap();
+    let status = spawner.wait().unwrap();
+    table.add(&stop_row(count), FLOOR, began.elapsed().as_secs_f64() * 1000.0);
+    assert!(status.success() && !started.iter().any(|child| lives(child.pid)), "spawn.c: {status}");
 }
 
-/// The same app writing into `cat > file`.
+/// The same app writing into `cat > file`: what intake is compared with.
 fn into_cat(programs: &Programs, table: &mut Table, name: &str, chunk: usize) {
+    let (rate, _) = drained_by(&mut Command::new("cat"), programs, chunk);
+    table.add(&intake_row(name), FLOOR, rate);
+}
+
+/// The same app and a loop that moves its output without reading it: what CPU time is compared with.
+fn spliced(programs: &Programs, table: &mut Table, name: &str, chunk: usize) {
+    let (_, cpu) = drained_by(Command::new(programs.path("drain")).arg("drain.log"), programs, chunk);
+    table.add(&cpu_row(name), FLOOR, cpu);
+}
+
+/// MB/s of the writing app, and CPU seconds per GB of the program that takes its output.
+fn drained_by(reader: &mut Command, programs: &Programs, chunk: usize) -> (f64, f64) {
     let mut arena = Arena::new();
     let file = std::fs::File::create(arena.path().join("cat.log")).unwrap();
-    let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(file).spawn().unwrap();
-    let pipe = cat.stdin.take().unwrap();
+    let mut reader = reader.current_dir(arena.path()).stdin(Stdio::piped()).stdout(file).spawn().unwrap();
+    let pipe = reader.stdin.take().unwrap();
     let mut writer = Command::new(programs.path("writer"));
     writer.arg(arena.fifo()).arg(tour::LOG_BYTES.to_string()).arg(chunk.to_string()).stdout(pipe);
     let mut writer = writer.spawn().unwrap();
     let message = arena.messages(1)[0];
-    // The writer holds the pipe open until it is killed: so long, cat can be asked what it has used.
-    let cpu = cpu_seconds_at_rest(&[cat.id()]);
-    writer.kill().unwrap();
-    writer.wait().unwrap();
-    cat.kill().unwrap();
-    cat.wait().unwrap();
-    table.add(&intake_row(name), FLOOR, tour::LOG_BYTES as f64 / 1e6 / (message.nanoseconds as f64 / 1e9));
-    table.add(&cpu_row(name), FLOOR, cpu / (tour::LOG_BYTES as f64 / 1e9));
+    // The writer holds the pipe open until it is killed: so long, the reader can be asked what it has used.
+    let cpu = cpu_seconds_at_rest(&[reader.id()]);
+    for child in [&mut writer, &mut reader] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let written = arena.path().join("cat.log").metadata().unwrap().len()
+        + arena.path().join("drain.log").metadata().map_or(0, |file| file.len());
+    assert_eq!(written, tour::LOG_BYTES, "bytes that arrived");
+    (tour::LOG_BYTES as f64 / 1e6 / (message.nanoseconds as f64 / 1e9), cpu / (tour::LOG_BYTES as f64 / 1e9))
 }

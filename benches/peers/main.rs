@@ -88,7 +88,9 @@ fn run(contender: &Contender, programs: &floor::Programs, options: &Options, tab
     }
     for count in [500, 1000] {
         let is_feasible = contender.name == "pm" || count == 500;
-        if is_feasible && options.wants(&[&tour::apply_row(count), &tour::list_row(count), &tour::memory_row(count)]) {
+        let rows =
+            [tour::apply_row, tour::list_row, tour::memory_row, tour::again_row, tour::stop_row].map(|row| row(count));
+        if is_feasible && options.wants(&rows.each_ref().map(String::as_str)) {
             for _ in 0..options.runs.div_ceil(2) {
                 tour::many(contender, programs, table, count);
             }

@@ -52,9 +52,19 @@ pub fn apply_row(count: usize) -> String {
     format!("apply {count}, ms")
 }
 
+/// Of a file that has not changed.
+pub fn again_row(count: usize) -> String {
+    format!("apply again {count}, ms")
+}
+
 /// The whole process.
 pub fn list_row(count: usize) -> String {
     format!("list {count}, ms")
+}
+
+/// From the start of the command that stops all to its end.
+pub fn stop_row(count: usize) -> String {
+    format!("stop {count}, ms")
 }
 
 /// All processes of the manager.
@@ -83,7 +93,7 @@ pub fn hundred(contender: &Contender, programs: &Programs, table: &mut Table, is
     table.add("memory empty, MB", name, memory_mb(&arena.managers()));
     let Some(pids) = apply(&stage, &mut arena, programs, table, 100) else { return };
     for _ in 0..5 {
-        add_time(table, "apply again 100, ms", name, stage.again());
+        add_time(table, &again_row(100), name, stage.again());
     }
     for _ in 0..20 {
         add_time(table, &list_row(100), name, Some(stage.list()));
@@ -114,7 +124,7 @@ pub fn hundred(contender: &Contender, programs: &Programs, table: &mut Table, is
         arena.processes().into_iter().filter(|(_, exe)| exe.ends_with("child")).map(|(pid, _)| pid).collect();
     if let Some(took) = milliseconds_of(&mut stage.stop()) {
         let left = apps.iter().filter(|pid| lives(**pid)).count();
-        table.add("stop 100, ms", name, took);
+        table.add(&stop_row(100), name, took);
         table.add("stop 100, left alive", name, left as f64);
     }
     stage.shut_down();
@@ -132,6 +142,10 @@ pub fn many(contender: &Contender, programs: &Programs, table: &mut Table, count
         add_time(table, &list_row(count), contender.name, Some(stage.list()));
     }
     table.add(&memory_row(count), contender.name, memory_mb(&arena.managers()));
+    for _ in 0..5 {
+        add_time(table, &again_row(count), contender.name, stage.again());
+    }
+    add_time(table, &stop_row(count), contender.name, Some(stage.stop()));
     stage.shut_down();
 }
 
