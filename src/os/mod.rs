@@ -27,6 +27,7 @@ mod process;
 mod socket;
 mod terminal;
 mod this_process;
+mod tool;
 mod trust;
 mod user;
 mod worker;
@@ -48,7 +49,7 @@ pub use files::{
 };
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError, make_files_for_owner_of};
-pub use init::{ToolAnswer, create_open_folder, first_process, is_writable_by_others, owner_of_file, run_init_tool};
+pub use init::{create_open_folder, first_process, is_writable_by_others, owner_of_file, run_init_tool};
 pub use killpoint::{arm_killpoints, killpoint};
 pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, make_room_for_descriptors, raise_file_limit};
 #[cfg(target_os = "linux")]
@@ -84,6 +85,7 @@ pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
 pub use this_process::{
     cpu_count, current_exe, environment, is_terminal, terminal_height, terminal_width, user_id, write_stderr,
 };
+pub use tool::{ToolAnswer, ToolCall, run_tool};
 pub use trust::Distrust;
 pub use user::{Account, AccountError, User, account, group_id, user_by_id, user_name, user_named};
 pub use worker::{ElasticPool, Full, Worker, start_thread};
