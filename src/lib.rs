@@ -14,6 +14,7 @@ pub mod ecosystem;
 pub mod lifecycle;
 pub mod metrics;
 pub mod plan;
+pub mod pm2;
 pub mod rules;
 
 // ---- touching: the kernel

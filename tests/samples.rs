@@ -68,6 +68,7 @@ fn samples(folder: &str) -> Vec<SourceFile> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let sample = |path: PathBuf| SourceFile {
+        is_translated: false,
         text: std::fs::read(&path).unwrap(),
         path: Path::new("/srv/shop").join(path.file_name().unwrap()),
     };

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::fail::{Code, CommandError};
 use super::host::{LocalHost, Pipes};
 use super::output::harmless;
+use super::pm2;
 use super::session::{self, Session};
 use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
@@ -22,17 +23,13 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 const NAMES: [&str; 4] = ["ecosystem.toml", "ecosystem.yaml", "ecosystem.yml", "ecosystem.json"];
 
 /// Files of other tools, and how to do the same here.
-const OTHERS: [(&str, &str); 8] = [
-    ("ecosystem.config.js", PM2_ADVICE),
-    ("ecosystem.config.cjs", PM2_ADVICE),
-    ("pm2.config.js", PM2_ADVICE),
+const OTHERS: [(&str, &str); 5] = [
     ("compose.yaml", COMPOSE_ADVICE),
     ("compose.yml", COMPOSE_ADVICE),
     ("docker-compose.yml", COMPOSE_ADVICE),
     ("docker-compose.yaml", COMPOSE_ADVICE),
     ("Procfile", "a line `web: COMMAND` becomes `[apps.web]` with `command = \"COMMAND\"` in ecosystem.toml"),
 ];
-pub(super) const PM2_ADVICE: &str = "write its apps into ecosystem.toml; most keys have the same name";
 const COMPOSE_ADVICE: &str =
     "what is no container becomes `[apps.NAME]` with `command`, `cwd`, `env`, `port`, `depends_on` in ecosystem.toml";
 
@@ -102,8 +99,8 @@ pub(super) fn resolve(
     } else {
         named
     };
+    let (files, remarks) = load_all(session, &paths, args.profile.as_deref())?;
     let machine = LocalHost::new(&session.pipes);
-    let files = paths.iter().map(|path| load(path, &machine)).collect::<Result<Vec<_>, _>>()?;
     let mut options = ReadOptions {
         profile: Profile::choose(args.profile.as_deref(), None),
         vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -111,7 +108,12 @@ pub(super) fn resolve(
         watches_by_default: args.watches_by_default,
         exec_mode: ExecMode::Fork,
     };
-    let reading = ecosystem::read(&files, &options, &machine);
+    let read = |options: &ReadOptions| {
+        let mut reading = ecosystem::read(&files, options, &machine);
+        reading.diagnostics.extend(remarks.iter().cloned());
+        reading
+    };
+    let reading = read(&options);
     if args.profile.is_some() {
         let profile = args.profile.clone().filter(|name| name != "none");
         return Ok(Resolved { reading, client: None, profile });
@@ -127,7 +129,7 @@ pub(super) fn resolve(
     // A large one need not be held twice.
     drop(reading);
     options.profile = Profile::Remembered(profile.clone());
-    let reading = ecosystem::read(&files, &options, &machine);
+    let reading = read(&options);
     Ok(Resolved { reading, client, profile: Some(profile) })
 }
 
@@ -148,7 +150,7 @@ pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed
     let code = code_of(&reading);
     let Reading { proposed, diagnostics, files, secrets, .. } = reading;
     if proposed.is_none() || !session.screen.is_quiet {
-        show(session, &diagnostics, &files, &secrets);
+        show(session, &diagnostics, &files, &secrets, Remarks::Counted);
     }
     if proposed.is_none() && session.screen.is_json {
         session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
@@ -169,20 +171,72 @@ pub(super) struct Findings<'a> {
     pub diagnostics: &'a [Diagnostic],
 }
 
-/// Diagnostics as a compiler shows them.
-pub(super) fn show(session: &mut Session, diagnostics: &[Diagnostic], files: &[SourceFile], secrets: &Secrets) {
-    if diagnostics.is_empty() {
-        return;
-    }
-    let text = ecosystem::render(diagnostics, files, secrets, session.screen.paint_notes().is_on);
-    session.screen.findings(text.trim_end());
+/// How keys of PM2 that are ignored or mean something else are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Remarks {
+    /// Each in a line.
+    Listed,
+    /// Their number: who applies a file has read them already.
+    Counted,
 }
 
-fn load(path: &Path, machine: &LocalHost<'_>) -> Result<SourceFile, CommandError> {
-    match machine.read(path, FILE_BYTES_MAX) {
-        Ok(text) => Ok(SourceFile { path: path.to_owned(), text }),
-        Err(why) => Err(CommandError::new(Code::File, format!("cannot read `{}`: {why}", path.display()))),
+/// Diagnostics as a compiler shows them.
+pub(super) fn show(
+    session: &mut Session,
+    diagnostics: &[Diagnostic],
+    files: &[SourceFile],
+    secrets: &Secrets,
+    remarks: Remarks,
+) {
+    let (of_pm2, own): (Vec<Diagnostic>, Vec<Diagnostic>) =
+        diagnostics.iter().cloned().partition(Diagnostic::is_of_pm2);
+    if !own.is_empty() {
+        let text = ecosystem::render(&own, files, secrets, session.screen.paint_notes().is_on);
+        session.screen.findings(text.trim_end());
     }
+    match (remarks, of_pm2.len()) {
+        (_, 0) => {}
+        (Remarks::Counted, count) => {
+            let keys = if count == 1 { "1 key is".to_owned() } else { format!("{count} keys are") };
+            session.screen.note(&format!("{keys} ignored or different from PM2; `pm check` lists them"));
+        }
+        (Remarks::Listed, _) => {
+            for remark in of_pm2 {
+                session.screen.note(&format!("note: {}", harmless(&remark.message)));
+            }
+        }
+    }
+}
+
+/// The texts of the files, and what is to be said about those of PM2.
+fn load_all(
+    session: &mut Session,
+    paths: &[PathBuf],
+    profile: Option<&str>,
+) -> Result<(Vec<SourceFile>, Vec<Diagnostic>), CommandError> {
+    let (mut files, mut remarks) = (Vec::new(), Vec::new());
+    for path in paths {
+        let text = load(path, &LocalHost::new(&session.pipes))?;
+        if !pm2::is_of_pm2(path) {
+            files.push(SourceFile { path: path.clone(), text, is_translated: false });
+            continue;
+        }
+        let translation = pm2::read(session, path, text, profile.filter(|name| *name != "none"))?;
+        remarks.extend(translation.remarks.iter().map(|remark| Diagnostic::of_pm2(remark.line())));
+        let text = translation.document().to_string().into_bytes();
+        files.push(SourceFile { path: path.clone(), text, is_translated: true });
+    }
+    Ok((files, remarks))
+}
+
+/// The bytes of a file.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn load(path: &Path, machine: &LocalHost<'_>) -> Result<Vec<u8>, CommandError> {
+    machine
+        .read(path, FILE_BYTES_MAX)
+        .map_err(|why| CommandError::new(Code::File, format!("cannot read `{}`: {why}", path.display())))
 }
 
 /// What is named as a file: in place of a folder, the ecosystem file in it.
@@ -213,7 +267,13 @@ fn find(folder: &Path) -> Result<PathBuf, CommandError> {
 }
 
 fn find_in(folder: &Path) -> Result<Option<PathBuf>, CommandError> {
-    let found: Vec<PathBuf> = NAMES.iter().map(|name| folder.join(name)).filter(|path| os::exists(path)).collect();
+    let here = |names: &[&str]| -> Vec<PathBuf> {
+        names.iter().map(|name| folder.join(name)).filter(|path| os::exists(path)).collect()
+    };
+    let mut found = here(&NAMES);
+    if found.is_empty() {
+        found = here(&pm2::NAMES);
+    }
     match found.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(one.clone())),
@@ -235,12 +295,6 @@ fn way_out(folder: &Path) -> String {
     }
 }
 
-/// Whether this is PM2's configuration, a program that would do nothing by itself.
-pub(super) fn is_of_pm2(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    [".config.js", ".config.cjs", ".config.mjs"].iter().any(|end| name.ends_with(end))
-}
-
 /// Absolute, as typed: symlinks are kept. Only `..` is resolved, which symlinks would make ambiguous.
 pub(super) fn absolute(folder: &Path, path: &Path) -> PathBuf {
     let path: PathBuf = folder.join(path).components().collect();
@@ -259,7 +313,11 @@ pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value], exec_mode: E
     let path = folder.join("command-line.json");
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     let options = ReadOptions { exec_mode, ..ReadOptions::default() };
-    let mut reading = ecosystem::read(&[SourceFile { path, text }], &options, &LocalHost::new(&Pipes::default()));
+    let mut reading = ecosystem::read(
+        &[SourceFile { path, text, is_translated: false }],
+        &options,
+        &LocalHost::new(&Pipes::default()),
+    );
     // What is wrong stands in no file.
     for found in &mut reading.diagnostics {
         (found.place, found.labels) = (None, Vec::new());

@@ -15,6 +15,7 @@ mod file;
 mod host;
 mod live;
 mod output;
+mod pm2;
 mod run;
 mod session;
 mod sudo;

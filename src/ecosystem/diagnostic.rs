@@ -27,6 +27,19 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
+impl Diagnostic {
+    /// Whether it is [`Self::of_pm2`].
+    pub fn is_of_pm2(&self) -> bool {
+        self.code == code::PM2
+    }
+
+    /// A warning about a key of a PM2 file.
+    pub fn of_pm2(message: String) -> Self {
+        let (severity, place, labels, hint) = (DiagnosticSeverity::Warning, None, Vec::new(), None);
+        Self { code: code::PM2, severity, message, place, labels, hint }
+    }
+}
+
 /// Whether a diagnostic keeps the file from being used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,6 +119,7 @@ codes! {
     CRON "cron" "A schedule is malformed, never runs, or names an unknown time zone.";
     GLOB "glob" "A pattern is malformed or matches too many files.";
     WATCH "watch" "A watched path does not exist.";
+    PM2 "pm2" "A key of a PM2 file that is ignored, or means something else here.";
     TOO_MANY "too-many" "More than 200 findings; the others are not shown.";
 }
 
@@ -263,7 +277,7 @@ impl<'a> Places<'a> {
     }
 
     pub fn place(&self, span: Span) -> Option<Place> {
-        let file = self.files.get(span.file as usize)?;
+        let file = self.files.get(span.file as usize).filter(|file| !file.is_translated)?;
         let starts = self.line_starts[span.file as usize].get_or_init(|| {
             let after_newline =
                 |(at, byte): (usize, &u8)| (*byte == b'\n').then(|| u32::try_from(at + 1).ok()).flatten();

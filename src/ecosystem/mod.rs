@@ -81,6 +81,8 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// Its bytes.
     pub text: Vec<u8>,
+    /// The bytes are a JSON document made from the file: no place of it is shown.
+    pub is_translated: bool,
 }
 
 /// Options besides the files.
@@ -256,7 +258,7 @@ pub fn to_json(file: &SourceFile) -> Option<serde_json::Value> {
 /// Without the byte order mark that some editors write.
 fn without_mark(file: &SourceFile) -> SourceFile {
     let text = file.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&file.text);
-    SourceFile { path: file.path.clone(), text: text.to_vec() }
+    SourceFile { path: file.path.clone(), text: text.to_vec(), is_translated: file.is_translated }
 }
 
 /// The project of all files, and whether a file names it.

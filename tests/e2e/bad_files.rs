@@ -200,10 +200,8 @@ fn what_is_no_ecosystem_file_is_answered_with_the_way_out() {
     sandbox.file("compose.yaml", "services:\n  web:\n    image: nginx\n");
     sandbox.pm(&["apply"]).code(65).says(&["`compose.yaml` is not an ecosystem file", "[apps.NAME]"]);
     sandbox.pm(&["apply", "compose.yaml"]).code(65).says(&["a compose file"]);
-    sandbox.file("ecosystem.config.js", "module.exports = { apps: [] }");
-    for words in [["start", "ecosystem.config.js"], ["apply", "ecosystem.config.js"]] {
-        assert!(sandbox.pm(&words).stderr.contains("PM2"), "{words:?}");
-    }
+    sandbox.file("server.js", "module.exports = { apps: [] }");
+    sandbox.pm(&["apply", "server.js"]).code(65).says(&["PM2"]);
     sandbox.file("shop/ecosystem.toml", "[apps.api]\ncommand = \"sleep 1000\"\n");
     sandbox.pm(&["apply", "shop"]).ok();
     assert_eq!(sandbox.app_processes().len(), 1, "the file in the folder");

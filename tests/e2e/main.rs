@@ -102,6 +102,8 @@ mod many_commands;
 mod passing_trouble;
 mod permissions;
 mod pipes;
+mod pm2_files;
+mod pm2_recorded;
 mod run_as;
 mod socket_files;
 mod socket_left_over;

@@ -70,8 +70,8 @@ fn normal(text: &str, sandbox: &Sandbox) -> String {
     text = text.replace(sandbox.home().to_str().unwrap(), "/HOME");
     for (pattern, word) in [
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "TIME"),
-        (r"waiting, (\d\d-\d\d )?[0-9:…]+", "waiting, DUE"),
-        (r"(\d\d-\d\d )?03:00", "03:00"),
+        (r"waiting, (\d{4}-\d\d-\d\d|(\d\d-\d\d )?[0-9:…]+)", "waiting, DUE"),
+        (r"(\d\d-\d\d )?03:00|\d{4}-\d\d-\d\d", "03:00"),
         (r"by [a-z_][a-z0-9_-]*([,) ])", "by USER$1"),
         (r"process(es)? \d+", "process PID"),
         (r"(\d+(\.\d+)?(ms|s|m|h|d)\b ?)+", "TOOK "),

@@ -4,8 +4,9 @@ use clap::Args;
 
 use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
-use crate::cli::file::{self, Daemon, FileArgs, Findings};
+use crate::cli::file::{self, Daemon, FileArgs, Findings, Remarks};
 use crate::cli::session::Session;
+use crate::ecosystem::Reading;
 use crate::wire::FORMAT;
 
 #[derive(Args, Debug, Default)]
@@ -41,7 +42,8 @@ which an apply accepts with --allow-empty only.";
             let diagnostics = &reading.diagnostics;
             session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics })?;
         } else {
-            file::show(session, &reading.diagnostics, &reading.files, &reading.secrets);
+            let Reading { diagnostics, files, secrets, .. } = &reading;
+            file::show(session, diagnostics, files, secrets, Remarks::Listed);
             if let Some(proposed) = reading.proposed.as_ref().filter(|proposed| proposed.apps.is_empty()) {
                 let message = format!("the file declares no apps for project `{}`", proposed.project);
                 return Err(CommandError::new(code, message).hint("`pm apply --allow-empty` accepts it"));

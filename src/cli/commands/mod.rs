@@ -12,10 +12,10 @@ mod describe;
 mod dev;
 mod diff;
 mod down;
+mod ecosystem;
 mod env;
 mod events;
 mod exec;
-mod explain;
 mod list;
 mod logs;
 mod plan;
@@ -26,7 +26,6 @@ mod rollout;
 mod run;
 mod save;
 mod scale;
-mod schema;
 mod shutdown;
 mod start;
 mod stop;
@@ -68,8 +67,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<exec::Exec>(),
     Entry::of::<workers::Send>(),
     Entry::of::<workers::Metrics>(),
-    Entry::of::<explain::Explain>(),
-    Entry::of::<schema::Schema>(),
+    Entry::of::<ecosystem::Explain>(),
+    Entry::of::<ecosystem::Schema>(),
+    Entry::of::<ecosystem::Import>(),
     Entry::of::<daemon::Daemon>(),
     Entry::of::<boot::Boot>(),
     Entry::of::<boot::Startup>(),

@@ -10,6 +10,7 @@ use crate::cli::args::{CliCommand, ScopeArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, FileArgs};
+use crate::cli::pm2;
 use crate::cli::session::{self, Session};
 use crate::client::ClientError;
 use crate::model::{ApplyOptions, ExecMode};
@@ -106,10 +107,6 @@ A script started without a file belongs to the project `_`.";
         session.screen.is_quiet = self.wait.quiet;
         let folder = session::folder()?;
         let is_script_only = self.script.is_given() || !self.args.is_empty();
-        if let Some(word) = self.what.iter().find(|word| file::is_of_pm2(Path::new(word.as_str()))) {
-            let message = format!("`{word}` is PM2's configuration, not a script");
-            return Err(CommandError::new(Code::Usage, message).hint(file::PM2_ADVICE));
-        }
         let is_missing = |word: &&String| is_path(word) && !could_be_script(&folder, word);
         if let Some(word) = self.what.iter().find(is_missing) {
             let error = CommandError::new(Code::Error, String::new());
@@ -264,7 +261,8 @@ fn probe_of(text: &str) -> Value {
 fn is_ecosystem_file(folder: &Path, word: &str) -> bool {
     let path = folder.join(word);
     let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("toml" | "yaml" | "yml" | "json" | "jsonc")) && os::exists(&path)
+    let is_by_name = matches!(extension, Some("toml" | "yaml" | "yml" | "json" | "jsonc")) || pm2::is_of_pm2(&path);
+    is_by_name && os::exists(&path)
 }
 
 /// Neither an app nor a script: a word that looks like a file is reported as a file.

@@ -40,7 +40,9 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
         report.error(code::EMPTY_FILE, start, "the file is empty").hint("declare an app: `[[apps]]`");
         return None;
     }
-    if let Some(foreign) = foreign::of_text(&file.path, text) {
+    if !file.is_translated
+        && let Some(foreign) = foreign::of_text(&file.path, text)
+    {
         refuse(&foreign, start, report);
         return None;
     }
@@ -49,6 +51,7 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
         return None;
     }
     let tree = match extension(&file.path) {
+        _ if file.is_translated => json::parse(text, index, false, report),
         "toml" => toml::parse(text, index, report),
         "yaml" | "yml" => yaml::parse(text, index, report),
         "json" => json::parse(text, index, false, report),
