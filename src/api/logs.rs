@@ -1,7 +1,8 @@
 //! Lines of output: the existing ones, and new ones as a stream.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
@@ -13,11 +14,11 @@ use super::apps::{files, writing};
 use super::rows::{Due, Scene, with_forgotten};
 use super::select::{existing, select_own};
 use super::stream::Outlet;
-use crate::logs::{self, Follower, Line, Location, LogQuery, Older, Reading, Source};
+use crate::logs::{self, Follower, Line, LineFilter, LineWords, Location, LogQuery, Older, Reading, Sieve, Source};
 use crate::model::{AppId, AppName, Desired, Event, Fact, InstanceId, ProjectName, Stream, Subject, WallTime};
 use crate::os;
 use crate::reconciler::Waiting;
-use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsQuery, Problem, ProblemCode, Query};
+use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsFilter, LogsQuery, Problem, ProblemCode, Query};
 
 /// Lines of one app that one answer may hold.
 const LINES_MAX: usize = 10_000;
@@ -32,26 +33,41 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let began = os::wall();
     let query = LogsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
     let sources = sources(&context, &query).await?;
-    let default = if query.since.is_some() { LINES_MAX } else { LINES_DEFAULT };
-    let wanted = LogQuery { lines: query.lines.unwrap_or(default).min(LINES_MAX), since: query.since, until: None };
-    let has_all = query.lines.map_or(query.since.is_none(), |lines| lines <= LINES_MAX);
+    let filter = filter(&query.filter)?;
+    let is_by_content = query.since.is_some() || query.until.is_some() || filter.is_some();
+    let default = if is_by_content { LINES_MAX } else { LINES_DEFAULT };
+    let lines = query.lines.unwrap_or(default).min(LINES_MAX);
+    let wanted = LogQuery { lines, since: query.since, until: query.until };
+    let has_all = query.lines.map_or(!is_by_content, |lines| lines <= LINES_MAX);
+    // Dropped with this request: who does not wait for the answer any more needs no search.
+    let (_guard, stop) = StopGuard::new();
     if !query.follow {
         let count = sources.len();
-        let reading = readable(context.read(move || logs::read(&sources, &wanted)).await?, count)?;
+        let read = move || match &filter {
+            Some(filter) => logs::search(&sources, &wanted, filter, &stop),
+            None => logs::read(&sources, &wanted),
+        };
+        let reading = readable(context.read(read).await?, count)?;
         let left_out = left_out(&reading, has_all);
         let lines = reading.lines.into_iter().map(shown).collect();
         return Ok(answer::json(&LogsAnswer { format: FORMAT, lines, unread: reading.unread, left_out }));
     }
     let (outlet, response) = context.followers.open()?;
     let files = context.followers.files(sources.len())?;
-    let first = sources.clone();
-    let (reading, follower) = context.read(move || logs::follow(&first, &wanted)).await?;
+    let (first, searched) = (sources.clone(), filter.clone());
+    let read = move || match &searched {
+        Some(filter) => logs::search_and_follow(&first, &wanted, filter, &stop),
+        None => logs::follow(&first, &wanted),
+    };
+    let (reading, follower) = context.read(read).await?;
     let reading = readable(reading, sources.len())?;
     let (events, pending) = (context.events.subscribe(), VecDeque::new());
     if let Some(why) = left_out(&reading, has_all) {
         outlet.send(&LogMessage::LeftOut { why }).await;
     }
-    let following = Subscription { context, query, began, sources, follower: Some(follower), files, events, pending };
+    let sieves = filter.map(Sieves::new);
+    let follower = Some(follower);
+    let following = Subscription { context, query, began, sources, follower, sieves, files, events, pending };
     tokio::spawn(async move {
         tokio::select! {
             () = following.run(&outlet, reading) => {}
@@ -59,6 +75,52 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
         }
     });
     Ok(response)
+}
+
+/// What is wanted of the lines, compiled; `None`: every line.
+fn filter(words: &LogsFilter) -> Result<Option<LineFilter>, Problem> {
+    let LogsFilter { pattern, ignores_case, is_inverted, level, fields, around } = words.clone();
+    LineFilter::new(&LineWords { pattern, ignores_case, is_inverted, level, fields, around })
+        .map_err(|error| Problem::new(ProblemCode::Usage, error.to_string()))
+}
+
+/// Ends a search when it is dropped.
+struct StopGuard(Arc<AtomicBool>);
+
+impl StopGuard {
+    fn new() -> (Self, Arc<AtomicBool>) {
+        let stop = Arc::new(AtomicBool::new(false));
+        (Self(stop.clone()), stop)
+    }
+}
+
+impl Drop for StopGuard {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The filter of a stream, and what it keeps of each log: the lines before.
+struct Sieves {
+    filter: LineFilter,
+    of_log: BTreeMap<(InstanceId, Stream), Sieve>,
+}
+
+impl Sieves {
+    fn new(filter: LineFilter) -> Self {
+        Self { filter, of_log: BTreeMap::new() }
+    }
+
+    fn pass(&mut self, lines: Vec<Line>) -> Vec<Line> {
+        let mut passed = Vec::new();
+        for Line { at, instance, stream, text } in lines {
+            let sieve = self.of_log.entry((instance.clone(), stream)).or_default();
+            sieve.pass(&self.filter, at, text, |at, text| {
+                passed.push(Line { at, instance: instance.clone(), stream, text });
+            });
+        }
+        passed
+    }
 }
 
 /// The log files of the selected copies, each file once. Of lines with the same time those of the first file are shown
@@ -147,6 +209,8 @@ struct Subscription {
     /// All that were there at some time since then.
     sources: Vec<Source>,
     follower: Option<Follower>,
+    /// `None`: every line is wanted.
+    sieves: Option<Sieves>,
     /// One per source.
     files: OwnedSemaphorePermit,
     events: broadcast::Receiver<Arc<Event>>,
@@ -172,6 +236,7 @@ impl Subscription {
             growth.borrow_and_update();
             let Some((lines, skipped, is_holding)) = self.poll().await else { return };
             let is_more = !lines.is_empty();
+            let lines = self.wanted(lines);
             let is_told = skipped == 0 || outlet.send(&LogMessage::Missed { bytes: skipped }).await;
             if !is_told || !send(outlet, lines).await {
                 return;
@@ -191,6 +256,7 @@ impl Subscription {
                         return;
                     }
                     let Some(lines) = self.reselect(outlet).await else { return };
+                    let lines = self.wanted(lines);
                     if !send(outlet, lines).await {
                         return;
                     }
@@ -201,6 +267,13 @@ impl Subscription {
                 },
                 () = tokio::time::sleep(HOLD), if is_holding => {}
             }
+        }
+    }
+
+    fn wanted(&mut self, lines: Vec<Line>) -> Vec<Line> {
+        match &mut self.sieves {
+            Some(sieves) => sieves.pass(lines),
+            None => lines,
         }
     }
 

@@ -52,6 +52,11 @@ impl Splitter {
         }
     }
 
+    /// Whether the next byte belongs to a line that has begun.
+    pub(super) fn is_in_line(&self) -> bool {
+        self.is_skipping || self.is_holding()
+    }
+
     /// Whether a line without its end is kept.
     pub(super) fn is_holding(&self) -> bool {
         !self.unfinished.is_empty()

@@ -22,6 +22,7 @@ mod lines;
 mod pace;
 mod pump;
 mod reader;
+mod search;
 mod segments;
 mod sys;
 mod worker;
@@ -34,6 +35,7 @@ mod reader_tests;
 pub use follower::Follower;
 pub use pump::Pump;
 pub use reader::{follow, read};
+pub use search::{FilterError, LineFilter, LineLevel, LineWords, Sieve, search, search_and_follow};
 
 /// One output of one table row: what the pump is told about.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

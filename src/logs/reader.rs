@@ -43,7 +43,7 @@ pub fn read(sources: &[Source], query: &LogQuery) -> Reading {
     newest.into_reading(unread)
 }
 
-fn refusal(source: &Source, error: &io::Error) -> String {
+pub(super) fn refusal(source: &Source, error: &io::Error) -> String {
     format!("cannot read `{}`: {error}", source.location.path.display())
 }
 
@@ -69,7 +69,7 @@ pub fn follow(sources: &[Source], query: &LogQuery) -> (Reading, Follower) {
 }
 
 /// The newest lines so far, each with the time that it is sorted by.
-struct Newest {
+pub(super) struct Newest {
     lines: Vec<(WallTime, Line)>,
     /// Of one app.
     lines_max: usize,
@@ -79,11 +79,17 @@ struct Newest {
 }
 
 impl Newest {
-    fn new(lines: usize) -> Self {
+    pub(super) fn new(lines: usize) -> Self {
         Self { lines: Vec::new(), lines_max: lines.min(LINES_MAX), settle_at: SETTLE_LINES, older: Older::None }
     }
 
-    fn take(&mut self, source: &Source, lines: Vec<(WallTime, Vec<u8>)>) {
+    /// Of one log it was left out so much.
+    pub(super) fn note_older(&mut self, older: Older) {
+        self.older = self.older.max(older);
+    }
+
+    /// The lines of one log.
+    pub(super) fn take(&mut self, source: &Source, lines: Vec<(WallTime, Vec<u8>)>) {
         // Where the clock was set back, a log keeps its own order: no line sorts before the one above it.
         let mut latest = WallTime(0);
         let surplus = lines.len().saturating_sub(self.lines_max);
@@ -129,7 +135,7 @@ impl Newest {
         self.lines = kept;
     }
 
-    fn into_reading(mut self, unread: Vec<String>) -> Reading {
+    pub(super) fn into_reading(mut self, unread: Vec<String>) -> Reading {
         self.settle();
         Reading { lines: self.lines.into_iter().map(|(_, line)| line).collect(), unread, older: self.older }
     }
@@ -272,9 +278,9 @@ impl Wanted {
 }
 
 /// The current file of a log, opened, with the number of the newest segment; and the numbers of the older files.
-type Pieces = (Option<(File, u64)>, Vec<u64>);
+pub(super) type Pieces = (Option<(File, u64)>, Vec<u64>);
 
-fn pieces(log: &LogFolder) -> io::Result<Pieces> {
+pub(super) fn pieces(log: &LogFolder) -> io::Result<Pieces> {
     let current = match log.read(log.current()) {
         Ok(file) => Some(file),
         // One with words of its own: something else stands there.

@@ -16,10 +16,64 @@ pub struct LogsQuery {
     pub lines: Option<usize>,
     /// None older than this.
     pub since: Option<WallTime>,
+    /// None from this on.
+    pub until: Option<WallTime>,
     /// One output only.
     pub stream: Option<Stream>,
+    /// Lines with these marks only.
+    pub filter: LogsFilter,
     /// Keep following new lines.
     pub follow: bool,
+}
+
+/// Which lines of a log, by what is in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogsFilter {
+    /// A regular expression.
+    pub pattern: Option<String>,
+    /// Letters match in both cases.
+    pub ignores_case: bool,
+    /// Lines without the pattern.
+    pub is_inverted: bool,
+    /// At least so severe.
+    pub level: Option<String>,
+    /// Fields that have this text.
+    pub fields: Vec<(String, String)>,
+    /// How many lines before and after each.
+    pub around: (usize, usize),
+}
+
+impl LogsFilter {
+    /// Whether every line is wanted.
+    pub fn is_none(&self) -> bool {
+        self.pattern.is_none() && self.level.is_none() && self.fields.is_empty()
+    }
+
+    fn add_to(&self, query: Query) -> Query {
+        let (before, after) = self.around;
+        let lines = |count: usize| (count > 0).then_some(count);
+        let query = query
+            .with("grep", self.pattern.as_ref())
+            .with_flag("ignore_case", self.ignores_case)
+            .with_flag("invert", self.is_inverted)
+            .with("level", self.level.as_ref())
+            .with("before", lines(before))
+            .with("after", lines(after));
+        self.fields.iter().fold(query, |query, (name, text)| query.with("field", Some(format!("{name}={text}"))))
+    }
+
+    fn from_query(query: &Query) -> Result<Self, Problem> {
+        let field = |text: &str| text.split_once('=').map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let wrong = || Problem::new(ProblemCode::BadRequest, "`field` is `NAME=TEXT`");
+        Ok(Self {
+            pattern: query.text("grep").map(str::to_owned),
+            ignores_case: query.flag("ignore_case"),
+            is_inverted: query.flag("invert"),
+            level: query.text("level").map(str::to_owned),
+            fields: query.texts("field").map(field).collect::<Option<_>>().ok_or_else(wrong)?,
+            around: (query.value("before")?.unwrap_or(0), query.value("after")?.unwrap_or(0)),
+        })
+    }
 }
 
 impl LogsQuery {
@@ -29,12 +83,15 @@ impl LogsQuery {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         });
-        self.selection
+        let query = self
+            .selection
             .query()
             .with("lines", self.lines)
             .with("since", self.since.map(|time| time.0))
+            .with("until", self.until.map(|time| time.0))
             .with("stream", stream)
-            .with_flag("follow", self.follow)
+            .with_flag("follow", self.follow);
+        self.filter.add_to(query)
     }
 
     /// From a URL.
@@ -52,7 +109,9 @@ impl LogsQuery {
             selection: Selection::from_query(query)?,
             lines: query.value("lines")?,
             since: query.value("since")?.map(WallTime),
+            until: query.value("until")?.map(WallTime),
             stream,
+            filter: LogsFilter::from_query(query)?,
             follow: query.flag("follow"),
         })
     }
@@ -149,6 +208,26 @@ impl LogLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_comes_out_of_its_url_again() {
+        let filter = LogsFilter {
+            pattern: Some("a+b|c d".into()),
+            ignores_case: true,
+            is_inverted: true,
+            level: Some("warn".into()),
+            fields: vec![("req.method".into(), "GET".into()), ("x".into(), "a=b&c".into())],
+            around: (2, 3),
+        };
+        let (since, until) = (Some(WallTime(1)), Some(WallTime(2)));
+        let (lines, stream) = (Some(7), Some(Stream::Stderr));
+        for filter in [filter, LogsFilter::default()] {
+            let query = LogsQuery { lines, since, until, stream, follow: true, filter, ..LogsQuery::default() };
+            let url = query.query().on("/v1/logs");
+            let (_, text) = url.split_once('?').unwrap();
+            assert_eq!(LogsQuery::from_query(&Query::parse(text)).unwrap(), query, "{url}");
+        }
+    }
 
     #[test]
     fn bytes_that_are_no_text_come_back_exactly() {

@@ -29,7 +29,7 @@ pub use event::{EventMessage, EventsAnswer, EventsQuery};
 pub use instances::{
     BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow, ReadinessRow, Row,
 };
-pub use log::{LogLine, LogMessage, LogsAnswer, LogsQuery};
+pub use log::{LogLine, LogMessage, LogsAnswer, LogsFilter, LogsQuery};
 pub use message::{NotSent, SendAnswer, SendRequest, WhyNotSent};
 pub use metrics::{MetricsAnswer, NotMeasured};
 pub use problem::{Problem, ProblemCode};

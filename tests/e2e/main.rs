@@ -81,6 +81,7 @@ mod log_links;
 mod log_rotation;
 mod logs;
 mod logs_of_apps;
+mod logs_search;
 mod second_checkout;
 mod secrets;
 mod unread_output;

@@ -79,7 +79,7 @@ fn compare(label: &str, ours: &Value, theirs: &Value, folder: &Path) {
             words(&theirs["interpreter_args"]).into(),
         );
         let named = |interpreter: &Value| interpreter.as_str().unwrap_or("none").trim_end_matches('3').to_owned();
-        if !script.ends_with("/npm") && !script.ends_with(".sh") {
+        if !script.ends_with("/npm") && !script.ends_with("app.sh") {
             is("interpreter", named(&run["interpreter"]).into(), named(&theirs["interpreter"]).into());
         }
     }

@@ -4,12 +4,13 @@ use clap::Args;
 
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::file;
 use crate::cli::output::lines::LineFormat;
 use crate::cli::output::{event, time};
 use crate::cli::session::Session;
 use crate::model::Stream;
 use crate::os;
-use crate::wire::{LogMessage, LogsQuery};
+use crate::wire::{LogMessage, LogsFilter, LogsQuery};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Logs {
@@ -19,12 +20,17 @@ pub(in crate::cli) struct Logs {
     /// Keep following new lines
     #[arg(short, long)]
     pub follow: bool,
-    /// The number of newest lines of each app, or `all` (15; with --since all of them)
+    /// The number of newest lines of each app, or `all` (15; with --since, --until or a filter all of them)
     #[arg(short = 'n', long, value_name = "N", value_parser = line_count)]
     pub lines: Option<usize>,
     /// Only lines newer than this: `10m`, `2h`, `2026-11-22T14:30`
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Only lines older than this
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    #[command(flatten)]
+    pub filter: FilterArgs,
     /// Standard output only
     #[arg(long, visible_alias = "out", conflicts_with = "stderr")]
     pub stdout: bool,
@@ -43,6 +49,49 @@ pub(in crate::cli) struct Logs {
     pub json: JsonArgs,
 }
 
+/// Which lines, by what is in them.
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct FilterArgs {
+    /// Only lines that match this regular expression
+    #[arg(short = 'g', long, value_name = "REGEX")]
+    pub grep: Option<String>,
+    /// --grep: letters match in both cases
+    #[arg(short, long, requires = "grep")]
+    pub ignore_case: bool,
+    /// --grep: lines that do not match
+    #[arg(short = 'v', long, requires = "grep")]
+    pub invert_match: bool,
+    /// Lines around each one that is found
+    #[arg(short = 'C', long, value_name = "N", conflicts_with_all = ["before", "after"])]
+    pub context: Option<usize>,
+    /// Lines before each one that is found
+    #[arg(long, value_name = "N")]
+    pub before: Option<usize>,
+    /// Lines after each one that is found
+    #[arg(long, value_name = "N")]
+    pub after: Option<usize>,
+    /// Only lines at least so severe: trace, debug, info, warn, error, fatal
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<String>,
+    /// Only lines with this field (several: with all of them)
+    #[arg(long = "field", value_name = "NAME=TEXT", value_parser = file::pair)]
+    pub fields: Vec<(String, String)>,
+}
+
+impl FilterArgs {
+    fn words(self) -> LogsFilter {
+        let around = |own: Option<usize>| own.or(self.context).unwrap_or(0);
+        LogsFilter {
+            around: (around(self.before), around(self.after)),
+            pattern: self.grep,
+            ignores_case: self.ignore_case,
+            is_inverted: self.invert_match,
+            level: self.level,
+            fields: self.fields,
+        }
+    }
+}
+
 impl CliCommand for Logs {
     const NAME: &'static str = "logs";
     const ALIASES: &'static [&'static str] = &["log"];
@@ -52,6 +101,10 @@ impl CliCommand for Logs {
   pm logs -f api worker   and new lines
   pm logs api --since 10m --stderr
   pm logs api/0 --raw -n all > api.log
+  pm logs -g 'timeout|refused' -i -C 3    lines that match, with three around each
+  pm logs api --level warn --field req.method=POST --since 1h
+
+--level and --field read JSON lines and `name=value` lines; --level also one of the first words (`ERROR`).
 
 The logs of a deleted app can be read as long as its files are there.";
 
@@ -59,14 +112,16 @@ The logs of a deleted app can be read as long as its files are there.";
         session.screen.is_json = self.json.json;
         let now = os::wall();
         let usage = |message: String| CommandError::new(Code::Usage, message);
-        let since = self.since.as_deref().map(|text| time::since(text, now)).transpose().map_err(usage)?;
+        let time = |text: Option<&String>| text.map(|text| time::since(text, now)).transpose().map_err(usage);
+        let (since, until) = (time(self.since.as_ref())?, time(self.until.as_ref())?);
         let stream = match (self.stdout, self.stderr) {
             (true, _) => Some(Stream::Stdout),
             (_, true) => Some(Stream::Stderr),
             (false, false) => None,
         };
         let selection = self.scope.selection_here(self.apps)?;
-        let query = LogsQuery { selection, lines: self.lines, since, stream, follow: self.follow };
+        let (lines, is_followed, filter) = (self.lines, self.follow, self.filter.words());
+        let query = LogsQuery { selection, lines, since, until, stream, follow: is_followed, filter };
         let format = LineFormat::new(self.raw, self.timestamps);
         if self.follow { follow(session, &query, format, self.json) } else { show(session, &query, format, self.json) }
     }
