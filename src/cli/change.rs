@@ -309,7 +309,7 @@ fn timed_out() -> CommandError {
 }
 
 /// Failed before skipped.
-fn code_of(reports: &[ProjectReport]) -> Code {
+pub(super) fn code_of(reports: &[ProjectReport]) -> Code {
     let results = || reports.iter().flat_map(|report| &report.report.operations).map(|operation| &operation.result);
     if results().any(|result| matches!(result, OperationResult::Failed { .. })) {
         Code::Unhealthy

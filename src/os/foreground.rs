@@ -15,6 +15,8 @@ static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
 static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// How the terminal was before keys were read one by one. Never freed: a signal handler may be reading it.
 static TERMINAL: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
+/// How it is while they are; null = they are not. Never freed, for the same reason.
+static SINGLE_KEYS: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
 static LISTENING: Mutex<()> = Mutex::new(());
 
 /// SIGINT, SIGTERM and SIGHUP of this process.
@@ -33,14 +35,8 @@ impl Interrupts {
         set_interrupt_message(message);
         // Never closed: the handler may write at any time.
         PIPE.store(writer.into_raw_fd(), Ordering::SeqCst);
-        let handler: extern "C" fn(libc::c_int) = noted;
-        // SAFETY: a zeroed `sigaction` is a valid empty one.
-        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-        action.sa_sigaction = handler as libc::sighandler_t;
-        action.sa_flags = libc::SA_RESTART;
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-            // SAFETY: `action` is initialised; the handler calls only what a handler may.
-            checked(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })?;
+            handle(signal, noted)?;
         }
         Ok(Self(reader))
     }
@@ -71,7 +67,9 @@ extern "C" fn noted(signal: libc::c_int) {
     unsafe { libc::write(PIPE.load(Ordering::SeqCst), [0_u8].as_ptr().cast(), 1) };
 }
 
-/// Standard input without line editing and echo; as it was before once this is dropped or the process is interrupted.
+/// Standard input without line editing and echo; as it was before once this is dropped, or the process is interrupted or
+/// suspended (Ctrl-Z). When it continues in the foreground (`fg`), keys are read one by one again, whatever the shell has
+/// made of the terminal meanwhile.
 #[derive(Debug)]
 pub struct Keys(());
 
@@ -96,6 +94,9 @@ impl Keys {
         TERMINAL.store(Box::into_raw(Box::new(before)), Ordering::SeqCst);
         // SAFETY: an initialised structure.
         checked(unsafe { libc::tcsetattr(input, libc::TCSANOW, &raw const single) })?;
+        SINGLE_KEYS.store(Box::into_raw(Box::new(single)), Ordering::SeqCst);
+        handle(libc::SIGCONT, continued)?;
+        handle(libc::SIGTSTP, suspended)?;
         Ok(Some(Self(())))
     }
 
@@ -111,7 +112,49 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
+        SINGLE_KEYS.store(std::ptr::null_mut(), Ordering::SeqCst);
         restore_terminal();
+    }
+}
+
+/// Has a signal handled by a function that calls only what a handler may. System calls that it interrupts go on.
+fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) -> io::Result<()> {
+    // SAFETY: a zeroed `sigaction` is a valid empty one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: `action` is initialised; the handler calls only what a handler may.
+    checked(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })?;
+    Ok(())
+}
+
+/// Ctrl-Z: the shell gets the terminal as it was, and this process stops; from there it goes on here. Where there is no
+/// shell that could continue it, the kernel does not stop it.
+extern "C" fn suspended(_signal: libc::c_int) {
+    if !SINGLE_KEYS.load(Ordering::SeqCst).is_null() {
+        restore_terminal();
+    }
+    // SAFETY: an all-zero set is valid; all of these may be called in a signal handler, during which the signal is blocked.
+    unsafe {
+        libc::signal(libc::SIGTSTP, libc::SIG_DFL);
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGTSTP);
+        libc::raise(libc::SIGTSTP);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
+    continued(libc::SIGCONT);
+}
+
+/// `fg`, or `bg`: then the terminal belongs to somebody else, and is left alone until `fg` comes.
+extern "C" fn continued(_signal: libc::c_int) {
+    let _ = handle(libc::SIGTSTP, suspended);
+    let single = SINGLE_KEYS.load(Ordering::SeqCst);
+    // SAFETY: set once by `Keys::open`, never freed; all of it may be called in a signal handler.
+    unsafe {
+        if !single.is_null() && libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() {
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, single);
+        }
     }
 }
 

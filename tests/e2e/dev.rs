@@ -282,3 +282,33 @@ fn without_watch_nothing_is_restarted_and_a_killed_daemon_is_survived() {
     assert_eq!(dev.ended().0, Some(0));
     assert_eq!(sandbox.app_processes(), []);
 }
+
+/// What an app prints while it is stopped is often what one wants to see: a trace, a coverage report.
+#[test]
+fn the_last_words_of_the_apps_are_shown() {
+    for is_declared in [false, true] {
+        let sandbox = Sandbox::new();
+        let script =
+            "trap 'for n in 1 2 3 4 5 6 7 8; do echo bye $n; done; exit 0' TERM; echo up; while :; do sleep 0.1; done";
+        sandbox.file("app/talk.sh", script);
+        sandbox.ecosystem("[[apps]]\nname = \"api\"\ncommand = \"sh talk.sh\"\ncwd = \"app\"\n");
+        if is_declared {
+            sandbox.pm(&["apply"]).ok();
+            wait_until("it is up", SOON, || String::from_utf8_lossy(&sandbox.log_text("api", "out", 0)).contains("up"));
+            // Nothing that it prints before is shown, so there is nothing else to wait for.
+        }
+        let dev = Dev::start(&sandbox, &[]);
+        if is_declared {
+            dev.says("dev: 1 done");
+        } else {
+            dev.says("| up");
+        }
+        dev.interrupt();
+        let (code, said) = dev.ended();
+        assert_eq!(code, Some(0), "{said}");
+        let words: Vec<&str> = said.lines().filter(|line| line.contains("| bye")).collect();
+        let expected: Vec<String> = (1..=8).map(|number| format!("api/0 | bye {number}")).collect();
+        assert_eq!(words, expected, "{said}");
+        assert!(said.ends_with("dev: everything is cleaned up\n"), "{said}");
+    }
+}

@@ -69,6 +69,7 @@ mod stop_trees;
 
 // ---- by itself
 mod dev;
+mod dev_keys;
 mod watch;
 
 // ---- what happened

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::cli::fail::CommandError;
+use crate::cli::fail::{Code, CommandError};
 use crate::cli::session::Session;
 use crate::client::{Client, Messages};
 use crate::model::{Millis, ProjectName, WallTime};
@@ -29,6 +29,8 @@ pub(in crate::cli) enum DevEvent {
     Change(ChangeMessage),
     /// A change whose progress is not told to its end.
     Broken(CommandError),
+    /// A step of a change at the end; an error, or [`ChangeMessage::Finished`], is the last one.
+    Ending(Result<ChangeMessage, CommandError>),
     Key(u8),
     Interrupt,
 }
@@ -80,6 +82,17 @@ impl DevEvents {
         }
     }
 
+    /// The next line or step of the ending, if there is one in time; whatever else happens meanwhile is of no interest
+    /// any more.
+    pub(in crate::cli) fn next_of_ending(&mut self, patience: Duration) -> Option<DevEvent> {
+        loop {
+            let event = self.waiting.take().or_else(|| self.receiver.recv_timeout(patience).ok())?;
+            if matches!(event, DevEvent::Log(_) | DevEvent::Ending(_)) {
+                return Some(event);
+            }
+        }
+    }
+
     /// Whether nothing waits at this moment.
     pub(in crate::cli) fn is_quiet(&mut self) -> bool {
         if self.waiting.is_none() {
@@ -106,6 +119,26 @@ impl DevEvents {
                 };
                 let is_last = matches!(event, DevEvent::Broken(_));
                 if sender.send(event).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tells the steps of a change at the end, and how it ended.
+    pub(in crate::cli) fn follow_ending(&self, mut messages: Messages<ChangeMessage>) {
+        let sender = self.sender.clone();
+        self.spawn(move || {
+            loop {
+                let step = match messages.read() {
+                    Ok(Some(message)) => Ok(message),
+                    Ok(None) => Err(CommandError::new(Code::TimedOut, "the daemon stopped before the apps did")
+                        .hint("the next daemon stops them; `pm list` shows how far it is")),
+                    Err(error) => Err(error.into()),
+                };
+                let is_last =
+                    matches!(step, Err(_) | Ok(ChangeMessage::Finished { .. } | ChangeMessage::Interrupted { .. }));
+                if sender.send(DevEvent::Ending(step)).is_err() || is_last {
                     return;
                 }
             }

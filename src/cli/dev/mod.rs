@@ -3,6 +3,7 @@
 //! One loop owns the screen. Everything that can happen (lines, events, steps of a change, keys, Ctrl-C) waits for it
 //! in one channel, filled by threads that only read.
 
+mod ending;
 pub(super) mod events;
 mod saved;
 
@@ -10,14 +11,12 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use super::change::{self, WaitArgs};
 use super::fail::{Code, CommandError, Ending};
 use super::file::{self, Daemon, FileArgs};
 use super::output::lines::LineFormat;
 use super::output::{event, plan_text, progress};
 use super::session::Session;
-use crate::client::Messages;
-use crate::model::{App, AppName, ApplyOptions, Event, Fact, Millis, ProjectName, Proposed};
+use crate::model::{App, AppName, ApplyOptions, Event, Fact, Millis, ProjectName, Proposed, WallTime};
 use crate::os;
 use crate::wire::{
     ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
@@ -41,6 +40,8 @@ struct Dev<'a> {
     files: SavedFiles,
     lines: LineFormat,
     events: DevEvents,
+    /// The newest line that was shown.
+    printed: Option<WallTime>,
 }
 
 /// Runs until it is interrupted.
@@ -60,7 +61,7 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
         .map_err(|error| CommandError::system("cannot start a thread", &error))?;
     let lines = LineFormat::new(false, timestamps);
     session.screen.has_more_to_do = true;
-    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, events };
+    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, events, printed: None };
     let begun = dev.begin(proposed, keys.is_some());
     let has_begun = begun.is_ok();
     let ran = begun.and_then(|()| dev.follow());
@@ -86,7 +87,7 @@ impl Dev<'_> {
                 // Nobody looks any more, as after Ctrl-C.
                 _ if self.session.screen.is_unread() => return Ok(()),
                 Ok(DevEvent::Key(b'r')) => self.restart()?,
-                Ok(DevEvent::Key(_)) => {}
+                Ok(DevEvent::Key(_) | DevEvent::Ending(_)) => {}
                 Ok(DevEvent::Log(message)) => self.log(message),
                 Ok(DevEvent::Event(message)) => self.event(message),
                 Ok(DevEvent::Change(message)) => self.change(message),
@@ -155,7 +156,10 @@ impl Dev<'_> {
 
     fn log(&mut self, message: LogMessage) {
         match message {
-            LogMessage::Line(line) => self.lines.print(&mut self.session.screen, &line),
+            LogMessage::Line(line) => {
+                self.printed = self.printed.max(Some(line.at));
+                self.lines.print(&mut self.session.screen, &line);
+            }
             // The events tell it, and the names are known.
             LogMessage::Event { .. } | LogMessage::Begins { .. } => {}
             LogMessage::Unread { why } | LogMessage::LeftOut { why } => self.session.screen.note(&why),
@@ -195,51 +199,6 @@ impl Dev<'_> {
             ChangeMessage::Progress { .. } | ChangeMessage::Missed { .. } | ChangeMessage::Interrupted { .. } => {}
         }
     }
-
-    /// Everything stops; what was declared here is deleted, and a daemon that was started for it ends.
-    /// A command that could not even begin leaves alone what others had declared.
-    fn clear_away(self, before: &BTreeSet<AppName>, has_begun: bool, was_running: bool) -> Ending {
-        let Self { session, project, events, .. } = self;
-        events.end();
-        if has_begun {
-            session.screen.note("dev: stopping all apps");
-        }
-        let wait = WaitArgs { quiet: true, ..WaitArgs::default() };
-        let (old, new): (Vec<AppName>, Vec<AppName>) =
-            apps_of(&project)?.into_iter().partition(|app| before.contains(app));
-        // All of it is requested before any of it is waited for: a second Ctrl-C must not leave a half. What fails keeps
-        // nothing else from being done.
-        let mut begun = Vec::new();
-        for (edit, apps) in [(Edit::Delete, new), (Edit::Stop { is_held: false }, old)] {
-            if has_begun && !apps.is_empty() {
-                let selectors = apps.iter().map(AppName::to_string).collect();
-                let scope = Scope { project: Some(project.clone()), ..Scope::default() };
-                begun.push(ask_for(&EditRequest { edit, selection: Selection { selectors, scope } }, was_running));
-            }
-        }
-        let mut ending = Ok(Code::Ok);
-        for messages in begun {
-            let ended = messages.and_then(|messages| change::follow(session, messages, &wait, None));
-            ending = if let Ok(Code::Ok) = ending { ended } else { ending };
-        }
-        if !was_running && let Ok(Some(mut client)) = Session::client_if_running() {
-            // Refused if somebody else's apps run by now, which is right.
-            let _ = client.stop_daemon();
-        }
-        if has_begun {
-            session.screen.note(if ending.is_ok() {
-                "dev: everything is cleaned up"
-            } else {
-                "dev: not everything could be cleaned up"
-            });
-        }
-        ending
-    }
-}
-
-fn ask_for(request: &EditRequest, was_running: bool) -> Result<Messages<ChangeMessage>, CommandError> {
-    let client = Session::client()?;
-    Ok(if was_running { client.edit(request) } else { client.edit_and_leave(request) }?)
 }
 
 /// What a user in front of the logs would not see otherwise.

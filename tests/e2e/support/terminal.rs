@@ -70,6 +70,30 @@ impl Terminal {
         self.text()
     }
 
+    /// Whether keys are read line by line, as a shell has it.
+    pub fn is_by_line(&self) -> bool {
+        self.mode().c_lflag & libc::ICANON != 0
+    }
+
+    /// Makes it read line by line, with echo: what a shell may do while a command is stopped.
+    pub fn read_by_line(&self) {
+        let mut mode = self.mode();
+        mode.c_lflag |= libc::ICANON | libc::ECHO;
+        let side = self.keys.as_ref().expect("it has keys").as_raw_fd();
+        // SAFETY: an initialised structure.
+        assert_eq!(unsafe { libc::tcsetattr(side, libc::TCSANOW, &raw const mode) }, 0);
+    }
+
+    fn mode(&self) -> libc::termios {
+        let side = self.keys.as_ref().expect("it has keys").as_raw_fd();
+        // SAFETY: an all-zero structure is valid, and is written.
+        unsafe {
+            let mut mode: libc::termios = std::mem::zeroed();
+            assert_eq!(libc::tcgetattr(side, &raw mut mode), 0);
+            mode
+        }
+    }
+
     /// Closes the window.
     pub fn hang_up(&mut self) {
         self.keys = None;
