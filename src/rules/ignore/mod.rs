@@ -1,9 +1,11 @@
 //! Patterns in the syntax of `.gitignore` → whether a path is ignored, as git does it.
 
+mod config;
 mod wildmatch;
 
 use std::path::{Path, PathBuf};
 
+pub use config::excludes_file;
 use wildmatch::wildmatch;
 
 /// Lines of one file that are read.
