@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::this_process::user_id;
 use super::{contents, linux};
 
+/// What is read at once of a file that is not kept.
+const PIECE_BYTES: usize = 64 << 10;
 /// Longest first line that is looked at: what the kernel reads of a `#!` line.
 const FIRST_LINE_BYTES_MAX: u64 = 256;
 
@@ -21,6 +23,30 @@ const FIRST_LINE_BYTES_MAX: u64 = 256;
 /// `FileTooLarge`: it is longer. `InvalidInput`: it is no regular file. `IsADirectory`, `NotFound`, …
 pub fn read_limited(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     contents::take(&open_file(path)?, bytes_max)
+}
+
+/// Reads a whole regular file of at most `bytes_max` piece by piece, and says how many bytes there were. Memory for one
+/// piece is needed.
+///
+/// # Errors
+/// As [`read_limited`]; pieces may have been taken before.
+pub fn read_pieces(path: &Path, bytes_max: u64, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut file = open_file(path)?;
+    let (mut piece, mut bytes) = (vec![0; PIECE_BYTES], 0_u64);
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => {
+                bytes += count as u64;
+                if bytes > bytes_max {
+                    return Err(io::ErrorKind::FileTooLarge.into());
+                }
+                take(&piece[..count]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn open_file(path: &Path) -> io::Result<File> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Kinds of things that have a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,4 +82,30 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
     let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
     let (is_file, is_folder) = (found.is_file(), found.is_dir());
     Some(Stamp { size: found.size(), modified, inode: found.ino(), is_file, is_folder })
+}
+
+/// What a name stands for, links not followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// A folder.
+    Folder,
+    /// A symbolic link, with its text: relative to its folder, or absolute.
+    Link(PathBuf),
+    /// A file, a socket, a pipe, a device.
+    Other,
+}
+
+/// What a path stands for, where its last part is not followed; `None` if nothing can be seen there.
+pub fn name_kind(path: &Path) -> Option<NameKind> {
+    let kind = fs::symlink_metadata(path).ok()?.file_type();
+    if kind.is_symlink() {
+        return fs::read_link(path).ok().map(NameKind::Link);
+    }
+    Some(if kind.is_dir() { NameKind::Folder } else { NameKind::Other })
+}
+
+/// What tells two folders apart, whatever their names: device and inode, links followed.
+pub fn folder_identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
+    Some((found.dev(), found.ino()))
 }

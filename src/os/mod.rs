@@ -44,8 +44,8 @@ pub use contents::read_contents;
 pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, file_names, find_program, first_line, for_all_users,
-    is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, remove_if_there, walk_files,
-    write_atomically, write_whole,
+    is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, read_pieces, remove_if_there,
+    walk_files, write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError, make_files_for_owner_of};
@@ -55,9 +55,9 @@ pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, make_room_fo
 #[cfg(target_os = "linux")]
 pub use linux::{
     DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,
-    FolderSignal, FolderWatch, Groups, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup, Mailbox,
-    Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, Printed, ProcStat, RESERVED_DESCRIPTORS, Ready, Seen,
-    Sent, SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken,
+    FolderInterest, FolderSignal, FolderWatch, Groups, HeldAt, Helper, HoldsNul, InputWatch, Leftover, ListenerLookup,
+    Mailbox, Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, Printed, ProcStat, RESERVED_DESCRIPTORS, Ready,
+    Seen, Sent, SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile, SocketHolder, SpawnFailed, Taken,
     UNKNOWN_STATUS, VAULT_RECORD_BYTES_MAX, Vault, Waker, abstract_name, accept_connection, adopt, become_service,
     become_subreaper, belongs_to_tree, boot_id, children_of, close_on_exec_from, cookie_of, copy_above, cpu_of,
     cpu_of_all, descendants, drop_datagram, exec_limits, exec_string_bytes, exit_of, exit_of_zombie, file_size_limit,
@@ -77,7 +77,9 @@ pub use listen::{
     Listening, is_listening, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,
 };
 pub use lock::Lock;
-pub use look::{Entry, FileKind, Stamp, file_kind, list_entries, list_folder, stamp};
+pub use look::{
+    Entry, FileKind, NameKind, Stamp, file_kind, folder_identity, list_entries, list_folder, name_kind, stamp,
+};
 pub use output::{StandardStream, is_reader_gone, write_within};
 pub use process::set_up_process;
 pub use socket::{UnixAddress, connect, listen, peer_uid};

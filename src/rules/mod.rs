@@ -6,6 +6,7 @@
 
 mod at_start;
 mod backoff;
+mod burst;
 mod cron;
 mod dependency;
 mod descriptors;
@@ -26,12 +27,13 @@ mod watch;
 
 pub use at_start::{Channels, can_follow, fixed_at_start};
 pub use backoff::{RESTARTS_AT_ONCE, Verdict, after_exit, after_trouble, retry_delay};
+pub use burst::{BurstState, Bursts};
 pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{DependencyStatus, coming, dependency};
 pub use descriptors::DescriptorShares;
 pub use environment::{Place, environment};
 pub use exec_size::{TooLong, exec_size};
-pub use ignore::IgnoreRules;
+pub use ignore::{IgnoreRules, excludes_file};
 pub use message::{MESSAGE_BYTES_MAX, NotAMessage, message_line};
 pub use notification::{CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification, channel_lines, notifications};
 pub use overlap::{Turn, overlap};
@@ -41,4 +43,4 @@ pub use probing::{next_in_interval, next_try, offset_in_interval};
 pub use program::{Argv, argv};
 pub use start_mark::StartMark;
 pub use status::{Facts, status};
-pub use watch::{Burst, OwnFiles, WatchRoot, WatchRules};
+pub use watch::{OwnFiles, WatchRoot, WatchRules};

@@ -1,10 +1,10 @@
-//! Which changed paths count, and when a burst of changes is over.
+//! Which changed paths count.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ignore::IgnoreRules;
-use crate::model::{LogPolicy, Millis, Moment, Template, WatchPolicy};
+use crate::model::{LogPolicy, Template, WatchPolicy};
 
 /// Folders in which tools keep what they make or fetch: version control, packages, builds, caches, editors.
 const USUAL_FOLDERS: [&str; 30] = [
@@ -68,9 +68,6 @@ const PASSING_FILES: [&str; 25] = [
     "*-wal",
     "*-shm",
 ];
-
-/// A burst that does not end is cut after this, or after ten quiet periods if that is longer.
-const BURST_MAX: Millis = Millis::seconds(10);
 
 /// Where watching begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,61 +203,6 @@ impl WatchRules {
     }
 }
 
-/// One save is over after this share of the quiet period, 30 ms of 200 ms, but not before the editor can be done.
-const SAVE_QUIET: (u64, u64) = (3, 20);
-const SAVE_QUIET_MIN: u64 = 30;
-/// What an editor touches to save one file.
-const SAVE_PATHS: u32 = 3;
-/// While events keep coming, so much more quiet is needed for each millisecond that they have been coming.
-const QUIET_GROWTH: u64 = 4;
-/// A burst that begins so many quiet periods after the last one, or earlier, may be its continuation.
-const CONTINUATION: u64 = 5;
-
-/// Changes that belong together: an editor writes three files to save one, a checkout three thousand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Burst {
-    first: Moment,
-    last: Moment,
-    /// How many paths have changed.
-    paths: u32,
-    /// When the burst before it was over, if there was one.
-    before: Option<Moment>,
-}
-
-impl Burst {
-    /// The first change. `before`: when the last burst was over.
-    pub fn begin(at: Moment, before: Option<Moment>) -> Self {
-        Self { first: at, last: at, paths: 0, before }
-    }
-
-    /// More changes: of so many paths by now.
-    pub fn note(&mut self, at: Moment, paths: u32) {
-        self.last = self.last.max(at);
-        self.paths = self.paths.max(paths);
-    }
-
-    /// When it counts as over: after a quiet period, `delay` at most; a burst that goes on and on is cut, so that endless
-    /// writing means a restart now and then instead of none at all.
-    pub fn ends(&self, delay: Millis) -> Moment {
-        let longest = BURST_MAX.0.max(delay.0.saturating_mul(10));
-        let quiet_end = self.last.0.saturating_add(self.quiet(delay).0);
-        Moment(quiet_end.min(self.first.0.saturating_add(longest)))
-    }
-
-    /// How long nothing may change. One save is known by its few paths at one moment; the longer the changes go on, the
-    /// longer the pauses between them may be.
-    fn quiet(&self, delay: Millis) -> Millis {
-        let is_continued =
-            self.before.is_some_and(|before| self.first.since(before).0 <= delay.0.saturating_mul(CONTINUATION));
-        if is_continued || self.paths > SAVE_PATHS {
-            return delay;
-        }
-        let shortest = (delay.0.saturating_mul(SAVE_QUIET.0) / SAVE_QUIET.1).max(SAVE_QUIET_MIN);
-        let grown = self.last.since(self.first).0.saturating_mul(QUIET_GROWTH);
-        Millis(shortest.saturating_add(grown).min(delay.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,59 +300,5 @@ mod tests {
             assert_eq!(rules.is_wanted(&Path::new("/srv/shop").join(path)), is_wanted, "{path}");
         }
         assert_eq!(rules.roots()[0].path, Path::new("/srv/shop/src"));
-    }
-
-    #[test]
-    fn the_quiet_period_grows_with_the_burst() {
-        let delay = Millis(200);
-        for (what, notes, before, quiet) in [
-            ("one file", vec![(0, 1)], None, 30),
-            ("a file, its copy and its folder at once", vec![(0, 2), (1, 3)], None, 34),
-            ("writes that go on for a moment", vec![(0, 1), (10, 1), (20, 1)], None, 110),
-            ("many files at once", vec![(0, 4)], None, 200),
-            ("one file after another for a second", vec![(0, 1), (1_000, 2)], None, 200),
-            ("soon after the last burst", vec![(0, 1)], Some(1_500), 200),
-            ("long after the last burst", vec![(0, 1)], Some(500), 30),
-        ] {
-            let mut burst = Burst::begin(Moment(2_000), before.map(Moment));
-            for (at, paths) in &notes {
-                burst.note(Moment(2_000 + at), *paths);
-            }
-            let last = 2_000 + notes.last().unwrap().0;
-            assert_eq!(burst.ends(delay), Moment(last + quiet), "{what}");
-        }
-        for (delay, quiet) in [(0, 0), (1, 1), (20, 20), (100, 30), (1_000, 150)] {
-            let burst = Burst::begin(Moment(0), None);
-            assert_eq!(burst.ends(Millis(delay)), Moment(quiet), "in proportion to `watch_delay`");
-        }
-    }
-
-    #[test]
-    fn whatever_has_short_pauses_is_one_burst() {
-        // A pause that is no longer than 30 ms at the beginning, and than 200 ms later, never ends a burst.
-        for seed in 0..500_u64 {
-            let mut burst = Burst::begin(Moment(0), None);
-            let (mut at, mut random) = (0, seed);
-            for step in 0..200_u32 {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let longest = if at < 50 { 29 } else { 199 };
-                at += (random >> 33) % (longest + 1);
-                assert!(Moment(at) < burst.ends(Millis(200)) || at >= 9_000, "seed {seed}, step {step}");
-                burst.note(Moment(at), 1 + step / 10);
-            }
-        }
-    }
-
-    #[test]
-    fn a_burst_ends_with_quiet_and_an_endless_one_is_cut() {
-        let mut burst = Burst::begin(Moment(1_000), None);
-        assert_eq!(burst.ends(Millis(200)), Moment(1_030), "one save");
-        for at in (1_000..3_000).step_by(50) {
-            burst.note(Moment(at), 1);
-        }
-        assert_eq!(burst.ends(Millis(200)), Moment(3_150), "a checkout of two seconds is one burst");
-        burst.note(Moment(10_990), 1);
-        assert_eq!(burst.ends(Millis(200)), Moment(11_000), "endless writing is cut");
-        assert_eq!(burst.ends(Millis(5_000)), Moment(15_990), "a long quiet period gets a longer limit");
     }
 }

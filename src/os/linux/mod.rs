@@ -49,7 +49,7 @@ pub use exit_watch::{ExitWatch, InputWatch};
 pub use folder::{Folder, Missing, Named};
 pub use identity::{may_set_ids, own_identity};
 pub use in_context::{Taken, take_on};
-pub use inotify::{FolderChange, FolderEvent, FolderSignal, FolderWatch, is_remote, watch_limit};
+pub use inotify::{FolderChange, FolderEvent, FolderInterest, FolderSignal, FolderWatch, is_remote, watch_limit};
 pub use launcher::DaemonLauncher;
 pub use listeners::{
     HeldAt, ListenerLookup, SocketHolder, belongs_to_tree, listener_inodes, process_name, socket_holder, socket_inode,

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
 
+use super::git::{Above, each};
 use super::touched::{Touch, Touched};
-use super::walk::{Above, Walk, above_root, each};
+use super::walk::Walk;
 use crate::os::{self, Stamp};
 
 /// Files that are looked at; more are not watched, which is said.
@@ -62,7 +63,7 @@ fn look(walk: &Walk<'_>) -> HashMap<PathBuf, Stamp> {
             continue;
         }
         let enter = |_: &std::path::Path| Ok::<_, Infallible>(Some(0));
-        let _never_fails = walk.run(&root.path, &above_root(&root.path), enter, |entered, files| {
+        let _never_fails = walk.run(&root.path, &walk.git.above_root(&root.path), enter, |entered, files| {
             for file in files {
                 take(file, entered.above);
             }

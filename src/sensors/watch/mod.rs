@@ -1,7 +1,7 @@
 //! Changed files: one watcher per app that wants one, following Desired.
 //!
 //! ```text
-//! Desired ─► one task per app ──► tree: told (by the kernel) or looked (at every so often)
+//! Desired ─► one task per app ──► tree: told (by the kernel, over one descriptor) or looked (at every so often)
 //!                │                   │ changed paths, without those that `rules` leaves out
 //!                │◄── burst over ────┘
 //!                ├─ same bytes as before: nothing
@@ -14,9 +14,11 @@
 //! not acted upon is kept when an apply changes them.
 
 mod build;
+mod git;
 mod known;
 mod looked;
 mod pending;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -24,6 +26,7 @@ mod touched;
 mod tree;
 mod walk;
 mod watcher;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,7 +42,9 @@ use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::rules::OwnFiles;
 use build::Builders;
+use git::GitUser;
 use pending::Pending;
+use shared::SharedFolders;
 use tree::Watched;
 
 /// Threads that walk and read: one that hangs on a dead network folder leaves another.
@@ -56,6 +61,7 @@ struct Tools {
     home: Home,
     readers: Worker,
     builders: Builders,
+    folders: SharedFolders,
 }
 
 impl Tools {
@@ -147,14 +153,19 @@ pub(super) async fn run(deps: SensorDeps) {
 fn start_threads(deps: &SensorDeps) -> Option<Tools> {
     let threads = Worker::start("pm-watch", READERS, READS_MAX).and_then(|readers| Ok((readers, Builders::new()?)));
     match threads {
-        Ok((readers, builders)) => Some(Tools {
-            reconciler: deps.reconciler.clone(),
-            desired: deps.reconciler.desired_changes(),
-            events: deps.events.clone(),
-            home: deps.home.clone(),
-            readers,
-            builders,
-        }),
+        Ok((readers, builders)) => {
+            let folders = SharedFolders::new(Some(readers.clone()));
+            tokio::spawn(folders.clone().run());
+            Some(Tools {
+                reconciler: deps.reconciler.clone(),
+                desired: deps.reconciler.desired_changes(),
+                events: deps.events.clone(),
+                home: deps.home.clone(),
+                readers,
+                builders,
+                folders,
+            })
+        }
         Err(error) => {
             let message = format!("no files are watched: cannot start a thread: {error}");
             deps.events.emit(Subject::Daemon, Fact::Trouble { message });
@@ -187,7 +198,8 @@ fn wanted(desired: &Desired, home: &Home) -> BTreeMap<AppId, Watched> {
     let watched = |declared: &Declared| {
         let (mut policy, cwd) = (declared.spec.watching.clone(), declared.spec.run.cwd.clone());
         policy.build = None; // read when it is needed: another command is no reason to walk again
-        (declared.spec.id(), Watched { policy, cwd, own: Arc::clone(&own) })
+        let git = GitUser::of(&declared.base);
+        (declared.spec.id(), Watched { policy, cwd, own: Arc::clone(&own), git })
     };
     all().filter(is_watched).map(watched).collect()
 }

@@ -1,13 +1,19 @@
 //! Real folders, changed as editors and tools change them → what a watcher makes of it.
 
+mod git_rules;
+mod links;
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::git::GitUser;
+use super::shared::SharedFolders;
 use super::tree::{Settled, Tree, Watched};
-use crate::model::{WatchOptions, WatchPolicy};
+use crate::model::{Identity, WatchOptions, WatchPolicy};
 use crate::os;
 use crate::rules::OwnFiles;
 
@@ -19,13 +25,15 @@ struct Project {
     /// Where `pm` writes.
     own: Vec<&'static str>,
     options: WatchOptions,
+    git: GitUser,
 }
 
 impl Project {
     fn new(files: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (watch, own) = (vec![""], vec!["home"]);
-        let project = Self { folder, watch, ignore: Vec::new(), own, options: WatchOptions::default() };
+        let project =
+            Self { folder, watch, ignore: Vec::new(), own, options: WatchOptions::default(), git: GitUser::default() };
         fs::create_dir(project.root()).unwrap();
         for file in files {
             project.write(file, "old");
@@ -56,7 +64,7 @@ impl Project {
         let ignore_watch = self.ignore.iter().map(|text| (*text).to_owned()).collect();
         let policy = WatchPolicy { watch, ignore_watch, watch_options: self.options, ..WatchPolicy::default() };
         let own = OwnFiles::in_folders(self.own.iter().map(|name| self.path(name)).collect());
-        Watched { policy, cwd: self.root(), own: Arc::new(own) }
+        Watched { policy, cwd: self.root(), own: Arc::new(own), git: self.git.clone() }
     }
 
     fn open(&self) -> Tree {
@@ -67,7 +75,7 @@ impl Project {
                 file.set_modified(long_ago).unwrap();
             }
         }
-        let mut tree = Tree::open(self.watched());
+        let mut tree = Tree::open(self.watched(), SharedFolders::new(None));
         assert_eq!(tree.troubles, Vec::<String>::new());
         while tree.learn() {}
         tree
@@ -144,7 +152,6 @@ fn cases() -> Vec<Case> {
         (
             "a mode",
             |at| {
-                use std::os::unix::fs::PermissionsExt as _;
                 fs::set_permissions(at.path("src/a.js"), fs::Permissions::from_mode(0o755)).unwrap();
             },
             Settled::Nothing,
@@ -275,7 +282,7 @@ fn other_rules_keep_what_was_seen_by_the_old_ones() {
             project.write("src/a.js", "new");
             assert!(!is_absorbed || tree.absorb());
             change(&mut project);
-            let is_to_be_judged = tree.follow(project.watched());
+            let is_to_be_judged = tree.follow(project.watched()).is_some();
             assert_eq!(is_to_be_judged, expected != Settled::Nothing, "{name}");
             assert_eq!(tree.settle(), expected, "{name}, {poll} {is_absorbed}");
             while tree.learn() {}
@@ -295,7 +302,7 @@ fn what_was_left_out_counts_by_rules_that_come_with_it() {
     project.write("src/a.js", "new");
     assert_eq!(judged(&mut tree), Settled::Nothing);
     project.ignore = Vec::new();
-    assert!(tree.follow(project.watched()));
+    assert!(tree.follow(project.watched()).is_some());
     assert_eq!(tree.settle(), changed("src/a.js", 0));
     // A checkout brings the file before the rules of git, or after them.
     for (number, is_first) in [(1, true), (2, false)] {
@@ -380,6 +387,35 @@ fn links_to_folders_are_followed_when_asked_for() {
         fs::write(project.folder.path().join("shared/s.js"), "2").unwrap();
         let expected = if follow_symlinks { changed("src/shared/s.js", 0) } else { Settled::Nothing };
         assert_eq!(judged(&mut tree), expected);
+    }
+}
+
+/// For root, who may look into everything, as somebody else.
+fn as_ordinary_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let nobody = Identity { uid: 65_534, gid: 65_534, groups: Vec::new() };
+    os::with_rights_of((os::user_id() == 0).then_some(&nobody), || Ok(work())).unwrap()
+}
+
+#[test]
+fn a_folder_that_becomes_readable_is_watched_from_then_on() {
+    let rights = |project: &Project, name: &str, mode: u32| {
+        fs::set_permissions(project.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (watch, when_opened) in [("", changed("src/closed/b.js", 0)), ("src/closed", Settled::Nothing)] {
+        let mut project = Project::new(&["src/a.js", "src/closed/b.js"]);
+        project.watch = vec![watch];
+        fs::set_permissions(project.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        rights(&project, "src/closed", 0o000);
+        let mut tree = as_ordinary_user(|| Tree::open(project.watched(), SharedFolders::new(None)));
+        assert_eq!(as_ordinary_user(|| judged(&mut tree)), Settled::Nothing);
+        rights(&project, "src/a.js", 0o600);
+        assert_eq!(as_ordinary_user(|| judged(&mut tree)), Settled::Nothing, "others' rights are no change");
+        rights(&project, "src/closed", 0o755);
+        assert_eq!(as_ordinary_user(|| judged(&mut tree)), when_opened, "{watch}");
+        for round in 0..3 {
+            project.write("src/closed/b.js", &round.to_string());
+            assert_eq!(as_ordinary_user(|| judged(&mut tree)), changed("src/closed/b.js", 0), "{watch}");
+        }
     }
 }
 

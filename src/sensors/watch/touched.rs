@@ -1,9 +1,11 @@
 //! Paths that something happened to in one burst, in order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::model::{Millis, Moment};
+use crate::os::FolderChange;
+use crate::rules::BurstState;
 
 /// Paths that are told apart in one burst; more are only known to be more.
 const PATHS_MAX: usize = 10_000;
@@ -24,6 +26,12 @@ pub(super) enum Touch {
     Certain,
 }
 
+impl Touch {
+    pub(super) fn by(change: FolderChange) -> Self {
+        if change.is_new() { Self::Appeared } else { Self::Present }
+    }
+}
+
 /// The paths of a burst.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
@@ -33,6 +41,12 @@ pub(super) struct Touched {
     pub notes: u64,
     /// Some paths are not in it.
     pub is_incomplete: bool,
+    /// New files that nobody has closed yet.
+    open: HashSet<PathBuf>,
+    /// What was there before the burst and is not there now.
+    gone: HashSet<PathBuf>,
+    /// Folders have come.
+    has_folders: bool,
     /// What the rules left out, and when.
     left_out: HashMap<PathBuf, (Touch, Moment)>,
 }
@@ -51,6 +65,51 @@ impl Touched {
             self.order.push(path.to_owned());
             self.how.insert(path.to_owned(), touch);
         }
+    }
+
+    /// The kernel has told what happened to a path. A link is never closed.
+    pub(super) fn note_change(&mut self, path: &Path, change: FolderChange, is_link: bool) {
+        let was_there = self.how.get(path).is_none_or(|touch| *touch != Touch::Appeared);
+        self.note(path, Touch::by(change));
+        if !self.how.contains_key(path) {
+            return;
+        }
+        match change {
+            FolderChange::Created if !is_link => {
+                self.open.insert(path.to_owned());
+            }
+            FolderChange::Removed | FolderChange::MovedAway if was_there => {
+                self.gone.insert(path.to_owned());
+            }
+            _ => {}
+        }
+        if change != FolderChange::Created {
+            self.open.remove(path);
+        }
+        if change.is_new() || change == FolderChange::Written {
+            self.gone.remove(path);
+        }
+    }
+
+    /// A folder has come, with files in it or not.
+    pub(super) fn note_folder(&mut self) {
+        self.has_folders = true;
+    }
+
+    /// Whether more is to be expected.
+    pub(super) fn state(&self) -> BurstState {
+        if !self.open.is_empty() {
+            BurstState::Writing
+        } else if self.has_folders || !self.gone.is_empty() {
+            BurstState::Partial
+        } else {
+            BurstState::Complete
+        }
+    }
+
+    /// The folder of what was touched first.
+    pub(super) fn first_folder(&self) -> Option<&Path> {
+        self.order.first()?.parent()
     }
 
     /// Something happened to a path that does not count, as the rules are.
@@ -72,6 +131,8 @@ impl Touched {
             let is_kept = how.get(path) == Some(&Touch::Certain) || counts(path);
             if !is_kept {
                 how.remove(path);
+                self.open.remove(path);
+                self.gone.remove(path);
             }
             is_kept
         });
@@ -101,5 +162,48 @@ impl Touched {
     /// In the order in which they were first touched.
     pub(super) fn each(&self) -> impl Iterator<Item = (&Path, Touch)> {
         self.order.iter().filter_map(|path| Some((path.as_path(), *self.how.get(path)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unfinished_is_known() {
+        use FolderChange::{Created, MovedAway, MovedHere, Removed, Written};
+        for (what, changes, expected) in [
+            ("a write", vec![("a", Written)], BurstState::Complete),
+            ("a new file that is being written", vec![("a", Created)], BurstState::Writing),
+            ("one that is closed", vec![("a", Created), ("a", Written)], BurstState::Complete),
+            ("one of two", vec![("a", Created), ("b", Created), ("b", Written)], BurstState::Writing),
+            (
+                "one that is moved to its place",
+                vec![("t", Created), ("t", MovedAway), ("a", MovedHere)],
+                BurstState::Complete,
+            ),
+            ("one that has come and gone", vec![("t", Created), ("t", Removed)], BurstState::Complete),
+            ("a file that is removed", vec![("a", Removed)], BurstState::Partial),
+            ("and has a successor", vec![("a", Removed), ("a", Created), ("a", Written)], BurstState::Complete),
+            (
+                "moved aside, and written anew",
+                vec![("a", MovedAway), ("b", MovedHere), ("a", MovedHere)],
+                BurstState::Complete,
+            ),
+            ("moved elsewhere", vec![("a", MovedAway), ("b", MovedHere)], BurstState::Partial),
+        ] {
+            let mut touched = Touched::default();
+            for (name, change) in changes {
+                touched.note_change(Path::new(name), change, false);
+            }
+            assert_eq!(touched.state(), expected, "{what}");
+            assert_eq!(touched.take().state(), expected);
+            assert_eq!(touched.state(), BurstState::Complete, "the next burst begins anew");
+        }
+        let mut touched = Touched::default();
+        touched.note_change(Path::new("link"), Created, true);
+        assert_eq!(touched.state(), BurstState::Complete, "a link is never closed");
+        touched.note_folder();
+        assert_eq!(touched.state(), BurstState::Partial);
     }
 }

@@ -3,21 +3,26 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::known::{BURST_BYTES_MAX, Known};
+use tokio::sync::Notify;
+
+use super::git::{GitRules, GitUser, each};
+use super::known::{BURST_BYTES_MAX, Known, Learned};
 use super::looked::{FILES_MAX, Looked};
+use super::shared::SharedFolders;
 use super::told::Told;
 use super::touched::Touched;
-use super::walk::{Walk, each};
+use super::walk::Walk;
 use crate::model::{Millis, WallTime, WatchPolicy};
-use crate::os::{self, FolderWatch};
-use crate::rules::{OwnFiles, WatchRules};
+use crate::os;
+use crate::rules::{BurstState, OwnFiles, WatchRules};
 
 /// How often files are looked at when nothing else is said.
 const LOOK_EVERY: Millis = Millis::seconds(1);
 /// A look that takes long is followed by a rest of so many times its length, unless an interval is asked for.
 const REST_FACTOR: u64 = 20;
-/// Files that are learned at once: changes wait no longer than that.
+/// Files that are learned at once, and bytes of them: changes wait no longer than that.
 const LEARNED_AT_ONCE: usize = 200;
+const LEARNED_BYTES_AT_ONCE: u64 = 8 << 20;
 
 /// What decides which files are watched, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +30,17 @@ pub(super) struct Watched {
     pub policy: WatchPolicy,
     pub cwd: PathBuf,
     pub own: Arc<OwnFiles>,
+    pub git: GitUser,
+}
+
+/// What a burst looks like so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BurstSeen {
+    /// Where it began.
+    pub folder: PathBuf,
+    /// How many paths have changed.
+    pub paths: u32,
+    pub state: BurstState,
 }
 
 /// The files, and how their changes are noticed.
@@ -32,6 +48,7 @@ pub(super) struct Watched {
 pub(super) struct Tree {
     rules: WatchRules,
     watched: Watched,
+    folders: SharedFolders,
     way: Way,
     known: Known,
     /// Files whose contents are not known yet.
@@ -75,8 +92,8 @@ pub(super) enum Settled {
 
 impl Tree {
     /// Registers all of it.
-    pub(super) fn open(watched: Watched) -> Self {
-        let mut tree = Self::plain(watched);
+    pub(super) fn open(watched: Watched, folders: SharedFolders) -> Self {
+        let mut tree = Self::plain(watched, folders);
         let (mut files, mut troubles) = (Vec::new(), Vec::new());
         tree.way = tree.open_way(&mut files, &mut troubles);
         // Learned from the end.
@@ -86,10 +103,11 @@ impl Tree {
     }
 
     /// With rules, and with nothing registered.
-    fn plain(watched: Watched) -> Self {
+    fn plain(watched: Watched, folders: SharedFolders) -> Self {
         Self {
             rules: WatchRules::new(&watched.policy, &watched.cwd, Arc::clone(&watched.own)),
             watched,
+            folders,
             way: Way::Looked(Looked::default()),
             known: Known::default(),
             unlearned: Vec::new(),
@@ -113,7 +131,7 @@ impl Tree {
     /// Registers all of it and collects the files found.
     fn open_way(&self, files: &mut Vec<PathBuf>, troubles: &mut Vec<String>) -> Way {
         let policy = &self.watched.policy;
-        let walk = Walk { rules: &self.rules, follows_links: policy.watch_options.follow_symlinks };
+        let walk = walk_of(&self.rules, &self.watched);
         if let Some(root) = self.remote().filter(|_| !policy.watch_options.poll) {
             troubles.push(format!(
                 "{} is on a network file system, which does not report changes; its files are checked every {}",
@@ -121,7 +139,7 @@ impl Tree {
                 interval(policy),
             ));
         }
-        match self.is_told().then(|| Told::open(&walk, files)) {
+        match self.is_told().then(|| Told::open(self.folders.join()?, &walk, files)) {
             Some(Ok(told)) => Way::Told(Box::new(told)),
             Some(Err(error)) => {
                 troubles.push(refused(&error, policy));
@@ -131,10 +149,10 @@ impl Tree {
         }
     }
 
-    /// Where changes are told; `None` if they are looked for.
-    pub(super) fn folder_watch(&self) -> Option<FolderWatch> {
+    /// What wakes whoever waits for changes; `None` if they are looked for.
+    pub(super) fn waker(&self) -> Option<Arc<Notify>> {
         match &self.way {
-            Way::Told(told) => Some(told.watch.clone()),
+            Way::Told(told) => Some(told.watch.waker()),
             Way::Looked(_) => None,
         }
     }
@@ -149,7 +167,7 @@ impl Tree {
     /// Takes in what has happened. Whether any of it may count.
     pub(super) fn absorb(&mut self) -> bool {
         let (before, began) = (self.touched.notes, os::now());
-        let walk = Walk { rules: &self.rules, follows_links: self.watched.policy.watch_options.follow_symlinks };
+        let walk = walk_of(&self.rules, &self.watched);
         match &mut self.way {
             Way::Told(told) => {
                 if let Err(error) = told.absorb(&walk, &mut self.touched) {
@@ -166,18 +184,23 @@ impl Tree {
         self.touched.notes > before
     }
 
-    /// The same; how many paths have changed by now, if any of it may count.
-    pub(super) fn take_in(&mut self) -> Option<u32> {
-        self.absorb().then(|| self.touched.paths())
+    /// The same; what the burst looks like by now, if any of it may count.
+    pub(super) fn take_in(&mut self) -> Option<BurstSeen> {
+        self.absorb().then(|| self.seen())
+    }
+
+    fn seen(&self) -> BurstSeen {
+        let folder = self.touched.first_folder().unwrap_or(&self.watched.cwd).to_owned();
+        BurstSeen { folder, paths: self.touched.paths(), state: self.touched.state() }
     }
 
     /// Other rules from now on, with nothing lost in between: the way in which changes are noticed so far is asked once
-    /// more when the new one is in place. Whether something is to be evaluated.
-    pub(super) fn follow(&mut self, watched: Watched) -> bool {
+    /// more when the new one is in place. What is to be evaluated, if there is anything.
+    pub(super) fn follow(&mut self, watched: Watched) -> Option<BurstSeen> {
         let began = os::wall();
         self.absorb();
-        let next = Self::plain(watched);
-        let walk = Walk { rules: &next.rules, follows_links: next.watched.policy.watch_options.follow_symlinks };
+        let next = Self::plain(watched, self.folders.clone());
+        let walk = walk_of(&next.rules, &next.watched);
         let is_told = next.is_told();
         let mut files = Vec::new();
         match &mut self.way {
@@ -205,7 +228,7 @@ impl Tree {
         files.reverse();
         (self.unlearned, self.began) = (files, began);
         (self.rules, self.watched) = (next.rules, next.watched);
-        !self.touched.is_empty()
+        (!self.touched.is_empty()).then(|| self.seen())
     }
 
     /// The way so far is asked for what has happened until now.
@@ -238,15 +261,22 @@ impl Tree {
 
     /// Gets to know the contents of some files. Whether there are more.
     pub(super) fn learn(&mut self) -> bool {
+        let mut bytes = 0;
         for _ in 0..LEARNED_AT_ONCE {
             let Some(path) = self.unlearned.pop() else { return false };
             let above = match &self.way {
                 Way::Told(told) => told.above(&path),
                 Way::Looked(_) => None,
             };
-            let counts = self.rules.is_wanted(&path) && !self.rules.is_ignored(&path, false, each(&above));
-            if counts && !self.known.learn(&path, self.began) {
-                self.unlearned = Vec::new();
+            if !self.rules.is_wanted(&path) || self.rules.is_ignored(&path, false, each(&above)) {
+                continue;
+            }
+            match self.known.learn(&path, self.began) {
+                Learned::Bytes(count) => bytes += count,
+                Learned::Full => self.unlearned = Vec::new(),
+            }
+            if bytes >= LEARNED_BYTES_AT_ONCE {
+                break;
             }
         }
         !self.unlearned.is_empty()
@@ -257,6 +287,11 @@ impl Tree {
         let inside = path.strip_prefix(&self.watched.cwd).ok().filter(|inside| !inside.as_os_str().is_empty());
         inside.unwrap_or(path).to_string_lossy().into_owned()
     }
+}
+
+fn walk_of<'a>(rules: &'a WatchRules, watched: &'a Watched) -> Walk<'a> {
+    let follows_links = watched.policy.watch_options.follow_symlinks;
+    Walk { rules, git: GitRules::of(&watched.git), follows_links }
 }
 
 fn interval(policy: &WatchPolicy) -> Millis {

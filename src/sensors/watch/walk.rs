@@ -2,50 +2,13 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use super::git::{Above, GitRules, each, with_folder};
 use crate::os;
-use crate::rules::{IgnoreRules, WatchRules};
+use crate::rules::WatchRules;
 
-/// Largest `.gitignore` that is read.
-const IGNORE_FILE_BYTES_MAX: u64 = 1 << 20;
-/// Folders above a root that are searched for the top of its repository.
-const LEVELS_UP_MAX: usize = 32;
 /// Deeper folders are not entered: links can make a tree endless.
 const LEVELS_DOWN_MAX: usize = 128;
-
-/// The `.gitignore` rules that hold in a folder, the nearest first.
-pub(super) type Above = Option<Arc<Ignores>>;
-
-/// The rules of one file, and those of the folders above.
-#[derive(Debug)]
-pub(super) struct Ignores {
-    rules: IgnoreRules,
-    above: Above,
-}
-
-/// One after the other, the nearest first.
-pub(super) fn each(above: &Above) -> impl Iterator<Item = &IgnoreRules> {
-    std::iter::successors(above.as_deref(), |ignores| ignores.above.as_deref()).map(|ignores| &ignores.rules)
-}
-
-/// With the rules of one more file, if it exists and says anything.
-fn with(above: &Above, folder: &Path, file: &Path) -> Above {
-    let text = os::read_limited(file, IGNORE_FILE_BYTES_MAX).unwrap_or_default();
-    let rules = IgnoreRules::parse(folder, &String::from_utf8_lossy(&text));
-    if rules.is_empty() { above.clone() } else { Some(Arc::new(Ignores { rules, above: above.clone() })) }
-}
-
-/// The rules that hold at a root before its own: those of the repository around it, from its top downwards.
-pub(super) fn above_root(root: &Path) -> Above {
-    let top = root.ancestors().take(LEVELS_UP_MAX).find(|folder| os::exists(&folder.join(".git")))?;
-    let mut above = with(&None, top, &top.join(".git/info/exclude"));
-    let mut between: Vec<&Path> = root.ancestors().skip(1).take_while(|folder| folder.starts_with(top)).collect();
-    while let Some(folder) = between.pop() {
-        above = with(&above, folder, &folder.join(".gitignore"));
-    }
-    above
-}
 
 /// A folder that was entered.
 pub(super) struct Entered<'a> {
@@ -54,11 +17,14 @@ pub(super) struct Entered<'a> {
     pub path: &'a Path,
     /// The rules that hold for what is in it.
     pub above: &'a Above,
+    /// Those of its files that are links.
+    pub links: Vec<PathBuf>,
 }
 
 /// How one walks.
 pub(super) struct Walk<'a> {
     pub rules: &'a WatchRules,
+    pub git: GitRules<'a>,
     pub follows_links: bool,
 }
 
@@ -86,27 +52,36 @@ impl Walk<'_> {
         mut visit: impl FnMut(Entered<'_>, Vec<PathBuf>),
     ) -> Result<(), E> {
         let mut open = vec![(start.to_owned(), above.clone(), 0)];
-        let mut followed = HashSet::new();
-        while let Some((path, above, level)) = open.pop() {
+        // What is behind links comes last: a folder that can be reached without one bears its own name.
+        let mut linked = Vec::new();
+        let mut seen = HashSet::new();
+        while let Some((path, above, level)) = open.pop().or_else(|| linked.pop()) {
             let Some(number) = enter(&path)? else { continue };
+            if self.follows_links && !os::folder_identity(&path).is_none_or(|identity| seen.insert(identity)) {
+                continue;
+            }
             let entries = os::list_entries(&path);
-            let has_rules = entries.iter().any(|entry| entry.name == ".gitignore");
-            let above = if has_rules { with(&above, &path, &path.join(".gitignore")) } else { above };
-            let mut files = Vec::new();
+            let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+            let own = if has(".git") { self.git.of_repository(&path) } else { None };
+            let mut above = own.unwrap_or(above);
+            if has(".gitignore") {
+                above = with_folder(&above, &path);
+            }
+            let (mut files, mut links) = (Vec::new(), Vec::new());
             for entry in entries {
                 let child = path.join(&entry.name);
-                let is_folder = entry.is_folder
-                    || (entry.is_link
-                        && self.follows_links
-                        && os::is_folder(&child)
-                        && os::canonicalize(&child).is_ok_and(|target| followed.insert(target)));
-                if !is_folder {
+                let is_followed = entry.is_link && self.follows_links && os::is_folder(&child);
+                if !entry.is_folder && !is_followed {
+                    if entry.is_link {
+                        links.push(child.clone());
+                    }
                     files.push(child);
                 } else if level < LEVELS_DOWN_MAX && !self.rules.is_ignored(&child, true, each(&above)) {
-                    open.push((child, above.clone(), level + 1));
+                    let next = if is_followed { &mut linked } else { &mut open };
+                    next.push((child, above.clone(), level + 1));
                 }
             }
-            visit(Entered { number, path: &path, above: &above }, files);
+            visit(Entered { number, path: &path, above: &above, links }, files);
         }
         Ok(())
     }

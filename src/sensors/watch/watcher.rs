@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch as channel};
+use tokio::sync::{Notify, oneshot, watch as channel};
 
 use super::build::Build;
 use super::pending::Pending;
-use super::tree::{Settled, Tree};
+use super::tree::{BurstSeen, Settled, Tree};
 use super::{Orders, Tools};
 use crate::model::{AppId, Cause, Declared, DesiredState, Fact, Millis, Moment, Subject};
-use crate::os::{self, FolderSignal, Worker};
-use crate::rules::Burst;
+use crate::os::{self, Worker};
+use crate::rules::Bursts;
 
 /// A change that comes so soon after the last one, and so often, may be the app's own doing.
 const SOON_AFTER: Millis = Millis::seconds(3);
@@ -27,11 +27,9 @@ struct Watcher {
     delay: Millis,
     tree: Arc<Mutex<Tree>>,
     /// `None`: the files are looked at every so often.
-    signal: Option<FolderSignal>,
+    signal: Option<Arc<Notify>>,
     interval: Millis,
-    burst: Option<Burst>,
-    /// When the last one was over that had changed something.
-    burst_over: Option<Moment>,
+    bursts: Bursts,
     build: Option<Build>,
     pending: Pending,
     /// Ends when the reconciler keeps what it was told last.
@@ -62,9 +60,10 @@ enum Wake {
 pub(super) async fn watch(mut orders: channel::Receiver<Orders>, tools: Tools) {
     let Orders { app, watched } = orders.borrow_and_update().clone();
     let delay = watched.policy.watch_delay;
+    let folders = tools.folders.clone();
     let opened = on_thread(&tools.readers, move || {
-        let watched = watched.clone();
-        move || Tree::open(watched)
+        let (watched, folders) = (watched.clone(), folders.clone());
+        move || Tree::open(watched, folders)
     });
     let tree = opened.await;
     let interval = tree.interval();
@@ -77,8 +76,7 @@ pub(super) async fn watch(mut orders: channel::Receiver<Orders>, tools: Tools) {
         tree: Arc::new(Mutex::new(tree)),
         signal: None,
         interval,
-        burst: None,
-        burst_over: None,
+        bursts: Bursts::default(),
         build: None,
         pending,
         acted: None,
@@ -98,30 +96,27 @@ impl Watcher {
         loop {
             match self.wake().await {
                 Wake::Changes => {
-                    if let Some(paths) = self.with_tree(Tree::take_in).await {
-                        self.note(paths);
+                    if let Some(seen) = self.with_tree(Tree::take_in).await {
+                        self.note(&seen);
                     }
                     self.follow_tree();
                 }
                 Wake::BurstOver => {
                     // On a busy machine changes may have been told in time and not been taken in yet.
                     if self.signal.is_some()
-                        && let Some(paths) = self.with_tree(Tree::take_in).await
+                        && let Some(seen) = self.with_tree(Tree::take_in).await
                     {
-                        self.note(paths);
+                        self.note(&seen);
                         self.follow_tree();
                     }
-                    if self.burst.is_some_and(|burst| burst.ends(self.delay) > os::now()) {
+                    if self.bursts.ends(self.delay).is_some_and(|over| over > os::now()) {
                         continue;
                     }
-                    self.burst = None;
-                    match self.with_tree(Tree::settle).await {
-                        Settled::Nothing | Settled::Gone => {}
-                        Settled::Changed { path, others } => {
-                            self.burst_over = Some(os::now());
-                            self.warn_of_circle(&path);
-                            self.changed(Cause::Watch { path, others }).await;
-                        }
+                    let settled = self.with_tree(Tree::settle).await;
+                    self.bursts.end(os::now(), matches!(settled, Settled::Changed { .. }), self.delay);
+                    if let Settled::Changed { path, others } = settled {
+                        self.warn_of_circle(&path);
+                        self.changed(Cause::Watch { path, others }).await;
                     }
                 }
                 Wake::Orders => self.follow().await,
@@ -138,10 +133,9 @@ impl Watcher {
         }
     }
 
-    /// Something has happened that may count, to so many paths by now.
-    fn note(&mut self, paths: u32) {
-        let (now, before) = (os::now(), self.burst_over);
-        self.burst.get_or_insert_with(|| Burst::begin(now, before)).note(now, paths);
+    /// Something has happened that may count.
+    fn note(&mut self, seen: &BurstSeen) {
+        self.bursts.note(os::now(), &seen.folder, seen.paths, seen.state, self.delay);
     }
 
     /// Another name or other rules. What was seen by the old ones and is not acted upon is still to be done.
@@ -158,14 +152,12 @@ impl Watcher {
             }
         }
         self.delay = watched.policy.watch_delay;
-        let is_to_be_judged = self.with_tree_about(Tree::follow, watched).await;
-        if is_to_be_judged {
+        if let Some(seen) = self.with_tree_about(Tree::follow, watched).await {
             // Rules and files may still be on their way.
-            self.note(u32::MAX);
+            self.note(&BurstSeen { paths: u32::MAX, ..seen });
         }
         self.has_more_to_learn = true;
         // Changes may be told elsewhere from now on.
-        self.signal = None;
         self.follow_tree();
         // The command may be another one, and what is built is not what it began with.
         if let Some(cause) = unfinished {
@@ -174,18 +166,18 @@ impl Watcher {
     }
 
     async fn wake(&mut self) -> Wake {
-        let Self { orders, signal, interval, burst, build, acted, delay, has_more_to_learn, .. } = self;
+        let Self { orders, signal, interval, bursts, build, acted, delay, has_more_to_learn, .. } = self;
         // While a build runs, what changes is collected for the next one.
-        let is_judged = burst.is_some() && build.is_none();
-        let over = burst.map(|burst| burst.ends(*delay).since(os::now()).duration()).unwrap_or_default();
+        let is_judged = bursts.is_open() && build.is_none();
+        let over = bursts.ends(*delay).map(|over| over.since(os::now()).duration()).unwrap_or_default();
         tokio::select! {
             biased;
             result = ended(build) => Wake::Built(result),
             () = is_acted(acted) => Wake::Acted,
             () = is_ordered(orders) => Wake::Orders,
             () = tokio::time::sleep(over), if is_judged => Wake::BurstOver,
-            () = changes(signal.as_ref(), *interval) => Wake::Changes,
-            () = std::future::ready(()), if *has_more_to_learn && burst.is_none() => Wake::Idle,
+            () = changes(signal.as_deref(), *interval) => Wake::Changes,
+            () = std::future::ready(()), if *has_more_to_learn && !bursts.is_open() => Wake::Idle,
         }
     }
 
@@ -241,23 +233,13 @@ impl Watcher {
 
     /// After every look at the tree: what it has to say, and whether changes are still told.
     fn follow_tree(&mut self) {
-        let (troubles, folder_watch) = {
+        let troubles = {
             let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
-            self.interval = tree.interval();
-            (std::mem::take(&mut tree.troubles), tree.folder_watch())
+            (self.interval, self.signal) = (tree.interval(), tree.waker());
+            std::mem::take(&mut tree.troubles)
         };
         for message in troubles {
             self.emit(Fact::WatchTrouble { message });
-        }
-        match folder_watch {
-            None => self.signal = None,
-            Some(watch) if self.signal.is_none() => match watch.signal() {
-                Ok(signal) => self.signal = Some(signal),
-                Err(error) => {
-                    self.emit(Fact::WatchTrouble { message: format!("changes are noticed late, by polling: {error}") });
-                }
-            },
-            Some(_) => {}
         }
     }
 
@@ -319,13 +301,10 @@ async fn is_ordered(orders: &mut channel::Receiver<Orders>) {
     }
 }
 
-async fn changes(signal: Option<&FolderSignal>, interval: Millis) {
-    let is_told = match signal {
-        Some(signal) => signal.changed().await.is_ok(),
-        None => false,
-    };
-    if !is_told {
-        tokio::time::sleep(interval.duration()).await;
+async fn changes(signal: Option<&Notify>, interval: Millis) {
+    match signal {
+        Some(signal) => signal.notified().await,
+        None => tokio::time::sleep(interval.duration()).await,
     }
 }
 

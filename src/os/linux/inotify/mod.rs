@@ -1,59 +1,38 @@
 //! Changes in folders, told by the kernel.
 
+mod remote;
+
+pub use remote::is_remote;
+
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use rustix::fs::statfs;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// What is asked of a folder. A written file is reported once, when the writer closes it: that spares a restart in the
-/// middle of a long write, and a file that is held open and written forever (a log, a database) stays silent.
-const FOLDER_MASK: WatchFlags = WatchFlags::CLOSE_WRITE
-    .union(WatchFlags::CREATE)
+/// The folder itself was deleted or moved.
+const ITSELF_MASK: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
+/// Names came and went.
+const NAMES_MASK: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::DELETE_SELF)
-    .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONLYDIR)
     .union(WatchFlags::EXCL_UNLINK);
+/// A written file is reported once, when the writer closes it: that spares a restart in the middle of a long write, and a
+/// file that is held open and written forever (a log, a database) stays silent.
+const CONTENTS_MASK: WatchFlags = NAMES_MASK.union(WatchFlags::CLOSE_WRITE);
+/// For every watch: more is added to what is asked already, and nothing but folders is watched.
+const ALWAYS: WatchFlags = WatchFlags::ONLYDIR.union(WatchFlags::MASK_ADD);
 /// Bytes read at once: some thousand events.
 const READ_BYTES: usize = 64 << 10;
 /// The fixed part of an event: watch, mask, cookie, length of the name.
 const HEADER_BYTES: usize = size_of::<libc::inotify_event>();
-
-/// File systems whose other users' changes this kernel is not told of: NFS, SMB, 9P, FUSE, AFS, Ceph, Coda, NCP, shares
-/// of virtual machines, and file systems of clusters.
-const REMOTE_FILE_SYSTEMS: [u64; 21] = [
-    0x6969,
-    0x517B,
-    0xFF53_4D42,
-    0xFE53_4D42,
-    0x0102_1997,
-    0x6573_5546,
-    0x5346_414F,
-    0x00C3_6400,
-    0x7375_7245,
-    0x564C,
-    0x786F_4256,
-    0xBACB_ACBC,
-    0x6B41_4653,
-    0x0BD0_0BD0,
-    0x0116_1970,
-    0x7461_636F,
-    0x4750_4653,
-    0x2003_0528,
-    0xAAD7_AAEA,
-    0x1983_0326,
-    0x7C7C_6673,
-];
 
 /// Watched folders behind one descriptor; clones share it.
 #[derive(Clone, Debug)]
@@ -75,20 +54,67 @@ pub struct FolderEvent<'a> {
 /// How something in a folder changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FolderChange {
-    /// It came into being, or was moved here.
-    Appeared,
+    /// It came into being. A file is told as written once it has been closed.
+    Created,
+    /// It was moved here.
+    MovedHere,
     /// It was written and closed.
     Written,
     /// It was deleted.
     Removed,
     /// It was moved elsewhere.
     MovedAway,
+    /// Who may read it has changed, or another of its attributes.
+    Attributes,
     /// The watched folder itself was deleted or moved.
     SelfGone,
     /// The watch is over.
     Ended,
     /// Changes were too many: some are not told.
     Lost,
+}
+
+impl FolderChange {
+    /// Whether it was not there before, under this name.
+    pub fn is_new(self) -> bool {
+        matches!(self, Self::Created | Self::MovedHere)
+    }
+}
+
+/// What is to be told of a folder. Each one of them holds those before it, but for the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FolderInterest {
+    /// That it is deleted or moved itself.
+    Itself,
+    /// That names in it come and go.
+    Names,
+    /// That files in it are written, too.
+    Contents,
+    /// That attributes of what is in it change, too.
+    Attributes,
+}
+
+impl FolderInterest {
+    fn mask(self) -> WatchFlags {
+        match self {
+            Self::Itself => ITSELF_MASK,
+            Self::Names => ITSELF_MASK | NAMES_MASK,
+            Self::Contents => ITSELF_MASK | CONTENTS_MASK,
+            Self::Attributes => ITSELF_MASK | CONTENTS_MASK | WatchFlags::ATTRIB,
+        }
+    }
+
+    /// Whether such a change was asked for.
+    pub fn covers(self, change: FolderChange) -> bool {
+        match change {
+            FolderChange::SelfGone | FolderChange::Ended | FolderChange::Lost => true,
+            FolderChange::Created | FolderChange::MovedHere | FolderChange::Removed | FolderChange::MovedAway => {
+                self >= Self::Names
+            }
+            FolderChange::Written => self >= Self::Contents,
+            FolderChange::Attributes => self >= Self::Attributes,
+        }
+    }
 }
 
 impl FolderWatch {
@@ -101,12 +127,12 @@ impl FolderWatch {
     }
 
     /// Watches one folder, not those in it, and gives the number of the watch. A folder that is watched already keeps
-    /// its number.
+    /// its number, and whatever is asked for is told in addition; another way to the same folder is the same watch.
     ///
     /// # Errors
     /// `ENOSPC`: this user watches too many folders (see [`watch_limit`]). `ENOENT`, `ENOTDIR`, `EACCES`.
-    pub fn add(&self, folder: &Path) -> io::Result<i32> {
-        Ok(inotify::add_watch(&self.0, folder, FOLDER_MASK)?)
+    pub fn add(&self, folder: &Path, interest: FolderInterest) -> io::Result<i32> {
+        Ok(inotify::add_watch(&self.0, folder, interest.mask() | ALWAYS)?)
     }
 
     /// Ends a watch. That it is over already is fine.
@@ -135,15 +161,20 @@ impl FolderWatch {
     /// # Errors
     /// No runtime.
     pub fn signal(&self) -> io::Result<FolderSignal> {
-        let fd = self.0.try_clone()?;
-        // SAFETY: an `OwnedFd` is a valid descriptor, and the watch owns it.
-        Ok(FolderSignal(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? }))
+        // SAFETY: the descriptor is valid for as long as any clone of the watch, and the signal owns one.
+        Ok(FolderSignal(unsafe { AsyncFd::register_with_interest(self.clone(), Interest::READABLE)? }))
+    }
+}
+
+impl AsRawFd for FolderWatch {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 
 /// Tells the runtime that changes are to be taken.
 #[derive(Debug)]
-pub struct FolderSignal(AsyncFd<OwnedFd>);
+pub struct FolderSignal(AsyncFd<FolderWatch>);
 
 impl FolderSignal {
     /// Waits until there are changes. Whoever has seen this takes all of them before the next call. Cancel-safe.
@@ -177,10 +208,12 @@ fn change_of(mask: u32) -> Option<FolderChange> {
         () if is(libc::IN_Q_OVERFLOW) => FolderChange::Lost,
         () if is(libc::IN_IGNORED) => FolderChange::Ended,
         () if is(libc::IN_DELETE_SELF | libc::IN_MOVE_SELF | libc::IN_UNMOUNT) => FolderChange::SelfGone,
-        () if is(libc::IN_CREATE | libc::IN_MOVED_TO) => FolderChange::Appeared,
+        () if is(libc::IN_CREATE) => FolderChange::Created,
+        () if is(libc::IN_MOVED_TO) => FolderChange::MovedHere,
         () if is(libc::IN_MOVED_FROM) => FolderChange::MovedAway,
         () if is(libc::IN_DELETE) => FolderChange::Removed,
         () if is(libc::IN_CLOSE_WRITE) => FolderChange::Written,
+        () if is(libc::IN_ATTRIB) => FolderChange::Attributes,
         () => return None,
     })
 }
@@ -192,17 +225,6 @@ pub fn watch_limit(error: &io::Error) -> Option<&'static str> {
         libc::EMFILE => Some("fs.inotify.max_user_instances"),
         _ => None,
     }
-}
-
-/// Whether a path lies on a file system that others can change without this kernel being told.
-pub fn is_remote(path: &Path) -> bool {
-    let Ok(found) = statfs(path) else { return false };
-    #[expect(
-        clippy::cast_sign_loss,
-        reason = "a magic number: its type differs between architectures, its bits do not"
-    )]
-    let kind = found.f_type as u64 & 0xFFFF_FFFF;
-    REMOTE_FILE_SYSTEMS.contains(&kind)
 }
 
 #[cfg(test)]
@@ -224,8 +246,8 @@ mod tests {
     fn what_happens_in_a_folder_is_told_in_order() {
         let home = tempfile::tempdir().unwrap();
         let watch = FolderWatch::new().unwrap();
-        let number = watch.add(home.path()).unwrap();
-        assert_eq!(watch.add(home.path()).unwrap(), number);
+        let number = watch.add(home.path(), FolderInterest::Contents).unwrap();
+        assert_eq!(watch.add(home.path(), FolderInterest::Itself).unwrap(), number, "and nothing less is told");
         assert_eq!(taken(&watch), []);
         fs::write(home.path().join("a"), "1").unwrap();
         fs::rename(home.path().join("a"), home.path().join("b")).unwrap();
@@ -233,17 +255,43 @@ mod tests {
         fs::remove_file(home.path().join("b")).unwrap();
         let told = |name: &str, change, is_folder| (name.to_owned(), change, is_folder);
         let expected = [
-            told("a", FolderChange::Appeared, false),
+            told("a", FolderChange::Created, false),
             told("a", FolderChange::Written, false),
             told("a", FolderChange::MovedAway, false),
-            told("b", FolderChange::Appeared, false),
-            told("c", FolderChange::Appeared, true),
+            told("b", FolderChange::MovedHere, false),
+            told("c", FolderChange::Created, true),
             told("b", FolderChange::Removed, false),
         ];
         assert_eq!(taken(&watch), expected);
         watch.remove(number);
         fs::write(home.path().join("d"), "1").unwrap();
         assert_eq!(taken(&watch), [told("", FolderChange::Ended, false)]);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_not_told() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("in");
+        for (interest, expected) in [
+            (FolderInterest::Itself, vec![]),
+            (FolderInterest::Names, vec![FolderChange::Created]),
+            (FolderInterest::Contents, vec![FolderChange::Created, FolderChange::Written]),
+            (FolderInterest::Attributes, vec![FolderChange::Created, FolderChange::Written, FolderChange::Attributes]),
+        ] {
+            fs::create_dir(&folder).unwrap();
+            let watch = FolderWatch::new().unwrap();
+            watch.add(&folder, interest).unwrap();
+            fs::write(folder.join("a"), "1").unwrap();
+            let mut rights = fs::metadata(folder.join("a")).unwrap().permissions();
+            rights.set_readonly(true);
+            fs::set_permissions(folder.join("a"), rights).unwrap();
+            let changes: Vec<FolderChange> = taken(&watch).into_iter().map(|(_, change, _)| change).collect();
+            assert_eq!(changes, expected, "{interest:?}");
+            assert!(changes.iter().all(|change| interest.covers(*change)), "{interest:?}");
+            fs::remove_dir_all(&folder).unwrap();
+            let last: Vec<FolderChange> = taken(&watch).into_iter().map(|(_, change, _)| change).collect();
+            assert!(last.ends_with(&[FolderChange::SelfGone, FolderChange::Ended]), "{interest:?}: {last:?}");
+        }
     }
 
     #[test]
