@@ -71,6 +71,7 @@ mod stop_trees;
 mod dev;
 mod dev_keys;
 mod watch;
+mod watch_bursts;
 mod watch_many;
 
 // ---- what happened

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::support::{SOON, Sandbox, has_any, kill, pause_between_faults, wait_until};
 
-const FILE: &str = r#"
+/// The app of these tests.
+pub const FILE: &str = r#"
 [[apps]]
 name = "api"
 command = "sleep 1000"
@@ -32,7 +33,7 @@ const APART: Duration = Duration::from_millis(300);
 
 /// Waits until the watcher has registered: a change is answered.
 #[track_caller]
-fn is_watched(sandbox: &Sandbox) {
+pub fn is_watched(sandbox: &Sandbox) {
     settle(sandbox);
 }
 
@@ -67,7 +68,7 @@ fn settle(sandbox: &Sandbox) {
 
 /// How often the app was started by what `act` does; marks do not count.
 #[track_caller]
-fn restarts_by(sandbox: &Sandbox, act: impl FnOnce()) -> usize {
+pub fn restarts_by(sandbox: &Sandbox, act: impl FnOnce()) -> usize {
     let count = || starts(sandbox).iter().filter(|(_, path)| path != "mark").count();
     settle(sandbox);
     let before = count();

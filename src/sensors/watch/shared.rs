@@ -124,8 +124,14 @@ impl SharedFolders {
             if !is_told {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            // Whatever keeps the queue from being read, whoever takes from it says so.
-            let _ = self.table().pass_on();
+            // Whatever keeps the queue from being read, whoever takes from it says so. A flood leaves room for others.
+            loop {
+                let passed = self.table().pass_some_on();
+                if !matches!(passed, Ok(true)) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -137,13 +143,19 @@ impl SharedFolders {
 impl FolderTable {
     /// Empties the kernel's queue into the inboxes.
     fn pass_on(&mut self) -> io::Result<()> {
-        let Some(watch) = self.watch.clone() else { return Ok(()) };
+        while self.pass_some_on()? {}
+        Ok(())
+    }
+
+    /// A part of it. Whether there may be more.
+    fn pass_some_on(&mut self) -> io::Result<bool> {
+        let Some(watch) = self.watch.clone() else { return Ok(false) };
         self.given_back = 0;
-        let taken = watch.take(|event| self.sort(&event));
+        let has_more = watch.take_some(|event| self.sort(&event));
         for inbox in self.watchers.values().filter(|inbox| inbox.has_lost || !inbox.events.is_empty()) {
             inbox.waker.notify_one();
         }
-        taken
+        has_more
     }
 
     fn sort(&mut self, event: &FolderEvent<'_>) {

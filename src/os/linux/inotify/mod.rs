@@ -145,11 +145,23 @@ impl FolderWatch {
     /// # Errors
     /// As `read(2)`.
     pub fn take(&self, mut tell: impl FnMut(FolderEvent<'_>)) -> io::Result<()> {
+        while self.take_some(&mut tell)? {}
+        Ok(())
+    }
+
+    /// Tells some thousand changes at most. Whether there may be more.
+    ///
+    /// # Errors
+    /// As `read(2)`.
+    pub fn take_some(&self, mut tell: impl FnMut(FolderEvent<'_>)) -> io::Result<bool> {
         let mut buffer = vec![0_u8; READ_BYTES];
         loop {
             match rustix::io::read(&self.0, &mut buffer) {
-                Ok(count) => each_event(&buffer[..count], &mut tell),
-                Err(Errno::AGAIN) => return Ok(()),
+                Ok(count) => {
+                    each_event(&buffer[..count], &mut tell);
+                    return Ok(true);
+                }
+                Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
