@@ -69,7 +69,7 @@ mod stop_trees;
 
 // ---- by itself
 mod dev;
-mod dev_keys;
+mod dev_terminal;
 mod watch;
 mod watch_bursts;
 mod watch_many;

@@ -75,7 +75,7 @@ const FILES: Ratchet = Ratchet {
     what: "files without its tests and its sub-rooms",
     max: 20,
     list: "FILES",
-    over: &[("src/cli/commands", 32), ("src/ecosystem", 29), ("src/model", 23), ("src/os", 25), ("src/os/linux", 31)],
+    over: &[("src/cli/commands", 32), ("src/ecosystem", 29), ("src/model", 23), ("src/os", 25), ("src/os/linux", 30)],
     advice: "Files about one matter become a sub-room with a door (`mod.rs`) of its own.",
 };
 

@@ -25,6 +25,7 @@ impl Dev<'_> {
     /// Everything stops; what was declared here is deleted, and a daemon that was started for it ends.
     /// A command that could not even begin leaves alone what others had declared.
     pub(super) fn clear_away(mut self, before: &BTreeSet<AppName>, has_begun: bool, was_running: bool) -> Ending {
+        self.region.clear(&mut self.session.screen);
         if has_begun {
             self.session.screen.note("dev: stopping all apps");
         }

@@ -29,6 +29,8 @@ pub(in crate::cli) enum DevEvent {
     Change(ChangeMessage),
     /// A change whose progress is not told to its end.
     Broken(CommandError),
+    /// The daemon died in the middle of a change: its successor continues, and nothing more is told of it.
+    Unfollowed,
     /// A step of a change at the end; an error, or [`ChangeMessage::Finished`], is the last one.
     Ending(Result<ChangeMessage, CommandError>),
     Key(u8),
@@ -113,11 +115,16 @@ impl DevEvents {
             loop {
                 let event = match messages.read() {
                     Ok(Some(message)) => DevEvent::Change(message),
-                    // The daemon died; its successor continues, and the events tell how.
-                    Ok(None) => return,
+                    // The events tell how it goes on.
+                    Ok(None) => DevEvent::Unfollowed,
                     Err(error) => DevEvent::Broken(error.into()),
                 };
-                let is_last = matches!(event, DevEvent::Broken(_));
+                let is_last = matches!(
+                    event,
+                    DevEvent::Broken(_)
+                        | DevEvent::Unfollowed
+                        | DevEvent::Change(ChangeMessage::Finished { .. } | ChangeMessage::Interrupted { .. })
+                );
                 if sender.send(event).is_err() || is_last {
                     return;
                 }

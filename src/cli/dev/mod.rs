@@ -5,6 +5,7 @@
 
 mod ending;
 pub(super) mod events;
+mod region;
 mod saved;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::wire::{
     Selection,
 };
 use events::{DevEvent, DevEvents};
+use region::DevRegion;
 use saved::SavedFiles;
 
 /// How often a reader who does not read is tried again.
@@ -40,6 +42,7 @@ struct Dev<'a> {
     files: SavedFiles,
     lines: LineFormat,
     events: DevEvents,
+    region: DevRegion,
     /// The newest line that was shown.
     printed: Option<WallTime>,
 }
@@ -61,7 +64,17 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
         .map_err(|error| CommandError::system("cannot start a thread", &error))?;
     let lines = LineFormat::new(false, timestamps);
     session.screen.has_more_to_do = true;
-    let mut dev = Dev { session, file, has_watch: !no_watch, project, files, lines, events, printed: None };
+    let mut dev = Dev {
+        session,
+        file,
+        has_watch: !no_watch,
+        project,
+        files,
+        lines,
+        events,
+        region: DevRegion::default(),
+        printed: None,
+    };
     let begun = dev.begin(proposed, keys.is_some());
     let has_begun = begun.is_ok();
     let ran = begun.and_then(|()| dev.follow());
@@ -91,13 +104,20 @@ impl Dev<'_> {
                 Ok(DevEvent::Log(message)) => self.log(message),
                 Ok(DevEvent::Event(message)) => self.event(message),
                 Ok(DevEvent::Change(message)) => self.change(message),
-                Ok(DevEvent::Broken(error)) => self.session.screen.fail(&error),
+                Ok(DevEvent::Broken(error)) => {
+                    self.region.end();
+                    self.session.screen.fail(&error);
+                }
+                Ok(DevEvent::Unfollowed) => self.region.end(),
                 Err(RecvTimeoutError::Timeout) => self.session.screen.write_now(),
             }
             // Whoever does not read holds up the lines, and not Ctrl-C.
             while self.session.screen.is_full() && !os::Interrupts::have_come() {
                 self.session.screen.write_now();
                 os::pause(READ_AGAIN_AFTER);
+            }
+            if self.events.is_quiet() {
+                self.region.draw(&mut self.session.screen);
             }
             if Instant::now() >= next_look {
                 next_look = Instant::now() + LOOK_EVERY;
@@ -141,6 +161,7 @@ impl Dev<'_> {
         // Apps come and go while a file is written: that is what this command is for.
         let options = ApplyOptions { yes: true, ..ApplyOptions::default() };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
+        self.region.begin();
         self.events.follow_change(messages);
         Ok(())
     }
@@ -148,13 +169,17 @@ impl Dev<'_> {
     fn restart(&mut self) -> Result<(), CommandError> {
         let request = EditRequest { edit: Edit::Restart, selection: all_of(&self.project) };
         match Session::client()?.edit(&request) {
-            Ok(messages) => self.events.follow_change(messages),
+            Ok(messages) => {
+                self.region.begin();
+                self.events.follow_change(messages);
+            }
             Err(error) => self.session.screen.fail(&error.into()),
         }
         Ok(())
     }
 
     fn log(&mut self, message: LogMessage) {
+        self.region.clear(&mut self.session.screen);
         match message {
             LogMessage::Line(line) => {
                 self.printed = self.printed.max(Some(line.at));
@@ -181,6 +206,7 @@ impl Dev<'_> {
     }
 
     fn change(&mut self, message: ChangeMessage) {
+        self.region.note(&message);
         let paint = self.session.screen.paint_notes();
         let screen = &mut self.session.screen;
         match message {

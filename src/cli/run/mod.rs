@@ -113,7 +113,7 @@ impl FileRun<'_> {
                 Ok(DevEvent::Log(message)) => self.log(message),
                 Ok(DevEvent::Change(message)) => self.change(message),
                 Ok(DevEvent::Broken(error)) => return Err(error),
-                Ok(DevEvent::Event(_) | DevEvent::Key(_) | DevEvent::Ending(_)) => {}
+                Ok(DevEvent::Event(_) | DevEvent::Key(_) | DevEvent::Unfollowed | DevEvent::Ending(_)) => {}
                 Err(RecvTimeoutError::Timeout) => self.session.screen.write_now(),
             }
             if Instant::now() >= next_look {

@@ -1,4 +1,4 @@
-//! The keys of `pm dev` work after it was suspended, as in every program that reads keys.
+//! `pm dev` in a terminal: its keys work after it was suspended, and it shows how far the starts are below the logs.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
@@ -75,6 +75,36 @@ fn ctrl_z_and_fg_of_a_shell() {
     wait_until("the shell has the terminal as it was", SOON, || terminal.is_by_line());
     terminal.type_text("go\n");
     wait_until("keys are read one by one", SOON, || !terminal.is_by_line());
+    terminal.type_text("q");
+    ends(child, &terminal);
+}
+
+#[test]
+fn what_is_under_way_is_shown_below_the_logs() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"talks\"\ncommand = \"sh -c 'while :; do echo a whole line; sleep 0.2; done'\"\nwatch = false\n\
+         [[apps]]\nname = \"late\"\ncommand = \"sleep 1000\"\nwatch = false\n\
+         ready = { exec = \"test -e go\", interval = \"50ms\", timeout = \"60s\" }\n",
+    );
+    let (mut terminal, child) = in_a_window(&mut sandbox.command(&["dev"]));
+    says(&terminal, "... start late \u{b7} late/0 is not ready yet");
+    let lines = || terminal.text().matches("a whole line\r\n").count();
+    let before = lines();
+    wait_until("lines come meanwhile", SOON, || lines() >= before + 3);
+    sandbox.file("go", "");
+    says(&terminal, "2 done in");
+    let before = lines();
+    wait_until("lines come afterwards", SOON, || lines() >= before + 2);
+    let text = terminal.text();
+    let (_, after) = text.split_once("2 done in").unwrap();
+    assert!(!after.contains("start late"), "what is over is not shown any more: {after:?}");
+    // The region is taken away before a line is written in its place, and never stands in front of one.
+    for line in text.split("\r\n").filter(|line| line.contains("start late")) {
+        let (_, after) = line.rsplit_once("start late").unwrap();
+        let is_taken_away = after.contains("\u{1b}[K") || after.contains("\u{1b}[J");
+        assert!(!after.contains("a whole line") || is_taken_away, "{line:?}");
+    }
     terminal.type_text("q");
     ends(child, &terminal);
 }
