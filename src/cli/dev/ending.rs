@@ -113,6 +113,9 @@ impl Dev<'_> {
     /// A line, unless nobody reads: the end does not wait for that.
     fn last_words(&mut self, message: LogMessage) {
         self.session.screen.write_now();
+        if let LogMessage::Line(line) = &message {
+            self.printed = self.printed.max(Some(line.at));
+        }
         if !self.session.screen.is_full() && !self.session.screen.is_unread() {
             self.log(message);
         }
@@ -123,6 +126,8 @@ impl Dev<'_> {
         let query = LogsQuery { selection: self.selection_of(apps), lines: Some(1), ..LogsQuery::default() };
         let newest = Session::client_if_running().ok().flatten().and_then(|mut client| client.logs(&query).ok());
         let newest = newest.and_then(|answer| answer.lines.iter().map(|line| line.at).max());
+        // What was printed before this command began is not shown.
+        let newest = newest.filter(|at| *at >= self.events.began());
         let give_up = os::now().after(LAST_LINES_MAX);
         while os::now() < give_up {
             match self.events.next_of_ending(LAST_LINE) {

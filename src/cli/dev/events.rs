@@ -95,6 +95,11 @@ impl DevEvents {
         }
     }
 
+    /// Lines are told from then on.
+    pub(in crate::cli) fn began(&self) -> WallTime {
+        self.began
+    }
+
     /// Whether nothing waits at this moment.
     pub(in crate::cli) fn is_quiet(&mut self) -> bool {
         if self.waiting.is_none() {

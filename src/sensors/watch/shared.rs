@@ -7,8 +7,8 @@
 //! The kernel knows a folder once, whoever asks for it and by whichever name: it has one number. Who asked for it, and for
 //! what, is kept here. A folder is given back when nobody is left who asked for it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,7 +62,23 @@ struct FolderTable {
 }
 
 /// Who asked for one folder, and for what.
-type Asked = Vec<(u64, FolderInterest)>;
+type Asked = Vec<Asker>;
+
+/// One watcher that asked for a folder.
+#[derive(Clone, Debug)]
+struct Asker {
+    watcher: u64,
+    interest: FolderInterest,
+    /// What it wants to know of; `None` = of everything in the folder.
+    names: Option<BTreeSet<OsString>>,
+}
+
+impl Asker {
+    fn is_told(&self, name: &OsStr, change: FolderChange) -> bool {
+        let is_named = name.is_empty() || self.names.as_ref().is_none_or(|names| names.contains(name));
+        is_named && self.interest.covers(change)
+    }
+}
 
 #[derive(Debug)]
 struct Inbox {
@@ -170,8 +186,8 @@ impl FolderTable {
             self.keep_unclaimed(told);
             return;
         };
-        for (number, _) in asked.iter().filter(|(_, interest)| interest.covers(change)) {
-            let Some(inbox) = self.watchers.get_mut(number) else { continue };
+        for asker in asked.iter().filter(|asker| asker.is_told(name, change)) {
+            let Some(inbox) = self.watchers.get_mut(&asker.watcher) else { continue };
             if inbox.events.len() >= INBOX_MAX || self.waiting >= INBOXES_MAX {
                 inbox.has_lost = true;
             } else if !inbox.has_lost {
@@ -197,17 +213,24 @@ impl FolderTable {
     }
 
     /// The number of a folder is known: from now on it is told to this watcher, too.
-    fn claim(&mut self, number: u64, watch: i32, interest: FolderInterest) -> io::Result<()> {
-        let is_others = self.folders.get(&watch).is_some_and(|asked| asked.iter().all(|(other, _)| *other != number));
+    fn claim(&mut self, watch: i32, new: Asker) -> io::Result<()> {
+        let number = new.watcher;
+        let is_others = self.folders.get(&watch).is_some_and(|asked| asked.iter().all(|one| one.watcher != number));
         if is_others {
             // What has happened by now is not new to whoever looks at the folder after this.
             self.pass_on()?;
         }
         self.idle.remove(&watch);
         let asked = self.folders.entry(watch).or_default();
-        match asked.iter_mut().find(|(other, _)| *other == number) {
-            Some((_, before)) => *before = interest.max(*before),
-            None => asked.push((number, interest)),
+        match asked.iter_mut().find(|one| one.watcher == number) {
+            Some(before) => {
+                before.interest = new.interest.max(before.interest);
+                before.names = before.names.take().zip(new.names).map(|(mut names, more)| {
+                    names.extend(more);
+                    names
+                });
+            }
+            None => asked.push(new),
         }
         let (claimed, rest) = std::mem::take(&mut self.unclaimed).into_iter().partition(|told| told.watch == watch);
         self.unclaimed = rest;
@@ -236,7 +259,7 @@ impl FolderTable {
 
     fn leave(&mut self, number: u64, watch: i32) {
         let Some(asked) = self.folders.get_mut(&watch) else { return };
-        asked.retain(|(other, _)| *other != number);
+        asked.retain(|one| one.watcher != number);
         if asked.is_empty() {
             self.folders.remove(&watch);
             if self.asking > 0 {
@@ -263,7 +286,7 @@ impl FolderTable {
         let its: Vec<i32> = self
             .folders
             .iter()
-            .filter(|(_, asked)| asked.iter().any(|(other, _)| *other == number))
+            .filter(|(_, asked)| asked.iter().any(|one| one.watcher == number))
             .map(|(watch, _)| *watch)
             .collect();
         for watch in its {
@@ -281,11 +304,12 @@ pub(super) struct Folders {
 }
 
 impl Folders {
-    /// As [`FolderWatch::add`]; may wait for the disk. What happened before is not told.
+    /// As [`FolderWatch::add`]; may wait for the disk. What happened before is not told. `only`: of what is in the folder
+    /// nothing but this name is of interest, and what was asked for before.
     ///
     /// # Errors
     /// As [`FolderWatch::add`].
-    pub(super) fn add(&self, folder: &Path, interest: FolderInterest) -> io::Result<i32> {
+    pub(super) fn add(&self, folder: &Path, interest: FolderInterest, only: Option<&OsStr>) -> io::Result<i32> {
         let watch = {
             let mut table = self.shared.table();
             table.asking += 1;
@@ -297,7 +321,9 @@ impl Folders {
             None => Err(io::ErrorKind::NotConnected.into()),
         };
         let mut table = self.shared.table();
-        let claimed = added.and_then(|watch| table.claim(self.number, watch, interest).map(|()| watch));
+        let names = only.map(|name| BTreeSet::from([name.to_owned()]));
+        let asker = Asker { watcher: self.number, interest, names };
+        let claimed = added.and_then(|watch| table.claim(watch, asker).map(|()| watch));
         table.asked();
         claimed
     }
@@ -364,6 +390,10 @@ mod tests {
         folders.take().unwrap().into_iter().map(plain).collect()
     }
 
+    fn whole(of: &Folders) -> Asker {
+        Asker { watcher: of.number, interest: FolderInterest::Contents, names: None }
+    }
+
     fn names(folders: &Folders) -> Vec<String> {
         taken(folders).into_iter().filter(|event| event.2 == FolderChange::Written).map(|event| event.1).collect()
     }
@@ -373,9 +403,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let (shared, path) = (SharedFolders::new(None), home.path());
         let (one, two) = (shared.join().unwrap(), shared.join().unwrap());
-        let number = one.add(path, FolderInterest::Contents).unwrap();
+        let number = one.add(path, FolderInterest::Contents, None).unwrap();
         fs::write(path.join("a"), "1").unwrap();
-        assert_eq!(two.add(path, FolderInterest::Contents).unwrap(), number, "the kernel knows it once");
+        assert_eq!(two.add(path, FolderInterest::Contents, None).unwrap(), number, "the kernel knows it once");
         fs::write(path.join("b"), "1").unwrap();
         assert_eq!(names(&two), ["b"], "what happened before is not told");
         assert_eq!(names(&one), ["a", "b"]);
@@ -383,7 +413,7 @@ mod tests {
         fs::write(path.join("c"), "1").unwrap();
         assert_eq!((names(&one), names(&two)), (vec![], vec!["c".to_owned()]));
         let three = shared.join().unwrap();
-        three.add(path, FolderInterest::Itself).unwrap();
+        three.add(path, FolderInterest::Itself, None).unwrap();
         drop(two);
         fs::write(path.join("d"), "1").unwrap();
         assert_eq!(taken(&three), [], "it asked for nothing of that");
@@ -391,6 +421,27 @@ mod tests {
         let changes: Vec<FolderChange> = taken(&three).into_iter().map(|event| event.2).collect();
         assert_eq!(changes, [FolderChange::SelfGone, FolderChange::Ended]);
         assert!(shared.table().folders.is_empty());
+    }
+
+    #[test]
+    fn whoever_asked_for_a_name_is_told_of_that_and_of_the_folder_itself() {
+        let home = tempfile::tempdir().unwrap();
+        let (shared, path) = (SharedFolders::new(None), home.path());
+        let one = shared.join().unwrap();
+        for name in ["a", "b"] {
+            one.add(path, FolderInterest::Contents, Some(OsStr::new(name))).unwrap();
+        }
+        let write = || ["a", "b", "c"].iter().for_each(|name| fs::write(path.join(name), "1").unwrap());
+        write();
+        assert_eq!(names(&one), ["a", "b"]);
+        one.add(path, FolderInterest::Itself, None).unwrap();
+        write();
+        assert_eq!(names(&one), ["a", "b", "c"]);
+        one.add(path, FolderInterest::Contents, Some(OsStr::new("d"))).unwrap();
+        write();
+        assert_eq!(names(&one), ["a", "b", "c"], "nothing less is told");
+        fs::remove_dir_all(path).unwrap();
+        assert_eq!(taken(&one).last().map(|event| event.2), Some(FolderChange::Ended));
     }
 
     #[test]
@@ -402,7 +453,7 @@ mod tests {
             for number in 0..count {
                 let folder = home.path().join(number.to_string());
                 fs::create_dir_all(&folder).unwrap();
-                one.add(&folder, FolderInterest::Contents).unwrap();
+                one.add(&folder, FolderInterest::Contents, None).unwrap();
             }
             one
         };
@@ -425,7 +476,7 @@ mod tests {
     fn what_is_too_much_for_one_inbox_is_told_as_lost_to_that_one_only() {
         let shared = SharedFolders::new(None);
         let (lazy, busy) = (shared.join().unwrap(), shared.join().unwrap());
-        let asked = [&lazy, &busy].map(|one| (one.number, FolderInterest::Contents));
+        let asked = [&lazy, &busy].map(whole);
         shared.table().folders.insert(7, asked.to_vec());
         let written = |count: usize| {
             for _ in 0..count {
@@ -451,7 +502,7 @@ mod tests {
     fn all_inboxes_together_are_bounded() {
         let shared = SharedFolders::new(None);
         let watchers: Vec<Folders> = (0..2 * INBOXES_MAX / INBOX_MAX).map(|_| shared.join().unwrap()).collect();
-        let asked = watchers.iter().map(|one| (one.number, FolderInterest::Contents)).collect();
+        let asked = watchers.iter().map(whole).collect();
         shared.table().folders.insert(7, asked);
         for _ in 0..INBOX_MAX {
             let (watch, name, change) = (7, OsStr::new("a"), FolderChange::Written);
@@ -478,7 +529,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let shared = SharedFolders::new(None);
         let (one, two) = (shared.join().unwrap(), shared.join().unwrap());
-        let number = one.add(home.path(), FolderInterest::Contents).unwrap();
+        let number = one.add(home.path(), FolderInterest::Contents, None).unwrap();
         // `two` has asked the kernel, and does not know the number yet.
         shared.table().asking += 1;
         one.remove(number);
@@ -486,7 +537,7 @@ mod tests {
         shared.table().pass_on().unwrap();
         {
             let mut table = shared.table();
-            table.claim(two.number, number, FolderInterest::Contents).unwrap();
+            table.claim(number, whole(&two)).unwrap();
             table.asked();
         }
         fs::write(home.path().join("b"), "1").unwrap();
@@ -499,7 +550,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let shared = SharedFolders::new(None);
         let one = shared.join().unwrap();
-        let number = one.add(home.path(), FolderInterest::Contents).unwrap();
+        let number = one.add(home.path(), FolderInterest::Contents, None).unwrap();
         shared.table().asking += 1;
         one.remove(number);
         shared.table().asked();

@@ -35,8 +35,8 @@ pub(super) struct Told {
     turned: HashSet<PathBuf>,
     /// Folders that came to be known when everything was registered anew: that they appeared may still be told.
     fresh: HashSet<PathBuf>,
-    /// Files that are links.
-    links: usize,
+    /// How often a link was followed since everything was registered, and how often at that time.
+    links: (usize, usize),
 }
 
 /// One watched folder.
@@ -78,7 +78,7 @@ impl Told {
             is_outdated: false,
             turned: HashSet::new(),
             fresh: HashSet::new(),
-            links: 0,
+            links: (0, 0),
         };
         told.register(walk, files)?;
         Ok(told)
@@ -97,6 +97,7 @@ impl Told {
                 }
             }
         }
+        self.links.1 = self.links.0;
         Ok(())
     }
 
@@ -131,7 +132,7 @@ impl Told {
         if self.numbers.contains_key(path) {
             return Ok(None);
         }
-        let number = match self.watch.add(path, FolderInterest::Contents) {
+        let number = match self.watch.add(path, FolderInterest::Contents, None) {
             Ok(number) => number,
             Err(error) => {
                 self.refused(path, error)?;
@@ -198,7 +199,7 @@ impl Told {
     /// A limit of the kernel.
     pub(super) fn renew(&mut self, walk: &Walk<'_>, touched: &mut Touched, files: &mut Vec<PathBuf>) -> io::Result<()> {
         let (folders, numbers) = (std::mem::take(&mut self.folders), std::mem::take(&mut self.numbers));
-        (self.is_outdated, self.turned, self.links) = (false, HashSet::new(), 0);
+        (self.is_outdated, self.turned, self.links) = (false, HashSet::new(), (0, 0));
         let registered = self.register(walk, files);
         for number in folders.into_keys().filter(|number| !self.folders.contains_key(number)) {
             self.watch.remove(number);
@@ -294,6 +295,8 @@ impl Told {
                 let is_link = change.is_new() && matches!(os::name_kind(&path), Some(NameKind::Link(_)));
                 touched.note_change(&path, change, is_link);
                 if is_link {
+                    // Where links led that were turned again and again is forgotten then.
+                    self.is_outdated |= self.links.0 >= LINKS_MAX && self.links.1 < LINKS_MAX / 2;
                     self.lead_to_link(&path)?;
                 }
             } else {

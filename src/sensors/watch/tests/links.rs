@@ -382,3 +382,26 @@ fn new_rules_are_no_change_of_a_root_behind_a_link() {
     project.write("current/src/.gitignore", "*.css\n");
     assert_eq!(judged(&mut tree), Settled::Nothing);
 }
+
+/// What was followed once is not kept for ever, and a link that was turned thousands of times is still followed.
+#[test]
+fn a_link_that_is_turned_again_and_again_is_followed_to_the_end() {
+    let mut project = Project::new(&["src/a.js", "ext/0/c.json", "ext/1/c.json", "ext/2/c.json"]);
+    project.write("home/x", "");
+    project.link("../ext/0/c.json", "src/c.json");
+    project.watch = vec!["src"];
+    let mut tree = project.open();
+    for round in 0..1_100 {
+        project.turn(&format!("../ext/{}/c.json", round % 3), "src/c.json");
+        if round % 10 == 0 {
+            judged(&mut tree);
+        }
+    }
+    judged(&mut tree);
+    for round in 0..1_100 {
+        project.turn(&format!("../ext/{}/c.json", round % 3), "src/c.json");
+        judged(&mut tree);
+    }
+    project.write("ext/1/c.json", "new");
+    assert_eq!(judged(&mut tree), changed("src/c.json", 0));
+}

@@ -1,6 +1,6 @@
 //! What leads to the watched paths is watched, too: folders and links above them, the files behind links, rules of git.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
@@ -33,9 +33,15 @@ impl Told {
         Ok(())
     }
 
-    /// Asks about one folder. `false`: it cannot be watched.
-    fn ask(&mut self, path: &Path, interest: FolderInterest, note: impl FnOnce(&mut Folder)) -> io::Result<bool> {
-        match self.watch.add(path, interest) {
+    /// Asks about one folder and one name in it. `false`: it cannot be watched.
+    fn ask(
+        &mut self,
+        path: &Path,
+        interest: FolderInterest,
+        name: &OsStr,
+        note: impl FnOnce(&mut Folder),
+    ) -> io::Result<bool> {
+        match self.watch.add(path, interest, Some(name)) {
             Ok(number) => {
                 note(self.folders.entry(number).or_default());
                 Ok(true)
@@ -52,7 +58,7 @@ impl Told {
         note: impl FnOnce(&mut Folder, OsString),
     ) -> io::Result<bool> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(false) };
-        match self.watch.add(parent, interest) {
+        match self.watch.add(parent, interest, Some(name)) {
             Ok(number) => {
                 note(self.folders.entry(number).or_default(), name.to_owned());
                 Ok(true)
@@ -66,13 +72,13 @@ impl Told {
     pub(super) fn lead_to(&mut self, path: &Path, kind: Led) -> io::Result<()> {
         for step in way_to(path) {
             let is_asked = match &step {
-                WayStep::Through(folder) => self.ask(folder, FolderInterest::Itself, |folder| {
+                WayStep::Through(folder) => self.ask(folder, FolderInterest::Itself, OsStr::new(""), |folder| {
                     folder.leads.insert(path.to_owned());
                 })?,
-                WayStep::Name(folder, name) => self.ask(folder, FolderInterest::Names, |folder| {
+                WayStep::Name(folder, name) => self.ask(folder, FolderInterest::Names, name, |folder| {
                     folder.ways.entry(name.clone()).or_default().insert(path.to_owned());
                 })?,
-                WayStep::File(folder, name) => self.ask(folder, FolderInterest::Contents, |folder| {
+                WayStep::File(folder, name) => self.ask(folder, FolderInterest::Contents, name, |folder| {
                     // Where it leads to is watched by its own name then.
                     if kind == Led::Root || folder.inside.is_empty() {
                         folder.singles.entry(name.clone()).or_default().insert(path.to_owned());
@@ -104,8 +110,8 @@ impl Told {
 
     /// Watches the file that a link in a watched folder leads to.
     pub(super) fn lead_to_link(&mut self, link: &Path) -> io::Result<()> {
-        if self.links < LINKS_MAX && os::stamp(link).is_none_or(|stamp| stamp.is_file) {
-            self.links += 1;
+        if self.links.0 < LINKS_MAX && os::stamp(link).is_none_or(|stamp| stamp.is_file) {
+            self.links.0 += 1;
             self.lead_to(link, Led::Link)?;
         }
         Ok(())
