@@ -84,7 +84,7 @@ fn check(edit: &Edit, targets: &[Target]) -> Result<(), Failed> {
 
 /// Answers at once; the rest is streamed as it happens. The change does not depend on a listener. `then` the daemon may
 /// leave; for [`Leave::Stop`] only if nothing runs.
-fn told(
+pub(super) fn told(
     outlet: Outlet,
     response: Response,
     accepted: Vec<Accepted>,

@@ -13,6 +13,7 @@ mod cron;
 mod daemon;
 mod environment;
 mod events;
+mod history;
 mod logs;
 mod messages;
 mod metrics;

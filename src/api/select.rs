@@ -16,9 +16,7 @@ const CANDIDATES_MAX: usize = 10;
 pub(super) fn select(desired: &Desired, selection: &Selection) -> Result<Vec<Target>, Problem> {
     if let Some(project) = selection.scope.project.as_ref().filter(|name| !desired.projects.contains_key(*name)) {
         // Never widened to other projects: the next word may be `delete all`.
-        return Err(
-            Problem::new(ProblemCode::NoSuchApp, format!("no project `{project}`")).hint("`pm projects` lists them")
-        );
+        return Err(no_project(project.as_str()));
     }
     let view = View { desired, home: home(desired, &selection.scope), scope: &selection.scope };
     if selection.selectors.is_empty() {
@@ -47,6 +45,30 @@ pub(super) fn select_own(desired: &Desired, selection: &Selection) -> Result<Vec
     }
     let projects = desired.projects.iter().filter(|(name, _)| home.contains(name));
     Ok(whole(projects.flat_map(|(name, project)| apps_of(name, project)).collect()))
+}
+
+/// The one project that a call is about: the one that is named, that of the caller's folder, or the only one.
+///
+/// # Errors
+/// There is none, or there are several.
+pub(super) fn one_project<'a>(desired: &'a Desired, scope: &Scope) -> Result<(&'a ProjectName, &'a Project), Problem> {
+    let here = home(desired, scope);
+    let candidates: Vec<&ProjectName> =
+        if here.is_empty() && scope.project.is_none() { desired.projects.keys().collect() } else { here };
+    match (candidates.as_slice(), &scope.project) {
+        ([one], _) => desired.projects.get_key_value(*one).ok_or_else(|| no_project(one.as_str())),
+        ([], Some(project)) => Err(no_project(project.as_str())),
+        ([], None) => Err(Problem::new(ProblemCode::NoSuchApp, "no projects").hint("declare one with `pm apply`")),
+        (several, _) => {
+            let names = several.iter().take(CANDIDATES_MAX).map(ToString::to_string).collect();
+            let message = "there are several projects";
+            Err(Problem::new(ProblemCode::Ambiguous, message).hint("name one: `-p PROJECT`").details(names))
+        }
+    }
+}
+
+fn no_project(name: &str) -> Problem {
+    Problem::new(ProblemCode::NoSuchApp, format!("no project `{name}`")).hint("`pm projects` lists them")
 }
 
 /// Selected slots must exist: they are declared, or have a live process.

@@ -21,7 +21,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::caller::Caller;
-use super::{Context, answer, apps, change, cron, daemon, environment, events, logs, messages, metrics, rollouts};
+use super::{
+    Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
+};
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
 use crate::wire::{self, Problem, ProblemCode};
@@ -61,6 +63,11 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/apply", post(change::apply))
         .route("/v1/edit", post(change::edit))
         .route("/v1/rollouts", get(rollouts::list).post(rollouts::want))
+        .route("/v1/history", get(history::list))
+        .route("/v1/history/entry", get(history::entry))
+        .route("/v1/history/tag", post(history::tag))
+        .route("/v1/rollback", post(history::roll_back))
+        .route("/v1/rollback/plan", post(history::plan_rollback))
         .route("/v1/shutdown", post(change::shut_down))
         .route("/v1/cron", get(cron::schedules))
         .route("/v1/logs", get(logs::logs))

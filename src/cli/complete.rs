@@ -25,6 +25,8 @@ const OF_APPS: &[&str] = &[
 ];
 /// Commands in front of another one.
 const WITH_ACTION: &[&str] = &["cron", "rollout"];
+/// Options that take an entry of the history.
+const OF_ENTRIES: &[&str] = &["--to", "--diff"];
 
 const BASH: &str = r#"
 # What only the running programs know: apps, projects, profiles, keys.
@@ -91,6 +93,7 @@ pub(super) fn answer(session: &mut Session, line: &str) {
         WordKind::Commands => args::command_names(),
         WordKind::Keys => KEYS.iter().map(|key| key.name.to_owned()).collect(),
         WordKind::Projects => projects(),
+        WordKind::Entries => entries(),
         WordKind::Profiles => profiles(session),
         WordKind::Apps => apps(&begun),
     };
@@ -108,6 +111,7 @@ enum WordKind {
     Commands,
     Apps,
     Projects,
+    Entries,
     Profiles,
     Keys,
 }
@@ -123,7 +127,9 @@ fn wanted(line: &str) -> (WordKind, String) {
         _ if rest.contains(&"--") => WordKind::Nothing,
         (_, Some("-p" | "--project")) => WordKind::Projects,
         (_, Some("--profile" | "--env")) => WordKind::Profiles,
-        (_, Some("--only")) => WordKind::Apps,
+        (_, Some("--only" | "--app")) => WordKind::Apps,
+        (Some("history"), Some("show" | "tag")) => WordKind::Entries,
+        (Some("history" | "rollback"), Some(option)) if OF_ENTRIES.contains(&option) => WordKind::Entries,
         _ if begun.starts_with('-') => WordKind::Nothing,
         (Some("explain"), _) => WordKind::Keys,
         (Some(name), _) if WITH_ACTION.contains(&name) && rest.is_empty() => WordKind::Nothing,
@@ -166,6 +172,16 @@ fn projects() -> Vec<String> {
     rows.iter().map(|row| row.project.to_string()).collect()
 }
 
+/// Tags and generations of the project of this folder.
+fn entries() -> Vec<String> {
+    let (Ok(Some(mut client)), Ok(folder)) = (Session::client_if_running(), super::session::folder()) else {
+        return Vec::new();
+    };
+    let scope = Scope { folder: Some(folder), ..Scope::default() };
+    let rows = client.history(&scope).map(|answer| answer.entries).unwrap_or_default();
+    rows.into_iter().flat_map(|row| row.tag.into_iter().chain([row.generation.to_string()])).collect()
+}
+
 /// Those of the file of this folder.
 fn profiles(session: &mut Session) -> Vec<String> {
     let args = FileArgs { profile: Some("none".to_owned()), ..FileArgs::default() };
@@ -195,6 +211,10 @@ mod tests {
             ("pm cron run ", WordKind::Apps, ""),
             ("pm scale api ", WordKind::Nothing, ""),
             ("pm exec api -- ls ", WordKind::Nothing, ""),
+            ("pm rollback --to ", WordKind::Entries, ""),
+            ("pm rollback --app a", WordKind::Apps, "a"),
+            ("pm history show v1", WordKind::Entries, "v1"),
+            ("pm history ", WordKind::Nothing, ""),
             ("pm help ap", WordKind::Commands, "ap"),
         ] {
             assert_eq!(wanted(line), (expected, begun.to_owned()), "{line}");

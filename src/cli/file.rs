@@ -7,13 +7,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fail::{Code, CommandError};
+use super::git;
 use super::host::{LocalHost, Pipes};
 use super::output::harmless;
 use super::pm2;
 use super::session::{self, Session};
 use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
-use crate::model::{ExecMode, Origin, ProjectName, Proposed, Secrets};
+use crate::model::{ExecMode, Origin, ProjectName, Proposed, Provenance, Secrets};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
 
@@ -155,7 +156,9 @@ pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed
     if proposed.is_none() && session.screen.is_json {
         session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
     }
-    proposed.ok_or_else(|| CommandError::told(code as u8))
+    let mut proposed = proposed.ok_or_else(|| CommandError::told(code as u8))?;
+    proposed.provenance.commit = git::commit_of(&proposed.origin.folder);
+    Ok(proposed)
 }
 
 /// The exit code of a reading that proposes nothing.
@@ -326,6 +329,7 @@ pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value], exec_mode: E
     if let Some(proposed) = &mut reading.proposed {
         proposed.project = ProjectName::nobody();
         proposed.origin = Origin { is_named: true, ..Origin::default() };
+        proposed.provenance = Provenance::default();
         for app in &mut proposed.apps {
             app.project = ProjectName::nobody();
         }

@@ -12,6 +12,7 @@ mod complete;
 mod dev;
 mod fail;
 mod file;
+mod git;
 mod host;
 mod live;
 mod output;

@@ -4,9 +4,15 @@ use super::connection::{Repeat, json};
 use super::{Client, ClientError, Messages};
 use crate::wire::{
     ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer,
-    EventMessage, EventsAnswer, EventsQuery, ListAnswer, LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer,
-    PlanRequest, ProjectsAnswer, Query, RolloutRequest, RolloutsAnswer, Selection, SendAnswer, SendRequest,
+    EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, ListAnswer, LogMessage, LogsAnswer,
+    LogsQuery, MetricsAnswer, PlanAnswer, PlanRequest, ProjectsAnswer, Query, RollbackAnswer, RollbackRequest,
+    RolloutRequest, RolloutsAnswer, Scope, Selection, SendAnswer, SendRequest, TagRequest,
 };
+
+/// The project of a folder, or the one that is named.
+fn of_scope(scope: &Scope) -> Query {
+    Selection { selectors: Vec::new(), scope: scope.clone() }.query()
+}
 
 type Answer<T> = Result<T, ClientError>;
 
@@ -169,6 +175,47 @@ impl Client {
     /// No answer, or a problem.
     pub fn schedules(&mut self, selection: &Selection, count: u32) -> Answer<CronAnswer> {
         self.connection.ask("GET", &selection.query().with("count", Some(count)).on("/v1/cron"), None)
+    }
+
+    /// The history of a project.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn history(&mut self, scope: &Scope) -> Answer<HistoryAnswer> {
+        self.connection.ask("GET", &of_scope(scope).on("/v1/history"), None)
+    }
+
+    /// One entry of it, by generation or tag, and what differs from another one.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn history_entry(&mut self, scope: &Scope, entry: &str, against: Option<&str>) -> Answer<HistoryEntryAnswer> {
+        let query = of_scope(scope).with("entry", Some(entry)).with("against", against);
+        self.connection.ask("GET", &query.on("/v1/history/entry"), None)
+    }
+
+    /// Gives an entry a tag, or takes it away.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn tag(&mut self, request: &TagRequest) -> Answer<HistoryAnswer> {
+        self.connection.ask("POST", "/v1/history/tag", Some(&json(request)?))
+    }
+
+    /// What a rollback would do.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn plan_rollback(&mut self, request: &RollbackRequest) -> Answer<RollbackAnswer> {
+        self.connection.ask("POST", "/v1/rollback/plan", Some(&json(request)?))
+    }
+
+    /// Does it. Which entry is meant may be another one after it: it is not repeated.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn roll_back(self, request: &RollbackRequest) -> Answer<Messages<ChangeMessage>> {
+        Ok(Messages::new(self.connection.open("POST", "/v1/rollback", Some(&json(request)?), Repeat::Never)?))
     }
 
     /// The daemon about itself.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, AppName, Digest, Exit, Failure, InstanceId, OnDependencyRestart, ProjectName, Skip, WallTime};
+use super::{
+    App, AppName, Digest, Exit, Failure, History, HistoryEntry, InstanceId, OnDependencyRestart, Pin, ProjectName,
+    Provenance, RevisionName, Skip, WallTime,
+};
 
 /// Names and values that a process starts with.
 pub type Environment = BTreeMap<String, String>;
@@ -31,6 +34,8 @@ pub struct Project {
     pub apps: BTreeMap<AppName, Declared>,
     /// Rollouts that have not completed (yet), or have failed.
     pub rollouts: BTreeMap<AppName, Rollout>,
+    /// What was declared at its last generations.
+    pub history: History,
 }
 
 impl Project {
@@ -62,6 +67,11 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// Its names in the store.
+    pub fn name(&self) -> RevisionName {
+        RevisionName { digest: self.digest, base_digest: self.base_digest }
+    }
+
     /// The same under the name of another app.
     #[must_use]
     pub fn renamed(&self, to: &App) -> Self {
@@ -171,6 +181,9 @@ pub struct Declared {
     /// An apply removes it, once everything else that this apply does has succeeded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_leaving: bool,
+    /// A rollback has changed it: what was rolled back is not applied again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
 }
 
 impl Declared {
@@ -197,6 +210,7 @@ impl Declared {
             slot_restart_requests: BTreeMap::new(),
             stopped_slots: BTreeSet::new(),
             is_leaving: false,
+            pin: None,
         }
     }
 
@@ -264,11 +278,18 @@ impl Declared {
         }
     }
 
+    /// The names of that in the store.
+    pub fn revision_name(&self) -> RevisionName {
+        RevisionName { digest: self.digest, base_digest: self.base_digest }
+    }
+
     /// The same app at another revision; what users changed is kept.
     #[must_use]
     pub fn at_revision(&self, revision: &Revision) -> Self {
         let Revision { spec, digest, base, base_digest } = revision.clone();
-        Self { spec, digest, base, base_digest, ..self.clone() }
+        // What was rolled back is declared again: nothing has to be kept from it.
+        let pin = self.pin.filter(|pin| pin.from != Some(digest));
+        Self { spec, digest, base, base_digest, pin, ..self.clone() }
     }
 
     /// Stands in while a record is read; the store puts the real spec in its place.
@@ -333,6 +354,9 @@ pub struct Proposed {
     /// Spec paths whose value came from the caller's shell: `api.env.DB_HOST` → `DB_HOST`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub from_shell: BTreeMap<String, String>,
+    /// The files and the commit that it was read from, for the history.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
 }
 
 /// One accepted change to [`Desired`]: what the store writes and replays.
@@ -377,6 +401,15 @@ pub enum Change {
         /// Its state (boxed: far larger than the other variants).
         rollout: Option<Box<Rollout>>,
     },
+    /// An entry of the history is new, or says more than before; `None`: it is forgotten.
+    History {
+        /// The project it belongs to.
+        project: ProjectName,
+        /// The name of the entry.
+        generation: u64,
+        /// What it says (boxed: far larger than the other variants).
+        entry: Option<Box<HistoryEntry>>,
+    },
     /// `pm shutdown` was requested, or undone.
     ShutDown {
         /// Whether nothing starts until a user starts it.
@@ -388,14 +421,19 @@ impl Desired {
     /// Whether the changes only stop, hold, remove or end: after them nothing may run that might not before.
     pub fn is_only_taken_down_by(&self, changes: &[Change]) -> bool {
         let known = |project: &ProjectName, name: &AppName| self.projects.get(project)?.apps.get(name);
-        changes.iter().all(|change| match change {
+        let is_down = |change: &Change| match change {
             Change::App { project, name, declared } => {
                 known(project, name).is_some_and(|before| declared.is_less_than(before))
             }
             Change::Rollout { rollout, .. } => rollout.is_none(),
             Change::ShutDown { is_shut_down } => *is_shut_down,
-            Change::Project { .. } | Change::ProjectRemoved { .. } | Change::AppRemoved { .. } => true,
-        })
+            Change::Project { .. }
+            | Change::ProjectRemoved { .. }
+            | Change::AppRemoved { .. }
+            | Change::History { .. } => true,
+        };
+        // The history alone takes nothing down: on a full disk it waits.
+        changes.iter().all(is_down) && !changes.iter().all(|change| matches!(change, Change::History { .. }))
     }
 
     /// Whether some app is restarted together with what it depends on.
@@ -431,6 +469,13 @@ impl Desired {
                     Some(_) => None,
                     None => project.rollouts.remove(&name),
                 };
+            }
+            Change::History { project, generation, entry } => {
+                let Some(project) = self.projects.get_mut(&project) else { return };
+                match entry {
+                    Some(entry) => project.history.put(*entry),
+                    None => project.history.forget(generation),
+                }
             }
             Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,
         }

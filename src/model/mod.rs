@@ -21,6 +21,7 @@ mod edit;
 mod error;
 mod event;
 mod exec_context;
+mod history;
 mod identity;
 mod keys;
 mod live;
@@ -51,6 +52,10 @@ pub use edit::{Edit, Target};
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, LeaveReason, LeftProcess, Stream, Subject};
 pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
+pub use history::{
+    AppEntry, AppOutcome, DeclaredThen, EntryOrigin, EntryResult, FileDigest, History, HistoryEntry, Pin, Provenance,
+    RevisionName, RollbackOptions,
+};
 pub use identity::Identity;
 pub use keys::{
     Class, FILE_KEYS, Field, FileKey, KEYS, Key, Leaf, Level, Shape, TextFormat, Unit, app_key, file_key, is_group,
@@ -62,7 +67,8 @@ pub use live::{
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use order::{Command, Launch, Order};
 pub use plan::{
-    ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
+    ApplyGuard, ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary,
+    by_app,
 };
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, Unready, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};

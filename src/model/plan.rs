@@ -150,6 +150,11 @@ pub enum Reason {
     },
     /// No longer in the file.
     NotInFile,
+    /// `pm rollback --prune`: it was not declared then.
+    NotInGeneration {
+        /// The generation that is gone back to.
+        generation: u64,
+    },
     /// A user deleted it.
     DeletedByHand,
     /// The same script and folder, or the same port, as the app that leaves.
@@ -212,6 +217,20 @@ pub enum Note {
     NotPruned {
         /// The app that the note is about.
         app: AppName,
+    },
+    /// `pm rollback` without `--prune`: the app was not declared then, and stays.
+    NotInGeneration {
+        /// The app that the note is about.
+        app: AppName,
+        /// The generation that is gone back to.
+        generation: u64,
+    },
+    /// The file declares what was rolled back, or leaves out what a rollback brought back: the app stays as it is.
+    Pinned {
+        /// The app that the note is about.
+        app: AppName,
+        /// The generation that was gone back to.
+        generation: u64,
     },
     /// The new value is used when the app is next started.
     NextStart {
@@ -403,6 +422,24 @@ pub struct ApplyOptions {
     /// The plan that the person has seen: this one or none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown: Option<Digest>,
+    /// What it must not do by accident.
+    #[serde(skip_serializing_if = "ApplyGuard::is_none")]
+    pub guard: ApplyGuard,
+}
+
+/// Conditions of an apply that are about what happened before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApplyGuard {
+    /// What was rolled back is applied all the same.
+    pub again: bool,
+}
+
+impl ApplyGuard {
+    /// Whether nothing is said.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The flag that confirms a refused plan.
@@ -415,6 +452,8 @@ pub enum Confirm {
     ReplaceFiles,
     /// `--yes`.
     Yes,
+    /// `--again`.
+    Again,
 }
 
 impl Confirm {
@@ -424,6 +463,7 @@ impl Confirm {
             Self::AllowEmpty => "--allow-empty",
             Self::ReplaceFiles => "--replace-files",
             Self::Yes => "--yes",
+            Self::Again => "--again",
         }
     }
 }

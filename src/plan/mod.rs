@@ -13,6 +13,7 @@ mod difference;
 mod edit;
 mod field_change;
 mod forgotten;
+mod history;
 mod jobs;
 mod operations;
 mod order;
@@ -33,7 +34,7 @@ mod unready;
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppId, AppName, ApplyOptions, Change, Declared, Desired, Live, LiveInstance, Moment, Phase, Plan, Project,
+    AppId, AppName, ApplyOptions, Change, Declared, Desired, Live, LiveInstance, Moment, Note, Phase, Plan, Project,
     ProjectName, Proposed, Refusal, RefusalKind,
 };
 use crate::rules::{self, DependencyStatus};
@@ -42,6 +43,10 @@ use target::Target;
 
 pub use edit::{EditRequest, edit};
 pub use forgotten::{add_forgotten, with_lost_spec};
+pub use history::{
+    HistoryNews, Returned, concluded, entry_of, is_as_then, recorded, revisions_of, rollback, spec_difference, tagged,
+    target_of,
+};
 pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View};
 pub use ownership::check_checkout;
 pub use rollouts::{add_unfinished, leave_rejected, leftover_successors};
@@ -72,7 +77,7 @@ pub fn decide(
     live: &Live,
     options: &ApplyOptions,
 ) -> Result<Decision, Refusal> {
-    let (decision, refusals) = work_out(stored, proposed, live, options)?;
+    let (decision, refusals) = work_out(stored, proposed, live, options, None)?;
     safety::check_shown(&decision.plan, options)?;
     refusals.into_iter().next().map_or(Ok(decision), Err)
 }
@@ -87,7 +92,7 @@ pub fn plan(
     live: &Live,
     options: &ApplyOptions,
 ) -> Result<(Plan, Vec<Refusal>), Refusal> {
-    work_out(stored, proposed, live, options).map(|(decision, refusals)| (decision.plan, refusals))
+    work_out(stored, proposed, live, options, None).map(|(decision, refusals)| (decision.plan, refusals))
 }
 
 fn work_out(
@@ -95,15 +100,16 @@ fn work_out(
     proposed: &Proposed,
     live: &Live,
     options: &ApplyOptions,
+    back: Option<&history::RollbackTo>,
 ) -> Result<(Decision, Vec<Refusal>), Refusal> {
     safety::check_call(proposed, options)?;
     let instances = instances_of(&proposed.project, live);
-    let mut target = Target::of_apply(stored, proposed, &instances, options);
-    let refusals = [
+    let mut target = Target::of_apply(stored, proposed, &instances, options, back);
+    let mut refusals = vec![
         ownership::check_folder(stored, proposed),
         safety::check_empty(proposed, options),
         ownership::check_files(stored, proposed, &target, options),
-        safety::check_protected(stored, &target),
+        safety::check_protected(stored, &target, back.map(|back| back.generation)),
         safety::check_deletes(stored, &target, options),
     ];
     let mut plan = assemble::Scene {
@@ -116,8 +122,15 @@ fn work_out(
         is_complete: true,
     }
     .plan();
+    refusals.push(safety::check_pinned(&target, &plan));
+    let pinned = target.pinned.iter().cloned();
+    plan.notes.extend(pinned.map(|(app, generation)| Note::Pinned { app, generation }));
     let Target { project, renames, untouched, .. } = &mut target;
-    plan.notes.extend(shell::take_over(project, (renames, untouched), stored, proposed, &plan, &instances));
+    match back {
+        // It brings the environment along.
+        Some(back) => back.reword(&mut plan),
+        None => plan.notes.extend(shell::take_over(project, (renames, untouched), stored, proposed, &plan, &instances)),
+    }
     let mut changes: Vec<_> = target.changes(&proposed.project, stored);
     leave_last(&mut changes, stored, &target);
     plan.notes.extend(rollouts::failed_before(stored, &target));

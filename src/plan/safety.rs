@@ -54,16 +54,42 @@ pub(super) fn check_empty(proposed: &Proposed, options: &ApplyOptions) -> Result
     Ok(())
 }
 
-/// Refuses to delete what is protected.
-pub(super) fn check_protected(stored: Option<&Project>, target: &Target) -> Result<(), Refusal> {
+/// Refuses an apply of nothing but what was rolled back.
+pub(super) fn check_pinned(target: &Target, plan: &Plan) -> Result<(), Refusal> {
+    let Some((app, generation)) = target.pinned.first().filter(|_| plan.is_empty()) else { return Ok(()) };
+    let others = match target.pinned.len() - 1 {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Err(Refusal {
+        kind: RefusalKind::Safety,
+        message: format!(
+            "nothing has changed since `{app}`{others} was rolled back to generation {generation}: this would undo the \
+             rollback"
+        ),
+        hint: Some("change the file, or apply it all the same with `--again`".to_owned()),
+        confirm: Some(Confirm::Again),
+    })
+}
+
+/// Refuses to delete what is protected. `back`: the generation that a rollback goes to.
+pub(super) fn check_protected(stored: Option<&Project>, target: &Target, back: Option<u64>) -> Result<(), Refusal> {
     let Some(stored) = stored else { return Ok(()) };
     let is_protected = |name: &&AppName| stored.apps.get(*name).is_some_and(|declared| declared.spec.protect);
     let protected: Vec<_> = target.leaving.iter().filter(is_protected).map(|name| format!("`{name}`")).collect();
     if !protected.is_empty() {
         return Err(Refusal {
             kind: RefusalKind::Safety,
-            message: format!("{} is no longer in the file but has `protect = true`", protected.join(", ")),
-            hint: Some("keep it with `--no-prune`, or delete it with `pm delete`".to_owned()),
+            message: match back {
+                None => format!("{} is no longer in the file but has `protect = true`", protected.join(", ")),
+                Some(generation) => {
+                    format!("{} is not in generation {generation} but has `protect = true`", protected.join(", "))
+                }
+            },
+            hint: Some(match back {
+                None => "keep it with `--no-prune`, or delete it with `pm delete`".to_owned(),
+                Some(_) => "keep it (omit `--prune`), or delete it with `pm delete`".to_owned(),
+            }),
             confirm: None,
         });
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppName, ApplyOptions, Change, Declared, DesiredState, Digest, Origin, Project, ProjectName, Proposed,
+    App, AppName, ApplyOptions, Change, Declared, DesiredState, Digest, Origin, Pin, Project, ProjectName, Proposed,
 };
 
+use super::history::RollbackTo;
 use super::shell::Base;
 use super::slots::has_lost_spec;
 use super::{Instances, ownership};
@@ -27,6 +28,8 @@ pub(super) struct Target {
     pub untouched: BTreeSet<AppName>,
     /// `--only`: nothing is deleted, not even leftovers.
     pub is_partial: bool,
+    /// Apps that stay as a rollback has left them, and the generation that it went back to.
+    pub pinned: Vec<(AppName, u64)>,
 }
 
 impl Target {
@@ -42,15 +45,17 @@ impl Target {
             not_pruned: Vec::new(),
             untouched: BTreeSet::new(),
             is_partial: false,
+            pinned: Vec::new(),
         }
     }
 
-    /// The files laid over what is stored.
+    /// The files laid over what is stored; or, in a rollback, what was declared then.
     pub(super) fn of_apply(
         stored: Option<&Project>,
         proposed: &Proposed,
         live: &Instances,
         options: &ApplyOptions,
+        back: Option<&RollbackTo>,
     ) -> Self {
         let is_partial = !options.only.is_empty();
         let in_scope: Vec<_> =
@@ -60,17 +65,32 @@ impl Target {
 
         let mut apps = stored.map(|stored| stored.apps.clone()).unwrap_or_default();
         let base = Base::of(stored, proposed);
+        let holds_pins = back.is_none() && !options.guard.again;
+        let mut pinned = Vec::new();
         for app in &in_scope {
             let old = renames.get(&app.name).unwrap_or(&app.name);
             let prior = apps.remove(&app.name).or_else(|| apps.remove(old));
-            apps.insert(app.name.clone(), declare(app, prior.as_ref(), &base, options));
+            let pin = prior.as_ref().and_then(|prior| pin_of(app, prior)).filter(|_| holds_pins);
+            let declared = match (pin, &prior, back) {
+                (Some(pin), Some(prior), _) => {
+                    pinned.push((app.name.clone(), pin.generation));
+                    declare(&prior.spec, Some(prior), &base, options)
+                }
+                (_, prior, Some(back)) => back.declare(declare(app, prior.as_ref(), &base, options), prior.as_ref()),
+                (_, prior, None) => Declared { pin: None, ..declare(app, prior.as_ref(), &base, options) },
+            };
+            apps.insert(app.name.clone(), declared);
         }
         let declared: BTreeSet<_> = proposed.apps.iter().map(|app| &app.name).collect();
         let absent: Vec<_> = apps.keys().filter(|name| !declared.contains(name)).cloned().collect();
         let (leaving, not_pruned): (Vec<AppName>, Vec<AppName>) = match (is_partial, options.no_prune) {
             (true, _) => (Vec::new(), Vec::new()),
             (false, true) => (Vec::new(), absent),
-            (false, false) => (absent, Vec::new()),
+            (false, false) => {
+                let brought_back = |name: &AppName| apps.get(name)?.pin.filter(|pin| pin.from.is_none() && holds_pins);
+                pinned.extend(absent.iter().filter_map(|name| Some((name.clone(), brought_back(name)?.generation))));
+                (absent.into_iter().filter(|name| brought_back(name).is_none()).collect(), Vec::new())
+            }
         };
         apps.retain(|name, _| !leaving.contains(name));
         for name in &not_pruned {
@@ -85,7 +105,7 @@ impl Target {
         if stored.is_none_or(|stored| is_new_generation(stored, &project)) {
             project.generation += 1;
         }
-        Self { project, order, renames, leaving, not_pruned, untouched, is_partial }
+        Self { project, order, renames, leaving, not_pruned, untouched, is_partial, pinned }
     }
 
     /// What the store has to write so that what is stored becomes this.
@@ -164,6 +184,12 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
         declared.stopped_slots.clear();
     }
     declared
+}
+
+/// The pin that keeps an app from being declared so: that is what was rolled back.
+fn pin_of(app: &App, prior: &Declared) -> Option<Pin> {
+    let pin = prior.pin.filter(|_| prior.spec.name == app.name)?;
+    (pin.from? == Digest::of_content(app)).then_some(pin)
 }
 
 /// `pm scale` against the file: no opinion keeps it, a new opinion clears it, an old one restores the file's number.

@@ -6,13 +6,13 @@ use std::path::Path;
 use super::pass::every_project;
 use super::run::Loop;
 use super::view::view_of;
-use super::{Accepted, Intent, ReconcileError, notes};
+use super::{Accepted, Intent, ReconcileError, history, notes};
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, Plan, Project, ProjectName, Proposed, Refusal,
-    Rollout, RolloutCommand, RolloutStatus, Target,
+    Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, EntryOrigin, Plan, Project, ProjectName,
+    Proposed, Refusal, Rollout, RolloutCommand, RolloutStatus, Target,
 };
 use crate::os;
-use crate::plan::{self, EditRequest};
+use crate::plan::{self, EditRequest, HistoryNews};
 
 impl Loop {
     /// The caller may be gone; an answer that nobody takes is fine everywhere here.
@@ -36,6 +36,17 @@ impl Loop {
                 let wanted = self.command_rollout(&app, command).await;
                 let _ = reply.send(wanted);
             }
+            Intent::Rollback(project, options, by, reply) => {
+                let accepted = history::roll_back(self, &project, &options, by).await;
+                let _ = reply.send(accepted);
+            }
+            Intent::PlanRollback(project, options, reply) => {
+                let _ = reply.send(history::plan_rollback(self, &project, &options).await);
+            }
+            Intent::Tag(project, entry, tag, reply) => {
+                let _ = reply.send(history::tag(self, &project, &entry, tag.as_deref()).await);
+            }
+            Intent::Revisions(project, entry, reply) => drop(reply.send(history::revisions(self, &project, &entry))),
             Intent::StopAll(by, is_remembered, reply) => {
                 let accepted = self.stop_all(&by, is_remembered).await;
                 let _ = reply.send(accepted);
@@ -48,7 +59,7 @@ impl Loop {
     }
 
     /// What lives, with a look at whether anybody can connect to the sockets of apps.
-    async fn look_at_sockets(&mut self) {
+    pub(super) async fn look_at_sockets(&mut self) {
         self.look().await;
         let unreachable = self.deps.supervisor.unreachable(&self.live);
         for (id, instance) in &mut self.live.instances {
@@ -90,6 +101,9 @@ impl Loop {
         if desired.is_shut_down {
             decision.changes.push(Change::ShutDown { is_shut_down: false });
         }
+        let (origin, provenance) = (&EntryOrigin::Apply, Some(&proposed.provenance));
+        let news = HistoryNews { by: &by, at: os::wall(), origin, provenance };
+        decision.changes.extend(plan::recorded(&proposed.project, stored, &decision.changes, &news));
         let unremembered = self.decide_over(&desired, decision.changes).await?;
         let generation = self.generation_of(&proposed.project);
         let cause = Cause::Apply { by, generation };
@@ -98,7 +112,11 @@ impl Loop {
     }
 
     /// Keeps what a user has decided; older steps about the same apps end. What could not be remembered, if anything.
-    async fn decide_over(&mut self, before: &Desired, changes: Vec<Change>) -> Result<Option<String>, ReconcileError> {
+    pub(super) async fn decide_over(
+        &mut self,
+        before: &Desired,
+        changes: Vec<Change>,
+    ) -> Result<Option<String>, ReconcileError> {
         let unremembered = self.keep_or_take_down(changes.clone()).await?;
         self.jobs.supersede(before, &changes);
         Ok(unremembered)
@@ -119,7 +137,10 @@ impl Loop {
             }
             let stored = desired.projects.get(project).cloned().unwrap_or_default();
             let request = EditRequest { project, targets, edit, by: &by.name, at };
-            changes.extend(plan::edit(&stored, &self.live, &request).map_err(ReconcileError::Refused)?);
+            let edited = plan::edit(&stored, &self.live, &request).map_err(ReconcileError::Refused)?;
+            let news = HistoryNews { by, at, origin: &EntryOrigin::Delete, provenance: None };
+            let entry = plan::recorded(project, Some(&stored), &edited, &news);
+            changes.extend(edited.into_iter().chain(entry));
         }
         if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
             changes.push(Change::ShutDown { is_shut_down: false });

@@ -4,6 +4,7 @@
 //! Never: a decision: which step is next is found by [`crate::plan::Jobs`], for any instant
 //! Walk:  [`crate::api`] → `intents` → [`crate::plan`] → [`crate::store`] → `pass` → [`crate::supervisor`]
 
+mod history;
 mod intents;
 mod notes;
 mod pass;
@@ -23,8 +24,8 @@ pub use run::ReconcilerDeps;
 pub use stored::StoreHandle;
 
 use crate::model::{
-    Actor, AppId, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress, Proposed,
-    Refusal, RolloutCommand, RolloutStatus, Target, WaitsFor,
+    Actor, AppId, AppName, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress,
+    ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, Target, WaitsFor,
 };
 use crate::plan::JobId;
 
@@ -73,6 +74,26 @@ pub struct Reconciler {
     waiting: watch::Receiver<Arc<Waiting>>,
 }
 
+/// What was declared at one generation.
+#[derive(Debug)]
+pub struct EntryRevisions {
+    /// The generation.
+    pub generation: u64,
+    /// The revisions by app; `None`: its spec is not known any more.
+    pub revisions: BTreeMap<AppName, Option<Revision>>,
+}
+
+/// What a rollback would do.
+#[derive(Debug)]
+pub struct RollbackPlan {
+    /// The generation that it goes back to.
+    pub generation: u64,
+    /// The plan.
+    pub plan: Plan,
+    /// What it is refused for.
+    pub refusals: Vec<Refusal>,
+}
+
 /// Apps whose start waits for another app, with what they wait for.
 pub type Waiting = BTreeMap<AppId, WaitsFor>;
 
@@ -98,6 +119,12 @@ pub(crate) enum Intent {
     Completed(JobId, OperationReport),
     Desired(oneshot::Sender<Arc<Desired>>),
     CommandRollout(AppId, RolloutCommand, oneshot::Sender<Result<bool, ReconcileError>>),
+    PlanRollback(ProjectName, RollbackOptions, oneshot::Sender<Result<RollbackPlan, ReconcileError>>),
+    Rollback(ProjectName, RollbackOptions, Actor, oneshot::Sender<Result<Accepted, ReconcileError>>),
+    /// A tag for an entry of a history, or none.
+    Tag(ProjectName, String, Option<String>, oneshot::Sender<Result<u64, ReconcileError>>),
+    /// What was declared at an entry of a history.
+    Revisions(ProjectName, String, oneshot::Sender<Result<EntryRevisions, ReconcileError>>),
     /// From a sensor: new processes for an app, because of this.
     Trigger(AppId, Cause, Acted),
 }
@@ -186,6 +213,47 @@ impl Reconciler {
     /// A state that cannot be written; the rollout continues as it did.
     pub async fn command_rollout(&self, app: AppId, command: RolloutCommand) -> Result<bool, ReconcileError> {
         self.ask(|reply| Intent::CommandRollout(app, command, reply)).await?
+    }
+
+    /// What a rollback would do. Touches nothing.
+    ///
+    /// # Errors
+    /// There is nothing to go back to; calls that make no sense.
+    pub async fn plan_rollback(
+        &self,
+        project: ProjectName,
+        options: RollbackOptions,
+    ) -> Result<RollbackPlan, ReconcileError> {
+        self.ask(|reply| Intent::PlanRollback(project, options, reply)).await?
+    }
+
+    /// Declares again what was declared at an older generation, durably, then carries it out in the background.
+    ///
+    /// # Errors
+    /// There is nothing to go back to; what the planner refuses; a state that cannot be written.
+    pub async fn roll_back(
+        &self,
+        project: ProjectName,
+        options: RollbackOptions,
+        by: Actor,
+    ) -> Result<Accepted, ReconcileError> {
+        self.ask(|reply| Intent::Rollback(project, options, by, reply)).await?
+    }
+
+    /// Gives an entry of the history a tag, or takes it away. Returns the generation of the entry.
+    ///
+    /// # Errors
+    /// No such entry; no such tag; a state that cannot be written.
+    pub async fn tag(&self, project: ProjectName, entry: String, tag: Option<String>) -> Result<u64, ReconcileError> {
+        self.ask(|reply| Intent::Tag(project, entry, tag, reply)).await?
+    }
+
+    /// What was declared at an entry of the history, by its generation or tag.
+    ///
+    /// # Errors
+    /// No such entry.
+    pub async fn revisions(&self, project: ProjectName, entry: String) -> Result<EntryRevisions, ReconcileError> {
+        self.ask(|reply| Intent::Revisions(project, entry, reply)).await?
     }
 
     /// What should be, as it changes.

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use super::run::{DirtyApps, Loop};
 use super::view::view_of;
-use super::{Accepted, Intent, ReconcileError};
+use super::{Accepted, Intent, ReconcileError, history};
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Desired, Fact, Failure, InstanceId, Live, Millis, Moment, Operation, Order,
     Plan, Progress, Project, ProjectName, Reason, Subject, VerbKind,
@@ -180,6 +180,7 @@ impl Loop {
         if has_news && !self.is_leaving && !self.current().is_shut_down {
             self.wake_project(project, true);
         }
+        history::conclude(self, project).await;
     }
 
     /// Compares what is stored with the live state. Takes no input: what happens after a crash happens every day.
@@ -191,6 +192,7 @@ impl Loop {
         }
         for name in every_project(&desired, &self.live) {
             self.wake_project(&name, false);
+            history::conclude(self, &name).await;
         }
     }
 
@@ -263,7 +265,9 @@ fn app_of(change: &Change) -> Option<AppId> {
         Change::App { project, name, .. }
         | Change::AppRemoved { project, name }
         | Change::Rollout { project, name, .. } => Some(AppId::new(project.clone(), name.clone())),
-        Change::Project { .. } | Change::ProjectRemoved { .. } | Change::ShutDown { .. } => None,
+        Change::Project { .. } | Change::ProjectRemoved { .. } | Change::History { .. } | Change::ShutDown { .. } => {
+            None
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::model::{App, Change, Desired, Digest, Environment};
 
 use disk::{JournalFile, Keep, Room};
 use head::HeadFile;
-use record::{Contents, Record};
+use record::{Contents, HistoryRecord, Record};
 
 /// The current file.
 const JOURNAL: &str = "desired.journal";
@@ -143,9 +143,12 @@ impl Store {
         let mut bytes = Vec::new();
         for change in changes {
             self.encode_contents(change, &mut fresh, &mut bytes)?;
-            journal::append(&mut bytes, &Record::of_change(change))?;
+            if let Some(record) = Record::of_change(change) {
+                journal::append(&mut bytes, &record)?;
+            }
         }
-        journal::append(&mut bytes, &Record::Commit { seq: self.seq + 1 })?;
+        let history = changes.iter().filter_map(HistoryRecord::of_change).collect();
+        journal::append(&mut bytes, &Record::Commit { seq: self.seq + 1, history })?;
         let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
         let room = if self.desired.is_only_taken_down_by(changes) { Room::Reserve } else { Room::Free };
         self.file.append(&bytes, room).map_err(writing)?;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    App, AppName, Change, Declared, Desired, Digest, Environment, Origin, ProjectName, Revision, Rollout,
+    App, AppName, Change, Declared, Desired, Digest, Environment, HistoryEntry, Origin, Project, ProjectName, Revision,
+    Rollout,
 };
 
 /// One line. Field names are the format: they change only with its number.
@@ -34,21 +35,53 @@ pub(super) enum Record {
     },
     /// [`Change::ShutDown`].
     ShutDown { is_shut_down: bool },
-    /// Everything since the last one counts from here on.
-    Commit { seq: u64 },
+    /// Everything since the last one counts from here on. The history is part of it: a version of `pm` without one ignores
+    /// what it does not know of a record, but could not read a record that it does not know.
+    Commit {
+        seq: u64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        history: Vec<HistoryRecord>,
+    },
+}
+
+/// [`Change::History`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct HistoryRecord {
+    project: ProjectName,
+    generation: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entry: Option<Box<HistoryEntry>>,
+}
+
+impl HistoryRecord {
+    /// What a change says about the history.
+    pub(super) fn of_change(change: &Change) -> Option<Self> {
+        match change {
+            Change::History { project, generation, entry } => {
+                Some(Self { project: project.clone(), generation: *generation, entry: entry.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn into_change(self) -> Change {
+        let Self { project, generation, entry } = self;
+        Change::History { project, generation, entry }
+    }
 }
 
 impl Record {
-    /// The line for a change.
-    pub(super) fn of_change(change: &Change) -> Self {
-        match change.clone() {
+    /// The line for a change; what is part of the commit has none.
+    pub(super) fn of_change(change: &Change) -> Option<Self> {
+        Some(match change.clone() {
             Change::Project { name, origin, generation } => Self::Project { name, origin, generation },
             Change::ProjectRemoved { name } => Self::ProjectRemoved { name },
             Change::App { project, name, declared } => Self::App { project, name, declared },
             Change::AppRemoved { project, name } => Self::AppRemoved { project, name },
             Change::Rollout { project, name, rollout } => Self::Rollout { project, name, rollout },
             Change::ShutDown { is_shut_down } => Self::ShutDown { is_shut_down },
-        }
+            Change::History { .. } => return None,
+        })
     }
 }
 
@@ -60,15 +93,16 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// What is declared, or named by `live`.
+    /// What is declared, or named by a history or by `live`.
     pub(super) fn needed(&self, desired: &Desired, live: &BTreeSet<Digest>) -> Self {
         let declared = || desired.projects.values().flat_map(|project| project.apps.values());
         let rollouts = desired.projects.values().flat_map(|project| project.rollouts.values());
         let replaced = rollouts
             .filter_map(|rollout| rollout.from.as_ref())
             .map(|revision| [revision.digest, revision.base_digest]);
-        let named: BTreeSet<Digest> =
-            declared().map(|app| [app.digest, app.base_digest]).chain(replaced).flatten().collect();
+        let kept = desired.projects.values().flat_map(|project| project.history.digests());
+        let named = declared().map(|app| [app.digest, app.base_digest]).chain(replaced).flatten();
+        let named: BTreeSet<Digest> = named.chain(kept).collect();
         let is_needed = |digest: &Digest| named.contains(digest) || live.contains(digest);
         let mut needed = self.clone();
         needed.specs.retain(|digest, _| is_needed(digest));
@@ -103,6 +137,19 @@ impl Contents {
         self.specs.append(&mut fresh.specs);
         self.bases.append(&mut fresh.bases);
     }
+}
+
+/// The histories of this state, for the commit that follows [`snapshot`].
+pub(super) fn histories(desired: &Desired) -> Vec<HistoryRecord> {
+    let of_project = |(name, project): (&ProjectName, &Project)| {
+        let record = |entry: &HistoryEntry| HistoryRecord {
+            project: name.clone(),
+            generation: entry.generation,
+            entry: Some(Box::new(entry.clone())),
+        };
+        project.history.entries().map(record).collect::<Vec<_>>()
+    };
+    desired.projects.iter().flat_map(of_project).collect()
 }
 
 /// The records that lead from nothing to this state.

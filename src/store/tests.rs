@@ -6,7 +6,10 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{AppName, Declared, DesiredState, Origin, ProjectName, Rollout, Run};
+use crate::model::{
+    AppEntry, AppName, AppOutcome, Declared, DesiredState, EntryOrigin, EntryResult, HistoryEntry, Origin, ProjectName,
+    Provenance, Rollout, Run, WallTime,
+};
 
 fn shop() -> ProjectName {
     "shop".parse().unwrap()
@@ -48,12 +51,33 @@ fn project(generation: u64) -> Change {
     Change::Project { name: shop(), origin, generation }
 }
 
+/// An entry that says `api` is declared with this port.
+fn entry(generation: u64, port: u16) -> Change {
+    let revision = Some(declared("api", port).revision_name());
+    let entry = HistoryEntry {
+        generation,
+        at: WallTime(1),
+        by: None,
+        origin: EntryOrigin::Rollback { to: 1 },
+        provenance: Provenance::default(),
+        apps: [("api".parse().unwrap(), AppEntry { revision, outcome: AppOutcome::Healthy })].into(),
+        result: EntryResult::Applied,
+        tag: Some("v1".into()),
+    };
+    Change::History { project: shop(), generation, entry: Some(Box::new(entry)) }
+}
+
+fn forgotten(generation: u64) -> Change {
+    Change::History { project: shop(), generation, entry: None }
+}
+
 /// Batches that use every kind of change.
 fn history() -> Vec<Vec<Change>> {
     let name: AppName = "api".parse().unwrap();
     vec![
-        vec![project(1), app("api", 80), app("db", 1)],
-        vec![project(2), app("api", 81)],
+        vec![project(1), app("api", 80), app("db", 1), entry(1, 80)],
+        vec![project(2), app("api", 81), entry(2, 81)],
+        vec![entry(3, 81), forgotten(1)],
         vec![Change::ShutDown { is_shut_down: true }],
         vec![rollout(Some(Rollout {
             from: Some(declared("api", 80).revision()),
@@ -439,6 +463,41 @@ fn what_an_older_state_does_not_declare_has_no_spec_and_so_is_left_alone() {
 #[test]
 fn a_line_bears_the_crc_of_its_json_as_zip_computes_it() {
     let mut bytes = b"before\n".to_vec();
-    journal::append(&mut bytes, &Record::Commit { seq: 7 }).unwrap();
+    journal::append(&mut bytes, &Record::Commit { seq: 7, history: Vec::new() }).unwrap();
     assert_eq!(String::from_utf8(bytes).unwrap(), "before\n0ebe449b {\"record\":\"commit\",\"seq\":7}\n");
+}
+
+#[test]
+fn a_history_keeps_the_specs_that_it_names() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, ..) = open(&folder);
+    store.commit(&[project(1), app("api", 80), entry(1, 80)]).unwrap();
+    store.commit(&[project(2), app("api", 81), entry(2, 81)]).unwrap();
+    store.compact(&BTreeSet::new()).unwrap();
+    drop(store);
+    let (mut store, desired, _) = open(&folder);
+    assert_eq!(desired.projects[&shop()].history.entries().len(), 2);
+    assert_eq!(store.spec(&declared("api", 80).digest).unwrap().run.port, Some(80));
+    store.commit(&[forgotten(1)]).unwrap();
+    store.compact(&BTreeSet::new()).unwrap();
+    assert!(store.spec(&declared("api", 80).digest).is_none(), "what nothing names is forgotten");
+}
+
+#[test]
+fn a_file_without_a_history_is_read_and_one_with_it_names_no_other_format() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, ..) = open(&folder);
+    store.commit(&[project(1), app("api", 80)]).unwrap();
+    drop(store);
+    let text = String::from_utf8(journal(&folder)).unwrap();
+    assert!(text.starts_with("pm-desired 1\n") && !text.contains("history"), "{text}");
+    let (mut store, desired, troubles) = open(&folder);
+    assert_eq!((troubles, desired.projects[&shop()].history.newest()), (Vec::new(), None));
+    store.commit(&[entry(1, 80)]).unwrap();
+    // A version without a history knows every record of it: only a field is new.
+    let text = String::from_utf8(journal(&folder)).unwrap();
+    let is_known = |line: &str| {
+        ["spec", "base", "project", "app", "commit"].iter().any(|kind| line.contains(&format!("\"record\":\"{kind}\"")))
+    };
+    assert!(text.starts_with("pm-desired 1\n") && text.lines().skip(1).all(is_known), "{text}");
 }

@@ -11,6 +11,7 @@ mod cron;
 mod daemon;
 mod environment;
 mod event;
+mod history;
 mod instances;
 mod log;
 mod message;
@@ -26,6 +27,10 @@ pub use cron::{CronAnswer, ScheduleRow};
 pub use daemon::DaemonAnswer;
 pub use environment::EnvironmentAnswer;
 pub use event::{EventMessage, EventsAnswer, EventsQuery};
+pub use history::{
+    AppDifference, HistoryAnswer, HistoryApp, HistoryDifference, HistoryEntryAnswer, HistoryRow, RollbackAnswer,
+    RollbackRequest, TagRequest,
+};
 pub use instances::{
     BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow, ReadinessRow, Row,
 };

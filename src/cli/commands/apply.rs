@@ -11,7 +11,7 @@ use crate::cli::output;
 use crate::cli::session::Session;
 use crate::cli::sudo;
 use crate::client::{Client, ClientError};
-use crate::model::{AppName, ApplyOptions};
+use crate::model::{AppName, ApplyGuard, ApplyOptions};
 use crate::wire::{ApplyRequest, PlanAnswer, Problem, ProblemCode};
 
 #[derive(Args, Debug, Default)]
@@ -51,6 +51,16 @@ pub(in crate::cli) struct OptionArgs {
     /// Keep the number of copies set by `pm scale`
     #[arg(long)]
     pub keep_overrides: bool,
+    #[command(flatten)]
+    pub guard: GuardArgs,
+}
+
+/// What must not happen by accident.
+#[derive(Args, Debug, Default, Clone)]
+pub(in crate::cli) struct GuardArgs {
+    /// Apply what was rolled back once more
+    #[arg(long)]
+    pub again: bool,
 }
 
 impl OptionArgs {
@@ -64,6 +74,7 @@ impl OptionArgs {
             keep_overrides: self.keep_overrides,
             is_wakeup: false,
             shown: None,
+            guard: ApplyGuard { again: self.guard.again },
         }
     }
 }

@@ -16,6 +16,7 @@ mod ecosystem;
 mod env;
 mod events;
 mod exec;
+mod history;
 mod list;
 mod logs;
 mod plan;
@@ -53,6 +54,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<start::Start>(),
     Entry::of::<stop::Stop>(),
     Entry::of::<rollout::Rollout>(),
+    Entry::of::<history::HistoryCommand>(),
+    Entry::of::<history::RollbackCommand>(),
     Entry::of::<unhold::Unhold>(),
     Entry::of::<restart::Restart>(),
     Entry::of::<reload::Reload>(),

@@ -13,7 +13,7 @@ use crate::cli::file::{self, FileArgs};
 use crate::cli::pm2;
 use crate::cli::session::{self, Session};
 use crate::client::ClientError;
-use crate::model::{ApplyOptions, ExecMode};
+use crate::model::{ApplyGuard, ApplyOptions, ExecMode};
 use crate::os;
 use crate::wire::Edit;
 use crate::wire::{ApplyRequest, EditRequest, ProblemCode};
@@ -169,7 +169,8 @@ impl Start {
         let reading = file::from_words(folder, &apps, self.script.exec_mode());
         let proposed = file::accept(session, reading)?;
         let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
-        let options = ApplyOptions { only, replace_files: true, ..ApplyOptions::default() };
+        let options =
+            ApplyOptions { only, replace_files: true, guard: ApplyGuard { again: true }, ..ApplyOptions::default() };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
         change::follow(session, messages, &self.wait, None)
     }

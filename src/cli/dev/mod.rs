@@ -17,7 +17,7 @@ use super::file::{self, Daemon, FileArgs};
 use super::output::lines::LineFormat;
 use super::output::{event, plan_text, progress};
 use super::session::Session;
-use crate::model::{App, AppName, ApplyOptions, Event, Fact, Millis, ProjectName, Proposed, WallTime};
+use crate::model::{App, AppName, ApplyGuard, ApplyOptions, Event, Fact, Millis, ProjectName, Proposed, WallTime};
 use crate::os;
 use crate::wire::{
     ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
@@ -159,7 +159,7 @@ impl Dev<'_> {
             |app: &App| (0..app.instances.unwrap_or(1)).map(|slot| app.id().instance(slot)).collect::<Vec<_>>();
         self.lines.expect_copies(proposed.apps.iter().flat_map(copies));
         // Apps come and go while a file is written: that is what this command is for.
-        let options = ApplyOptions { yes: true, ..ApplyOptions::default() };
+        let options = ApplyOptions { yes: true, guard: ApplyGuard { again: true }, ..ApplyOptions::default() };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
         self.region.begin();
         self.events.follow_change(messages);

@@ -102,7 +102,7 @@ fn limits(limits: &Limits) -> String {
     all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn command(spec: &App) -> String {
+pub(super) fn command(spec: &App) -> String {
     let run = &spec.run;
     let words = run.interpreter.iter().cloned().chain(run.interpreter_args.iter().map(ToString::to_string));
     let words = words.chain(run.script.iter().cloned()).chain(run.command.iter().map(ToString::to_string));

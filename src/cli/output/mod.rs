@@ -4,6 +4,7 @@ mod colours;
 pub(super) mod details;
 pub(super) mod event;
 mod gate;
+pub(super) mod history;
 pub(super) mod instances;
 pub(super) mod lines;
 mod outlet;
@@ -24,7 +25,7 @@ use serde_json::Value;
 
 use crate::model::{Origin, Plan, write_units};
 use crate::os;
-use crate::wire::PlanAnswer;
+use crate::wire::{PlanAnswer, RollbackAnswer};
 
 pub(super) use colours::Colours;
 pub(super) use gate::harmless;
@@ -46,7 +47,13 @@ pub(super) fn in_file_units<T: Serialize>(document: &T) -> Value {
 
 /// A plan that an apply may refuse, with what it is refused for.
 pub(super) fn answer_text(answer: &PlanAnswer, origin: &Origin, paint: Paint, width: Option<usize>) -> String {
-    plan_text(&answer.plan, Some(origin), paint, width) + &plan::refused(&answer.refusals)
+    plan_text(&answer.plan, Some(origin), paint, width) + &plan::refused("apply", &answer.refusals)
+}
+
+/// What a rollback would do, and what it is refused for.
+pub(super) fn rollback_text(answer: &RollbackAnswer, paint: Paint, width: Option<usize>) -> String {
+    let plan = plan_text(&answer.plan, None, paint, width);
+    format!("rollback to generation {}\n{plan}{}", answer.to, plan::refused("rollback", &answer.refusals))
 }
 
 /// What of a plan that was shown is another one by now.

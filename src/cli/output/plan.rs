@@ -83,11 +83,11 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
     out.push('\n');
 }
 
-/// What an apply of the plan is refused for, and what it asks for; empty if it is not refused.
-pub fn refused(refusals: &[Refusal]) -> String {
+/// What an apply or a rollback is refused for, and what it asks for; empty if it is not refused.
+pub fn refused(verb: &str, refusals: &[Refusal]) -> String {
     let mut text = String::new();
     for Refusal { message, hint, confirm, .. } in refusals {
-        let _ = writeln!(text, "`pm apply` would be refused: {}", clean(message));
+        let _ = writeln!(text, "`pm {verb}` would be refused: {}", clean(message));
         // The flags are named together.
         if let Some(hint) = hint.as_ref().filter(|_| confirm.is_none()) {
             let _ = writeln!(text, "  hint: {}", clean(hint));
@@ -96,7 +96,7 @@ pub fn refused(refusals: &[Refusal]) -> String {
     let flags: Vec<&str> = refusals.iter().filter_map(|refusal| refusal.confirm).map(Confirm::flag).collect();
     if !flags.is_empty() {
         let rest = if flags.len() < refusals.len() { ", once the rest is fixed" } else { "" };
-        let _ = writeln!(text, "If this is intended{rest}: `pm apply {}`", flags.join(" "));
+        let _ = writeln!(text, "If this is intended{rest}: `pm {verb} {}`", flags.join(" "));
     }
     text
 }
@@ -254,7 +254,7 @@ fn stopped_before(operation: &Operation, now: WallTime) -> String {
     format!("{} -> start", when.unwrap_or_else(|| "stopped".to_owned()))
 }
 
-fn ago(at: WallTime, now: WallTime) -> String {
+pub(super) fn ago(at: WallTime, now: WallTime) -> String {
     let text = Millis(now.0.saturating_sub(at.0)).to_string();
     format!("{} ago", text.split(' ').next().unwrap_or_default())
 }
@@ -312,6 +312,7 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
         Reason::OutOfDate => "runs an older spec".to_owned(),
         Reason::ScaledByHand { to } => format!("scaled to {to} with `pm scale`"),
         Reason::NotInFile => "no longer in the file".to_owned(),
+        Reason::NotInGeneration { generation } => format!("not in generation {generation}"),
         Reason::DeletedByHand => "`pm delete`; an apply of a file that declares it brings it back".to_owned(),
         Reason::LooksLikeRename { old } => format!("looks like {old} under a new name"),
         Reason::StoppedByHand { by, is_held } => {
@@ -327,7 +328,7 @@ fn cause(verb: &Verb, reason: &Reason) -> Option<String> {
 }
 
 /// `env.LOG_LEVEL "info" -> "debug"`; of a secret only that it changed.
-fn field(change: &FieldChange) -> String {
+pub(super) fn field(change: &FieldChange) -> String {
     let FieldChange { field, old, new, is_sensitive, from_shell } = change;
     let mut text = match (old, new, is_sensitive) {
         // What differs is hidden.
@@ -402,6 +403,13 @@ fn rest(plan: &Plan) -> Option<String> {
 fn note(note: &Note) -> Option<String> {
     Some(match note {
         Note::NotPruned { app } => format!("{app} is no longer in the file and stays (--no-prune)"),
+        Note::NotInGeneration { app, generation } => {
+            format!("{app} is not in generation {generation} and stays; `--prune` deletes it")
+        }
+        Note::Pinned { app, generation } => format!(
+            "{app} stays as it was rolled back to generation {generation}: the file has not changed it since; `pm apply \
+             --again` applies the file"
+        ),
         Note::NextStart { app, field } if field == "name" => format!("{app} gets its new name when it is next started"),
         Note::NextStart { app, field } => format!("{field} of {app} takes effect when it is next started"),
         Note::WriteMovedFrom { app, old } => {

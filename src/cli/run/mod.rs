@@ -15,7 +15,7 @@ use super::output::lines::LineFormat;
 use super::output::progress;
 use super::session::Session;
 use crate::client::Client;
-use crate::model::{ApplyOptions, InstanceId, Millis, ProjectName, Proposed, WallTime};
+use crate::model::{ApplyGuard, ApplyOptions, InstanceId, Millis, ProjectName, Proposed, WallTime};
 use crate::os::{self, Home, Lock};
 use crate::wire::{
     ApplyRequest, ChangeMessage, LogLine, LogMessage, LogsQuery, OperationResult, Progress, Row, Scope, Selection,
@@ -98,7 +98,12 @@ fn finished(status: u8) -> Ending {
 impl FileRun<'_> {
     fn begin(&mut self, proposed: Proposed) -> Result<(), CommandError> {
         // Nobody is there to be asked.
-        let options = ApplyOptions { yes: true, replace_files: true, ..ApplyOptions::default() };
+        let options = ApplyOptions {
+            yes: true,
+            replace_files: true,
+            guard: ApplyGuard { again: true },
+            ..ApplyOptions::default()
+        };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
         self.events.follow_change(messages);
         Ok(())

@@ -209,6 +209,11 @@ impl Jobs {
         self.of_project(&app.project).any(|job| job.is_open(&app.name))
     }
 
+    /// Whether any job works on a project.
+    pub fn is_project_busy(&self, project: &ProjectName) -> bool {
+        self.of_project(project).next().is_some()
+    }
+
     /// Whether there is any job.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
@@ -229,7 +234,7 @@ impl Jobs {
                     self.supersede_app(&AppId::new(project.clone(), name.clone()));
                 }
                 Change::ProjectRemoved { name } => self.supersede_project(Some(name)),
-                Change::Project { .. } | Change::Rollout { .. } | Change::ShutDown { .. } => {}
+                Change::Project { .. } | Change::Rollout { .. } | Change::History { .. } | Change::ShutDown { .. } => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 mod applies;
 mod edits;
 mod full;
+mod histories;
 mod lost;
 mod properties;
 mod refusals;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::{
     App, AppId, Counts, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase,
-    Readiness, Reason, Run, Verb, WallTime,
+    Provenance, Readiness, Reason, Run, Verb, WallTime,
 };
 
 pub(super) use full::full_apps;
@@ -65,6 +66,7 @@ pub(super) fn proposed(apps: impl IntoIterator<Item = App>) -> Proposed {
         apps: apps.into_iter().collect(),
         base: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
         from_shell: BTreeMap::new(),
+        provenance: Provenance::default(),
     }
 }
 
