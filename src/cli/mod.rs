@@ -18,6 +18,7 @@ mod live;
 mod output;
 mod pm2;
 mod run;
+mod saved_plan;
 mod session;
 mod sudo;
 mod suggest;

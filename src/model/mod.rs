@@ -53,8 +53,8 @@ pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, LeaveReason, LeftProcess, Stream, Subject};
 pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
 pub use history::{
-    AppEntry, AppOutcome, DeclaredThen, EntryOrigin, EntryResult, FileDigest, History, HistoryEntry, Pin, Provenance,
-    RevisionName, RollbackOptions,
+    AppEntry, AppOutcome, ApplyGuard, DeclaredThen, EntryOrigin, EntryResult, FileDigest, History, HistoryEntry, Pin,
+    Provenance, RevisionName, RollbackOptions,
 };
 pub use identity::Identity;
 pub use keys::{
@@ -67,8 +67,7 @@ pub use live::{
 pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
 pub use order::{Command, Launch, Order};
 pub use plan::{
-    ApplyGuard, ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary,
-    by_app,
+    ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
 };
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, Unready, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Digest, ProjectName, Rejection, Verb, VerbKind};
+use super::{AppName, ApplyGuard, Digest, ProjectName, Rejection, Verb, VerbKind};
 
 /// Ordered operations for one project. Same inputs, same plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -425,21 +425,6 @@ pub struct ApplyOptions {
     /// What it must not do by accident.
     #[serde(skip_serializing_if = "ApplyGuard::is_none")]
     pub guard: ApplyGuard,
-}
-
-/// Conditions of an apply that are about what happened before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ApplyGuard {
-    /// What was rolled back is applied all the same.
-    pub again: bool,
-}
-
-impl ApplyGuard {
-    /// Whether nothing is said.
-    pub fn is_none(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// The flag that confirms a refused plan.

@@ -78,6 +78,7 @@ pub fn decide(
     options: &ApplyOptions,
 ) -> Result<Decision, Refusal> {
     let (decision, refusals) = work_out(stored, proposed, live, options, None)?;
+    safety::check_generation(stored, proposed, options)?;
     safety::check_shown(&decision.plan, options)?;
     refusals.into_iter().next().map_or(Ok(decision), Err)
 }
@@ -106,6 +107,7 @@ fn work_out(
     let instances = instances_of(&proposed.project, live);
     let mut target = Target::of_apply(stored, proposed, &instances, options, back);
     let mut refusals = vec![
+        safety::check_generation(stored, proposed, options),
         ownership::check_folder(stored, proposed),
         safety::check_empty(proposed, options),
         ownership::check_files(stored, proposed, &target, options),

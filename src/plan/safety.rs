@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{AppName, ApplyOptions, Confirm, Plan, Project, Proposed, Refusal, RefusalKind};
+use crate::model::{AppName, ApplyOptions, Confirm, EntryOrigin, Plan, Project, Proposed, Refusal, RefusalKind};
 
 use super::target::Target;
 use super::{INSTANCES_MAX, usage};
@@ -39,6 +39,40 @@ pub(super) fn check_shown(plan: &Plan, options: &ApplyOptions) -> Result<(), Ref
         }),
         _ => Ok(()),
     }
+}
+
+/// Refuses a change of another generation than the one that was looked at.
+pub(super) fn check_generation(
+    stored: Option<&Project>,
+    proposed: &Proposed,
+    options: &ApplyOptions,
+) -> Result<(), Refusal> {
+    let generation = stored.map_or(0, |stored| stored.generation);
+    let Some(wanted) = options.guard.if_generation.filter(|wanted| *wanted != generation) else { return Ok(()) };
+    let project = &proposed.project;
+    let entry = stored.and_then(|stored| stored.history.newest()).filter(|entry| entry.generation == generation);
+    let by = entry.and_then(|entry| Some((entry, entry.by.as_ref()?)));
+    Err(Refusal {
+        kind: RefusalKind::Stale,
+        message: match (generation, wanted) {
+            (0, _) => format!("project `{project}` is new, and not at generation {wanted}; nothing was done"),
+            (_, 0) => format!("project `{project}` is at generation {generation}, and not new; nothing was done"),
+            _ => format!("project `{project}` is at generation {generation}, no longer at {wanted}; nothing was done"),
+        },
+        hint: Some(match by {
+            Some((entry, by)) => {
+                let what = match entry.origin {
+                    EntryOrigin::Rollback { .. } => "a rollback",
+                    EntryOrigin::Delete => "a delete",
+                    EntryOrigin::Apply | EntryOrigin::Found => "an apply",
+                };
+                format!("{what} by {} came first: `pm history`; look at the plan again", by.name)
+            }
+            None if generation == 0 => "look at the plan again: `pm plan`".to_owned(),
+            None => "`pm events` shows what came first; look at the plan again".to_owned(),
+        }),
+        confirm: None,
+    })
 }
 
 /// Refuses an empty file that nobody meant.

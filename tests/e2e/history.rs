@@ -212,10 +212,16 @@ fn it_fits_a_terminal_of_eighty_columns() {
     sandbox.pm(&["history"]).ok().says(&["and 24 more"]);
 }
 
-/// The first transcript of the guide is what a terminal shows; only paths, names and times are other ones.
+/// The first transcripts of the guide are what a terminal shows; only paths, names and times are other ones.
 #[test]
-fn the_transcript_of_the_guide_is_true() {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/history.md");
+fn the_transcripts_of_the_guide_are_true() {
+    for page in ["history.md", "saved-plans.md"] {
+        assert_true_transcript(page);
+    }
+}
+
+fn assert_true_transcript(page: &str) {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide").join(page);
     let text = fs::read_to_string(guide).unwrap();
     let transcript = text.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
     let sandbox = Sandbox::new();
@@ -230,18 +236,24 @@ fn the_transcript_of_the_guide_is_true() {
         let output = sandbox.pm(&args);
         seen.extend([&format!("$ pm {line}\n"), &output.stderr, &output.stdout].map(String::as_str));
     }
-    assert_eq!(alike(&seen.replace(shop, "$SHOP").replace(&user, "$USER")), alike(transcript));
+    assert_eq!(alike(&seen.replace(shop, "$SHOP").replace(&user, "$USER")), alike(transcript), "{page}");
 }
 
 /// Times as `N`, and as many blanks as may be.
 fn alike(text: &str) -> String {
     let word = |word: &str| {
-        let digits = word.trim_end_matches("ms").trim_end_matches('s');
+        let digits = word.trim_end_matches("ms").trim_end_matches(['s', 'h']);
         let is_time = digits.len() < word.len()
             && !digits.is_empty()
             && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if is_time { "N".to_owned() } else { word.to_owned() }
     };
     let line = |line: &str| line.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
-    text.lines().map(line).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    // The two outputs of a command may come in any order.
+    let command = |command: &str| {
+        let mut lines: Vec<String> = command.lines().map(line).filter(|line| !line.is_empty()).collect();
+        lines[1..].sort_unstable();
+        lines.join("\n")
+    };
+    text.split("$ ").filter(|command| !command.is_empty()).map(command).collect::<Vec<_>>().join("\n$ ")
 }

@@ -27,6 +27,7 @@ mod rename;
 mod rollback;
 mod rolling;
 mod rolling_by_hand;
+mod saved_plans;
 mod scale;
 mod terminal_colours;
 mod terminal_completions;

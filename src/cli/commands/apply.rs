@@ -8,10 +8,11 @@ use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output;
+use crate::cli::saved_plan::{self, SavedPlan};
 use crate::cli::session::Session;
 use crate::cli::sudo;
 use crate::client::{Client, ClientError};
-use crate::model::{AppName, ApplyGuard, ApplyOptions};
+use crate::model::{AppName, ApplyGuard, ApplyOptions, Plan};
 use crate::wire::{ApplyRequest, PlanAnswer, Problem, ProblemCode};
 
 #[derive(Args, Debug, Default)]
@@ -61,6 +62,9 @@ pub(in crate::cli) struct GuardArgs {
     /// Apply what was rolled back once more
     #[arg(long)]
     pub again: bool,
+    /// Only if the project is at this generation (else exit 4); 0 = only if it is new
+    #[arg(long, value_name = "N")]
+    pub if_generation: Option<u64>,
 }
 
 impl OptionArgs {
@@ -74,7 +78,7 @@ impl OptionArgs {
             keep_overrides: self.keep_overrides,
             is_wakeup: false,
             shown: None,
-            guard: ApplyGuard { again: self.guard.again },
+            guard: ApplyGuard { again: self.guard.again, if_generation: self.guard.if_generation },
         }
     }
 }
@@ -88,11 +92,16 @@ impl CliCommand for Apply {
   pm apply base.toml extra.toml           several files, merged
   pm apply --only api --timeout 30s       one app, wait at most 30 seconds
   pm apply --dry-run                      what would happen
+  pm apply release.pmp                    a plan that `pm plan -o` has saved
+  pm apply --if-generation 41             only if nothing came in between
 
 An app that is no longer in the file is deleted; --no-prune keeps it.
 Applying twice changes nothing.";
 
     fn run(self, session: &mut Session) -> Ending {
+        if let Some(saved) = saved_plan::named(&self.file)? {
+            return run_saved(&self, saved, session);
+        }
         if self.dry_run {
             return plan::Plan {
                 file: self.file,
@@ -114,9 +123,41 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
     let proposed = file::accept(session, resolved.reading)?;
     sudo::check(&Session::home()?, &proposed.project)?;
     let mut client = resolved.client.map_or_else(Session::client, Ok)?;
-    let mut request = ApplyRequest { proposed, options: apply.options.options() };
-    let shown = if apply.ask { Some(ask(session, &mut client, &request)?) } else { None };
-    request.options.shown = shown.as_ref().map(|shown| shown.digest);
+    let request = ApplyRequest { proposed, options: apply.options.options() };
+    let shown = if apply.ask { Some(ask(session, &mut client, &request)?.plan) } else { None };
+    let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait.clone() };
+    send(session, client, (request, shown), &wait)
+}
+
+/// A plan of a file: exactly this is done, or nothing.
+fn run_saved(apply: &Apply, saved: SavedPlan, session: &mut Session) -> Ending {
+    session.screen.is_json = apply.wait.json.json;
+    session.screen.is_quiet = apply.wait.quiet;
+    if apply.options.options() != ApplyOptions::default() || apply.file.profile.is_some() || apply.ask {
+        let error = CommandError::new(Code::Usage, "a saved plan has its options already");
+        return Err(error.hint("of those that say what is done, it takes only `--var`"));
+    }
+    if apply.dry_run {
+        return plan::show_saved(session, &saved);
+    }
+    saved.check_inputs(session, &apply.file.vars)?;
+    let resolved = file::resolve(session, &saved.files(&apply.file.vars), false, Daemon::MayStart)?;
+    let proposed = file::accept(session, resolved.reading)?;
+    saved.check(&proposed)?;
+    sudo::check(&Session::home()?, &proposed.project)?;
+    let client = resolved.client.map_or_else(Session::client, Ok)?;
+    let request = ApplyRequest { proposed, options: saved.options };
+    send(session, client, (request, Some(saved.plan)), &apply.wait)
+}
+
+/// Sends and follows. `shown`: the plan that the person has seen, which is carried out or none.
+fn send(
+    session: &mut Session,
+    client: Client,
+    (mut request, shown): (ApplyRequest, Option<Plan>),
+    wait: &WaitArgs,
+) -> Ending {
+    request.options.shown = shown.as_ref().map(Plan::digest);
     session.compare_versions(&client);
     let origin = request.proposed.origin.clone();
     change::say_on_interrupt();
@@ -126,8 +167,7 @@ pub(in crate::cli) fn run(apply: &Apply, session: &mut Session) -> Ending {
         }
         answer => answer?,
     };
-    let wait = WaitArgs { quiet: apply.wait.quiet || apply.ask, ..apply.wait.clone() };
-    change::follow(session, messages, &wait, Some(&origin))
+    change::follow(session, messages, wait, Some(&origin))
 }
 
 /// Shows the plan and asks for consent to it.
@@ -148,10 +188,10 @@ fn ask(session: &mut Session, client: &mut Client, request: &ApplyRequest) -> Re
 }
 
 /// Somebody else was faster: what they have changed of the plan that was agreed to.
-fn stale(request: ApplyRequest, shown: Option<PlanAnswer>, problem: Problem) -> CommandError {
-    let options = ApplyOptions { shown: None, ..request.options };
+fn stale(request: ApplyRequest, shown: Option<Plan>, problem: Problem) -> CommandError {
+    let options = ApplyOptions { shown: None, guard: ApplyGuard::default(), ..request.options };
     let now = Session::client().ok().and_then(|mut client| client.plan(&ApplyRequest { options, ..request }).ok());
-    let details = shown.zip(now).map(|(shown, now)| output::plan_changes(&shown.plan, &now.plan));
+    let details = shown.zip(now).map(|(shown, now)| output::plan_changes(&shown, &now.plan));
     CommandError { details: details.unwrap_or_default(), ..problem.into() }
 }
 

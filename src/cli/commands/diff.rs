@@ -33,12 +33,12 @@ something does, and exits with more than 1 if that cannot be determined.";
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
         let above_one = |error: CommandError| CommandError { exit_code: error.exit_code.max(2), ..error };
-        let (answer, origin) = plan::make(session, &self.file, &self.options).map_err(above_one)?;
+        let plan::Made { answer, proposed, .. } = plan::make(session, &self.file, &self.options).map_err(above_one)?;
         let is_same = answer.plan.is_empty() && answer.refusals.is_empty();
         if self.json.json {
             session.screen.json(&answer)?;
         } else if !is_same {
-            let text = output::answer_text(&answer, &origin, session.screen.paint(), session.screen.width());
+            let text = output::answer_text(&answer, &proposed.origin, session.screen.paint(), session.screen.width());
             session.screen.wrapped(&text);
         }
         Ok(if is_same { Code::Ok } else { Code::Error })

@@ -169,8 +169,12 @@ impl Start {
         let reading = file::from_words(folder, &apps, self.script.exec_mode());
         let proposed = file::accept(session, reading)?;
         let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
-        let options =
-            ApplyOptions { only, replace_files: true, guard: ApplyGuard { again: true }, ..ApplyOptions::default() };
+        let options = ApplyOptions {
+            only,
+            replace_files: true,
+            guard: ApplyGuard { again: true, ..ApplyGuard::default() },
+            ..ApplyOptions::default()
+        };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
         change::follow(session, messages, &self.wait, None)
     }

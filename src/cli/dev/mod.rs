@@ -159,7 +159,11 @@ impl Dev<'_> {
             |app: &App| (0..app.instances.unwrap_or(1)).map(|slot| app.id().instance(slot)).collect::<Vec<_>>();
         self.lines.expect_copies(proposed.apps.iter().flat_map(copies));
         // Apps come and go while a file is written: that is what this command is for.
-        let options = ApplyOptions { yes: true, guard: ApplyGuard { again: true }, ..ApplyOptions::default() };
+        let options = ApplyOptions {
+            yes: true,
+            guard: ApplyGuard { again: true, ..ApplyGuard::default() },
+            ..ApplyOptions::default()
+        };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
         self.region.begin();
         self.events.follow_change(messages);

@@ -101,7 +101,7 @@ impl FileRun<'_> {
         let options = ApplyOptions {
             yes: true,
             replace_files: true,
-            guard: ApplyGuard { again: true },
+            guard: ApplyGuard { again: true, ..ApplyGuard::default() },
             ..ApplyOptions::default()
         };
         let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;

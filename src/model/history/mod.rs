@@ -227,6 +227,24 @@ pub struct Pin {
     pub from: Option<Digest>,
 }
 
+/// Conditions of an apply that are about what happened before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApplyGuard {
+    /// What was rolled back is applied all the same.
+    pub again: bool,
+    /// The project must be at this generation; 0 = it must be new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub if_generation: Option<u64>,
+}
+
+impl ApplyGuard {
+    /// Whether nothing is said.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a rollback is to do.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -241,6 +259,9 @@ pub struct RollbackOptions {
     pub prune: bool,
     /// More than half of the project may be deleted.
     pub yes: bool,
+    /// The project must be at this generation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub if_generation: Option<u64>,
 }
 
 #[cfg(test)]

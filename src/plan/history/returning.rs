@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppName, ApplyOptions, Declared, DeclaredThen, Digest, Environment, Live, Note, Pin, Plan, Project,
-    ProjectName, Proposed, Provenance, Reason, Refusal, RefusalKind, Revision, RevisionName, RollbackOptions,
+    App, AppName, ApplyGuard, ApplyOptions, Declared, DeclaredThen, Digest, Environment, Live, Note, Pin, Plan,
+    Project, ProjectName, Proposed, Provenance, Reason, Refusal, RefusalKind, Revision, RevisionName, RollbackOptions,
 };
 
 use super::{declared_now, entry_of, is_as_then};
@@ -108,6 +108,7 @@ pub fn rollback(
         no_prune: !options.prune,
         allow_empty: true,
         yes: options.yes,
+        guard: ApplyGuard { again: true, if_generation: options.if_generation },
         ..ApplyOptions::default()
     };
     let back = RollbackTo { generation, revisions: &revisions };

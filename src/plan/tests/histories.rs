@@ -262,7 +262,10 @@ fn a_rollback_sticks_until_the_file_says_something_else_of_that_app() {
 fn again_applies_what_was_rolled_back() {
     let mut it = remembered();
     it.to(1);
-    let again = ApplyOptions { guard: crate::model::ApplyGuard { again: true }, ..ApplyOptions::default() };
+    let again = ApplyOptions {
+        guard: crate::model::ApplyGuard { again: true, if_generation: None },
+        ..ApplyOptions::default()
+    };
     it.apply_with(vec![numbered("a", 2), numbered("b", 2)], &again).unwrap();
     assert_eq!(it.declared(), "a2 b2");
     assert!(it.apply(&[("a", 2), ("b", 2)]).is_empty(), "nothing is pinned any more");

@@ -192,3 +192,28 @@ fn a_refused_plan_can_be_looked_at() {
         assert_eq!(world.decide(&proposed, &confirmed).is_ok(), is_confirmable, "{what}");
     }
 }
+
+#[test]
+fn a_change_of_another_generation_is_refused_before_anything_else() {
+    let demanded = |generation| ApplyOptions {
+        guard: crate::model::ApplyGuard { again: false, if_generation: Some(generation) },
+        ..ApplyOptions::default()
+    };
+    let (new, known) = (World::default(), World::with([app("a")]));
+    for (world, generation, message) in [
+        (&new, 0, None),
+        (&new, 1, Some("project `shop` is new, and not at generation 1; nothing was done")),
+        (&known, 1, None),
+        (&known, 0, Some("project `shop` is at generation 1, and not new; nothing was done")),
+        (&known, 2, Some("project `shop` is at generation 1, no longer at 2; nothing was done")),
+    ] {
+        // An empty file, which would be refused, too.
+        let proposed = proposed([]);
+        let refused = world.decide(&proposed, &demanded(generation)).unwrap_err();
+        let expected = message.unwrap_or("the file declares no apps for project `shop`");
+        assert_eq!(refused.message, expected);
+        assert_eq!(refused.kind == RefusalKind::Stale, message.is_some(), "{expected}");
+        let (_, refusals) = plan(world.stored(), &proposed, &world.live, &demanded(generation)).unwrap();
+        assert_eq!(refusals[0].message, expected);
+    }
+}

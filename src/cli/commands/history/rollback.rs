@@ -23,6 +23,9 @@ pub(in crate::cli) struct RollbackCommand {
     apps: Vec<AppName>,
     #[command(flatten)]
     deletes: DeleteArgs,
+    /// Only if the project is at this generation (else exit 4)
+    #[arg(long, value_name = "N")]
+    if_generation: Option<u64>,
     #[command(flatten)]
     look: LookArgs,
     #[command(flatten)]
@@ -71,7 +74,7 @@ not changed.";
         session.screen.is_quiet = self.wait.quiet;
         let scope = self.project.scope()?;
         let DeleteArgs { prune, yes } = self.deletes;
-        let options = RollbackOptions { to: self.to, apps: self.apps, prune, yes };
+        let options = RollbackOptions { to: self.to, apps: self.apps, prune, yes, if_generation: self.if_generation };
         let mut request = RollbackRequest { scope, options };
         let mut client = Session::client()?;
         let answer = client.plan_rollback(&request)?;
