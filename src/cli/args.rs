@@ -100,10 +100,9 @@ const EXAMPLES: &str = "Start here:
   pm start server.js          one script, without a file
   pm help apply               the options of a command
 
-Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 4 no longer the
-plan that was shown, 5 owned by another user, 6 not healthy, 7 wait timed out,
-8 refused by a safety rule, 64 usage error, 65 invalid file, 69 no daemon,
-130 interrupted";
+Exit codes: 0 ok, 1 error, 2 changes pending, 3 partly applied, 4 stale plan or
+generation, 5 owned by another user, 6 not healthy, 7 wait timed out, 8 refused
+by a safety rule, 64 usage error, 65 invalid file, 69 no daemon, 130 interrupted";
 
 /// The whole command line, commands unbuilt.
 pub(super) fn top() -> Command {

@@ -147,7 +147,7 @@ impl Store {
                 journal::append(&mut bytes, &record)?;
             }
         }
-        let history = changes.iter().filter_map(HistoryRecord::of_change).collect();
+        let history = HistoryRecord::of_changes(changes);
         journal::append(&mut bytes, &Record::Commit { seq: self.seq + 1, history })?;
         let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
         let room = if self.desired.is_only_taken_down_by(changes) { Room::Reserve } else { Room::Free };

@@ -54,14 +54,19 @@ pub(super) struct HistoryRecord {
 }
 
 impl HistoryRecord {
-    /// What a change says about the history.
-    pub(super) fn of_change(change: &Change) -> Option<Self> {
-        match change {
-            Change::History { project, generation, entry } => {
-                Some(Self { project: project.clone(), generation: *generation, entry: entry.clone() })
+    /// What changes say about histories, for the end of their batch: what a project has lost by then is left out.
+    pub(super) fn of_changes(changes: &[Change]) -> Vec<Self> {
+        let mut records: Vec<Self> = Vec::new();
+        for change in changes {
+            match change {
+                Change::History { project, generation, entry } => {
+                    records.push(Self { project: project.clone(), generation: *generation, entry: entry.clone() });
+                }
+                Change::ProjectRemoved { name } => records.retain(|record| record.project != *name),
+                _ => {}
             }
-            _ => None,
         }
+        records
     }
 
     pub(super) fn into_change(self) -> Change {

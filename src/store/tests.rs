@@ -501,3 +501,17 @@ fn a_file_without_a_history_is_read_and_one_with_it_names_no_other_format() {
     };
     assert!(text.starts_with("pm-desired 1\n") && text.lines().skip(1).all(is_known), "{text}");
 }
+
+#[test]
+fn a_history_ends_with_its_project_also_within_a_batch() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, ..) = open(&folder);
+    store.commit(&[project(1), app("api", 80), entry(1, 80)]).unwrap();
+    // What could not be written at its time is written together.
+    let removed = Change::ProjectRemoved { name: shop() };
+    store.commit(&[project(7), entry(7, 81), removed, project(1), app("api", 82), entry(1, 82)]).unwrap();
+    let kept = store.desired.clone();
+    assert_eq!(kept.projects[&shop()].history.entries().map(|entry| entry.generation).collect::<Vec<_>>(), [1]);
+    drop(store);
+    assert_eq!(open(&folder).1, kept);
+}

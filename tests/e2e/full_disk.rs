@@ -123,7 +123,7 @@ fn a_full_state_disk_refuses_the_change_and_keeps_what_runs() {
     sandbox.ecosystem(FILE);
     sandbox.pm(&["apply"]).ok();
     let before = sandbox.list();
-    let ballast = fill(&sandbox.home(), 0);
+    let (ballast, history) = (fill(&sandbox.home(), 0), crate::history::told(&sandbox));
     let changed = format!(
         "{FILE}env = {{ BIG = {:?} }}\n[[apps]]\nname = \"new\"\ncommand = \"sleep 2000\"\n",
         "x".repeat(20_000)
@@ -131,6 +131,7 @@ fn a_full_state_disk_refuses_the_change_and_keeps_what_runs() {
     sandbox.ecosystem(&changed);
     sandbox.pm(&["apply"]).code(1).says(&["nothing was changed", "No space left"]);
     assert_eq!(sandbox.list(), before);
+    assert_eq!(crate::history::told(&sandbox), history, "what was refused has no entry");
     sandbox.kill_daemon();
     assert_eq!(sandbox.list(), before, "a daemon can start while the disk is full");
     fs::remove_file(ballast).unwrap();
@@ -193,4 +194,17 @@ fn a_limit_of_the_size_of_files_is_a_full_disk_and_kills_no_daemon() {
     assert_eq!(sandbox.daemon_pid(), daemon);
     sandbox.pm(&["stop", "api"]).ok();
     assert_eq!(sandbox.daemon_pid(), daemon);
+}
+
+#[test]
+fn a_delete_on_a_full_disk_has_its_entry_and_the_result_is_kept_once_there_is_room() {
+    let Some(sandbox) = on_a_full_disk() else { return };
+    sandbox.pm(&["delete", "web"]).ok();
+    let newest = || crate::history::told(&sandbox).into_iter().next().unwrap_or_default();
+    assert!(newest().starts_with("2 delete ") && newest().ends_with(" -web"), "{}", newest());
+    sandbox.kill_daemon();
+    assert!(newest().starts_with("2 delete "), "{}", newest());
+    fs::remove_file(sandbox.home().join("ballast")).unwrap();
+    sandbox.pm(&["restart", "api"]).ok();
+    wait_until("the result is kept", SOON, || newest() == "2 delete applied healthy -web");
 }
