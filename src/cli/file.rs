@@ -14,7 +14,7 @@ use super::pm2;
 use super::session::{self, Session};
 use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
-use crate::model::{ExecMode, Origin, ProjectName, Proposed, Provenance, Secrets};
+use crate::model::{Digest, ExecMode, FileDigest, Origin, ProjectName, Proposed, Provenance, Secrets};
 use crate::os;
 use crate::wire::{FORMAT, ProjectRow};
 
@@ -157,8 +157,18 @@ pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed
         session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
     }
     let mut proposed = proposed.ok_or_else(|| CommandError::told(code as u8))?;
-    proposed.provenance.commit = git::commit_of(&proposed.origin.folder);
+    proposed.provenance = provenance(&proposed.origin, &files);
     Ok(proposed)
+}
+
+/// Where the history says that it came from. Apps of the command line came from no file.
+fn provenance(origin: &Origin, files: &[SourceFile]) -> Provenance {
+    if origin.files.is_empty() {
+        return Provenance::default();
+    }
+    let own = files.iter().filter(|file| origin.files.contains(&file.path));
+    let digest = |file: &SourceFile| FileDigest { path: file.path.clone(), digest: Digest::of(&file.text) };
+    Provenance { files: own.map(digest).collect(), commit: git::commit_of(&origin.folder) }
 }
 
 /// The exit code of a reading that proposes nothing.
@@ -329,7 +339,6 @@ pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value], exec_mode: E
     if let Some(proposed) = &mut reading.proposed {
         proposed.project = ProjectName::nobody();
         proposed.origin = Origin { is_named: true, ..Origin::default() };
-        proposed.provenance = Provenance::default();
         for app in &mut proposed.apps {
             app.project = ProjectName::nobody();
         }

@@ -55,7 +55,7 @@ mod watching;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{App, Digest, ExecMode, FileDigest, Origin, ProjectName, Proposed, Provenance, Secrets};
+use crate::model::{App, ExecMode, Origin, ProjectName, Proposed, Provenance, Secrets};
 
 pub use diagnostic::{CODES, Diagnostic, DiagnosticSeverity, Label, Place};
 pub use explain::{Explanation, explain, reference};
@@ -213,7 +213,6 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     } else {
         hidden::secrets(&files, &env_files, options.vars.iter(), &world)
     };
-    let provenance = provenance_of(&files);
     files.append(&mut env_files.texts);
     if options.watches_by_default {
         for index in of_whole_folder {
@@ -229,7 +228,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
         apps: apps.into_iter().map(|(app, _)| app).collect(),
         base: environment::base(&world),
         from_shell: notes.from_shell,
-        provenance,
+        provenance: Provenance::default(),
     };
     if report.errors == 0 {
         built::must_be_acceptable(&proposed, &built, &mut report);
@@ -237,12 +236,6 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     let proposed = (report.errors == 0).then_some(proposed);
     let profiles = known_profiles(&merged).into_iter().map(str::to_owned).collect();
     Reading { proposed, diagnostics: report.finish(&files, &secrets), sources, files, secrets, profiles }
-}
-
-/// The files as they were read; the commit is for the caller to add.
-fn provenance_of(files: &[SourceFile]) -> Provenance {
-    let digest = |file: &SourceFile| FileDigest { path: file.path.clone(), digest: Digest::of(&file.text) };
-    Provenance { files: files.iter().map(digest).collect(), commit: None }
 }
 
 /// What the files say; one that cannot be parsed says nothing.

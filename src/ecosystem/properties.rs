@@ -182,8 +182,6 @@ fn proposed(name: &str, text: &str) -> Proposed {
     let reading = read_one(name, text.as_bytes());
     let mut proposed = reading.proposed.unwrap_or_else(|| panic!("{text}\n{:#?}", reading.diagnostics));
     proposed.origin.files.clear();
-    // Of the files, not of what they say.
-    proposed.provenance = crate::model::Provenance::default();
     proposed
 }
 
