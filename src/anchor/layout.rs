@@ -55,7 +55,8 @@
 //! | 144 | 16 | output that was thrown away, per output; 0 = none | daemon (`logs`) |
 //! | 160 | 8 | highest number that another process of its slot has borne; 0 = none | daemon |
 //! | 168 | 8 | row that the mark of its process names, plus 1; 0 = not known | daemon |
-//! | 176 | 16 | reserved |
+//! | 176 | 8 | the process that the kernel put here, if another one is the main process by now: pid in the upper 24 bits, start time in the lower 40; 0 = the same | daemon |
+//! | 184 | 8 | the process that is about to become the main one, likewise; 0 = none; not in the mirror | daemon |
 //!
 //! Held descriptors, of each instance at most: standard output and error, one channel to Node, one notify socket, one
 //! listening socket and its file, one vault. That is [`KINDS_PER_ROW`]; there are cells for a full table and as many kinds again
@@ -154,7 +155,8 @@ pub(super) struct RowCells {
     pub outputs: [AtomicU64; 2],
     pub dropped: [AtomicU64; 2],
     pub relatives: RelativeCells,
-    _reserved: [AtomicU64; 2],
+    pub first_process: AtomicU64,
+    pub next_main: AtomicU64,
 }
 
 /// What is known of processes beside the own.
@@ -197,6 +199,7 @@ const _: () = {
     assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
     assert!(offset_of!(RowCells, outputs) == 128 && offset_of!(RowCells, dropped) == 144);
     assert!(offset_of!(RowCells, relatives) == 160 && offset_of!(RelativeCells, marked_row) == 8);
+    assert!(offset_of!(RowCells, first_process) == 176 && offset_of!(RowCells, next_main) == 184);
     assert!(offset_of!(HeldCells, kind) == 8 && offset_of!(HeldCells, fd) == 12);
     assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 790_528);
     assert!(offset_of!(Layout, held).is_multiple_of(4096)); // its pages come by themselves

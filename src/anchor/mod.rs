@@ -30,6 +30,7 @@ mod row;
 mod run;
 mod serve;
 mod start;
+mod succession;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 //! | Spawning | Idle | [`Row::abandon`]: no process came to be |
 //! | Spawning, Running | Exited | the anchor; [`Row::exited_unseen`] if there was no anchor |
 //! | Exited | Idle | [`Row::idle`] |
+//! | Exited | Running | [`Row::succeed`]: another process of its tree goes on |
 //! | Idle | Free | [`Row::free`] |
 //! | any without a living process | Running, Exited | [`Row::restore`]: found after the death of an anchor |
 //!
@@ -229,6 +230,7 @@ impl Row {
         cells.exec_errno.store(0, Relaxed);
         cells.exec_stage.store(0, Relaxed);
         cells.start_ticks.store(0, Relaxed);
+        self.forget_succession();
         cells.relatives.marked_row.store(u64::from(self.index) + 1, Relaxed);
         cells.started_boot.store(start.0, Relaxed);
         cells.started_wall.store(os::wall().0, Relaxed);
@@ -261,6 +263,7 @@ impl Row {
             cells.exit_status.store(os::UNKNOWN_STATUS, Relaxed);
             cells.exited_boot.store(now.0.max(1), Relaxed);
         }
+        self.forget_succession();
         cells.relatives.last_number.store(0, Relaxed);
         cells.relatives.marked_row.store(u64::from(found.marked_row) + 1, Relaxed);
         self.set_outputs(found.outputs);
@@ -357,6 +360,7 @@ impl Row {
         ] {
             cell.store(0, Relaxed);
         }
+        self.forget_succession();
         self.set_outputs([0; 2]);
         Record::default().store(&cells.record);
         cells.word.store(pack(0, RowState::Idle), Release);
@@ -369,7 +373,7 @@ impl Row {
         self.cells.word.compare_exchange(word, next, AcqRel, Acquire).map(drop).map_err(|_| self.wrong())
     }
 
-    fn expect(self, states: &[RowState]) -> Result<u64, WrongState> {
+    pub(super) fn expect(self, states: &[RowState]) -> Result<u64, WrongState> {
         let word = self.cells.word.load(Acquire);
         if states.contains(&unpack(word).1) { Ok(word) } else { Err(self.wrong()) }
     }

@@ -68,6 +68,7 @@ impl Table {
         if let Some(row) = table.writer.pending().and_then(|index| table.row(index)) {
             table.writer.apply(row);
         }
+        table.rows().for_each(Row::finish_succession);
         Ok(table)
     }
 

@@ -88,6 +88,12 @@ impl ToldProcesses {
         self.processes[0] = (pid, at);
     }
 
+    fn change_process(&mut self, from: u32, to: u32) {
+        if let Some((pid, _)) = self.processes.iter_mut().find(|(pid, _)| *pid == from) {
+            *pid = to;
+        }
+    }
+
     fn has_started(&self, process: &StartedProcess) -> bool {
         let StartedProcess { incarnation, pid, started } = *process;
         let is_it = |(number, (other, at)): (&u32, &(u32, WallTime))| {
@@ -328,6 +334,10 @@ impl Recent {
                 }
                 causes.push(ToldCause { incarnation: *incarnation, cause: cause.clone(), is_over: false });
                 self.given_up.remove(id);
+            }
+            // The same start, which another process goes on with.
+            (Subject::Instance(id), Fact::MainProcessChanged { pid, previous }) => {
+                self.told.entry(id.clone()).or_default().change_process(*previous, *pid);
             }
             (Subject::Instance(id), Fact::GaveUp { failure }) => {
                 self.given_up.insert(id.clone(), failure.clone());

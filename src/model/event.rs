@@ -219,6 +219,13 @@ pub enum Fact {
         #[serde(flatten)]
         cause: Cause,
     },
+    /// Another process of the app has become its main one (`MAINPID=`); the app goes on.
+    MainProcessChanged {
+        /// Its id.
+        pid: u32,
+        /// The id of the one before.
+        previous: u32,
+    },
     /// A process could not be started.
     StartFailed {
         /// The failure that counted.

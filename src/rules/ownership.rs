@@ -58,7 +58,7 @@ pub struct RowFacts {
     pub incarnation: u32,
     /// When that was announced.
     pub start: Moment,
-    /// The main process, living or not; 0 = none.
+    /// The process that its start has made, living or not; 0 = none. It leads the session.
     pub pid: u32,
     /// When that was started, in clock ticks since boot; 0 = not known.
     pub start_ticks: u64,

@@ -173,8 +173,9 @@ pub(super) trait Host {
     fn has_lost_sight(&self, row: u32) -> bool;
     /// The instance is gone.
     fn forget(&mut self, row: u32);
-    /// Whether a process belongs to the tree of this instance.
-    fn is_of_tree(&self, row: u32, pid: u32) -> bool;
+    /// Makes another process of the same app its main process, also if the one before has just ended. The number of the one
+    /// before, or why it is refused.
+    fn succeed(&mut self, row: u32, pid: u32) -> Result<u32, String>;
     /// Whether its process is no child of the present anchor, which will not hear of its end.
     fn is_orphan(&self, row: u32) -> bool;
     /// How an orphan that has ended did so. `None`: not known yet; its end is told again.
@@ -248,6 +249,9 @@ pub(super) trait Recovery: Host {
     fn open_main(&mut self, row: u32) -> Option<u32>;
     /// Whether there is such a process.
     fn is_main_alive(&self, row: u32) -> bool;
+    /// The process of an entry has ended, and said before that another one of its app goes on; nobody has heard that yet. The
+    /// numbers of both, if that one lives and is the main process now.
+    fn succeed_unheard(&mut self, row: u32) -> Option<(u32, u32)>;
     /// The announced process never came to be. False: there is one.
     fn abandon(&mut self, row: u32) -> bool;
     /// The process has ended, and nobody saw how.

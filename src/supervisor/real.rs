@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::channels::{AppChannels, kept_status};
+use super::channels::{AppChannels, announced_main, kept_status};
 use super::cluster::{SocketUser, WorkerWord, vault_key};
 use super::host::{
     Channel, Created, Entry, HookJob, Host, Record, Recovery, SpawnEnd, SpawnJob, StartedProcess, TakenOver, Watch,
-    Words,
+    Words, token,
 };
 use super::outputs::{Sessions, Writer};
 use super::processes::{self, Beside, HookResult, Hooks, Prints, Processes, SearchResult, SpawnResult, Spawned};
 use super::world::World;
-use crate::anchor::{HELD_LISTENER, HELD_SOCKET_FILE, HELD_VAULT, HeldFd, Row};
+use crate::anchor::{HELD_LISTENER, HELD_NOTIFY, HELD_SOCKET_FILE, HELD_VAULT, HeldFd, Row};
 use crate::logs::StreamKey;
 use crate::model::{
     App, AppId, Digest, Environment, Exit, Fact, Failure, Hook, InstanceId, Launch, LeftProcess, Limits, ListenAddress,
@@ -226,9 +226,8 @@ impl Host for RealHost {
         self.processes.forget(row);
     }
 
-    fn is_of_tree(&self, row: u32, pid: u32) -> bool {
-        let main = self.row(row).and_then(Row::pid).unwrap_or(0);
-        os::belongs_to_tree(pid, main) == Some(true)
+    fn succeed(&mut self, row: u32, pid: u32) -> Result<u32, String> {
+        self.processes.succeed(row, pid)
     }
 
     fn is_orphan(&self, row: u32) -> bool {
@@ -345,6 +344,12 @@ impl Recovery for RealHost {
 
     fn is_main_alive(&self, row: u32) -> bool {
         self.row(row).is_some_and(|row| processes::verified(row).is_some())
+    }
+
+    fn succeed_unheard(&mut self, row: u32) -> Option<(u32, u32)> {
+        let entry = self.row(row)?;
+        let socket = self.inherited.descriptors.get(&(token(row, entry.incarnation()), HELD_NOTIFY))?;
+        announced_main(socket, |pid| Some((self.processes.succeed_unopened(entry, pid).ok()?, pid)))
     }
 
     fn abandon(&mut self, row: u32) -> bool {

@@ -39,6 +39,7 @@ mod cron;
 mod depends_on;
 mod health;
 mod https;
+mod main_pid;
 mod notify;
 mod ready;
 

@@ -36,6 +36,9 @@ fn predicate(fact: &Fact) -> String {
             format!("started again as process {pid}, restart {restarts} ({})", because(cause))
         }
         Fact::Started { pid, cause, .. } => format!("started as process {pid} ({})", because(cause)),
+        Fact::MainProcessChanged { pid, previous } => {
+            format!("goes on with process {pid} as its main process, instead of process {previous} (MAINPID)")
+        }
         Fact::StartFailed { failure } => format!("could not be started: {failure}"),
         Fact::Exited { exit, uptime, is_asked: true, .. } => format!("stopped as requested with {exit} after {uptime}"),
         Fact::Exited { exit, uptime, is_asked: false, .. } => format!("ended on its own with {exit} after {uptime}"),

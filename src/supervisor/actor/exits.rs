@@ -3,7 +3,7 @@
 use super::{Instance, InstanceActor};
 use crate::lifecycle::{Input, State};
 use crate::model::{Exit, Fact, Failure, Subject};
-use crate::supervisor::host::{HookEnd, Host, RowState, SIGKILL, SpawnEnd};
+use crate::supervisor::host::{Channel, HookEnd, Host, RowState, SIGKILL, SpawnEnd};
 
 impl<H: Host> InstanceActor<H> {
     pub(super) fn spawned(&mut self, end: SpawnEnd) {
@@ -99,7 +99,10 @@ impl<H: Host> InstanceActor<H> {
 
     fn exited(&mut self, row: u32, exit: Exit) {
         self.unharvested.remove(&row);
-        let Some(instance) = self.registry.get_mut(row) else { return };
+        let process = self.registry.get(row).and_then(|instance| instance.process);
+        // It may have said who goes on as the main process.
+        self.heard(row, Channel::Notify);
+        let Some(instance) = self.registry.get_mut(row).filter(|instance| instance.process == process) else { return };
         instance.process = None;
         instance.last_exit = Some(exit);
         let incarnation = instance.machine.incarnation;

@@ -1,7 +1,7 @@
 //! What a process says by itself → inputs of its lifecycle, what it says of itself, and when it last said that it lives.
 
 use super::InstanceActor;
-use crate::lifecycle::Input;
+use crate::lifecycle::{Input, State};
 use crate::model::{Fact, Probe, Subject, masked};
 use crate::rules::{ChannelLine, Notification};
 use crate::supervisor::host::{Channel, Host, Words};
@@ -54,11 +54,31 @@ impl<H: Host> InstanceActor<H> {
                 self.step(row, Input::Probed { incarnation, result });
             }
             Notification::Extend(by) => self.step(row, Input::Extended { incarnation, by }),
-            Notification::MainPid(pid) => {
-                if !self.host.is_of_tree(row, pid) {
-                    let message = format!("its MAINPID={pid} was refused: that process does not belong to this app");
-                    self.host.tell(Subject::Instance(instance.id.clone()), Fact::Trouble { message });
-                }
+            Notification::MainPid(pid) => self.main_announced(row, pid),
+        }
+    }
+
+    /// Another process of the app goes on as its main one. While the instance is being ended it ends with the rest.
+    fn main_announced(&mut self, row: u32, pid: u32) {
+        let Some(instance) = self.registry.get_mut(row) else { return };
+        if instance.process == Some(pid) || matches!(instance.machine.state, State::Stopping { .. }) {
+            return;
+        }
+        let outcome = if instance.machine.is_worker {
+            Err("a worker of a cluster cannot pass its connections on".to_owned())
+        } else {
+            self.host.succeed(row, pid)
+        };
+        match outcome {
+            Ok(previous) => {
+                instance.process = Some(pid);
+                self.registry.changed(row);
+                self.unmirrored.insert(row);
+                self.emit(row, Fact::MainProcessChanged { pid, previous });
+            }
+            Err(why) => {
+                let message = format!("its MAINPID={pid} was refused: {why}");
+                self.host.tell(Subject::Instance(instance.id.clone()), Fact::Trouble { message });
             }
         }
     }

@@ -124,6 +124,10 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
     let ended = |exit| Found::Ended { exit, since, was_asked: stop_deadline.is_some() };
     match entry.state {
         RowState::Free | RowState::Idle => Found::Nothing(saved_state(host, row, instance, entry)),
+        RowState::Exited if succeeded(host, row, instance) => {
+            let ready_deadline = (record.saved_state == EntryState::Unready).then_some(record.next_start);
+            Found::Alive { since, stop_deadline, ready_deadline }
+        }
         RowState::Exited => ended(entry.exit.map_or(Exit::Unknown, |(exit, _)| exit)),
         RowState::Spawning if entry.pid.is_none() && !was_told(host, instance, entry) && host.abandon(row) => {
             Found::NeverSpawned
@@ -139,6 +143,18 @@ fn look_at<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance, entry: 
             ended(host.entry(row).exit.map_or(Exit::Unknown, |(exit, _)| exit))
         }
     }
+}
+
+/// Whether another process of the app goes on as the main one of a row whose process has ended, as that one said to the last
+/// daemon. One that was being ended ends as a whole.
+fn succeeded<H: Recovery>(host: &mut H, row: u32, instance: &mut Instance) -> bool {
+    if host.record(row).saved_state == EntryState::StopAsked || instance.machine.is_worker {
+        return false;
+    }
+    let Some((previous, pid)) = host.succeed_unheard(row) else { return false };
+    instance.process = host.open_main(row);
+    host.tell(Subject::Instance(instance.id.clone().settled()), Fact::MainProcessChanged { pid, previous });
+    instance.process.is_some()
 }
 
 /// A process that was told of came to be, also if the row is from before that.

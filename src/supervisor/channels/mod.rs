@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use super::NotSaid;
 use super::host::{Channel, Words, row_and_incarnation, token};
+use super::processes::is_of_app;
 use super::world::World;
 use crate::anchor::{HELD_CHANNEL, HELD_NOTIFY, HELD_VAULT};
 use crate::model::{App, Fact, InstanceId, Subject};
 use crate::os::{self, InputWatch};
-use crate::rules::{self, CHANNEL_LINE_BYTES_MAX};
+use crate::rules::{self, CHANNEL_LINE_BYTES_MAX, Notification};
 
 pub(super) use ends::{Ends, kept_status, release};
 
@@ -134,7 +135,7 @@ impl AppChannels {
         }
     }
 
-    fn hear_notifications(&mut self, row: u32, id: &InstanceId) -> Option<Vec<rules::Notification>> {
+    fn hear_notifications(&mut self, row: u32, id: &InstanceId) -> Option<Vec<Notification>> {
         let socket = self.by_row.get(&row)?.1.notify.as_ref()?;
         let datagram = os::peek_datagram(socket.as_fd()).ok()??;
         let is_trusted = self.is_trusted(row, id, &datagram);
@@ -145,9 +146,11 @@ impl AppChannels {
     fn is_trusted(&mut self, row: u32, id: &InstanceId, datagram: &os::Datagram) -> bool {
         let own = [os::user_id(), 0];
         let Some((_, ends)) = self.by_row.get_mut(&row) else { return false };
-        let Some(main) = self.world.table.row(row).and_then(crate::anchor::Row::pid) else { return false };
+        let Some(entry) = self.world.table.row(row).filter(|entry| entry.pid().is_some()) else { return false };
         let is_known_user = own.contains(&datagram.uid) || ends.user_id == Some(datagram.uid);
-        let is_of_tree = datagram.pid == 0 || os::belongs_to_tree(datagram.pid, main).unwrap_or(true);
+        // Who has ended by now cannot be looked at.
+        let has_ended = || os::proc_stat(datagram.pid).is_err();
+        let is_of_tree = datagram.pid == 0 || is_of_app(&self.world, entry, datagram.pid) || has_ended();
         if is_known_user && is_of_tree {
             return true;
         }
@@ -191,4 +194,19 @@ impl AppChannels {
 pub(super) fn speaker(token: u64) -> (u32, Channel) {
     let channel = if token & MESSAGES_BIT == 0 { Channel::Notify } else { Channel::Messages };
     (row_and_incarnation(token & !MESSAGES_BIT).0, channel)
+}
+
+/// The process that a process which has ended named as its successor, and that `accepts` takes. What it said before that is of
+/// no interest any more; the message itself goes on waiting.
+pub(super) fn announced_main<T>(socket: &OwnedFd, accepts: impl Fn(u32) -> Option<T>) -> Option<T> {
+    while let Ok(Some(datagram)) = os::peek_datagram(socket.as_fd()) {
+        let said = rules::notifications(&datagram.text);
+        let pids =
+            said.into_iter().filter_map(|one| if let Notification::MainPid(pid) = one { Some(pid) } else { None });
+        if let Some(accepted) = pids.into_iter().find_map(&accepts) {
+            return Some(accepted);
+        }
+        os::drop_datagram(socket.as_fd());
+    }
+    None
 }

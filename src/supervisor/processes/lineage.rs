@@ -33,6 +33,13 @@ impl Lineage {
         self.unreaped.remove(&row);
     }
 
+    /// The row has another main process, which may be the child of another one of its app: the anchor does not hear of its
+    /// end then.
+    pub fn succeeded(&mut self, row: u32) {
+        self.orphans.insert(row);
+        self.unreaped.remove(&row);
+    }
+
     pub fn forget(&mut self, row: u32) {
         self.out_of_sight.remove(&row);
     }
@@ -59,6 +66,10 @@ impl Processes {
     /// only when the stranger who is its parent by now has reaped it; who is not reaped in time has ended in an unknown way.
     pub fn orphan_exit(&mut self, row: u32, incarnation: u32) -> Option<Exit> {
         let entry = self.world.table.row(row)?;
+        if self.main(row).is_some_and(|process| !process.has_exited()) {
+            // That was the end of the one before.
+            return None;
+        }
         let exit = self.exit_of_orphan(entry);
         if exit.is_none()
             && let Some(process) = self.hosted.get(&row).and_then(|hosted| hosted.main.as_ref())

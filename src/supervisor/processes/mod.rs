@@ -8,6 +8,7 @@ mod context;
 mod failures;
 mod hooks;
 mod lineage;
+mod main_pid;
 mod out_of_memory;
 mod rehearsal;
 mod search;
@@ -37,6 +38,7 @@ use sweep::Sweeps;
 pub(super) use beside::{Beside, Prints};
 pub use context::exec_context;
 pub(super) use hooks::{HookResult, Hooks};
+pub(super) use main_pid::is_of_app;
 pub(super) use rehearsal::rehearse;
 pub(super) use spawn::{SpawnResult, Spawned, died_before_exec};
 pub(super) use sweep::SearchResult;
@@ -70,6 +72,8 @@ struct Hosted {
     is_grouped: bool,
     /// What memory has cost its tree.
     oom_kills: OomKills,
+    /// The process group that was signalled when it was asked to end.
+    asked_group: Option<u32>,
 }
 
 impl Processes {
@@ -142,6 +146,7 @@ impl Processes {
     pub fn take_in(&mut self, row: u32, incarnation: u32, process: Option<PidFd>) -> bool {
         let Some(hosted) = self.hosted.get_mut(&row) else { return false };
         hosted.was_seen_alive = process.is_some();
+        hosted.asked_group = None;
         self.mains.extend(process.as_ref().map(PidFd::pid));
         hosted.main = process;
         hosted.main.as_ref().is_some_and(|process| self.exits.add(process, token(row, incarnation)).is_ok())

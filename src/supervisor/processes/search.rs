@@ -178,7 +178,7 @@ impl Search {
         orphans.retain(|seen| is_marked(seen) && reapers.contains(&seen.stat.ppid));
         known.extend(orphans.iter().map(|seen| seen.stat.pid));
         let swept = || self.rows.iter().filter_map(|row| table.row(*row));
-        let sessions: HashSet<u32> = swept().filter_map(Row::pid).collect();
+        let sessions: HashSet<u32> = swept().map(|row| row.first_process().0).filter(|pid| *pid != 0).collect();
         let outputs: HashSet<u64> = swept().flat_map(Row::outputs).filter(|pipe| *pipe != 0).collect();
         for reaper in reapers {
             orphans.extend(os::linked_children(*reaper, &self.world.home.root, &known, &sessions, &outputs));
@@ -193,15 +193,18 @@ impl Search {
     fn row_facts(&self) -> Vec<RowFacts> {
         let hosted = self.hosted.iter().filter_map(|(row, was_seen)| Some((self.world.table.row(*row)?, *was_seen)));
         let hosted = hosted.filter(|(row, _)| self.rows.contains(&row.index()) || has_process(*row));
-        let facts = |(row, is_pid_proven): (Row, bool)| RowFacts {
-            row: row.index(),
-            incarnation: row.incarnation(),
-            start: row.started().0,
-            pid: row.pid().unwrap_or(0),
-            start_ticks: row.start_ticks().unwrap_or(0),
-            outputs: row.outputs(),
-            is_alive: !self.rows.contains(&row.index()) && has_process(row),
-            is_pid_proven,
+        let facts = |(row, is_pid_proven): (Row, bool)| {
+            let (pid, start_ticks) = row.first_process();
+            RowFacts {
+                row: row.index(),
+                incarnation: row.incarnation(),
+                start: row.started().0,
+                pid,
+                start_ticks,
+                outputs: row.outputs(),
+                is_alive: !self.rows.contains(&row.index()) && has_process(row),
+                is_pid_proven,
+            }
         };
         hosted.map(facts).collect()
     }

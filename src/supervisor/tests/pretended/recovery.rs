@@ -120,6 +120,10 @@ impl Recovery for Pretended {
         self.living(row).is_some()
     }
 
+    fn succeed_unheard(&mut self, _row: u32) -> Option<(u32, u32)> {
+        None
+    }
+
     fn abandon(&mut self, row: u32) -> bool {
         self.act();
         let entry = &mut self.entries[row as usize].0;
