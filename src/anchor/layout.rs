@@ -155,15 +155,15 @@ pub(super) struct RowCells {
     pub outputs: [AtomicU64; 2],
     pub dropped: [AtomicU64; 2],
     pub relatives: RelativeCells,
-    pub first_process: AtomicU64,
-    pub next_main: AtomicU64,
 }
 
-/// What is known of processes beside the own.
+/// What is known of other processes than the main one.
 #[repr(C)]
 pub(super) struct RelativeCells {
     pub last_number: AtomicU64,
     pub marked_row: AtomicU64,
+    pub first_process: AtomicU64,
+    pub next_main: AtomicU64,
 }
 
 /// One held descriptor. `kind` 0 = empty; written last, cleared first.
@@ -199,7 +199,7 @@ const _: () = {
     assert!(offset_of!(RowCells, started_boot) == 112 && offset_of!(RowCells, exited_boot) == 120);
     assert!(offset_of!(RowCells, outputs) == 128 && offset_of!(RowCells, dropped) == 144);
     assert!(offset_of!(RowCells, relatives) == 160 && offset_of!(RelativeCells, marked_row) == 8);
-    assert!(offset_of!(RowCells, first_process) == 176 && offset_of!(RowCells, next_main) == 184);
+    assert!(offset_of!(RelativeCells, first_process) == 16 && offset_of!(RelativeCells, next_main) == 24);
     assert!(offset_of!(HeldCells, kind) == 8 && offset_of!(HeldCells, fd) == 12);
     assert!(offset_of!(Layout, rows) == 4096 && offset_of!(Layout, held) == 790_528);
     assert!(offset_of!(Layout, held).is_multiple_of(4096)); // its pages come by themselves

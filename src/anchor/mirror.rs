@@ -198,7 +198,7 @@ fn image(cells: &RowCells) -> [u8; CELL_BYTES] {
     }
     words[20] = cells.relatives.last_number.load(Acquire);
     words[21] = cells.relatives.marked_row.load(Acquire);
-    words[22] = cells.first_process.load(Acquire);
+    words[22] = cells.relatives.first_process.load(Acquire);
     let mut bytes = [0; CELL_BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
         place.copy_from_slice(&word.to_ne_bytes());
@@ -226,7 +226,7 @@ fn put(cells: &RowCells, bytes: &[u8]) {
     }
     cells.relatives.last_number.store(word(bytes, 20), Relaxed);
     cells.relatives.marked_row.store(word(bytes, 21), Relaxed);
-    cells.first_process.store(word(bytes, 22), Relaxed);
+    cells.relatives.first_process.store(word(bytes, 22), Relaxed);
     cells.word.store(word(bytes, 0), Relaxed);
 }
 

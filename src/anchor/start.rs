@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicI32;
 use super::arguments::Arguments;
 use super::environment::own_environment;
 use super::run::{HELD_BY_OTHER, READY};
-use crate::model::{Millis, Moment};
+use crate::model::{Millis, Moment, StdinMode};
 use crate::os::{self, ExecPlan, Home, Mailbox, Output, Parent};
 
 /// How long a first command waits for its daemon. Far beyond any honest boot.
@@ -128,6 +128,7 @@ fn plan(home: &Home, exe: &Path, stdout: OwnedFd, stderr: OwnedFd) -> io::Result
         cwd: c"/".to_owned(),
         identity: None,
         umask: 0o077,
+        stdin: StdinMode::Null,
         output: Output::Opened([stdout, stderr]),
         limits: crate::model::Limits::default(),
         group: None,

@@ -16,7 +16,7 @@ impl Row {
     /// The process that the kernel put into this entry, and when it was started, in clock ticks since boot; 0 = not known.
     /// It leads (or led) the app's session. The main process is another one after [`Self::succeed`].
     pub fn first_process(self) -> (u32, u64) {
-        match unpacked(self.cells.first_process.load(Acquire)) {
+        match unpacked(self.cells.relatives.first_process.load(Acquire)) {
             (0, _) => (self.pid().unwrap_or(0), self.start_ticks().unwrap_or(0)),
             known => known,
         }
@@ -30,11 +30,11 @@ impl Row {
     pub fn succeed(self, process: &PidFd, start_ticks: u64) -> Result<(), WrongState> {
         self.expect(&[RowState::Running, RowState::Exited])?;
         let cells = self.cells;
-        if cells.first_process.load(Acquire) == 0 {
+        if cells.relatives.first_process.load(Acquire) == 0 {
             let (pid, ticks) = self.first_process();
-            cells.first_process.store(packed(pid, ticks), Release);
+            cells.relatives.first_process.store(packed(pid, ticks), Release);
         }
-        cells.next_main.store(packed(process.pid(), start_ticks), Release);
+        cells.relatives.next_main.store(packed(process.pid(), start_ticks), Release);
         crate::os::killpoint("row.next_main");
         self.finish_succession();
         Ok(())
@@ -43,7 +43,7 @@ impl Row {
     /// Does what [`Self::succeed`] has announced, or what a killed daemon had. Doing it twice does no harm.
     pub(super) fn finish_succession(self) {
         let cells = self.cells;
-        let (pid, ticks) = unpacked(cells.next_main.load(Acquire));
+        let (pid, ticks) = unpacked(cells.relatives.next_main.load(Acquire));
         if pid == 0 {
             return;
         }
@@ -58,7 +58,7 @@ impl Row {
         if self.state() == RowState::Exited && lives() {
             self.run_again();
         }
-        cells.next_main.store(0, Release);
+        cells.relatives.next_main.store(0, Release);
     }
 
     fn run_again(self) {
@@ -73,8 +73,8 @@ impl Row {
 
     /// A new process of the entry, put there by the kernel, is the first one.
     pub(super) fn forget_succession(self) {
-        self.cells.next_main.store(0, Relaxed);
-        self.cells.first_process.store(0, Relaxed);
+        self.cells.relatives.next_main.store(0, Relaxed);
+        self.cells.relatives.first_process.store(0, Relaxed);
     }
 }
 
@@ -132,8 +132,8 @@ mod tests {
         for has_ended in [false, true] {
             let table = Table::create(1).unwrap();
             let row = running_row(&table, 4711);
-            row.cells.first_process.store(packed(4711, 99), Release);
-            row.cells.next_main.store(packed(process.pid(), ticks), Release);
+            row.cells.relatives.first_process.store(packed(4711, 99), Release);
+            row.cells.relatives.next_main.store(packed(process.pid(), ticks), Release);
             assert!(!has_ended || row.record_exit(0));
             let next = Table::inherit(table.fd().try_clone_to_owned().unwrap()).unwrap();
             assert_eq!(
@@ -141,10 +141,10 @@ mod tests {
                 (RowState::Running, Some(process.pid()), Some(ticks))
             );
             // It had come further: the end that stands there now is that of the new process.
-            row.cells.next_main.store(packed(process.pid(), ticks + 1), Release);
+            row.cells.relatives.next_main.store(packed(process.pid(), ticks + 1), Release);
             assert!(row.record_exit(0));
             next.rows().for_each(Row::finish_succession);
-            assert_eq!((row.state(), row.cells.next_main.load(Acquire)), (RowState::Exited, 0));
+            assert_eq!((row.state(), row.cells.relatives.next_main.load(Acquire)), (RowState::Exited, 0));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppId, AppName, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName, RestartPolicy,
-    RestartWhen, Rotation, Run, StopPolicy, StopScope, Template, UpdatePolicy,
+    RestartWhen, Rotation, Run, SlotVariables, StdinMode, StopPolicy, StopScope, Template, UpdatePolicy,
 };
 
 use super::cluster::{cluster, could_be_cluster};
@@ -28,8 +28,14 @@ pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut En
     let port = values.integer("port").and_then(|port| u16::try_from(port).ok());
     let mut run = Run {
         port,
-        instance_var: values.text("instance_var").unwrap_or_else(|| "NODE_APP_INSTANCE".to_owned()),
-        increment_var: values.text("increment_var"),
+        slot_variables: SlotVariables {
+            instance_var: values.text("instance_var").unwrap_or_else(|| "NODE_APP_INSTANCE".to_owned()),
+            increment_var: values.text("increment_var"),
+        },
+        stdin: match values.text("stdin").as_deref() {
+            Some("pipe") => StdinMode::Pipe,
+            _ => StdinMode::Null,
+        },
         ..Run::default()
     };
     program(values, &mut run);
@@ -129,8 +135,8 @@ fn check_ports(values: &mut Values<'_>, app: &App) {
 fn knows_its_slot(app: &App) -> bool {
     let run = &app.run;
     let mut texts = run.command.iter().chain(&run.args).chain(&run.interpreter_args).chain(run.env.values());
-    run.increment_var.is_some()
-        || run.instance_var != "NODE_APP_INSTANCE"
+    run.slot_variables.increment_var.is_some()
+        || run.slot_variables.instance_var != "NODE_APP_INSTANCE"
         || texts.any(Template::is_per_instance)
         || run
             .command
@@ -175,7 +181,7 @@ fn check_account(values: &mut Values<'_>, run: &Run) {
 }
 
 fn check_increment_var(values: &mut Values<'_>, run: &Run) {
-    let (Some(name), Some(item)) = (&run.increment_var, values.item("increment_var")) else { return };
+    let (Some(name), Some(item)) = (&run.slot_variables.increment_var, values.item("increment_var")) else { return };
     let span = item.node.span;
     match run.env.get(name).map(ToString::to_string) {
         Some(text) if text.parse::<i64>().is_ok() => {}

@@ -87,6 +87,7 @@ fn beside(key: &str, line: &str) -> String {
         _ => "script = \"server.js\"",
     };
     let more = match key {
+        "socket_names" => "listen = [\"8080\"]",
         "socket_mode" | "socket_user" | "socket_group" => "listen = [\"unix:x.sock\"]",
         "increment_var" => "env = { METRICS_PORT = 9000 }",
         "group" => "user = \"www\"",

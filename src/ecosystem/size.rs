@@ -40,8 +40,9 @@ fn is_far_below(values: &Values<'_>, app: &App, limits: ExecLimits) -> bool {
     let words = run.command.iter().chain(&run.args).chain(&run.interpreter_args).map(|word| word.source().len());
     let own = run.env.iter().map(|(name, value)| name.len() + value.source().len());
     let shell = values.world.variables().iter().map(|(name, value)| name.len() + value.len());
-    let others = [&run.script, &run.interpreter, &run.increment_var].into_iter().flatten().map(String::len);
-    let names = [app.project.as_str().len(), app.name.as_str().len(), run.instance_var.len()];
+    let others =
+        [&run.script, &run.interpreter, &run.slot_variables.increment_var].into_iter().flatten().map(String::len);
+    let names = [app.project.as_str().len(), app.name.as_str().len(), run.slot_variables.instance_var.len()];
     let bytes: usize = words.chain(own).chain(shell).chain(others).chain(names).map(|bytes| bytes + EACH).sum();
     (bytes as u64).saturating_mul(GROWTH) < limits.string_bytes.min(limits.total_bytes / 2)
 }

@@ -13,6 +13,8 @@ use super::values::Values;
 
 /// Longest path of a Unix socket (`sun_path` without its null).
 const SOCKET_PATH_MAX: usize = 107;
+/// Longest name of a socket (`FDNAME_MAX` of systemd).
+const SOCKET_NAME_BYTES_MAX: usize = 255;
 
 /// Reads both into the app.
 pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
@@ -56,12 +58,13 @@ fn check_counts(values: &mut Values<'_>, app: &App) {
     }
 }
 
-/// Owner and mode of the files of Unix sockets.
+/// The names of the sockets; owner and mode of the files of Unix sockets.
 fn socket_files(values: &mut Values<'_>, run: &mut Run) {
     if let Some(node) = values.node("socket_mode") {
         let mode = values.scalar("socket_mode", node, umask);
         run.access.socket_mode = mode.filter(|mode| *mode != Run::SOCKET_MODE);
     }
+    run.access.socket_names = socket_names(values, run.listen.len());
     run.access.socket_user = values.text("socket_user");
     run.access.socket_group = values.text("socket_group");
     let world = values.world;
@@ -153,6 +156,29 @@ fn listen(values: &mut Values<'_>) -> Vec<ListenAddress> {
         }
     }
     addresses
+}
+
+/// What the sockets are called: one name for each, as `sd_listen_fds_with_names(3)` can tell them apart.
+fn socket_names(values: &mut Values<'_>, count: usize) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, span) in values.texts("socket_names") {
+        let is_printable = name.chars().all(|letter| letter.is_ascii_graphic() && letter != ':');
+        if !is_printable || name.is_empty() || name.len() > SOCKET_NAME_BYTES_MAX {
+            values
+                .error(code::BAD_VALUE, span, format!("`socket_names`: `{name}` cannot be the name of a socket"))
+                .hint("1 to 255 printable ASCII characters, no blank and no colon");
+        } else if names.contains(&name) {
+            values.error(code::BAD_VALUE, span, format!("`socket_names` contains `{name}` twice"));
+        }
+        names.push(name);
+    }
+    if let (false, Some(item)) = (names.is_empty() || names.len() == count, values.item("socket_names")) {
+        let (span, given) = (item.node.span, names.len());
+        values
+            .error(code::BAD_VALUE, span, format!("`socket_names`: {given} names for {count} sockets of `listen`"))
+            .hint("give each of them a name, in the same order");
+    }
+    names
 }
 
 /// Whether both cannot be open at once on any machine: what `[::]` covers besides depends on the machine.

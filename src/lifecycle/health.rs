@@ -35,10 +35,24 @@ impl Machine {
         }
     }
 
-    /// A deadline that is further away already stays.
+    /// It starts or ends, and takes longer than planned. A deadline that is further away already stays; after SIGKILL there is
+    /// none to be moved.
     pub(super) fn extended(&mut self, by: Millis, now: Moment) {
-        if let State::Running { readiness: Readiness::Waiting { deadline, .. }, .. } = &mut self.state {
-            *deadline = (*deadline).max(now.after(by));
+        match &mut self.state {
+            State::Running { readiness: Readiness::Waiting { deadline, .. }, .. }
+            | State::Stopping { deadline, is_main_alive: true, is_killed: false, .. } => {
+                *deadline = (*deadline).max(now.after(by));
+            }
+            State::Running { .. }
+            | State::Stopping { .. }
+            | State::Unknown
+            | State::Resting(_)
+            | State::Preparing { .. }
+            | State::Starting { .. }
+            | State::Leaving { .. }
+            | State::Draining { .. }
+            | State::Waiting { .. }
+            | State::Gone => {}
         }
     }
 

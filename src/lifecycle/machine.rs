@@ -76,7 +76,7 @@ pub enum Input {
         /// Good, or what was found instead.
         result: Result<(), String>,
     },
-    /// A process that is not ready yet requests more time.
+    /// A process that is not ready yet, or was asked to end, requests more time.
     Extended {
         /// Which process; an older incarnation is ignored.
         incarnation: u32,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::model::{App, RestartPolicy, Run};
+use crate::model::{App, RestartPolicy, Run, SlotVariables};
 
 /// `shop:web`, all defaults.
 pub(crate) fn app() -> App {
@@ -12,7 +12,7 @@ pub(crate) fn app() -> App {
         run: Run {
             script: Some("/bin/web".into()),
             cwd: PathBuf::from("/"),
-            instance_var: "NODE_APP_INSTANCE".into(),
+            slot_variables: SlotVariables { instance_var: "NODE_APP_INSTANCE".into(), ..SlotVariables::default() },
             ..Run::default()
         },
         restart: RestartPolicy::default(),

@@ -590,6 +590,24 @@ fn a_process_that_asks_for_more_time_gets_it_and_never_less() {
     assert_eq!(extend(&mut machine, 1, 90), None, "it is good: there is no deadline");
 }
 
+#[test]
+fn a_process_that_takes_longer_to_end_says_so_until_it_is_killed() {
+    let mut machine = running();
+    let extend = |machine: &mut Machine, by| {
+        let incarnation = machine.incarnation;
+        assert_eq!(machine.step(Input::Extended { incarnation, by: Millis::seconds(by) }, Moment(10_000)), []);
+        machine.alarm()
+    };
+    machine.step(Input::Stop(Cause::Boot), Moment(10_000));
+    let planned = machine.alarm();
+    assert!(planned > Some(Moment(10_000)));
+    assert_eq!(extend(&mut machine, 1), planned, "it has that much already");
+    assert_eq!(extend(&mut machine, 60), Some(Moment(70_000)));
+    machine.step(Input::Alarm, Moment(70_000));
+    let repeated = machine.alarm();
+    assert_eq!(extend(&mut machine, 300), repeated, "it was killed");
+}
+
 /// A worker of a cluster that runs.
 fn worker() -> Machine {
     Machine { is_worker: true, ..running() }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppId, AppName, Bytes, ClusterPolicy, CronPolicy, Digest, ExecMode, Exit, Health, Hooks, Limits, ListenAddress,
-    Millis, ProjectName, Ready, UpdatePolicy, UpdateStrategy, WatchPolicy, masked,
+    AppId, AppName, Bytes, ClusterPolicy, CronPolicy, Digest, ExecMode, Exit, Health, Hooks, Limits, ListenAccess,
+    ListenAddress, Millis, ProjectName, Ready, StdinMode, UpdatePolicy, UpdateStrategy, WatchPolicy, masked,
 };
 
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
@@ -220,14 +220,15 @@ pub struct Run {
     /// Sockets that are opened for it and passed on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<ListenAddress>,
-    /// Who may connect to the Unix sockets among these.
+    /// What they are called, and who may connect to the Unix sockets among them.
     #[serde(flatten)]
     pub access: ListenAccess,
-    /// Name of the variable that tells an instance its slot (PM2's `NODE_APP_INSTANCE`).
-    pub instance_var: String,
-    /// A variable of `env` that grows by one per slot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub increment_var: Option<String>,
+    /// The variables by which an instance knows its slot.
+    #[serde(flatten)]
+    pub slot_variables: SlotVariables,
+    /// What it reads from its standard input.
+    #[serde(default, skip_serializing_if = "StdinMode::is_null")]
+    pub stdin: StdinMode,
     /// User name or number to run as; `None` = the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -245,18 +246,14 @@ pub struct Run {
     pub restart_on: BTreeMap<PathBuf, Digest>,
 }
 
-/// The files of an app's Unix sockets.
+/// The variables of an instance that depend on its slot.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct ListenAccess {
-    /// Their mode; `None` = 0660.
+pub struct SlotVariables {
+    /// Name of the variable that tells an instance its slot (PM2's `NODE_APP_INSTANCE`).
+    pub instance_var: String,
+    /// A variable of `env` that grows by one per slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket_mode: Option<u32>,
-    /// User name or number that they belong to; `None` = the one that the app runs as.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket_user: Option<String>,
-    /// Group name or number that they belong to; `None` = the one that the app runs as.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub socket_group: Option<String>,
+    pub increment_var: Option<String>,
 }
 
 impl Run {

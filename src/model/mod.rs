@@ -40,8 +40,8 @@ mod verb;
 mod written;
 
 pub use app::{
-    App, Condition, Kind, ListenAccess, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen,
-    Rotation, Run, StopPolicy, StopScope, Template,
+    App, Condition, Kind, LogPolicy, OnDependencyRestart, OnLogFull, RestartPolicy, RestartWhen, Rotation, Run,
+    SlotVariables, StopPolicy, StopScope, Template,
 };
 pub use desired::{
     Change, Declared, Desired, DesiredState, Environment, Origin, PROPOSED_BYTES_MAX, Project, Proposed, Rejected,
@@ -80,7 +80,8 @@ pub use secret::{
 pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Unmet, Why};
 pub use triggers::{CronOverlap, CronPolicy, RunSkip, WatchOptions, WatchPolicy};
 pub use update::{
-    ClusterPolicy, ExecMode, Hook, Hooks, Limits, ListenAddress, Scheduling, UpdatePolicy, UpdateStrategy,
+    ClusterPolicy, ExecMode, Hook, Hooks, Limits, ListenAccess, ListenAddress, Scheduling, StdinMode, UpdatePolicy,
+    UpdateStrategy,
 };
 pub use verb::{Verb, VerbKind};
 pub use written::write_units;

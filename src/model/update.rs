@@ -242,6 +242,41 @@ impl std::fmt::Display for ListenAddress {
     }
 }
 
+/// What a process has as its standard input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StdinMode {
+    /// `/dev/null`: it is at its end at once.
+    #[default]
+    Null,
+    /// A pipe of its own on which nothing arrives, and which stays open for as long as the process lives.
+    Pipe,
+}
+
+impl StdinMode {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub(super) fn is_null(&self) -> bool {
+        *self == Self::Null
+    }
+}
+
+/// The sockets of an app: what they are called, and whose the files of the Unix sockets are.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ListenAccess {
+    /// Names for `LISTEN_FDNAMES`, in the order of the addresses; empty = made from the addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub socket_names: Vec<String>,
+    /// Their mode; `None` = 0660.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_mode: Option<u32>,
+    /// User name or number that they belong to; `None` = the one that the app runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_user: Option<String>,
+    /// Group name or number that they belong to; `None` = the one that the app runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket_group: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

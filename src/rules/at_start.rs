@@ -1,6 +1,6 @@
 //! Settings that a process only gets when it is started.
 
-use crate::model::{App, Millis, Probe};
+use crate::model::{App, ListenAddress, Millis, Probe};
 
 /// How a process can talk to us: both are variables and descriptors of its start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,4 +56,48 @@ pub fn fixed_at_start(old: &App, new: &App) -> Vec<&'static str> {
 /// Whether a process of the one spec can continue under the other.
 pub fn can_follow(old: &App, new: &App) -> bool {
     old.run == new.run && fixed_at_start(old, new).is_empty()
+}
+
+/// One name for each, no two alike: the given ones, or else `tcp-8080`, `app.sock`. A second one of a name that is made from an
+/// address gets a number: `tcp-8080-2`.
+pub fn socket_names(addresses: &[ListenAddress], given: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(addresses.len());
+    for (index, address) in addresses.iter().enumerate() {
+        let wanted = given.get(index).cloned().unwrap_or_else(|| name(address));
+        let mut name = wanted.clone();
+        let mut number = 1;
+        while names.contains(&name) {
+            number += 1;
+            name = format!("{wanted}-{number}");
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// The separator of the variable is a colon.
+fn name(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Tcp(address) => format!("tcp-{}", address.port()),
+        ListenAddress::Unix(path) => {
+            path.file_name().map_or_else(String::new, |name| name.to_string_lossy().replace(':', "-"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_socket_has_a_name_of_its_own() {
+        let tcp = |text: &str| ListenAddress::Tcp(text.parse().unwrap());
+        let unix = |path: &str| ListenAddress::Unix(path.into());
+        let addresses = [tcp("127.0.0.1:80"), tcp("[::1]:80"), unix("/a/x:1.sock"), unix("/b/x:1.sock")];
+        assert_eq!(socket_names(&addresses, &[]), ["tcp-80", "tcp-80-2", "x-1.sock", "x-1.sock-2"]);
+        let given = ["http", "admin"].map(str::to_owned);
+        assert_eq!(socket_names(&addresses[..2], &given), given);
+        let twin = [unix("/a/s-2"), unix("/a/s"), unix("/b/s")];
+        assert_eq!(socket_names(&twin, &[]), ["s-2", "s", "s-3"]);
+    }
 }

@@ -34,7 +34,7 @@ pub fn environment(app: &App, base: &Environment, place: &Place<'_>) -> Environm
     if let Some(port) = run.port {
         all.insert("PORT".into(), (u32::from(port) + slot).to_string());
     }
-    if let Some(name) = &run.increment_var
+    if let Some(name) = &run.slot_variables.increment_var
         && let Some(start) = all.get(name).and_then(|value| value.parse::<i64>().ok())
     {
         all.insert(name.clone(), start.saturating_add(i64::from(slot)).to_string());
@@ -47,7 +47,7 @@ pub fn environment(app: &App, base: &Environment, place: &Place<'_>) -> Environm
         ("PM_ID", place.cookie.to_owned()),
     ];
     all.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    all.insert(run.instance_var.clone(), slot.to_string());
+    all.insert(run.slot_variables.instance_var.clone(), slot.to_string());
     all
 }
 
@@ -112,7 +112,7 @@ mod tests {
     fn every_slot_has_its_own_port_and_counter() {
         let mut app = app();
         app.run.port = Some(8000);
-        app.run.increment_var = Some("SHARD".into());
+        app.run.slot_variables.increment_var = Some("SHARD".into());
         app.run.env.insert("SHARD".into(), Template::literal("10"));
         app.run.env.insert("URL".into(), Template::prepared("http://localhost:${PORT}".into()));
         let env = shown(&app, 2);

@@ -21,11 +21,12 @@ mod probe_url;
 mod probing;
 mod program;
 pub mod rotation;
+mod shell_line;
 mod start_mark;
 mod status;
 mod watch;
 
-pub use at_start::{Channels, can_follow, fixed_at_start};
+pub use at_start::{Channels, can_follow, fixed_at_start, socket_names};
 pub use backoff::{RESTARTS_AT_ONCE, Verdict, after_exit, after_trouble, retry_delay};
 pub use burst::{BurstState, Bursts};
 pub use cron::{Cron, CronError, Ring, Timer};

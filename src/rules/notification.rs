@@ -2,7 +2,7 @@
 
 use crate::model::Millis;
 
-/// More assignments in one message are not read.
+/// More assignments that mean something are not read of one message.
 const ASSIGNMENTS_MAX: usize = 64;
 /// A status is one line for a table.
 const STATUS_CHARS_MAX: usize = 200;
@@ -32,8 +32,8 @@ pub enum Notification {
 /// `FDSTORE=1`, …) is allowed and means nothing.
 pub fn notifications(message: &[u8]) -> Vec<Notification> {
     let text = String::from_utf8_lossy(message);
-    let assignments = text.lines().take(ASSIGNMENTS_MAX).filter_map(|line| line.split_once('='));
-    assignments.filter_map(|(name, value)| notification(name, value)).collect()
+    let assignments = text.lines().filter_map(|line| line.split_once('='));
+    assignments.filter_map(|(name, value)| notification(name, value)).take(ASSIGNMENTS_MAX).collect()
 }
 
 fn notification(name: &str, value: &str) -> Option<Notification> {
@@ -121,6 +121,14 @@ mod tests {
         for (message, expected) in cases {
             assert_eq!(notifications(message), expected, "{}", message.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_long_message_keeps_what_means_something() {
+        let unknown = "X_FIELD=1\n".repeat(500);
+        assert_eq!(notifications(format!("{unknown}READY=1").as_bytes()), [Notification::Ready]);
+        let endless = "WATCHDOG=1\n".repeat(1000);
+        assert_eq!(notifications(endless.as_bytes()).len(), ASSIGNMENTS_MAX);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The command line of a spawn.
 
+use super::shell_line::with_exec;
 use crate::model::Run;
 
 /// What to execute: `words[0]` still has to be found on PATH if it is a bare word.
@@ -27,6 +28,8 @@ pub fn argv(run: &Run, slot: u32) -> Option<Argv> {
         }
         None if run.shell => {
             let line = fill(&run.command).join(" ");
+            // Who gets sockets finds its own number in LISTEN_PID only in the place of the shell.
+            let line = if run.listen.is_empty() { line } else { with_exec(&line).unwrap_or(line) };
             vec!["sh".into(), "-c".into(), line]
         }
         None => fill(&run.command),
@@ -54,6 +57,8 @@ mod tests {
         check(&Run { command: words, port: Some(10), ..Run::default() }, &["sleep", "11"]);
         let line = Run { command: literal(&["a | b"]), shell: true, ..Run::default() };
         check(&line, &["sh", "-c", "a | b"]);
+        let listen = vec![crate::model::ListenAddress::Tcp("127.0.0.1:8080".parse().unwrap())];
+        check(&Run { command: literal(&["cd a && b"]), listen, ..line }, &["sh", "-c", "cd a && exec b"]);
         assert_eq!(argv(&Run::default(), 0), None);
     }
 }

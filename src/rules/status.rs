@@ -310,8 +310,12 @@ impl<'a> Facts<'a> {
                 NextStep::RunsOn { restart: spec.map_or(RestartWhen::Always, |spec| spec.restart.restart) }
             }
             Phase::Starting => NextStep::Spawn { after_hook_ms: hook },
-            Phase::Stopping { .. } => NextStep::Kill {
-                patience_ms: spec.map_or(Millis(0), |spec| spec.stop.kill_timeout),
+            Phase::Stopping { deadline, .. } => NextStep::Kill {
+                // The process may have asked for more time.
+                patience_ms: match hook {
+                    Some(_) => spec.map_or(Millis(0), |spec| spec.stop.kill_timeout),
+                    None => deadline.since(self.now),
+                },
                 after_hook_ms: hook,
             },
             Phase::Backoff { until, .. } => NextStep::StartIn { in_ms: until.since(self.now) },

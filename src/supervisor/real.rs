@@ -227,7 +227,7 @@ impl Host for RealHost {
     }
 
     fn succeed(&mut self, row: u32, pid: u32) -> Result<u32, String> {
-        self.processes.succeed(row, pid)
+        processes::succeed(&mut self.processes, row, pid)
     }
 
     fn is_orphan(&self, row: u32) -> bool {
@@ -349,7 +349,7 @@ impl Recovery for RealHost {
     fn succeed_unheard(&mut self, row: u32) -> Option<(u32, u32)> {
         let entry = self.row(row)?;
         let socket = self.inherited.descriptors.get(&(token(row, entry.incarnation()), HELD_NOTIFY))?;
-        announced_main(socket, |pid| Some((self.processes.succeed_unopened(entry, pid).ok()?, pid)))
+        announced_main(socket, |pid| Some((processes::succeed_unopened(&self.processes, entry, pid).ok()?, pid)))
     }
 
     fn abandon(&mut self, row: u32) -> bool {

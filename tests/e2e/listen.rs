@@ -282,3 +282,37 @@ fn a_unix_socket_that_cannot_be_opened_is_explained() {
     }
     assert_eq!(sandbox.read("taken"), "mine");
 }
+
+/// Prints what `sd_listen_fds_with_names(3)` needs to know.
+const SAYS_WHAT_IT_GETS: &str = "import os, threading\nprint(os.environ['LISTEN_PID'] == str(os.getpid()), os.environ['LISTEN_FDNAMES'], flush=True)\nthreading.Event().wait()\n";
+
+#[test]
+fn a_command_of_a_shell_finds_its_own_number_and_names_of_its_choice() {
+    let sandbox = Sandbox::new();
+    let (one, other) = (free_address(), free_address());
+    let script = sandbox.file("says.py", SAYS_WHAT_IT_GETS).display().to_string();
+    let app = |name: &str, line: &str, more: &str| {
+        format!(
+            "[[apps]]\nname = \"{name}\"\nshell = true\ncommand = \"{line}\"\nready.log = \"^(True|False)\"\n{more}\n"
+        )
+    };
+    sandbox.ecosystem(&format!(
+        "{}{}",
+        app("named", &format!("python3 {script} 2>&1"), &format!("listen = [\"{one}\"]\nsocket_names = [\"http\"]")),
+        app(
+            "twins",
+            &format!("cd / && python3 {script}"),
+            &format!("listen = [\"{other}\", \"unix:a/s\", \"unix:b/s\"]")
+        ),
+    ));
+    for folder in ["a", "b"] {
+        std::fs::create_dir(sandbox.path(folder)).unwrap();
+    }
+    sandbox.pm(&["apply"]).ok();
+    sandbox.pm(&["logs", "named", "-n", "5"]).ok().says(&["True http"]);
+    sandbox.pm(&["logs", "twins", "-n", "5"]).ok().says(&[&format!("True tcp-{}:s:s-2", other.port())]);
+    sandbox.ecosystem(&app("named", "sleep 1000", &format!("listen = [\"{one}\"]\nsocket_names = [\"a\", \"b c\"]")));
+    let refused = sandbox.pm(&["check"]);
+    assert_ne!(refused.status, 0);
+    refused.says(&["`b c` cannot be the name of a socket", "2 names for 1 sockets of `listen`"]);
+}

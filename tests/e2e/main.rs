@@ -67,6 +67,7 @@ mod homes;
 mod hooks;
 mod limits;
 mod memory;
+mod standard_input;
 mod start_stop_restart;
 mod stop_tree;
 mod stop_trees;

@@ -82,6 +82,65 @@ fn it_gets_more_time_if_it_asks_for_it() {
 }
 
 #[test]
+fn a_long_message_keeps_its_ready() {
+    let sandbox = Sandbox::new();
+    let long = format!("X_LONG={}|READY=1", "x".repeat(20_000));
+    let app = sayer(&sandbox, &[&long]);
+    sandbox.file("1", "");
+    sandbox.ecosystem(&format!("[[apps]]\nname = \"daemon\"\n{app}ready = {{ notify = true }}\n"));
+    sandbox.pm(&["apply"]).ok();
+    assert_eq!(sandbox.instance("daemon/0").unwrap().phase, "running");
+}
+
+const KILL_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(500);
+
+#[test]
+fn it_gets_more_time_to_end_if_it_asks_for_it() {
+    let sandbox = Sandbox::new();
+    let script = sandbox.file(
+        "slow.py",
+        r#"
+import os, signal, socket, threading
+def say(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.connect(os.environ["NOTIFY_SOCKET"])
+        notify.send(text.encode())
+def end(*_):
+    say("STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000")
+    while not os.path.exists("end"):
+        threading.Event().wait(0.005)
+    open("ended", "w").close()
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+say("READY=1")
+while True:
+    signal.pause()
+"#,
+    );
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"slow\"\ncommand = \"python3 {}\"\nready = {{ notify = true }}\nkill_timeout = \"500ms\"\n",
+        script.display()
+    ));
+    sandbox.pm(&["apply"]).ok();
+    sandbox.pm(&["stop", "slow", "--detach"]).ok();
+    // Its time to end is over by far when a second one has been planned and has passed.
+    let is_stopping = || sandbox.instance("slow/0").is_some_and(|slow| slow.phase == "stopping");
+    let began = std::time::Instant::now();
+    wait_until("its planned time is over twice", SOON, || {
+        assert!(is_stopping(), "it was killed");
+        began.elapsed() > 2 * KILL_TIMEOUT
+    });
+    sandbox.kill_daemon();
+    wait_until("its planned time is over once more", SOON, || {
+        assert!(is_stopping(), "the next daemon killed it");
+        began.elapsed() > 4 * KILL_TIMEOUT
+    });
+    sandbox.file("end", "");
+    sandbox.wait_phase("slow/0", "stopped");
+    assert!(sandbox.path("ended").exists(), "it was not killed");
+}
+
+#[test]
 fn a_watchdog_that_is_not_fed_restarts() {
     let sandbox = Sandbox::new();
     let app = sayer(&sandbox, &["READY=1"]);

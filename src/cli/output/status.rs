@@ -213,7 +213,7 @@ fn step(step: &NextStep, clock: &Clock) -> String {
              {patience_ms} after that"
         ),
         NextStep::Kill { patience_ms, after_hook_ms: None } => {
-            format!("SIGKILL, if it still runs {patience_ms} after it was asked to stop")
+            format!("SIGKILL, if it still runs in {patience_ms}")
         }
         NextStep::StartIn { in_ms } => format!("it is restarted in {in_ms}"),
         NextStep::StartWhenMet => "it is started as soon as that has happened".to_owned(),

@@ -143,6 +143,10 @@ keys! {
         "list of \"8080\", \"127.0.0.1:8080\", \"unix:/run/x.sock\"", "none",
         "Sockets that `pm` opens, keeps open across restarts, and hands over (`LISTEN_FDS`).",
         "listen = [\"127.0.0.1:8080\"]";
+    socket_names Respawn built Plain in run, TEXTS,
+        "list of names", "`tcp-PORT`, or the name of the file",
+        "What these sockets are called in `LISTEN_FDNAMES`, in the order of `listen`.",
+        "socket_names = [\"http\"]";
     socket_mode Respawn built Mode in run, TextFormat(SocketMode),
         "octal string", "\"0660\"",
         "Who may connect to the Unix sockets of `listen`: the mode of their files.",
@@ -155,6 +159,10 @@ keys! {
         "name or number", "`group`",
         "Which group they belong to.",
         "socket_group = \"www-data\"";
+    stdin Respawn built Plain in run, Choice(&["null", "pipe"]),
+        "\"null\" or \"pipe\"", "\"null\"",
+        "Standard input. `null` is at its end at once; `pipe` stays open and nothing arrives on it, for programs that end with their standard input (watchers, shells).",
+        "stdin = \"pipe\"";
     env Respawn built Template in run, fields::ENV,
         "table of texts, integers, booleans", "empty",
         "Variables for the process. Floats and dates must be quoted.",

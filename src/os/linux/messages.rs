@@ -19,8 +19,10 @@ use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::os::errno::{checked_size, uninterrupted};
 
-/// Longest message that is looked at; what is behind that is not seen.
-const DATAGRAM_BYTES_MAX: usize = 4096;
+/// As long as most messages are.
+const DATAGRAM_BYTES: usize = 4096;
+/// Longest message that is looked at (the kernel's own limit, by default); what is behind that is not seen.
+const DATAGRAM_BYTES_MAX: usize = 256 << 10;
 /// Longest path that every client library can address.
 const PATH_BYTES_MAX: usize = 100;
 
@@ -85,7 +87,17 @@ fn random() -> io::Result<u128> {
 /// # Errors
 /// It is no such socket.
 pub fn peek_datagram(socket: BorrowedFd<'_>) -> io::Result<Option<Datagram>> {
-    let mut text = vec![0; DATAGRAM_BYTES_MAX];
+    match peek_up_to(socket, DATAGRAM_BYTES)? {
+        Some((_, length)) if length > DATAGRAM_BYTES => {
+            Ok(peek_up_to(socket, length.min(DATAGRAM_BYTES_MAX))?.map(|(datagram, _)| datagram))
+        }
+        peeked => Ok(peeked.map(|(datagram, _)| datagram)),
+    }
+}
+
+/// The beginning of the first message, and how long the whole of it is.
+fn peek_up_to(socket: BorrowedFd<'_>, bytes_max: usize) -> io::Result<Option<(Datagram, usize)>> {
+    let mut text = vec![0; bytes_max];
     let mut control = Control([0; 32]);
     let mut vector = libc::iovec { iov_base: text.as_mut_ptr().cast(), iov_len: text.len() };
     // SAFETY: an all-zero `msghdr` is valid; what is put into it lives until the call has returned; the heading is
@@ -96,7 +108,7 @@ pub fn peek_datagram(socket: BorrowedFd<'_>) -> io::Result<Option<Datagram>> {
         message.msg_iovlen = 1;
         message.msg_control = control.0.as_mut_ptr().cast();
         message.msg_controllen = size_of::<Control>() as _;
-        let flags = libc::MSG_PEEK | libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
+        let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_CMSG_CLOEXEC | libc::MSG_DONTWAIT;
         let got = uninterrupted(|| checked_size(libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags)));
         let length = match got {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -111,7 +123,7 @@ pub fn peek_datagram(socket: BorrowedFd<'_>) -> io::Result<Option<Datagram>> {
     };
     text.truncate(length);
     let (pid, uid) = sender.map_or((0, u32::MAX), |sender| (sender.pid.cast_unsigned(), sender.uid));
-    Ok(Some(Datagram { text, pid, uid }))
+    Ok(Some((Datagram { text, pid, uid }, length)))
 }
 
 /// Takes the first message away.
@@ -189,6 +201,20 @@ mod tests {
                 let seen = peek_datagram(socket.as_fd()).unwrap().unwrap();
                 assert_eq!((seen.text.as_slice(), seen.pid), (b"READY=1".as_slice(), std::process::id()));
             }
+            drop_datagram(socket.as_fd());
+            assert_eq!(peek_datagram(socket.as_fd()).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_seen_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, name) = open_notify_socket(&folder.path().join("7.1"), false).unwrap();
+        let client = UnixDatagram::unbound().unwrap();
+        for length in [DATAGRAM_BYTES - 1, DATAGRAM_BYTES, DATAGRAM_BYTES + 1, 100_000] {
+            let text = vec![b'x'; length];
+            client.send_to(&text, &name).unwrap();
+            assert_eq!(peek_datagram(socket.as_fd()).unwrap().unwrap().text, text);
             drop_datagram(socket.as_fd());
             assert_eq!(peek_datagram(socket.as_fd()).unwrap(), None);
         }

@@ -90,6 +90,17 @@ pub(super) fn another_end(pipe: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     open_both_ways(&path_of(pipe), 0)
 }
 
+/// A new pipe for the standard input of one process: that one holds both of its ends, in one descriptor, and so waits on it
+/// without ever seeing an end, whoever else dies.
+///
+/// # Errors
+/// No descriptors left; there is no `/proc`.
+pub(super) fn endless_pipe() -> io::Result<OwnedFd> {
+    let (reader, _writer) = io::pipe()?;
+    fchmod(&reader, Mode::from_raw_mode(OUTPUT_MODE))?;
+    another_end(reader.as_fd())
+}
+
 fn path_of(fd: BorrowedFd<'_>) -> PathBuf {
     format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }

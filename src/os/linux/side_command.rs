@@ -226,7 +226,7 @@ fn kill_tree(process: &PidFd) {
 mod tests {
     use super::super::spawn::Output;
     use super::*;
-    use crate::model::Limits;
+    use crate::model::{Limits, StdinMode};
     use crate::os::linux::proc_stat;
 
     const BYTES_MAX: usize = 4096;
@@ -240,6 +240,7 @@ mod tests {
             cwd: c"/".to_owned(),
             identity: None,
             umask: 0o022,
+            stdin: StdinMode::Null,
             output: Output::Opened([stdout, stderr]),
             handed: Vec::new(),
             is_told_its_pid: false,

@@ -237,7 +237,7 @@ impl<'a> Prepared<'a> {
             cwd: &plan.cwd,
             switch: plan.identity.as_ref().map(Switch::to),
             umask: plan.umask,
-            standard: Standard::of(&plan.output, &plan.handed)?,
+            standard: Standard::of(plan.stdin, &plan.output, &plan.handed)?,
             open_files: child_open_files().map(limit_with_soft),
             oom_score: child_oom_score().map(|score| score.to_string()),
             own_pid,

@@ -3,8 +3,8 @@
 use super::app;
 use crate::model::{
     App, Bytes, ClusterPolicy, Condition, CronOverlap, CronPolicy, Digest, ExecMode, Health, HealthAction, Hooks,
-    HttpProbe, Limits, ListenAccess, ListenAddress, Millis, Probe, Ready, Run, Scheduling, Template, UpdatePolicy,
-    UpdateStrategy, WatchOptions, WatchPolicy,
+    HttpProbe, Limits, ListenAccess, ListenAddress, Millis, Probe, Ready, Run, Scheduling, SlotVariables, StdinMode,
+    Template, UpdatePolicy, UpdateStrategy, WatchOptions, WatchPolicy,
 };
 
 /// One for each kind of probe; together they have every key.
@@ -86,9 +86,14 @@ fn run() -> Run {
         env: [("LEVEL".to_owned(), Template::literal("in$fo"))].into(),
         port: Some(8080),
         listen: vec![ListenAddress::Tcp("127.0.0.1:80".parse().unwrap()), ListenAddress::Unix("/run/api.sock".into())],
-        access: ListenAccess { socket_mode: Some(0o666), socket_user: name(), socket_group: name() },
-        instance_var: "N".into(),
-        increment_var: Some("LEVEL".into()),
+        access: ListenAccess {
+            socket_names: vec!["http".into(), "admin".into()],
+            socket_mode: Some(0o666),
+            socket_user: name(),
+            socket_group: name(),
+        },
+        slot_variables: SlotVariables { instance_var: "N".into(), increment_var: Some("LEVEL".into()) },
+        stdin: StdinMode::Pipe,
         user: name(),
         group: name(),
         umask: Some(0o27),

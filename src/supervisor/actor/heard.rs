@@ -54,32 +54,7 @@ impl<H: Host> InstanceActor<H> {
                 self.step(row, Input::Probed { incarnation, result });
             }
             Notification::Extend(by) => self.step(row, Input::Extended { incarnation, by }),
-            Notification::MainPid(pid) => self.main_announced(row, pid),
-        }
-    }
-
-    /// Another process of the app goes on as its main one. While the instance is being ended it ends with the rest.
-    fn main_announced(&mut self, row: u32, pid: u32) {
-        let Some(instance) = self.registry.get_mut(row) else { return };
-        if instance.process == Some(pid) || matches!(instance.machine.state, State::Stopping { .. }) {
-            return;
-        }
-        let outcome = if instance.machine.is_worker {
-            Err("a worker of a cluster cannot pass its connections on".to_owned())
-        } else {
-            self.host.succeed(row, pid)
-        };
-        match outcome {
-            Ok(previous) => {
-                instance.process = Some(pid);
-                self.registry.changed(row);
-                self.unmirrored.insert(row);
-                self.emit(row, Fact::MainProcessChanged { pid, previous });
-            }
-            Err(why) => {
-                let message = format!("its MAINPID={pid} was refused: {why}");
-                self.host.tell(Subject::Instance(instance.id.clone()), Fact::Trouble { message });
-            }
+            Notification::MainPid(pid) => main_announced(self, row, pid),
         }
     }
 
@@ -95,6 +70,31 @@ impl<H: Host> InstanceActor<H> {
                 self.host.say(row, "{\"cmd\":\"NODE_HANDLE_ACK\"}\n");
             }
             ChannelLine::Ready | ChannelLine::Other => {}
+        }
+    }
+}
+
+/// Another process of the app goes on as its main one. While the instance is being ended it ends with the rest.
+fn main_announced<H: Host>(actor: &mut InstanceActor<H>, row: u32, pid: u32) {
+    let Some(instance) = actor.registry.get_mut(row) else { return };
+    if instance.process == Some(pid) || matches!(instance.machine.state, State::Stopping { .. }) {
+        return;
+    }
+    let outcome = if instance.machine.is_worker {
+        Err("a worker of a cluster cannot pass its connections on".to_owned())
+    } else {
+        actor.host.succeed(row, pid)
+    };
+    match outcome {
+        Ok(previous) => {
+            instance.process = Some(pid);
+            actor.registry.changed(row);
+            actor.unmirrored.insert(row);
+            actor.emit(row, Fact::MainProcessChanged { pid, previous });
+        }
+        Err(why) => {
+            let message = format!("its MAINPID={pid} was refused: {why}");
+            actor.host.tell(Subject::Instance(instance.id.clone()), Fact::Trouble { message });
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::anchor::{AnchorLink, HELD_LISTENER, HELD_SOCKET_FILE};
 use crate::model::{AppId, Digest, InstanceId, ListenAddress, Live, Phase};
 use crate::os::{self, ListenerLookup, Listening, PidFd, SocketAccess, SocketFile};
+use crate::rules;
 use crate::supervisor::handover::Handover;
 
 /// All open sockets of all apps, by the key under which the anchor holds them.
@@ -76,7 +77,8 @@ impl Listeners {
     }
 
     /// The sockets of one process, in the order of its declaration; those that are not open yet, or that nobody can
-    /// connect to any more, are opened. `access`: who may connect to Unix sockets.
+    /// connect to any more, are opened. `names`: what they are called, if the app says so. `access`: who may connect to Unix
+    /// sockets.
     ///
     /// # Errors
     /// The address that cannot be listened at, and why.
@@ -85,7 +87,7 @@ impl Listeners {
         anchor: &AnchorLink,
         app: &AppId,
         addresses: &[ListenAddress],
-        access: &SocketAccess,
+        (names, access): (&[String], &SocketAccess),
     ) -> Result<Handover, NotListening> {
         if addresses.is_empty() {
             return Ok(Handover::default());
@@ -100,10 +102,9 @@ impl Listeners {
             })?;
             descriptors.push(socket);
         }
-        let names: Vec<String> = addresses.iter().map(name).collect();
         let variables = vec![
             ("LISTEN_FDS".to_owned(), addresses.len().to_string()),
-            ("LISTEN_FDNAMES".to_owned(), names.join(":")),
+            ("LISTEN_FDNAMES".to_owned(), rules::socket_names(addresses, names).join(":")),
         ];
         Ok(Handover { variables, descriptors })
     }
@@ -289,14 +290,4 @@ fn copy(
 /// The same address has the same key under every daemon. Never as small as the number of a row.
 fn key(address: &ListenAddress) -> u64 {
     Digest::of(address.to_string().as_bytes()).number() | 1 << 63
-}
-
-/// For `LISTEN_FDNAMES`, whose separator is a colon: `tcp-8080`, `app.sock`.
-fn name(address: &ListenAddress) -> String {
-    match address {
-        ListenAddress::Tcp(address) => format!("tcp-{}", address.port()),
-        ListenAddress::Unix(path) => {
-            path.file_name().map_or_else(String::new, |name| name.to_string_lossy().replace(':', "-"))
-        }
-    }
 }

@@ -13,58 +13,56 @@ struct Candidate {
     start_ticks: u64,
 }
 
-impl Processes {
-    /// Makes the process with this number the main one of a row; the number of the one before.
-    ///
-    /// # Errors
-    /// Why it is refused, in words.
-    pub fn succeed(&mut self, row: u32, pid: u32) -> Result<u32, String> {
-        let entry = self.world.table.row(row).ok_or("the process table has no such entry")?;
-        let before = entry.pid().unwrap_or(0);
-        let Candidate { process, start_ticks } = self.candidate(entry, pid)?;
-        let hosted = self.hosted.get_mut(&row).ok_or("the app has no process")?;
-        let watch = self.exits.add(&process, token(row, entry.incarnation()));
-        watch.map_err(|error| format!("it cannot be watched: {error}"))?;
-        if let Err(error) = entry.succeed(&process, start_ticks) {
-            let _ = self.exits.remove(&process);
-            return Err(error.to_string());
-        }
-        self.mains.insert(pid);
-        if let Some(former) = hosted.main.replace(process) {
-            self.mains.remove(&former.pid());
-            // Before the pidfd is closed, as ever.
-            let _ = self.exits.remove(&former);
-        }
-        hosted.was_seen_alive = true;
-        self.lineage.succeeded(row);
-        Ok(before)
+/// Makes the process with this number the main one of a row; the number of the one before.
+///
+/// # Errors
+/// Why it is refused, in words.
+pub(in crate::supervisor) fn succeed(processes: &mut Processes, row: u32, pid: u32) -> Result<u32, String> {
+    let entry = processes.world.table.row(row).ok_or("the process table has no such entry")?;
+    let before = entry.pid().unwrap_or(0);
+    let Candidate { process, start_ticks } = candidate(processes, entry, pid)?;
+    let hosted = processes.hosted.get_mut(&row).ok_or("the app has no process")?;
+    let watch = processes.exits.add(&process, token(row, entry.incarnation()));
+    watch.map_err(|error| format!("it cannot be watched: {error}"))?;
+    if let Err(error) = entry.succeed(&process, start_ticks) {
+        let _ = processes.exits.remove(&process);
+        return Err(error.to_string());
     }
+    processes.mains.insert(pid);
+    if let Some(former) = hosted.main.replace(process) {
+        processes.mains.remove(&former.pid());
+        // Before the pidfd is closed, as ever.
+        let _ = processes.exits.remove(&former);
+    }
+    hosted.was_seen_alive = true;
+    processes.lineage.succeeded(row);
+    Ok(before)
+}
 
-    /// The same for a row that an earlier daemon has left, before its process is opened.
-    ///
-    /// # Errors
-    /// Why it is refused, in words.
-    pub fn succeed_unopened(&self, row: Row, pid: u32) -> Result<u32, String> {
-        let before = row.pid().unwrap_or(0);
-        let Candidate { process, start_ticks } = self.candidate(row, pid)?;
-        row.succeed(&process, start_ticks).map_err(|error| error.to_string())?;
-        Ok(before)
-    }
+/// The same for a row that an earlier daemon has left, before its process is opened.
+///
+/// # Errors
+/// Why it is refused, in words.
+pub(in crate::supervisor) fn succeed_unopened(processes: &Processes, row: Row, pid: u32) -> Result<u32, String> {
+    let before = row.pid().unwrap_or(0);
+    let Candidate { process, start_ticks } = candidate(processes, row, pid)?;
+    row.succeed(&process, start_ticks).map_err(|error| error.to_string())?;
+    Ok(before)
+}
 
-    /// Opened first and looked at afterwards, so that no reused number can pass.
-    fn candidate(&self, row: Row, pid: u32) -> Result<Candidate, String> {
-        let gone = || "no such process".to_owned();
-        let process = PidFd::open(pid).map_err(|_| gone())?;
-        let stat = os::proc_stat(pid).map_err(|_| gone())?;
-        if stat.is_zombie || process.has_exited() {
-            return Err("that process has ended".to_owned());
-        }
-        let is_our_own = pid == os::own_pid() || pid == self.world.table.anchor_pid();
-        if is_our_own || self.mains.contains(&pid) || !is_of_app(&self.world, row, pid) {
-            return Err("that process does not belong to this app".to_owned());
-        }
-        Ok(Candidate { process, start_ticks: stat.start_ticks })
+/// Opened first and looked at afterwards, so that no reused number can pass.
+fn candidate(processes: &Processes, row: Row, pid: u32) -> Result<Candidate, String> {
+    let gone = || "no such process".to_owned();
+    let process = PidFd::open(pid).map_err(|_| gone())?;
+    let stat = os::proc_stat(pid).map_err(|_| gone())?;
+    if stat.is_zombie || process.has_exited() {
+        return Err("that process has ended".to_owned());
     }
+    let is_our_own = pid == os::own_pid() || pid == processes.world.table.anchor_pid();
+    if is_our_own || processes.mains.contains(&pid) || !is_of_app(&processes.world, row, pid) {
+        return Err("that process does not belong to this app".to_owned());
+    }
+    Ok(Candidate { process, start_ticks: stat.start_ticks })
 }
 
 /// Whether a living process provably is of the app in this row: of the tree of its main process or of its first one, by the mark

@@ -38,7 +38,7 @@ use sweep::Sweeps;
 pub(super) use beside::{Beside, Prints};
 pub use context::exec_context;
 pub(super) use hooks::{HookResult, Hooks};
-pub(super) use main_pid::is_of_app;
+pub(super) use main_pid::{is_of_app, succeed, succeed_unopened};
 pub(super) use rehearsal::rehearse;
 pub(super) use spawn::{SpawnResult, Spawned, died_before_exec};
 pub(super) use sweep::SearchResult;

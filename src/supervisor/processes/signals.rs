@@ -24,7 +24,7 @@ impl Processes {
     pub fn signal_tree(&mut self, row: u32, signal: i32, has_asked_group: bool) -> u32 {
         let follow_up = (signal != SIGKILL).then_some(SIGCONT);
         let signals = || std::iter::once(signal).chain(follow_up);
-        let former = self.former_main(row);
+        let former = former_main(self, row);
         let mut reached = HashSet::new();
         let mut group = None;
         for process in former.iter().chain(self.main(row)) {
@@ -46,7 +46,7 @@ impl Processes {
             }
         }
         // What stayed in the group of a process that was asked to end has got the signal together with it.
-        let asked_group = if has_asked_group && signal != SIGKILL { self.asked_group(row) } else { None };
+        let asked_group = if has_asked_group && signal != SIGKILL { asked_group(self, row) } else { None };
         let mut count = reached.len();
         for leftover in self.left.of(row) {
             if asked_group != Some(leftover.group) {
@@ -58,20 +58,6 @@ impl Processes {
             hosted.asked_group = group.or(hosted.asked_group);
         }
         u32::try_from(count).unwrap_or(u32::MAX)
-    }
-
-    /// The process that the main one has succeeded (`MAINPID=`), while it lives.
-    fn former_main(&self, row: u32) -> Option<PidFd> {
-        let (first, ticks) = self.world.table.row(row)?.first_process();
-        let is_former = self.main(row).is_some_and(|main| main.pid() != first);
-        if is_former { PidFd::open_verified(first, ticks).ok() } else { None }
-    }
-
-    /// The group that was signalled when the instance was asked to end. What an earlier daemon did is known by the entry.
-    fn asked_group(&self, row: u32) -> Option<u32> {
-        let entry = self.world.table.row(row)?;
-        let known = self.hosted.get(&row).and_then(|hosted| hosted.asked_group);
-        known.or_else(|| entry.pid().filter(|pid| *pid == entry.first_process().0))
     }
 
     /// SIGKILL for all of them; how many that reached.
@@ -87,4 +73,18 @@ impl Processes {
 
 fn group_of(process: &PidFd) -> Option<u32> {
     os::proc_stat(process.pid()).ok().map(|stat| stat.pgrp)
+}
+
+/// The process that the main one has succeeded (`MAINPID=`), while it lives.
+fn former_main(processes: &Processes, row: u32) -> Option<PidFd> {
+    let (first, ticks) = processes.world.table.row(row)?.first_process();
+    let is_former = processes.main(row).is_some_and(|main| main.pid() != first);
+    if is_former { PidFd::open_verified(first, ticks).ok() } else { None }
+}
+
+/// The group that was signalled when the instance was asked to end. What an earlier daemon did is known by the entry.
+fn asked_group(processes: &Processes, row: u32) -> Option<u32> {
+    let entry = processes.world.table.row(row)?;
+    let known = processes.hosted.get(&row).and_then(|hosted| hosted.asked_group);
+    known.or_else(|| entry.pid().filter(|pid| *pid == entry.first_process().0))
 }

@@ -52,7 +52,8 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let output = outputs(world, row, job)?;
     let listen = &job.launch.spec.run.listen;
     let access = socket_access(&job.launch.spec.run, context.identity.as_ref())?;
-    let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, &access);
+    let names = &job.launch.spec.run.access.socket_names;
+    let handover = world.listeners.hand_over(&world.anchor, &job.id.app, listen, (names, &access));
     let handover = handover.map_err(|why| not_listening(&why))?;
     let (mut channels, handover) = Ends::open(world, job.row, job.incarnation, &job.launch.spec, handover)
         .map_err(|error| failed(SpawnStage::Channels, &job.id.to_string(), &error))?;
@@ -63,6 +64,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     context.env.extend(handover.variables);
     let plan = ExecPlan {
         handed: handover.descriptors,
+        stdin: job.launch.spec.run.stdin,
         is_told_its_pid: !listen.is_empty(),
         group: group(world, job)?,
         ..ExecPlan::new(&context, &program, &argv.words, output).map_err(|text| holds_nul(&text))?

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
-use crate::model::{ExecContext, Identity, Limits, SpawnStage};
+use crate::model::{ExecContext, Identity, Limits, SpawnStage, StdinMode};
 
 /// Everything that a child needs.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct ExecPlan {
     pub identity: Option<Identity>,
     /// File mode mask.
     pub umask: u32,
+    /// What it reads from its standard input.
+    pub stdin: StdinMode,
     /// Its standard output and standard error.
     pub output: Output,
     /// What it gets besides, as descriptors from 3 on.
@@ -72,6 +74,7 @@ impl ExecPlan {
             cwd: c_string(SpawnStage::Folder, cwd.as_os_str().as_bytes())?,
             identity: identity.clone(),
             umask: *umask,
+            stdin: StdinMode::Null,
             output,
             handed: Vec::new(),
             is_told_its_pid: false,

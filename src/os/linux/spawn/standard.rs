@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::reserved::Reservation;
 use super::{Output, step};
-use crate::model::SpawnStage;
+use crate::model::{SpawnStage, StdinMode};
 use crate::os::linux::descriptors::{copy_above, open_null};
-use crate::os::linux::pipe::another_end;
+use crate::os::linux::pipe::{another_end, endless_pipe};
 
 /// The descriptors of the child: stdin, stdout, stderr.
 pub(super) enum Standard {
@@ -20,30 +20,35 @@ pub(super) enum Standard {
 }
 
 impl Standard {
-    pub(super) fn of(output: &Output, handed: &[OwnedFd]) -> io::Result<Self> {
+    pub(super) fn of(stdin: StdinMode, output: &Output, handed: &[OwnedFd]) -> io::Result<Self> {
         match output {
             Output::Nowhere => {
                 let nothing = open_null()?;
-                Self::with([nothing.as_fd(), nothing.as_fd()], handed)
+                Self::with(stdin, [nothing.as_fd(), nothing.as_fd()], handed)
             }
-            Output::Opened([stdout, stderr]) => Self::with([stdout.as_fd(), stderr.as_fd()], handed),
+            Output::Opened([stdout, stderr]) => Self::with(stdin, [stdout.as_fd(), stderr.as_fd()], handed),
             Output::Pipes([stdout, stderr]) => {
                 let ends = [another_end(stdout.as_fd())?, another_end(stderr.as_fd())?];
-                Self::with(ends.each_ref().map(AsFd::as_fd), handed)
+                Self::with(stdin, ends.each_ref().map(AsFd::as_fd), handed)
             }
         }
     }
 
-    fn with(output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
-        match Reservation::with(output).filter(|_| handed.is_empty()) {
+    fn with(stdin: StdinMode, output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
+        // What is reserved for standard input is the same for all.
+        let can_share = stdin == StdinMode::Null && handed.is_empty();
+        match Reservation::with(output).filter(|_| can_share) {
             Some(reservation) => Ok(Self::Reserved(reservation)),
-            None => Self::copied(output, handed),
+            None => Self::copied(stdin, output, handed),
         }
     }
 
     /// Copies that no `dup2` onto a number of the child can overwrite.
-    fn copied(output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
-        let stdin = open_null()?;
+    fn copied(stdin: StdinMode, output: [BorrowedFd<'_>; 2], handed: &[OwnedFd]) -> io::Result<Self> {
+        let stdin = match stdin {
+            StdinMode::Null => open_null()?,
+            StdinMode::Pipe => endless_pipe()?,
+        };
         let lowest = c_int::try_from(3 + handed.len()).unwrap_or(c_int::MAX);
         let all = [stdin.as_fd()].into_iter().chain(output).chain(handed.iter().map(AsFd::as_fd));
         Ok(Self::Copied(all.map(|fd| copy_above(fd, lowest)).collect::<io::Result<_>>()?))

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::model::Identity;
+use crate::model::{Identity, StdinMode};
 use crate::os::linux::reaper::reap;
 use crate::os::linux::{PidFd, Poller, copy_above, output_pipe, proc_stat, start_ticks, ticks_now};
 
@@ -34,6 +34,7 @@ fn plan(program: &str, argv: &[&str]) -> (ExecPlan, io::PipeReader) {
         cwd: c"/".to_owned(),
         identity: None,
         umask: 0o027,
+        stdin: StdinMode::Null,
         output: Output::Opened([writer.try_clone().unwrap().into(), writer.into()]),
         handed: Vec::new(),
         is_told_its_pid: false,
