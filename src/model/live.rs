@@ -281,6 +281,14 @@ pub enum Failure {
         /// Why: how it ended, or that it took too long.
         message: String,
     },
+    /// Its build failed, before there was a process.
+    Build {
+        /// How it ended.
+        message: String,
+        /// The last lines that it printed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        printed: Vec<String>,
+    },
     /// It used too much memory, and its policy is never to restart.
     OverMemory {
         /// What its tree used.
@@ -319,6 +327,7 @@ impl fmt::Display for Failure {
             Self::Aborted => f.write_str("the rolling update was aborted"),
             Self::Unhealthy { why } => write!(f, "is unhealthy: {why}"),
             Self::Hook { hook, message } => write!(f, "failed in its hook `{}`: {message}", hook.as_str()),
+            Self::Build { message, .. } => write!(f, "the build failed: {message}"),
             Self::OverMemory { used, limit } => write!(f, "used {used} of memory, more than {limit}"),
         }
     }

@@ -256,6 +256,11 @@ pub enum Note {
         /// The app that the note is about.
         app: AppName,
     },
+    /// Its build command runs before it is started.
+    BuildsFirst {
+        /// The app that the note is about.
+        app: AppName,
+    },
     /// Another process listens on one of its ports.
     PortTaken {
         /// The app that the note is about.

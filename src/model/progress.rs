@@ -130,6 +130,11 @@ pub enum Unready {
         /// How long it may take.
         limit_ms: Millis,
     },
+    /// Its build has not ended; there is no process yet.
+    Build {
+        /// How long it may take.
+        limit_ms: Millis,
+    },
     /// Its last probe failed.
     Probe {
         /// The result: `connection refused`.

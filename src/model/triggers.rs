@@ -20,7 +20,8 @@ pub struct WatchPolicy {
     /// How files are watched.
     #[serde(default, skip_serializing_if = "WatchOptions::is_default")]
     pub watch_options: WatchOptions,
-    /// A command line that must succeed before processes are replaced because of a change.
+    /// A command line that must succeed before a user starts the app, and before its processes are replaced because of a
+    /// change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
 }
@@ -41,6 +42,9 @@ impl Default for WatchPolicy {
 const GLOB_CHARACTERS: [char; 7] = ['*', '?', '[', ']', '{', '}', '\\'];
 
 impl WatchPolicy {
+    /// A build that takes longer has failed.
+    pub const BUILD_MAX: Millis = Millis::seconds(15 * 60);
+
     /// A path as a glob that matches nothing but it.
     pub fn literal(path: &Path) -> String {
         let mut glob = String::new();

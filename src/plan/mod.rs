@@ -47,9 +47,9 @@ pub use history::{
     HistoryNews, Returned, concluded, entry_of, is_as_then, recorded, revisions_of, rollback, spec_difference, tagged,
     target_of,
 };
-pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View};
+pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View, builds_first};
 pub use ownership::check_checkout;
-pub use rollouts::{add_unfinished, leave_rejected, leftover_successors};
+pub use rollouts::{add_unfinished, built_at_last, leave_rejected, leftover_successors};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_revision;
 pub use sockets::check_sockets;

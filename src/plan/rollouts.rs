@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    App, AppId, AppName, Cause, Change, Command, DesiredState, InstanceId, Live, LiveInstance, Note, Operation, Plan,
-    Project, ProjectName, Reason, Rollout, Summary, UpdateStrategy, Verb, by_app,
+    App, AppId, AppName, Cause, Change, Command, DesiredState, Failure, InstanceId, Live, LiveInstance, Note,
+    Operation, Plan, Project, ProjectName, Reason, Rejection, Rollout, Summary, UpdateStrategy, Verb, by_app,
 };
 
 use super::instances_of;
@@ -61,6 +61,24 @@ fn is_rejected(stored: &Project, app: &AppName) -> bool {
     rejected.is_some_and(|rejected| Some(rejected.digest) == declared)
 }
 
+/// Whether the build of what is declared has failed.
+fn is_unbuilt(stored: &Project, app: &AppName) -> bool {
+    let rejected = stored.rollouts.get(app).and_then(|rollout| rollout.rejected.as_ref());
+    let failure = rejected.and_then(|rejected| match &rejected.why {
+        Rejection::Failed { failure, .. } => failure.as_ref(),
+        Rejection::Skipped { .. } => None,
+    });
+    matches!(failure, Some(Failure::Build { .. }))
+}
+
+/// What has to be stored when the build of an app succeeds that was not started for want of one.
+pub fn built_at_last(name: &ProjectName, stored: &Project, app: &AppName) -> Option<Change> {
+    let known = stored.rollouts.get(app).filter(|_| is_unbuilt(stored, app))?;
+    let left = Rollout { rejected: None, ..known.clone() };
+    let rollout = Some(left).filter(|left| *left != Rollout::default()).map(Box::new);
+    Some(Change::Rollout { project: name.clone(), name: app.clone(), rollout })
+}
+
 /// Leaves out new processes of what has failed where there is or was one; what only takes processes down stays, and so does
 /// a slot in which nothing has been tried.
 pub fn leave_rejected(plan: &mut Plan, stored: &Project, live: &Live) {
@@ -71,6 +89,8 @@ pub fn leave_rejected(plan: &mut Plan, stored: &Project, live: &Live) {
         }
         let id = AppId::new(project.clone(), one.app.clone());
         match &mut one.verb {
+            // Whatever has run of it before: what is there now was not built.
+            Verb::Start { .. } if is_unbuilt(stored, &one.app) => false,
             Verb::Start { slots } => {
                 slots.retain(|slot| !live.instances.contains_key(&id.instance(*slot)));
                 !slots.is_empty()

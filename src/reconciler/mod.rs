@@ -4,6 +4,7 @@
 //! Never: a decision: which step is next is found by [`crate::plan::Jobs`], for any instant
 //! Walk:  [`crate::api`] → `intents` → [`crate::plan`] → [`crate::store`] → `pass` → [`crate::supervisor`]
 
+mod builds;
 mod history;
 mod intents;
 mod notes;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::model::{App, AppId, Live, Note, Plan, Proposed, Verb, by_app};
 use crate::os::ListenerLookup;
+use crate::plan;
 use crate::supervisor::Supervisor;
 
 /// So many ports of a plan are looked at: who has more new ones than that has seen the point.
@@ -21,6 +22,10 @@ pub(super) fn add(plan: &mut Plan, proposed: &Proposed, live: &Live, supervisor:
             continue;
         }
         notes.extend(missing_limits(app, supervisor));
+        let is_started = verbs.iter().any(|verb| matches!(verb, Verb::Start { .. }));
+        if is_started && plan::builds_first(app, live) {
+            notes.push(Note::BuildsFirst { app: app.name.clone() });
+        }
         let id = AppId::new(app.project.clone(), app.name.clone());
         let slots = verbs.into_iter().flat_map(new_slots).copied();
         let empty = slots.filter(|slot| !live.instances.contains_key(&id.instance(*slot)));

@@ -7,7 +7,7 @@ use tokio::sync::broadcast;
 
 use super::run::{DirtyApps, Loop};
 use super::view::view_of;
-use super::{Accepted, Intent, ReconcileError, history};
+use super::{Accepted, Intent, ReconcileError, builds, history};
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Desired, Fact, Failure, InstanceId, Live, Millis, Moment, Operation, Order,
     Plan, Progress, Project, ProjectName, Reason, Subject, VerbKind,
@@ -127,10 +127,15 @@ impl Loop {
 
     /// Asks whether anything is known against these starts; the answers come back as intents.
     fn rehearse(&self, rehearsals: Vec<Rehearsal>) {
-        for Rehearsal { instance, number, launch } in rehearsals {
+        for Rehearsal { instance, number, launch, is_build } in rehearsals {
             let (supervisor, inbox) = (self.deps.supervisor.clone(), self.inbox.clone());
+            let desired = self.desired.subscribe();
             tokio::spawn(async move {
-                let result = supervisor.rehearse(instance.clone(), launch).await;
+                let result = if is_build {
+                    builds::build(supervisor, desired, instance.app.clone(), launch).await
+                } else {
+                    supervisor.rehearse(instance.clone(), launch).await
+                };
                 if let Some(inbox) = inbox.upgrade() {
                     // A reconciler that is gone leaves with the daemon.
                     let _ = inbox.send(Intent::Rehearsed(instance, number, result)).await;

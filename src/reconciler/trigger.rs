@@ -44,7 +44,8 @@ impl Loop {
         let targets = [(app.name.clone(), None)];
         let request = EditRequest { project: &app.project, targets: &targets, edit: &edit, by: "", at: os::wall() };
         // An app that is gone by now has nothing to be restarted.
-        let Ok(changes) = plan::edit(project, &self.live, &request) else { return };
+        let Ok(mut changes) = plan::edit(project, &self.live, &request) else { return };
+        changes.extend(plan::built_at_last(&app.project, project, &app.name));
         if changes.is_empty() || self.keep(changes).await.is_err() {
             return;
         }

@@ -38,7 +38,6 @@ fn last_command(line: &str) -> Option<usize> {
         match (quote, letter) {
             (Some(open), _) if letter == open => quote = None,
             (Some('"') | None, '\\') => drop(letters.next()),
-            (Some('"') | None, '`') => return None,
             (Some('"') | None, '$') if next == Some('(') => return None,
             (None, '\'' | '"') => quote = Some(letter),
             (None, '$') if next == Some('{') => {
@@ -52,7 +51,7 @@ fn last_command(line: &str) -> Option<usize> {
                 start = at + 2;
             }
             (None, ';') if next != Some(';') => start = at + 1,
-            (None, '&' | '|' | ';' | '(' | ')' | '{' | '}' | '\n' | '#') => return None,
+            (Some('"') | None, '`') | (None, '&' | '|' | ';' | '(' | ')' | '{' | '}' | '\n' | '#') => return None,
             _ => {}
         }
     }

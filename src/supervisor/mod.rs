@@ -8,6 +8,7 @@
 //! puts them together as the `host::Host` of a running daemon. `run` waits for whatever happens next.
 
 mod actor;
+mod build;
 mod channels;
 mod cluster;
 mod handover;
@@ -30,16 +31,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::anchor::HeldFd;
 use crate::model::{
-    App, AppId, Bytes, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live, LiveInstance, Moment,
-    Order, WallTime,
+    App, AppId, Bytes, Environment, Failure, InstanceId, Launch, LeftProcess, Limits, ListenAddress, Live,
+    LiveInstance, Moment, Order, WallTime,
 };
 use crate::os::Helper;
 
 pub use actor::{Recovered, Specs};
+pub use build::BuildFailed;
 pub use cluster::Clusters;
 pub use metrics::{MetricsReport, MetricsReports, NoReport};
 pub use outputs::{Listeners, Outputs};
-pub use processes::exec_context;
+pub use processes::{ProbeRun, exec_context};
 pub use world::{World, log_location, log_path};
 
 /// Orders that may wait at the loop's door; the senders wait beyond that.
@@ -110,6 +112,7 @@ pub struct Supervisor {
     requests: mpsc::Sender<Request>,
     revision: watch::Receiver<u64>,
     is_anchor_gone: watch::Receiver<bool>,
+    builders: build::Builders,
 }
 
 /// What reaches the supervisor's task.
@@ -118,7 +121,8 @@ pub(crate) enum Request {
     Orders(Vec<Order>),
     Changed(oneshot::Sender<Changed>),
     Observed(Observation),
-    Beside(InstanceId, u32, String, oneshot::Sender<Result<Helper, String>>),
+    /// A command, with more variables.
+    Beside(InstanceId, u32, (String, Environment), oneshot::Sender<Result<Helper, String>>),
     LastWatchdogPing(InstanceId, u32, oneshot::Sender<Option<Moment>>),
     Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
     Lifetime(InstanceId, WallTime, bool, oneshot::Sender<Option<(WallTime, Option<WallTime>)>>),
@@ -144,7 +148,8 @@ impl Supervisor {
         let world = Arc::new(world);
         let (work, recovered) = run::Loop::begin(Arc::clone(&world), held, specs, inbox, ticks, anchor_gone)?;
         tokio::spawn(work.run());
-        Ok((Self { world, requests, revision, is_anchor_gone }, recovered))
+        let builders = build::Builders::default();
+        Ok((Self { world, requests, revision, is_anchor_gone, builders }, recovered))
     }
 
     /// Gives orders. How they go is seen in [`Live`]; a stopped supervisor takes none.
@@ -177,25 +182,40 @@ impl Supervisor {
         rehearsed.await.unwrap_or(Ok(()))
     }
 
+    /// Runs the build command of an app, in its context; two at a time over all apps. Dropped before its end, it is killed.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub fn build(
+        &self,
+        spec: Arc<App>,
+        base: Arc<Environment>,
+    ) -> impl Future<Output = Result<(), BuildFailed>> + Send + use<> {
+        build::build(self.builders.clone(), self.world.home.clone(), spec, base)
+    }
+
     /// Tells what a sensor saw. A stopped supervisor does not want to know.
     pub async fn observed(&self, observation: Observation) {
         let _ = self.requests.send(Request::Observed(observation)).await;
     }
 
-    /// Starts a command by `sh -c` beside a living process, in its context.
+    /// Starts a probe by command beside a living process, in its context.
     /// `None`: that process is gone.
     ///
     /// # Errors
     /// Why it could not be started, in words.
-    pub async fn run_beside(
+    pub async fn run_probe(
         &self,
         instance: InstanceId,
         incarnation: u32,
         command: String,
-    ) -> Option<Result<Helper, String>> {
+    ) -> Option<Result<ProbeRun, String>> {
         let (reply, helper) = oneshot::channel();
-        self.requests.send(Request::Beside(instance, incarnation, command, reply)).await.ok()?;
-        helper.await.ok()
+        let tag = processes::ProbeTag::next();
+        let more = Environment::from([tag.variable()]);
+        self.requests.send(Request::Beside(instance, incarnation, (command, more), reply)).await.ok()?;
+        let helper = helper.await.ok()?;
+        Some(helper.map(|helper| ProbeRun::new(helper, tag, Arc::clone(&self.world))))
     }
 
     /// When a process last said `WATCHDOG=1`.

@@ -95,9 +95,13 @@ impl RealHost {
     }
 
     /// Starts a command in the surroundings of a process.
-    pub fn start_beside(&self, job: SpawnJob, command: String, reply: oneshot::Sender<Result<Helper, String>>) {
-        let (more, prints) = (Environment::new(), Prints::Back);
-        Beside { job, command, more, prints }.start(&self.world, reply);
+    pub fn start_beside(
+        &self,
+        job: SpawnJob,
+        (command, more): (String, Environment),
+        reply: oneshot::Sender<Result<Helper, String>>,
+    ) {
+        Beside { job, command, more, prints: Prints::Back }.start(&self.world, reply);
     }
 
     /// Names the process of a row, and no other one ever: the boot, its number and when it was started.

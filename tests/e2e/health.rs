@@ -1,7 +1,7 @@
 //! A process that stops being good is replaced, and the reason is told.
 
 use crate::ready::server;
-use crate::support::{SOON, Sandbox, wait_until};
+use crate::support::{SOON, Sandbox, start_time, wait_until};
 
 #[test]
 fn failing_health_restarts_with_the_reason() {
@@ -97,4 +97,34 @@ fn with_action_none_trouble_is_only_shown_until_it_is_over() {
     std::fs::remove_file(sandbox.path("bad")).unwrap();
     wait_until("it is over", SOON, || told("healthy"));
     assert_eq!(sandbox.pid("calm/0"), pid, "nobody touched it");
+}
+
+#[test]
+fn what_a_probe_leaves_behind_ends_with_it_and_holds_up_no_stop() {
+    let sandbox = Sandbox::new();
+    // Each one leaves a process in a session of its own that does not mind being asked to end, and hangs when `hang` is there.
+    sandbox.ecosystem(
+        r#"
+        [[apps]]
+        name = "web"
+        command = "sleep 1000"
+        kill_timeout = "60s"
+        [apps.health]
+        exec = '''setsid -f sh -c 'trap "" TERM; echo $$$$ >> left; exec sleep 1000'; test -e hang && { echo x > hangs; sleep 1000; }; true'''
+        interval = "1s"
+        timeout = "1s"
+        failures = 1000
+        "#,
+    );
+    sandbox.pm(&["apply"]).ok();
+    let left = || sandbox.read("left").lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>();
+    wait_until("several probes have left something", SOON, || left().len() > 2);
+    wait_until("nothing of the first ones is left", SOON, || left()[..2].iter().all(|pid| start_time(*pid).is_none()));
+    sandbox.file("hang", "");
+    wait_until("one hangs", SOON, || sandbox.path("hangs").exists());
+    let began = std::time::Instant::now();
+    sandbox.pm(&["stop", "web"]).ok();
+    assert!(began.elapsed() < SOON, "it has cost the whole time to end");
+    wait_until("nothing is left", SOON, || left().iter().all(|pid| start_time(*pid).is_none()));
+    assert_eq!(sandbox.pm(&["list", "--json"]).ok().json()["apps"][0]["force_kills"].as_u64().unwrap_or(0), 0);
 }

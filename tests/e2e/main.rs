@@ -14,6 +14,7 @@ mod accepted_is_done;
 mod apply;
 mod bad_files;
 mod bounded;
+mod build_first;
 mod delete_and_prune;
 mod dependency_order;
 mod examples;

@@ -429,6 +429,9 @@ fn note(note: &Note) -> Option<String> {
         Note::NotReady { app, slots, why: None } => format!("{} not ready yet", copies_are(app, slots)),
         Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
+        Note::BuildsFirst { app } => {
+            format!("{app} is built before it starts (`build`); if that fails, it is not started")
+        }
         Note::FailedBefore { app, why } => {
             format!("this revision of {app} {} the last time: {}", rejected(why), clean(&rejection(why)))
         }

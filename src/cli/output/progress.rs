@@ -94,6 +94,7 @@ pub(in crate::cli) fn unready(instance: &InstanceId, why: &Unready) -> String {
         Unready::Hook { hook, limit_ms } => {
             format!("  ... {name} waits for its hook `{}`, at most {limit_ms}", hook.as_str())
         }
+        Unready::Build { limit_ms } => format!("  ... {name} waits for its build, at most {limit_ms}"),
         Unready::Probe { last, status_text: None } => format!("  ... {name} is not ready yet: {}", harmless(last)),
         Unready::Probe { last, status_text: Some(text) } => {
             format!("  ... {name} is not ready yet: {} (status: {})", harmless(last), harmless(text))

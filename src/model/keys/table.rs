@@ -305,7 +305,7 @@ keys! {
         "watch_options = { poll = true }";
     build Live built Plain in watching, TEXT,
         "string", "none",
-        "A command line (`sh -c`) to run when watched files have changed, before processes are replaced. If it fails, the running processes are kept.",
+        "A command line (`sh -c`) to run before a user starts the app while nothing of it runs, and when watched files have changed, before processes are replaced. If it fails, the app is not started, or the running processes are kept.",
         "build = \"npm run build\"";
     restart_on Respawn built Contents in run, TEXTS,
         "list of globs", "none",

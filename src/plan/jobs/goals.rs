@@ -116,9 +116,24 @@ impl Goals {
 
     /// Rehearses a start before anything is ended for it.
     pub(super) fn rehearse(context: &Context, next: &mut Next, instance: InstanceId, launch: Option<Launch>) -> Self {
+        Self::prepare(context, next, instance, launch, false)
+    }
+
+    /// Builds an app before its first process is started.
+    pub(super) fn build(context: &Context, next: &mut Next, instance: InstanceId, launch: Option<Launch>) -> Self {
+        Self::prepare(context, next, instance, launch, true)
+    }
+
+    fn prepare(
+        context: &Context,
+        next: &mut Next,
+        instance: InstanceId,
+        launch: Option<Launch>,
+        is_build: bool,
+    ) -> Self {
         let number = context.numbers.take();
         let each = launch.map(|launch| {
-            next.rehearsals.push(Rehearsal { instance: instance.clone(), number, launch });
+            next.rehearsals.push(Rehearsal { instance: instance.clone(), number, launch, is_build });
             Goal::new(instance, Aim::Rehearsed, number)
         });
         Self { each: each.into_iter().collect(), hold: Millis(0) }
@@ -132,6 +147,11 @@ impl Goals {
     /// Whether they were to run to their end.
     pub(super) fn are_ended(&self) -> bool {
         self.each.iter().any(|goal| goal.aim == Aim::Ended)
+    }
+
+    /// Whether something is looked into or built, before any process is started.
+    pub(super) fn are_preparing(&self) -> bool {
+        self.each.iter().any(|goal| goal.aim == Aim::Rehearsed && !goal.is_reached)
     }
 
     /// The instances that are not there yet.

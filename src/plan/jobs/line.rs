@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
-    AppName, Change, Condition, Fact, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
+    AppName, Change, Condition, Fact, Failure, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
     OperationReport, OperationResult, Phase, Progress, Readiness, Rejection, Rollback, RolloutStatus, Skip, Subject,
-    Unready, Verb, VerbKind, WaitsFor,
+    Unready, Verb, VerbKind, WaitsFor, WatchPolicy,
 };
 use crate::rules::{self, DependencyStatus};
 
@@ -375,9 +375,9 @@ impl Line {
     /// Says of new processes why they do not count as up yet, each reason once.
     fn show_unready(&mut self, context: &Context, next: &mut Next) {
         let Some(active) = &self.active else { return };
-        let is_of_interest = context
-            .declared(&self.app)
-            .is_some_and(|declared| declared.spec.ready.is_some() || !declared.spec.hooks.is_empty());
+        let is_of_interest = context.declared(&self.app).is_some_and(|declared| {
+            declared.spec.ready.is_some() || !declared.spec.hooks.is_empty() || active.work.builds()
+        });
         if !is_of_interest {
             return;
         }
@@ -386,7 +386,12 @@ impl Line {
             return next.wake_at(visible_at);
         }
         for instance in active.work.open() {
-            let Some(why) = context.view.live.instances.get(&instance).and_then(not_ready) else { continue };
+            let why = if active.work.builds() {
+                Some(Unready::Build { limit_ms: WatchPolicy::BUILD_MAX })
+            } else {
+                context.view.live.instances.get(&instance).and_then(not_ready)
+            };
+            let Some(why) = why else { continue };
             let settled = instance.settled();
             if self.reported_unready.get(&settled) != Some(&why) {
                 self.reported_unready.insert(settled.clone(), why.clone());
@@ -419,9 +424,12 @@ fn result_of(end: StepEnd) -> OperationResult {
         StepEnd::Superseded => OperationResult::Superseded,
         StepEnd::Failed { failed, rollback } => OperationResult::Failed {
             instance: failed.instance,
+            last_lines: match &failed.failure {
+                Some(Failure::Build { printed, .. }) => printed.clone(),
+                _ => Vec::new(),
+            },
             failure: failed.failure,
             exit: failed.exit,
-            last_lines: Vec::new(),
             rollback,
         },
     }
@@ -437,6 +445,14 @@ fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut 
     };
     match operation.verb {
         Verb::Restart { .. } if *rollback == Rollback::None => context.reject(&operation.app, failed, next),
+        Verb::Start { .. } => {
+            if let Some(failure @ Failure::Build { .. }) = &failed.failure {
+                // Otherwise the next wake-up would start it without a build.
+                context.reject(&operation.app, failed, next);
+                let about = Subject::App(context.project.clone(), operation.app.clone());
+                next.facts.push((about, Fact::StartFailed { failure: failure.clone() }));
+            }
+        }
         Verb::Roll { .. } => {
             let about = Subject::App(context.project.clone(), operation.app.clone());
             let fact = Fact::RolloutFailed {

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use goals::Printer;
 use job::Job;
+pub use work::builds_first;
 
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Launch, Live, LiveInstance, Millis,
@@ -84,6 +85,8 @@ pub struct Rehearsal {
     pub number: u64,
     /// What it would be started with.
     pub launch: Launch,
+    /// The app is built, too: its build command has to succeed.
+    pub is_build: bool,
 }
 
 /// The number of a job of this daemon.

@@ -433,7 +433,7 @@ impl Sim {
     }
 
     fn rehearse(&mut self, rehearsal: plan::Rehearsal) {
-        let plan::Rehearsal { instance, number, launch } = rehearsal;
+        let plan::Rehearsal { instance, number, launch, .. } = rehearsal;
         if words(&launch.spec).contains(&"missing".to_owned()) {
             self.unstartable.insert(instance.clone(), (number, not_found()));
             self.live.refused.insert(instance, (number, not_found()));

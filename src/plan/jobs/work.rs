@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::model::{
-    AppName, Cause, Command, InstanceId, Kind, Launch, LiveInstance, Millis, Operation, Reason, Rollback,
+    App, AppName, Cause, Command, InstanceId, Kind, Launch, Live, LiveInstance, Millis, Operation, Reason, Rollback,
     UpdateStrategy, Verb,
 };
 
@@ -45,6 +45,8 @@ pub(super) enum Work {
 pub(super) enum Stage {
     /// Nothing is known against a start in the first of these slots.
     Rehearse(Vec<u32>),
+    /// The app is built, if nothing of it runs and somebody starts it: while it was down, nobody has built it.
+    Build(Vec<u32>),
     /// No new process waits to take one of these slots over.
     Discard(Vec<u32>),
     /// What an older rollout has left beside slots is gone.
@@ -75,7 +77,7 @@ impl Work {
             Verb::Start { slots } => {
                 let size = start_limit.map_or(slots.len(), |limit| usize::try_from(limit).unwrap_or(usize::MAX)).max(1);
                 let batches = slots.chunks(size).map(|batch| Stage::Up(batch.to_vec()));
-                stages(std::iter::once(Stage::DiscardAll).chain(batches).collect())
+                stages([Stage::Build(slots.clone()), Stage::DiscardAll].into_iter().chain(batches).collect())
             }
             Verb::Restart { slots, strategy: UpdateStrategy::Restart, batch } => {
                 let size = usize::try_from(*batch).unwrap_or(usize::MAX).max(1);
@@ -105,6 +107,11 @@ impl Work {
             Self::Rolling(rolling) => rolling.advance(context, next),
             Self::Replacing(replacing) => replacing.advance(context, next),
         }
+    }
+
+    /// Whether the app is being built.
+    pub(super) fn builds(&self) -> bool {
+        matches!(self, Self::Stages(stages) if stages.builds())
     }
 
     /// The instances that it waits for.
@@ -137,6 +144,12 @@ impl Stages {
         self.goals.as_ref()
     }
 
+    /// A rehearsal comes before stages that replace, a build before those that start.
+    fn builds(&self) -> bool {
+        let replaces = self.todo.iter().any(|stage| matches!(stage, Stage::New { .. }));
+        !replaces && self.goals.as_ref().is_some_and(Goals::are_preparing)
+    }
+
     pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
         loop {
             if self.goals.is_none() {
@@ -166,6 +179,12 @@ pub(super) fn begin(app: &AppName, stage: Stage, context: &Context, next: &mut N
         Stage::Rehearse(slots) => match slots.iter().find_map(|slot| Some((*slot, context.launch(app, *slot)?))) {
             Some((slot, launch)) => Goals::rehearse(context, next, id.instance(slot), Some(launch)),
             None => Goals::watch(Vec::new(), Millis(0)),
+        },
+        Stage::Build(slots) => match slots.iter().find_map(|slot| Some((*slot, context.launch(app, *slot)?))) {
+            Some((slot, launch)) if context.builds_first(app) => {
+                Goals::build(context, next, id.instance(slot), Some(launch))
+            }
+            _ => Goals::watch(Vec::new(), Millis(0)),
         },
         Stage::Discard(slots) => discard(app, &slots, context, next),
         Stage::DiscardAll => discard(app, &context.successors(app), context, next),
@@ -198,6 +217,13 @@ pub(super) fn begin(app: &AppName, stage: Stage, context: &Context, next: &mut N
         Stage::Rename(from) => rename(&from, app, context, next),
         Stage::Await(slots) => Goals::watch(all(&slots), context.hold(app)),
     }
+}
+
+/// Whether an app that a user starts is built before: it has a build command, and nothing of it runs.
+pub fn builds_first(spec: &App, live: &Live) -> bool {
+    let id = spec.id();
+    let mut all = live.instances.range(id.instance(0)..=id.instance(u32::MAX).successor());
+    spec.watching.build.is_some() && !all.any(|(_, live)| live.phase.is_alive())
 }
 
 /// Ends new processes that are not to take their slots over.
@@ -235,6 +261,12 @@ impl Context<'_> {
         let is_task = self.declared(app).is_some_and(|declared| declared.spec.kind == Kind::Task);
         let is_waited_for = matches!(self.cause, Cause::Apply { .. } | Cause::Command { .. });
         if is_task && is_waited_for { Aim::Ended } else { Aim::Up }
+    }
+
+    /// Whether the app is built before it is started. What starts by itself (at boot, after a crash) is what was built last.
+    fn builds_first(&self, app: &AppName) -> bool {
+        let is_asked_for = matches!(self.cause, Cause::Apply { .. } | Cause::Command { .. });
+        is_asked_for && self.declared(app).is_some_and(|declared| builds_first(&declared.spec, self.view.live))
     }
 
     /// Whether a process is alive in a slot that was started as the app is declared now.

@@ -41,7 +41,7 @@ use crate::model::{AppId, Declared, Desired, DesiredState, Fact, Subject};
 use crate::os::{Home, Worker};
 use crate::reconciler::Reconciler;
 use crate::rules::OwnFiles;
-use build::Builders;
+use crate::supervisor::Supervisor;
 use git::GitUser;
 use pending::Pending;
 use shared::SharedFolders;
@@ -60,8 +60,8 @@ struct Tools {
     events: Events,
     home: Home,
     readers: Worker,
-    builders: Builders,
     folders: SharedFolders,
+    supervisor: Supervisor,
 }
 
 impl Tools {
@@ -151,9 +151,8 @@ pub(super) async fn run(deps: SensorDeps) {
 
 /// Only once there is something to watch: a daemon without it has no threads for it.
 fn start_threads(deps: &SensorDeps) -> Option<Tools> {
-    let threads = Worker::start("pm-watch", READERS, READS_MAX).and_then(|readers| Ok((readers, Builders::new()?)));
-    match threads {
-        Ok((readers, builders)) => {
+    match Worker::start("pm-watch", READERS, READS_MAX) {
+        Ok(readers) => {
             let folders = SharedFolders::new(Some(readers.clone()));
             tokio::spawn(folders.clone().run());
             Some(Tools {
@@ -162,8 +161,8 @@ fn start_threads(deps: &SensorDeps) -> Option<Tools> {
                 events: deps.events.clone(),
                 home: deps.home.clone(),
                 readers,
-                builders,
                 folders,
+                supervisor: deps.supervisor.clone(),
             })
         }
         Err(error) => {

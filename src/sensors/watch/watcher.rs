@@ -188,7 +188,7 @@ impl Watcher {
             return;
         };
         self.with_pending(|pending, cause| pending.note(&cause), cause.clone()).await;
-        match Build::start(&self.tools.builders, &self.tools.home, &declared, cause.clone()) {
+        match Build::start(&self.tools.supervisor, &declared, cause.clone()) {
             Some(build) => self.build = Some(build),
             None => self.trigger(cause).await,
         }
