@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::{
     App, AppId, AppName, Cause, Declared, Desired, DesiredState, InstanceId, Live, LiveInstance, Millis, Moment, Phase,
-    ProjectName, Readiness, Run, Target, Template, WaitsFor, WallTime, masked, masked_words,
+    ProjectName, Readiness, Run, StartWait, Target, Template, WallTime, masked, masked_words,
 };
 use crate::plan;
 use crate::reconciler::Waiting;
@@ -59,7 +59,7 @@ pub(super) struct Pair<'a> {
     pub is_successor: bool,
     declared: Option<&'a Declared>,
     live: Option<&'a LiveInstance>,
-    waits_for: Option<&'a WaitsFor>,
+    waits_for: Option<&'a StartWait>,
     next_due: Option<WallTime>,
     /// It should be running, but was stopped by `pm shutdown`.
     is_shut_down: bool,
@@ -226,7 +226,7 @@ impl<'a> Pair<'a> {
             slot: self.slot,
             is_successor: self.is_successor,
             namespace: namespace.map(|spec| spec.namespace.clone()).unwrap_or_default(),
-            status: rules::status(&Facts { started, ..self.facts(scene) }),
+            status: rules::status(&Facts { started, ..self.facts(scene, used) }),
             pid: phase.pid(),
             phase: scene.phase_row(phase),
             is_spec_lost: self.is_spec_lost(),
@@ -254,7 +254,7 @@ impl<'a> Pair<'a> {
         let now = scene.now;
         let usage = self.usage(used);
         let phase = self.live.map_or(&Phase::Stopped, |live| &live.phase);
-        let (facts, uptime_ms) = (self.facts(scene), uptime(phase, now));
+        let (facts, uptime_ms) = (self.facts(scene, used), uptime(phase, now));
         BriefRow {
             project: self.project.as_str().into(),
             app: self.app.as_str().into(),
@@ -279,7 +279,7 @@ impl<'a> Pair<'a> {
         Some(HookRow { hook: hook.hook, runs_ms: now.since(hook.since), limit_ms: hook.limit })
     }
 
-    fn facts(self, scene: &Scene<'a>) -> Facts<'a> {
+    fn facts(self, scene: &Scene<'a>, used: &UsedBy) -> Facts<'a> {
         let project = scene.desired.projects.get(self.project);
         let absent = self.slot.filter(|_| self.live.is_none() && !scene.live.refused.is_empty());
         let instance = absent.map(|slot| AppId::new(self.project.clone(), self.app.clone()).instance(slot));
@@ -294,6 +294,7 @@ impl<'a> Pair<'a> {
             next_due: self.next_due,
             is_shut_down: self.is_shut_down,
             refused: refused.map(|(_, failure)| failure),
+            is_suspended: self.usage(used).is_some_and(|used| used.is_suspended),
             started: None,
             now: scene.now,
             wall: scene.wall,

@@ -11,7 +11,7 @@ use super::live::{ChangeView, Steps};
 use super::output::{Screen, plan_text, progress};
 use super::session::Session;
 use crate::client::{ClientError, Messages};
-use crate::model::{Millis, Origin, Plan, ProjectName};
+use crate::model::{Millis, Note, Origin, Plan, ProjectName};
 use crate::os;
 use crate::wire::{AcceptedPlan, ChangeMessage, EditRequest, FORMAT, ProjectReport, ProjectRow, Selection};
 use crate::wire::{Edit, OperationResult, Progress};
@@ -256,7 +256,10 @@ impl<'a> Follower<'a> {
     fn finish(self, reports: &[ProjectReport], code: Code) -> Ending {
         let after = self.next_apply();
         let Self { session, wait, plans, origin, closing, .. } = self;
-        let is_saved = plans.iter().any(|accepted| accepted.accepted_generation != accepted.plan.generation);
+        let is_saved = plans.iter().any(|accepted| {
+            accepted.accepted_generation != accepted.plan.generation
+                || accepted.plan.notes.iter().any(Note::is_about_a_change)
+        });
         if wait.json.json {
             session.screen.json(&Document { format: FORMAT, exit_code: code as u8, plans: &plans, reports })?;
             session.screen.is_json = false;

@@ -69,7 +69,7 @@ pub use order::{Command, Launch, Order};
 pub use plan::{
     ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
 };
-pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, Unready, WaitsFor};
+pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, StartWait, Unready, WaitsFor};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use rollout::{RolloutCommand, RolloutStatus};

@@ -256,6 +256,18 @@ pub enum Note {
         /// The app that the note is about.
         app: AppName,
     },
+    /// It was stopped: no run of its schedule is due until it is started again.
+    ScheduleSuspended {
+        /// The app that the note is about.
+        app: AppName,
+    },
+    /// It does not run; the new number of copies counts when it is started.
+    ScaledForLater {
+        /// The app that the note is about.
+        app: AppName,
+        /// How many there will be.
+        instances: u32,
+    },
     /// Its build command runs before it is started.
     BuildsFirst {
         /// The app that the note is about.
@@ -335,6 +347,13 @@ pub enum Note {
         /// The app that the note is about.
         app: AppName,
     },
+}
+
+impl Note {
+    /// Whether it is about something that changes although no process is started or stopped.
+    pub fn is_about_a_change(&self) -> bool {
+        matches!(self, Self::ScheduleSuspended { .. } | Self::ScaledForLater { .. })
+    }
 }
 
 /// The last line of a plan.

@@ -171,6 +171,20 @@ pub struct Report {
     pub took: Millis,
 }
 
+/// What holds a start up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartWait {
+    /// Another app.
+    Dependency(WaitsFor),
+    /// Only so many processes start at the same time.
+    Place {
+        /// How many.
+        limit: u32,
+        /// The file says so (`start_concurrency`); otherwise it starts by itself, with everything else.
+        is_declared: bool,
+    },
+}
+
 /// What a start waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitsFor {

@@ -124,6 +124,8 @@ pub enum Why {
     SpecLost,
     /// No client can connect to one of its sockets.
     Unreachable,
+    /// Its process is suspended by a signal (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) and does nothing.
+    Suspended,
     /// A hook runs.
     Hook {
         /// The hook.
@@ -185,6 +187,13 @@ pub enum Why {
         why: Unmet,
         /// For how long it has been waiting.
         waits_ms: Millis,
+    },
+    /// Only so many processes start at the same time.
+    AwaitsPlace {
+        /// How many.
+        limit: u32,
+        /// Its file says so (`start_concurrency`); otherwise it starts by itself, with everything else.
+        is_declared: bool,
     },
     /// An app that it depends on does not meet its condition yet; it is started when that does.
     Awaits {

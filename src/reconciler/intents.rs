@@ -160,6 +160,9 @@ impl Loop {
             }
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &self.live, &request);
+            if let Some(before) = desired.projects.get(&name) {
+                plan::add_edit_notes(&mut plan, before, &project, &request);
+            }
             self.emit_accepted(&plan, project.generation, &cause);
             accepted.push(Accepted { unremembered: unremembered.clone(), ..self.execute(plan, cause.clone()) });
         }

@@ -26,7 +26,7 @@ pub use stored::StoreHandle;
 
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress,
-    ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, Target, WaitsFor,
+    ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, StartWait, Target,
 };
 use crate::plan::JobId;
 
@@ -96,7 +96,7 @@ pub struct RollbackPlan {
 }
 
 /// Apps whose start waits for another app, with what they wait for.
-pub type Waiting = BTreeMap<AppId, WaitsFor>;
+pub type Waiting = BTreeMap<AppId, StartWait>;
 
 /// Intents that may be queued; the senders wait beyond that.
 const INTENTS_MAX: usize = 256;

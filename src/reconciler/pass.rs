@@ -10,7 +10,7 @@ use super::view::view_of;
 use super::{Accepted, Intent, ReconcileError, builds, history};
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Desired, Fact, Failure, InstanceId, Live, Millis, Moment, Operation, Order,
-    Plan, Progress, Project, ProjectName, Reason, Subject, VerbKind,
+    Plan, Progress, Project, ProjectName, Reason, StartWait, Subject, VerbKind,
 };
 use crate::os;
 use crate::plan::{self, Dirty, News, Rehearsal};
@@ -32,7 +32,10 @@ impl Loop {
                 self.deps.events.emit(about, fact);
             }
             if next.has_new_waits {
-                self.waiting.send_replace(Arc::new(self.jobs.waiting()));
+                let dependencies =
+                    self.jobs.waiting().into_iter().map(|(app, waits)| (app, StartWait::Dependency(waits)));
+                let waiting = dependencies.chain(self.jobs.awaiting_places(&view)).collect();
+                self.waiting.send_replace(Arc::new(waiting));
             }
             self.rehearse(next.rehearsals);
             self.give(next.orders).await;

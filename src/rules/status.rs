@@ -2,8 +2,8 @@
 
 use crate::model::{
     App, AppId, AppName, Cause, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live, LiveInstance,
-    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, Status, StatusWord, WaitsFor, WallTime,
-    Why,
+    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, StartWait, Status, StatusWord,
+    WaitsFor, WallTime, Why,
 };
 
 use super::backoff::RESTARTS_AT_ONCE;
@@ -23,13 +23,15 @@ pub struct Facts<'a> {
     /// Everything that is.
     pub all: &'a Live,
     /// What its start waits for.
-    pub waits_for: Option<&'a WaitsFor>,
+    pub waits_for: Option<&'a StartWait>,
     /// The next time of its schedule.
     pub next_due: Option<WallTime>,
     /// It should be running, but was stopped by `pm shutdown`.
     pub is_shut_down: bool,
     /// Why its start could not be begun.
     pub refused: Option<&'a Failure>,
+    /// Its process is suspended by a signal.
+    pub is_suspended: bool,
     /// Why its process was started, where that is remembered.
     pub started: Option<&'a Cause>,
     /// The clock of moments.
@@ -59,7 +61,7 @@ impl<'a> Facts<'a> {
                 && !live.is_unreachable
                 && !live.spec.is_spec_lost()
         };
-        self.slot.is_some() && self.live.is_some_and(is_plain)
+        self.slot.is_some() && !self.is_suspended && self.live.is_some_and(is_plain)
     }
 
     fn phase(&self) -> &'a Phase {
@@ -97,7 +99,7 @@ impl<'a> Facts<'a> {
     fn severity(&self, word: StatusWord) -> Severity {
         let is_off = self.live.is_some_and(|live| live.is_unreachable || live.spec.is_spec_lost());
         match word {
-            StatusWord::Running if is_off => Severity::Warning,
+            StatusWord::Running if is_off || self.is_suspended => Severity::Warning,
             StatusWord::Done if self.is_shut_down => Severity::Idle,
             StatusWord::Running | StatusWord::Done => Severity::Ok,
             StatusWord::Starting | StatusWord::Stopping => Severity::Pending,
@@ -121,6 +123,7 @@ impl<'a> Facts<'a> {
             because.extend(live.spec.is_spec_lost().then_some(Why::SpecLost));
             because.extend(live.is_unreachable.then_some(Why::Unreachable));
         }
+        because.extend(self.is_suspended.then_some(Why::Suspended));
         match self.phase() {
             Phase::Running { readiness: Readiness::Waiting { last, .. }, .. } => {
                 because.push(Why::NotReady { last: last.clone() });
@@ -201,9 +204,15 @@ impl<'a> Facts<'a> {
 
     /// Why nothing of it runs.
     fn at_rest(&self) -> Why {
-        if let Some(WaitsFor { app, condition, why, since }) = self.waits_for {
-            let waits_ms = self.now.since(*since);
-            return Why::WaitsFor { app: app.clone(), condition: *condition, why: why.clone(), waits_ms };
+        match self.waits_for {
+            Some(StartWait::Dependency(WaitsFor { app, condition, why, since })) => {
+                let waits_ms = self.now.since(*since);
+                return Why::WaitsFor { app: app.clone(), condition: *condition, why: why.clone(), waits_ms };
+            }
+            Some(StartWait::Place { limit, is_declared }) => {
+                return Why::AwaitsPlace { limit: *limit, is_declared: *is_declared };
+            }
+            None => {}
         }
         if self.slot.is_none() {
             return Why::NoInstances;
@@ -263,7 +272,7 @@ impl<'a> Facts<'a> {
             Phase::Running { .. } => self.live.and_then(|live| live.started),
             Phase::Backoff { until, delay, .. } => before(Moment(until.0.saturating_sub(delay.0))),
             Phase::Stopped => match (self.waits_for, self.declared.map(|declared| &declared.desired_state)) {
-                (Some(waits_for), _) => before(waits_for.since),
+                (Some(StartWait::Dependency(waits_for)), _) => before(waits_for.since),
                 (None, Some(DesiredState::Stopped { at, .. })) => Some(*at),
                 _ => None,
             },
@@ -328,7 +337,7 @@ impl<'a> Facts<'a> {
 
     fn next_at_rest(&self) -> NextStep {
         match self.at_rest() {
-            Why::WaitsFor { .. } | Why::Awaits { .. } => NextStep::StartWhenMet,
+            Why::WaitsFor { .. } | Why::AwaitsPlace { .. } | Why::Awaits { .. } => NextStep::StartWhenMet,
             Why::NoAutostart => NextStep::StartByHand,
             Why::NoInstances => NextStep::Scale,
             Why::NotStarted => NextStep::Spawn { after_hook_ms: None },

@@ -14,6 +14,8 @@ const FRESH: Millis = Millis::seconds(1);
 const FRESH_MANY: Millis = Millis::seconds(5);
 /// From how many processes on that is so.
 const MANY: usize = 200;
+/// Up to so many instances a measurement takes less than a millisecond: then nobody gets an older one.
+const FEW: usize = 20;
 
 /// What one tree uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Used {
     pub memory: Bytes,
     /// Processor time in percent of one core: since the last measurement, or since the start for the first one.
     pub cpu_percent: f32,
+    /// A signal has suspended the main process.
+    pub is_suspended: bool,
     cpu: Millis,
 }
 
@@ -45,7 +49,7 @@ impl Usage {
         let count = live.instances.len();
         let main_pids = || live.instances.values().filter_map(|instance| main_of(&instance.phase)).map(|main| main.0);
         let has_news = count <= MANY && main_pids().any(|pid| !last.used.contains_key(&pid));
-        if age >= STALE || has_news {
+        if age >= STALE || has_news || age >= FRESH && count <= FEW {
             *last = last.followed_by(live);
         } else if age >= if count > MANY { FRESH_MANY } else { FRESH } && !last.is_being_measured {
             let (usage, live, before) = (self.clone(), Arc::clone(live), last.clone());
@@ -82,7 +86,8 @@ fn measure(mains: &BTreeMap<u32, Option<Moment>>, last: &Last, now: Moment) -> B
             Some(before) => (cpu.0 - before.cpu.0, now.since(last.at)),
             None => (cpu.0, now.since(since)),
         };
-        (pid, Used { memory: os::memory_of_all(&tree), cpu_percent: percent(spent, time), cpu })
+        let is_suspended = os::proc_stat(pid).is_ok_and(|stat| stat.is_suspended);
+        (pid, Used { memory: os::memory_of_all(&tree), cpu_percent: percent(spent, time), is_suspended, cpu })
     };
     trees.into_iter().map(used).collect()
 }

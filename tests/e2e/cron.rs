@@ -104,7 +104,10 @@ fn a_run_takes_the_place_of_the_last_one() {
 fn what_is_stopped_sleeps_and_what_is_deleted_is_gone() {
     let sandbox = Sandbox::applied(&(task("a", "echo ran >> a", "") + &task("witness", "echo ran >> witness", "")));
     wait_until("it runs", SOON, || lines(&sandbox, "a") >= 1);
-    sandbox.pm(&["stop", "a"]).ok();
+    let stopped = sandbox.pm(&["stop", "a"]).ok().says(&["the schedule of a is suspended until `pm start a`"]);
+    assert!(!stopped.to_string().contains("nothing to do"), "{stopped}");
+    let again = sandbox.pm(&["stop", "a"]).ok().says(&["nothing to do"]);
+    assert!(!again.to_string().contains("schedule"), "it was suspended already: {again}");
     let after_stop = lines(&sandbox, "a");
     let passed = || seconds_pass(&sandbox);
     passed();

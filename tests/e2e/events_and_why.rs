@@ -165,3 +165,35 @@ fn what_why_promises_for_an_app_that_rests_is_what_happens() {
         assert!(runs(), "{promise}: {start:?} does not start it");
     }
 }
+
+#[test]
+fn a_suspended_process_is_marked() {
+    let sandbox = Sandbox::applied("[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\n");
+    kill(sandbox.pid("api/0"), libc::SIGSTOP);
+    let says = |words: &str| sandbox.pm(&["list"]).ok().stdout.contains(words);
+    wait_until("the list says so", SOON, || says("running, suspended"));
+    sandbox.pm(&["why", "api"]).ok().says(&["suspended by a signal"]);
+    sandbox.pm(&["describe", "api"]).ok().says(&["suspended"]);
+    kill(sandbox.pid("api/0"), libc::SIGCONT);
+    wait_until("it goes on", SOON, || !says("suspended"));
+}
+
+#[test]
+fn what_waits_for_its_turn_says_so() {
+    let sandbox = Sandbox::new();
+    let app = |name: &str| {
+        format!("[[apps]]\nname = \"{name}\"\ncommand = \"sleep 1000\"\nready.exec = \"test -e up-{name}\"\n")
+    };
+    sandbox.ecosystem(&format!("start_concurrency = 1\n{}{}", app("one"), app("two")));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    let why = || sandbox.pm(&["why", "two"]).ok().stdout;
+    wait_until("it says what it waits for", SOON, || {
+        why().contains("it waits for its turn: one process starts at a time (start_concurrency)")
+    });
+    sandbox.pm(&["list"]).ok().says(&["waiting: one process starts at a time (start_concurrency)"]);
+    sandbox.file("up-one", "");
+    wait_until("its turn has come", SOON, || sandbox.instance("two/0").is_some_and(|two| two.phase == "starting"));
+    assert!(!why().contains("turn"), "{}", why());
+    sandbox.file("up-two", "");
+    sandbox.wait_phase("two/0", "running");
+}

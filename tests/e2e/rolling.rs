@@ -467,3 +467,16 @@ fn a_later_revision_is_never_confused_with_the_one_that_is_under_way() {
     assert_eq!(sandbox.app_processes().len(), 2);
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
 }
+
+#[test]
+fn an_apply_that_joins_a_rollout_says_how_long_that_took() {
+    let slow = "update = { strategy = \"rolling\", min_healthy_time = \"1s\" }";
+    let sandbox = Sandbox::applied(&app("1", 2, slow));
+    sandbox.ecosystem(&app("2", 2, slow));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("it has begun", SOON, || sandbox.list().iter().any(|row| row.id.ends_with('+')));
+    let joined = sandbox.pm(&["apply"]).ok();
+    let line = joined.to_string().lines().find(|line| line.contains("ok") && line.contains("api")).map(str::to_owned);
+    let line = line.unwrap_or_else(|| panic!("{joined}"));
+    assert!(line.ends_with('s') && !line.ends_with("ms"), "it took more than a second: {line}");
+}

@@ -65,3 +65,14 @@ fn zero_copies_are_declared_and_none_runs() {
     sandbox.pm(&["apply"]).ok();
     sandbox.pid("api/0");
 }
+
+#[test]
+fn a_scale_of_what_does_not_run_says_when_it_counts() {
+    let sandbox = Sandbox::applied(&file(""));
+    sandbox.pm(&["stop", "api"]).ok();
+    let scaled = sandbox.pm(&["scale", "api", "3"]).ok().says(&["api is not running; 3 copies are started next time"]);
+    assert!(!scaled.to_string().contains("nothing to do"), "{scaled}");
+    sandbox.pm(&["scale", "api", "3"]).ok().says(&["nothing to do"]);
+    sandbox.pm(&["start", "api"]).ok();
+    assert_eq!(pids(&sandbox).len(), 3);
+}

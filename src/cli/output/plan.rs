@@ -159,7 +159,9 @@ pub fn changes(shown: &Plan, now: &Plan, at: WallTime) -> Vec<String> {
 
 fn last_line(plan: &Plan) -> String {
     if plan.is_empty() {
-        return "Plan: nothing to do.".to_owned();
+        let has_change = plan.notes.iter().any(Note::is_about_a_change);
+        let words = if has_change { "no process is started or stopped" } else { "nothing to do" };
+        return format!("Plan: {words}.");
     }
     format!("Plan: {}. Processes interrupted: {}", counts(&plan.summary), plan.summary.interrupted)
 }
@@ -429,6 +431,11 @@ fn note(note: &Note) -> Option<String> {
         Note::NotReady { app, slots, why: None } => format!("{} not ready yet", copies_are(app, slots)),
         Note::Unhealthy { app, slots, why } => format!("{} unhealthy: {}", copies_are(app, slots), clean(why)),
         Note::LimitsMissing { app, message } => format!("{app} runs without some of its limits: {message}"),
+        Note::ScheduleSuspended { app } => format!("the schedule of {app} is suspended until `pm start {app}`"),
+        Note::ScaledForLater { app, instances: 1 } => format!("{app} is not running; 1 copy is started next time"),
+        Note::ScaledForLater { app, instances } => {
+            format!("{app} is not running; {instances} copies are started next time")
+        }
         Note::BuildsFirst { app } => {
             format!("{app} is built before it starts (`build`); if that fails, it is not started")
         }

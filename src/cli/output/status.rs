@@ -24,6 +24,7 @@ pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {
     }
     match (status.word, status.because.first()) {
         (StatusWord::Running, Some(Why::SpecLost)) => "running, spec lost".into(),
+        (_, Some(Why::Suspended)) => format!("{word}, suspended").into(),
         (StatusWord::Running, Some(Why::Unreachable)) => "running, unreachable".into(),
         (StatusWord::Stopped, Some(Why::NoInstances)) => "no instances".into(),
         (StatusWord::Stopped, Some(Why::StoppedBy { is_held: true, .. })) => "stopped, held".into(),
@@ -92,6 +93,7 @@ fn found(why: &Why) -> Option<String> {
         Why::WaitsFor { app, condition, why, waits_ms } => {
             format!("{waits_ms} for {app} to be {}: {}", condition.as_str(), unmet(why))
         }
+        Why::AwaitsPlace { limit, is_declared } => place(*limit, *is_declared),
         Why::Awaits { app, condition, why } => format!("{app} is not {} yet: {}", condition.as_str(), unmet(why)),
         Why::Blocked { app, condition, why } => format!("{app} is not {}: {}", condition.as_str(), unmet(why)),
         Why::Rejected { why } => rejection(why),
@@ -141,6 +143,8 @@ fn cause(why: &Why) -> String {
         Why::WaitsFor { app, condition, why, waits_ms } => {
             format!("it has been waiting {waits_ms} for {app} to be {}: {}", condition.as_str(), unmet(why))
         }
+        Why::Suspended => "its process is suspended by a signal and does nothing until it gets SIGCONT".to_owned(),
+        Why::AwaitsPlace { limit, is_declared } => format!("it waits for its turn: {}", place(*limit, *is_declared)),
         Why::Awaits { app, condition, why } => {
             format!("it depends on {app}, which is not {} yet: {}", condition.as_str(), unmet(why))
         }
@@ -160,6 +164,14 @@ fn cause(why: &Why) -> String {
         Why::NotDue => "its next run is not due yet".to_owned(),
         Why::NotStarted => "nothing has started it yet".to_owned(),
         Why::Outdated => "its process runs an older revision than the last applied one".to_owned(),
+    }
+}
+
+fn place(limit: u32, is_declared: bool) -> String {
+    let whose = if is_declared { "start_concurrency" } else { "what starts by itself" };
+    match limit {
+        1 => format!("one process starts at a time ({whose})"),
+        limit => format!("only {limit} processes start at the same time ({whose})"),
     }
 }
 

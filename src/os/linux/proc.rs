@@ -26,6 +26,8 @@ pub struct ProcStat {
     pub start_ticks: u64,
     /// It has ended and waits to be reaped.
     pub is_zombie: bool,
+    /// A signal has suspended it.
+    pub is_suspended: bool,
     /// The wait status of a zombie; 0 also where we may not know it.
     status: i32,
 }
@@ -92,6 +94,7 @@ fn parse_stat(text: &[u8]) -> Option<ProcStat> {
         session: small(3)?,
         start_ticks: number(19)?,
         is_zombie: matches!(fields.first(), Some(&"Z" | &"X")),
+        is_suspended: fields.first() == Some(&"T"),
         status: small(49).and_then(|status| i32::try_from(status).ok()).unwrap_or(0),
     })
 }

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
-    AppName, Change, Condition, Fact, Failure, HookUnderWay, InstanceId, LiveInstance, Millis, Moment, Operation,
-    OperationReport, OperationResult, Phase, Progress, Readiness, Rejection, Rollback, RolloutStatus, Skip, Subject,
-    Unready, Verb, VerbKind, WaitsFor, WatchPolicy,
+    AppName, Change, Condition, Fact, Failure, InstanceId, Millis, Moment, Operation, OperationReport, OperationResult,
+    Progress, Rejection, Rollback, RolloutStatus, Skip, Subject, Unready, Verb, VerbKind, WaitsFor, WatchPolicy,
 };
 use crate::rules::{self, DependencyStatus};
 
-use super::start_place::{PLACE_MAX, StartPlace, is_starting};
+use super::start_place::{PLACE_MAX, StartPlace, is_starting, not_ready};
 use super::work::{Stage, Stages, StepEnd, Work};
 use super::{Context, Next, View};
 
@@ -56,6 +55,8 @@ pub(super) struct Line {
 struct Active {
     /// `None`: only a wait for what others have started.
     operation: Option<Operation>,
+    /// Since when it could have been begun, but for an older job on the same app.
+    asked: Moment,
     began: Moment,
     work: Work,
     /// It counts among the starts that are under way.
@@ -207,6 +208,10 @@ impl Line {
             if around.is_behind_pause && !std::mem::replace(&mut self.is_wait_reported, true) {
                 next.news.push(Progress::Paused { app: self.app.clone() });
             }
+            self.place = StartPlace::Behind(match place {
+                StartPlace::Behind(since) => since,
+                _ => context.view.now,
+            });
             return false;
         }
         let gates: Vec<Gate> = self.needs.iter().map(around.gate).collect();
@@ -248,7 +253,10 @@ impl Line {
         }
         next.news.push(Progress::Began { app: operation.app.clone(), verb: operation.kind() });
         let work = Work::of(&operation, around.start_limit);
-        self.active = Some(Active { operation: Some(operation), began: context.view.now, work, has_place });
+        let began = context.view.now;
+        // What an older job has done for it was done for this one as well.
+        let asked = if let StartPlace::Behind(since) = place { since } else { began };
+        self.active = Some(Active { operation: Some(operation), asked, began, work, has_place });
         true
     }
 
@@ -267,7 +275,8 @@ impl Line {
         }
         next.news.push(Progress::Began { app: self.app.clone(), verb: VerbKind::Wait });
         let work = Work::Stages(Stages::new(&self.app, vec![Stage::Await(awaited)]));
-        self.active = Some(Active { operation: None, began: context.view.now, work, has_place: false });
+        let now = context.view.now;
+        self.active = Some(Active { operation: None, asked: now, began: now, work, has_place: false });
     }
 
     fn go_on(&mut self, context: &Context, next: &mut Next) -> Option<OperationReport> {
@@ -276,7 +285,7 @@ impl Line {
             self.show_unready(context, next);
             return None;
         };
-        let Active { operation, began, .. } = self.active.take()?;
+        let Active { operation, asked, .. } = self.active.take()?;
         self.reported_unready.clear();
         if !matches!(end, StepEnd::Done | StepEnd::Completed) {
             self.blocked_by.get_or_insert(match &operation {
@@ -291,7 +300,7 @@ impl Line {
         if let Some(operation) = &operation {
             conclude(operation, &end, context, next);
         }
-        let took = context.view.now.since(began);
+        let took = context.view.now.since(asked);
         let verb = operation.as_ref().map_or(VerbKind::Wait, Operation::kind);
         let result = result_of(end);
         if let (Some(printer), OperationResult::Failed { instance, .. }) = (printer, &result) {
@@ -479,18 +488,5 @@ fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
         let rollout = Some(left).filter(|left| *left != crate::model::Rollout::default()).map(Box::new);
         let (project, name) = (context.project.clone(), operation.app.clone());
         next.changes.push(Change::Rollout { project, name, rollout });
-    }
-}
-
-/// What holds up a process that is not ready yet.
-fn not_ready(live: &LiveInstance) -> Option<Unready> {
-    if let Some(HookUnderWay { hook, limit, .. }) = live.hook {
-        return Some(Unready::Hook { hook, limit_ms: limit });
-    }
-    match &live.phase {
-        Phase::Running { readiness: Readiness::Waiting { last: Some(last), .. }, .. } => {
-            Some(Unready::Probe { last: last.clone(), status_text: live.status_text.clone() })
-        }
-        _ => None,
     }
 }

@@ -2,11 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use super::job::Job;
 use super::line::Line;
 use super::{Jobs, Next, View};
-use crate::model::ProjectName;
+use crate::model::{AppId, ProjectName, StartWait};
 
 impl Jobs {
+    /// Apps that could start, but only so many may at the same time.
+    pub fn awaiting_places(&self, view: &View) -> Vec<(AppId, StartWait)> {
+        let of_job = |job: &Job| {
+            let Some((sharing, limit)) = job.start_limit(view) else { return Vec::new() };
+            let wait = StartWait::Place { limit, is_declared: sharing.is_some() };
+            let lines = job.lines.iter().filter(|line| line.wants_place());
+            lines.map(|line| (AppId::new(job.project.clone(), line.app.clone()), wait.clone())).collect()
+        };
+        self.all.iter().flat_map(of_job).collect()
+    }
+
     /// Gives free places to lines that wait for one, oldest first. True: some of them can begin now.
     pub(super) fn admit(&mut self, view: &View, next: &mut Next) -> bool {
         if !self.all.iter().any(|job| job.lines.iter().any(Line::wants_place)) {
@@ -36,6 +48,7 @@ impl Jobs {
                 }
                 line.admit();
                 has_admitted = true;
+                next.has_new_waits = true;
             }
         }
         if let Some(at) = until.filter(|_| !has_admitted) {

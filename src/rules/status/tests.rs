@@ -44,6 +44,7 @@ fn facts<'a>(all: &'a Live, declared: Option<&'a Declared>, live: Option<&'a Liv
         live,
         all,
         waits_for: None,
+        is_suspended: false,
         next_due: None,
         is_shut_down: false,
         refused: None,
@@ -117,12 +118,12 @@ fn what_does_not_run_says_what_stands_against_it() {
     let all = Live::default();
     let desired_state = |desired_state| Declared { desired_state, ..declared(|_| {}) };
     let stopped = |is_held| DesiredState::Stopped { by: "alice".into(), at: WallTime(9), is_held };
-    let waits = WaitsFor {
+    let waits = StartWait::Dependency(WaitsFor {
         app: "db".parse().unwrap(),
         condition: Condition::Ready,
         why: Unmet::NotReady { last: Some("HTTP 503".into()) },
         since: Moment(400),
-    };
+    });
     let timed = declared(|app| {
         app.kind = Kind::Task;
         app.schedule.cron_restart = Some("0 0 1 1 *".into());
@@ -132,6 +133,7 @@ fn what_does_not_run_says_what_stands_against_it() {
     let slot = Declared { stopped_slots: [0].into(), ..up.clone() };
     let leaving = Declared { is_leaving: true, ..up.clone() };
     let failure = Failure::Aborted;
+    let place = StartWait::Place { limit: 2, is_declared: true };
     let base = facts(&all, Some(&up), None);
     let cases = [
         (Facts { declared: Some(&held), ..base }, "StoppedBy", "Unhold"),
@@ -142,6 +144,7 @@ fn what_does_not_run_says_what_stands_against_it() {
         (Facts { slot: None, ..base }, "NoInstances", "Scale"),
         (Facts { is_shut_down: true, ..base }, "ShutDown", "Start"),
         (Facts { waits_for: Some(&waits), ..base }, "WaitsFor", "StartWhenMet"),
+        (Facts { waits_for: Some(&place), ..base }, "AwaitsPlace", "StartWhenMet"),
         (Facts { declared: Some(&timed), next_due: Some(WallTime(9)), ..base }, "NotDue", "Due"),
         (Facts { refused: Some(&failure), ..base }, "Refused", "TryAgain"),
         (base, "NotStarted", "Spawn"),
