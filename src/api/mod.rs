@@ -18,6 +18,7 @@ mod logs;
 mod messages;
 mod metrics;
 mod rollouts;
+mod room;
 mod rows;
 mod select;
 mod serve;

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{self, Body};
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::body::Incoming;
@@ -18,9 +20,10 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
 use super::caller::Caller;
+use super::room::{Place, Room};
 use super::{
     Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
 };
@@ -32,6 +35,8 @@ use crate::wire::{self, Problem, ProblemCode};
 const BODY_BYTES_MAX: usize = PROPOSED_BYTES_MAX + (4 << 20);
 /// A request head that is not complete by then is given up.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same of its body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long answers in flight may take once the daemon leaves.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Pause after a failed accept, so that the loop does not spin.
@@ -84,23 +89,24 @@ pub(super) fn router(context: Context) -> Router {
 }
 
 async fn accept_loop(listener: UnixListener, connections_max: usize, router: Router, mut stop: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(connections_max));
+    let room = Room::new(connections_max);
     // Closed for a connection when there is no other descriptor left, so that users still get an answer.
     let mut spare = os::open_null().ok();
     loop {
         let next = async {
-            let permit = Arc::clone(&room).acquire_owned().await.ok()?;
-            Some((permit, listener.accept().await))
+            let place = room.place().await.ok()?;
+            Some((place, listener.accept().await))
         };
         tokio::select! {
             () = asked(&mut stop) => break,
             next = next => match next {
-                Some((permit, Ok((stream, _)))) => {
-                    tokio::spawn(converse(stream, permit, router.clone(), stop.clone()));
+                Some((place, Ok((stream, _)))) => {
+                    tokio::spawn(converse(stream, place, router.clone(), stop.clone()));
+                    room.make_way();
                 }
-                Some((permit, Err(error))) => {
+                Some((place, Err(error))) => {
                     if os::is_out_of_descriptors(&error) && spare.take().is_some() {
-                        accept_last(&listener, permit, &router, &stop).await;
+                        accept_last(&listener, place, &router, &stop).await;
                         spare = os::open_null().ok();
                     } else {
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -112,36 +118,35 @@ async fn accept_loop(listener: UnixListener, connections_max: usize, router: Rou
         }
     }
     drop(listener);
-    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(LEAVE_TIMEOUT, room.acquire_many(all)).await;
+    let _ = tokio::time::timeout(LEAVE_TIMEOUT, room.emptied()).await;
 }
 
 /// Answers one connection before the next is accepted: there is one descriptor for all of them.
-async fn accept_last(
-    listener: &UnixListener,
-    permit: OwnedSemaphorePermit,
-    router: &Router,
-    stop: &watch::Receiver<bool>,
-) {
+async fn accept_last(listener: &UnixListener, place: Place, router: &Router, stop: &watch::Receiver<bool>) {
     if let Ok(Ok((stream, _))) = tokio::time::timeout(ACCEPT_PAUSE, listener.accept()).await {
-        let conversation = converse(stream, permit, router.clone(), stop.clone());
+        let conversation = converse(stream, place, router.clone(), stop.clone());
         let _ = tokio::time::timeout(LAST_TIMEOUT, conversation).await;
     }
 }
 
 /// One connection from first request to last.
-async fn converse(stream: UnixStream, permit: OwnedSemaphorePermit, router: Router, mut stop: watch::Receiver<bool>) {
+async fn converse(stream: UnixStream, place: Place, router: Router, mut stop: watch::Receiver<bool>) {
+    let place = Arc::new(place);
     let caller = admit(&stream);
     let inner = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let caller = caller.clone();
-        let inner = inner.clone();
+    let held = Arc::clone(&place);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (caller, inner, place) = (caller.clone(), inner.clone(), Arc::clone(&held));
         async move {
-            let response = match caller {
-                Ok(caller) => {
-                    request.extensions_mut().insert(caller);
+            let whole = match caller {
+                Ok(caller) => whole(request, caller).await,
+                Err(problem) => Err(problem),
+            };
+            place.received();
+            let response = match whole {
+                Ok(request) => {
                     let Ok(response) = inner.call(request).await;
-                    in_our_words(response)
+                    response
                 }
                 Err(problem) => answer::problem(&problem),
             };
@@ -153,13 +158,37 @@ async fn converse(stream: UnixStream, permit: OwnedSemaphorePermit, router: Rout
     let mut connection = std::pin::pin!(connection.serve_connection(TokioIo::new(stream), service));
     let is_over = tokio::select! {
         _ = connection.as_mut() => true,
+        () = place.makes_way() => true,
         () = asked(&mut stop) => false,
     };
     if !is_over {
         connection.as_mut().graceful_shutdown();
         let _ = tokio::time::timeout(LEAVE_TIMEOUT, connection).await;
     }
-    drop(permit);
+    drop(place);
+}
+
+/// A request with its whole body, so that nothing is begun for one that never comes.
+async fn whole(request: Request<Incoming>, caller: Caller) -> Result<Request<Body>, Problem> {
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(caller);
+    let mib = BODY_BYTES_MAX >> 20;
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > BODY_BYTES_MAX) {
+        return Err(Problem::new(ProblemCode::TooLarge, format!("the request is larger than {mib} MiB")));
+    }
+    let bytes = match tokio::time::timeout(BODY_TIMEOUT, body::to_bytes(Body::new(body), BODY_BYTES_MAX)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => {
+            let message = format!("the request did not arrive as a whole, or is larger than {mib} MiB");
+            return Err(Problem::new(ProblemCode::BadRequest, message));
+        }
+        Err(_) => {
+            let message = format!("the request did not arrive within {} s", BODY_TIMEOUT.as_secs());
+            return Err(Problem::new(ProblemCode::BadRequest, message));
+        }
+    };
+    Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
 /// Resolves when the daemon leaves.
@@ -177,15 +206,6 @@ fn admit(stream: &UnixStream) -> Result<Caller, Problem> {
         return Err(forbidden("this daemon belongs to another user".to_owned()));
     }
     Ok(Caller::new(uid))
-}
-
-/// The router's own refusal of a body is plain text.
-fn in_our_words(response: Response) -> Response {
-    if response.status() != StatusCode::PAYLOAD_TOO_LARGE {
-        return response;
-    }
-    let mib = BODY_BYTES_MAX >> 20;
-    answer::problem(&Problem::new(ProblemCode::TooLarge, format!("the request is larger than {mib} MiB")))
 }
 
 /// Every answer says which daemon gave it.

@@ -263,7 +263,8 @@ impl ScopeArgs {
     /// # Errors
     /// That folder is gone.
     pub(super) fn selection_here(&self, selectors: Vec<String>) -> Result<Selection, CommandError> {
-        let folder = Some(super::session::folder()?);
+        // No project can be declared in a folder whose name is not UTF-8.
+        let folder = Some(super::session::folder()?).filter(|folder| folder.to_str().is_some());
         let scope = Scope { project: self.project.clone(), folder, everywhere: self.everywhere };
         Ok(Selection { selectors, scope })
     }

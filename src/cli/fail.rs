@@ -135,6 +135,9 @@ impl From<ClientError> for CommandError {
                 .hint("unless `pm shutdown` stopped it, it restarts within moments; `pm list` shows the current state"),
             ClientError::TimedOut => known(Code::Unreachable)
                 .hint("`pm daemon status` tries again; `pm daemon restart` replaces it and keeps the apps running"),
+            ClientError::Unsendable { .. } => {
+                known(Code::Usage).hint("`pm` needs paths that are UTF-8: rename the folder or the file, or work in another one")
+            }
             ClientError::NotUnderstood { .. } => known(Code::Error).hint("run `pm daemon restart`"),
             ClientError::OtherProtocol { .. } => {
                 known(Code::Unreachable).hint("run `pm daemon restart`; it does not touch the apps")

@@ -179,7 +179,7 @@ fn with_timeout(stream: UnixStream, timeout: Duration) -> io::Result<BufReader<U
 
 /// A value as the body of a request.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, ClientError> {
-    serde_json::to_vec(value).map_err(|error| ClientError::NotUnderstood { problem: error.to_string() })
+    serde_json::to_vec(value).map_err(|error| ClientError::Unsendable { problem: error.to_string() })
 }
 
 /// Reads the text of an answer.

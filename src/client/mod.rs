@@ -84,6 +84,12 @@ pub enum ClientError {
     /// The time given for waiting is over.
     #[error("the daemon did not answer in time")]
     TimedOut,
+    /// The request holds something that cannot be sent: a path that is not UTF-8.
+    #[error("cannot send this to the daemon: {problem}")]
+    Unsendable {
+        /// What it is.
+        problem: String,
+    },
     /// The answer is not what this version understands.
     #[error("cannot understand the daemon's answer: {problem}")]
     NotUnderstood {

@@ -72,7 +72,15 @@ fn folder(values: &mut Values<'_>, is_foreign: bool) -> Option<PathBuf> {
     };
     let path = path?;
     match values.world.look(&path) {
-        Look::Folder => Some(values.world.resolve(&path).unwrap_or(path)),
+        Look::Folder => {
+            let resolved = values.world.resolve(&path).unwrap_or(path);
+            if resolved.to_str().is_none() {
+                let message = format!("the name of the working folder `{}` is not UTF-8", resolved.display());
+                values.error(code::CWD, span, message).hint("rename it, or choose another folder with `cwd`");
+                return None;
+            }
+            Some(resolved)
+        }
         Look::Forbidden if is_foreign => Some(path),
         look => {
             let problem = match look {

@@ -118,6 +118,7 @@ mod run_as;
 mod socket_files;
 mod socket_left_over;
 mod state_truncated;
+mod stuck_callers;
 
 /// A file that is not in the list above would be a test that never runs.
 #[test]

@@ -222,6 +222,21 @@ fn a_clock_that_was_wrong_by_far_is_believed_no_longer() {
     assert!(matches!(look(&mut hourly, HOUR, -year), Some(Ring::Due(_))));
 }
 
+#[test]
+fn a_clock_that_goes_a_day_back_and_forth_misses_nothing_that_has_happened() {
+    let day = 24 * 3_600_000;
+    let mut hourly = timer("@hourly");
+    assert_eq!(look(&mut hourly, HOUR, 0), Some(due(HOUR)));
+    assert_eq!(look(&mut hourly, HOUR + SECOND, -day), None);
+    assert_eq!(look(&mut hourly, HOUR + 5 * SECOND, 0), None, "13:00 has happened");
+    assert_eq!(hourly.due(), Some(WallTime(NOON + 2 * HOUR)));
+    assert_eq!(look(&mut hourly, 2 * HOUR, 0), Some(due(2 * HOUR)));
+    // What nobody has seen is missed all the same.
+    assert_eq!(look(&mut hourly, 2 * HOUR + SECOND, -day), None);
+    let missed = Some(Ring::Missed(WallTime(NOON + 3 * HOUR)));
+    assert_eq!(look(&mut hourly, 2 * HOUR + 5 * SECOND, 2 * 3_600_000), missed);
+}
+
 fn field(last: u32) -> impl Strategy<Value = String> {
     prop_oneof![
         3 => Just("*".to_owned()),

@@ -20,6 +20,8 @@ pub struct Timer {
     due: Option<WallTime>,
     /// Both clocks at the last look.
     seen: (WallTime, Moment),
+    /// The latest that the wall has shown: what was due until then has had its turn.
+    latest: WallTime,
 }
 
 /// What a look at the clocks found.
@@ -35,7 +37,7 @@ impl Timer {
     /// Waits for the first time after now: what lies behind is not made up for.
     pub fn new(cron: Cron, zone: TimeZone, wall: WallTime, now: Moment) -> Self {
         let due = cron.next(wall, &zone);
-        Self { cron, zone, due, seen: (wall, now) }
+        Self { cron, zone, due, seen: (wall, now), latest: wall }
     }
 
     /// The next time.
@@ -47,6 +49,8 @@ impl Timer {
     /// passed meanwhile come together as one.
     pub fn look(&mut self, wall: WallTime, now: Moment) -> Option<Ring> {
         let (seen_wall, seen_now) = std::mem::replace(&mut self.seen, (wall, now));
+        let latest = self.latest;
+        self.latest = latest.max(wall);
         let expected = WallTime(seen_wall.0.saturating_add(now.since(seen_now).0));
         if expected.0.saturating_sub(wall.0) > SET_BACK_MAX.0 {
             self.due = self.cron.next(wall, &self.zone);
@@ -55,6 +59,11 @@ impl Timer {
         let due = self.due.filter(|due| *due <= wall)?;
         self.due = self.cron.next(wall, &self.zone);
         let is_real = due.0 <= expected.0.saturating_add(CORRECTION_MAX.0);
-        Some(if is_real { Ring::Due(due) } else { Ring::Missed(due) })
+        if is_real {
+            return Some(Ring::Due(due));
+        }
+        // The clock was set back and forth: only what it has never shown was missed.
+        let missed = if due > latest { Some(due) } else { self.cron.next(latest, &self.zone) };
+        missed.filter(|missed| *missed <= wall).map(Ring::Missed)
     }
 }

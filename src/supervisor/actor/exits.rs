@@ -5,6 +5,9 @@ use crate::lifecycle::{Input, State};
 use crate::model::{Exit, Fact, Failure, Subject};
 use crate::supervisor::host::{Channel, HookEnd, Host, RowState, SIGKILL, SpawnEnd};
 
+/// Looks in a row after which an anchor that does not record an exit counts as stuck.
+const STUCK_LOOKS: u32 = 3;
+
 impl<H: Host> InstanceActor<H> {
     pub(super) fn spawned(&mut self, end: SpawnEnd) {
         let SpawnEnd { row, incarnation, launch, outcome } = end;
@@ -95,6 +98,7 @@ impl<H: Host> InstanceActor<H> {
             self.ended(row, incarnation);
         }
         self.harvest();
+        tell_if_anchor_is_stuck(self);
     }
 
     fn exited(&mut self, row: u32, exit: Exit) {
@@ -141,5 +145,23 @@ impl<H: Host> InstanceActor<H> {
         let message = "the anchor process ended; a new one takes over, and the apps keep running".to_owned();
         self.host.tell(Subject::Daemon, Fact::Trouble { message });
         self.harvest();
+    }
+}
+
+/// The anchor writes how a process has ended at once. One that does not (somebody has suspended it, or it hangs) holds up
+/// whatever follows from that: restarts, runs of timed tasks, stops. Told once for each time that this happens.
+fn tell_if_anchor_is_stuck<H: Host>(actor: &mut InstanceActor<H>) {
+    if actor.unharvested.is_empty() {
+        actor.unharvested_looks = 0;
+        return;
+    }
+    actor.unharvested_looks = actor.unharvested_looks.saturating_add(1);
+    if actor.unharvested_looks == STUCK_LOOKS {
+        let count = actor.unharvested.len();
+        let message = format!(
+            "the anchor does not record that processes have ended ({count} by now), which holds up what follows: restarts, \
+             scheduled runs, stops; if it is suspended, `kill -CONT` its process (`pm daemon status` shows it)"
+        );
+        actor.host.tell(Subject::Daemon, Fact::Trouble { message });
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct InstanceActor<H> {
     /// Processes that ended and whose status the anchor has not written yet; with a failure, if they never
     /// executed their program.
     unharvested: BTreeMap<u32, Option<Failure>>,
+    /// Looks in a row at which some of them had ended long ago.
+    unharvested_looks: u32,
     /// Rows whose trees are to be looked at, in one sweep for all.
     sweeps: BTreeSet<u32>,
     /// Rows that have changed in this turn.
@@ -87,6 +89,7 @@ impl<H: Host> InstanceActor<H> {
             host,
             registry: Registry::default(),
             unharvested: BTreeMap::new(),
+            unharvested_looks: 0,
             sweeps: BTreeSet::new(),
             unmirrored: BTreeSet::new(),
             unfreed: BTreeMap::new(),
