@@ -11,6 +11,7 @@ mod caller;
 mod change;
 mod cron;
 mod daemon;
+mod deleted_logs;
 mod environment;
 mod events;
 mod history;

@@ -8,7 +8,7 @@ use tokio::sync::{AcquireError, Notify, OwnedSemaphorePermit, Semaphore};
 /// Places for connections. One whose request is not complete has to make way for one that comes when all are taken: it may
 /// never be.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct ConnectionRoom {
     places: Arc<Semaphore>,
     size: u32,
     receiving: Mutex<Receiving>,
@@ -23,14 +23,14 @@ struct Receiving {
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     _permit: OwnedSemaphorePermit,
-    room: Arc<Room>,
+    room: Arc<ConnectionRoom>,
     number: u64,
     makes_way: Arc<Notify>,
 }
 
-impl Room {
+impl ConnectionRoom {
     pub(super) fn new(size: usize) -> Arc<Self> {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         let places = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(usize::MAX)));
@@ -41,13 +41,13 @@ impl Room {
     ///
     /// # Errors
     /// The room is closed; it never is.
-    pub(super) async fn place(self: &Arc<Self>) -> Result<Place, AcquireError> {
+    pub(super) async fn place(self: &Arc<Self>) -> Result<ConnectionPlace, AcquireError> {
         let permit = Arc::clone(&self.places).acquire_owned().await?;
         let mut receiving = self.receiving.lock().unwrap_or_else(PoisonError::into_inner);
         receiving.last += 1;
         let (number, makes_way) = (receiving.last, Arc::new(Notify::new()));
         receiving.all.insert(number, Arc::clone(&makes_way));
-        Ok(Place { _permit: permit, room: Arc::clone(self), number, makes_way })
+        Ok(ConnectionPlace { _permit: permit, room: Arc::clone(self), number, makes_way })
     }
 
     /// Somebody has come: if that one has taken the last place, the oldest that is still being received makes way for the next.
@@ -69,7 +69,7 @@ impl Room {
     }
 }
 
-impl Place {
+impl ConnectionPlace {
     /// Its request is complete: it is answered, whoever else comes.
     pub(super) fn received(&self) {
         self.room.receiving.lock().unwrap_or_else(PoisonError::into_inner).all.remove(&self.number);
@@ -81,7 +81,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         self.received();
     }
@@ -93,13 +93,13 @@ mod tests {
 
     use super::*;
 
-    async fn has_to_go(place: &Place) -> bool {
+    async fn has_to_go(place: &ConnectionPlace) -> bool {
         tokio::time::timeout(Duration::ZERO, place.makes_way()).await.is_ok()
     }
 
     #[tokio::test]
     async fn the_oldest_request_that_is_not_complete_makes_way_for_the_next() {
-        let room = Room::new(3);
+        let room = ConnectionRoom::new(3);
         let answered = room.place().await.unwrap();
         answered.received();
         let slow = room.place().await.unwrap();

@@ -23,9 +23,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::caller::Caller;
-use super::room::{Place, Room};
+use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
-    Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
+    Context, answer, apps, change, cron, daemon, deleted_logs, environment, events, history, logs, messages, metrics,
+    rollouts,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
@@ -76,6 +77,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/shutdown", post(change::shut_down))
         .route("/v1/cron", get(cron::schedules))
         .route("/v1/logs", get(logs::logs))
+        .route("/v1/logs/deleted", get(deleted_logs::list).post(deleted_logs::remove))
         .route("/v1/events", get(events::events))
         .route("/v1/env", get(environment::environment))
         .route("/v1/send", post(messages::send))
@@ -89,7 +91,7 @@ pub(super) fn router(context: Context) -> Router {
 }
 
 async fn accept_loop(listener: UnixListener, connections_max: usize, router: Router, mut stop: watch::Receiver<bool>) {
-    let room = Room::new(connections_max);
+    let room = ConnectionRoom::new(connections_max);
     // Closed for a connection when there is no other descriptor left, so that users still get an answer.
     let mut spare = os::open_null().ok();
     loop {
@@ -122,7 +124,7 @@ async fn accept_loop(listener: UnixListener, connections_max: usize, router: Rou
 }
 
 /// Answers one connection before the next is accepted: there is one descriptor for all of them.
-async fn accept_last(listener: &UnixListener, place: Place, router: &Router, stop: &watch::Receiver<bool>) {
+async fn accept_last(listener: &UnixListener, place: ConnectionPlace, router: &Router, stop: &watch::Receiver<bool>) {
     if let Ok(Ok((stream, _))) = tokio::time::timeout(ACCEPT_PAUSE, listener.accept()).await {
         let conversation = converse(stream, place, router.clone(), stop.clone());
         let _ = tokio::time::timeout(LAST_TIMEOUT, conversation).await;
@@ -130,7 +132,7 @@ async fn accept_last(listener: &UnixListener, place: Place, router: &Router, sto
 }
 
 /// One connection from first request to last.
-async fn converse(stream: UnixStream, place: Place, router: Router, mut stop: watch::Receiver<bool>) {
+async fn converse(stream: UnixStream, place: ConnectionPlace, router: Router, mut stop: watch::Receiver<bool>) {
     let place = Arc::new(place);
     let caller = admit(&stream);
     let inner = TowerToHyperService::new(router);

@@ -5,6 +5,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 /// Commands and options that are never proposed: whoever repeats them without reading loses something.
 const DESTRUCTIVE: &[&str] = &[
     "abort",
+    "clean",
     "del",
     "delete",
     "down",

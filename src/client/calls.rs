@@ -3,10 +3,11 @@
 use super::connection::{Repeat, json};
 use super::{Client, ClientError, Messages};
 use crate::wire::{
-    ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DescribeAnswer, Edit, EditRequest, EnvironmentAnswer,
-    EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, ListAnswer, LogMessage, LogsAnswer,
-    LogsQuery, MetricsAnswer, PlanAnswer, PlanRequest, ProjectsAnswer, Query, RollbackAnswer, RollbackRequest,
-    RolloutRequest, RolloutsAnswer, Scope, Selection, SendAnswer, SendRequest, TagRequest,
+    ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DeletedLogsAnswer, DescribeAnswer, Edit, EditRequest,
+    EnvironmentAnswer, EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, ListAnswer,
+    LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer, PlanRequest, ProjectsAnswer, Query,
+    RemoveLogsRequest, RollbackAnswer, RollbackRequest, RolloutRequest, RolloutsAnswer, Scope, Selection, SendAnswer,
+    SendRequest, TagRequest,
 };
 
 /// The project of a folder, or the one that is named.
@@ -47,6 +48,22 @@ impl Client {
     /// No answer, or a problem.
     pub fn projects(&mut self) -> Answer<ProjectsAnswer> {
         self.connection.ask("GET", "/v1/projects", None)
+    }
+
+    /// Logs of deleted apps.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn deleted_logs(&mut self) -> Answer<DeletedLogsAnswer> {
+        self.connection.ask("GET", "/v1/logs/deleted", None)
+    }
+
+    /// Removes logs of deleted apps; what was removed.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn remove_deleted_logs(&mut self, request: &RemoveLogsRequest) -> Answer<DeletedLogsAnswer> {
+        self.connection.ask_once("POST", "/v1/logs/deleted", Some(&json(request)?))
     }
 
     /// What an apply would do.

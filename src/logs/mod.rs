@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{AppId, AppName, InstanceId, LogPolicy, OnLogFull, ProjectName, Rotation, Run, Stream, WallTime};
 use crate::os;
 
+mod deleted;
 mod file;
 mod flow;
 mod follower;
@@ -32,6 +33,7 @@ mod pump_tests;
 #[cfg(test)]
 mod reader_tests;
 
+pub use deleted::{DeletedLogs, deleted, remove_deleted};
 pub use follower::Follower;
 pub use pump::Pump;
 pub use reader::{follow, read};

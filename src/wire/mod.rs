@@ -9,6 +9,7 @@
 mod change;
 mod cron;
 mod daemon;
+mod deleted_logs;
 mod environment;
 mod event;
 mod history;
@@ -25,6 +26,7 @@ mod selection;
 pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
 pub use cron::{CronAnswer, ScheduleRow};
 pub use daemon::DaemonAnswer;
+pub use deleted_logs::{DeletedLogsAnswer, DeletedLogsRow, RemoveLogsRequest};
 pub use environment::EnvironmentAnswer;
 pub use event::{EventMessage, EventsAnswer, EventsQuery};
 pub use history::{

@@ -90,3 +90,25 @@ fn the_logs_of_a_deleted_app_can_be_read() {
     sandbox.pm(&["events", "nobody"]).code(1).says(&["no app `nobody`"]);
     sandbox.pm(&["events", "quiet"]).ok();
 }
+
+#[test]
+fn the_logs_of_deleted_apps_are_listed_and_removed_and_no_others() {
+    let sandbox = two_projects();
+    sandbox.pm(&["clean"]).ok().says(&["no logs of deleted apps"]);
+    sandbox.pm(&["clean", "quiet"]).code(8).says(&["`shop:quiet` is not deleted"]);
+    sandbox.pm(&["delete", "quiet", "shop:loud", "blog:loud", "-A"]).ok();
+    let list = sandbox.pm(&["clean", "--json"]).ok().json();
+    let names: Vec<&str> = list["apps"].as_array().unwrap().iter().map(|row| row["app"].as_str().unwrap()).collect();
+    assert_eq!(names, ["loud", "loud", "quiet"], "{list:#}");
+    sandbox.pm(&["clean"]).ok().says(&["shop", "quiet", "pm clean --all"]);
+    sandbox.pm(&["clean", "loud"]).code(64).says(&["several projects"]);
+    sandbox.pm(&["clean", "nobody"]).code(1).says(&["no logs of a deleted app `nobody`"]);
+    sandbox.pm(&["clean", "shop:loud", "quiet"]).ok().says(&["removed", "of shop:loud", "of shop:quiet"]);
+    sandbox.pm(&["logs", "quiet"]).code(1);
+    assert_eq!(sandbox.pm(&["logs", "blog:loud"]).ok().stdout, "loud/0 | of the blog\n");
+    // What is declared again is nobody's to remove, whatever is asked for.
+    sandbox.pm(&["apply"]).ok();
+    sandbox.pm(&["clean", "--all"]).ok().says(&["of blog:loud"]);
+    wait_until("it speaks", SOON, || !sandbox.log_text("quiet", "out", 0).is_empty());
+    sandbox.pm(&["clean", "--all"]).ok().says(&["nothing to remove"]);
+}

@@ -28,7 +28,7 @@ impl CliCommand for Delete {
   pm rm shop:api worker
   pm rm all -p _          every app started without a file
 
-The next apply brings back an app that is still in the file.";
+The next apply brings back an app that is still in the file. `pm clean` removes the logs.";
 
     fn run(self, session: &mut Session) -> Ending {
         let next_apply: fn(&str) -> String =

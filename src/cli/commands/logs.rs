@@ -106,7 +106,7 @@ impl CliCommand for Logs {
 
 --level and --field read JSON lines and `name=value` lines; --level also one of the first words (`ERROR`).
 
-The logs of a deleted app can be read as long as its files are there.";
+The logs of a deleted app can be read as long as its files are there; `pm clean` lists and removes them.";
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;

@@ -3,6 +3,7 @@
 mod apply;
 mod boot;
 mod check;
+mod clean;
 mod completions;
 mod config;
 mod cron;
@@ -62,6 +63,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<scale::Scale>(),
     Entry::of::<cron::Cron>(),
     Entry::of::<delete::Delete>(),
+    Entry::of::<clean::Clean>(),
     Entry::of::<down::Down>(),
     Entry::of::<shutdown::Shutdown>(),
     Entry::of::<projects::Projects>(),
