@@ -8,7 +8,8 @@ use crate::model::{Digest, Moment};
 /// One start. With it a process is found again, and its instance restored, when the process table is lost.
 ///
 /// As text: `HOME.ROW.INCARNATION.START.SLOT.REQUESTS.SPEC.BASE`, with `+` after the slot of a successor and `.helper` at
-/// the end of a command that runs beside the app.
+/// the end of a command that runs beside the app. What follows a `~` tells several runs of such a command apart, and is no part
+/// of the mark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StartMark {
     /// Names the home.
@@ -59,6 +60,7 @@ impl FromStr for StartMark {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.split_once('~').map_or(text, |(text, _run)| text);
         let (text, is_helper) = text.strip_suffix(HELPER).map_or((text, false), |rest| (rest, true));
         let parts: Vec<&str> = text.split('.').collect();
         let [home, row, incarnation, start, slot, restart_requests, digest, base_digest] = parts.as_slice() else {
@@ -104,6 +106,7 @@ mod tests {
     fn a_mark_is_read_as_it_was_written() {
         for (is_successor, is_helper) in [(false, false), (true, false), (false, true), (true, true)] {
             let mark = StartMark { is_successor, is_helper, ..mark() };
+            assert_eq!(format!("{mark}~7.1").parse(), Ok(mark));
             let text = mark.to_string();
             assert_eq!(text.parse(), Ok(mark), "{text}");
             assert!(text.starts_with(&StartMark::prefix(0xAB)));

@@ -121,8 +121,8 @@ pub(crate) enum Request {
     Orders(Vec<Order>),
     Changed(oneshot::Sender<Changed>),
     Observed(Observation),
-    /// A command, with more variables.
-    Beside(InstanceId, u32, (String, Environment), oneshot::Sender<Result<Helper, String>>),
+    /// A command, and what follows its mark.
+    Beside(InstanceId, u32, (String, String), oneshot::Sender<Result<Helper, String>>),
     LastWatchdogPing(InstanceId, u32, oneshot::Sender<Option<Moment>>),
     Drain(InstanceId, oneshot::Sender<oneshot::Receiver<()>>),
     Lifetime(InstanceId, WallTime, bool, oneshot::Sender<Option<(WallTime, Option<WallTime>)>>),
@@ -212,8 +212,8 @@ impl Supervisor {
     ) -> Option<Result<ProbeRun, String>> {
         let (reply, helper) = oneshot::channel();
         let tag = processes::ProbeTag::next();
-        let more = Environment::from([tag.variable()]);
-        self.requests.send(Request::Beside(instance, incarnation, (command, more), reply)).await.ok()?;
+        let command = (command, tag.suffix());
+        self.requests.send(Request::Beside(instance, incarnation, command, reply)).await.ok()?;
         let helper = helper.await.ok()?;
         Some(helper.map(|helper| ProbeRun::new(helper, tag, Arc::clone(&self.world))))
     }

@@ -98,10 +98,11 @@ impl RealHost {
     pub fn start_beside(
         &self,
         job: SpawnJob,
-        (command, more): (String, Environment),
+        (command, run): (String, String),
         reply: oneshot::Sender<Result<Helper, String>>,
     ) {
-        Beside { job, command, more, prints: Prints::Back }.start(&self.world, reply);
+        let more = Environment::new();
+        Beside { job, command, more, run, prints: Prints::Back }.start(&self.world, reply);
     }
 
     /// Names the process of a row, and no other one ever: the boot, its number and when it was started.

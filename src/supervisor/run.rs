@@ -17,7 +17,7 @@ use super::world::World;
 use super::{NotSaid, Request, Saying};
 use crate::anchor::{AnchorWord, HeldFd};
 use crate::logs::StreamKey;
-use crate::model::{Environment, InstanceId, LeftProcess, Moment, Stream};
+use crate::model::{InstanceId, LeftProcess, Moment, Stream};
 use crate::os::{self, Helper};
 
 /// How often rows are looked at, whatever happens meanwhile.
@@ -213,12 +213,12 @@ impl Loop {
         }
     }
 
-    /// Starts `command` by `sh -c`, with more variables, beside the process `incarnation` of an instance. No answer: it is gone.
+    /// Starts `command` by `sh -c`, with what follows its mark, beside the process `incarnation` of an instance. No answer: it is gone.
     fn run_beside(
         &self,
         instance: &InstanceId,
         incarnation: u32,
-        command: (String, Environment),
+        command: (String, String),
         reply: oneshot::Sender<Result<Helper, String>>,
     ) {
         let Some((row, instance)) = self.actor.registry.process(instance, incarnation) else { return };

@@ -54,10 +54,12 @@ fn no_answer_steers_the_terminal() {
         "[[apps]]\nname = \"api\"\ncommand = {command}\nenv_file = \"hostile.env\"\nwatch = [{folder}]\n\
          watch_delay = \"50ms\"\nbuild = {build}\nnamespace = \"n\\u001b]0;x\\u0007\"\n\
          health = {{ exec = {probe}, interval = \"100ms\", timeout = \"90ms\", action = \"none\" }}\n\
-         [[apps]]\nname = \"fails\"\ncommand = {fails}\nrestart = \"never\"\nready = {{ tcp = \"127.0.0.1:9\", timeout = \"2s\" }}\n",
+         [[apps]]\nname = \"fails\"\ncommand = {fails}\nrestart = \"never\"\nready = {{ tcp = \"127.0.0.1:9\", timeout = \"2s\" }}\n\
+         [[apps]]\nname = \"unbuilt\"\ncommand = \"sleep 1000\"\nbuild = {unbuilt}\n",
         command = shell(&format!("sh -c \"{}; exec sleep 1000\"", PRINTF.replace('\\', "\\\\"))),
         folder = serde_json::to_string(&folder).unwrap(),
-        build = shell(&format!("{PRINTF}; exit 3")),
+        build = shell(&format!("{PRINTF}; test -e built && exit 3; touch built")),
+        unbuilt = shell(&format!("{PRINTF}; exit 3")),
         probe = shell(&format!("{PRINTF}; exit 3")),
         fails = shell(&format!("sh -c \"{}; exit 4\"", PRINTF.replace('\\', "\\\\"))),
     ));
@@ -73,6 +75,7 @@ fn no_answer_steers_the_terminal() {
         &["describe", "api"],
         &["describe", "fails"],
         &["why", "api"],
+        &["why", "unbuilt"],
         &["why", "fails"],
         &["env", "api"],
         &["events"],

@@ -21,6 +21,8 @@ pub(in crate::supervisor) struct Beside {
     pub command: String,
     /// Variables besides those of the app.
     pub more: Environment,
+    /// Follows its mark, to tell this run from others; may be empty.
+    pub run: String,
     pub prints: Prints,
 }
 
@@ -44,7 +46,8 @@ impl Beside {
 
     fn begin(&self, world: &World) -> Result<Helper, SpawnError> {
         let job = &self.job;
-        let mut context = spawn::context(world, job, &world.helper_mark(job).to_string())?;
+        let mark = format!("{}{}", world.helper_mark(job), self.run);
+        let mut context = spawn::context(world, job, &mark)?;
         context.env.extend(self.more.clone());
         let (printed, output) = match self.prints {
             Prints::Back => {
