@@ -36,7 +36,7 @@ env_file = "secrets.env"
 cwd = "app"
 watch = ["seen"]
 watch_delay = "50ms"
-build = "echo building with $DB_PASSWORD; deploy --token § --visible-build; exit 3"
+build = "echo building with $DB_PASSWORD; deploy --token § --visible-build; test -e ../built && exit 3; touch ../built"
 [apps.env]
 DB_PASSWORD = "§"
 DB_PASS = "§"
@@ -71,6 +71,13 @@ timeout = "90ms"
 action = "none"
 [apps.hooks]
 post_ready = "curl -u me:§ http://127.0.0.1:9/; API_KEY=§ exit 7"
+
+[[apps]]
+name = "unbuilt"
+command = "sleep 1000"
+build = "echo building with $DB_PASSWORD; deploy --token § --visible-build; exit 3"
+[apps.env]
+DB_PASSWORD = "§"
 
 [[apps]]
 name = "probed"
@@ -148,7 +155,7 @@ fn no_command_shows_a_secret() {
     wait_until("a build has failed", SOON, || has("api", "build_failed"));
     wait_until("health probes have failed", SOON, || has("api", "health_failed") && has("probed", "health_failed"));
     wait_until("a hook has failed", SOON, || has("api", "hook_failed"));
-    let apps = ["api", "probed", "args", "never", "nightly"];
+    let apps = ["api", "unbuilt", "probed", "args", "never", "nightly"];
     let mut calls: Vec<Vec<&str>> =
         vec![vec!["list"], vec!["events", "-n", "1000"], vec!["projects"], vec!["cron", "list"], vec!["plan"]];
     calls.extend([vec!["diff"], vec!["rollout", "status"], vec!["daemon", "status"], vec!["describe", "all"]]);
