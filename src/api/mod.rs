@@ -11,7 +11,6 @@ mod caller;
 mod change;
 mod cron;
 mod daemon;
-mod deleted_logs;
 mod environment;
 mod events;
 mod history;

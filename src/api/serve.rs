@@ -25,8 +25,7 @@ use tokio::sync::watch;
 use super::caller::Caller;
 use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
-    Context, answer, apps, change, cron, daemon, deleted_logs, environment, events, history, logs, messages, metrics,
-    rollouts,
+    Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
@@ -77,7 +76,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/shutdown", post(change::shut_down))
         .route("/v1/cron", get(cron::schedules))
         .route("/v1/logs", get(logs::logs))
-        .route("/v1/logs/deleted", get(deleted_logs::list).post(deleted_logs::remove))
+        .route("/v1/logs/deleted", get(logs::deleted::list).post(logs::deleted::remove))
         .route("/v1/events", get(events::events))
         .route("/v1/env", get(environment::environment))
         .route("/v1/send", post(messages::send))

@@ -6,7 +6,6 @@
 
 mod at_start;
 mod backoff;
-mod burst;
 mod cron;
 mod dependency;
 mod descriptors;
@@ -28,7 +27,6 @@ mod watch;
 
 pub use at_start::{Channels, can_follow, fixed_at_start, socket_names};
 pub use backoff::{RESTARTS_AT_ONCE, Verdict, after_exit, after_trouble, retry_delay};
-pub use burst::{BurstState, Bursts};
 pub use cron::{Cron, CronError, Ring, Timer};
 pub use dependency::{DependencyStatus, coming, dependency};
 pub use descriptors::DescriptorShares;
@@ -44,4 +42,4 @@ pub use probing::{next_in_interval, next_try, offset_in_interval};
 pub use program::{Argv, argv};
 pub use start_mark::StartMark;
 pub use status::{Facts, status};
-pub use watch::{OwnFiles, WatchRoot, WatchRules};
+pub use watch::{BurstState, Bursts, OwnFiles, WatchRoot, WatchRules};

@@ -1,7 +1,11 @@
 //! Which changed paths count.
 
+mod burst;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use burst::{BurstState, Bursts};
 
 use super::ignore::IgnoreRules;
 use crate::model::{LogPolicy, Template, WatchPolicy};

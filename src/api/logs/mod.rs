@@ -1,5 +1,7 @@
 //! Lines of output: the existing ones, and new ones as a stream.
 
+pub(super) mod deleted;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

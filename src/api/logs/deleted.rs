@@ -7,18 +7,18 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 
-use super::Context;
-use super::answer::{self, Answer, Failed};
-use super::apps::{files, writing};
+use super::super::Context;
+use super::super::answer::{self, Answer, Failed};
+use super::super::apps::{files, writing};
 use crate::logs::{self, DeletedLogs};
 use crate::model::{AppId, Desired, Live};
 use crate::wire::{DeletedLogsAnswer, DeletedLogsRow, FORMAT, Problem, ProblemCode, RemoveLogsRequest};
 
-pub(super) async fn list(State(context): State<Context>) -> Answer {
+pub(in crate::api) async fn list(State(context): State<Context>) -> Answer {
     Ok(answered(find(&context).await?, Vec::new()))
 }
 
-pub(super) async fn remove(State(context): State<Context>, body: Bytes) -> Answer {
+pub(in crate::api) async fn remove(State(context): State<Context>, body: Bytes) -> Answer {
     let RemoveLogsRequest { apps } = answer::read(&body)?;
     let found = find(&context).await?;
     let desired = context.reconciler.desired().await?;
