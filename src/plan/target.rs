@@ -67,10 +67,19 @@ impl Target {
         let base = Base::of(stored, proposed);
         let holds_pins = back.is_none() && !options.guard.again;
         let mut pinned = Vec::new();
+        let mut declared: BTreeSet<_> = proposed.apps.iter().map(|app| app.name.clone()).collect();
         for app in &in_scope {
-            let old = renames.get(&app.name).unwrap_or(&app.name);
-            let prior = apps.remove(&app.name).or_else(|| apps.remove(old));
+            let old = renames.get(&app.name).unwrap_or(&app.name).clone();
+            let prior = apps.remove(&app.name).or_else(|| apps.remove(&old));
             let pin = prior.as_ref().and_then(|prior| pin_of(app, prior)).filter(|_| holds_pins);
+            if let (Some(pin), Some(prior)) = (pin, prior.as_ref().filter(|prior| prior.spec.name != app.name)) {
+                // The new name was rolled back, too.
+                pinned.push((app.name.clone(), pin.generation));
+                renames.remove(&app.name);
+                apps.insert(old.clone(), prior.clone());
+                declared.insert(old);
+                continue;
+            }
             let declared = match (pin, &prior, back) {
                 (Some(pin), Some(prior), _) => {
                     pinned.push((app.name.clone(), pin.generation));
@@ -81,8 +90,7 @@ impl Target {
             };
             apps.insert(app.name.clone(), declared);
         }
-        let declared: BTreeSet<_> = proposed.apps.iter().map(|app| &app.name).collect();
-        let absent: Vec<_> = apps.keys().filter(|name| !declared.contains(name)).cloned().collect();
+        let absent: Vec<_> = apps.keys().filter(|name| !declared.contains(*name)).cloned().collect();
         let (leaving, not_pruned): (Vec<AppName>, Vec<AppName>) = match (is_partial, options.no_prune) {
             (true, _) => (Vec::new(), Vec::new()),
             (false, true) => (Vec::new(), absent),
@@ -188,7 +196,7 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
 
 /// The pin that keeps an app from being declared so: that is what was rolled back.
 fn pin_of(app: &App, prior: &Declared) -> Option<Pin> {
-    let pin = prior.pin.filter(|_| prior.spec.name == app.name)?;
+    let pin = prior.pin?;
     (pin.from? == Digest::of_content(app)).then_some(pin)
 }
 

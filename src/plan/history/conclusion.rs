@@ -40,7 +40,7 @@ pub fn concluded(name: &ProjectName, stored: &Project, live: &Live, at: WallTime
     if let Some(known) = stored.history.newest() {
         let now = next.get(&newest).unwrap_or(known);
         let result = result(now.apps.values().map(|change| change.outcome));
-        if known.result == EntryResult::Running && result != EntryResult::Running {
+        if is_better(known.result, result) {
             next.entry(newest).or_insert_with(|| known.clone()).result = result;
         }
     }
@@ -62,6 +62,16 @@ fn found(name: &ProjectName, stored: &Project, at: WallTime) -> Vec<Change> {
         tag: None,
     };
     put(name, &stored.history, entry)
+}
+
+/// What is found first, and then what is better: a failure that was mended by a further apply of the same is none any more.
+fn is_better(before: EntryResult, now: EntryResult) -> bool {
+    match before {
+        EntryResult::Running => now != EntryResult::Running,
+        EntryResult::Failed => matches!(now, EntryResult::Partial | EntryResult::Applied),
+        EntryResult::Partial => now == EntryResult::Applied,
+        EntryResult::Applied | EntryResult::Superseded => false,
+    }
 }
 
 fn result(outcomes: impl Iterator<Item = AppOutcome>) -> EntryResult {

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppName, ApplyGuard, ApplyOptions, Declared, DeclaredThen, Digest, Environment, Live, Note, Pin, Plan,
-    Project, ProjectName, Proposed, Provenance, Reason, Refusal, RefusalKind, Revision, RevisionName, RollbackOptions,
+    App, AppName, ApplyGuard, ApplyOptions, Declared, DeclaredThen, Digest, EntryOrigin, Environment, Live, Note, Pin,
+    Plan, Project, ProjectName, Proposed, Provenance, Reason, Refusal, RefusalKind, Revision, RevisionName,
+    RollbackOptions,
 };
 
 use super::{declared_now, entry_of, is_as_then};
 use crate::plan::{Decision, usage, work_out};
 
 /// The generation that a rollback goes to: the one that is named, or the newest one before with nothing but healthy apps that
-/// is not as now, and has nothing that was rolled back.
+/// is not as now, and has nothing that was rolled back. After a rollback, "before" is before where that one went to.
 ///
 /// # Errors
 /// There is none.
@@ -21,7 +22,10 @@ pub fn target_of(stored: &Project, options: &RollbackOptions) -> Result<u64, Ref
         return Ok(entry_of(stored, named)?.generation);
     }
     let generations: Vec<u64> = stored.history.entries().rev().map(|entry| entry.generation).collect();
-    let is_wanted = |generation: &u64| is_good(stored, &stored.history.declared_at(*generation), &options.apps);
+    let end = last_return(stored, &options.apps).unwrap_or(u64::MAX);
+    let is_wanted = |generation: &u64| {
+        *generation < end && is_good(stored, &stored.history.declared_at(*generation), &options.apps)
+    };
     generations.into_iter().find(is_wanted).ok_or_else(|| Refusal {
         kind: RefusalKind::Safety,
         message: match options.apps.as_slice() {
@@ -32,6 +36,16 @@ pub fn target_of(stored: &Project, options: &RollbackOptions) -> Result<u64, Ref
         hint: Some("look at `pm history`, and name one: `pm rollback --to N`".to_owned()),
         confirm: None,
     })
+}
+
+/// Where the last change went back to, if it was a rollback of one of these apps (of any).
+fn last_return(stored: &Project, apps: &[AppName]) -> Option<u64> {
+    let newest = stored.history.newest()?;
+    let is_about = apps.is_empty() || apps.iter().any(|app| newest.apps.contains_key(app));
+    match newest.origin {
+        EntryOrigin::Rollback { to } if is_about => Some(to),
+        _ => None,
+    }
 }
 
 fn is_good(stored: &Project, then: &DeclaredThen, apps: &[AppName]) -> bool {
@@ -94,7 +108,7 @@ pub fn rollback(
     live: &Live,
     options: &RollbackOptions,
 ) -> Result<Returned, Refusal> {
-    rename_back(name, stored, &mut revisions);
+    rename_back(name, stored, &mut revisions, &options.apps)?;
     let proposed = Proposed {
         project: name.clone(),
         origin: stored.origin.clone(),
@@ -117,7 +131,12 @@ pub fn rollback(
 }
 
 /// An app that has got another name since gets the old one back, with its processes.
-fn rename_back(project: &ProjectName, stored: &Project, revisions: &mut BTreeMap<AppName, Revision>) {
+fn rename_back(
+    project: &ProjectName,
+    stored: &Project,
+    revisions: &mut BTreeMap<AppName, Revision>,
+    only: &[AppName],
+) -> Result<(), Refusal> {
     let is_from = |declared: &Declared, name: &AppName| {
         declared.spec.moved_from.iter().any(|old| old.project == *project && old.name == *name)
     };
@@ -125,11 +144,16 @@ fn rename_back(project: &ProjectName, stored: &Project, revisions: &mut BTreeMap
     for name in missing {
         let later = |(app, declared): &(&AppName, &Declared)| !revisions.contains_key(*app) && is_from(declared, &name);
         let Some(later) = stored.apps.iter().find(later).map(|(_, declared)| declared.spec.id()) else { continue };
+        if !only.is_empty() {
+            let hint = "go back with the whole project: `pm rollback`".to_owned();
+            return Err(usage(format!("`{name}` is called `{}` now", later.name), Some(hint)));
+        }
         if let Some(revision) = revisions.get_mut(&name) {
             let spec = App { moved_from: vec![later], ..(*revision.spec).clone() };
             (revision.digest, revision.spec) = (Digest::of_content(&spec), Arc::new(spec));
         }
     }
+    Ok(())
 }
 
 /// What is declared again.

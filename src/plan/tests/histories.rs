@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Actor, AppOutcome, Confirm, EntryOrigin, EntryResult, Millis, Note, RefusalKind, Revision, RevisionName,
-    RollbackOptions, Template,
+    Actor, AppOutcome, ApplyGuard, Confirm, EntryOrigin, EntryResult, Millis, Note, RefusalKind, Revision,
+    RevisionName, RollbackOptions, Template,
 };
 use crate::plan::history::{KEPT, expired};
 
@@ -223,6 +223,43 @@ fn a_rollback_goes_to_the_newest_good_one_before_and_never_to_what_was_rolled_ba
 }
 
 #[test]
+fn one_rollback_after_another_goes_further_back_and_never_forward() {
+    let mut shop = remembered();
+    let known = shop.generations().len();
+    for number in 21..25 {
+        shop.apply(&[("a", number)]);
+    }
+    let mut targets = Vec::new();
+    while let Ok((to, _)) = shop.roll_back(|_| {}) {
+        targets.push(to);
+        assert!(targets.len() < 50, "{targets:?}");
+    }
+    assert!(targets.len() >= 3 && targets.is_sorted_by(|one, next| one > next), "{targets:?} of {known} and 4");
+}
+
+#[test]
+fn a_rollback_over_a_rename_sticks_too_and_one_app_alone_is_not_renamed() {
+    let mut shop = Remembered::default();
+    shop.apply(&[("old", 1)]);
+    let renamed = || {
+        let mut app = numbered("new", 2);
+        app.moved_from = vec!["shop:old".parse().unwrap()];
+        vec![app]
+    };
+    shop.apply_with(renamed(), &ApplyOptions::default()).unwrap();
+    let alone = shop.roll_back(|options| options.apps = vec!["old".parse().unwrap()]).unwrap_err();
+    assert!(alone.message.contains("`old` is called `new` now"), "{alone}");
+    shop.roll_back(|_| {}).unwrap();
+    assert_eq!(shop.declared(), "old1");
+    let refused = shop.apply_with(renamed(), &ApplyOptions::default()).unwrap_err();
+    assert_eq!((refused.kind, refused.confirm), (RefusalKind::Safety, Some(Confirm::Again)), "{refused}");
+    assert_eq!(shop.declared(), "old1");
+    let again = ApplyOptions { guard: ApplyGuard { again: true, if_generation: None }, ..ApplyOptions::default() };
+    shop.apply_with(renamed(), &again).unwrap();
+    assert_eq!(shop.declared(), "new2");
+}
+
+#[test]
 fn what_failed_is_no_target() {
     let mut it = Remembered::default();
     it.apply(&[("a", 1)]);
@@ -262,10 +299,7 @@ fn a_rollback_sticks_until_the_file_says_something_else_of_that_app() {
 fn again_applies_what_was_rolled_back() {
     let mut it = remembered();
     it.to(1);
-    let again = ApplyOptions {
-        guard: crate::model::ApplyGuard { again: true, if_generation: None },
-        ..ApplyOptions::default()
-    };
+    let again = ApplyOptions { guard: ApplyGuard { again: true, if_generation: None }, ..ApplyOptions::default() };
     it.apply_with(vec![numbered("a", 2), numbered("b", 2)], &again).unwrap();
     assert_eq!(it.declared(), "a2 b2");
     assert!(it.apply(&[("a", 2), ("b", 2)]).is_empty(), "nothing is pinned any more");
