@@ -100,10 +100,11 @@ pub(super) fn resolve(
     } else {
         named
     };
-    let (files, remarks) = load_all(session, &paths, args.profile.as_deref())?;
+    let (files, mut remarks) = load_all(session, &paths, args.profile.as_deref())?;
     let machine = LocalHost::new(&session.pipes);
+    let named = args.profile.as_deref().filter(|name| !is_unknown_to_pm2(name, &files, &mut remarks));
     let mut options = ReadOptions {
-        profile: Profile::choose(args.profile.as_deref(), None),
+        profile: Profile::choose(named, None),
         vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
         with_sources,
         watches_by_default: args.watches_by_default,
@@ -116,7 +117,7 @@ pub(super) fn resolve(
     };
     let reading = read(&options);
     if args.profile.is_some() {
-        let profile = args.profile.clone().filter(|name| name != "none");
+        let profile = named.filter(|name| *name != "none").map(str::to_owned);
         return Ok(Resolved { reading, client: None, profile });
     }
     let mut client = match daemon {
@@ -219,6 +220,17 @@ pub(super) fn show(
             }
         }
     }
+}
+
+/// Whether a profile is one that PM2 would only warn of: no app of its files has it.
+fn is_unknown_to_pm2(name: &str, files: &[SourceFile], remarks: &mut Vec<Diagnostic>) -> bool {
+    let key = serde_json::to_string(&format!("env_{name}")).unwrap_or_default() + ":";
+    let has_it = |file: &SourceFile| !file.is_translated || String::from_utf8_lossy(&file.text).contains(&key);
+    let is_unknown = name != "none" && !files.is_empty() && !files.iter().any(has_it);
+    if is_unknown {
+        remarks.push(Diagnostic::of_pm2(format!("--env {name}: no app has `env_{name}`; it changes nothing")));
+    }
+    is_unknown
 }
 
 /// The texts of the files, and what is to be said about those of PM2.

@@ -37,12 +37,12 @@ impl Entry {
 }
 
 /// Whether the pause since the last entry is worth 16 more bytes: exact times while that stays near 1 % of
-/// the log, and to the second beyond that, however short its lines are. It is cut with its log.
+/// the log, and to a tenth of a second beyond that, however short its lines are. It is cut with its log.
 fn is_due(pause: Option<Duration>, index_bytes: u64, log_bytes: u64) -> bool {
     const GRACE_BYTES: u64 = 4096;
     match pause {
         None => true,
-        Some(pause) if pause >= Duration::from_secs(1) => true,
+        Some(pause) if pause >= Duration::from_millis(100) => true,
         Some(pause) => pause >= Duration::from_millis(10) && index_bytes <= log_bytes / 100 + GRACE_BYTES,
     }
 }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_stays_small_beside_its_log_and_exact_to_the_second() {
+    fn an_index_stays_small_beside_its_log_and_exact_to_a_tenth_of_a_second() {
         let second = Duration::from_secs(1);
         let blink = Duration::from_millis(10);
         for (pause, index_bytes, log_bytes, due) in [
@@ -235,6 +235,8 @@ mod tests {
             (Some(blink), 4096, 0, true),
             (Some(blink), 4112, 0, false),
             (Some(second), 4112, 0, true),
+            (Some(second / 10), 4112, 0, true),
+            (Some(second / 11), 4112, 0, false),
             (Some(blink), 100_000, 10_000_000, true),
             (Some(blink), 110_000, 10_000_000, false),
             (Some(second), 110_000, 10_000_000, true),

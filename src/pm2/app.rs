@@ -24,7 +24,7 @@ pub(super) fn translate(
         remark.app = Some(name.clone());
     }
     reader.put("name", Value::from(name.clone()));
-    reader.program(&given, script.as_deref());
+    reader.program(&given, script.as_deref(), export);
     reader.copies(&given, script.as_deref());
     reader.environment(&given, export);
     reader.supervision(&given);

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use super::Export;
-use super::values::literal;
 
 /// `inherit` for a whole shell, without what differs from one session to the next: that would be a change each time.
 pub(super) const ALL_BUT_SESSION: &str = "!{_,PWD,OLDPWD,SHLVL,TERM,TERM_*,COLORTERM,COLUMNS,LINES,SSH_*,TMUX*,STY,WINDOW*,DISPLAY,\
@@ -30,25 +29,45 @@ pub(super) fn variables(given: &Map<String, Value>, export: &Export) -> Variable
         }
         let value = match variable_of_shell(name, &text, export) {
             Some(variable) => Value::from(format!("${{{variable}}}")),
-            None => kept_as_number(value).unwrap_or_else(|| literal(&text)),
+            None => kept_as_number(value).unwrap_or_else(|| with_variables(&text, export)),
         };
         own.insert(name.clone(), value);
     }
     Variables { own, is_of_shell }
 }
 
+/// Shorter texts are equal by chance.
+const LENGTH_MIN: usize = 6;
+/// Of the session, not of the user: another one has others.
+const OF_SESSION: [&str; 3] = ["PWD", "OLDPWD", "_"];
+
 /// The variable of the shell that the file has read for this value, as far as can be seen.
 fn variable_of_shell<'a>(name: &'a str, text: &str, export: &'a Export) -> Option<&'a str> {
-    /// Shorter texts are equal by chance.
-    const LENGTH_MIN: usize = 6;
-    let is_read = |variable: &str| {
-        export.read.contains(variable) && export.shell.get(variable).is_some_and(|known| known == text)
-    };
-    if !text.is_empty() && is_read(name) {
-        return Some(name);
+    let is_it = |(_, value): &(&str, &str)| *value == text;
+    let own = known(export).find(|(variable, _)| *variable == name).filter(|_| !text.is_empty());
+    let other = || known(export).find(|(_, value)| value.len() >= LENGTH_MIN && *value == text);
+    own.filter(is_it).or_else(other).map(|(variable, _)| variable)
+}
+
+/// What the file has read from the shell.
+fn known(export: &Export) -> impl Iterator<Item = (&str, &str)> {
+    let names = export.read.iter().map(String::as_str).filter(|name| !OF_SESSION.contains(name));
+    names.filter_map(|name| Some((name, export.shell.get(name)?.as_str())))
+}
+
+/// A text in which values that the file has read from the shell are written as their variables.
+pub(super) fn with_variables(text: &str, export: &Export) -> Value {
+    let known: Vec<(&str, &str)> = known(export).filter(|(_, value)| value.len() >= LENGTH_MIN).collect();
+    let (mut written, mut rest) = (String::new(), text);
+    loop {
+        let found = known.iter().filter_map(|(name, value)| Some((rest.find(value)?, *name, value.len())));
+        let Some((at, name, length)) = found.min_by_key(|(at, _, length)| (*at, usize::MAX - length)) else { break };
+        written.push_str(&rest[..at].replace('$', "$$"));
+        written.extend(["${", name, "}"]);
+        rest = &rest[at + length..];
     }
-    let others = export.read.iter().map(String::as_str);
-    others.filter(|_| text.len() >= LENGTH_MIN).find(|variable| is_read(variable))
+    written.push_str(&rest.replace('$', "$$"));
+    Value::from(written)
 }
 
 /// Nearly all of the shell stands in it; a few variables differ from shell to shell, and a file may remove some.

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::Export;
 use super::app::{AppReader, Given, self_text};
+use super::env::with_variables;
 use super::shape::words;
-use super::values::{leading_number, literal, text, texts, whole};
+use super::values::{flag, leading_number, literal, text, texts, whole};
 
 /// The longest name of an app.
 const NAME_LENGTH_MAX: usize = 100;
@@ -32,12 +34,12 @@ impl AppReader {
         (script, name)
     }
 
-    pub(super) fn program(&mut self, given: &Given<'_>, script: Option<&str>) {
+    pub(super) fn program(&mut self, given: &Given<'_>, script: Option<&str>, export: &Export) {
         let script = script.unwrap_or_default();
         let is_line = script.trim().contains(char::is_whitespace);
         if is_line {
             // PM2: bash -c "…"
-            self.put("command", literal(script.trim()));
+            self.put("command", with_variables(script.trim(), export));
             self.put("shell", Value::from(true));
         } else {
             self.put("script", literal(script.trim()));
@@ -45,7 +47,7 @@ impl AppReader {
         if let Some((written, value)) = given.get("args") {
             if is_line {
                 self.remark(written, "ignored, as PM2 does: `script` is a whole command line");
-            } else if let Some(args) = self.words(value, written) {
+            } else if let Some(args) = self.words(value, written, export) {
                 self.put("args", args);
             }
         }
@@ -63,7 +65,7 @@ impl AppReader {
         }
         if let Some((written, value)) = given.get("node_args")
             && !is_line
-            && let Some(args) = self.words(value, written)
+            && let Some(args) = self.words(value, written, export)
         {
             self.put("interpreter_args", args);
         }
@@ -75,10 +77,12 @@ impl AppReader {
     }
 
     /// Words of a command line: a list, or a text that is split.
-    pub(super) fn words(&mut self, value: &Value, written: &str) -> Option<Value> {
+    pub(super) fn words(&mut self, value: &Value, written: &str, export: &Export) -> Option<Value> {
         let read = match value {
-            Value::Array(_) => texts(value).map(|words| words.iter().map(|word| literal(word)).collect()),
-            other => text(other).map(|line| literal(&line)),
+            Value::Array(_) => {
+                texts(value).map(|words| words.iter().map(|word| with_variables(word, export)).collect())
+            }
+            other => text(other).map(|line| with_variables(&line, export)),
         };
         if read.is_none() {
             self.misfits.push(format!("{}.{written}: expected a list of strings, or one string", self.label));
@@ -91,12 +95,19 @@ impl AppReader {
         let mode = self.text(given, "exec_mode");
         let can_be_clustered =
             can_be_clustered(script.unwrap_or_default(), self_text(given, "exec_interpreter").as_deref());
+        let is_task = self_text(given, "cron_restart").is_some_and(|pattern| pattern != "0")
+            && given.get("autorestart").is_some_and(|(_, value)| flag(value) == Some(false));
         let is_cluster = match mode.as_deref() {
             Some("cluster" | "cluster_mode") => {
                 if !can_be_clustered {
                     self.remark("exec_mode", "runs in fork mode: only a file that Node runs itself can be clustered");
+                } else if is_task {
+                    self.remark(
+                        "exec_mode",
+                        "runs in fork mode: with `autorestart: false` and a schedule it is a task",
+                    );
                 }
-                can_be_clustered
+                can_be_clustered && !is_task
             }
             Some("fork" | "fork_mode") => false,
             Some(other) => {
@@ -104,11 +115,18 @@ impl AppReader {
                 self.misfits.push(message);
                 false
             }
-            // PM2 makes a cluster of everything that says how many copies there are.
-            None => instances.is_some() && can_be_clustered && runs_javascript(script.unwrap_or_default()),
+            // PM2 makes a cluster of everything that says how many copies there are. One alone needs none.
+            None => {
+                let is_several = instances.as_ref().is_some_and(|instances| instances.as_i64() != Some(1));
+                is_several && !is_task && can_be_clustered && runs_javascript(script.unwrap_or_default())
+            }
         };
         if is_cluster {
             self.put("exec_mode", Value::from("cluster"));
+            if !given.contains_key("wait_ready") {
+                let written = if mode.is_some() { "exec_mode" } else { "instances" };
+                self.remark(written, "a copy is ready when it listens; apps that never do need `exec_mode: \"fork\"`");
+            }
         }
         self.pass("instances", instances.filter(|instances| instances.as_i64() != Some(1)));
     }

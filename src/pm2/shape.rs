@@ -60,7 +60,7 @@ fn beside_apps(top: Object<'_>, apps: &str) -> Vec<Remark> {
             let says = match key.as_str() {
                 "deploy" => "ignored: `pm` deploys from a checkout on the machine, with `pm apply`",
                 "static" => "ignored: declare a web server as an app",
-                _ if is_package => return None,
+                _ if is_package || apps == "pm2" => return None,
                 _ => "has no effect beside `apps`, with PM2 neither: write it into the apps",
             };
             Some(Remark { app: None, key: key.clone(), says: says.to_owned() })

@@ -76,9 +76,10 @@ fn values_become_strict() {
             json!({ "script": "npm", "args": "run start -- --port ${PORT}", "name": "web", "instances": 2 }),
             json!({ "name": "web", "script": "npm", "args": "run start -- --port $${PORT}", "instances": 2 }),
         ),
+        (json!({ "script": "a.js", "instances": "1" }), json!({ "name": "a", "script": "a.js" })),
         (
-            json!({ "script": "a.js", "instances": "1" }),
-            json!({ "name": "a", "script": "a.js", "exec_mode": "cluster" }),
+            json!({ "script": "a.js", "instances": 2, "autorestart": false, "cron": "0 3 * * *" }),
+            json!({ "name": "a", "script": "a.js", "instances": 2, "kind": "task", "cron_restart": "0 3 * * *" }),
         ),
         (
             json!({ "script": "a.js", "instances": 0 }),
@@ -155,7 +156,8 @@ fn what_is_different_or_ignored_is_told_with_its_key() {
         (json!({ "script": "npm", "exec_mode": "cluster" }), "npm.exec_mode: runs in fork mode"),
         (json!({ "script": "a.js", "name": "a b" }), "a-b.name: `a b` becomes `a-b`"),
         (json!({ "script": "a.js", "cron_restart": "0 0 1 * 1" }), "a.cron_restart: PM2 wants both"),
-        (json!({ "script": "a.js", "instances": 2, "merge_logs": true }), "a.merge_logs: ignored: each copy"),
+        (json!({ "script": "a.sh", "instances": 2, "merge_logs": true }), "a.merge_logs: ignored: each copy"),
+        (json!({ "script": "a.js", "instances": 2 }), "a.instances: a copy is ready when it listens"),
         (json!({ "script": "a.js", "watch_options": { "interval": 5 } }), "a.watch_options.interval: ignored"),
     ] {
         let found = remarks(&given);
@@ -219,9 +221,17 @@ fn a_value_that_was_read_from_the_shell_is_written_as_the_variable() {
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
     let read = ["DB_URL", "NODE_ENV", "UNSET"].map(str::to_owned).into();
-    let env = json!({ "DB": "postgres://x", "NODE_ENV": "dev", "MODE": "dev", "X": "other-value" });
-    let export = Export { value: json!([{ "script": "a.js", "env": env }]), shell, added: BTreeMap::new(), read };
+    let env = json!({ "DB": "postgres://x", "NODE_ENV": "dev", "MODE": "dev", "X": "other-value", "URL": "db=postgres://x;$y" });
+    let export = Export {
+        value: json!([{ "script": "a.js", "args": ["--db=postgres://x"], "env": env }]),
+        shell,
+        added: BTreeMap::new(),
+        read,
+    };
     let document = translate(&export, None).unwrap().document();
-    let expected = json!({ "DB": "${DB_URL}", "NODE_ENV": "${NODE_ENV}", "MODE": "dev", "X": "other-value" });
+    let expected = json!({
+        "DB": "${DB_URL}", "NODE_ENV": "${NODE_ENV}", "MODE": "dev", "X": "other-value", "URL": "db=${DB_URL};$$y",
+    });
     assert_eq!(document["apps"][0]["env"], expected);
+    assert_eq!(document["apps"][0]["args"], json!(["--db=${DB_URL}"]));
 }

@@ -90,7 +90,7 @@ pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
 
 /// A text in which no `${…}` is meant: PM2 has none.
 pub(super) fn literal(text: &str) -> Value {
-    if text.contains("${") || text.contains("$$") { Value::from(text.replace('$', "$$")) } else { Value::from(text) }
+    Value::from(text.replace('$', "$$"))
 }
 
 #[cfg(test)]
@@ -131,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn a_dollar_is_doubled_only_where_it_would_be_taken_for_a_variable() {
-        assert_eq!(literal("a $HOME"), "a $HOME");
+    fn a_dollar_is_never_taken_for_a_variable() {
+        assert_eq!(literal("a $HOME"), "a $$HOME");
         assert_eq!(literal("a ${HOME} $1"), "a $${HOME} $$1");
     }
 }

@@ -130,6 +130,21 @@ fn the_profile_is_seen_by_the_file_as_with_pm2() {
 }
 
 #[test]
+fn what_pm2_only_warns_of_is_no_error() {
+    let sandbox = Sandbox::new();
+    sandbox.file(
+        "ecosystem.config.js",
+        "module.exports = [{ name: 'job', script: '/bin/sleep', args: ['1000'], instances: 1 },
+                           { name: 'nightly', script: 'job.js', instances: 1, autorestart: false, cron_restart: '0 3 * * *' }]",
+    );
+    sandbox.file("job.js", "");
+    let applied = with_node(&sandbox, &node(20), &["apply", "--env", "nowhere"]).ok();
+    applied.says(&["ignored or different from PM2"]);
+    with_node(&sandbox, &node(20), &["check", "--env", "nowhere"]).ok().says(&["no app has `env_nowhere`"]);
+    assert_eq!(sandbox.instance("job/0").unwrap().phase, "running");
+}
+
+#[test]
 fn nothing_of_the_shell_is_copied_and_a_new_session_changes_nothing() {
     let sandbox = Sandbox::new();
     sandbox.file(

@@ -63,7 +63,10 @@ fn compare(label: &str, ours: &Value, theirs: &Value, folder: &Path) {
     is("cwd", here(&run["cwd"]).into(), theirs["cwd"].clone());
     is("namespace", ours["namespace"].clone(), theirs["namespace"].clone());
     let mode = if run["exec_mode"] == "cluster" { "cluster_mode" } else { "fork_mode" };
-    is("mode", mode.into(), theirs["exec_mode"].clone());
+    // PM2 makes a cluster of one copy, too, if the number is written.
+    if ours["instances"].as_u64().unwrap_or(1) > 1 {
+        is("mode", mode.into(), theirs["exec_mode"].clone());
+    }
     let script = theirs["script"].as_str().unwrap();
     if run["shell"] == true {
         // PM2 calls bash, we the shell: the line is the same.

@@ -27,7 +27,7 @@ pub(in crate::cli) struct Logs {
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Only lines older than this
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     pub until: Option<String>,
     #[command(flatten)]
     pub filter: FilterArgs,

@@ -149,10 +149,11 @@ fn evaluated(
         let message = format!("`{}`{place}: {}", path.display(), harmless(&error));
         let error = CommandError::new(Code::File, message);
         let is_missing = printed.code.is_some_and(|code| code == "MODULE_NOT_FOUND" || code == "ERR_MODULE_NOT_FOUND");
-        return Err(if is_missing {
-            error.hint("install what it needs, for example with `npm install`")
-        } else {
-            error
+        let is_typescript = path.extension().is_some_and(|extension| extension.to_string_lossy().ends_with("ts"));
+        return Err(match (is_missing, is_typescript) {
+            (true, _) => error.hint("install what it needs, for example with `npm install`"),
+            (_, true) => error.hint("Node reads TypeScript by itself since 22.18"),
+            _ => error,
         });
     }
     let remarks = printed.lost.into_iter().map(|key| {

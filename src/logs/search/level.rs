@@ -63,18 +63,47 @@ impl LineLevel {
                 other => Self::parse(other.as_str()?),
             };
         }
-        let text = String::from_utf8_lossy(&line[..line.len().min(400)]);
+        let text = without_colours(&String::from_utf8_lossy(&line[..line.len().min(400)]));
         if let Some(word) = FIELDS.iter().find_map(|name| super::filter::logfmt(&text, name)) {
             return Self::parse(word);
         }
-        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.' && letter != '_');
-        let words = words.filter(|word| !word.is_empty());
-        let is_level = |word: &&str| word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_uppercase());
-        // Dates and times before it are words, too.
-        words
-            .filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()))
-            .take(WORDS_MAX)
-            .filter(is_level)
-            .find_map(Self::parse)
+        let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        let mut seen = 0;
+        let mut from = 0;
+        while let Some(start) = text[from..].find(is_of_word).map(|start| from + start) {
+            let end = text[start..].find(|letter| !is_of_word(letter)).map_or(text.len(), |end| start + end);
+            let word = &text[start..end];
+            // In small letters it is a level only where it is set apart: `error: …`, `[error]`.
+            let is_apart = text[end..].starts_with(':') || text[..start].ends_with('[') && text[end..].starts_with(']');
+            let is_capital = word.bytes().all(|byte| byte.is_ascii_uppercase());
+            if word.len() >= 3
+                && (is_capital || is_apart)
+                && !word.starts_with(|first: char| first.is_ascii_digit())
+                && let Some(level) = Self::parse(word)
+            {
+                return Some(level);
+            }
+            // Dates and times before it are words, too.
+            seen += usize::from(!word.starts_with(|first: char| first.is_ascii_digit()));
+            if seen == WORDS_MAX {
+                return None;
+            }
+            from = end;
+        }
+        None
     }
+}
+
+/// Without the codes that colour a terminal.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("\u{1b}[") {
+        plain.push_str(&rest[..start]);
+        let code = &rest[start + 2..];
+        let end = code.find(|letter: char| letter.is_ascii_alphabetic()).map_or(code.len(), |end| end + 1);
+        rest = &code[end..];
+    }
+    plain.push_str(rest);
+    plain
 }

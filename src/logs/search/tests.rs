@@ -70,6 +70,10 @@ fn levels_and_fields_are_read_from_json_and_from_words() {
         "2026-12-01 03:00:00,123 ERROR [main] it broke",
         "[WARN] careful",
         "INFORMATION about an error",
+        "\u{1b}[2m2026-12-01T03:00:00Z\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m app::mod: careful",
+        "2026/12/01 10:00:00 [error] 12#12: refused",
+        "error: broken",
+        "no error here",
         "plain",
         r#"{"level":"odd"}"#,
         "{broken",
@@ -79,9 +83,9 @@ fn levels_and_fields_are_read_from_json_and_from_words() {
     let level = |word: &str| LineWords { level: Some(word.to_owned()), ..LineWords::default() };
     let field = |name: &str, text: &str| LineWords { fields: vec![(name.into(), text.into())], ..LineWords::default() };
     for (words, expected) in [
-        (level("warn"), at(&[1, 2, 3, 4, 5])),
-        (level("ERROR"), at(&[1, 4])),
-        (level("info"), at(&[0, 1, 2, 3, 4, 5, 6])),
+        (level("warn"), at(&[1, 2, 3, 4, 5, 7, 8, 9])),
+        (level("ERROR"), at(&[1, 4, 8, 9])),
+        (level("info"), at(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])),
         (field("req.method", "GET"), at(&[0])),
         (field("req.method", "PUT"), at(&[2])),
         (field("req.id", "7"), at(&[0])),

@@ -37,8 +37,9 @@ impl CliCommand for Import {
   pm import deploy/ecosystem.config.cjs
   pm import pm2.json -o -                 show what would be written
 
-What is ignored or means something else is a comment in the file. Values that the configuration takes from the shell
-are not copied: `{ ...process.env }` becomes `inherit`, a single variable `${NAME}`. Nothing is started.
+What is ignored or means something else is a comment in the file. Values that the configuration takes from the shell are
+written as `${NAME}`, also inside of a text, and `{ ...process.env }` becomes `inherit`; what is computed from them otherwise
+(encoded, cut) is copied, so look through the file (mode 0600) before you share it. Nothing is started.
 PM2's files also work as they are: `pm apply ecosystem.config.js`.";
 
     fn run(self, session: &mut Session) -> Ending {
@@ -65,7 +66,7 @@ PM2's files also work as they are: `pm apply ecosystem.config.js`.";
                 CommandError::new(Code::Refused, message).hint("`--force` replaces it; `-o -` only shows the file")
             );
         }
-        os::write_atomically(&target, toml.as_bytes(), 0o644)
+        os::write_atomically(&target, toml.as_bytes(), 0o600)
             .map_err(|error: io::Error| CommandError::system(format!("cannot write `{}`", target.display()), &error))?;
         for remark in &translation.remarks {
             session.screen.note(&format!("note: {}", harmless(&remark.line())));
