@@ -94,9 +94,14 @@ pub struct LeftProcess {
 }
 
 impl LeftProcess {
-    /// Some of them, for users.
+    /// The first of them, for users, and how many more there are.
     pub fn list(processes: &[Self]) -> String {
-        processes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        const SHOWN: usize = 8;
+        let shown = processes.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match processes.len().saturating_sub(SHOWN) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
     }
 }
 

@@ -183,6 +183,11 @@ pub enum StartWait {
         /// The file says so (`start_concurrency`); otherwise it starts by itself, with everything else.
         is_declared: bool,
     },
+    /// Its build, which comes before its first process.
+    Build {
+        /// Since when.
+        since: Moment,
+    },
 }
 
 /// What a start waits for.

@@ -195,6 +195,13 @@ pub enum Why {
         /// Its file says so (`start_concurrency`); otherwise it starts by itself, with everything else.
         is_declared: bool,
     },
+    /// It is being built; its first process starts after that.
+    Builds {
+        /// For how long the build has been running.
+        runs_ms: Millis,
+        /// How long it may take.
+        limit_ms: Millis,
+    },
     /// An app that it depends on does not meet its condition yet; it is started when that does.
     Awaits {
         /// The app that it depends on.

@@ -34,7 +34,8 @@ impl Loop {
             if next.has_new_waits {
                 let dependencies =
                     self.jobs.waiting().into_iter().map(|(app, waits)| (app, StartWait::Dependency(waits)));
-                let waiting = dependencies.chain(self.jobs.awaiting_places(&view)).collect();
+                let places = self.jobs.awaiting_places(&view);
+                let waiting = dependencies.chain(places).chain(self.jobs.building()).collect();
                 self.waiting.send_replace(Arc::new(waiting));
             }
             self.rehearse(next.rehearsals);

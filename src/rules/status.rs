@@ -2,7 +2,7 @@
 
 use crate::model::{
     App, AppId, AppName, Cause, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live, LiveInstance,
-    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, StartWait, Status, StatusWord,
+    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, StartWait, Status, StatusWord, WatchPolicy,
     WaitsFor, WallTime, Why,
 };
 
@@ -212,6 +212,9 @@ impl<'a> Facts<'a> {
             Some(StartWait::Place { limit, is_declared }) => {
                 return Why::AwaitsPlace { limit: *limit, is_declared: *is_declared };
             }
+            Some(StartWait::Build { since }) => {
+                return Why::Builds { runs_ms: self.now.since(*since), limit_ms: WatchPolicy::BUILD_MAX };
+            }
             None => {}
         }
         if self.slot.is_none() {
@@ -273,6 +276,7 @@ impl<'a> Facts<'a> {
             Phase::Backoff { until, delay, .. } => before(Moment(until.0.saturating_sub(delay.0))),
             Phase::Stopped => match (self.waits_for, self.declared.map(|declared| &declared.desired_state)) {
                 (Some(StartWait::Dependency(waits_for)), _) => before(waits_for.since),
+                (Some(StartWait::Build { since }), _) => before(*since),
                 (None, Some(DesiredState::Stopped { at, .. })) => Some(*at),
                 _ => None,
             },
@@ -337,7 +341,9 @@ impl<'a> Facts<'a> {
 
     fn next_at_rest(&self) -> NextStep {
         match self.at_rest() {
-            Why::WaitsFor { .. } | Why::AwaitsPlace { .. } | Why::Awaits { .. } => NextStep::StartWhenMet,
+            Why::WaitsFor { .. } | Why::AwaitsPlace { .. } | Why::Builds { .. } | Why::Awaits { .. } => {
+                NextStep::StartWhenMet
+            }
             Why::NoAutostart => NextStep::StartByHand,
             Why::NoInstances => NextStep::Scale,
             Why::NotStarted => NextStep::Spawn { after_hook_ms: None },

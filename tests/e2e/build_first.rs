@@ -34,6 +34,27 @@ fn an_app_is_built_before_it_is_started_and_not_when_it_starts_by_itself() {
 }
 
 #[test]
+fn while_it_is_built_it_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.file("src/a", "one");
+    ecosystem(&sandbox, "while ! test -e go; do sleep 0.05; done; echo built > dist");
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("it is being built", SOON, || sandbox.pm(&["list"]).stdout.contains("its build runs"));
+    sandbox.pm(&["list"]).ok().says(&["web/0", "waiting", "of at most 15m"]);
+    sandbox.pm(&["why", "web"]).ok().says(&["waiting", "its build has been running for", "as soon as that has happened"]);
+    sandbox.file("go", "");
+    sandbox.wait_phase("web/0", "running");
+    assert!(!sandbox.pm(&["list"]).ok().stdout.contains("build"), "it is over");
+    sandbox.pm(&["stop", "web"]).ok();
+    std::fs::remove_file(sandbox.path("go")).unwrap();
+    sandbox.pm(&["start", "web", "--detach"]).ok();
+    wait_until("it is built again", SOON, || sandbox.pm(&["list"]).stdout.contains("its build runs"));
+    sandbox.pm(&["stop", "web"]).ok();
+    wait_until("nothing is built any more", SOON, || !sandbox.pm(&["list"]).stdout.contains("build"));
+    sandbox.pm(&["why", "web"]).ok().says(&["stopped by"]);
+}
+
+#[test]
 fn what_cannot_be_built_is_not_started_until_it_can() {
     let sandbox = Sandbox::new();
     sandbox.file("src/a", "one");

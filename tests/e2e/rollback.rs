@@ -39,7 +39,7 @@ fn it_goes_to_the_last_healthy_generation_and_sticks() {
     file("2");
     let refused = sandbox.pm(&["apply"]).code(8);
     refused.says(&["`web` was rolled back to generation 2", "--again"]);
-    sandbox.pm(&["plan"]).ok().says(&["`pm apply --again`"]);
+    sandbox.pm(&["plan", "--detailed-exitcode"]).ok().says(&["`pm apply --again`"]);
     // Another app changes: that goes through, and `web` stays.
     apply(&sandbox, &[("api", "3"), ("web", "2")]).ok().says(&["web stays as it was rolled back to generation 2"]);
     assert_eq!(versions(&sandbox), "api=3 web=1");

@@ -175,7 +175,7 @@ fn a_generation_can_be_demanded() {
     sandbox.pm(&["apply", "--if-generation", "0"]).ok();
     sandbox.pm(&["apply", "--if-generation", "0"]).code(4).says(&["at generation 1, and not new", "an apply by"]);
     sandbox.ecosystem(&app("api", "2"));
-    sandbox.pm(&["plan", "--if-generation", "7"]).ok().says(&["`pm apply` would be refused", "no longer at 7"]);
+    sandbox.pm(&["plan", "--if-generation", "7"]).code(4).says(&["`pm apply` would be refused", "no longer at 7"]);
     sandbox.pm(&["apply", "--if-generation", "1"]).ok();
     sandbox.pm(&["rollback", "--if-generation", "1"]).code(4).says(&["at generation 2, no longer at 1"]);
     sandbox.pm(&["rollback", "--if-generation", "2"]).ok();

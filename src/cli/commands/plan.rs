@@ -11,7 +11,7 @@ use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output::{self, harmless};
 use crate::cli::saved_plan::{self, SavedPlan};
 use crate::cli::session::Session;
-use crate::model::{FileDigest, Proposed};
+use crate::model::{Confirm, FileDigest, Proposed, Refusal, RefusalKind};
 use crate::wire::{PlanAnswer, PlanRequest};
 
 #[derive(Args, Debug, Default)]
@@ -66,7 +66,13 @@ interrupt. A plan that an apply would refuse is shown with the flag that confirm
                 .screen
                 .note(&format!("saved: `pm apply {}` carries out exactly this", harmless(&path.to_string_lossy())));
         }
-        let is_pending = !answer.plan.is_empty() || !answer.refusals.is_empty();
+        // Whoever names a generation asks whether it is still the present one.
+        if let Some(stale) = answer.refusals.iter().find(|refusal| refusal.kind == RefusalKind::Stale) {
+            return Err(CommandError::told(CommandError::from(stale.clone()).exit_code));
+        }
+        // What is as it was rolled back is as it should be.
+        let is_to_be_done = |refusal: &Refusal| refusal.confirm != Some(Confirm::Again);
+        let is_pending = !answer.plan.is_empty() || answer.refusals.iter().any(is_to_be_done);
         Ok(if self.detailed_exitcode && is_pending { Code::Pending } else { Code::Ok })
     }
 }

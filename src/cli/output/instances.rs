@@ -174,6 +174,7 @@ c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
             why: Unmet::NotReady { last: Some("HTTP 503".into()) },
             waits_ms: Millis(12_000),
         };
+        let builds = Why::Builds { runs_ms: Millis(12_000), limit_ms: Millis(900_000) };
         let next = || vec![NextStep::StartWhenMet];
         for (word, because, expected) in [
             (StatusWord::Starting, vec![Why::NotReady { last: None }], None),
@@ -186,6 +187,7 @@ c/0 errored: gave up after 3 unstable starts in a row, the last one ended with
             ),
             (StatusWord::Unhealthy, vec![failing(2)], Some("unhealthy: 2 in a row: HTTP 503")),
             (StatusWord::Starting, vec![hook], Some("starting: hook pre_start runs, 12s of at most 30s")),
+            (StatusWord::Waiting, vec![builds], Some("waiting: its build runs, 12s of at most 15m")),
             (StatusWord::Waiting, vec![waits_for], Some("waiting: 12s for db to be ready: HTTP 503")),
         ] {
             assert_eq!(line(&status(word, None, because, next())).as_deref(), expected);

@@ -94,6 +94,7 @@ fn found(why: &Why) -> Option<String> {
             format!("{waits_ms} for {app} to be {}: {}", condition.as_str(), unmet(why))
         }
         Why::AwaitsPlace { limit, is_declared } => place(*limit, *is_declared),
+        Why::Builds { runs_ms, limit_ms } => format!("its build runs, {runs_ms} of at most {limit_ms}"),
         Why::Awaits { app, condition, why } => format!("{app} is not {} yet: {}", condition.as_str(), unmet(why)),
         Why::Blocked { app, condition, why } => format!("{app} is not {}: {}", condition.as_str(), unmet(why)),
         Why::Rejected { why } => rejection(why),
@@ -145,6 +146,9 @@ fn cause(why: &Why) -> String {
         }
         Why::Suspended => "its process is suspended by a signal and does nothing until it gets SIGCONT".to_owned(),
         Why::AwaitsPlace { limit, is_declared } => format!("it waits for its turn: {}", place(*limit, *is_declared)),
+        Why::Builds { runs_ms, limit_ms } => {
+            format!("its build has been running for {runs_ms}, of at most {limit_ms}")
+        }
         Why::Awaits { app, condition, why } => {
             format!("it depends on {app}, which is not {} yet: {}", condition.as_str(), unmet(why))
         }

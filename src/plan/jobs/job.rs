@@ -175,9 +175,10 @@ impl Job {
             start_limit: self.start_limit(view).map(|(_, limit)| limit),
         };
         let was_shown = line.waits_for().is_some();
-        let wanted_place = line.wants_place();
+        let (wanted_place, built) = (line.wants_place(), line.builds_since());
         let reports = line.advance(&context, &around, next);
-        next.has_new_waits |= was_shown && line.waits_for().is_none() || wanted_place != line.wants_place();
+        next.has_new_waits |= was_shown && line.waits_for().is_none();
+        next.has_new_waits |= wanted_place != line.wants_place() || built != line.builds_since();
         let is_over = line.is_over();
         *self.line_mut(at) = line;
         for report in reports {

@@ -124,6 +124,11 @@ impl Line {
         self.place == StartPlace::Wanted
     }
 
+    /// Since when the app is being built before its first process starts.
+    pub(super) fn builds_since(&self) -> Option<Moment> {
+        self.active.as_ref().filter(|active| active.work.builds()).map(|active| active.began)
+    }
+
     /// Whether it was given one, and has not begun.
     pub(super) fn is_admitted(&self) -> bool {
         self.place == StartPlace::Given

@@ -28,7 +28,7 @@ pub use work::builds_first;
 use crate::model::{
     AppId, AppName, Cause, Change, Command, Declared, Desired, Fact, InstanceId, Launch, Live, LiveInstance, Millis,
     Moment, Operation, OperationReport, Order, Plan, Progress, Project, ProjectName, Reason, Rollout, RolloutStatus,
-    Subject, WaitsFor,
+    StartWait, Subject, WaitsFor,
 };
 
 /// How long a new process must live to count as started, where nothing better is declared.
@@ -272,6 +272,18 @@ impl Jobs {
                 Some((AppId::new(job.project.clone(), line.app.clone()), line.waits_for()?.clone()))
             };
             job.lines.iter().filter_map(shown).collect::<Vec<_>>()
+        };
+        self.all.iter().flat_map(of_job).collect()
+    }
+
+    /// Apps that are being built before their first process starts.
+    pub fn building(&self) -> Vec<(AppId, StartWait)> {
+        let of_job = |job: &Job| {
+            let build = |line: &line::Line| {
+                let since = line.builds_since()?;
+                Some((AppId::new(job.project.clone(), line.app.clone()), StartWait::Build { since }))
+            };
+            job.lines.iter().filter_map(build).collect::<Vec<_>>()
         };
         self.all.iter().flat_map(of_job).collect()
     }

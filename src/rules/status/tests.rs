@@ -134,6 +134,7 @@ fn what_does_not_run_says_what_stands_against_it() {
     let leaving = Declared { is_leaving: true, ..up.clone() };
     let failure = Failure::Aborted;
     let place = StartWait::Place { limit: 2, is_declared: true };
+    let build = StartWait::Build { since: Moment(3) };
     let base = facts(&all, Some(&up), None);
     let cases = [
         (Facts { declared: Some(&held), ..base }, "StoppedBy", "Unhold"),
@@ -145,6 +146,7 @@ fn what_does_not_run_says_what_stands_against_it() {
         (Facts { is_shut_down: true, ..base }, "ShutDown", "Start"),
         (Facts { waits_for: Some(&waits), ..base }, "WaitsFor", "StartWhenMet"),
         (Facts { waits_for: Some(&place), ..base }, "AwaitsPlace", "StartWhenMet"),
+        (Facts { waits_for: Some(&build), ..base }, "Builds", "StartWhenMet"),
         (Facts { declared: Some(&timed), next_due: Some(WallTime(9)), ..base }, "NotDue", "Due"),
         (Facts { refused: Some(&failure), ..base }, "Refused", "TryAgain"),
         (base, "NotStarted", "Spawn"),

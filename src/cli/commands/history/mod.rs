@@ -2,6 +2,8 @@
 
 mod rollback;
 
+use std::num::NonZeroUsize;
+
 use clap::{Args, Subcommand};
 
 use crate::cli::args::{CliCommand, JsonArgs};
@@ -26,7 +28,7 @@ pub(in crate::cli) struct HistoryCommand {
 struct List {
     /// Only the newest entries
     #[arg(short = 'n', long, value_name = "COUNT")]
-    number: Option<usize>,
+    number: Option<NonZeroUsize>,
     #[command(flatten)]
     project: ProjectArgs,
     #[command(flatten)]
@@ -106,7 +108,7 @@ fn list(session: &mut Session, list: List) -> Ending {
     session.screen.is_json = list.json.json;
     let scope = list.project.scope()?;
     let mut answer = Session::client()?.history(&scope)?;
-    answer.entries.truncate(list.number.unwrap_or(usize::MAX));
+    answer.entries.truncate(list.number.map_or(usize::MAX, NonZeroUsize::get));
     if list.json.json {
         session.screen.json(&answer)?;
     } else if answer.entries.is_empty() {
