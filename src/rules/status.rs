@@ -2,8 +2,8 @@
 
 use crate::model::{
     App, AppId, AppName, Cause, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live, LiveInstance,
-    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, StartWait, Status, StatusWord, WatchPolicy,
-    WaitsFor, WallTime, Why,
+    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, StartWait, Status, StatusWord,
+    WaitsFor, WallTime, WatchPolicy, Why,
 };
 
 use super::backoff::RESTARTS_AT_ONCE;

@@ -41,7 +41,11 @@ fn while_it_is_built_it_says_so() {
     sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("it is being built", SOON, || sandbox.pm(&["list"]).stdout.contains("its build runs"));
     sandbox.pm(&["list"]).ok().says(&["web/0", "waiting", "of at most 15m"]);
-    sandbox.pm(&["why", "web"]).ok().says(&["waiting", "its build has been running for", "as soon as that has happened"]);
+    sandbox.pm(&["why", "web"]).ok().says(&[
+        "waiting",
+        "its build has been running for",
+        "as soon as that has happened",
+    ]);
     sandbox.file("go", "");
     sandbox.wait_phase("web/0", "running");
     assert!(!sandbox.pm(&["list"]).ok().stdout.contains("build"), "it is over");
