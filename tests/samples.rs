@@ -67,10 +67,9 @@ fn samples(folder: &str) -> Vec<SourceFile> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/ecosystem").join(folder);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
-    let sample = |path: PathBuf| SourceFile {
-        is_translated: false,
-        text: std::fs::read(&path).unwrap(),
-        path: Path::new("/srv/shop").join(path.file_name().unwrap()),
+    let sample = |path: PathBuf| {
+        let named = Path::new("/srv/shop").join(path.file_name().unwrap());
+        SourceFile::new(named, std::fs::read(&path).unwrap())
     };
     let samples: Vec<SourceFile> = paths.into_iter().map(sample).collect();
     assert!(samples.len() > 5);

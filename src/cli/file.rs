@@ -1,6 +1,6 @@
 //! Finding and reading the ecosystem file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
@@ -100,9 +100,14 @@ pub(super) fn resolve(
     } else {
         named
     };
-    let (files, mut remarks) = load_all(session, &paths, args.profile.as_deref())?;
+    let Loaded { files, mut remarks, profiles } = load_all(session, &paths, args.profile.as_deref())?;
     let machine = LocalHost::new(&session.pipes);
-    let named = args.profile.as_deref().filter(|name| !is_unknown_to_pm2(name, &files, &mut remarks));
+    let mut named = args.profile.as_deref();
+    // PM2 only warns of one that no app has.
+    let is_of_pm2_only = files.iter().all(|file| file.is_translated);
+    if let Some(name) = named.take_if(|name| is_of_pm2_only && *name != "none" && !profiles.contains(*name)) {
+        remarks.push(Diagnostic::of_pm2(format!("--env {name}: ignored: no app has `env_{name}`")));
+    }
     let mut options = ReadOptions {
         profile: Profile::choose(named, None),
         vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -168,7 +173,7 @@ fn provenance(origin: &Origin, files: &[SourceFile]) -> Provenance {
         return Provenance::default();
     }
     let own = files.iter().filter(|file| origin.files.contains(&file.path));
-    let digest = |file: &SourceFile| FileDigest { path: file.path.clone(), digest: Digest::of(&file.text) };
+    let digest = |file: &SourceFile| FileDigest { path: file.path.clone(), digest: file.digest() };
     Provenance { files: own.map(digest).collect(), commit: git::commit_of(&origin.folder) }
 }
 
@@ -222,36 +227,31 @@ pub(super) fn show(
     }
 }
 
-/// Whether a profile is one that PM2 would only warn of: no app of its files has it.
-fn is_unknown_to_pm2(name: &str, files: &[SourceFile], remarks: &mut Vec<Diagnostic>) -> bool {
-    let key = serde_json::to_string(&format!("env_{name}")).unwrap_or_default() + ":";
-    let has_it = |file: &SourceFile| !file.is_translated || String::from_utf8_lossy(&file.text).contains(&key);
-    let is_unknown = name != "none" && !files.is_empty() && !files.iter().any(has_it);
-    if is_unknown {
-        remarks.push(Diagnostic::of_pm2(format!("--env {name}: no app has `env_{name}`; it changes nothing")));
-    }
-    is_unknown
+/// The files as they are read.
+struct Loaded {
+    files: Vec<SourceFile>,
+    /// What is to be said about those of PM2.
+    remarks: Vec<Diagnostic>,
+    /// The profiles that apps in those of PM2 have.
+    profiles: BTreeSet<String>,
 }
 
-/// The texts of the files, and what is to be said about those of PM2.
-fn load_all(
-    session: &mut Session,
-    paths: &[PathBuf],
-    profile: Option<&str>,
-) -> Result<(Vec<SourceFile>, Vec<Diagnostic>), CommandError> {
-    let (mut files, mut remarks) = (Vec::new(), Vec::new());
+fn load_all(session: &mut Session, paths: &[PathBuf], profile: Option<&str>) -> Result<Loaded, CommandError> {
+    let mut loaded = Loaded { files: Vec::new(), remarks: Vec::new(), profiles: BTreeSet::new() };
     for path in paths {
         let text = load(path, &LocalHost::new(&session.pipes))?;
         if !pm2::is_of_pm2(path) {
-            files.push(SourceFile { path: path.clone(), text, is_translated: false });
+            loaded.files.push(SourceFile::new(path.clone(), text));
             continue;
         }
+        let original = Digest::of(&text);
         let translation = pm2::read(session, path, text, profile.filter(|name| *name != "none"))?;
-        remarks.extend(translation.remarks.iter().map(|remark| Diagnostic::of_pm2(remark.line())));
-        let text = translation.document().to_string().into_bytes();
-        files.push(SourceFile { path: path.clone(), text, is_translated: true });
+        loaded.remarks.extend(translation.remarks.iter().map(|remark| Diagnostic::of_pm2(remark.line())));
+        loaded.profiles.extend(translation.apps.iter().flat_map(|app| &app.profiles).map(|(name, _)| name.clone()));
+        let document = translation.document().to_string().into_bytes();
+        loaded.files.push(SourceFile::translated(path.clone(), original, document));
     }
-    Ok((files, remarks))
+    Ok(loaded)
 }
 
 /// The bytes of a file.
@@ -338,11 +338,7 @@ pub(super) fn from_words(folder: &Path, apps: &[serde_json::Value], exec_mode: E
     let path = folder.join("command-line.json");
     let text = serde_json::to_vec_pretty(&document).unwrap_or_default();
     let options = ReadOptions { exec_mode, ..ReadOptions::default() };
-    let mut reading = ecosystem::read(
-        &[SourceFile { path, text, is_translated: false }],
-        &options,
-        &LocalHost::new(&Pipes::default()),
-    );
+    let mut reading = ecosystem::read(&[SourceFile::new(path, text)], &options, &LocalHost::new(&Pipes::default()));
     // What is wrong stands in no file.
     for found in &mut reading.diagnostics {
         (found.place, found.labels) = (None, Vec::new());

@@ -53,7 +53,7 @@ pub(super) struct SavedPlan {
 
 /// All files that were read.
 pub(super) fn inputs(reading: &Reading) -> Vec<FileDigest> {
-    reading.files.iter().map(|file| FileDigest { path: file.path.clone(), digest: Digest::of(&file.text) }).collect()
+    reading.files.iter().map(|file| FileDigest { path: file.path.clone(), digest: file.digest() }).collect()
 }
 
 fn of_values<'a>(values: impl IntoIterator<Item = (&'a String, &'a String)>) -> BTreeMap<String, Digest> {

@@ -46,7 +46,7 @@ impl EnvFiles {
 
     fn keep(&mut self, path: &Path, text: Vec<u8>) {
         if !self.texts.iter().any(|file| file.path == path) {
-            self.texts.push(SourceFile { path: path.to_path_buf(), text, is_translated: false });
+            self.texts.push(SourceFile::new(path.to_path_buf(), text));
         }
     }
 }

@@ -115,7 +115,7 @@ impl Host for World {
 
 /// One file at `/srv/shop/NAME`.
 pub(super) fn source(name: &str, text: &str) -> SourceFile {
-    SourceFile { path: Path::new("/srv/shop").join(name), text: text.as_bytes().to_vec(), is_translated: false }
+    SourceFile::new(Path::new("/srv/shop").join(name), text.as_bytes().to_vec())
 }
 
 /// Reads one TOML text in the usual world.

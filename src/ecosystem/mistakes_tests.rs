@@ -124,11 +124,7 @@ fn a_file_of_another_tool_is_called_what_it_is() {
         ("ecosystem.config.js", "module.exports = {}", "PM2"),
         ("ecosystem.json", "module.exports = {}", "PM2"),
     ] {
-        let file = SourceFile {
-            path: format!("/srv/shop/{name}").into(),
-            text: text.as_bytes().to_vec(),
-            is_translated: false,
-        };
+        let file = SourceFile::new(format!("/srv/shop/{name}").into(), text.as_bytes().to_vec());
         let reading = read(&[file], &ReadOptions::default(), &World::usual());
         assert_eq!(codes(&reading), ["unknown-format"], "{name}");
         let found = &reading.diagnostics[0];

@@ -55,7 +55,7 @@ mod watching;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::model::{App, ExecMode, Origin, ProjectName, Proposed, Provenance, Secrets};
+use crate::model::{App, Digest, ExecMode, Origin, ProjectName, Proposed, Provenance, Secrets};
 
 pub use diagnostic::{CODES, Diagnostic, DiagnosticSeverity, Label, Place};
 pub use explain::{Explanation, explain, reference};
@@ -74,15 +74,34 @@ use sources::Notes;
 use tree::Span;
 use values::Values;
 
-/// One file as it was found.
+/// One file as it is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceFile {
     /// Absolute, as typed: symlinks kept. The extension determines the format.
     pub path: PathBuf,
-    /// Its bytes.
+    /// What is read.
     pub text: Vec<u8>,
-    /// The bytes are a JSON document made from the file: no place of it is shown.
+    /// It is a JSON document made from the file: no place of it is shown.
     pub is_translated: bool,
+    /// Names the bytes of the file, where `text` is not exactly these.
+    original: Option<Digest>,
+}
+
+impl SourceFile {
+    /// A file as it was found.
+    pub fn new(path: PathBuf, text: Vec<u8>) -> Self {
+        Self { path, text, is_translated: false, original: None }
+    }
+
+    /// A file of another format, and the JSON document that was made from it.
+    pub fn translated(path: PathBuf, original: Digest, document: Vec<u8>) -> Self {
+        Self { path, text: document, is_translated: true, original: Some(original) }
+    }
+
+    /// Names the bytes of the file on the disk.
+    pub fn digest(&self) -> Digest {
+        self.original.unwrap_or_else(|| Digest::of(&self.text))
+    }
 }
 
 /// Options besides the files.
@@ -258,8 +277,10 @@ pub fn to_json(file: &SourceFile) -> Option<serde_json::Value> {
 
 /// Without the byte order mark that some editors write.
 fn without_mark(file: &SourceFile) -> SourceFile {
-    let text = file.text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&file.text);
-    SourceFile { path: file.path.clone(), text: text.to_vec(), is_translated: file.is_translated }
+    match file.text.strip_prefix(b"\xEF\xBB\xBF") {
+        Some(text) => SourceFile { text: text.to_vec(), original: Some(file.digest()), ..file.clone() },
+        None => file.clone(),
+    }
 }
 
 /// The project of all files, and whether a file names it.

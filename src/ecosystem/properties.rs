@@ -13,7 +13,7 @@ use super::{ReadOptions, Reading, SourceFile, read, render};
 const NAMES: [&str; 5] = ["pm.toml", "pm.yaml", "pm.json", "pm.jsonc", "pm.txt"];
 
 fn read_one(name: &str, text: &[u8]) -> Reading {
-    let file = SourceFile { path: format!("/srv/shop/{name}").into(), text: text.to_vec(), is_translated: false };
+    let file = SourceFile::new(format!("/srv/shop/{name}").into(), text.to_vec());
     let reading = read(&[file], &ReadOptions { with_sources: true, ..Default::default() }, &World::usual());
     let text = render(&reading.diagnostics, &reading.files, &reading.secrets, false);
     assert_eq!(text.is_empty(), reading.diagnostics.is_empty());

@@ -159,8 +159,7 @@ error[alias-beside-original]: `interpreter_args` is a second spelling of a key a
 
     #[test]
     fn bytes_that_are_no_text_can_still_be_pointed_at() {
-        let file =
-            SourceFile { path: "/x/pm.toml".into(), text: b"a = 1\nb = \"\xFF\"\n".to_vec(), is_translated: false };
+        let file = SourceFile::new("/x/pm.toml".into(), b"a = 1\nb = \"\xFF\"\n".to_vec());
         let reading =
             super::super::read(&[file], &super::super::ReadOptions::default(), &super::super::fake::World::usual());
         let text = render(&reading.diagnostics, &reading.files, &reading.secrets, false);

@@ -205,11 +205,7 @@ fn a_written_file_reads_as_the_same_document() {
     }, { "script": "b.js" }], "deploy": {} });
     let translation = translated(value);
     let text = to_toml(&translation, "ecosystem.config.js");
-    let file = crate::ecosystem::SourceFile {
-        path: "/srv/ecosystem.toml".into(),
-        text: text.clone().into_bytes(),
-        is_translated: false,
-    };
+    let file = crate::ecosystem::SourceFile::new("/srv/ecosystem.toml".into(), text.clone().into_bytes());
     assert_eq!(crate::ecosystem::to_json(&file).unwrap(), translation.document(), "{text}");
     assert!(text.contains("# time: ignored") && text.contains("# deploy: ignored"), "{text}");
 }

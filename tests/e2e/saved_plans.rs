@@ -1,7 +1,9 @@
 //! A saved plan is carried out as it was shown, or not at all; and it holds no secret.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -24,6 +26,38 @@ fn assert_stale(sandbox: &Sandbox, words: &[&str]) -> Output {
     let output = sandbox.pm(&["apply", "release.pmp"]).code(4).says(words).says(&["nothing was done"]);
     assert_eq!(sandbox.list(), before, "{output}");
     output
+}
+
+/// Files whose text is not read as it stands on the disk.
+#[test]
+fn a_file_that_is_read_as_another_text_fits_as_long_as_it_is_the_same() {
+    for (name, before, after) in [
+        ("ecosystem.toml", "\u{feff}[[apps]]\nname = \"a\"\ncommand = \"sleep 1000\"\n", "# changed\n"),
+        ("ecosystem.yaml", "\u{feff}apps: [{ name: a, command: sleep 1000 }]\n", "# changed\n"),
+        ("pm2.json", "[{ \"name\": \"a\", \"script\": \"/bin/sleep\", \"args\": [\"1000\"] }]", "\n"),
+        ("pm2.yml", "apps: [{ name: a, script: /bin/sleep, args: ['1000'] }]\n", "# changed\n"),
+        ("package.json", "{ \"pm2\": [{ \"name\": \"a\", \"script\": \"/bin/sleep\", \"args\": [\"1000\"] }] }", "\n"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.file(name, before);
+        sandbox.pm(&["plan", name, "-o", "release.pmp"]).ok();
+        sandbox.file(name, format!("{before}{after}"));
+        assert_stale(&sandbox, &[name, "has changed"]);
+        sandbox.file(name, before);
+        sandbox.pm(&["apply", "release.pmp"]).ok().says(&["started"]);
+        let digest =
+            sandbox.pm(&["history", "--json"]).ok().json()["entries"][0]["provenance"]["files"][0]["digest"].clone();
+        let digest = digest.as_str().unwrap();
+        assert_eq!(digest, &sha256(before.as_bytes())[..32], "{name}: the digest of the file, its first half");
+    }
+}
+
+/// As `sha256sum` prints it.
+fn sha256(bytes: &[u8]) -> String {
+    let mut program = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    program.stdin.take().unwrap().write_all(bytes).unwrap();
+    let printed = String::from_utf8(program.wait_with_output().unwrap().stdout).unwrap();
+    printed.split_whitespace().next().unwrap().to_owned()
 }
 
 #[test]

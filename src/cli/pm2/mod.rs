@@ -86,7 +86,7 @@ pub(super) fn read(
             Err(error) => return Err(broken(path, &error.to_string())),
         },
         Pm2Form::Yaml => {
-            let file = SourceFile { path: path.to_owned(), text, is_translated: false };
+            let file = SourceFile::new(path.to_owned(), text);
             let value = ecosystem::to_json(&file).ok_or_else(|| broken(path, "it is not YAML"))?;
             (Export::of_data(value), Vec::new())
         }

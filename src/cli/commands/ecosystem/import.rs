@@ -74,7 +74,7 @@ PM2's files also work as they are: `pm apply ecosystem.config.js`.";
         let apps = translation.apps.len();
         let apps = if apps == 1 { "1 app".to_owned() } else { format!("{apps} apps") };
         session.screen.note(&format!("wrote {}: {apps}", harmless(&target.to_string_lossy())));
-        let errors = errors_of(session, SourceFile { path: target, text: toml.into_bytes(), is_translated: false });
+        let errors = errors_of(session, SourceFile::new(target, toml.into_bytes()));
         session.screen.note(match errors {
             0 => "next: `pm plan` shows what an apply would do",
             _ => "next: `pm check` shows what is to be changed for this machine",
