@@ -38,7 +38,7 @@ pub(super) struct WaitArgs {
     pub json: JsonArgs,
 }
 
-fn duration(text: &str) -> Result<Millis, String> {
+pub(in crate::cli) fn duration(text: &str) -> Result<Millis, String> {
     Millis::parse(text).map_err(|error| format!("{error}: write `30s`, `500ms`, `2m`"))
 }
 

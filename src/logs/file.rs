@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use super::flow::Border;
 use super::index::IndexWriter;
 use super::segments::{LogFolder, identity};
 use super::{Location, LogTarget, sys};
@@ -86,6 +87,9 @@ impl LogError {
     }
 }
 
+/// A clock that differs by less was not set back: many processes began at once.
+const SAME_TIME_MS: u64 = 1000;
+
 /// One open log.
 struct LogFile {
     file: File,
@@ -110,6 +114,8 @@ pub(super) struct OpenFiles {
     uses: u64,
     /// When what is appended came, where that is known better than by the clock.
     pub(super) as_of: Option<WallTime>,
+    /// When the newest process began.
+    begun_at: WallTime,
 }
 
 /// What an append did.
@@ -122,15 +128,7 @@ pub(super) struct Appended {
 
 impl OpenFiles {
     pub(super) fn new(pour: Box<dyn Pour>, files_max: usize) -> Self {
-        Self { files: HashMap::new(), pour, files_max, uses: 0, as_of: None }
-    }
-
-    /// What is appended to this file next gets a time of its own.
-    pub(super) fn mark(&mut self, location: &Location) {
-        // One that is not open now begins with an exact time anyway.
-        if let Some(index) = self.files.get_mut(location).and_then(|file| file.index.as_mut()) {
-            index.mark();
-        }
+        Self { files: HashMap::new(), pour, files_max, uses: 0, as_of: None, begun_at: WallTime(0) }
     }
 
     /// Moves at most `max` bytes from `pipe` to the end of the target's file.
@@ -185,10 +183,36 @@ impl OpenFiles {
         Ok(())
     }
 
-    /// The same of a file that is there; none is made for it.
-    pub(super) fn end_last_line(&mut self, target: &LogTarget) -> Result<(), LogError> {
+    /// The same of a file that is there; none is made for it. Whether one is.
+    pub(super) fn end_last_line(&mut self, target: &LogTarget) -> Result<bool, LogError> {
         let is_there = fs::symlink_metadata(&target.location.path).is_ok_and(|found| found.len() > 0);
-        if is_there { self.end_line(target) } else { Ok(()) }
+        if is_there {
+            self.end_line(target)?;
+        }
+        Ok(is_there)
+    }
+
+    /// The time of a process that begins about `at`. By it its two outputs are known to be of one process: no two begin in
+    /// one millisecond. Where the clock was set back they begin earlier.
+    pub(super) fn time_of_next_process(&mut self, at: WallTime) -> WallTime {
+        let is_taken = at <= self.begun_at && self.begun_at.0 - at.0 < SAME_TIME_MS;
+        self.begun_at = if is_taken { WallTime(self.begun_at.0 + 1) } else { at };
+        self.begun_at
+    }
+
+    /// What comes next has a line and a time of its own; behind a border between processes also a part of its own.
+    pub(super) fn begin(&mut self, target: &LogTarget, border: &Border) -> Result<(), LogError> {
+        if self.end_last_line(target)?
+            && let Some(file) = self.files.get_mut(&target.location).filter(|file| file.is_regular)
+            && let Some(index) = &mut file.index
+        {
+            if border.is_of_process {
+                index.note_border(file.end, border.at);
+            } else {
+                index.begin_time();
+            }
+        }
+        Ok(())
     }
 
     /// Deletes the oldest full segment of a log to make room. `false`: there was none.

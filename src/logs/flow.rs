@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::lines::LINE_BYTES_MAX;
 use super::{LogTarget, StreamKey, sys};
-use crate::model::OnLogFull;
+use crate::model::{OnLogFull, WallTime};
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,8 @@ pub(super) struct Flow {
     pub(super) is_heard: bool,
     /// The pipe was not asked to grow yet.
     pub(super) may_grow: bool,
+    /// Behind so many bytes another process begins.
+    pub(super) border: Option<Border>,
     /// The file cannot be written now.
     pub(super) blockage: Option<Blockage>,
     /// Output was thrown away, and nothing has been written since.
@@ -79,6 +81,7 @@ impl Flow {
             is_busy: false,
             is_heard: true,
             may_grow: true,
+            border: None,
             blockage: None,
             gap: record.and_then(|record| Gap::from_record(record.load(Ordering::Acquire))),
             record,
@@ -93,6 +96,15 @@ impl Flow {
     /// What [`Self::moved`] will be when everything that is in the pipe now was taken out.
     pub(super) fn goal(&self) -> u64 {
         self.moved + sys::waiting_bytes(self.pipe())
+    }
+
+    /// At most `max` bytes: none of them behind the border.
+    pub(super) fn before_border(&self, max: usize) -> usize {
+        let before = self.border.as_ref().map(|border| border.position - self.moved.min(border.position));
+        before
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .filter(|bytes| *bytes > 0)
+            .map_or(max, |bytes| bytes.min(max))
     }
 
     /// Whether the pipe should wake the thread: not by the clock's turn as well, and not for bytes that can go nowhere.
@@ -191,6 +203,16 @@ impl Flow {
     pub(super) fn is_over(&self) -> bool {
         self.ends_at.is_some_and(|end| self.moved >= end)
     }
+}
+
+/// Where another process begins.
+pub(super) struct Border {
+    /// What [`Flow::moved`] is there.
+    pub(super) position: u64,
+    /// When it began.
+    pub(super) at: WallTime,
+    /// What comes before is of another process, and not of a hook of this one.
+    pub(super) is_of_process: bool,
 }
 
 /// Output that was thrown away: between two lines of the log. As a number it outlives the daemon.

@@ -39,7 +39,7 @@ impl Follower {
     /// knows that there is something to follow is not lost. A log that cannot be read is followed from its beginning;
     /// one that is followed already only gets its new name. The newest 10,000 lines at most. Blocks on the disk.
     pub fn add(&mut self, sources: Vec<Source>, since: WallTime) -> Vec<Line> {
-        let query = super::LogQuery { lines: LINES_MAX, since: Some(since), until: None };
+        let query = super::LogQuery { lines: LINES_MAX, since: Some(since), ..super::LogQuery::default() };
         let mut lines = Vec::new();
         for source in sources {
             if let Some(known) = self.trails.iter_mut().find(|trail| trail.source.location.path == source.location.path)

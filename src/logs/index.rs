@@ -1,4 +1,5 @@
-//! An index of when each byte of a log was written: 16 bytes per entry, next to the log, best effort.
+//! An index of when each byte of a log was written, and where the output of each process begins: 16 bytes per entry, next
+//! to the log, best effort.
 //!
 //! An entry is written *before* its batch, so a reader never sees a byte that would be given an older time.
 //! An entry whose batch failed says nothing: the next one has the same offset, and the last of equals counts.
@@ -12,6 +13,8 @@ use super::segments::LogFolder;
 use crate::model::WallTime;
 
 const ENTRY_BYTES: u64 = 16;
+/// In the time of an entry: what follows is of another process than what comes before.
+const BORDER: u64 = 1 << 63;
 /// Reading looks at no more than this many of the newest entries (16 MiB).
 const ENTRIES_MAX: u64 = 1 << 20;
 
@@ -20,19 +23,23 @@ const ENTRIES_MAX: u64 = 1 << 20;
 struct Entry {
     offset: u64,
     at: WallTime,
+    is_border: bool,
 }
 
 impl Entry {
     fn to_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.offset.to_le_bytes());
-        bytes[8..].copy_from_slice(&self.at.0.to_le_bytes());
+        let at = (self.at.0 & !BORDER) | if self.is_border { BORDER } else { 0 };
+        bytes[8..].copy_from_slice(&at.to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (offset, at) = bytes.split_first_chunk::<8>()?;
-        Some(Self { offset: u64::from_le_bytes(*offset), at: WallTime(u64::from_le_bytes(at.try_into().ok()?)) })
+        let at = u64::from_le_bytes(at.try_into().ok()?);
+        let is_border = at & BORDER != 0;
+        Some(Self { offset: u64::from_le_bytes(*offset), at: WallTime(at & !BORDER), is_border })
     }
 }
 
@@ -53,6 +60,8 @@ pub(super) struct IndexWriter {
     file: File,
     bytes: u64,
     last: Option<Instant>,
+    /// The borders at the end, with nothing behind them: of processes that have written nothing. Two at most.
+    borders: Vec<Entry>,
 }
 
 impl IndexWriter {
@@ -62,17 +71,23 @@ impl IndexWriter {
         let bytes = file.metadata()?.len();
         let whole = bytes / ENTRY_BYTES * ENTRY_BYTES;
         let mut writer_bytes = whole;
+        let mut borders = Vec::new();
         if whole > 0 {
-            let mut last = [0; 16];
-            file.seek(SeekFrom::Start(whole - ENTRY_BYTES))?;
-            file.read_exact(&mut last)?;
-            let is_of_this_log = log_bytes > 0 && Entry::from_bytes(&last).is_some_and(|e| e.offset <= log_bytes);
+            let mut last = [0; 32];
+            let last = &mut last[..if whole > ENTRY_BYTES { 32 } else { 16 }];
+            file.seek(SeekFrom::Start(whole - last.len() as u64))?;
+            file.read_exact(last)?;
+            let newest: Vec<Entry> = last.chunks_exact(16).filter_map(Entry::from_bytes).collect();
+            let is_of_this_log = log_bytes > 0 && newest.last().is_some_and(|last| last.offset <= log_bytes);
             writer_bytes = if is_of_this_log { whole } else { 0 };
+            let are_last = |entry: &&Entry| is_of_this_log && entry.is_border && entry.offset == log_bytes;
+            borders = newest.iter().rev().take_while(are_last).copied().collect();
+            borders.reverse();
         }
         if writer_bytes != bytes {
             file.set_len(writer_bytes)?;
         }
-        Ok(Self { file, bytes: writer_bytes, last: None })
+        Ok(Self { file, bytes: writer_bytes, last: None, borders })
     }
 
     /// The log was emptied or cut short by somebody: its times are not known any more.
@@ -80,24 +95,49 @@ impl IndexWriter {
         if self.file.set_len(0).is_ok() {
             self.bytes = 0;
             self.last = None;
+            self.borders.clear();
         }
-    }
-
-    /// What is appended next gets a time of its own, however short the pause.
-    pub(super) fn mark(&mut self) {
-        self.last = None;
     }
 
     /// Notes that what is appended at `offset` came now.
     pub(super) fn note(&mut self, offset: u64, at: WallTime, now: Instant) {
         if is_due(self.last.map(|last| now.duration_since(last)), self.bytes, offset) {
-            // A full disk loses times only.
-            match self.file.write(&Entry { offset, at }.to_bytes()) {
-                Ok(16) => self.bytes += ENTRY_BYTES,
-                Ok(_) => drop(self.file.set_len(self.bytes)), // half an entry would make all later ones unreadable
-                Err(_) => {}
-            }
+            self.write(Entry { offset, at, is_border: false });
             self.last = Some(now);
+            self.borders.clear();
+        }
+    }
+
+    /// What is appended next gets a time of its own, however short the pause.
+    pub(super) fn begin_time(&mut self) {
+        self.last = None;
+    }
+
+    /// Notes that what is appended at `offset` is of a process that begins `at` this time. Of many that write nothing one
+    /// after another the first and the last are kept.
+    pub(super) fn note_border(&mut self, offset: u64, at: WallTime) {
+        if self.borders.first().is_some_and(|border| border.offset != offset) {
+            self.borders.clear();
+        }
+        if self.borders.last().is_some_and(|border| border.at == at) {
+            return; // both outputs of that process go into this log
+        }
+        if self.borders.len() == 2 && self.file.set_len(self.bytes - ENTRY_BYTES).is_ok() {
+            self.bytes -= ENTRY_BYTES;
+            self.borders.pop();
+        }
+        let border = Entry { offset, at, is_border: true };
+        self.write(border);
+        self.borders.push(border);
+        self.last = None; // what it writes first gets its own time
+    }
+
+    /// A full disk loses times and borders only.
+    fn write(&mut self, entry: Entry) {
+        match self.file.write(&entry.to_bytes()) {
+            Ok(16) => self.bytes += ENTRY_BYTES,
+            Ok(_) => drop(self.file.set_len(self.bytes)), // half an entry would make all later ones unreadable
+            Err(_) => {}
         }
     }
 }
@@ -149,6 +189,11 @@ impl Index {
         }
     }
 
+    /// Where processes begin, and when, in order. One whose outputs go into one log may have begun twice.
+    pub(super) fn borders(&self) -> impl DoubleEndedIterator<Item = (u64, WallTime)> {
+        self.entries.iter().filter(|entry| entry.is_border).map(|entry| (entry.offset, entry.at))
+    }
+
     /// The end of what came before `until`, of a log that is `end` long. Where no times are known, all of it may have.
     pub(super) fn end_before(&self, until: WallTime, end: u64) -> u64 {
         if self.entries.is_empty() { end } else { self.start_of(until).min(end) }
@@ -173,7 +218,7 @@ fn entries(folder: &LogFolder, name: &OsStr, entries_max: u64) -> io::Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
+    use std::fs::{self, OpenOptions};
     use std::path::Path;
 
     use super::super::segments::by_path::{folder, index_path};
@@ -211,6 +256,29 @@ mod tests {
         let index = read(&folder.path().join("a"));
         assert_eq!((index.time_of(3), index.start_of(WallTime(7))), (WallTime(7), 0));
         assert_eq!(index.start_of(WallTime(8)), u64::MAX);
+    }
+
+    #[test]
+    fn borders_stand_where_processes_begin_and_those_of_silent_ones_do_not_pile_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("a");
+        let mut writer = IndexWriter::open(&self::folder(&log), 0).unwrap();
+        writer.note(0, WallTime(100), Instant::now());
+        writer.note_border(50, WallTime(200));
+        writer.note(50, WallTime(201), Instant::now());
+        for at in 300..310 {
+            writer.note_border(80, WallTime(at));
+            writer.note_border(80, WallTime(at)); // its other output
+        }
+        fs::write(&log, [b'x'; 80]).unwrap();
+        let mut writer = IndexWriter::open(&self::folder(&log), 80).unwrap();
+        writer.note_border(80, WallTime(400));
+        writer.note(80, WallTime(401), Instant::now());
+        let index = read(&log);
+        let borders: Vec<_> = index.borders().map(|(offset, at)| (offset, at.0)).collect();
+        assert_eq!(borders, [(50, 200), (80, 300), (80, 400)]);
+        assert_eq!([0, 49, 50, 79, 80].map(|at| index.time_of(at).0), [100, 100, 201, 201, 401]);
+        assert_eq!(fs::metadata(index_path(&log)).unwrap().len(), 6 * 16);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::model::{AppId, AppName, InstanceId, LogPolicy, OnLogFull, ProjectName
 use crate::os;
 
 mod deleted;
+mod extent;
 mod file;
 mod flow;
 mod follower;
@@ -35,7 +36,7 @@ mod reader_tests;
 
 pub use deleted::{DeletedLogs, deleted, remove_deleted};
 pub use follower::Follower;
-pub use pump::Pump;
+pub use pump::{Before, Begun, Pump};
 pub use reader::{follow, read};
 pub use search::{FilterError, LineFilter, LineLevel, LineWords, Sieve, search, search_and_follow};
 
@@ -156,6 +157,8 @@ pub struct LogQuery {
     pub since: Option<WallTime>,
     /// None from this on: what comes then is of another process.
     pub until: Option<WallTime>,
+    /// Of each log only what the process before the newest one has written.
+    pub is_previous: bool,
 }
 
 /// What was read.
@@ -167,6 +170,8 @@ pub struct Reading {
     pub unread: Vec<String>,
     /// What was left out that was asked for, or would have been if more lines had been.
     pub older: Older,
+    /// A process before was asked for, and none of the logs has anything of one.
+    pub is_of_no_process: bool,
 }
 
 /// Whether there are older lines than those that were read.

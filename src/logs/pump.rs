@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -21,12 +21,39 @@ use crate::model::WallTime;
 const COMMANDS_MAX: usize = 2048;
 /// Times of output are no finer than this.
 const TIME_STEP: Duration = Duration::from_millis(1);
-/// How long [`Pump::mark`] waits.
-const MARK_WAIT: Duration = Duration::from_secs(1);
 
-/// What is in a pipe when a mark is asked for came before whatever follows, however late the pump gets to it.
+/// What is in a pipe when a process begins came before whatever follows, however late the pump gets to it.
 fn just_before() -> WallTime {
     WallTime(sys::wall_now().0.saturating_sub(1))
+}
+
+/// What has written into the pipes of a process that is about to begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Before {
+    /// Nothing: they are new.
+    Nothing,
+    /// The process before.
+    Another,
+    /// A hook, whose words belong to this process.
+    ItsHook,
+}
+
+/// A process that is about to begin.
+#[derive(Debug)]
+pub struct Begun(Receiver<()>);
+
+impl Begun {
+    /// Waits until the pump knows of it, but not for a disk that hangs: then what comes next may count as output of the
+    /// process before.
+    pub fn wait(self, at_most: Duration) {
+        let _ = self.0.recv_timeout(at_most);
+    }
+
+    /// The same, and for the next millisecond: the time of what comes next is later than that of all that came before.
+    pub fn wait_for_later_times(self, at_most: Duration) {
+        self.wait(at_most);
+        std::thread::sleep(TIME_STEP);
+    }
 }
 
 /// What the thread is asked to do.
@@ -35,8 +62,8 @@ pub(super) enum PumpCommand {
     Retarget(StreamKey, Box<LogTarget>),
     Detach(StreamKey),
     Drain(Vec<StreamKey>, oneshot::Sender<()>),
-    Mark(Vec<StreamKey>, WallTime, SyncSender<()>),
-    BeginLine(Vec<StreamKey>),
+    BeginProcess(Vec<StreamKey>, Before, WallTime, SyncSender<()>),
+    BeginLine(StreamKey),
     Stop(oneshot::Sender<()>),
 }
 
@@ -125,25 +152,17 @@ impl Pump {
     }
 
     /// What comes next begins a new line, also where a file ends in the middle of one.
-    pub fn begin_line(&self, keys: Vec<StreamKey>) {
-        self.send(PumpCommand::BeginLine(keys));
+    pub fn begin_line(&self, key: StreamKey) {
+        self.send(PumpCommand::BeginLine(key));
     }
 
-    /// The same as [`Pump::mark`], as soon as the pump gets to it.
-    pub fn mark_soon(&self, keys: Vec<StreamKey>) {
-        let (done, _) = sync_channel(1);
-        self.send(PumpCommand::Mark(keys.clone(), just_before(), done));
-        self.begin_line(keys);
-    }
-
-    /// Lets what comes from now on be told from what came before: its time is later. Waits for the pump and for the next
-    /// millisecond, but not for a disk that hangs: then what comes next may bear an older time.
-    pub fn mark(&self, keys: Vec<StreamKey>) {
-        let (done, marked) = sync_channel(1);
-        self.send(PumpCommand::Mark(keys.clone(), just_before(), done));
-        self.begin_line(keys);
-        let _ = marked.recv_timeout(MARK_WAIT);
-        std::thread::sleep(TIME_STEP);
+    /// What comes from now on is of a new process: it begins a line and a part of its own of the log, and its time is not
+    /// that of what came before. In a pipe that was in use it is told from what came before only if the process starts
+    /// after [`Begun::wait`].
+    pub fn begin_process(&self, keys: Vec<StreamKey>, before: Before) -> Begun {
+        let (done, begun) = sync_channel(1);
+        self.send(PumpCommand::BeginProcess(keys, before, just_before(), done));
+        Begun(begun)
     }
 
     /// Ticks when any file grew.

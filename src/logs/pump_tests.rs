@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use super::file::{Pour, Splice};
 use super::flow::Patience;
+use super::lines::LINE_BYTES_MAX;
 use super::segments::by_path;
 use super::*;
 use crate::model::{Bytes, Rotation};
@@ -129,17 +130,69 @@ fn what_comes_after_a_mark_is_told_from_what_came_before() {
     let mut out = yard.writer("out");
     for round in 0..30 {
         writeln!(out, "old {round}").unwrap();
-        pump.mark(vec![OUT]);
+        pump.begin_process(vec![OUT], Before::Another).wait_for_later_times(Duration::from_secs(9));
         let since = sys::wall_now();
         writeln!(out, "new {round}").unwrap();
         drained(&pump, &[OUT]);
         let lines =
-            read(std::slice::from_ref(&source), &LogQuery { lines: 100, since: Some(since), until: None }).lines;
+            read(std::slice::from_ref(&source), &LogQuery { lines: 100, since: Some(since), ..LogQuery::default() })
+                .lines;
         let texts: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(&line.text)).collect();
         assert_eq!(texts, [format!("new {round}")]);
-        let before = LogQuery { lines: 1, since: None, until: Some(since) };
+        let before = LogQuery { lines: 1, until: Some(since), ..LogQuery::default() };
         let lines = read(std::slice::from_ref(&source), &before).lines;
         assert_eq!(String::from_utf8_lossy(&lines[0].text), format!("old {round}"));
+    }
+}
+
+/// What each process says, a pause for its successor, and that only what the one before the last said is found: lines
+/// without their end, more than a pipe takes at once, nothing at all, words of hooks, across files that are cut.
+#[test]
+fn each_process_has_a_part_of_its_own_in_the_log() {
+    let long = "x".repeat(150_000);
+    let flood = "one line of many\n".repeat(9000);
+    let speeches = ["one\ntwo\n", "no end", "", "a\nb", &long, "c\n", &flood, "", "", "d\n", "hook\ne\n", "f\n"];
+    for size in [0, 2000, 60_000] {
+        let yard = Yard::new();
+        let pump = Pump::start(256, |_| {}).unwrap();
+        let mut target = yard.target("out.log");
+        target.rotation = Rotation { size: Bytes(size), keep: 100 };
+        pump.attach(OUT, yard.fifo("out"), target, None);
+        let source = Source {
+            instance: "shop:api/0".parse().unwrap(),
+            stream: Stream::Stdout,
+            location: yard.log("out.log").into(),
+        };
+        let mut out = yard.writer("out");
+        let mut before = None;
+        for speech in speeches {
+            pump.begin_process(vec![OUT], Before::Another).wait(Duration::from_secs(9));
+            let (first, rest) = speech.split_once("hook\n").map_or(("", speech), |(_, rest)| ("hook\n", rest));
+            out.write_all(first.as_bytes()).unwrap();
+            if !first.is_empty() {
+                pump.begin_process(vec![OUT], Before::ItsHook).wait(Duration::from_secs(9));
+            }
+            out.write_all(rest.as_bytes()).unwrap();
+            drained(&pump, &[OUT]);
+            if let Some(before) = before.replace(speech) {
+                let query = LogQuery { lines: 10_000, is_previous: true, ..LogQuery::default() };
+                let reading = read(std::slice::from_ref(&source), &query);
+                let filter = LineFilter::new(&LineWords { pattern: Some(String::new()), ..LineWords::default() });
+                let searched =
+                    search(std::slice::from_ref(&source), &query, &filter.unwrap().unwrap(), &AtomicBool::new(false));
+                for found in [reading, searched] {
+                    let found: String = found
+                        .lines
+                        .iter()
+                        .map(|line| String::from_utf8_lossy(&line.text).into_owned() + "\n")
+                        .collect();
+                    let pieces = before.lines().flat_map(|line| line.as_bytes().chunks(LINE_BYTES_MAX));
+                    let wanted: String =
+                        pieces.map(|piece| String::from_utf8_lossy(piece).into_owned() + "\n").collect();
+                    assert_eq!(found, wanted, "after {speech:.20?}, cut at {size}");
+                }
+            }
+        }
     }
 }
 

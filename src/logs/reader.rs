@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::time::UNIX_EPOCH;
 
+use super::extent::{CURRENT, Extent};
 use super::follower::{Follower, Place};
 use super::index::Index;
 use super::lines::{LINE_BYTES_MAX, Splitter};
@@ -27,14 +29,15 @@ const SETTLE_LINES: usize = 2000;
 ///
 /// At most 100,000 lines and 16 MiB. A file that does not exist has no lines.
 pub fn read(sources: &[Source], query: &LogQuery) -> Reading {
-    let mut newest = Newest::new(query.lines);
+    let mut newest = Newest::new(query);
     let mut unread = Vec::new();
     for source in sources {
         match Tail::read(&source.location, query) {
             Ok(mut tail) => {
                 let mut lines = tail.lines();
                 lines.extend(tail.splitter.finish());
-                newest.older = newest.older.max(tail.older);
+                newest.note_older(tail.older);
+                newest.note_process(tail.is_of_no_process);
                 newest.take(source, lines);
             }
             Err(error) => unread.push(refusal(source, &error)),
@@ -50,7 +53,7 @@ pub(super) fn refusal(source: &Source, error: &io::Error) -> String {
 /// The same without unfinished lines, and a follower that continues exactly behind. What cannot be read is followed from
 /// its beginning as soon as it can. Blocks on the disk.
 pub fn follow(sources: &[Source], query: &LogQuery) -> (Reading, Follower) {
-    let mut newest = Newest::new(query.lines);
+    let mut newest = Newest::new(query);
     let (mut follower, mut unread) = (Follower::default(), Vec::new());
     for source in sources {
         match Tail::read(&source.location, query) {
@@ -76,11 +79,19 @@ pub(super) struct Newest {
     /// They are put in order when there are so many.
     settle_at: usize,
     older: Older,
+    is_of_no_process: bool,
 }
 
 impl Newest {
-    pub(super) fn new(lines: usize) -> Self {
-        Self { lines: Vec::new(), lines_max: lines.min(LINES_MAX), settle_at: SETTLE_LINES, older: Older::None }
+    pub(super) fn new(query: &LogQuery) -> Self {
+        let (lines_max, is_of_no_process) = (query.lines.min(LINES_MAX), query.is_previous);
+        let (lines, settle_at, older) = (Vec::new(), SETTLE_LINES, Older::None);
+        Self { lines, lines_max, settle_at, older, is_of_no_process }
+    }
+
+    /// One log has something of the process that was asked for, or not.
+    pub(super) fn note_process(&mut self, is_of_no_process: bool) {
+        self.is_of_no_process &= is_of_no_process;
     }
 
     /// Of one log it was left out so much.
@@ -137,7 +148,8 @@ impl Newest {
 
     pub(super) fn into_reading(mut self, unread: Vec<String>) -> Reading {
         self.settle();
-        Reading { lines: self.lines.into_iter().map(|(_, line)| line).collect(), unread, older: self.older }
+        let lines = self.lines.into_iter().map(|(_, line)| line).collect();
+        Reading { lines, unread, older: self.older, is_of_no_process: self.is_of_no_process }
     }
 }
 
@@ -149,6 +161,7 @@ struct Tail {
     place: Place,
     splitter: Splitter,
     older: Older,
+    is_of_no_process: bool,
 }
 
 /// Neighbouring bytes of one file.
@@ -161,8 +174,13 @@ struct Span {
 impl Tail {
     /// Reads backwards until there are enough lines, or time, or bytes.
     fn read(location: &Location, query: &LogQuery) -> io::Result<Self> {
-        let mut tail =
-            Self { spans: Vec::new(), place: Place::default(), splitter: Splitter::default(), older: Older::None };
+        let mut tail = Self {
+            spans: Vec::new(),
+            place: Place::default(),
+            splitter: Splitter::default(),
+            older: Older::None,
+            is_of_no_process: query.is_previous,
+        };
         let log = match LogFolder::open(location, Missing::Fails) {
             Ok(log) => log,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(tail),
@@ -171,9 +189,10 @@ impl Tail {
         let (current, older) = pieces(&log)?;
         let mut wanted = Wanted::new(query);
         tail.place.highest_older = current.as_ref().map_or(older.last().copied().unwrap_or(0), |(_, number)| *number);
+        let extent = Extent::of(&log, query, &older);
+        tail.is_of_no_process = extent.is_of_no_process();
         if let Some((file, _)) = current {
-            let end = file.metadata()?.len();
-            tail.take(&log, log.current(), &file, end, query, &mut wanted)?;
+            let end = tail.take((&log, log.current(), CURRENT), &file, &extent, &mut wanted)?;
             tail.place.stand_in(file, end)?;
         }
         for number in older.into_iter().rev() {
@@ -182,10 +201,7 @@ impl Tail {
             }
             let name = log.segment(number);
             match log.read(&name) {
-                Ok(file) => {
-                    let end = file.metadata()?.len();
-                    tail.take(&log, &name, &file, end, query, &mut wanted)?;
-                }
+                Ok(file) => drop(tail.take((&log, &name, number), &file, &extent, &mut wanted)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break, // deleted by a cut just now
                 Err(error) => return Err(error),
             }
@@ -200,19 +216,18 @@ impl Tail {
         Ok(tail)
     }
 
+    /// Reads what is wanted of one file. Its size at that moment.
     fn take(
         &mut self,
-        log: &LogFolder,
-        name: &OsStr,
+        (log, name, number): (&LogFolder, &OsStr, u64),
         file: &File,
-        end: u64,
-        query: &LogQuery,
+        extent: &Extent,
         wanted: &mut Wanted,
-    ) -> io::Result<()> {
+    ) -> io::Result<u64> {
+        let size = file.metadata()?.len();
         let index = Index::read(log, name, written(file)?);
-        let end = query.until.map_or(end, |until| index.end_before(until, end));
+        let Range { start: first, end } = extent.in_file(number, &index, size);
         // One byte before the first that counts, to see whether a line begins there.
-        let first = query.since.map_or(0, |since| index.start_of(since).min(end));
         let floor = first.saturating_sub(1);
         let (mut start, mut blocks) = (end, Vec::new());
         while start > floor && !wanted.is_enough {
@@ -227,7 +242,7 @@ impl Tail {
         wanted.is_enough |= first > 0;
         blocks.reverse();
         self.spans.push(Span { index, start, bytes: blocks.concat() });
-        Ok(())
+        Ok(size)
     }
 
     /// The lines that have an end. What has none stays in the splitter.

@@ -34,7 +34,7 @@ fn texts(lines: &[Line]) -> Vec<String> {
 }
 
 fn last(log: &Path, lines: usize, since: Option<u64>) -> Vec<String> {
-    texts(&read(&[source(log)], &LogQuery { lines, since: since.map(WallTime), until: None }).lines)
+    texts(&read(&[source(log)], &LogQuery { lines, since: since.map(WallTime), ..LogQuery::default() }).lines)
 }
 
 #[test]
@@ -53,7 +53,8 @@ fn lines_of_a_later_process_are_left_out() {
         (Some(200), 200, &[]),
         (None, 999, &["one", "two", "three"]),
     ] {
-        let query = LogQuery { lines: 9, since: since.map(WallTime), until: Some(WallTime(until)) };
+        let query =
+            LogQuery { lines: 9, since: since.map(WallTime), until: Some(WallTime(until)), ..LogQuery::default() };
         assert_eq!(texts(&read(&[source(&log)], &query).lines), expected, "{since:?} to {until}");
     }
 }
@@ -111,7 +112,7 @@ fn several_logs_are_merged_in_time_order() {
     append(&b, b"set back\n", 120);
     append(&a, b"a3\n", 300);
     let sources = [source(&a), source(&b)];
-    let lines = read(&sources, &LogQuery { lines: 5, since: None, until: None }).lines;
+    let lines = read(&sources, &LogQuery { lines: 5, ..LogQuery::default() }).lines;
     assert_eq!(texts(&lines), ["b1", "a2", "b2", "set back", "a3"]);
 }
 
@@ -120,7 +121,7 @@ fn a_line_of_ten_megabytes_costs_no_more_than_a_piece() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
     append(&log, &vec![b'x'; 10 << 20], 100);
-    let lines = read(&[source(&log)], &LogQuery { lines: 1, since: None, until: None }).lines;
+    let lines = read(&[source(&log)], &LogQuery { lines: 1, ..LogQuery::default() }).lines;
     assert_eq!(lines.len(), 1);
     assert!(lines[0].text.len() <= lines::LINE_BYTES_MAX);
     append(&log, b"\nend\n", 200);
@@ -132,7 +133,7 @@ fn following_begins_behind_the_history_and_holds_back_unfinished_lines() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("a.log");
     append(&log, b"one\ntwo\nth", 100);
-    let (history, mut follower) = follow(&[source(&log)], &LogQuery { lines: 1, since: None, until: None });
+    let (history, mut follower) = follow(&[source(&log)], &LogQuery { lines: 1, ..LogQuery::default() });
     assert_eq!(texts(&history.lines), ["two"]);
     assert!(follower.poll().is_empty() && follower.is_holding());
     append(&log, b"ree\n", 200);
@@ -228,7 +229,7 @@ proptest! {
         let mut follower = None;
         for (number, (step, length)) in steps.iter().enumerate() {
             if number == begin_at.min(steps.len() - 1) {
-                let (history, one) = follow(&[source(&log)], &LogQuery { lines: 1000, since: None, until: None });
+                let (history, one) = follow(&[source(&log)], &LogQuery { lines: 1000, ..LogQuery::default() });
                 seen.extend(history.lines);
                 follower = Some(one);
             }

@@ -7,6 +7,8 @@
 //! the app pays for that (a quarter of a write of 100 bytes). It is emptied by the clock, every 3 ms or as often as
 //! it fills, until little comes.
 
+mod begin;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -178,11 +180,11 @@ impl Worker {
                 Ok(PumpCommand::Retarget(key, target)) => self.retarget(key, *target),
                 Ok(PumpCommand::Detach(key)) => self.detach(key),
                 Ok(PumpCommand::Drain(keys, done)) => self.drain(&keys, done),
-                Ok(PumpCommand::Mark(keys, at, done)) => {
-                    self.mark(&keys, at);
+                Ok(PumpCommand::BeginProcess(keys, before, at, done)) => {
+                    self.begin_process(&keys, before, at);
                     let _ = done.try_send(()); // there is room, unless nobody waits any more
                 }
-                Ok(PumpCommand::BeginLine(keys)) => keys.into_iter().for_each(|key| self.begin_line(key)),
+                Ok(PumpCommand::BeginLine(key)) => self.begin_line(key),
                 Ok(PumpCommand::Stop(done)) => break Orders::Leave(Some(done)),
                 Err(TryRecvError::Empty) => break Orders::Continue,
                 Err(TryRecvError::Disconnected) => break Orders::Leave(None),
@@ -243,27 +245,6 @@ impl Worker {
         self.drains.push(Drain { goals, done });
     }
 
-    /// A last line without its end is not continued by another process. One that cannot be ended now is not worth a word:
-    /// the output itself will meet the same trouble. What is still in the pipe may be the rest of that line.
-    fn begin_line(&mut self, key: StreamKey) {
-        let flow = self.tokens.get(&key).and_then(|token| self.flows.get(token));
-        if let Some(flow) = flow.filter(|flow| sys::waiting_bytes(flow.pipe()) == 0) {
-            let _ = self.files.end_last_line(&flow.target);
-        }
-    }
-
-    fn mark(&mut self, keys: &[StreamKey], at: WallTime) {
-        for key in keys {
-            let Some(&token) = self.tokens.get(key) else { continue };
-            self.files.as_of = Some(at);
-            self.serve(token); // what is there already came before
-            self.files.as_of = None;
-            if let Some(flow) = self.flows.get(&token) {
-                self.files.mark(&flow.target.location);
-            }
-        }
-    }
-
     /// Tells the readers that files grew, then answers the drains that have reached their goals. A flow that is gone
     /// had reached its own.
     fn settle(&mut self) {
@@ -300,6 +281,7 @@ impl Worker {
         } else {
             self.empty(token);
         }
+        self.pass_border(token);
         let moved = self.flows.get(&token).map_or(0, |flow| flow.moved - before);
         self.has_grown |= moved > 0;
         self.close_if_over(token);
@@ -317,8 +299,8 @@ impl Worker {
 
     /// Moves one batch into the file. `None`: there is no such flow.
     fn append(&mut self, token: u64) -> Option<Result<Appended, LogError>> {
-        let max = self.pace.batch_bytes();
         let flow = self.flows.get(&token)?;
+        let max = flow.before_border(self.pace.batch_bytes());
         let files = &mut self.files;
         let mut append = || {
             if flow.gap.is_some() {

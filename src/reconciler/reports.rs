@@ -121,7 +121,7 @@ async fn read(reader: &Worker, sources: Vec<Source>, (since, until): Lifetime) -
     let read = move || {
         // In the millisecond of a start the process before has printed rather than the one that is just being made.
         let until = until.map(|until| WallTime(until.0.saturating_add(1)));
-        let query = LogQuery { lines: LAST_LINES, since: Some(since), until };
+        let query = LogQuery { lines: LAST_LINES, since: Some(since), until, ..LogQuery::default() };
         let _ = reply.send(logs::read(&sources, &query).lines);
     };
     if reader.submit(Box::new(read)).is_err() {

@@ -31,7 +31,7 @@ pub(super) async fn appears(deps: &SensorDeps, subject: &ProbeSubject, pattern: 
     let mut growth = deps.log_growth.clone();
     growth.borrow_and_update();
     // The pump was told that a process begins: its first line has a time of its own.
-    let query = LogQuery { lines: LINES_MAX, since: Some(subject.started), until: None };
+    let query = LogQuery { lines: LINES_MAX, since: Some(subject.started), ..LogQuery::default() };
     let (lines, mut follower) = loop {
         let sources = sources.clone();
         match blocking(deps, move || logs::follow(&sources, &query)).await {

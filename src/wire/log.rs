@@ -22,6 +22,8 @@ pub struct LogsQuery {
     pub stream: Option<Stream>,
     /// Lines with these marks only.
     pub filter: LogsFilter,
+    /// Of each log only what the process before the present one has printed.
+    pub previous: bool,
     /// Keep following new lines.
     pub follow: bool,
 }
@@ -90,6 +92,7 @@ impl LogsQuery {
             .with("since", self.since.map(|time| time.0))
             .with("until", self.until.map(|time| time.0))
             .with("stream", stream)
+            .with_flag("previous", self.previous)
             .with_flag("follow", self.follow);
         self.filter.add_to(query)
     }
@@ -112,6 +115,7 @@ impl LogsQuery {
             until: query.value("until")?.map(WallTime),
             stream,
             filter: LogsFilter::from_query(query)?,
+            previous: query.flag("previous"),
             follow: query.flag("follow"),
         })
     }
@@ -222,7 +226,8 @@ mod tests {
         let (since, until) = (Some(WallTime(1)), Some(WallTime(2)));
         let (lines, stream) = (Some(7), Some(Stream::Stderr));
         for filter in [filter, LogsFilter::default()] {
-            let query = LogsQuery { lines, since, until, stream, follow: true, filter, ..LogsQuery::default() };
+            let query =
+                LogsQuery { lines, since, until, stream, previous: true, follow: true, filter, ..LogsQuery::default() };
             let url = query.query().on("/v1/logs");
             let (_, text) = url.split_once('?').unwrap();
             assert_eq!(LogsQuery::from_query(&Query::parse(text)).unwrap(), query, "{url}");

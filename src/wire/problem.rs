@@ -26,6 +26,8 @@ pub struct Problem {
 pub enum ProblemCode {
     /// No app has this name.
     NoSuchApp,
+    /// There was no process of this kind.
+    NoSuchProcess,
     /// Several apps have this name.
     Ambiguous,
     /// The request is invalid.
@@ -56,7 +58,13 @@ impl ProblemCode {
     /// The exit code of a command that ends with this.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::NoSuchApp | Self::NotStored | Self::NotRead | Self::Busy | Self::BadRequest | Self::TooLarge => 1,
+            Self::NoSuchApp
+            | Self::NoSuchProcess
+            | Self::NotStored
+            | Self::NotRead
+            | Self::Busy
+            | Self::BadRequest
+            | Self::TooLarge => 1,
             Self::Stale => 4,
             Self::Ownership => 5,
             Self::Refused => 8,
@@ -68,7 +76,7 @@ impl ProblemCode {
     /// The HTTP status that it travels with.
     pub fn http_status(self) -> u16 {
         match self {
-            Self::NoSuchApp => 404,
+            Self::NoSuchApp | Self::NoSuchProcess => 404,
             Self::Ambiguous | Self::Ownership | Self::Refused | Self::Stale => 409,
             Self::Usage | Self::BadRequest => 400,
             Self::NotStored | Self::NotRead => 500,

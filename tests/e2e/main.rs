@@ -90,6 +90,7 @@ mod log_links;
 mod log_rotation;
 mod logs;
 mod logs_of_apps;
+mod logs_previous;
 mod logs_search;
 mod second_checkout;
 mod secrets;

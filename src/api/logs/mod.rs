@@ -36,10 +36,10 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let query = LogsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
     let sources = sources(&context, &query).await?;
     let filter = filter(&query.filter)?;
-    let is_by_content = query.since.is_some() || query.until.is_some() || filter.is_some();
+    let is_by_content = query.since.is_some() || query.until.is_some() || query.previous || filter.is_some();
     let default = if is_by_content { LINES_MAX } else { LINES_DEFAULT };
     let lines = query.lines.unwrap_or(default).min(LINES_MAX);
-    let wanted = LogQuery { lines, since: query.since, until: query.until };
+    let wanted = LogQuery { lines, since: query.since, until: query.until, is_previous: query.previous };
     let has_all = query.lines.map_or(!is_by_content, |lines| lines <= LINES_MAX);
     // Dropped with this request: who does not wait for the answer any more needs no search.
     let (_guard, stop) = StopGuard::new();
@@ -50,6 +50,10 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
             None => logs::read(&sources, &wanted),
         };
         let reading = readable(context.read(read).await?, count)?;
+        if reading.is_of_no_process && reading.unread.is_empty() {
+            let message = "there is no output of an earlier process: none has ended since these logs began";
+            return Err(Problem::new(ProblemCode::NoSuchProcess, message).into());
+        }
         let left_out = left_out(&reading, has_all);
         let lines = reading.lines.into_iter().map(shown).collect();
         return Ok(answer::json(&LogsAnswer { format: FORMAT, lines, unread: reading.unread, left_out }));

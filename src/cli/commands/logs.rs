@@ -4,13 +4,14 @@ use clap::Args;
 
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
-use crate::cli::file;
 use crate::cli::output::lines::LineFormat;
+use crate::cli::output::time::Clock;
 use crate::cli::output::{event, time};
 use crate::cli::session::Session;
-use crate::model::Stream;
+use crate::cli::{change, file};
+use crate::model::{Event, Fact, Millis, Stream, WallTime};
 use crate::os;
-use crate::wire::{LogMessage, LogsFilter, LogsQuery};
+use crate::wire::{EventsQuery, LogMessage, LogsFilter, LogsQuery, Selection};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Logs {
@@ -20,15 +21,11 @@ pub(in crate::cli) struct Logs {
     /// Keep following new lines
     #[arg(short, long)]
     pub follow: bool,
-    /// The number of newest lines of each app, or `all` (15; with --since, --until or a filter all of them)
+    /// The number of newest lines of each app, or `all` (15; with --since, --until, --previous or a filter all of them)
     #[arg(short = 'n', long, value_name = "N", value_parser = line_count)]
     pub lines: Option<usize>,
-    /// Only lines newer than this: `10m`, `2h`, `2026-11-22T14:30`
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Only lines older than this
-    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
-    pub until: Option<String>,
+    #[command(flatten)]
+    pub when: WhenArgs,
     #[command(flatten)]
     pub filter: FilterArgs,
     /// Standard output only
@@ -47,6 +44,24 @@ pub(in crate::cli) struct Logs {
     pub scope: ScopeArgs,
     #[command(flatten)]
     pub json: JsonArgs,
+}
+
+/// Which lines, by when and by which process they were printed.
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct WhenArgs {
+    /// Only lines newer than this: `10m`, `2h`, `2026-11-22T14:30`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only lines older than this
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    pub until: Option<String>,
+    /// Only what the process before the present one printed
+    #[arg(long, conflicts_with = "follow")]
+    pub previous: bool,
+    /// Only lines around the last crash of these apps: so long before and after it (10s)
+    #[arg(long, value_name = "SPAN", num_args = 0..=1, require_equals = true, default_missing_value = "10s",
+        value_parser = change::duration, conflicts_with_all = ["follow", "since", "until", "previous"])]
+    pub around_crash: Option<Millis>,
 }
 
 /// Which lines, by what is in them.
@@ -78,6 +93,29 @@ pub(in crate::cli) struct FilterArgs {
     pub fields: Vec<(String, String)>,
 }
 
+impl WhenArgs {
+    /// The times between which lines are wanted. Says which crash they are around.
+    fn span(
+        &self,
+        session: &mut Session,
+        selection: &Selection,
+        json: JsonArgs,
+    ) -> Result<(Option<WallTime>, Option<WallTime>), CommandError> {
+        if let Some(span) = self.around_crash {
+            let crash = last_crash(selection)?;
+            if !json.json {
+                session.screen.note(&format!("{}  {}", Clock::local().text(crash.at), event::sentence(&crash)));
+            }
+            let (before, after) = (crash.at.0.saturating_sub(span.0), crash.at.0.saturating_add(span.0));
+            return Ok((Some(WallTime(before)), Some(WallTime(after))));
+        }
+        let now = os::wall();
+        let time = |text: Option<&String>| text.map(|text| time::since(text, now)).transpose();
+        let usage = |message: String| CommandError::new(Code::Usage, message);
+        Ok((time(self.since.as_ref()).map_err(usage)?, time(self.until.as_ref()).map_err(usage)?))
+    }
+}
+
 impl FilterArgs {
     fn words(self) -> LogsFilter {
         let around = |own: Option<usize>| own.or(self.context).unwrap_or(0);
@@ -102,6 +140,8 @@ impl CliCommand for Logs {
   pm logs api --since 10m --stderr
   pm logs api/0 --raw -n all > api.log
   pm logs -g 'timeout|refused' -i -C 3    lines that match, with three around each
+  pm logs api --previous                  what the process before the present one printed
+  pm logs api --around-crash=1m           a minute around its last crash
   pm logs api --level warn --field req.method=POST --since 1h
 
 --level and --field read JSON lines and `name=value` lines; --level also one of the first words (`ERROR`).
@@ -110,21 +150,28 @@ The logs of a deleted app can be read as long as its files are there; `pm clean`
 
     fn run(self, session: &mut Session) -> Ending {
         session.screen.is_json = self.json.json;
-        let now = os::wall();
-        let usage = |message: String| CommandError::new(Code::Usage, message);
-        let time = |text: Option<&String>| text.map(|text| time::since(text, now)).transpose().map_err(usage);
-        let (since, until) = (time(self.since.as_ref())?, time(self.until.as_ref())?);
         let stream = match (self.stdout, self.stderr) {
             (true, _) => Some(Stream::Stdout),
             (_, true) => Some(Stream::Stderr),
             (false, false) => None,
         };
         let selection = self.scope.selection_here(self.apps)?;
-        let (lines, is_followed, filter) = (self.lines, self.follow, self.filter.words());
-        let query = LogsQuery { selection, lines, since, until, stream, follow: is_followed, filter };
+        let (since, until) = self.when.span(session, &selection, self.json)?;
+        let (lines, previous, filter) = (self.lines, self.when.previous, self.filter.words());
+        let query = LogsQuery { selection, lines, since, until, stream, previous, follow: self.follow, filter };
         let format = LineFormat::new(self.raw, self.timestamps);
         if self.follow { follow(session, &query, format, self.json) } else { show(session, &query, format, self.json) }
     }
+}
+
+/// The newest one that is recorded.
+fn last_crash(selection: &Selection) -> Result<Event, CommandError> {
+    let query = EventsQuery { selection: selection.clone(), limit: Some(usize::MAX), ..EventsQuery::default() };
+    let events = Session::client()?.events(&query)?.events;
+    let is_crash = |fact: &Fact| matches!(fact, Fact::Exited { exit, is_asked: false, .. } if !exit.is_success());
+    events.into_iter().rev().find(|event| is_crash(&event.fact)).ok_or_else(|| {
+        CommandError::new(Code::Error, "no crash of these apps is recorded").hint("`pm events` shows what is")
+    })
 }
 
 fn line_count(text: &str) -> Result<usize, String> {

@@ -26,13 +26,14 @@ use scan::Scan;
 ///
 /// At most 100,000 lines and 16 MiB. A file that does not exist has no lines.
 pub fn search(sources: &[Source], query: &LogQuery, filter: &LineFilter, stop: &AtomicBool) -> Reading {
-    let mut newest = Newest::new(query.lines);
+    let mut newest = Newest::new(query);
     let mut unread = Vec::new();
     for source in sources {
         match Scan::run(&source.location, query, filter, stop) {
             Ok(mut scan) => {
                 scan.finish(filter);
                 newest.note_older(scan.older);
+                newest.note_process(scan.is_of_no_process);
                 newest.take(source, scan.lines.into());
             }
             Err(error) => unread.push(refusal(source, &error)),
@@ -48,7 +49,7 @@ pub fn search_and_follow(
     filter: &LineFilter,
     stop: &AtomicBool,
 ) -> (Reading, Follower) {
-    let mut newest = Newest::new(query.lines);
+    let mut newest = Newest::new(query);
     let (mut follower, mut unread) = (Follower::default(), Vec::new());
     for source in sources {
         match Scan::run(&source.location, query, filter, stop) {

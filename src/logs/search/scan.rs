@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use regex::bytes::Regex;
 
+use super::super::extent::{CURRENT, Extent};
 use super::super::follower::Place;
 use super::super::index::Index;
 use super::super::lines::{LINE_BYTES_MAX, Splitter};
@@ -33,6 +35,8 @@ pub(super) struct Scan {
     lines_max: usize,
     bytes: usize,
     pub(super) older: Older,
+    /// The log has nothing of the process that was asked for.
+    pub(super) is_of_no_process: bool,
     pub(super) place: Place,
     /// Holds the line that has no end yet.
     pub(super) splitter: Splitter,
@@ -51,6 +55,7 @@ impl Scan {
             lines_max: query.lines,
             bytes: 0,
             older: Older::None,
+            is_of_no_process: query.is_previous,
             place: Place::default(),
             splitter: Splitter::default(),
             sieve: Sieve::default(),
@@ -62,16 +67,18 @@ impl Scan {
         };
         let (current, older) = pieces(&log)?;
         scan.place.highest_older = current.as_ref().map_or(older.last().copied().unwrap_or(0), |(_, number)| *number);
+        let extent = Extent::of(&log, query, &older);
+        scan.is_of_no_process = extent.is_of_no_process();
         for number in older {
             let name = log.segment(number);
             match log.read(&name) {
-                Ok(file) => drop(scan.file(&log, &name, &file, query, filter, stop)?),
+                Ok(file) => drop(scan.file((&log, &name, number), &file, &extent, filter, stop)?),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {} // deleted by a cut just now
                 Err(error) => return Err(error),
             }
         }
         if let Some((file, _)) = current {
-            let end = scan.file(&log, log.current(), &file, query, filter, stop)?;
+            let end = scan.file((&log, log.current(), CURRENT), &file, &extent, filter, stop)?;
             scan.place.stand_in(file, end)?;
         }
         Ok(scan)
@@ -87,17 +94,14 @@ impl Scan {
     /// Searches one of the files; where the search ended.
     fn file(
         &mut self,
-        log: &LogFolder,
-        name: &OsStr,
+        (log, name, number): (&LogFolder, &OsStr, u64),
         file: &File,
-        query: &LogQuery,
+        extent: &Extent,
         filter: &LineFilter,
         stop: &AtomicBool,
     ) -> io::Result<u64> {
         let index = Index::read(log, name, written(file)?);
-        let size = file.metadata()?.len();
-        let end = query.until.map_or(size, |until| index.end_before(until, size));
-        let first = query.since.map_or(0, |since| index.start_of(since).min(end));
+        let Range { start: first, end } = extent.in_file(number, &index, file.metadata()?.len());
         let mut at = first.saturating_sub(1);
         if first > 0 {
             self.splitter.skip_to_next_line(); // from the byte before, to see whether a line begins there

@@ -33,6 +33,8 @@ pub(in crate::supervisor) enum Prints {
     Back,
     /// To the standard error of the app.
     IntoTheLog,
+    /// The same, where the output of a new process begins.
+    AheadOfTheProcess,
 }
 
 impl Beside {
@@ -56,7 +58,8 @@ impl Beside {
                     pipe.map_err(|error| failures::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
                 (Some(printed), Output::Opened(ends))
             }
-            Prints::IntoTheLog => (None, spawn::error_output(world, job)?),
+            Prints::IntoTheLog => (None, spawn::error_output(world, job, spawn::Speaker::Beside)?),
+            Prints::AheadOfTheProcess => (None, spawn::error_output(world, job, spawn::Speaker::HookBefore)?),
         };
         let plan = ExecPlan::in_context(&context, &self.command, output).map_err(|text| failures::holds_nul(&text))?;
         Helper::start(plan, printed).map_err(|error| failures::not_executed(error, &job.launch, "/bin/sh"))

@@ -65,7 +65,8 @@ impl Hooks {
         // The one before ends.
         self.running.insert(key, Running { number, is_wanted });
         *self.busy.entry(key.0).or_default() += 1;
-        let beside = Beside { job, command, more, run: String::new(), prints: Prints::IntoTheLog };
+        let prints = if hook == Hook::PreStart { Prints::AheadOfTheProcess } else { Prints::IntoTheLog };
+        let beside = Beside { job, command, more, run: String::new(), prints };
         let (world, turns, ended_in) = (Arc::clone(world), Arc::clone(&self.turns), self.ended_in.clone());
         tokio::spawn(async move {
             let result = run(&world, &turns, beside, limit, ends).await;

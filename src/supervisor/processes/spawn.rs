@@ -3,12 +3,13 @@
 use std::ffi::{CString, OsStr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::exec_context;
 use super::failures::{failed, holds_nul, not_executed, not_listening, refused};
 use super::socket_access::socket_access;
 use crate::anchor::Row;
-use crate::logs::StreamKey;
+use crate::logs::{Before, Begun, StreamKey};
 use crate::model::{
     Environment, ExecContext, Fact, Failure, Launch, Moment, Probe, SpawnError, SpawnStage, Stream, Subject,
 };
@@ -20,6 +21,11 @@ use crate::supervisor::handover::Handover;
 use crate::supervisor::host::SpawnJob;
 use crate::supervisor::outputs::Writer;
 use crate::supervisor::world::World;
+
+/// A disk that hangs holds up no start for longer; what a process says may then count as said by the one before.
+const BEGUN_WAIT: Duration = Duration::from_millis(100);
+/// The same where a line in the log tells that the process is ready.
+const BEGUN_WAIT_FOR_TIMES: Duration = Duration::from_secs(1);
 
 /// What became of it.
 #[derive(Debug)]
@@ -49,7 +55,8 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
     let argv = rules::argv(&job.launch.spec.run, job.id.slot)
         .ok_or_else(|| refused(SpawnStage::Find, &job.id.to_string(), "the app has neither `script` nor `command`"))?;
     let program = find(&argv.words[0], &context.cwd, &context.env)?;
-    let output = outputs(world, row, job)?;
+    let speaker = if job.launch.spec.hooks.pre_start.is_some() { Speaker::BehindHook } else { Speaker::Process };
+    let (output, begun) = outputs(world, row, job, speaker)?;
     let listen = &job.launch.spec.run.listen;
     let access = socket_access(&job.launch.spec.run, context.identity.as_ref())?;
     let names = &job.launch.spec.run.access.socket_names;
@@ -69,7 +76,7 @@ pub(super) fn spawn(world: &World, job: &SpawnJob) -> Result<Spawned, SpawnError
         group: group(world, job)?,
         ..ExecPlan::new(&context, &program, &argv.words, output).map_err(|text| holds_nul(&text))?
     };
-    let created = create(world, row, job, start, &plan, &program);
+    let created = create(world, row, job, start, &plan, (&program, begun));
     if created.is_err() {
         channels::release(world, job.row, job.incarnation, &job.launch.spec);
         world.clusters.leave(job.row, job.incarnation);
@@ -126,8 +133,12 @@ pub(super) fn context(world: &World, job: &SpawnJob, cookie: &str) -> Result<Exe
 }
 
 /// The pipe of the standard error of an instance, for both outputs of a command beside it.
-pub(super) fn error_output(world: &World, job: &SpawnJob) -> Result<Output, SpawnError> {
-    Ok(match outputs(world, row_of(world, job)?, job)? {
+pub(super) fn error_output(world: &World, job: &SpawnJob, speaker: Speaker) -> Result<Output, SpawnError> {
+    let (output, begun) = outputs(world, row_of(world, job)?, job, speaker)?;
+    if let Some(begun) = begun {
+        begun.wait(BEGUN_WAIT);
+    }
+    Ok(match output {
         Output::Pipes([_, errors]) => Output::Pipes([Arc::clone(&errors), errors]),
         other => other,
     })
@@ -140,7 +151,7 @@ fn create(
     job: &SpawnJob,
     start: Moment,
     plan: &ExecPlan,
-    program: &str,
+    (program, begun): (&str, Option<Begun>),
 ) -> Result<(u32, Option<PidFd>), SpawnError> {
     if job.incarnation > 1 {
         // The row forgets how the process before last ended. What was told of it must be on the disk by then: should
@@ -152,6 +163,13 @@ fn create(
     // Before the process exists: should both of us die, the announcement is found, and by it the process.
     world.mirror([row.index()]);
     os::killpoint("spawn.announced");
+    // Long done, as a rule.
+    match (begun, job.launch.spec.ready.as_ref().map(|ready| &ready.probe)) {
+        // A line of the process before must not count.
+        (Some(begun), Some(Probe::Log(_))) => begun.wait_for_later_times(BEGUN_WAIT_FOR_TIMES),
+        (Some(begun), _) => begun.wait(BEGUN_WAIT),
+        (None, _) => {}
+    }
     let earliest = os::ticks_now();
     let created = os::spawn(plan, &row.mailbox(), os::Parent::Anchor(world.table.anchor_pid()));
     os::killpoint("spawn.created");
@@ -190,24 +208,42 @@ pub(super) fn find(word: &str, cwd: &Path, env: &Environment) -> Result<String, 
     }
 }
 
-/// The pipes that the process is to open.
-fn outputs(world: &World, row: Row, job: &SpawnJob) -> Result<Output, SpawnError> {
+/// Who writes into the pipes of an instance next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Speaker {
+    /// A new process.
+    Process,
+    /// A new process whose `pre_start` has spoken.
+    BehindHook,
+    /// That hook.
+    HookBefore,
+    /// A command beside the process that runs, or ran.
+    Beside,
+}
+
+/// The pipes that the speaker is to open; and what to wait for before it starts, so that its words are told from those
+/// before.
+fn outputs(world: &World, row: Row, job: &SpawnJob, speaker: Speaker) -> Result<(Output, Option<Begun>), SpawnError> {
     if job.logs.disable_logs {
-        return Ok(Output::Nowhere);
+        return Ok((Output::Nowhere, None));
     }
     let writer = Writer { row, id: &job.id, logs: &job.logs, run: &job.launch.spec.run };
     let (pipes, were_there) =
         world.pipes_for(&writer).map_err(|error| failed(SpawnStage::Output, &job.id.to_string(), &error))?;
     let row = job.row;
-    let keys = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream }).to_vec();
-    match job.launch.spec.ready.as_ref().map(|ready| &ready.probe) {
-        // A line of the process before must not count.
-        Some(Probe::Log(_)) if were_there => world.pump.mark(keys),
-        _ if were_there => world.pump.mark_soon(keys),
-        // Its file may be there from an earlier life of the app.
-        _ => world.pump.begin_line(keys),
-    }
-    Ok(Output::Pipes(pipes))
+    let [output, errors] = [Stream::Stdout, Stream::Stderr].map(|stream| StreamKey { row, stream });
+    let before = match speaker {
+        Speaker::Beside => {
+            world.pump.begin_line(errors);
+            return Ok((Output::Pipes(pipes), None));
+        }
+        Speaker::BehindHook => Before::ItsHook,
+        Speaker::Process | Speaker::HookBefore if were_there => Before::Another,
+        // Their files may be there from an earlier life of the app.
+        Speaker::Process | Speaker::HookBefore => Before::Nothing,
+    };
+    let begun = world.pump.begin_process(vec![output, errors], before);
+    Ok((Output::Pipes(pipes), Some(begun).filter(|_| before != Before::Nothing)))
 }
 
 /// Runs a job and sends its result back to the loop.
