@@ -71,6 +71,7 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
             desired_state: declared.desired_state.clone(),
             // Of what is lost no number was ever set.
             scaled: declared.scaled.filter(|_| !declared.spec.is_spec_lost()),
+            pinned_to: declared.pin.map(|pin| pin.generation),
             files: project.origin.files.clone(),
             profile: project.origin.profile.clone(),
             outdated_slots: outdated(&target.app, declared, &live),

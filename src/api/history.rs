@@ -100,6 +100,11 @@ fn forgotten(project: &ProjectName, generation: u64) -> Problem {
     Problem::new(ProblemCode::Usage, format!("generation {generation} of `{project}` has just left the history"))
 }
 
+/// The last change that has an entry.
+pub(super) fn newest_row(project: &Project) -> Option<HistoryRow> {
+    rows(project).into_iter().next()
+}
+
 /// All entries, the newest first.
 fn rows(project: &Project) -> Vec<HistoryRow> {
     let mut declared = DeclaredThen::new();

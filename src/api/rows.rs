@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::plan;
 use crate::reconciler::Waiting;
-use crate::rules::{self, Facts};
+use crate::rules::{self, CopyFacts, Facts};
 use crate::sensors::Used;
 use crate::wire::{BriefRow, HookRow, PhaseRow, ReadinessRow, Row};
 
@@ -268,6 +268,12 @@ impl<'a> Pair<'a> {
             cpu_percent: usage.map(|usage| usage.cpu_percent),
             script: self.program(),
         }
+    }
+
+    /// What the words of its project are made of; which of its files changed is not known here.
+    pub(super) fn copy(self, scene: &Scene<'a>, used: &UsedBy) -> CopyFacts<'a> {
+        let (app, declared, slot, live) = (self.app, self.declared, self.slot, self.live);
+        CopyFacts { app, declared, slot, live, status: rules::status(&self.facts(scene, used)), stale: None }
     }
 
     fn usage(self, used: &UsedBy) -> Option<&Used> {

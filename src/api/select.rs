@@ -67,7 +67,7 @@ pub(super) fn one_project<'a>(desired: &'a Desired, scope: &Scope) -> Result<(&'
     }
 }
 
-fn no_project(name: &str) -> Problem {
+pub(super) fn no_project(name: &str) -> Problem {
     Problem::new(ProblemCode::NoSuchApp, format!("no project `{name}`")).hint("`pm projects` lists them")
 }
 

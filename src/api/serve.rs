@@ -26,6 +26,7 @@ use super::caller::Caller;
 use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
     Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
+    status,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
@@ -64,6 +65,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/list", get(apps::list))
         .route("/v1/apps", get(apps::describe))
         .route("/v1/projects", get(apps::projects))
+        .route("/v1/status", get(status::status))
         .route("/v1/plan", post(change::plan))
         .route("/v1/apply", post(change::apply))
         .route("/v1/edit", post(change::edit))

@@ -2,12 +2,13 @@
 
 use super::connection::{Repeat, json};
 use super::{Client, ClientError, Messages};
+use crate::model::ProjectName;
 use crate::wire::{
     ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DeletedLogsAnswer, DescribeAnswer, Edit, EditRequest,
     EnvironmentAnswer, EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, ListAnswer,
     LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer, PlanRequest, ProjectsAnswer, Query,
     RemoveLogsRequest, RollbackAnswer, RollbackRequest, RolloutRequest, RolloutsAnswer, Scope, Selection, SendAnswer,
-    SendRequest, TagRequest,
+    SendRequest, StatusAnswer, TagRequest,
 };
 
 /// The project of a folder, or the one that is named.
@@ -48,6 +49,15 @@ impl Client {
     /// No answer, or a problem.
     pub fn projects(&mut self) -> Answer<ProjectsAnswer> {
         self.connection.ask("GET", "/v1/projects", None)
+    }
+
+    /// How these projects stand, or all.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn status(&mut self, projects: &[ProjectName]) -> Answer<StatusAnswer> {
+        let query = projects.iter().fold(Query::default(), |query, project| query.with("project", Some(project)));
+        self.connection.ask("GET", &query.on("/v1/status"), None)
     }
 
     /// Logs of deleted apps.

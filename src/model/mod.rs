@@ -29,6 +29,7 @@ mod name;
 mod order;
 mod plan;
 mod progress;
+mod project_status;
 mod quantity;
 mod readiness;
 mod rollout;
@@ -70,6 +71,7 @@ pub use plan::{
     ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
 };
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, StartWait, Unready, WaitsFor};
+pub use project_status::{AppState, Deviation, HealthWord, ProjectState, SyncWord};
 pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use rollout::{RolloutCommand, RolloutStatus};

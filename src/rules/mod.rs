@@ -41,5 +41,5 @@ pub use probe_url::{ProbeUrl, UrlError, is_header_name};
 pub use probing::{next_in_interval, next_try, offset_in_interval};
 pub use program::{Argv, argv};
 pub use start_mark::StartMark;
-pub use status::{Facts, status};
+pub use status::{CopyFacts, Facts, project_state, status};
 pub use watch::{BurstState, Bursts, OwnFiles, WatchRoot, WatchRules};

@@ -9,6 +9,8 @@ use crate::model::{
 use super::backoff::RESTARTS_AT_ONCE;
 use super::dependency::{DependencyStatus, coming};
 
+pub use project::{CopyFacts, project_state};
+
 /// What a status is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
@@ -370,5 +372,6 @@ fn last_end(live: &LiveInstance) -> Option<Why> {
     }
 }
 
+mod project;
 #[cfg(test)]
 mod tests;

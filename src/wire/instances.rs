@@ -249,6 +249,9 @@ pub struct DescribedApp {
     /// `pm scale`, if it was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,
+    /// The generation that a rollback brought it back to, while it sticks to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_to: Option<u64>,
     /// Where the project was declared.
     pub files: Vec<PathBuf>,
     /// The profile in use.

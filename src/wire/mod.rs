@@ -40,7 +40,7 @@ pub use log::{LogLine, LogMessage, LogsAnswer, LogsFilter, LogsQuery};
 pub use message::{NotSent, SendAnswer, SendRequest, WhyNotSent};
 pub use metrics::{MetricsAnswer, NotMeasured};
 pub use problem::{Problem, ProblemCode};
-pub use project::{ProjectRow, ProjectsAnswer};
+pub use project::{PinRow, ProjectRow, ProjectsAnswer, StatusAnswer, StatusRow};
 pub use query::Query;
 pub use rollout::{RolloutRequest, RolloutsAnswer};
 pub use selection::{Scope, Selection};

@@ -68,6 +68,7 @@ mod homes;
 mod hooks;
 mod limits;
 mod memory;
+mod project_status;
 mod standard_input;
 mod start_stop_restart;
 mod stop_tree;

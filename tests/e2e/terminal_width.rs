@@ -101,6 +101,7 @@ const COMMANDS: &[(&str, &[&str], bool)] = &[
     ("describe", &["describe", "bad"], true),
     ("why", &["why", "bad"], true),
     ("projects", &["projects"], true),
+    ("status", &["status"], true),
     ("cron", &["cron", "list"], true),
     ("rollout", &["rollout", "status"], true),
     ("explain-key", &["explain", "update"], true),

@@ -30,7 +30,7 @@ pub(in crate::cli) struct List {
 
 impl CliCommand for List {
     const NAME: &'static str = "list";
-    const ALIASES: &'static [&'static str] = &["ls", "ps", "status"];
+    const ALIASES: &'static [&'static str] = &["ls", "ps"];
     const ABOUT: &'static str = "Show every instance: status, pid, uptime, restarts";
     const EXAMPLES: &'static str = "Examples:
   pm ls

@@ -30,6 +30,7 @@ mod save;
 mod scale;
 mod shutdown;
 mod start;
+mod status;
 mod stop;
 mod unhold;
 mod version;
@@ -48,6 +49,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<dev::Dev>(),
     Entry::of::<run::RunFile>(),
     Entry::of::<List>(),
+    Entry::of::<status::ProjectStatus>(),
     Entry::of::<describe::Describe>(),
     Entry::of::<why::Why>(),
     Entry::of::<logs::Logs>(),

@@ -26,6 +26,8 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint, width: Option<usize
         }
     };
     field("desired", desired_state(&app.desired_state));
+    let pinned = app.pinned_to.map(|generation| format!("by a rollback to generation {generation}"));
+    field("pinned", pinned.unwrap_or_default());
     field("command", command(spec));
     field("folder", spec.run.cwd.display().to_string());
     field("instances", instances(app));

@@ -6,7 +6,7 @@ use super::details;
 use super::gate::harmless;
 use super::plan::{ago, field};
 use super::{Paint, TextTable, Tone, wrap_hanging};
-use crate::model::{AppName, AppOutcome, EntryOrigin, EntryResult};
+use crate::model::{AppName, AppOutcome, EntryOrigin, EntryResult, WallTime};
 use crate::wire::{HistoryAnswer, HistoryDifference, HistoryEntryAnswer, HistoryRow};
 
 /// Digits of a commit that are shown.
@@ -110,6 +110,13 @@ fn write_difference(text: &mut String, difference: &HistoryDifference, paint: Pa
             wrap_hanging(text, &format!("    environment of the shell: {names}"), width, FIELDS_AT + 2);
         }
     }
+}
+
+/// An entry in a few words: `43 apply by alice 2h ago: healthy`.
+pub(in crate::cli) fn last_change(row: &HistoryRow, now: WallTime) -> String {
+    let (number, when) = (row.generation, ago(row.at, now));
+    let by = row.by.as_ref().map(|by| format!(" by {}", by.name)).unwrap_or_default();
+    format!("{number} {}{by} {when}: {}", origin(row), result(row, true).0)
 }
 
 fn by(row: &HistoryRow) -> String {
