@@ -76,12 +76,7 @@ impl AppScene<'_> {
     /// What is said of an app without operations: kept, or held.
     pub(super) fn rest(&self) -> Operation {
         match &self.target.desired_state {
-            DesiredState::Stopped { .. } => {
-                let fields = self.prior.map(|prior| difference(&prior.spec, &self.target.spec)).unwrap_or_default();
-                let mut reasons = vec![self.desired_state_reason()];
-                reasons.extend(self.field_reasons(&fields));
-                self.operation(Verb::Hold, reasons, 0)
-            }
+            DesiredState::Stopped { .. } => self.operation(Verb::Hold, vec![self.desired_state_reason()], 0),
             DesiredState::NotStarted => self.operation(Verb::Keep, vec![Reason::NotAutostarted], 0),
             DesiredState::Up => {
                 let drift = self.target.scaled.filter(|_| self.target.spec.instances.is_some());
@@ -198,10 +193,13 @@ impl AppScene<'_> {
         ))
     }
 
-    /// New values for processes that stay, or for an app of which nothing runs. A held app is reported as held.
+    /// New values for processes that stay, or for an app of which nothing runs. One that stays stopped is declared anew all
+    /// the same: the plan says both.
     fn reconfigure(&self, slots: &Slots, untold: &[Field]) -> Option<Operation> {
-        let is_held = matches!(self.target.desired_state, DesiredState::Stopped { .. });
-        let mut reasons: Vec<_> = self.field_reasons(untold).filter(|_| !is_held).collect();
+        let mut reasons: Vec<_> = self.field_reasons(untold).collect();
+        if matches!(self.target.desired_state, DesiredState::Stopped { .. }) && !reasons.is_empty() {
+            reasons.insert(0, self.desired_state_reason());
+        }
         if let (true, Some(spec)) = (reasons.is_empty(), slots.followed) {
             let mut fields = difference(spec, &self.target.spec);
             fields.retain(|field| field.class == Class::Live);

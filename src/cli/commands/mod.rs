@@ -18,6 +18,7 @@ mod env;
 mod events;
 mod exec;
 mod history;
+mod hold;
 mod list;
 mod logs;
 mod plan;
@@ -59,6 +60,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<rollout::Rollout>(),
     Entry::of::<history::HistoryCommand>(),
     Entry::of::<history::RollbackCommand>(),
+    Entry::of::<hold::Hold>(),
     Entry::of::<unhold::Unhold>(),
     Entry::of::<restart::Restart>(),
     Entry::of::<reload::Reload>(),

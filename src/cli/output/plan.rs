@@ -230,6 +230,9 @@ fn row(operation: &Operation, now: WallTime) -> Option<PlanRow> {
         Verb::Restart { slots, .. } => (Sign::IsReplaced, format!("restart {}", slots.len())),
         Verb::Scale { from, to, .. } => (Sign::Scales, format!("scale {from} -> {to}")),
         Verb::Reconfigure if operation.kind() == VerbKind::Schedule => (Sign::Appears, "scheduled".to_owned()),
+        Verb::Reconfigure if operation.reasons.iter().any(|reason| matches!(reason, Reason::StoppedByHand { .. })) => {
+            (Sign::Follows, "declared, not started".to_owned())
+        }
         Verb::Reconfigure => (Sign::Follows, "live, 0 restarts".to_owned()),
         Verb::Rename { from } => (Sign::IsRenamed, format!("renamed from {from}")),
         Verb::Replace { old, .. } => (Sign::IsReplaced, format!("replaces {old}")),

@@ -9,6 +9,7 @@ mod properties;
 mod refusals;
 mod rollouts;
 mod runs;
+mod three_way;
 mod unready;
 mod wakeups;
 
