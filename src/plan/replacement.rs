@@ -49,7 +49,8 @@ impl Leaving<'_> {
     }
 }
 
-fn looks_alike(old: &App, new: &App) -> bool {
+/// Whether two apps seem to be one under two names.
+pub(super) fn looks_alike(old: &App, new: &App) -> bool {
     let (old, new) = (&old.run, &new.run);
     let is_same_program = match (&old.script, &new.script) {
         (Some(old), Some(new)) => old == new,

@@ -69,7 +69,14 @@ impl Target {
         let mut pinned = Vec::new();
         let mut declared: BTreeSet<_> = proposed.apps.iter().map(|app| app.name.clone()).collect();
         for app in &in_scope {
-            let old = renames.get(&app.name).unwrap_or(&app.name).clone();
+            let rolled_back = || apps.iter().find(|(name, prior)| is_rolled_back(app, name, prior, &declared));
+            let old = renames.get(&app.name).cloned();
+            let old = match old {
+                // Under its name before, which the file does not know.
+                None if holds_pins && !apps.contains_key(&app.name) => rolled_back().map(|(name, _)| name.clone()),
+                old => old,
+            };
+            let old = old.unwrap_or_else(|| app.name.clone());
             let prior = apps.remove(&app.name).or_else(|| apps.remove(&old));
             let pin = prior.as_ref().and_then(|prior| pin_of(app, prior)).filter(|_| holds_pins);
             if let (Some(pin), Some(prior)) = (pin, prior.as_ref().filter(|prior| prior.spec.name != app.name)) {
@@ -192,6 +199,11 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
         declared.stopped_slots.clear();
     }
     declared
+}
+
+/// Whether `prior` is what a rollback has made of this app of the file under another name.
+fn is_rolled_back(app: &App, name: &AppName, prior: &Declared, declared: &BTreeSet<AppName>) -> bool {
+    !prior.is_leaving && !declared.contains(name) && pin_of(app, prior).is_some()
 }
 
 /// The pin that keeps an app from being declared so: that is what was rolled back.

@@ -85,11 +85,14 @@ fn what_failed_is_told_even_if_the_daemon_dies() {
     assert_eq!(entries(&sandbox)[0]["failed"][0], "api");
     sandbox.kill_daemon();
     assert_eq!(told(&sandbox)[0], "2 apply partial unhealthy ~api ~web");
+    // What failed is tried once more: that is another change, with a result of its own.
+    apply(&sandbox, &[("api", "bad"), ("web", "2")]).code(6);
+    assert_eq!(told(&sandbox)[..2], ["3 apply failed unhealthy ~api", "2 apply partial unhealthy ~api ~web"]);
     // `api` is what it was before, so the next entry says so although its file has not changed there.
     apply(&sandbox, &[("api", "3"), ("web", "2")]).ok();
-    assert_eq!(told(&sandbox)[0], "3 apply applied healthy ~api");
+    assert_eq!(told(&sandbox)[0], "4 apply applied healthy ~api");
     kill_both_now(&sandbox);
-    wait_until("the next daemon knows it", SOON, || told(&sandbox).len() == 3);
+    wait_until("the next daemon knows it", SOON, || told(&sandbox).len() == 4);
 }
 
 #[test]

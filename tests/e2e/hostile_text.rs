@@ -84,6 +84,7 @@ fn no_answer_steers_the_terminal() {
         &["plan"],
         &["diff"],
         &["projects"],
+        &["status"],
         &["list", HOSTILE],
         &["describe", HOSTILE],
         &["start", HOSTILE],

@@ -130,8 +130,8 @@ fn a_stop_by_hand_is_undone_as_by_an_apply_and_a_hold_is_not() {
     apply(&sandbox, &[("api", "1"), ("web", "1"), ("job", "1")]).ok();
     apply(&sandbox, &[("api", "2"), ("web", "1"), ("job", "2")]).ok();
     sandbox.pm(&["stop", "api"]).ok();
-    sandbox.pm(&["stop", "job", "--hold"]).ok();
-    sandbox.pm(&["rollback"]).ok().says(&["stopped by"]);
+    sandbox.pm(&["hold", "job"]).ok();
+    sandbox.pm(&["rollback"]).ok().says(&["stopped by", "~   job", "declared, not started", "held by"]);
     assert_eq!(versions(&sandbox), "api=1 web=1");
     sandbox.pm(&["unhold", "job"]).ok();
     sandbox.pm(&["start", "job"]).ok();
@@ -189,4 +189,27 @@ fn a_rollback_that_fails_is_undone_and_told() {
     );
     // What runs is what the file says.
     sandbox.pm(&["plan", "--detailed-exitcode"]).ok();
+}
+
+#[test]
+fn an_app_that_got_another_name_without_a_word_is_replaced_and_not_doubled() {
+    let sandbox = Sandbox::new();
+    let file = |name: &str, version: &str| {
+        let script = "sleep 1000";
+        sandbox.ecosystem(&format!(
+            "[[apps]]\nname = \"{name}\"\ncommand = \"{script}\"\nenv = {{ VERSION = \"{version}\" }}\n\
+             update = {{ min_healthy_time = \"0s\" }}\n"
+        ));
+    };
+    file("old", "1");
+    sandbox.pm(&["apply"]).ok();
+    file("new", "2");
+    sandbox.pm(&["apply"]).ok().says(&["replaces old"]);
+    sandbox.pm(&["rollback"]).ok().says(&["renamed from new", "looks like new under a new name"]);
+    assert_eq!(versions(&sandbox), "old=1");
+    assert_eq!(sandbox.app_processes().len(), 1);
+    sandbox.pm(&["apply"]).code(8).says(&["rolled back to generation 1", "--again"]);
+    sandbox.pm(&["apply", "--again"]).ok();
+    assert_eq!(versions(&sandbox), "new=2");
+    assert_eq!(sandbox.app_processes().len(), 1);
 }

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::history::{app, apply};
-use crate::support::{Output, Sandbox, kill, run};
+use crate::history::{app, apply, told};
+use crate::support::{Output, SOON, Sandbox, kill, run, wait_until};
 
 /// Applies version 1, then saves a plan of version 2.
 fn saved() -> Sandbox {
@@ -80,6 +80,25 @@ fn it_is_shown_and_carried_out_once() {
     // Saved again, over the old one, there is nothing to do, and that is done.
     sandbox.pm(&["plan", "-o", "release.pmp"]).ok();
     sandbox.pm(&["apply", "release.pmp"]).ok().says(&["nothing to do"]);
+}
+
+#[test]
+fn wherever_the_daemon_dies_a_saved_plan_is_carried_out_once() {
+    for point in ["desired.kept:1", "desired.kept:2", "spawn.created:1", "spawn.running:1", "history.concluded:1"] {
+        let sandbox = Sandbox::new();
+        sandbox.ecosystem(&app("api", "1"));
+        // The command that starts the daemon says where it dies.
+        run(sandbox.command(&["plan", "-o", "release.pmp"]).env("PM_KILLPOINT", point)).ok();
+        let daemon = sandbox.daemon_pid();
+        let first = sandbox.pm(&["apply", "release.pmp"]);
+        assert!([0, 4, 7].contains(&first.status), "{point}: {first}");
+        wait_until(&format!("{point}: the change is concluded"), SOON, || {
+            told(&sandbox) == ["1 apply applied healthy +api"]
+        });
+        assert_ne!(sandbox.daemon_pid(), daemon, "{point}: nothing was killed");
+        assert_eq!(sandbox.app_processes().len(), 1, "{point}");
+        assert_stale(&sandbox, &["generation 1, no longer"]);
+    }
 }
 
 #[test]

@@ -156,8 +156,14 @@ fn no_command_shows_a_secret() {
     wait_until("health probes have failed", SOON, || has("api", "health_failed") && has("probed", "health_failed"));
     wait_until("a hook has failed", SOON, || has("api", "hook_failed"));
     let apps = ["api", "unbuilt", "probed", "args", "never", "nightly"];
-    let mut calls: Vec<Vec<&str>> =
-        vec![vec!["list"], vec!["events", "-n", "1000"], vec!["projects"], vec!["cron", "list"], vec!["plan"]];
+    let mut calls: Vec<Vec<&str>> = vec![
+        vec!["list"],
+        vec!["events", "-n", "1000"],
+        vec!["projects"],
+        vec!["status"],
+        vec!["cron", "list"],
+        vec!["plan"],
+    ];
     calls.extend([vec!["diff"], vec!["rollout", "status"], vec!["daemon", "status"], vec!["describe", "all"]]);
     for app in &apps {
         calls.extend([vec!["describe", app], vec!["why", app], vec!["env", app], vec!["events", app]]);

@@ -152,6 +152,7 @@ fn outcome(outcome: AppOutcome) -> (&'static str, Tone) {
         AppOutcome::Pending => ("not known", Tone::Faint),
         AppOutcome::Healthy => ("healthy", Tone::Good),
         AppOutcome::NotRun => ("not run", Tone::Plain),
+        AppOutcome::Stopped => ("stopped", Tone::Faint),
         AppOutcome::Failed => ("failed", Tone::Bad),
     }
 }

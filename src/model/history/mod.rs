@@ -162,6 +162,8 @@ pub enum AppOutcome {
     Healthy,
     /// Nothing of it was to run: it is stopped, waits for its time, or was removed.
     NotRun,
+    /// A user stopped it before it was known, while it was built or started: nobody has seen it healthy.
+    Stopped,
     /// It did not come up, was rolled back, or could not be removed.
     Failed,
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppEntry, AppId, AppName, AppOutcome, Change, Declared, EntryOrigin, EntryResult, HistoryEntry, Kind, Live,
-    LiveInstance, Phase, Project, ProjectName, Provenance, Readiness, WallTime,
+    AppEntry, AppId, AppName, AppOutcome, Change, Declared, DesiredState, EntryOrigin, EntryResult, HistoryEntry, Kind,
+    Live, LiveInstance, Phase, Project, ProjectName, Provenance, Readiness, WallTime,
 };
 
 use super::declared_now;
@@ -28,7 +28,10 @@ pub fn concluded(name: &ProjectName, stored: &Project, live: &Live, at: WallTime
             is_newest || declared.get(app).is_some_and(|declared| std::ptr::eq(*declared, change))
         };
         for (app, change) in entry.apps.iter().filter(|(app, change)| is_said_here(app, change)) {
-            let outcome = outcome(name, app, change, stored, live);
+            let outcome = match outcome(name, app, change, stored, live) {
+                AppOutcome::NotRun if was_stopped_since(app, stored, entry.at) => AppOutcome::Stopped,
+                outcome => outcome,
+            };
             if is_news(change.outcome, outcome) {
                 let entry = next.entry(entry.generation).or_insert_with(|| entry.clone());
                 if let Some(change) = entry.apps.get_mut(app) {
@@ -50,7 +53,7 @@ pub fn concluded(name: &ProjectName, stored: &Project, live: &Live, at: WallTime
 /// The first entry of a project that is older than its history.
 fn found(name: &ProjectName, stored: &Project, at: WallTime) -> Vec<Change> {
     let now = declared_now(stored).collect();
-    let Some(apps) = changed(&stored.history, &now) else { return Vec::new() };
+    let Some(apps) = changed(&stored.history, &now, |_, _| false) else { return Vec::new() };
     let entry = HistoryEntry {
         generation: stored.generation,
         at,
@@ -80,7 +83,7 @@ fn result(outcomes: impl Iterator<Item = AppOutcome>) -> EntryResult {
         match outcome {
             AppOutcome::Pending => return EntryResult::Running,
             AppOutcome::Failed => failed += 1,
-            AppOutcome::Healthy | AppOutcome::NotRun => good += 1,
+            AppOutcome::Healthy | AppOutcome::NotRun | AppOutcome::Stopped => good += 1,
         }
     }
     match (failed, good) {
@@ -95,10 +98,16 @@ fn result(outcomes: impl Iterator<Item = AppOutcome>) -> EntryResult {
 fn is_news(before: AppOutcome, now: AppOutcome) -> bool {
     match before {
         AppOutcome::Pending => now != AppOutcome::Pending,
-        AppOutcome::NotRun => matches!(now, AppOutcome::Failed | AppOutcome::Healthy),
+        AppOutcome::NotRun | AppOutcome::Stopped => matches!(now, AppOutcome::Failed | AppOutcome::Healthy),
         AppOutcome::Failed => now == AppOutcome::Healthy,
         AppOutcome::Healthy => false,
     }
+}
+
+/// Whether a user stopped it after it was declared so.
+fn was_stopped_since(app: &AppName, stored: &Project, declared_at: WallTime) -> bool {
+    let desired_state = stored.apps.get(app).map(|declared| &declared.desired_state);
+    matches!(desired_state, Some(DesiredState::Stopped { at, .. }) if *at >= declared_at)
 }
 
 /// What became of one app by now.
@@ -138,7 +147,7 @@ fn of_copies(app: &AppId, declared: &Declared, live: &Live) -> AppOutcome {
         match outcome {
             AppOutcome::Failed => return AppOutcome::Failed,
             AppOutcome::Pending => is_pending = true,
-            AppOutcome::Healthy | AppOutcome::NotRun => is_healthy = true,
+            AppOutcome::Healthy | AppOutcome::NotRun | AppOutcome::Stopped => is_healthy = true,
         }
     }
     match (is_pending, is_healthy) {

@@ -61,7 +61,13 @@ pub fn recorded(
     }
     let nothing = History::default();
     let history = stored.map_or(&nothing, |stored| &stored.history);
-    let Some(apps) = changed(history, &after).filter(|_| is_new(history, generation)) else { return Vec::new() };
+    // What failed and was rolled back by `pm` is declared once more.
+    let is_again = |app: &AppName, now: RevisionName| {
+        let prior = stored.and_then(|stored| stored.apps.get(app));
+        prior.is_none_or(|prior| prior.revision_name() != now)
+    };
+    let apps = changed(history, &after, is_again).filter(|_| is_new(history, generation));
+    let Some(apps) = apps else { return Vec::new() };
     let entry = HistoryEntry {
         generation,
         at: news.at,
@@ -95,15 +101,18 @@ fn is_new(history: &History, generation: u64) -> bool {
     history.newest().is_none_or(|newest| newest.generation < generation)
 }
 
-/// What is not as the newest entry says; `None` if all is.
+/// What is not as the newest entry says, or failed then and is declared again; `None` if there is nothing.
 pub(super) fn changed(
     history: &History,
     after: &BTreeMap<&AppName, RevisionName>,
+    is_again: impl Fn(&AppName, RevisionName) -> bool,
 ) -> Option<BTreeMap<AppName, AppEntry>> {
     let before = history.declared_at(u64::MAX);
     let entry = |revision| AppEntry { revision, outcome: AppOutcome::Pending };
-    let is_other =
-        |(app, now): &(&&AppName, &RevisionName)| before.get(**app).is_none_or(|before| before.revision != Some(**now));
+    let is_other = |(app, now): &(&&AppName, &RevisionName)| match before.get(**app) {
+        Some(before) if before.revision == Some(**now) => before.outcome == AppOutcome::Failed && is_again(app, **now),
+        _ => true,
+    };
     let other = after.iter().filter(is_other).map(|(app, now)| ((*app).clone(), entry(Some(*now))));
     let gone = before.keys().filter(|app| !after.contains_key(**app)).map(|app| ((*app).clone(), entry(None)));
     let apps: BTreeMap<_, _> = other.chain(gone).collect();

@@ -1,6 +1,6 @@
 //! A rollback: which entry it goes to, and the apply that it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
@@ -10,6 +10,7 @@ use crate::model::{
 };
 
 use super::{declared_now, entry_of, is_as_then};
+use crate::plan::replacement::looks_alike;
 use crate::plan::{Decision, usage, work_out};
 
 /// The generation that a rollback goes to: the one that is named, or the newest one before with nothing but healthy apps that
@@ -108,7 +109,7 @@ pub fn rollback(
     live: &Live,
     options: &RollbackOptions,
 ) -> Result<Returned, Refusal> {
-    rename_back(name, stored, &mut revisions, &options.apps)?;
+    let guessed = rename_back(name, stored, &mut revisions, &options.apps)?;
     let proposed = Proposed {
         project: name.clone(),
         origin: stored.origin.clone(),
@@ -125,41 +126,58 @@ pub fn rollback(
         guard: ApplyGuard { again: true, if_generation: options.if_generation },
         ..ApplyOptions::default()
     };
-    let back = RollbackTo { generation, revisions: &revisions };
+    let back = RollbackTo { generation, revisions: &revisions, guessed };
     let (decision, refusals) = work_out(Some(stored), &proposed, live, &apply, Some(&back))?;
     Ok(Returned { decision, refusals, proposed })
 }
 
-/// An app that has got another name since gets the old one back, with its processes.
+/// An app that has got another name since gets the old one back, with its processes. Where no `moved_from` says so, the one
+/// app that runs the same program in the same folder, or has the same port, is taken for it, as in an apply: side by side, the
+/// two would fight for the port. The old names that were found so.
 fn rename_back(
     project: &ProjectName,
     stored: &Project,
     revisions: &mut BTreeMap<AppName, Revision>,
     only: &[AppName],
-) -> Result<(), Refusal> {
+) -> Result<BTreeSet<AppName>, Refusal> {
     let is_from = |declared: &Declared, name: &AppName| {
         declared.spec.moved_from.iter().any(|old| old.project == *project && old.name == *name)
     };
     let missing: Vec<AppName> = revisions.keys().filter(|name| !stored.apps.contains_key(*name)).cloned().collect();
+    let is_newer = |app: &AppName, declared: &Declared| !revisions.contains_key(app) && !declared.is_leaving;
+    let newer: Vec<&Declared> =
+        stored.apps.iter().filter(|(app, declared)| is_newer(app, declared)).map(|(_, declared)| declared).collect();
+    let (mut taken, mut guessed) = (BTreeSet::new(), BTreeSet::new());
     for name in missing {
-        let later = |(app, declared): &(&AppName, &Declared)| !revisions.contains_key(*app) && is_from(declared, &name);
-        let Some(later) = stored.apps.iter().find(later).map(|(_, declared)| declared.spec.id()) else { continue };
+        let Some(revision) = revisions.get_mut(&name) else { continue };
+        let named = newer.iter().find(|declared| is_from(declared, &name));
+        let alike = || {
+            let mut alike = newer.iter().filter(|declared| looks_alike(&declared.spec, &revision.spec));
+            // Of several, any could be it.
+            alike.next().filter(|_| alike.next().is_none())
+        };
+        let Some(later) = named.or_else(alike).map(|declared| declared.spec.id()) else { continue };
         if !only.is_empty() {
             let hint = "go back with the whole project: `pm rollback`".to_owned();
-            return Err(usage(format!("`{name}` is called `{}` now", later.name), Some(hint)));
+            let verb = if named.is_some() { "is called" } else { "looks like" };
+            let is_now = if named.is_some() { " now" } else { ", which is newer" };
+            return Err(usage(format!("`{name}` {verb} `{}`{is_now}", later.name), Some(hint)));
         }
-        if let Some(revision) = revisions.get_mut(&name) {
+        if taken.insert(later.clone()) {
+            guessed.extend(named.is_none().then_some(name));
             let spec = App { moved_from: vec![later], ..(*revision.spec).clone() };
             (revision.digest, revision.spec) = (Digest::of_content(&spec), Arc::new(spec));
         }
     }
-    Ok(())
+    Ok(guessed)
 }
 
 /// What is declared again.
 pub(in crate::plan) struct RollbackTo<'a> {
     pub(in crate::plan) generation: u64,
     pub(in crate::plan) revisions: &'a BTreeMap<AppName, Revision>,
+    /// Apps that get their old name back although nothing but their looks says that they had it.
+    pub(in crate::plan) guessed: BTreeSet<AppName>,
 }
 
 impl RollbackTo<'_> {
@@ -187,9 +205,14 @@ impl RollbackTo<'_> {
     /// No file is spoken of.
     pub(in crate::plan) fn reword(&self, plan: &mut Plan) {
         let generation = self.generation;
-        for reason in plan.operations.iter_mut().flat_map(|one| &mut one.reasons) {
-            if *reason == Reason::NotInFile {
-                *reason = Reason::NotInGeneration { generation };
+        for one in &mut plan.operations {
+            let is_guessed = self.guessed.contains(&one.app);
+            for reason in &mut one.reasons {
+                match reason {
+                    Reason::NotInFile => *reason = Reason::NotInGeneration { generation },
+                    Reason::MovedFrom { old } if is_guessed => *reason = Reason::LooksLikeRename { old: old.clone() },
+                    _ => {}
+                }
             }
         }
         for note in &mut plan.notes {

@@ -260,6 +260,115 @@ fn a_rollback_over_a_rename_sticks_too_and_one_app_alone_is_not_renamed() {
 }
 
 #[test]
+fn what_was_stopped_before_it_ran_is_no_target() {
+    let mut it = Remembered::default();
+    it.apply(&[("a", 1)]);
+    // It is stopped while it is built: no process of it ever ran.
+    let decision = it.world.decide(&proposed([numbered("a", 2)]), &ApplyOptions::default()).unwrap();
+    it.keep(decision.changes, &EntryOrigin::Apply);
+    it.world.store(vec![Change::Rollout { project: shop(), name: "a".parse().unwrap(), rollout: None }]);
+    it.world.edit("a", None, &Edit::Stop { is_held: false }).unwrap();
+    it.conclude();
+    let entry = it.world.stored().unwrap().history.newest().unwrap().clone();
+    assert_eq!((entry.result, entry.apps[&"a".parse().unwrap()].outcome), (EntryResult::Applied, AppOutcome::Stopped));
+    it.apply(&[("a", 3)]);
+    assert_eq!(it.roll_back(|_| ()).unwrap().0, 1);
+    // One that had run before it was stopped is one.
+    let mut it = Remembered::default();
+    it.apply(&[("a", 1)]);
+    it.apply(&[("a", 2)]);
+    it.world.edit("a", None, &Edit::Stop { is_held: false }).unwrap();
+    it.conclude();
+    it.apply(&[("a", 3)]);
+    assert_eq!(it.roll_back(|_| ()).unwrap().0, 2);
+}
+
+#[test]
+fn a_rollback_knows_an_app_under_another_name_by_its_looks() {
+    // The same port, another program; nothing in the file says that it is the same app.
+    let on_port = |name: &str, number: u8, port: u16| {
+        let mut app = numbered(name, number);
+        app.run.port = Some(port);
+        app
+    };
+    let mut it = Remembered::default();
+    it.apply_with(vec![on_port("old", 1, 80), on_port("web", 1, 90)], &ApplyOptions::default()).unwrap();
+    let file = || vec![on_port("new", 2, 80), on_port("web", 1, 90)];
+    it.apply_with(file(), &ApplyOptions::default()).unwrap();
+    let alone = it.roll_back(|options| {
+        (options.apps, options.to) = (vec!["old".parse().unwrap()], Some("1".into()));
+    });
+    let alone = alone.unwrap_err();
+    assert!(alone.message.contains("`old` looks like `new`"), "{alone}");
+    let plan = it.to(1);
+    assert_eq!(it.declared(), "old1 web1");
+    let looks = Reason::LooksLikeRename { old: "new".parse().unwrap() };
+    assert!(reasons(&plan, "old").contains(&looks), "{plan:?}");
+    assert!(it.world.pids().keys().all(|name| name != "new/0"), "{:?}", it.world.pids());
+    // It sticks, although the file knows only the new name.
+    let refused = it.apply_with(file(), &ApplyOptions::default()).unwrap_err();
+    assert_eq!((refused.kind, refused.confirm), (RefusalKind::Safety, Some(Confirm::Again)), "{refused}");
+    let mut more = file();
+    more.push(on_port("job", 1, 70));
+    it.apply_with(more, &ApplyOptions::default()).unwrap();
+    assert_eq!(it.declared(), "job1 old1 web1");
+    // The fix needs no option.
+    it.apply_with(vec![on_port("new", 3, 80), on_port("web", 1, 90)], &ApplyOptions::default()).unwrap();
+    assert_eq!(it.declared(), "new3 web1");
+}
+
+#[test]
+fn of_several_apps_that_look_alike_none_is_taken_for_the_one_before() {
+    let same = |name: &str| {
+        let mut app = numbered(name, 1);
+        app.run.script = Some("/srv/shop/same.js".into());
+        app
+    };
+    let mut it = Remembered::default();
+    it.apply_with(vec![same("old")], &ApplyOptions::default()).unwrap();
+    it.apply_with(vec![same("one"), same("two")], &ApplyOptions::default()).unwrap();
+    let plan = it.to(1);
+    assert_eq!(it.declared(), "old1 one1 two1");
+    assert!(!plan.operations.iter().any(|one| matches!(one.verb, Verb::Rename { .. })), "{plan:?}");
+}
+
+#[test]
+fn what_failed_has_a_second_entry_when_it_is_applied_again() {
+    let mut it = Remembered::default();
+    it.apply(&[("a", 1), ("b", 1)]);
+    let before = it.world.declared("a").clone();
+    let decision = it.world.decide(&proposed([numbered("a", 2), numbered("b", 1)]), &ApplyOptions::default()).unwrap();
+    it.keep(decision.changes, &EntryOrigin::Apply);
+    // It fails, and `pm` declares the revision before again.
+    let back = Change::App { project: shop(), name: "a".parse().unwrap(), declared: Box::new(before) };
+    it.world.store(vec![back, Change::Rollout { project: shop(), name: "a".parse().unwrap(), rollout: None }]);
+    it.conclude();
+    let outcome = |it: &Remembered, generation: u64| {
+        let history = &it.world.stored().unwrap().history;
+        let entry = history.entry(generation).unwrap();
+        (entry.result, entry.apps.keys().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(outcome(&it, 2), (EntryResult::Failed, "a".into()));
+    it.apply(&[("a", 2), ("b", 1)]);
+    let newest = it.world.stored().unwrap().history.newest().unwrap().generation;
+    assert!(newest > 2, "the second try has an entry of its own");
+    assert_eq!(outcome(&it, newest), (EntryResult::Applied, "a".into()));
+    assert_eq!(outcome(&it, 2).0, EntryResult::Failed, "the first one failed all the same");
+    it.apply(&[("a", 2), ("b", 1)]);
+    assert_eq!(it.world.stored().unwrap().history.newest().unwrap().generation, newest);
+}
+
+#[test]
+fn what_is_declared_anew_of_a_held_app_is_in_the_plan_of_a_rollback() {
+    let mut it = remembered();
+    it.world.edit("a", None, &Edit::Stop { is_held: true }).unwrap();
+    let plan = it.to(1);
+    assert!(verbs(&plan).contains(&"reconfigure a".to_owned()), "{plan:?}");
+    assert_eq!(reasons(&plan, "a")[0], Reason::StoppedByHand { by: "alice".into(), is_held: true });
+    assert!(it.world.pids().keys().all(|name| name != "a/0"), "{:?}", it.world.pids());
+}
+
+#[test]
 fn what_failed_is_no_target() {
     let mut it = Remembered::default();
     it.apply(&[("a", 1)]);
