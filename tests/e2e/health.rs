@@ -101,21 +101,25 @@ fn with_action_none_trouble_is_only_shown_until_it_is_over() {
 
 #[test]
 fn what_a_probe_leaves_behind_ends_with_it_and_holds_up_no_stop() {
+    probe_leaves_nothing("");
+    // Without the environment by which it is known.
+    probe_leaves_nothing("env -i ");
+}
+
+fn probe_leaves_nothing(way: &str) {
     let sandbox = Sandbox::new();
     // Each one leaves a process in a session of its own that does not mind being asked to end, and hangs when `hang` is there.
-    sandbox.ecosystem(
-        r#"
+    sandbox.ecosystem(&r#"
         [[apps]]
         name = "web"
         command = "sleep 1000"
         kill_timeout = "60s"
         [apps.health]
-        exec = '''setsid -f sh -c 'trap "" TERM; echo $$$$ >> left; exec sleep 1000'; test -e hang && { echo x > hangs; sleep 1000; }; true'''
+        exec = '''WAY setsid -f sh -c 'trap "" TERM; echo $$$$ >> left; exec sleep 1000'; test -e hang && { echo x > hangs; sleep 1000; }; true'''
         interval = "1s"
         timeout = "1s"
         failures = 1000
-        "#,
-    );
+        "#.replace("WAY ", way));
     sandbox.pm(&["apply"]).ok();
     let left = || sandbox.read("left").lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>();
     wait_until("several probes have left something", SOON, || left().len() > 2);

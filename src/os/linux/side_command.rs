@@ -2,7 +2,8 @@
 //! far as somebody wants it, and it cannot outlive its limit.
 
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicI32;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ use crate::os::errno::checked;
 const BLOCKS_MAX: usize = 16;
 /// How soon SIGKILL is repeated: a fork storm may outrun the first one.
 const KILL_EVERY: Duration = Duration::from_millis(10);
+/// Looks for what a command has left: what is killed may have started more.
+const LOOKS_MAX: usize = 50;
+/// Between two of them.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// How long a thread that may block waits for the end of what it has killed.
 const DEATH_MAX: Millis = Millis(1000);
 
@@ -29,7 +34,25 @@ const DEATH_MAX: Millis = Millis(1000);
 pub struct Helper {
     process: PidFd,
     printed: Option<Printed>,
+    /// `None`: it ends with its command.
+    gate: Option<Gate>,
     is_reaped: bool,
+}
+
+/// Our end of the socket on which the shell of a helper says that its command has ended, and waits to be let go: until then
+/// it is the parent of whatever the command has left, however that has hidden itself.
+#[derive(Debug)]
+pub struct Gate(UnixStream);
+
+impl Gate {
+    /// The gate, and the end for [`ExecPlan::behind_gate`].
+    ///
+    /// # Errors
+    /// No descriptors left.
+    pub fn open() -> io::Result<(Self, OwnedFd)> {
+        let (own, other) = UnixStream::pair()?;
+        Ok((Self(own), other.into()))
+    }
 }
 
 /// What a helper prints on both outputs: the end of it is kept.
@@ -106,7 +129,7 @@ impl Helper {
                     stage: SpawnStage::Clone,
                     errno: error.raw_os_error().unwrap_or(libc::EIO),
                 })?;
-                Ok(Self { process, printed, is_reaped: false })
+                Ok(Self { process, printed, gate: None, is_reaped: false })
             }
             Err(failed) => {
                 if pid != 0 {
@@ -118,13 +141,22 @@ impl Helper {
         }
     }
 
-    /// Waits for its end; `None` if that does not come within `limit`. Whatever it left in its group is killed.
+    /// The helper whose plan has the other end of this gate.
+    #[must_use]
+    pub fn behind(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Waits for its end; `None` if that does not come within `limit`. Whatever it left in its group is killed; behind a gate
+    /// everything that it left.
     ///
     /// # Errors
     /// No runtime, no descriptors left.
     pub async fn end(&mut self, limit: Duration) -> io::Result<Option<Exit>> {
         let ended = watched(&self.process)?;
         let output = self.printed.as_ref().map(Printed::watched).transpose()?.flatten();
+        let mut gate = self.gate.as_ref().map(|gate| watched(&gate.0)).transpose()?;
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
         loop {
@@ -143,6 +175,12 @@ impl Helper {
                     } else {
                         tokio::task::yield_now().await;
                     }
+                }
+                ready = async { match &gate { Some(gate) => gate.readable().await.map(drop), None => std::future::pending().await } } => {
+                    ready?;
+                    end_below(&self.process).await;
+                    // Now it may go.
+                    (gate, self.gate) = (None, None);
                 }
                 () = &mut deadline => return Ok(None),
             }
@@ -183,6 +221,12 @@ impl Drop for Helper {
         if self.is_reaped {
             return;
         }
+        if self.gate.is_some() {
+            // While it lives, what loses its parent comes to it.
+            for _ in 0..2 {
+                kill_below(&self.process);
+            }
+        }
         kill_tree(&self.process);
         let Ok(process) = self.process.try_clone() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -195,8 +239,8 @@ impl Drop for Helper {
     }
 }
 
-fn watched(process: &PidFd) -> io::Result<AsyncFd<OwnedFd>> {
-    let fd = process.as_fd().try_clone_to_owned()?;
+fn watched(file: &impl AsFd) -> io::Result<AsyncFd<OwnedFd>> {
+    let fd = file.as_fd().try_clone_to_owned()?;
     // SAFETY: the descriptor is valid and belongs to the registration.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? })
 }
@@ -210,6 +254,25 @@ async fn put_to_death(process: PidFd) {
         }
     }
     let _ = reap_exit(process.pid(), false);
+}
+
+/// Kills what a command has left below its shell, until nothing is left or it cannot be killed.
+async fn end_below(process: &PidFd) {
+    for _ in 0..LOOKS_MAX {
+        if !kill_below(process) {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Kills everything below; false: there was nothing.
+fn kill_below(process: &PidFd) -> bool {
+    let below = descendants(0, process.pid());
+    for other in &below {
+        let _ = other.process.signal(libc::SIGKILL);
+    }
+    !below.is_empty()
 }
 
 /// What is below is listed before it loses its parent.
@@ -226,7 +289,7 @@ fn kill_tree(process: &PidFd) {
 mod tests {
     use super::super::spawn::Output;
     use super::*;
-    use crate::model::{Limits, StdinMode};
+    use crate::model::{ExecContext, Limits, StdinMode};
     use crate::os::linux::proc_stat;
 
     const BYTES_MAX: usize = 4096;
@@ -279,6 +342,79 @@ mod tests {
         let child: u32 = helper.last_line().unwrap().parse().unwrap();
         while proc_stat(child).is_ok_and(|stat| !stat.is_zombie) {
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// The same behind a gate.
+    fn start_behind_gate(script: &str) -> Helper {
+        let (printed, ends) = Printed::open(BYTES_MAX).unwrap();
+        let context = ExecContext {
+            env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+            cwd: "/".into(),
+            identity: None,
+            umask: 0o022,
+            limits: Limits::default(),
+        };
+        let (gate, other) = Gate::open().unwrap();
+        let plan = ExecPlan::behind_gate(&context, script, Output::Opened(ends), other).unwrap();
+        Helper::start(plan, Some(printed)).unwrap().behind(gate)
+    }
+
+    /// Ways to leave a process that nothing of it names any more, without its output; each prints its number.
+    const WAYS_OUT: [&str; 4] = [
+        "env -i setsid -f sh -c 'echo $$; exec >/dev/null 2>&1; exec sleep 1000'",
+        "env -i setsid sh -c 'sh -c \"echo \\$\\$; exec >/dev/null 2>&1; exec sleep 1000\" & exit 0'",
+        "(trap '' HUP TERM INT; echo $(sh -c 'echo $PPID'); exec env -i sleep 1000 >/dev/null 2>&1 &) ; true",
+        "env -i setsid -f sh -c 'sleep 1000 & echo $!; exec >/dev/null 2>&1; wait'",
+    ];
+
+    fn is_gone(pid: u32) -> bool {
+        proc_stat(pid).map_or(true, |stat| stat.is_zombie)
+    }
+
+    /// Numbers of which at least one has been printed.
+    fn printed_numbers(helper: &Helper) -> Vec<u32> {
+        String::from_utf8_lossy(helper.printed()).lines().filter_map(|line| line.trim().parse().ok()).collect()
+    }
+
+    #[tokio::test]
+    async fn behind_a_gate_everything_that_it_left_goes_with_it_however_hidden() {
+        for way in WAYS_OUT {
+            let mut helper = start_behind_gate(&format!("{way}; sleep 0.2; exit 3"));
+            assert_eq!(helper.end(Duration::from_secs(20)).await.unwrap(), Some(Exit::Code(3)), "{way}");
+            let left = printed_numbers(&helper);
+            assert!(!left.is_empty(), "{way}");
+            for pid in left {
+                while !is_gone(pid) {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_a_gate_it_goes_with_everything_at_its_time_limit_too() {
+        for way in WAYS_OUT {
+            let mut helper = start_behind_gate(&format!("{way}; sleep 1000"));
+            let mut left = Vec::new();
+            while left.is_empty() {
+                assert_eq!(helper.end(Duration::from_millis(200)).await.unwrap(), None, "{way}");
+                left = printed_numbers(&helper);
+            }
+            drop(helper);
+            for pid in left {
+                while !is_gone(pid) {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_a_gate_it_says_how_its_command_ended() {
+        for (script, exit) in [("true", 0), ("exit 7", 7), ("exec false", 1), ("echo x >&3", 2), ("kill -9 $$", 137)] {
+            let end = start_behind_gate(script).end(Duration::from_secs(20)).await.unwrap();
+            assert_eq!(end, Some(Exit::Code(exit)), "{script}");
         }
     }
 

@@ -327,6 +327,8 @@ fn enter(plan: &Prepared<'_>) -> Result<(), (SpawnStage, c_int)> {
         if plan.dies_with_caller {
             // Only now: the kernel forgets it when the user changes.
             libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            // What leaves its session and its parent still stands below it, and ends with it.
+            libc::syscall(libc::SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         }
         step(SpawnStage::Folder, libc::syscall(libc::SYS_chdir, plan.cwd.as_ptr()))
     }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{failures, spawn};
 use crate::model::{Environment, SpawnError, SpawnStage};
-use crate::os::{ExecPlan, Helper, Output, Printed};
+use crate::os::{ExecPlan, Gate, Helper, HoldsNul, Output, Printed};
 use crate::supervisor::host::SpawnJob;
 use crate::supervisor::world::World;
 
@@ -29,7 +29,7 @@ pub(in crate::supervisor) struct Beside {
 /// Where its output goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::supervisor) enum Prints {
-    /// To whoever has asked for the command.
+    /// To whoever has asked for the command: a probe, with which everything ends that it has started.
     Back,
     /// To the standard error of the app.
     IntoTheLog,
@@ -51,17 +51,24 @@ impl Beside {
         let mark = format!("{}{}", world.helper_mark(job), self.run);
         let mut context = spawn::context(world, job, &mark)?;
         context.env.extend(self.more.clone());
-        let (printed, output) = match self.prints {
+        let no_output = |error: std::io::Error| failures::failed(SpawnStage::Output, &job.id.to_string(), &error);
+        let holds_nul = |text: HoldsNul| failures::holds_nul(&text);
+        let started = match self.prints {
             Prints::Back => {
-                let pipe = Printed::open(PRINTED_BYTES_MAX);
-                let (printed, ends) =
-                    pipe.map_err(|error| failures::failed(SpawnStage::Output, &job.id.to_string(), &error))?;
-                (Some(printed), Output::Opened(ends))
+                let (printed, ends) = Printed::open(PRINTED_BYTES_MAX).map_err(no_output)?;
+                let (gate, other) = Gate::open().map_err(no_output)?;
+                let output = Output::Opened(ends);
+                let plan = ExecPlan::behind_gate(&context, &self.command, output, other).map_err(holds_nul)?;
+                Helper::start(plan, Some(printed)).map(|helper| helper.behind(gate))
             }
-            Prints::IntoTheLog => (None, spawn::error_output(world, job, spawn::Speaker::Beside)?),
-            Prints::AheadOfTheProcess => (None, spawn::error_output(world, job, spawn::Speaker::HookBefore)?),
+            Prints::IntoTheLog | Prints::AheadOfTheProcess => {
+                let is_ahead = self.prints == Prints::AheadOfTheProcess;
+                let speaker = if is_ahead { spawn::Speaker::HookBefore } else { spawn::Speaker::Beside };
+                let output = spawn::error_output(world, job, speaker)?;
+                let plan = ExecPlan::in_context(&context, &self.command, output).map_err(holds_nul)?;
+                Helper::start(plan, None)
+            }
         };
-        let plan = ExecPlan::in_context(&context, &self.command, output).map_err(|text| failures::holds_nul(&text))?;
-        Helper::start(plan, printed).map_err(|error| failures::not_executed(error, &job.launch, "/bin/sh"))
+        started.map_err(|error| failures::not_executed(error, &job.launch, "/bin/sh"))
     }
 }

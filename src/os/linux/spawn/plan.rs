@@ -34,7 +34,8 @@ pub struct ExecPlan {
     pub limits: Limits,
     /// The file through which it enters its control group.
     pub group: Option<CString>,
-    /// The kernel kills it when the thread that started it ends: for helpers of ours, never for apps.
+    /// The kernel kills it when the thread that started it ends, and makes it the parent of what is orphaned below it: for
+    /// helpers of ours, never for apps.
     pub dies_with_caller: bool,
 }
 
@@ -48,6 +49,9 @@ pub enum Output {
     /// Ends of its own of these pipes ([`crate::os::output_pipe`]).
     Pipes([Arc<OwnedFd>; 2]),
 }
+
+/// Runs the first argument, says on descriptor 3 that it has ended, and waits there.
+const BEHIND_GATE: &str = r#"/bin/sh -c "$1" 3>&-; status=$?; echo >&3; read -r _ <&3; exit $status"#;
 
 /// A text that the kernel cannot be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,6 +95,17 @@ impl ExecPlan {
     pub fn in_context(context: &ExecContext, command: &str, output: Output) -> Result<Self, HoldsNul> {
         let words = ["sh", "-c", command].map(str::to_owned);
         Ok(Self { dies_with_caller: true, ..Self::new(context, "/bin/sh", &words, output)? })
+    }
+
+    /// The same, but the shell stays when the command has ended, as the parent of whatever that left, until the gate is
+    /// opened.
+    ///
+    /// # Errors
+    /// A text holds a NUL byte.
+    pub fn behind_gate(context: &ExecContext, command: &str, output: Output, gate: OwnedFd) -> Result<Self, HoldsNul> {
+        let words = ["sh", "-c", BEHIND_GATE, "sh", command].map(str::to_owned);
+        let plan = Self::new(context, "/bin/sh", &words, output)?;
+        Ok(Self { dies_with_caller: true, handed: vec![gate], ..plan })
     }
 }
 
