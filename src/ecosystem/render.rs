@@ -4,7 +4,7 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::diagnostic::{Diagnostic, DiagnosticSeverity, Place};
-use super::hidden::Shown;
+use super::hidden::{Shown, WrittenFile};
 use super::{SourceFile, diagnostic::Label};
 use crate::model::Secrets;
 
@@ -18,9 +18,10 @@ type Mark<'a> = (&'a Place, Option<&'a str>);
 pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], secrets: &Secrets, with_color: bool) -> String {
     let renderer = if with_color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
+    let files: Vec<WrittenFile<'_>> = files.iter().map(WrittenFile::new).collect();
     let mut text = String::new();
     for diagnostic in diagnostics {
-        text.push_str(&one(diagnostic, files, secrets, &renderer));
+        text.push_str(&one(diagnostic, &files, secrets, &renderer));
         text.push_str("\n\n");
     }
     if !diagnostics.is_empty() {
@@ -41,7 +42,7 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn one(diagnostic: &Diagnostic, files: &[SourceFile], secrets: &Secrets, renderer: &Renderer) -> String {
+fn one(diagnostic: &Diagnostic, files: &[WrittenFile<'_>], secrets: &Secrets, renderer: &Renderer) -> String {
     let level = match diagnostic.severity {
         DiagnosticSeverity::Error => Level::ERROR,
         DiagnosticSeverity::Warning => Level::WARNING,
@@ -62,7 +63,7 @@ fn one(diagnostic: &Diagnostic, files: &[SourceFile], secrets: &Secrets, rendere
 fn snippets<'a>(
     place: &'a Place,
     labels: &'a [Label],
-    files: &'a [SourceFile],
+    files: &[WrittenFile<'_>],
     secrets: &Secrets,
 ) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
     let mut windows: Vec<(Vec<Mark<'_>>, bool)> = vec![(vec![(place, None)], true)];
@@ -79,12 +80,13 @@ fn snippets<'a>(
 fn snippet<'a>(
     marks: &[Mark<'a>],
     is_primary: bool,
-    files: &'a [SourceFile],
+    files: &[WrittenFile<'_>],
     secrets: &Secrets,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
     let path = marks[0].0.file.to_string_lossy();
     let path = path.replace(char::is_control, "\u{fffd}");
-    let bytes = files.iter().find(|file| file.path == marks[0].0.file).map_or(&[][..], |file| file.text.as_slice());
+    let file = files.iter().find(|file| file.file().path == marks[0].0.file);
+    let bytes = file.map_or(&[][..], |file| file.file().text.as_slice());
     let start = marks.iter().map(|(place, _)| place.start as usize).min().unwrap_or(0).min(bytes.len());
     let end = marks.iter().map(|(place, _)| place.end as usize).max().unwrap_or(0).clamp(start, bytes.len());
     let line_start = bytes[..start].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -93,9 +95,10 @@ fn snippet<'a>(
     // Not UTF-8 or an overlong line: the place alone has to do.
     let window = &bytes[line_start..line_end];
     let written = std::str::from_utf8(window).ok().filter(|text| text.len() <= WINDOW_BYTES_MAX);
+    let known = written.zip(file).map(|(_, file)| file.secrets_in(line_start..line_end, secrets));
     let written = written.unwrap_or("(this line cannot be shown)");
     let above = &bytes[floor_line(bytes, line_start.saturating_sub(WINDOW_BYTES_MAX))..line_start];
-    let shown = Shown::new(&String::from_utf8_lossy(above), written, secrets);
+    let shown = Shown::new(&String::from_utf8_lossy(above), written, secrets, known.unwrap_or_default());
     let text = shown.text.clone();
     let inside = |at: u32| floor(written, (at as usize).saturating_sub(line_start).min(written.len()));
     let annotations = marks.iter().enumerate().map(|(at, (place, label))| {

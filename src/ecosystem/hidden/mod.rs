@@ -1,6 +1,11 @@
 //! What a message about a file must not show: the secrets in it, and the lines that may hold one.
 
+mod written;
+
 use std::ops::Range;
+
+use written::HEADERS;
+pub(super) use written::WrittenFile;
 
 use super::environment::EnvFiles;
 use super::tree::{Entry, Node, Value};
@@ -11,9 +16,6 @@ use crate::model::{HIDDEN, Secrets, is_secret, is_secret_header, is_secret_name}
 const LINES_ABOVE: usize = 3;
 /// Lines above a place among which the key of an open value is searched.
 const LINES_SEARCHED: usize = 500;
-
-/// The table of a probe whose keys are names of headers.
-const HEADERS: &str = "headers";
 
 /// Every secret in the files, the env files, the variables given by hand and those of the shell.
 pub(super) fn secrets(
@@ -70,8 +72,8 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Whole lines, and the text above them.
-    pub fn new(above: &str, lines: &str, secrets: &Secrets) -> Self {
+    /// Whole lines, the text above them, and where in the lines secrets are known to stand.
+    pub fn new(above: &str, lines: &str, secrets: &Secrets, known: Vec<Range<usize>>) -> Self {
         let near = above.match_indices('\n').rev().nth(LINES_ABOVE).map_or(0, |(at, _)| at + 1);
         let context = [&above[near..], lines].concat();
         let offset = above.len() - near;
@@ -81,6 +83,7 @@ impl Shown {
             .map(|range| range.start.saturating_sub(offset)..range.end.saturating_sub(offset))
             .collect();
         hidden.extend(of_keys(above, lines));
+        hidden.extend(known);
         let hidden = crate::model::merged_ranges(hidden);
         let mut text = String::with_capacity(lines.len());
         let mut at = 0;
