@@ -96,6 +96,9 @@ pub struct Rollout {
     /// What failed: nothing automatic tries it again, and a plan that holds it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejected>,
+    /// What is being built before its first process starts. A daemon that finds it begins the build again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub building: Option<Digest>,
 }
 
 impl Rollout {

@@ -272,6 +272,11 @@ pub enum Note {
         /// How many there will be.
         instances: u32,
     },
+    /// Its build before a start has been ended: nothing of it was running.
+    BuildCalledOff {
+        /// The app that the note is about.
+        app: AppName,
+    },
     /// Its build command runs before it is started.
     BuildsFirst {
         /// The app that the note is about.
@@ -356,7 +361,7 @@ pub enum Note {
 impl Note {
     /// Whether it is about something that changes although no process is started or stopped.
     pub fn is_about_a_change(&self) -> bool {
-        matches!(self, Self::ScheduleSuspended { .. } | Self::ScaledForLater { .. })
+        matches!(self, Self::ScheduleSuspended { .. } | Self::ScaledForLater { .. } | Self::BuildCalledOff { .. })
     }
 }
 

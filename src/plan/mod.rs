@@ -43,7 +43,7 @@ use crate::rules::{self, DependencyStatus};
 use target::Target;
 
 pub use edit::{EditRequest, edit};
-pub use edit_notes::add_edit_notes;
+pub use edit_notes::{add_edit_notes, add_ended_builds};
 pub use forgotten::{add_forgotten, with_lost_spec};
 pub use history::{
     HistoryNews, Returned, concluded, entry_of, is_as_then, recorded, revisions_of, rollback, spec_difference, tagged,

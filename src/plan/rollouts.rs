@@ -186,6 +186,7 @@ pub(super) fn release(project: &mut Project) {
         let is_down =
             apps.get(app).is_none_or(|declared| matches!(declared.desired_state, DesiredState::Stopped { .. }));
         rollout.is_paused &= !is_down;
+        rollout.building = rollout.building.filter(|_| !is_down);
         !is_down || *rollout != Rollout::default()
     });
 }

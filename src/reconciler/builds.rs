@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::model::{AppId, Desired, DesiredState, Failure, Launch};
+use crate::model::{AppId, Desired, Failure, Launch};
 use crate::supervisor::Supervisor;
 
 /// Builds an app that is about to be started. It ends with the wish for it: the app was stopped, changed or deleted.
@@ -17,12 +17,15 @@ pub(super) async fn build(
     let Launch { spec, base, digest, .. } = launch;
     let is_wanted = |desired: &Desired| {
         let declared = desired.projects.get(&app.project).and_then(|project| project.apps.get(&app.name));
-        let is_it = declared.is_some_and(|now| now.digest == digest && now.desired_state == DesiredState::Up);
+        let is_it = declared.is_some_and(|now| {
+            let may_run = (0..now.instances()).any(|slot| now.may_run(slot));
+            now.digest == digest && may_run
+        });
         is_it && !desired.is_shut_down
     };
     let failed = tokio::select! {
         biased;
-        built = supervisor.build(spec, base) => match built {
+        built = supervisor.build_before_start(spec, base) => match built {
             Ok(()) => return Ok(()),
             Err(failed) => failed,
         },

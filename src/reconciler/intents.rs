@@ -145,6 +145,7 @@ impl Loop {
         if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
             changes.push(Change::ShutDown { is_shut_down: false });
         }
+        let building = self.jobs.building().into_iter().map(|(app, _)| app).collect();
         let unremembered = self.decide_over(&desired, changes).await?;
         let cause = Cause::Command { by: by.clone(), verb: edit.verb().to_owned() };
         let is_alone = targets.len() == 1;
@@ -160,6 +161,7 @@ impl Loop {
             }
             let request = EditRequest { project: &name, targets: &targets, edit, by: &by.name, at };
             plan::add_forgotten(&mut plan, &project, &self.live, &request);
+            plan::add_ended_builds(&mut plan, &building, &project, &request);
             if let Some(before) = desired.projects.get(&name) {
                 plan::add_edit_notes(&mut plan, before, &project, &request);
             }

@@ -84,13 +84,21 @@ fn history() -> Vec<Vec<Change>> {
             is_paused: false,
             is_aborted: true,
             rejected: None,
+            building: None,
         }))],
-        vec![rollout(Some(Rollout { from: None, is_paused: true, is_aborted: false, rejected: None }))],
+        vec![rollout(Some(Rollout {
+            from: None,
+            is_paused: true,
+            is_aborted: false,
+            rejected: None,
+            building: Some(declared("api", 81).digest),
+        }))],
         vec![rollout(Some(Rollout {
             from: Some(declared("api", 82).revision()),
             is_paused: true,
             is_aborted: false,
             rejected: None,
+            building: None,
         }))],
         vec![project(3), Change::AppRemoved { project: shop(), name }],
         vec![Change::ProjectRemoved { name: shop() }, Change::ShutDown { is_shut_down: false }],
@@ -102,6 +110,7 @@ fn history() -> Vec<Vec<Change>> {
                 is_paused: true,
                 is_aborted: false,
                 rejected: None,
+                building: None,
             })),
         ],
         vec![rollout(None)],
@@ -110,6 +119,7 @@ fn history() -> Vec<Vec<Change>> {
             is_paused: false,
             is_aborted: true,
             rejected: None,
+            building: None,
         }))],
     ]
 }

@@ -1,14 +1,16 @@
 //! A build command of an app → whether it succeeded, with the last of what it printed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use super::processes::exec_context;
-use crate::model::{App, Environment, Exit, WatchPolicy};
+use crate::model::{App, AppId, Environment, Exit, WatchPolicy};
 use crate::os::{ExecPlan, Helper, Home, Output, Printed, Worker};
 
 /// Builds at a time.
@@ -30,11 +32,92 @@ pub(super) struct Builders(Arc<Inner>);
 struct Inner {
     threads: OnceLock<io::Result<Worker>>,
     turns: Semaphore,
+    apps: Mutex<BTreeMap<AppId, OfApp>>,
+}
+
+/// The builds of one app: never two at the same time, since they write the same files.
+#[derive(Debug, Default)]
+struct OfApp {
+    /// Whoever holds it builds.
+    turn: Weak<tokio::sync::Mutex<()>>,
+    /// The build before a start that is under way.
+    before_start: Weak<SharedBuild>,
+}
+
+/// A build that several wait for. It ends with the last of them.
+#[derive(Debug)]
+struct SharedBuild {
+    spec: Arc<App>,
+    base: Arc<Environment>,
+    end: watch::Receiver<Option<Result<(), BuildFailed>>>,
+    work: JoinHandle<()>,
+}
+
+impl Drop for SharedBuild {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
 }
 
 impl Default for Builders {
     fn default() -> Self {
-        Self(Arc::new(Inner { threads: OnceLock::new(), turns: Semaphore::new(BUILDS_AT_ONCE) }))
+        Self(Arc::new(Inner {
+            threads: OnceLock::new(),
+            turns: Semaphore::new(BUILDS_AT_ONCE),
+            apps: Mutex::default(),
+        }))
+    }
+}
+
+impl Builders {
+    /// The builds of an app; those of apps that build nothing any more are forgotten.
+    fn of_app<T>(&self, app: AppId, take: impl FnOnce(&mut OfApp) -> T) -> T {
+        let mut apps: MutexGuard<'_, _> = self.0.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = take(apps.entry(app).or_default());
+        apps.retain(|_, builds| builds.turn.strong_count() > 0 || builds.before_start.strong_count() > 0);
+        taken
+    }
+
+    fn turn(&self, app: AppId) -> Arc<tokio::sync::Mutex<()>> {
+        self.of_app(app, |builds| {
+            let turn = builds.turn.upgrade().unwrap_or_default();
+            builds.turn = Arc::downgrade(&turn);
+            turn
+        })
+    }
+
+    /// The build before a start that is under way, if it is of the same spec and environment; else a new one.
+    fn before_start(&self, home: &Home, spec: &Arc<App>, base: &Arc<Environment>) -> Arc<SharedBuild> {
+        self.of_app(spec.id(), |builds| {
+            let is_same = |shared: &Arc<SharedBuild>| {
+                shared.end.borrow().is_none() && shared.spec == *spec && shared.base == *base
+            };
+            if let Some(shared) = builds.before_start.upgrade().filter(is_same) {
+                return shared;
+            }
+            let (ended, end) = watch::channel(None);
+            let build = build(self.clone(), home.clone(), Arc::clone(spec), Arc::clone(base));
+            let work = tokio::spawn(async move { drop(ended.send(Some(build.await))) });
+            let shared = Arc::new(SharedBuild { spec: Arc::clone(spec), base: Arc::clone(base), end, work });
+            builds.before_start = Arc::downgrade(&shared);
+            shared
+        })
+    }
+}
+
+/// Runs the build command of an app before its first process starts: whoever starts it meanwhile waits for the same build.
+/// It is killed once nobody waits for it any more.
+pub(super) async fn build_before_start(
+    builders: Builders,
+    home: Home,
+    spec: Arc<App>,
+    base: Arc<Environment>,
+) -> Result<(), BuildFailed> {
+    let shared = builders.before_start(&home, &spec, &base);
+    let mut end = shared.end.clone();
+    match end.wait_for(Option::is_some).await.as_deref() {
+        Ok(Some(result)) => result.clone(),
+        Ok(None) | Err(_) => Err(BuildFailed { how: "the build was ended".to_owned(), last_lines: Vec::new() }),
     }
 }
 
@@ -80,6 +163,8 @@ async fn run(
     limit: Duration,
 ) -> Result<(), BuildFailed> {
     let failed = |how: String| BuildFailed { how, last_lines: Vec::new() };
+    let own = builders.turn(spec.id());
+    let _own = own.lock().await;
     let _turn = builders.0.turns.acquire().await;
     let threads = builders.0.threads.get_or_init(|| Worker::start("pm-build", STARTERS, STARTS_MAX));
     let threads = threads.as_ref().map_err(|error| failed(format!("`{line}` cannot be started: {error}")))?;

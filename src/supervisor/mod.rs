@@ -182,7 +182,8 @@ impl Supervisor {
         rehearsed.await.unwrap_or(Ok(()))
     }
 
-    /// Runs the build command of an app, in its context; two at a time over all apps. Dropped before its end, it is killed.
+    /// Runs the build command of an app, in its context; two at a time over all apps, one of each. Dropped before its end, it
+    /// is killed.
     ///
     /// # Errors
     /// How it failed.
@@ -192,6 +193,18 @@ impl Supervisor {
         base: Arc<Environment>,
     ) -> impl Future<Output = Result<(), BuildFailed>> + Send + use<> {
         build::build(self.builders.clone(), self.world.home.clone(), spec, base)
+    }
+
+    /// The same before the first process starts: whoever starts the app meanwhile waits for the same build.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub fn build_before_start(
+        &self,
+        spec: Arc<App>,
+        base: Arc<Environment>,
+    ) -> impl Future<Output = Result<(), BuildFailed>> + Send + use<> {
+        build::build_before_start(self.builders.clone(), self.world.home.clone(), spec, base)
     }
 
     /// Tells what a sensor saw. A stopped supervisor does not want to know.

@@ -104,3 +104,82 @@ fn a_build_that_nobody_wants_any_more_ends() {
     wait_until("the build has ended", SOON, || crate::support::start_time(builder).is_none());
     assert_eq!(sandbox.starts_of("web/0"), 0);
 }
+
+/// An app whose build waits for `go`, while it is being built.
+fn being_built(more: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("src/a", "one");
+    sandbox.ecosystem(&format!(
+        "[[apps]]\nname = \"web\"\nshell = true\ncommand = \"cat dist || exit 3; sleep 1000\"\nwatch = [\"src\"]\n\
+         build = \"echo x >> builds; while ! test -e go; do sleep 0.05; done; echo built > dist\"\nready.log = \"^built\"\n{more}"
+    ));
+    sandbox.pm(&["apply", "--detach"]).ok();
+    wait_until("the build runs", SOON, || built(&sandbox) == 1);
+    sandbox
+}
+
+#[test]
+fn whoever_starts_it_meanwhile_waits_for_the_same_build() {
+    for command in [&["restart", "web"][..], &["start", "web"], &["apply"], &["scale", "web", "2"], &["reload", "web"]]
+    {
+        let sandbox = being_built("");
+        let asking = sandbox.start(command);
+        wait_until("it is asked", SOON, || {
+            sandbox.events().iter().filter(|event| event.fact == "accepted").count() > 1 || command[0] == "reload"
+        });
+        assert_eq!(built(&sandbox), 1, "{command:?}");
+        sandbox.file("go", "");
+        crate::support::finish(asking, &command.join(" ")).ok();
+        sandbox.wait_phase("web/0", "running");
+        assert_eq!((built(&sandbox), sandbox.starts_of("web/0")), (1, 1), "{command:?}");
+    }
+}
+
+#[test]
+fn who_ends_it_is_told_that() {
+    for command in [
+        &["stop", "web"][..],
+        &["stop", "web", "--hold"],
+        &["stop", "all"],
+        &["scale", "web", "0"],
+        &["delete", "web"],
+        &["stop", "web/0"],
+    ] {
+        let sandbox = being_built("");
+        let output = sandbox.pm(command).ok().says(&["the build of web was ended"]);
+        assert!(!format!("{}{}", output.stdout, output.stderr).contains("nothing to do"), "{command:?}\n{output}");
+        sandbox.file("go", "");
+        sandbox.pm(&["list"]).ok();
+        assert_eq!((sandbox.starts_of("web/0"), sandbox.path("dist").exists()), (0, false), "{command:?}");
+    }
+}
+
+#[test]
+fn a_build_that_its_daemon_did_not_live_to_see_begins_again_before_anything_is_started() {
+    let sandbox = being_built("");
+    for builds in 2..4 {
+        sandbox.kill_daemon();
+        wait_until("it is built again", SOON, || built(&sandbox) == builds);
+        sandbox.pm(&["list"]).ok().says(&["waiting"]);
+        assert_eq!(sandbox.starts_of("web/0"), 0);
+    }
+    sandbox.file("go", "");
+    sandbox.wait_phase("web/0", "running");
+    assert_eq!((sandbox.starts_of("web/0"), built(&sandbox)), (1, 3));
+    // What was built is what runs: nothing is left to be done by a later daemon.
+    sandbox.kill_daemon();
+    kill(sandbox.pid("web/0"), libc::SIGKILL);
+    wait_until("it was restarted", SOON, || sandbox.starts_of("web/0") == 2);
+    sandbox.wait_phase("web/0", "running");
+    assert_eq!(built(&sandbox), 3);
+}
+
+#[test]
+fn what_was_stopped_while_it_was_built_is_not_built_by_the_next_daemon() {
+    let sandbox = being_built("");
+    sandbox.pm(&["stop", "web"]).ok();
+    sandbox.kill_daemon();
+    sandbox.file("go", "");
+    sandbox.pm(&["list"]).ok().says(&["stopped"]);
+    assert_eq!((built(&sandbox), sandbox.starts_of("web/0")), (1, 0));
+}

@@ -439,6 +439,7 @@ fn note(note: &Note) -> Option<String> {
         Note::ScaledForLater { app, instances } => {
             format!("{app} is not running; {instances} copies are started next time")
         }
+        Note::BuildCalledOff { app } => format!("the build of {app} was ended; none of its processes had been started"),
         Note::BuildsFirst { app } => {
             format!("{app} is built before it starts (`build`); if that fails, it is not started")
         }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::{
     AppName, Change, Condition, Fact, Failure, InstanceId, Millis, Moment, Operation, OperationReport, OperationResult,
-    Progress, Rejection, Rollback, RolloutStatus, Skip, Subject, Unready, Verb, VerbKind, WaitsFor, WatchPolicy,
+    Progress, Rejection, Rollback, Rollout, RolloutStatus, Skip, Subject, Unready, Verb, VerbKind, WaitsFor,
+    WatchPolicy,
 };
 use crate::rules::{self, DependencyStatus};
 
@@ -453,7 +454,7 @@ fn result_of(end: StepEnd) -> OperationResult {
 fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut Next) {
     let StepEnd::Failed { failed, rollback } = end else {
         if matches!(end, StepEnd::Done | StepEnd::Completed) {
-            forgive(operation, context, next);
+            forgive(operation, context, next, true);
         }
         return;
     };
@@ -465,6 +466,8 @@ fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut 
                 context.reject(&operation.app, failed, next);
                 let about = Subject::App(context.project.clone(), operation.app.clone());
                 next.facts.push((about, Fact::StartFailed { failure: failure.clone() }));
+            } else {
+                forgive(operation, context, next, false);
             }
         }
         Verb::Roll { .. } => {
@@ -481,16 +484,15 @@ fn conclude(operation: &Operation, end: &StepEnd, context: &Context, next: &mut 
     }
 }
 
-/// New processes of the app came up: what failed before is no matter any more.
-fn forgive(operation: &Operation, context: &Context, next: &mut Next) {
+/// It is built, whatever becomes of its processes. If these came up, what failed before is no matter any more.
+fn forgive(operation: &Operation, context: &Context, next: &mut Next, is_up: bool) {
     let is_new = matches!(operation.verb, Verb::Restart { .. } | Verb::Start { .. });
-    let Some(rollout) = context.rollout(&operation.app).filter(|rollout| is_new && rollout.rejected.is_some()) else {
-        return;
-    };
+    let Some(known) = context.rollout(&operation.app).filter(|_| is_new) else { return };
     let declared = context.declared(&operation.app).map(|declared| declared.digest);
-    if rollout.rejected.as_ref().map(|rejected| rejected.digest) == declared {
-        let left = crate::model::Rollout { rejected: None, ..rollout.clone() };
-        let rollout = Some(left).filter(|left| *left != crate::model::Rollout::default()).map(Box::new);
+    let mut left = Rollout { building: None, ..known.clone() };
+    left.rejected = left.rejected.filter(|rejected| !is_up || Some(rejected.digest) != declared);
+    if left != *known {
+        let rollout = Some(left).filter(|left| *left != Rollout::default()).map(Box::new);
         let (project, name) = (context.project.clone(), operation.app.clone());
         next.changes.push(Change::Rollout { project, name, rollout });
     }

@@ -427,7 +427,7 @@ impl Context<'_> {
         let Some(declared) = self.declared(app) else { return };
         let rejected = Some(Rejected { digest: declared.digest, why });
         let known = self.rollout(app).cloned().unwrap_or_default();
-        let rollout = Rollout { rejected, is_paused: false, is_aborted: false, ..known };
+        let rollout = Rollout { rejected, is_paused: false, is_aborted: false, building: None, ..known };
         let (project, name) = (self.project.clone(), app.clone());
         next.changes.push(Change::Rollout { project, name, rollout: Some(Box::new(rollout)) });
     }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::model::{
-    App, AppName, Cause, Command, InstanceId, Kind, Launch, Live, LiveInstance, Millis, Operation, Reason, Rollback,
-    UpdateStrategy, Verb,
+    App, AppName, Cause, Change, Command, InstanceId, Kind, Launch, Live, LiveInstance, Millis, Operation, Reason,
+    Rollback, Rollout, UpdateStrategy, Verb,
 };
 
 use super::goals::{Aim, Failed, GoalState, Goals};
@@ -153,6 +153,10 @@ impl Stages {
     pub(super) fn advance(&mut self, context: &Context, next: &mut Next) -> Option<StepEnd> {
         loop {
             if self.goals.is_none() {
+                if matches!(&self.todo.front(), Some(Stage::Build(slots)) if !is_build_kept(&self.app, slots, context, next))
+                {
+                    return None;
+                }
                 let Some(stage) = self.todo.pop_front() else {
                     return Some(if self.has_ended { StepEnd::Completed } else { StepEnd::Done });
                 };
@@ -168,6 +172,22 @@ impl Stages {
             }
         }
     }
+}
+
+/// Whether it is kept that the app is being built, if it is to be: a daemon that dies during the build leaves nothing that
+/// may be started.
+fn is_build_kept(app: &AppName, slots: &[u32], context: &Context, next: &mut Next) -> bool {
+    let is_wanted = || slots.iter().any(|slot| context.launch(app, *slot).is_some());
+    let Some(declared) = context.declared(app).filter(|_| context.builds_first(app) && is_wanted()) else {
+        return true;
+    };
+    let known = context.rollout(app).cloned().unwrap_or_default();
+    if known.building == Some(declared.digest) {
+        return true;
+    }
+    let rollout = Some(Box::new(Rollout { building: Some(declared.digest), ..known }));
+    next.changes.push(Change::Rollout { project: context.project.clone(), name: app.clone(), rollout });
+    false
 }
 
 /// Gives the orders of a stage. Slots that a user has stopped meanwhile get no process.
@@ -263,10 +283,14 @@ impl Context<'_> {
         if is_task && is_waited_for { Aim::Ended } else { Aim::Up }
     }
 
-    /// Whether the app is built before it is started. What starts by itself (at boot, after a crash) is what was built last.
+    /// Whether the app is built before it is started. What starts by itself (at boot, after a crash) is what was built last,
+    /// unless that build never came to an end.
     fn builds_first(&self, app: &AppName) -> bool {
         let is_asked_for = matches!(self.cause, Cause::Apply { .. } | Cause::Command { .. });
-        is_asked_for && self.declared(app).is_some_and(|declared| builds_first(&declared.spec, self.view.live))
+        self.declared(app).is_some_and(|declared| {
+            let is_unfinished = || self.rollout(app).is_some_and(|known| known.building == Some(declared.digest));
+            (is_asked_for || is_unfinished()) && builds_first(&declared.spec, self.view.live)
+        })
     }
 
     /// Whether a process is alive in a slot that was started as the app is declared now.
