@@ -4,22 +4,16 @@ use axum::body::Bytes;
 use axum::extract::State;
 
 use super::Context;
-use super::answer::{self, Answer};
+use super::answer::{self, Answer, Failed};
 use super::select::{existing, select};
 use crate::model::InstanceId;
 use crate::rules;
-use crate::wire::{FORMAT, NotSent, Problem, ProblemCode, SendAnswer, SendRequest, WhyNotSent};
+use crate::wire::{FORMAT, NotSent, Problem, ProblemCode, Selection, SendAnswer, SendRequest, WhyNotSent};
 
 pub(super) async fn send(State(context): State<Context>, body: Bytes) -> Answer {
     let SendRequest { selection, message } = answer::read(&body)?;
     let line = rules::message_line(&message).map_err(|why| Problem::new(ProblemCode::Usage, why.to_string()))?;
-    let desired = context.reconciler.desired().await?;
-    let running = context.supervisor.live().await;
-    let targets = existing(select(&desired, &selection)?, &desired, &running)?;
-    let is_meant = |id: &InstanceId| {
-        targets.iter().any(|target| target.app == id.app && target.slot.is_none_or(|slot| slot == id.slot))
-    };
-    let meant: Vec<InstanceId> = running.instances.keys().filter(|id| is_meant(id)).cloned().collect();
+    let meant = running_copies(&context, &selection).await?;
     if meant.is_empty() {
         let problem = Problem::new(ProblemCode::Refused, "no copy of these apps exists, so nobody gets the message");
         return Err(problem.hint("`pm start APP` starts them").into());
@@ -32,6 +26,17 @@ pub(super) async fn send(State(context): State<Context>, body: Bytes) -> Answer 
         }
     }
     Ok(answer::json(&answer))
+}
+
+/// The copies that a selection means, as far as they exist.
+pub(super) async fn running_copies(context: &Context, selection: &Selection) -> Result<Vec<InstanceId>, Failed> {
+    let desired = context.reconciler.desired().await?;
+    let running = context.supervisor.live().await;
+    let targets = existing(select(&desired, selection)?, &desired, &running)?;
+    let is_meant = |id: &InstanceId| {
+        targets.iter().any(|target| target.app == id.app && target.slot.is_none_or(|slot| slot == id.slot))
+    };
+    Ok(running.instances.keys().filter(|id| is_meant(id)).cloned().collect())
 }
 
 impl From<crate::supervisor::NotSaid> for WhyNotSent {

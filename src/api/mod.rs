@@ -22,6 +22,7 @@ mod room;
 mod rows;
 mod select;
 mod serve;
+mod signals;
 mod status;
 mod stream;
 

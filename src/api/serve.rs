@@ -26,7 +26,7 @@ use super::caller::Caller;
 use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
     Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
-    status,
+    signals, status,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
@@ -82,6 +82,7 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/events", get(events::events))
         .route("/v1/env", get(environment::environment))
         .route("/v1/send", post(messages::send))
+        .route("/v1/signal", post(signals::signal))
         .route("/v1/metrics", get(metrics::metrics))
         .route("/v1/daemon", get(daemon::status))
         .route("/v1/daemon/restart", post(daemon::restart))

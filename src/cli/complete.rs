@@ -21,7 +21,7 @@ const WORDS_MAX: usize = 2000;
 /// Commands whose arguments are apps.
 const OF_APPS: &[&str] = &[
     "cron", "delete", "describe", "env", "events", "exec", "list", "logs", "metrics", "reload", "restart", "rollout",
-    "scale", "send", "start", "stop", "unhold", "why",
+    "scale", "send", "signal", "start", "stop", "unhold", "why",
 ];
 /// Commands in front of another one.
 const WITH_ACTION: &[&str] = &["cron", "rollout"];

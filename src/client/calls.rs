@@ -8,7 +8,7 @@ use crate::wire::{
     EnvironmentAnswer, EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, ListAnswer,
     LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer, PlanRequest, ProjectsAnswer, Query,
     RemoveLogsRequest, RollbackAnswer, RollbackRequest, RolloutRequest, RolloutsAnswer, Scope, Selection, SendAnswer,
-    SendRequest, StatusAnswer, TagRequest,
+    SendRequest, SignalAnswer, SignalRequest, StatusAnswer, TagRequest,
 };
 
 /// The project of a folder, or the one that is named.
@@ -186,6 +186,14 @@ impl Client {
     /// No answer, or a problem.
     pub fn send(&mut self, request: &SendRequest) -> Answer<SendAnswer> {
         self.connection.ask_once("POST", "/v1/send", Some(&json(request)?))
+    }
+
+    /// Sends a signal to processes.
+    ///
+    /// # Errors
+    /// No answer, or a problem.
+    pub fn signal(&mut self, request: &SignalRequest) -> Answer<SignalAnswer> {
+        self.connection.ask_once("POST", "/v1/signal", Some(&json(request)?))
     }
 
     /// What the workers of an app report of themselves.

@@ -231,6 +231,15 @@ pub enum Fact {
         /// The id of the one before.
         previous: u32,
     },
+    /// A user has sent its main process a signal (`pm signal`).
+    Signalled {
+        /// The signal, as in `SIGHUP`.
+        signal: String,
+        /// Its id.
+        pid: u32,
+        /// Who has.
+        by: Actor,
+    },
     /// A process could not be started.
     StartFailed {
         /// The failure that counted.

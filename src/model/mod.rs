@@ -59,8 +59,8 @@ pub use history::{
 };
 pub use identity::Identity;
 pub use keys::{
-    Class, FILE_KEYS, Field, FileKey, KEYS, Key, Leaf, Level, Shape, TextFormat, Unit, app_key, file_key, is_group,
-    leaf, profile_of, stop_signal,
+    Class, FILE_KEYS, Field, FileKey, KEYS, Key, Leaf, Level, Shape, TextFormat, Unit, any_signal, app_key, file_key,
+    is_group, leaf, profile_of, signal_text, stop_signal,
 };
 pub use live::{
     Counts, Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,

@@ -78,6 +78,15 @@ pub enum Seen {
     },
 }
 
+/// Why a process did not get a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsignalled {
+    /// There is none.
+    NotRunning,
+    /// It is another user's.
+    NotAllowed,
+}
+
 /// Why something was not said to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSaid {
@@ -129,6 +138,7 @@ pub(crate) enum Request {
     KeepListeners(Vec<ListenAddress>),
     Metrics(AppId, oneshot::Sender<metrics::AskedWorkers>),
     Say(Vec<InstanceId>, String, oneshot::Sender<Vec<(InstanceId, Saying)>>),
+    Signal(Vec<InstanceId>, i32, oneshot::Sender<Vec<(InstanceId, Result<u32, Unsignalled>)>>),
     Live(oneshot::Sender<Arc<Live>>),
     Look(Vec<InstanceId>, oneshot::Sender<Vec<(InstanceId, LiveInstance)>>),
     LookAtApps(fn(&App) -> bool, oneshot::Sender<BTreeMap<InstanceId, LiveInstance>>),
@@ -348,6 +358,15 @@ impl Supervisor {
         self.requests.send(Request::EndEverything(reply)).await.ok()?;
         self.world.clusters.settled().await;
         tokio::time::timeout(LAST_SEARCH_MAX, left).await.ok()?.ok()
+    }
+
+    /// Sends a signal to the main processes of these, and says which process each went to. Those that are gone are left out.
+    pub async fn signal(&self, instances: Vec<InstanceId>, signal: i32) -> Vec<(InstanceId, Result<u32, Unsignalled>)> {
+        let (reply, signalled) = oneshot::channel();
+        if self.requests.send(Request::Signal(instances, signal, reply)).await.is_err() {
+            return Vec::new();
+        }
+        signalled.await.unwrap_or_default()
     }
 
     /// Says a line of JSON to these, on their channels. Those that are gone are left out.

@@ -14,7 +14,7 @@ use super::metrics::ask_workers;
 use super::processes::{HookResult, SearchResult, SpawnResult};
 use super::real::{RealHost, Results};
 use super::world::World;
-use super::{NotSaid, Request, Saying};
+use super::{NotSaid, Request, Saying, Unsignalled};
 use crate::anchor::{AnchorWord, HeldFd};
 use crate::logs::StreamKey;
 use crate::model::{InstanceId, LeftProcess, Moment, Stream};
@@ -205,6 +205,7 @@ impl Loop {
             Request::KeepListeners(wanted) => world.listeners.keep_only(&world.anchor, &wanted),
             Request::Metrics(app, reply) => drop(reply.send(ask_workers(&self.actor, &app))),
             Request::Say(instances, line, reply) => drop(reply.send(self.say(instances, &line))),
+            Request::Signal(instances, signal, reply) => drop(reply.send(self.signal(instances, signal))),
             Request::Beside(instance, incarnation, command, reply) => {
                 self.run_beside(&instance, incarnation, command, reply);
             }
@@ -246,6 +247,23 @@ impl Loop {
             Some((instance, saying))
         };
         instances.into_iter().filter_map(say).collect()
+    }
+
+    fn signal(&self, instances: Vec<InstanceId>, signal: i32) -> Vec<(InstanceId, Result<u32, Unsignalled>)> {
+        let processes = &self.actor.host.processes;
+        let send = |instance: InstanceId| {
+            let row = self.actor.registry.row_of(&instance)?;
+            let known = self.actor.registry.get(row)?;
+            let main = processes.main(row).filter(|_| known.process.is_some());
+            let outcome = main.ok_or(Unsignalled::NotRunning).and_then(|main| {
+                main.signal(signal).map(|()| main.pid()).map_err(|error| match error.kind() {
+                    io::ErrorKind::PermissionDenied => Unsignalled::NotAllowed,
+                    _ => Unsignalled::NotRunning,
+                })
+            });
+            Some((instance, outcome))
+        };
+        instances.into_iter().filter_map(send).collect()
     }
 
     fn left_by(&self, instances: &[InstanceId]) -> (Vec<LeftProcess>, bool) {

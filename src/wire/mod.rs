@@ -22,6 +22,7 @@ mod project;
 mod query;
 mod rollout;
 mod selection;
+mod signal;
 
 pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
 pub use cron::{CronAnswer, ScheduleRow};
@@ -44,6 +45,7 @@ pub use project::{PinRow, ProjectRow, ProjectsAnswer, StatusAnswer, StatusRow};
 pub use query::Query;
 pub use rollout::{RolloutRequest, RolloutsAnswer};
 pub use selection::{Scope, Selection};
+pub use signal::{NotSignalled, SignalAnswer, SignalRequest, SignalledProcess, WhyNotSignalled};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
 pub use crate::model::{

@@ -117,6 +117,7 @@ mod pipes;
 mod pm2_files;
 mod pm2_recorded;
 mod run_as;
+mod signal;
 mod socket_files;
 mod socket_left_over;
 mod state_truncated;

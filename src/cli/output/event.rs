@@ -39,6 +39,7 @@ fn predicate(fact: &Fact) -> String {
         Fact::MainProcessChanged { pid, previous } => {
             format!("goes on with process {pid} as its main process, instead of process {previous} (MAINPID)")
         }
+        Fact::Signalled { signal, pid, by } => format!("got {signal} in process {pid} (by {})", by.name),
         Fact::StartFailed { failure } => format!("could not be started: {failure}"),
         Fact::Exited { exit, uptime, is_asked: true, .. } => format!("stopped as requested with {exit} after {uptime}"),
         Fact::Exited { exit, uptime, is_asked: false, .. } => format!("ended on its own with {exit} after {uptime}"),

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 pub use shape::{Field, Shape, TextFormat};
 pub(super) use signals::signal_name;
-pub use signals::stop_signal;
+pub use signals::{any_signal, signal_text, stop_signal};
 pub use table::{FILE_KEYS, KEYS};
 
 /// What a change of a key costs.

@@ -40,6 +40,22 @@ const TO_END_BY: [Signal; 8] = [
     signal("SIGSYS", 31, 12),
 ];
 
+/// Those that a process may be sent besides.
+const OTHERS: [Signal; 9] = [
+    signal("SIGSTOP", 19, 17),
+    signal("SIGTSTP", 20, 18),
+    signal("SIGTTIN", 21, 21),
+    signal("SIGTTOU", 22, 22),
+    signal("SIGCHLD", 17, 20),
+    signal("SIGURG", 23, 16),
+    signal("SIGVTALRM", 26, 26),
+    signal("SIGPROF", 27, 27),
+    signal("SIGIO", 29, 23),
+];
+
+/// The numbers that programs may use for themselves, `SIGRTMIN` to `SIGRTMAX`; the C library keeps those below to itself.
+const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
+
 /// What a file may call a signal: with and without `SIG`.
 pub const STOP_SIGNALS: [&str; 2 * TO_STOP.len()] = {
     let mut names = [""; 2 * TO_STOP.len()];
@@ -62,7 +78,43 @@ impl Signal {
 
 /// `SIGTERM` for 15, as `kill -l` prints it; real-time signals have no name here.
 pub fn signal_name(number: i32) -> Option<&'static str> {
-    TO_STOP.iter().chain(&TO_END_BY).find(|signal| signal.number() == number).map(|signal| signal.name)
+    every_signal().find(|signal| signal.number() == number).map(|signal| signal.name)
+}
+
+fn every_signal() -> impl Iterator<Item = &'static Signal> {
+    TO_STOP.iter().chain(&TO_END_BY).chain(&OTHERS)
+}
+
+/// The signal that a person means: `HUP`, `SIGHUP`, `hup`, `1`, `SIGRTMIN+3`, `RTMAX-1`. `None`: there is none.
+pub fn any_signal(text: &str) -> Option<i32> {
+    let name = text.trim().to_ascii_uppercase();
+    let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        let number = name.parse().ok()?;
+        return (every_signal().any(|signal| signal.number() == number) || REAL_TIME.contains(&number))
+            .then_some(number);
+    }
+    let offset = |rest: &str, sign| match rest {
+        "" => Some(0),
+        rest => rest.strip_prefix(sign)?.parse::<u8>().ok().map(i32::from),
+    };
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        return Some(REAL_TIME.start() + offset(rest, '+')?).filter(|number| REAL_TIME.contains(number));
+    }
+    if let Some(rest) = name.strip_prefix("RTMAX") {
+        return Some(REAL_TIME.end() - offset(rest, '-')?).filter(|number| REAL_TIME.contains(number));
+    }
+    every_signal().find(|signal| signal.name.strip_prefix(PREFIX) == Some(name)).map(Signal::number)
+}
+
+/// What a signal is called: `SIGHUP`, `SIGRTMIN+3`.
+pub fn signal_text(number: i32) -> String {
+    match signal_name(number) {
+        Some(name) => name.to_owned(),
+        None if number == *REAL_TIME.start() => "SIGRTMIN".to_owned(),
+        None if REAL_TIME.contains(&number) => format!("SIGRTMIN+{}", number - REAL_TIME.start()),
+        None => number.to_string(),
+    }
 }
 
 /// The number of a signal that a process may be asked to end with, by its name with or without `SIG`.
@@ -83,6 +135,41 @@ mod tests {
             assert_eq!(signal_name(number), Some(full.as_str()), "{name}");
         }
         assert_eq!((signal_name(11), stop_signal("SIGSEGV"), signal_name(64)), (Some("SIGSEGV"), None, None));
+    }
+
+    #[test]
+    fn every_way_to_name_a_signal_is_read_and_shown_by_one_name() {
+        for number in 1..=64 {
+            let text = signal_text(number);
+            let is_named = text.starts_with(PREFIX);
+            for way in [text.clone(), text.to_lowercase(), text.replace(PREFIX, ""), number.to_string()] {
+                assert_eq!(any_signal(&way), is_named.then_some(number), "{way}");
+            }
+        }
+        for (text, number) in [("SIGRTMAX", 64), ("rtmax-30", 34), ("RTMIN+30", 64), (" KILL ", 9)] {
+            assert_eq!(any_signal(text), Some(number), "{text}");
+        }
+        for text in [
+            "",
+            "SIG",
+            "0",
+            "-1",
+            "-HUP",
+            "65",
+            "32",
+            "33",
+            "999999999999",
+            "RTMIN+31",
+            "RTMAX-31",
+            "RTMIN-1",
+            "RTMINX",
+            "HUPP",
+            "SIGSIGHUP",
+            "1x",
+            "ü",
+        ] {
+            assert_eq!(any_signal(text), None, "{text}");
+        }
     }
 
     #[cfg(target_os = "linux")]
@@ -109,6 +196,15 @@ mod tests {
             (libc::SIGXCPU, "SIGXCPU"),
             (libc::SIGXFSZ, "SIGXFSZ"),
             (libc::SIGSYS, "SIGSYS"),
+            (libc::SIGSTOP, "SIGSTOP"),
+            (libc::SIGTSTP, "SIGTSTP"),
+            (libc::SIGTTIN, "SIGTTIN"),
+            (libc::SIGTTOU, "SIGTTOU"),
+            (libc::SIGCHLD, "SIGCHLD"),
+            (libc::SIGURG, "SIGURG"),
+            (libc::SIGVTALRM, "SIGVTALRM"),
+            (libc::SIGPROF, "SIGPROF"),
+            (libc::SIGIO, "SIGIO"),
         ] {
             assert_eq!(signal_name(number), Some(name));
         }
