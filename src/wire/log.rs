@@ -141,7 +141,7 @@ pub struct LogsAnswer {
 pub struct LogLine {
     /// When the daemon received it.
     pub at: WallTime,
-    /// The instance that wrote it.
+    /// The instance that wrote it, or one of those that did.
     pub instance: InstanceId,
     /// Which output.
     pub stream: Stream,
@@ -150,6 +150,9 @@ pub struct LogLine {
     /// The bytes in hexadecimal, if `text` is not exactly what was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hex: Option<String>,
+    /// Who writes into the same file: the line may be of one of these as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<InstanceId>,
 }
 
 /// One message of `GET /v1/logs?follow=true`.
@@ -189,14 +192,14 @@ impl LogLine {
     /// Puts a line on the wire.
     pub fn new(at: WallTime, instance: InstanceId, stream: Stream, bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(text) => Self { at, instance, stream, text, hex: None },
+            Ok(text) => Self { at, instance, stream, text, hex: None, shared_with: Vec::new() },
             Err(wrong) => {
                 let text = String::from_utf8_lossy(wrong.as_bytes()).into_owned();
                 let hex = wrong.as_bytes().iter().fold(String::new(), |mut hex, byte| {
                     let _ = write!(hex, "{byte:02x}");
                     hex
                 });
-                Self { at, instance, stream, text, hex: Some(hex) }
+                Self { at, instance, stream, text, hex: Some(hex), shared_with: Vec::new() }
             }
         }
     }

@@ -93,6 +93,7 @@ mod logs;
 mod logs_of_apps;
 mod logs_previous;
 mod logs_search;
+mod logs_shared;
 mod second_checkout;
 mod secrets;
 mod unread_output;

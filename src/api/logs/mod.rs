@@ -1,6 +1,7 @@
 //! Lines of output: the existing ones, and new ones as a stream.
 
 pub(super) mod deleted;
+mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::model::{AppId, AppName, Desired, Event, Fact, InstanceId, ProjectName
 use crate::os;
 use crate::reconciler::Waiting;
 use crate::wire::{FORMAT, LogLine, LogMessage, LogsAnswer, LogsFilter, LogsQuery, Problem, ProblemCode, Query};
+use sharing::SharedFiles;
 
 /// Lines of one app that one answer may hold.
 const LINES_MAX: usize = 10_000;
@@ -35,6 +37,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     let began = os::wall();
     let query = LogsQuery::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?;
     let sources = sources(&context, &query).await?;
+    let shared = SharedFiles::of(&context, &sources).await?;
     let filter = filter(&query.filter)?;
     let is_by_content = query.since.is_some() || query.until.is_some() || query.previous || filter.is_some();
     let default = if is_by_content { LINES_MAX } else { LINES_DEFAULT };
@@ -55,7 +58,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
             return Err(Problem::new(ProblemCode::NoSuchProcess, message).into());
         }
         let left_out = left_out(&reading, has_all);
-        let lines = reading.lines.into_iter().map(shown).collect();
+        let lines = reading.lines.into_iter().map(|line| shown(line, &shared)).collect();
         return Ok(answer::json(&LogsAnswer { format: FORMAT, lines, unread: reading.unread, left_out }));
     }
     let (outlet, response) = context.followers.open()?;
@@ -73,7 +76,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
     }
     let sieves = filter.map(Sieves::new);
     let follower = Some(follower);
-    let following = Subscription { context, query, began, sources, follower, sieves, files, events, pending };
+    let following = Subscription { context, query, began, sources, shared, follower, sieves, files, events, pending };
     tokio::spawn(async move {
         tokio::select! {
             () = following.run(&outlet, reading) => {}
@@ -214,6 +217,8 @@ struct Subscription {
     began: WallTime,
     /// All that were there at some time since then.
     sources: Vec<Source>,
+    /// Who else writes into their files.
+    shared: SharedFiles,
     follower: Option<Follower>,
     /// `None`: every line is wanted.
     sieves: Option<Sieves>,
@@ -234,7 +239,7 @@ impl Subscription {
         for why in reading.unread {
             outlet.send(&LogMessage::Unread { why }).await;
         }
-        if !send(outlet, reading.lines).await {
+        if !send(outlet, reading.lines, &self.shared).await {
             return;
         }
         loop {
@@ -244,7 +249,7 @@ impl Subscription {
             let is_more = !lines.is_empty();
             let lines = self.wanted(lines);
             let is_told = skipped == 0 || outlet.send(&LogMessage::Missed { bytes: skipped }).await;
-            if !is_told || !send(outlet, lines).await {
+            if !is_told || !send(outlet, lines, &self.shared).await {
                 return;
             }
             if is_more {
@@ -263,7 +268,7 @@ impl Subscription {
                     }
                     let Some(lines) = self.reselect(outlet).await else { return };
                     let lines = self.wanted(lines);
-                    if !send(outlet, lines).await {
+                    if !send(outlet, lines, &self.shared).await {
                         return;
                     }
                 }
@@ -310,6 +315,9 @@ impl Subscription {
     /// more.
     async fn reselect(&mut self, outlet: &Outlet) -> Option<Vec<Line>> {
         let Ok(now) = sources(&self.context, &self.query).await else { return Some(Vec::new()) };
+        if let Ok(shared) = SharedFiles::of(&self.context, &now).await {
+            self.shared = shared;
+        }
         let new: Vec<Source> = now.iter().filter(|source| !self.sources.contains(source)).cloned().collect();
         if new.is_empty() {
             return Some(Vec::new());
@@ -354,17 +362,18 @@ impl Subscription {
     }
 }
 
-async fn send(outlet: &Outlet, lines: Vec<Line>) -> bool {
+async fn send(outlet: &Outlet, lines: Vec<Line>, shared: &SharedFiles) -> bool {
     for line in lines {
-        if !outlet.send(&LogMessage::Line(shown(line))).await {
+        if !outlet.send(&LogMessage::Line(shown(line, shared))).await {
             return false;
         }
     }
     true
 }
 
-fn shown(line: Line) -> LogLine {
-    LogLine::new(line.at, line.instance, line.stream, line.text)
+fn shown(line: Line, shared: &SharedFiles) -> LogLine {
+    let shared_with = shared.others(&line.instance, line.stream).to_vec();
+    LogLine { shared_with, ..LogLine::new(line.at, line.instance, line.stream, line.text) }
 }
 
 /// If nothing at all can be read, that is the answer.

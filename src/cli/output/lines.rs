@@ -18,6 +18,8 @@ pub(in crate::cli) struct LineFormat {
     /// Prefixes seen so far: width and colour.
     seen: BTreeMap<InstanceId, usize>,
     width: usize,
+    /// The same of files that several copies write into.
+    shared_width: usize,
     /// Several projects are shown: the name alone does not say whose line it is.
     has_projects: bool,
 }
@@ -25,13 +27,21 @@ pub(in crate::cli) struct LineFormat {
 impl LineFormat {
     pub(in crate::cli) fn new(is_raw: bool, with_times: bool) -> Self {
         let clock = with_times.then(Clock::local);
-        Self { is_raw, clock, seen: BTreeMap::new(), width: 0, has_projects: false }
+        Self { is_raw, clock, seen: BTreeMap::new(), width: 0, shared_width: 0, has_projects: false }
     }
 
     /// Makes room for the prefixes of lines to come.
     pub(in crate::cli) fn expect(&mut self, lines: &[LogLine]) {
         for line in lines {
             self.colour(&line.instance);
+            self.widen(line);
+        }
+    }
+
+    /// Makes room for the names of a file that several copies write into.
+    fn widen(&mut self, line: &LogLine) {
+        if !line.shared_with.is_empty() {
+            self.shared_width = self.shared_width.max(self.name_of(line).len());
         }
     }
 
@@ -50,7 +60,8 @@ impl LineFormat {
 
     fn format(&mut self, line: &LogLine, paint: Paint, is_terminal: bool) -> Vec<u8> {
         let colour = self.colour(&line.instance);
-        let name = self.name(&line.instance);
+        self.widen(line);
+        let name = self.name_of(line);
         let mut bytes = Vec::new();
         if self.is_raw {
             text_of(line, is_terminal, &mut bytes);
@@ -61,7 +72,7 @@ impl LineFormat {
             bytes.push(b' ');
         }
         let mark = if line.stream == Stream::Stderr { paint.bad("!") } else { paint.nth(colour, "|") };
-        bytes.extend(paint.nth(colour, &format!("{name:width$}", width = self.width)).bytes());
+        bytes.extend(paint.nth(colour, &format!("{name:width$}", width = self.width.max(self.shared_width))).bytes());
         bytes.push(b' ');
         bytes.extend(mark.bytes());
         bytes.push(b' ');
@@ -79,6 +90,16 @@ impl LineFormat {
         self.seen.insert(instance.clone(), colour);
         self.width = self.seen.keys().map(|instance| self.name(instance).len()).max().unwrap_or(0);
         colour
+    }
+
+    /// Of a file that several copies write into, all of them: `api/0+api/1`, `api/0+7`.
+    fn name_of(&self, line: &LogLine) -> String {
+        let name = self.name(&line.instance);
+        match line.shared_with.as_slice() {
+            [] => name,
+            [other] => format!("{name}+{}", self.name(other)),
+            others => format!("{name}+{}", others.len()),
+        }
     }
 
     /// `api/0`; with its project where there are several.
@@ -123,6 +144,19 @@ mod tests {
         format.expect(&lines);
         let text: Vec<u8> = lines.iter().flat_map(|line| format.format(line, Paint::default(), true)).collect();
         assert_eq!(String::from_utf8(text).unwrap(), "shop:api/0 | a\nblog:api/0 | b\n");
+    }
+
+    #[test]
+    fn a_line_of_a_file_of_several_copies_has_the_names_of_all() {
+        let mut format = LineFormat::new(false, false);
+        let of = |others: &[&str]| LogLine {
+            shared_with: others.iter().map(|id| id.parse().unwrap()).collect(),
+            ..line("shop:api/0", Stream::Stdout, b"up")
+        };
+        let lines = [of(&[]), of(&["shop:b/0"]), of(&["shop:b/0", "shop:b/1"])];
+        format.expect(&lines);
+        let text: Vec<u8> = lines.iter().flat_map(|line| format.format(line, Paint::default(), true)).collect();
+        assert_eq!(String::from_utf8(text).unwrap(), "api/0     | up\napi/0+b/0 | up\napi/0+2   | up\n");
     }
 
     #[test]
