@@ -42,8 +42,34 @@ pub(super) fn of_text(path: &Path, text: &str) -> Option<Foreign> {
     }
 }
 
-/// Known by its keys.
-pub(super) fn of_tree(tree: &Node) -> Option<Foreign> {
+const PM2_DATA: Foreign = Foreign {
+    what: "a configuration of PM2",
+    hint: "name it pm2.json or pm2.yaml: then it is read as PM2 reads it; `pm import` makes an ecosystem.toml of it",
+};
+/// Keys of apps that only PM2 has, in a spelling that cannot be meant for anything else.
+const PM2_KEYS: [&str; 13] = [
+    "autorestart",
+    "combine_logs",
+    "exec_interpreter",
+    "exp_backoff_restart_delay",
+    "increment_var",
+    "instance_var",
+    "log_date_format",
+    "merge_logs",
+    "pid_file",
+    "pmx",
+    "treekill",
+    "vizion",
+    "wait_ready",
+];
+
+/// Known by its keys. Files of PM2 are data only in JSON and YAML.
+pub(super) fn of_tree(path: &Path, tree: &Node) -> Option<Foreign> {
     let has = |key: &str| tree.get(key).is_some();
-    (has("services") && !has("apps")).then_some(COMPOSE)
+    if has("services") && !has("apps") {
+        return Some(COMPOSE);
+    }
+    let apps = tree.get("apps").and_then(Node::as_list)?;
+    let is_of_pm2 = |app: &Node| PM2_KEYS.iter().any(|key| app.get(key).is_some());
+    (super::extension(path) != "toml" && apps.iter().any(is_of_pm2)).then_some(PM2_DATA)
 }

@@ -63,7 +63,7 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
             None
         }
     }?;
-    if let Some(foreign) = foreign::of_tree(&tree) {
+    if let Some(foreign) = foreign::of_tree(&file.path, &tree) {
         refuse(&foreign, start, report);
         return None;
     }
