@@ -312,3 +312,25 @@ fn the_last_words_of_the_apps_are_shown() {
         assert!(said.ends_with("dev: everything is cleaned up\n"), "{said}");
     }
 }
+
+#[test]
+fn a_file_that_is_removed_is_told_once_and_one_that_is_replaced_is_not() {
+    let sandbox = Sandbox::new();
+    sandbox.file("app/server.txt", "one\n");
+    let file = sandbox.ecosystem(FILE);
+    let dev = Dev::start(&sandbox, &[]);
+    dev.says("one");
+    dev.hush();
+    // As editors do it.
+    std::fs::remove_file(&file).unwrap();
+    sandbox.ecosystem(&FILE.replace("still here", "replaced"));
+    dev.says("replaced");
+    assert!(!dev.said.lock().unwrap().contains("gone"));
+    std::fs::remove_file(&file).unwrap();
+    dev.says("ecosystem.toml is gone; the apps go on as it declared them");
+    sandbox.ecosystem(&FILE.replace("still here", "again"));
+    dev.says("again");
+    assert_eq!(dev.said.lock().unwrap().matches("is gone").count(), 1);
+    dev.interrupt();
+    assert_eq!(dev.ended().0, Some(0));
+}

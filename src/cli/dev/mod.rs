@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::fail::{Code, CommandError, Ending};
 use super::file::{self, Daemon, FileArgs};
 use super::output::lines::LineFormat;
-use super::output::{event, plan_text, progress};
+use super::output::{event, harmless, plan_text, progress};
 use super::session::Session;
 use crate::model::{App, AppName, ApplyGuard, ApplyOptions, Event, Fact, Millis, ProjectName, Proposed, WallTime};
 use crate::os;
@@ -123,6 +123,10 @@ impl Dev<'_> {
                 next_look = Instant::now() + LOOK_EVERY;
                 if self.files.were_saved() {
                     self.apply_again();
+                }
+                for path in self.files.gone() {
+                    let path = harmless(&path.to_string_lossy()).into_owned();
+                    self.session.screen.note(&format!("dev: {path} is gone; the apps go on as it declared them"));
                 }
             }
         }

@@ -1,12 +1,15 @@
 //! Whether one of the files that were read has been saved with other contents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::ecosystem::{Reading, SourceFile};
 use crate::os::{self, Stamp};
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// A file that is being replaced is not there for a moment: only after so many looks it is gone.
+const LOOKS_UNTIL_GONE: u32 = 5;
 
 /// The files, as they were read.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ struct SavedFile {
     stamp: Option<Stamp>,
     /// It looked different at the last look: when it still looks the same, it is read.
     is_moving: bool,
+    /// Looks since it was there last; `None`: it has not been seen yet.
+    missed: Option<u32>,
 }
 
 impl SavedFiles {
@@ -26,7 +31,7 @@ impl SavedFiles {
         let saved = |file: &SourceFile| {
             // Another stamp than that of the moment of reading only means one look more.
             let (path, text, stamp) = (file.path.clone(), file.text.clone(), None);
-            SavedFile { path, text, stamp, is_moving: false }
+            SavedFile { path, text, stamp, is_moving: false, missed: None }
         };
         Self(files.iter().map(saved).collect())
     }
@@ -45,12 +50,21 @@ impl SavedFiles {
         // Each of them is looked at, whatever the others say.
         self.0.iter_mut().filter_map(|file| file.was_saved().then_some(())).count() > 0
     }
+
+    /// Those that the last look has found gone, each once.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().filter(|file| file.missed == Some(LOOKS_UNTIL_GONE)).map(|file| file.path.as_path())
+    }
 }
 
 impl SavedFile {
     fn was_saved(&mut self) -> bool {
         // A pipe is not looked at: reading it takes its contents away, and its times change when it is read.
         let stamp = os::stamp(&self.path).filter(|stamp| stamp.is_file);
+        self.missed = match stamp {
+            Some(_) => Some(0),
+            None => self.missed.map(|looks| looks.saturating_add(1)),
+        };
         if stamp != self.stamp {
             (self.stamp, self.is_moving) = (stamp, true);
             return false;
