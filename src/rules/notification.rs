@@ -6,6 +6,8 @@ use crate::model::Millis;
 const ASSIGNMENTS_MAX: usize = 64;
 /// A status is one line for a table.
 const STATUS_CHARS_MAX: usize = 200;
+/// What is told of a wrong process id.
+const WRONG_PID_CHARS_MAX: usize = 20;
 /// A single message moves a deadline by no more than this; whoever needs more says it again.
 const EXTENSION_MAX: Millis = Millis::seconds(3600);
 /// A line of the channel that is longer than this is none of ours.
@@ -26,6 +28,8 @@ pub enum Notification {
     Extend(Millis),
     /// `MAINPID=…`.
     MainPid(u32),
+    /// The same with a text that is no process id.
+    NoMainPid(String),
 }
 
 /// The parts of a message that mean something here, in their order. Everything else (`STOPPING=1`, `RELOADING=1`,
@@ -41,17 +45,21 @@ fn notification(name: &str, value: &str) -> Option<Notification> {
         ("READY", "1") => Notification::Ready,
         ("WATCHDOG", "1") => Notification::WatchdogPing,
         ("WATCHDOG", "trigger") => Notification::Unwell,
-        ("STATUS", text) => {
-            let printable = text.trim().chars().filter(|letter| !letter.is_control());
-            Notification::Status(printable.take(STATUS_CHARS_MAX).collect())
-        }
+        ("STATUS", text) => Notification::Status(printable(text, STATUS_CHARS_MAX)),
         ("EXTEND_TIMEOUT_USEC", micros) => {
             let micros: u64 = micros.parse().ok()?;
             Notification::Extend(Millis(micros.div_ceil(1000).min(EXTENSION_MAX.0)))
         }
-        ("MAINPID", pid) => Notification::MainPid(pid.parse().ok()?),
+        ("MAINPID", text) => match text.parse() {
+            Ok(pid) if pid > 0 && text.starts_with(|first: char| first.is_ascii_digit()) => Notification::MainPid(pid),
+            _ => Notification::NoMainPid(printable(text, WRONG_PID_CHARS_MAX)),
+        },
         _ => return None,
     })
+}
+
+fn printable(text: &str, chars_max: usize) -> String {
+    text.trim().chars().filter(|letter| !letter.is_control()).take(chars_max).collect()
 }
 
 /// One line that a Node process sends to its parent.
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn each_assignment_of_a_message_is_read_and_the_rest_is_no_trouble() {
-        let cases: [(&[u8], &[Notification]); 12] = [
+        let cases: [(&[u8], &[Notification]); 16] = [
             (b"READY=1", &[Notification::Ready]),
             (
                 b"READY=1\nSTATUS= loading \x07cache\n",
@@ -114,6 +122,10 @@ mod tests {
             (b"EXTEND_TIMEOUT_USEC=18446744073709551615", &[Notification::Extend(EXTENSION_MAX)]),
             (b"EXTEND_TIMEOUT_USEC=-1", &[]),
             (b"MAINPID=42", &[Notification::MainPid(42)]),
+            (b"MAINPID=", &[Notification::NoMainPid(String::new())]),
+            (b"MAINPID=0", &[Notification::NoMainPid("0".into())]),
+            (b"MAINPID=+42", &[Notification::NoMainPid("+42".into())]),
+            (b"MAINPID=4294967296 \x1b[2Jabcdefghijkl", &[Notification::NoMainPid("4294967296 [2Jabcdef".into())]),
             (b"STOPPING=1\nRELOADING=1\nMONOTONIC_USEC=5\nFDSTORE=1", &[]),
             (b"\xff\xfe=\0", &[]),
             (b"", &[]),

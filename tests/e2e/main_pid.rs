@@ -165,11 +165,15 @@ threading.Event().wait()
     let other = sandbox.pid("other/0");
     let stranger = std::process::id();
     let whom = [1, stranger, other, sandbox.daemon_pid(), sandbox.anchor_pid(), u32::MAX / 2];
-    sandbox.file("whom", whom.map(|pid| pid.to_string()).join(" "));
+    let no_pids = ["abc", "0", "-5", "99999999999"];
+    sandbox.file("whom", format!("{} {}", whom.map(|pid| pid.to_string()).join(" "), no_pids.join(" ")));
     sandbox.pm(&["start", "liar"]).ok();
     let events = sandbox.pm(&["events", "liar"]).ok().stdout;
     for pid in whom {
         assert!(events.contains(&format!("its MAINPID={pid} was refused")), "{pid}: {events}");
+    }
+    for text in no_pids {
+        assert!(events.contains(&format!("its MAINPID={text} was refused: it is no process id")), "{text}: {events}");
     }
     assert_eq!(sandbox.pid("other/0"), other);
     sandbox.pm(&["stop", "liar"]).ok();

@@ -55,6 +55,10 @@ impl<H: Host> InstanceActor<H> {
             }
             Notification::Extend(by) => self.step(row, Input::Extended { incarnation, by }),
             Notification::MainPid(pid) => main_announced(self, row, pid),
+            Notification::NoMainPid(text) => {
+                let message = format!("its MAINPID={} was refused: it is no process id", masked(&text));
+                self.host.tell(Subject::Instance(instance.id.clone()), Fact::Trouble { message });
+            }
         }
     }
 
