@@ -311,12 +311,12 @@ fn timed_out() -> CommandError {
         .hint("`pm list` shows how far it is")
 }
 
-/// Failed before skipped.
+/// Failed before skipped. What a later command has taken over was not done by this one.
 pub(super) fn code_of(reports: &[ProjectReport]) -> Code {
     let results = || reports.iter().flat_map(|report| &report.report.operations).map(|operation| &operation.result);
     if results().any(|result| matches!(result, OperationResult::Failed { .. })) {
         Code::Unhealthy
-    } else if results().any(|result| matches!(result, OperationResult::Skipped { .. })) {
+    } else if results().any(|result| matches!(result, OperationResult::Skipped { .. } | OperationResult::Superseded)) {
         Code::Partly
     } else {
         Code::Ok
@@ -351,7 +351,9 @@ mod tests {
             code_of(&[ProjectReport { project: "shop".parse().unwrap(), report }]) as u8
         };
         assert_eq!(code(vec![]), 0);
-        assert_eq!(code(vec![OperationResult::Done, OperationResult::Superseded]), 0);
+        assert_eq!(code(vec![OperationResult::Done, OperationResult::Completed]), 0);
+        assert_eq!(code(vec![OperationResult::Done, OperationResult::Superseded]), 3);
+        assert_eq!(code(vec![OperationResult::Superseded, failed()]), 6);
         assert_eq!(code(vec![OperationResult::Done, skipped()]), 3);
         assert_eq!(code(vec![skipped(), failed()]), 6);
     }

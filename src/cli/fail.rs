@@ -19,7 +19,7 @@ pub(super) enum Code {
     Error = 1,
     /// `plan --detailed-exitcode`: there is something to do.
     Pending = 2,
-    /// Part of an apply was skipped.
+    /// Part of a change was skipped, or taken over by a later command.
     Partly = 3,
     /// An app is not healthy.
     Unhealthy = 6,

@@ -85,6 +85,18 @@ fn an_unknown_app_is_an_error_with_a_suggestion() {
 }
 
 #[test]
+fn what_a_later_command_takes_over_is_3() {
+    let sandbox = Sandbox::new();
+    sandbox.ecosystem(
+        "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\nready = { exec = \"test -e go\", timeout = \"60s\" }\n",
+    );
+    let applying = sandbox.start(&["apply"]);
+    sandbox.wait_pid("api/0");
+    sandbox.pm(&["stop", "api"]).ok();
+    crate::support::finish(applying, "apply").code(3).says(&["1 taken over by a later command"]);
+}
+
+#[test]
 fn a_timeout_is_7_and_the_work_goes_on() {
     let sandbox = Sandbox::new();
     sandbox.ecosystem(FILE);
