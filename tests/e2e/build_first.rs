@@ -106,13 +106,13 @@ fn a_build_that_nobody_wants_any_more_ends() {
 }
 
 /// An app whose build waits for `go`, while it is being built.
-fn being_built(more: &str) -> Sandbox {
+fn being_built() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.file("src/a", "one");
-    sandbox.ecosystem(&format!(
+    sandbox.ecosystem(
         "[[apps]]\nname = \"web\"\nshell = true\ncommand = \"cat dist || exit 3; sleep 1000\"\nwatch = [\"src\"]\n\
-         build = \"echo x >> builds; while ! test -e go; do sleep 0.05; done; echo built > dist\"\nready.log = \"^built\"\n{more}"
-    ));
+         build = \"echo $$$$ >> builds; while ! test -e go; do sleep 0.05; done; echo built > dist\"\nready.log = \"^built\"\n",
+    );
     sandbox.pm(&["apply", "--detach"]).ok();
     wait_until("the build runs", SOON, || built(&sandbox) == 1);
     sandbox
@@ -122,7 +122,7 @@ fn being_built(more: &str) -> Sandbox {
 fn whoever_starts_it_meanwhile_waits_for_the_same_build() {
     for command in [&["restart", "web"][..], &["start", "web"], &["apply"], &["scale", "web", "2"], &["reload", "web"]]
     {
-        let sandbox = being_built("");
+        let sandbox = being_built();
         let asking = sandbox.start(command);
         wait_until("it is asked", SOON, || {
             sandbox.events().iter().filter(|event| event.fact == "accepted").count() > 1 || command[0] == "reload"
@@ -145,9 +145,11 @@ fn who_ends_it_is_told_that() {
         &["delete", "web"],
         &["stop", "web/0"],
     ] {
-        let sandbox = being_built("");
+        let sandbox = being_built();
         let output = sandbox.pm(command).ok().says(&["the build of web was ended"]);
         assert!(!format!("{}{}", output.stdout, output.stderr).contains("nothing to do"), "{command:?}\n{output}");
+        let builder: u32 = sandbox.read("builds").trim().parse().unwrap();
+        wait_until("the build has ended", SOON, || crate::support::start_time(builder).is_none());
         sandbox.file("go", "");
         sandbox.pm(&["list"]).ok();
         assert_eq!((sandbox.starts_of("web/0"), sandbox.path("dist").exists()), (0, false), "{command:?}");
@@ -156,7 +158,7 @@ fn who_ends_it_is_told_that() {
 
 #[test]
 fn a_build_that_its_daemon_did_not_live_to_see_begins_again_before_anything_is_started() {
-    let sandbox = being_built("");
+    let sandbox = being_built();
     for builds in 2..4 {
         sandbox.kill_daemon();
         wait_until("it is built again", SOON, || built(&sandbox) == builds);
@@ -176,7 +178,7 @@ fn a_build_that_its_daemon_did_not_live_to_see_begins_again_before_anything_is_s
 
 #[test]
 fn what_was_stopped_while_it_was_built_is_not_built_by_the_next_daemon() {
-    let sandbox = being_built("");
+    let sandbox = being_built();
     sandbox.pm(&["stop", "web"]).ok();
     sandbox.kill_daemon();
     sandbox.file("go", "");
