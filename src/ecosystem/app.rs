@@ -1,7 +1,7 @@
 //! One merged app → [`App`]: every key read, every default filled in.
 
 use crate::model::{
-    App, AppId, AppName, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName, RestartPolicy,
+    App, AppId, AppName, AutoPort, Hooks, Kind, LogPolicy, OnDependencyRestart, OnLogFull, ProjectName, RestartPolicy,
     RestartWhen, Rotation, Run, SlotVariables, StdinMode, StopPolicy, StopScope, Template, UpdatePolicy,
 };
 
@@ -25,12 +25,14 @@ use super::watching::watching;
 pub(super) fn app(values: &mut Values<'_>, project: &ProjectName, files: &mut EnvFiles) -> Option<(App, Collected)> {
     refuse_unbuilt(values);
     let name = AppName::new(&values.app.name).ok()?;
-    let port = values.integer("port").and_then(|port| u16::try_from(port).ok());
+    let port = values.text("port");
+    let number = |text: &String| integer(text).and_then(|port| u16::try_from(port).ok());
     let mut run = Run {
-        port,
+        port: port.as_ref().and_then(number),
         slot_variables: SlotVariables {
             instance_var: values.text("instance_var").unwrap_or_else(|| "NODE_APP_INSTANCE".to_owned()),
             increment_var: values.text("increment_var"),
+            auto_port: port.as_deref().and_then(AutoPort::parse),
         },
         stdin: match values.text("stdin").as_deref() {
             Some("pipe") => StdinMode::Pipe,
@@ -114,6 +116,13 @@ fn check_ports(values: &mut Values<'_>, app: &App) {
     let Some(span) = values.item("port").or_else(|| values.item("instances")).map(|item| item.node.span) else {
         return;
     };
+    if let Some(range) = app.run.slot_variables.auto_port {
+        let ports = u32::from(range.last - range.first) + 1;
+        if count > ports {
+            values.error(code::PORT, span, format!("`{range}` has {ports} ports, too few for {count} instances"));
+        }
+        return;
+    }
     match app.run.port {
         Some(port) if u32::from(port) + count.saturating_sub(1) > 65_535 => {
             values.error(code::PORT, span, format!("`port` {port} + {count} instances exceeds 65535"));

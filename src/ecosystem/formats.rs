@@ -1,6 +1,6 @@
 //! The rule for each form of text: what the reader accepts, and the same as a pattern for the schema.
 
-use crate::model::{AppName, Bytes, Millis, ProjectName, QuantityError, TextFormat};
+use crate::model::{AppName, AutoPort, Bytes, Millis, ProjectName, QuantityError, TextFormat};
 
 use super::diagnostic::code;
 
@@ -47,6 +47,7 @@ pub(super) fn rule(format: TextFormat) -> &'static TextRule {
         TextFormat::Duration => &DURATION,
         TextFormat::Size => &SIZE,
         TextFormat::CpuShare => &CPU_SHARE,
+        TextFormat::AutoPort => &AUTO_PORT,
         TextFormat::SocketMode => &SOCKET_MODE,
         TextFormat::FileMask => &UMASK,
         TextFormat::OldName => &OLD_NAME,
@@ -64,7 +65,7 @@ static APP_NAME: TextRule = TextRule {
 static PROJECT_NAME: TextRule = TextRule {
     words: "a name (letters, digits, `.`, `_`, `-`)",
     pattern: "^(?!all$|_$)[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
-    check: |text| match ProjectName::new(text) {
+    check: |text| match ProjectName::plain(text) {
         Ok(name) if name.is_nobody() => Err(Flaw::new("`_` is the project of apps started without a file")),
         Ok(_) => Ok(()),
         Err(problem) => Err(Flaw::new(problem.to_string())),
@@ -171,6 +172,19 @@ fn looks_like(what: &str, both: fn(&str) -> String) -> String {
     format!("{what} looks like {}", both("5").trim_start_matches("write "))
 }
 
+static AUTO_PORT: TextRule = TextRule {
+    words: "\"auto\" or a range such as \"auto:8000-8100\"",
+    pattern: "^auto(:[1-9][0-9]{0,4}-[1-9][0-9]{0,4})?$",
+    check: |text| match AutoPort::parse(text) {
+        Some(_) => Ok(()),
+        None => {
+            Err(Flaw::new(format!("`{text}` is not a port")).hint("write a number, \"auto\" or \"auto:8000-8100\""))
+        }
+    },
+    takes_zero: false,
+    takes_variables: true,
+};
+
 static SOCKET_MODE: TextRule = TextRule {
     words: "an octal string such as \"0660\"",
     pattern: "^(0o)?0?[0-7]{1,3}$",
@@ -199,7 +213,7 @@ static OLD_NAME: TextRule = TextRule {
     check: |text| {
         let (project, name) = text.split_once(':').map_or((None, text), |(project, name)| (Some(project), name));
         project
-            .map_or(Ok(()), |project| ProjectName::new(project).map(drop))
+            .map_or(Ok(()), |project| ProjectName::plain(project).map(drop))
             .and_then(|()| AppName::new(name).map(drop))
             .map_err(|problem| Flaw::new(problem.to_string()))
     },

@@ -22,7 +22,7 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
     socket_files(values, &mut app.run);
     app.update = policy(values);
     if app.update.strategy == Some(UpdateStrategy::Rolling)
-        && app.run.port.is_some()
+        && app.run.has_port()
         && let Some(item) = values.item("update")
     {
         let span = item.node.get("strategy").map_or(item.key_span, |node| node.span);
@@ -31,7 +31,7 @@ pub(super) fn update(values: &mut Values<'_>, app: &mut App) {
             .hint("use `listen` instead of `port`, which gives both the same socket; or remove the strategy");
     }
     check_counts(values, app);
-    if let (Some(_), false, Some(item)) = (app.run.port, app.run.listen.is_empty(), values.item("listen")) {
+    if let (true, false, Some(item)) = (app.run.has_port(), app.run.listen.is_empty(), values.item("listen")) {
         let span = item.key_span;
         values
             .report

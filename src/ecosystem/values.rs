@@ -70,10 +70,6 @@ impl<'a> Values<'a> {
         node.and_then(|node| self.scalar(key, node, |text| Some(text == "true"))).unwrap_or(default)
     }
 
-    pub fn integer(&mut self, key: &str) -> Option<i64> {
-        self.read(key, integer)
-    }
-
     pub fn millis(&mut self, key: &str, default: Millis) -> Millis {
         self.read(key, |text| Millis::parse(text).ok()).unwrap_or(default)
     }

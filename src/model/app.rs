@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppId, AppName, Bytes, ClusterPolicy, CronPolicy, Digest, ExecMode, Exit, Health, Hooks, Limits, ListenAccess,
-    ListenAddress, Millis, ProjectName, Ready, StdinMode, UpdatePolicy, UpdateStrategy, WatchPolicy, masked,
+    AppId, AppName, AutoPort, Bytes, ClusterPolicy, CronPolicy, Digest, ExecMode, Exit, Health, Hooks, Limits,
+    ListenAccess, ListenAddress, Millis, ProjectName, Ready, StdinMode, UpdatePolicy, UpdateStrategy, WatchPolicy,
+    masked,
 };
 
 /// A declared app. No field means "default": `ecosystem` has filled all of them in.
@@ -254,6 +255,9 @@ pub struct SlotVariables {
     /// A variable of `env` that grows by one per slot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub increment_var: Option<String>,
+    /// `port` is not a number of the file: a free one is chosen when the app is declared, and kept.
+    #[serde(default, rename = "port.auto", skip_serializing_if = "Option::is_none")]
+    pub auto_port: Option<AutoPort>,
 }
 
 impl Run {
@@ -261,6 +265,11 @@ impl Run {
     pub const UMASK: u32 = 0o022;
     /// The mode of the files of its Unix sockets where the file says nothing.
     pub const SOCKET_MODE: u32 = 0o660;
+
+    /// Whether its copies have ports of their own, chosen already or not.
+    pub fn has_port(&self) -> bool {
+        self.port.is_some() || self.slot_variables.auto_port.is_some()
+    }
 }
 
 /// When an app that ended on its own is started again, and how patiently.

@@ -72,7 +72,7 @@ pub use plan::{
 };
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, StartWait, Unready, WaitsFor};
 pub use project_status::{AppState, Deviation, HealthWord, ProjectState, SyncWord};
-pub use quantity::{Bytes, Millis, Moment, QuantityError, WallTime};
+pub use quantity::{AutoPort, Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use rollout::{RolloutCommand, RolloutStatus};
 pub use secret::{

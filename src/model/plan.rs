@@ -282,6 +282,17 @@ pub enum Note {
         /// The app that the note is about.
         app: AppName,
     },
+    /// Its ports (`port = "auto"`) are chosen; they stay until somebody else takes them.
+    PortChosen {
+        /// The app that the note is about.
+        app: AppName,
+        /// That of its first copy.
+        first: u16,
+        /// That of its last copy.
+        last: u16,
+        /// That of its first copy so far, which somebody else has taken, or which the file no longer allows.
+        instead_of: Option<u16>,
+    },
     /// Another process listens on one of its ports.
     PortTaken {
         /// The app that the note is about.

@@ -22,6 +22,63 @@ pub enum QuantityError {
     TooLarge(String),
 }
 
+/// `port = "auto"`: among which TCP ports free ones are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AutoPort {
+    /// The first of them.
+    pub first: u16,
+    /// The last of them.
+    pub last: u16,
+}
+
+impl AutoPort {
+    /// Where the file names no range: above the well-known ports, below those that Linux gives to outgoing connections.
+    pub const DEFAULT: Self = Self { first: 20_000, last: 32_767 };
+
+    /// Reads `auto` or `auto:8000-8100`; `None` if it is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        let range = text.strip_prefix("auto")?;
+        if range.is_empty() {
+            return Some(Self::DEFAULT);
+        }
+        let (first, last) = range.strip_prefix(':')?.split_once('-')?;
+        let number = |digits: &str| {
+            let is_plain = digits.starts_with(|first| ('1'..='9').contains(&first));
+            digits.parse::<u16>().ok().filter(|_| is_plain)
+        };
+        let (first, last) = (number(first)?, number(last)?);
+        (first <= last).then_some(Self { first, last })
+    }
+
+    /// Whether a port is one of them.
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+}
+
+impl fmt::Display for AutoPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::DEFAULT => f.write_str("auto"),
+            Self { first, last } => write!(f, "auto:{first}-{last}"),
+        }
+    }
+}
+
+impl From<AutoPort> for String {
+    fn from(range: AutoPort) -> Self {
+        range.to_string()
+    }
+}
+
+impl TryFrom<String> for AutoPort {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("`{text}` is no range of ports"))
+    }
+}
+
 /// A size in bytes. `K`, `M`, `G` are powers of 1024, as PM2 means them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::fs::{Access, OFlags, access, fcntl_setfl};
-use rustix::net::{Shutdown, listen, shutdown, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, bind, listen, shutdown, socket_with, sockopt};
 
 use super::errno::{poll_one, uninterrupted};
 use super::linux::{SocketAccess, SocketFile, bind_closed};
@@ -59,6 +60,22 @@ pub fn may_listen_at(address: &ListenAddress) -> io::Result<()> {
     }
     let folder = path.parent().unwrap_or(Path::new("/")).join("."); // which no file has
     Ok(access(&folder, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// Whether nobody has bound this TCP port on any address, as far as the kernel tells us now. Opens nothing that somebody
+/// could connect to.
+pub fn is_port_free(port: u16) -> bool {
+    let bound = |family, address: SocketAddr| {
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        // Connections of a predecessor in `TIME_WAIT` do not matter.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        bind(&socket, &address)
+    };
+    match bound(AddressFamily::INET6, (Ipv6Addr::UNSPECIFIED, port).into()) {
+        Ok(()) => true,
+        Err(Errno::ADDRINUSE | Errno::ACCESS) => false,
+        Err(_no_such_family) => bound(AddressFamily::INET, (Ipv4Addr::UNSPECIFIED, port).into()).is_ok(),
+    }
 }
 
 fn taken_is_allowed(error: io::Error) -> io::Result<()> {

@@ -74,7 +74,7 @@ pub use linux::{
     variables_of, wait_for_children, wait_readable, wait_writable, watch_limit, with_rights_of,
 };
 pub use listen::{
-    Listening, is_listening, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,
+    Listening, is_listening, is_port_free, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,
 };
 pub use lock::Lock;
 pub use look::{

@@ -19,6 +19,7 @@ mod jobs;
 mod operations;
 mod order;
 mod ownership;
+mod ports;
 mod renewal;
 mod replacement;
 mod rollouts;
@@ -51,6 +52,7 @@ pub use history::{
 };
 pub use jobs::{Dirty, JobId, Jobs, News, Next, Printer, Rehearsal, View, builds_first};
 pub use ownership::check_checkout;
+pub use ports::{PortFacts, assign_ports, move_ports};
 pub use rollouts::{add_unfinished, built_at_last, leave_rejected, leftover_successors};
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_revision;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::pass::every_project;
 use super::run::Loop;
 use super::view::view_of;
-use super::{Accepted, Intent, ReconcileError, history, notes};
+use super::{Accepted, Intent, ReconcileError, history, notes, ports};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, EntryOrigin, Plan, Project, ProjectName,
     Proposed, Refusal, Rollout, RolloutCommand, RolloutStatus, Target,
@@ -76,8 +76,11 @@ impl Loop {
         self.look_at_sockets().await;
         let desired = self.current();
         let stored = desired.projects.get(&proposed.project);
+        let (proposed, chosen) = ports::chosen(self, &desired, proposed, options)?;
+        let proposed = &*proposed;
         let planned = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
         let (mut plan, mut refusals) = planned;
+        plan.notes.extend(chosen);
         refusals.extend(plan::check_sockets(&desired, proposed, options).err());
         refusals.extend(plan::check_checkout(stored, proposed, options, |file| is_elsewhere(file, proposed)).err());
         notes::add(&mut plan, proposed, &self.live, &self.deps.supervisor);
@@ -96,7 +99,10 @@ impl Loop {
         let stored = desired.projects.get(&proposed.project);
         plan::check_checkout(stored, proposed, options, |file| is_elsewhere(file, proposed))
             .map_err(ReconcileError::Refused)?;
+        let (proposed, chosen) = ports::chosen(self, &desired, proposed, options)?;
+        let proposed = &*proposed;
         let mut decision = plan::decide(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
+        decision.plan.notes.extend(chosen);
         notes::add(&mut decision.plan, proposed, &self.live, &self.deps.supervisor);
         if desired.is_shut_down {
             decision.changes.push(Change::ShutDown { is_shut_down: false });
@@ -142,6 +148,7 @@ impl Loop {
             let entry = plan::recorded(project, Some(&stored), &edited, &news);
             changes.extend(edited.into_iter().chain(entry));
         }
+        let moved = ports::moved(self, &desired, &mut changes)?;
         if desired.is_shut_down && matches!(edit, Edit::Start | Edit::Restart | Edit::Run) {
             changes.push(Change::ShutDown { is_shut_down: false });
         }
@@ -165,6 +172,7 @@ impl Loop {
             if let Some(before) = desired.projects.get(&name) {
                 plan::add_edit_notes(&mut plan, before, &project, &request);
             }
+            plan.notes.extend(moved.iter().filter(|(project, _)| *project == name).map(|(_, note)| note.clone()));
             self.emit_accepted(&plan, project.generation, &cause);
             accepted.push(Accepted { unremembered: unremembered.clone(), ..self.execute(plan, cause.clone()) });
         }

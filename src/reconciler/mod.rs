@@ -9,6 +9,7 @@ mod history;
 mod intents;
 mod notes;
 mod pass;
+mod ports;
 mod reports;
 mod run;
 mod sockets;

@@ -98,6 +98,9 @@ mod second_checkout;
 mod secrets;
 mod unread_output;
 
+// ---- elsewhere
+mod auto_port;
+
 // ---- faults
 mod both_killed;
 mod both_killed_starting;

@@ -34,7 +34,7 @@ pub(in crate::cli) fn text(app: &DescribedApp, paint: Paint, width: Option<usize
     field("cluster", cluster(spec));
     field("namespace", spec.namespace.clone());
     field("user", spec.run.user.clone().unwrap_or_default());
-    field("port", spec.run.port.map(|port| port.to_string()).unwrap_or_default());
+    field("port", port(spec));
     field("restart", restart(spec));
     field("schedule", schedule(app));
     field("stop", format!("{}, SIGKILL after {}", Exit::Signal(spec.stop.kill_signal), spec.stop.kill_timeout));
@@ -135,6 +135,15 @@ fn probe(probe: &Probe) -> String {
         Probe::Notify(_) => "sd_notify".to_owned(),
         Probe::Message(_) => "message `ready`".to_owned(),
         Probe::Listening(_) => "it listens".to_owned(),
+    }
+}
+
+/// That of slot 0, and in which range it was chosen.
+fn port(spec: &App) -> String {
+    match (spec.run.port, spec.run.slot_variables.auto_port) {
+        (Some(port), Some(range)) => format!("{port} ({range})"),
+        (Some(port), None) => port.to_string(),
+        (None, range) => range.map(|range| range.to_string()).unwrap_or_default(),
     }
 }
 

@@ -425,6 +425,13 @@ fn note(note: &Note) -> Option<String> {
         Note::SpecLost { app } => format!(
             "{app} is running, but its spec was lost and no file declares it: it is left alone; `pm delete {app}` stops it"
         ),
+        Note::PortChosen { app, first, last, instead_of } => {
+            let ports = if first == last { format!("port {first}") } else { format!("ports {first} to {last}") };
+            match instead_of {
+                Some(port) => format!("{app} gets {ports}: it cannot keep port {port}"),
+                None => format!("{app} gets {ports}"),
+            }
+        }
         Note::PortTaken { app, port, pid, name } => {
             format!("port {port} of {app} is taken by process {pid} ({name})")
         }

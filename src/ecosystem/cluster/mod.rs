@@ -96,7 +96,8 @@ fn check_first_process(values: &mut Values<'_>, first: &FirstProcess) {
 }
 
 fn check_port(values: &mut Values<'_>, run: &Run) {
-    let (Some(port), Some(item)) = (run.port, values.item("port")) else { return };
+    let (true, Some(item)) = (run.has_port(), values.item("port")) else { return };
+    let port = run.port.unwrap_or(3000);
     let message = "`port` gives every copy a port of its own, but the workers of a cluster share one";
     values
         .error(code::CONFLICTING_KEYS, item.key_span, message)

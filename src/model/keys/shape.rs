@@ -106,6 +106,8 @@ pub enum TextFormat {
     Size,
     /// `"50%"`.
     CpuShare,
+    /// `"auto"`, `"auto:8000-8100"`.
+    AutoPort,
     /// The mode of a socket's file.
     SocketMode,
     /// `"027"`.

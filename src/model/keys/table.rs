@@ -3,7 +3,7 @@
 use super::fields::{self, TEXT};
 use super::shape::Shape::{self, Any, Boolean, Choice, Integer, Keys, List, Record, Table, TextFormat};
 use super::shape::TextFormat::{
-    AppName, Argument, Duration, FileMask, OldName, ProfileName, ProjectName, Size, SocketMode, VariableName,
+    AppName, Argument, AutoPort, Duration, FileMask, OldName, ProfileName, ProjectName, Size, SocketMode, VariableName,
 };
 use super::signals::STOP_SIGNALS;
 use super::{Class, FileKey, Key, Level, Unit};
@@ -135,9 +135,9 @@ keys! {
         "{ scheduling, drain_hook }", "round robin, with the hook",
         "How the copies share their ports; needs `exec_mode = \"cluster\"`.",
         "cluster = { scheduling = \"shared\" }";
-    port Respawn built Plain in run, Integer(1, 65535),
-        "1 to 65535", "none",
-        "`PORT` of slot 0; slot n gets port + n.",
+    port Respawn built Plain in run, Any(&[Integer(1, 65535), TextFormat(AutoPort)]),
+        "1 to 65535, \"auto\", \"auto:8000-8100\"", "none",
+        "`PORT` of slot 0; slot n gets port + n. `auto`: free ports in a row, chosen once and kept until another process takes one.",
         "port = 8080";
     listen Respawn built Address in run, TEXTS,
         "list of \"8080\", \"127.0.0.1:8080\", \"unix:/run/x.sock\"", "none",

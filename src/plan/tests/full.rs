@@ -92,7 +92,11 @@ fn run() -> Run {
             socket_user: name(),
             socket_group: name(),
         },
-        slot_variables: SlotVariables { instance_var: "N".into(), increment_var: Some("LEVEL".into()) },
+        slot_variables: SlotVariables {
+            instance_var: "N".into(),
+            increment_var: Some("LEVEL".into()),
+            auto_port: crate::model::AutoPort::parse("auto:8000-9000"),
+        },
         stdin: StdinMode::Pipe,
         user: name(),
         group: name(),

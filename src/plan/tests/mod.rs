@@ -5,6 +5,7 @@ mod edits;
 mod full;
 mod histories;
 mod lost;
+mod ports;
 mod properties;
 mod refusals;
 mod rollouts;
