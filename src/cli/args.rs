@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use super::commands::ENTRIES;
 use super::fail::{Code, CommandError, Ending, Rendered};
 use super::output::Colours;
+use super::remote;
 use super::session::Session;
 use super::suggest;
 use crate::model::ProjectName;
@@ -119,6 +120,7 @@ fn top_with(entries: &[Entry]) -> Command {
         .disable_help_subcommand(true)
         .subcommand_value_name("COMMAND")
         .args([insist(), colour()])
+        .args(remote::options())
         .subcommands(entries.iter().map(Entry::command))
 }
 
@@ -165,6 +167,7 @@ pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     }
     let called = argv.get(1).and_then(|word| ENTRIES.iter().find(|entry| entry.is_called(word)));
     if let (Some(entry), 2) = (called, argv.len())
+        && !remote::is_set()
         && let Some(call) = (entry.plain)()
     {
         return Ok(call);
@@ -175,12 +178,16 @@ pub(super) fn parse(argv: &[OsString]) -> Result<Call, CommandError> {
     if matches.get_flag(INSIST) {
         super::session::insist();
     }
-    let Some((name, matches)) = matches.subcommand() else {
+    let Some(name) = matches.subcommand_name() else {
         return Err(CommandError::new(Code::Usage, "no command given"));
     };
     let entry = ENTRIES.iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| CommandError::new(Code::Usage, format!("no command `{name}`")))?;
-    (entry.call)(matches).map_err(shown)
+    if let Some(command) = remote::called(entry.name, argv, &matches)? {
+        return Ok(Box::new(move |session| command.run(session)));
+    }
+    let none = ArgMatches::default();
+    (entry.call)(matches.subcommand_matches(name).unwrap_or(&none)).map_err(shown)
 }
 
 /// Whether a call that could not be understood was to answer as data.

@@ -11,6 +11,7 @@ use super::git;
 use super::host::{LocalHost, Pipes};
 use super::output::harmless;
 use super::pm2;
+use super::remote_caller::{self, remote_caller};
 use super::session::{self, Session};
 use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
@@ -49,6 +50,9 @@ pub(super) struct FileArgs {
     /// A value for `${NAME}` in the file
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
     pub vars: Vec<(String, String)>,
+    /// In a linked git worktree: a project of its own, `shop@WORKTREE` (the default of `pm dev`)
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub worktree: Option<bool>,
     /// `pm dev`: an app without the key `watch` watches its folder.
     #[arg(skip)]
     pub watches_by_default: bool,
@@ -88,18 +92,10 @@ pub(super) fn resolve(
     with_sources: bool,
     daemon: Daemon,
 ) -> Result<Resolved, CommandError> {
-    let folder = session::folder()?;
-    let named: Vec<PathBuf> = args.files.iter().chain(&args.more_files).map(|path| absolute(&folder, path)).collect();
-    let named = named.into_iter().map(of_folder).collect::<Result<Vec<_>, _>>()?;
-    let paths = if named.is_empty() {
-        let found = find(&folder)?;
-        if !session.screen.is_quiet {
-            session.screen.note(&format!("file {}", harmless(&found.to_string_lossy())));
-        }
-        vec![found]
-    } else {
-        named
-    };
+    let (paths, is_found) = paths_here(args)?;
+    if let ([found], true) = (paths.as_slice(), is_found && !session.screen.is_quiet) {
+        session.screen.note(&format!("file {}", harmless(&found.to_string_lossy())));
+    }
     let Loaded { files, mut remarks, profiles } = load_all(session, &paths, args.profile.as_deref())?;
     let machine = LocalHost::new(&session.pipes);
     let mut named = args.profile.as_deref();
@@ -113,6 +109,7 @@ pub(super) fn resolve(
         vars: args.vars.iter().cloned().collect::<BTreeMap<_, _>>(),
         with_sources,
         watches_by_default: args.watches_by_default,
+        worktree: if args.worktree == Some(true) { worktree_of(&paths) } else { None },
         exec_mode: ExecMode::Fork,
     };
     let read = |options: &ReadOptions| {
@@ -140,6 +137,34 @@ pub(super) fn resolve(
     Ok(Resolved { reading, client, profile: Some(profile) })
 }
 
+/// The files of a call, and whether they were found because none is named.
+///
+/// # Errors
+/// There is no file, or the current folder is gone.
+pub(super) fn paths(args: &FileArgs) -> Result<(Vec<PathBuf>, bool), CommandError> {
+    let folder = session::folder()?;
+    let named: Vec<PathBuf> = args.files.iter().chain(&args.more_files).map(|path| absolute(&folder, path)).collect();
+    let named = named.into_iter().map(of_folder).collect::<Result<Vec<_>, _>>()?;
+    if named.is_empty() { Ok((vec![find(&folder)?], true)) } else { Ok((named, false)) }
+}
+
+/// The same, where the caller may be at another machine and have sent its files along.
+fn paths_here(args: &FileArgs) -> Result<(Vec<PathBuf>, bool), CommandError> {
+    let Some(caller) = remote_caller().filter(|caller| !caller.files.is_empty()) else { return paths(args) };
+    let path = |file: &remote_caller::SentFile| {
+        if file.is_sent { Ok(file.path.clone()) } else { of_folder(file.path.clone()) }
+    };
+    Ok((caller.files.iter().map(path).collect::<Result<_, _>>()?, caller.is_found))
+}
+
+/// The linked worktree that the first file is in.
+fn worktree_of(paths: &[PathBuf]) -> Option<String> {
+    match remote_caller() {
+        Some(caller) if !caller.files.is_empty() => caller.worktree.clone(),
+        _ => git::worktree_of(paths.first()?.parent()?),
+    }
+}
+
 /// The profile used last: of the project that the files name, or, if they are broken, of the one they were.
 fn remembered(projects: &[ProjectRow], reading: &Reading, paths: &[PathBuf]) -> Option<String> {
     let of = |project: &&ProjectRow| match &reading.proposed {
@@ -162,6 +187,9 @@ pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed
     if proposed.is_none() && session.screen.is_json {
         session.screen.json(&Findings { format: FORMAT, exit_code: code as u8, diagnostics: &diagnostics })?;
     }
+    if let (None, Some(caller)) = (&proposed, remote_caller()) {
+        session.screen.note(&format!("paths, users and variables in it are those of `{}`", harmless(&caller.host)));
+    }
     let mut proposed = proposed.ok_or_else(|| CommandError::told(code as u8))?;
     proposed.provenance = provenance(&proposed.origin, &files);
     Ok(proposed)
@@ -174,7 +202,11 @@ fn provenance(origin: &Origin, files: &[SourceFile]) -> Provenance {
     }
     let own = files.iter().filter(|file| origin.files.contains(&file.path));
     let digest = |file: &SourceFile| FileDigest { path: file.path.clone(), digest: file.digest() };
-    Provenance { files: own.map(digest).collect(), commit: git::commit_of(&origin.folder) }
+    let commit = match remote_caller() {
+        Some(caller) if !caller.files.is_empty() => caller.commit.clone(),
+        _ => git::commit_of(&origin.folder),
+    };
+    Provenance { files: own.map(digest).collect(), commit }
 }
 
 /// The exit code of a reading that proposes nothing.
@@ -259,6 +291,9 @@ fn load_all(session: &mut Session, paths: &[PathBuf], profile: Option<&str>) -> 
 /// # Errors
 /// It cannot be read.
 pub(super) fn load(path: &Path, machine: &LocalHost<'_>) -> Result<Vec<u8>, CommandError> {
+    if let Some(text) = remote_caller::sent(path) {
+        return Ok(text);
+    }
     machine
         .read(path, FILE_BYTES_MAX)
         .map_err(|why| CommandError::new(Code::File, format!("cannot read `{}`: {why}", path.display())))

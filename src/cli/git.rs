@@ -12,14 +12,7 @@ const PACKED_BYTES_MAX: u64 = 4 << 20;
 
 /// In hexadecimal digits; `None` outside of a repository, before its first commit, and where its files cannot be read.
 pub(super) fn commit_of(folder: &Path) -> Option<String> {
-    let mut folders = folder.ancestors().map(|folder| folder.join(".git"));
-    let (found, kind) = folders.find_map(|path| Some((path.clone(), os::file_kind(&path).ok()?)))?;
-    let git = match kind {
-        os::FileKind::Folder => found,
-        // A worktree or a submodule.
-        os::FileKind::File => named_in(&found, "gitdir: ")?,
-        os::FileKind::Other => return None,
-    };
+    let git = git_folder(folder)?;
     let head = text(&git.join("HEAD"), SMALL_BYTES_MAX)?;
     let Some(branch) = head.trim().strip_prefix("ref: ") else { return commit(&head) };
     if !branch.starts_with("refs/") || branch.split('/').any(|part| part == "..") {
@@ -31,6 +24,26 @@ pub(super) fn commit_of(folder: &Path) -> Option<String> {
         let packed = text(&shared.join("packed-refs"), PACKED_BYTES_MAX)?;
         packed.lines().find_map(|line| commit(line.strip_suffix(branch)?.strip_suffix(' ')?))
     })
+}
+
+/// The name by which the repository knows the linked worktree (`git worktree add`) that a folder is in; `None` in the main
+/// one, in a submodule and outside of a repository. It stays when another branch is checked out.
+pub(super) fn worktree_of(folder: &Path) -> Option<String> {
+    let git = git_folder(folder)?;
+    let is_linked = git.parent()?.file_name()? == "worktrees";
+    is_linked.then(|| git.file_name().map(|name| name.to_string_lossy().into_owned())).flatten()
+}
+
+/// Where git keeps what belongs to the checkout that a folder is in.
+fn git_folder(folder: &Path) -> Option<PathBuf> {
+    let mut folders = folder.ancestors().map(|folder| folder.join(".git"));
+    let (found, kind) = folders.find_map(|path| Some((path.clone(), os::file_kind(&path).ok()?)))?;
+    match kind {
+        os::FileKind::Folder => Some(found),
+        // A worktree or a submodule.
+        os::FileKind::File => named_in(&found, "gitdir: "),
+        os::FileKind::Other => None,
+    }
 }
 
 /// The folder that a file names, relative to its own.
@@ -108,5 +121,22 @@ mod tests {
             assert_eq!(seen(files).as_deref(), expected, "{files:?}");
         }
         assert_eq!(commit_of(Path::new("/")), None);
+    }
+
+    #[test]
+    fn a_linked_worktree_has_the_name_that_its_repository_gave_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for (git, expected) in [
+            ("gitdir: /repo/.git/worktrees/feature-x\n", Some("feature-x")),
+            ("gitdir: ../.git/worktrees/fix\n", Some("fix")),
+            ("gitdir: ../.git/modules/lib\n", None),
+            ("something else", None),
+        ] {
+            fs::write(folder.path().join(".git"), git).unwrap();
+            assert_eq!(worktree_of(&folder.path().join("deploy")).as_deref(), expected, "{git}");
+        }
+        fs::remove_file(folder.path().join(".git")).unwrap();
+        fs::create_dir_all(folder.path().join(".git/worktrees/x")).unwrap();
+        assert_eq!(worktree_of(folder.path()), None, "the main one");
     }
 }

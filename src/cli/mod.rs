@@ -17,6 +17,8 @@ mod host;
 mod live;
 mod output;
 mod pm2;
+mod remote;
+mod remote_caller;
 mod run;
 mod saved_plan;
 mod session;
@@ -29,7 +31,13 @@ pub use args::reference;
 
 /// Runs one command; its exit code.
 pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
-    let argv: Vec<OsString> = argv.into_iter().collect();
+    let mut argv: Vec<OsString> = argv.into_iter().collect();
+    if remote::is_served(&argv) {
+        match remote::serve() {
+            remote::Served::Done(code) => return code,
+            remote::Served::Run(words) => argv = words,
+        }
+    }
     let mut session = session::Session::new();
     if let Some(colours) = args::wanted_colours(&argv) {
         session.screen.use_colours(colours);

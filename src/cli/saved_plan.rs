@@ -12,6 +12,7 @@ use super::fail::{Code, CommandError};
 use super::file::{self, FileArgs};
 use super::host::LocalHost;
 use super::output::harmless;
+use super::remote_caller::remote_caller;
 use super::session::{self, Session};
 use crate::ecosystem::{Host as _, Reading};
 use crate::model::{AppName, ApplyOptions, Digest, FileDigest, Millis, Origin, Plan, Proposed, WallTime};
@@ -112,6 +113,7 @@ impl SavedPlan {
             files: self.origin.files.clone(),
             profile: Some(self.origin.profile.clone().unwrap_or_else(|| "none".to_owned())),
             vars: vars.to_vec(),
+            worktree: Some(self.plan.project.is_of_worktree()),
             ..FileArgs::default()
         }
     }
@@ -211,7 +213,8 @@ struct FormatOnly {
 /// It is one, and cannot be used.
 pub(super) fn named(args: &FileArgs) -> Result<Option<SavedPlan>, CommandError> {
     match args.files.iter().chain(&args.more_files).collect::<Vec<_>>().as_slice() {
-        [one] => load(&file::absolute(&session::folder()?, one)),
+        // A caller at another machine has sent no plan.
+        [one] if remote_caller().is_none() => load(&file::absolute(&session::folder()?, one)),
         _ => Ok(None),
     }
 }

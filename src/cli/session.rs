@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::fail::{Code, CommandError, Ending};
 use super::host::Pipes;
 use super::output::{Screen, harmless};
+use super::remote_caller::remote_caller;
 use crate::client::{Client, ClientError};
 use crate::model::WallTime;
 use crate::os::{self, Home};
@@ -45,7 +46,11 @@ impl Session {
     /// # Errors
     /// Nothing says where.
     pub(super) fn home() -> Result<Home, CommandError> {
-        Ok(Home::from_env()?.insisted(IS_INSISTED.load(Relaxed)))
+        let home = match remote_caller().and_then(|caller| caller.home.as_ref()) {
+            Some(root) => Home::at(root),
+            None => Home::from_env()?,
+        };
+        Ok(home.insisted(IS_INSISTED.load(Relaxed)))
     }
 
     /// A connection; the daemon is started if none runs.
@@ -119,8 +124,12 @@ impl Session {
     }
 }
 
-/// The current folder, as typed: symlinks are kept if the shell's `PWD` is correct.
+/// The current folder, as typed: symlinks are kept if the shell's `PWD` is correct. That of the caller at another machine
+/// is a path like any other here: it says which project is meant, and need not exist.
 pub(super) fn folder() -> Result<PathBuf, CommandError> {
+    if let Some(caller) = remote_caller() {
+        return Ok(caller.folder.clone());
+    }
     let real = os::current_folder().map_err(|error| {
         CommandError::system("cannot determine the current folder", &error).hint("`cd` to another folder")
     })?;

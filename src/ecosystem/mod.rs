@@ -115,6 +115,8 @@ pub struct ReadOptions {
     pub with_sources: bool,
     /// Whether an app without the key `watch` watches its `cwd` (`pm dev`).
     pub watches_by_default: bool,
+    /// The linked worktree that the files are in, where it is to have apps of its own.
+    pub worktree: Option<String>,
     /// Which mode an app has that does not name one and is run by Node, Deno or Bun (`pm start -i`).
     pub exec_mode: ExecMode,
 }
@@ -184,7 +186,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     let documents = documents_of(&files, &mut report);
     let is_complete = documents.len() == files.len();
     let start_concurrency = documents.iter().rev().find_map(|document| document.start_concurrency);
-    let (project, is_named) = project(&documents, &files, &mut report);
+    let (project, is_named) = project(&documents, &files, options, &mut report);
     let all = merge::merge(documents, options.profile.name(), &mut report);
     let is_complete = is_complete && all.is_some();
     let merged = all.unwrap_or_default();
@@ -284,7 +286,12 @@ fn without_mark(file: &SourceFile) -> SourceFile {
 }
 
 /// The project of all files, and whether a file names it.
-fn project(documents: &[Document], files: &[SourceFile], report: &mut Findings) -> (ProjectName, bool) {
+fn project(
+    documents: &[Document],
+    files: &[SourceFile],
+    options: &ReadOptions,
+    report: &mut Findings,
+) -> (ProjectName, bool) {
     let mut named: Option<(&str, Span)> = None;
     for (name, span) in documents.iter().filter_map(|document| document.project.as_ref()) {
         match named {
@@ -302,10 +309,12 @@ fn project(documents: &[Document], files: &[SourceFile], report: &mut Findings) 
         }
     }
     if let Some((name, _)) = named {
-        return (ProjectName::new(name).unwrap_or_else(|_| ProjectName::nobody()), true);
+        let name = ProjectName::new(name).unwrap_or_else(|_| ProjectName::nobody());
+        return (options.worktree.as_ref().map_or_else(|| name.clone(), |worktree| name.in_worktree(worktree)), true);
     }
+    // A name that is only the folder's is another one in every worktree.
     let folder = files.first().and_then(|file| file.path.parent()?.file_name()).unwrap_or_default().to_string_lossy();
-    match ProjectName::new(&folder) {
+    match ProjectName::plain(&folder) {
         Ok(name) if !name.is_nobody() => (name, false),
         _ => {
             // Without a document the file itself is the problem, and named already.

@@ -21,14 +21,15 @@ pub struct NameError {
 /// Longest accepted name in bytes; file names are made of it.
 const NAME_BYTES_MAX: usize = 100;
 
-fn check(what: &'static str, text: &str) -> Result<(), NameError> {
+/// `others`: what may stand in it beside letters and digits.
+fn check(what: &'static str, others: &[u8], text: &str) -> Result<(), NameError> {
     let problem = if text.is_empty() {
         "it is empty"
     } else if text.len() > NAME_BYTES_MAX {
         "it is longer than 100 bytes"
-    } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+    } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b)) {
         "only letters, digits, `.`, `_` and `-` are allowed"
-    } else if text.starts_with(['.', '-']) {
+    } else if text.starts_with(['.', '-', '@']) || text.ends_with('@') {
         "it must not start with `.` or `-`"
     } else if text == "all" {
         "`all` is the selector for every app"
@@ -39,7 +40,7 @@ fn check(what: &'static str, text: &str) -> Result<(), NameError> {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $others:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -51,7 +52,7 @@ macro_rules! name {
             /// # Errors
             /// The rule that is broken.
             pub fn new(text: &str) -> Result<Self, NameError> {
-                check($what, text)?;
+                check($what, $others, text)?;
                 Ok(Self(text.into()))
             }
 
@@ -97,19 +98,47 @@ macro_rules! name {
 
 name!(
     /// Who owns apps: `project = "shop"`, or the folder's name.
+    ///
+    /// That of a linked git worktree may have the worktree's name behind it: `shop@feature-x`.
     ProjectName,
-    "project name"
+    "project name",
+    b"._-@"
 );
 name!(
     /// An app inside its project.
     AppName,
-    "app name"
+    "app name",
+    b"._-"
 );
 
 impl ProjectName {
     /// The project of apps that were started by hand and belong to no file.
     pub fn nobody() -> Self {
         Self("_".into())
+    }
+
+    /// The name that a file may give, or a folder has: without a worktree.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn plain(text: &str) -> Result<Self, NameError> {
+        check("project name", b"._-", text)?;
+        Self::new(text)
+    }
+
+    /// The same project in a linked worktree of its repository, which has a name there. What names cannot hold is left out
+    /// of it.
+    #[must_use]
+    pub fn in_worktree(&self, worktree: &str) -> Self {
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' };
+        let room = NAME_BYTES_MAX.saturating_sub(self.0.len() + 1);
+        let worktree: String = worktree.chars().map(plain).take(room).collect();
+        if worktree.is_empty() || self.is_nobody() { self.clone() } else { Self(format!("{self}@{worktree}").into()) }
+    }
+
+    /// Whether it is that of a linked worktree.
+    pub fn is_of_worktree(&self) -> bool {
+        self.0.contains('@')
     }
 
     /// Whether this is the project of apps started by hand.
@@ -240,6 +269,24 @@ mod tests {
         for bad in ["", "a b", "a/0", "a:b", "-x", ".x", "ü", "all", &"x".repeat(101)] {
             assert!(AppName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_worktree_stands_behind_the_name_of_its_project() {
+        let shop = ProjectName::plain("shop").unwrap();
+        for (worktree, expected) in [("feature-x", "shop@feature-x"), ("fix/a b", "shop@fix-a-b"), ("", "shop")] {
+            let name = shop.in_worktree(worktree);
+            assert_eq!((name.as_str(), ProjectName::new(name.as_str())), (expected, Ok(name.clone())));
+            assert_eq!(name.is_of_worktree(), !worktree.is_empty());
+        }
+        let long = shop.in_worktree(&"w".repeat(200));
+        assert_eq!((long.as_str().len(), ProjectName::new(long.as_str()).is_ok()), (100, true));
+        let full = ProjectName::plain(&"p".repeat(100)).unwrap();
+        assert_eq!(full.in_worktree("x"), full);
+        assert!(ProjectName::plain("shop@x").is_err() && AppName::new("a@x").is_err());
+        assert!(ProjectName::new("@x").is_err() && ProjectName::new("shop@").is_err());
+        let id: InstanceId = "shop@x:api/0".parse().unwrap();
+        assert_eq!(id.app.project, shop.in_worktree("x"));
     }
 
     #[test]

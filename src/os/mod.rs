@@ -24,6 +24,8 @@ mod lock;
 mod look;
 mod output;
 mod process;
+#[cfg(target_os = "linux")]
+mod remote;
 mod socket;
 mod terminal;
 mod this_process;
@@ -74,7 +76,8 @@ pub use linux::{
     variables_of, wait_for_children, wait_readable, wait_writable, watch_limit, with_rights_of,
 };
 pub use listen::{
-    Listening, is_listening, is_port_free, listen_at, listens_at, may_listen_at, reset_socket, stop_listening, tcp_address_of,
+    Listening, is_listening, is_port_free, listen_at, listens_at, may_listen_at, reset_socket, stop_listening,
+    tcp_address_of,
 };
 pub use lock::Lock;
 pub use look::{
@@ -82,10 +85,12 @@ pub use look::{
 };
 pub use output::{StandardStream, is_reader_gone, write_within};
 pub use process::set_up_process;
+#[cfg(target_os = "linux")]
+pub use remote::{Carrier, CarrierEnd, CarrierEnder, Half, InnerHalf, bare_streams, split_process};
 pub use socket::{UnixAddress, connect, listen, peer_uid};
 pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
 pub use this_process::{
-    cpu_count, current_exe, environment, is_terminal, terminal_height, terminal_width, user_id, write_stderr,
+    cpu_count, current_exe, environment, exit, is_terminal, terminal_height, terminal_width, user_id, write_stderr,
 };
 pub use tool::{ToolAnswer, ToolCall, run_tool};
 pub use trust::Distrust;

@@ -18,6 +18,11 @@ pub fn write_stderr(text: &str) {
     let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
 }
 
+/// Ends this process at once, whatever its other threads do.
+pub fn exit(code: u8) -> ! {
+    std::process::exit(i32::from(code))
+}
+
 /// How many processors we may use.
 pub fn cpu_count() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

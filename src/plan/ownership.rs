@@ -80,7 +80,8 @@ pub fn check_checkout(
             proposed.origin.folder.display()
         ),
         hint: Some(
-            "a second checkout needs a `project` of its own; if the apps are to move, confirm with `--replace-files`"
+            "a second checkout needs a `project` of its own, which `--worktree` gives to a linked git worktree; if the \
+             apps are to move, confirm with `--replace-files`"
                 .to_owned(),
         ),
         confirm: Some(Confirm::ReplaceFiles),

@@ -100,6 +100,8 @@ mod unread_output;
 
 // ---- elsewhere
 mod auto_port;
+mod remote;
+mod worktrees;
 
 // ---- faults
 mod both_killed;

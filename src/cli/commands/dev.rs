@@ -31,11 +31,15 @@ Every app without a `watch` key watches its folder. The file is watched, too:
 saving it applies it; an error in it is shown and changes nothing. On a terminal
 r restarts all, q quits.
 
+In a linked git worktree (`git worktree add`) the project is `shop@WORKTREE`: it
+runs beside that of the other worktrees, unless --worktree=false is given.
+
 Ctrl-C stops all apps of the project and deletes those that this command
 declared; a second Ctrl-C returns at once.";
 
     fn run(self, session: &mut Session) -> Ending {
-        let file = FileArgs { watches_by_default: !self.no_watch, ..self.file };
+        let worktree = self.file.worktree.or(Some(true));
+        let file = FileArgs { watches_by_default: !self.no_watch, worktree, ..self.file };
         dev::run(session, file, self.no_watch, self.timestamps)
     }
 }

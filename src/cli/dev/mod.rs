@@ -53,6 +53,8 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
     // Before anything is declared: from here on an interrupt means that it is cleared away again.
     let interrupts =
         os::Interrupts::listen(AT_ONCE).map_err(|error| CommandError::system("cannot listen for Ctrl-C", &error))?;
+    let worktree = Some(file.worktree == Some(true) && !is_applied_here(&file)?);
+    let file = FileArgs { worktree, ..file };
     let resolved = file::resolve(session, &file, false, Daemon::MayStart)?;
     let files = SavedFiles::of(&resolved.reading.files);
     let proposed = file::accept(session, resolved.reading)?;
@@ -81,6 +83,15 @@ pub(super) fn run(session: &mut Session, file: FileArgs, no_watch: bool, timesta
     drop(keys);
     let cleared = dev.clear_away(&before, has_begun, was_running);
     ran.and(cleared)
+}
+
+/// Whether the project of these files was applied from their folder without its worktree: then that is what is worked on.
+fn is_applied_here(file: &FileArgs) -> Result<bool, CommandError> {
+    let (paths, _) = file::paths(file)?;
+    let Some(folder) = paths.first().and_then(|path| path.parent()) else { return Ok(false) };
+    let Some(mut client) = Session::client_if_running()? else { return Ok(false) };
+    let projects = client.projects()?.projects;
+    Ok(projects.iter().any(|row| row.folder == folder && !row.files.is_empty() && !row.project.is_of_worktree()))
 }
 
 impl Dev<'_> {

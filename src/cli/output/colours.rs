@@ -25,6 +25,15 @@ impl Colours {
         }
     }
 
+    /// The value of `--color`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
     /// As the environment says. A few look-ups instead of the whole environment: this is on the way of every command.
     pub(super) fn of_environment() -> Self {
         Self::of(os::variable)

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::os::fd::AsFd;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use super::outlet::Outlet;
 use super::region::{self, Region};
 use super::wrap::{wrap_findings, wrap_lines};
 use crate::cli::fail::{CommandError, Rendered};
+use crate::cli::remote_caller::{CallerTerminal, TerminalSize, remote_caller};
 use crate::os::{self, StandardStream};
 
 /// Data is collected up to this size before it is written.
@@ -49,15 +51,22 @@ pub(in crate::cli) struct Screen {
 
 impl Screen {
     pub(in crate::cli) fn new() -> Self {
+        let caller = remote_caller().map(|caller| &caller.terminal);
         Self {
             out: Outlet::new(StandardStream::Output),
             err: Outlet::new(StandardStream::Error),
             out_bytes: 0,
             has_more_to_do: false,
-            is_out_terminal: os::is_terminal(&io::stdout()),
-            is_err_terminal: os::is_terminal(&io::stderr()),
-            colours: Colours::of_environment(),
-            is_dumb: os::variable("TERM").is_some_and(|value| value == "dumb"),
+            is_out_terminal: caller.map_or_else(|| os::is_terminal(&io::stdout()), |at| at.output.is_some()),
+            is_err_terminal: caller.map_or_else(|| os::is_terminal(&io::stderr()), |at| at.notes.is_some()),
+            colours: match caller {
+                Some(terminal) => Colours::named(&terminal.colours).unwrap_or_default(),
+                None => Colours::of_environment(),
+            },
+            is_dumb: match caller {
+                Some(terminal) => terminal.is_dumb,
+                None => os::variable("TERM").is_some_and(|value| value == "dumb"),
+            },
             is_json: false,
             is_quiet: false,
             live: Region::default(),
@@ -81,12 +90,12 @@ impl Screen {
 
     /// Columns of the terminal behind standard output.
     pub(in crate::cli) fn width(&self) -> Option<usize> {
-        if self.is_out_terminal { os::terminal_width(&io::stdout()).map(usize::from) } else { None }
+        size_of(StandardStream::Output).filter(|_| self.is_out_terminal).and_then(columns)
     }
 
     /// Columns of the terminal behind standard error.
     pub(in crate::cli) fn notes_width(&self) -> Option<usize> {
-        if self.is_err_terminal { os::terminal_width(&io::stderr()).map(usize::from) } else { None }
+        size_of(StandardStream::Error).filter(|_| self.is_err_terminal).and_then(columns)
     }
 
     /// Text of an answer, in lines made here that are broken between words where the terminal is too narrow.
@@ -101,7 +110,7 @@ impl Screen {
             let gap = if is_first { "" } else { "\n" };
             return self.data(format!("{gap}{text}").as_bytes());
         }
-        let rows = os::terminal_height(&io::stdout()).map_or(ROWS, usize::from);
+        let rows = size_of(StandardStream::Output).and_then(rows).unwrap_or(ROWS);
         let drawn = region::screenful(&ours(text), rows);
         self.raw(drawn.as_bytes());
     }
@@ -148,7 +157,7 @@ impl Screen {
 
     /// Whether the user can be asked.
     pub(in crate::cli) fn is_in_terminal(&self) -> bool {
-        self.is_err_terminal && os::is_terminal(&io::stdin())
+        self.is_err_terminal && can_answer()
     }
 
     /// Whether lines of standard error can be overwritten.
@@ -225,7 +234,8 @@ impl Screen {
 
     /// How many such lines there may be: a third of the terminal.
     pub(in crate::cli) fn live_lines_max() -> usize {
-        os::terminal_height(&io::stderr()).map_or(LIVE_LINES_MAX, |rows| usize::from(rows) / 3).clamp(1, LIVE_LINES_MAX)
+        let rows = size_of(StandardStream::Error).and_then(rows);
+        rows.map_or(LIVE_LINES_MAX, |rows| rows / 3).clamp(1, LIVE_LINES_MAX)
     }
 
     /// An error: what, why, what to do. With `--json` also as data.
@@ -266,12 +276,61 @@ impl Screen {
         if *is_answer { self.data(text.as_bytes()) } else { self.verbatim(text.trim_end()) }
     }
 
+    /// What a command at another machine has to know of it.
+    pub(in crate::cli) fn described(&self) -> CallerTerminal {
+        CallerTerminal {
+            output: size_of(StandardStream::Output).filter(|_| self.is_out_terminal),
+            notes: size_of(StandardStream::Error).filter(|_| self.is_err_terminal),
+            colours: self.colours.name().to_owned(),
+            is_dumb: self.is_dumb,
+            can_answer: can_answer(),
+        }
+    }
+
+    /// Passes on what a command at another machine printed: it has been through the gate there. Whether it is read.
+    pub(in crate::cli) fn pass_on(&mut self, stream: StandardStream, bytes: &[u8]) -> bool {
+        let outlet = match stream {
+            StandardStream::Output => &mut self.out,
+            StandardStream::Error => &mut self.err,
+        };
+        outlet.push(bytes);
+        outlet.write_all();
+        !self.is_unread()
+    }
+
     /// Writes what is left, as long as it is read, and returns why an answer could not be written.
     pub(in crate::cli) fn end(&mut self) -> Option<io::Error> {
         self.out.write_all();
         self.err.write_all();
         self.out.take_error()
     }
+}
+
+/// The terminal behind a stream; of one that does not say it, 0 columns and rows.
+fn size_of(stream: StandardStream) -> Option<TerminalSize> {
+    match (remote_caller(), stream) {
+        (Some(caller), StandardStream::Output) => caller.terminal.output,
+        (Some(caller), StandardStream::Error) => caller.terminal.notes,
+        (None, StandardStream::Output) => Some(own_size(&io::stdout())),
+        (None, StandardStream::Error) => Some(own_size(&io::stderr())),
+    }
+}
+
+fn own_size(stream: &impl AsFd) -> TerminalSize {
+    let (columns, rows) = (os::terminal_width(stream), os::terminal_height(stream));
+    TerminalSize { columns: columns.unwrap_or(0), rows: rows.unwrap_or(0) }
+}
+
+fn columns(size: TerminalSize) -> Option<usize> {
+    Some(usize::from(size.columns)).filter(|columns| *columns > 0)
+}
+
+fn rows(size: TerminalSize) -> Option<usize> {
+    Some(usize::from(size.rows)).filter(|rows| *rows > 0)
+}
+
+fn can_answer() -> bool {
+    remote_caller().map_or_else(|| os::is_terminal(&io::stdin()), |caller| caller.terminal.can_answer)
 }
 
 /// Colours, or none.
