@@ -24,6 +24,7 @@ mod select;
 mod serve;
 mod signals;
 mod status;
+mod sources;
 mod stream;
 
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ use crate::model::{Moment, WallTime};
 use crate::os::Worker;
 use crate::reconciler::Reconciler;
 use crate::rules::DescriptorShares;
-use crate::sensors::Usage;
+use crate::sensors::{Sources, Usage};
 use crate::supervisor::Supervisor;
 
 pub use metrics::MetricsFolder;
@@ -51,6 +52,8 @@ pub struct Context {
     pub supervisor: Supervisor,
     /// What the apps use.
     pub usage: Usage,
+    /// The looks at Git sources.
+    pub sources: Sources,
     /// What happened.
     pub events: Events,
     /// Ticks when a log file grew (`Pump::advanced`).

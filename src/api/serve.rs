@@ -27,6 +27,7 @@ use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
     Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
     signals, status,
+    sources,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;
@@ -75,6 +76,10 @@ pub(super) fn router(context: Context) -> Router {
         .route("/v1/history/tag", post(history::tag))
         .route("/v1/rollback", post(history::roll_back))
         .route("/v1/rollback/plan", post(history::plan_rollback))
+        .route("/v1/sources", get(sources::list).post(sources::command))
+        .route("/v1/sources/sync", post(sources::sync))
+        .route("/v1/sources/stage", post(sources::stage))
+        .route("/v1/sources/work", get(sources::work))
         .route("/v1/shutdown", post(change::shut_down))
         .route("/v1/cron", get(cron::schedules))
         .route("/v1/logs", get(logs::logs))

@@ -206,7 +206,7 @@ fn provenance(origin: &Origin, files: &[SourceFile]) -> Provenance {
         Some(caller) if !caller.files.is_empty() => caller.commit.clone(),
         _ => git::commit_of(&origin.folder),
     };
-    Provenance { files: own.map(digest).collect(), commit }
+    Provenance { files: own.map(digest).collect(), commit, source: None }
 }
 
 /// The exit code of a reading that proposes nothing.

@@ -7,6 +7,7 @@
 mod calls;
 mod connection;
 mod http;
+mod sources;
 mod sse;
 
 use std::ffi::OsString;

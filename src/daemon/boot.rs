@@ -118,7 +118,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         reader: reader.clone(),
     };
     let reconciler = Reconciler::start(desired, store_handle, deps);
-    sensors::start(sensors::SensorDeps {
+    let sources = sensors::start(sensors::SensorDeps {
         reconciler: reconciler.clone(),
         supervisor: supervisor.clone(),
         events: events.clone(),
@@ -131,6 +131,7 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         reconciler,
         supervisor,
         usage: sensors::Usage::default(),
+        sources,
         events,
         log_growth: pump.advanced(),
         logs_folder: home.logs.clone(),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     App, AppName, Digest, Exit, Failure, History, HistoryEntry, InstanceId, OnDependencyRestart, Pin, ProjectName,
-    Provenance, RevisionName, Skip, WallTime,
+    Provenance, RevisionName, Skip, Source, SourceName, WallTime,
 };
 
 /// Names and values that a process starts with.
@@ -19,6 +19,8 @@ pub type Environment = BTreeMap<String, String>;
 pub struct Desired {
     /// By name.
     pub projects: BTreeMap<ProjectName, Project>,
+    /// The repositories that are followed, by name.
+    pub sources: BTreeMap<SourceName, Source>,
     /// Set by `pm shutdown`: the next daemon starts nothing until a user does.
     pub is_shut_down: bool,
 }
@@ -413,6 +415,13 @@ pub enum Change {
         /// What it says (boxed: far larger than the other variants).
         entry: Option<Box<HistoryEntry>>,
     },
+    /// A source is followed, otherwise, or further than before; `None`: no longer.
+    Source {
+        /// Its name.
+        name: SourceName,
+        /// What is kept of it.
+        source: Option<Box<Source>>,
+    },
     /// `pm shutdown` was requested, or undone.
     ShutDown {
         /// Whether nothing starts until a user starts it.
@@ -433,10 +442,12 @@ impl Desired {
             Change::Project { .. }
             | Change::ProjectRemoved { .. }
             | Change::AppRemoved { .. }
+            | Change::Source { .. }
             | Change::History { .. } => true,
         };
-        // The history alone takes nothing down: on a full disk it waits.
-        changes.iter().all(is_down) && !changes.iter().all(|change| matches!(change, Change::History { .. }))
+        let is_remark = |change: &Change| matches!(change, Change::History { .. } | Change::Source { .. });
+        // History and sources alone take nothing down: on a full disk they wait.
+        changes.iter().all(is_down) && !changes.iter().all(is_remark)
     }
 
     /// Whether some app is restarted together with what it depends on.
@@ -479,6 +490,12 @@ impl Desired {
                     Some(entry) => project.history.put(*entry),
                     None => project.history.forget(generation),
                 }
+            }
+            Change::Source { name, source } => {
+                match source {
+                    Some(source) => self.sources.insert(name, *source),
+                    None => self.sources.remove(&name),
+                };
             }
             Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,
         }

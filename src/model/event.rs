@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AppName, Bytes, Condition, Exit, Failure, Hook, InstanceId, Millis, ProjectName, Rollback, RunSkip, Unmet,
-    VerbKind, WallTime,
+    AppName, Bytes, Condition, Exit, Failure, Hook, InstanceId, Millis, ProjectName, Rollback, RunSkip, SourceName,
+    SourceNews, Unmet, VerbKind, WallTime,
 };
 
 /// One fact, numbered.
@@ -423,6 +423,14 @@ pub enum Fact {
     DaemonStopping {
         /// The reason.
         why: LeaveReason,
+    },
+    /// Something became of a source, or of a commit of it.
+    Source {
+        /// Its name.
+        source: SourceName,
+        /// What.
+        #[serde(flatten)]
+        news: SourceNews,
     },
     /// A problem with the daemon's own state, and what was done about it.
     Trouble {

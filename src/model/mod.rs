@@ -34,6 +34,7 @@ mod quantity;
 mod readiness;
 mod rollout;
 mod secret;
+mod source;
 mod status;
 mod triggers;
 mod update;
@@ -65,7 +66,7 @@ pub use keys::{
 pub use live::{
     Counts, Exit, Failure, Following, HookUnderWay, Live, LiveInstance, Phase, Readiness, SpawnError, SpawnStage, Taken,
 };
-pub use name::{AppId, AppName, InstanceId, NameError, ProjectName};
+pub use name::{AppId, AppName, InstanceId, NameError, ProjectName, SourceName};
 pub use order::{Command, Launch, Order};
 pub use plan::{
     ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
@@ -78,6 +79,11 @@ pub use rollout::{RolloutCommand, RolloutStatus};
 pub use secret::{
     HIDDEN, Secrets, ShownApp, is_secret, is_secret_header, is_secret_name, mask_field, masked, masked_value,
     masked_words, merged_ranges,
+};
+pub use source::{
+    CommitEntry, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, SOURCES_MAX, SameInputs, Source, SourceAftermath,
+    SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStanding,
+    SourceTick, TickEnd, UnderWay, short_commit, shown_url,
 };
 pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Unmet, Why};
 pub use triggers::{CronOverlap, CronPolicy, RunSkip, WatchOptions, WatchPolicy};

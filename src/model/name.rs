@@ -111,6 +111,12 @@ name!(
     b"._-"
 );
 
+name!(
+    /// A Git repository that the daemon follows: `pm source add NAME URL`.
+    SourceName,
+    "source name"
+);
+
 impl ProjectName {
     /// The project of apps that were started by hand and belong to no file.
     pub fn nobody() -> Self {

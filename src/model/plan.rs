@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use refusal::{Confirm, Refusal, RefusalKind};
 
-use super::{AppName, ApplyGuard, Digest, ProjectName, Rejection, Verb, VerbKind};
+use super::{AppName, ApplyGuard, Digest, ProjectName, Rejection, SourceApply, Verb, VerbKind};
 
 /// Ordered operations for one project. Same inputs, same plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -469,6 +469,9 @@ pub struct ApplyOptions {
     /// What it must not do by accident.
     #[serde(skip_serializing_if = "ApplyGuard::is_none")]
     pub guard: ApplyGuard,
+    /// A source deploys a commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Box<SourceApply>>,
 }
 
 #[cfg(test)]

@@ -175,6 +175,16 @@ impl Home {
         self.run.join("changes")
     }
 
+    /// Everything of one Git source: its repository, and a folder for each release.
+    pub fn source(&self, name: &str) -> PathBuf {
+        self.root.join("sources").join(name)
+    }
+
+    /// The releases of one Git source, by their commits.
+    pub fn releases(&self, source: &str) -> PathBuf {
+        self.source(source).join("releases")
+    }
+
     /// Where the daemon and the anchor complain.
     pub fn daemon_log(&self) -> PathBuf {
         self.logs.join("daemon.log")

@@ -28,6 +28,7 @@ mod safety;
 mod shell;
 mod slots;
 mod sockets;
+mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,7 @@ pub use rollouts::{add_unfinished, built_at_last, leave_rejected, leftover_succe
 pub use runs::{is_going, plan_edited, plan_run};
 pub use slots::is_of_revision;
 pub use sockets::check_sockets;
+pub use sources::{check_source, commit_entry, project_of, release_of, settled};
 
 /// More copies of one app than the process table has rows for are a slip of the finger.
 pub const INSTANCES_MAX: u32 = 4096;

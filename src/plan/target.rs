@@ -189,12 +189,14 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
     };
     let mut declared = prior.clone();
     declared.is_leaving = false;
+    // A source starts what a user has stopped only with what is new of it.
+    let leaves_stops = options.is_wakeup || (options.source.is_some() && *prior.spec == *app);
     if *prior.spec != *app {
         declared.spec = Arc::new(app.clone());
         declared.digest = Digest::of_content(app);
     }
     declared.scaled = prior.scaled.filter(|_| keeps_scale(app, prior, options));
-    if !options.is_wakeup {
+    if !leaves_stops {
         declared.desired_state = desired_state_after_apply(app, &prior.desired_state);
         declared.stopped_slots.clear();
     }

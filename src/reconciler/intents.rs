@@ -6,7 +6,7 @@ use std::path::Path;
 use super::pass::every_project;
 use super::run::Loop;
 use super::view::view_of;
-use super::{Accepted, Intent, ReconcileError, history, notes, ports};
+use super::{Accepted, Intent, ReconcileError, history, notes, ports, sources};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, EntryOrigin, Plan, Project, ProjectName,
     Proposed, Refusal, Rollout, RolloutCommand, RolloutStatus, Target,
@@ -47,6 +47,13 @@ impl Loop {
                 let _ = reply.send(history::tag(self, &project, &entry, tag.as_deref()).await);
             }
             Intent::Revisions(project, entry, reply) => drop(reply.send(history::revisions(self, &project, &entry))),
+            Intent::Source(source, command, by, reply) => {
+                let _ = reply.send(sources::command(self, source, *command, &by).await);
+            }
+            Intent::SourceWork(source, has_releases, reply) => {
+                self.look().await;
+                let _ = reply.send(sources::work(self, &source, has_releases));
+            }
             Intent::StopAll(by, is_remembered, reply) => {
                 let accepted = self.stop_all(&by, is_remembered).await;
                 let _ = reply.send(accepted);
@@ -75,12 +82,14 @@ impl Loop {
     ) -> Result<(Plan, Vec<Refusal>), ReconcileError> {
         self.look_at_sockets().await;
         let desired = self.current();
+        let proposed = &*sources::settle(self, proposed, options);
         let stored = desired.projects.get(&proposed.project);
         let (proposed, chosen) = ports::chosen(self, &desired, proposed, options)?;
         let proposed = &*proposed;
         let planned = plan::plan(stored, proposed, &self.live, options).map_err(ReconcileError::Refused)?;
         let (mut plan, mut refusals) = planned;
         plan.notes.extend(chosen);
+        refusals.extend(plan::check_source(&desired, proposed, options).err());
         refusals.extend(plan::check_sockets(&desired, proposed, options).err());
         refusals.extend(plan::check_checkout(stored, proposed, options, |file| is_elsewhere(file, proposed)).err());
         notes::add(&mut plan, proposed, &self.live, &self.deps.supervisor);
@@ -95,6 +104,9 @@ impl Loop {
     ) -> Result<Accepted, ReconcileError> {
         self.look_at_sockets().await;
         let desired = self.current();
+        let proposed = &*sources::settle(self, proposed, options);
+        let by = sources::actor(by, options);
+        plan::check_source(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         plan::check_sockets(&desired, proposed, options).map_err(ReconcileError::Refused)?;
         let stored = desired.projects.get(&proposed.project);
         plan::check_checkout(stored, proposed, options, |file| is_elsewhere(file, proposed))

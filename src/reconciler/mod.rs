@@ -13,11 +13,13 @@ mod ports;
 mod reports;
 mod run;
 mod sockets;
+mod sources;
 mod stored;
 mod trigger;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -26,8 +28,9 @@ pub use run::ReconcilerDeps;
 pub use stored::StoreHandle;
 
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress,
-    ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, StartWait, Target,
+    Actor, AppId, AppName, ApplyOptions, Cause, CommitEntry, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress,
+    ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, Source,
+    SourceCommand, SourceName, StartWait, Target,
 };
 use crate::plan::JobId;
 
@@ -96,6 +99,21 @@ pub struct RollbackPlan {
     pub refusals: Vec<Refusal>,
 }
 
+/// A source, and what its next step depends on.
+#[derive(Debug)]
+pub struct SourceState {
+    /// What is kept of it.
+    pub source: Source,
+    /// Generation of its project; 0: there is none.
+    pub generation: u64,
+    /// What the history says of the commit that is under way.
+    pub entry: Option<CommitEntry>,
+    /// For each app the releases that it runs from, or was rolled back from.
+    pub releases: BTreeMap<AppName, BTreeSet<PathBuf>>,
+    /// All releases that something declared, something alive or the history names.
+    pub needed: BTreeSet<PathBuf>,
+}
+
 /// Apps whose start waits for another app, with what they wait for.
 pub type Waiting = BTreeMap<AppId, StartWait>;
 
@@ -127,6 +145,10 @@ pub(crate) enum Intent {
     Tag(ProjectName, String, Option<String>, oneshot::Sender<Result<u64, ReconcileError>>),
     /// What was declared at an entry of a history.
     Revisions(ProjectName, String, oneshot::Sender<Result<EntryRevisions, ReconcileError>>),
+    /// What is kept of a source changes.
+    Source(SourceName, Box<SourceCommand>, Actor, oneshot::Sender<Result<(), ReconcileError>>),
+    /// What the worker of a sync needs; with the releases that are in use, or without.
+    SourceWork(SourceName, bool, oneshot::Sender<Option<SourceState>>),
     /// From a sensor: new processes for an app, because of this.
     Trigger(AppId, Cause, Acted),
 }
@@ -256,6 +278,31 @@ impl Reconciler {
     /// No such entry.
     pub async fn revisions(&self, project: ProjectName, entry: String) -> Result<EntryRevisions, ReconcileError> {
         self.ask(|reply| Intent::Revisions(project, entry, reply)).await?
+    }
+
+    /// Changes what is kept of a source, durably.
+    ///
+    /// # Errors
+    /// No such source; what a rule refuses; a state that cannot be written.
+    pub async fn command_source(
+        &self,
+        source: SourceName,
+        command: SourceCommand,
+        by: Actor,
+    ) -> Result<(), ReconcileError> {
+        self.ask(|reply| Intent::Source(source, Box::new(command), by, reply)).await?
+    }
+
+    /// What the worker of a sync needs, with the releases that are in use if `has_releases`. None: there is no such source.
+    ///
+    /// # Errors
+    /// The daemon is shutting down.
+    pub async fn source_work(
+        &self,
+        source: SourceName,
+        has_releases: bool,
+    ) -> Result<Option<SourceState>, ReconcileError> {
+        self.ask(|reply| Intent::SourceWork(source, has_releases, reply)).await
     }
 
     /// What should be, as it changes.

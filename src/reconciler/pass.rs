@@ -274,9 +274,11 @@ fn app_of(change: &Change) -> Option<AppId> {
         Change::App { project, name, .. }
         | Change::AppRemoved { project, name }
         | Change::Rollout { project, name, .. } => Some(AppId::new(project.clone(), name.clone())),
-        Change::Project { .. } | Change::ProjectRemoved { .. } | Change::History { .. } | Change::ShutDown { .. } => {
-            None
-        }
+        Change::Project { .. }
+        | Change::ProjectRemoved { .. }
+        | Change::History { .. }
+        | Change::Source { .. }
+        | Change::ShutDown { .. } => None,
     }
 }
 

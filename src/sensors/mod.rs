@@ -15,12 +15,14 @@ mod log_line;
 mod memory;
 mod probe;
 mod probes;
+mod sources;
 #[cfg(feature = "tls")]
 mod tls;
 mod usage;
 #[cfg(target_os = "linux")]
 mod watch;
 
+pub use sources::{SourceTicks, Sources};
 pub use usage::{Usage, Used};
 
 use crate::events::Events;
@@ -46,10 +48,11 @@ pub struct SensorDeps {
 }
 
 /// Starts all sensors. Must be called inside the runtime.
-pub fn start(deps: SensorDeps) {
+pub fn start(deps: SensorDeps) -> Sources {
     #[cfg(target_os = "linux")]
     tokio::spawn(watch::run(deps.clone()));
     tokio::spawn(clock::run(deps.clone()));
     tokio::spawn(memory::watch(deps.supervisor.clone()));
-    tokio::spawn(probes::follow(deps));
+    tokio::spawn(probes::follow(deps.clone()));
+    sources::start(deps)
 }

@@ -5,7 +5,7 @@ use crc32fast::hash as crc32;
 use crate::model::{Change, Desired};
 
 use super::StoreError;
-use super::record::{Contents, HistoryRecord, Record, histories, snapshot as records_of};
+use super::record::{Contents, HistoryRecord, Record, SourceChange, histories, snapshot as records_of};
 
 /// The format that this version writes, and the newest that it reads.
 pub(super) const FORMAT: u32 = 1;
@@ -70,7 +70,8 @@ pub(super) fn snapshot(desired: &Desired, contents: &Contents, seq: u64) -> Resu
     for record in records_of(desired, contents) {
         append(&mut bytes, &record)?;
     }
-    append(&mut bytes, &Record::Commit { seq, history: histories(desired) })?;
+    let (history, sources) = (histories(desired), SourceChange::all(desired));
+    append(&mut bytes, &Record::Commit { seq, history, sources })?;
     Ok(bytes)
 }
 
@@ -83,12 +84,12 @@ pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Unreadable> {
     while let Some(line) = next_line(&bytes[at..]) {
         let Some(record) = decode(line) else { break };
         at += line.len() + 1;
-        let Record::Commit { seq, history } = record else {
+        let Record::Commit { seq, history, sources } = record else {
             batch.push(record);
             continue;
         };
         let is_next = replay.seq == 0 || seq == replay.seq + 1;
-        if !is_next || replay.accept(std::mem::take(&mut batch), history).is_none() {
+        if !is_next || replay.accept(std::mem::take(&mut batch), history, sources).is_none() {
             break;
         }
         replay.seq = seq;
@@ -107,7 +108,12 @@ pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Unreadable> {
 
 impl Replay {
     /// Takes a batch in, as a whole or (`None`) not at all: an app must not name what was never written.
-    fn accept(&mut self, batch: Vec<Record>, history: Vec<HistoryRecord>) -> Option<()> {
+    fn accept(
+        &mut self,
+        batch: Vec<Record>,
+        history: Vec<HistoryRecord>,
+        sources: Vec<SourceChange>,
+    ) -> Option<()> {
         let mut fresh = Contents::default();
         let mut changes = Vec::new();
         for record in batch {
@@ -134,7 +140,9 @@ impl Replay {
                 Record::ShutDown { is_shut_down } => Change::ShutDown { is_shut_down },
             });
         }
-        for change in changes.into_iter().chain(history.into_iter().map(HistoryRecord::into_change)) {
+        let remarks = history.into_iter().map(HistoryRecord::into_change);
+        let remarks = remarks.chain(sources.into_iter().map(SourceChange::into_change));
+        for change in changes.into_iter().chain(remarks) {
             self.desired.accept(change);
         }
         self.contents.take(fresh);

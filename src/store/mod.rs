@@ -26,7 +26,7 @@ use crate::model::{App, Change, Desired, Digest, Environment};
 
 use disk::{JournalFile, Keep, Room};
 use head::HeadFile;
-use record::{Contents, HistoryRecord, Record};
+use record::{Contents, HistoryRecord, Record, SourceChange};
 
 /// The current file.
 const JOURNAL: &str = "desired.journal";
@@ -147,8 +147,8 @@ impl Store {
                 journal::append(&mut bytes, &record)?;
             }
         }
-        let history = HistoryRecord::of_changes(changes);
-        journal::append(&mut bytes, &Record::Commit { seq: self.seq + 1, history })?;
+        let (history, sources) = (HistoryRecord::of_changes(changes), SourceChange::of_changes(changes));
+        journal::append(&mut bytes, &Record::Commit { seq: self.seq + 1, history, sources })?;
         let writing = |source| StoreError::Write { path: self.folder.join(JOURNAL), source };
         let room = if self.desired.is_only_taken_down_by(changes) { Room::Reserve } else { Room::Free };
         self.file.append(&bytes, room).map_err(writing)?;

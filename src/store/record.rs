@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{
     App, AppName, Change, Declared, Desired, Digest, Environment, HistoryEntry, Origin, Project, ProjectName, Revision,
-    Rollout,
+    Rollout, Source, SourceName,
 };
 
 /// One line. Field names are the format: they change only with its number.
@@ -35,12 +35,14 @@ pub(super) enum Record {
     },
     /// [`Change::ShutDown`].
     ShutDown { is_shut_down: bool },
-    /// Everything since the last one counts from here on. The history is part of it: a version of `pm` without one ignores
-    /// what it does not know of a record, but could not read a record that it does not know.
+    /// Everything since the last one counts from here on. History and sources are part of it: a version of `pm` without them
+    /// ignores what it does not know of a record, but could not read a record that it does not know.
     Commit {
         seq: u64,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         history: Vec<HistoryRecord>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sources: Vec<SourceChange>,
     },
 }
 
@@ -75,6 +77,38 @@ impl HistoryRecord {
     }
 }
 
+/// [`Change::Source`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SourceChange {
+    name: SourceName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Box<Source>>,
+}
+
+impl SourceChange {
+    /// What changes say about sources, for the end of their batch.
+    pub(super) fn of_changes(changes: &[Change]) -> Vec<Self> {
+        let of_change = |change: &Change| match change {
+            Change::Source { name, source } => Some(Self { name: name.clone(), source: source.clone() }),
+            _ => None,
+        };
+        changes.iter().filter_map(of_change).collect()
+    }
+
+    /// The sources of this state.
+    pub(super) fn all(desired: &Desired) -> Vec<Self> {
+        let of_source = |(name, source): (&SourceName, &Source)| Self {
+            name: name.clone(),
+            source: Some(Box::new(source.clone())),
+        };
+        desired.sources.iter().map(of_source).collect()
+    }
+
+    pub(super) fn into_change(self) -> Change {
+        Change::Source { name: self.name, source: self.source }
+    }
+}
+
 impl Record {
     /// The line for a change; what is part of the commit has none.
     pub(super) fn of_change(change: &Change) -> Option<Self> {
@@ -85,7 +119,7 @@ impl Record {
             Change::AppRemoved { project, name } => Self::AppRemoved { project, name },
             Change::Rollout { project, name, rollout } => Self::Rollout { project, name, rollout },
             Change::ShutDown { is_shut_down } => Self::ShutDown { is_shut_down },
-            Change::History { .. } => return None,
+            Change::History { .. } | Change::Source { .. } => return None,
         })
     }
 }

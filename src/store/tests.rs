@@ -473,7 +473,7 @@ fn what_an_older_state_does_not_declare_has_no_spec_and_so_is_left_alone() {
 #[test]
 fn a_line_bears_the_crc_of_its_json_as_zip_computes_it() {
     let mut bytes = b"before\n".to_vec();
-    journal::append(&mut bytes, &Record::Commit { seq: 7, history: Vec::new() }).unwrap();
+    journal::append(&mut bytes, &Record::Commit { seq: 7, history: Vec::new(), sources: Vec::new() }).unwrap();
     assert_eq!(String::from_utf8(bytes).unwrap(), "before\n0ebe449b {\"record\":\"commit\",\"seq\":7}\n");
 }
 

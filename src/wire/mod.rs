@@ -23,6 +23,7 @@ mod query;
 mod rollout;
 mod selection;
 mod signal;
+mod source;
 
 pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
 pub use cron::{CronAnswer, ScheduleRow};
@@ -46,6 +47,7 @@ pub use query::Query;
 pub use rollout::{RolloutRequest, RolloutsAnswer};
 pub use selection::{Scope, Selection};
 pub use signal::{NotSignalled, SignalAnswer, SignalRequest, SignalledProcess, WhyNotSignalled};
+pub use source::{AppReleases, SourceRequest, SourceRow, SourceWork, SourcesAnswer, StageRequest, SyncRequest};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
 pub use crate::model::{

@@ -79,6 +79,7 @@ impl OptionArgs {
             is_wakeup: false,
             shown: None,
             guard: ApplyGuard { again: self.guard.again, if_generation: self.guard.if_generation },
+            source: None,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AppName, Cause, Event, Fact, LeaveReason, LeftProcess, Stream, Subject, VerbKind};
+use crate::model::{
+    AppName, Cause, Event, Fact, LeaveReason, LeftProcess, SourceAftermath, SourceName, SourceNews, Stream, Subject, VerbKind,
+    short_commit,
+};
 
 use super::gate::{harmless, harmless_lines};
 use super::progress::aftermath;
@@ -101,7 +104,37 @@ fn predicate(fact: &Fact) -> String {
             format!("({version}) started as process {pid} and found {found} running instances")
         }
         Fact::DaemonStopping { why } => format!("is stopping ({})", reason_to_leave(*why)),
+        Fact::Source { source, news } => about_source(source, news),
         Fact::Trouble { message } => format!("reports a problem: {message}"),
+    }
+}
+
+fn about_source(source: &SourceName, news: &SourceNews) -> String {
+    match news {
+        SourceNews::Added { by, url, branch } => {
+            format!("follows the source {source}: branch {branch} of {url} (source add by {})", by.name)
+        }
+        SourceNews::Removed { by } => format!("follows the source {source} no longer (source remove by {})", by.name),
+        SourceNews::Suspended { by } => format!("waits with the source {source} (source suspend by {})", by.name),
+        SourceNews::Resumed { by } => format!("follows the source {source} again (source resume by {})", by.name),
+        SourceNews::Deployed { commit, generation } => {
+            format!("runs commit {} of the source {source} (generation {generation})", short_commit(commit))
+        }
+        SourceNews::Failed { commit, reason, aftermath } => {
+            format!("could not deploy {} of the source {source}: {reason}{}", short_commit(commit), left_by(*aftermath))
+        }
+        SourceNews::Stalled { commit, reason } => {
+            format!("does not deploy {} of the source {source}: {reason}", short_commit(commit))
+        }
+    }
+}
+
+/// What a failed commit has left, to be put behind its reason.
+fn left_by(aftermath: SourceAftermath) -> String {
+    match aftermath {
+        SourceAftermath::Untouched => "; nothing was changed".to_owned(),
+        SourceAftermath::RolledBack { to } => format!("; rolled back to generation {to}"),
+        SourceAftermath::Left => "; there is no earlier commit to go back to".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, AppName, Digest, WallTime};
+use super::{Actor, AppName, Digest, SourceName, WallTime};
 
 /// The entries of one project, oldest first. Each holds what it changed: the sum of all up to one is what was declared then.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -201,6 +201,9 @@ pub struct Provenance {
     /// The commit that was checked out in the folder of the first one, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
+    /// The source that deployed that commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceName>,
 }
 
 impl Provenance {

@@ -237,7 +237,11 @@ impl Jobs {
                     self.supersede_app(&AppId::new(project.clone(), name.clone()));
                 }
                 Change::ProjectRemoved { name } => self.supersede_project(Some(name)),
-                Change::Project { .. } | Change::Rollout { .. } | Change::History { .. } | Change::ShutDown { .. } => {}
+                Change::Project { .. }
+                | Change::Rollout { .. }
+                | Change::History { .. }
+                | Change::Source { .. }
+                | Change::ShutDown { .. } => {}
             }
         }
     }

@@ -1,0 +1,100 @@
+//! Git sources: listed, changed, looked at now; and what the worker of a sync asks and reports.
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+
+use super::Context;
+use super::answer::{self, Answer, Failed};
+use super::caller::Caller;
+use crate::model::{AppName, Desired, Source, SourceName, SourceSpec, SourceTick};
+use crate::os;
+use crate::plan;
+use crate::rules;
+use crate::wire::{
+    AppReleases, FORMAT, Problem, ProblemCode, Query, SourceRequest, SourceRow, SourceWork, SourcesAnswer,
+    StageRequest, SyncRequest,
+};
+
+pub(super) async fn list(State(context): State<Context>) -> Answer {
+    shown(&context, None).await
+}
+
+pub(super) async fn command(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Answer {
+    let SourceRequest { source, command } = answer::read(&body)?;
+    context.reconciler.command_source(source.clone(), command, caller.actor()).await?;
+    shown(&context, Some(&source)).await
+}
+
+pub(super) async fn sync(State(context): State<Context>, body: Bytes) -> Answer {
+    let SyncRequest { source, is_forced } = answer::read(&body)?;
+    let desired = context.reconciler.desired().await?;
+    let Some(known) = desired.sources.get(&source) else { return Err(no_source(&source).into()) };
+    if desired.is_shut_down {
+        let problem = Problem::new(ProblemCode::Refused, "everything was stopped by `pm shutdown`");
+        return Err(problem.hint("`pm start all` starts it again; then sources are followed, too").into());
+    }
+    if known.is_suspended {
+        let problem = Problem::new(ProblemCode::Refused, format!("the source `{source}` is suspended"));
+        return Err(problem.hint(format!("`pm source resume {source}` follows it again")).into());
+    }
+    let answer = shown(&context, Some(&source)).await?;
+    context.sources.look_now(source, is_forced).await;
+    Ok(answer)
+}
+
+pub(super) async fn stage(State(context): State<Context>, body: Bytes) -> Answer {
+    let StageRequest { source, stage } = answer::read(&body)?;
+    context.sources.say_stage(&source, stage);
+    Ok(answer::json(&SourcesAnswer { format: FORMAT, now: os::wall(), sources: Vec::new() }))
+}
+
+pub(super) async fn work(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(query.as_deref().unwrap_or_default());
+    let name = query.value::<SourceName>("source")?;
+    let name = name.ok_or_else(|| Problem::new(ProblemCode::BadRequest, "which source?"))?;
+    let work = context.reconciler.source_work(name.clone(), query.flag("releases")).await?;
+    let work = work.ok_or_else(|| Failed(no_source(&name)))?;
+    let releases = work.releases.into_iter();
+    let releases = releases.map(|(app, releases)| AppReleases { app, releases: releases.into_iter().collect() });
+    Ok(answer::json(&SourceWork {
+        format: FORMAT,
+        project: work.source.record.project.clone(),
+        source: work.source,
+        generation: work.generation,
+        entry: work.entry,
+        releases: releases.collect(),
+        needed: work.needed.into_iter().collect(),
+    }))
+}
+
+fn no_source(name: &SourceName) -> Problem {
+    Problem::new(ProblemCode::Usage, format!("no source `{name}`")).hint("`pm source list` shows what is followed")
+}
+
+async fn shown(context: &Context, only: Option<&SourceName>) -> Answer {
+    let desired = context.reconciler.desired().await?;
+    let ticks = context.sources.ticks();
+    let meant = desired.sources.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
+    let sources = meant.map(|(name, source)| row(&desired, name, source, ticks.get(name).cloned().unwrap_or_default()));
+    Ok(answer::json(&SourcesAnswer { format: FORMAT, now: os::wall(), sources: sources.collect() }))
+}
+
+fn row(desired: &Desired, name: &SourceName, source: &Source, tick: SourceTick) -> SourceRow {
+    let pinned = |(_, project): (_, &crate::model::Project)| -> Vec<AppName> {
+        project.apps.iter().filter(|(_, declared)| declared.pin.is_some()).map(|(app, _)| app.clone()).collect()
+    };
+    SourceRow {
+        source: name.clone(),
+        standing: rules::source_standing(source, tick.is_running, tick.end.is_unreachable),
+        spec: SourceSpec { url: source.spec.shown_url(), ..source.spec.clone() },
+        is_suspended: source.is_suspended,
+        record: source.record.clone(),
+        kept_back: plan::project_of(desired, name).map(pinned).unwrap_or_default(),
+        tick,
+    }
+}

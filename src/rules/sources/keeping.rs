@@ -1,0 +1,132 @@
+//! What is kept of a source after a command or a report, and what is told of it.
+
+use crate::model::{
+    Actor, DeployedCommit, Desired, FAILED_COMMITS_MAX, FailedCommit, Refusal, RefusalKind, SOURCES_MAX, Source,
+    SourceCommand, SourceName, SourceNews, SourceRecord, SourceReport, SourceSpec, UnderWay, WallTime,
+};
+
+/// A source after a command (`None`: it is gone), and what is told; `None` if nothing changes.
+///
+/// # Errors
+/// There is no such source; a rule speaks against it.
+pub fn changed_source(
+    desired: &Desired,
+    name: &SourceName,
+    command: SourceCommand,
+    (by, at): (&Actor, WallTime),
+) -> Result<Option<(Option<Source>, Option<SourceNews>)>, Refusal> {
+    let known = desired.sources.get(name);
+    if let SourceCommand::Add { spec } = command {
+        return add(desired, name, *spec, by);
+    }
+    let known = known.ok_or_else(|| no_source(desired, name))?;
+    let (source, news) = match command {
+        SourceCommand::Add { .. } => return Ok(None),
+        SourceCommand::Remove => (None, Some(SourceNews::Removed { by: by.clone() })),
+        SourceCommand::Suspend => {
+            (Some(Source { is_suspended: true, ..known.clone() }), Some(SourceNews::Suspended { by: by.clone() }))
+        }
+        SourceCommand::Resume => {
+            (Some(Source { is_suspended: false, ..known.clone() }), Some(SourceNews::Resumed { by: by.clone() }))
+        }
+        SourceCommand::Report { report } => {
+            let (record, news) = reported(desired, known, report, at)?;
+            (Some(Source { record, ..known.clone() }), news)
+        }
+    };
+    Ok((source.as_ref() != Some(known)).then_some((source, news)))
+}
+
+type Added = Option<(Option<Source>, Option<SourceNews>)>;
+
+fn add(desired: &Desired, name: &SourceName, spec: SourceSpec, by: &Actor) -> Result<Added, Refusal> {
+    let known = desired.sources.get(name);
+    if known.is_none() && desired.sources.len() >= SOURCES_MAX {
+        let hint = Some("remove one: `pm source remove NAME`".to_owned());
+        return Err(refusal(RefusalKind::Safety, format!("there are {SOURCES_MAX} sources already"), hint));
+    }
+    if spec.interval < SourceSpec::INTERVAL_MIN {
+        let message = format!("the interval must be at least {}", SourceSpec::INTERVAL_MIN);
+        return Err(refusal(RefusalKind::Usage, message, None));
+    }
+    let other = desired.sources.iter().find(|(other, source)| {
+        *other != name && (&source.spec.url, &source.spec.branch, &source.spec.path) == (&spec.url, &spec.branch, &spec.path)
+    });
+    if let Some((other, _)) = other {
+        let hint = Some(format!("`pm source status {other}` shows it"));
+        return Err(refusal(RefusalKind::Ownership, format!("source `{other}` follows the same file already"), hint));
+    }
+    let news = SourceNews::Added { by: by.clone(), url: spec.shown_url(), branch: spec.branch.clone() };
+    let record = match known {
+        // What failed may succeed in another way; what runs stays known.
+        Some(known) if known.spec != spec => {
+            let SourceRecord { project, applied, healthy, .. } = known.record.clone();
+            SourceRecord { project, applied, healthy, ..SourceRecord::default() }
+        }
+        Some(_) => return Ok(None),
+        None => SourceRecord::default(),
+    };
+    let is_suspended = known.is_some_and(|known| known.is_suspended);
+    Ok(Some((Some(Source { spec, is_suspended, record }), Some(news))))
+}
+
+fn reported(
+    desired: &Desired,
+    known: &Source,
+    report: SourceReport,
+    at: WallTime,
+) -> Result<(SourceRecord, Option<SourceNews>), Refusal> {
+    let mut record = known.record.clone();
+    let news = match report {
+        SourceReport::Began { commit, project, is_forced } => {
+            let from = desired.projects.get(&project).map_or(0, |project| project.generation);
+            // Continued after a kill: it began where it began.
+            let is_known = record.under_way.as_ref().is_some_and(|under_way| under_way.commit == commit);
+            if !is_known {
+                record.under_way = Some(UnderWay { commit: commit.clone(), from, is_forced });
+            }
+            (record.project, record.attempted, record.stalled) = (Some(project), Some(commit), None);
+            None
+        }
+        SourceReport::Deployed { commit, generation, has_changed } => {
+            let deployed = DeployedCommit { commit: commit.clone(), generation, at };
+            record.failed.retain(|failed| failed.commit != commit);
+            (record.applied, record.healthy) = (Some(deployed.clone()), Some(deployed));
+            (record.attempted, record.under_way, record.stalled) = (Some(commit.clone()), None, None);
+            has_changed.then_some(SourceNews::Deployed { commit, generation })
+        }
+        SourceReport::Failed { commit, reason, aftermath } => {
+            record.failed.retain(|failed| failed.commit != commit);
+            record.failed.push(FailedCommit { commit: commit.clone(), reason: reason.clone(), at });
+            let extra = record.failed.len().saturating_sub(FAILED_COMMITS_MAX);
+            record.failed.drain(..extra);
+            (record.attempted, record.under_way, record.stalled) = (Some(commit.clone()), None, None);
+            Some(SourceNews::Failed { commit, reason, aftermath })
+        }
+        SourceReport::Stalled { commit, reason } => {
+            record.stalled = Some(FailedCommit { commit: commit.clone(), reason: reason.clone(), at });
+            record.under_way = None;
+            Some(SourceNews::Stalled { commit, reason })
+        }
+        SourceReport::Superseded { commit } => {
+            if record.under_way.as_ref().is_some_and(|under_way| under_way.commit == commit) {
+                record.under_way = None;
+            }
+            None
+        }
+    };
+    Ok((record, news))
+}
+
+fn no_source(desired: &Desired, name: &SourceName) -> Refusal {
+    let known: Vec<&str> = desired.sources.keys().map(SourceName::as_str).collect();
+    let hint = match known.as_slice() {
+        [] => "there are none: `pm source add NAME URL`".to_owned(),
+        known => format!("there are: {}", known.join(", ")),
+    };
+    refusal(RefusalKind::Usage, format!("no source `{name}`"), Some(hint))
+}
+
+fn refusal(kind: RefusalKind, message: String, hint: Option<String>) -> Refusal {
+    Refusal { kind, message, hint, confirm: None }
+}

@@ -1,0 +1,35 @@
+//! How a source stands, in one word, and when it is looked at again.
+
+use crate::model::{Millis, Source, SourceStanding};
+
+/// The longest wait after the repository could not be asked, unless the interval is longer.
+const RETRY_MAX: Millis = Millis::seconds(600);
+/// Doublings of the wait.
+const DOUBLINGS_MAX: u32 = 10;
+
+/// How it stands. `is_running`: a worker is at it; `is_unreachable`: the last look found nobody.
+pub fn source_standing(source: &Source, is_running: bool, is_unreachable: bool) -> SourceStanding {
+    let record = &source.record;
+    let last = record.attempted.as_deref();
+    if record.under_way.is_some() || (is_running && last.is_none()) {
+        SourceStanding::Syncing
+    } else if source.is_suspended {
+        SourceStanding::Suspended
+    } else if record.stalled.is_some() {
+        SourceStanding::Stalled
+    } else if last.is_some_and(|commit| record.failure_of(commit).is_some()) {
+        SourceStanding::Failed
+    } else if is_unreachable {
+        SourceStanding::Unreachable
+    } else if last.is_none() {
+        SourceStanding::New
+    } else {
+        SourceStanding::Healthy
+    }
+}
+
+/// How long until the next look, after so many in a row that found nobody.
+pub fn after_tick(interval: Millis, failures: u32) -> Millis {
+    let doubled = interval.0.saturating_mul(1 << failures.min(DOUBLINGS_MAX));
+    Millis(doubled.min(RETRY_MAX.0.max(interval.0)))
+}
