@@ -67,6 +67,8 @@ pub(super) async fn work(State(context): State<Context>, RawQuery(query): RawQue
         source: work.source,
         generation: work.generation,
         entry: work.entry,
+        changed: work.changed,
+        newest_entry: work.newest_entry,
         releases: releases.collect(),
         needed: work.needed.into_iter().collect(),
     }))

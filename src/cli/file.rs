@@ -196,7 +196,7 @@ pub(super) fn accept(session: &mut Session, reading: Reading) -> Result<Proposed
 }
 
 /// Where the history says that it came from. Apps of the command line came from no file.
-fn provenance(origin: &Origin, files: &[SourceFile]) -> Provenance {
+pub(super) fn provenance(origin: &Origin, files: &[SourceFile]) -> Provenance {
     if origin.files.is_empty() {
         return Provenance::default();
     }

@@ -22,6 +22,7 @@ mod remote_caller;
 mod run;
 mod saved_plan;
 mod session;
+mod source;
 mod sudo;
 mod suggest;
 
@@ -41,6 +42,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
     let mut session = session::Session::new();
     if let Some(colours) = args::wanted_colours(&argv) {
         session.screen.use_colours(colours);
+    }
+    if argv.get(1).is_some_and(|word| word == source::WORKER) {
+        let ending = source::work(&mut session, argv.get(2..).unwrap_or_default());
+        return session.end(ending);
     }
     if let Some(line) = complete::asked(&argv) {
         complete::answer(&mut session, &line);

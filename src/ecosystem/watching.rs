@@ -1,4 +1,4 @@
-//! `watch`, `ignore_watch`, `watch_delay`, `watch_options`, `build` → [`WatchPolicy`], checked against the disk.
+//! `watch`, `ignore_watch`, `watch_delay`, `watch_options`, `build`, `inputs` → [`WatchPolicy`], checked against the disk.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,25 @@ pub(super) fn watching(values: &mut Values<'_>, cwd: &Path) -> WatchPolicy {
         watch_delay: values.millis("watch_delay", WatchPolicy::default().watch_delay),
         watch_options: options(values),
         build: values.text("build"),
+        inputs: inputs(values),
     }
+}
+
+/// Paths in the repository of a source: there may be none, so nothing is looked for on the disk.
+fn inputs(values: &mut Values<'_>) -> Vec<String> {
+    let mut good = Vec::new();
+    for (text, span) in values.texts("inputs") {
+        let is_inside = !text.starts_with('/') && !text.split('/').any(|part| part == "..");
+        if !is_inside {
+            let message = format!("`inputs`: `{text}` is outside of the folder of the ecosystem file");
+            values.error(code::GLOB, span, message).hint("name paths relative to it");
+        } else if let Err(problem) = fast_glob::validate(&text) {
+            values.error(code::GLOB, span, format!("`inputs`: `{text}` is not a pattern: {problem}"));
+        } else {
+            good.push(text);
+        }
+    }
+    good
 }
 
 fn watch(values: &mut Values<'_>, cwd: &Path) -> Option<Vec<String>> {

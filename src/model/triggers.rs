@@ -24,6 +24,9 @@ pub struct WatchPolicy {
     /// change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
+    /// Files that the app is made of, in the repository of a source: paths and globs relative to the folder of the ecosystem file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
 }
 
 impl Default for WatchPolicy {
@@ -34,6 +37,7 @@ impl Default for WatchPolicy {
             watch_delay: Millis(200),
             watch_options: WatchOptions::default(),
             build: None,
+            inputs: Vec::new(),
         }
     }
 }

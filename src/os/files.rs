@@ -281,6 +281,85 @@ pub fn walk_files(folder: &Path, files_max: usize) -> Vec<PathBuf> {
     files
 }
 
+/// Gives a folder its real name. There is none of that name before.
+///
+/// # Errors
+/// As `rename(2)` and `syncfs(2)`; when this returns, both the name and what it names survive a power cut.
+pub fn publish_folder(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(File::open(from)?)?;
+    fs::rename(from, to)?;
+    match to.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Removes a folder with everything in it, read-only folders included. There may be none.
+///
+/// # Errors
+/// What cannot be removed.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
+    change_modes(path, &|mode, is_folder| if is_folder { mode | 0o700 } else { mode })?;
+    fs::remove_dir_all(path)
+}
+
+/// Takes the right to write from a folder and everything in it.
+///
+/// # Errors
+/// What cannot be changed.
+pub fn make_read_only(path: &Path) -> io::Result<()> {
+    change_modes(path, &|mode, _| mode & !0o222)
+}
+
+/// Before what is in a folder when rights are given, so that it can be entered. Links are left alone.
+fn change_modes(path: &Path, change: &dyn Fn(u32, bool) -> u32) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    if found.is_symlink() {
+        return Ok(());
+    }
+    let mode = found.permissions().mode() & 0o7777;
+    let wanted = change(mode, found.is_dir());
+    if wanted & !mode != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(wanted))?;
+    }
+    if found.is_dir() {
+        for entry in fs::read_dir(path)? {
+            change_modes(&entry?.path(), change)?;
+        }
+    }
+    if mode & !wanted != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(wanted))?;
+    }
+    Ok(())
+}
+
+/// The symbolic links in a folder and everything below it: where they are, and what they say.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub fn links_below(path: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut links = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_symlink() {
+                links.push((entry.path(), fs::read_link(entry.path())?));
+            } else if kind.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(links)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,8 +28,8 @@ pub use run::ReconcilerDeps;
 pub use stored::StoreHandle;
 
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, CommitEntry, Desired, Edit, Failure, InstanceId, OperationReport, Plan, Progress,
-    ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, Source,
+    Actor, AppId, AppName, ApplyOptions, Cause, CommitEntry, Desired, Edit, Failure, InstanceId, OperationReport, Plan,
+    Progress, ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, Source,
     SourceCommand, SourceName, StartWait, Target,
 };
 use crate::plan::JobId;
@@ -108,6 +108,10 @@ pub struct SourceState {
     pub generation: u64,
     /// What the history says of the commit that is under way.
     pub entry: Option<CommitEntry>,
+    /// What that commit has changed.
+    pub changed: Vec<AppName>,
+    /// The name of the newest entry of the history; 0: there is none.
+    pub newest_entry: u64,
     /// For each app the releases that it runs from, or was rolled back from.
     pub releases: BTreeMap<AppName, BTreeSet<PathBuf>>,
     /// All releases that something declared, something alive or the history names.

@@ -57,11 +57,22 @@ pub(super) fn work(state: &Loop, name: &SourceName, has_releases: bool) -> Optio
     let desired = state.current();
     let source = desired.sources.get(name)?.clone();
     let project = plan::project_of(&desired, name);
-    let entry = source.record.under_way.as_ref().zip(project).and_then(|(under_way, (_, project))| {
-        plan::commit_entry(project, name, &under_way.commit, under_way.from)
-    });
-    let generation = project.map_or(0, |(_, project)| project.generation);
-    let mut work = SourceState { source, generation, entry, releases: BTreeMap::new(), needed: BTreeSet::new() };
+    let entry = source
+        .record
+        .under_way
+        .as_ref()
+        .zip(project)
+        .and_then(|(under_way, (_, project))| plan::commit_entry(project, name, &under_way.commit, under_way.from));
+    let (mut generation, mut newest_entry, mut changed) = (0, 0, Vec::new());
+    if let Some((_, project)) = project {
+        generation = project.generation;
+        newest_entry = project.history.newest().map_or(0, |newest| newest.generation);
+        let applied = entry.and_then(|entry| project.history.entry(entry.generation));
+        changed.extend(applied.iter().flat_map(|entry| entry.apps.keys().cloned()));
+    }
+    let (releases_of, needed_now) = (BTreeMap::new(), BTreeSet::new());
+    let mut work =
+        SourceState { source, generation, entry, changed, newest_entry, releases: releases_of, needed: needed_now };
     if has_releases {
         let folder = state.deps.home.releases(name.as_str());
         if let Some((_, project)) = project {

@@ -96,8 +96,7 @@ struct Schedule {
 async fn run(deps: SensorDeps, mut asks: mpsc::Receiver<(SourceName, bool)>, ticks: watch::Sender<Arc<SourceTicks>>) {
     let mut desired = deps.reconciler.desired_changes();
     let (ended, mut ends) = mpsc::channel(ASKS_MAX);
-    let mut schedule =
-        Schedule { followed: BTreeMap::new(), ticks, starter: None, home: deps.home.clone(), ended };
+    let mut schedule = Schedule { followed: BTreeMap::new(), ticks, starter: None, home: deps.home.clone(), ended };
     loop {
         schedule.follow(&desired.borrow_and_update(), os::now());
         schedule.begin(os::now());
@@ -239,7 +238,9 @@ async fn look(home: Home, starter: Worker, source: &SourceName, is_forced: bool)
             None => "its worker ended without a word".to_owned(),
         },
         Ok(Some(exit)) => format!("its worker ended with {exit}"),
-        Ok(None) => format!("its worker took longer than {}", Millis(u64::try_from(WORKER_MAX.as_millis()).unwrap_or(0))),
+        Ok(None) => {
+            format!("its worker took longer than {}", Millis(u64::try_from(WORKER_MAX.as_millis()).unwrap_or(0)))
+        }
         Err(error) => format!("cannot wait for its worker: {error}"),
     };
     helper.kill().await;
@@ -248,9 +249,10 @@ async fn look(home: Home, starter: Worker, source: &SourceName, is_forced: bool)
 
 fn start_worker(home: &Home, source: &SourceName, is_forced: bool) -> Result<Helper, String> {
     let mut env = os::environment();
+    // What was set for another repository (in a hook, say) is not meant for this one.
+    env.retain(|name, _| !name.starts_with("GIT_"));
     env.insert("PM_HOME".to_owned(), home.root.to_string_lossy().into_owned());
-    let context =
-        ExecContext { env, cwd: home.root.clone(), identity: None, umask: 0o077, limits: Limits::default() };
+    let context = ExecContext { env, cwd: home.root.clone(), identity: None, umask: 0o077, limits: Limits::default() };
     let mut words = vec!["pm".to_owned(), "source-worker".to_owned(), source.to_string()];
     words.extend(is_forced.then(|| "--force".to_owned()));
     let (printed, ends) = Printed::open(PRINTED_BYTES_MAX).map_err(|error| error.to_string())?;

@@ -108,12 +108,7 @@ pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Unreadable> {
 
 impl Replay {
     /// Takes a batch in, as a whole or (`None`) not at all: an app must not name what was never written.
-    fn accept(
-        &mut self,
-        batch: Vec<Record>,
-        history: Vec<HistoryRecord>,
-        sources: Vec<SourceChange>,
-    ) -> Option<()> {
+    fn accept(&mut self, batch: Vec<Record>, history: Vec<HistoryRecord>, sources: Vec<SourceChange>) -> Option<()> {
         let mut fresh = Contents::default();
         let mut changes = Vec::new();
         for record in batch {

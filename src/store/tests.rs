@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::model::{
     AppEntry, AppName, AppOutcome, Declared, DesiredState, EntryOrigin, EntryResult, HistoryEntry, Origin, ProjectName,
-    Provenance, Rollout, Run, WallTime,
+    Provenance, Rollout, Run, Source, SourceRecord, SourceSpec, WallTime,
 };
 
 fn shop() -> ProjectName {
@@ -67,6 +67,22 @@ fn entry(generation: u64, port: u16) -> Change {
     Change::History { project: shop(), generation, entry: Some(Box::new(entry)) }
 }
 
+fn source(commit: Option<&str>) -> Change {
+    let source = commit.map(|commit| {
+        let spec = SourceSpec {
+            url: "/srv/shop.git".into(),
+            branch: "main".into(),
+            path: None,
+            profile: None,
+            interval: SourceSpec::INTERVAL,
+            dwell: SourceSpec::DWELL,
+        };
+        let record = SourceRecord { attempted: Some(commit.to_owned()), ..SourceRecord::default() };
+        Box::new(Source { spec, is_suspended: false, record })
+    });
+    Change::Source { name: "shop".parse().unwrap(), source }
+}
+
 fn forgotten(generation: u64) -> Change {
     Change::History { project: shop(), generation, entry: None }
 }
@@ -78,6 +94,9 @@ fn history() -> Vec<Vec<Change>> {
         vec![project(1), app("api", 80), app("db", 1), entry(1, 80)],
         vec![project(2), app("api", 81), entry(2, 81)],
         vec![entry(3, 81), forgotten(1)],
+        vec![source(Some("aa")), source(Some("bb"))],
+        vec![source(None)],
+        vec![source(Some("cc"))],
         vec![Change::ShutDown { is_shut_down: true }],
         vec![rollout(Some(Rollout {
             from: Some(declared("api", 80).revision()),

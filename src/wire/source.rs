@@ -86,6 +86,11 @@ pub struct SourceWork {
     /// What the history says of the commit that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<CommitEntry>,
+    /// What that commit has changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<AppName>,
+    /// The name of the newest entry of the history; 0: there is none.
+    pub newest_entry: u64,
     /// The releases that apps run from, or were rolled back from.
     pub releases: Vec<AppReleases>,
     /// All releases that the history or an app names: they must stay.

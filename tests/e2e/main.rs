@@ -30,6 +30,7 @@ mod rolling;
 mod rolling_by_hand;
 mod saved_plans;
 mod scale;
+mod sources;
 mod terminal_colours;
 mod terminal_completions;
 mod terminal_progress;

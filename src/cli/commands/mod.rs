@@ -30,6 +30,7 @@ mod run;
 mod save;
 mod scale;
 mod shutdown;
+mod source;
 mod start;
 mod status;
 mod stop;
@@ -60,6 +61,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<rollout::Rollout>(),
     Entry::of::<history::HistoryCommand>(),
     Entry::of::<history::RollbackCommand>(),
+    Entry::of::<source::SourceCommandLine>(),
     Entry::of::<hold::Hold>(),
     Entry::of::<unhold::Unhold>(),
     Entry::of::<restart::Restart>(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    AppName, Cause, Event, Fact, LeaveReason, LeftProcess, SourceAftermath, SourceName, SourceNews, Stream, Subject, VerbKind,
-    short_commit,
+    AppName, Cause, Event, Fact, LeaveReason, LeftProcess, SourceAftermath, SourceName, SourceNews, Stream, Subject,
+    VerbKind, short_commit,
 };
 
 use super::gate::{harmless, harmless_lines};

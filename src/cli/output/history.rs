@@ -64,6 +64,7 @@ pub(in crate::cli) fn entry(answer: &HistoryEntryAnswer, paint: Paint, width: Op
     line("result", result(row, true).0);
     line("failed", &listed(&row.failed));
     line("tag", row.tag.as_deref().unwrap_or_default());
+    line("source", row.provenance.source.as_ref().map_or("", |source| source.as_str()));
     line("commit", row.provenance.commit.as_deref().unwrap_or_default());
     for file in &row.provenance.files {
         line("file", &format!("{}  {}", file.path.display(), file.digest));
@@ -125,6 +126,7 @@ fn by(row: &HistoryRow) -> String {
 
 fn origin(row: &HistoryRow) -> String {
     let word = match row.origin {
+        EntryOrigin::Apply if row.provenance.source.is_some() => "source".to_owned(),
         EntryOrigin::Apply => "apply".to_owned(),
         EntryOrigin::Rollback { to } => return format!("rollback to {to}"),
         EntryOrigin::Delete => "delete".to_owned(),

@@ -15,6 +15,7 @@ mod reasons;
 mod region;
 pub(super) mod schedules;
 mod screen;
+pub(super) mod sources;
 pub(super) mod status;
 mod table;
 pub(super) mod time;

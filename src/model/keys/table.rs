@@ -307,6 +307,10 @@ keys! {
         "string", "none",
         "A command line (`sh -c`) to run before a user starts the app while nothing of it runs, and when watched files have changed, before processes are replaced. If it fails, the app is not started, or the running processes are kept.",
         "build = \"npm run build\"";
+    inputs Live built Plain in watching, TEXTS,
+        "list of paths and globs", "`cwd` and the script",
+        "What the app is made of in a repository that `pm source` follows: a commit that changes none of it leaves the app alone. Relative to the folder of the ecosystem file; a folder stands for everything in it. Without it: the app's `cwd` and its script, or the whole repository where `cwd` is its root.",
+        "inputs = [\"apps/api\", \"lib/*.js\"]";
     restart_on Respawn built Contents in run, TEXTS,
         "list of globs", "none",
         "Files whose contents belong to the app: an apply after a change starts new processes. Relative to `cwd`.",

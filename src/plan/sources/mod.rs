@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::model::{
-    App, ApplyOptions, CommitEntry, Desired, Digest, EntryOrigin, Origin, Project, ProjectName, Proposed, Refusal, RefusalKind,
-    SourceApply, SourceName,
+    App, ApplyOptions, CommitEntry, Desired, Digest, EntryOrigin, Origin, Project, ProjectName, Proposed, Refusal,
+    RefusalKind, SourceApply, SourceName,
 };
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ fn full_app(ready: &Probe, health: Option<&Probe>) -> App {
         ignore_watch: vec!["tmp".into()],
         watch_options: WatchOptions { poll: true, interval: Some(Millis(500)), follow_symlinks: true },
         build: Some("make".into()),
+        inputs: vec!["src".into()],
         ..WatchPolicy::default()
     };
     app.schedule = CronPolicy {

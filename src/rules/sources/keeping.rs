@@ -49,8 +49,12 @@ fn add(desired: &Desired, name: &SourceName, spec: SourceSpec, by: &Actor) -> Re
         let message = format!("the interval must be at least {}", SourceSpec::INTERVAL_MIN);
         return Err(refusal(RefusalKind::Usage, message, None));
     }
+    if let Some(problem) = wrong_spec(&spec) {
+        return Err(refusal(RefusalKind::Usage, problem, None));
+    }
     let other = desired.sources.iter().find(|(other, source)| {
-        *other != name && (&source.spec.url, &source.spec.branch, &source.spec.path) == (&spec.url, &spec.branch, &spec.path)
+        *other != name
+            && (&source.spec.url, &source.spec.branch, &source.spec.path) == (&spec.url, &spec.branch, &spec.path)
     });
     if let Some((other, _)) = other {
         let hint = Some(format!("`pm source status {other}` shows it"));
@@ -70,6 +74,26 @@ fn add(desired: &Desired, name: &SourceName, spec: SourceSpec, by: &Actor) -> Re
     Ok(Some((Some(Source { spec, is_suspended, record }), Some(news))))
 }
 
+/// What `git` or the disk would take for something else.
+fn wrong_spec(spec: &SourceSpec) -> Option<String> {
+    let (url, branch) = (&spec.url, &spec.branch);
+    if url.is_empty() || url.starts_with('-') || url.contains("::") || url.chars().any(char::is_control) {
+        return Some(format!("`{}` is not the URL of a repository", spec.shown_url()));
+    }
+    let is_odd = |letter: char| letter.is_control() || letter.is_whitespace() || "~^:?*[\\".contains(letter);
+    if branch.is_empty() || branch.starts_with(['-', '/']) || branch.contains("..") || branch.contains(is_odd) {
+        return Some(format!("`{branch}` is not the name of a branch"));
+    }
+    let is_inside =
+        |path: &std::path::Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    match &spec.path {
+        Some(path) if !is_inside(path) => {
+            Some(format!("`{}` must be relative to the root of the repository, without `..`", path.display()))
+        }
+        _ => None,
+    }
+}
+
 fn reported(
     desired: &Desired,
     known: &Source,
@@ -79,6 +103,11 @@ fn reported(
     let mut record = known.record.clone();
     let news = match report {
         SourceReport::Began { commit, project, is_forced } => {
+            let other = desired.sources.iter().find(|(_, source)| source.record.project.as_ref() == Some(&project));
+            if let Some((other, _)) = other.filter(|(_, source)| *source != known) {
+                let message = format!("project `{project}` is deployed by the source `{other}`");
+                return Err(refusal(RefusalKind::Ownership, message, None));
+            }
             let from = desired.projects.get(&project).map_or(0, |project| project.generation);
             // Continued after a kill: it began where it began.
             let is_known = record.under_way.as_ref().is_some_and(|under_way| under_way.commit == commit);

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{
-    CommitEntry, EntryResult, Source, SourceAftermath, SourceReport, UnderWay, short_commit,
-};
+use crate::model::{CommitEntry, EntryResult, Source, SourceAftermath, SourceReport, UnderWay, short_commit};
 
 /// What is seen of a source beside what is kept of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::model::{
-    Actor, CommitEntry, Desired, EntryResult, Millis, Source, SourceAftermath, SourceCommand, SourceName, SourceNews,
+    Actor, CommitEntry, Desired, EntryResult, Millis, SourceAftermath, SourceCommand, SourceName, SourceNews,
     SourceRecord, SourceReport, SourceSpec, WallTime,
 };
 
@@ -290,8 +290,17 @@ fn a_worker_that_dies_anywhere_applies_nothing_twice_and_ends_at_the_newest_good
         }
         let record = &desired.sources[&name("shop")].record;
         let distinct: BTreeSet<&String> = machine.swaps.iter().collect();
-        assert_eq!(distinct.len(), machine.swaps.len(), "seed {seed}: one commit was applied twice: {:?}", machine.swaps);
-        assert_eq!((&record.under_way, record.attempted.as_deref()), (&None, Some(format!("{:040}", 8).as_str())), "{seed}");
+        assert_eq!(
+            distinct.len(),
+            machine.swaps.len(),
+            "seed {seed}: one commit was applied twice: {:?}",
+            machine.swaps
+        );
+        assert_eq!(
+            (&record.under_way, record.attempted.as_deref()),
+            (&None, Some(format!("{:040}", 8).as_str())),
+            "{seed}"
+        );
         let good = machine.swaps.iter().rev().find(|commit| !bad.contains(&commit.parse().unwrap()));
         assert_eq!(record.healthy.as_ref().map(|healthy| &healthy.commit), good, "seed {seed}");
     }

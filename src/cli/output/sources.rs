@@ -1,0 +1,87 @@
+//! Git sources as text: a table, one of them.
+
+use super::gate::harmless;
+use super::plan::ago;
+use super::{Paint, TextTable, Tone, wrap_hanging};
+use crate::model::{AppName, DeployedCommit, SourceStanding, WallTime, short_commit};
+use crate::wire::{SourceRow, SourcesAnswer};
+
+/// Columns that cells keep in a narrow terminal, where they need as many.
+const WORDS_MIN: usize = 16;
+const URL_MIN: usize = 12;
+/// The column in which the values of one source begin.
+const VALUES_AT: usize = 13;
+
+/// All sources.
+pub(in crate::cli) fn table(answer: &SourcesAnswer, paint: Paint, width: Option<usize>) -> String {
+    let mut table = TextTable::new(&["source", "state", "runs", "branch", "looked", "last look", "url"]);
+    for row in &answer.sources {
+        let runs = row.record.applied.as_ref().map_or_else(|| "-".to_owned(), |applied| short_commit(&applied.commit));
+        let looked = row.tick.began.map_or_else(|| "-".to_owned(), |began| ago(began, answer.now));
+        table.row().cell(row.source.as_str()).toned(row.standing.as_str(), tone(row.standing)).cell(runs);
+        table.cell(row.spec.branch.clone()).toned(looked, Tone::Faint).cell(words(row));
+        table.toned(row.spec.url.clone(), Tone::Faint);
+    }
+    table.narrowed(&[("url", URL_MIN), ("last look", WORDS_MIN)]);
+    table.render(paint, width)
+}
+
+/// One source.
+pub(in crate::cli) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Option<usize>) -> String {
+    let mut text = format!("{}\n", paint.strong(&format!("source {}", row.source)));
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            wrap_hanging(&mut text, &format!("  {name:9}  {}", harmless(value)), width, VALUES_AT);
+        }
+    };
+    let record = &row.record;
+    let commit = |deployed: &Option<DeployedCommit>| {
+        let text =
+            |one: &DeployedCommit| format!("{}, {}, generation {}", one.commit, ago(one.at, now), one.generation);
+        deployed.as_ref().map(text).unwrap_or_default()
+    };
+    line("state", row.standing.as_str());
+    line("url", &row.spec.url);
+    line("branch", &row.spec.branch);
+    line("file", &row.spec.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
+    line("profile", row.spec.profile.as_deref().unwrap_or_default());
+    line("interval", &row.spec.interval.to_string());
+    line("dwell", &row.spec.dwell.to_string());
+    line("project", record.project.as_ref().map_or("", |project| project.as_str()));
+    line("runs", &commit(&record.applied));
+    if record.healthy != record.applied {
+        line("healthy", &commit(&record.healthy));
+    }
+    line("under way", record.under_way.as_ref().map_or("", |under_way| under_way.commit.as_str()));
+    if let Some(stalled) = &record.stalled {
+        line("stalled", &format!("{}: {}", short_commit(&stalled.commit), stalled.reason));
+    }
+    for failed in record.failed.iter().rev() {
+        line("failed", &format!("{}, {}: {}", short_commit(&failed.commit), ago(failed.at, now), failed.reason));
+    }
+    line("kept back", &row.kept_back.iter().map(AppName::as_str).collect::<Vec<_>>().join(", "));
+    let looked = row.tick.began.map(|began| format!("{}: {}", ago(began, now), words(row)));
+    line("last look", &looked.unwrap_or_default());
+    if let Some(hint) = &row.tick.end.hint {
+        line("", hint);
+    }
+    text
+}
+
+/// What it does now, or what the last look came to.
+fn words(row: &SourceRow) -> String {
+    match (&row.tick.stage, row.tick.is_running) {
+        (Some(stage), true) => stage.clone(),
+        (None, true) if row.tick.end.words.is_empty() => "looking".to_owned(),
+        _ => row.tick.end.words.clone(),
+    }
+}
+
+fn tone(standing: SourceStanding) -> Tone {
+    match standing {
+        SourceStanding::Healthy => Tone::Good,
+        SourceStanding::Failed | SourceStanding::Stalled => Tone::Bad,
+        SourceStanding::Syncing | SourceStanding::Unreachable => Tone::Warn,
+        SourceStanding::Suspended | SourceStanding::New => Tone::Plain,
+    }
+}

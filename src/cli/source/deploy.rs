@@ -1,0 +1,273 @@
+//! One commit on its way to being applied: fetched, checked, laid out, read, planned, applied.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::inputs::same_inputs;
+use super::repository::{GitTrouble, Repository};
+use super::sync::{Sync, client, unreachable};
+use super::{ACCEPTED, BEGAN};
+use crate::cli::fail::{Code, CommandError};
+use crate::cli::file::{self, Daemon, FileArgs};
+use crate::cli::output::{Paint, harmless, progress};
+use crate::client::ClientError;
+use crate::ecosystem::{Diagnostic, DiagnosticSeverity};
+use crate::model::{
+    ApplyGuard, ApplyOptions, Confirm, ProjectName, Proposed, RefusalKind, SourceAftermath, SourceApply, SourceReport,
+    SourceSpec, TickEnd, short_commit,
+};
+use crate::os;
+use crate::wire::{AppReleases, ApplyRequest, ChangeMessage, OperationResult, ProblemCode, ProjectReport, SourceWork};
+
+/// Why a commit is not applied.
+struct Broken {
+    reason: String,
+    code: Code,
+}
+
+impl Broken {
+    fn file(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), code: Code::File }
+    }
+}
+
+impl Sync<'_> {
+    /// Brings a commit as far as its apply; the end of the look, if there is nothing more to be done in it.
+    pub(super) fn deploy(
+        &mut self,
+        repository: &Repository<'_>,
+        work: &SourceWork,
+        commit: &str,
+    ) -> Result<Option<TickEnd>, CommandError> {
+        let is_forced = self.is_forced;
+        let record = &work.source.record;
+        self.stage(format!("fetching {}", short_commit(commit)));
+        if let Err(trouble) = repository.fetch(commit) {
+            return Ok(Some(unreachable(trouble)));
+        }
+        if let Some(applied) = record.applied.as_ref().filter(|_| !is_forced) {
+            match repository.continues(commit, &applied.commit) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let deployed = short_commit(&applied.commit);
+                    let reason =
+                        format!("the branch was rewritten or set back: it does not contain {deployed}, which runs");
+                    return self.conclude(SourceReport::Stalled { commit: commit.to_owned(), reason }).map(Some);
+                }
+                Err(trouble) => return Ok(Some(unreachable(trouble))),
+            }
+        }
+        self.stage(format!("laying out {}", short_commit(commit)));
+        let release = match repository.release(commit) {
+            Ok(release) => release,
+            Err(trouble) if trouble.is_passing => return Ok(Some(unreachable(trouble))),
+            Err(trouble) => return self.refuse(commit, Broken::file(trouble.words)).map(Some),
+        };
+        let proposed = match self.read(&release, commit, &work.source.spec, record.project.as_ref())? {
+            Ok(proposed) => proposed,
+            Err(broken) => return self.refuse(commit, broken).map(Some),
+        };
+        // A newer commit takes the place of one that is not applied yet.
+        if !is_forced && repository.head().is_ok_and(|head| head != commit) {
+            return Ok(None);
+        }
+        let request = match self.request(repository, commit, (&release, proposed), is_forced)? {
+            Ok(request) => request,
+            Err(trouble) => return Ok(Some(unreachable(trouble))),
+        };
+        self.apply(repository, commit, request)
+    }
+
+    /// Plans, notes durably that it begins, and applies.
+    fn apply(
+        &mut self,
+        repository: &Repository<'_>,
+        commit: &str,
+        mut request: ApplyRequest,
+    ) -> Result<Option<TickEnd>, CommandError> {
+        let is_forced = std::mem::take(&mut self.is_forced);
+        let answer = client()?.plan(&request)?;
+        if let Some(refusal) = answer.refusals.into_iter().next() {
+            if refusal.confirm == Some(Confirm::Again) {
+                // All that is new in it was rolled back: that stays so.
+                let newest = client()?.source_work(&self.source, false)?.newest_entry;
+                let report =
+                    SourceReport::Deployed { commit: commit.to_owned(), generation: newest, has_changed: false };
+                self.report(report)?;
+                let words = format!("{} changes only what was rolled back, and that stays", short_commit(commit));
+                return Ok(Some(TickEnd { words, ..TickEnd::default() }));
+            }
+            let code = match refusal.kind {
+                RefusalKind::Stale => return Ok(None),
+                RefusalKind::Ownership => 5,
+                RefusalKind::Safety => Code::Refused as u8,
+                RefusalKind::Usage => Code::Usage as u8,
+            };
+            let reason = refusal.message;
+            let report =
+                SourceReport::Failed { commit: commit.to_owned(), reason, aftermath: SourceAftermath::Untouched };
+            let end = self.conclude(report)?;
+            return Ok(Some(TickEnd { exit_code: code, hint: refusal.hint.or(end.hint.clone()), ..end }));
+        }
+        let project = request.proposed.project.clone();
+        request.options.guard.if_generation = Some(answer.plan.generation);
+        self.report(SourceReport::Began { commit: commit.to_owned(), project, is_forced })?;
+        os::killpoint(BEGAN);
+        self.stage(format!("applying {}", short_commit(commit)));
+        let mut messages = match client()?.apply(&request) {
+            // Somebody was faster: planned again.
+            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Stale => return Ok(None),
+            messages => messages?,
+        };
+        messages.wait_until(None);
+        while let Some(message) = messages.read()? {
+            match message {
+                ChangeMessage::Accepted { .. } => os::killpoint(ACCEPTED),
+                ChangeMessage::Finished { reports } => {
+                    self.reason = failure(&reports);
+                    break;
+                }
+                ChangeMessage::Interrupted { problem } => return Err(problem.into()),
+                _ => {}
+            }
+        }
+        let work = client()?.source_work(&self.source, false)?;
+        // Nothing that runs is declared otherwise: there is no entry that could go well or badly.
+        match work.entry {
+            None => self.deployed(repository, commit, work.newest_entry).map(Some),
+            Some(_) => Ok(None),
+        }
+    }
+
+    /// Nothing of it is applied.
+    fn refuse(&self, commit: &str, broken: Broken) -> Result<TickEnd, CommandError> {
+        let (reason, aftermath) = (broken.reason, SourceAftermath::Untouched);
+        let end = self.conclude(SourceReport::Failed { commit: commit.to_owned(), reason, aftermath })?;
+        Ok(TickEnd { exit_code: broken.code as u8, ..end })
+    }
+
+    /// Reads the file in a release, as `pm apply` reads one.
+    fn read(
+        &mut self,
+        release: &Path,
+        commit: &str,
+        spec: &SourceSpec,
+        known: Option<&ProjectName>,
+    ) -> Result<Result<Proposed, Broken>, CommandError> {
+        let file = spec.path.as_ref().map_or_else(|| release.to_owned(), |path| release.join(path));
+        if let Some(path) = spec.path.as_ref().filter(|_| !os::exists(&file)) {
+            let reason = format!("the repository has no `{}`; nothing is deleted", path.display());
+            return Ok(Err(Broken::file(reason)));
+        }
+        let profile = Some(spec.profile.clone().unwrap_or_else(|| "none".to_owned()));
+        let args = FileArgs { files: vec![file], profile, ..FileArgs::default() };
+        let resolved = match file::resolve(self.session, &args, false, Daemon::IfRunning) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                let shown = error.message.replace(&format!("{}/", release.display()), "");
+                return Ok(Err(Broken::file(shown.replace(&release.display().to_string(), "."))));
+            }
+        };
+        let reading = resolved.reading;
+        let Some(mut proposed) = reading.proposed else {
+            let reason = first_error(&reading.diagnostics, release);
+            return Ok(Err(Broken::file(reason)));
+        };
+        if proposed.apps.is_empty() {
+            return Ok(Err(Broken::file("the file declares no app; nothing is deleted")));
+        }
+        proposed.provenance = file::provenance(&proposed.origin, &reading.files);
+        proposed.provenance.commit = Some(commit.to_owned());
+        if !proposed.origin.is_named {
+            // The name of its folder is that of the commit.
+            self.name_project(&mut proposed)?;
+        }
+        if let Some(known) = known.filter(|known| **known != proposed.project) {
+            let reason = format!(
+                "the file names the project `{}`, but this source deploys `{known}`; nothing is deleted",
+                proposed.project
+            );
+            return Ok(Err(Broken { reason, code: Code::Refused }));
+        }
+        Ok(Ok(proposed))
+    }
+
+    fn name_project(&self, proposed: &mut Proposed) -> Result<(), CommandError> {
+        let wrong = |error: crate::model::NameError| CommandError::new(Code::File, error.to_string());
+        let project = ProjectName::new(self.source.as_str()).map_err(wrong)?;
+        for app in &mut proposed.apps {
+            for old in app.moved_from.iter_mut().filter(|old| old.project == app.project) {
+                old.project = project.clone();
+            }
+            app.project = project.clone();
+        }
+        proposed.project = project;
+        proposed.origin.is_named = true;
+        Ok(())
+    }
+
+    /// The apply, with the older releases in which the inputs of each app are the same.
+    fn request(
+        &self,
+        repository: &Repository<'_>,
+        commit: &str,
+        (release, proposed): (&Path, Proposed),
+        is_forced: bool,
+    ) -> Result<Result<ApplyRequest, GitTrouble>, CommandError> {
+        let releases = client()?.source_work(&self.source, true)?.releases;
+        let same = match contents_of(repository, commit, &releases) {
+            Ok((new, old)) => {
+                let folder = proposed.origin.folder.strip_prefix(release).unwrap_or(Path::new(""));
+                same_inputs(&proposed.apps, (release, folder), &releases, &new, &old)
+            }
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let options = ApplyOptions {
+            replace_files: true,
+            guard: ApplyGuard { again: is_forced, if_generation: None },
+            source: Some(Box::new(SourceApply { source: self.source.clone(), release: release.to_owned(), same })),
+            ..ApplyOptions::default()
+        };
+        Ok(Ok(ApplyRequest { proposed, options }))
+    }
+}
+
+type AllContents = (super::repository::Contents, BTreeMap<PathBuf, super::repository::Contents>);
+
+fn contents_of(repository: &Repository<'_>, commit: &str, releases: &[AppReleases]) -> Result<AllContents, GitTrouble> {
+    let mut old = BTreeMap::new();
+    for release in releases.iter().flat_map(|app| &app.releases) {
+        let name = release.file_name().and_then(|name| name.to_str());
+        if let Some(earlier) = name.filter(|_| !old.contains_key(release)) {
+            // A commit that is gone after a rewritten history is like no other.
+            let contents = repository.contents(earlier).unwrap_or_default();
+            old.insert(release.clone(), contents);
+        }
+    }
+    Ok((repository.contents(commit)?, old))
+}
+
+/// The first error in a file, with its line.
+fn first_error(diagnostics: &[Diagnostic], release: &Path) -> String {
+    let error = diagnostics.iter().find(|found| found.severity == DiagnosticSeverity::Error);
+    let Some(error) = error else { return "the file cannot be used".to_owned() };
+    let message = error.message.replace(&format!("{}/", release.display()), "");
+    match &error.place {
+        Some(place) => {
+            let file = place.file.strip_prefix(release).unwrap_or(&place.file);
+            format!("{}:{}: {}", file.display(), place.line, harmless(&message))
+        }
+        None => harmless(&message).into_owned(),
+    }
+}
+
+/// The first thing that failed.
+fn failure(reports: &[ProjectReport]) -> Option<String> {
+    let results = reports.iter().flat_map(|report| &report.report.operations);
+    let mut failed = results.filter(|operation| {
+        matches!(operation.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. })
+    });
+    let text = progress::ended(failed.next()?, Paint { is_on: false });
+    let first = text.lines().next().unwrap_or_default().trim();
+    Some(first.trim_start_matches("FAILED").trim_start_matches("skipped").trim().to_owned())
+}

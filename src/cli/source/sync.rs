@@ -1,0 +1,240 @@
+//! The steps of one look, each found anew from what is kept.
+
+use std::time::Duration;
+
+use super::repository::{GitTrouble, Repository};
+use super::{PROVED, RETURNED};
+use crate::cli::fail::{Code, CommandError};
+use crate::cli::session::Session;
+use crate::client::{Client, ClientError};
+use crate::model::{
+    EntryResult, Millis, RollbackOptions, SourceAftermath, SourceCommand, SourceName, SourceReport, TickEnd,
+    short_commit,
+};
+use crate::os::{self, Home};
+use crate::rules::{RestReason, SourceFacts, SourceStep, next_step};
+use crate::wire::{ChangeMessage, RollbackRequest, Scope, SourceRequest, SourceWork, StageRequest};
+
+/// Steps of one look; more are left to the next one.
+const STEPS_MAX: usize = 30;
+/// Between two questions how something goes.
+pub(super) const PAUSE: Millis = Millis(100);
+/// How long an applied commit may take to be known as good or bad.
+const KNOWN_WITHIN: Duration = Duration::from_mins(60);
+
+/// One look at a source.
+pub(super) struct Sync<'a> {
+    pub(super) session: &'a mut Session,
+    pub(super) home: Home,
+    pub(super) source: SourceName,
+    /// A user wants the newest commit whatever is known of it; spent by its first try.
+    pub(super) is_forced: bool,
+    /// Why the commit that is under way is bad, in the words of its apply.
+    pub(super) reason: Option<String>,
+}
+
+impl<'a> Sync<'a> {
+    pub(super) fn new(session: &'a mut Session, home: Home, source: SourceName, is_forced: bool) -> Self {
+        Self { session, home, source, is_forced, reason: None }
+    }
+
+    /// Takes step after step until there is nothing to be done.
+    pub(super) fn run(mut self) -> Result<TickEnd, CommandError> {
+        for _ in 0..STEPS_MAX {
+            let work = client()?.source_work(&self.source, false)?;
+            let spec = work.source.spec.clone();
+            let repository = match Repository::open(self.home.source(self.source.as_str()), &spec) {
+                Ok(repository) => repository,
+                Err(trouble) => return Ok(unreachable(trouble)),
+            };
+            let mut head = None;
+            // A swap that has begun depends on nobody, and what is suspended asks nobody.
+            if work.entry.is_none() && !work.source.is_suspended {
+                head = match repository.head() {
+                    Ok(head) => Some(head),
+                    Err(trouble) => return Ok(unreachable(trouble)),
+                };
+            }
+            let facts = SourceFacts { head: head.as_deref(), entry: work.entry, is_forced: self.is_forced };
+            let ended = match next_step(&work.source, &facts) {
+                SourceStep::Rest(reason) => Some(self.rested(&reason)),
+                SourceStep::Deploy { commit } => self.deploy(&repository, &work, &commit)?,
+                SourceStep::Await { commit, .. } => self.wait_for_result(&commit)?,
+                SourceStep::Prove { commit, generation } => {
+                    Some(self.prove(&repository, &work, &commit, generation)?)
+                }
+                SourceStep::Return { commit, to } => {
+                    let reason = self.reason.take().unwrap_or_else(|| "its apps did not become healthy".to_owned());
+                    Some(self.go_back(&work, &commit, to, reason)?)
+                }
+                SourceStep::Conclude(report) => Some(self.conclude(report)?),
+            };
+            if let Some(end) = ended {
+                return Ok(end);
+            }
+        }
+        Ok(TickEnd { words: "goes on with the next look".to_owned(), exit_code: 7, ..TickEnd::default() })
+    }
+
+    fn rested(&self, reason: &RestReason) -> TickEnd {
+        let force = || Some(format!("push another commit, or try again: `pm source sync {} --force`", self.source));
+        let (exit_code, hint) = match reason {
+            RestReason::UpToDate { .. } | RestReason::Suspended => (Code::Ok, None),
+            RestReason::Failed { .. } => (Code::Unhealthy, force()),
+            RestReason::Stalled { .. } => {
+                (Code::Refused, Some(format!("`pm source sync {} --force` deploys it all the same", self.source)))
+            }
+            RestReason::Unknown => (Code::Error, None),
+        };
+        TickEnd { words: reason.to_string(), hint, exit_code: exit_code as u8, is_unreachable: false }
+    }
+
+    pub(super) fn stage(&self, stage: String) {
+        // Who looks on learns a little less.
+        let _ = client().map(|mut client| client.say_stage(&StageRequest { source: self.source.clone(), stage }));
+    }
+
+    pub(super) fn report(&self, report: SourceReport) -> Result<(), CommandError> {
+        let request = SourceRequest { source: self.source.clone(), command: SourceCommand::Report { report } };
+        client()?.command_source(&request)?;
+        Ok(())
+    }
+
+    /// Until it is known how an applied commit went.
+    fn wait_for_result(&self, commit: &str) -> Result<Option<TickEnd>, CommandError> {
+        self.stage(format!("waiting for the apps of {}", short_commit(commit)));
+        let began = os::now();
+        loop {
+            let work = client()?.source_work(&self.source, false)?;
+            if work.entry.is_none_or(|entry| entry.result != EntryResult::Running || !entry.is_newest) {
+                return Ok(None);
+            }
+            if os::now().since(began).duration() > KNOWN_WITHIN {
+                let words = format!("{} is applied; some of its apps are not ready yet", short_commit(commit));
+                return Ok(Some(TickEnd { words, exit_code: 7, ..TickEnd::default() }));
+            }
+            os::pause(PAUSE);
+        }
+    }
+
+    /// Its apps came up: do they stay?
+    fn prove(
+        &mut self,
+        repository: &Repository<'_>,
+        work: &SourceWork,
+        commit: &str,
+        generation: u64,
+    ) -> Result<TickEnd, CommandError> {
+        self.stage(format!("seeing whether the apps of {} stay healthy", short_commit(commit)));
+        if let Some(reason) = self.watch(work)? {
+            os::killpoint(PROVED);
+            let to = work.source.record.healthy.as_ref().map(|healthy| healthy.generation);
+            return self.go_back(work, commit, to, reason);
+        }
+        os::killpoint(PROVED);
+        self.deployed(repository, commit, generation)
+    }
+
+    /// It is good: kept, and what nothing needs any more is removed.
+    pub(super) fn deployed(
+        &self,
+        repository: &Repository<'_>,
+        commit: &str,
+        generation: u64,
+    ) -> Result<TickEnd, CommandError> {
+        let report = SourceReport::Deployed { commit: commit.to_owned(), generation, has_changed: true };
+        self.report(report)?;
+        let mut needed = client()?.source_work(&self.source, true)?.needed;
+        needed.push(repository.release_folder(commit));
+        repository.prune(&needed);
+        let words = format!("deployed {} (generation {generation})", short_commit(commit));
+        Ok(TickEnd { words, ..TickEnd::default() })
+    }
+
+    /// It is bad: back to what was good, by the road of every rollback.
+    fn go_back(
+        &mut self,
+        work: &SourceWork,
+        commit: &str,
+        to: Option<u64>,
+        reason: String,
+    ) -> Result<TickEnd, CommandError> {
+        self.stage(format!("rolling {} back", short_commit(commit)));
+        let mut aftermath = SourceAftermath::Left;
+        let mut reason = reason;
+        if let (Some(to), Some(project)) = (to, &work.project) {
+            let scope = Scope { project: Some(project.clone()), ..Scope::default() };
+            // What only the bad commit had goes with it, unless it is protected.
+            for prune in [true, false] {
+                let options =
+                    RollbackOptions { to: Some(to.to_string()), prune, yes: true, ..RollbackOptions::default() };
+                match roll_back(&RollbackRequest { scope: scope.clone(), options }) {
+                    Ok(()) => {
+                        aftermath = SourceAftermath::RolledBack { to };
+                        break;
+                    }
+                    Err(ClientError::Problem(problem)) if !prune => {
+                        reason = format!("{reason}; the rollback is refused: {}", problem.message);
+                    }
+                    Err(ClientError::Problem(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        os::killpoint(RETURNED);
+        self.conclude(SourceReport::Failed { commit: commit.to_owned(), reason, aftermath })
+    }
+
+    /// Reports the end of a commit, and says it.
+    pub(super) fn conclude(&self, report: SourceReport) -> Result<TickEnd, CommandError> {
+        self.report(report.clone())?;
+        let force = Some(format!("push another commit, or try again: `pm source sync {} --force`", self.source));
+        let (words, hint, code) = match report {
+            SourceReport::Failed { commit, reason, aftermath } => {
+                let left = match aftermath {
+                    SourceAftermath::Untouched => "nothing was changed".to_owned(),
+                    SourceAftermath::RolledBack { to } => format!("rolled back to generation {to}"),
+                    SourceAftermath::Left => "there is no earlier commit to go back to".to_owned(),
+                };
+                (format!("{} failed: {reason}; {left}", short_commit(&commit)), force, Code::Unhealthy)
+            }
+            SourceReport::Stalled { commit, reason } => {
+                let hint = format!("`pm source sync {} --force` deploys it all the same", self.source);
+                (format!("{} is not deployed: {reason}", short_commit(&commit)), Some(hint), Code::Refused)
+            }
+            SourceReport::Superseded { commit } => {
+                let commit = short_commit(&commit);
+                (format!("{commit} was superseded by another change of the project"), None, Code::Partly)
+            }
+            SourceReport::Began { commit, .. } | SourceReport::Deployed { commit, .. } => (commit, None, Code::Ok),
+        };
+        Ok(TickEnd { words, hint, exit_code: code as u8, is_unreachable: false })
+    }
+}
+
+/// A connection to the daemon that has started us; another one is not started for it.
+pub(super) fn client() -> Result<Client, CommandError> {
+    Ok(Client::connect(&Session::home()?)?)
+}
+
+/// Nothing is kept of it: the next look tries again.
+pub(super) fn unreachable(trouble: GitTrouble) -> TickEnd {
+    TickEnd { words: trouble.words, hint: trouble.hint, exit_code: Code::Error as u8, is_unreachable: true }
+}
+
+fn roll_back(request: &RollbackRequest) -> Result<(), ClientError> {
+    let client = match Session::home() {
+        Ok(home) => Client::connect(&home)?,
+        Err(error) => return Err(ClientError::NotUnderstood { problem: error.message }),
+    };
+    let mut messages = client.roll_back(request)?;
+    messages.wait_until(None);
+    while let Some(message) = messages.read()? {
+        match message {
+            ChangeMessage::Finished { .. } => break,
+            ChangeMessage::Interrupted { problem } => return Err(problem.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
