@@ -92,7 +92,7 @@ fn row(desired: &Desired, name: &SourceName, source: &Source, tick: SourceTick) 
     };
     SourceRow {
         source: name.clone(),
-        standing: rules::source_standing(source, tick.is_running, tick.end.is_unreachable),
+        status: rules::source_status(source, tick.is_running, tick.end.is_unreachable),
         spec: SourceSpec { url: source.spec.shown_url(), ..source.spec.clone() },
         is_suspended: source.is_suspended,
         record: source.record.clone(),

@@ -82,8 +82,8 @@ pub use secret::{
 };
 pub use source::{
     CommitEntry, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, SOURCES_MAX, SameInputs, Source, SourceAftermath,
-    SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStanding, SourceTick,
-    TickEnd, UnderWay, short_commit, shown_url,
+    SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStatus, SourceTick, TickEnd,
+    UnderWay, short_commit, shown_url,
 };
 pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Unmet, Why};
 pub use triggers::{CronOverlap, CronPolicy, RunSkip, WatchOptions, WatchPolicy};

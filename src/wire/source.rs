@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AppName, CommitEntry, ProjectName, Source, SourceCommand, SourceName, SourceRecord, SourceSpec, SourceStanding,
+    AppName, CommitEntry, ProjectName, Source, SourceCommand, SourceName, SourceRecord, SourceSpec, SourceStatus,
     SourceTick, WallTime,
 };
 
@@ -26,7 +26,7 @@ pub struct SourceRow {
     /// Its name.
     pub source: SourceName,
     /// How it stands.
-    pub standing: SourceStanding,
+    pub status: SourceStatus,
     /// What a user said about it; its URL is without secrets.
     #[serde(flatten)]
     pub spec: SourceSpec,

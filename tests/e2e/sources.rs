@@ -116,7 +116,7 @@ fn each_commit_is_deployed_and_only_what_differs_is_touched() {
     sandbox.pm(&["source", "sync", "shop"]).ok().says(&[&format!("deployed {}", short(&third))]);
     assert_eq!((sandbox.pid("api/0"), sandbox.pid("web/0")), (api, web));
     assert_eq!(row(&sandbox)["applied"]["commit"], third.as_str());
-    assert_eq!(row(&sandbox)["standing"], "healthy");
+    assert_eq!(row(&sandbox)["status"], "healthy");
     assert!(sandbox.home().join(format!("sources/shop/releases/{first}/apps/api/run.sh")).exists());
     sandbox.pm(&["history"]).ok().says(&[&format!("source {}", short(&second))]);
     let told = sandbox.pm(&["events", "-A"]).ok();
@@ -149,8 +149,9 @@ fn a_look_that_finds_nothing_new_says_so_and_writes_nothing() {
 fn a_bad_commit_is_gone_back_from_and_not_tried_again() {
     let (sandbox, origin, first) = deployed(&[("api", "1"), ("web", "1")]);
     let api = sandbox.pid("api/0");
+    sandbox.pm(&["source", "add", "shop", origin.url(), "--interval", "1h", "--dwell", "2s"]).ok();
+    sandbox.pm(&["source", "sync", "shop"]).ok();
     for version in ["bad", "later"] {
-        sandbox.pm(&["source", "add", "shop", origin.url(), "--interval", "1h", "--dwell", "2s"]).ok();
         let bad = origin.apps(&[("api", "1"), ("web", version), ("extra", "1")]);
         let failed = sandbox.pm(&["source", "sync", "shop"]).code(6);
         failed.says(&[&format!("{} failed", short(&bad)), "web", "rolled back to generation", "--force"]);
@@ -160,14 +161,14 @@ fn a_bad_commit_is_gone_back_from_and_not_tried_again() {
         let before = journal(&sandbox);
         sandbox.pm(&["source", "sync", "shop"]).code(6).says(&["failed and is not tried again"]);
         assert!(journal(&sandbox) == before, "{version}: nothing was done");
-        assert_eq!(row(&sandbox)["standing"], "failed");
+        assert_eq!(row(&sandbox)["status"], "failed");
         assert_eq!(row(&sandbox)["applied"]["commit"], first.as_str());
         sandbox.pm(&["source", "sync", "shop", "--force"]).code(6);
     }
     let fixed = origin.apps(&[("api", "1"), ("web", "3")]);
     sandbox.pm(&["source", "sync", "shop"]).ok();
     assert!(folder_of(&sandbox, "web/0").ends_with(format!("releases/{fixed}/apps/web")));
-    assert_eq!((sandbox.pid("api/0"), row(&sandbox)["standing"].as_str()), (api, Some("healthy")));
+    assert_eq!((sandbox.pid("api/0"), row(&sandbox)["status"].as_str()), (api, Some("healthy")));
 }
 
 #[test]
@@ -230,7 +231,9 @@ fn a_commit_that_declares_nothing_deletes_nothing() {
     assert_eq!(row(&sandbox)["applied"]["commit"], first.as_str());
     let words = ["source", "add", "shop", origin.url(), "--path", "deploy/none.toml", "--interval", "1h"];
     sandbox.pm(&words).ok();
-    sandbox.pm(&["source", "sync", "shop"]).code(65).says(&["the repository has no `deploy/none.toml`"]);
+    let head = origin.git(&["rev-parse", "HEAD"]);
+    let failed = sandbox.pm(&["source", "wait", "shop", "--commit", &head, "--timeout", "20s"]);
+    failed.code(6).says(&["the repository has no `deploy/none.toml`"]);
     assert_eq!(sandbox.pid("api/0"), api);
 }
 
@@ -246,7 +249,7 @@ fn a_branch_that_was_rewritten_is_not_deployed_by_itself() {
     for _ in 0..2 {
         sandbox.pm(&["source", "sync", "shop"]).code(8).says(&[short(&rewritten), "rewritten or set back"]);
     }
-    assert_eq!((sandbox.pid("api/0"), row(&sandbox)["standing"].as_str()), (api, Some("stalled")));
+    assert_eq!((sandbox.pid("api/0"), row(&sandbox)["status"].as_str()), (api, Some("stalled")));
     sandbox.pm(&["source", "sync", "shop", "--force"]).ok().says(&[short(&rewritten)]);
     assert!(folder_of(&sandbox, "api/0").ends_with(format!("releases/{rewritten}/apps/api")));
 }
@@ -300,7 +303,7 @@ fn a_repository_that_is_gone_leaves_what_runs_and_is_told() {
     let before = journal(&sandbox);
     fs::rename(&origin.folder, sandbox.path("moved")).unwrap();
     sandbox.pm(&["source", "sync", "shop"]).code(1).says(&["cannot ask"]);
-    assert_eq!((row(&sandbox)["standing"].as_str(), sandbox.pid("api/0")), (Some("unreachable"), api));
+    assert_eq!((row(&sandbox)["status"].as_str(), sandbox.pid("api/0")), (Some("unreachable"), api));
     fs::rename(sandbox.path("moved"), &origin.folder).unwrap();
     sandbox.pm(&["source", "sync", "shop"]).ok().says(&[&format!("up to date at {}", short(&first))]);
     assert!(journal(&sandbox) == before);
@@ -383,11 +386,10 @@ fn a_sync_that_is_killed_anywhere_goes_on_and_applies_nothing_twice() {
         });
         kill_both_now(&sandbox);
         let is_bad = version == "bad";
-        let (standing, runs) = if is_bad { ("failed", &first) } else { ("healthy", &second) };
+        let (status, runs) = if is_bad { ("failed", &first) } else { ("healthy", &second) };
         wait_for(&format!("{point} {version}: the sync is finished"), SOON, || {
             let row = row(&sandbox);
-            (row["under_way"].is_null() && row["attempted"] == second.as_str() && row["standing"] == standing)
-                .then_some(())
+            (row["under_way"].is_null() && row["attempted"] == second.as_str() && row["status"] == status).then_some(())
         });
         let folder = format!("releases/{runs}/apps/api");
         wait_until(&format!("{point} {version}: {runs} runs"), SOON, || {

@@ -15,7 +15,6 @@ mod reasons;
 mod region;
 pub(super) mod schedules;
 mod screen;
-pub(super) mod sources;
 pub(super) mod status;
 mod table;
 pub(super) mod time;

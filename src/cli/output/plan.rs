@@ -259,7 +259,7 @@ fn stopped_before(operation: &Operation, now: WallTime) -> String {
     format!("{} -> start", when.unwrap_or_else(|| "stopped".to_owned()))
 }
 
-pub(super) fn ago(at: WallTime, now: WallTime) -> String {
+pub(in crate::cli) fn ago(at: WallTime, now: WallTime) -> String {
     let text = Millis(now.0.saturating_sub(at.0)).to_string();
     format!("{} ago", text.split(' ').next().unwrap_or_default())
 }

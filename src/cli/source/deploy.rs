@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::inputs::same_inputs;
-use super::repository::{GitTrouble, Repository};
-use super::sync::{Sync, client, unreachable};
+use super::repository::{RepositoryTrouble, SourceRepository};
+use super::sync::{SourceSync, client, unreachable};
 use super::{ACCEPTED, BEGAN};
 use crate::cli::fail::{Code, CommandError};
 use crate::cli::file::{self, Daemon, FileArgs};
@@ -20,22 +20,22 @@ use crate::os;
 use crate::wire::{AppReleases, ApplyRequest, ChangeMessage, OperationResult, ProblemCode, ProjectReport, SourceWork};
 
 /// Why a commit is not applied.
-struct Broken {
+struct Unfit {
     reason: String,
     code: Code,
 }
 
-impl Broken {
+impl Unfit {
     fn file(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), code: Code::File }
     }
 }
 
-impl Sync<'_> {
+impl SourceSync<'_> {
     /// Brings a commit as far as its apply; the end of the look, if there is nothing more to be done in it.
     pub(super) fn deploy(
         &mut self,
-        repository: &Repository<'_>,
+        repository: &SourceRepository<'_>,
         work: &SourceWork,
         commit: &str,
     ) -> Result<Option<TickEnd>, CommandError> {
@@ -61,7 +61,7 @@ impl Sync<'_> {
         let release = match repository.release(commit) {
             Ok(release) => release,
             Err(trouble) if trouble.is_passing => return Ok(Some(unreachable(trouble))),
-            Err(trouble) => return self.refuse(commit, Broken::file(trouble.words)).map(Some),
+            Err(trouble) => return self.refuse(commit, Unfit::file(trouble.words)).map(Some),
         };
         let proposed = match self.read(&release, commit, &work.source.spec, record.project.as_ref())? {
             Ok(proposed) => proposed,
@@ -81,7 +81,7 @@ impl Sync<'_> {
     /// Plans, notes durably that it begins, and applies.
     fn apply(
         &mut self,
-        repository: &Repository<'_>,
+        repository: &SourceRepository<'_>,
         commit: &str,
         mut request: ApplyRequest,
     ) -> Result<Option<TickEnd>, CommandError> {
@@ -140,7 +140,7 @@ impl Sync<'_> {
     }
 
     /// Nothing of it is applied.
-    fn refuse(&self, commit: &str, broken: Broken) -> Result<TickEnd, CommandError> {
+    fn refuse(&self, commit: &str, broken: Unfit) -> Result<TickEnd, CommandError> {
         let (reason, aftermath) = (broken.reason, SourceAftermath::Untouched);
         let end = self.conclude(SourceReport::Failed { commit: commit.to_owned(), reason, aftermath })?;
         Ok(TickEnd { exit_code: broken.code as u8, ..end })
@@ -153,11 +153,11 @@ impl Sync<'_> {
         commit: &str,
         spec: &SourceSpec,
         known: Option<&ProjectName>,
-    ) -> Result<Result<Proposed, Broken>, CommandError> {
+    ) -> Result<Result<Proposed, Unfit>, CommandError> {
         let file = spec.path.as_ref().map_or_else(|| release.to_owned(), |path| release.join(path));
         if let Some(path) = spec.path.as_ref().filter(|_| !os::exists(&file)) {
             let reason = format!("the repository has no `{}`; nothing is deleted", path.display());
-            return Ok(Err(Broken::file(reason)));
+            return Ok(Err(Unfit::file(reason)));
         }
         let profile = Some(spec.profile.clone().unwrap_or_else(|| "none".to_owned()));
         let args = FileArgs { files: vec![file], profile, ..FileArgs::default() };
@@ -165,16 +165,16 @@ impl Sync<'_> {
             Ok(resolved) => resolved,
             Err(error) => {
                 let shown = error.message.replace(&format!("{}/", release.display()), "");
-                return Ok(Err(Broken::file(shown.replace(&release.display().to_string(), "."))));
+                return Ok(Err(Unfit::file(shown.replace(&release.display().to_string(), "."))));
             }
         };
         let reading = resolved.reading;
         let Some(mut proposed) = reading.proposed else {
             let reason = first_error(&reading.diagnostics, release);
-            return Ok(Err(Broken::file(reason)));
+            return Ok(Err(Unfit::file(reason)));
         };
         if proposed.apps.is_empty() {
-            return Ok(Err(Broken::file("the file declares no app; nothing is deleted")));
+            return Ok(Err(Unfit::file("the file declares no app; nothing is deleted")));
         }
         proposed.provenance = file::provenance(&proposed.origin, &reading.files);
         proposed.provenance.commit = Some(commit.to_owned());
@@ -187,7 +187,7 @@ impl Sync<'_> {
                 "the file names the project `{}`, but this source deploys `{known}`; nothing is deleted",
                 proposed.project
             );
-            return Ok(Err(Broken { reason, code: Code::Refused }));
+            return Ok(Err(Unfit { reason, code: Code::Refused }));
         }
         Ok(Ok(proposed))
     }
@@ -209,11 +209,11 @@ impl Sync<'_> {
     /// The apply, with the older releases in which the inputs of each app are the same.
     fn request(
         &self,
-        repository: &Repository<'_>,
+        repository: &SourceRepository<'_>,
         commit: &str,
         (release, proposed): (&Path, Proposed),
         is_forced: bool,
-    ) -> Result<Result<ApplyRequest, GitTrouble>, CommandError> {
+    ) -> Result<Result<ApplyRequest, RepositoryTrouble>, CommandError> {
         let releases = client()?.source_work(&self.source, true)?.releases;
         let same = match contents_of(repository, commit, &releases) {
             Ok((new, old)) => {
@@ -232,9 +232,13 @@ impl Sync<'_> {
     }
 }
 
-type AllContents = (super::repository::Contents, BTreeMap<PathBuf, super::repository::Contents>);
+type AllCommitFiles = (super::repository::CommitFiles, BTreeMap<PathBuf, super::repository::CommitFiles>);
 
-fn contents_of(repository: &Repository<'_>, commit: &str, releases: &[AppReleases]) -> Result<AllContents, GitTrouble> {
+fn contents_of(
+    repository: &SourceRepository<'_>,
+    commit: &str,
+    releases: &[AppReleases],
+) -> Result<AllCommitFiles, RepositoryTrouble> {
     let mut old = BTreeMap::new();
     for release in releases.iter().flat_map(|app| &app.releases) {
         let name = release.file_name().and_then(|name| name.to_str());

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::repository::Contents;
+use super::repository::CommitFiles;
 use crate::model::{App, AppName, SameInputs};
 use crate::wire::AppReleases;
 
 /// What is named in a commit: a path with everything below it, or a glob.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Input {
+enum NamedInput {
     Everything,
     Path(String),
     Glob(String),
@@ -21,8 +21,8 @@ pub(super) fn same_inputs(
     apps: &[App],
     (root, folder): (&Path, &Path),
     releases: &[AppReleases],
-    new: &Contents,
-    old: &BTreeMap<PathBuf, Contents>,
+    new: &CommitFiles,
+    old: &BTreeMap<PathBuf, CommitFiles>,
 ) -> Vec<SameInputs> {
     let of_app = |app: &App| {
         let inputs = inputs(app, root, folder);
@@ -36,7 +36,7 @@ pub(super) fn same_inputs(
 }
 
 /// `inputs` of the app; without them its folder and its script, and where its folder is the root of the repository, everything.
-fn inputs(app: &App, root: &Path, folder: &Path) -> Vec<Input> {
+fn inputs(app: &App, root: &Path, folder: &Path) -> Vec<NamedInput> {
     if !app.watching.inputs.is_empty() {
         return app.watching.inputs.iter().map(|text| named(folder, text)).collect();
     }
@@ -44,31 +44,31 @@ fn inputs(app: &App, root: &Path, folder: &Path) -> Vec<Input> {
     let own = inside(&app.run.cwd);
     let script = app.run.script.as_deref().and_then(|script| inside(&root.join(script)));
     match own.as_deref() {
-        Some("") | None => vec![Input::Everything],
-        Some(own) => std::iter::once(own.to_owned()).chain(script).map(Input::Path).collect(),
+        Some("") | None => vec![NamedInput::Everything],
+        Some(own) => std::iter::once(own.to_owned()).chain(script).map(NamedInput::Path).collect(),
     }
 }
 
-fn named(folder: &Path, text: &str) -> Input {
+fn named(folder: &Path, text: &str) -> NamedInput {
     let path = folder.join(text);
     let text = path.components().collect::<PathBuf>().to_string_lossy().into_owned();
     let text = text.trim_start_matches("./").to_owned();
     match text.as_str() {
-        "" | "." => Input::Everything,
-        glob if glob.contains(['*', '?', '[', '{']) => Input::Glob(text),
-        _ => Input::Path(text),
+        "" | "." => NamedInput::Everything,
+        glob if glob.contains(['*', '?', '[', '{']) => NamedInput::Glob(text),
+        _ => NamedInput::Path(text),
     }
 }
 
-fn chosen<'a>(inputs: &[Input], contents: &'a Contents) -> Vec<(&'a String, &'a String)> {
+fn chosen<'a>(inputs: &[NamedInput], contents: &'a CommitFiles) -> Vec<(&'a String, &'a String)> {
     let is_below = |path: &str, folder: &str| {
         path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     let is_chosen = |path: &str| {
         inputs.iter().any(|input| match input {
-            Input::Everything => true,
-            Input::Path(folder) => is_below(path, folder),
-            Input::Glob(glob) => fast_glob::glob_match(glob.as_bytes(), path.as_bytes()),
+            NamedInput::Everything => true,
+            NamedInput::Path(folder) => is_below(path, folder),
+            NamedInput::Glob(glob) => fast_glob::glob_match(glob.as_bytes(), path.as_bytes()),
         })
     };
     contents.iter().filter(|(path, _)| is_chosen(path)).collect()
@@ -80,10 +80,10 @@ mod tests {
 
     #[test]
     fn inputs_are_chosen_by_path_and_by_glob() {
-        let contents: Contents = ["apps/a/main.js", "apps/ab/main.js", "lib/x.js", "lib/x.css", "README.md"]
+        let contents: CommitFiles = ["apps/a/main.js", "apps/ab/main.js", "lib/x.js", "lib/x.css", "README.md"]
             .map(|path| (path.to_owned(), String::new()))
             .into();
-        let names = |inputs: &[Input]| -> Vec<&str> {
+        let names = |inputs: &[NamedInput]| -> Vec<&str> {
             chosen(inputs, &contents).into_iter().map(|(path, _)| path.as_str()).collect()
         };
         assert_eq!(names(&[named(Path::new(""), "apps/a")]), ["apps/a/main.js"]);

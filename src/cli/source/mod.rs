@@ -15,7 +15,7 @@ use super::fail::{Code, CommandError, Ending};
 use super::session::Session;
 use crate::model::{SourceName, TickEnd};
 use crate::os::{self, Lock};
-use sync::Sync;
+use sync::SourceSync;
 
 /// As it is called; not a command for users.
 pub(super) const WORKER: &str = "source-worker";
@@ -45,6 +45,8 @@ pub(super) fn work(session: &mut Session, words: &[OsString]) -> Ending {
     };
     let source = name.to_str().and_then(|name| SourceName::new(name).ok()).ok_or_else(misused)?;
     session.screen.is_quiet = true;
+    // The daemon whose worker this is has its home already.
+    super::session::insist();
     let end = look(session, source, is_forced);
     session.screen.compact(&end)?;
     Ok(Code::Ok)
@@ -67,7 +69,7 @@ fn look(session: &mut Session, source: SourceName, is_forced: bool) -> TickEnd {
         let Some(_lock) = lock else {
             return Err(CommandError::new(Code::Error, "an earlier worker is still at it"));
         };
-        Sync::new(session, home, source, is_forced).run()
+        SourceSync::new(session, home, source, is_forced).run()
     };
     begun().unwrap_or_else(|error| end_of(&error))
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::sync::{PAUSE, Sync, client};
+use super::sync::{PAUSE, SourceSync, client};
 use crate::cli::fail::CommandError;
 use crate::os;
 use crate::wire::{PhaseRow, ReadinessRow, Row, Scope, Selection, SourceWork};
 
-impl Sync<'_> {
+impl SourceSync<'_> {
     /// Looks at what the commit has changed for as long as it has to stay healthy; why it did not.
     pub(super) fn watch(&self, work: &SourceWork) -> Result<Option<String>, CommandError> {
         let scope = Scope { project: work.project.clone(), ..Scope::default() };

@@ -35,7 +35,7 @@ const SETTINGS: &[&str] = &[
 
 /// Why `git` did not do what it was to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct GitTrouble {
+pub(super) struct RepositoryTrouble {
     /// In one sentence, with the last words of `git`; no secret.
     pub words: String,
     /// What to do.
@@ -45,23 +45,23 @@ pub(super) struct GitTrouble {
 }
 
 /// A file of a commit: its mode and the name of its content.
-pub(super) type Contents = BTreeMap<String, String>;
+pub(super) type CommitFiles = BTreeMap<String, String>;
 
 /// The repository of one source.
-pub(super) struct Repository<'a> {
+pub(super) struct SourceRepository<'a> {
     spec: &'a SourceSpec,
     /// `PM_HOME/sources/NAME`.
     folder: PathBuf,
 }
 
-impl<'a> Repository<'a> {
+impl<'a> SourceRepository<'a> {
     /// The copy in `folder`, made if it is missing.
-    pub(super) fn open(folder: PathBuf, spec: &'a SourceSpec) -> Result<Self, GitTrouble> {
+    pub(super) fn open(folder: PathBuf, spec: &'a SourceSpec) -> Result<Self, RepositoryTrouble> {
         let this = Self { spec, folder };
         for folder in [&this.folder, &this.releases()] {
             os::create_private_folder(folder).map_err(|error| {
                 let words = format!("cannot create `{}`: {error}", folder.display());
-                GitTrouble { words, hint: None, is_passing: os::is_disk_full(&error) }
+                RepositoryTrouble { words, hint: None, is_passing: os::is_disk_full(&error) }
             })?;
         }
         if !os::exists(&this.git_folder().join("HEAD")) {
@@ -84,7 +84,7 @@ impl<'a> Repository<'a> {
     }
 
     /// The commit that the branch names at the other end.
-    pub(super) fn head(&self) -> Result<String, GitTrouble> {
+    pub(super) fn head(&self) -> Result<String, RepositoryTrouble> {
         let reference = format!("refs/heads/{}", self.spec.branch);
         let answer = self.git(&["ls-remote", "--quiet", REMOTE, &reference], LOOK_MAX, &[])?;
         if answer.exit_code != Some(0) {
@@ -92,7 +92,7 @@ impl<'a> Repository<'a> {
         }
         let line = answer.output.lines().find_map(|line| line.strip_suffix(reference.as_str())).map(str::trim);
         let commit = line.filter(|commit| is_commit(commit)).map(str::to_owned);
-        commit.ok_or_else(|| GitTrouble {
+        commit.ok_or_else(|| RepositoryTrouble {
             words: format!("{} has no branch `{}`", self.spec.shown_url(), self.spec.branch),
             hint: Some("name another one: `pm source add NAME URL --branch BRANCH`".to_owned()),
             is_passing: true,
@@ -100,7 +100,7 @@ impl<'a> Repository<'a> {
     }
 
     /// Brings a commit here, unless it is.
-    pub(super) fn fetch(&self, commit: &str) -> Result<(), GitTrouble> {
+    pub(super) fn fetch(&self, commit: &str) -> Result<(), RepositoryTrouble> {
         if self.has(commit)? {
             return Ok(());
         }
@@ -111,26 +111,26 @@ impl<'a> Repository<'a> {
         }
         // The branch was moved in between.
         let words = format!("{} is no longer on branch `{}`", short_commit(commit), self.spec.branch);
-        Err(GitTrouble { words, hint: None, is_passing: true })
+        Err(RepositoryTrouble { words, hint: None, is_passing: true })
     }
 
-    fn has(&self, commit: &str) -> Result<bool, GitTrouble> {
+    fn has(&self, commit: &str) -> Result<bool, RepositoryTrouble> {
         let object = format!("{commit}^{{tree}}");
         Ok(self.git(&["cat-file", "-e", &object], LOCAL_MAX, &[])?.exit_code == Some(0))
     }
 
     /// Whether a commit continues another one. One that is gone is continued by nothing.
-    pub(super) fn continues(&self, commit: &str, earlier: &str) -> Result<bool, GitTrouble> {
+    pub(super) fn continues(&self, commit: &str, earlier: &str) -> Result<bool, RepositoryTrouble> {
         let answer = self.git(&["merge-base", "--is-ancestor", earlier, commit], LOCAL_MAX, &[])?;
         Ok(answer.exit_code == Some(0))
     }
 
     /// The files of a commit, with their contents' names.
-    pub(super) fn contents(&self, commit: &str) -> Result<Contents, GitTrouble> {
+    pub(super) fn contents(&self, commit: &str) -> Result<CommitFiles, RepositoryTrouble> {
         let answer = self.done(&["ls-tree", "-r", "-z", "--full-tree", commit], LOCAL_MAX, "list the files")?;
         if answer.is_cut {
             let words = format!("{} has too many files", short_commit(commit));
-            return Err(GitTrouble { words, hint: None, is_passing: false });
+            return Err(RepositoryTrouble { words, hint: None, is_passing: false });
         }
         let entry = |line: &str| {
             let (what, path) = line.split_once('\t')?;
@@ -140,7 +140,7 @@ impl<'a> Repository<'a> {
     }
 
     /// Lays a commit out in its folder, read-only. It is there as a whole or not at all.
-    pub(super) fn release(&self, commit: &str) -> Result<PathBuf, GitTrouble> {
+    pub(super) fn release(&self, commit: &str) -> Result<PathBuf, RepositoryTrouble> {
         let folder = self.release_folder(commit);
         if os::exists(&folder) {
             return Ok(folder);
@@ -153,7 +153,7 @@ impl<'a> Repository<'a> {
         let index = self.folder.join("release.index");
         let cannot = |error: &std::io::Error| {
             let words = format!("cannot lay {} out in `{}`: {error}", short_commit(commit), folder.display());
-            GitTrouble { words, hint: None, is_passing: os::is_disk_full(error) }
+            RepositoryTrouble { words, hint: None, is_passing: os::is_disk_full(error) }
         };
         os::remove_tree(&new).map_err(|error| cannot(&error))?;
         os::create_private_folder(&new).map_err(|error| cannot(&error))?;
@@ -161,9 +161,10 @@ impl<'a> Repository<'a> {
             ("GIT_INDEX_FILE".to_owned(), text(&index)),
             // Filters are settings of a user or a machine.
             ("GIT_CONFIG_GLOBAL".to_owned(), "/dev/null".to_owned()),
+            ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
+            ("GIT_WORK_TREE".to_owned(), text(&new)),
         ];
-        let prefix = format!("--prefix={}/", text(&new));
-        let laid_out = [vec!["read-tree", commit], vec!["checkout-index", "--all", "--quiet", &prefix]];
+        let laid_out = [vec!["read-tree", commit], vec!["checkout-index", "--all", "--quiet", "--force"]];
         for words in laid_out {
             let answer = self.git(&words, LOCAL_MAX, &variables)?;
             if answer.exit_code != Some(0) {
@@ -196,12 +197,17 @@ impl<'a> Repository<'a> {
     }
 
     /// Runs `git` to a good end.
-    fn done(&self, words: &[&str], patience: Millis, what: &str) -> Result<ToolAnswer, GitTrouble> {
+    fn done(&self, words: &[&str], patience: Millis, what: &str) -> Result<ToolAnswer, RepositoryTrouble> {
         let answer = self.git(words, patience, &[])?;
         if answer.exit_code == Some(0) { Ok(answer) } else { Err(self.trouble(what, &answer)) }
     }
 
-    fn git(&self, words: &[&str], patience: Millis, variables: &[(String, String)]) -> Result<ToolAnswer, GitTrouble> {
+    fn git(
+        &self,
+        words: &[&str],
+        patience: Millis,
+        variables: &[(String, String)],
+    ) -> Result<ToolAnswer, RepositoryTrouble> {
         let mut args = Vec::new();
         if words.first() != Some(&"init") {
             args.push(format!("--git-dir={}", text(&self.git_folder())));
@@ -232,22 +238,22 @@ impl<'a> Repository<'a> {
             output_bytes_max: NAMES_BYTES_MAX,
         };
         os::run_tool(&call).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => GitTrouble {
+            std::io::ErrorKind::NotFound => RepositoryTrouble {
                 words: "`git` is not installed".to_owned(),
                 hint: Some("install it; sources need it".to_owned()),
                 is_passing: true,
             },
-            std::io::ErrorKind::TimedOut => GitTrouble {
+            std::io::ErrorKind::TimedOut => RepositoryTrouble {
                 words: format!("{} did not answer within {patience}", self.spec.shown_url()),
                 hint: None,
                 is_passing: true,
             },
-            _ => GitTrouble { words: format!("cannot run `git`: {error}"), hint: None, is_passing: true },
+            _ => RepositoryTrouble { words: format!("cannot run `git`: {error}"), hint: None, is_passing: true },
         })
     }
 
     /// What `git` says last, without the secrets of the URL.
-    fn trouble(&self, what: &str, answer: &ToolAnswer) -> GitTrouble {
+    fn trouble(&self, what: &str, answer: &ToolAnswer) -> RepositoryTrouble {
         let url = self.spec.shown_url();
         let complaint = answer.complaint.replace(&self.spec.url, &url);
         let complaint = hide_secret(&complaint, &self.spec.url);
@@ -264,12 +270,12 @@ impl<'a> Repository<'a> {
             None
         };
         let last = harmless(last.trim_start_matches("fatal: ")).into_owned();
-        GitTrouble { words: format!("cannot {what} {url}: {last}"), hint, is_passing: true }
+        RepositoryTrouble { words: format!("cannot {what} {url}: {last}"), hint, is_passing: true }
     }
 }
 
-fn refused(commit: &str, why: &str) -> GitTrouble {
-    GitTrouble { words: format!("{} is refused: {why}", short_commit(commit)), hint: None, is_passing: false }
+fn refused(commit: &str, why: &str) -> RepositoryTrouble {
+    RepositoryTrouble { words: format!("{} is refused: {why}", short_commit(commit)), hint: None, is_passing: false }
 }
 
 fn text(path: &Path) -> String {

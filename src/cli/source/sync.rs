@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::repository::{GitTrouble, Repository};
+use super::repository::{RepositoryTrouble, SourceRepository};
 use super::{PROVED, RETURNED};
 use crate::cli::fail::{Code, CommandError};
 use crate::cli::session::Session;
@@ -23,7 +23,7 @@ pub(super) const PAUSE: Millis = Millis(100);
 const KNOWN_WITHIN: Duration = Duration::from_mins(60);
 
 /// One look at a source.
-pub(super) struct Sync<'a> {
+pub(super) struct SourceSync<'a> {
     pub(super) session: &'a mut Session,
     pub(super) home: Home,
     pub(super) source: SourceName,
@@ -33,7 +33,7 @@ pub(super) struct Sync<'a> {
     pub(super) reason: Option<String>,
 }
 
-impl<'a> Sync<'a> {
+impl<'a> SourceSync<'a> {
     pub(super) fn new(session: &'a mut Session, home: Home, source: SourceName, is_forced: bool) -> Self {
         Self { session, home, source, is_forced, reason: None }
     }
@@ -43,7 +43,7 @@ impl<'a> Sync<'a> {
         for _ in 0..STEPS_MAX {
             let work = client()?.source_work(&self.source, false)?;
             let spec = work.source.spec.clone();
-            let repository = match Repository::open(self.home.source(self.source.as_str()), &spec) {
+            let repository = match SourceRepository::open(self.home.source(self.source.as_str()), &spec) {
                 Ok(repository) => repository,
                 Err(trouble) => return Ok(unreachable(trouble)),
             };
@@ -120,7 +120,7 @@ impl<'a> Sync<'a> {
     /// Its apps came up: do they stay?
     fn prove(
         &mut self,
-        repository: &Repository<'_>,
+        repository: &SourceRepository<'_>,
         work: &SourceWork,
         commit: &str,
         generation: u64,
@@ -138,7 +138,7 @@ impl<'a> Sync<'a> {
     /// It is good: kept, and what nothing needs any more is removed.
     pub(super) fn deployed(
         &self,
-        repository: &Repository<'_>,
+        repository: &SourceRepository<'_>,
         commit: &str,
         generation: u64,
     ) -> Result<TickEnd, CommandError> {
@@ -218,7 +218,7 @@ pub(super) fn client() -> Result<Client, CommandError> {
 }
 
 /// Nothing is kept of it: the next look tries again.
-pub(super) fn unreachable(trouble: GitTrouble) -> TickEnd {
+pub(super) fn unreachable(trouble: RepositoryTrouble) -> TickEnd {
     TickEnd { words: trouble.words, hint: trouble.hint, exit_code: Code::Error as u8, is_unreachable: true }
 }
 

@@ -285,7 +285,7 @@ pub enum SourceNews {
 /// How a source stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SourceStanding {
+pub enum SourceStatus {
     /// A commit is being fetched, applied or proved.
     Syncing,
     /// The newest commit that is known runs and has proved itself.
@@ -302,7 +302,7 @@ pub enum SourceStanding {
     New,
 }
 
-impl SourceStanding {
+impl SourceStatus {
     /// The word of lists.
     pub fn as_str(self) -> &'static str {
         match self {

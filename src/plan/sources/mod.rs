@@ -102,13 +102,19 @@ fn moved(app: &App, from: &Path, to: &Path) -> Option<App> {
 fn replace(value: &mut Value, from: &str, to: &str) {
     match value {
         Value::String(text) if text.contains(from) => *text = text.replace(from, to),
-        Value::Array(values) => values.iter_mut().for_each(|value| replace(value, from, to)),
+        Value::Array(values) => {
+            for value in values {
+                replace(value, from, to);
+            }
+        }
         Value::Object(values) => {
             if values.keys().any(|key| key.contains(from)) {
                 let moved = std::mem::take(values).into_iter().map(|(key, value)| (key.replace(from, to), value));
                 *values = moved.collect();
             }
-            values.values_mut().for_each(|value| replace(value, from, to));
+            for value in values.values_mut() {
+                replace(value, from, to);
+            }
         }
         _ => {}
     }

@@ -4,11 +4,11 @@
 //! the project says, and what the branch names now. So a sync that was killed anywhere goes on where it was.
 
 mod keeping;
-mod standing;
+mod status;
 mod step;
 #[cfg(test)]
 mod tests;
 
 pub use keeping::changed_source;
-pub use standing::{after_tick, source_standing};
+pub use status::{after_tick, source_status};
 pub use step::{RestReason, SourceFacts, SourceStep, next_step};

@@ -1,5 +1,6 @@
 //! `pm source`: Git repositories that the daemon follows.
 
+mod shown;
 mod watch;
 
 use std::path::PathBuf;
@@ -9,7 +10,6 @@ use clap::{Args, Subcommand};
 use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
-use crate::cli::output::sources;
 use crate::cli::session::{self, Session};
 use crate::client::Client;
 use crate::model::{Millis, SourceCommand, SourceName, SourceSpec};
@@ -32,21 +32,21 @@ enum Action {
         json: JsonArgs,
     },
     /// Show everything about one source
-    Status(Named),
+    Status(NamedSource),
     /// Look now, wait, and end with the exit codes of `pm apply`
     Sync(watch::SyncArgs),
     /// Wait until a commit is deployed, superseded or has failed
     Wait(watch::CommitArgs),
     /// Fetch nothing new; what runs is left alone
-    Suspend(Named),
+    Suspend(NamedSource),
     /// Follow it again
-    Resume(Named),
+    Resume(NamedSource),
     /// Follow it no longer
     Remove(Remove),
 }
 
 #[derive(Args, Debug)]
-struct Named {
+struct NamedSource {
     /// The source
     #[arg(value_name = "NAME")]
     name: SourceName,
@@ -167,25 +167,25 @@ fn list(session: &mut Session, json: JsonArgs) -> Ending {
     } else if answer.sources.is_empty() {
         session.screen.note("no sources; `pm source add NAME URL` follows a repository");
     } else {
-        let text = sources::table(&answer, session.screen.paint(), session.screen.width());
+        let text = shown::table(&answer, session.screen.paint(), session.screen.width());
         session.screen.data(text.as_bytes());
     }
     Ok(Code::Ok)
 }
 
-fn status(session: &mut Session, named: &Named) -> Ending {
+fn status(session: &mut Session, named: &NamedSource) -> Ending {
     session.screen.is_json = named.json.json;
     let (answer, row) = one(&mut Session::client()?, &named.name)?;
     if named.json.json {
         session.screen.json(&SourcesAnswer { sources: vec![row], ..answer })?;
     } else {
-        let text = sources::details(&row, answer.now, session.screen.paint(), session.screen.width());
+        let text = shown::details(&row, answer.now, session.screen.paint(), session.screen.width());
         session.screen.data(text.as_bytes());
     }
     Ok(Code::Ok)
 }
 
-fn command(session: &mut Session, named: Named, command: SourceCommand, done: &str) -> Ending {
+fn command(session: &mut Session, named: NamedSource, command: SourceCommand, done: &str) -> Ending {
     session.screen.is_json = named.json.json;
     let request = SourceRequest { source: named.name, command };
     let answer = Session::client()?.command_source(&request)?;

@@ -9,9 +9,10 @@ use super::{duration, one};
 use crate::cli::args::JsonArgs;
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
+use crate::client::{Client, ClientError};
 use crate::model::{Millis, SourceName, TickEnd};
 use crate::os;
-use crate::wire::{FORMAT, SourceRow, SyncRequest};
+use crate::wire::{FORMAT, HistoryRow, Scope, SourceRow, SyncRequest};
 
 /// Between two questions.
 const PAUSE: Millis = Millis(100);
@@ -131,17 +132,16 @@ fn fate(row: &SourceRow, commit: &str) -> Option<(Code, String)> {
 pub(super) fn wait(session: &mut Session, args: &CommitArgs) -> Ending {
     session.screen.is_json = args.json.json;
     let until = deadline(args.timeout);
-    let (_, first) = one(&mut Session::client()?, &args.name)?;
-    let (mut was_seen, applied) = (false, first.record.applied.clone());
+    let mut was_seen = false;
     loop {
-        let (_, row) = one(&mut Session::client()?, &args.name)?;
-        was_seen |= row.record.under_way.as_ref().is_some_and(|under_way| under_way.commit.starts_with(&args.commit));
-        let fate = fate(&row, &args.commit).or_else(|| {
-            // Another one was deployed meanwhile: if this one was there, it was passed over.
-            let is_passed = row.record.under_way.is_none() && row.record.applied != applied;
-            let words = format!("{} was superseded by a later commit", args.commit);
-            is_passed.then_some((Code::Partly, words)).filter(|_| was_seen || row.record.applied.is_some())
-        });
+        let mut client = Session::client()?;
+        let (_, row) = one(&mut client, &args.name)?;
+        let is_it = |commit: &str| commit.starts_with(&args.commit);
+        was_seen |= row.record.attempted.as_deref().is_some_and(is_it);
+        let mut fate = fate(&row, &args.commit);
+        if fate.is_none() && row.record.under_way.is_none() && (was_seen || was_deployed(&mut client, &row, &is_it)?) {
+            fate = Some((Code::Partly, format!("{} was superseded by another commit", args.commit)));
+        }
         if let Some((code, words)) = fate {
             if args.json.json {
                 let document = Document { format: FORMAT, exit_code: code as u8, words: &words, source: &row };
@@ -156,6 +156,20 @@ pub(super) fn wait(session: &mut Session, args: &CommitArgs) -> Ending {
         }
         pause(until)?;
     }
+}
+
+/// Whether the history names it: then another one runs by now.
+fn was_deployed(client: &mut Client, row: &SourceRow, is_it: &dyn Fn(&str) -> bool) -> Result<bool, CommandError> {
+    let Some(project) = row.record.project.clone() else { return Ok(false) };
+    let answer = client.history(&Scope { project: Some(project), ..Scope::default() });
+    let entries = match answer {
+        Ok(answer) => answer.entries,
+        // Its project was forgotten.
+        Err(ClientError::Problem(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let is_of_source = |entry: &&HistoryRow| entry.provenance.source.as_ref() == Some(&row.source);
+    Ok(entries.iter().filter(is_of_source).any(|entry| entry.provenance.commit.as_deref().is_some_and(is_it)))
 }
 
 fn deadline(timeout: Option<Millis>) -> Option<Instant> {

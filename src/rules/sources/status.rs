@@ -1,6 +1,6 @@
 //! How a source stands, in one word, and when it is looked at again.
 
-use crate::model::{Millis, Source, SourceStanding};
+use crate::model::{Millis, Source, SourceStatus};
 
 /// The longest wait after the repository could not be asked, unless the interval is longer.
 const RETRY_MAX: Millis = Millis::seconds(600);
@@ -8,23 +8,23 @@ const RETRY_MAX: Millis = Millis::seconds(600);
 const DOUBLINGS_MAX: u32 = 10;
 
 /// How it stands. `is_running`: a worker is at it; `is_unreachable`: the last look found nobody.
-pub fn source_standing(source: &Source, is_running: bool, is_unreachable: bool) -> SourceStanding {
+pub fn source_status(source: &Source, is_running: bool, is_unreachable: bool) -> SourceStatus {
     let record = &source.record;
     let last = record.attempted.as_deref();
     if record.under_way.is_some() || (is_running && last.is_none()) {
-        SourceStanding::Syncing
+        SourceStatus::Syncing
     } else if source.is_suspended {
-        SourceStanding::Suspended
+        SourceStatus::Suspended
     } else if record.stalled.is_some() {
-        SourceStanding::Stalled
+        SourceStatus::Stalled
     } else if last.is_some_and(|commit| record.failure_of(commit).is_some()) {
-        SourceStanding::Failed
+        SourceStatus::Failed
     } else if is_unreachable {
-        SourceStanding::Unreachable
+        SourceStatus::Unreachable
     } else if last.is_none() {
-        SourceStanding::New
+        SourceStatus::New
     } else {
-        SourceStanding::Healthy
+        SourceStatus::Healthy
     }
 }
 

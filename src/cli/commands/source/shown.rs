@@ -1,9 +1,8 @@
 //! Git sources as text: a table, one of them.
 
-use super::gate::harmless;
-use super::plan::ago;
-use super::{Paint, TextTable, Tone, wrap_hanging};
-use crate::model::{AppName, DeployedCommit, SourceStanding, WallTime, short_commit};
+use crate::cli::output::plan::ago;
+use crate::cli::output::{Paint, TextTable, Tone, harmless, wrap_hanging};
+use crate::model::{AppName, DeployedCommit, SourceStatus, WallTime, short_commit};
 use crate::wire::{SourceRow, SourcesAnswer};
 
 /// Columns that cells keep in a narrow terminal, where they need as many.
@@ -13,12 +12,12 @@ const URL_MIN: usize = 12;
 const VALUES_AT: usize = 13;
 
 /// All sources.
-pub(in crate::cli) fn table(answer: &SourcesAnswer, paint: Paint, width: Option<usize>) -> String {
+pub(super) fn table(answer: &SourcesAnswer, paint: Paint, width: Option<usize>) -> String {
     let mut table = TextTable::new(&["source", "state", "runs", "branch", "looked", "last look", "url"]);
     for row in &answer.sources {
         let runs = row.record.applied.as_ref().map_or_else(|| "-".to_owned(), |applied| short_commit(&applied.commit));
         let looked = row.tick.began.map_or_else(|| "-".to_owned(), |began| ago(began, answer.now));
-        table.row().cell(row.source.as_str()).toned(row.standing.as_str(), tone(row.standing)).cell(runs);
+        table.row().cell(row.source.as_str()).toned(row.status.as_str(), tone(row.status)).cell(runs);
         table.cell(row.spec.branch.clone()).toned(looked, Tone::Faint).cell(words(row));
         table.toned(row.spec.url.clone(), Tone::Faint);
     }
@@ -27,7 +26,7 @@ pub(in crate::cli) fn table(answer: &SourcesAnswer, paint: Paint, width: Option<
 }
 
 /// One source.
-pub(in crate::cli) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Option<usize>) -> String {
+pub(super) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Option<usize>) -> String {
     let mut text = format!("{}\n", paint.strong(&format!("source {}", row.source)));
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -40,7 +39,7 @@ pub(in crate::cli) fn details(row: &SourceRow, now: WallTime, paint: Paint, widt
             |one: &DeployedCommit| format!("{}, {}, generation {}", one.commit, ago(one.at, now), one.generation);
         deployed.as_ref().map(text).unwrap_or_default()
     };
-    line("state", row.standing.as_str());
+    line("state", row.status.as_str());
     line("url", &row.spec.url);
     line("branch", &row.spec.branch);
     line("file", &row.spec.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
@@ -77,11 +76,11 @@ fn words(row: &SourceRow) -> String {
     }
 }
 
-fn tone(standing: SourceStanding) -> Tone {
-    match standing {
-        SourceStanding::Healthy => Tone::Good,
-        SourceStanding::Failed | SourceStanding::Stalled => Tone::Bad,
-        SourceStanding::Syncing | SourceStanding::Unreachable => Tone::Warn,
-        SourceStanding::Suspended | SourceStanding::New => Tone::Plain,
+fn tone(status: SourceStatus) -> Tone {
+    match status {
+        SourceStatus::Healthy => Tone::Good,
+        SourceStatus::Failed | SourceStatus::Stalled => Tone::Bad,
+        SourceStatus::Syncing | SourceStatus::Unreachable => Tone::Warn,
+        SourceStatus::Suspended | SourceStatus::New => Tone::Plain,
     }
 }
