@@ -23,8 +23,8 @@ mod rows;
 mod select;
 mod serve;
 mod signals;
-mod status;
 mod sources;
+mod status;
 mod stream;
 
 use std::path::PathBuf;

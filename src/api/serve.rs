@@ -26,8 +26,7 @@ use super::caller::Caller;
 use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
     Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
-    signals, status,
-    sources,
+    signals, sources, status,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;

@@ -114,7 +114,8 @@ name!(
 name!(
     /// A Git repository that the daemon follows: `pm source add NAME URL`.
     SourceName,
-    "source name"
+    "source name",
+    b"._-"
 );
 
 impl ProjectName {
