@@ -21,7 +21,7 @@ use crate::wire::{FORMAT, PinRow, Problem, ProblemCode, Query, StatusAnswer, Sta
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// When files were changed last.
-type Changed = BTreeMap<PathBuf, WallTime>;
+type ChangeTimes = BTreeMap<PathBuf, WallTime>;
 
 pub(super) async fn status(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default());
@@ -39,7 +39,7 @@ pub(super) async fn status(State(context): State<Context>, RawQuery(query): RawQ
     let used = context.usage.of(&live, &context.reader);
     let pairs = scene.everything();
     let rows = desired.projects.iter().filter(|(name, _)| is_wanted(name));
-    let known = Changed::new();
+    let known = ChangeTimes::new();
     let rows = rows.map(|(name, project)| {
         let own = pairs.iter().filter(|pair| pair.project == name);
         row(&scene, (name, project), own, (&used, changed.as_ref().unwrap_or(&known)))
@@ -61,7 +61,7 @@ fn row<'a>(
     scene: &Scene<'a>,
     (name, project): (&ProjectName, &Project),
     pairs: impl Iterator<Item = &'a Pair<'a>>,
-    (used, changed): (&UsedBy, &Changed),
+    (used, changed): (&UsedBy, &ChangeTimes),
 ) -> StatusRow {
     let copies: Vec<CopyFacts<'_>> = pairs
         .map(|pair| {
@@ -80,7 +80,7 @@ fn row<'a>(
 }
 
 /// The newest file that was changed after this process was started from it.
-fn stale(live: &LiveInstance, changed: &Changed) -> Option<(PathBuf, WallTime)> {
+fn stale(live: &LiveInstance, changed: &ChangeTimes) -> Option<(PathBuf, WallTime)> {
     let started = live.started.filter(|_| live.phase.is_alive())?;
     let files = files(&live.spec).filter_map(|path| Some((path, *changed.get(path)?)));
     let newest = files.filter(|(_, at)| *at > started).max_by_key(|(_, at)| *at);
@@ -99,9 +99,9 @@ fn files_of(live: &Live, is_wanted: &dyn Fn(&ProjectName) -> bool) -> BTreeSet<P
 }
 
 /// Looks at each file once; `None` if that takes too long, or too many wait for the disk.
-async fn changed(context: &Context, files: BTreeSet<PathBuf>) -> Option<Changed> {
+async fn changed(context: &Context, files: BTreeSet<PathBuf>) -> Option<ChangeTimes> {
     if files.is_empty() {
-        return Some(Changed::new());
+        return Some(ChangeTimes::new());
     }
     let look = move || {
         let seen = files.into_iter().filter_map(|path| Some((os::stamp(&path)?.modified, path)));

@@ -29,7 +29,6 @@ mod name;
 mod order;
 mod plan;
 mod progress;
-mod project_status;
 mod quantity;
 mod readiness;
 mod rollout;
@@ -72,7 +71,6 @@ pub use plan::{
     ApplyOptions, Confirm, FieldChange, Note, Operation, Plan, Reason, Refusal, RefusalKind, Summary, by_app,
 };
 pub use progress::{OperationReport, OperationResult, Progress, Report, Rollback, Skip, StartWait, Unready, WaitsFor};
-pub use project_status::{AppState, Deviation, HealthWord, ProjectState, SyncWord};
 pub use quantity::{AutoPort, Bytes, Millis, Moment, QuantityError, WallTime};
 pub use readiness::{Health, HealthAction, HttpProbe, Probe, Ready};
 pub use rollout::{RolloutCommand, RolloutStatus};
@@ -85,7 +83,10 @@ pub use source::{
     SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStatus, SourceTick, TickEnd,
     UnderWay, short_commit, shown_url,
 };
-pub use status::{DueThen, NextStep, Severity, Status, StatusWord, Unmet, Why};
+pub use status::{
+    AppState, Deviation, DueThen, HealthWord, NextStep, ProjectState, Severity, Status, StatusWord, SyncWord, Unmet,
+    Why,
+};
 pub use triggers::{CronOverlap, CronPolicy, RunSkip, WatchOptions, WatchPolicy};
 pub use update::{
     ClusterPolicy, ExecMode, Hook, Hooks, Limits, ListenAccess, ListenAddress, Scheduling, StdinMode, UpdatePolicy,

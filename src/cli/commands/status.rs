@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, Ending};
-use crate::cli::output::project_status;
+use crate::cli::output::status::project;
 use crate::cli::session::Session;
 use crate::model::{HealthWord, ProjectName, SyncWord};
 use crate::wire::StatusRow;
@@ -46,7 +46,7 @@ Both words are derived from what is declared and from what runs, each time.
         } else if answer.projects.is_empty() {
             session.screen.note("no projects yet: `pm apply` in a folder with an ecosystem file declares one");
         } else {
-            let text = project_status::text(&answer, session.screen.paint(), session.screen.width());
+            let text = project::text(&answer, session.screen.paint(), session.screen.width());
             session.screen.data(text.as_bytes());
         }
         Ok(if self.exit_code { code(&answer.projects) } else { Code::Ok })

@@ -10,7 +10,6 @@ pub(super) mod lines;
 mod outlet;
 pub(super) mod plan;
 pub(super) mod progress;
-pub(super) mod project_status;
 mod reasons;
 mod region;
 pub(super) mod schedules;

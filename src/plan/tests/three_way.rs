@@ -34,7 +34,7 @@ fn overridden(before: App, by: Override) -> World {
 /// `debug 2 up`: the variable, how many copies, and whether they run.
 fn shown(world: &World) -> String {
     let declared = world.declared("api");
-    let level = declared.spec.run.env.get("LEVEL").map_or("-", |level| level.source());
+    let level = declared.spec.run.env.get("LEVEL").map_or("-", Template::source);
     let state = match &declared.desired_state {
         DesiredState::Up => "up",
         DesiredState::NotStarted => "not-started",

@@ -73,10 +73,10 @@ fn health(status: &Status) -> HealthWord {
             Severity::Idle => HealthWord::Suspended,
             Severity::Pending | Severity::Warning | Severity::Error => HealthWord::Degraded,
         },
-        StatusWord::Starting | StatusWord::Stopping => HealthWord::Progressing,
         StatusWord::Unhealthy | StatusWord::Backoff | StatusWord::Errored => HealthWord::Degraded,
+        // Only for its time.
         StatusWord::Waiting if status.severity == Severity::Idle => HealthWord::Healthy,
-        StatusWord::Waiting => HealthWord::Progressing,
+        StatusWord::Starting | StatusWord::Stopping | StatusWord::Waiting => HealthWord::Progressing,
         StatusWord::Stopped => match nearest {
             Some(Why::StoppedBy { .. } | Why::SlotStopped | Why::ShutDown) => HealthWord::Suspended,
             Some(Why::NoAutostart | Why::NoInstances | Why::NotDue | Why::Leaving | Why::Undeclared) => {

@@ -1,8 +1,12 @@
-//! The status of one instance: a word, its causes, and what happens next.
+//! The status of one instance: a word, its causes, and what happens next. That of a project is in `project`.
+
+mod project;
 
 use serde::{Deserialize, Serialize};
 
 use super::{AppName, Cause, Condition, CronOverlap, Exit, Failure, Hook, Millis, Rejection, RestartWhen, WallTime};
+
+pub use project::{AppState, Deviation, HealthWord, ProjectState, SyncWord};
 
 /// The status of one instance (or of an app without any). Computed in one place; lists, details and JSON only show it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Rejection, Status, WallTime};
+use super::Status;
+use crate::model::{AppName, Rejection, WallTime};
 
 /// Whether a project runs what its last accepted change declares.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! A status in words: a short one for tables, a line, and whole sentences.
 
+pub(in crate::cli) mod project;
+
 use std::borrow::Cow;
 
 use crate::model::{
@@ -7,11 +9,11 @@ use crate::model::{
 };
 use crate::os;
 
-use super::event::because;
-use super::gate::harmless;
-use super::reasons::{rejected, rejection, unmet};
-use super::table::Tone;
-use super::time::Clock;
+use crate::cli::output::event::because;
+use crate::cli::output::gate::harmless;
+use crate::cli::output::reasons::{rejected, rejection, unmet};
+use crate::cli::output::table::Tone;
+use crate::cli::output::time::Clock;
 
 /// For a table: `errored 3×`, `stopped, held`. What it means is said by [`line()`] and by [`causes`].
 pub(in crate::cli) fn label(status: &Status) -> Cow<'static, str> {

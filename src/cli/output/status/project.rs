@@ -1,14 +1,16 @@
 //! How projects stand, for `pm status`: a table of their words, and below it what is behind them.
 
+use std::fmt::Write as _;
+
 use crate::model::{AppState, Deviation, HealthWord, SyncWord, WallTime, Why};
 use crate::wire::{StatusAnswer, StatusRow};
 
-use super::gate::harmless;
-use super::history::last_change;
-use super::plan::ago;
-use super::reasons::rejection;
-use super::status::{label, line};
-use super::{Paint, TextTable, Tone, wrap_hanging};
+use super::{label, line};
+use crate::cli::output::gate::harmless;
+use crate::cli::output::history::last_change;
+use crate::cli::output::plan::ago;
+use crate::cli::output::reasons::rejection;
+use crate::cli::output::{Paint, TextTable, Tone, wrap_hanging};
 
 /// Lines below the table for one project.
 const LINES_MAX: usize = 12;
@@ -40,7 +42,7 @@ pub(in crate::cli) fn text(answer: &StatusAnswer, paint: Paint, width: Option<us
         }
         text.push('\n');
         if !is_one {
-            text.push_str(&format!("{}\n", paint.strong(row.project.as_str())));
+            let _ = writeln!(text, "{}", paint.strong(row.project.as_str()));
         }
         let indent = if is_one { "" } else { "  " };
         for line in &lines {
