@@ -37,6 +37,9 @@ pub struct View<'a> {
     pub width: Option<usize>,
 }
 
+/// What a rename does with processes, unless they are replaced, too.
+const PID_KEPT: &str = "pid kept";
+
 /// Appends the whole plan to `out`.
 pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
     write_heading(out, plan, view);
@@ -48,7 +51,9 @@ pub fn write_plan(out: &mut String, plan: &Plan, view: &View) {
         let row = row(operation, view.now)?;
         // The next line of the same app says that its processes are not kept.
         let is_over = matches!(operation.verb, Verb::Rename { .. }) && is_replaced(&operation.app);
-        Some(PlanRow { why: if is_over { String::new() } else { row.why }, ..row })
+        let why =
+            if is_over { row.why.trim_start_matches(PID_KEPT).trim_start_matches(", ").to_owned() } else { row.why };
+        Some(PlanRow { why, ..row })
     };
     let rows: Vec<PlanRow> = plan.operations.iter().filter_map(shown).collect();
     let width = |cell: fn(&PlanRow) -> &str| rows.iter().map(|row| cell(row).width()).max().unwrap_or(0);
@@ -283,7 +288,7 @@ fn slot_texts(verb: &Verb) -> Vec<String> {
         Verb::Scale { add, remove, .. } => {
             [slots_text(add, "start"), slots_text(remove, "stop")].into_iter().flatten().collect()
         }
-        Verb::Rename { .. } => vec!["pid kept".to_owned()],
+        Verb::Rename { .. } => vec![PID_KEPT.to_owned()],
         _ => Vec::new(),
     }
 }

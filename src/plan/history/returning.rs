@@ -109,7 +109,7 @@ pub fn rollback(
     live: &Live,
     options: &RollbackOptions,
 ) -> Result<Returned, Refusal> {
-    let guessed = rename_back(name, stored, &mut revisions, &options.apps)?;
+    let guessed = rename_back(name, stored, (generation, &mut revisions), &options.apps)?;
     let proposed = Proposed {
         project: name.clone(),
         origin: stored.origin.clone(),
@@ -132,29 +132,30 @@ pub fn rollback(
 }
 
 /// An app that has got another name since gets the old one back, with its processes. Where no `moved_from` says so, the one
-/// app that runs the same program in the same folder, or has the same port, is taken for it, as in an apply: side by side, the
-/// two would fight for the port. The old names that were found so.
+/// app that runs the same program in the same folder, or has the same port, is taken for it: side by side, the two would fight
+/// for the port. Where several apps look so, now or then, none is. The old names that were found so.
 fn rename_back(
     project: &ProjectName,
     stored: &Project,
-    revisions: &mut BTreeMap<AppName, Revision>,
+    (generation, revisions): (u64, &mut BTreeMap<AppName, Revision>),
     only: &[AppName],
 ) -> Result<BTreeSet<AppName>, Refusal> {
     let is_from = |declared: &Declared, name: &AppName| {
         declared.spec.moved_from.iter().any(|old| old.project == *project && old.name == *name)
     };
     let missing: Vec<AppName> = revisions.keys().filter(|name| !stored.apps.contains_key(*name)).cloned().collect();
-    let is_newer = |app: &AppName, declared: &Declared| !revisions.contains_key(app) && !declared.is_leaving;
+    let declared_then = stored.history.declared_at(generation);
+    let is_newer = |app: &AppName, declared: &Declared| !declared_then.contains_key(app) && !declared.is_leaving;
     let newer: Vec<&Declared> =
         stored.apps.iter().filter(|(app, declared)| is_newer(app, declared)).map(|(_, declared)| declared).collect();
     let (mut taken, mut guessed) = (BTreeSet::new(), BTreeSet::new());
     for name in missing {
-        let Some(revision) = revisions.get_mut(&name) else { continue };
+        let Some(old) = revisions.get(&name).map(|revision| Arc::clone(&revision.spec)) else { continue };
         let named = newer.iter().find(|declared| is_from(declared, &name));
         let alike = || {
-            let mut alike = newer.iter().filter(|declared| looks_alike(&declared.spec, &revision.spec));
-            // Of several, any could be it.
-            alike.next().filter(|_| alike.next().is_none())
+            let now = stored.apps.values().filter(|declared| looks_alike(&declared.spec, &old)).count();
+            let then = revisions.values().filter(|revision| looks_alike(&revision.spec, &old)).count();
+            newer.iter().find(|declared| (now, then) == (1, 1) && looks_alike(&declared.spec, &old))
         };
         let Some(later) = named.or_else(alike).map(|declared| declared.spec.id()) else { continue };
         if !only.is_empty() {
@@ -164,9 +165,11 @@ fn rename_back(
             return Err(usage(format!("`{name}` {verb} `{}`{is_now}", later.name), Some(hint)));
         }
         if taken.insert(later.clone()) {
-            guessed.extend(named.is_none().then_some(name));
-            let spec = App { moved_from: vec![later], ..(*revision.spec).clone() };
-            (revision.digest, revision.spec) = (Digest::of_content(&spec), Arc::new(spec));
+            guessed.extend(named.is_none().then(|| name.clone()));
+            let spec = Arc::new(App { moved_from: vec![later], ..App::clone(&old) });
+            if let Some(revision) = revisions.get_mut(&name) {
+                (revision.digest, revision.spec) = (Digest::of_content(&*spec), spec);
+            }
         }
     }
     Ok(guessed)

@@ -330,6 +330,12 @@ fn of_several_apps_that_look_alike_none_is_taken_for_the_one_before() {
     let plan = it.to(1);
     assert_eq!(it.declared(), "old1 one1 two1");
     assert!(!plan.operations.iter().any(|one| matches!(one.verb, Verb::Rename { .. })), "{plan:?}");
+    // Nor where another one, that both generations have, looks so.
+    let mut it = Remembered::default();
+    it.apply_with(vec![same("old"), same("web")], &ApplyOptions::default()).unwrap();
+    it.apply_with(vec![same("new"), same("web")], &ApplyOptions::default()).unwrap();
+    it.to(1);
+    assert_eq!(it.declared(), "new1 old1 web1");
 }
 
 #[test]
