@@ -51,7 +51,13 @@ pub(super) struct FileArgs {
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = pair)]
     pub vars: Vec<(String, String)>,
     /// In a linked git worktree: a project of its own, `shop@WORKTREE` (the default of `pm dev`)
-    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
     pub worktree: Option<bool>,
     /// `pm dev`: an app without the key `watch` watches its folder.
     #[arg(skip)]

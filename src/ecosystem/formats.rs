@@ -178,7 +178,9 @@ static AUTO_PORT: TextRule = TextRule {
     check: |text| match AutoPort::parse(text) {
         Some(_) => Ok(()),
         None => {
-            Err(Flaw::new(format!("`{text}` is not a port")).hint("write a number, \"auto\" or \"auto:8000-8100\""))
+            let code = if text.starts_with("auto") { code::BAD_VALUE } else { code::WRONG_TYPE };
+            let flaw = Flaw { code, ..Flaw::new(format!("`{text}` is not a port")) };
+            Err(flaw.hint("write a number, \"auto\" or \"auto:8000-8100\""))
         }
     },
     takes_zero: false,

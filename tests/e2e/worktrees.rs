@@ -52,7 +52,7 @@ fn an_apply_in_a_second_worktree_is_told_how_both_can_run() {
     });
     sandbox.pm(&["restart", "shop@feature-x:api"]).ok();
     sandbox.pm(&["history", "-p", "shop@feature-x"]).ok();
-    sandbox.pm(&["list", "-p", "shop@feature-x"]).ok().says(&["shop@feature-x"]);
+    sandbox.pm(&["list", "-p", "shop@feature-x"]).ok().says(&["api/0"]);
     let before = sandbox.pid("shop:api/0");
     sandbox.kill_daemon();
     sandbox.pm(&["down", "-p", "shop@feature-x"]).ok();

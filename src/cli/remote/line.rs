@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, PipeReader, PipeWriter, Read as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::failure;
 use super::frames::{FrameKind, read_frame, read_greeting, write_call, write_frame};
@@ -13,6 +14,8 @@ use crate::wire;
 
 /// The second Ctrl-C, before the other machine had an answer to the first.
 const GOES_ON: &str = "\ninterrupted: what the daemon there has accepted goes on\n";
+/// `ssh` that has closed its output says within this why.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 /// Exit code of a command that was ended by Ctrl-C, as shells count it.
 const INTERRUPTED: u8 = 130;
 
@@ -100,23 +103,25 @@ impl RemoteLine {
         *self.listener() = Listener::Carrier(stopper()?);
         let ended = self.talk(to, there, back, sink);
         *self.listener() = Listener::Nobody;
-        if !matches!(ended, Ok(Some(RemoteEnd::Code(_)))) {
-            stopper()?.end();
-        }
-        let ended = match ended {
-            Ok(Some(end)) => return Ok(end),
-            Ok(None) => None,
-            Err(Broken::Version(version)) => return Err(failure::other_protocol(to.host, &version)),
-            Err(Broken::Before) => Some(()),
+        let is_lost = match ended {
+            Ok(Some(end @ RemoteEnd::Code(_))) => return Ok(end),
+            Ok(Some(RemoteEnd::Unread)) => {
+                stopper()?.end();
+                return Ok(RemoteEnd::Unread);
+            }
+            Err(Broken::Version(version)) => {
+                stopper()?.end();
+                return Err(failure::other_protocol(to.host, &version));
+            }
+            Ok(None) => true,
+            Err(Broken::Before) => false,
         };
-        let end = carrier.wait().map_err(|error| CommandError::system("cannot wait for `ssh`", &error))?;
+        let cannot_wait = |error: io::Error| CommandError::system("cannot wait for `ssh`", &error);
+        let end = carrier.wait(END_PATIENCE).map_err(cannot_wait)?;
         if Interrupts::have_come() {
             return Err(CommandError::told(INTERRUPTED));
         }
-        Err(match ended {
-            Some(()) => failure::not_reached(to.host, &end),
-            None => failure::lost(to.host, &end, to.changes),
-        })
+        Err(if is_lost { failure::lost(to.host, &end, to.changes) } else { failure::not_reached(to.host, &end) })
     }
 
     /// `None`: the connection broke after the call.

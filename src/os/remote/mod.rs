@@ -8,10 +8,11 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use rustix::event::PollFlags;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin, stdout};
 
-use super::errno::{checked, uninterrupted};
+use super::errno::{checked, poll_one, uninterrupted};
 use super::linux::PidFd;
 use super::worker::start_thread;
 
@@ -80,11 +81,15 @@ impl Carrier {
         PidFd::open(self.child.id()).map(CarrierEnder)
     }
 
-    /// Waits for its end.
+    /// Waits for its end, which is near: it has closed its output. One that takes longer is ended.
     ///
     /// # Errors
-    /// As `waitpid(2)`.
-    pub fn wait(mut self) -> io::Result<CarrierEnd> {
+    /// As `waitpid(2)`; no descriptors left.
+    pub fn wait(mut self, patience: Duration) -> io::Result<CarrierEnd> {
+        let ender = self.ender()?;
+        if uninterrupted(|| poll_one(&ender.0, PollFlags::IN, Some(patience)))?.is_empty() {
+            ender.end();
+        }
         let exit_code = self.child.wait()?.code();
         let mut bytes = Vec::new();
         while let Ok(more) = self.complaint.recv_timeout(COMPLAINT_PATIENCE) {
@@ -200,7 +205,7 @@ mod tests {
         drop(input);
         let mut text = String::new();
         output.read_to_string(&mut text).unwrap();
-        let end = carrier.wait().unwrap();
+        let end = carrier.wait(Duration::from_secs(20)).unwrap();
         assert_eq!((text.as_str(), end.exit_code, end.complaint.as_str()), ("there and back", Some(255), "no key\n"));
     }
 
@@ -216,6 +221,6 @@ mod tests {
         let ender = carrier.ender().unwrap();
         ender.0.signal(libc::SIGINT).unwrap();
         ender.end();
-        assert_eq!(carrier.wait().unwrap().exit_code, None);
+        assert_eq!(carrier.wait(Duration::from_secs(20)).unwrap().exit_code, None);
     }
 }
