@@ -7,7 +7,7 @@ use axum::extract::{RawQuery, State};
 use super::Context;
 use super::answer::{self, Answer, Failed};
 use super::caller::Caller;
-use crate::model::{AppName, Desired, Source, SourceName, SourceSpec, SourceTick};
+use crate::model::{AppName, Desired, GitSource, SourceName, SourceSpec, SourceTick};
 use crate::os;
 use crate::plan;
 use crate::rules;
@@ -86,7 +86,7 @@ async fn shown(context: &Context, only: Option<&SourceName>) -> Answer {
     Ok(answer::json(&SourcesAnswer { format: FORMAT, now: os::wall(), sources: sources.collect() }))
 }
 
-fn row(desired: &Desired, name: &SourceName, source: &Source, tick: SourceTick) -> SourceRow {
+fn row(desired: &Desired, name: &SourceName, source: &GitSource, tick: SourceTick) -> SourceRow {
     let pinned = |(_, project): (_, &crate::model::Project)| -> Vec<AppName> {
         project.apps.iter().filter(|(_, declared)| declared.pin.is_some()).map(|(app, _)| app.clone()).collect()
     };

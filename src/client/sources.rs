@@ -1,9 +1,11 @@
 //! The calls about Git sources.
 
+use serde::Serialize;
+
 use super::connection::json;
 use super::{Client, ClientError};
 use crate::model::SourceName;
-use crate::wire::{Query, SourceRequest, SourceWork, SourcesAnswer, StageRequest, SyncRequest};
+use crate::wire::{Query, SourceRequest, SourceWork, SourcesAnswer};
 
 impl Client {
     /// All sources.
@@ -31,19 +33,11 @@ impl Client {
         self.connection.ask("POST", "/v1/sources", Some(&json(request)?))
     }
 
-    /// Has a source looked at now.
+    /// Has a source looked at now (`sync`), or says what its worker does (`stage`).
     ///
     /// # Errors
     /// No answer, or a problem.
-    pub fn sync_source(&mut self, request: &SyncRequest) -> Result<SourcesAnswer, ClientError> {
-        self.connection.ask("POST", "/v1/sources/sync", Some(&json(request)?))
-    }
-
-    /// Says what the worker of a sync does.
-    ///
-    /// # Errors
-    /// No answer, or a problem.
-    pub fn say_stage(&mut self, request: &StageRequest) -> Result<SourcesAnswer, ClientError> {
-        self.connection.ask("POST", "/v1/sources/stage", Some(&json(request)?))
+    pub fn tell_source<T: Serialize>(&mut self, what: &str, request: &T) -> Result<SourcesAnswer, ClientError> {
+        self.connection.ask("POST", &format!("/v1/sources/{what}"), Some(&json(request)?))
     }
 }

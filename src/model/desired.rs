@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, AppName, Digest, Exit, Failure, History, HistoryEntry, InstanceId, OnDependencyRestart, Pin, ProjectName,
-    Provenance, RevisionName, Skip, Source, SourceName, WallTime,
+    App, AppName, Digest, Exit, Failure, GitSource, History, HistoryEntry, InstanceId, OnDependencyRestart, Pin,
+    ProjectName, Provenance, RevisionName, Skip, SourceName, WallTime,
 };
 
 /// Names and values that a process starts with.
@@ -20,7 +20,7 @@ pub struct Desired {
     /// By name.
     pub projects: BTreeMap<ProjectName, Project>,
     /// The repositories that are followed, by name.
-    pub sources: BTreeMap<SourceName, Source>,
+    pub sources: BTreeMap<SourceName, GitSource>,
     /// Set by `pm shutdown`: the next daemon starts nothing until a user does.
     pub is_shut_down: bool,
 }
@@ -420,7 +420,7 @@ pub enum Change {
         /// Its name.
         name: SourceName,
         /// What is kept of it.
-        source: Option<Box<Source>>,
+        source: Option<Box<GitSource>>,
     },
     /// `pm shutdown` was requested, or undone.
     ShutDown {
@@ -491,12 +491,8 @@ impl Desired {
                     None => project.history.forget(generation),
                 }
             }
-            Change::Source { name, source } => {
-                match source {
-                    Some(source) => self.sources.insert(name, *source),
-                    None => self.sources.remove(&name),
-                };
-            }
+            Change::Source { name, source: Some(source) } => drop(self.sources.insert(name, *source)),
+            Change::Source { name, source: None } => drop(self.sources.remove(&name)),
             Change::ShutDown { is_shut_down } => self.is_shut_down = is_shut_down,
         }
     }

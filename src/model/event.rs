@@ -428,7 +428,7 @@ pub enum Fact {
     Source {
         /// Its name.
         source: SourceName,
-        /// What.
+        /// What became of it.
         #[serde(flatten)]
         news: SourceNews,
     },

@@ -79,7 +79,7 @@ pub use secret::{
     masked_words, merged_ranges,
 };
 pub use source::{
-    CommitEntry, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, SOURCES_MAX, SameInputs, Source, SourceAftermath,
+    CommitEntry, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, GitSource, SOURCES_MAX, SameInputs, SourceAftermath,
     SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStatus, SourceTick, TickEnd,
     UnderWay, short_commit, shown_url,
 };

@@ -28,9 +28,9 @@ pub use run::ReconcilerDeps;
 pub use stored::StoreHandle;
 
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, CommitEntry, Desired, Edit, Failure, InstanceId, OperationReport, Plan,
-    Progress, ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand, RolloutStatus, Source,
-    SourceCommand, SourceName, StartWait, Target,
+    Actor, AppId, AppName, ApplyOptions, Cause, CommitEntry, Desired, Edit, Failure, GitSource, InstanceId,
+    OperationReport, Plan, Progress, ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand,
+    RolloutStatus, SourceCommand, SourceName, StartWait, Target,
 };
 use crate::plan::JobId;
 
@@ -103,7 +103,7 @@ pub struct RollbackPlan {
 #[derive(Debug)]
 pub struct SourceState {
     /// What is kept of it.
-    pub source: Source,
+    pub source: GitSource,
     /// Generation of its project; 0: there is none.
     pub generation: u64,
     /// What the history says of the commit that is under way.

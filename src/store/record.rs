@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    App, AppName, Change, Declared, Desired, Digest, Environment, HistoryEntry, Origin, Project, ProjectName, Revision,
-    Rollout, Source, SourceName,
+    App, AppName, Change, Declared, Desired, Digest, Environment, GitSource, HistoryEntry, Origin, Project,
+    ProjectName, Revision, Rollout, SourceName,
 };
 
 /// One line. Field names are the format: they change only with its number.
@@ -82,7 +82,7 @@ impl HistoryRecord {
 pub(super) struct SourceChange {
     name: SourceName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<Box<Source>>,
+    source: Option<Box<GitSource>>,
 }
 
 impl SourceChange {
@@ -97,7 +97,7 @@ impl SourceChange {
 
     /// The sources of this state.
     pub(super) fn all(desired: &Desired) -> Vec<Self> {
-        let of_source = |(name, source): (&SourceName, &Source)| Self {
+        let of_source = |(name, source): (&SourceName, &GitSource)| Self {
             name: name.clone(),
             source: Some(Box::new(source.clone())),
         };

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    AppEntry, AppName, AppOutcome, Declared, DesiredState, EntryOrigin, EntryResult, HistoryEntry, Origin, ProjectName,
-    Provenance, Rollout, Run, Source, SourceRecord, SourceSpec, WallTime,
+    AppEntry, AppName, AppOutcome, Declared, DesiredState, EntryOrigin, EntryResult, GitSource, HistoryEntry, Origin,
+    ProjectName, Provenance, Rollout, Run, SourceRecord, SourceSpec, WallTime,
 };
 
 fn shop() -> ProjectName {
@@ -78,7 +78,7 @@ fn source(commit: Option<&str>) -> Change {
             dwell: SourceSpec::DWELL,
         };
         let record = SourceRecord { attempted: Some(commit.to_owned()), ..SourceRecord::default() };
-        Box::new(Source { spec, is_suspended: false, record })
+        Box::new(GitSource { spec, is_suspended: false, record })
     });
     Change::Source { name: "shop".parse().unwrap(), source }
 }

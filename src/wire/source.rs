@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    AppName, CommitEntry, ProjectName, Source, SourceCommand, SourceName, SourceRecord, SourceSpec, SourceStatus,
+    AppName, CommitEntry, GitSource, ProjectName, SourceCommand, SourceName, SourceRecord, SourceSpec, SourceStatus,
     SourceTick, WallTime,
 };
 
@@ -77,7 +77,7 @@ pub struct SourceWork {
     /// Shape of this answer.
     pub format: u32,
     /// What is kept of it.
-    pub source: Source,
+    pub source: GitSource,
     /// The project, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,

@@ -91,7 +91,8 @@ impl<'a> SourceSync<'a> {
 
     pub(super) fn stage(&self, stage: String) {
         // Who looks on learns a little less.
-        let _ = client().map(|mut client| client.say_stage(&StageRequest { source: self.source.clone(), stage }));
+        let _ = client()
+            .map(|mut client| client.tell_source("stage", &StageRequest { source: self.source.clone(), stage }));
     }
 
     pub(super) fn report(&self, report: SourceReport) -> Result<(), CommandError> {

@@ -20,7 +20,7 @@ pub fn short_commit(commit: &str) -> String {
 
 /// A Git repository that the daemon follows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Source {
+pub struct GitSource {
     /// What a user said about it.
     pub spec: SourceSpec,
     /// `pm source suspend`: nothing new is fetched.
@@ -152,7 +152,7 @@ pub struct UnderWay {
 pub enum SourceCommand {
     /// It is followed from now on, or in another way.
     Add {
-        /// How.
+        /// How it is followed.
         spec: Box<SourceSpec>,
     },
     /// It is followed no longer; its project is nobody's.

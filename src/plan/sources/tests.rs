@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::{
-    Change, Declared, DesiredState, Environment, Pin, SameInputs, Source, SourceRecord, SourceSpec, Template,
+    Change, Declared, DesiredState, Environment, GitSource, Pin, SameInputs, SourceRecord, SourceSpec, Template,
 };
 use crate::plan::tests::{app, proposed, shop};
 
 const OLD: &str = "/home/sources/shop/releases/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const NEW: &str = "/home/sources/shop/releases/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-fn source(project: Option<&str>) -> Source {
+fn source(project: Option<&str>) -> GitSource {
     Source {
         spec: SourceSpec {
             url: "/srv/shop.git".into(),

@@ -1,7 +1,7 @@
 //! What is kept of a source after a command or a report, and what is told of it.
 
 use crate::model::{
-    Actor, DeployedCommit, Desired, FAILED_COMMITS_MAX, FailedCommit, Refusal, RefusalKind, SOURCES_MAX, Source,
+    Actor, DeployedCommit, Desired, FAILED_COMMITS_MAX, FailedCommit, GitSource, Refusal, RefusalKind, SOURCES_MAX,
     SourceCommand, SourceName, SourceNews, SourceRecord, SourceReport, SourceSpec, UnderWay, WallTime,
 };
 
@@ -14,7 +14,7 @@ pub fn changed_source(
     name: &SourceName,
     command: SourceCommand,
     (by, at): (&Actor, WallTime),
-) -> Result<Option<(Option<Source>, Option<SourceNews>)>, Refusal> {
+) -> Result<Option<(Option<GitSource>, Option<SourceNews>)>, Refusal> {
     let known = desired.sources.get(name);
     if let SourceCommand::Add { spec } = command {
         return add(desired, name, *spec, by);
@@ -24,20 +24,20 @@ pub fn changed_source(
         SourceCommand::Add { .. } => return Ok(None),
         SourceCommand::Remove => (None, Some(SourceNews::Removed { by: by.clone() })),
         SourceCommand::Suspend => {
-            (Some(Source { is_suspended: true, ..known.clone() }), Some(SourceNews::Suspended { by: by.clone() }))
+            (Some(GitSource { is_suspended: true, ..known.clone() }), Some(SourceNews::Suspended { by: by.clone() }))
         }
         SourceCommand::Resume => {
-            (Some(Source { is_suspended: false, ..known.clone() }), Some(SourceNews::Resumed { by: by.clone() }))
+            (Some(GitSource { is_suspended: false, ..known.clone() }), Some(SourceNews::Resumed { by: by.clone() }))
         }
         SourceCommand::Report { report } => {
             let (record, news) = reported(desired, known, report, at)?;
-            (Some(Source { record, ..known.clone() }), news)
+            (Some(GitSource { record, ..known.clone() }), news)
         }
     };
     Ok((source.as_ref() != Some(known)).then_some((source, news)))
 }
 
-type Added = Option<(Option<Source>, Option<SourceNews>)>;
+type Added = Option<(Option<GitSource>, Option<SourceNews>)>;
 
 fn add(desired: &Desired, name: &SourceName, spec: SourceSpec, by: &Actor) -> Result<Added, Refusal> {
     let known = desired.sources.get(name);
@@ -71,7 +71,7 @@ fn add(desired: &Desired, name: &SourceName, spec: SourceSpec, by: &Actor) -> Re
         None => SourceRecord::default(),
     };
     let is_suspended = known.is_some_and(|known| known.is_suspended);
-    Ok(Some((Some(Source { spec, is_suspended, record }), Some(news))))
+    Ok(Some((Some(GitSource { spec, is_suspended, record }), Some(news))))
 }
 
 /// What `git` or the disk would take for something else.
@@ -96,7 +96,7 @@ fn wrong_spec(spec: &SourceSpec) -> Option<String> {
 
 fn reported(
     desired: &Desired,
-    known: &Source,
+    known: &GitSource,
     report: SourceReport,
     at: WallTime,
 ) -> Result<(SourceRecord, Option<SourceNews>), Refusal> {

@@ -1,6 +1,6 @@
 //! How a source stands, in one word, and when it is looked at again.
 
-use crate::model::{Millis, Source, SourceStatus};
+use crate::model::{GitSource, Millis, SourceStatus};
 
 /// The longest wait after the repository could not be asked, unless the interval is longer.
 const RETRY_MAX: Millis = Millis::seconds(600);
@@ -8,7 +8,7 @@ const RETRY_MAX: Millis = Millis::seconds(600);
 const DOUBLINGS_MAX: u32 = 10;
 
 /// How it stands. `is_running`: a worker is at it; `is_unreachable`: the last look found nobody.
-pub fn source_status(source: &Source, is_running: bool, is_unreachable: bool) -> SourceStatus {
+pub fn source_status(source: &GitSource, is_running: bool, is_unreachable: bool) -> SourceStatus {
     let record = &source.record;
     let last = record.attempted.as_deref();
     if record.under_way.is_some() || (is_running && last.is_none()) {

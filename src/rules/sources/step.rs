@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{CommitEntry, EntryResult, Source, SourceAftermath, SourceReport, UnderWay, short_commit};
+use crate::model::{CommitEntry, EntryResult, GitSource, SourceAftermath, SourceReport, UnderWay, short_commit};
 
 /// What is seen of a source beside what is kept of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -93,7 +93,7 @@ impl fmt::Display for RestReason {
 }
 
 /// What comes next. A swap that has begun is carried to its end first, suspended or not, whatever the branch names by now.
-pub fn next_step(source: &Source, facts: &SourceFacts<'_>) -> SourceStep {
+pub fn next_step(source: &GitSource, facts: &SourceFacts<'_>) -> SourceStep {
     match (&source.record.under_way, facts.entry) {
         (Some(under_way), Some(entry)) => finish(source, under_way, entry),
         _ => begin(source, facts),
@@ -101,7 +101,7 @@ pub fn next_step(source: &Source, facts: &SourceFacts<'_>) -> SourceStep {
 }
 
 /// A commit that is declared already.
-fn finish(source: &Source, under_way: &UnderWay, entry: CommitEntry) -> SourceStep {
+fn finish(source: &GitSource, under_way: &UnderWay, entry: CommitEntry) -> SourceStep {
     let (commit, generation) = (under_way.commit.clone(), entry.generation);
     if let Some(to) = entry.returned_to {
         let aftermath = SourceAftermath::RolledBack { to };
@@ -121,7 +121,7 @@ fn finish(source: &Source, under_way: &UnderWay, entry: CommitEntry) -> SourceSt
 }
 
 /// Nothing of it is declared yet: the newest commit counts.
-fn begin(source: &Source, facts: &SourceFacts<'_>) -> SourceStep {
+fn begin(source: &GitSource, facts: &SourceFacts<'_>) -> SourceStep {
     if source.is_suspended {
         return SourceStep::Rest(RestReason::Suspended);
     }

@@ -67,7 +67,7 @@ struct Document<'a> {
 pub(super) fn sync(session: &mut Session, args: &SyncArgs) -> Ending {
     session.screen.is_json = args.json.json;
     let request = SyncRequest { source: args.name.clone(), is_forced: args.force };
-    let before = Session::client()?.sync_source(&request)?;
+    let before = Session::client()?.tell_source("sync", &request)?;
     let tick = before.sources.first().map(|row| row.tick.clone()).unwrap_or_default();
     if args.detach {
         if args.json.json {
