@@ -272,6 +272,7 @@ fn failure(reports: &[ProjectReport]) -> Option<String> {
         matches!(operation.result, OperationResult::Failed { .. } | OperationResult::Skipped { .. })
     });
     let text = progress::ended(failed.next()?, Paint { is_on: false });
-    let first = text.lines().next().unwrap_or_default().trim();
+    // What became of the whole project is said instead.
+    let first = text.lines().next().unwrap_or_default().split("; rolled back").next().unwrap_or_default().trim();
     Some(first.trim_start_matches("FAILED").trim_start_matches("skipped").trim().to_owned())
 }
