@@ -19,6 +19,7 @@ pub mod rules;
 
 // ---- touching: the kernel
 pub mod anchor;
+pub mod git;
 pub mod os;
 
 // ---- running: the daemon
