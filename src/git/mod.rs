@@ -16,17 +16,19 @@
 //! | what is in the bare repository | `repository`, `contents` |
 //! | who signed it | `signature` |
 //! | may this tree be used | `tree` |
-//! | how does a release folder come to be and go | `release` |
+//! | how does a release folder come to be and go | `release`, `shared` |
 
 mod commit;
+mod complaint;
 mod contents;
 mod error;
-
+mod program;
 mod release;
 mod remote;
 mod repository;
+mod shared;
 mod signature;
-
+mod tree;
 mod url;
 
 pub use commit::{CommitId, CommitInfo};

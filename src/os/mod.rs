@@ -13,8 +13,10 @@ mod code;
 #[cfg(target_os = "linux")]
 mod contents;
 mod errno;
+mod file_tree;
 mod files;
 mod foreground;
+mod group;
 mod home;
 mod init;
 mod killpoint;
@@ -44,12 +46,14 @@ pub use code::release_startup_pages;
 #[cfg(target_os = "linux")]
 pub use contents::read_contents;
 pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
+pub use file_tree::{give_tree, make_folder, make_link, remove_tree, rename, rename_durably, seal_tree, sync_tree};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, file_names, find_program, first_line, for_all_users,
     is_executable, is_folder, links_below, make_read_only, missing_interpreter, open_append, open_read, publish_folder,
     read_limited, read_pieces, remove_if_there, remove_tree, walk_files, write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys};
+pub use group::{GroupAnswer, GroupCall, run_in_group};
 pub use home::{Home, HomeError, make_files_for_owner_of};
 pub use init::{create_open_folder, first_process, is_writable_by_others, owner_of_file, run_init_tool};
 pub use killpoint::{arm_killpoints, killpoint};
