@@ -11,6 +11,7 @@ const SIGNS: &[(&str, GitTrouble)] = &[
     ("no space left on device", GitTrouble::DiskFull),
     ("disk quota exceeded", GitTrouble::DiskFull),
     ("file too large", GitTrouble::DiskFull),
+    ("fsck error", GitTrouble::Malformed),
     ("detected dubious ownership", GitTrouble::ForeignOwner),
     ("host key verification failed", GitTrouble::UnknownHostKey),
     ("no matching host key", GitTrouble::UnknownHostKey),
@@ -58,7 +59,6 @@ const SIGNS: &[(&str, GitTrouble)] = &[
     ("received http/0.9", GitTrouble::Garbage),
     ("unsupported protocol", GitTrouble::Garbage),
     ("index-pack failed", GitTrouble::Garbage),
-    ("fsck error", GitTrouble::Garbage),
     ("bad object", GitTrouble::Garbage),
     ("unpack-objects failed", GitTrouble::Garbage),
     ("corrupt", GitTrouble::Garbage),
@@ -72,7 +72,9 @@ pub(super) fn read_complaint(complaint: &str, secret: Option<&str>) -> (GitTroub
         SIGNS.iter().find(|(sign, _)| small.contains(sign)).map_or(GitTrouble::Failed, |(_, trouble)| *trouble);
     let lines = || complaint.lines().map(str::trim).filter(|line| !line.is_empty() && !is_advice(line));
     let begins = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
-    let line = lines().filter(begins).last().or_else(|| lines().last()).unwrap_or_default();
+    let of_object = || lines().find(|line| line.starts_with("error: object ") || line.starts_with("fatal: object "));
+    let line = if trouble == GitTrouble::Malformed { of_object() } else { None };
+    let line = line.or_else(|| lines().rfind(begins)).or_else(|| lines().last()).unwrap_or_default();
     let line = line.trim_start_matches("fatal: ").trim_start_matches("error: ");
     // What ssh says comes before git's guess about it.
     let line = if line.starts_with("Could not read from remote repository") {

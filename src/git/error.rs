@@ -29,6 +29,8 @@ pub enum GitTrouble {
     Superseded,
     /// The server's answer is not git's, is cut off, or holds broken objects.
     Garbage,
+    /// An object of the commit or of its history is malformed: no honest git writes such.
+    Malformed,
     /// No room on the disk, or a quota is used up.
     DiskFull,
     /// The commit or tag has no signature.
@@ -65,6 +67,7 @@ impl GitTrouble {
             Self::TimedOut => "timed_out",
             Self::Superseded => "superseded",
             Self::Garbage => "garbage",
+            Self::Malformed => "malformed",
             Self::DiskFull => "disk_full",
             Self::Unsigned => "unsigned",
             Self::WronglySigned => "wrongly_signed",
@@ -97,6 +100,7 @@ impl GitTrouble {
             self,
             Self::Unsigned
                 | Self::WronglySigned
+                | Self::Malformed
                 | Self::TooLarge
                 | Self::Hostile
                 | Self::Submodules
@@ -118,6 +122,7 @@ impl GitTrouble {
             Self::TimedOut => "it took too long",
             Self::Superseded => "something newer is to be done",
             Self::Garbage => "the answer cannot be used",
+            Self::Malformed => "it holds an object that git refuses",
             Self::DiskFull => "the disk is full",
             Self::Unsigned => "it is not signed",
             Self::WronglySigned => "the signature is not one of an allowed signer",
@@ -149,6 +154,7 @@ impl GitTrouble {
             Self::TimedOut => "try again; if it is always slow, raise the time limit",
             Self::Superseded => "nothing: the newer commit is taken",
             Self::Garbage => "try again; if it stays so, run `git fsck` in the repository on the server",
+            Self::Malformed => "find it with `git fsck`, and rewrite the commit that brought it",
             Self::DiskFull => "make room; nothing half-written is left",
             Self::Unsigned => "sign the commit (git commit -S) and push it",
             Self::WronglySigned => "sign it with an allowed key, or add the key to the file of allowed signers",

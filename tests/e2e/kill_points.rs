@@ -9,14 +9,15 @@ use crate::support::{Counts, Numbered, SOON, Sandbox, run, wait_until};
 /// Which visits to a place are tried.
 const VISITS: [u32; 3] = [1, 2, 5];
 
-/// Every `killpoint("name")` in the source: a new place is tried without being listed anywhere.
+/// Every `killpoint("name")` in the source: a new place is tried without being listed anywhere. Those of `git` are not
+/// reached by these apps; `tests/git_sources/killed.rs` tries every one of them.
 fn places() -> BTreeSet<String> {
     let mut places = BTreeSet::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
-                folders.push(path);
+                folders.extend((!path.ends_with("src/git")).then_some(path));
             } else {
                 let text = fs::read_to_string(path).unwrap();
                 let names = text.split("killpoint(\"").skip(1).filter_map(|rest| rest.split('"').next());
