@@ -12,7 +12,7 @@ const OLD: &str = "/home/sources/shop/releases/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 const NEW: &str = "/home/sources/shop/releases/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 fn source(project: Option<&str>) -> GitSource {
-    Source {
+    GitSource {
         spec: SourceSpec {
             url: "/srv/shop.git".into(),
             branch: "main".into(),
