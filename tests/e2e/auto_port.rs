@@ -83,7 +83,8 @@ fn a_hundred_apps_at_once_in_two_homes_have_ports_of_their_own() {
     let file: String = names
         .iter()
         .map(|name| format!("[apps.{name}]\ncommand = \"sleep 1000\"\nport = \"auto\"\nkill_timeout = \"500ms\"\n"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let sandboxes = [Sandbox::new(), Sandbox::new()];
     let mut ports = BTreeSet::new();
     for sandbox in &sandboxes {
