@@ -115,7 +115,7 @@ fn probe_leaves_nothing(way: &str) {
         command = "sleep 1000"
         kill_timeout = "60s"
         [apps.health]
-        exec = '''WAY setsid -f sh -c 'trap "" TERM; echo $$$$ >> left; exec sleep 1000'; test -e hang && { echo x > hangs; sleep 1000; }; true'''
+        exec = '''WAY setsid -f sh -c 'trap "" TERM; echo $$$$ >> left; exec sleep 1000'; sleep 0.1; test -e hang && { echo x > hangs; sleep 1000; }; true'''
         interval = "1s"
         timeout = "1s"
         failures = 1000
