@@ -9,6 +9,7 @@
 //! ends here. Where PM2 and `pm` differ, `pm` is meant, and a remark says so.
 
 mod app;
+mod command;
 mod env;
 mod keys;
 mod output;
@@ -24,6 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+pub use command::{
+    DoorCall, DoorOptions, DoorVerb, KnownProcess, Misuse, ProcessNumbers, Selector, app_of, as_through_the_door,
+    choose, read_words,
+};
 pub use toml::to_toml;
 
 /// What a configuration file exports, and where.
