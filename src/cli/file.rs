@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::ecosystem::{self, Diagnostic, Host as _, Profile, ReadOptions, Reading, SourceFile};
 use crate::model::{Digest, ExecMode, FileDigest, Origin, ProjectName, Proposed, Provenance, Secrets};
 use crate::os;
+use crate::pm2::as_through_the_door;
 use crate::wire::{FORMAT, ProjectRow};
 
 /// Largest file that is read; `ecosystem` says the same with more words.
@@ -62,6 +63,9 @@ pub(super) struct FileArgs {
     /// `pm dev`: an app without the key `watch` watches its folder.
     #[arg(skip)]
     pub watches_by_default: bool,
+    /// `pm pm2`: what PM2 gives every app, and the folder in which it was called.
+    #[arg(skip)]
+    pub through_the_door: Option<PathBuf>,
 }
 
 /// `NAME=VALUE`.
@@ -102,7 +106,7 @@ pub(super) fn resolve(
     if let ([found], true) = (paths.as_slice(), is_found && !session.screen.is_quiet) {
         session.screen.note(&format!("file {}", harmless(&found.to_string_lossy())));
     }
-    let Loaded { files, mut remarks, profiles } = load_all(session, &paths, args.profile.as_deref())?;
+    let Loaded { files, mut remarks, profiles } = load_all(session, &paths, args)?;
     let machine = LocalHost::new(&session.pipes);
     let mut named = args.profile.as_deref();
     // PM2 only warns of one that no app has.
@@ -274,16 +278,22 @@ struct Loaded {
     profiles: BTreeSet<String>,
 }
 
-fn load_all(session: &mut Session, paths: &[PathBuf], profile: Option<&str>) -> Result<Loaded, CommandError> {
+fn load_all(session: &mut Session, paths: &[PathBuf], args: &FileArgs) -> Result<Loaded, CommandError> {
+    let profile = args.profile.as_deref();
     let mut loaded = Loaded { files: Vec::new(), remarks: Vec::new(), profiles: BTreeSet::new() };
     for path in paths {
         let text = load(path, &LocalHost::new(&session.pipes))?;
-        if !pm2::is_of_pm2(path) {
+        let is_ours = path.extension().is_some_and(|extension| extension == "toml");
+        if !pm2::is_of_pm2(path) && (args.through_the_door.is_none() || is_ours) {
             loaded.files.push(SourceFile::new(path.clone(), text));
             continue;
         }
         let original = Digest::of(&text);
-        let translation = pm2::read(session, path, text, profile.filter(|name| *name != "none"))?;
+        let mut translation = pm2::read(session, path, text, profile.filter(|name| *name != "none"))?;
+        if let Some(folder) = &args.through_the_door {
+            let elsewhere = Some(folder.as_path()).filter(|folder| path.parent() != Some(*folder));
+            as_through_the_door(&mut translation, elsewhere.and_then(Path::to_str));
+        }
         loaded.remarks.extend(translation.remarks.iter().map(|remark| Diagnostic::of_pm2(remark.line())));
         loaded.profiles.extend(translation.apps.iter().flat_map(|app| &app.profiles).map(|(name, _)| name.clone()));
         let document = translation.document().to_string().into_bytes();

@@ -10,6 +10,7 @@ mod change;
 mod commands;
 mod complete;
 mod dev;
+mod door;
 mod fail;
 mod file;
 mod git;
@@ -50,6 +51,10 @@ pub fn run(argv: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(line) = complete::asked(&argv) {
         complete::answer(&mut session, &line);
         return session.end(Ok(fail::Code::Ok));
+    }
+    if let Some(words) = commands::pm2::asked(&argv) {
+        let ending = commands::pm2::answer(&mut session, &words);
+        return session.end(ending);
     }
     let ending = match args::parse(&argv) {
         Ok(call) => call(&mut session),

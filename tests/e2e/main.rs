@@ -121,6 +121,7 @@ mod many_commands;
 mod passing_trouble;
 mod permissions;
 mod pipes;
+mod pm2_commands;
 mod pm2_files;
 mod pm2_recorded;
 mod run_as;

@@ -22,6 +22,7 @@ mod hold;
 mod list;
 mod logs;
 mod plan;
+pub(super) mod pm2;
 mod projects;
 mod reload;
 mod restart;
@@ -87,6 +88,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<boot::Startup>(),
     Entry::of::<boot::Unstartup>(),
     Entry::of::<save::Save>(),
+    Entry::of::<pm2::Pm2>(),
     Entry::of::<completions::Completions>(),
     Entry::of::<version::Version>(),
 ];

@@ -28,7 +28,7 @@ use crate::os;
 use crate::wire::{PlanAnswer, RollbackAnswer};
 
 pub(super) use colours::Colours;
-pub(super) use gate::harmless;
+pub(super) use gate::{harmless, harmless_lines};
 pub(super) use screen::{Paint, Screen};
 pub(super) use table::{TextTable, Tone};
 pub(super) use wrap::{wrap, wrap_hanging};

@@ -77,7 +77,8 @@ pub(super) fn read(
     text: Vec<u8>,
     profile: Option<&str>,
 ) -> Result<Translation, CommandError> {
-    let form = Pm2Form::of(path).unwrap_or(Pm2Form::Json);
+    let is_yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+    let form = Pm2Form::of(path).unwrap_or(if is_yaml { Pm2Form::Yaml } else { Pm2Form::Json });
     let (export, mut remarks) = match form {
         Pm2Form::Module => evaluated(session, path, "module", profile)?,
         Pm2Form::Json | Pm2Form::Package => match serde_json::from_slice(&text) {
