@@ -11,6 +11,12 @@ fn api(level: Option<&str>, instances: Option<u32>) -> App {
     })
 }
 
+/// What a file says: both of [`api`].
+type Said<'a> = (Option<&'a str>, Option<u32>);
+
+/// Last applied, the file, the override, who applies; then what is declared, and what the plan does.
+type Case<'a> = (Said<'a>, Said<'a>, Override, &'a ApplyOptions, &'a str, &'a [&'a str]);
+
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Override {
     None,
@@ -51,33 +57,33 @@ fn the_file_the_last_apply_and_users_make_one_state() {
     let by_itself = ApplyOptions { is_wakeup: true, ..ApplyOptions::default() };
     let by_user = ApplyOptions::default();
     let (info, debug) = (Some("info"), Some("debug"));
-    // Last applied, the file, the override, who applies; then what is declared, and what the plan does.
-    let cases: &[(App, App, Override, &ApplyOptions, &str, &[&str])] = &[
-        (api(info, None), api(info, None), Nobody, &by_user, "info 1 up", &[]),
-        (api(info, None), api(debug, None), Nobody, &by_user, "debug 1 up", &["roll api [0]"]),
-        (api(info, None), api(None, None), Nobody, &by_user, "- 1 up", &["roll api [0]"]),
+    let cases: &[Case<'_>] = &[
+        ((info, None), (info, None), Nobody, &by_user, "info 1 up", &[]),
+        ((info, None), (debug, None), Nobody, &by_user, "debug 1 up", &["roll api [0]"]),
+        ((info, None), (None, None), Nobody, &by_user, "- 1 up", &["roll api [0]"]),
         // The file has no opinion: the operator's number stays.
-        (api(info, None), api(info, None), Scale(3), &by_user, "info 3 up", &[]),
-        (api(info, None), api(debug, None), Scale(3), &by_user, "debug 3 up", &["roll api [0, 1, 2]"]),
+        ((info, None), (info, None), Scale(3), &by_user, "info 3 up", &[]),
+        ((info, None), (debug, None), Scale(3), &by_user, "debug 3 up", &["roll api [0, 1, 2]"]),
         // Drift: an apply restores the file's number, unless it is told not to.
-        (api(info, Some(1)), api(info, Some(1)), Scale(3), &by_user, "info 1 up", &["scale api 3->1 +[] -[1, 2]"]),
-        (api(info, Some(1)), api(info, Some(1)), Scale(3), &keep, "info 3 up", &[]),
-        (api(info, Some(1)), api(info, Some(1)), Scale(3), &by_itself, "info 3 up", &[]),
+        ((info, Some(1)), (info, Some(1)), Scale(3), &by_user, "info 1 up", &["scale api 3->1 +[] -[1, 2]"]),
+        ((info, Some(1)), (info, Some(1)), Scale(3), &keep, "info 3 up", &[]),
+        ((info, Some(1)), (info, Some(1)), Scale(3), &by_itself, "info 3 up", &[]),
         // A new number of the file wins over either.
-        (api(info, Some(1)), api(info, Some(2)), Scale(3), &by_user, "info 2 up", &["scale api 3->2 +[] -[2]"]),
-        (api(info, Some(1)), api(info, Some(2)), Scale(3), &keep, "info 2 up", &["scale api 3->2 +[] -[2]"]),
-        (api(info, Some(1)), api(info, Some(2)), Scale(3), &by_itself, "info 2 up", &["scale api 3->2 +[] -[2]"]),
+        ((info, Some(1)), (info, Some(2)), Scale(3), &by_user, "info 2 up", &["scale api 3->2 +[] -[2]"]),
+        ((info, Some(1)), (info, Some(2)), Scale(3), &keep, "info 2 up", &["scale api 3->2 +[] -[2]"]),
+        ((info, Some(1)), (info, Some(2)), Scale(3), &by_itself, "info 2 up", &["scale api 3->2 +[] -[2]"]),
         // A stop is respected by everything automatic; an apply by a user ends it.
-        (api(info, None), api(info, None), Stop, &by_user, "info 1 up", &["start api [0]"]),
-        (api(info, None), api(info, None), Stop, &by_itself, "info 1 stopped", &[]),
-        (api(info, None), api(debug, None), Stop, &by_itself, "debug 1 stopped", &["reconfigure api"]),
+        ((info, None), (info, None), Stop, &by_user, "info 1 up", &["start api [0]"]),
+        ((info, None), (info, None), Stop, &by_itself, "info 1 stopped", &[]),
+        ((info, None), (debug, None), Stop, &by_itself, "debug 1 stopped", &["reconfigure api"]),
         // A hold is respected by all; what the file says is declared, and the plan says so.
-        (api(info, None), api(info, None), Hold, &by_user, "info 1 held", &[]),
-        (api(info, None), api(debug, None), Hold, &by_user, "debug 1 held", &["reconfigure api"]),
-        (api(info, None), api(debug, None), Hold, &keep, "debug 1 held", &["reconfigure api"]),
-        (api(info, None), api(debug, None), Hold, &by_itself, "debug 1 held", &["reconfigure api"]),
+        ((info, None), (info, None), Hold, &by_user, "info 1 held", &[]),
+        ((info, None), (debug, None), Hold, &by_user, "debug 1 held", &["reconfigure api"]),
+        ((info, None), (debug, None), Hold, &keep, "debug 1 held", &["reconfigure api"]),
+        ((info, None), (debug, None), Hold, &by_itself, "debug 1 held", &["reconfigure api"]),
     ];
     for (before, file, by, options, declared, steps) in cases {
+        let (before, file) = (api(before.0, before.1), api(file.0, file.1));
         let mut world = overridden(before.clone(), *by);
         let plan = world.apply_with(&proposed([file.clone()]), options).unwrap();
         let row = format!("{:?} {by:?} {options:?}", (before.instances, file.instances));

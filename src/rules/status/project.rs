@@ -155,6 +155,9 @@ mod tests {
 
     const BY_ALICE: &str = "alice";
 
+    /// What is declared and what lives; then the health and the deviations.
+    type Case = (Declared, Vec<Option<LiveInstance>>, HealthWord, Vec<Deviation>);
+
     fn declared(change: impl FnOnce(&mut Declared)) -> Declared {
         let mut declared = Declared::new(Arc::new(app()), Arc::new(Environment::new()), DesiredState::Up);
         change(&mut declared);
@@ -249,7 +252,7 @@ mod tests {
                 Arc::make_mut(&mut app.spec).instances = file;
             })
         };
-        let cases: [(Declared, Vec<Option<LiveInstance>>, HealthWord, Vec<Deviation>); 10] = [
+        let cases: [Case; 10] = [
             (declared(|_| {}), vec![Some(running())], HealthWord::Healthy, vec![]),
             (
                 declared(|app| app.desired_state = stopped(false)),
