@@ -61,7 +61,7 @@ pub(super) fn logs(session: &mut Session, call: &DoorCall) -> Ending {
             LogMessage::Line(line) => print(session, &mut format, &line, is_json)?,
             LogMessage::Unread { why } | LogMessage::LeftOut { why } => session.screen.note(&why),
             LogMessage::Missed { bytes } => {
-                session.screen.note(&format!("({bytes} bytes skipped; the files have them)"))
+                session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
             }
             LogMessage::Event { .. } => {}
         }

@@ -110,7 +110,7 @@ fn script(session: &mut Session, call: &DoorCall, scene: &DoorScene, target: &st
     let is_taken = |name: &str| scene.members().any(|member| member.known.name == name);
     if is_taken(&app.name) && (same.is_empty() || call.options.has("force")) {
         let first = app.name.clone();
-        let free = (2..).map(|number| format!("{first}-{number}")).find(|name| !is_taken(name));
+        let free = (2..=u32::MAX).map(|number| format!("{first}-{number}")).find(|name| !is_taken(name));
         app.name = free.unwrap_or_else(|| first.clone());
         say(session, &format!("there is an app `{first}` already: this one becomes `{}`", app.name));
     }

@@ -11,7 +11,7 @@ use crate::model::{App, Millis};
 use crate::os;
 
 /// Terminals that are narrower get fewer columns.
-const NARROW: usize = 110;
+const NARROW: usize = 120;
 /// A name keeps as many columns.
 const NAME_MIN: usize = 8;
 
@@ -92,9 +92,9 @@ pub(super) fn list(members: &[ListedProcess<'_>], paint: Paint, width: Option<us
         let mode = || cell(short_mode(&member.app.spec));
         let restarts = || cell(member.restarts().to_string());
         let cpu = || cell(format!("{}%", row.cpu_percent.unwrap_or(0.0).round()));
-        let used = || cell(memory(row.memory_bytes.map_or(0, |bytes| bytes.0)));
+        let size = || cell(memory(row.memory_bytes.map_or(0, |bytes| bytes.0)));
         if is_narrow {
-            return vec![id(), name(), mode(), restarts(), status(member), cpu(), used()];
+            return vec![id(), name(), mode(), restarts(), status(member), cpu(), size()];
         }
         let watching = if member.app.spec.watching.watch.is_some() { "enabled" } else { "disabled" };
         let runs_as = member.app.spec.run.user.clone().unwrap_or_else(|| user.clone());
@@ -109,7 +109,7 @@ pub(super) fn list(members: &[ListedProcess<'_>], paint: Paint, width: Option<us
             restarts(),
             status(member),
             cpu(),
-            used(),
+            size(),
             cell(runs_as),
             cell(watching),
         ]
