@@ -53,10 +53,10 @@ fn an_apply_in_a_second_worktree_is_told_how_both_can_run() {
     sandbox.pm(&["restart", "shop@feature-x:api"]).ok();
     sandbox.pm(&["history", "-p", "shop@feature-x"]).ok();
     sandbox.pm(&["list", "-p", "shop@feature-x"]).ok().says(&["api/0"]);
-    let before = sandbox.pid("shop:api/0");
+    let before = sandbox.pid("api/0");
     sandbox.kill_daemon();
     sandbox.pm(&["down", "-p", "shop@feature-x"]).ok();
-    assert_eq!((ids(&sandbox), sandbox.pid("shop:api/0")), (vec!["shop:api/0".to_owned()], before));
+    assert_eq!((ids(&sandbox), sandbox.pid("api/0")), (vec!["shop:api/0".to_owned()], before));
     // A file cannot give such a name.
     sandbox.file("one/ecosystem.toml", FILE.replace("\"shop\"", "\"shop@x\""));
     sandbox.pm(&["check", one]).code(65);
