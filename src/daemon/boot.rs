@@ -84,9 +84,8 @@ pub(super) async fn boot() -> Result<Daemon, BootError> {
         events.emit(Subject::Daemon, Fact::Trouble { message });
     }
     let files_max = os::file_limit();
-    let shares = DescriptorShares::of(files_max);
+    let (shares, table) = (DescriptorShares::of(files_max), inherited.table);
     let pump = Pump::start(shares.log_files, notices(events.clone())).map_err(at("start the log pump"))?;
-    let table = inherited.table;
     let storing = Worker::start("pm-store", 1, COMMITS_MAX).map_err(at("start the storing thread"))?;
     let store_handle = StoreHandle::new(store, storing, table);
     let world = World {

@@ -14,7 +14,7 @@ pub fn changed_source(
     name: &SourceName,
     command: SourceCommand,
     (by, at): (&Actor, WallTime),
-) -> Result<Option<(Option<GitSource>, Option<SourceNews>)>, Refusal> {
+) -> Result<Added, Refusal> {
     let known = desired.sources.get(name);
     if let SourceCommand::Add { spec } = command {
         return add(desired, name, *spec, by);
