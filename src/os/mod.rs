@@ -61,7 +61,7 @@ pub use limits::{FileLimit, below, file_limit, lower_own_oom_score, make_room_fo
 #[cfg(target_os = "linux")]
 pub use linux::{
     DaemonLauncher, Datagram, Dead, EXEC_BYTES_MAX, ExecPlan, ExitWatch, Folder, FolderChange, FolderEvent,
-    FolderInterest, FolderSignal, FolderWatch, Gate, Groups, HeldAt, Helper, HoldsNul, InputWatch, Leftover,
+    FolderInterest, FolderSignal, FolderWatch, Groups, HeldAt, Helper, HelperGate, HoldsNul, InputWatch, Leftover,
     ListenerLookup, Mailbox, Missing, Named, Output, PASSED_MAX, Parent, PidFd, Poller, Printed, ProcStat,
     RESERVED_DESCRIPTORS, Ready, Seen, Sent, SharedMemory, ShutdownSignals, SignalFd, SocketAccess, SocketFile,
     SocketHolder, SpawnFailed, Taken, UNKNOWN_STATUS, VAULT_RECORD_BYTES_MAX, Vault, Waker, abstract_name,

@@ -77,7 +77,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry::of::<config::Config>(),
     Entry::of::<env::Env>(),
     Entry::of::<exec::Exec>(),
-    Entry::of::<workers::Signal>(),
+    Entry::of::<workers::SignalCommand>(),
     Entry::of::<workers::Send>(),
     Entry::of::<workers::Metrics>(),
     Entry::of::<ecosystem::Explain>(),

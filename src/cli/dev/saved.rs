@@ -22,7 +22,7 @@ struct SavedFile {
     stamp: Option<Stamp>,
     /// It looked different at the last look: when it still looks the same, it is read.
     is_moving: bool,
-    /// Looks since it was there last; `None`: it has not been seen yet.
+    /// Looks since it was there last; `None`: it has never been there.
     missed: Option<u32>,
 }
 
@@ -31,7 +31,8 @@ impl SavedFiles {
         let saved = |file: &SourceFile| {
             // Another stamp than that of the moment of reading only means one look more.
             let (path, text, stamp) = (file.path.clone(), file.text.clone(), None);
-            SavedFile { path, text, stamp, is_moving: false, missed: None }
+            let missed = (!text.is_empty()).then_some(0);
+            SavedFile { path, text, stamp, is_moving: false, missed }
         };
         Self(files.iter().map(saved).collect())
     }

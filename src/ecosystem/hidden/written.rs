@@ -35,7 +35,7 @@ impl<'a> WrittenFile<'a> {
         };
         let tree = self.tree.get_or_init(|| syntax::parse(self.file, 0, &mut diagnostic::Findings::default()));
         let Some(tree) = tree else { return of_quotes(text, secrets) };
-        let mut search = Search { text: &self.file.text, lines: lines.clone(), secrets, found: Vec::new() };
+        let mut search = WrittenSearch { text: &self.file.text, lines: lines.clone(), secrets, found: Vec::new() };
         search.node(None, tree);
         let found = search.found.into_iter();
         found
@@ -59,14 +59,14 @@ fn by_line(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
     pieces
 }
 
-struct Search<'a> {
+struct WrittenSearch<'a> {
     text: &'a [u8],
     lines: Range<usize>,
     secrets: &'a Secrets,
     found: Vec<Range<usize>>,
 }
 
-impl Search<'_> {
+impl WrittenSearch<'_> {
     fn node(&mut self, name: Option<&str>, node: &Node) {
         match &node.value {
             Value::Scalar(scalar) => self.scalar(is_secret(name.unwrap_or_default(), &scalar.text), scalar, node.span),

@@ -71,7 +71,7 @@ pub use proc::{
 pub use process_limits::{EXEC_BYTES_MAX, exec_limits, exec_string_bytes, limits_of_children, open_files_max};
 pub use reaper::{Dead, become_subreaper, leave_session, name_process, next_dead_child, reap, reap_exit, signal_child};
 pub use service::{become_service, notify_service_manager};
-pub use side_command::{Gate, Helper, Printed};
+pub use side_command::{Helper, HelperGate, Printed};
 pub use signals::{ShutdownSignals, SignalFd};
 pub use socket_file::{SocketAccess, SocketFile, bind_closed};
 pub use spawn::{

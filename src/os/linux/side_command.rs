@@ -35,16 +35,16 @@ pub struct Helper {
     process: PidFd,
     printed: Option<Printed>,
     /// `None`: it ends with its command.
-    gate: Option<Gate>,
+    gate: Option<HelperGate>,
     is_reaped: bool,
 }
 
 /// Our end of the socket on which the shell of a helper says that its command has ended, and waits to be let go: until then
 /// it is the parent of whatever the command has left, however that has hidden itself.
 #[derive(Debug)]
-pub struct Gate(UnixStream);
+pub struct HelperGate(UnixStream);
 
-impl Gate {
+impl HelperGate {
     /// The gate, and the end for [`ExecPlan::behind_gate`].
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl Helper {
 
     /// The helper whose plan has the other end of this gate.
     #[must_use]
-    pub fn behind(mut self, gate: Gate) -> Self {
+    pub fn behind(mut self, gate: HelperGate) -> Self {
         self.gate = Some(gate);
         self
     }
@@ -355,7 +355,7 @@ mod tests {
             umask: 0o022,
             limits: Limits::default(),
         };
-        let (gate, other) = Gate::open().unwrap();
+        let (gate, other) = HelperGate::open().unwrap();
         let plan = ExecPlan::behind_gate(&context, script, Output::Opened(ends), other).unwrap();
         Helper::start(plan, Some(printed)).unwrap().behind(gate)
     }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{failures, spawn};
 use crate::model::{Environment, SpawnError, SpawnStage};
-use crate::os::{ExecPlan, Gate, Helper, HoldsNul, Output, Printed};
+use crate::os::{ExecPlan, Helper, HelperGate, HoldsNul, Output, Printed};
 use crate::supervisor::host::SpawnJob;
 use crate::supervisor::world::World;
 
@@ -56,7 +56,7 @@ impl Beside {
         let started = match self.prints {
             Prints::Back => {
                 let (printed, ends) = Printed::open(PRINTED_BYTES_MAX).map_err(no_output)?;
-                let (gate, other) = Gate::open().map_err(no_output)?;
+                let (gate, other) = HelperGate::open().map_err(no_output)?;
                 let output = Output::Opened(ends);
                 let plan = ExecPlan::behind_gate(&context, &self.command, output, other).map_err(holds_nul)?;
                 Helper::start(plan, Some(printed)).map(|helper| helper.behind(gate))

@@ -6,4 +6,4 @@ mod signal;
 
 pub(super) use metrics::Metrics;
 pub(super) use send::Send;
-pub(super) use signal::Signal;
+pub(super) use signal::SignalCommand;

@@ -10,7 +10,7 @@ use crate::cli::session::Session;
 use crate::wire::{NotSignalled, SignalRequest, SignalledProcess, WhyNotSignalled};
 
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Signal {
+pub(in crate::cli) struct SignalCommand {
     /// `HUP`, `SIGUSR2`, `10`, `RTMIN+3`
     pub signal: String,
     /// `api`, `api/1`, `shop:api`, a namespace, `all`
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Signal {
     pub json: JsonArgs,
 }
 
-impl CliCommand for Signal {
+impl CliCommand for SignalCommand {
     const NAME: &'static str = "signal";
     const ABOUT: &'static str = "Send a signal to the main process of apps";
     const EXAMPLES: &'static str = "Examples:

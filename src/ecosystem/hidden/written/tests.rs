@@ -1,3 +1,5 @@
+//! Secrets in every quoting of every format, with mistakes around them → messages without them.
+
 use proptest::prelude::*;
 
 use crate::ecosystem::fake::{World, source};
@@ -102,7 +104,7 @@ fn secret() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(30))]
 
     #[test]
     fn no_way_to_write_a_secret_shows_it(secret in secret()) {
