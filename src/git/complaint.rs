@@ -76,12 +76,6 @@ pub(super) fn read_complaint(complaint: &str, secret: Option<&str>) -> (GitTroub
     let line = if trouble == GitTrouble::Malformed { of_object() } else { None };
     let line = line.or_else(|| lines().rfind(begins)).or_else(|| lines().last()).unwrap_or_default();
     let line = line.trim_start_matches("fatal: ").trim_start_matches("error: ");
-    // What ssh says comes before git's guess about it.
-    let line = if line.starts_with("Could not read from remote repository") {
-        lines().rfind(|line| !begins(line)).unwrap_or(line)
-    } else {
-        line
-    };
     let mut text = plain(line, LINE_MAX);
     if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "***");
@@ -89,11 +83,16 @@ pub(super) fn read_complaint(complaint: &str, secret: Option<&str>) -> (GitTroub
     (trouble, text)
 }
 
-/// What git adds below every failure of ssh.
+/// What git adds below every failure of ssh, and of a local repository.
 fn is_advice(line: &str) -> bool {
-    ["Please make sure you have the correct access rights", "and the repository exists.", "hint:"]
-        .iter()
-        .any(|start| line.starts_with(start))
+    [
+        "fatal: Could not read from remote repository",
+        "Please make sure you have the correct access rights",
+        "and the repository exists.",
+        "hint:",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
 }
 
 /// Text of strangers for people: control characters are taken out, and it has an end.
@@ -127,6 +126,11 @@ mod tests {
                 "fatal: unable to access 'https://h/': Could not resolve host: h\n",
                 T::Unreachable,
                 "unable to access 'https://h/': Could not resolve host: h",
+            ),
+            (
+                "fatal: '/no' does not appear to be a git repository\nfatal: Could not read from remote repository.\n",
+                T::NoRepository,
+                "'/no' does not appear to be a git repository",
             ),
             ("error: one\nfatal: index-pack failed\n", T::Garbage, "index-pack failed"),
             (

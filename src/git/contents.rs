@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::Digest;
 
-use super::program::Call;
+use super::program::GitCall;
 use super::tree::{EntryKind, TreeEntry, read_listing, shown};
 use super::{CommitId, GitError, GitTrouble, Repository};
 
@@ -60,7 +60,7 @@ impl Repository {
     /// There is no such commit, or git fails.
     pub fn changed_paths(&self, old: &CommitId, new: &CommitId) -> Result<Changes, GitError> {
         let args = ["diff-tree", "-r", "-z", "--name-status", "--no-renames", old.as_str(), new.as_str(), "--"];
-        let mut call = Call::local("compare", new.short(), &args);
+        let mut call = GitCall::local("compare", new.short(), &args);
         call.bytes_max = LISTING_BYTES_MAX;
         let answer = self.git().ask(&call)?;
         if answer.exit_code != Some(0) {
@@ -86,7 +86,7 @@ impl Repository {
     /// Everything in a commit.
     pub(super) fn entries(&self, commit: &CommitId) -> Result<Vec<TreeEntry>, GitError> {
         let args = ["ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit.as_str(), "--"];
-        let mut call = Call::local("read", commit.short(), &args);
+        let mut call = GitCall::local("read", commit.short(), &args);
         call.bytes_max = LISTING_BYTES_MAX;
         read_listing(&self.git().run(&call)?).ok_or_else(|| call.error(GitTrouble::Failed, "unknown form of answer"))
     }
@@ -98,7 +98,7 @@ impl Repository {
             return Ok(BTreeMap::new());
         }
         let input: String = links.iter().map(|link| format!("{}\n", link.id)).collect();
-        let mut call = Call::local("read", "links", &["cat-file", "--batch"]);
+        let mut call = GitCall::local("read", "links", &["cat-file", "--batch"]);
         (call.input, call.bytes_max) = (input.as_bytes(), LISTING_BYTES_MAX);
         let output = self.git().run(&call)?;
         let mut rest = output.as_slice();

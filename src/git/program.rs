@@ -120,7 +120,7 @@ pub(super) struct Git {
 
 /// One call of git.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
+pub(super) struct GitCall<'a> {
     /// What is attempted, after "cannot".
     pub operation: &'static str,
     /// With what; no secret.
@@ -141,7 +141,7 @@ pub(super) struct Call<'a> {
     pub is_superseded: &'a dyn Fn() -> bool,
 }
 
-impl<'a> Call<'a> {
+impl<'a> GitCall<'a> {
     /// A call that needs no network and has a short answer.
     pub fn local(operation: &'static str, thing: &'a str, args: &'a [&'a str]) -> Self {
         Self {
@@ -182,7 +182,7 @@ impl Git {
     }
 
     /// Runs git; any exit code is an answer.
-    pub fn ask(&self, call: &Call<'_>) -> Result<GroupAnswer, GitError> {
+    pub fn ask(&self, call: &GitCall<'_>) -> Result<GroupAnswer, GitError> {
         let args: Vec<String> = call.args.iter().map(|arg| (*arg).to_owned()).collect();
         let mut variables = self.variables.clone();
         let repository = self
@@ -218,7 +218,7 @@ impl Git {
     }
 
     /// Runs git; any exit code but 0 is an error, as is an answer that is too long.
-    pub fn run(&self, call: &Call<'_>) -> Result<Vec<u8>, GitError> {
+    pub fn run(&self, call: &GitCall<'_>) -> Result<Vec<u8>, GitError> {
         let answer = self.ask(call)?;
         match answer.exit_code {
             Some(0) if answer.is_cut => Err(call.error(GitTrouble::TooLarge, "git's answer is too long")),
@@ -294,11 +294,11 @@ fn ssh_path(path: &Path) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RemoteUrl, Wanted};
+    use super::super::{RemoteUrl, TrackedRef};
     use super::*;
 
     fn remote(url: &str) -> Remote {
-        Remote { url: RemoteUrl::parse(url).unwrap(), wanted: Wanted::Default, ssh_key: None, known_hosts: None }
+        Remote { url: RemoteUrl::parse(url).unwrap(), wanted: TrackedRef::Default, ssh_key: None, known_hosts: None }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::model::Millis;
 use crate::os::{self, killpoint};
 
-use super::program::Call;
+use super::program::GitCall;
 use super::shared::link_shared;
 use super::tree::{EntryKind, Refused, TreeEntry, check_entries, check_links, shown};
 use super::{CommitId, GitError, GitTrouble, Repository};
@@ -151,16 +151,15 @@ impl Repository {
         let index = self.beside(commit, "index");
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let variables = [("GIT_INDEX_FILE".to_owned(), text(&index)), ("GIT_WORK_TREE".to_owned(), text(folder))];
-        let call = Call {
+        let call = GitCall {
             variables: &variables,
             patience: FILL_PATIENCE,
             is_superseded,
-            ..Call::local(CHECK_OUT, commit.short(), &[])
+            ..GitCall::local(CHECK_OUT, commit.short(), &[])
         };
-        let filled = self
-            .git()
-            .run(&Call { args: &["read-tree", commit.as_str()], ..call })
-            .and_then(|_| self.git().run(&Call { args: &["checkout-index", "--all", "--force", "--quiet"], ..call }));
+        let filled = self.git().run(&GitCall { args: &["read-tree", commit.as_str()], ..call }).and_then(|_| {
+            self.git().run(&GitCall { args: &["checkout-index", "--all", "--force", "--quiet"], ..call })
+        });
         let removed = os::remove_if_there(&index);
         filled?;
         removed.map_err(disk)

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::model::Millis;
 
 use super::complaint::plain;
-use super::program::{Call, Git, access};
+use super::program::{Git, GitCall, access};
 use super::{CommitId, GitError, GitTrouble, RemoteUrl};
 
 /// What of a repository is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum TrackedRef {
     /// The branch that the repository itself calls its first (`HEAD`).
     Default,
     /// The newest commit of a branch: `main`, `release/2`.
@@ -28,14 +28,14 @@ pub struct Remote {
     /// Where it is.
     pub url: RemoteUrl,
     /// What is followed.
-    pub wanted: Wanted,
+    pub wanted: TrackedRef,
     /// The private key for ssh; `None`: the agent, or the keys that ssh takes by itself.
     pub ssh_key: Option<PathBuf>,
     /// The file of known host keys; `None`: `~/.ssh/known_hosts` and the one of the machine.
     pub known_hosts: Option<PathBuf>,
 }
 
-impl Wanted {
+impl TrackedRef {
     /// The name of what is followed, as the remote lists it.
     pub(super) fn full_name(&self) -> String {
         match self {
@@ -62,7 +62,7 @@ impl Wanted {
     }
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for TrackedRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("the default branch"),
@@ -81,8 +81,8 @@ pub fn remote_head(remote: &Remote, patience: Millis) -> Result<CommitId, GitErr
     let (shown, name) = (remote.url.to_string(), remote.wanted.full_name());
     let peeled = format!("{name}^{{}}");
     let args = ["ls-remote", "--exit-code", "origin", &name, &peeled];
-    let mut call = Call::local("read the branches of", &shown, &args);
-    if let Wanted::Commit(commit) = &remote.wanted {
+    let mut call = GitCall::local("read the branches of", &shown, &args);
+    if let TrackedRef::Commit(commit) = &remote.wanted {
         return Ok(commit.clone());
     }
     if !remote.wanted.is_ref_name() {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn names_that_git_would_read_otherwise_are_none() {
         for name in ["main", "release/2.0", "fix-1", "ünï", "a@b", "HEAD"] {
-            assert!(Wanted::Branch(name.into()).is_ref_name(), "{name}");
+            assert!(TrackedRef::Branch(name.into()).is_ref_name(), "{name}");
         }
         for name in [
             "",
@@ -145,7 +145,7 @@ mod tests {
             "@",
         ] {
             let is_sign = name == "+a"; // a plus is a letter like any other after `refs/heads/`
-            assert_eq!(Wanted::Branch(name.into()).is_ref_name(), is_sign, "{name}");
+            assert_eq!(TrackedRef::Branch(name.into()).is_ref_name(), is_sign, "{name}");
         }
     }
 }

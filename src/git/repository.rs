@@ -6,8 +6,8 @@ use crate::model::{Millis, WallTime};
 use crate::os::{self, Lock, killpoint};
 
 use super::complaint::plain;
-use super::program::{Call, Git, access};
-use super::{CommitId, CommitInfo, GitError, GitTrouble, Remote, Wanted};
+use super::program::{Git, GitCall, access};
+use super::{CommitId, CommitInfo, GitError, GitTrouble, Remote, TrackedRef};
 
 /// Files below the repository that are looked at for what killed processes left.
 const LOOKED_AT_MAX: usize = 200_000;
@@ -64,7 +64,7 @@ impl Repository {
 
     /// Settings in variables came with 2.31, a global file by variable with 2.32.
     fn require_git_version(&self) -> Result<(), GitError> {
-        let call = Call::local("use", "git", &["version"]);
+        let call = GitCall::local("use", "git", &["version"]);
         let text = String::from_utf8_lossy(&self.git.run(&call)?).trim().to_owned();
         let mut numbers = text.trim_start_matches("git version ").split('.').map_while(|part| part.parse::<u32>().ok());
         let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -95,7 +95,7 @@ impl Repository {
         let format = if commit.as_str().len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         let thing = temporary.display().to_string();
         let args = ["init", "--quiet", "--bare", "--template=", format];
-        Git::find(&temporary)?.run(&Call::local("make", &thing, &args))?;
+        Git::find(&temporary)?.run(&GitCall::local("make", &thing, &args))?;
         killpoint("git_repository_made");
         os::rename_durably(&temporary, &self.bare()).map_err(disk)
     }
@@ -113,22 +113,22 @@ impl Repository {
         is_superseded: &dyn Fn() -> bool,
     ) -> Result<(), GitError> {
         let shown = format!("{} of {}", remote.wanted, remote.url);
-        let call = Call { patience, is_superseded, ..Call::local("fetch", &shown, &[]) };
+        let call = GitCall { patience, is_superseded, ..GitCall::local("fetch", &shown, &[]) };
         if !remote.wanted.is_ref_name() {
             return Err(call.error(GitTrouble::NoSuchRef, ""));
         }
         self.require_bare(commit)?;
-        let is_tag = matches!(remote.wanted, Wanted::Tag(_));
+        let is_tag = matches!(remote.wanted, TrackedRef::Tag(_));
         if !is_tag && self.has(commit)? {
             return Ok(());
         }
         let access = access(remote).map_err(|why| call.error(GitTrouble::Failed, why))?;
-        let call = Call { settings: &access.settings, variables: &access.variables, ..call };
+        let call = GitCall { settings: &access.settings, variables: &access.variables, ..call };
         let target = if is_tag { "refs/pm/tag" } else { "refs/pm/head" };
         let fetched = self.fetch_ref(&call, &format!("+{}:{target}", remote.wanted.full_name()));
         match fetched {
             // A server need not hand out a commit by its name; then it may be on one of its branches.
-            Err(error) if error.trouble == GitTrouble::CommitGone && matches!(remote.wanted, Wanted::Commit(_)) => {
+            Err(error) if error.trouble == GitTrouble::CommitGone && matches!(remote.wanted, TrackedRef::Commit(_)) => {
                 self.fetch_ref(&call, "+refs/heads/*:refs/pm/heads/*")?;
             }
             fetched => fetched?,
@@ -137,9 +137,9 @@ impl Repository {
         if self.has(commit)? { Ok(()) } else { Err(call.error(GitTrouble::CommitGone, commit.short())) }
     }
 
-    fn fetch_ref(&self, call: &Call<'_>, refspec: &str) -> Result<(), GitError> {
+    fn fetch_ref(&self, call: &GitCall<'_>, refspec: &str) -> Result<(), GitError> {
         let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--force", "origin", refspec];
-        self.git.run(&Call { args: &args, ..*call }).map(|_nothing| ())
+        self.git.run(&GitCall { args: &args, ..*call }).map(|_nothing| ())
     }
 
     /// Whether the commit is here.
@@ -151,7 +151,8 @@ impl Repository {
             return Ok(false);
         }
         let object = format!("{commit}^{{commit}}");
-        Ok(self.git.ask(&Call::local("look for", commit.short(), &["cat-file", "-e", &object]))?.exit_code == Some(0))
+        Ok(self.git.ask(&GitCall::local("look for", commit.short(), &["cat-file", "-e", &object]))?.exit_code
+            == Some(0))
     }
 
     /// Whether `new` has `old` in its history, or is it. A commit that is not here is in no history: all of it was fetched.
@@ -160,7 +161,7 @@ impl Repository {
     /// `CommitGone`: `new` is not here; git fails.
     pub fn is_ancestor(&self, old: &CommitId, new: &CommitId) -> Result<bool, GitError> {
         let args = ["merge-base", "--is-ancestor", old.as_str(), new.as_str()];
-        let call = Call::local("compare", new.short(), &args);
+        let call = GitCall::local("compare", new.short(), &args);
         if !self.has(new)? {
             return Err(call.error(GitTrouble::CommitGone, ""));
         }
@@ -181,11 +182,11 @@ impl Repository {
     /// `CommitGone`; git fails.
     pub fn describe(&self, commit: &CommitId) -> Result<CommitInfo, GitError> {
         let args = ["log", "-1", "--format=%s%x00%an%x00%ct", commit.as_str(), "--"];
-        let call = Call::local("describe", commit.short(), &args);
+        let call = GitCall::local("describe", commit.short(), &args);
         if !self.has(commit)? {
             return Err(call.error(GitTrouble::CommitGone, ""));
         }
-        let answer = self.git.run(&Call { bytes_max: 1 << 20, ..call })?;
+        let answer = self.git.run(&GitCall { bytes_max: 1 << 20, ..call })?;
         let text = String::from_utf8_lossy(&answer);
         let mut parts = text.trim_end_matches('\n').split('\0');
         let mut part = || parts.next().unwrap_or_default();
@@ -201,15 +202,15 @@ impl Repository {
         let hold = ["update-ref", &name, commit.as_str()];
         let drop = ["update-ref", "-d", &name];
         let args: &[&str] = if is_held { &hold } else { &drop };
-        self.git.run(&Call::local("note", commit.short(), args)).map(|_nothing| ())
+        self.git.run(&GitCall::local("note", commit.short(), args)).map(|_nothing| ())
     }
 
     /// Packs what has become many files. Never urgent: that it fails is no trouble.
     pub(super) fn tidy_up(&self) {
         let settings = [("gc.auto", "6700"), ("gc.autoPackLimit", "20"), ("gc.autoDetach", "false")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let call = Call::local("pack", "the repository", &["gc", "--auto", "--quiet"]);
-        let call = Call { settings: &settings, patience: Millis::seconds(600), ..call };
+        let call = GitCall::local("pack", "the repository", &["gc", "--auto", "--quiet"]);
+        let call = GitCall { settings: &settings, patience: Millis::seconds(600), ..call };
         let _best_effort = self.git.ask(&call);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::os;
 
 use super::complaint::plain;
-use super::program::Call;
+use super::program::GitCall;
 use super::{CommitId, GitError, GitTrouble, Repository};
 
 /// Who may sign.
@@ -37,7 +37,7 @@ pub struct Signature {
 
 impl Repository {
     /// Checks the signature of a commit, or of the tag that names it. A tag has to be fetched before
-    /// ([`super::Wanted::Tag`]).
+    /// ([`super::TrackedRef::Tag`]).
     ///
     /// # Errors
     /// `Unsigned`, `WronglySigned`; the file of signers cannot be read; `ssh-keygen` or `gpg` is missing.
@@ -52,9 +52,9 @@ impl Repository {
         };
         let verb = if *signed == Signed::Commit { "verify-commit" } else { "verify-tag" };
         let args = [verb, "--raw", &object];
-        let call = Call::local("verify", &thing, &args);
+        let call = GitCall::local("verify", &thing, &args);
         let (settings, variables) = checker(signers).map_err(|why| call.error(GitTrouble::Failed, why))?;
-        let answer = self.git().ask(&Call { settings: &settings, variables: &variables, ..call })?;
+        let answer = self.git().ask(&GitCall { settings: &settings, variables: &variables, ..call })?;
         let signature = read_signature(&answer.complaint, signers);
         match (answer.exit_code, signature) {
             (Some(0), Some(signature)) => Ok(signature),
@@ -69,7 +69,7 @@ impl Repository {
     /// The object of a fetched tag: it has to bear this name itself (an old tag may stand under a new name) and to name
     /// the commit.
     fn tag_object(&self, commit: &CommitId, name: &str, thing: &str) -> Result<String, GitError> {
-        let call = Call::local("verify", thing, &["cat-file", "tag", "refs/pm/tag"]);
+        let call = GitCall::local("verify", thing, &["cat-file", "tag", "refs/pm/tag"]);
         let answer = self.git().ask(&call)?;
         if answer.exit_code != Some(0) {
             return Err(call.error(GitTrouble::Unsigned, "the tag has no object of its own, or was not fetched"));
@@ -80,7 +80,7 @@ impl Repository {
         if !has(&format!("object {commit}")) || !has(&format!("tag {name}")) {
             return Err(call.error(GitTrouble::WronglySigned, "the tag object names another tag or another commit"));
         }
-        let id = self.git().run(&Call::local("verify", thing, &["rev-parse", "--verify", "refs/pm/tag"]))?;
+        let id = self.git().run(&GitCall::local("verify", thing, &["rev-parse", "--verify", "refs/pm/tag"]))?;
         Ok(String::from_utf8_lossy(&id).trim().to_owned())
     }
 
@@ -90,7 +90,7 @@ impl Repository {
             Signed::Commit => ("commit", "\ngpgsig"),
             Signed::Tag(_) => ("tag", "\n-----BEGIN "),
         };
-        let text = self.git().run(&Call::local("read", object, &["cat-file", kind, object]))?;
+        let text = self.git().run(&GitCall::local("read", object, &["cat-file", kind, object]))?;
         Ok(String::from_utf8_lossy(&text).contains(begin))
     }
 }

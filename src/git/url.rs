@@ -13,7 +13,7 @@ const HIDDEN: &str = "***";
 
 /// Why an address is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum UrlError {
+pub enum RemoteUrlError {
     /// Nothing, or too much.
     #[error("an address has between 1 and 2048 letters")]
     Length,
@@ -62,15 +62,15 @@ impl RemoteUrl {
     ///
     /// # Errors
     /// It is not one that is used.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
+    pub fn parse(text: &str) -> Result<Self, RemoteUrlError> {
         if text.is_empty() || text.len() > URL_BYTES_MAX {
-            return Err(UrlError::Length);
+            return Err(RemoteUrlError::Length);
         }
         if text.starts_with('-') {
-            return Err(UrlError::Dash);
+            return Err(RemoteUrlError::Dash);
         }
         if text.chars().any(char::is_control) {
-            return Err(UrlError::Control);
+            return Err(RemoteUrlError::Control);
         }
         Ok(Self { text: text.to_owned(), transport: transport_of(text)? })
     }
@@ -98,42 +98,42 @@ impl RemoteUrl {
     }
 }
 
-fn transport_of(text: &str) -> Result<Transport, UrlError> {
+fn transport_of(text: &str) -> Result<Transport, RemoteUrlError> {
     if text.starts_with('/') {
         return Ok(Transport::Local);
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         if !SCHEMES.contains(&scheme) {
-            return Err(UrlError::Scheme);
+            return Err(RemoteUrlError::Scheme);
         }
         if scheme == "file" {
-            return if rest.starts_with('/') { Ok(Transport::Local) } else { Err(UrlError::Relative) };
+            return if rest.starts_with('/') { Ok(Transport::Local) } else { Err(RemoteUrlError::Relative) };
         }
         let host = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
         let (user, host) = host.rsplit_once('@').unwrap_or(("", host));
         return match scheme {
-            "ssh" | "git+ssh" | "git" if user.contains(':') => Err(UrlError::Password),
-            _ if host.is_empty() || host.starts_with(':') => Err(UrlError::NoHost),
-            _ if host.starts_with('-') => Err(UrlError::Dash),
+            "ssh" | "git+ssh" | "git" if user.contains(':') => Err(RemoteUrlError::Password),
+            _ if host.is_empty() || host.starts_with(':') => Err(RemoteUrlError::NoHost),
+            _ if host.starts_with('-') => Err(RemoteUrlError::Dash),
             "https" | "http" => Ok(Transport::Http),
             "git" => Ok(Transport::Git),
             _ => Ok(Transport::Ssh),
         };
     }
     if text.contains("::") && !text.contains('[') {
-        return Err(UrlError::Scheme);
+        return Err(RemoteUrlError::Scheme);
     }
     // `host:path`, as scp writes it; a slash before the colon makes it a path.
     match text.split_once(':') {
         Some((host, path)) if !host.contains('/') => {
             let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
             match host {
-                _ if host.is_empty() || path.is_empty() => Err(UrlError::NoHost),
-                _ if host.starts_with('-') => Err(UrlError::Dash),
+                _ if host.is_empty() || path.is_empty() => Err(RemoteUrlError::NoHost),
+                _ if host.starts_with('-') => Err(RemoteUrlError::Dash),
                 _ => Ok(Transport::Ssh),
             }
         }
-        _ => Err(UrlError::Relative),
+        _ => Err(RemoteUrlError::Relative),
     }
 }
 
@@ -204,28 +204,28 @@ mod tests {
     #[test]
     fn addresses_that_git_is_never_given() {
         for (text, error) in [
-            ("", UrlError::Length),
-            ("--upload-pack=touch /tmp/x", UrlError::Dash),
-            ("ssh://-oProxyCommand=x/y", UrlError::Dash),
-            ("-oProxyCommand=x:y", UrlError::Dash),
-            ("git@-oProxyCommand=x:y", UrlError::Dash),
-            ("ext::sh -c touch% /tmp/x", UrlError::Scheme),
-            ("fd::17", UrlError::Scheme),
-            ("ftp://example.com/x", UrlError::Scheme),
-            ("HTTPS://example.com/x", UrlError::Scheme),
-            ("https://exa\nmple.com/x", UrlError::Control),
-            ("./shop", UrlError::Relative),
-            ("shop", UrlError::Relative),
-            ("./a:b", UrlError::Relative),
-            ("file://shop", UrlError::Relative),
-            ("https:///shop", UrlError::NoHost),
-            ("ssh://git:secret@example.com/x", UrlError::Password),
-            ("https://user@/shop", UrlError::NoHost),
-            (":shop", UrlError::NoHost),
+            ("", RemoteUrlError::Length),
+            ("--upload-pack=touch /tmp/x", RemoteUrlError::Dash),
+            ("ssh://-oProxyCommand=x/y", RemoteUrlError::Dash),
+            ("-oProxyCommand=x:y", RemoteUrlError::Dash),
+            ("git@-oProxyCommand=x:y", RemoteUrlError::Dash),
+            ("ext::sh -c touch% /tmp/x", RemoteUrlError::Scheme),
+            ("fd::17", RemoteUrlError::Scheme),
+            ("ftp://example.com/x", RemoteUrlError::Scheme),
+            ("HTTPS://example.com/x", RemoteUrlError::Scheme),
+            ("https://exa\nmple.com/x", RemoteUrlError::Control),
+            ("./shop", RemoteUrlError::Relative),
+            ("shop", RemoteUrlError::Relative),
+            ("./a:b", RemoteUrlError::Relative),
+            ("file://shop", RemoteUrlError::Relative),
+            ("https:///shop", RemoteUrlError::NoHost),
+            ("ssh://git:secret@example.com/x", RemoteUrlError::Password),
+            ("https://user@/shop", RemoteUrlError::NoHost),
+            (":shop", RemoteUrlError::NoHost),
         ] {
             assert_eq!(RemoteUrl::parse(text), Err(error), "{text}");
         }
-        assert_eq!(RemoteUrl::parse(&format!("/{}", "x".repeat(3000))), Err(UrlError::Length));
+        assert_eq!(RemoteUrl::parse(&format!("/{}", "x".repeat(3000))), Err(RemoteUrlError::Length));
     }
 
     #[test]

@@ -113,16 +113,16 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// What is done with each file, folder and link: by descriptor, so that nobody can exchange it meanwhile.
-type Act<'a> = dyn FnMut(BorrowedFd<'_>, &Stat) -> io::Result<()> + 'a;
+type TreeAction<'a> = dyn FnMut(BorrowedFd<'_>, &Stat) -> io::Result<()> + 'a;
 
-fn walk(root: &Path, act: &mut Act<'_>) -> io::Result<()> {
+fn walk(root: &Path, act: &mut TreeAction<'_>) -> io::Result<()> {
     let folder = openat(CWD, root, PATH_ONLY, Mode::empty())?;
     visit(folder, DEPTH_MAX, act)
 }
 
 const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-fn visit(entry: OwnedFd, depth: usize, act: &mut Act<'_>) -> io::Result<()> {
+fn visit(entry: OwnedFd, depth: usize, act: &mut TreeAction<'_>) -> io::Result<()> {
     let found = fstat(&entry)?;
     act(entry.as_fd(), &found)?;
     if FileType::from_raw_mode(found.st_mode) != FileType::Directory {

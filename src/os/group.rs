@@ -77,8 +77,10 @@ pub fn run_in_group(call: &GroupCall<'_>) -> io::Result<GroupAnswer> {
     }
     let mut child = command.spawn()?;
     drop(command); // with our copies of the writing ends
-    let mut streams =
-        [Stream::new(output, call.output_bytes_max, false), Stream::new(complaint, COMPLAINT_BYTES_MAX, true)];
+    let mut streams = [
+        GroupOutput::new(output, call.output_bytes_max, false),
+        GroupOutput::new(complaint, COMPLAINT_BYTES_MAX, true),
+    ];
     let read = PidFd::open(child.id()).and_then(|process| read_until_end(&mut streams, &process, call));
     end_group(&child);
     let exit_code = child.wait()?.code();
@@ -108,7 +110,7 @@ fn input_of(bytes: &[u8]) -> io::Result<Stdio> {
 }
 
 /// One output of the program.
-struct Stream {
+struct GroupOutput {
     reader: PipeReader,
     kept: Vec<u8>,
     bytes_max: usize,
@@ -117,7 +119,7 @@ struct Stream {
     is_open: bool,
 }
 
-impl Stream {
+impl GroupOutput {
     fn new(reader: PipeReader, bytes_max: usize, keeps_end: bool) -> Self {
         Self { reader, kept: Vec::new(), bytes_max, keeps_end, is_cut: false, is_open: true }
     }
@@ -140,7 +142,7 @@ impl Stream {
 }
 
 /// Until the program is gone and nothing more has come.
-fn read_until_end(streams: &mut [Stream; 2], process: &PidFd, call: &GroupCall<'_>) -> io::Result<()> {
+fn read_until_end(streams: &mut [GroupOutput; 2], process: &PidFd, call: &GroupCall<'_>) -> io::Result<()> {
     let give_up = now().after(call.patience);
     loop {
         let limit = next_look(give_up)?;

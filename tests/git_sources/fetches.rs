@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 
-use pm::git::{ChangeKind, GitTrouble, RemoteUrl, Repository, Wanted, remote_head};
+use pm::git::{ChangeKind, GitTrouble, RemoteUrl, Repository, TrackedRef, remote_head};
 use pm::model::Millis;
 
 use crate::origin::{Origin, PATIENCE, remote, tree_of};
@@ -20,18 +20,18 @@ fn the_head_of_what_is_wanted_is_read_without_a_trace() {
     let mut remote = origin.remote();
     let file_url = format!("file://{}", origin.path().display());
     for (wanted, commit) in [
-        (Wanted::Default, &second),
-        (Wanted::Branch("main".into()), &second),
-        (Wanted::Branch("other/refs/heads/main".into()), &first),
-        (Wanted::Tag("light".into()), &first),
-        (Wanted::Tag("v1".into()), &first),
-        (Wanted::Commit(first.clone()), &first),
+        (TrackedRef::Default, &second),
+        (TrackedRef::Branch("main".into()), &second),
+        (TrackedRef::Branch("other/refs/heads/main".into()), &first),
+        (TrackedRef::Tag("light".into()), &first),
+        (TrackedRef::Tag("v1".into()), &first),
+        (TrackedRef::Commit(first.clone()), &first),
     ] {
         remote.wanted = wanted;
         assert_eq!(remote_head(&remote, PATIENCE).as_ref(), Ok(commit), "{:?}", remote.wanted);
         remote.url = RemoteUrl::parse(&file_url).unwrap();
     }
-    for wanted in [Wanted::Branch("none".into()), Wanted::Tag("main".into()), Wanted::Branch("-x".into())] {
+    for wanted in [TrackedRef::Branch("none".into()), TrackedRef::Tag("main".into()), TrackedRef::Branch("-x".into())] {
         remote.wanted = wanted;
         let error = remote_head(&remote, PATIENCE).unwrap_err();
         assert_eq!(error.trouble, GitTrouble::NoSuchRef, "{error}");
@@ -96,7 +96,7 @@ fn a_pinned_commit_is_fetched_by_its_name() {
     let first = origin.commit_file("a", "1");
     origin.commit_file("a", "2");
     let mut remote = origin.remote();
-    remote.wanted = Wanted::Commit(first.clone());
+    remote.wanted = TrackedRef::Commit(first.clone());
     let repository = origin.open();
     repository.fetch(&remote, &first, PATIENCE, &|| false).unwrap();
     assert!(repository.has(&first).unwrap());

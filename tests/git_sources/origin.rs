@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use pm::git::{CommitId, GitError, Release, ReleaseOptions, Remote, RemoteUrl, Repository, Wanted};
+use pm::git::{CommitId, GitError, Release, ReleaseOptions, Remote, RemoteUrl, Repository, TrackedRef};
 use pm::model::Millis;
 use tempfile::TempDir;
 
@@ -134,7 +134,7 @@ impl Drop for Origin {
 }
 
 pub fn remote(url: &str) -> Remote {
-    let wanted = Wanted::Branch("main".into());
+    let wanted = TrackedRef::Branch("main".into());
     Remote { url: RemoteUrl::parse(url).unwrap(), wanted, ssh_key: None, known_hosts: None }
 }
 

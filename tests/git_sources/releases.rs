@@ -169,7 +169,7 @@ fn a_full_disk_leaves_nothing_half_and_is_said() {
     let repository = origin.open();
     repository.fetch(&origin.remote(), &large, PATIENCE, &|| false).unwrap_err();
     let mut pinned = origin.remote();
-    pinned.wanted = pm::git::Wanted::Commit(large.clone());
+    pinned.wanted = pm::git::TrackedRef::Commit(large.clone());
     repository.fetch(&pinned, &large, PATIENCE, &|| false).unwrap();
     let error = repository.release(&large, &ReleaseOptions::default(), &|| false).unwrap_err();
     assert_eq!(error.trouble, GitTrouble::DiskFull, "{error}");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pm::git::{GitTrouble, Signed, Signers, Wanted};
+use pm::git::{GitTrouble, Signed, Signers, TrackedRef};
 
 use crate::origin::{Origin, PATIENCE};
 
@@ -45,7 +45,7 @@ fn only_what_an_allowed_key_signed_is_verified() {
         repository.fetch(&origin.remote(), &forged, PATIENCE, &|| false).unwrap();
         origin.git(&["update-ref", "refs/heads/main", good.as_str()]);
         let mut remote = origin.remote();
-        remote.wanted = Wanted::Default;
+        remote.wanted = TrackedRef::Default;
         repository.fetch(&remote, commit, PATIENCE, &|| false).unwrap();
     }
     let verify = |commit, signers: &Signers| repository.verify(commit, &Signed::Commit, signers);
@@ -83,7 +83,7 @@ fn a_tag_counts_under_its_own_name_and_for_its_own_commit() {
     let verify = |name: &str, commit| {
         let repository = origin.open();
         let mut remote = origin.remote();
-        remote.wanted = Wanted::Tag(name.into());
+        remote.wanted = TrackedRef::Tag(name.into());
         repository.fetch(&remote, &first, PATIENCE, &|| false).unwrap();
         repository.verify(commit, &Signed::Tag(name.into()), &signers).map_err(|error| error.trouble)
     };
