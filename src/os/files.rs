@@ -295,20 +295,6 @@ pub fn publish_folder(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a folder with everything in it, read-only folders included. There may be none.
-///
-/// # Errors
-/// What cannot be removed.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-        Ok(_) => {}
-    }
-    change_modes(path, &|mode, is_folder| if is_folder { mode | 0o700 } else { mode })?;
-    fs::remove_dir_all(path)
-}
-
 /// Takes the right to write from a folder and everything in it.
 ///
 /// # Errors

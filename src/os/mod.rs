@@ -50,7 +50,7 @@ pub use file_tree::{give_tree, make_folder, make_link, remove_tree, rename, rena
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, file_names, find_program, first_line, for_all_users,
     is_executable, is_folder, links_below, make_read_only, missing_interpreter, open_append, open_read, publish_folder,
-    read_limited, read_pieces, remove_if_there, remove_tree, walk_files, write_atomically, write_whole,
+    read_limited, read_pieces, remove_if_there, walk_files, write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys};
 pub use group::{GroupAnswer, GroupCall, run_in_group};
