@@ -23,10 +23,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::caller::Caller;
+use super::projects::{history, sources, status};
 use super::room::{ConnectionPlace, ConnectionRoom};
 use super::{
-    Context, answer, apps, change, cron, daemon, environment, events, history, logs, messages, metrics, rollouts,
-    signals, sources, status,
+    Context, answer, apps, change, cron, daemon, environment, events, logs, messages, metrics, rollouts, signals,
 };
 use crate::model::PROPOSED_BYTES_MAX;
 use crate::os;

@@ -18,6 +18,15 @@ fn of_scope(scope: &Scope) -> Query {
 
 type Answer<T> = Result<T, ClientError>;
 
+/// How a daemon ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DaemonEnd {
+    /// Another daemon takes over.
+    Restart,
+    /// Daemon and anchor end, if no app runs.
+    Stop,
+}
+
 impl Client {
     /// What is.
     ///
@@ -261,19 +270,15 @@ impl Client {
         self.connection.ask("GET", "/v1/daemon", None)
     }
 
-    /// Another daemon takes over.
+    /// The daemon is asked to end.
     ///
     /// # Errors
     /// No answer, or a problem.
-    pub fn restart_daemon(&mut self) -> Answer<DaemonAnswer> {
-        self.connection.ask("POST", "/v1/daemon/restart", Some(b""))
-    }
-
-    /// Daemon and anchor end, if no app runs.
-    ///
-    /// # Errors
-    /// No answer, or a problem.
-    pub fn stop_daemon(&mut self) -> Answer<DaemonAnswer> {
-        self.connection.ask("POST", "/v1/daemon/stop", Some(b""))
+    pub fn end_daemon(&mut self, how: DaemonEnd) -> Answer<DaemonAnswer> {
+        let what = match how {
+            DaemonEnd::Restart => "/v1/daemon/restart",
+            DaemonEnd::Stop => "/v1/daemon/stop",
+        };
+        self.connection.ask("POST", what, Some(b""))
     }
 }

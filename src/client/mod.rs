@@ -19,6 +19,7 @@ use crate::anchor;
 use crate::os::{self, Home, HomeError};
 use crate::wire::Problem;
 
+pub use calls::DaemonEnd;
 pub use connection::understood;
 pub use sse::Messages;
 

@@ -123,9 +123,9 @@ fn a_file_of_another_tool_is_called_what_it_is() {
         ("ecosystem.toml", "[Unit]\nDescription=x\n[Service]\nExecStart=/bin/x\n", "systemd"),
         ("ecosystem.config.js", "module.exports = {}", "PM2"),
         ("ecosystem.json", "module.exports = {}", "PM2"),
-        ("ecosystem.json", r#"{"apps": [{"script": "server.js", "autorestart": false}]}"#, "PM2"),
-        ("ecosystem.json", r#"{"apps": [{"script": "a"}, {"script": "b", "wait_ready": true}], "deploy": {}}"#, "PM2"),
-        ("ecosystem.yaml", "apps:\n  - script: server.js\n    merge_logs: true\n", "PM2"),
+        ("ecosystem.json", r#"{"apps": [{"script": "server.js", "pmx": false}]}"#, "PM2"),
+        ("ecosystem.json", r#"{"apps": [{"script": "a"}, {"script": "b", "treekill": true}], "deploy": {}}"#, "PM2"),
+        ("ecosystem.yaml", "apps:\n  - script: server.js\n    combine_logs: true\n", "PM2"),
     ] {
         let file = SourceFile::new(format!("/srv/shop/{name}").into(), text.as_bytes().to_vec());
         let reading = read(&[file], &ReadOptions::default(), &World::usual());

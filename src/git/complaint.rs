@@ -74,7 +74,7 @@ pub(super) fn read_complaint(complaint: &str, secret: Option<&str>) -> (GitTroub
     let begins = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
     let of_object = || lines().find(|line| line.starts_with("error: object ") || line.starts_with("fatal: object "));
     let line = if trouble == GitTrouble::Malformed { of_object() } else { None };
-    let line = line.or_else(|| lines().rfind(begins)).or_else(|| lines().last()).unwrap_or_default();
+    let line = line.or_else(|| lines().rfind(begins)).or_else(|| lines().next_back()).unwrap_or_default();
     let line = line.trim_start_matches("fatal: ").trim_start_matches("error: ");
     let mut text = plain(line, LINE_MAX);
     if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {

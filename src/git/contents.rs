@@ -97,7 +97,7 @@ impl Repository {
         if links.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let input: String = links.iter().map(|link| format!("{}\n", link.id)).collect();
+        let input: String = links.iter().flat_map(|link| [link.id.as_str(), "\n"]).collect();
         let mut call = GitCall::local("read", "links", &["cat-file", "--batch"]);
         (call.input, call.bytes_max) = (input.as_bytes(), LISTING_BYTES_MAX);
         let output = self.git().run(&call)?;
@@ -143,8 +143,8 @@ mod tests {
     use super::*;
 
     fn listing(lines: &[(&str, &str, &str)]) -> Vec<TreeEntry> {
-        let text: String = lines.iter().map(|(mode, id, path)| format!("{mode} x {id} 1\t{path}\0")).collect();
-        read_listing(text.as_bytes()).unwrap()
+        let texts: Vec<String> = lines.iter().map(|(mode, id, path)| format!("{mode} x {id} 1\t{path}\0")).collect();
+        read_listing(texts.concat().as_bytes()).unwrap()
     }
 
     #[test]

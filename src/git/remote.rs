@@ -50,7 +50,8 @@ impl TrackedRef {
     /// `git-check-ref-format(1)`.
     pub(super) fn is_ref_name(&self) -> bool {
         let (Self::Branch(name) | Self::Tag(name)) = self else { return true };
-        let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+        let is_lock = |part: &str| part.strip_suffix("lock").is_some_and(|rest| rest.ends_with('.'));
+        let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !is_lock(part);
         let is_forbidden = |letter: char| letter.is_control() || " ~^:?*[\\".contains(letter);
         name.split('/').all(is_part)
             && !name.starts_with('-')

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_listing_is_read_whole_or_not_at_all() {
-        let listing = b"100755 blob 45b983be      12\ta\tb\nc\0040000 tree 1234       -\td\0";
+        let listing = b"100755 blob 45b983be      12\ta\tb\nc\x00040000 tree 1234       -\td\x00";
         let entries = read_listing(listing).unwrap();
         assert_eq!((entries[0].bytes, entries[0].path.as_slice()), (12, b"a\tb\nc".as_slice()));
         assert_eq!(entries[1].kind, EntryKind::Folder);

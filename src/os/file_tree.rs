@@ -117,13 +117,13 @@ type TreeAction<'a> = dyn FnMut(BorrowedFd<'_>, &Stat) -> io::Result<()> + 'a;
 
 fn walk(root: &Path, act: &mut TreeAction<'_>) -> io::Result<()> {
     let folder = openat(CWD, root, PATH_ONLY, Mode::empty())?;
-    visit(folder, DEPTH_MAX, act)
+    visit(&folder, DEPTH_MAX, act)
 }
 
 const PATH_ONLY: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-fn visit(entry: OwnedFd, depth: usize, act: &mut TreeAction<'_>) -> io::Result<()> {
-    let found = fstat(&entry)?;
+fn visit(entry: &OwnedFd, depth: usize, act: &mut TreeAction<'_>) -> io::Result<()> {
+    let found = fstat(entry)?;
     act(entry.as_fd(), &found)?;
     if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
         return Ok(());
@@ -133,14 +133,14 @@ fn visit(entry: OwnedFd, depth: usize, act: &mut TreeAction<'_>) -> io::Result<(
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut names = Vec::new();
-    for entry in Dir::new(openat(&entry, ".", flags, Mode::empty())?)? {
+    for entry in Dir::new(openat(entry, ".", flags, Mode::empty())?)? {
         let name = entry?.file_name().to_owned();
         if name.as_bytes() != b"." && name.as_bytes() != b".." {
             names.push(name);
         }
     }
     for name in names {
-        visit(openat(&entry, &name, PATH_ONLY, Mode::empty())?, depth, act)?;
+        visit(&openat(entry, &name, PATH_ONLY, Mode::empty())?, depth, act)?;
     }
     Ok(())
 }

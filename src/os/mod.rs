@@ -16,7 +16,6 @@ mod errno;
 mod file_tree;
 mod files;
 mod foreground;
-mod group;
 mod home;
 mod init;
 mod killpoint;
@@ -31,7 +30,7 @@ mod remote;
 mod socket;
 mod terminal;
 mod this_process;
-mod tool;
+mod tools;
 mod trust;
 mod user;
 mod worker;
@@ -53,7 +52,6 @@ pub use files::{
     read_limited, read_pieces, remove_if_there, walk_files, write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys};
-pub use group::{GroupAnswer, GroupCall, run_in_group};
 pub use home::{Home, HomeError, make_files_for_owner_of};
 pub use init::{create_open_folder, first_process, is_writable_by_others, owner_of_file, run_init_tool};
 pub use killpoint::{arm_killpoints, killpoint};
@@ -96,7 +94,7 @@ pub use terminal::{become_program, current_folder, say_on_interrupt, variable};
 pub use this_process::{
     cpu_count, current_exe, environment, exit, is_terminal, terminal_height, terminal_width, user_id, write_stderr,
 };
-pub use tool::{ToolAnswer, ToolCall, run_tool};
+pub use tools::{GroupAnswer, GroupCall, ToolAnswer, ToolCall, run_in_group, run_tool};
 pub use trust::Distrust;
 pub use user::{Account, AccountError, User, account, group_id, user_by_id, user_name, user_named};
 pub use worker::{ElasticPool, Full, Worker, start_thread};

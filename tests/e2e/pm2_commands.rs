@@ -87,7 +87,7 @@ fn jlist_has_the_keys_that_scripts_read_and_no_secret() {
     let real = variable_of(u32::try_from(api["pid"].as_u64().unwrap()).unwrap(), "DB_PASSWORD");
     assert_eq!(real.as_deref(), Some("hunter2hunter2"));
     let out = env["pm_out_log_path"].as_str().unwrap();
-    assert!(Path::new(out).exists(), "{out}");
+    assert_eq!(Path::new(out), sandbox.home().join("logs/_/api-out-0.log"));
     // The same app for everybody else.
     sandbox.pm(&["list"]).ok().says(&["api"]);
     pm2(&sandbox, "restart api").ok();

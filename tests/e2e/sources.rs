@@ -51,10 +51,11 @@ impl Origin {
     pub fn apps(&self, apps: &[(&str, &str)]) -> String {
         let mut text = "project = \"shop\"\n".to_owned();
         for (name, version) in apps {
-            text += &format!(
+            let app = format!(
                 "[[apps]]\nname = \"{name}\"\ncwd = \"apps/{name}\"\ncommand = \"sh run.sh\"\nmax_restarts = 0\n\
                  update = {{ min_healthy_time = \"0s\" }}\n"
             );
+            text.push_str(&app);
             let script = match *version {
                 "bad" => "exit 3\n".to_owned(),
                 "later" => "sleep 0.7\nexit 4\n".to_owned(),

@@ -6,7 +6,7 @@ use super::shutdown::wait_for_end;
 use crate::cli::args::{CliCommand, JsonArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::Session;
-use crate::client::{self, Client, ClientError};
+use crate::client::{self, Client, ClientError, DaemonEnd};
 use crate::model::Millis;
 use crate::os;
 use crate::wire::DaemonAnswer;
@@ -101,7 +101,7 @@ fn restart(session: &mut Session, json: JsonArgs) -> Ending {
         let answer = Session::client()?.daemon()?;
         return show(session, json, &answer);
     };
-    let old = client.restart_daemon()?;
+    let old = client.end_daemon(DaemonEnd::Restart)?;
     let give_up = os::now().after(PATIENCE);
     while os::now() < give_up {
         // Refused or broken in between: the old one has left, the new one is not there yet.
@@ -122,7 +122,7 @@ fn stop(session: &mut Session, json: JsonArgs) -> Ending {
         session.screen.note("no daemon is running");
         return Ok(Code::Ok);
     };
-    let answer = client.stop_daemon()?;
+    let answer = client.end_daemon(DaemonEnd::Stop)?;
     drop(client);
     wait_for_end(&home)?;
     if json.json {

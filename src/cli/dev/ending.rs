@@ -9,7 +9,7 @@ use crate::cli::change::code_of;
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::output::progress;
 use crate::cli::session::Session;
-use crate::client::Messages;
+use crate::client::{DaemonEnd, Messages};
 use crate::model::{AppName, Millis, OperationResult, Progress};
 use crate::os;
 use crate::wire::{ChangeMessage, Edit, EditRequest, LogMessage, LogsQuery, Scope, Selection};
@@ -58,7 +58,7 @@ impl Dev<'_> {
         }
         if !was_running && let Ok(Some(mut client)) = Session::client_if_running() {
             // Refused if somebody else's apps run by now, which is right.
-            let _ = client.stop_daemon();
+            let _ = client.end_daemon(DaemonEnd::Stop);
         }
         let Self { session, events, .. } = self;
         events.end();

@@ -9,7 +9,7 @@ use crate::wire::{PhaseRow, ReadinessRow, Row, Scope, Selection, SourceWork};
 
 impl SourceSync<'_> {
     /// Looks at what the commit has changed for as long as it has to stay healthy; why it did not.
-    pub(super) fn watch(&self, work: &SourceWork) -> Result<Option<String>, CommandError> {
+    pub(super) fn watch(work: &SourceWork) -> Result<Option<String>, CommandError> {
         let scope = Scope { project: work.project.clone(), ..Scope::default() };
         let selection = Selection { selectors: Vec::new(), scope };
         let began = os::now();

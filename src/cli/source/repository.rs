@@ -257,9 +257,9 @@ impl<'a> SourceRepository<'a> {
         let url = self.spec.shown_url();
         let complaint = answer.complaint.replace(&self.spec.url, &url);
         let complaint = hide_secret(&complaint, &self.spec.url);
-        let said = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut said = complaint.lines().map(str::trim).filter(|line| !line.is_empty());
         let fatal = said.clone().find(|line| line.starts_with("fatal:") || line.starts_with("error:"));
-        let last = fatal.or(said.last()).unwrap_or("it ended without a word");
+        let last = fatal.or(said.next_back()).unwrap_or("it ended without a word");
         let hint = if complaint.contains("terminal prompts disabled") || complaint.contains("Authentication failed") {
             Some("the repository asks for a password: set a credential helper of git, or use an ssh key".to_owned())
         } else if complaint.contains("Host key verification failed") {

@@ -20,7 +20,7 @@ const STEPS_MAX: usize = 30;
 /// Between two questions how something goes.
 pub(super) const PAUSE: Millis = Millis(100);
 /// How long an applied commit may take to be known as good or bad.
-const KNOWN_WITHIN: Duration = Duration::from_mins(60);
+const KNOWN_WITHIN: Duration = Duration::from_hours(1);
 
 /// One look at a source.
 pub(super) struct SourceSync<'a> {
@@ -127,7 +127,7 @@ impl<'a> SourceSync<'a> {
         generation: u64,
     ) -> Result<TickEnd, CommandError> {
         self.stage(format!("seeing whether the apps of {} stay healthy", short_commit(commit)));
-        if let Some(reason) = self.watch(work)? {
+        if let Some(reason) = Self::watch(work)? {
             os::killpoint(PROVED);
             let to = work.source.record.healthy.as_ref().map(|healthy| healthy.generation);
             return self.go_back(work, commit, to, reason);

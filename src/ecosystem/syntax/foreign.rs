@@ -46,22 +46,8 @@ const PM2_DATA: Foreign = Foreign {
     what: "a configuration of PM2",
     hint: "name it pm2.json or pm2.yaml: then it is read as PM2 reads it; `pm import` makes an ecosystem.toml of it",
 };
-/// Keys of apps that only PM2 has, in a spelling that cannot be meant for anything else.
-const PM2_KEYS: [&str; 13] = [
-    "autorestart",
-    "combine_logs",
-    "exec_interpreter",
-    "exp_backoff_restart_delay",
-    "increment_var",
-    "instance_var",
-    "log_date_format",
-    "merge_logs",
-    "pid_file",
-    "pmx",
-    "treekill",
-    "vizion",
-    "wait_ready",
-];
+/// Keys of apps that only PM2 has: none of ours, in any spelling.
+const PM2_KEYS: [&str; 6] = ["combine_logs", "exec_interpreter", "pid_file", "pmx", "treekill", "vizion"];
 
 /// Known by its keys. Files of PM2 are data only in JSON and YAML.
 pub(super) fn of_tree(path: &Path, tree: &Node) -> Option<Foreign> {
@@ -72,4 +58,18 @@ pub(super) fn of_tree(path: &Path, tree: &Node) -> Option<Foreign> {
     let apps = tree.get("apps").and_then(Node::as_list)?;
     let is_of_pm2 = |app: &Node| PM2_KEYS.iter().any(|key| app.get(key).is_some());
     (super::extension(path) != "toml" && apps.iter().any(is_of_pm2)).then_some(PM2_DATA)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PM2_KEYS;
+    use crate::model::KEYS;
+
+    #[test]
+    fn a_key_by_which_pm2_is_known_is_none_of_ours() {
+        let ours: Vec<&str> = KEYS.iter().flat_map(|key| key.names()).collect();
+        for key in PM2_KEYS {
+            assert!(!ours.contains(&key), "{key}");
+        }
+    }
 }

@@ -63,7 +63,9 @@ pub(super) fn parse(file: &SourceFile, index: u32, report: &mut Findings) -> Opt
             None
         }
     }?;
-    if let Some(foreign) = foreign::of_tree(&file.path, &tree) {
+    if !file.is_translated
+        && let Some(foreign) = foreign::of_tree(&file.path, &tree)
+    {
         refuse(&foreign, start, report);
         return None;
     }

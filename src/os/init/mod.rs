@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
-use super::tool::{ToolAnswer, ToolCall, run_tool};
+use super::{ToolAnswer, ToolCall, run_tool};
 use crate::model::Millis;
 
 /// A tool of the init system that says nothing for so long is ended.

@@ -4,9 +4,9 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 
-use super::Context;
-use super::answer::{self, Answer, Failed};
-use super::caller::Caller;
+use crate::api::Context;
+use crate::api::answer::{self, Answer, Failed};
+use crate::api::caller::Caller;
 use crate::model::{AppName, Desired, GitSource, SourceName, SourceSpec, SourceTick};
 use crate::os;
 use crate::plan;
@@ -16,11 +16,11 @@ use crate::wire::{
     StageRequest, SyncRequest,
 };
 
-pub(super) async fn list(State(context): State<Context>) -> Answer {
+pub(in crate::api) async fn list(State(context): State<Context>) -> Answer {
     shown(&context, None).await
 }
 
-pub(super) async fn command(
+pub(in crate::api) async fn command(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
@@ -30,7 +30,7 @@ pub(super) async fn command(
     shown(&context, Some(&source)).await
 }
 
-pub(super) async fn sync(State(context): State<Context>, body: Bytes) -> Answer {
+pub(in crate::api) async fn sync(State(context): State<Context>, body: Bytes) -> Answer {
     let SyncRequest { source, is_forced } = answer::read(&body)?;
     let desired = context.reconciler.desired().await?;
     let Some(known) = desired.sources.get(&source) else { return Err(no_source(&source).into()) };
@@ -47,13 +47,13 @@ pub(super) async fn sync(State(context): State<Context>, body: Bytes) -> Answer 
     Ok(answer)
 }
 
-pub(super) async fn stage(State(context): State<Context>, body: Bytes) -> Answer {
+pub(in crate::api) async fn stage(State(context): State<Context>, body: Bytes) -> Answer {
     let StageRequest { source, stage } = answer::read(&body)?;
     context.sources.say_stage(&source, stage);
     Ok(answer::json(&SourcesAnswer { format: FORMAT, now: os::wall(), sources: Vec::new() }))
 }
 
-pub(super) async fn work(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+pub(in crate::api) async fn work(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let name = query.value::<SourceName>("source")?;
     let name = name.ok_or_else(|| Problem::new(ProblemCode::BadRequest, "which source?"))?;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 
-use super::Context;
-use super::answer::{self, Answer};
-use super::cron;
 use super::history::newest_row;
-use super::rows::{Pair, Scene, UsedBy, with_forgotten};
-use super::select::no_project;
+use crate::api::Context;
+use crate::api::answer::{self, Answer};
+use crate::api::cron;
+use crate::api::rows::{Pair, Scene, UsedBy, with_forgotten};
+use crate::api::select::no_project;
 use crate::model::{App, Live, LiveInstance, Project, ProjectName, WallTime};
 use crate::os;
 use crate::rules::{self, CopyFacts};
@@ -23,7 +23,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// When files were changed last.
 type ChangeTimes = BTreeMap<PathBuf, WallTime>;
 
-pub(super) async fn status(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+pub(in crate::api) async fn status(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let wanted = names(&query)?;
     let live = context.supervisor.live_with_sockets().await;

@@ -6,11 +6,11 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 
-use super::Context;
-use super::answer::{self, Answer};
-use super::caller::Caller;
-use super::change::told;
-use super::select::one_project;
+use crate::api::Context;
+use crate::api::answer::{self, Answer};
+use crate::api::caller::Caller;
+use crate::api::change::told;
+use crate::api::select::one_project;
 use crate::model::{
     AppEntry, AppName, AppOutcome, DeclaredThen, Environment, HistoryEntry, Project, ProjectName, Revision,
 };
@@ -21,7 +21,7 @@ use crate::wire::{
     ProblemCode, Query, RollbackAnswer, RollbackRequest, Selection, TagRequest,
 };
 
-pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+pub(in crate::api) async fn list(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let scope = Selection::from_query(&Query::parse(query.as_deref().unwrap_or_default()))?.scope;
     let desired = context.reconciler.desired().await?;
     let (name, project) = one_project(&desired, &scope)?;
@@ -34,7 +34,7 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     }))
 }
 
-pub(super) async fn entry(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
+pub(in crate::api) async fn entry(State(context): State<Context>, RawQuery(query): RawQuery) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default());
     let scope = Selection::from_query(&query)?.scope;
     let named = query.text("entry").unwrap_or_default().to_owned();
@@ -61,7 +61,7 @@ pub(super) async fn entry(State(context): State<Context>, RawQuery(query): RawQu
     Ok(answer::json(&HistoryEntryAnswer { format: FORMAT, now, project, entry, apps, difference }))
 }
 
-pub(super) async fn tag(State(context): State<Context>, body: Bytes) -> Answer {
+pub(in crate::api) async fn tag(State(context): State<Context>, body: Bytes) -> Answer {
     let TagRequest { scope, entry, tag } = answer::read(&body)?;
     let desired = context.reconciler.desired().await?;
     let (name, _) = one_project(&desired, &scope)?;
@@ -74,7 +74,7 @@ pub(super) async fn tag(State(context): State<Context>, body: Bytes) -> Answer {
     Ok(answer::json(&HistoryAnswer { format: FORMAT, now: os::wall(), project, generation, entries }))
 }
 
-pub(super) async fn plan_rollback(State(context): State<Context>, body: Bytes) -> Answer {
+pub(in crate::api) async fn plan_rollback(State(context): State<Context>, body: Bytes) -> Answer {
     let RollbackRequest { scope, options } = answer::read(&body)?;
     let desired = context.reconciler.desired().await?;
     let (name, _) = one_project(&desired, &scope)?;
@@ -83,7 +83,7 @@ pub(super) async fn plan_rollback(State(context): State<Context>, body: Bytes) -
     Ok(answer::json(&RollbackAnswer { format: FORMAT, to, digest, plan: planned.plan, refusals }))
 }
 
-pub(super) async fn roll_back(
+pub(in crate::api) async fn roll_back(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
     body: Bytes,

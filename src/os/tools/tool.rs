@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::PidFd;
-use super::clock::now;
-use super::errno::uninterrupted;
 use crate::model::Millis;
+use crate::os::PidFd;
+use crate::os::clock::now;
+use crate::os::errno::uninterrupted;
 
 /// How much of the standard error is kept.
 const COMPLAINT_BYTES_MAX: usize = 64 << 10;

@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use super::PidFd;
-use super::clock::now;
-use super::errno::{checked, uninterrupted};
 use crate::model::{Millis, Moment};
+use crate::os::PidFd;
+use crate::os::clock::now;
+use crate::os::errno::{checked, uninterrupted};
 
 /// How much of the end of the standard error is kept.
 const COMPLAINT_BYTES_MAX: usize = 32 << 10;
@@ -78,8 +78,8 @@ pub fn run_in_group(call: &GroupCall<'_>) -> io::Result<GroupAnswer> {
     let mut child = command.spawn()?;
     drop(command); // with our copies of the writing ends
     let mut streams = [
-        GroupOutput::new(output, call.output_bytes_max, false),
-        GroupOutput::new(complaint, COMPLAINT_BYTES_MAX, true),
+        GroupOutput::new(output, call.output_bytes_max, KeptPart::Beginning),
+        GroupOutput::new(complaint, COMPLAINT_BYTES_MAX, KeptPart::End),
     ];
     let read = PidFd::open(child.id()).and_then(|process| read_until_end(&mut streams, &process, call));
     end_group(&child);
@@ -109,26 +109,33 @@ fn input_of(bytes: &[u8]) -> io::Result<Stdio> {
     Ok(file.into())
 }
 
+/// What is kept of an output that is too long.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeptPart {
+    Beginning,
+    End,
+}
+
 /// One output of the program.
 struct GroupOutput {
     reader: PipeReader,
     kept: Vec<u8>,
     bytes_max: usize,
-    keeps_end: bool,
+    kept_part: KeptPart,
     is_cut: bool,
     is_open: bool,
 }
 
 impl GroupOutput {
-    fn new(reader: PipeReader, bytes_max: usize, keeps_end: bool) -> Self {
-        Self { reader, kept: Vec::new(), bytes_max, keeps_end, is_cut: false, is_open: true }
+    fn new(reader: PipeReader, bytes_max: usize, kept_part: KeptPart) -> Self {
+        Self { reader, kept: Vec::new(), bytes_max, kept_part, is_cut: false, is_open: true }
     }
 
     fn read_some(&mut self) -> io::Result<()> {
-        let mut block = [0; 64 << 10];
+        let mut block = [0; 16 << 10];
         let length = uninterrupted(|| self.reader.read(&mut block))?;
         self.is_open = length > 0;
-        if self.keeps_end {
+        if self.kept_part == KeptPart::End {
             self.kept.extend_from_slice(&block[..length]);
             let excess = self.kept.len().saturating_sub(self.bytes_max);
             self.kept.drain(..excess);
