@@ -138,12 +138,12 @@ impl GitTrouble {
     /// What to do about it: one sentence without a full stop.
     pub const fn next_step(self) -> &'static str {
         match self {
-            Self::GitMissing => "install git 2.31 or newer and make sure that it is on the PATH of the daemon",
+            Self::GitMissing => "install git 2.32 or newer and make sure that it is on the PATH of the daemon",
             Self::UrlRefused => "use https://, ssh://, user@host:path, file:// or an absolute path",
-            Self::Unreachable => "check the name of the server and the network; the next poll tries again",
+            Self::Unreachable => "check the name of the server and the network; the next look tries again",
             Self::NoRepository => "check the path of the address, and whether this user may read it",
             Self::AuthenticationNeeded => {
-                "add a read-only deploy key (--ssh-key), or a token to the https address, and try it with `git ls-remote`"
+                "add a read-only deploy key for the ssh of the daemon's user, or a token to the https address"
             }
             Self::UnknownHostKey => {
                 "compare the key with the one that the server publishes, then add it: ssh-keyscan HOST >> ~/.ssh/known_hosts"
@@ -151,7 +151,7 @@ impl GitTrouble {
             Self::ForeignOwner => "change its owner, or reach it by ssh://",
             Self::NoSuchRef => "list what there is: git ls-remote --heads --tags URL",
             Self::CommitGone => "push the commit again, or sync the newest one",
-            Self::TimedOut => "try again; if it is always slow, raise the time limit",
+            Self::TimedOut => "the next look tries again; if it is always slow, see what keeps the server",
             Self::Superseded => "nothing: the newer commit is taken",
             Self::Garbage => "try again; if it stays so, run `git fsck` in the repository on the server",
             Self::Malformed => "find it with `git fsck`, and rewrite the commit that brought it",
@@ -161,7 +161,7 @@ impl GitTrouble {
             Self::TooLarge => "take large files out of the repository",
             Self::Hostile => "remove that entry from the repository",
             Self::Submodules => "put the files into the repository itself (git subtree), or build from a package",
-            Self::LfsPointers => "put the file itself into the repository, or download it in `build`",
+            Self::LfsPointers => "put the file itself into the repository",
             Self::InUse => "wait for it to end",
             Self::Failed => "run the same git command by hand to see more",
         }
@@ -197,6 +197,12 @@ impl GitError {
         Self::new(trouble, operation, path.display().to_string(), error.to_string())
     }
 
+    /// Why it failed, without what was attempted: for a sentence that names the commit already.
+    pub fn reason(&self) -> String {
+        let words = self.trouble.words();
+        if self.detail.is_empty() { words.to_owned() } else { format!("{words}: {}", self.detail) }
+    }
+
     /// What to do about it.
     pub const fn next_step(&self) -> &'static str {
         self.trouble.next_step()
@@ -205,8 +211,7 @@ impl GitError {
 
 impl fmt::Display for GitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {} {}: {}", self.operation, self.thing, self.trouble.words())?;
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+        write!(f, "cannot {} {}: {}", self.operation, self.thing, self.reason())
     }
 }
 

@@ -82,7 +82,7 @@ pub fn remote_head(remote: &Remote, patience: Millis) -> Result<CommitId, GitErr
     let (shown, name) = (remote.url.to_string(), remote.wanted.full_name());
     let peeled = format!("{name}^{{}}");
     let args = ["ls-remote", "--exit-code", "origin", &name, &peeled];
-    let mut call = GitCall::local("read the branches of", &shown, &args);
+    let mut call = GitCall::local("ask", &shown, &args);
     if let TrackedRef::Commit(commit) = &remote.wanted {
         return Ok(commit.clone());
     }

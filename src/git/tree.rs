@@ -123,7 +123,7 @@ pub(super) fn check_links(links: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), Refu
         let refused =
             |why: &str| Err((GitTrouble::Hostile, format!("the link `{}` {why} `{}`", shown(path), shown(text))));
         if text.first() == Some(&b'/') {
-            return refused("leads to an absolute path:");
+            return refused("leads out of the repository, to an absolute path:");
         }
         if text.is_empty() || text.contains(&0) {
             return refused("has no usable text:");

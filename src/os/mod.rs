@@ -48,8 +48,8 @@ pub use errno::{is_disk_full, is_out_of_descriptors, is_passing, is_peer_gone};
 pub use file_tree::{give_tree, make_folder, make_link, remove_tree, rename, rename_durably, seal_tree, sync_tree};
 pub use files::{
     append_capped, canonicalize, create_private_folder, exists, file_names, find_program, first_line, for_all_users,
-    is_executable, is_folder, links_below, make_read_only, missing_interpreter, open_append, open_read, publish_folder,
-    read_limited, read_pieces, remove_if_there, walk_files, write_atomically, write_whole,
+    is_executable, is_folder, missing_interpreter, open_append, open_read, read_limited, read_pieces, remove_if_there,
+    walk_files, write_atomically, write_whole,
 };
 pub use foreground::{Interrupts, Keys};
 pub use home::{Home, HomeError, make_files_for_owner_of};

@@ -3,31 +3,47 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::inputs::same_inputs;
-use super::repository::{RepositoryTrouble, SourceRepository};
-use super::sync::{SourceSync, client, unreachable};
-use super::{ACCEPTED, BEGAN};
+use super::inputs::{AppInputs, InputDigests, all_paths, same_inputs};
+use super::remote::{head_of, remote_of, unreachable};
+use super::sync::{SourceSync, client};
+use super::{ACCEPTED, BEGAN, LAID_OUT};
 use crate::cli::fail::{Code, CommandError};
 use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output::{Paint, harmless, progress};
 use crate::client::ClientError;
 use crate::ecosystem::{Diagnostic, DiagnosticSeverity};
+use crate::git::{CommitId, GitError, GitTrouble, ReleaseOptions, ReleaseState, Repository};
 use crate::model::{
-    ApplyGuard, ApplyOptions, Confirm, ProjectName, Proposed, RefusalKind, SourceAftermath, SourceApply, SourceReport,
-    SourceSpec, TickEnd, short_commit,
+    ApplyGuard, ApplyOptions, Confirm, Millis, ProjectName, Proposed, RefusalKind, SourceAftermath, SourceApply,
+    SourceReport, SourceSpec, TickEnd, short_commit,
 };
 use crate::os;
 use crate::wire::{AppReleases, ApplyRequest, ChangeMessage, OperationResult, ProblemCode, ProjectReport, SourceWork};
+
+/// How long the other end may take to send a commit.
+const FETCH_MAX: Millis = Millis::seconds(15 * 60);
 
 /// Why a commit is not applied.
 struct Unfit {
     reason: String,
     code: Code,
+    /// What helps, if it is not just another try.
+    hint: Option<&'static str>,
 }
 
 impl Unfit {
     fn file(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), code: Code::File }
+        Self { reason: reason.into(), code: Code::File, hint: None }
+    }
+}
+
+impl From<&GitError> for Unfit {
+    fn from(error: &GitError) -> Self {
+        let code = match error.trouble {
+            GitTrouble::Unsigned | GitTrouble::WronglySigned => Code::Refused,
+            _ => Code::File,
+        };
+        Self { reason: error.reason(), code, hint: Some(error.next_step()) }
     }
 }
 
@@ -35,54 +51,67 @@ impl SourceSync<'_> {
     /// Brings a commit as far as its apply; the end of the look, if there is nothing more to be done in it.
     pub(super) fn deploy(
         &mut self,
-        repository: &SourceRepository<'_>,
+        repository: &Repository,
         work: &SourceWork,
-        commit: &str,
+        commit: &CommitId,
     ) -> Result<Option<TickEnd>, CommandError> {
         let is_forced = self.is_forced;
-        let record = &work.source.record;
-        self.stage(format!("fetching {}", short_commit(commit)));
-        if let Err(trouble) = repository.fetch(commit) {
-            return Ok(Some(unreachable(trouble)));
+        let (record, spec) = (&work.source.record, &work.source.spec);
+        let remote = match remote_of(spec) {
+            Ok(remote) => remote,
+            Err(end) => return Ok(Some(end)),
+        };
+        self.stage(format!("fetching {}", commit.short()));
+        if let Err(error) = repository.fetch(&remote, commit, FETCH_MAX, &|| false) {
+            return self.stopped(spec, commit, &error);
         }
         if let Some(applied) = record.applied.as_ref().filter(|_| !is_forced) {
-            match repository.continues(commit, &applied.commit) {
+            let continues =
+                CommitId::parse(&applied.commit).map_or(Ok(false), |old| repository.is_ancestor(&old, commit));
+            match continues {
                 Ok(true) => {}
                 Ok(false) => {
                     let deployed = short_commit(&applied.commit);
                     let reason =
                         format!("the branch was rewritten or set back: it does not contain {deployed}, which runs");
-                    return self.conclude(SourceReport::Stalled { commit: commit.to_owned(), reason }).map(Some);
+                    return self.conclude(SourceReport::Stalled { commit: commit.to_string(), reason }).map(Some);
                 }
-                Err(trouble) => return Ok(Some(unreachable(trouble))),
+                Err(error) => return self.stopped(spec, commit, &error),
             }
         }
-        self.stage(format!("laying out {}", short_commit(commit)));
-        let release = match repository.release(commit) {
+        self.stage(format!("laying out {}", commit.short()));
+        let release = match lay_out(repository, commit) {
             Ok(release) => release,
-            Err(trouble) if trouble.is_passing => return Ok(Some(unreachable(trouble))),
-            Err(trouble) => return self.refuse(commit, Unfit::file(trouble.words)).map(Some),
+            Err(error) => return self.stopped(spec, commit, &error),
         };
-        let proposed = match self.read(&release, commit, &work.source.spec, record.project.as_ref())? {
+        let proposed = match self.read(&release, commit, spec, record.project.as_ref())? {
             Ok(proposed) => proposed,
             Err(broken) => return self.refuse(commit, broken).map(Some),
         };
         // A newer commit takes the place of one that is not applied yet.
-        if !is_forced && repository.head().is_ok_and(|head| head != commit) {
+        if !is_forced && head_of(spec).is_ok_and(|head| head != *commit) {
             return Ok(None);
         }
         let request = match self.request(repository, commit, (&release, proposed), is_forced)? {
             Ok(request) => request,
-            Err(trouble) => return Ok(Some(unreachable(trouble))),
+            Err(error) => return self.stopped(spec, commit, &error),
         };
         self.apply(repository, commit, request)
+    }
+
+    /// What is wrong with the commit itself is remembered; everything else may be otherwise with the next look.
+    fn stopped(&self, spec: &SourceSpec, commit: &CommitId, error: &GitError) -> Result<Option<TickEnd>, CommandError> {
+        if error.trouble.is_of_commit() {
+            return self.refuse(commit, error.into()).map(Some);
+        }
+        Ok(Some(unreachable(spec, error)))
     }
 
     /// Plans, notes durably that it begins, and applies.
     fn apply(
         &mut self,
-        repository: &SourceRepository<'_>,
-        commit: &str,
+        repository: &Repository,
+        commit: &CommitId,
         mut request: ApplyRequest,
     ) -> Result<Option<TickEnd>, CommandError> {
         let is_forced = std::mem::take(&mut self.is_forced);
@@ -92,9 +121,9 @@ impl SourceSync<'_> {
                 // All that is new in it was rolled back: that stays so.
                 let newest = client()?.source_work(&self.source, false)?.newest_entry;
                 let report =
-                    SourceReport::Deployed { commit: commit.to_owned(), generation: newest, has_changed: false };
+                    SourceReport::Deployed { commit: commit.to_string(), generation: newest, has_changed: false };
                 self.report(report)?;
-                let words = format!("{} changes only what was rolled back, and that stays", short_commit(commit));
+                let words = format!("{} changes only what was rolled back, and that stays", commit.short());
                 return Ok(Some(TickEnd { words, ..TickEnd::default() }));
             }
             let code = match refusal.kind {
@@ -105,15 +134,15 @@ impl SourceSync<'_> {
             };
             let reason = refusal.message;
             let report =
-                SourceReport::Failed { commit: commit.to_owned(), reason, aftermath: SourceAftermath::Untouched };
+                SourceReport::Failed { commit: commit.to_string(), reason, aftermath: SourceAftermath::Untouched };
             let end = self.conclude(report)?;
             return Ok(Some(TickEnd { exit_code: code, hint: refusal.hint.or(end.hint.clone()), ..end }));
         }
         let project = request.proposed.project.clone();
         request.options.guard.if_generation = Some(answer.plan.generation);
-        self.report(SourceReport::Began { commit: commit.to_owned(), project, is_forced })?;
+        self.report(SourceReport::Began { commit: commit.to_string(), project, is_forced })?;
         os::killpoint(BEGAN);
-        self.stage(format!("applying {}", short_commit(commit)));
+        self.stage(format!("applying {}", commit.short()));
         let mut messages = match client()?.apply(&request) {
             // Somebody was faster: planned again.
             Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Stale => return Ok(None),
@@ -140,17 +169,18 @@ impl SourceSync<'_> {
     }
 
     /// Nothing of it is applied.
-    fn refuse(&self, commit: &str, broken: Unfit) -> Result<TickEnd, CommandError> {
+    fn refuse(&self, commit: &CommitId, broken: Unfit) -> Result<TickEnd, CommandError> {
         let (reason, aftermath) = (broken.reason, SourceAftermath::Untouched);
-        let end = self.conclude(SourceReport::Failed { commit: commit.to_owned(), reason, aftermath })?;
-        Ok(TickEnd { exit_code: broken.code as u8, ..end })
+        let end = self.conclude(SourceReport::Failed { commit: commit.to_string(), reason, aftermath })?;
+        let hint = broken.hint.map(str::to_owned).or(end.hint);
+        Ok(TickEnd { exit_code: broken.code as u8, hint, ..end })
     }
 
     /// Reads the file in a release, as `pm apply` reads one.
     fn read(
         &mut self,
         release: &Path,
-        commit: &str,
+        commit: &CommitId,
         spec: &SourceSpec,
         known: Option<&ProjectName>,
     ) -> Result<Result<Proposed, Unfit>, CommandError> {
@@ -177,7 +207,7 @@ impl SourceSync<'_> {
             return Ok(Err(Unfit::file("the file declares no app; nothing is deleted")));
         }
         proposed.provenance = file::provenance(&proposed.origin, &reading.files);
-        proposed.provenance.commit = Some(commit.to_owned());
+        proposed.provenance.commit = Some(commit.to_string());
         if !proposed.origin.is_named {
             // The name of its folder is that of the commit.
             self.name_project(&mut proposed)?;
@@ -187,7 +217,7 @@ impl SourceSync<'_> {
                 "the file names the project `{}`, but this source deploys `{known}`; nothing is deleted",
                 proposed.project
             );
-            return Ok(Err(Unfit { reason, code: Code::Refused }));
+            return Ok(Err(Unfit { reason, code: Code::Refused, hint: None }));
         }
         Ok(Ok(proposed))
     }
@@ -209,18 +239,17 @@ impl SourceSync<'_> {
     /// The apply, with the older releases in which the inputs of each app are the same.
     fn request(
         &self,
-        repository: &SourceRepository<'_>,
-        commit: &str,
+        repository: &Repository,
+        commit: &CommitId,
         (release, proposed): (&Path, Proposed),
         is_forced: bool,
-    ) -> Result<Result<ApplyRequest, RepositoryTrouble>, CommandError> {
+    ) -> Result<Result<ApplyRequest, GitError>, CommandError> {
         let releases = client()?.source_work(&self.source, true)?.releases;
-        let same = match contents_of(repository, commit, &releases) {
-            Ok((new, old)) => {
-                let folder = proposed.origin.folder.strip_prefix(release).unwrap_or(Path::new(""));
-                same_inputs(&proposed.apps, (release, folder), &releases, &new, &old)
-            }
-            Err(trouble) => return Ok(Err(trouble)),
+        let folder = proposed.origin.folder.strip_prefix(release).unwrap_or(Path::new(""));
+        let inputs = AppInputs::of(&proposed.apps, release, folder);
+        let same = match digests_of(repository, commit, &releases, &all_paths(&inputs)) {
+            Ok((new, old)) => same_inputs(&inputs, &releases, &new, &old),
+            Err(error) => return Ok(Err(error)),
         };
         let options = ApplyOptions {
             replace_files: true,
@@ -232,23 +261,35 @@ impl SourceSync<'_> {
     }
 }
 
-type AllCommitFiles = (super::repository::CommitFiles, BTreeMap<PathBuf, super::repository::CommitFiles>);
+/// The read-only folder of a commit. One that a killed worker has left half done is made again.
+fn lay_out(repository: &Repository, commit: &CommitId) -> Result<PathBuf, GitError> {
+    let release = repository.release(commit, &ReleaseOptions::default(), &|| false)?;
+    if release.state == ReleaseState::Fresh {
+        os::killpoint(LAID_OUT);
+        repository.seal(commit)?;
+    }
+    Ok(release.path)
+}
 
-fn contents_of(
-    repository: &SourceRepository<'_>,
-    commit: &str,
+type AllDigests = (InputDigests, BTreeMap<PathBuf, InputDigests>);
+
+fn digests_of(
+    repository: &Repository,
+    commit: &CommitId,
     releases: &[AppReleases],
-) -> Result<AllCommitFiles, RepositoryTrouble> {
+    paths: &[String],
+) -> Result<AllDigests, GitError> {
     let mut old = BTreeMap::new();
     for release in releases.iter().flat_map(|app| &app.releases) {
-        let name = release.file_name().and_then(|name| name.to_str());
-        if let Some(earlier) = name.filter(|_| !old.contains_key(release)) {
+        let name = release.file_name().and_then(|name| CommitId::parse(name.to_str()?).ok());
+        if let Some(earlier) = name.filter(|_| !old.contains_key(release))
             // A commit that is gone after a rewritten history is like no other.
-            let contents = repository.contents(earlier).unwrap_or_default();
-            old.insert(release.clone(), contents);
+            && let Ok(digests) = repository.content_digests(&earlier, paths)
+        {
+            old.insert(release.clone(), digests);
         }
     }
-    Ok((repository.contents(commit)?, old))
+    Ok((repository.content_digests(commit, paths)?, old))
 }
 
 /// The first error in a file, with its line.

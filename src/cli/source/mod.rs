@@ -6,7 +6,7 @@
 mod deploy;
 mod inputs;
 mod proof;
-mod repository;
+mod remote;
 mod sync;
 
 use std::ffi::OsString;
@@ -14,13 +14,13 @@ use std::ffi::OsString;
 use super::fail::{Code, CommandError, Ending};
 use super::session::Session;
 use crate::model::{SourceName, TickEnd};
-use crate::os::{self, Lock};
+use crate::os;
 use sync::SourceSync;
 
 /// As it is called; not a command for users.
 pub(super) const WORKER: &str = "source-worker";
 
-/// Places where a test can kill the worker: a release is laid out, …
+/// Places where a test can kill the worker: a release is laid out but not sealed, …
 const LAID_OUT: &str = "source.laid_out";
 /// … a commit is about to be applied, …
 const BEGAN: &str = "source.began";
@@ -58,19 +58,7 @@ fn misused() -> CommandError {
 }
 
 fn look(session: &mut Session, source: SourceName, is_forced: bool) -> TickEnd {
-    let begun = || -> Result<TickEnd, CommandError> {
-        let home = Session::home()?;
-        let folder = home.source(source.as_str());
-        let cannot = |error: &dyn std::error::Error| {
-            CommandError::system(format!("cannot use the folder `{}`", folder.display()), error)
-        };
-        os::create_private_folder(&folder).map_err(|error| cannot(&error))?;
-        let lock = Lock::try_exclusive(&folder.join("lock")).map_err(|error| cannot(&error))?;
-        let Some(_lock) = lock else {
-            return Err(CommandError::new(Code::Error, "an earlier worker is still at it"));
-        };
-        SourceSync::new(session, home, source, is_forced).run()
-    };
+    let begun = || SourceSync::new(session, Session::home()?, source, is_forced).run();
     begun().unwrap_or_else(|error| end_of(&error))
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::repository::{RepositoryTrouble, SourceRepository};
+use super::remote::{commits_of, head_of, unreachable};
 use super::{PROVED, RETURNED};
 use crate::cli::fail::{Code, CommandError};
 use crate::cli::session::Session;
 use crate::client::{Client, ClientError};
+use crate::git::{CommitId, Repository};
 use crate::model::{
     EntryResult, Millis, RollbackOptions, SourceAftermath, SourceCommand, SourceName, SourceReport, TickEnd,
     short_commit,
@@ -38,42 +39,60 @@ impl<'a> SourceSync<'a> {
         Self { session, home, source, is_forced, reason: None }
     }
 
-    /// Takes step after step until there is nothing to be done.
+    /// Takes step after step until there is nothing to be done. The folder of the source is opened, and so kept from other
+    /// workers, by the first step that is none of rest: a look that finds nothing new writes nothing.
     pub(super) fn run(mut self) -> Result<TickEnd, CommandError> {
+        let mut opened = None;
         for _ in 0..STEPS_MAX {
             let work = client()?.source_work(&self.source, false)?;
-            let spec = work.source.spec.clone();
-            let repository = match SourceRepository::open(self.home.source(self.source.as_str()), &spec) {
-                Ok(repository) => repository,
-                Err(trouble) => return Ok(unreachable(trouble)),
-            };
+            let spec = &work.source.spec;
             let mut head = None;
             // A swap that has begun depends on nobody, and what is suspended asks nobody.
             if work.entry.is_none() && !work.source.is_suspended {
-                head = match repository.head() {
+                head = match head_of(spec) {
                     Ok(head) => Some(head),
-                    Err(trouble) => return Ok(unreachable(trouble)),
+                    Err(end) => return Ok(end),
                 };
             }
-            let facts = SourceFacts { head: head.as_deref(), entry: work.entry, is_forced: self.is_forced };
-            let ended = match next_step(&work.source, &facts) {
-                SourceStep::Rest(reason) => Some(self.rested(&reason)),
-                SourceStep::Deploy { commit } => self.deploy(&repository, &work, &commit)?,
-                SourceStep::Await { commit, .. } => self.wait_for_result(&commit)?,
-                SourceStep::Prove { commit, generation } => {
-                    Some(self.prove(&repository, &work, &commit, generation)?)
+            let head = head.as_ref().map(CommitId::as_str);
+            let step = next_step(&work.source, &SourceFacts { head, entry: work.entry, is_forced: self.is_forced });
+            if let SourceStep::Rest(reason) = &step {
+                return Ok(self.rested(reason));
+            }
+            let Some(repository) = &opened else {
+                match Repository::open(&self.home.source(self.source.as_str())) {
+                    Ok(repository) => opened = Some(repository),
+                    Err(error) => return Ok(unreachable(spec, &error)),
                 }
-                SourceStep::Return { commit, to } => {
-                    let reason = self.reason.take().unwrap_or_else(|| "its apps did not become healthy".to_owned());
-                    Some(self.go_back(&work, &commit, to, reason)?)
-                }
-                SourceStep::Conclude(report) => Some(self.conclude(report)?),
+                // Another worker may have been at it until now.
+                continue;
             };
-            if let Some(end) = ended {
+            if let Some(end) = self.step(repository, &work, step)? {
                 return Ok(end);
             }
         }
         Ok(TickEnd { words: "goes on with the next look".to_owned(), exit_code: 7, ..TickEnd::default() })
+    }
+
+    fn step(
+        &mut self,
+        repository: &Repository,
+        work: &SourceWork,
+        step: SourceStep,
+    ) -> Result<Option<TickEnd>, CommandError> {
+        match step {
+            SourceStep::Rest(reason) => Ok(Some(self.rested(&reason))),
+            SourceStep::Deploy { commit } => self.deploy(repository, work, &named_commit(&commit)?),
+            SourceStep::Await { commit, .. } => self.wait_for_result(&commit),
+            SourceStep::Prove { commit, generation } => {
+                self.prove(repository, work, &named_commit(&commit)?, generation).map(Some)
+            }
+            SourceStep::Return { commit, to } => {
+                let reason = self.reason.take().unwrap_or_else(|| "its apps did not become healthy".to_owned());
+                self.go_back(work, &commit, to, reason).map(Some)
+            }
+            SourceStep::Conclude(report) => self.conclude(report).map(Some),
+        }
     }
 
     fn rested(&self, reason: &RestReason) -> TickEnd {
@@ -121,16 +140,16 @@ impl<'a> SourceSync<'a> {
     /// Its apps came up: do they stay?
     fn prove(
         &mut self,
-        repository: &SourceRepository<'_>,
+        repository: &Repository,
         work: &SourceWork,
-        commit: &str,
+        commit: &CommitId,
         generation: u64,
     ) -> Result<TickEnd, CommandError> {
-        self.stage(format!("seeing whether the apps of {} stay healthy", short_commit(commit)));
+        self.stage(format!("seeing whether the apps of {} stay healthy", commit.short()));
         if let Some(reason) = Self::watch(work)? {
             os::killpoint(PROVED);
             let to = work.source.record.healthy.as_ref().map(|healthy| healthy.generation);
-            return self.go_back(work, commit, to, reason);
+            return self.go_back(work, commit.as_str(), to, reason);
         }
         os::killpoint(PROVED);
         self.deployed(repository, commit, generation)
@@ -139,16 +158,17 @@ impl<'a> SourceSync<'a> {
     /// It is good: kept, and what nothing needs any more is removed.
     pub(super) fn deployed(
         &self,
-        repository: &SourceRepository<'_>,
-        commit: &str,
+        repository: &Repository,
+        commit: &CommitId,
         generation: u64,
     ) -> Result<TickEnd, CommandError> {
-        let report = SourceReport::Deployed { commit: commit.to_owned(), generation, has_changed: true };
+        let report = SourceReport::Deployed { commit: commit.to_string(), generation, has_changed: true };
         self.report(report)?;
-        let mut needed = client()?.source_work(&self.source, true)?.needed;
-        needed.push(repository.release_folder(commit));
-        repository.prune(&needed);
-        let words = format!("deployed {} (generation {generation})", short_commit(commit));
+        let mut needed = commits_of(&client()?.source_work(&self.source, true)?.needed);
+        needed.push(commit.clone());
+        // What cannot be removed is tried again with the next commit.
+        let _ = repository.prune(&needed);
+        let words = format!("deployed {} (generation {generation})", commit.short());
         Ok(TickEnd { words, ..TickEnd::default() })
     }
 
@@ -218,9 +238,9 @@ pub(super) fn client() -> Result<Client, CommandError> {
     Ok(Client::connect(&Session::home()?)?)
 }
 
-/// Nothing is kept of it: the next look tries again.
-pub(super) fn unreachable(trouble: RepositoryTrouble) -> TickEnd {
-    TickEnd { words: trouble.words, hint: trouble.hint, exit_code: Code::Error as u8, is_unreachable: true }
+/// A commit that is kept, as git names it.
+fn named_commit(commit: &str) -> Result<CommitId, CommandError> {
+    CommitId::parse(commit).map_err(|text| CommandError::new(Code::Error, format!("`{text}` names no commit")))
 }
 
 fn roll_back(request: &RollbackRequest) -> Result<(), ClientError> {
