@@ -74,6 +74,7 @@ fn source(commit: Option<&str>) -> Change {
             branch: "main".into(),
             path: None,
             profile: None,
+            allowed_signers: None,
             interval: SourceSpec::INTERVAL,
             dwell: SourceSpec::DWELL,
         };

@@ -136,12 +136,20 @@ fn a_look_that_finds_nothing_new_says_so_and_writes_nothing() {
         let names = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().path());
         names.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect::<Vec<_>>()
     };
-    let before = files();
+    let of_source = || {
+        let listed =
+            Command::new("find").arg(sandbox.home().join("sources")).args(["-printf", "%p %T@ %C@\n"]).output();
+        let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+        assert!(listed.contains("repository.git"), "{listed}");
+        listed
+    };
+    let (before, before_of_source) = (files(), of_source());
     let words = format!("up to date at {}", short(&commit));
     for _ in 0..3 {
         sandbox.pm(&["source", "sync", "shop"]).ok().says(&[&words]);
     }
     assert!(files() == before, "state and journal are byte for byte as they were");
+    assert_eq!(of_source(), before_of_source, "nothing was made, written or renamed there");
     assert_eq!(row(&sandbox)["tick"]["end"]["words"], words.as_str());
     sandbox.pm(&["source", "list"]).ok().says(&["healthy", short(&commit), &words]);
 }

@@ -1,6 +1,7 @@
 //! One commit on its way to being applied: fetched, checked, laid out, read, planned, applied.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::inputs::{AppInputs, InputDigests, all_paths, same_inputs};
@@ -12,9 +13,9 @@ use crate::cli::file::{self, Daemon, FileArgs};
 use crate::cli::output::{Paint, harmless, progress};
 use crate::client::ClientError;
 use crate::ecosystem::{Diagnostic, DiagnosticSeverity};
-use crate::git::{CommitId, GitError, GitTrouble, ReleaseOptions, ReleaseState, Repository};
+use crate::git::{CommitId, GitError, GitTrouble, ReleaseOptions, ReleaseState, Remote, Repository, Signed, Signers};
 use crate::model::{
-    ApplyGuard, ApplyOptions, Confirm, Millis, ProjectName, Proposed, RefusalKind, SourceAftermath, SourceApply,
+    App, ApplyGuard, ApplyOptions, Confirm, Millis, ProjectName, Proposed, RefusalKind, SourceAftermath, SourceApply,
     SourceReport, SourceSpec, TickEnd, short_commit,
 };
 use crate::os;
@@ -62,7 +63,7 @@ impl SourceSync<'_> {
             Err(end) => return Ok(Some(end)),
         };
         self.stage(format!("fetching {}", commit.short()));
-        if let Err(error) = repository.fetch(&remote, commit, FETCH_MAX, &|| false) {
+        if let Err(error) = fetch(repository, spec, &remote, commit) {
             return self.stopped(spec, commit, &error);
         }
         if let Some(applied) = record.applied.as_ref().filter(|_| !is_forced) {
@@ -206,6 +207,11 @@ impl SourceSync<'_> {
         if proposed.apps.is_empty() {
             return Ok(Err(Unfit::file("the file declares no app; nothing is deleted")));
         }
+        if let Some((app, user)) = shut_out(&proposed.apps) {
+            let reason = format!("`{}` runs as `{user}`, who cannot enter the home in which releases lie", app.name);
+            let hint = Some("run a daemon as that user and add the source there, or leave `user` out of the file");
+            return Ok(Err(Unfit { reason, code: Code::Refused, hint }));
+        }
         proposed.provenance = file::provenance(&proposed.origin, &reading.files);
         proposed.provenance.commit = Some(commit.to_string());
         if !proposed.origin.is_named {
@@ -259,6 +265,27 @@ impl SourceSync<'_> {
         };
         Ok(Ok(ApplyRequest { proposed, options }))
     }
+}
+
+/// Brings a commit here. One that nobody has signed who may is not used, forced or not.
+fn fetch(repository: &Repository, spec: &SourceSpec, remote: &Remote, commit: &CommitId) -> Result<(), GitError> {
+    repository.fetch(remote, commit, FETCH_MAX, &|| false)?;
+    if let Some(file) = &spec.allowed_signers {
+        repository.verify(commit, &Signed::Commit, &Signers::Ssh(file.clone()))?;
+    }
+    Ok(())
+}
+
+/// The first app whose user cannot enter its folder, and that user: releases lie in the home, which is the daemon's own.
+fn shut_out(apps: &[App]) -> Option<(&App, &str)> {
+    apps.iter().find_map(|app| {
+        let user = app.run.user.as_deref()?;
+        let account = os::account(Some(user), app.run.group.as_deref()).ok()??;
+        let identity = account.identity?;
+        let entered = os::with_rights_of(Some(&identity), || os::canonicalize(&app.run.cwd));
+        let is_shut_out = entered.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        is_shut_out.then_some((app, user))
+    })
 }
 
 /// The read-only folder of a commit. One that a killed worker has left half done is made again.

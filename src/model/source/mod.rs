@@ -44,6 +44,9 @@ pub struct SourceSpec {
     /// The profile of the apps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// ssh keys, in the form of `ssh-keygen(1)`: only commits that one of them has signed are deployed. `None`: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_signers: Option<PathBuf>,
     /// How often the branch is looked at.
     pub interval: Millis,
     /// How long the apps of a commit must stay healthy before it counts as good.

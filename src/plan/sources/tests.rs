@@ -18,6 +18,7 @@ fn source(project: Option<&str>) -> GitSource {
             branch: "main".into(),
             path: None,
             profile: None,
+            allowed_signers: None,
             interval: SourceSpec::INTERVAL,
             dwell: SourceSpec::DWELL,
         },

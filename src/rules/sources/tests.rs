@@ -14,6 +14,7 @@ fn spec(url: &str) -> SourceSpec {
         branch: "main".to_owned(),
         path: None,
         profile: None,
+        allowed_signers: None,
         interval: SourceSpec::INTERVAL,
         dwell: SourceSpec::DWELL,
     }

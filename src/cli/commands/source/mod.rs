@@ -12,7 +12,8 @@ use crate::cli::change::{self, WaitArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
 use crate::cli::session::{self, Session};
 use crate::client::Client;
-use crate::model::{Millis, SourceCommand, SourceName, SourceSpec};
+use crate::git::RemoteUrl;
+use crate::model::{Millis, SourceCommand, SourceName, SourceSpec, shown_url};
 use crate::os;
 use crate::wire::{Edit, Scope, Selection, SourceRequest, SourceRow, SourcesAnswer};
 
@@ -71,6 +72,9 @@ struct Add {
     /// Apply this profile to the apps
     #[arg(long = "env", visible_alias = "profile", value_name = "NAME")]
     profile: Option<String>,
+    /// Deploy only commits that are signed by an ssh key in this file (`ssh-keygen(1)`, ALLOWED SIGNERS)
+    #[arg(long, value_name = "FILE")]
+    allowed_signers: Option<PathBuf>,
     /// How often the branch is looked at
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "60s")]
     interval: Millis,
@@ -135,7 +139,11 @@ fn follow(session: &mut Session, add: Add) -> Ending {
     session.screen.is_json = add.json.json;
     let Add { name, url, branch, path, profile, interval, dwell, .. } = add;
     let url = absolute(&url)?;
-    let spec = SourceSpec { url, branch, path, profile, interval, dwell };
+    RemoteUrl::parse(&url).map_err(|error| {
+        CommandError::new(Code::Usage, format!("`{}` is not the URL of a repository: {error}", shown_url(&url)))
+    })?;
+    let allowed_signers = add.allowed_signers.map(signers).transpose()?;
+    let spec = SourceSpec { url, branch, path, profile, allowed_signers, interval, dwell };
     let command = SourceCommand::Add { spec: Box::new(spec) };
     let answer = Session::client()?.command_source(&SourceRequest { source: name.clone(), command })?;
     if session.screen.is_json {
@@ -145,6 +153,17 @@ fn follow(session: &mut Session, add: Add) -> Ending {
     let url = answer.sources.first().map(|row| row.spec.url.clone()).unwrap_or_default();
     session.screen.note(&format!("source {name} follows {url}; `pm source sync {name}` waits for its first commit"));
     Ok(Code::Ok)
+}
+
+/// The file is read by the daemon's user at each commit; it has to be there now.
+fn signers(file: PathBuf) -> Result<PathBuf, CommandError> {
+    let file = crate::cli::file::absolute(&session::folder()?, &file);
+    if os::exists(&file) {
+        return Ok(file);
+    }
+    let message = format!("there is no file `{}`", file.display());
+    let hint = "it has one key a line: `NAME namespaces=\"git\" ssh-ed25519 KEY`";
+    Err(CommandError::new(Code::Usage, message).hint(hint))
 }
 
 /// A folder is named from here; the daemon is elsewhere.

@@ -44,6 +44,8 @@ pub(super) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Optio
     line("branch", &row.spec.branch);
     line("file", &row.spec.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default());
     line("profile", row.spec.profile.as_deref().unwrap_or_default());
+    let signers = row.spec.allowed_signers.as_ref().map(|file| file.display().to_string());
+    line("signers", &signers.unwrap_or_default());
     line("interval", &row.spec.interval.to_string());
     line("dwell", &row.spec.dwell.to_string());
     line("project", record.project.as_ref().map_or("", |project| project.as_str()));
