@@ -72,7 +72,7 @@ struct Add {
     /// Apply this profile to the apps
     #[arg(long = "env", visible_alias = "profile", value_name = "NAME")]
     profile: Option<String>,
-    /// Deploy only commits that are signed by an ssh key in this file (`ssh-keygen(1)`, ALLOWED SIGNERS)
+    /// Deploy only commits that are signed by an ssh key in this file
     #[arg(long, value_name = "FILE")]
     allowed_signers: Option<PathBuf>,
     /// How often the branch is looked at
