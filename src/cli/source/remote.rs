@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::fail::Code;
-use crate::git::{CommitId, GitError, GitTrouble, Remote, RemoteUrl, Wanted, remote_head};
+use crate::git::{CommitId, GitError, GitTrouble, Remote, RemoteUrl, TrackedRef, remote_head};
 use crate::model::{Millis, SourceSpec, TickEnd};
 
 /// How long the other end may take to say what a branch names.
@@ -17,7 +17,7 @@ pub(super) fn remote_of(spec: &SourceSpec) -> Result<Remote, TickEnd> {
         exit_code: Code::Error as u8,
         is_unreachable: true,
     })?;
-    Ok(Remote { url, wanted: Wanted::Branch(spec.branch.clone()), ssh_key: None, known_hosts: None })
+    Ok(Remote { url, wanted: TrackedRef::Branch(spec.branch.clone()), ssh_key: None, known_hosts: None })
 }
 
 /// The commit that the branch names now. Nothing is written for the answer.

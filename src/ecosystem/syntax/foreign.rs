@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_key_by_which_pm2_is_known_is_none_of_ours() {
-        let ours: Vec<&str> = KEYS.iter().flat_map(|key| key.names()).collect();
+        let ours: Vec<&str> = KEYS.iter().flat_map(crate::model::Key::names).collect();
         for key in PM2_KEYS {
             assert!(!ours.contains(&key), "{key}");
         }

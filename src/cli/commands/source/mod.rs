@@ -3,7 +3,7 @@
 mod shown;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
@@ -142,7 +142,7 @@ fn follow(session: &mut Session, add: Add) -> Ending {
     RemoteUrl::parse(&url).map_err(|error| {
         CommandError::new(Code::Usage, format!("`{}` is not the URL of a repository: {error}", shown_url(&url)))
     })?;
-    let allowed_signers = add.allowed_signers.map(signers).transpose()?;
+    let allowed_signers = add.allowed_signers.as_deref().map(signers).transpose()?;
     let spec = SourceSpec { url, branch, path, profile, allowed_signers, interval, dwell };
     let command = SourceCommand::Add { spec: Box::new(spec) };
     let answer = Session::client()?.command_source(&SourceRequest { source: name.clone(), command })?;
@@ -156,8 +156,8 @@ fn follow(session: &mut Session, add: Add) -> Ending {
 }
 
 /// The file is read by the daemon's user at each commit; it has to be there now.
-fn signers(file: PathBuf) -> Result<PathBuf, CommandError> {
-    let file = crate::cli::file::absolute(&session::folder()?, &file);
+fn signers(file: &Path) -> Result<PathBuf, CommandError> {
+    let file = crate::cli::file::absolute(&session::folder()?, file);
     if os::exists(&file) {
         return Ok(file);
     }
@@ -172,7 +172,7 @@ fn absolute(url: &str) -> Result<String, CommandError> {
     if is_remote || url.starts_with('/') || url.starts_with('-') || !os::exists(&session::folder()?.join(url)) {
         return Ok(url.to_owned());
     }
-    let path = crate::cli::file::absolute(&session::folder()?, std::path::Path::new(url));
+    let path = crate::cli::file::absolute(&session::folder()?, Path::new(url));
     path.into_os_string().into_string().map_err(|_| {
         CommandError::new(Code::Usage, "the path of the repository is not UTF-8").hint("rename the folder")
     })
