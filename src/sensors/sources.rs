@@ -219,15 +219,15 @@ impl Schedule {
 }
 
 /// Runs the worker of one look to its end.
-async fn look(home: Home, threads: Worker, source: &SourceName, is_forced: bool) -> TickEnd {
-    let (reply, started) = oneshot::channel();
+async fn look(home: Home, starter: Worker, source: &SourceName, is_forced: bool) -> TickEnd {
+    let (reply, answer) = oneshot::channel();
     let (root, name) = (home.clone(), source.clone());
     // Whoever is gone by then wants no look.
     let work = move || drop(reply.send(start_worker(&root, &name, is_forced)));
     // A queue that is full drops the work: then there is no answer.
     let _ = threads.submit(Box::new(work));
     let trouble = |words: String| TickEnd { words, hint: None, exit_code: 1, is_unreachable: true };
-    let mut helper = match started.await {
+    let mut helper = match answer.await {
         Ok(Ok(helper)) => helper,
         Ok(Err(why)) => return trouble(format!("its worker cannot be started: {why}")),
         Err(_) => return trouble("its worker was not started: too many are waiting".to_owned()),
