@@ -20,6 +20,7 @@ const SIGNS: &[(&str, GitTrouble)] = &[
     ("could not read username", GitTrouble::AuthenticationNeeded),
     ("could not read password", GitTrouble::AuthenticationNeeded),
     ("terminal prompts disabled", GitTrouble::AuthenticationNeeded),
+    ("unable to get password", GitTrouble::AuthenticationNeeded),
     ("returned error: 401", GitTrouble::AuthenticationNeeded),
     ("returned error: 403", GitTrouble::AuthenticationNeeded),
     ("couldn't find remote ref", GitTrouble::NoSuchRef),
@@ -122,6 +123,7 @@ mod tests {
                 T::AuthenticationNeeded,
                 "could not read Username for 'https://h': terminal prompts disabled",
             ),
+            ("fatal: unable to get password from user\n", T::AuthenticationNeeded, "unable to get password from user"),
             (
                 "fatal: unable to access 'https://h/': Could not resolve host: h\n",
                 T::Unreachable,
