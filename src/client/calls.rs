@@ -123,20 +123,15 @@ impl Client {
         Ok(Messages::new(self.connection.open("POST", path, Some(&json(request)?), repeat)?))
     }
 
-    /// The rollouts in progress.
+    /// The rollouts in progress; before that, some are paused, resumed or aborted.
     ///
     /// # Errors
     /// No answer, or a problem.
-    pub fn rollouts(&mut self) -> Answer<RolloutsAnswer> {
-        self.connection.ask("GET", "/v1/rollouts", None)
-    }
-
-    /// Pauses, resumes or aborts some.
-    ///
-    /// # Errors
-    /// No answer, or a problem.
-    pub fn command_rollout(&mut self, request: &RolloutRequest) -> Answer<RolloutsAnswer> {
-        self.connection.ask("POST", "/v1/rollouts", Some(&json(request)?))
+    pub fn rollouts(&mut self, request: Option<&RolloutRequest>) -> Answer<RolloutsAnswer> {
+        match request {
+            Some(request) => self.connection.ask("POST", "/v1/rollouts", Some(&json(request)?)),
+            None => self.connection.ask("GET", "/v1/rollouts", None),
+        }
     }
 
     /// Stops everything, then the daemon.

@@ -55,6 +55,7 @@ const SIGNS: &[(&str, GitTrouble)] = &[
     ("bad line length", GitTrouble::Garbage),
     ("unexpected", GitTrouble::Garbage),
     ("early eof", GitTrouble::Garbage),
+    ("transfer closed with", GitTrouble::Garbage),
     ("the remote end hung up", GitTrouble::Garbage),
     ("empty reply from server", GitTrouble::Garbage),
     ("received http/0.9", GitTrouble::Garbage),

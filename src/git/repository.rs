@@ -139,7 +139,22 @@ impl Repository {
 
     fn fetch_ref(&self, call: &GitCall<'_>, refspec: &str) -> Result<(), GitError> {
         let args = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--force", "origin", refspec];
-        self.git.run(&GitCall { args: &args, ..*call }).map(|_nothing| ())
+        self.remove_unfinished();
+        let fetched = self.git.run(&GitCall { args: &args, ..*call });
+        if fetched.is_err() {
+            self.remove_unfinished();
+        }
+        fetched.map(|_nothing| ())
+    }
+
+    /// What a fetch has left that was ended, or filled the disk: git keeps it for days. Nobody else writes here.
+    fn remove_unfinished(&self) {
+        let packs = self.bare().join("objects/pack");
+        for (name, _) in os::list_folder(&packs) {
+            if name.starts_with("tmp_") {
+                let _ = os::remove_if_there(&packs.join(name));
+            }
+        }
     }
 
     /// Whether the commit is here.

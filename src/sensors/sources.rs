@@ -219,7 +219,7 @@ impl Schedule {
 }
 
 /// Runs the worker of one look to its end.
-async fn look(home: Home, starter: Worker, source: &SourceName, is_forced: bool) -> TickEnd {
+async fn look(home: Home, threads: Worker, source: &SourceName, is_forced: bool) -> TickEnd {
     let (reply, answer) = oneshot::channel();
     let (root, name) = (home.clone(), source.clone());
     // Whoever is gone by then wants no look.

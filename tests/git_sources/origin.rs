@@ -163,7 +163,7 @@ pub fn tree_of(folder: &Path) -> Vec<String> {
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(60), "waited in vain until {what}");
+        assert!(began.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
         std::thread::yield_now();
     }
 }

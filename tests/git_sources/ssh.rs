@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pm::git::{GitTrouble, ReleaseState, Remote, remote_head};
+use pm::git::{GitTrouble, ReleaseOptions, ReleaseState, Remote, remote_head};
 
 use crate::origin::{Origin, PATIENCE, remote};
 
@@ -72,7 +72,7 @@ fn a_deploy_key_fetches_and_everything_else_is_told() {
     assert_eq!(remote_head(&good, PATIENCE).unwrap_or_else(|error| panic!("{error}\n{}", log())), head);
     let repository = origin.open();
     repository.fetch(&good, &head, PATIENCE, &|| false).unwrap();
-    assert_eq!(repository.release(&head, &Default::default(), &|| false).unwrap().state, ReleaseState::Fresh);
+    assert_eq!(repository.release(&head, &ReleaseOptions::default(), &|| false).unwrap().state, ReleaseState::Fresh);
     for (remote, trouble) in [
         (with("theirs", "known"), GitTrouble::AuthenticationNeeded),
         (with("ours", "unknown"), GitTrouble::UnknownHostKey),

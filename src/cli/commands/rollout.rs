@@ -55,7 +55,7 @@ impl CliCommand for Rollout {
         session.screen.is_json = is_json;
         let mut client = Session::client()?;
         let answer = match self.action {
-            Action::Status { .. } => client.rollouts()?,
+            Action::Status { .. } => client.rollouts(None)?,
             Action::Pause(apps) => want(&mut client, apps, RolloutCommand::Pause)?,
             Action::Resume(apps) => want(&mut client, apps, RolloutCommand::Continue)?,
             Action::Abort(apps) => want(&mut client, apps, RolloutCommand::Abort)?,
@@ -83,7 +83,7 @@ impl Action {
 
 fn want(client: &mut Client, apps: Apps, command: RolloutCommand) -> Result<RolloutsAnswer, CommandError> {
     let selection = apps.scope.selection(apps.names)?;
-    Ok(client.command_rollout(&RolloutRequest { command, selection })?)
+    Ok(client.rollouts(Some(&RolloutRequest { command, selection }))?)
 }
 
 fn table(rollouts: &[RolloutStatus]) -> TextTable<'static> {
