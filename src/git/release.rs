@@ -160,6 +160,8 @@ impl Repository {
         let filled = self.git().run(&GitCall { args: &["read-tree", commit.as_str()], ..call }).and_then(|_| {
             self.git().run(&GitCall { args: &["checkout-index", "--all", "--force", "--quiet"], ..call })
         });
+        // git does not always say why it cannot write.
+        let filled = filled.map_err(|error| no_room(folder).map_or(error, disk));
         let removed = os::remove_if_there(&index);
         filled?;
         removed.map_err(disk)
@@ -252,6 +254,11 @@ impl Repository {
         os::remove_tree(&old).map_err(disk)?;
         self.hold(commit, false)
     }
+}
+
+/// The error of a full disk, if nothing more can be written there.
+fn no_room(folder: &Path) -> Option<io::Error> {
+    os::write_whole(&folder.join(".room"), &vec![0; 1 << 20], 0o600).err().filter(os::is_disk_full)
 }
 
 /// Submodules and pointers of Git LFS among the files of a release that is being made.
