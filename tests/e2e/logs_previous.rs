@@ -102,5 +102,6 @@ fn a_process_that_said_nothing_is_the_one_before_too() {
     for _ in 0..3 {
         sandbox.pm(&["restart", "api"]).ok();
         assert_eq!(previous(&sandbox, &[]), [""; 0], "the one before was silent");
+        sandbox.pm(&["logs", "--previous"]).ok().says(&["the process before printed nothing"]);
     }
 }

@@ -40,6 +40,7 @@ mod terminal_width;
 // ---- ready, healthy, in order, on time
 mod cron;
 mod depends_on;
+mod gitops_walk;
 mod health;
 mod https;
 mod main_pid;

@@ -189,6 +189,9 @@ fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: 
     for message in answer.unread.iter().chain(&answer.left_out) {
         session.screen.note(message);
     }
+    if query.previous && answer.lines.is_empty() && query.filter.is_none() {
+        session.screen.note("the process before printed nothing");
+    }
     format.expect(&answer.lines);
     for line in &answer.lines {
         format.print(&mut session.screen, line);
