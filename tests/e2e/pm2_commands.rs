@@ -97,7 +97,9 @@ fn jlist_has_the_keys_that_scripts_read_and_no_secret() {
 #[test]
 fn a_changed_file_takes_effect_and_an_unchanged_one_restarts() {
     let sandbox = with_files();
-    pm2(&sandbox, "start pm2.json").ok();
+    pm2(&sandbox, "start pm2.json --watch -i 3 -- 8080")
+        .ok()
+        .says(&["no effect beside a file: `--instances`, `--watch`, arguments after `--`"]);
     let (a, b) = (pid(&sandbox, "a"), pid(&sandbox, "b"));
     pm2(&sandbox, "startOrReload pm2.json --only a").ok();
     assert_ne!(pid(&sandbox, "a"), a, "its code may be another one");

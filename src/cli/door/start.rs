@@ -28,6 +28,8 @@ const INPUT_BYTES_MAX: u64 = 4 << 20;
 const TEMPLATE: &str = "module.exports = {\n  apps: [\n    { name: 'app', script: './app.js' },\n  ],\n};\n";
 /// Options of a start that do nothing here.
 const NOT_THERE: [&str; 6] = ["attach", "ext", "filter-env", "pid", "user", "write"];
+/// Options that mean something beside a file, which has the settings of its apps.
+const BESIDE_A_FILE: [&str; 6] = ["env", "force", "mini-list", "only", "silent", "update-env"];
 const FILE: &str = "ecosystem.config.js";
 
 /// Whether a word names a configuration rather than a script or an app.
@@ -170,6 +172,11 @@ fn options(only: Vec<AppName>) -> ApplyOptions {
 pub(super) fn file(session: &mut Session, call: &DoorCall, target: &str) -> Ending {
     if target == "-" {
         return standard_input(session, call);
+    }
+    let idle = call.options.names().filter(|name| !BESIDE_A_FILE.contains(name)).map(|name| format!("`--{name}`"));
+    let idle: Vec<String> = idle.chain((!call.args.is_empty()).then(|| "arguments after `--`".to_owned())).collect();
+    if !idle.is_empty() {
+        session.screen.note(&format!("[PM2][WARN] no effect beside a file: {}", idle.join(", ")));
     }
     let profile = call.options.text("env");
     let only = only(call)?;
