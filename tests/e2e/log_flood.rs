@@ -18,7 +18,8 @@ fn size_of_logs(sandbox: &Sandbox, app: &str) -> u64 {
 
 fn resident_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
+    // Pages of its program come and go as the kernel likes.
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or("0");
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
 }
 
@@ -51,5 +52,5 @@ fn a_gigabyte_is_kept_while_the_daemon_is_killed_again_and_again() {
         assert!(sandbox.log_text(app, "out", 0).ends_with(b"\nflood over\n"));
     }
     eprintln!("{kills} kills, daemon at most {} MiB", resident_max >> 20);
-    assert!(resident_max < 64 << 20, "the daemon grew to {resident_max} bytes");
+    assert!((1..64 << 20).contains(&resident_max), "the daemon had {resident_max} bytes of its own");
 }
