@@ -46,7 +46,7 @@ fn submodules_and_pointers_of_lfs_fail_the_commit() {
     origin.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{first},lib/sub")]);
     origin.git(&["commit", "-q", "-m", "submodule"]);
     sandbox.pm(&["source", "sync", "shop"]).code(65).says(&["has submodules", "lib/sub"]);
-    sandbox.pm(&["source", "sync", "shop"]).code(6).says(&["not tried again"]);
+    sandbox.pm(&["source", "sync", "shop"]).code(65).says(&["not tried again"]);
     assert_eq!(sandbox.pid("api/0"), pid);
 }
 

@@ -127,17 +127,15 @@ impl SourceSync<'_> {
                 let words = format!("{} changes only what was rolled back, and that stays", commit.short());
                 return Ok(Some(TickEnd { words, ..TickEnd::default() }));
             }
-            let code = match refusal.kind {
+            let exit_code = match refusal.kind {
                 RefusalKind::Stale => return Ok(None),
                 RefusalKind::Ownership => 5,
                 RefusalKind::Safety => Code::Refused as u8,
                 RefusalKind::Usage => Code::Usage as u8,
             };
-            let reason = refusal.message;
-            let report =
-                SourceReport::Failed { commit: commit.to_string(), reason, aftermath: SourceAftermath::Untouched };
-            let end = self.conclude(report)?;
-            return Ok(Some(TickEnd { exit_code: code, hint: refusal.hint.or(end.hint.clone()), ..end }));
+            let (commit, reason, aftermath) = (commit.to_string(), refusal.message, SourceAftermath::Untouched);
+            let end = self.conclude(SourceReport::Failed { commit, reason, exit_code, aftermath })?;
+            return Ok(Some(TickEnd { hint: refusal.hint.or(end.hint.clone()), ..end }));
         }
         let project = request.proposed.project.clone();
         request.options.guard.if_generation = Some(answer.plan.generation);
@@ -171,10 +169,10 @@ impl SourceSync<'_> {
 
     /// Nothing of it is applied.
     fn refuse(&self, commit: &CommitId, broken: Unfit) -> Result<TickEnd, CommandError> {
-        let (reason, aftermath) = (broken.reason, SourceAftermath::Untouched);
-        let end = self.conclude(SourceReport::Failed { commit: commit.to_string(), reason, aftermath })?;
-        let hint = broken.hint.map(str::to_owned).or(end.hint);
-        Ok(TickEnd { exit_code: broken.code as u8, hint, ..end })
+        let (commit, reason, exit_code) = (commit.to_string(), broken.reason, broken.code as u8);
+        let aftermath = SourceAftermath::Untouched;
+        let end = self.conclude(SourceReport::Failed { commit, reason, exit_code, aftermath })?;
+        Ok(TickEnd { hint: broken.hint.map(str::to_owned).or(end.hint), ..end })
     }
 
     /// Reads the file in a release, as `pm apply` reads one.

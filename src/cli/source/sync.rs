@@ -98,14 +98,15 @@ impl<'a> SourceSync<'a> {
     fn rested(&self, reason: &RestReason) -> TickEnd {
         let force = || Some(format!("push another commit, or try again: `pm source sync {} --force`", self.source));
         let (exit_code, hint) = match reason {
-            RestReason::UpToDate { .. } | RestReason::Suspended => (Code::Ok, None),
-            RestReason::Failed { .. } => (Code::Unhealthy, force()),
+            RestReason::UpToDate { .. } | RestReason::Suspended => (Code::Ok as u8, None),
+            RestReason::Failed { exit_code, .. } => (*exit_code, force()),
             RestReason::Stalled { .. } => {
-                (Code::Refused, Some(format!("`pm source sync {} --force` deploys it all the same", self.source)))
+                let hint = format!("`pm source sync {} --force` deploys it all the same", self.source);
+                (Code::Refused as u8, Some(hint))
             }
-            RestReason::Unknown => (Code::Error, None),
+            RestReason::Unknown => (Code::Error as u8, None),
         };
-        TickEnd { words: reason.to_string(), hint, exit_code: exit_code as u8, is_unreachable: false }
+        TickEnd { words: reason.to_string(), hint, exit_code, is_unreachable: false }
     }
 
     pub(super) fn stage(&self, stage: String) {
@@ -203,33 +204,36 @@ impl<'a> SourceSync<'a> {
             }
         }
         os::killpoint(RETURNED);
-        self.conclude(SourceReport::Failed { commit: commit.to_owned(), reason, aftermath })
+        let (commit, exit_code) = (commit.to_owned(), Code::Unhealthy as u8);
+        self.conclude(SourceReport::Failed { commit, reason, exit_code, aftermath })
     }
 
     /// Reports the end of a commit, and says it.
     pub(super) fn conclude(&self, report: SourceReport) -> Result<TickEnd, CommandError> {
         self.report(report.clone())?;
         let force = Some(format!("push another commit, or try again: `pm source sync {} --force`", self.source));
-        let (words, hint, code) = match report {
-            SourceReport::Failed { commit, reason, aftermath } => {
+        let (words, hint, exit_code) = match report {
+            SourceReport::Failed { commit, reason, exit_code, aftermath } => {
                 let left = match aftermath {
                     SourceAftermath::Untouched => "nothing was changed".to_owned(),
                     SourceAftermath::RolledBack { to } => format!("rolled back to generation {to}"),
                     SourceAftermath::Left => "there is no earlier commit to go back to".to_owned(),
                 };
-                (format!("{} failed: {reason}; {left}", short_commit(&commit)), force, Code::Unhealthy)
+                (format!("{} failed: {reason}; {left}", short_commit(&commit)), force, exit_code)
             }
             SourceReport::Stalled { commit, reason } => {
                 let hint = format!("`pm source sync {} --force` deploys it all the same", self.source);
-                (format!("{} is not deployed: {reason}", short_commit(&commit)), Some(hint), Code::Refused)
+                (format!("{} is not deployed: {reason}", short_commit(&commit)), Some(hint), Code::Refused as u8)
             }
             SourceReport::Superseded { commit } => {
                 let commit = short_commit(&commit);
-                (format!("{commit} was superseded by another change of the project"), None, Code::Partly)
+                (format!("{commit} was superseded by another change of the project"), None, Code::Partly as u8)
             }
-            SourceReport::Began { commit, .. } | SourceReport::Deployed { commit, .. } => (commit, None, Code::Ok),
+            SourceReport::Began { commit, .. } | SourceReport::Deployed { commit, .. } => {
+                (commit, None, Code::Ok as u8)
+            }
         };
-        Ok(TickEnd { words, hint, exit_code: code as u8, is_unreachable: false })
+        Ok(TickEnd { words, hint, exit_code, is_unreachable: false })
     }
 }
 

@@ -133,6 +133,8 @@ pub struct FailedCommit {
     pub commit: String,
     /// In one sentence.
     pub reason: String,
+    /// What `pm source sync` ends with at this commit, whoever looks and however often.
+    pub exit_code: u8,
     /// When that was known.
     pub at: WallTime,
 }
@@ -199,6 +201,8 @@ pub enum SourceReport {
         commit: String,
         /// In one sentence.
         reason: String,
+        /// What `pm source sync` ends with.
+        exit_code: u8,
         /// What became of the apps.
         aftermath: SourceAftermath,
     },

@@ -5,6 +5,9 @@ use crate::model::{
     SourceCommand, SourceName, SourceNews, SourceRecord, SourceReport, SourceSpec, UnderWay, WallTime,
 };
 
+/// The exit code of what a rule refuses.
+const REFUSED: u8 = 8;
+
 /// A source after a command (`None`: it is gone), and what is told; `None` if nothing changes.
 ///
 /// # Errors
@@ -124,16 +127,17 @@ fn reported(
             (record.attempted, record.under_way, record.stalled) = (Some(commit.clone()), None, None);
             has_changed.then_some(SourceNews::Deployed { commit, generation })
         }
-        SourceReport::Failed { commit, reason, aftermath } => {
+        SourceReport::Failed { commit, reason, exit_code, aftermath } => {
             record.failed.retain(|failed| failed.commit != commit);
-            record.failed.push(FailedCommit { commit: commit.clone(), reason: reason.clone(), at });
+            record.failed.push(FailedCommit { commit: commit.clone(), reason: reason.clone(), exit_code, at });
             let extra = record.failed.len().saturating_sub(FAILED_COMMITS_MAX);
             record.failed.drain(..extra);
             (record.attempted, record.under_way, record.stalled) = (Some(commit.clone()), None, None);
             Some(SourceNews::Failed { commit, reason, aftermath })
         }
         SourceReport::Stalled { commit, reason } => {
-            record.stalled = Some(FailedCommit { commit: commit.clone(), reason: reason.clone(), at });
+            let (of, why) = (commit.clone(), reason.clone());
+            record.stalled = Some(FailedCommit { commit: of, reason: why, exit_code: REFUSED, at });
             record.under_way = None;
             Some(SourceNews::Stalled { commit, reason })
         }

@@ -50,6 +50,9 @@ pub enum SourceStep {
     Conclude(SourceReport),
 }
 
+/// The exit code of a deploy whose apps did not become or stay healthy.
+const UNHEALTHY: u8 = 6;
+
 /// Why nothing is to be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RestReason {
@@ -64,6 +67,8 @@ pub enum RestReason {
         commit: String,
         /// In one sentence.
         reason: String,
+        /// What a sync ends with.
+        exit_code: u8,
     },
     /// The branch does not continue what is deployed.
     Stalled {
@@ -82,7 +87,7 @@ impl fmt::Display for RestReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UpToDate { commit } => write!(f, "up to date at {}", short_commit(commit)),
-            Self::Failed { commit, reason } => {
+            Self::Failed { commit, reason, .. } => {
                 write!(f, "{} failed and is not tried again: {reason}", short_commit(commit))
             }
             Self::Stalled { commit, reason } => write!(f, "{} is not deployed: {reason}", short_commit(commit)),
@@ -106,7 +111,7 @@ fn finish(source: &GitSource, under_way: &UnderWay, entry: CommitEntry) -> Sourc
     if let Some(to) = entry.returned_to {
         let aftermath = SourceAftermath::RolledBack { to };
         let reason = "its apps did not stay healthy".to_owned();
-        return SourceStep::Conclude(SourceReport::Failed { commit, reason, aftermath });
+        return SourceStep::Conclude(SourceReport::Failed { commit, reason, exit_code: UNHEALTHY, aftermath });
     }
     match entry.result {
         _ if !entry.is_newest => SourceStep::Conclude(SourceReport::Superseded { commit }),
@@ -136,7 +141,8 @@ fn begin(source: &GitSource, facts: &SourceFacts<'_>) -> SourceStep {
         return SourceStep::Rest(RestReason::Stalled { commit, reason: stalled.reason.clone() });
     }
     if let Some(failed) = record.failure_of(head) {
-        return SourceStep::Rest(RestReason::Failed { commit, reason: failed.reason.clone() });
+        let (reason, exit_code) = (failed.reason.clone(), failed.exit_code);
+        return SourceStep::Rest(RestReason::Failed { commit, reason, exit_code });
     }
     if record.attempted.as_deref() == Some(head) {
         return SourceStep::Rest(RestReason::UpToDate { commit });

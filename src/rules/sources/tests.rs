@@ -58,7 +58,7 @@ fn deployed(commit: &str, generation: u64) -> SourceReport {
 
 fn failed(commit: &str) -> SourceReport {
     let aftermath = SourceAftermath::RolledBack { to: 1 };
-    SourceReport::Failed { commit: commit.to_owned(), reason: "it is bad".to_owned(), aftermath }
+    SourceReport::Failed { commit: commit.to_owned(), reason: "it is bad".to_owned(), exit_code: 65, aftermath }
 }
 
 fn stalled(commit: &str) -> SourceReport {
@@ -114,12 +114,12 @@ fn what_failed_is_tried_again_only_by_a_user() {
     let mut desired = followed();
     report(&mut desired, began("aa"));
     report(&mut desired, failed("aa"));
-    assert!(matches!(step(&desired, Some("aa"), None), SourceStep::Rest(RestReason::Failed { .. })));
+    assert!(matches!(step(&desired, Some("aa"), None), SourceStep::Rest(RestReason::Failed { exit_code: 65, .. })));
     assert_eq!(forced(&desired, "aa"), deploy("aa"));
     // Also after others, and after another one was good.
     report(&mut desired, began("bb"));
     report(&mut desired, deployed("bb", 2));
-    assert!(matches!(step(&desired, Some("aa"), None), SourceStep::Rest(RestReason::Failed { .. })));
+    assert!(matches!(step(&desired, Some("aa"), None), SourceStep::Rest(RestReason::Failed { exit_code: 65, .. })));
     report(&mut desired, began("aa"));
     report(&mut desired, deployed("aa", 3));
     assert!(matches!(step(&desired, Some("aa"), None), SourceStep::Rest(RestReason::UpToDate { .. })));
