@@ -94,6 +94,22 @@ fn jlist_has_the_keys_that_scripts_read_and_no_secret() {
     assert_eq!(app(&sandbox, "api")["pm2_env"]["restart_time"], 1);
 }
 
+/// What failed is not said to be done; the words are on standard error, and the exit code is 1.
+#[test]
+fn what_did_not_come_out_well_is_not_said_to_be_done() {
+    let sandbox = with_files();
+    pm2(&sandbox, "start app.sh -n api").ok().says(&["started api"]);
+    sandbox.file("app.sh", "exit 3\n");
+    for (line, done) in [("scale api 3", "has 3 copies"), ("restart api", "restarted"), ("reload api", "reloaded")] {
+        let output = pm2(&sandbox, line).code(1);
+        assert!(!output.stdout.contains(done), "{line}: {output}");
+    }
+    pm2(&sandbox, "kill").ok().says(&["all apps and the daemon are stopped"]);
+    let output = pm2(&sandbox, "resurrect").code(1);
+    assert!(!output.stdout.contains("started"), "{output}");
+    pm2(&sandbox, "list --sort name").ok().says(&["`--sort` is not there and has no effect"]);
+}
+
 #[test]
 fn a_changed_file_takes_effect_and_an_unchanged_one_restarts() {
     let sandbox = with_files();

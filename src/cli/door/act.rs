@@ -3,7 +3,7 @@
 use super::super::fail::{Code, CommandError, Ending};
 use super::super::session::Session;
 use super::follow::edit;
-use super::say::say;
+use super::say::say_done;
 use super::scene::{DoorScene, ListedProcess};
 use crate::pm2::{DoorCall, DoorVerb};
 use crate::wire::Edit;
@@ -16,10 +16,8 @@ pub(super) fn with(session: &mut Session, call: &DoorCall, scene: &DoorScene, me
         DoorVerb::Delete => (delete(session, scene, meant)?, "deleted"),
         _ => (edit(session, Edit::Restart, scene.selectors(meant))?, "restarted"),
     };
-    if code == Code::Ok {
-        for member in meant {
-            say(session, &format!("{done} {}", member.label()));
-        }
+    for member in meant {
+        say_done(session, code, &format!("{done} {}", member.label()));
     }
     Ok(code)
 }

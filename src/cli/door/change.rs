@@ -3,7 +3,7 @@
 use super::super::fail::{Code, CommandError, Ending};
 use super::super::session::Session;
 use super::follow::edit;
-use super::say::say;
+use super::say::say_done;
 use super::scene::{DoorScene, ListedProcess};
 use super::{act, show, start};
 use crate::model::DesiredState;
@@ -81,7 +81,7 @@ pub(super) fn scale(session: &mut Session, call: &DoorCall) -> Ending {
         return Err(CommandError::new(Code::Error, format!("nothing to do: `{name}` has {now} copies")));
     }
     let code = edit(session, Edit::Scale { to }, vec![id.to_string()])?;
-    say(session, &format!("{} has {to} copies, {now} before", id.name));
+    say_done(session, code, &format!("{} has {to} copies, {now} before", id.name));
     show::after(session, call)?;
     Ok(code)
 }
@@ -93,7 +93,7 @@ pub(super) fn resurrect(session: &mut Session, call: &DoorCall) -> Ending {
     let meant: Vec<ListedProcess<'_>> = scene.members().filter(is_down).collect();
     let code = edit(session, Edit::Start, scene.selectors(&meant))?;
     for member in &meant {
-        say(session, &format!("started {}", member.label()));
+        say_done(session, code, &format!("started {}", member.label()));
     }
     show::after(session, call)?;
     Ok(code)

@@ -23,10 +23,13 @@ use super::session::Session;
 use crate::os;
 use crate::pm2::{DoorCall, DoorVerb, Misuse, read_words};
 use crate::wire;
-use say::say;
+use say::{say, say_done};
 
 /// The first word of a call that is one of `pm`'s own commands.
 pub(super) const NATIVE: &str = "\u{0}native";
+
+/// Options of PM2 that do nothing here, whatever the command.
+const NOT_THERE: [&str; 8] = ["attach", "ext", "filter-env", "parallel", "pid", "sort", "user", "write"];
 
 /// One of `pm`'s own commands.
 type Native = fn(&mut Session, &[&str]) -> Ending;
@@ -84,6 +87,9 @@ fn perform(session: &mut Session, call: &DoorCall, native: Native) -> Ending {
         let message = "`--no-daemon` is not there: `pm run FILE` runs the apps of a file in the foreground";
         return Err(CommandError::new(Code::Usage, message));
     }
+    for name in call.options.names().filter(|name| NOT_THERE.contains(name)) {
+        session.screen.note(&format!("[PM2][WARN] `--{name}` is not there and has no effect"));
+    }
     match call.verb {
         DoorVerb::Start => start::start(session, call),
         DoorVerb::Stop | DoorVerb::Restart | DoorVerb::Reload | DoorVerb::Delete => change::change(session, call),
@@ -103,9 +109,9 @@ fn perform(session: &mut Session, call: &DoorCall, native: Native) -> Ending {
         }
         DoorVerb::Resurrect => change::resurrect(session, call),
         DoorVerb::Kill => {
-            native(session, &["shutdown", "--quiet"])?;
-            say(session, "all apps and the daemon are stopped; `resurrect` starts the apps again");
-            Ok(Code::Ok)
+            let code = native(session, &["shutdown", "--quiet"])?;
+            say_done(session, code, "all apps and the daemon are stopped; `resurrect` starts the apps again");
+            Ok(code)
         }
         DoorVerb::Ping => {
             Session::client()?.daemon()?;
@@ -115,9 +121,9 @@ fn perform(session: &mut Session, call: &DoorCall, native: Native) -> Ending {
             Ok(Code::Ok)
         }
         DoorVerb::Update => {
-            native(session, &["daemon", "restart"])?;
-            say(session, "the daemon is new, the apps went on running");
-            Ok(Code::Ok)
+            let code = native(session, &["daemon", "restart"])?;
+            say_done(session, code, "the daemon is new, the apps went on running");
+            Ok(code)
         }
         DoorVerb::Startup => native(session, &["startup"]),
         DoorVerb::Unstartup => native(session, &["unstartup"]),

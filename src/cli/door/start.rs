@@ -12,9 +12,9 @@ use super::super::session::{self, Session};
 use super::super::sudo;
 use super::follow::{edit, follow};
 use super::kept::{self, StartedScript};
-use super::say::say;
+use super::say::{say, say_done};
 use super::scene::{DoorScene, ListedProcess};
-use super::{act, show};
+use super::{NOT_THERE, act, show};
 use crate::model::{App, AppId, AppName, ApplyGuard, ApplyOptions, ExecMode, Proposed};
 use crate::os;
 use crate::pm2::{
@@ -26,8 +26,6 @@ use crate::wire::{ApplyRequest, Edit};
 const INPUT_BYTES_MAX: u64 = 4 << 20;
 /// What `init` writes.
 const TEMPLATE: &str = "module.exports = {\n  apps: [\n    { name: 'app', script: './app.js' },\n  ],\n};\n";
-/// Options of a start that do nothing here.
-const NOT_THERE: [&str; 6] = ["attach", "ext", "filter-env", "pid", "user", "write"];
 /// Options that mean something beside a file, which has the settings of its apps.
 const BESIDE_A_FILE: [&str; 6] = ["env", "force", "mini-list", "only", "silent", "update-env"];
 const FILE: &str = "ecosystem.config.js";
@@ -94,7 +92,7 @@ fn script(session: &mut Session, call: &DoorCall, scene: &DoorScene, target: &st
     let folder = session::folder()?;
     let value = app_of(target, &call.options, &call.args);
     let (mut app, remarks) = translated(&folder, &value)?;
-    remark(session, call, &remarks);
+    remark(session, &remarks);
     let path = file::absolute(&folder, target.as_ref()).to_string_lossy().into_owned();
     let of_name: Vec<ListedProcess<'_>> = scene.members().filter(|member| member.known.name == app.name).collect();
     let same: Vec<ListedProcess<'_>> = of_name.iter().filter(|member| member.known.script == path).copied().collect();
@@ -131,13 +129,10 @@ fn translated(folder: &Path, value: &Value) -> Result<(TranslatedApp, Vec<Remark
     first.ok_or_else(|| unusable(&"there is nothing to start"))
 }
 
-/// What is different or not there: nothing is dropped without a word.
-fn remark(session: &mut Session, call: &DoorCall, remarks: &[Remark]) {
-    let missing = call.options.names().filter(|name| NOT_THERE.contains(name));
-    let missing = missing.map(|name| format!("`--{name}` is not there and has no effect"));
-    let different = remarks.iter().map(Remark::line);
-    for line in missing.chain(different).collect::<Vec<_>>() {
-        session.screen.note(&format!("[PM2][WARN] {}", harmless(&line)));
+/// What is different.
+fn remark(session: &mut Session, remarks: &[Remark]) {
+    for remark in remarks {
+        session.screen.note(&format!("[PM2][WARN] {}", harmless(&remark.line())));
     }
 }
 
@@ -155,9 +150,7 @@ fn declare(session: &mut Session, folder: &Path, value: &Value, app: TranslatedA
     kept::update(|kept| {
         kept.scripts.insert(name.clone(), started.clone());
     })?;
-    if change.code == Code::Ok {
-        say(session, &format!("started {name}"));
-    }
+    say_done(session, change.code, &format!("started {name}"));
     Ok(change.code)
 }
 
@@ -173,7 +166,8 @@ pub(super) fn file(session: &mut Session, call: &DoorCall, target: &str) -> Endi
     if target == "-" {
         return standard_input(session, call);
     }
-    let idle = call.options.names().filter(|name| !BESIDE_A_FILE.contains(name)).map(|name| format!("`--{name}`"));
+    let idle = call.options.names().filter(|name| !BESIDE_A_FILE.contains(name) && !NOT_THERE.contains(name));
+    let idle = idle.map(|name| format!("`--{name}`"));
     let idle: Vec<String> = idle.chain((!call.args.is_empty()).then(|| "arguments after `--`".to_owned())).collect();
     if !idle.is_empty() {
         session.screen.note(&format!("[PM2][WARN] no effect beside a file: {}", idle.join(", ")));
