@@ -116,7 +116,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::lifecycle::samples::app;
+    use crate::lifecycle::samples::{self, app};
     use crate::model::{Environment, Exit, Failure, Millis, Moment, WallTime};
 
     fn declared(instances: u32) -> Declared {
@@ -126,23 +126,7 @@ mod tests {
     }
 
     fn live(phase: Phase) -> LiveInstance {
-        LiveInstance {
-            phase,
-            incarnation: 1,
-            since: None,
-            restarts: 0,
-            counts: crate::model::Counts::default(),
-            spec: Arc::new(app()),
-            restart_requests: 0,
-            started: None,
-            last_exit: Some(Exit::Code(1)),
-            trouble: None,
-            status_text: None,
-            hook: None,
-            taken: crate::model::Taken::default(),
-            following: None,
-            is_unreachable: false,
-        }
+        LiveInstance { last_exit: Some(Exit::Code(1)), ..samples::live(phase) }
     }
 
     fn running(readiness: Readiness) -> Phase {

@@ -146,10 +146,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::lifecycle::samples::app;
+    use crate::lifecycle::samples::{self, app};
     use crate::model::{
-        Counts, Digest, Environment, Exit, Failure, InstanceId, Live, Millis, Moment, Phase, Readiness, Rejected,
-        Rejection, Revision, Taken,
+        Digest, Environment, Exit, Failure, InstanceId, Live, Millis, Moment, Phase, Readiness, Rejected, Rejection,
+        Revision,
     };
     use crate::rules::{Facts, status};
 
@@ -165,23 +165,7 @@ mod tests {
     }
 
     fn live(phase: Phase) -> LiveInstance {
-        LiveInstance {
-            phase,
-            incarnation: 1,
-            since: None,
-            restarts: 0,
-            counts: Counts::default(),
-            spec: Arc::new(app()),
-            restart_requests: 0,
-            started: Some(WallTime(77)),
-            last_exit: None,
-            trouble: None,
-            status_text: None,
-            hook: None,
-            taken: Taken::default(),
-            following: None,
-            is_unreachable: false,
-        }
+        LiveInstance { started: Some(WallTime(77)), ..samples::live(phase) }
     }
 
     fn running() -> LiveInstance {

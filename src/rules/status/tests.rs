@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::lifecycle::samples::app;
-use crate::model::{Bytes, Condition, Counts, Desired, Environment, Exit, Kind, Rollout, Taken, Unmet};
+use crate::lifecycle::samples::{self, app};
+use crate::model::{Bytes, Condition, Counts, Desired, Environment, Exit, Kind, Rollout, Unmet};
 
 fn declared(change: impl FnOnce(&mut App)) -> Declared {
     let mut spec = app();
@@ -13,23 +13,7 @@ fn declared(change: impl FnOnce(&mut App)) -> Declared {
 }
 
 fn live(phase: Phase) -> LiveInstance {
-    LiveInstance {
-        phase,
-        incarnation: 1,
-        since: Some(Moment(400)),
-        restarts: 0,
-        counts: Counts::default(),
-        spec: Arc::new(app()),
-        restart_requests: 0,
-        started: Some(WallTime(77)),
-        last_exit: None,
-        trouble: None,
-        status_text: None,
-        hook: None,
-        taken: Taken::default(),
-        following: None,
-        is_unreachable: false,
-    }
+    LiveInstance { since: Some(Moment(400)), started: Some(WallTime(77)), ..samples::live(phase) }
 }
 
 fn running(readiness: Readiness) -> Phase {
