@@ -54,7 +54,7 @@ pub(super) async fn logs(State(context): State<Context>, RawQuery(query): RawQue
         };
         let reading = readable(context.read(read).await?, count)?;
         if reading.is_of_no_process && reading.unread.is_empty() {
-            let message = "there is no output of an earlier process: none has ended since these logs began";
+            let message = "there is no output of an earlier process in these logs";
             return Err(Problem::new(ProblemCode::NoSuchProcess, message).into());
         }
         let left_out = left_out(&reading, has_all);
