@@ -1,5 +1,7 @@
 //! Diagnostics as users read them: the line, a caret, a hint, as a compiler shows them.
 
+use std::collections::BTreeMap;
+
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
@@ -11,6 +13,10 @@ use crate::model::Secrets;
 /// Longest piece of a file that is shown.
 const WINDOW_BYTES_MAX: usize = 64 << 10;
 
+/// Findings of one code that are shown with their lines and hints. In a file that was generated one mistake may stand
+/// hundreds of times; the others are a line each.
+const SHOWN_IN_FULL: usize = 10;
+
 /// A place to mark, with what is written beside it.
 type Mark<'a> = (&'a Place, Option<&'a str>);
 
@@ -19,10 +25,22 @@ pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], secrets: &Secret
     let renderer = if with_color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let files: Vec<WrittenFile<'_>> = files.iter().map(WrittenFile::new).collect();
-    let mut text = String::new();
+    let (mut text, mut further) = (String::new(), String::new());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for diagnostic in diagnostics {
-        text.push_str(&one(diagnostic, &files, secrets, &renderer));
-        text.push_str("\n\n");
+        let count = counts.entry(diagnostic.code).or_default();
+        *count += 1;
+        if *count <= SHOWN_IN_FULL {
+            text.push_str(&one(diagnostic, &files, secrets, &renderer));
+            text.push_str("\n\n");
+        } else {
+            further.push_str(&in_one_line(diagnostic, &renderer));
+            further.push('\n');
+        }
+    }
+    if !further.is_empty() {
+        text.push_str(&further);
+        text.push('\n');
     }
     if !diagnostics.is_empty() {
         text.push_str(&summary(diagnostics));
@@ -42,12 +60,23 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-fn one(diagnostic: &Diagnostic, files: &[WrittenFile<'_>], secrets: &Secrets, renderer: &Renderer) -> String {
-    let level = match diagnostic.severity {
+fn in_one_line(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let place = diagnostic.place.as_ref();
+    let place = place.map_or(String::new(), |at| format!(" ({}:{}:{})", at.file.display(), at.line, at.column));
+    let message = format!("{}{place}", diagnostic.message);
+    let level = level_of(diagnostic);
+    renderer.render(&[Group::with_title(level.primary_title(message.as_str()).id(diagnostic.code))])
+}
+
+fn level_of(diagnostic: &Diagnostic) -> Level<'static> {
+    match diagnostic.severity {
         DiagnosticSeverity::Error => Level::ERROR,
         DiagnosticSeverity::Warning => Level::WARNING,
-    };
-    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    }
+}
+
+fn one(diagnostic: &Diagnostic, files: &[WrittenFile<'_>], secrets: &Secrets, renderer: &Renderer) -> String {
+    let title = level_of(diagnostic).primary_title(diagnostic.message.as_str()).id(diagnostic.code);
     let mut group = match &diagnostic.place {
         Some(place) => title.elements(snippets(place, &diagnostic.labels, files, secrets)),
         None => Group::with_title(title),
@@ -157,6 +186,21 @@ error[alias-beside-original]: `interpreter_args` is a second spelling of a key a
 
 2 errors
 "
+        );
+    }
+
+    #[test]
+    fn of_one_mistake_many_times_all_are_told_but_only_the_first_with_their_lines() {
+        let apps: Vec<String> = (0..30).map(|at| format!("[[apps]]\nname = \"a{at}\"\nscript = 1\n")).collect();
+        let reading = read_toml(&(apps.concat() + "[[apps]]\nname = \"b\"\nscript = \"server.js\"\ninstnaces = 2\n"));
+        let text = render(&reading.diagnostics, &reading.files, &reading.secrets, false);
+        for line in (1..=30).map(|at| format!("pm.toml:{}:10", 3 * at)) {
+            assert_eq!(text.matches(&line).count(), 1, "{line}: {text}");
+        }
+        assert_eq!(text.matches("script = 1\n").count(), SHOWN_IN_FULL, "{text}");
+        assert!(
+            text.contains("| instnaces = 2") && text.ends_with("31 errors\n"),
+            "another one is shown in full: {text}"
         );
     }
 
