@@ -16,6 +16,7 @@ mod file;
 mod git;
 mod host;
 mod live;
+mod log_stream;
 mod output;
 mod pm2;
 mod remote;

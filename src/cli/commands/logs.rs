@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::args::{CliCommand, JsonArgs, ScopeArgs};
 use crate::cli::fail::{Code, CommandError, Ending};
+use crate::cli::log_stream::follow_logs;
 use crate::cli::output::lines::LineFormat;
 use crate::cli::output::time::Clock;
 use crate::cli::output::{event, time};
@@ -199,31 +200,15 @@ fn show(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: 
     Ok(code)
 }
 
-fn follow(session: &mut Session, query: &LogsQuery, mut format: LineFormat, json: JsonArgs) -> Ending {
-    let mut messages = Session::client()?.follow_logs(query)?;
-    while let Some(message) = messages.read()? {
-        match message {
-            LogMessage::Begins { instances } => format.expect_copies(instances),
-            message if json.json => session.screen.compact(&message)?,
-            LogMessage::Event { event } if !format.is_raw => {
-                session.screen.flush();
-                let text = session.screen.paint_notes().faint(&event::sentence(&event));
-                session.screen.note(&text);
-            }
-            LogMessage::Event { .. } => {}
-            LogMessage::Line(line) => format.print(&mut session.screen, &line),
-            LogMessage::Unread { why } | LogMessage::LeftOut { why } => session.screen.note(&why),
-            LogMessage::Missed { bytes } => {
-                session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
-            }
-        }
-        // Nothing more waits in our buffer: the user sees what there is.
-        if !messages.has_more() {
+fn follow(session: &mut Session, query: &LogsQuery, format: LineFormat, json: JsonArgs) -> Ending {
+    follow_logs(session, query, format, |session, format, message| match message {
+        message if json.json => session.screen.compact(&message).map(|()| None),
+        LogMessage::Event { event } if !format.is_raw => {
             session.screen.flush();
+            let text = session.screen.paint_notes().faint(&event::sentence(&event));
+            session.screen.note(&text);
+            Ok(None)
         }
-        if session.screen.is_unread() {
-            return Ok(Code::Ok);
-        }
-    }
-    Err(CommandError::new(Code::Unreachable, "the daemon ended this stream").hint("run the command again"))
+        message => Ok(Some(message)),
+    })
 }

@@ -1,6 +1,7 @@
 //! logs: the last lines, then new ones.
 
 use super::super::fail::{Code, CommandError, Ending};
+use super::super::log_stream::follow_logs;
 use super::super::output::lines::LineFormat;
 use super::super::session::Session;
 use super::scene::{DoorScene, ListedProcess, everywhere};
@@ -54,25 +55,10 @@ pub(super) fn logs(session: &mut Session, call: &DoorCall) -> Ending {
         }
         return Ok(Code::Ok);
     }
-    let mut messages = Session::client()?.follow_logs(&query)?;
-    while let Some(message) = messages.read()? {
-        match message {
-            LogMessage::Begins { instances } => format.expect_copies(instances),
-            LogMessage::Line(line) => print(session, &mut format, &line, is_json)?,
-            LogMessage::Unread { why } | LogMessage::LeftOut { why } => session.screen.note(&why),
-            LogMessage::Missed { bytes } => {
-                session.screen.note(&format!("({bytes} bytes skipped; the files have them)"));
-            }
-            LogMessage::Event { .. } => {}
-        }
-        if !messages.has_more() {
-            session.screen.flush();
-        }
-        if session.screen.is_unread() {
-            return Ok(Code::Ok);
-        }
-    }
-    Err(CommandError::new(Code::Unreachable, "the daemon ended this stream").hint("run the command again"))
+    follow_logs(session, &query, format, |session, format, message| match message {
+        LogMessage::Line(line) => print(session, format, &line, is_json).map(|()| None),
+        message => Ok(Some(message)),
+    })
 }
 
 fn print(session: &mut Session, format: &mut LineFormat, line: &LogLine, is_json: bool) -> Result<(), CommandError> {
