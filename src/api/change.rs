@@ -30,11 +30,19 @@ pub(super) async fn plan(State(context): State<Context>, body: Bytes) -> Answer 
     Ok(answer::json(&PlanAnswer { format: FORMAT, digest, plan, refusals, warnings }))
 }
 
-pub(super) async fn apply(State(context): State<Context>, Extension(caller): Extension<Caller>, body: Bytes) -> Answer {
+pub(super) async fn apply(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Answer {
     let ApplyRequest { proposed, options } = answer::read(&body)?;
     drop(body);
     let (outlet, response) = context.followers.open_change()?;
-    let accepted = context.reconciler.apply(proposed, options, caller.actor()).await?;
+    let mut accepted = context.reconciler.apply(proposed, options, caller.actor()).await?;
+    if Query::parse(query.as_deref().unwrap_or_default()).flag("brief") {
+        accepted.plan.leave_out_kept();
+    }
     Ok(told(outlet, response, vec![accepted], context.warnings.take(), None))
 }
 

@@ -6,7 +6,7 @@ use crate::model::ProjectName;
 use crate::wire::{
     ApplyRequest, ChangeMessage, CronAnswer, DaemonAnswer, DeletedLogsAnswer, DescribeAnswer, Edit, EditRequest,
     EnvironmentAnswer, EventMessage, EventsAnswer, EventsQuery, HistoryAnswer, HistoryEntryAnswer, ListAnswer,
-    LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer, PlanRequest, ProjectsAnswer, Query,
+    LogMessage, LogsAnswer, LogsQuery, MetricsAnswer, PlanAnswer, PlanDetail, PlanRequest, ProjectsAnswer, Query,
     RemoveLogsRequest, RollbackAnswer, RollbackRequest, RolloutRequest, RolloutsAnswer, Scope, Selection, SendAnswer,
     SendRequest, SignalAnswer, SignalRequest, StatusAnswer, TagRequest,
 };
@@ -97,8 +97,9 @@ impl Client {
     ///
     /// # Errors
     /// No answer, or a problem.
-    pub fn apply(self, request: &ApplyRequest) -> Answer<Messages<ChangeMessage>> {
-        Ok(Messages::new(self.connection.open("POST", "/v1/apply", Some(&json(request)?), Repeat::Harmless)?))
+    pub fn apply(self, request: &ApplyRequest, detail: PlanDetail) -> Answer<Messages<ChangeMessage>> {
+        let path = Query::default().with_flag("brief", detail == PlanDetail::Changes).on("/v1/apply");
+        Ok(Messages::new(self.connection.open("POST", &path, Some(&json(request)?), Repeat::Harmless)?))
     }
 
     /// A change without a file.

@@ -1,6 +1,7 @@
 //! The desired state: projects, their apps, and what users changed without a file.
 
 mod accepting;
+mod alike;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -355,6 +356,7 @@ pub struct Proposed {
     /// Where it was read.
     pub origin: Origin,
     /// The apps in the order of the files.
+    #[serde(with = "alike")]
     pub apps: Vec<App>,
     /// The recorded shell environment: PATH, HOME, LANG, …
     pub base: Environment,

@@ -32,6 +32,11 @@ impl Plan {
         self.summary = Summary::of(&self.operations);
     }
 
+    /// Leaves out what nobody is shown: that an app stays as it is. The summary still counts it.
+    pub fn leave_out_kept(&mut self) {
+        self.operations.retain(|operation| operation.verb != Verb::Keep || !operation.reasons.is_empty());
+    }
+
     /// Turns rolls of these apps into plain restarts: a user or a sensor requested new processes now.
     pub fn restart_at_once(&mut self, is_meant: impl Fn(&AppName) -> bool) {
         for operation in self.operations.iter_mut().filter(|operation| is_meant(&operation.app)) {

@@ -63,7 +63,8 @@ impl Target {
         let mut renames = renames(proposed.apps.iter(), stored, live);
         renames.retain(|new, _| in_scope.iter().any(|app| app.name == *new));
 
-        let mut apps = stored.map(|stored| stored.apps.clone()).unwrap_or_default();
+        let mut project = stored.cloned().unwrap_or_default();
+        let mut apps = std::mem::take(&mut project.apps);
         let base = Base::of(stored, proposed);
         let holds_pins = back.is_none() && !options.guard.again;
         let mut pinned = Vec::new();
@@ -115,8 +116,8 @@ impl Target {
         let scope: BTreeSet<_> = in_scope.iter().map(|app| &app.name).collect();
         let untouched: BTreeSet<_> = apps.keys().filter(|name| !scope.contains(name)).cloned().collect();
         let order = in_scope.iter().map(|app| &app.name).chain(&untouched).cloned().collect();
-        let origin = origin(stored, proposed, is_partial || options.no_prune);
-        let mut project = Project { origin, apps, ..stored.cloned().unwrap_or_default() };
+        project.origin = origin(stored, proposed, is_partial || options.no_prune);
+        project.apps = apps;
         if stored.is_none_or(|stored| is_new_generation(stored, &project)) {
             project.generation += 1;
         }

@@ -18,6 +18,15 @@ pub struct PlanRequest {
 /// `POST /v1/apply`: the same, done. Answered by [`ChangeMessage`]s.
 pub type ApplyRequest = PlanRequest;
 
+/// Which operations of its plan an apply is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanDetail {
+    /// All of them, also for apps that are kept as they are.
+    Whole,
+    /// Those that a user is shown (`?brief=true`).
+    Changes,
+}
+
 /// The answer to a [`PlanRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanAnswer {

@@ -25,7 +25,9 @@ mod selection;
 mod signal;
 mod source;
 
-pub use change::{AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanRequest, ProjectReport};
+pub use change::{
+    AcceptedPlan, ApplyRequest, ChangeMessage, EditRequest, PlanAnswer, PlanDetail, PlanRequest, ProjectReport,
+};
 pub use cron::{CronAnswer, ScheduleRow};
 pub use daemon::DaemonAnswer;
 pub use deleted_logs::{DeletedLogsAnswer, DeletedLogsRow, RemoveLogsRequest};

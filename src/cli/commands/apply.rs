@@ -13,7 +13,7 @@ use crate::cli::session::Session;
 use crate::cli::sudo;
 use crate::client::{Client, ClientError};
 use crate::model::{AppName, ApplyGuard, ApplyOptions, Plan};
-use crate::wire::{ApplyRequest, PlanAnswer, Problem, ProblemCode};
+use crate::wire::{ApplyRequest, PlanAnswer, PlanDetail, Problem, ProblemCode};
 
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct Apply {
@@ -162,7 +162,8 @@ fn send(
     session.compare_versions(&client);
     let origin = request.proposed.origin.clone();
     change::say_on_interrupt();
-    let messages = match client.apply(&request) {
+    let detail = if wait.json.json { PlanDetail::Whole } else { PlanDetail::Changes };
+    let messages = match client.apply(&request, detail) {
         Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Stale => {
             return Err(stale(request, shown, problem));
         }

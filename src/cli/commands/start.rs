@@ -16,7 +16,7 @@ use crate::client::ClientError;
 use crate::model::{ApplyGuard, ApplyOptions, ExecMode};
 use crate::os;
 use crate::wire::Edit;
-use crate::wire::{ApplyRequest, EditRequest, ProblemCode};
+use crate::wire::{ApplyRequest, EditRequest, PlanDetail, ProblemCode};
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Start {
@@ -175,7 +175,7 @@ impl Start {
             guard: ApplyGuard { again: true, ..ApplyGuard::default() },
             ..ApplyOptions::default()
         };
-        let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
+        let messages = Session::client()?.apply(&ApplyRequest { proposed, options }, PlanDetail::Whole)?;
         change::follow(session, messages, &self.wait, None)
     }
 

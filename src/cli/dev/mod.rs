@@ -20,8 +20,8 @@ use super::session::Session;
 use crate::model::{App, AppName, ApplyGuard, ApplyOptions, Event, Fact, Millis, ProjectName, Proposed, WallTime};
 use crate::os;
 use crate::wire::{
-    ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, Progress, Scope,
-    Selection,
+    ApplyRequest, ChangeMessage, Edit, EditRequest, EventMessage, LogMessage, OperationResult, PlanDetail, Progress,
+    Scope, Selection,
 };
 use events::{DevEvent, DevEvents};
 use region::DevRegion;
@@ -179,7 +179,7 @@ impl Dev<'_> {
             guard: ApplyGuard { again: true, ..ApplyGuard::default() },
             ..ApplyOptions::default()
         };
-        let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
+        let messages = Session::client()?.apply(&ApplyRequest { proposed, options }, PlanDetail::Changes)?;
         self.region.begin();
         self.events.follow_change(messages);
         Ok(())

@@ -20,7 +20,7 @@ use crate::os;
 use crate::pm2::{
     DoorCall, DoorVerb, Export, Remark, TranslatedApp, Translation, app_of, as_through_the_door, translate,
 };
-use crate::wire::{ApplyRequest, Edit};
+use crate::wire::{ApplyRequest, Edit, PlanDetail};
 
 /// What is read from standard input, at most.
 const INPUT_BYTES_MAX: u64 = 4 << 20;
@@ -146,7 +146,7 @@ fn declare(session: &mut Session, folder: &Path, value: &Value, app: TranslatedA
     let started = StartedScript { folder: folder.to_owned(), app: value.clone() };
     let only = proposed.apps.iter().map(|app| app.name.clone()).collect();
     let request = ApplyRequest { proposed, options: options(only) };
-    let change = follow(session, Session::client()?.apply(&request)?)?;
+    let change = follow(session, Session::client()?.apply(&request, PlanDetail::Whole)?)?;
     kept::update(|kept| {
         kept.scripts.insert(name.clone(), started.clone());
     })?;
@@ -196,7 +196,8 @@ fn renew(
     let wanted = chosen(&proposed, only);
     let read = proposed.origin.files.clone();
     let client = resolved.client.map_or_else(Session::client, Ok)?;
-    let change = follow(session, client.apply(&ApplyRequest { proposed, options: options(only.to_vec()) })?)?;
+    let change =
+        follow(session, client.apply(&ApplyRequest { proposed, options: options(only.to_vec()) }, PlanDetail::Whole)?)?;
     kept::update(|kept| kept.files.extend(read.iter().cloned()))?;
     // Their numbers are given in the order of the file.
     DoorScene::ask_in_order(session, &wanted)?;

@@ -18,7 +18,8 @@ use crate::client::Client;
 use crate::model::{ApplyGuard, ApplyOptions, InstanceId, Millis, ProjectName, Proposed, WallTime};
 use crate::os::{self, Home, Lock};
 use crate::wire::{
-    ApplyRequest, ChangeMessage, LogLine, LogMessage, LogsQuery, OperationResult, Progress, Row, Scope, Selection,
+    ApplyRequest, ChangeMessage, LogLine, LogMessage, LogsQuery, OperationResult, PlanDetail, Progress, Row, Scope,
+    Selection,
 };
 use ending::{Ended, ended, status};
 
@@ -104,7 +105,7 @@ impl FileRun<'_> {
             guard: ApplyGuard { again: true, ..ApplyGuard::default() },
             ..ApplyOptions::default()
         };
-        let messages = Session::client()?.apply(&ApplyRequest { proposed, options })?;
+        let messages = Session::client()?.apply(&ApplyRequest { proposed, options }, PlanDetail::Changes)?;
         self.events.follow_change(messages);
         Ok(())
     }

@@ -19,7 +19,9 @@ use crate::model::{
     SourceReport, SourceSpec, TickEnd, short_commit,
 };
 use crate::os;
-use crate::wire::{AppReleases, ApplyRequest, ChangeMessage, OperationResult, ProblemCode, ProjectReport, SourceWork};
+use crate::wire::{
+    AppReleases, ApplyRequest, ChangeMessage, OperationResult, PlanDetail, ProblemCode, ProjectReport, SourceWork,
+};
 
 /// How long the other end may take to send a commit.
 const FETCH_MAX: Millis = Millis::seconds(15 * 60);
@@ -142,7 +144,7 @@ impl SourceSync<'_> {
         self.report(SourceReport::Began { commit: commit.to_string(), project, is_forced })?;
         os::killpoint(BEGAN);
         self.stage(format!("applying {}", commit.short()));
-        let mut messages = match client()?.apply(&request) {
+        let mut messages = match client()?.apply(&request, PlanDetail::Changes) {
             // Somebody was faster: planned again.
             Err(ClientError::Problem(problem)) if problem.code == ProblemCode::Stale => return Ok(None),
             messages => messages?,
