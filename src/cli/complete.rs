@@ -25,6 +25,8 @@ const OF_APPS: &[&str] = &[
 ];
 /// Commands in front of another one.
 const WITH_ACTION: &[&str] = &["cron", "rollout"];
+/// Actions of `pm source` on one that is there.
+const OF_SOURCES: &[&str] = &["remove", "resume", "status", "suspend", "sync", "wait"];
 /// Options that take an entry of the history.
 const OF_ENTRIES: &[&str] = &["--to", "--diff"];
 
@@ -60,8 +62,7 @@ const ZSH: &str = r#"
 _pm_complete() {
     local -a known
     known=(${(f)"$(pm __complete "${BUFFER[1,CURSOR]}" 2>/dev/null)"})
-    (( ${#known} )) && compadd -a known
-    _pm "$@"
+    if (( ${#known} )); then compadd -a known; else _pm "$@"; fi
 }
 compdef _pm_complete pm
 "#;
@@ -87,12 +88,13 @@ pub(super) fn asked(argv: &[OsString]) -> Option<String> {
 /// Prints what may stand at the end of the line.
 pub(super) fn answer(session: &mut Session, line: &str) {
     session.screen.is_quiet = true;
-    let (what, begun) = wanted(line);
+    let (what, option, begun) = wanted(line);
     let mut words = match what {
         WordKind::Nothing => Vec::new(),
         WordKind::Commands => args::command_names(),
         WordKind::Keys => KEYS.iter().map(|key| key.name.to_owned()).collect(),
         WordKind::Projects => projects(),
+        WordKind::Sources => sources(),
         WordKind::Entries => entries(),
         WordKind::Profiles => profiles(session),
         WordKind::Apps => apps(&begun),
@@ -100,7 +102,7 @@ pub(super) fn answer(session: &mut Session, line: &str) {
     words.retain(|word| word.starts_with(&begun));
     words.truncate(WORDS_MAX);
     for word in words {
-        session.screen.line(&word);
+        session.screen.line(&format!("{option}{word}"));
     }
 }
 
@@ -111,15 +113,23 @@ enum WordKind {
     Commands,
     Apps,
     Projects,
+    Sources,
     Entries,
     Profiles,
     Keys,
 }
 
-/// What the last word of a line may be, and how it begins.
-fn wanted(line: &str) -> (WordKind, String) {
+/// What the last word of a line may be, what stands in front of it in the same word (`--project=`), and how it begins.
+fn wanted(line: &str) -> (WordKind, String, String) {
     let mut words: Vec<&str> = line.split_whitespace().collect();
     let begun = if line.ends_with(char::is_whitespace) { "" } else { words.pop().unwrap_or_default() };
+    let (option, begun) = match begun.split_once('=') {
+        Some((option, value)) if option.starts_with("--") => {
+            words.push(option);
+            (format!("{option}="), value)
+        }
+        _ => (String::new(), begun),
+    };
     let mut words = words.into_iter().skip(1);
     let command = words.find(|word| !word.starts_with('-'));
     let rest: Vec<&str> = words.collect();
@@ -129,8 +139,9 @@ fn wanted(line: &str) -> (WordKind, String) {
         (_, Some("--profile" | "--env")) => WordKind::Profiles,
         (_, Some("--only" | "--app")) => WordKind::Apps,
         (Some("history"), Some("show" | "tag")) => WordKind::Entries,
+        (Some("source"), Some(action)) if OF_SOURCES.contains(&action) => WordKind::Sources,
         (Some("history" | "rollback"), Some(option)) if OF_ENTRIES.contains(&option) => WordKind::Entries,
-        _ if begun.starts_with('-') => WordKind::Nothing,
+        _ if begun.starts_with('-') || !option.is_empty() => WordKind::Nothing,
         (Some("explain"), _) => WordKind::Keys,
         (Some(name), _) if WITH_ACTION.contains(&name) && rest.is_empty() => WordKind::Nothing,
         (Some("scale"), Some(_)) => WordKind::Nothing,
@@ -138,7 +149,7 @@ fn wanted(line: &str) -> (WordKind, String) {
         (None, _) if command == Some("help") && rest.is_empty() => WordKind::Commands,
         _ => WordKind::Nothing,
     };
-    (what, begun.to_owned())
+    (what, option, begun.to_owned())
 }
 
 fn rows() -> Vec<Row> {
@@ -170,6 +181,12 @@ fn projects() -> Vec<String> {
     let Ok(Some(mut client)) = Session::client_if_running() else { return Vec::new() };
     let rows = client.projects().map(|answer| answer.projects).unwrap_or_default();
     rows.iter().map(|row| row.project.to_string()).collect()
+}
+
+fn sources() -> Vec<String> {
+    let Ok(Some(mut client)) = Session::client_if_running() else { return Vec::new() };
+    let rows = client.sources().map(|answer| answer.sources).unwrap_or_default();
+    rows.iter().map(|row| row.source.to_string()).collect()
 }
 
 /// Tags and generations of the project of this folder.
@@ -216,8 +233,23 @@ mod tests {
             ("pm history show v1", WordKind::Entries, "v1"),
             ("pm history ", WordKind::Nothing, ""),
             ("pm help ap", WordKind::Commands, "ap"),
+            ("pm source sync s", WordKind::Sources, "s"),
+            ("pm source add s", WordKind::Nothing, "s"),
         ] {
-            assert_eq!(wanted(line), (expected, begun.to_owned()), "{line}");
+            assert_eq!(wanted(line), (expected, String::new(), begun.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_may_stand_in_the_word_of_its_option() {
+        for (line, expected, option, begun) in [
+            ("pm down --project=sh", WordKind::Projects, "--project=", "sh"),
+            ("pm apply --only=", WordKind::Apps, "--only=", ""),
+            ("pm rollback --to=v", WordKind::Entries, "--to=", "v"),
+            ("pm logs --since=1", WordKind::Nothing, "--since=", "1"),
+            ("pm start -- a=b", WordKind::Nothing, "", "a=b"),
+        ] {
+            assert_eq!(wanted(line), (expected, option.to_owned(), begun.to_owned()), "{line}");
         }
     }
 

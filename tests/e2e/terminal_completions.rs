@@ -1,4 +1,4 @@
-//! Completions know apps, projects, profiles and keys; tried in bash.
+//! Completions know apps, projects, profiles and keys; tried in bash, zsh and fish.
 
 use std::process::Command;
 
@@ -8,31 +8,60 @@ const FILE: &str = "[[apps]]\nname = \"api\"\ncommand = \"sleep 1000\"\ninstance
                     env = { WORKER = \"${PM_INSTANCE}\" }\nprofiles.production = { max_restarts = 3 }\n\
                     [[apps]]\nname = \"worker\"\ncommand = \"sleep 1000\"\n";
 
+/// What a shell prints that runs `script` with the line as its first argument and `pm` on its PATH.
+fn answer(sandbox: &Sandbox, mut shell: Command, line: &str) -> Vec<String> {
+    let pm = sandbox.command(&[]);
+    let folder = std::path::Path::new(pm.get_program()).parent().unwrap().display().to_string();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    shell.arg(line).env_clear().envs(pm.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", path);
+    shell.current_dir(sandbox.path("")).stdin(std::process::Stdio::null());
+    shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let output = run(&mut shell).ok();
+    assert_eq!(output.stderr, "", "{line}");
+    output.stdout.lines().map(str::to_owned).collect()
+}
+
 /// What bash offers at the end of a line.
 fn offered(sandbox: &Sandbox, line: &str) -> Vec<String> {
-    let mut pm = sandbox.command(&[]);
-    let program = pm.get_program().to_owned();
-    let folder = std::path::Path::new(&program).parent().unwrap().display().to_string();
     // As bash does it when Tab is pressed.
     let script = r#"
-        PATH="$PM_FOLDER:$PATH"
         source <(pm completions bash)
         COMP_LINE="$1"; COMP_POINT=${#1}
-        read -ra COMP_WORDS <<< "${1//:/ : }"
+        line="${1//:/ : }"
+        read -ra COMP_WORDS <<< "${line//=/ = }"
         [[ "$1" == *" " ]] && COMP_WORDS+=("")
         COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 ))
         _pm_complete pm "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
     let mut bash = Command::new("bash");
-    bash.args(["--norc", "-c", script, "bash", line]);
-    bash.env_clear().envs(pm.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PM_FOLDER", folder);
-    bash.current_dir(sandbox.path("")).stdin(std::process::Stdio::null());
-    bash.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let output = run(&mut bash).ok();
-    assert_eq!(output.stderr, "", "{line}");
-    pm.args(["list"]);
-    output.stdout.lines().map(str::to_owned).collect()
+    bash.args(["--norc", "-c", script, "bash"]);
+    answer(sandbox, bash, line)
+}
+
+/// What fish offers.
+fn offered_by_fish(sandbox: &Sandbox, line: &str) -> Vec<String> {
+    let mut fish = Command::new("fish");
+    fish.args(["--no-config", "-c", "pm completions fish | source; complete -C \"$argv[1]\""]);
+    let offered = answer(sandbox, fish, line);
+    offered.iter().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// What zsh adds by itself; `static` where it leaves the line to what knows commands and options.
+fn offered_by_zsh(sandbox: &Sandbox, line: &str) -> Vec<String> {
+    // As the line editor calls it, without the line editor.
+    let script = r#"
+        compdef() { :; }
+        source <(pm completions zsh)
+        whence _pm >/dev/null || { print -u2 "there is no _pm"; exit 1; }
+        _pm() { print static; }
+        compadd() { shift; print -l -- ${(P)1}; }
+        BUFFER="$1 tail" CURSOR=${#1}
+        _pm_complete
+    "#;
+    let mut zsh = Command::new("zsh");
+    zsh.args(["-f", "-c", script, "zsh"]);
+    answer(sandbox, zsh, line)
 }
 
 #[test]
@@ -51,6 +80,7 @@ fn bash_offers_what_there_is_at_the_moment() {
     has("pm why api/", &["api/0", "api/1"]);
     has("pm logs shop:", &["api", "worker"]);
     has("pm list -p ", &["shop"]);
+    assert_eq!(has("pm list --project=s", &["shop"]), ["shop"], "what stands before the `=` is there already");
     has("pm apply --env ", &["production"]);
     has("pm explain kill_", &["kill_timeout", "kill_signal"]);
     has("pm he", &[]);
@@ -59,6 +89,25 @@ fn bash_offers_what_there_is_at_the_moment() {
     has("pm help ap", &["apply"]);
     sandbox.pm(&["delete", "worker"]).ok();
     assert!(!offered(&sandbox, "pm stop ").contains(&"worker".to_owned()), "what is gone is not offered");
+}
+
+#[test]
+fn fish_and_zsh_offer_the_same() {
+    let sandbox = Sandbox::applied(FILE);
+    for (line, expected) in [
+        ("pm stop w", "worker"),
+        ("pm why api/", "api/1"),
+        ("pm list -p ", "shop"),
+        ("pm list --project=s", "--project=shop"),
+        ("pm explain kill_t", "kill_timeout"),
+    ] {
+        let (fish, zsh) = (offered_by_fish(&sandbox, line), offered_by_zsh(&sandbox, line));
+        assert!(fish.iter().any(|word| word == expected), "{line}: {fish:?}");
+        assert!(zsh.iter().any(|word| word == expected), "{line}: {zsh:?}");
+        assert!(!zsh.contains(&"static".to_owned()), "{line}: files beside what there is");
+    }
+    assert!(offered_by_fish(&sandbox, "pm li").contains(&"list".to_owned()));
+    assert_eq!(offered_by_zsh(&sandbox, "pm li"), ["static"]);
 }
 
 #[test]
