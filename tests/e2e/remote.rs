@@ -197,6 +197,14 @@ fn several_machines_are_changed_one_after_the_other_up_to_the_first_failure() {
     };
     here.ecosystem(SHOP);
     all(&["apply"]).ok().says(&[&format!("{}: ok", hosts[2])]);
+    // With names, in the order of the file.
+    here.file("hosts.toml", format!("[hosts]\nsecond = \"{}\"\nfirst = \"{}\"\n", hosts[1], hosts[0]));
+    let mut command = here.command(&["--hosts", "hosts.toml", "list", "--json"]);
+    server.lend(&mut command);
+    let document = run(&mut command).ok().json();
+    let names: Vec<_> =
+        document["hosts"].as_array().unwrap().iter().map(|host| host["host"].as_str().unwrap()).collect();
+    assert_eq!(names, ["second", "first"], "{document}");
     let document = all(&["list", "--json"]).ok().json();
     for (at, machine) in machines.iter().enumerate() {
         machine.wait_phase("api/0", "running");

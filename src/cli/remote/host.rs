@@ -65,6 +65,11 @@ impl RemoteHost {
         Ok(Self { text: text.to_owned(), user: user.map(str::to_owned), name: name.to_owned(), port, home })
     }
 
+    /// The same under a name that a user gave it.
+    pub(super) fn named(self, name: &str) -> Self {
+        Self { text: name.to_owned(), ..self }
+    }
+
     /// The arguments of `ssh`. The user's configuration says the rest.
     pub(super) fn ssh_args(&self) -> Vec<String> {
         let mut args = vec!["-T".to_owned()];

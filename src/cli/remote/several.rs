@@ -1,9 +1,11 @@
 //! `--hosts FILE`: the same command on several machines, one after the other.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
+use toml::de::{DeTable, DeValue};
 
 use super::host::RemoteHost;
 use super::line::{Destination, RemoteEnd, RemoteLine};
@@ -20,7 +22,8 @@ const HOSTS_MAX: usize = 1000;
 /// What one machine may answer as JSON.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// Reads a file with one host in a line; `#` begins a comment.
+/// Reads a file with one host in a line; `#` begins a comment. If its name ends in `.toml`, it has a table `hosts`
+/// instead: `web1 = "ssh://user@host"`.
 ///
 /// # Errors
 /// It cannot be read, a line is no host, or there is none.
@@ -30,7 +33,46 @@ pub(super) fn read(path: &Path) -> Result<Vec<RemoteHost>, CommandError> {
     let wrong = |message: String| CommandError::new(Code::File, message);
     let shown = path.display();
     let text = String::from_utf8(text).map_err(|_| wrong(format!("`{shown}` is not UTF-8")))?;
-    parse(&text).map_err(|why| wrong(format!("{shown}:{why}")).hint("one host in a line: `ssh://user@host`"))
+    let (hosts, hint) = if path.extension().is_some_and(|extension| extension == "toml") {
+        (parse_toml(&text), "below `[hosts]`, one in a line: `NAME = \"ssh://user@host\"`")
+    } else {
+        (parse(&text), "one host in a line: `ssh://user@host`")
+    };
+    hosts.map_err(|why| wrong(format!("{shown}:{why}")).hint(hint))
+}
+
+/// Hosts with names, in the order of the file.
+fn parse_toml(text: &str) -> Result<Vec<RemoteHost>, String> {
+    let at = |span: Range<usize>, why: &str| {
+        let before = text.get(..span.start).unwrap_or_default();
+        format!("{}: {why}", before.matches('\n').count() + 1)
+    };
+    let root = DeTable::parse(text).map_err(|wrong| {
+        let why = wrong.message().lines().next().unwrap_or("this is not TOML");
+        at(wrong.span().unwrap_or(0..0), why)
+    })?;
+    if let Some((key, _)) = root.get_ref().iter().find(|(key, _)| key.get_ref() != "hosts") {
+        return Err(at(key.span(), &format!("unknown key `{}`: only `hosts` is known", key.get_ref())));
+    }
+    let Some(hosts) = root.get_ref().get("hosts") else { return checked(Vec::new()) };
+    let DeValue::Table(entries) = hosts.get_ref() else {
+        return Err(at(hosts.span(), "`hosts` takes a table of names and hosts"));
+    };
+    let mut entries: Vec<_> = entries.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    let (mut known, mut hosts_named): (Vec<RemoteHost>, Vec<RemoteHost>) = Default::default();
+    for (key, value) in entries {
+        let DeValue::String(word) = value.get_ref() else {
+            return Err(at(value.span(), &format!("`{}` takes a text", key.get_ref())));
+        };
+        let host = RemoteHost::parse(word).map_err(|why| at(value.span(), &why))?;
+        if known.contains(&host) {
+            return Err(at(value.span(), &format!("`{host}` stands there twice")));
+        }
+        known.push(host.clone());
+        hosts_named.push(host.named(key.get_ref()));
+    }
+    checked(hosts_named)
 }
 
 fn parse(text: &str) -> Result<Vec<RemoteHost>, String> {
@@ -46,6 +88,10 @@ fn parse(text: &str) -> Result<Vec<RemoteHost>, String> {
         }
         hosts.push(host);
     }
+    checked(hosts)
+}
+
+fn checked(hosts: Vec<RemoteHost>) -> Result<Vec<RemoteHost>, String> {
     match hosts.len() {
         0 => Err(" there is no host in it".to_owned()),
         count if count > HOSTS_MAX => Err(format!(" there are {count} hosts in it; {HOSTS_MAX} are the limit")),
@@ -156,6 +202,28 @@ mod tests {
             names("# all\nweb1\n\n ssh://me@web2:22/h # two\n"),
             Ok(vec!["web1".into(), "ssh://me@web2:22/h".into()])
         );
+        let toml = |text: &str| parse_toml(text).map(|hosts| hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(
+            toml("# all\n[hosts]\nsecond = 'me@web2'\n'first one' = \"ssh://me@web1:22/h\"\n"),
+            Ok(vec!["second".into(), "first one".into()])
+        );
+        assert_eq!(
+            parse_toml("hosts.a = 'me@web1'").unwrap()[0].ssh_args(),
+            RemoteHost::parse("me@web1").unwrap().ssh_args()
+        );
+        for (bad, place) in [
+            ("", " there is no host"),
+            ("[hosts]\n", " there is no host"),
+            ("[hosts]\na = 'x'\n[host]\nb = 'y'", "3: unknown key `host`"),
+            ("[hosts]\na = 1", "2: `a` takes a text"),
+            ("hosts = ['a']", "1: `hosts` takes a table"),
+            ("[hosts]\na = 'x'\nb = 'x'", "3: `x` stands there twice"),
+            ("[hosts]\na = '-oProxyCommand=x'", "2: "),
+            ("[hosts]\na = x", "2: "),
+        ] {
+            let why = toml(bad).unwrap_err();
+            assert!(why.starts_with(place), "{bad}: {why}");
+        }
         for bad in ["", "# none\n", "web1\n-oProxyCommand=x", "web1 web2", "web1\nweb1"] {
             assert!(names(bad).is_err(), "{bad}");
         }
