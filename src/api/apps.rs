@@ -25,7 +25,16 @@ pub(super) async fn list(State(context): State<Context>, RawQuery(query): RawQue
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall: os::wall() };
+    let changed_files = context.reconciler.changed_files();
+    let scene = Scene {
+        desired: &desired,
+        live: &live,
+        waiting: &waiting,
+        due: &due,
+        files: &changed_files,
+        now,
+        wall: os::wall(),
+    };
     let is_everything = selection.selectors.is_empty() && selection.scope.project.is_none();
     let pairs = if is_everything {
         scene.everything()
@@ -52,7 +61,16 @@ pub(super) async fn describe(State(context): State<Context>, RawQuery(query): Ra
     let desired = with_forgotten(context.reconciler.desired().await?, &live);
     let now = os::now();
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now, wall: os::wall() };
+    let changed_files = context.reconciler.changed_files();
+    let scene = Scene {
+        desired: &desired,
+        live: &live,
+        waiting: &waiting,
+        due: &due,
+        files: &changed_files,
+        now,
+        wall: os::wall(),
+    };
     let used = context.usage.of(&live, &context.reader);
     let mut apps: Vec<DescribedApp> = Vec::new();
     for target in existing(select(&desired, &selection)?, &desired, &live)? {

@@ -25,7 +25,16 @@ pub(super) async fn schedules(State(context): State<Context>, RawQuery(query): R
     ids.sort();
     ids.dedup();
     let (waiting, due) = (context.reconciler.waiting(), due(&desired));
-    let scene = Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now: os::now(), wall: now };
+    let changed_files = context.reconciler.changed_files();
+    let scene = Scene {
+        desired: &desired,
+        live: &live,
+        waiting: &waiting,
+        due: &due,
+        files: &changed_files,
+        now: os::now(),
+        wall: now,
+    };
     let schedule = |id: &AppId| {
         let declared = scene.declared(id)?;
         declared.spec.schedule.cron_restart.as_ref()?;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{
-    App, AppId, AppName, Cause, Declared, Desired, DesiredState, InstanceId, Live, LiveInstance, Millis, Moment, Phase,
-    ProjectName, Readiness, Run, StartWait, Target, Template, WallTime, masked, masked_words,
+    App, AppId, AppName, Cause, ChangedFiles, Declared, Desired, DesiredState, InstanceId, Live, LiveInstance, Millis,
+    Moment, Phase, ProjectName, Readiness, Run, StartWait, Target, Template, WallTime, masked, masked_words,
 };
 use crate::plan;
 use crate::reconciler::Waiting;
@@ -39,6 +39,7 @@ pub(super) struct Scene<'a> {
     pub live: &'a Live,
     pub waiting: &'a Waiting,
     pub due: &'a Due,
+    pub files: &'a ChangedFiles,
     pub now: Moment,
     pub wall: WallTime,
 }
@@ -304,6 +305,7 @@ impl<'a> Pair<'a> {
             started: None,
             now: scene.now,
             wall: scene.wall,
+            files: scene.files,
         }
     }
 

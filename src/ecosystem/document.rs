@@ -1,6 +1,8 @@
 //! One file's tree → its project, defaults and apps, with every key checked against its shape.
 
-use crate::model::{FILE_KEYS, KEYS, Key, Level, TextFormat, app_key, file_key, profile_of};
+use crate::model::{
+    FILE_KEYS, HealPolicy, KEYS, Key, Level, Millis, SelfHeal, TextFormat, app_key, file_key, profile_of,
+};
 
 use super::diagnostic::{Finding, Findings, code};
 use super::formats::rule;
@@ -13,6 +15,8 @@ use super::tree::{Entry, Node, Span, Value};
 pub(super) struct Document {
     pub project: Option<(String, Span)>,
     pub start_concurrency: Option<u32>,
+    pub self_heal: Option<SelfHeal>,
+    pub override_grace: Option<Millis>,
     pub defaults: Keys,
     pub apps: Vec<Written>,
 }
@@ -90,15 +94,38 @@ pub(super) fn understand(root: Node, report: &mut Findings) -> Document {
                 key.shape.check(&entry.node, own, report);
                 document.start_concurrency = entry.node.as_scalar().and_then(|number| number.text.parse().ok());
             }
-            name => {
+            "self_heal" => {
+                let errors = report.errors;
                 key.shape.check(&entry.node, own, report);
-                if name == "self_heal" && entry.node.as_text().is_some_and(|word| matches!(word, "config" | "full")) {
-                    unsupported(name, entry.node.span, report);
-                }
+                document.self_heal = entry.node.as_text().and_then(SelfHeal::parse);
+                must_be_plain(&entry.node, (errors, document.self_heal.is_some()), key.name, report);
             }
+            "override_grace" => {
+                let errors = report.errors;
+                key.shape.check(&entry.node, own, report);
+                document.override_grace = entry.node.as_scalar().and_then(|value| Millis::parse(&value.text).ok());
+                must_be_plain(&entry.node, (errors, document.override_grace.is_some()), key.name, report);
+            }
+            _ => key.shape.check(&entry.node, own, report),
         }
     }
     document
+}
+
+/// Variables are filled in for apps only: a value that is sound but for them is not ignored. `errors`: how many there were
+/// before it was checked.
+fn must_be_plain(node: &Node, (errors, is_read): (usize, bool), name: &str, report: &mut Findings) {
+    if !is_read && errors == report.errors {
+        report.error(code::BAD_VALUE, node.span, format!("`{name}` cannot have a variable in it"));
+    }
+}
+
+/// What the files say of `start_concurrency` and `self_heal`: the last one that says anything counts.
+pub(super) fn of_project(documents: &[Document]) -> (Option<u32>, HealPolicy) {
+    let (mut policy, all) = (HealPolicy::default(), documents.iter().rev());
+    policy.mode = all.clone().find_map(|document| document.self_heal).unwrap_or(policy.mode);
+    policy.override_grace = all.clone().find_map(|document| document.override_grace).unwrap_or(policy.override_grace);
+    (all.clone().find_map(|document| document.start_concurrency), policy)
 }
 
 /// `x-…`: for whoever writes the file, as a place for YAML's anchors.

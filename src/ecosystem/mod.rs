@@ -185,7 +185,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
     }
     let documents = documents_of(&files, &mut report);
     let is_complete = documents.len() == files.len();
-    let start_concurrency = documents.iter().rev().find_map(|document| document.start_concurrency);
+    let (start_concurrency, heal) = document::of_project(&documents);
     let (project, is_named) = project(&documents, &files, options, &mut report);
     let all = merge::merge(documents, options.profile.name(), &mut report);
     let is_complete = is_complete && all.is_some();
@@ -228,6 +228,7 @@ pub fn read(inputs: &[SourceFile], options: &ReadOptions, world: &dyn Host) -> R
         files: files.iter().map(|file| file.path.clone()).collect(),
         profile: options.profile.name().map(str::to_owned),
         start_concurrency,
+        heal,
     };
     let secrets = if report.findings.is_empty() {
         Secrets::default()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{App, CronOverlap, Probe, RestartWhen, Template};
+use crate::model::{App, CronOverlap, HealPolicy, Millis, Probe, RestartWhen, SelfHeal, Template};
 
 use super::fake::{World, read_toml, source};
 use super::{DiagnosticSeverity, Profile, ReadOptions, Reading, SourceFrom, read};
@@ -525,4 +525,23 @@ fn an_http_probe_asks_what_its_url_says_or_is_refused() {
     let reading = read_toml(&format!("[[apps]]\nname = \"api\"\n{}", probe("\"http://u:hunter2@h/é\"")));
     let shown = format!("{:?}", reading.diagnostics);
     assert!(shown.contains("%C3%A9") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn what_a_project_puts_right_by_itself_is_read_and_never_ignored() {
+    let read = |lines: &str| read_toml(&format!("{lines}\n[[apps]]\nname = \"api\"\ncommand = \"sleep 1\""));
+    let (mode, default) = (SelfHeal::Full, HealPolicy::OVERRIDE_GRACE);
+    for (lines, expected) in [
+        ("", HealPolicy::default()),
+        ("self_heal = \"off\"", HealPolicy::default()),
+        ("self_heal = \"full\"", HealPolicy { mode, override_grace: default }),
+        ("self_heal = \"full\"\noverride_grace = \"1h30m\"", HealPolicy { mode, override_grace: Millis(5_400_000) }),
+        ("self_heal = \"full\"\noverride_grace = 0", HealPolicy { mode, override_grace: Millis(0) }),
+    ] {
+        assert_eq!(read(lines).proposed.unwrap().origin.heal, expected, "{lines}");
+    }
+    for wrong in ["self_heal = \"Full\"", "self_heal = true", "override_grace = 5", "override_grace = \"${GRACE:-5s}\""]
+    {
+        assert_eq!(errors(&read(wrong)).len(), 1, "{wrong}");
+    }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, AppName, Digest, Exit, Failure, GitSource, History, HistoryEntry, InstanceId, OnDependencyRestart, Pin,
-    ProjectName, Provenance, RevisionName, Skip, SourceName, WallTime,
+    App, AppName, Digest, Exit, Failure, GitSource, HealCount, HealPolicy, History, HistoryEntry, InstanceId,
+    OnDependencyRestart, Pin, ProjectName, Provenance, RevisionName, Skip, SourceName, WallTime,
 };
 
 /// Names and values that a process starts with.
@@ -158,6 +158,9 @@ pub struct Origin {
     /// How many of its processes may start at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_concurrency: Option<u32>,
+    /// What is put right without an apply.
+    #[serde(default, skip_serializing_if = "HealPolicy::is_default")]
+    pub heal: HealPolicy,
 }
 
 /// One app as last accepted, with what users changed since.
@@ -178,6 +181,9 @@ pub struct Declared {
     /// `pm scale`: how many copies an operator requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,
+    /// When that was, by the clock of the daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled_at: Option<WallTime>,
     /// Restart counter of the whole app; a process started under a lower one is out of date.
     pub restart_requests: u64,
     /// Restart counters of single slots that are ahead of `restart_requests`.
@@ -192,6 +198,9 @@ pub struct Declared {
     /// A rollback has changed it: what was rolled back is not applied again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin: Option<Pin>,
+    /// How often `self_heal` has put it right lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heals: Option<HealCount>,
 }
 
 impl Declared {
@@ -214,11 +223,13 @@ impl Declared {
             base,
             desired_state,
             scaled: None,
+            scaled_at: None,
             restart_requests: 0,
             slot_restart_requests: BTreeMap::new(),
             stopped_slots: BTreeSet::new(),
             is_leaving: false,
             pin: None,
+            heals: None,
         }
     }
 

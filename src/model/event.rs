@@ -49,7 +49,8 @@ impl Cause {
             | Self::Watch { .. }
             | Self::Cron { .. }
             | Self::Dependency { .. }
-            | Self::Revert => false,
+            | Self::Revert
+            | Self::SelfHeal => false,
         }
     }
 }
@@ -176,6 +177,8 @@ pub enum Cause {
     },
     /// A newer revision failed: the old one is restored.
     Revert,
+    /// It was not as declared any more (`self_heal`).
+    SelfHeal,
 }
 
 /// Why a daemon ends.
@@ -362,6 +365,13 @@ pub enum Fact {
         /// What stood in its way.
         why: RunSkip,
     },
+    /// `self_heal` has put it right too often in a row, and pauses.
+    SelfHealPaused {
+        /// From when on it is done again.
+        until: WallTime,
+        /// How often it was done.
+        count: u32,
+    },
     /// A problem with watching its files.
     WatchTrouble {
         /// The sentence.
@@ -472,6 +482,7 @@ mod tests {
             Cause::Cron { due: WallTime(5) },
             Cause::Dependency { app: "db".parse().unwrap() },
             Cause::Revert,
+            Cause::SelfHeal,
         ]
     }
 

@@ -21,6 +21,7 @@ mod edit;
 mod error;
 mod event;
 mod exec_context;
+mod healing;
 mod history;
 mod identity;
 mod keys;
@@ -53,6 +54,7 @@ pub use edit::{Edit, Target};
 pub use error::with_causes;
 pub use event::{Actor, Cause, Event, Fact, LeaveReason, LeftProcess, Stream, Subject};
 pub use exec_context::{ExecContext, ExecLimits, ProcessLimits, ResourceLimit};
+pub use healing::{ChangedFile, ChangedFiles, Heal, HealAim, HealCount, HealPolicy, HealWhen, SelfHeal};
 pub use history::{
     AppEntry, AppOutcome, ApplyGuard, DeclaredThen, EntryOrigin, EntryResult, FileDigest, History, HistoryEntry, Pin,
     Provenance, RevisionName, RollbackOptions,

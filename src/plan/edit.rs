@@ -76,7 +76,7 @@ pub fn edit(stored: &Project, live: &Live, request: &EditRequest) -> Result<Vec<
             (Edit::Stop { is_held }, None) => stop(declared, *is_held, request),
             (Edit::Stop { is_held: false }, Some(slot)) => stop_slot(declared, *slot, request),
             (Edit::Delete, None) => drop(edited.apps.remove(name)),
-            (Edit::Scale { to }, None) => scale(name, declared, *to)?,
+            (Edit::Scale { to }, None) => scale(name, declared, (*to, request.at))?,
             (Edit::Unhold, None) => unhold(declared),
             (Edit::Stop { is_held: true } | Edit::Delete | Edit::Scale { .. } | Edit::Unhold | Edit::Run, Some(_)) => {
                 let message = format!("you can hold, delete, scale or run only the whole app `{name}`, not one slot");
@@ -228,7 +228,7 @@ fn stop_slot(declared: &mut Declared, slot: u32, request: &EditRequest) {
     }
 }
 
-fn scale(name: &AppName, declared: &mut Declared, to: u32) -> Result<(), Refusal> {
+fn scale(name: &AppName, declared: &mut Declared, (to, at): (u32, WallTime)) -> Result<(), Refusal> {
     if to > INSTANCES_MAX {
         return Err(usage(format!("`{name}` cannot have more than {INSTANCES_MAX} instances"), None));
     }
@@ -236,7 +236,10 @@ fn scale(name: &AppName, declared: &mut Declared, to: u32) -> Result<(), Refusal
     if let Some(port) = last_port.filter(|port| *port > u64::from(u16::MAX)) {
         return Err(usage(format!("slot {} of `{name}` would need port {port}", to.saturating_sub(1)), None));
     }
-    declared.scaled = Some(to).filter(|_| declared.spec.instances != Some(to));
+    let scaled = Some(to).filter(|_| declared.spec.instances != Some(to));
+    if declared.scaled != scaled {
+        (declared.scaled, declared.scaled_at) = (scaled, scaled.map(|_| at));
+    }
     declared.stopped_slots.retain(|slot| *slot < to);
     declared.slot_restart_requests.retain(|slot, _| *slot < to);
     Ok(())

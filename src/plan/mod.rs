@@ -14,6 +14,7 @@ mod edit;
 mod edit_notes;
 mod field_change;
 mod forgotten;
+mod healing;
 mod history;
 mod jobs;
 mod operations;
@@ -47,6 +48,7 @@ use target::Target;
 pub use edit::{EditRequest, edit};
 pub use edit_notes::{add_edit_notes, add_ended_builds};
 pub use forgotten::{add_forgotten, with_lost_spec};
+pub use healing::{HealFacts, heal};
 pub use history::{
     HistoryNews, Returned, concluded, entry_of, is_as_then, recorded, revisions_of, rollback, spec_difference, tagged,
     target_of,

@@ -64,7 +64,7 @@ pub(super) fn check_generation(
                 let what = match entry.origin {
                     EntryOrigin::Rollback { .. } => "a rollback",
                     EntryOrigin::Delete => "a delete",
-                    EntryOrigin::Apply | EntryOrigin::Found => "an apply",
+                    EntryOrigin::Apply | EntryOrigin::Found | EntryOrigin::SelfHeal => "an apply",
                 };
                 format!("{what} by {} came first: `pm history`; look at the plan again", by.name)
             }

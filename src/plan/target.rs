@@ -195,8 +195,10 @@ fn declare(app: &App, prior: Option<&Declared>, base: &Base, options: &ApplyOpti
     if *prior.spec != *app {
         declared.spec = Arc::new(app.clone());
         declared.digest = Digest::of_content(app);
+        declared.heals = None;
     }
     declared.scaled = prior.scaled.filter(|_| keeps_scale(app, prior, options));
+    declared.scaled_at = prior.scaled_at.filter(|_| declared.scaled.is_some());
     if !leaves_stops {
         declared.desired_state = desired_state_after_apply(app, &prior.desired_state);
         declared.stopped_slots.clear();

@@ -62,7 +62,7 @@ pub(super) async fn roll_back(
         decision.changes.push(Change::ShutDown { is_shut_down: false });
     }
     let (origin, provenance) = (EntryOrigin::Rollback { to }, stored.history.entry(to).map(|entry| &entry.provenance));
-    let news = HistoryNews { by: &by, at: os::wall(), origin: &origin, provenance };
+    let news = HistoryNews { by: Some(&by), at: os::wall(), origin: &origin, provenance };
     decision.changes.extend(plan::recorded(name, Some(stored), &decision.changes, &news));
     let unremembered = state.decide_over(&desired, decision.changes).await?;
     let cause = Cause::Command { by, verb: "rollback".to_owned() };

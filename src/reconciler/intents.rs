@@ -6,7 +6,7 @@ use std::path::Path;
 use super::pass::every_project;
 use super::run::Loop;
 use super::view::view_of;
-use super::{Accepted, Intent, ReconcileError, history, notes, ports, sources};
+use super::{Accepted, Intent, ReconcileError, healing, history, notes, ports, sources};
 use crate::model::{
     Actor, AppId, AppName, ApplyOptions, Cause, Change, Desired, Edit, EntryOrigin, Plan, Project, ProjectName,
     Proposed, Refusal, Rollout, RolloutCommand, RolloutStatus, Target,
@@ -19,6 +19,7 @@ impl Loop {
     pub(super) async fn take(&mut self, intent: Intent) {
         match intent {
             Intent::Trigger(app, cause, acted) => self.trigger(app, cause, Some(acted)).await,
+            Intent::Heal(files) => healing::heal(self, &files).await,
             Intent::Completed(job, report) => self.reports.completed(job, report),
             Intent::Rehearsed(instance, number, result) => self.rehearsed(instance, number, result),
             Intent::Desired(reply) => drop(reply.send(self.current())),
@@ -120,7 +121,7 @@ impl Loop {
             decision.changes.push(Change::ShutDown { is_shut_down: false });
         }
         let (origin, provenance) = (&EntryOrigin::Apply, Some(&proposed.provenance));
-        let news = HistoryNews { by: &by, at: os::wall(), origin, provenance };
+        let news = HistoryNews { by: Some(&by), at: os::wall(), origin, provenance };
         decision.changes.extend(plan::recorded(&proposed.project, stored, &decision.changes, &news));
         let unremembered = self.decide_over(&desired, decision.changes).await?;
         let generation = self.generation_of(&proposed.project);
@@ -156,7 +157,7 @@ impl Loop {
             let stored = desired.projects.get(project).cloned().unwrap_or_default();
             let request = EditRequest { project, targets, edit, by: &by.name, at };
             let edited = plan::edit(&stored, &self.live, &request).map_err(ReconcileError::Refused)?;
-            let news = HistoryNews { by, at, origin: &EntryOrigin::Delete, provenance: None };
+            let news = HistoryNews { by: Some(by), at, origin: &EntryOrigin::Delete, provenance: None };
             let entry = plan::recorded(project, Some(&stored), &edited, &news);
             changes.extend(edited.into_iter().chain(entry));
         }

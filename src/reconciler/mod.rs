@@ -5,6 +5,7 @@
 //! Walk:  [`crate::api`] → `intents` → [`crate::plan`] → [`crate::store`] → `pass` → [`crate::supervisor`]
 
 mod builds;
+mod healing;
 mod history;
 mod intents;
 mod notes;
@@ -28,9 +29,9 @@ pub use run::ReconcilerDeps;
 pub use stored::StoreHandle;
 
 use crate::model::{
-    Actor, AppId, AppName, ApplyOptions, Cause, CommitEntry, Desired, Edit, Failure, GitSource, InstanceId,
-    OperationReport, Plan, Progress, ProjectName, Proposed, Refusal, Revision, RollbackOptions, RolloutCommand,
-    RolloutStatus, SourceCommand, SourceName, StartWait, Target,
+    Actor, AppId, AppName, ApplyOptions, Cause, ChangedFiles, CommitEntry, Desired, Edit, Failure, GitSource,
+    InstanceId, OperationReport, Plan, Progress, ProjectName, Proposed, Refusal, Revision, RollbackOptions,
+    RolloutCommand, RolloutStatus, SourceCommand, SourceName, StartWait, Target,
 };
 use crate::plan::JobId;
 
@@ -77,6 +78,7 @@ pub struct Reconciler {
     intents: mpsc::Sender<Intent>,
     desired: watch::Receiver<Arc<Desired>>,
     waiting: watch::Receiver<Arc<Waiting>>,
+    files: watch::Sender<Arc<ChangedFiles>>,
 }
 
 /// What was declared at one generation.
@@ -153,6 +155,8 @@ pub(crate) enum Intent {
     Source(SourceName, Box<SourceCommand>, Actor, oneshot::Sender<Result<(), ReconcileError>>),
     /// What the worker of a sync needs; with the releases that are in use, or without.
     SourceWork(SourceName, bool, oneshot::Sender<Option<SourceState>>),
+    /// From a sensor: the time to put right what is due, with the files that are not as they were applied.
+    Heal(Arc<ChangedFiles>),
     /// From a sensor: new processes for an app, because of this.
     Trigger(AppId, Cause, Acted),
 }
@@ -164,7 +168,7 @@ impl Reconciler {
         let instances = run::Loop::new(desired, store, deps, inbox, intents.downgrade());
         let (desired, waiting) = (instances.desired_changes(), instances.waiting_changes());
         tokio::spawn(instances.run());
-        Self { intents, desired, waiting }
+        Self { intents, desired, waiting, files: watch::Sender::default() }
     }
 
     /// What an apply would do, and what it is refused for. Touches nothing.
@@ -225,6 +229,22 @@ impl Reconciler {
         // A reconciler that is gone leaves with the daemon.
         let _ = self.intents.send(Intent::Trigger(app, cause, Acted(acted))).await;
         until_acted
+    }
+
+    /// Puts right by itself what is due (`self_heal`). `files`: those that are not as they were applied; they are known
+    /// from then on.
+    pub async fn heal(&self, files: ChangedFiles) {
+        let files = Arc::new(files);
+        if *self.files.borrow() != files {
+            self.files.send_replace(Arc::clone(&files));
+        }
+        // A reconciler that is gone leaves with the daemon.
+        let _ = self.intents.send(Intent::Heal(files)).await;
+    }
+
+    /// Files that are not as they were applied, as of the last look: of projects that heal themselves.
+    pub fn changed_files(&self) -> Arc<ChangedFiles> {
+        Arc::clone(&self.files.borrow())
     }
 
     /// The rollouts in progress.

@@ -36,3 +36,8 @@ pub(super) fn moved(
     let facts = PortFacts { desired, live: &state.live, home: &home, is_free: &os::is_port_free };
     plan::move_ports(changes, &facts).map_err(ReconcileError::Refused)
 }
+
+/// Whether the ports of an app's further copies are free.
+pub(super) fn has_room(state: &Loop, desired: &Desired, change: &Change) -> bool {
+    moved(state, desired, &mut [change.clone()]).is_ok()
+}

@@ -11,6 +11,7 @@ mod dependency;
 mod descriptors;
 mod environment;
 mod exec_size;
+mod healing;
 mod ignore;
 mod message;
 mod notification;
@@ -33,6 +34,9 @@ pub use dependency::{DependencyStatus, coming, dependency};
 pub use descriptors::DescriptorShares;
 pub use environment::{Place, environment};
 pub use exec_size::{TooLong, exec_size};
+#[cfg(test)]
+pub(crate) use healing::{HEALS_MAX, PAUSE};
+pub use healing::{counted, healed, heals};
 pub use ignore::{IgnoreRules, excludes_file};
 pub use message::{MESSAGE_BYTES_MAX, NotAMessage, message_line};
 pub use notification::{CHANNEL_LINE_BYTES_MAX, ChannelLine, Notification, channel_lines, notifications};

@@ -1,13 +1,14 @@
 //! The status of an instance, its causes and what happens next: computed only here.
 
 use crate::model::{
-    App, AppId, AppName, Cause, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live, LiveInstance,
-    Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, StartWait, Status, StatusWord,
-    WaitsFor, WallTime, WatchPolicy, Why,
+    App, AppId, AppName, Cause, ChangedFiles, Declared, DesiredState, DueThen, Failure, HealthAction, Hook, Live,
+    LiveInstance, Millis, Moment, NextStep, Phase, Project, Readiness, RestartWhen, Severity, StartWait, Status,
+    StatusWord, WaitsFor, WallTime, WatchPolicy, Why,
 };
 
 use super::backoff::RESTARTS_AT_ONCE;
 use super::dependency::{DependencyStatus, coming};
+use super::healing::heals;
 
 pub use project::{CopyFacts, project_state};
 
@@ -40,6 +41,8 @@ pub struct Facts<'a> {
     pub now: Moment,
     /// The clock of users.
     pub wall: WallTime,
+    /// Files that are not as they were applied.
+    pub files: &'a ChangedFiles,
 }
 
 /// How it stands.
@@ -51,7 +54,7 @@ pub fn status(facts: &Facts<'_>) -> Status {
     if because.is_empty() {
         because.push(Why::Declared);
     }
-    Status { word, count, severity: facts.severity(word), because, next: facts.next(), since: facts.since() }
+    Status { word, count, severity: facts.severity(word), because, next: facts.next_and_heals(), since: facts.since() }
 }
 
 impl<'a> Facts<'a> {
@@ -286,6 +289,16 @@ impl<'a> Facts<'a> {
                 self.live.and_then(|live| live.since).and_then(before)
             }
         }
+    }
+
+    /// What happens next, and what `self_heal` does after that.
+    fn next_and_heals(&self) -> Vec<NextStep> {
+        let mut all = self.next();
+        if let (Some(project), Some(declared), false) = (self.project, self.declared, self.is_shut_down) {
+            let heals = heals(project, &declared.spec.name, self.files, self.wall);
+            all.extend(heals.into_iter().map(|heal| NextStep::Heal { aim: heal.aim, when: heal.when }));
+        }
+        all
     }
 
     fn next(&self) -> Vec<NextStep> {

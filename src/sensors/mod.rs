@@ -10,6 +10,7 @@
 mod address;
 mod clock;
 mod command;
+mod healing;
 mod http;
 mod log_line;
 mod memory;
@@ -54,5 +55,6 @@ pub fn start(deps: SensorDeps) -> Sources {
     tokio::spawn(clock::run(deps.clone()));
     tokio::spawn(memory::watch(deps.supervisor.clone()));
     tokio::spawn(probes::follow(deps.clone()));
+    tokio::spawn(healing::run(deps.clone()));
     sources::start(deps)
 }

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    AppEntry, AppName, AppOutcome, Declared, DesiredState, EntryOrigin, EntryResult, GitSource, HistoryEntry, Origin,
-    ProjectName, Provenance, Rollout, Run, SourceRecord, SourceSpec, WallTime,
+    AppEntry, AppName, AppOutcome, Declared, DesiredState, EntryOrigin, EntryResult, GitSource, HealPolicy,
+    HistoryEntry, Millis, Origin, ProjectName, Provenance, Rollout, Run, SelfHeal, SourceRecord, SourceSpec, WallTime,
 };
 
 fn shop() -> ProjectName {
@@ -47,6 +47,7 @@ fn project(generation: u64) -> Change {
         files: vec!["/srv/e.toml".into()],
         profile: None,
         start_concurrency: None,
+        heal: HealPolicy { mode: SelfHeal::Full, override_grace: Millis(90_000) },
     };
     Change::Project { name: shop(), origin, generation }
 }

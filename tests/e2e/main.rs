@@ -30,6 +30,7 @@ mod rolling;
 mod rolling_by_hand;
 mod saved_plans;
 mod scale;
+mod self_heal;
 mod source_releases;
 mod sources;
 mod terminal_colours;

@@ -34,8 +34,16 @@ pub(in crate::api) async fn status(State(context): State<Context>, RawQuery(quer
     let is_wanted = |name: &ProjectName| wanted.is_empty() || wanted.contains(name);
     let changed = changed(&context, files_of(&live, &is_wanted)).await;
     let (waiting, due) = (context.reconciler.waiting(), cron::due(&desired));
-    let scene =
-        Scene { desired: &desired, live: &live, waiting: &waiting, due: &due, now: os::now(), wall: os::wall() };
+    let changed_files = context.reconciler.changed_files();
+    let scene = Scene {
+        desired: &desired,
+        live: &live,
+        waiting: &waiting,
+        due: &due,
+        files: &changed_files,
+        now: os::now(),
+        wall: os::wall(),
+    };
     let used = context.usage.of(&live, &context.reader);
     let pairs = scene.everything();
     let rows = desired.projects.iter().filter(|(name, _)| is_wanted(name));

@@ -84,6 +84,10 @@ fn predicate(fact: &Fact) -> String {
         Fact::CronSkipped { due, why } => {
             format!("skipped the run due at {}: {}", Clock::local().text(*due), run_skip(*why))
         }
+        Fact::SelfHealPaused { until, count } => {
+            let until = Clock::local().text(*until);
+            format!("is not put right by self_heal before {until}: that was done {count} times in a row")
+        }
         Fact::WatchTrouble { message } => format!("has a problem with its watched files: {message}"),
         Fact::BuildFailed { message } => format!("keeps its processes, since the build failed: {message}"),
         Fact::RolloutFailed { instance, failure, exit, rollback } => {
@@ -192,6 +196,7 @@ pub(super) fn because(cause: &Cause) -> String {
         Cause::Cron { due } => format!("due at {}", Clock::local().text(*due)),
         Cause::Dependency { app } => format!("{app} got a new process"),
         Cause::Revert => "the newer revision failed".to_owned(),
+        Cause::SelfHeal => "self_heal".to_owned(),
     }
 }
 

@@ -131,6 +131,7 @@ fn origin(row: &HistoryRow) -> String {
         EntryOrigin::Rollback { to } => return format!("rollback to {to}"),
         EntryOrigin::Delete => "delete".to_owned(),
         EntryOrigin::Found => "before the history".to_owned(),
+        EntryOrigin::SelfHeal => "self_heal".to_owned(),
     };
     match &row.provenance.commit {
         Some(commit) => format!("{word} {}", commit.chars().take(COMMIT_DIGITS).collect::<String>()),

@@ -84,7 +84,7 @@ pub struct HistoryEntry {
     pub generation: u64,
     /// Wall clock of the daemon.
     pub at: WallTime,
-    /// The user; `None` for what was declared before there was a history.
+    /// The user; `None` for what `pm` did by itself, and for what was declared before there was a history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Actor>,
     /// The kind of command that made it.
@@ -129,6 +129,8 @@ pub enum EntryOrigin {
     Delete,
     /// It was declared before there was a history.
     Found,
+    /// `pm` itself, for a project with `self_heal`.
+    SelfHeal,
 }
 
 /// One app in an entry.

@@ -53,8 +53,16 @@ pub const FILE_KEYS: &[FileKey] = &[
         leaf: None,
         shape: Choice(&["off", "config", "full"]),
         kind: "\"off\", \"config\" or \"full\"",
-        help: "What `pm` corrects on its own after an operator made it differ from the file. Only `off` is implemented.",
-        example: "self_heal = \"off\"",
+        help: "What `pm` puts right without an apply. `config`: processes of services get a successor, by the update strategy of their app, once a file of `restart_on` has had other contents for ten seconds. `full`: the same, and `pm scale` is undone after `override_grace`. `off` (the default): differences are only shown. What a user stopped stays stopped, and what a rollback has changed stays as it is. An app is put right at most five times in an hour.",
+        example: "self_heal = \"config\"",
+    },
+    FileKey {
+        name: "override_grace",
+        leaf: None,
+        shape: TextFormat(Duration),
+        kind: "duration",
+        help: "How long a number of copies that a user set with `pm scale` stays, where `self_heal` is `full`. Without it ten minutes.",
+        example: "override_grace = \"30m\"",
     },
 ];
 

@@ -4,7 +4,10 @@ mod project;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AppName, Cause, Condition, CronOverlap, Exit, Failure, Hook, Millis, Rejection, RestartWhen, WallTime};
+use super::{
+    AppName, Cause, Condition, CronOverlap, Exit, Failure, HealAim, HealWhen, Hook, Millis, Rejection, RestartWhen,
+    WallTime,
+};
 
 pub use project::{AppState, Deviation, HealthWord, ProjectState, SyncWord};
 
@@ -382,6 +385,13 @@ pub enum NextStep {
     Scale,
     /// It is removed.
     Removal,
+    /// `self_heal` puts it right.
+    Heal {
+        /// The difference that it ends.
+        aim: HealAim,
+        /// When, or why not.
+        when: HealWhen,
+    },
     /// A time of its schedule.
     Due {
         /// The next time that is due.

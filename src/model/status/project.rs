@@ -108,6 +108,15 @@ pub enum Deviation {
     Leaving,
     /// Processes run that nothing declares.
     Undeclared,
+    /// A file of `restart_on` has other contents than when it was applied. Looked for where `self_heal` is not off.
+    Contents {
+        /// The first of them.
+        path: PathBuf,
+        /// How many others.
+        others: u32,
+        /// Since when that has been known.
+        at: WallTime,
+    },
     /// A file that its process was started from has changed since.
     Stale {
         /// The script, or one of `restart_on`.

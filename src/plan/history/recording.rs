@@ -20,8 +20,8 @@ const TAG_BYTES_MAX: usize = 40;
 /// What an entry says besides what has changed.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryNews<'a> {
-    /// The user who requested it.
-    pub by: &'a Actor,
+    /// The user who requested it; `None`: `pm` does it by itself.
+    pub by: Option<&'a Actor>,
     /// Wall clock.
     pub at: WallTime,
     /// The kind of command.
@@ -71,7 +71,7 @@ pub fn recorded(
     let entry = HistoryEntry {
         generation,
         at: news.at,
-        by: Some(news.by.clone()),
+        by: news.by.cloned(),
         origin: news.origin.clone(),
         provenance: news.provenance.cloned().unwrap_or_default(),
         apps,

@@ -6,16 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 
 use crate::model::{
-    Actor, App, AppId, AppName, ApplyOptions, Cause, Change, Command, Condition, Desired, Edit, Exit, Fact, Failure,
-    Health, HealthAction, InstanceId, Kind, Live, LiveInstance, Millis, Moment, OperationReport, OperationResult,
-    Order, Plan, Probe, Progress, Project, Ready, Refusal, RefusalKind, RestartWhen, Rollback, Rollout, SpawnError,
-    SpawnStage, Subject, Template, UpdateStrategy, VerbKind, WallTime,
+    Actor, App, AppId, AppName, ApplyOptions, Cause, Change, ChangedFile, ChangedFiles, Command, Condition, Desired,
+    Digest, Edit, Exit, Fact, Failure, Heal, HealPolicy, Health, HealthAction, InstanceId, Kind, Live, LiveInstance,
+    Millis, Moment, OperationReport, OperationResult, Order, Plan, Probe, Progress, Project, Ready, Refusal,
+    RefusalKind, RestartWhen, Rollback, Rollout, SpawnError, SpawnStage, Subject, Template, UpdateStrategy, VerbKind,
+    WallTime,
 };
 use crate::plan::jobs::{Dirty, Jobs, News, View};
 use crate::plan::tests::{app, proposed, shop};
-use crate::plan::{self, EditRequest};
+use crate::plan::{self, Decision, EditRequest, HealFacts};
+use crate::rules;
 use crate::supervisor::tests::{Behaviour, Dice, Killed, Process, Supervised};
 
 /// As that of the reconciler.
@@ -27,6 +30,8 @@ pub(super) struct Sim {
     pub desired: Desired,
     /// `start_concurrency` of the next apply.
     pub start_concurrency: Option<u32>,
+    /// `self_heal` of the next apply.
+    pub heal: HealPolicy,
     pub jobs: Jobs,
     /// What happened, as a story tells it.
     pub log: Vec<String>,
@@ -46,6 +51,10 @@ pub(super) struct Sim {
     /// Orders of this daemon.
     given: Vec<Order>,
     is_disk_full: bool,
+    /// The files of `restart_on`, as they are.
+    files: ChangedFiles,
+    /// When which app was put right by itself.
+    healed: Vec<(Moment, AppName)>,
     /// What a rehearsal has found, as the reconciler keeps it.
     unstartable: BTreeMap<InstanceId, (u64, Failure)>,
 }
@@ -56,6 +65,7 @@ impl Sim {
             now: Moment(1000),
             desired: Desired::default(),
             start_concurrency: None,
+            heal: HealPolicy::default(),
             jobs: Jobs::default(),
             log: Vec::new(),
             waited_for: BTreeSet::new(),
@@ -69,6 +79,8 @@ impl Sim {
             last_order: 0,
             given: Vec::new(),
             is_disk_full: false,
+            files: ChangedFiles::new(),
+            healed: Vec::new(),
             unstartable: BTreeMap::new(),
         }
     }
@@ -79,6 +91,10 @@ impl Sim {
         self.look();
         let mut wanted = proposed(apps);
         wanted.origin.start_concurrency = self.start_concurrency;
+        wanted.origin.heal = self.heal;
+        for (path, digest) in wanted.apps.iter_mut().flat_map(|app| &mut app.run.restart_on) {
+            *digest = self.files.get(path).map_or(*digest, |file| file.digest);
+        }
         let before = self.desired.clone();
         let decision = plan::decide(self.stored(), &wanted, &self.live, options)?;
         self.can_keep(&decision.changes)?;
@@ -94,7 +110,7 @@ impl Sim {
         self.look();
         let (project, targets) = (shop(), [(name.parse().unwrap(), slot)]);
         let stored = self.stored().cloned().unwrap_or_default();
-        let request = EditRequest { project: &project, targets: &targets, edit, by: "alice", at: WallTime(7) };
+        let request = EditRequest { project: &project, targets: &targets, edit, by: "alice", at: WallTime(self.now.0) };
         let before = self.desired.clone();
         let changes = plan::edit(&stored, &self.live, &request)?;
         self.can_keep(&changes)?;
@@ -264,6 +280,22 @@ impl Sim {
         }
     }
 
+    /// The file of an app is changed.
+    pub(super) fn touch(&mut self, name: &str) {
+        let digest = Digest::of(format!("{name} {:?}", self.now).as_bytes());
+        self.files.insert(conf(name), ChangedFile { digest, since: WallTime(self.now.0) });
+    }
+
+    /// What will be put right by itself, and when.
+    pub(super) fn heals(&self) -> Vec<(AppName, Heal)> {
+        let Some(stored) = self.stored() else { return Vec::new() };
+        let of_app = |app: &AppName| {
+            let heals = rules::heals(stored, app, &self.files, WallTime(self.now.0));
+            heals.into_iter().map(|heal| (app.clone(), heal)).collect::<Vec<_>>()
+        };
+        stored.apps.keys().flat_map(of_app).collect()
+    }
+
     /// The process table has so many entries from now on.
     pub(super) fn set_rows(&mut self, count: usize) {
         self.machine.host().rows_max = count;
@@ -297,6 +329,7 @@ impl Sim {
         if wake == Some(next) {
             self.wake_at = next.after(SLOW_TIMER);
             self.wake(false);
+            self.heal();
         } else if machine == Some(next) {
             self.happen();
         }
@@ -376,6 +409,34 @@ impl Sim {
         if !plan.is_empty() {
             self.accept(&plan, Cause::Boot, false);
         }
+    }
+
+    /// As `reconciler/healing.rs` does it. Whatever users stopped stays so, and nothing is put right without end.
+    pub(super) fn heal(&mut self) {
+        let stored = self.stored().cloned().unwrap_or_default();
+        if self.is_disk_full {
+            return;
+        }
+        self.look();
+        let is_busy = |app: &&AppName| self.jobs.is_busy(&AppId::new(shop(), (*app).clone()));
+        let waiting = stored.apps.keys().filter(is_busy).cloned().collect();
+        let facts = HealFacts { live: &self.live, files: &self.files, waiting: &waiting, wall: WallTime(self.now.0) };
+        let Some(Decision { plan, changes }) = plan::heal(&shop(), &stored, &facts) else { return };
+        for change in &changes {
+            let Change::App { name, declared, .. } = change else { continue };
+            let before = &stored.apps[name];
+            assert_eq!(declared.desired_state, before.desired_state, "self_heal starts or stops {name}");
+            let is_up = |slot: &u32| declared.may_run(*slot) && before.stopped_slots.contains(slot);
+            assert_eq!((0..declared.instances()).find(is_up), None, "self_heal starts what a user stopped of {name}");
+            self.healed.push((self.now, name.clone()));
+            let recent = self.healed.iter().filter(|(at, app)| app == name && at.after(rules::PAUSE) > self.now);
+            assert!(recent.count() <= rules::HEALS_MAX as usize, "{name} is put right without end");
+        }
+        self.log.extend(steps(&plan).into_iter().map(|step| format!("self_heal: {step}")));
+        let before = self.desired.clone();
+        self.keep(changes.clone());
+        self.jobs.supersede(&before, &changes);
+        self.accept(&plan, Cause::SelfHeal, false);
     }
 
     fn pass(&mut self, dirty: Dirty) {
@@ -592,6 +653,7 @@ pub(super) fn app_of(text: &str) -> App {
                 "always" => app.restart.restart = RestartWhen::Always,
                 "forward" => app.update.auto_revert = false,
                 "missing" => sim.push(word),
+                "conf" => drop(app.run.restart_on.insert(conf(app.name.as_str()), Digest::default())),
                 _ => panic!("`{word}` says nothing about an app"),
             },
             Some(("healthy", time)) => app.update.min_healthy_time = Millis(time.parse().unwrap()),
@@ -623,6 +685,11 @@ pub(super) fn app_of(text: &str) -> App {
     }
     app.run.env.insert("SIM".to_owned(), Template::literal(&sim.join(" ")));
     app
+}
+
+/// The file of an app.
+fn conf(name: &str) -> PathBuf {
+    format!("/srv/shop/{name}.conf").into()
 }
 
 fn ready() -> Ready {

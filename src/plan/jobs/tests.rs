@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::sim::{Sim, app_of, steps};
 use crate::model::{
-    App, AppId, AppName, ApplyOptions, Edit, Hooks, InstanceId, Millis, Phase, Plan, Template, Unmet, UpdateStrategy,
-    Verb,
+    App, AppId, AppName, ApplyOptions, Edit, HealPolicy, HealWhen, Hooks, InstanceId, Millis, Phase, Plan, SelfHeal,
+    Template, Unmet, UpdateStrategy, Verb,
 };
 use crate::plan::is_of_revision;
 use crate::plan::tests::shop;
@@ -96,6 +96,8 @@ fn fate(sim: &mut Sim, verb: &str, rest: &str, lines: &mut Vec<String>) {
         ("kill", "daemon") => sim.kill_daemon(),
         ("rows", count) => sim.set_rows(count.parse().unwrap()),
         ("limit", count) => sim.start_concurrency = count.parse().ok(),
+        ("heal", mode) => sim.heal.mode = SelfHeal::parse(mode).unwrap(),
+        ("touch", app) => sim.touch(app),
         ("disk", state) => sim.fill_disk(state == "full"),
         ("crash", what) => {
             let (id, code) = what.split_once(' ').unwrap_or((what, "1"));
@@ -144,7 +146,8 @@ fn any_app(name: &str, dice: &mut Dice) -> String {
         _ => "",
     };
     let healthy = one_of(dice, &["healthy=0", "healthy=200"]);
-    format!("{name} v{version} x{} {behaviour} {more} {needs} {healthy}", 1 + dice.roll(3))
+    let conf = if version.is_multiple_of(2) { "conf" } else { "" };
+    format!("{name} v{version} x{} {behaviour} {more} {needs} {healthy} {conf}", 1 + dice.roll(3))
 }
 
 fn any_apps(dice: &mut Dice) -> Vec<App> {
@@ -207,8 +210,15 @@ fn any_act(sim: &mut Sim, dice: &mut Dice, has_faults: bool) -> String {
         }
         17..=19 => {
             let time = dice.roll(900);
+            let (touches, heals) = (time.is_multiple_of(3), time.is_multiple_of(5));
+            if touches {
+                sim.touch(name);
+            }
             sim.wait(Millis(time));
-            format!("wait {time}")
+            if heals {
+                sim.heal();
+            }
+            format!("wait {time}: touch {name} {touches} heal {heals}")
         }
         20 | 21 => {
             let steps = 1 + dice.roll(60);
@@ -274,6 +284,16 @@ fn check_rest(sim: &mut Sim) {
     }
 }
 
+/// After the longest pause nothing is left to be put right, except what has failed and what is being tried.
+fn check_heals(sim: &mut Sim) {
+    sim.wait(Millis(3 * 3_600_000));
+    for (app, heal) in sim.heals() {
+        let is_busy = sim.jobs.is_busy(&AppId::new(shop(), app.clone()));
+        let log = sim.log.join("\n");
+        assert!(heal.when == HealWhen::Failed || is_busy, "{log}\n{app} is never put right: {heal:?}");
+    }
+}
+
 /// What depends on an app that crashes again and again waits as long as that one is tried, and the deletes of its apply
 /// with it. A person ends that.
 fn stop_what_never_comes(sim: &mut Sim) {
@@ -319,6 +339,9 @@ fn history(seed: u64) -> u64 {
     if has_faults {
         sim.roll_dice(seed);
     }
+    // What users scale is theirs for a moment only.
+    let mode = [SelfHeal::Off, SelfHeal::Config, SelfHeal::Full][usize::try_from(seed % 3).unwrap()];
+    sim.heal = HealPolicy { mode, override_grace: Millis(seed % 7 * 100) };
     for _ in 0..30 {
         sim.survive(|sim| {
             let act = any_act(sim, &mut dice, has_faults);
@@ -328,6 +351,9 @@ fn history(seed: u64) -> u64 {
     }
     check_rest(&mut sim);
     sim.check_facts();
+    if seed.is_multiple_of(20) {
+        check_heals(&mut sim);
+    }
     sim.steps
 }
 

@@ -32,7 +32,7 @@ struct Remembered {
 impl Remembered {
     fn keep(&mut self, mut changes: Vec<Change>, origin: &EntryOrigin) {
         let by = alice();
-        let news = HistoryNews { by: &by, at: WallTime(1), origin, provenance: None };
+        let news = HistoryNews { by: Some(&by), at: WallTime(1), origin, provenance: None };
         changes.extend(recorded(&shop(), self.world.stored(), &changes, &news));
         self.world.store(changes);
         let apps = self.world.stored().map(|stored| stored.apps.clone()).unwrap_or_default();

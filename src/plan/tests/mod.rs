@@ -14,14 +14,14 @@ mod three_way;
 mod unready;
 mod wakeups;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    App, AppId, Counts, Declared, Desired, Edit, Exit, Failure, InstanceId, Moment, Operation, Origin, Phase,
-    Provenance, Readiness, Reason, Run, Verb, WallTime,
+    App, AppId, ChangedFiles, Counts, Declared, Desired, Edit, Exit, Failure, HealPolicy, InstanceId, Moment,
+    Operation, Origin, Phase, Provenance, Readiness, Reason, Run, SelfHeal, Verb, WallTime,
 };
 
 pub(super) use full::full_apps;
@@ -64,6 +64,7 @@ pub(super) fn proposed(apps: impl IntoIterator<Item = App>) -> Proposed {
             files: vec![PathBuf::from("/srv/shop/ecosystem.toml")],
             profile: None,
             start_concurrency: None,
+            heal: HealPolicy::default(),
         },
         apps: apps.into_iter().collect(),
         base: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
@@ -139,6 +140,22 @@ impl World {
         let changes = super::edit(self.stored().unwrap(), &self.live, &request)?;
         self.store(changes);
         Ok(self.wake())
+    }
+
+    /// What `self_heal` does at this time.
+    fn heal(&mut self, files: &ChangedFiles, wall: WallTime) -> Vec<String> {
+        let waiting = BTreeSet::new();
+        let facts = HealFacts { live: &self.live, files, waiting: &waiting, wall };
+        let Some(Decision { plan, changes }) = heal(&shop(), self.stored().unwrap(), &facts) else {
+            return Vec::new();
+        };
+        self.store(changes);
+        self.execute(&plan.operations);
+        verbs(&plan)
+    }
+
+    fn set_heal(&mut self, mode: SelfHeal) {
+        self.desired.projects.get_mut(&shop()).unwrap().origin.heal.mode = mode;
     }
 
     fn store(&mut self, changes: Vec<Change>) {

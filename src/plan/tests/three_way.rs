@@ -1,7 +1,7 @@
 //! The three-way table: what was applied last, what the file says now, and what users changed in between.
 
 use super::*;
-use crate::model::{DesiredState, Note, Template};
+use crate::model::{ChangedFile, ChangedFiles, DesiredState, Digest, HealPolicy, Note, SelfHeal, Template};
 
 /// `env.LEVEL` and `instances` of an app, where the file says anything.
 fn api(level: Option<&str>, instances: Option<u32>) -> App {
@@ -99,4 +99,111 @@ fn the_file_the_last_apply_and_users_make_one_state() {
         let again = world.apply_with(&proposed([file.clone()]), options).unwrap();
         assert_eq!(verbs(&again), Vec::<String>::new(), "{row}");
     }
+}
+
+/// A file of `restart_on`, as it was applied and as it is now.
+const CONF: &str = "/srv/shop/app.conf";
+
+fn with_conf(mut app: App, contents: &[u8]) -> App {
+    app.run.restart_on.insert(CONF.into(), Digest::of(contents));
+    app
+}
+
+fn changed_at(since: u64) -> ChangedFiles {
+    [(CONF.into(), ChangedFile { digest: Digest::of(b"new"), since: WallTime(since) })].into()
+}
+
+/// When users do what they do in these worlds, and when it is old.
+const DONE_AT: u64 = 7;
+const OLD: WallTime = WallTime(DONE_AT + HealPolicy::OVERRIDE_GRACE.0);
+
+/// What the file says of `instances`, the override, what was changed on the disk, the mode; then what is declared, and what is
+/// done.
+type HealCase<'a> = (Option<u32>, Override, ChangedFiles, SelfHeal, &'a str, &'a [&'a str]);
+
+#[test]
+fn without_an_apply_each_mode_puts_right_what_its_word_says() {
+    use Override::{Hold, None as Nobody, Scale, Stop};
+    use SelfHeal::{Config, Full, Off};
+    let none = || ChangedFiles::new();
+    let new = || changed_at(DONE_AT);
+    let cases: &[HealCase<'_>] = &[
+        // What users scaled.
+        (Some(1), Scale(3), none(), Off, "info 3 up", &[]),
+        (Some(1), Scale(3), none(), Config, "info 3 up", &[]),
+        (Some(1), Scale(3), none(), Full, "info 1 up", &["scale api 3->1 +[] -[1, 2]"]),
+        (Some(3), Scale(1), none(), Full, "info 3 up", &["scale api 1->3 +[1, 2] -[]"]),
+        (Some(2), Scale(2), none(), Full, "info 2 up", &[]),
+        // The file has no opinion.
+        (None, Scale(3), none(), Full, "info 3 up", &[]),
+        // Files that were changed.
+        (Some(1), Nobody, new(), Off, "info 1 up", &[]),
+        (Some(2), Nobody, new(), Config, "info 2 up", &["roll api [0, 1]"]),
+        (Some(2), Nobody, new(), Full, "info 2 up", &["roll api [0, 1]"]),
+        (Some(1), Scale(2), new(), Config, "info 2 up", &["roll api [0, 1]"]),
+        (Some(1), Scale(2), new(), Full, "info 1 up", &["roll api [0]", "scale api 2->1 +[] -[1]"]),
+        // What users stopped.
+        (Some(1), Stop, new(), Off, "info 1 stopped", &[]),
+        (Some(1), Stop, new(), Config, "info 1 stopped", &[]),
+        (Some(1), Stop, new(), Full, "info 1 stopped", &[]),
+        (Some(1), Hold, new(), Config, "info 1 held", &[]),
+        (Some(1), Hold, new(), Full, "info 1 held", &[]),
+    ];
+    for (count, by, files, mode, declared, steps) in cases {
+        let file = with_conf(api(Some("info"), *count), b"old");
+        let mut world = overridden(file.clone(), *by);
+        world.set_heal(*mode);
+        let row = format!("{count:?} {by:?} {} files {mode:?}", files.len());
+        let early = WallTime(DONE_AT + 1);
+        assert_eq!(world.heal(files, early), Vec::<String>::new(), "{row}: too early");
+        // A plan of the file as it is now says the same, where it is about the same.
+        let now = if files.is_empty() { file } else { with_conf(file, b"new") };
+        let options =
+            ApplyOptions { keep_overrides: *mode != Full, is_wakeup: *mode != Full, ..ApplyOptions::default() };
+        let planned = world.decide(&proposed([now]), &options).unwrap();
+        let done = world.heal(files, OLD);
+        assert_eq!((shown(&world).as_str(), done.as_slice()), (*declared, &texts(steps)[..]), "{row}");
+        if !done.is_empty() {
+            assert_eq!(verbs(&planned.plan), done, "{row}");
+        }
+        let later = WallTime(OLD.0 * 10);
+        assert_eq!(world.heal(files, later), Vec::<String>::new(), "{row}: once is enough");
+    }
+}
+
+fn texts(steps: &[&str]) -> Vec<String> {
+    steps.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_is_put_right_can_fail_and_is_rolled_back_like_any_other_revision() {
+    let mut world = World::with([with_conf(api(Some("info"), Some(1)), b"old")]);
+    world.set_heal(SelfHeal::Config);
+    let (before, generation) = (world.declared("api").revision(), world.stored().unwrap().generation);
+    assert_eq!(world.heal(&changed_at(0), OLD), ["roll api [0]"]);
+    let stored = world.stored().unwrap();
+    assert_eq!(stored.generation, generation + 1);
+    let rollout = &stored.rollouts[&"api".parse().unwrap()];
+    assert_eq!(rollout.from.as_ref(), Some(&before), "a failure leads back there");
+    assert_ne!(stored.apps[&"api".parse().unwrap()].digest, before.digest);
+}
+
+#[test]
+fn a_user_who_scales_again_has_the_whole_grace_again_and_a_new_declaration_starts_the_count_anew() {
+    let mut world = World::with([api(Some("info"), Some(1))]);
+    world.set_heal(SelfHeal::Full);
+    for count in 1..=2 {
+        world.edit("api", None, &Edit::Scale { to: 3 }).unwrap();
+        assert_eq!(world.declared("api").scaled_at, Some(WallTime(DONE_AT)));
+        // The same once more is no change.
+        world.edit("api", None, &Edit::Scale { to: 3 }).unwrap();
+        assert_eq!(world.heal(&ChangedFiles::new(), WallTime(OLD.0 + count * 120_000)).len(), 1);
+        let declared = world.declared("api");
+        assert_eq!((declared.scaled, declared.scaled_at), (None, None));
+        assert_eq!(declared.heals.map(|heals| u64::from(heals.count)), Some(count));
+    }
+    world.apply([api(Some("info"), Some(1))]);
+    assert!(world.declared("api").heals.is_some(), "the same file says nothing new");
+    world.apply([api(Some("debug"), Some(1))]);
+    assert_eq!(world.declared("api").heals, None);
 }

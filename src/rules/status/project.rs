@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::{
-    AppName, AppState, Declared, DesiredState, Deviation, HealthWord, LiveInstance, Project, ProjectState, Rollout,
-    Severity, Status, StatusWord, SyncWord, WallTime, Why,
+    AppName, AppState, Declared, DesiredState, Deviation, HealAim, HealthWord, LiveInstance, NextStep, Project,
+    ProjectState, Rollout, Severity, Status, StatusWord, SyncWord, WallTime, Why,
 };
 use crate::rules::at_start::can_follow;
 
@@ -106,9 +106,23 @@ fn deviations(rollout: Option<&Rollout>, copies: &[&CopyFacts<'_>]) -> Vec<Devia
     let mut slots: Vec<u32> = copies.iter().filter(is_outdated).filter_map(|copy| copy.slot).collect();
     slots.dedup();
     all.extend((!slots.is_empty() && !is_open).then_some(Deviation::Outdated { slots }));
+    let contents = contents(copies);
+    let is_said = |path: &PathBuf| matches!(&contents, Some(Deviation::Contents { path: known, .. }) if known == path);
     let newest = copies.iter().filter_map(|copy| copy.stale.clone()).max_by_key(|(_, at)| *at);
+    let newest = newest.filter(|(path, _)| !is_said(path));
+    all.extend(contents.clone());
     all.extend(newest.map(|(path, at)| Deviation::Stale { path, at }));
     all
+}
+
+/// What the daemon has found in files of `restart_on`.
+fn contents(copies: &[&CopyFacts<'_>]) -> Option<Deviation> {
+    copies.iter().flat_map(|copy| &copy.status.next).find_map(|step| match step {
+        NextStep::Heal { aim: HealAim::Contents { path, others, since }, .. } => {
+            Some(Deviation::Contents { path: path.clone(), others: *others, at: *since })
+        }
+        _ => None,
+    })
 }
 
 /// What users changed without the file.
@@ -148,8 +162,8 @@ mod tests {
     use super::*;
     use crate::lifecycle::samples::{self, app};
     use crate::model::{
-        Digest, Environment, Exit, Failure, InstanceId, Live, Millis, Moment, Phase, Readiness, Rejected, Rejection,
-        Revision,
+        ChangedFiles, Digest, Environment, Exit, Failure, InstanceId, Live, Millis, Moment, Phase, Readiness, Rejected,
+        Rejection, Revision,
     };
     use crate::rules::{Facts, status};
 
@@ -196,6 +210,7 @@ mod tests {
                 started: None,
                 now: Moment(1000),
                 wall: WallTime(5000),
+                files: &ChangedFiles::new(),
             };
             status(&facts)
         };

@@ -35,7 +35,13 @@ fn facts<'a>(all: &'a Live, declared: Option<&'a Declared>, live: Option<&'a Liv
         started: None,
         now: Moment(1000),
         wall: WallTime(5000),
+        files: no_files(),
     }
+}
+
+fn no_files() -> &'static ChangedFiles {
+    static NONE: ChangedFiles = ChangedFiles::new();
+    &NONE
 }
 
 #[test]

@@ -5,7 +5,8 @@ pub(in crate::cli) mod project;
 use std::borrow::Cow;
 
 use crate::model::{
-    DueThen, Exit, Failure, Millis, NextStep, RestartWhen, Severity, Status, StatusWord, WallTime, Why,
+    DueThen, Exit, Failure, HealAim, HealWhen, Millis, NextStep, RestartWhen, Severity, Status, StatusWord, WallTime,
+    Why,
 };
 use crate::os;
 
@@ -69,7 +70,8 @@ pub(in crate::cli) fn line(status: &Status) -> Option<String> {
         (None, Some(status_text)) => status_text.to_owned(),
         (None, None) => return None,
     };
-    let again = match status.next.last() {
+    let of_itself = |step: &&NextStep| !matches!(step, NextStep::Heal { .. });
+    let again = match status.next.iter().rev().find(of_itself) {
         Some(NextStep::Due { at, .. }) if status.word == StatusWord::Errored => {
             format!("; again at {}", Clock::local().second(*at))
         }
@@ -242,7 +244,25 @@ fn step(step: &NextStep, clock: &Clock) -> String {
         NextStep::Scale => "nothing until `pm scale`, or an apply of a file with more `instances`".to_owned(),
         NextStep::StartByHand => "nothing until `pm start`".to_owned(),
         NextStep::Removal => "it is removed".to_owned(),
+        NextStep::Heal { aim, when } => heal(aim, *when, clock),
         NextStep::Due { at, then } => due(&clock.second(*at), *then),
+    }
+}
+
+/// What `self_heal` does about an app, and when.
+pub(super) fn heal(aim: &HealAim, when: HealWhen, clock: &Clock) -> String {
+    let what = match aim {
+        HealAim::Contents { .. } => "replaces its processes".to_owned(),
+        HealAim::Scale { to, .. } => format!("restores {to} as in the file"),
+    };
+    match when {
+        HealWhen::At { at } => format!("self_heal {what}, not before {}", clock.second(at)),
+        HealWhen::Paused { until, count } => {
+            format!("self_heal {what} at {}: it pauses after {count} times in a row", clock.second(until))
+        }
+        HealWhen::Failed => {
+            "self_heal does not replace its processes: those with these contents have failed".to_owned()
+        }
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{AppState, Deviation, HealthWord, SyncWord, WallTime, Why};
+use crate::model::{AppState, Deviation, HealthWord, NextStep, SyncWord, WallTime, Why};
 use crate::wire::{StatusAnswer, StatusRow};
 
-use super::{label, line};
+use super::{heal, label, line};
 use crate::cli::output::gate::harmless;
 use crate::cli::output::history::last_change;
 use crate::cli::output::plan::ago;
 use crate::cli::output::reasons::rejection;
+use crate::cli::output::time::Clock;
 use crate::cli::output::{Paint, TextTable, Tone, wrap_hanging};
 
 /// Lines below the table for one project.
@@ -109,6 +110,11 @@ fn listed(apps: &[&str]) -> String {
 /// How an app deviates, and why it does not work.
 fn sentences(app: &AppState, now: WallTime) -> Vec<String> {
     let mut all: Vec<String> = app.deviations.iter().map(|deviation| sentence(deviation, now)).collect();
+    let heals = app.status.next.iter().filter_map(|step| match step {
+        NextStep::Heal { aim, when } => Some(heal(aim, *when, &Clock::local())),
+        _ => None,
+    });
+    all.extend(heals);
     let is_said = app.status.because.iter().any(|why| matches!(why, Why::Rejected { .. } | Why::SpecLost));
     let is_waiting = app.health == HealthWord::Progressing;
     if app.health > HealthWord::Suspended && !is_said {
@@ -142,6 +148,10 @@ fn sentence(deviation: &Deviation, now: WallTime) -> String {
         }
         Deviation::Leaving => "to be deleted".to_owned(),
         Deviation::Undeclared => "runs, but its spec was lost: no file declares it".to_owned(),
+        Deviation::Contents { path, others, at } => {
+            let more = if *others == 0 { String::new() } else { format!(" and {others} more") };
+            format!("{}{more} changed since the last apply, seen {}", path.display(), ago(*at, now))
+        }
         Deviation::Stale { path, at } => {
             format!("{} changed {}, after its process was started", path.display(), ago(*at, now))
         }
