@@ -12,7 +12,7 @@ use crate::plan;
 use crate::reconciler::Waiting;
 use crate::rules::{self, CopyFacts, Facts};
 use crate::sensors::Used;
-use crate::wire::{BriefRow, HookRow, PhaseRow, ReadinessRow, Row};
+use crate::wire::{BriefRow, DeclaredRow, HookRow, PhaseRow, ReadinessRow, Row};
 
 /// Desired, plus apps that run undeclared because their spec was lost: users can select them like any other.
 pub(super) fn with_forgotten(desired: Arc<Desired>, live: &Live) -> Arc<Desired> {
@@ -242,7 +242,7 @@ impl<'a> Pair<'a> {
             status_text: self.live.and_then(|live| live.status_text.clone()),
             hook: self.hook(now),
             is_shut_down: self.is_shut_down,
-            next_due: self.next_due,
+            declared: DeclaredRow { next_due: self.next_due, port: self.port(), pinned_to: self.pinned_to() },
             last_exit: self.live.and_then(|live| live.last_exit),
             memory_bytes: usage.map(|usage| usage.memory),
             cpu_percent: usage.map(|usage| usage.cpu_percent),
@@ -267,8 +267,19 @@ impl<'a> Pair<'a> {
             restarts: self.live.map_or(0, |live| live.restarts),
             memory_bytes: usage.map(|usage| usage.memory),
             cpu_percent: usage.map(|usage| usage.cpu_percent),
+            port: self.port(),
+            pinned_to: self.pinned_to(),
             script: self.program(),
         }
+    }
+
+    /// Each copy has the port after that of the one before.
+    fn port(self) -> Option<u16> {
+        self.spec()?.run.port?.checked_add(u16::try_from(self.slot?).ok()?)
+    }
+
+    fn pinned_to(self) -> Option<u64> {
+        Some(self.declared?.pin?.generation)
     }
 
     /// What the words of its project are made of; which of its files changed is not known here.

@@ -78,9 +78,9 @@ pub struct Row {
     /// It should be running, but was stopped by `pm shutdown`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_shut_down: bool,
-    /// The next time of its schedule.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_due: Option<WallTime>,
+    /// What follows from its declaration.
+    #[serde(flatten)]
+    pub declared: DeclaredRow,
     /// How the last process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_exit: Option<Exit>,
@@ -92,6 +92,20 @@ pub struct Row {
     pub cpu_percent: Option<f32>,
     /// The program.
     pub script: String,
+}
+
+/// What follows from the declaration of a copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredRow {
+    /// The next time of its schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<WallTime>,
+    /// The TCP port of this copy (`port`): that of its process, else of the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// A rollback to this generation has changed the app: an apply of what was rolled back leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_to: Option<u64>,
 }
 
 /// What a process does; times as everywhere on the socket.
@@ -218,6 +232,12 @@ pub struct BriefRow<'a> {
     /// CPU of its tree in percent of one core, where that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_percent: Option<f32>,
+    /// The TCP port of this copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The generation that a rollback brought the app back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_to: Option<u64>,
     /// The program.
     #[serde(borrow)]
     pub script: Cow<'a, str>,

@@ -38,7 +38,8 @@ pub use history::{
     RollbackRequest, TagRequest,
 };
 pub use instances::{
-    BriefAnswer, BriefRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow, ReadinessRow, Row,
+    BriefAnswer, BriefRow, DeclaredRow, DescribeAnswer, DescribedApp, HookRow, ListAnswer, LogFiles, PhaseRow,
+    ReadinessRow, Row,
 };
 pub use log::{LogLine, LogMessage, LogsAnswer, LogsFilter, LogsQuery};
 pub use message::{NotSent, SendAnswer, SendRequest, WhyNotSent};

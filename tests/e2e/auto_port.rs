@@ -39,6 +39,10 @@ fn a_free_port_is_chosen_told_and_kept() {
     assert!(planned.contains(&said), "the plan knows it before: {planned}");
     applied.says(&[&said, &format!("web gets port {web}")]);
     assert!(web != api && web != api + 1);
+    let listed = sandbox.pm(&["list", "--json"]).ok().json();
+    let ports: Vec<_> = listed["apps"].as_array().unwrap().iter().map(|row| row["port"].as_u64().unwrap()).collect();
+    assert_eq!(ports, [api, api + 1, web].map(u64::from), "{listed}");
+    sandbox.pm(&["list"]).ok().says(&["port", &api.to_string(), &web.to_string()]);
     // Everything that names the port means it; `ready` has connected to it.
     for (slot, port) in [(0, api), (1, api + 1)] {
         wait_until("it says where it listens", SOON, || {

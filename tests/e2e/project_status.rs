@@ -103,6 +103,8 @@ fn a_rollback_is_shown_as_a_pin_and_a_changed_script_as_stale() {
     assert_eq!((&shown["pins"][0]["app"], &shown["pins"][0]["generation"]), (&"api".into(), &1.into()), "{shown}");
     assert_eq!(shown["last_change"]["origin"], "rollback");
     sandbox.pm(&["status"]).ok().says(&["api: pinned by a rollback to generation 1"]);
+    sandbox.pm(&["list"]).ok().says(&["pinned by a rollback: api"]);
+    assert_eq!(sandbox.pm(&["list", "--json"]).ok().json()["apps"][0]["pinned_to"], 1);
     sandbox.pm(&["describe", "api"]).ok().says(&["pinned", "by a rollback to generation 1"]);
     // The clock of files is coarser than that of processes: the change has to be later by both.
     wait_until("the file is newer", SOON, || {

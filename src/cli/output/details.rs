@@ -161,7 +161,7 @@ fn schedule(app: &DescribedApp) -> String {
     let policy = &app.spec.schedule;
     let Some(pattern) = &policy.cron_restart else { return String::new() };
     let zone = policy.cron_timezone.as_ref().map(|zone| format!(" ({zone})")).unwrap_or_default();
-    match app.instances.iter().find_map(|row| row.next_due) {
+    match app.instances.iter().find_map(|row| row.declared.next_due) {
         Some(due) => format!("{pattern}{zone}, next {}", Clock::local().second_with_offset(due)),
         None => format!("{pattern}{zone}, suspended"),
     }

@@ -1,6 +1,7 @@
 //! The table of `pm list`.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use crate::wire::{BriefRow, Row};
 
@@ -13,6 +14,10 @@ const SENTENCES_MAX: usize = 12;
 const SCRIPT_MIN: usize = 10;
 const APP_MIN: usize = 16;
 const STATUS_MIN: usize = 12;
+/// Terminals of so many columns have room for ports.
+const PORT_FROM: usize = 100;
+/// Apps that are named as pinned.
+const PINS_MAX: usize = 6;
 
 /// All rows as a table.
 pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<usize>) -> String {
@@ -25,6 +30,10 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
     heading.extend(["status", "pid", "uptime", "restarts"]);
     if has_usage {
         heading.extend(["cpu", "memory"]);
+    }
+    let has_ports = width.is_none_or(|width| width >= PORT_FROM) && rows.iter().any(|row| row.port.is_some());
+    if has_ports {
+        heading.push("port");
     }
     heading.push("script");
     let mut table = TextTable::new(&heading);
@@ -44,9 +53,12 @@ pub(in crate::cli) fn table(rows: &[BriefRow<'_>], paint: Paint, width: Option<u
             table.cell(or_dash(row.cpu_percent.map(|percent| format!("{percent:.1}%"))));
             table.cell(or_dash(row.memory_bytes));
         }
+        if has_ports {
+            table.cell(or_dash(row.port));
+        }
         table.path(&*row.script, Tone::Faint);
     }
-    let lines = sentences(rows, is_many_projects, width);
+    let lines = sentences(rows, is_many_projects, width) + &pins(rows, is_many_projects, width);
     table.narrowed(&[("script", SCRIPT_MIN), ("app", APP_MIN), ("project", APP_MIN), ("status", STATUS_MIN)]);
     table.render(paint, width) + &lines
 }
@@ -67,6 +79,28 @@ fn sentences(rows: &[BriefRow<'_>], with_project: bool, width: Option<usize>) ->
         }
         wrap(&mut text, &format!("{project}{name} {line}"), width);
     }
+    text
+}
+
+/// The apps that a rollback has pinned, below the table.
+fn pins(rows: &[BriefRow<'_>], with_project: bool, width: Option<usize>) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for row in rows.iter().filter(|row| row.pinned_to.is_some()) {
+        let name = if with_project { format!("{}:{}", row.project, row.app) } else { row.app.to_string() };
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = names.len().saturating_sub(PINS_MAX);
+    let mut shown = names.iter().take(PINS_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        let _ = write!(shown, " and {more} more");
+    }
+    let mut text = "\n".to_owned();
+    wrap(&mut text, &format!("pinned by a rollback: {shown}"), width);
     text
 }
 
@@ -106,8 +140,26 @@ mod tests {
             restarts: 0,
             memory_bytes: None,
             cpu_percent: None,
+            port: None,
+            pinned_to: None,
             script: "server.js".into(),
         }
+    }
+
+    #[test]
+    fn ports_are_shown_where_there_is_room_and_pins_are_named_once() {
+        let rows: Vec<_> = (0..2)
+            .map(|slot| BriefRow { slot: Some(slot), port: Some(8080), pinned_to: Some(3), ..brief("api") })
+            .collect();
+        for (width, has_port) in [(None, true), (Some(200), true), (Some(100), true), (Some(99), false)] {
+            let text = table(&rows, Paint::default(), width);
+            assert_eq!(text.contains("8080"), has_port, "{width:?}: {text}");
+            assert!(text.ends_with("\n\npinned by a rollback: api\n"), "{text}");
+        }
+        let many: Vec<_> =
+            ["a", "b", "c", "d", "e", "f", "g"].map(|app| BriefRow { pinned_to: Some(1), ..brief(app) }).into();
+        assert!(table(&many, Paint::default(), None).ends_with("pinned by a rollback: a, b, c, d, e, f and 1 more\n"));
+        assert!(!table(&[brief("api")], Paint::default(), None).contains("port"));
     }
 
     fn status(word: StatusWord, count: Option<u32>, because: Vec<Why>, next: Vec<NextStep>) -> Status {

@@ -17,7 +17,7 @@ pub(super) struct Ended {
 /// How a row has ended; `None`: it runs, or it may again.
 pub(super) fn ended(row: &Row) -> Option<Ended> {
     // Its next time comes, or it is started when somebody says so.
-    if row.next_due.is_some() || row.is_shut_down {
+    if row.declared.next_due.is_some() || row.is_shut_down {
         return None;
     }
     let known = |exit: Option<Exit>, is_failure: bool| {
