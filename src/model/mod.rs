@@ -81,9 +81,9 @@ pub use secret::{
     masked_words, merged_ranges,
 };
 pub use source::{
-    CommitEntry, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, GitSource, SOURCES_MAX, SameInputs, SourceAftermath,
-    SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStatus, SourceTick, TickEnd,
-    UnderWay, short_commit, shown_url,
+    CommitEntry, DeployedCommit, FAILED_COMMITS_MAX, FailedCommit, GitSource, SOURCES_MAX, SameInputs, SecretError,
+    SourceAftermath, SourceApply, SourceCommand, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceStatus,
+    SourceTick, SourceWebhook, TickEnd, UnderWay, WebhookSecret, WebhookStatus, short_commit, shown_url,
 };
 pub use status::{
     AppState, Deviation, DueThen, HealthWord, NextStep, ProjectState, Severity, Status, StatusWord, SyncWord, Unmet,

@@ -71,11 +71,12 @@ pub use linux::{
     next_dead_child, notify_service_manager, oom_kills, open_channel, open_files_max, open_leftovers,
     open_notify_socket, open_null, open_own, open_tcp, open_udp, open_unix, output_pipe, outputs_of, own_identity,
     own_pid, packet_pair, parent_pid, pass_connection_on, peek_channel, peek_datagram, pipe_inode, pipe_of_process,
-    place, proc_stat, process_name, processes_of_home, reap, reap_exit, receive_packet, rehearse, remove_socket_file,
-    reopen_notify_socket, reserve_descriptors, reserve_space, say_on_channel, send_line, send_packet, sessions,
-    set_child_oom_score, set_child_open_files, signal_child, socket_holder, socket_inode, sockets_at_path, spawn,
-    start_ticks, survive_file_size_limit, take_from_channel, take_on, ticks_now, tree_holds, trees, unknown_children,
-    variables_of, wait_for_children, wait_readable, wait_writable, watch_limit, with_rights_of,
+    place, proc_stat, process_name, processes_of_home, random, reap, reap_exit, receive_packet, rehearse,
+    remove_socket_file, reopen_notify_socket, reserve_descriptors, reserve_space, say_on_channel, send_line,
+    send_packet, sessions, set_child_oom_score, set_child_open_files, signal_child, socket_holder, socket_inode,
+    sockets_at_path, spawn, start_ticks, survive_file_size_limit, take_from_channel, take_on, ticks_now, tree_holds,
+    trees, unknown_children, variables_of, wait_for_children, wait_readable, wait_writable, watch_limit,
+    with_rights_of,
 };
 pub use listen::{
     Listening, is_listening, is_port_free, listen_at, listens_at, may_listen_at, reset_socket, stop_listening,

@@ -45,7 +45,10 @@ pub use ownership::{FoundStart, Owner, Parent, ProcessFacts, RowFacts, owners, s
 pub use probe_url::{ProbeUrl, UrlError, is_header_name};
 pub use probing::{next_in_interval, next_try, offset_in_interval};
 pub use program::{Argv, argv};
-pub use sources::{RestReason, SourceFacts, SourceStep, after_tick, changed_source, next_step, source_status};
+pub use sources::{
+    RestReason, SourceFacts, SourceStep, WebhookCheck, after_tick, changed_source, next_step, pushed_branch,
+    source_status,
+};
 pub use start_mark::StartMark;
 pub use status::{CopyFacts, Facts, project_state, status};
 pub use watch::{BurstState, Bursts, OwnFiles, WatchRoot, WatchRules};

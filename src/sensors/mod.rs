@@ -23,7 +23,7 @@ mod usage;
 #[cfg(target_os = "linux")]
 mod watch;
 
-pub use sources::{SourceTicks, Sources};
+pub use sources::{SourceTicks, Sources, WebhookStatuses};
 pub use usage::{Usage, Used};
 
 use crate::events::Events;

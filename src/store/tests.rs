@@ -80,7 +80,7 @@ fn source(commit: Option<&str>) -> Change {
             dwell: SourceSpec::DWELL,
         };
         let record = SourceRecord { attempted: Some(commit.to_owned()), ..SourceRecord::default() };
-        Box::new(GitSource { spec, is_suspended: false, record })
+        Box::new(GitSource { spec, is_suspended: false, webhook: None, record })
     });
     Change::Source { name: "shop".parse().unwrap(), source }
 }

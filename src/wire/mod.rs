@@ -50,7 +50,9 @@ pub use query::Query;
 pub use rollout::{RolloutRequest, RolloutsAnswer};
 pub use selection::{Scope, Selection};
 pub use signal::{NotSignalled, SignalAnswer, SignalRequest, SignalledProcess, WhyNotSignalled};
-pub use source::{AppReleases, SourceRequest, SourceRow, SourceWork, SourcesAnswer, StageRequest, SyncRequest};
+pub use source::{
+    AppReleases, SourceRequest, SourceRow, SourceWork, SourcesAnswer, StageRequest, SyncRequest, WebhookRow,
+};
 
 /// The words of a change are the reconciler's own: what it accepts and reports is what travels.
 pub use crate::model::{

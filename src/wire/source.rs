@@ -1,12 +1,13 @@
 //! `GET` and `POST /v1/sources`, `POST /v1/sources/sync`, and what the worker of a sync asks.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
     AppName, CommitEntry, GitSource, ProjectName, SourceCommand, SourceName, SourceRecord, SourceSpec, SourceStatus,
-    SourceTick, WallTime,
+    SourceTick, WallTime, WebhookStatus,
 };
 
 /// The answer of `GET /v1/sources`.
@@ -38,8 +39,23 @@ pub struct SourceRow {
     /// Apps that stay as a rollback has left them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept_back: Vec<AppName>,
+    /// Its webhook, without the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookRow>,
     /// The last look at it.
     pub tick: SourceTick,
+}
+
+/// The webhook of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookRow {
+    /// The address, as a user named it.
+    pub listen: SocketAddr,
+    /// The path of the calls.
+    pub path: String,
+    /// How it fares.
+    #[serde(flatten)]
+    pub status: WebhookStatus,
 }
 
 /// The body of `POST /v1/sources`. The answer is a [`SourcesAnswer`] with this source, unless it is gone.

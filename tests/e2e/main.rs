@@ -32,6 +32,7 @@ mod saved_plans;
 mod scale;
 mod self_heal;
 mod source_releases;
+mod source_webhooks;
 mod sources;
 mod terminal_colours;
 mod terminal_completions;

@@ -1,5 +1,7 @@
 //! Git sources: listed, changed, looked at now; and what the worker of a sync asks and reports.
 
+use std::net::SocketAddr;
+
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -7,13 +9,13 @@ use axum::extract::{RawQuery, State};
 use crate::api::Context;
 use crate::api::answer::{self, Answer, Failed};
 use crate::api::caller::Caller;
-use crate::model::{AppName, Desired, GitSource, SourceName, SourceSpec, SourceTick};
+use crate::model::{AppName, Desired, GitSource, SourceName, SourceSpec, SourceTick, WebhookStatus};
 use crate::os;
 use crate::plan;
 use crate::rules;
 use crate::wire::{
     AppReleases, FORMAT, Problem, ProblemCode, Query, SourceRequest, SourceRow, SourceWork, SourcesAnswer,
-    StageRequest, SyncRequest,
+    StageRequest, SyncRequest, WebhookRow,
 };
 
 pub(in crate::api) async fn list(State(context): State<Context>) -> Answer {
@@ -64,7 +66,8 @@ pub(in crate::api) async fn work(State(context): State<Context>, RawQuery(query)
     Ok(answer::json(&SourceWork {
         format: FORMAT,
         project: work.source.record.project.clone(),
-        source: work.source,
+        // A worker takes no calls.
+        source: GitSource { webhook: None, ..work.source },
         generation: work.generation,
         entry: work.entry,
         changed: work.changed,
@@ -80,13 +83,20 @@ fn no_source(name: &SourceName) -> Problem {
 
 async fn shown(context: &Context, only: Option<&SourceName>) -> Answer {
     let desired = context.reconciler.desired().await?;
-    let ticks = context.sources.ticks();
+    let (ticks, webhooks) = (context.sources.ticks(), context.sources.webhooks());
     let meant = desired.sources.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
-    let sources = meant.map(|(name, source)| row(&desired, name, source, ticks.get(name).cloned().unwrap_or_default()));
+    let sources = meant.map(|(name, source)| {
+        row(&desired, (name, source), ticks.get(name).cloned().unwrap_or_default(), webhooks.get(name))
+    });
     Ok(answer::json(&SourcesAnswer { format: FORMAT, now: os::wall(), sources: sources.collect() }))
 }
 
-fn row(desired: &Desired, name: &SourceName, source: &GitSource, tick: SourceTick) -> SourceRow {
+fn row(
+    desired: &Desired,
+    (name, source): (&SourceName, &GitSource),
+    tick: SourceTick,
+    webhook: Option<&(SocketAddr, WebhookStatus)>,
+) -> SourceRow {
     let pinned = |(_, project): (_, &crate::model::Project)| -> Vec<AppName> {
         project.apps.iter().filter(|(_, declared)| declared.pin.is_some()).map(|(app, _)| app.clone()).collect()
     };
@@ -97,6 +107,15 @@ fn row(desired: &Desired, name: &SourceName, source: &GitSource, tick: SourceTic
         is_suspended: source.is_suspended,
         record: source.record.clone(),
         kept_back: plan::project_of(desired, name).map(pinned).unwrap_or_default(),
+        webhook: source.webhook.as_ref().map(|declared| WebhookRow {
+            listen: declared.listen,
+            path: format!("/hooks/{name}"),
+            // Known once this address was tried.
+            status: webhook
+                .filter(|(at, _)| *at == declared.listen)
+                .map(|(_, status)| status.clone())
+                .unwrap_or_default(),
+        }),
         tick,
     }
 }

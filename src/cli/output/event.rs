@@ -121,6 +121,12 @@ fn about_source(source: &SourceName, news: &SourceNews) -> String {
         SourceNews::Removed { by } => format!("follows the source {source} no longer (source remove by {})", by.name),
         SourceNews::Suspended { by } => format!("waits with the source {source} (source suspend by {})", by.name),
         SourceNews::Resumed { by } => format!("follows the source {source} again (source resume by {})", by.name),
+        SourceNews::WebhookAdded { by, listen } => {
+            format!("takes calls about the source {source} at {listen} (source webhook by {})", by.name)
+        }
+        SourceNews::WebhookRemoved { by } => {
+            format!("takes no calls about the source {source} any more (source webhook by {})", by.name)
+        }
         SourceNews::Deployed { commit, generation } => {
             format!("runs commit {} of the source {source} (generation {generation})", short_commit(commit))
         }

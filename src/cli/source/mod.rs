@@ -17,6 +17,7 @@ use crate::model::{SourceName, TickEnd};
 use crate::os;
 use sync::SourceSync;
 
+
 /// As it is called; not a command for users.
 pub(super) const WORKER: &str = "source-worker";
 

@@ -1,10 +1,15 @@
 //! Sources: Git repositories whose newest commit the daemon runs, and what it remembers of each.
 
+mod webhook;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, AppName, EntryResult, Millis, ProjectName, SourceName, WallTime};
+
+pub use webhook::{SecretError, SourceWebhook, WebhookSecret, WebhookStatus};
 
 /// Failed commits that are remembered of a source: the newest.
 pub const FAILED_COMMITS_MAX: usize = 20;
@@ -26,6 +31,9 @@ pub struct GitSource {
     /// `pm source suspend`: nothing new is fetched.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_suspended: bool,
+    /// Where its server may say that something was pushed. `None`: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<SourceWebhook>,
     /// How far it has come.
     #[serde(default)]
     pub record: SourceRecord,
@@ -166,6 +174,16 @@ pub enum SourceCommand {
     Suspend,
     /// It is followed again.
     Resume,
+    /// Its server may say from now on that something was pushed.
+    Webhook {
+        /// Where.
+        listen: SocketAddr,
+        /// `None`: the one that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<WebhookSecret>,
+    },
+    /// It may not any more; the secret is forgotten.
+    NoWebhook,
     /// The worker of a sync has come so far.
     Report {
         /// How far.
@@ -260,6 +278,18 @@ pub enum SourceNews {
     },
     /// It is followed again.
     Resumed {
+        /// The user.
+        by: Actor,
+    },
+    /// Its server may say that something was pushed.
+    WebhookAdded {
+        /// The user.
+        by: Actor,
+        /// Where.
+        listen: SocketAddr,
+    },
+    /// It may not any more.
+    WebhookRemoved {
         /// The user.
         by: Actor,
     },

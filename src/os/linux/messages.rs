@@ -75,7 +75,10 @@ fn prepared(socket: UnixDatagram) -> io::Result<OwnedFd> {
 }
 
 /// A number that nobody else can know (`getrandom(2)`).
-fn random() -> io::Result<u128> {
+///
+/// # Errors
+/// The kernel has none.
+pub fn random() -> io::Result<u128> {
     let mut bytes = [0_u8; 16];
     // So few bytes come at once.
     retry_on_intr(|| getrandom(&mut bytes, GetRandomFlags::empty()))?;

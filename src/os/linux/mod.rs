@@ -57,8 +57,8 @@ pub use listeners::{
 };
 pub use memory::SharedMemory;
 pub use messages::{
-    Datagram, drop_datagram, open_channel, open_notify_socket, peek_channel, peek_datagram, reopen_notify_socket,
-    say_on_channel, take_from_channel,
+    Datagram, drop_datagram, open_channel, open_notify_socket, peek_channel, peek_datagram, random,
+    reopen_notify_socket, say_on_channel, take_from_channel,
 };
 pub use packet::{PASSED_MAX, packet_pair, receive_packet, send_packet, wait_readable, wait_writable};
 pub use pidfd::{PidFd, UNKNOWN_STATUS, exit_of};

@@ -23,6 +23,7 @@ fn source(project: Option<&str>) -> GitSource {
             dwell: SourceSpec::DWELL,
         },
         is_suspended: false,
+        webhook: None,
         record: SourceRecord { project: project.map(|name| name.parse().unwrap()), ..SourceRecord::default() },
     }
 }

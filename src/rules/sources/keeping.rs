@@ -2,7 +2,7 @@
 
 use crate::model::{
     Actor, DeployedCommit, Desired, FAILED_COMMITS_MAX, FailedCommit, GitSource, Refusal, RefusalKind, SOURCES_MAX,
-    SourceCommand, SourceName, SourceNews, SourceRecord, SourceReport, SourceSpec, UnderWay, WallTime,
+    SourceCommand, SourceName, SourceNews, SourceRecord, SourceReport, SourceSpec, SourceWebhook, UnderWay, WallTime,
 };
 
 /// The exit code of what a rule refuses.
@@ -31,6 +31,17 @@ pub fn changed_source(
         }
         SourceCommand::Resume => {
             (Some(GitSource { is_suspended: false, ..known.clone() }), Some(SourceNews::Resumed { by: by.clone() }))
+        }
+        SourceCommand::Webhook { listen, secret } => {
+            let known_secret = known.webhook.as_ref().map(|webhook| webhook.secret.clone());
+            let secret = secret
+                .or(known_secret)
+                .ok_or_else(|| refusal(RefusalKind::Usage, "a webhook needs a secret".to_owned(), None))?;
+            let webhook = Some(SourceWebhook { listen, secret });
+            (Some(GitSource { webhook, ..known.clone() }), Some(SourceNews::WebhookAdded { by: by.clone(), listen }))
+        }
+        SourceCommand::NoWebhook => {
+            (Some(GitSource { webhook: None, ..known.clone() }), Some(SourceNews::WebhookRemoved { by: by.clone() }))
         }
         SourceCommand::Report { report } => {
             let (record, news) = reported(desired, known, report, at)?;
@@ -74,7 +85,8 @@ fn add(desired: &Desired, name: &SourceName, spec: SourceSpec, by: &Actor) -> Re
         None => SourceRecord::default(),
     };
     let is_suspended = known.is_some_and(|known| known.is_suspended);
-    Ok(Some((Some(GitSource { spec, is_suspended, record }), Some(news))))
+    let webhook = known.and_then(|known| known.webhook.clone());
+    Ok(Some((Some(GitSource { spec, is_suspended, webhook, record }), Some(news))))
 }
 
 /// What `git` or the disk would take for something else.

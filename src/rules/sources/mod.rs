@@ -8,7 +8,9 @@ mod status;
 mod step;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 pub use keeping::changed_source;
 pub use status::{after_tick, source_status};
 pub use step::{RestReason, SourceFacts, SourceStep, next_step};
+pub use webhook::{WebhookCheck, pushed_branch};

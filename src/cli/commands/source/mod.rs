@@ -2,6 +2,7 @@
 
 mod shown;
 mod watch;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,8 @@ enum Action {
     Sync(watch::SyncArgs),
     /// Wait until a commit is deployed, superseded or has failed
     Wait(watch::CommitArgs),
+    /// Take calls of its server, which says that something was pushed
+    Webhook(webhook::WebhookArgs),
     /// Fetch nothing new; what runs is left alone
     Suspend(NamedSource),
     /// Follow it again
@@ -113,6 +116,7 @@ impl CliCommand for SourceCommandLine {
   pm source sync shop              look now, and wait
   pm source sync shop --force      try a failed or rewritten commit
   pm source wait shop --commit 1a2b3c4 --timeout 5m
+  pm source webhook shop --listen 127.0.0.1:9099
   pm source suspend shop
 
 A commit is deployed as by `pm apply`. If its apps do not become or stay healthy,
@@ -126,6 +130,7 @@ only if its declaration or its files differ (the key `inputs`).";
             Action::Status(named) => status(session, &named),
             Action::Sync(sync) => watch::sync(session, &sync),
             Action::Wait(commit) => watch::wait(session, &commit),
+            Action::Webhook(webhook) => webhook::webhook(session, &webhook),
             Action::Suspend(named) => {
                 command(session, named, SourceCommand::Suspend, "is suspended; what runs is left alone")
             }

@@ -1,9 +1,11 @@
 //! Git sources as text: a table, one of them.
 
+use std::net::SocketAddr;
+
 use crate::cli::output::plan::ago;
 use crate::cli::output::{Paint, TextTable, Tone, harmless, wrap_hanging};
 use crate::model::{AppName, DeployedCommit, SourceStatus, WallTime, short_commit};
-use crate::wire::{SourceRow, SourcesAnswer};
+use crate::wire::{SourceRow, SourcesAnswer, WebhookRow};
 
 /// Columns that cells keep in a narrow terminal, where they need as many.
 const WORDS_MIN: usize = 16;
@@ -48,6 +50,9 @@ pub(super) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Optio
     line("signers", &signers.unwrap_or_default());
     line("interval", &row.spec.interval.to_string());
     line("dwell", &row.spec.dwell.to_string());
+    if let Some(webhook) = &row.webhook {
+        line("webhook", &webhook_words(webhook, now));
+    }
     line("project", record.project.as_ref().map_or("", |project| project.as_str()));
     line("runs", &commit(&record.applied));
     if record.healthy != record.applied {
@@ -67,6 +72,24 @@ pub(super) fn details(row: &SourceRow, now: WallTime, paint: Paint, width: Optio
         line("", hint);
     }
     text
+}
+
+/// Where calls are taken, and which came.
+fn webhook_words(webhook: &WebhookRow, now: WallTime) -> String {
+    let status = &webhook.status;
+    let place = match (status.listens_at, &status.trouble) {
+        (_, Some(trouble)) => trouble.clone(),
+        (Some(address), None) => webhook_url(address, &webhook.path),
+        (None, None) => format!("{}: nobody listens", webhook_url(webhook.listen, &webhook.path)),
+    };
+    let last = status.last.map(|last| format!(", the last {}", ago(last, now))).unwrap_or_default();
+    let refused = if status.refused == 0 { String::new() } else { format!(", {} refused", status.refused) };
+    format!("{place}; {} calls{last}{refused}", status.calls)
+}
+
+/// The URL that a server calls, as seen from this machine.
+pub(super) fn webhook_url(address: SocketAddr, path: &str) -> String {
+    format!("http://{address}{path}")
 }
 
 /// What it does now, or what the last look came to.
