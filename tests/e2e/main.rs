@@ -31,6 +31,7 @@ mod rolling_by_hand;
 mod saved_plans;
 mod scale;
 mod self_heal;
+mod source_diff;
 mod source_releases;
 mod source_webhooks;
 mod sources;

@@ -27,7 +27,7 @@ use crate::wire::{
 const FETCH_MAX: Millis = Millis::seconds(15 * 60);
 
 /// Why a commit is not applied.
-struct Unfit {
+pub(super) struct Unfit {
     reason: String,
     code: Code,
     /// What helps, if it is not just another try.
@@ -37,6 +37,12 @@ struct Unfit {
 impl Unfit {
     fn file(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), code: Code::File, hint: None }
+    }
+
+    /// For who asked only what it would change.
+    pub(super) fn into_error(self, commit: &CommitId) -> CommandError {
+        let message = format!("{} would fail: {}", commit.short(), self.reason);
+        CommandError { hint: self.hint.map(str::to_owned), ..CommandError::new(self.code, message) }
     }
 }
 
@@ -178,7 +184,7 @@ impl SourceSync<'_> {
     }
 
     /// Reads the file in a release, as `pm apply` reads one.
-    fn read(
+    pub(super) fn read(
         &mut self,
         release: &Path,
         commit: &CommitId,
@@ -243,7 +249,7 @@ impl SourceSync<'_> {
     }
 
     /// The apply, with the older releases in which the inputs of each app are the same.
-    fn request(
+    pub(super) fn request(
         &self,
         repository: &Repository,
         commit: &CommitId,
@@ -268,7 +274,12 @@ impl SourceSync<'_> {
 }
 
 /// Brings a commit here. One that nobody has signed who may is not used, forced or not.
-fn fetch(repository: &Repository, spec: &SourceSpec, remote: &Remote, commit: &CommitId) -> Result<(), GitError> {
+pub(super) fn fetch(
+    repository: &Repository,
+    spec: &SourceSpec,
+    remote: &Remote,
+    commit: &CommitId,
+) -> Result<(), GitError> {
     repository.fetch(remote, commit, FETCH_MAX, &|| false)?;
     if let Some(file) = &spec.allowed_signers {
         repository.verify(commit, &Signed::Commit, &Signers::Ssh(file.clone()))?;
@@ -289,7 +300,7 @@ fn shut_out(apps: &[App]) -> Option<(&App, &str)> {
 }
 
 /// The read-only folder of a commit. One that a killed worker has left half done is made again.
-fn lay_out(repository: &Repository, commit: &CommitId) -> Result<PathBuf, GitError> {
+pub(super) fn lay_out(repository: &Repository, commit: &CommitId) -> Result<PathBuf, GitError> {
     let release = repository.release(commit, &ReleaseOptions::default(), &|| false)?;
     if release.state == ReleaseState::Fresh {
         os::killpoint(LAID_OUT);

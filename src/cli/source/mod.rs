@@ -5,6 +5,7 @@
 
 mod deploy;
 mod inputs;
+mod preview;
 mod proof;
 mod remote;
 mod sync;
@@ -17,6 +18,7 @@ use crate::model::{SourceName, TickEnd};
 use crate::os;
 use sync::SourceSync;
 
+pub(in crate::cli) use preview::{Preview, preview};
 
 /// As it is called; not a command for users.
 pub(super) const WORKER: &str = "source-worker";

@@ -1,5 +1,6 @@
 //! `pm source`: Git repositories that the daemon follows.
 
+mod difference;
 mod shown;
 mod watch;
 mod webhook;
@@ -39,6 +40,8 @@ enum Action {
     Sync(watch::SyncArgs),
     /// Wait until a commit is deployed, superseded or has failed
     Wait(watch::CommitArgs),
+    /// Show what the newest commit would change; nothing is touched
+    Diff(difference::DiffArgs),
     /// Take calls of its server, which says that something was pushed
     Webhook(webhook::WebhookArgs),
     /// Fetch nothing new; what runs is left alone
@@ -116,6 +119,7 @@ impl CliCommand for SourceCommandLine {
   pm source sync shop              look now, and wait
   pm source sync shop --force      try a failed or rewritten commit
   pm source wait shop --commit 1a2b3c4 --timeout 5m
+  pm source diff shop              what the newest commit would change
   pm source webhook shop --listen 127.0.0.1:9099
   pm source suspend shop
 
@@ -130,6 +134,7 @@ only if its declaration or its files differ (the key `inputs`).";
             Action::Status(named) => status(session, &named),
             Action::Sync(sync) => watch::sync(session, &sync),
             Action::Wait(commit) => watch::wait(session, &commit),
+            Action::Diff(diff) => difference::diff(session, &diff),
             Action::Webhook(webhook) => webhook::webhook(session, &webhook),
             Action::Suspend(named) => {
                 command(session, named, SourceCommand::Suspend, "is suspended; what runs is left alone")
